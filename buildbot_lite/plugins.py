@@ -9,6 +9,7 @@ from typing import Any
 
 from .master import steps as _steps
 from .master.config import change_sources as _change_sources
+from .master.config import locks as _locks
 from .master.config import objects as _objects
 from .master.config.mistakes import MISSING as _MISSING
 from .master.config.placeholders import missing_word as _missing_word
@@ -83,11 +84,15 @@ util = Namespace(
     _objects.BuilderConfig,
     _objects.BuildFactory,
     _objects.Interpolate,
+    _locks.LockAccess,
+    _locks.MasterLock,
     _objects.Property,
     _Retention,
     _objects.Secret,
+    _locks.SlaveLock,
     _renderer,
     MISSING=_MISSING,
+    WorkerLock=_locks.SlaveLock,
     argument=_argument,
     checks=Namespace("util.checks", **{word: getattr(_checks, word) for word in _checks.__all__}),
     **{result.name: result for result in _Result},

@@ -339,7 +339,8 @@ def _current(build: Document) -> str:
     """
     for step in build["steps"]:
         if step["result"] is None and build["result"] is None:
-            return f"{step['name']} …"
+            waits = build.get("waits_for")
+            return f"{step['name']} waits: {waits}" if waits else f"{step['name']} …"
     if build["result"] in {"SUCCESS", None}:
         return ""
     return next(

@@ -194,11 +194,12 @@ class AdminDesk:
         found, older = await self._read(read)
         if not found and wanted.builder is not None and wanted.builder not in self.farm.config.builders:
             raise _no_builder(wanted.builder, self.farm)
-        return {"builds": found, "before": older}
+        return {"builds": documents.with_locks(self.farm, found), "before": older}
 
     async def _one_build(self, question: JsonReader) -> Answer:
         build = await self._build(question)
-        return {"build": await self._read(lambda c: documents.of_one_build(c, build))}
+        found = await self._read(lambda c: documents.of_one_build(c, build))
+        return {"build": documents.with_locks(self.farm, [found])[0]}
 
     async def _artifacts(self, question: JsonReader) -> Answer:
         build = await self._build(question)

@@ -22,6 +22,7 @@ from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ..model.locks import LockName
 from ..model.registry import Registry
 from ..storage.inputs import InputStore
 from ..storage.notifications import Notifications
@@ -31,6 +32,7 @@ from ..storage.swissnums import Swissnums
 from ..storage.writer import Records
 from ..wire.limits.preauth import Preauth
 from .builds.disk_reserve import DiskReserve
+from .builds.locks import Locks
 from .builds.streams import InThread, StreamStorage
 from .config.generations import Generations
 from .config.loading import Generation
@@ -46,8 +48,10 @@ from .recovery import (
     read_requests,
 )
 from .revocation import Revocation
+from .scheduling.can_start import CanStartAnswers
 from .scheduling.changes.recorder import ChangeRecorder
 from .scheduling.changes.sources import ChangeSources
+from .scheduling.choice import BuildChoice
 from .scheduling.dispatcher import Dispatcher
 from .scheduling.hold import Hold
 from .scheduling.preparation import Preparation
@@ -162,14 +166,24 @@ class Farm:
             in_thread=self._environment.in_thread,
         )
         self.hold = Hold(self.basedir, records=self.records, wakeup=self._wakeup)
-        self.queue = Queue(
+        self.locks = Locks(
+            limit=self._lock_limit,
+            parent=self.running.parent_of,
+            changed=self._wakeup.set,
+        )
+        can_start = CanStartAnswers(clock=self.clock, changed=self._wakeup.set)
+        self.queue = Queue(can_start=can_start, wakeup=self._wakeup, clock=self.clock, wall=self.wall)
+        self.choice = BuildChoice(
+            queue=self.queue,
             slaves=self.slaves,
             slots=self.slots,
+            locks=self.locks,
+            parent=self.running.parent,
+            can_start=can_start,
             generations=self.generations,
             hold=self.hold,
             wakeup=self._wakeup,
             clock=self.clock,
-            wall=self.wall,
         )
         self.requests = Requests(
             records=self.records,
@@ -209,6 +223,8 @@ class Farm:
             submission=self.submissions,
             stream_storage=self.stream_storage,
             reserve=self.reserve,
+            locks=self.locks,
+            label=self.slots.label,
             inputs=self.inputs,
             generations=self.generations,
             clock=self.clock,
@@ -218,6 +234,7 @@ class Farm:
             records=self.records,
             slaves=self.slaves,
             slots=self.slots,
+            locks=self.locks,
             running=self.running,
             requests=self.requests,
             preparation=preparation,
@@ -227,7 +244,9 @@ class Farm:
             clock=self.clock,
             wall=self.wall,
         )
-        self.dispatcher = Dispatcher(self.queue, self.runner, self.running, self.hold, self._wakeup, self.clock)
+        self.dispatcher = Dispatcher(
+            self.queue, self.choice, self.runner, self.running, self.hold, self._wakeup, self.clock
+        )
 
     def _compose_changes(self) -> None:
         """
@@ -260,6 +279,9 @@ class Farm:
         The configuration in force.
         """
         return self.generations.config
+
+    def _lock_limit(self, lock: LockName) -> int | None:
+        return self.config.lock_limit(lock)
 
     async def start(self) -> None:
         """

@@ -30,6 +30,7 @@ class WaitKind(Enum):
     DRAINING = "draining"
     BUILDER_BUSY = "builder-busy"
     BUSY = "busy"
+    LOCK = "lock"
     CAN_START_PENDING = "asked"
     CANCELLING = "cancelling"
     STARTING = "starting"
@@ -164,6 +165,23 @@ def low_space(slave: str, space: int, minspace: int) -> WaitReason:
     return WaitReason(
         WaitKind.LOW_SPACE, f"{slave} has {space >> 20} MiB free, and needs {minspace >> 20} MiB (minspace)"
     )
+
+
+def lock(name: str, requests: Sequence[str], *, held: bool) -> WaitReason:
+    """
+    The lock called *name* is not available.  *requests*: the builds that hold it, as "hello/12"; or, if not *held*, the
+    requests and builds that have waited for it for longer.
+    """
+    shown = ", ".join(requests[:5]) + (f" and {len(requests) - 5} more" if len(requests) > 5 else "")
+    state = f"is held by {shown}" if held else f"is promised to {shown}"
+    return WaitReason(WaitKind.LOCK, f"lock {name} {state}")
+
+
+def locks_unknown(builder: str, why: str) -> WaitReason:
+    """
+    The builder's ``locks`` cannot be rendered.
+    """
+    return WaitReason(WaitKind.REFUSED, f"the locks of {builder} cannot be computed: {why}")
 
 
 def refused(slave: str, builder: str) -> WaitReason:

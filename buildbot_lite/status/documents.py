@@ -19,6 +19,7 @@ from ..master.builds.build_context import COMMAND
 from ..master.farm import Farm
 from ..master.scheduling.changes.sources import RunningSource
 from ..master.scheduling.queue import Urgency, WaitingRequest
+from ..master.scheduling.running_builds import LiveBuild
 from ..master.slaves.registry import Member
 from ..model.results import Result
 from ..storage.records import (
@@ -67,6 +68,7 @@ def of_farm(farm: Farm) -> Document:
                 "slave": live.row.slave,
                 "request": live.request.id,
                 "started": live.row.started,
+                "waits_for": _lock(live),
             }
             for live in farm.running.live().values()
         ],
@@ -101,6 +103,19 @@ def of_retention(connection: Connection) -> Document:
     """
     builds_since, logs_since = retention.oldest(connection)
     return {"builds_since": builds_since, "logs_since": logs_since, "marked": len(retention.marked(connection))}
+
+
+def with_locks(farm: Farm, documents: Sequence[Document]) -> Sequence[Document]:
+    """
+    *documents* of builds, in which "waits_for" says for which lock the present step waits; null when for none.
+    """
+    live = {each.row.id: each for each in farm.running.live().values()}
+    return [{**each, "waits_for": _lock(live.get(each["id"]))} for each in documents]
+
+
+def _lock(live: LiveBuild | None) -> str | None:
+    reason = None if live is None else live.build.waits_for_lock
+    return None if reason is None else reason.sentence
 
 
 def of_queue(farm: Farm, most: int = MOST_WAITING, after: Urgency | None = None) -> Document:

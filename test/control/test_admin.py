@@ -113,7 +113,7 @@ class AdminDeskCase(SynchronousTestCase):
                 notifications=farm.notifications,
                 streams_directory=farm.stream_storage.streams,
                 why=farm.dispatcher.why,
-                decided=lambda: farm.queue.decided,
+                decided=lambda: farm.choice.decided,
                 clock=farm.clock,
             ),
         )

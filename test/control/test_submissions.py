@@ -153,7 +153,7 @@ class SubmissionCase(SynchronousTestCase):
             notifications=self.farm.notifications,
             streams_directory=self.farm.stream_storage.streams,
             why=self.farm.dispatcher.why,
-            decided=lambda: self.farm.queue.decided,
+            decided=lambda: self.farm.choice.decided,
             clock=self.farm.clock,
         )
 

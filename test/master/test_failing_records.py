@@ -205,7 +205,7 @@ c["schedulers"] = [schedulers.Submit("go", ["b"]), schedulers.Triggerable("child
         Promise 6.7: an error in the queue's loop is logged, and the loop continues.
         """
         harness = MasterHarness(ONE)
-        with mock.patch.object(harness.farm.queue, "_place", side_effect=ZeroDivisionError):
+        with mock.patch.object(harness.farm.choice, "_place", side_effect=ZeroDivisionError):
             harness.attach()
             request = harness.submit()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)

@@ -64,8 +64,8 @@ class LongQueueTests(SynchronousTestCase):
         harness = MasterHarness(TWO)
         waiting = [harness.submit("b") for _ in range(20)]
         harness.settle()
-        queue = harness.farm.queue
-        with mock.patch.object(queue, "_choose_slave", wraps=queue._choose_slave) as choose:
+        choice = harness.farm.choice
+        with mock.patch.object(choice, "_choose_slave", wraps=choice._choose_slave) as choose:
             other = harness.submit("a")
         self.assertEqual(sorted(call.args[1].name for call in choose.call_args_list), ["a", "b"])
         self.assertEqual(

@@ -29,6 +29,8 @@ from ...errors import (
     ReplayError,
 )
 from ...model.results import Result, worst
+from ...model.wait_reasons import WaitReason
+from ..config.locks import uses_on
 from ..steps.step import BuildStep, Recipe
 from .abandon import abandon, cancel_children
 from .build_context import BuildContext
@@ -163,6 +165,13 @@ class Build:
         The buildsets that the build waits for now.
         """
         return tuple(self._context.live.buildsets)
+
+    @property
+    def waits_for_lock(self) -> WaitReason | None:
+        """
+        The lock that the present step waits for, if any.
+        """
+        return self._context.locks.reason(self._progress.step)
 
     @property
     def wanted_stop(self) -> Stop | None:
@@ -310,6 +319,7 @@ class Build:
             await self._finish(number, step, step_context, *self._unless_stopped(number, Result.RETRY, str(error)))
             raise
         await context.live.drained("its step has ended")
+        context.locks.leave(number)
         result, summary = self._unless_stopped(number, result, summary)
         if progress.stopped_in(number):
             context.live.relent()
@@ -340,6 +350,8 @@ class Build:
         try:
             if not await step.prepare(step_context):
                 return Result.SKIPPED, "skipped"
+            if uses := uses_on(step.slave_name, step.locks):
+                await step_context.lock(uses)
             result = Result(await step.run())
             await step_context.logs.settled()
             return result, self._context.redaction.text(step.summary_of(result))

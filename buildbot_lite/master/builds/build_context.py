@@ -17,12 +17,15 @@ from ..slaves.command_streams import EntryStreams, Source
 from ..slaves.session import Session
 from .journal import Journal, JournalEntry
 from .live_commands import LiveCommands
+from .lock_waits import BuildLocks
 from .recorder import BuildRecorder
 from .redaction import Redaction
 from .triggered import Child
 
 COMMAND = "command"
 """The kind of a journal entry for a command on a slave or on the master."""
+LOCK = "lock"
+"""The kind of a journal entry whose step holds locks, once it has an outcome."""
 TRIGGERED = "triggered"
 """The kind of a journal entry that waits for the builds of a Trigger step."""
 
@@ -96,7 +99,7 @@ class BuildContext:
     their values in the master's own text.  *master_directory*: the directory of master.cfg.  *random*: gives so many
     bytes.  *on_lost*: "retry" or "fail", for steps without an ``onLost``.  *room*: whether the slave may send so many
     bytes now.  *begun*: the commands so far, in words.  *used*: the kinds of input that steps used or passed on.
-    *inherited*: whether the inputs were submitted for a parent build.
+    *inherited*: whether the inputs were submitted for a parent build.  *locks*: those of its steps.
     """
 
     nonce: str
@@ -124,6 +127,7 @@ class BuildContext:
     begun: list[str] = field(factory=list)
     used: set[str] = field(factory=set)
     inherited: bool = False
+    locks: BuildLocks = field(factory=BuildLocks)
 
     def session_at(self, where: str) -> Session:
         """

@@ -5,7 +5,7 @@ Each effect becomes an entry of the build's journal, so that a replay gives the 
 the slave's session, or to the session of the master's own keeper.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -17,6 +17,7 @@ from ...errors import (
     FileError,
 )
 from ...model.json_reader import encode
+from ...model.locks import LockUse
 from ...model.outcome import (
     Ending,
     Outcome,
@@ -34,7 +35,7 @@ from ...model.spec import (
 from ..slaves.command import DispatchedCommand
 from ..slaves.command_streams import Source
 from ..steps.step import CommandResult
-from .build_context import COMMAND, BuildContext
+from .build_context import COMMAND, LOCK, BuildContext
 from .journal import Done, JournalEntry
 from .step_effects import StepEffects
 from .step_logs import StepLogs
@@ -173,6 +174,22 @@ class JournaledContext:
         recorded = {"what": what, "intent": intent}
         entry = await self._effects.perform("record", recorded, perform, properties=self._build.recorded_properties)
         return entry.outcome["answer"] if entry.outcome else None
+
+    async def lock(self, uses: Sequence[LockUse]) -> None:
+        """
+        Wait until the step holds *uses*.  A replay holds them again at once: the master took them back when it started.
+        """
+        build, step = self._build, self._effects.step
+
+        async def perform(entry: JournalEntry, resumed: bool) -> Done:
+            turn = build.locks.wait(step, uses)
+            reason = build.locks.reason(step)
+            if reason is not None:
+                self.remark(f"waits: {reason.sentence}")
+            await build.live.waiting_for(turn)
+            return Done({"held": True})
+
+        await self._effects.perform(LOCK, [use.to_document() for use in uses], perform)
 
     def write(self, log: str, text: str) -> None:
         self.logs.write(log, text)

@@ -86,6 +86,7 @@ class StepTriggers:
 
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
             live.buildsets.add(buildset)
+            self._build.locks.shared()
             try:
                 result: Result = await live.waiting_for(triggers.when_finished(buildset))
             finally:

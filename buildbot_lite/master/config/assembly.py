@@ -15,6 +15,8 @@ from ...model.hello import MOST_HINTS
 from .arguments import ArgumentChecker, shown
 from .buildbot_words import Treatment, find
 from .keys import OWN_KEYS, AnyKey, Key, ListKey
+from .lock_checks import check_locks
+from .locks import declared_locks
 from .master_config import MasterConfig, has_port
 from .mistakes import (
     SourceLine,
@@ -48,8 +50,9 @@ def assemble(
             fields[key.field] = reader.value(key)
         else:
             extensions[key.name] = reader.value(key)
-    config = MasterConfig(basedir=basedir, extensions=extensions, **fields)
+    config = MasterConfig(basedir=basedir, extensions=extensions, locks=declared_locks(), **fields)
     _check_builders(config.builders, reader.names("slaves"))
+    check_locks(config.builders, config.slaves)
     _check_schedulers(config.schedulers, reader.names("builders"), config.slaves)
     hints = sum(1 if has_port(each) else len(config.ports) for each in config.location)
     if hints > MOST_HINTS:

@@ -10,7 +10,9 @@ from typing import Any
 from attrs import field, frozen
 
 from ...errors import ConfigError
+from ...model.locks import LockName
 from .change_sources import ChangeSource
+from .locks import Lock
 from .objects import (
     BuilderConfig,
     BuildSlave,
@@ -53,7 +55,7 @@ class MasterConfig:
     to the master's directory.  *minspace*: bytes of the disk reserved for slaves that send little; None: the default of
     `disk_reserve`.
     *reconfig_timeout*: seconds that the next master.cfg may take to load while the master runs.
-    *extensions*: values of the keys that other packages added, by name.
+    *extensions*: values of the keys that other packages added, by name.  *locks*: as `declared_locks` gives them.
     """
 
     basedir: str
@@ -73,6 +75,7 @@ class MasterConfig:
     services: Mapping[str, Service] = field(factory=dict)
     retention: RetentionPolicies = field(factory=RetentionPolicies)
     extensions: Mapping[str, Any] = field(factory=dict)
+    locks: Mapping[tuple[bool, str], Lock] = field(factory=dict)
 
     def extension(self, key: str) -> Any:
         """
@@ -108,6 +111,13 @@ class MasterConfig:
             if isinstance(scheduler, ForceScheduler) and builder in scheduler.builder_names:
                 return scheduler
         return None
+
+    def lock_limit(self, lock: LockName) -> int | None:
+        """
+        The units of *lock*; None if there is no such lock.
+        """
+        found = self.locks.get((lock.slave is not None, lock.name))
+        return None if found is None else found.limit_on(lock.slave)
 
     def builders_on(self, slave: str) -> list[BuilderConfig]:
         """

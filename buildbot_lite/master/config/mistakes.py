@@ -28,12 +28,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import field, frozen
 
 from ...errors import ConfigError
 from .source_texts import is_handled
+
+T = TypeVar("T")
 
 MAIN_FILE = "master.cfg"
 MOST_MISTAKES = 200
@@ -102,6 +104,7 @@ class Mistakes:
     remarks: list[Mistake] = field(factory=list, init=False)
     checks: list[tuple[SourceLine, Callable[[Any], str | None]]] = field(factory=list, init=False)
     property_uses: list[tuple[SourceLine, str]] = field(factory=list, init=False)
+    declared: list[Any] = field(factory=list, init=False)
 
     def add(self, mistake: Mistake) -> None:
         """
@@ -220,6 +223,23 @@ def once_loaded(check: Callable[[Any], str | None], *, of: object = None) -> Non
     mistakes = _collecting.get()
     if mistakes is not None:
         mistakes.checks.append((current_line(of) or SourceLine(), check))
+
+
+def declare(something: object) -> None:
+    """
+    Keep *something* that is made in this load, and of which no key of ``c`` tells, for `declared`.
+    """
+    mistakes = _collecting.get()
+    if mistakes is not None:
+        mistakes.declared.append(something)
+
+
+def declared(kind: type[T]) -> list[T]:
+    """
+    What was declared of that *kind* in this load, in order.
+    """
+    mistakes = _collecting.get()
+    return [] if mistakes is None else [each for each in mistakes.declared if isinstance(each, kind)]
 
 
 def current_line(of: object = None) -> SourceLine | None:

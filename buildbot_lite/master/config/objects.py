@@ -14,6 +14,7 @@ from ...model import interpolation, rendering
 from ...model.lease import SHORTEST_GRACE
 from ...model.names import directory_name
 from .arguments import ArgumentChecker
+from .locks import LockAccess, checked_accesses, locks_argument
 from .mistakes import (
     NotingType,
     current_line,
@@ -38,6 +39,7 @@ class BuildSlave(metaclass=NotingType):
     *grace*: seconds that its builds wait when it is lost, before they are retried elsewhere.
     *pin*: accept only the machine that used the string first; False for images and containers.
     *minspace*: bytes that must be free on its disk before a build starts.
+    *locks*: what every build on it holds, like ``[lock.access("counting")]``.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class BuildSlave(metaclass=NotingType):
         grace: Any = DEFAULT_GRACE,
         pin: Any = True,
         minspace: Any = 0,
+        locks: Any = (),
     ) -> None:
         self.place = current_line(self)
         self.given_name = name
@@ -67,6 +70,7 @@ class BuildSlave(metaclass=NotingType):
         self.grace = arguments.seconds("grace", grace, least=SHORTEST_GRACE)
         self.pin = arguments.flag("pin", pin)
         self.minspace = arguments.whole("minspace", minspace)
+        self.locks: tuple[LockAccess, ...] = () if locks is None else checked_accesses(arguments, "locks", locks)
 
     def __repr__(self) -> str:
         return f"BuildSlave({self.name!r})"
@@ -138,6 +142,7 @@ class BuilderConfig(metaclass=NotingType):
     build is done again; "fail": nothing is ever done twice, and its steps wait for the slave however long it is away.
     A step may have its own.
     *canStartBuild*: a function of builder, slave and request, which may refuse by returning False.
+    *locks*: what each of its builds holds from beginning to end, like ``[lock.access("exclusive")]``.
     """
 
     def __init__(
@@ -155,6 +160,7 @@ class BuilderConfig(metaclass=NotingType):
         grace: Any = None,
         onLost: Any = "retry",
         canStartBuild: Any = None,
+        locks: Any = (),
     ) -> None:
         self.place = current_line(self)
         self.given_name = name
@@ -176,6 +182,7 @@ class BuilderConfig(metaclass=NotingType):
         self.can_start_build = cast(
             "Callable[..., Any] | None", arguments.optional(arguments.function, "canStartBuild", canStartBuild)
         )
+        self.locks = locks_argument(arguments, "locks", locks)
 
     @property
     def steps(self) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@ Dispatcher: the one loop that decides.
 
 ::
 
-    wakeup ──► queue: which request, on which slave? ──► runner starts its build ──► … until nothing can start ─┐
+    wakeup ──► choice: which request, on which slave? ──► runner starts its build ──► … until nothing can start ─┐
        ▲                                                                                                         │
        '──── a request came, a build ended, a slave attached, a back-off is over, or it is time to look again ◄──┘
 
@@ -20,9 +20,9 @@ from twisted.logger import Logger
 
 from ...deferreds import background
 from ...model.wait_reasons import WaitReason
+from .choice import LOOK_FOR_ROOM, BuildChoice
 from .hold import Hold
 from .queue import (
-    LOOK_FOR_ROOM,
     Queue,
     Urgency,
     WaitingRequest,
@@ -39,6 +39,7 @@ class Dispatcher:
     """
 
     _queue: Queue
+    _choice: BuildChoice
     _runner: BuildRunner
     _running: RunningBuilds
     _hold: Hold
@@ -87,7 +88,7 @@ class Dispatcher:
             # Taken before the look, so that a change during the look wakes the loop.
             changed = self._wakeup.next()
             try:
-                for waiting, slave in self._queue.choose():
+                for waiting, slave in self._choice.choose():
                     self._runner.start(waiting, slave)
             except Exception:  # noqa: BLE001 - a defect of ours: it must not end the queue for ever
                 self._log.failure("looking at the queue failed; it is tried again in {wait} s", wait=LOOK_FOR_ROOM)

@@ -29,6 +29,8 @@ from ..builds.build import Build
 from ..builds.build_context import BuildContext
 from ..builds.disk_reserve import DiskReserve
 from ..builds.journal import Journal, JournalEntry
+from ..builds.lock_waits import BuildLocks
+from ..builds.locks import Locks
 from ..builds.recorder import BuildRecorder
 from ..builds.streams import BuildStreamFiles, StreamStorage
 from ..builds.triggered import ChildBuilds, RequestSubmission
@@ -82,7 +84,8 @@ Inputs = Mapping[str, tuple[Source, int, str]]
 @frozen(kw_only=True)
 class Preparation:
     """
-    Makes builds out of their records.  *streams*: the directory of the logs.  *wall*: seconds since 1970.
+    Makes builds out of their records.  *streams*: the directory of the logs.  *label*: a request's build, for people.
+    *wall*: seconds since 1970.
     """
 
     records: Records
@@ -90,6 +93,8 @@ class Preparation:
     submission: RequestSubmission
     stream_storage: StreamStorage
     reserve: DiskReserve
+    locks: Locks
+    label: Callable[[int], str]
     inputs: InputStore
     generations: Generations
     clock: IReactorTime
@@ -166,6 +171,7 @@ class Preparation:
             master_directory=self.stream_storage.basedir,
             on_lost=builder.on_lost,
             room=partial(self.reserve.admits, row.slave),
+            locks=BuildLocks(self.locks, recorded.request.id, self.label),
         )
 
     def _secrets_of(self, config: MasterConfig) -> Callable[[str], Awaitable[str]]:

@@ -1,12 +1,7 @@
 """
-Queue: which request is built next, on which slave, and why the others wait.
+Queue: the requests that wait, each with the reason why.
 
-The dispatcher asks whenever something changes.  The queue then goes through the waiting requests, most urgent first:
-each gets either a slave, and its build starts, or a `WaitReason`, which is what clients see.
-
-There is one list for each builder.  An obstacle to one request of a builder is an obstacle to its less urgent ones,
-unless ``canStartBuild`` decides about each; so the queue reads a builder's list only up to the first request that
-cannot start, and that reason holds for the rest.  A long list of one builder costs the others nothing.
+There is one list for each builder, most urgent first.  ``choice`` decides which of them are built.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -21,18 +16,9 @@ from twisted.internet.interfaces import IReactorTime
 from ...model import wait_reasons
 from ...model.wait_reasons import WaitKind, WaitReason
 from ...storage.records.requests import Buildset, Request
-from ..config.generations import Generations
-from ..config.objects import BuilderConfig
-from ..slaves.registry import Member, SlaveRegistry
-from ..slaves.slots import Slot, Slots
-from .can_start import GOOD_FOR, CanStartAnswers
-from .hold import Hold
+from .can_start import CanStartAnswers
 from .wakeup import Wakeup
 
-LOOK_FOR_ROOM = 5.0
-"""Seconds after which the queue looks again while a `Hold` is in force."""
-ASK_AGAIN = 60.0
-"""Seconds after which the queue calls a ``canStartBuild`` again that refused."""
 LONGEST_PAUSE = 300.0
 """The longest back-off in seconds, whatever the wall clock says."""
 
@@ -47,6 +33,7 @@ class WaitingRequest:
     A request in the queue, its buildset, and the list of its builder.
 
     *due*: the earliest start, in seconds of the monotonic clock.  *own*: its reason while the list has none.
+    *in_line_on*: the slave on which it would be built if it had the locks for it.
     """
 
     request: Request
@@ -54,6 +41,7 @@ class WaitingRequest:
     due: float
     siblings: "BuilderQueue"
     own: WaitReason = field(factory=wait_reasons.starting)
+    in_line_on: str | None = None
 
     @property
     def urgency(self) -> Urgency:
@@ -77,7 +65,10 @@ class WaitingRequest:
         return self.own.kind is WaitKind.CANCELLING
 
 
-def _urgency(waiting: WaitingRequest) -> Urgency:
+def urgency_of(waiting: WaitingRequest) -> Urgency:
+    """
+    The sort key of *waiting*.
+    """
     return waiting.urgency
 
 
@@ -104,13 +95,13 @@ class BuilderQueue:
         """
         The requests less urgent than *urgency*.
         """
-        return islice(self.order, bisect_right(self.order, urgency, key=_urgency), None)
+        return islice(self.order, bisect_right(self.order, urgency, key=urgency_of), None)
 
     def remove(self, waiting: WaitingRequest) -> None:
         """
         Take *waiting* out of the list.
         """
-        del self.order[bisect_left(self.order, waiting.urgency, key=_urgency)]
+        del self.order[bisect_left(self.order, waiting.urgency, key=urgency_of)]
 
 
 class Queue:
@@ -121,28 +112,18 @@ class Queue:
     def __init__(
         self,
         *,
-        slaves: SlaveRegistry,
-        slots: Slots,
-        generations: Generations,
-        hold: Hold,
+        can_start: CanStartAnswers,
         wakeup: Wakeup,
         clock: IReactorTime,
         wall: Callable[[], float],
     ) -> None:
-        self._slaves = slaves
-        self._slots = slots
-        self._generations = generations
-        self._hold = hold
+        self._can_start = can_start
         self._wakeup = wakeup
         self._clock = clock
         self._wall = wall
         self._by_builder: dict[str, BuilderQueue] = {}
         self._by_id: dict[int, WaitingRequest] = {}
         self._by_grant: Counter[int | None] = Counter()
-        self._warm: dict[str, str] = {}
-        self._can_start = CanStartAnswers(clock=clock, changed=wakeup.set)
-        self.decided = 0
-        """How many times `choose` has begun: as long as it is the same, so is every reason."""
 
     def add(self, request: Request, buildset: Buildset) -> None:
         """
@@ -154,7 +135,7 @@ class Queue:
         waiting = WaitingRequest(request, buildset, self._clock.seconds() + pause, siblings)
         self._by_id[request.id] = waiting
         self._by_grant[buildset.by_grant] += 1
-        insort(siblings.order, waiting, key=_urgency)
+        insort(siblings.order, waiting, key=urgency_of)
         self._wakeup.set()
 
     def remove(self, request: int) -> WaitingRequest | None:
@@ -203,18 +184,24 @@ class Queue:
         """
         return len(self._by_builder[builder].order) if builder in self._by_builder else 0
 
+    def by_builder(self) -> Sequence[BuilderQueue]:
+        """
+        The list of each builder that has requests.
+        """
+        return tuple(self._by_builder.values())
+
     def waiting(self) -> Iterable[WaitingRequest]:
         """
         All requests, most urgent first.
         """
-        return tuple(merge(*(each.order for each in self._by_builder.values()), key=_urgency))
+        return tuple(merge(*(each.order for each in self._by_builder.values()), key=urgency_of))
 
     def page(self, most: int, after: Urgency | None = None) -> Sequence[WaitingRequest]:
         """
         At most *most* requests, most urgent first; with *after*, only those less urgent than it.
         """
         parts = (each.order if after is None else each.after(after) for each in self._by_builder.values())
-        return tuple(islice(merge(*parts, key=_urgency), most))
+        return tuple(islice(merge(*parts, key=urgency_of), most))
 
     def why(self, request: int) -> WaitReason | None:
         """
@@ -225,79 +212,3 @@ class Queue:
 
     def __len__(self) -> int:
         return len(self._by_id)
-
-    def choose(self) -> Iterator[tuple[WaitingRequest, str]]:
-        """
-        The builds to start now, each with its slave; their slots are taken.  Every other request gets its reason.
-        """
-        self.decided += 1
-        again: list[float] = []
-        hold, builders = self._hold.reason(), self._generations.config.builders
-        for each in self._by_builder.values():
-            gone = None if each.builder in builders else wait_reasons.no_builder(each.builder)
-            each.reason = hold or gone
-        if hold is not None and self._by_id:
-            again.append(LOOK_FOR_ROOM)
-        for waiting in merge(*(each.open() for each in tuple(self._by_builder.values())), key=_urgency):
-            builder = builders[waiting.request.builder]
-            if waiting.withdrawn:
-                continue
-            if (left := waiting.due - self._clock.seconds()) > 0:
-                waiting.own = wait_reasons.back_off(left, waiting.request.retries)
-                again.append(left)
-            elif (slave := self._place(waiting, builder)) is not None:
-                yield waiting, slave
-            if left <= 0 and builder.can_start_build is not None and waiting.request.id in self._by_id:
-                again.append(GOOD_FOR if self._can_start.knows(waiting.request.id) else ASK_AGAIN)
-        self._wakeup.set_after(min(again, default=None))
-
-    def _place(self, waiting: WaitingRequest, builder: BuilderConfig) -> str | None:
-        """
-        The slave on which *waiting* is built now: its slot is taken, and the request leaves the queue.
-        """
-        choice = self._choose_slave(waiting, builder)
-        if isinstance(choice, WaitReason):
-            waiting.own = choice
-            if builder.can_start_build is None:
-                waiting.siblings.reason = choice
-            return None
-        self.remove(waiting.request.id)
-        waiting.own = wait_reasons.starting()
-        self._warm[builder.name] = choice.name
-        self._slots.take(waiting.request.id, Slot(builder.name, builder.name, choice.name))
-        return choice.name
-
-    def _choose_slave(self, waiting: WaitingRequest, builder: BuilderConfig) -> Member | WaitReason:
-        obstacles: list[WaitReason] = []
-        free: list[Member] = []
-        for name in builder.slavenames:
-            member = self._slaves.get(name)
-            if member is None:
-                continue  # impossible: the configuration is checked for it
-            obstacle = member.obstacle() or self._occupied(member, builder)
-            if obstacle is None:
-                free.append(member)
-            else:
-                obstacles.append(obstacle)
-        for member in sorted(free, key=lambda each: self._preference(each, builder)):
-            allowed = self._can_start.allowed(builder, member.config, waiting.request)
-            if allowed:
-                return member
-            no = wait_reasons.can_start_pending if allowed is None else wait_reasons.refused
-            obstacles.append(no(member.name, builder.name))
-        return wait_reasons.nearest(obstacles) if obstacles else wait_reasons.no_builder(builder.name)
-
-    def _occupied(self, member: Member, builder: BuilderConfig) -> WaitReason | None:
-        running = self._slots.on(member.name)
-        most = member.config.max_builds
-        if most is not None and len(running) >= most:
-            return wait_reasons.busy(member.name, [each.label for each in running])
-        if not builder.concurrent:
-            same = [each.label for each in running if each.builder == builder.name]
-            if same:
-                return wait_reasons.builder_busy(member.name, same[0])
-        return None
-
-    def _preference(self, member: Member, builder: BuilderConfig) -> tuple[int, bool]:
-        # The least loaded; of equals the one with the newest checkout.
-        return len(self._slots.on(member.name)), self._warm.get(builder.name) != member.name

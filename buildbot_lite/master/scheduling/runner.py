@@ -26,11 +26,14 @@ from ...errors import (
     RecordsClosedError,
     StorageError,
 )
+from ...model.locks import LockUse
 from ...model.results import Result
 from ...storage.records import builds as records_of_builds
 from ...storage.records import feed
 from ...storage.writer import Records
 from ..builds.build import Ended
+from ..builds.build_context import LOCK
+from ..builds.locks import LockOwner, Locks
 from ..builds.recorder import BuildRecorder
 from ..builds.streams import BuildStreamFiles, StreamStorage
 from ..config.generations import Generations
@@ -64,6 +67,7 @@ class BuildRunner:
         records: Records,
         slaves: SlaveRegistry,
         slots: Slots,
+        locks: Locks,
         running: RunningBuilds,
         requests: Requests,
         preparation: Preparation,
@@ -76,6 +80,7 @@ class BuildRunner:
         self._records = records
         self._slaves = slaves
         self._slots = slots
+        self._locks = locks
         self._running = running
         self._requests = requests
         self._preparation = preparation
@@ -101,6 +106,7 @@ class BuildRunner:
         # All are known before the first runs: one that was stopped stops the others that it waits for.
         for each in unfinished:
             self._running.begin(each.request.id, BeginningBuild(each.row.slave, each.buildset))
+            self._take_locks_back(each)
         resumed = [self._resume(each, generations.get(each.row.generation)) for each in unfinished]
         return DeferredList(resumed, consumeErrors=True)
 
@@ -111,7 +117,7 @@ class BuildRunner:
         try:
             row = await self._records.write(start)
         except BuildbotLiteError:
-            self._slots.leave(request.id)
+            self._free(request.id)
             self._requests.postpone(request, buildset, until=now + BEGIN_AGAIN)
             self._running.begun(request.id)
             self._slaves.build_ended(slave)
@@ -122,6 +128,7 @@ class BuildRunner:
         self, waiting: WaitingRequest, slave: str, generation: Generation, now: float
     ) -> Callable[[Connection], records_of_builds.Build]:
         request, nonce = waiting.request, os.urandom(16).hex()
+        locks = [use.to_document() for use in self._locks.holding(LockOwner(request.id))]
         session = self._slaves.session(slave)
         home, host = session.home or "", session.hello.platform.get("hostname", "") if session.hello else ""
 
@@ -135,6 +142,7 @@ class BuildRunner:
                 nonce=nonce,
                 generation=generation.hash,
                 now=now,
+                locks=locks,
             )
             body = {"builder": row.builder, "number": row.number, "slave": slave, "host": host}
             feed.publish(connection, "build.started", now=now, request=request.id, build=row.id, body=body)
@@ -159,6 +167,20 @@ class BuildRunner:
         self._take_slot(recorded)
         background(resume(), self._log, f"continuing {recorded.label}")
         return caught_up
+
+    def _take_locks_back(self, recorded: RecordedBuild) -> None:
+        """
+        Hold the locks that the build held when the earlier master ended: its own, and those of its last step.
+        """
+        request, last = recorded.request.id, max((each.step for each in recorded.entries), default=0)
+        self._locks.take(LockOwner(request), map(LockUse.from_document, recorded.row.locks))
+        for entry in recorded.entries:
+            if entry.kind == LOCK and entry.step == last and entry.outcome is not None:
+                self._locks.take(LockOwner(request, entry.step), map(LockUse.from_document, entry.intent))
+
+    def _free(self, request: int) -> None:
+        self._slots.leave(request)
+        self._locks.leave_all(request)
 
     def _take_slot(self, recorded: RecordedBuild) -> None:
         self._slots.take(recorded.request.id, Slot(recorded.label, recorded.row.builder, recorded.row.slave))
@@ -195,7 +217,7 @@ class BuildRunner:
         request, slave = recorded.request.id, recorded.row.slave
         again = await self._record_end(recorded, ended)
         live = self._running.remove(request)
-        self._slots.leave(request)
+        self._free(request)
         self._slaves.build_ended(slave)
         if again and live is not None and (stop := live.build.wanted_stop) and stop.result is Result.CANCELLED:
             # It was cancelled while its end, to be tried again, was being recorded.

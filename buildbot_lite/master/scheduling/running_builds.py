@@ -62,6 +62,7 @@ class RunningBuilds:
         self._slots = slots
         self._clock = clock
         self._live: dict[int, LiveBuild] = {}
+        self._by_row: dict[int, LiveBuild] = {}
         self._beginning: dict[int, BeginningBuild] = {}
         self._remarks: dict[str, TokenBucket] = {}
         self._idle: OneShot[None] = OneShot()
@@ -106,6 +107,20 @@ class RunningBuilds:
         for live in self.on(slave):
             if allowed.take():
                 live.build.remark(text)
+
+    def parent(self, buildset: Buildset) -> int | None:
+        """
+        The request whose build waits for *buildset*, if any.
+        """
+        above = None if buildset.parent_build is None else self._by_row.get(buildset.parent_build)
+        return above.request.id if above is not None and buildset.id in above.build.waits_for else None
+
+    def parent_of(self, request: int) -> int | None:
+        """
+        The request whose build waits for the build of *request*, which begins or runs; None if none does.
+        """
+        begun = self._live.get(request) or self._beginning.get(request)
+        return None if begun is None else self.parent(begun.buildset)
 
     async def stop(self, request: int, reason: str, result: Result = Result.CANCELLED) -> bool:
         """
@@ -157,7 +172,7 @@ class RunningBuilds:
         The build of *request* is *live*; without *live*, it will not run.
         """
         if live is not None:
-            self._live[request] = live
+            self._live[request] = self._by_row[live.row.id] = live
         if beginning := self._beginning.pop(request, None):
             beginning.recorded.fire(None)
             self._fire_left(beginning.slave)
@@ -166,7 +181,10 @@ class RunningBuilds:
         """
         The end of the build of *request* is recorded.  Answers the build, if it was live.
         """
-        return self._live.pop(request, None)
+        ended = self._live.pop(request, None)
+        if ended is not None:
+            del self._by_row[ended.row.id]
+        return ended
 
     def left(self, slave: str) -> None:
         """

@@ -48,5 +48,12 @@ class Slots:
         """
         return list(self._by_slave.get(slave, {}).values())
 
+    def label(self, request: int) -> str:
+        """
+        The build of *request* for people, or the request if it occupies no slot.
+        """
+        slot = self._by_request.get(request)
+        return f"request {request}" if slot is None else slot.label
+
     def __len__(self) -> int:
         return len(self._by_request)

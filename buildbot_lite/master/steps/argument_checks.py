@@ -18,12 +18,13 @@ from ...model.names import relative_path
 from ...model.results import Result
 from ...model.spec import SECRET_REFERENCE
 from ..config.arguments import ArgumentChecker
+from ..config.locks import LockAccess, checked_accesses
 from .argument import Check
 
 __all__ = [
     "anything", "artifact_name", "choice", "command", "decode_rc", "environment", "file_path", "flag", "function",
-    "logfiles", "mode", "names", "path", "properties", "seconds", "signal_name", "text", "texts", "whole", "word",
-    "words",
+    "locks", "logfiles", "mode", "names", "path", "properties", "seconds", "signal_name", "text", "texts", "whole",
+    "word", "words",
 ]  # fmt: skip
 
 _LOG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ +@-]{0,79}\Z")
@@ -202,6 +203,13 @@ def signal_name(checker: ArgumentChecker, name: str, value: Any) -> str:
         checker.wrong(name, value, 'the name of a signal, like "TERM", "INT", "HUP" or "KILL"')
         return "TERM"
     return wanted
+
+
+def locks(checker: ArgumentChecker, name: str, value: Any) -> tuple[LockAccess, ...]:
+    """
+    Uses of locks: a list, or a single one.
+    """
+    return checked_accesses(checker, name, value)
 
 
 def logfiles(checker: ArgumentChecker, name: str, value: Any) -> dict[str, str]:

@@ -171,7 +171,8 @@ class BuildStep(metaclass=NotingType):
     *warnOnFailure*, *warnOnWarnings*: they give the build warnings.  *doStepIf*: False, or a function of the step that
     says so, skips it.  *hideStepIf*: True, or a function of result and step, keeps it out of the lists.  *onLost*:
     "retry" repeats the whole build when the slave is lost during a command, "fail" never repeats anything; None: the
-    builder's value.
+    builder's value.  *locks*: what the step holds while it runs, like
+    ``[lock.access("exclusive")]``.
 
     A subclass declares its own arguments in its body (see `argument`), and sets other defaults for those that it
     inherits.  As in Buildbot, it may instead have a constructor that passes ``**kwargs`` on, and list attributes that
@@ -191,6 +192,7 @@ class BuildStep(metaclass=NotingType):
     doStepIf = argument(checks.anything, default=True, nullable=True, rendered=False)
     hideStepIf = argument(checks.anything, default=False, nullable=True, rendered=False)
     onLost = argument(checks.choice("retry", "fail"), default=None, rendered=False)
+    locks = argument(checks.locks, default=())
 
     # As in 0.1.0, for steps that extend them.
     arguments: ClassVar[Any] = Table()

@@ -3,7 +3,7 @@ Builds: attempts at a request.  Each builder numbers its builds from 1.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -29,7 +29,7 @@ class Build:
 
     *home*: id of the slave's directory at that time.  *nonce*: 128 random bits in hexadecimal, from which its command
     ids derive.  *generation*: hash of its configuration.  *properties*: name → [value, source].  *reason*: of the
-    result, for people.
+    result, for people.  *locks*: those that the build holds from beginning to end, as `LockUse.to_document` has them.
     """
 
     id: int
@@ -45,16 +45,35 @@ class Build:
     result: Result | None
     reason: str
     properties: Mapping[str, Any]
+    locks: Sequence[Mapping[str, Any]] = ()
 
 
 def from_row(*row: Any) -> Build:
     """
     The build with these columns, in the order of the fields.
     """
-    id, request, builder, number, slave, home, nonce, generation, started, finished, result, reason, properties = row
+    (
+        id,
+        request,
+        builder,
+        number,
+        slave,
+        home,
+        nonce,
+        generation,
+        started,
+        finished,
+        result,
+        reason,
+        properties,
+        locks,
+    ) = row
     ended = None if result is None else Result(result)
     values = json.loads(properties)
-    return Build(id, request, builder, number, slave, home, nonce, generation, started, finished, ended, reason, values)
+    held = json.loads(locks)
+    return Build(
+        id, request, builder, number, slave, home, nonce, generation, started, finished, ended, reason, values, held
+    )
 
 
 _NEXT = Statement(
@@ -62,7 +81,17 @@ _NEXT = Statement(
 )
 _ADD = Statement(
     inserting(
-        _builds, "request", "builder", "number", "slave", "home", "nonce", "generation", "started", "properties"
+        _builds,
+        "request",
+        "builder",
+        "number",
+        "slave",
+        "home",
+        "nonce",
+        "generation",
+        "started",
+        "properties",
+        "locks",
     ).returning(_builds.c.id)
 )
 _GET = Query(selecting(_builds, Build).where(_builds.c.id == bindparam("id")), from_row)
@@ -111,6 +140,7 @@ def start(
     now: float,
     home: str = "",
     properties: Mapping[str, Any] | None = None,
+    locks: Sequence[Mapping[str, Any]] = (),
 ) -> Build:
     """
     Add a build of *request*, with the builder's next number.
@@ -128,8 +158,9 @@ def start(
         generation=generation,
         started=now,
         properties=to_json(properties),
+        locks=to_json(locks),
     )
-    return Build(id, request, builder, number, slave, home, nonce, generation, now, None, None, "", properties)
+    return Build(id, request, builder, number, slave, home, nonce, generation, now, None, None, "", properties, locks)
 
 
 def get(connection: Connection, id: int) -> Build | None:

@@ -1,0 +1,325 @@
+"""
+Locks: their holders, and those that wait for them.
+
+::
+
+    request ── ask ──► free ── take ──► its build holds ── leave ──►
+                └────► in line; the queue asks again with every decision
+    step ───── wait ─► in line ── its turn ──► the step holds ── leave ──►
+
+Whoever needs several locks gets all of them at once, or none and waits.  So a waiting request holds nothing, and a
+waiting step holds only what its build holds.
+
+**Order.**  There is one line, of requests and steps, in the order of arrival; requests that arrived between the same
+two steps are in the order of their urgency.  A lock that is not available to a waiter is promised to it from then on,
+and those behind it get only what the promise leaves over.  So a waiter that needs a whole lock is not overtaken for
+ever by others that need a part.  A waiter passes one before it that itself waits, directly or not, for the waiter's own
+build: otherwise the promise would be a deadlock.
+
+**Families.**  While a build waits for builds that it triggered, they share its locks: together they count as much as
+the parent, or as the children if these need more.  So a child never waits for its parent.
+
+(Rejected: a line for each lock.  With several locks, the two orders can contradict each other, and then nobody goes.)
+"""
+
+from bisect import insort
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import takewhile
+from typing import Any
+
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
+
+from ...model.locks import LockName, LockUse
+
+
+@frozen
+class LockOwner:
+    """
+    The build of *request*, or one *step* of it.
+    """
+
+    request: int
+    step: int | None = None
+
+
+@frozen
+class LockObstacle:
+    """
+    Why a lock is not available: *requests*, whose builds hold it if *held*, or which have waited for it for longer.
+    """
+
+    lock: LockName
+    requests: tuple[int, ...]
+    held: bool = True
+
+
+@define(eq=False)
+class _Waiter:
+    """
+    *place*: its place in the line.  *turn*: for a step, fires when it holds its locks.  *promised*: the locks of which
+    those behind it get only the rest.
+    """
+
+    owner: LockOwner
+    uses: tuple[LockUse, ...]
+    place: tuple[Any, ...]
+    turn: Deferred[None] | None = None
+    parent: int | None = None
+    promised: set[LockName] = field(factory=set)
+
+
+def _place(waiter: _Waiter) -> tuple[Any, ...]:
+    return waiter.place
+
+
+class Locks:
+    """
+    All locks of the farm.
+
+    *limit*: the units of a lock in the configuration in force; None if it has no such lock.  *parent*: the request
+    whose build waits for the running build of a request, if any.  *changed*: called when the queue should ask again.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: Callable[[LockName], int | None] = lambda lock: None,
+        parent: Callable[[int], int | None] = lambda request: None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._limit = limit
+        self._parent = parent
+        self._changed = changed
+        self._held: dict[LockName, dict[LockOwner, LockUse]] = {}
+        self._holding: dict[LockOwner, tuple[LockUse, ...]] = {}
+        self._owners: dict[int, set[LockOwner]] = {}
+        self._waiting: dict[LockOwner, _Waiter] = {}
+        self._lines: dict[LockName, list[_Waiter]] = {}
+        self._steps_so_far = 0
+
+    def ask(
+        self, request: int, uses: Sequence[LockUse], *, rank: tuple[Any, ...], parent: int | None = None
+    ) -> LockObstacle | None:
+        """
+        Whether the build of *request* could have *uses* now; otherwise why not, and it waits in line.
+
+        *rank*: its urgency, smallest first.  *parent*: the request whose build waits for it.  To be asked again with
+        every decision of the queue, until `take` or `retain`.
+        """
+        owner = LockOwner(request)
+        before = self._unqueue(owner)
+        if not uses:
+            return None
+        arrival = self._steps_so_far if before is None else before.place[0]
+        waiter = _Waiter(owner, tuple(uses), (arrival, 1, *rank), parent=parent)
+        if before is not None:
+            waiter.promised |= before.promised & {use.lock for use in uses}
+        self._enqueue(waiter)
+        return self._obstacle(waiter)
+
+    def take(self, owner: LockOwner, uses: Iterable[LockUse]) -> None:
+        """
+        *owner* holds *uses* from now on, whatever others hold: they were found free, or recorded as held.
+        """
+        self._unqueue(owner)
+        taken = self._holding[owner] = tuple(uses)
+        self._owners.setdefault(owner.request, set()).add(owner)
+        for use in taken:
+            self._held.setdefault(use.lock, {})[owner] = use
+
+    def wait(self, owner: LockOwner, uses: Iterable[LockUse]) -> Deferred[None]:
+        """
+        Fires when *owner*, a step, holds *uses*.  Cancel it to stop waiting.
+        """
+        turn: Deferred[None] = Deferred(lambda _: self.leave(owner))
+        self._steps_so_far += 1
+        self._enqueue(_Waiter(owner, tuple(uses), (self._steps_so_far, 0), turn))
+        self._owners.setdefault(owner.request, set()).add(owner)
+        self.serve()
+        return turn
+
+    def leave(self, owner: LockOwner) -> None:
+        """
+        *owner* holds nothing, and waits for nothing, any more.
+        """
+        owners = self._owners.get(owner.request, set())
+        owners.discard(owner)
+        if not owners:
+            self._owners.pop(owner.request, None)
+        waiter, holding = self._unqueue(owner), self._holding.pop(owner, None)
+        for use in holding or ():
+            holders = self._held[use.lock]
+            del holders[owner]
+            if not holders:
+                del self._held[use.lock]
+        if waiter is not None or holding:
+            self.serve()
+            self._changed()
+
+    def leave_all(self, request: int) -> None:
+        """
+        The build of *request* is over: neither it nor a step of it holds or waits for anything any more.
+        """
+        self._unqueue(LockOwner(request))
+        for owner in tuple(self._owners.get(request, ())):
+            self.leave(owner)
+
+    def retain(self, requests: Collection[int]) -> None:
+        """
+        Only *requests* still wait in line, and all steps.
+        """
+        gone = [
+            each.owner for each in self._waiting.values() if each.turn is None and each.owner.request not in requests
+        ]
+        for owner in gone:
+            self._unqueue(owner)
+        self.serve()
+
+    def serve(self) -> None:
+        """
+        Give every waiting step the locks that it can have.
+        """
+        turns = []
+        for waiter in sorted((each for each in self._waiting.values() if each.turn is not None), key=_place):
+            if self._obstacle(waiter) is None:
+                self.take(waiter.owner, waiter.uses)
+                turns.append(waiter.turn)
+        for turn in turns:
+            # One that goes on may have cancelled another.
+            if turn is not None and not turn.called:
+                turn.callback(None)
+
+    def obstacle(self, owner: LockOwner) -> LockObstacle | None:
+        """
+        What *owner* waits for; None when it does not.
+        """
+        waiter = self._waiting.get(owner)
+        return None if waiter is None else self._obstacle(waiter)
+
+    def holding(self, owner: LockOwner) -> Sequence[LockUse]:
+        """
+        What *owner* holds.
+        """
+        return self._holding.get(owner, ())
+
+    def of_request(self, request: int) -> Sequence[LockUse]:
+        """
+        What the build of *request* and its steps hold.
+        """
+        return [use for owner in self._owners.get(request, ()) for use in self.holding(owner)]
+
+    def _enqueue(self, waiter: _Waiter) -> None:
+        self._waiting[waiter.owner] = waiter
+        for use in waiter.uses:
+            insort(self._lines.setdefault(use.lock, []), waiter, key=_place)
+
+    def _unqueue(self, owner: LockOwner) -> _Waiter | None:
+        waiter = self._waiting.pop(owner, None)
+        for use in waiter.uses if waiter is not None else ():
+            line = self._lines[use.lock]
+            line.remove(waiter)  # type: ignore[arg-type]  # not None here
+            if not line:
+                del self._lines[use.lock]
+        return waiter
+
+    def _obstacle(self, waiter: _Waiter) -> LockObstacle | None:
+        found = None
+        for use in waiter.uses:
+            obstacle = self._held_by_others(waiter.owner, use) or self._promised_to_others(waiter, use)
+            if obstacle is not None:
+                waiter.promised.add(use.lock)
+                found = found or obstacle
+        return found
+
+    def _units(self, use: LockUse) -> int:
+        return self._limit(use.lock) or use.limit
+
+    def _held_by_others(self, owner: LockOwner, use: LockUse) -> LockObstacle | None:
+        holders = self._held.get(use.lock, {})
+        if self._load(owner, use) <= self._units(use):
+            return None
+        family = self._family(owner.request)
+        others = dict.fromkeys(each.request for each in holders if each.request not in family)
+        return LockObstacle(use.lock, tuple(others))
+
+    def _load(self, owner: LockOwner, use: LockUse) -> int:
+        """
+        The units that would be taken if *owner* got *use*, too: children count within their parents.
+        """
+        limit, own = self._units(use), Counter[int]()
+        for holder, held in (*self._held.get(use.lock, {}).items(), (owner, use)):
+            own[holder.request] = max(own[holder.request], held.units(limit))
+        total, within = 0, Counter[int]()
+        for request in sorted(own, key=lambda each: len(self._family(each)), reverse=True):
+            load = max(own[request], within[request])
+            above = next((each for each in self._family(request)[1:] if each in own), None)
+            if above is None:
+                total += load
+            else:
+                within[above] += load
+        return total
+
+    def _promised_to_others(self, waiter: _Waiter, use: LockUse) -> LockObstacle | None:
+        """
+        The waiters before *waiter* that leave too little of the lock.
+        """
+        limit = self._units(use)
+        left, before = limit - self._load(waiter.owner, use), []
+        family = self._family(waiter.owner.request)
+        holds = any(self.of_request(each) for each in family)
+        for other in takewhile(lambda each: each is not waiter, self._lines.get(use.lock, ())):
+            if use.lock not in other.promised or (holds and self._waits_for(other, family)):
+                continue
+            left -= next(each for each in other.uses if each.lock == use.lock).units(limit)
+            before.append(other.owner.request)
+            if left < 0:
+                return LockObstacle(use.lock, tuple(dict.fromkeys(before)), held=False)
+        return None
+
+    def _family(self, request: int) -> Sequence[int]:
+        """
+        *request*, and those whose builds wait for it, nearest first.
+        """
+        found = [request]
+        while (parent := self._parent_of(found[-1])) is not None and parent not in found:
+            found.append(parent)
+        return found
+
+    def _parent_of(self, request: int) -> int | None:
+        waiter = self._waiting.get(LockOwner(request))
+        return waiter.parent if waiter is not None and waiter.turn is None else self._parent(request)
+
+    def _waits_for(self, waiter: _Waiter, family: Sequence[int]) -> bool:
+        """
+        Whether *waiter* may have to wait for the builds of *family*, which hold locks: for what they hold, or for
+        others that wait for that.
+        """
+        seen = [waiter]  # grows in the loop
+        for each in seen:
+            for blocker in self._before(each):
+                if isinstance(blocker, int):
+                    if blocker in family:
+                        return True
+                    seen += [other for other in self._below(blocker) if other not in seen]
+                elif blocker not in seen:
+                    seen.append(blocker)
+        return False
+
+    def _before(self, waiter: _Waiter) -> Iterator[int | _Waiter]:
+        """
+        The requests whose builds hold what *waiter* needs, and the waiters before it.
+        """
+        own = self._family(waiter.owner.request)
+        for use in waiter.uses:
+            yield from {each.request for each in self._held.get(use.lock, {}) if each.request not in own}
+            yield from takewhile(lambda each: each is not waiter, self._lines.get(use.lock, ()))
+
+    def _below(self, request: int) -> Iterator[_Waiter]:
+        """
+        The waiters without which the build of *request* does not go on.
+        """
+        for waiter in self._waiting.values():
+            if request in self._family(waiter.owner.request):
+                yield waiter

@@ -1,0 +1,202 @@
+"""
+The locks of a master.cfg: ``util.MasterLock``, ``util.SlaveLock``, and how a build or a step uses one.
+
+A lock is known by its kind and its name; objects of one kind and one name are one lock.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...model.locks import LockName, LockUse, combined
+from ...model.rendering import is_renderable
+from .arguments import ArgumentChecker
+from .mistakes import (
+    NotingType,
+    SourceLine,
+    current_line,
+    declare,
+    declared,
+    note,
+)
+
+MODES = ("counting", "exclusive")
+
+
+class Lock(metaclass=NotingType):
+    """
+    A limit on how many builds or steps do something at a time.  *maxCount*: how many counting uses there may be.
+    """
+
+    def __init__(self, name: Any, maxCount: Any = 1) -> None:
+        self.place = current_line(self)
+        self.arguments = ArgumentChecker(f"{type(self).__name__} {name!r:.100}", self)
+        self.name = self.arguments.label("name", name)
+        self.limit = self.arguments.whole("maxCount", maxCount, least=1)
+        declare(self)
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """
+        The units on each slave that has not the usual number of them.
+        """
+        return {}
+
+    def access(self, mode: Any, count: Any = 1) -> "LockAccess":
+        """
+        A use of the lock for ``locks=[…]``.
+        """
+        return LockAccess(self, mode, count)
+
+    def name_on(self, slave: str) -> LockName:
+        """
+        The lock for builds on *slave*.
+        """
+        raise NotImplementedError
+
+    def limit_on(self, slave: str | None) -> int:
+        """
+        How many units there are for builds on *slave*.
+        """
+        return self.limits.get(slave or "", self.limit)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class MasterLock(Lock):
+    """
+    A lock for all builds of the farm.
+    """
+
+    def name_on(self, slave: str) -> LockName:
+        """
+        The same for each slave.
+        """
+        return LockName(self.name)
+
+
+class SlaveLock(Lock):
+    """
+    A lock that each slave has for itself.
+
+    *maxCountForSlave*, also called *maxCountForWorker*: a dictionary of slaves that have another count.
+    """
+
+    def __init__(
+        self, name: Any, maxCount: Any = 1, maxCountForSlave: Any = None, *, maxCountForWorker: Any = None
+    ) -> None:
+        super().__init__(name, maxCount)
+        if maxCountForSlave is not None and maxCountForWorker is not None:
+            self.arguments.note("maxCountForSlave and maxCountForWorker mean the same; give one of them.")
+        given = maxCountForSlave if maxCountForSlave is not None else maxCountForWorker
+        self._limits: dict[str, int] = {}
+        if given is not None and not isinstance(given, Mapping):
+            self.arguments.wrong("maxCountForSlave", given, 'a dictionary like {"bot1": 2}')
+            given = None
+        for slave, count in dict(given or {}).items():
+            self._limits[str(slave)] = self.arguments.whole(f"maxCountForSlave[{slave!r:.60}]", count, least=1)
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """
+        The counts of *maxCountForSlave*.
+        """
+        return self._limits
+
+    def name_on(self, slave: str) -> LockName:
+        """
+        The lock of that slave.
+        """
+        return LockName(self.name, slave)
+
+
+class LockAccess(metaclass=NotingType):
+    """
+    A use of *lock*: *mode* "counting" takes *count* of its units, "exclusive" all of them.  A *count* of 0 takes none,
+    and is never refused.
+    """
+
+    def __init__(self, lock: Any, mode: Any, count: Any = 1) -> None:
+        arguments = ArgumentChecker(f"The use of {lock!r:.100}", self)
+        if not isinstance(lock, Lock):
+            arguments.wrong("the lock", lock, "a MasterLock or a SlaveLock")
+            lock = MasterLock("none")
+        self.lock = lock
+        self.mode = arguments.choice("the mode", mode, MODES)
+        self.count = arguments.whole("count", count)
+        if self.mode == "exclusive" and self.count != 1:
+            arguments.note("an exclusive use is of the whole lock, and its count is 1.")
+        elif self.count > max(lock.limit, *lock.limits.values(), 0):
+            arguments.note(f"count is {self.count}, and the lock has only {lock.limit}: it could never be had.")
+
+    def on(self, slave: str) -> LockUse | None:
+        """
+        What a build on *slave* needs; None for nothing.
+        """
+        lock = self.lock
+        if not self.count:
+            return None
+        return LockUse(lock.name_on(slave), self.mode == "exclusive", self.count, lock.limit_on(slave))
+
+    def __repr__(self) -> str:
+        return f"{self.lock!r}.access({self.mode!r})"
+
+
+def checked_accesses(checker: ArgumentChecker, name: str, value: Any) -> tuple[LockAccess, ...]:
+    """
+    The uses in *value*: a list, or a single one.  A lock without a mode is used in counting mode.
+    """
+    given = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
+    found: list[LockAccess] = []
+    for each in given:
+        access = each.access("counting") if isinstance(each, Lock) else each
+        if not isinstance(access, LockAccess):
+            checker.wrong(name, each, 'a list of uses of locks, like [lock.access("exclusive")]')
+        elif any(_same(access.lock, other.lock) for other in found):
+            checker.note(f"{name} has the lock {access.lock.name!r} twice.")
+        else:
+            found.append(access)
+    return tuple(found)
+
+
+def locks_argument(checker: ArgumentChecker, name: str, value: Any) -> Any:
+    """
+    As `checked_accesses`; what each build renders, and None, stay as they are.
+    """
+    if value is None:
+        return ()
+    return value if is_renderable(value) else checked_accesses(checker, name, value)
+
+
+def uses_on(slave: str, *accesses: Iterable[LockAccess]) -> tuple[LockUse, ...]:
+    """
+    What the uses in *accesses* need of each lock for a build on *slave*.
+    """
+    uses = [access.on(slave) for each in accesses for access in each]
+    return combined(use for use in uses if use is not None)
+
+
+def declared_locks() -> Mapping[tuple[bool, str], Lock]:
+    """
+    The locks that were made in this load, by whether each slave has its own, and name.  Two of one name that differ are
+    a mistake.
+    """
+    found: dict[tuple[bool, str], Lock] = {}
+    for lock in declared(Lock):
+        first = found.setdefault(_key(lock), lock)
+        if (first.limit, first.limits) != (lock.limit, lock.limits):
+            there = f"; the first is at {first.place}" if first.place else ""
+            note(
+                f"There are two {type(lock).__name__}s called {lock.name!r}, with different counts{there}.  Use one of "
+                "them for both, or give it another name.",
+                lock.place or SourceLine(),
+            )
+    return found
+
+
+def _key(lock: Lock) -> tuple[bool, str]:
+    return isinstance(lock, SlaveLock), lock.name
+
+
+def _same(one: Lock, other: Lock) -> bool:
+    return _key(one) == _key(other)

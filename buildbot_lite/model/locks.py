@@ -1,0 +1,79 @@
+"""
+What a build or a step needs of a lock.
+
+A lock limits how many builds or steps do something at a time.  Its *limit* is a number of units: a counting use takes
+some of them, an exclusive use all.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attrs import evolve, frozen
+
+
+@frozen
+class LockName:
+    """
+    One lock.  *slave*: for a lock that each slave has for itself, that slave.
+    """
+
+    name: str
+    slave: str | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.slave is None else f"{self.name} of {self.slave}"
+
+
+@frozen
+class LockUse:
+    """
+    One use of *lock*: of all its units if *exclusive*, otherwise of *count*.
+
+    *limit*: the units of the lock in the configuration from which the use comes.
+    """
+
+    lock: LockName
+    exclusive: bool = False
+    count: int = 1
+    limit: int = 1
+
+    def units(self, limit: int) -> int:
+        """
+        The units that it takes when the lock has *limit* by now.
+        """
+        return limit if self.exclusive else min(self.count, limit)
+
+    def to_document(self) -> dict[str, Any]:
+        """
+        As JSON, for the journal and for the row of a build.
+        """
+        return {
+            "lock": self.lock.name,
+            "slave": self.lock.slave,
+            "exclusive": self.exclusive,
+            "count": self.count,
+            "limit": self.limit,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "LockUse":
+        """
+        The opposite of `to_document`.
+        """
+        return cls(
+            LockName(document["lock"], document["slave"]),
+            document["exclusive"],
+            document["count"],
+            document["limit"],
+        )
+
+
+def combined(uses: Iterable[LockUse]) -> tuple[LockUse, ...]:
+    """
+    *uses* with one use of each lock: the most that any of them takes.
+    """
+    found: dict[LockName, LockUse] = {}
+    for use in uses:
+        other = found.get(use.lock, use)
+        found[use.lock] = evolve(use, exclusive=use.exclusive or other.exclusive, count=max(use.count, other.count))
+    return tuple(found.values())
