@@ -55,6 +55,9 @@ from .master.slaves.registry import OWN, SlaveDesk
 from .master.trial_load import TrialLoad
 from .slave.assembly import LocalSlave
 from .status.following import notify_followers
+from .status.reporters.http_client import HttpClient
+from .status.reporters.reporter import Outside
+from .status.reporters.reporters import Reporters
 from .storage.compression import Compression
 from .storage.daemon import is_daemon
 from .storage.database import open_database
@@ -116,6 +119,7 @@ class MasterService(MultiService):
         self._own = LocalSlave(own, reactor)
         self._farm: Farm | None = None
         self._maintenance: Maintenance | None = None
+        self._reporters: Reporters | None = None
         self._trial: TrialLoad | None = None
         self._kill = False
         self._stopping = False
@@ -186,6 +190,8 @@ class MasterService(MultiService):
         await farm.start()
         self._maintenance = Maintenance(farm, compression=Compression(reactor), clock=reactor, wall=time.time)
         self._maintenance.start()
+        self._reporters = Reporters(farm, outside=self._outside(farm), clock=reactor, wall=time.time)
+        self._reporters.start()
         self._tub.startService()
         signal.signal(signal.SIGUSR1, self._on_sigusr1)
         if is_daemon():
@@ -197,6 +203,8 @@ class MasterService(MultiService):
         self._log_files.stop()
         if self._maintenance is not None:
             self._maintenance.stop()
+        if self._reporters is not None:
+            self._reporters.stop()
         if self._trial is not None:
             self._trial.stop()
         if self._tub.running:
@@ -210,6 +218,15 @@ class MasterService(MultiService):
     async def _try_out(self, seconds: float) -> None:
         self._trial = TrialLoad(self._basedir, seconds=seconds)
         await self._in_thread(partial(self._trial.run, quiet=True))
+
+    def _outside(self, farm: Farm) -> Outside:
+        return Outside(
+            in_thread=self._in_thread,
+            request=HttpClient(self._reactor).request,
+            # The configuration may be another by then.
+            secret=lambda name: str(farm.config.secret(name)),
+            origin=self._tub.tub_id[:12],
+        )
 
     def _in_thread(self, work: Callable[[], T]) -> Deferred[T]:
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work)

@@ -22,6 +22,10 @@ from .master.steps import argument_checks as _checks
 from .master.steps.argument import argument as _argument
 from .model.rendering import renderer as _renderer
 from .model.results import Result as _Result
+from .status.reporters import formatting as _formatting
+from .status.reporters import generators as _generators
+from .status.reporters import http as _http
+from .status.reporters import mail as _mail
 
 
 class Namespace:
@@ -53,6 +57,17 @@ changes = Namespace(
 )
 reporters = Namespace(
     "reporters",
+    _mail.MailNotifier,
+    _http.HttpStatusPush,
+    _http.GitHubStatusPush,
+    _http.GitLabStatusPush,
+    _http.GiteaStatusPush,
+    _generators.BuildStatusGenerator,
+    _generators.BuildSetStatusGenerator,
+    _generators.BuildStartEndStatusGenerator,
+    _formatting.MessageFormatter,
+    _formatting.MessageFormatterFunction,
+    _formatting.MessageFormatterRenderable,
 )
 schedulers = Namespace(
     "schedulers",

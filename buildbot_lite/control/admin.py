@@ -169,7 +169,8 @@ class AdminDesk:
 
     async def _status(self, question: JsonReader) -> Answer:
         kept = await self._read(documents.of_retention)
-        return {"status": {**documents.of_farm(self.farm), "kept": kept}}
+        unsent = await self._read(documents.of_reporters)
+        return {"status": {**documents.of_farm(self.farm), "kept": kept, "unsent": unsent}}
 
     async def _queue(self, question: JsonReader) -> Answer:
         most = question.integer("most", documents.MOST_WAITING, least=1, most=documents.MOST_WAITING)

@@ -75,6 +75,13 @@ class Reconfiguration:
         self._wakeup = wakeup
         self._try_out = try_out
         self._lock = DeferredLock()
+        self._on_applied: list[Callable[[MasterConfig], object]] = []
+
+    def on_applied(self, configure: Callable[[MasterConfig], object]) -> None:
+        """
+        Call *configure* with each configuration that comes into force from now on.
+        """
+        self._on_applied.append(configure)
 
     async def apply(self) -> Applied:
         """
@@ -114,6 +121,8 @@ class Reconfiguration:
         self._slaves.configure(generation.config.slaves)
         self._revocation.bar_revoked_slaves()
         self._change_sources.configure(generation.config.change_sources)
+        for configure in self._on_applied:
+            configure(generation.config)
         await self._generations.prune()
         await self._furls.publish()
         self._wakeup.set()

@@ -27,6 +27,7 @@ from ..storage.records import (
     feed,
     history,
     journal,
+    outbox,
     requests,
     retention,
     steps,
@@ -116,6 +117,16 @@ def with_locks(farm: Farm, documents: Sequence[Document]) -> Sequence[Document]:
 def _lock(live: LiveBuild | None) -> str | None:
     reason = None if live is None else live.build.waits_for_lock
     return None if reason is None else reason.sentence
+
+
+def of_reporters(connection: Connection) -> list[Document]:
+    """
+    The messages that could not be sent yet: the reporter, the failure, and when it is tried again.
+    """
+    return [
+        {"reporter": each.reporter, "since": each.created, "failure": each.failure, "next": each.not_before}
+        for each in outbox.failing(connection)
+    ]
 
 
 def of_queue(farm: Farm, most: int = MOST_WAITING, after: Urgency | None = None) -> Document:

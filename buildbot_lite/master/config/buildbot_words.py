@@ -183,12 +183,10 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "PushjetNotifier")),
     ("reporters", _TAKEN, "the master keeps no metrics of its own yet.", "Prometheus"),
     ("reporters", _LATER, _LEAVE_OUT,
-     ("MailNotifier GitHubStatusPush GitHubCommentPush GitLabStatusPush GiteaStatusPush GerritStatusPush "
-     "GerritVerifyStatusPush BitbucketStatusPush BitbucketServerStatusPush BitbucketServerCoreAPIStatusPush "
-     "BitbucketServerPRCommentPush HttpStatusPush BuildStatusGenerator BuildStartEndStatusGenerator "
-     "BuildSetStatusGenerator BuildSetCombinedStatusGenerator BuildRequestGenerator WorkerMissingGenerator "
-     "MessageFormatter MessageFormatterRenderable MessageFormatterFunction MessageFormatterFunctionRaw "
-     "MessageFormatterBase MessageFormatterMissingWorker")),
+     ("GitHubCommentPush GerritStatusPush GerritVerifyStatusPush BitbucketStatusPush BitbucketServerStatusPush "
+     "BitbucketServerCoreAPIStatusPush BitbucketServerPRCommentPush BuildSetCombinedStatusGenerator "
+     "BuildRequestGenerator WorkerMissingGenerator MessageFormatterFunctionRaw MessageFormatterBase "
+     "MessageFormatterMissingWorker")),
     ("reporters", _INNER, "",
      ("ReporterBase BuildStatusGeneratorMixin getDetailsForBuild getDetailsForBuilds getURLForBuild "
      "getURLForBuildrequest get_details_for_buildrequest merge_reports_prop merge_reports_prop_take_first")),

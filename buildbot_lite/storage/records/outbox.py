@@ -10,6 +10,7 @@ The outbox: messages to the world outside that are still to be sent, recorded in
 """
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from attrs import frozen
@@ -63,6 +64,8 @@ _FAILED = Statement(
     .where(_outbox.c.id == bindparam("which"))
     .values(attempts=_outbox.c.attempts + 1, not_before=bindparam("until"), failure=bindparam("why"))
 )
+_REPORTERS = Query(select(_outbox.c.reporter).distinct(), str)
+_OF_REPORTER = Statement(delete(_outbox).where(_outbox.c.reporter == bindparam("reporter")))
 _SENT = Statement(delete(_outbox).where(_outbox.c.id == bindparam("which")))
 
 
@@ -103,6 +106,14 @@ def failed(connection: Connection, id: int, why: str, until: float) -> None:
     Count a failed attempt; the next is not before *until*.
     """
     _FAILED.run(connection, which=id, why=why, until=until)
+
+
+def drop_all_but(connection: Connection, reporters: Collection[str]) -> int:
+    """
+    Forget the messages of all reporters but these; their number.
+    """
+    unwanted = set(_REPORTERS.all(connection)) - set(reporters)
+    return sum(_OF_REPORTER.changed(connection, reporter=name) for name in unwanted)
 
 
 def sent(connection: Connection, id: int) -> None:

@@ -1,0 +1,221 @@
+"""
+What reporters know of a build, read from the records in one query.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from attrs import define, frozen
+from sqlalchemy import Connection
+
+from ...model.change import Change
+from ...model.display import printable
+from ...model.properties import Properties
+from ...model.rendering import View
+from ...model.results import Result
+from ...storage.compressed_streams import open_stream
+from ...storage.records import builds, changes, requests, steps, streams
+from ...storage.records.builds import Build
+from ...storage.records.requests import Buildset
+from ...storage.records.steps import Step
+
+TAIL_LINES = 30
+TAIL_BYTES = 16 << 10
+FAILED = (Result.FAILURE, Result.EXCEPTION)
+
+
+@frozen
+class FarmFacts:
+    """
+    What every message may name: the farm's *title*, the address *url* of its pages or None, the directory of *logs*.
+    """
+
+    title: str
+    url: str | None
+    logs: str
+
+
+@define(slots=False, kw_only=True)
+class BuildDetails:
+    """
+    A build, running or finished.
+
+    *previous*: the result of the builder's previous finished build; None when there is none.  *tail*: the last lines of
+    the log of the step that failed, or "".
+    """
+
+    farm: FarmFacts
+    build: Build
+    buildset: Buildset
+    steps: Sequence[Step]
+    changes: Sequence[Change]
+    previous: Result | None = None
+    tail: str = ""
+
+    @property
+    def label(self) -> str:
+        """
+        "builder/number".
+        """
+        return f"{self.build.builder}/{self.build.number}"
+
+    @property
+    def url(self) -> str | None:
+        """
+        The page of the build.
+        """
+        if self.farm.url is None:
+            return None
+        return f"{self.farm.url}builders/{quote(self.build.builder, safe='')}/{self.build.number}"
+
+    @property
+    def failed_step(self) -> Step | None:
+        """
+        The first step that failed.
+        """
+        return next((step for step in self.steps if step.result in FAILED), None)
+
+    @property
+    def summary(self) -> str:
+        """
+        A phrase about the result, which names the step that failed.
+        """
+        if self.build.result is None:
+            return "is running"
+        if self.build.result is Result.SUCCESS:
+            return "succeeded"
+        step = self.failed_step
+        of_step = f"{step.name}: {step.summary}" if step and step.summary else step.name if step else self.build.reason
+        word = _WORDS[self.build.result]
+        return printable(f"{word} ({of_step})" if of_step else word)
+
+    @cached_property
+    def view(self) -> View:
+        """
+        The properties and sources of the build, for renderables.
+        """
+        properties = Properties.from_document(self.build.properties)
+        return View(properties, sources={"": dict(self.buildset.source)}, slave={"name": self.build.slave})
+
+    @property
+    def revision(self) -> str | None:
+        """
+        The revision that was built, or the requested one.
+        """
+        found = self.view.getProperty("got_revision") or self.buildset.source.get("revision")
+        return found if isinstance(found, str) and found else None
+
+    @property
+    def untrusted(self) -> bool:
+        """
+        Whether one of its changes is from a fork.
+        """
+        return any(change.untrusted for change in self.changes)
+
+    def owners(self) -> list[str]:
+        """
+        The authors of its changes and the property ``owner``, each once.
+        """
+        found = [change.author for change in self.changes]
+        owner = self.view.getProperty("owner")
+        return list(dict.fromkeys([*found, owner] if isinstance(owner, str) and owner else found))
+
+    def document(self) -> dict[str, Any]:
+        """
+        The build as JSON.
+        """
+        row = self.build
+        return {
+            "title": self.farm.title,
+            "url": self.url,
+            "builder": row.builder,
+            "number": row.number,
+            "slave": row.slave,
+            "result": None if row.result is None else row.result.name,
+            "previous_result": None if self.previous is None else self.previous.name,
+            "summary": self.summary,
+            "reason": row.reason,
+            "started": row.started,
+            "finished": row.finished,
+            "properties": {**row.properties},
+            "scheduler": self.buildset.scheduler,
+            "submission": {"id": self.buildset.id, "reason": self.buildset.reason, "source": {**self.buildset.source}},
+            "changes": [_change(change) for change in self.changes],
+            "steps": [
+                {
+                    "name": step.name,
+                    "result": None if step.result is None else step.result.name,
+                    "summary": step.summary,
+                    "started": step.started,
+                    "finished": step.finished,
+                }
+                for step in self.steps
+                if not step.hidden
+            ],
+        }
+
+
+_WORDS: Mapping[Result, str] = {
+    Result.WARNINGS: "succeeded with warnings",
+    Result.FAILURE: "failed",
+    Result.SKIPPED: "was skipped",
+    Result.EXCEPTION: "ended with an exception",
+    Result.RETRY: "is tried again",
+    Result.CANCELLED: "was cancelled",
+}
+
+
+def _change(change: Change) -> dict[str, Any]:
+    names = ("author", "comments", "revision", "branch", "repository", "project", "revlink", "untrusted")
+    return {name: getattr(change, name) for name in names} | {"files": list(change.files)}
+
+
+def of_build(connection: Connection, farm: FarmFacts, build: int, *, tail: bool = True) -> BuildDetails | None:
+    """
+    The details of a build; None when it is not recorded any more.  *tail*: read the end of the failed step's log.
+    """
+    row = builds.get(connection, build)
+    request = None if row is None else requests.get(connection, row.request)
+    buildset = None if request is None else requests.buildset(connection, request.buildset)
+    if row is None or buildset is None:
+        return None
+    earlier = builds.newest(connection, row.builder, most=20, before=row.number)
+    previous = next((each.result for each in earlier if each.result not in {None, Result.RETRY}), None)
+    found = BuildDetails(
+        farm=farm,
+        build=row,
+        buildset=buildset,
+        steps=steps.of_build(connection, row.id),
+        changes=[each.change for each in changes.of_buildset(connection, buildset.id)],
+        previous=previous,
+    )
+    if tail and (step := found.failed_step) is not None:
+        found.tail = _tail(connection, farm.logs, row.id, step.number)
+    return found
+
+
+def of_buildset(connection: Connection, farm: FarmFacts, buildset: int) -> list[BuildDetails]:
+    """
+    The newest build of each request of a buildset.
+    """
+    found = []
+    for request in requests.of_buildset(connection, buildset):
+        attempts = builds.of_request(connection, request.id)
+        details = of_build(connection, farm, attempts[-1].id) if attempts else None
+        found += [] if details is None else [details]
+    return found
+
+
+def _tail(connection: Connection, directory: str, build: int, step: int) -> str:
+    logs = [each for each in streams.of_step(connection, build, step) if each.kind == "log" and each.name == "stdio"]
+    if not logs:
+        return ""
+    reader = open_stream(os.path.join(directory, logs[-1].path))
+    try:
+        end = reader.read(max(0, reader.length - TAIL_BYTES), TAIL_BYTES)
+    finally:
+        reader.close()
+    return "\n".join(printable(line) for line in end.decode(errors="replace").splitlines()[-TAIL_LINES:])

@@ -1,0 +1,253 @@
+"""
+Mail: `MailNotifier`.
+
+Addresses come from commits, so anybody may have written them: each is checked, and authors of changes from forks get
+mail only at allowed domains.
+"""
+
+import inspect
+import re
+import smtplib
+import ssl
+from collections.abc import Collection, Sequence
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import formatdate, parseaddr
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+from attrs import frozen
+
+from ...master.config.objects import Secret
+from ...model.display import printable
+from ...storage.records.outbox import OutboxMessage
+from .details import BuildDetails
+from .formatting import LONGEST_SUBJECT, Message
+from .generators import ALL, BuildSetStatusGenerator, BuildStatusGenerator, Generator
+from .reporter import NotSentError, Outside, RefusedForGoodError, Reporter
+
+TIMEOUT = 30.0
+"""Seconds for the connection, and for each answer of the mail server."""
+MOST_RECIPIENTS = 50
+# RFC 5321 4.5.3.1: 64 octets before the @, 255 after it.
+# A subset: what could mean something to a shell, or begins with a dash, is no address here.
+_ADDRESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9.!#%&*+/=?^_~-]{0,63}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253}[A-Za-z0-9])?\Z")
+
+
+@runtime_checkable
+class EmailLookup(Protocol):
+    """
+    Finds the address of a user, whom a change names.
+    """
+
+    def getAddress(self, name: str) -> Any:
+        """
+        The address, None when there is none, or an awaitable of either.
+        """
+
+
+@frozen
+class MailServer:
+    """
+    How mail is sent.  *password*: text, a `Secret`, or None.
+    """
+
+    host: str
+    port: int
+    user: str | None
+    password: Any
+    starttls: bool
+    tls: bool
+
+
+class MailNotifier(Reporter):
+    """
+    Mails about builds.
+
+    *fromaddr*: the sender.  *mode*, *tags*, *builders*, *schedulers*, *branches*: which builds, unless *generators* say
+    it.  *buildSetSummary*: one mail for each buildset.  *extraRecipients* get each mail; authors of changes, too, if
+    *sendToInterestedUsers*: *lookup* finds their addresses, or is the domain to put behind names without one.
+    *allowedDomains*: authors elsewhere get no mail; None: authors of changes from forks get none, others do.
+    """
+
+    def __init__(
+        self,
+        fromaddr: Any,
+        mode: Any = ALL,
+        categories: Any = None,
+        builders: Any = None,
+        addLogs: Any = False,
+        relayhost: Any = "localhost",
+        subject: Any = None,
+        lookup: Any = None,
+        extraRecipients: Any = (),
+        sendToInterestedUsers: Any = True,
+        extraHeaders: Any = None,
+        addPatch: Any = True,
+        useTls: Any = False,
+        useSmtps: Any = False,
+        smtpUser: Any = None,
+        smtpPassword: Any = None,
+        smtpPort: Any = 25,
+        *,
+        tags: Any = None,
+        schedulers: Any = None,
+        branches: Any = None,
+        buildSetSummary: Any = False,
+        messageFormatter: Any = None,
+        generators: Any = None,
+        allowedDomains: Any = None,
+        dumpMailsToLog: Any = False,
+        name: Any = None,
+    ) -> None:
+        chosen = tags if categories is None else categories
+        made = BuildSetStatusGenerator if buildSetSummary else BuildStatusGenerator
+        self._default: Sequence[Generator] = [
+            made(mode, chosen, builders, schedulers, branches, subject, message_formatter=messageFormatter)
+        ]
+        super().__init__(generators, name)
+        arguments = self.arguments
+        self.sender = arguments.text("fromaddr", fromaddr)
+        if not _is_address(parseaddr(self.sender)[1]):
+            arguments.wrong("fromaddr", fromaddr, "a mail address")
+        self.extra = tuple(each for each in arguments.texts("extraRecipients", extraRecipients))
+        for each in self.extra:
+            if not _is_address(parseaddr(each)[1]):
+                arguments.wrong("extraRecipients", each, "mail addresses")
+        self.to_authors = arguments.flag("sendToInterestedUsers", sendToInterestedUsers)
+        self.lookup = lookup
+        if lookup is not None and not isinstance(lookup, (str, EmailLookup)):
+            arguments.wrong("lookup", lookup, "a domain, or an object with getAddress(name)")
+            self.lookup = None
+        self.domains = None if allowedDomains is None else arguments.texts("allowedDomains", allowedDomains)
+        self.headers = arguments.properties("extraHeaders", {} if extraHeaders is None else extraHeaders)
+        for header in self.headers:
+            if not re.fullmatch(r"[A-Za-z0-9-]{1,80}", header):
+                arguments.wrong("extraHeaders", header, "names of header fields")
+        self.server = MailServer(
+            arguments.text("relayhost", relayhost),
+            arguments.whole("smtpPort", smtpPort, least=1, most=65535),
+            None if smtpUser is None else arguments.text("smtpUser", smtpUser),
+            smtpPassword,
+            arguments.flag("useTls", useTls),
+            arguments.flag("useSmtps", useSmtps),
+        )
+        if isinstance(smtpPassword, str):
+            arguments.note('smtpPassword must be a util.Secret("…"): master.cfg is kept with each build.')
+
+    def default_generators(self) -> Sequence[Generator]:
+        return self._default
+
+    async def compose(self, builds: Sequence[BuildDetails], message: Message) -> Any:
+        recipients = await self._recipients(builds)
+        if not recipients:
+            return None
+        return {
+            "to": recipients,
+            "subject": printable(message.subject, longest=LONGEST_SUBJECT),
+            "text": message.body,
+            "type": "html" if message.type == "html" else "plain",
+        }
+
+    async def send(self, message: OutboxMessage, outside: Outside) -> None:
+        mail = self._mail(message, outside.origin)
+        password = self.server.password
+        if isinstance(password, Secret):
+            password = await outside.in_thread(partial(outside.secret, password.name))
+        await outside.in_thread(partial(_send, self.server, password, mail, message.body["to"]))
+
+    def _mail(self, message: OutboxMessage, origin: str) -> EmailMessage:
+        mail = EmailMessage()
+        mail["From"] = self.sender
+        mail["To"] = ", ".join(message.body["to"])
+        mail["Subject"] = message.body["subject"]
+        mail["Date"] = formatdate(message.created)
+        # RFC 5322 3.6.4; the same for each attempt, so that a receiver can see a repetition.
+        host = parseaddr(self.sender)[1].partition("@")[2]
+        mail["Message-ID"] = f"<{message.key}.{re.sub('[^A-Za-z0-9]', '-', message.reporter)}.{origin}@{host}>"
+        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answers, please
+        for name, value in self.headers.items():
+            mail[name] = printable(str(value))
+        mail.set_content(message.body["text"], subtype=message.body["type"])
+        return mail
+
+    async def _recipients(self, builds: Sequence[BuildDetails]) -> list[str]:
+        found = [parseaddr(each)[1] for each in self.extra]
+        if self.to_authors:
+            for build in builds:
+                for owner in build.owners():
+                    address = await self._address(owner)
+                    if address is not None and self._may_get(address, untrusted=build.untrusted):
+                        found.append(address)
+        return list(dict.fromkeys(found))[:MOST_RECIPIENTS]
+
+    async def _address(self, owner: str) -> str | None:
+        lookup = self.lookup
+        if isinstance(lookup, EmailLookup):
+            answer = lookup.getAddress(owner)
+            found = await answer if inspect.isawaitable(answer) else answer
+        else:
+            found = parseaddr(owner)[1] or owner
+            if isinstance(lookup, str) and "@" not in found:
+                found = f"{found}@{lookup.lstrip('@')}"
+        return found if isinstance(found, str) and _is_address(found) else None
+
+    def _may_get(self, address: str, *, untrusted: bool) -> bool:
+        if self.domains is None:
+            return not untrusted or isinstance(self.lookup, EmailLookup)
+        return address.rpartition("@")[2].lower() in {each.lower().lstrip("@") for each in self.domains}
+
+
+def _is_address(text: str) -> bool:
+    if _ADDRESS.match(text) is None:
+        return False
+    try:
+        return Address(addr_spec=text).addr_spec == text
+    except ValueError:
+        return False
+
+
+def _send(server: MailServer, password: str | None, mail: EmailMessage, recipients: Collection[str]) -> None:
+    """
+    Send *mail*; blocks.
+    """
+    try:
+        with _connected(server) as client:
+            if server.user is not None:
+                client.login(server.user, password or "")
+            client.send_message(mail, to_addrs=list(recipients))
+    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
+        # RFC 5321 4.2.1: 5yz is permanent.
+        if all(code >= 500 for code in _codes(error)):
+            raise RefusedForGoodError(f"the mail server {server.host} refuses it: {_last(error)}") from error
+        raise NotSentError(f"the mail server {server.host} does not take it now: {_last(error)}") from error
+    except (OSError, smtplib.SMTPException) as error:
+        raise NotSentError(f"the mail server {server.host}:{server.port}: {error}") from error
+
+
+def _connected(server: MailServer) -> smtplib.SMTP:
+    if server.tls:
+        return smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT, context=ssl.create_default_context())
+    client = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT)
+    if server.starttls:
+        try:
+            client.starttls(context=ssl.create_default_context())
+        except BaseException:
+            client.close()
+            raise
+    return client
+
+
+def _codes(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError) -> list[int]:
+    if isinstance(error, smtplib.SMTPDataError):
+        return [error.smtp_code]
+    return [code for code, _ in error.recipients.values()]
+
+
+def _last(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError) -> str:
+    said: bytes | str
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code, said = next(iter(error.recipients.values()))
+    else:
+        code, said = error.smtp_code, error.smtp_error
+    return f"{code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"

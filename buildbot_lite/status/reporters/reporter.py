@@ -1,0 +1,75 @@
+"""
+The base of reporters: objects of ``c['services']`` that send messages.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from ...errors import BuildbotLiteError
+from ...master.config.services import Service
+from ...storage.records.outbox import OutboxMessage
+from .details import BuildDetails
+from .formatting import Message
+from .generators import Generator
+
+
+class NotSentError(BuildbotLiteError):
+    """
+    A message was not sent; it is tried again.
+    """
+
+
+class RefusedForGoodError(BuildbotLiteError):
+    """
+    The receiver refuses this message whenever it is sent: it is given up.
+    """
+
+
+@frozen
+class Outside:
+    """
+    What reporters use to reach the world outside.
+
+    *in_thread*: run blocking work in a thread.  *request*: ``request(method, url, headers, body)`` → status, body.
+    *secret*: the value of a secret of the farm, by its name.  *origin*: a text that is the farm's alone.
+    """
+
+    in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
+    request: Callable[[str, str, dict[str, str], bytes], Deferred[tuple[int, bytes]]]
+    secret: Callable[[str], str]
+    origin: str
+
+
+class Reporter(Service):
+    """
+    A reporter: *generators* choose the builds, `compose` makes what is stored, `send` sends it.
+    """
+
+    def __init__(self, generators: Any = None, name: Any = None) -> None:
+        super().__init__(name)
+        given = self.default_generators() if generators is None else generators
+        if not isinstance(given, (list, tuple)) or not all(isinstance(each, Generator) for each in given):
+            self.arguments.wrong("generators", given, "a list of generators")
+            given = []
+        self.generators: Sequence[Generator] = list(given)
+
+    def default_generators(self) -> Sequence[Generator]:
+        """
+        The generators when none are given.
+        """
+        raise NotImplementedError
+
+    async def compose(self, builds: Sequence[BuildDetails], message: Message) -> Any:
+        """
+        What to store in the outbox, as JSON, without secrets; None: there is nothing to send.
+        """
+        raise NotImplementedError
+
+    async def send(self, message: OutboxMessage, outside: Outside) -> None:
+        """
+        Send a message; `NotSentError` to try again, `RefusedForGoodError` to give it up.
+        """
+        raise NotImplementedError

@@ -1,0 +1,49 @@
+"""
+A real mail server in a thread, for tests.
+"""
+
+import email
+from email.message import Message
+from typing import Any
+
+from aiosmtpd.controller import Controller
+
+
+class ReceivedMails:
+    """
+    The mails that a server got, each with its recipients.  *refusal*: what it answers instead of taking one.
+    """
+
+    def __init__(self, refusal: str | None = None) -> None:
+        self.mails: list[tuple[list[str], Message]] = []
+        self.refusal = refusal
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        """
+        A mail.
+        """
+        if self.refusal is not None:
+            return self.refusal
+        self.mails.append((list(envelope.rcpt_tos), email.message_from_bytes(envelope.content)))
+        return "250 OK"
+
+
+class AnyPortController(Controller):
+    """
+    A server at a free port, which *port* is once it has started.
+    """
+
+    def _trigger_server(self) -> None:
+        server: Any = self.server
+        self.port = server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+
+def mail_server(refusal: str | None = None) -> tuple[ReceivedMails, AnyPortController]:
+    """
+    A running server on this machine, to be stopped with its ``stop``.
+    """
+    received = ReceivedMails(refusal)
+    controller = AnyPortController(received, hostname="127.0.0.1", port=0)
+    controller.start()
+    return received, controller

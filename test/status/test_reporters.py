@@ -1,0 +1,610 @@
+"""
+Reporters: which messages are stored, and how they are sent.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from attrs import define, field
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import ConfigError
+from buildbot_lite.model.change import Change
+from buildbot_lite.model.results import Result
+from buildbot_lite.plugins import reporters, util
+from buildbot_lite.status.reporters import details as of
+from buildbot_lite.status.reporters.details import BuildDetails, FarmFacts
+from buildbot_lite.status.reporters.http import SIGNATURE, project_of
+from buildbot_lite.status.reporters.loop import GIVE_UP_AFTER, LONGEST_PAUSE, ReporterLoop
+from buildbot_lite.status.reporters.reporter import Outside, Reporter
+from buildbot_lite.storage.inline import InlineWriter
+from buildbot_lite.storage.records import (
+    builds,
+    changes,
+    feed,
+    generations,
+    outbox,
+    requests,
+    steps,
+    streams,
+)
+
+from .mail_server import ReceivedMails, mail_server
+
+T = TypeVar("T")
+NOW = 1_000_000.0
+REVISION = "1" * 40
+
+
+@define
+class ConfigStub:
+    """
+    The part of a configuration that reporters read.
+    """
+
+    builders: dict[str, Any] = field(factory=dict)
+
+
+@define
+class HttpStub:
+    """
+    Answers requests with *status*, and remembers them.
+    """
+
+    status: int = 200
+    requests: list[tuple[str, str, dict[str, str], Any]] = field(factory=list)
+
+    def request(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Deferred[tuple[int, bytes]]:
+        """
+        As `Outside.request`.
+        """
+        self.requests.append((method, url, headers, json.loads(body)))
+        return succeed((self.status, b"said \x1b[31mred"))
+
+
+class ReportersCase(SynchronousTestCase):
+    """
+    Records in which a test makes builds, and the loop of one reporter.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(NOW)
+        self.logs = self.mktemp()
+        self.records = InlineWriter()
+        self.addCleanup(self.records.close)
+        self.http = HttpStub()
+        self.builds = 0
+        self.do(lambda c: generations.keep(c, "9" * 64, 1.0))
+
+    def do(self, change: Callable[[Connection], T]) -> T:
+        """
+        The result of *change*.
+        """
+        result: T = self.successResultOf(self.records.write(change))
+        return result
+
+    def loop(self, reporter: Reporter) -> ReporterLoop:
+        """
+        The running loop of *reporter*.
+        """
+        loop = ReporterLoop(
+            reporter,
+            records=self.records,
+            config=ConfigStub,  # type: ignore[arg-type]  # a part of one
+            facts=lambda: FarmFacts("Farm of ours", "https://farm.example.org/", self.logs),
+            outside=Outside(
+                in_thread=maybeDeferred, request=self.http.request, secret=lambda name: f"value of {name}", origin="me"
+            ),
+            clock=self.clock,
+            wall=self.clock.seconds,
+        )
+        loop.start()
+        self.addCleanup(loop.stop)
+        unsubscribe = self.records.on_commit(lambda events: loop.wake())
+        self.addCleanup(unsubscribe)
+        return loop
+
+    def submit(self, *builders: str, source: dict[str, Any] | None = None, author: str | None = None, **of: Any) -> Any:
+        """
+        A buildset for *builders*, of a change by *author*.
+        """
+        source = source or {"repository": "git@example.org:group/project.git", "branch": "main", "revision": REVISION}
+
+        def change(connection: Connection) -> Any:
+            submitted = requests.submit(
+                connection, scheduler="s", builders=builders, reason="changed", now=self.clock.seconds(), source=source
+            )
+            if author is not None:
+                made = Change(author=author, source="poller", comments="one\ntwo", revision=str(self.builds), **of)
+                recorded, _ = changes.add(connection, made, 1.0)
+                changes.add_to_buildset(connection, submitted.buildset.id, [recorded.id])
+            return submitted
+
+        return self.do(change)
+
+    def begin(self, request: requests.Request) -> builds.Build:
+        """
+        The build of *request* begins.
+        """
+        self.builds += 1
+
+        def change(connection: Connection) -> builds.Build:
+            build = builds.start(
+                connection,
+                request=request.id,
+                builder=request.builder,
+                slave="bot1",
+                nonce="0" * 32,
+                generation="9" * 64,
+                now=self.clock.seconds(),
+                properties={"buildername": [request.builder, "Build"]},
+            )
+            feed.publish(connection, "build.started", now=self.clock.seconds(), request=request.id, build=build.id)
+            return build
+
+        return self.do(change)
+
+    def end(self, build: builds.Build, result: Result, log: bytes = b"") -> None:
+        """
+        The build ends; its step "compile" ends with the same *result* and wrote *log*.
+        """
+        now = self.clock.seconds()
+        if log:
+            os.makedirs(self.logs, exist_ok=True)
+            with open(os.path.join(self.logs, "log"), "wb") as file:
+                file.write(log)
+
+        def change(connection: Connection) -> None:
+            steps.start(connection, build.id, 0, "compile", now)
+            if log:
+                stream = streams.note(connection, build.id, 0, 0, name="stdio", kind="log", path="log")
+                streams.seal(connection, stream.id, len(log), "5" * 64)
+            steps.finish(connection, build.id, 0, result, now, summary="make: 2 errors")
+            builds.finish(connection, build.id, result, now)
+            body = {"result": int(result)}
+            feed.publish(connection, "build.finished", now=now, request=build.request, build=build.id, body=body)
+            requests.finish(connection, build.request, result, now)
+            feed.publish(connection, "request.finished", now=now, request=build.request, body=body)
+
+        self.do(change)
+        self.clock.advance(1)
+
+    def run_one(self, result: Result, builder: str = "b", **more: Any) -> builds.Build:
+        """
+        One build of *builder* from its submission to its end.
+        """
+        build = self.begin(self.submit(builder, **more).requests[0])
+        self.end(build, result)
+        return build
+
+    def stored(self) -> list[Any]:
+        """
+        The messages in the outbox.
+        """
+        waiting = self.do(lambda c: [each for name in self.names for each in outbox.due(c, name, 1e12)])
+        return [each.body for each in waiting]
+
+    names: Sequence[str] = ("MailNotifier", "HttpStatusPush", "GitHubStatusPush", "GitLabStatusPush", "GiteaStatusPush")
+
+
+def mail_notifier(**more: Any) -> Reporter:
+    """
+    A MailNotifier whose server is not there.
+    """
+    made: Reporter = reporters.MailNotifier("farm@example.org", relayhost="localhost", smtpPort=1, **more)
+    return made
+
+
+class GeneratorTests(ReportersCase):
+    """
+    Which builds lead to a message.
+    """
+
+    def test_modes(self) -> None:
+        """
+        Promise 8.8: each mode chooses by the result, "change" and "problem" also by the result before it.
+        """
+        history = [Result.SUCCESS, Result.FAILURE, Result.FAILURE, Result.WARNINGS, Result.EXCEPTION, Result.CANCELLED]
+        wanted = {
+            "passing": [0],
+            "failing": [1, 2],
+            "problem": [1],
+            "warnings": [3],
+            "exception": [4],
+            "cancelled": [5],
+            "change": [1, 3, 4, 5],
+        }
+        made = [self.run_one(result) for result in history]
+        facts = FarmFacts("", None, self.logs)
+        found = [self.do(lambda c, b=build: of.of_build(c, facts, b.id)) for build in made]  # type: ignore[misc]  # lambda
+        for mode, numbers in wanted.items():
+            generator = reporters.BuildStatusGenerator(mode=mode)
+            self.assertEqual([n for n, each in enumerate(found) if generator.wants(each, ())], numbers, mode)
+        every = reporters.BuildStatusGenerator(mode="all")
+        self.assertEqual([n for n, each in enumerate(found) if every.wants(each, ())], list(range(6)))
+
+    def test_selections(self) -> None:
+        """
+        Builders, tags, schedulers and branches each choose; together all must match.
+        """
+        build = self.run_one(Result.FAILURE, source={"branch": "main"})
+        found = self.do(lambda c: of.of_build(c, FarmFacts("", None, self.logs), build.id))
+        rows: list[tuple[dict[str, Any], bool]] = [
+            ({}, True),
+            ({"builders": ["b"]}, True),
+            ({"builders": ["c"]}, False),
+            ({"tags": ["fast"]}, True),
+            ({"tags": ["slow"]}, False),
+            ({"schedulers": ["s"]}, True),
+            ({"schedulers": ["t"]}, False),
+            ({"branches": ["main"]}, True),
+            ({"branches": ["release", None]}, False),
+            ({"builders": ["b"], "branches": ["release"]}, False),
+        ]
+        for arguments, matches in rows:
+            generator = reporters.BuildStatusGenerator(**arguments)
+            self.assertEqual(generator.wants(found, ["fast"]), matches, arguments)
+
+    def test_one_mail_for_a_buildset(self) -> None:
+        """
+        With buildSetSummary there is one message when the last build of a buildset has ended.
+        """
+        self.loop(mail_notifier(buildSetSummary=True, extraRecipients=["team@example.org"]))
+        submitted = self.submit("a", "b")
+        first, second = [self.begin(request) for request in submitted.requests]
+        self.end(first, Result.SUCCESS)
+        self.assertEqual(self.stored(), [])
+        self.end(second, Result.FAILURE)
+
+        (message,) = self.stored()
+        self.assertIn("1 of 2 builds failed", message["subject"])
+        self.assertIn("b/1", message["text"])
+
+
+class LoopTests(ReportersCase):
+    """
+    From events to the outbox, and out of it.
+    """
+
+    def test_nothing_of_the_past(self) -> None:
+        """
+        A new reporter tells nothing of builds that ended before it was there.
+        """
+        self.run_one(Result.FAILURE)
+        self.loop(mail_notifier(extraRecipients=["team@example.org"]))
+        self.assertEqual(self.stored(), [])
+
+    def test_none_lost_over_a_restart(self) -> None:
+        """
+        Promise 8.8: a build that ends while no reporter runs is told of afterwards, once.
+        """
+        reporter = mail_notifier(extraRecipients=["team@example.org"])
+        self.loop(reporter).stop()
+        self.run_one(Result.FAILURE)
+        self.assertEqual(self.stored(), [])
+        for _ in range(3):
+            self.loop(reporter).stop()
+
+        self.assertEqual(len(self.stored()), 1)
+
+    def test_back_off(self) -> None:
+        """
+        A message that cannot be sent is tried again after longer and longer times, with its key, and is dropped after
+        three days; the others are sent.
+        """
+        self.http.status = 503
+        self.loop(reporters.HttpStatusPush("http://localhost/"))
+        self.run_one(Result.SUCCESS)
+        (failing,) = self.do(lambda c: [each for each in outbox.failing(c) if each.key.endswith("finished-0")])
+        self.assertEqual(failing.failure, "localhost answered 503: said ?[31mred")
+        for _ in range(10):
+            self.clock.advance(LONGEST_PAUSE)
+        attempts = len(self.http.requests)
+        self.assertLess(attempts, 2 * 20)
+        self.assertEqual(len({each[2]["Idempotency-Key"] for each in self.http.requests}), 2)
+        self.http.status = 200
+        self.clock.advance(LONGEST_PAUSE)
+        self.clock.advance(LONGEST_PAUSE)
+        self.assertEqual(self.stored(), [])
+
+        self.http.status = 503
+        self.run_one(Result.SUCCESS)
+        for _ in range(int(GIVE_UP_AFTER / LONGEST_PAUSE) + 2):
+            self.clock.advance(LONGEST_PAUSE)
+        self.assertEqual(self.stored(), [])
+        self.flushLoggedErrors()
+
+    def test_refused_for_good(self) -> None:
+        """
+        A message that the receiver never takes is dropped at once.
+        """
+        self.http.status = 422
+        self.loop(reporters.HttpStatusPush("http://localhost/", generators=[reporters.BuildStatusGenerator()]))
+        self.run_one(Result.SUCCESS)
+        self.assertEqual((len(self.http.requests), self.stored()), (1, []))
+
+    def test_template_that_fails(self) -> None:
+        """
+        A template that fails for a build is logged, and the next event is considered.
+        """
+        formatter = reporters.MessageFormatter(template="{{ build.number / (build.number - 1) }}")
+        generator = reporters.BuildStatusGenerator(message_formatter=formatter)
+        self.loop(mail_notifier(generators=[generator], extraRecipients=["team@example.org"]))
+        self.run_one(Result.SUCCESS)
+        self.run_one(Result.SUCCESS)
+        self.assertEqual([each["text"] for each in self.stored()], ["2.0"])
+
+
+class HttpTests(ReportersCase):
+    """
+    JSON documents and commit statuses.
+    """
+
+    def test_signed_document(self) -> None:
+        """
+        The document of a build is signed with the secret over exactly its bytes, which are sorted JSON.
+        """
+        push = reporters.HttpStatusPush(
+            "http://localhost/hook", secret=util.Secret("hook"), auth=("me", util.Secret("password"))
+        )
+        self.loop(push)
+        self.run_one(Result.FAILURE)
+        starting, (method, url, headers, document) = self.http.requests
+        body = json.dumps(document, sort_keys=True).encode()
+
+        self.assertEqual((method, url), ("POST", "http://localhost/hook"))
+        self.assertEqual(headers[SIGNATURE], "sha256=" + hmac.new(b"value of hook", body, hashlib.sha256).hexdigest())
+        self.assertEqual(headers["Authorization"], "Basic bWU6dmFsdWUgb2YgcGFzc3dvcmQ=")
+        (build,) = document["builds"]
+        self.assertEqual((build["builder"], build["number"], build["result"]), ("b", 1, "FAILURE"))
+        self.assertEqual(build["steps"][0]["summary"], "make: 2 errors")
+        self.assertIsNone(starting[3]["builds"][0]["result"])
+        self.assertNotIn("value of", json.dumps(self.stored()))
+
+    def test_forges(self) -> None:
+        """
+        Promise 8.8: a commit status for each builder, at the beginning and at the end, with the step that failed.
+        """
+        token = util.Secret("token")
+        rows: list[tuple[Any, str, dict[str, str], list[tuple[str, str]]]] = [
+            (
+                reporters.GitHubStatusPush(token),
+                f"https://api.github.com/repos/group/project/statuses/{REVISION}",
+                {"Authorization": "token value of token"},
+                [("state", "pending"), ("state", "failure"), ("context", "buildbot/b"), ("context", "buildbot/b")],
+            ),
+            (
+                reporters.GiteaStatusPush("https://git.example.org/", token),
+                f"https://git.example.org/api/v1/repos/group/project/statuses/{REVISION}",
+                {"Authorization": "token value of token"},
+                [("state", "pending"), ("state", "failure"), ("context", "buildbot/b"), ("context", "buildbot/b")],
+            ),
+            (
+                reporters.GitLabStatusPush(token, context=util.Interpolate("ci/%(prop:buildername)s")),
+                f"https://gitlab.com/api/v4/projects/group%2Fproject/statuses/{REVISION}",
+                {"Private-Token": "value of token"},
+                [("state", "running"), ("state", "failed"), ("name", "ci/b"), ("ref", "main")],
+            ),
+        ]
+        for reporter, url, headers, fields in rows:
+            self.http.requests.clear()
+            loop = self.loop(reporter)
+            build = self.run_one(Result.FAILURE)
+            loop.stop()
+            starting, ended = self.http.requests
+            self.assertEqual({starting[1], ended[1]}, {url})
+            self.assertEqual({name: ended[2][name] for name in headers}, headers)
+            self.assertEqual(
+                [starting[3][fields[0][0]], ended[3][fields[1][0]], ended[3][fields[2][0]]],
+                [value for _, value in fields[:3]],
+            )
+            self.assertEqual(ended[3][fields[3][0]], fields[3][1])
+            self.assertEqual(ended[3]["description"], "failed (compile: make: 2 errors)")
+            self.assertEqual(ended[3]["target_url"], f"https://farm.example.org/builders/b/{build.number}")
+
+    def test_repository_of_no_forge(self) -> None:
+        """
+        Builds without a commit, or of a repository that has no owner and name, set no status.
+        """
+        self.loop(reporters.GitHubStatusPush(util.Secret("token")))
+        sources = [
+            {"repository": "https://example.org/a/../../b", "revision": REVISION},
+            {"repository": "https://github.com/a/b", "revision": "main; rm"},
+            {"repository": "", "revision": REVISION},
+            {"repository": "https://github.com/a b/c?x=y", "revision": REVISION},
+        ]
+        for source in sources:
+            self.run_one(Result.SUCCESS, source=source)
+        self.assertEqual(self.http.requests, [])
+
+    def test_project(self) -> None:
+        """
+        The project is found in each form of an address.
+        """
+        rows = {
+            "https://github.com/a/b": "a/b",
+            "https://github.com/a/b.git/": "a/b",
+            "git@github.com:a/b.git": "a/b",
+            "ssh://git@example.org:22/a/b/c.git": "a/b/c",
+            "https://github.com/a": None,
+            "/srv/git/a": None,
+            "git@github.com:a/-b": None,
+        }
+        self.assertEqual({address: project_of(address) for address in rows}, rows)
+
+    def test_descriptions(self) -> None:
+        """
+        StartDescription and endDescription are rendered with the build's properties.
+        """
+        self.loop(
+            reporters.GitHubStatusPush(
+                util.Secret("token"), startDescription="begun", endDescription=util.Interpolate("%(prop:buildername)s!")
+            )
+        )
+        self.run_one(Result.SUCCESS)
+        self.assertEqual([each[3]["description"] for each in self.http.requests], ["begun", "b!"])
+
+    def test_arguments(self) -> None:
+        """
+        A token in master.cfg, a token over plain HTTP, and unchecked certificates are mistakes.
+        """
+        for make in (
+            lambda: reporters.GitHubStatusPush("ghp_token"),
+            lambda: reporters.GiteaStatusPush("http://git.example.org/", util.Secret("t")),
+            lambda: reporters.GitHubStatusPush(util.Secret("t"), verify=False),
+            lambda: reporters.HttpStatusPush("file:///etc/passwd"),
+            lambda: reporters.MailNotifier("farm@example.org", smtpUser="me", smtpPassword="text"),
+            lambda: reporters.MailNotifier("nobody"),
+            lambda: reporters.MailNotifier("farm@example.org", mode=["sometimes"]),
+            lambda: reporters.MailNotifier("farm@example.org", subject="{{ unclosed"),
+        ):
+            with self.assertRaises(ConfigError):
+                make()
+
+
+class MailTests(ReportersCase):
+    """
+    Mail, with a real server.
+    """
+
+    def server(self, refusal: str | None = None) -> tuple[ReceivedMails, int]:
+        """
+        A mail server on this machine.
+        """
+        received, controller = mail_server(refusal)
+        self.addCleanup(controller.stop)
+        return received, controller.port
+
+    def test_mail(self) -> None:
+        """
+        Promise 8.8: a mail names the builder, the step and the last thirty lines of its log, and the page; it goes to
+        the authors and to extraRecipients, each once.
+        """
+        collected, port = self.server()
+        self.loop(
+            reporters.MailNotifier(
+                "Farm <farm@example.org>",
+                relayhost="127.0.0.1",
+                smtpPort=port,
+                extraRecipients=["team@example.org", "A U Thor <author@example.org>"],
+                extraHeaders={"X-Farm": "one\nBcc: evil@example.org"},
+            )
+        )
+        submitted = self.submit("b", author="A U Thor <author@example.org>")
+        log = b"".join(b"line %d\x1b[0m\n" % number for number in range(100))
+        self.end(self.begin(submitted.requests[0]), Result.FAILURE, log)
+
+        ((recipients, mail),) = collected.mails
+        body = mail.get_payload(decode=True)
+        assert isinstance(body, bytes)
+        self.assertEqual(recipients, ["team@example.org", "author@example.org"])
+        self.assertEqual(mail["Subject"], "failed (compile: make: 2 errors): b of Farm of ours")
+        self.assertEqual((mail["Bcc"], mail["X-Farm"]), (None, "one?Bcc: evil@example.org"))
+        self.assertEqual(mail["Message-ID"], "<1-finished-0.MailNotifier.me@example.org>")
+        for part in (b"https://farm.example.org/builders/b/1", b"line 70?[0m", b"line 99?[0m", b"A U Thor", b"changed"):
+            self.assertIn(part, body)
+        self.assertNotIn(b"line 69", body)
+        self.assertNotIn(b"\x1b", body)
+        self.assertEqual(self.stored(), [])
+
+    def test_server_that_refuses(self) -> None:
+        """
+        A permanent refusal drops the mail, a temporary one and a server that is not there keep it.
+        """
+        for refusal, kept in (("554 no", 0), ("451 later", 1), (None, 2)):
+            port = 1 if refusal is None else self.server(refusal)[1]
+            loop = self.loop(
+                reporters.MailNotifier(
+                    "farm@example.org", relayhost="127.0.0.1", smtpPort=port, extraRecipients=["team@example.org"]
+                )
+            )
+            self.run_one(Result.FAILURE)
+            loop.stop()
+            self.assertEqual(len(self.stored()), kept, refusal)
+
+    def test_who_gets_mail(self) -> None:
+        """
+        Promise 8.8: authors of changes from forks get mail only through lookup or at allowed domains; what is no
+        address is never one.
+        """
+
+        class Lookup:
+            def getAddress(self, name: str) -> Any:
+                return succeed(f"{name}@looked.up") if name.isalpha() else None
+
+        rows: list[tuple[dict[str, Any], str, bool, list[str]]] = [
+            ({}, "A <a@example.org>", False, ["a@example.org"]),
+            ({}, "A <a@example.org>", True, []),
+            ({"lookup": "example.org"}, "author", False, ["author@example.org"]),
+            ({"lookup": "example.org"}, "A <a@victim.example>", True, []),
+            ({"allowedDomains": ["example.org"]}, "A <a@EXAMPLE.org>", True, ["a@EXAMPLE.org"]),
+            ({"allowedDomains": ["example.org"]}, "A <a@other.example>", False, []),
+            ({"lookup": Lookup()}, "author", True, ["author@looked.up"]),
+            ({"lookup": Lookup()}, "no-one", False, []),
+            ({"sendToInterestedUsers": False}, "A <a@example.org>", False, []),
+            ({}, "A <a@example.org\r\nBcc: b@example.org>", False, ["a@example.org"]),
+            ({}, "A <a@example.org>, <b@example.org>", False, ["a@example.org"]),
+            ({}, "nobody", False, []),
+            ({}, '"<a@example.org>" <|sh@x y>', False, []),
+        ]
+        for arguments, author, untrusted, recipients in rows:
+            loop = self.loop(mail_notifier(**arguments))
+            self.run_one(Result.FAILURE, author=author, untrusted=untrusted)
+            loop.stop()
+            found = [address for message in self.stored() for address in message["to"]]
+            self.assertEqual(found, recipients, (arguments, author))
+            self.do(lambda c: outbox.drop_all_but(c, []))
+
+    def test_formatters(self) -> None:
+        """
+        A template of one's own, a renderable and a function make the text; HTML is escaped.
+        """
+        html = reporters.MessageFormatter("<b>{{ summary }}</b> {{ x }}", template_type="html", ctx={"x": "<"})
+        rendered = reporters.MessageFormatterRenderable(util.Interpolate("built %(prop:buildername)s"), "subject")
+        computed = reporters.MessageFormatterFunction(lambda context: f"number {context['build']['number']}")
+        rows = [
+            (html, "<b>failed (compile: make: 2 errors)</b> &lt;"),
+            (rendered, "built b"),
+            (computed, "number 3"),
+        ]
+        for formatter, text in rows:
+            generator = reporters.BuildStatusGenerator(message_formatter=formatter)
+            loop = self.loop(mail_notifier(generators=[generator], extraRecipients=["team@example.org"]))
+            self.run_one(Result.FAILURE)
+            loop.stop()
+            (message,) = self.stored()
+            self.assertEqual(message["text"], text)
+            self.do(lambda c: outbox.drop_all_but(c, []))
+
+
+class DetailsTests(ReportersCase):
+    """
+    What is known of a build.
+    """
+
+    def test_build_that_is_forgotten(self) -> None:
+        """
+        An event of a build that retention removed leads to nothing.
+        """
+        found: BuildDetails | None = self.do(lambda c: of.of_build(c, FarmFacts("", None, self.logs), 99))
+        self.assertIsNone(found)
+        self.loop(mail_notifier(extraRecipients=["team@example.org"]))
+        self.do(lambda c: feed.publish(c, "build.finished", now=1.0, request=9, build=9, body={"result": 2}))
+        self.assertEqual(self.stored(), [])
+
+    def test_fails_in_thread(self) -> None:
+        """
+        A secret that cannot be read keeps the message.
+        """
+        loop = self.loop(reporters.GitHubStatusPush(util.Secret("token")))
+        loop._outside = Outside(lambda work: fail(ConfigError("There is no secret.")), self.http.request, str, "me")
+        self.run_one(Result.SUCCESS)
+        self.assertEqual(len(self.stored()), 2)
