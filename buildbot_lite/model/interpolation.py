@@ -151,7 +151,8 @@ class Interpolate:
     Text with values of the build; this module's docstring describes the syntax.
 
     Positional arguments replace ``%s``, keyword arguments ``%(kw:name)s``; a text may use only one of the two.
-    *secrets*: the names of the secrets in the text.
+    *secrets*: the names of the secrets in the text.  *needed*: the names of the properties in it for which it gives no
+    replacement.
     """
 
     def __init__(self, fmtstring: str, *args: Any, **kwargs: Any) -> None:
@@ -163,6 +164,7 @@ class Interpolate:
         parser = _Parser(fmtstring, kwargs)
         self._pieces = parser.parsed(len(args))
         self.secrets = tuple(parser.secrets)
+        self.needed = tuple(dict.fromkeys(parser.needed))
 
     async def getRenderingFor(self, props: View) -> str:
         """
@@ -181,6 +183,7 @@ class _Parser:
         self._keywords = keywords
         self._positional = 0
         self.secrets: list[str] = []
+        self.needed: list[str] = []
 
     def parsed(self, arguments: int) -> Pieces:
         pieces = self._pieces(self._text, 0)
@@ -249,6 +252,8 @@ class _Parser:
         if kind == "kw" and name not in self._keywords and not replaced:
             raise self._wrong(f"has %(kw:{name:.60}), and no such keyword argument was given")
         lookup = Lookup(kind, name, format, codebase)
+        if kind == "prop" and not replaced:
+            self.needed.append(name)
         return self._replaced(lookup, replacement, depth) if replaced else lookup
 
     def _replaced(self, lookup: Lookup, replacement: str, depth: int) -> Lookup:

@@ -21,7 +21,12 @@ SUBMITTED = "Submit"
 """
 The source of properties from a submitting client.  A property of the configuration with the same name wins.
 """
-OF_THE_BUILD = frozenset({"buildername", "buildnumber", "slavename", "workername", "scheduler", "requestid"})
+OF_THE_BUILD = frozenset(
+    {
+        *("buildername", "buildnumber", "slavename", "workername", "scheduler", "requestid"),
+        *("basedir", "builddir", "workdir"),
+    }
+)
 """Names that every build sets itself; no other source can override them."""
 
 Json: TypeAlias = Any

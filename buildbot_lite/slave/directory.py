@@ -127,6 +127,13 @@ class SlaveDirectory:
         if hints and hints != self.hints():
             write_whole(os.path.join(self.private, "hints"), "".join(f"{hint}\n" for hint in hints).encode())
 
+    def facts(self) -> dict[str, str]:
+        """
+        Facts about this machine, and *work*: the path of the work directory, unless it is long or unprintable.
+        """
+        known = len(self.work) <= _LONGEST_FACT and self.work.isprintable()
+        return {**platform_facts(), **({"work": self.work} if known else {})}
+
     def space(self) -> int:
         """
         Bytes free for builds.

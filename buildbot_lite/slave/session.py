@@ -36,7 +36,7 @@ from ..errors import (
 from ..model.hello import Hello, Welcome
 from ..wire.roles import Desk, Link
 from .agent import Agent
-from .directory import SlaveDirectory, platform_facts
+from .directory import SlaveDirectory
 from .keeper_messages import KeeperListener
 from .link import AgentLink
 
@@ -177,7 +177,7 @@ class Session:
             version=__version__,
             space=self._directory.space(),
             draining=self.draining,
-            platform=platform_facts(),
+            platform=self._directory.facts(),
             held=held,
         )
 

@@ -39,6 +39,11 @@ from .script import (
 )
 
 _DIRECTORY = builder_directory("test")
+_DIRECTORIES = {
+    "basedir": "/slave/work",
+    "builddir": f"/slave/work/{_DIRECTORY}",
+    "workdir": f"/slave/work/{_DIRECTORY}",
+}
 
 
 @frozen
@@ -306,7 +311,7 @@ class World:
                 if key in self.streams
             },
             remarks=tuple(recorder.remarks),
-            properties=view.properties.values(),
+            properties=view.properties.without("Slave").values(),
             triggered=tuple(self.other_builds.triggered),
         )
 
@@ -328,7 +333,9 @@ class World:
 
     def _start(self, step: BuildStep) -> tuple[_MemoryRecorder, View, Deferred[Ended]]:
         recorder, clock = _MemoryRecorder(), Clock()
-        view = View(Properties(self.properties, "Test"), sources=self.sources, slave={"name": self.slave})
+        properties = Properties(_DIRECTORIES, "Slave")
+        properties.update(self.properties, "Test")
+        view = View(properties, sources=self.sources, slave={"name": self.slave})
 
         def context(build: Build, journal: Journal) -> BuildContext:
             return BuildContext(

@@ -61,6 +61,24 @@ MISTAKES = {
     24: "workers",
 }
 
+OF_BUILDBOT = """\
+from buildbot.plugins import *
+from buildbot.steps.shell import ShellCommand
+
+c = BuildmasterConfig = {}
+f = util.BuildFactory()
+f.addStep(ShellCommand(command=util.Interpolate("echo %(prop:builddir)s %(prop:buildername)s"), name="echo"))
+c["workers"] = []
+for n in (1,):
+    c["workers"].append(worker.Worker(f"bot{n}", "pass"))
+c["builders"] = [util.BuilderConfig(name="hello", slavenames=["bot1"], factory=f)]
+c["titleURL"] = "https://farm.example.org/"
+c["schedulers"] = [
+    schedulers.Submit("hello", builderNames=["hello"])
+]
+c["www"] = dict(port=8010, authz=util.Authz(allowRules=[util.AnyEndpointMatcher(role="admins")]))
+"""
+
 
 def add_slow(farm: Farm, word: str) -> Farm:
     """
@@ -152,15 +170,36 @@ class ConfigurationMistakesTests(FarmCase):
 
     def test_exception(self) -> None:
         """
-        Promise 11: a Python exception is reported with its line, and without a traceback.
+        Promise 11: a Python exception is reported with its line, without a traceback, after the mistakes before it.
         """
         self.edit(WORDS + "slave.BuildSlave('bot 2')\n\nc['slaves'] = nothing\n")
         for command in ("checkconfig", "reconfig"):
             done = self.farm.command(command, str(self.farm.master_directory))
             self.assertEqual((done.code, done.out), (70, b""))
-            self.assertRegex(done.err.splitlines()[0], r"\Amaster\.cfg:5: .*name 'nothing' is not defined")
+            before, error = done.err.splitlines()[:2]
+            self.assertRegex(before, r"\Amaster\.cfg:3: 'bot 2' cannot be the name of a slave")
+            self.assertRegex(error, r"\Amaster\.cfg:5: .*name 'nothing' is not defined")
             self.assertNotIn("Traceback", done.err)
-            self.assertNotIn("bot 2", done.err)
+
+    def test_of_buildbot(self) -> None:
+        """
+        Promise 8.13, Promise 8.14: a configuration in Buildbot's words runs as it is, with remarks of checkconfig; its
+        builds know their directory.
+        """
+        before = (self.farm.master_directory / "master.cfg").read_text()
+        head = "\n".join(line for line in before.splitlines() if line.startswith(("c['location']", "c['minspace']")))
+        self.edit(OF_BUILDBOT + head)
+        master = str(self.farm.master_directory)
+        done = self.farm.command("checkconfig", master)
+        self.assertEqual((done.code, done.err), (0, ""))
+        remarks = done.out.decode().splitlines()
+        self.assertEqual([line.partition(":")[2].partition(":")[0] for line in remarks[:3]], ["9", "11", "15"])
+        self.assertIn("is good", remarks[-1])
+        done = self.farm.command("reconfig", master)
+        self.assertEqual((done.code, done.err), (0, ""))
+
+        work = self.farm.directory / "bot1" / "work"
+        self.assertEqual(self.farm.submit("hello").out.decode(), f"{work}/hello hello\n")
 
     def test_builds_go_on_as_they_began(self) -> None:
         """

@@ -91,6 +91,16 @@ class SlaveDirectoryTests(SynchronousTestCase):
         self.assertEqual(Hello.from_bytes(hello.to_bytes()), hello)
         self.assertTrue({"system", "machine", "cpus", "os"} <= set(hello.platform))
 
+    def test_work_directory(self) -> None:
+        """
+        They tell the path of the work directory, unless it is too long for a fact or not printable.
+        """
+        hello = Hello("h", "i", "k", "b", "0", platform=self.home.facts())
+        self.assertEqual(Hello.from_bytes(hello.to_bytes()).platform["work"], os.path.abspath(self.home.work))
+        for name in ("x" * 201, "a\nb", os.fsdecode(b"\xff")):
+            self.patch(self.home, "work", f"/{name}")
+            self.assertNotIn("work", self.home.facts())
+
     def test_inherited(self) -> None:
         """
         Commands do not inherit the variables that a service manager sets for the slave.

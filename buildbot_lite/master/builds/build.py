@@ -31,7 +31,7 @@ from ...errors import (
 from ...model.results import Result, worst
 from ...model.wait_reasons import WaitReason
 from ..config.locks import uses_on
-from ..steps.step import BuildStep, Recipe
+from ..steps.step import BuildStep, Recipe, awaited
 from .abandon import abandon, cancel_children
 from .build_context import BuildContext
 from .journal import (
@@ -352,7 +352,7 @@ class Build:
                 return Result.SKIPPED, "skipped"
             if uses := uses_on(step.slave_name, step.locks):
                 await step_context.lock(uses)
-            result = Result(await step.run())
+            result = Result(await awaited(step.run()))
             await step_context.logs.settled()
             return result, self._context.redaction.text(step.summary_of(result))
         except (SlaveLostError, ReplayError, RecordsClosedError):

@@ -46,13 +46,9 @@ class Word:
         """
         The word as it stands in a configuration.
         """
-        if "." in self.where:
-            return f"{self.where}({self.name}=)"
-        return (
-            f"{self.where}[{self.name!r}]"
-            if self.where.startswith("c") and self.where != "changes"
-            else (f"{self.where}.{self.name}")
-        )
+        if self.where == "c" or self.where.startswith("c["):
+            return f"{self.where}[{self.name!r}]"
+        return f"{self.where}({self.name}=)" if "." in self.where else f"{self.where}.{self.name}"
 
     @property
     def sentence(self) -> str:
@@ -209,6 +205,29 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "HTTPStepNewStyle WarningCountingShellCommandNewStyle BuildStepFailed BuildStepCancelled LogLineObserver")),
     ("steps", _INNER, "Derive from steps.BuildStep, and run commands with self.execute (docs/own-steps.md).",
      "LoggingBuildStep RemoteShellCommand RemoteCommand"),
+    # Methods and attributes of a step of one's own: not there, or never called.
+    ("BuildStep", _REFUSED, "Write async def run(self), which answers a result (docs/own-steps.md).",
+     ("start startStep startVC run_vc finished failed skipWorkdir setupLogfiles buildCommandKwargs setupEnvironment "
+     "setDefaultWorkdir computeSourceRevision")),
+    ("BuildStep", _REFUSED,
+     ("Look at the output and decide the result in async def run(self) (docs/own-steps.md); self.summary is what "
+     "people read."),
+     ("evaluateCommand createSummary commandComplete getText getText2 describe getCurrentSummary getResultSummary "
+     "logConsumer logProgress")),
+    ("BuildStep", _REFUSED, "A command is interrupted by the master when its build is cancelled.", "interrupt"),
+    ("BuildStep", _REFUSED, "Run commands with await self.execute(command) (docs/own-steps.md).",
+     ("makeRemoteShellCommand runCommand runRemoteCommand runMkdir runRmdir pathExists runGlob "
+     "getFileContentFromWorker downloadFileContentToWorker remote_update")),
+    ("BuildStep", _REFUSED, "Write with self.bench.write(log, text) (docs/own-steps.md).",
+     "addLog addCompleteLog addHTMLLog addLogWithFailure addLogWithException addStdout addStderr addHeader"),
+    ("BuildStep", _REFUSED, "Read the output when the command has ended: (await self.execute(command)).output().",
+     "addLogObserver getLog"),
+    ("BuildStep", _REFUSED, "Say it in self.summary, or as a remark: self.bench.remark(text).",
+     "addURL setStateStrings updateSummary step_status setProgress setStatistic getStatistic"),
+    ("BuildStep", _REFUSED, "A step's arguments are kept by themselves; leave the call out.", "addFactoryArguments"),
+    ("BuildStep", _REFUSED, "Properties are read and set on the step itself: self.getProperty(name).",
+     ("build buildslave worker workerVersion workerVersionIsOlderThan slaveVersion slaveVersionIsOlderThan "
+     "checkWorkerHasCommand checkSlaveHasCommand remote")),
     # What else is in util.
     ("util", _LATER, _LEAVE_OUT,
      ("ChangeFilter Filter GerritChangeFilter SourceStampFilter OldBuildCanceller FailingBuildsetCanceller Project "

@@ -31,6 +31,7 @@ from .modules import (
     Modules,
     Sources,
 )
+from .property_uses import remark_on_unset
 from .source_texts import key_lines
 from .time_limit import OverdueError, time_limit
 
@@ -79,6 +80,7 @@ def load(
         config = assemble(c, basedir, places, keys)
         if files is None:
             mistakes.check(config)
+            remark_on_unset(mistakes, config)
         mistakes.raise_any()
     # A function of the configuration that imports later must import the texts that a replay will have.
     sources.reading = False

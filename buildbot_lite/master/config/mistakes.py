@@ -198,10 +198,18 @@ def handled_here(*errors: type[Exception]) -> bool:
 
     Code that tries whether a word exists must get the error, and makes no mistake.
     """
+    text, line = text_here()
+    return is_handled(text, line, errors)
+
+
+def text_here() -> tuple[str, int]:
+    """
+    The text of the configuration's file that is being executed, and the line; outside a load, no text.
+    """
     mistakes, place = _collecting.get(), current_line()
     if mistakes is None or place is None:
-        return False
-    return is_handled(mistakes.texts.get(place.file, ""), place.line, errors)
+        return "", 0
+    return mistakes.texts.get(place.file, ""), place.line
 
 
 def uses_property(name: str, *, of: object = None) -> None:

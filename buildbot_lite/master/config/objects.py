@@ -21,6 +21,7 @@ from .mistakes import (
     note,
     once_loaded,
     remark,
+    uses_property,
 )
 from .placeholders import is_placeholder
 
@@ -298,6 +299,9 @@ class Property(rendering.Property, metaclass=NotingType):
         except ConfigError as error:
             ArgumentChecker("Property", self).unless_missing(error, key)
             super().__init__("none")
+        else:
+            if default is rendering.NO_DEFAULT:
+                uses_property(key, of=self)
 
 
 class Interpolate(interpolation.Interpolate, metaclass=NotingType):
@@ -313,6 +317,8 @@ class Interpolate(interpolation.Interpolate, metaclass=NotingType):
             super().__init__("")
         for secret in self.secrets:
             _must_exist(secret, self)
+        for name in self.needed:
+            uses_property(name, of=self)
 
 
 class Secret(rendering.Secret, metaclass=NotingType):

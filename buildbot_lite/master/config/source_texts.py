@@ -6,6 +6,9 @@ which words they mention, and whether an error at a line is handled there.
 import ast
 from collections.abc import Iterator, Mapping
 
+_ASKING = {"Property", "getProperty", "hasProperty"}
+"""Functions whose first argument names a property that they only read."""
+
 
 def parsed(text: str) -> ast.Module:
     """
@@ -67,6 +70,35 @@ def key_lines(texts: Mapping[str, str], main: str) -> dict[str, tuple[str, int]]
     for file in [*sorted(texts.keys() - {main}), main]:
         found.update({key: (file, line) for key, line in sorted(_possible_keys(tree_of(texts[file])))})
     found.update({key: (main, line) for key, line in sorted(_keys(tree_of(texts[main])))})
+    return found
+
+
+def attributes_of_self(text: str, name: str, line: int) -> set[str]:
+    """
+    What the class *name*, whose statement in *text* is executed at *line*, reads of ``self`` and does not set itself.
+    """
+    read, written = set[str](), set[str]()
+    for node in ast.walk(tree_of(text)):
+        if isinstance(node, ast.ClassDef) and node.name == name and node.lineno <= line <= (node.end_lineno or 0):
+            for each in ast.walk(node):
+                if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name) and each.value.id == "self":
+                    (read if isinstance(each.ctx, ast.Load) else written).add(each.attr)
+    return read - written
+
+
+def mentioned_words(text: str) -> set[str]:
+    """
+    The texts and the names of arguments in *text*, without the names in ``Property("name")`` and ``getProperty``.
+    """
+    found = set[str]()
+    asked = set[int]()
+    for node in ast.walk(tree_of(text)):
+        if isinstance(node, ast.Call) and node.args and set(_names(node.func)) & _ASKING:
+            asked.add(id(node.args[0]))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in asked:
+            found.add(node.value)
+        elif isinstance(node, ast.keyword) and node.arg is not None:
+            found.add(node.arg)
     return found
 
 

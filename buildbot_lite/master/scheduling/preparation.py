@@ -20,7 +20,7 @@ from ...model.properties import (
 from ...model.rendering import View
 from ...storage.inputs import InputStore
 from ...storage.records import builds as records_of_builds
-from ...storage.records import inputs
+from ...storage.records import inputs, slaves
 from ...storage.records import journal as records_of_journal
 from ...storage.records.requests import Buildset, Request
 from ...storage.retrying import read_retrying
@@ -122,7 +122,8 @@ class Preparation:
             builder = builder or BuilderConfig(row.builder, [row.slave], BuildFactory())
         if builder is None:
             raise NotFoundError(f"The builder {row.builder} is not in the configuration that the build began with.")
-        context = partial(self._context, recorded, config, builder, submitted, recorder, streams)
+        directories = directories_of(builder, await self._work_directory(row.slave))
+        context = partial(self._context, recorded, config, builder, submitted, directories, recorder, streams)
         return Build(
             id=row.id,
             label=recorded.label,
@@ -143,6 +144,7 @@ class Preparation:
         config: MasterConfig,
         builder: BuilderConfig,
         submitted: Inputs,
+        directories: Mapping[str, Json],
         recorder: BuildRecorder,
         streams: BuildStreamFiles,
         build: Build,
@@ -150,7 +152,8 @@ class Preparation:
     ) -> BuildContext:
         row, buildset = recorded.row, recorded.buildset
         slave = config.slaves.get(row.slave)
-        properties = properties_of(config, row, buildset)
+        properties = Properties(directories, "Slave")
+        properties.update_from(properties_of(config, row, buildset))
         return BuildContext(
             nonce=row.nonce,
             builder_directory=builder.directory,
@@ -173,6 +176,12 @@ class Preparation:
             room=partial(self.reserve.admits, row.slave),
             locks=BuildLocks(self.locks, recorded.request.id, self.label),
         )
+
+    async def _work_directory(self, slave: str) -> str | None:
+        # From the records, because a build that is taken up again may be there before its slave.
+        row = await read_retrying(self.records, lambda connection: slaves.get(connection, slave), self.clock)
+        found = row.platform.get("work") if row else None
+        return found if isinstance(found, str) and found.startswith("/") else None
 
     def _secrets_of(self, config: MasterConfig) -> Callable[[str], Awaitable[str]]:
         async def secret(name: str) -> str:
@@ -210,6 +219,19 @@ def read_entries(connection: Connection, build: int) -> list[JournalEntry]:
         JournalEntry(row.step, row.ordinal, row.kind, row.fingerprint, row.intent, row.outcome)
         for row in records_of_journal.of_build(connection, build)
     ]
+
+
+def directories_of(builder: BuilderConfig, work: str | None) -> dict[str, Json]:
+    """
+    The properties that say where a build is on its slave, as Buildbot sets them: *basedir*, the slave's work directory,
+    and *builddir* and *workdir*, the builder's directory in it.  All others precede them.
+
+    *work*: the path of the slave's work directory; None: the slave does not tell it, as in 0.1.0.  Then the paths are
+    relative to the default directory of commands: ``rm -rf %(prop:builddir)s/x`` must never be ``rm -rf /x``.
+    """
+    base = work or "../.."
+    directory = f"{work}/{builder.directory}" if work else ".."
+    return {"basedir": base, "builddir": directory, "workdir": directory}
 
 
 def properties_of(config: MasterConfig, row: records_of_builds.Build, buildset: Buildset) -> Properties:

@@ -35,6 +35,7 @@ from ..config.mistakes import NotingType, SourceLine, current_line
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import Table, argument, declaration, take
+from .own_steps import check_own_step
 
 
 @frozen
@@ -206,6 +207,10 @@ class BuildStep(metaclass=NotingType):
 
     recipe: Recipe
     bench: StepContext
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_own_step(cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """

@@ -1,0 +1,45 @@
+"""
+Checks of the step classes of a configuration when they are made.
+
+Buildbot calls many methods of a step, and a step of the configuration's own may have been written for those.  Here
+``run`` is the only one, so a class that relies on another would be accepted, and then fail each build, or succeed
+where it should fail.
+"""
+
+import inspect
+
+from ..config.buildbot_words import Word, find
+from ..config.mistakes import loading, once_loaded, text_here
+from ..config.placeholders import is_placeholder
+from ..config.source_texts import attributes_of_self
+
+_STEP = "BuildStep"
+
+
+def check_own_step(cls: type) -> None:
+    """
+    Note which methods of the new class *cls* are never called, and what it uses of ``self`` that is not there.
+
+    Without effect outside a load, in a stored generation, whose builds go on as they began, and for a class with a base
+    that is not here, because that was noted.
+    """
+    if not loading() or is_placeholder(cls):
+        return
+    text, line = text_here()
+    used = attributes_of_self(text, cls.__name__, line)
+    for name in sorted(vars(cls)):
+        inherited = any(name in vars(base) for base in cls.__mro__[1:])
+        # A method that the class calls itself is its own affair.
+        if name not in used and not inherited and inspect.isroutine(vars(cls)[name]):
+            _mistake(f"{cls.__name__}.{name} is never called here.", find(_STEP, name))
+    for name in sorted(used):
+        if not hasattr(cls, name):
+            _mistake(f"{cls.__name__} uses self.{name}, which is not here.", find(_STEP, name))
+    if inspect.isgeneratorfunction(vars(cls).get("run")):
+        sentence = f"{cls.__name__}.run is a generator: write async def run(self), or @defer.inlineCallbacks before it."
+        once_loaded(lambda config: sentence)
+
+
+def _mistake(sentence: str, found: Word | None) -> None:
+    if found is not None:
+        once_loaded(lambda config: f"{sentence}  {found.advice}")

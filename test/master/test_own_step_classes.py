@@ -1,0 +1,129 @@
+"""
+Step classes of a configuration, as they are checked when they are made.
+"""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.model.results import Result
+from buildbot_lite.testing import run
+
+from .farms import configured, mistakes_in
+
+
+class OwnStepTests(SynchronousTestCase):
+    def test_never_called(self) -> None:
+        """
+        Promise 8.13: a method of Buildbot's steps that is never called here is a mistake at the line of the class.
+        """
+        found = mistakes_in(
+            """
+            class Old(steps.ShellCommand):
+                def start(self):
+                    pass
+                def commandComplete(self, cmd):
+                    pass
+            f = util.BuildFactory([Old(command=["true"]), Old(command=["false"])])
+            """
+        )
+        self.assertEqual(
+            [str(mistake).partition(".  ")[0] for mistake in found],
+            ["master.cfg:4: Old.commandComplete is never called here", "master.cfg:4: Old.start is never called here"],
+        )
+
+    def test_not_there(self) -> None:
+        """
+        So is what a step uses of itself that Buildbot's steps have, and that is not here.
+        """
+        found = mistakes_in(
+            """
+            class Old(steps.BuildStep):
+                async def run(self):
+                    cmd = await self.makeRemoteShellCommand(command=["true"])
+                    return util.SUCCESS
+            """
+        )
+        self.assertEqual(
+            [str(mistake)[:71] for mistake in found],
+            ["master.cfg:4: Old uses self.makeRemoteShellCommand, which is not here.  "[:71]],
+        )
+
+    def test_own_methods(self) -> None:
+        """
+        A method that the class calls itself, or that it gets from a base, is its own affair; so is an attribute that it
+        sets.
+        """
+        configured(
+            """
+            class Mine(steps.ShellCommand):
+                start = 3
+                async def run(self):
+                    self.worker = self.describe()
+                    return self.worker
+                def describe(self):
+                    return util.SUCCESS
+            class Other(Mine):
+                def describe(self):
+                    return util.FAILURE
+            """
+        )
+
+    def test_generator(self) -> None:
+        """
+        A run that is a bare generator is a mistake; with inlineCallbacks it is not.
+        """
+        found = mistakes_in(
+            """
+            from twisted.internet import defer
+            class Bare(steps.BuildStep):
+                def run(self):
+                    yield 1
+            class Good(steps.BuildStep):
+                @defer.inlineCallbacks
+                def run(self):
+                    yield defer.succeed(1)
+                    return util.SUCCESS
+            """
+        )
+        self.assertEqual([mistake.place.line for mistake in found], [5])
+        self.assertIn("Bare.run is a generator", found[0].sentence)
+
+    def test_plain_run(self) -> None:
+        """
+        A run that is an ordinary function, and answers a result or an awaitable of one, works.
+        """
+        config = configured(
+            """
+            class Plain(steps.BuildStep):
+                def run(self):
+                    return util.WARNINGS
+            class Passed(steps.ShellCommand):
+                def run(self):
+                    return super().run()
+            c["slaves"] = [slave.BuildSlave("bot1")]
+            c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory([Plain()]))]
+            """
+        )
+        (step,) = config.builders["b"].steps
+        self.assertEqual(run(step).result, Result.WARNINGS)
+
+    def test_abstract(self) -> None:
+        """
+        A step may have abstract base classes beside its step.
+        """
+        config = configured(
+            """
+            from abc import ABC, abstractmethod
+            class Base(steps.BuildStep, ABC):
+                @abstractmethod
+                def words(self): ...
+                async def run(self):
+                    return self.words()
+            class Mine(Base):
+                def words(self):
+                    return util.SUCCESS
+            c["slaves"] = [slave.BuildSlave("bot1")]
+            c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory([Mine()]))]
+            """
+        )
+        (step,) = config.builders["b"].steps
+        self.assertEqual(run(step).result, Result.SUCCESS)

@@ -1,0 +1,94 @@
+"""
+Remarks on properties that nothing sets, and the properties that each build has.
+"""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.master.config.loading import load
+from buildbot_lite.master.config.objects import BuilderConfig, BuildFactory, Interpolate
+from buildbot_lite.master.scheduling.preparation import directories_of
+from buildbot_lite.master.steps import ShellCommand
+from buildbot_lite.testing import command, run
+
+from .farms import WORDS
+
+
+class UnsetTests(SynchronousTestCase):
+    def remarks(self, text: str) -> list[str]:
+        """
+        The remarks on *text*.
+        """
+        return [str(remark) for remark in load("/nowhere", WORDS + text).remarks]
+
+    def test_nothing_sets_it(self) -> None:
+        """
+        Promise 8.13: an Interpolate or a Property of a property that nothing can set is a remark with its line.
+        """
+        remarks = self.remarks(
+            "a = steps.ShellCommand(command=util.Interpolate('rm -rf %(prop:biulddir)s/work'))\n"
+            "b = util.Property('tagret')\n"
+            "b = util.Property('tagret')\n"
+        )
+        said = "sets the property {}: in a build without it, it is an empty text."
+        self.assertEqual(
+            remarks,
+            [
+                "master.cfg:3: Nothing here " + said.format("'biulddir'"),
+                "master.cfg:4: Nothing here " + said.format("'tagret'"),
+            ],
+        )
+
+    def test_set_somewhere(self) -> None:
+        """
+        No remark on what the build has by itself, what has a replacement, and what is mentioned anywhere else.
+        """
+        for text in (
+            "util.Interpolate('%(prop:builddir)s %(prop:workdir)s %(prop:got_revision)s %(prop:scheduler)s')",
+            "util.Interpolate('%(prop:a:-b)s %(prop:a:+b)s %(prop:a:?|b|c)s'); util.Property('a', 'b')",
+            "util.Property('a', default=None)",
+            "util.Interpolate('%(prop:a)s'); steps.SetProperty(property='a', value='b')",
+            "util.Property('a'); steps.SetProperties(properties=dict(a=1))",
+            "util.Property('a'); steps.SetPropertyFromCommand(command='x', extract_fn=lambda r, o, e: {'a': o})",
+            "util.Property('a'); c['slaves'] = [slave.BuildSlave('bot1', properties={'a': 1})]",
+        ):
+            self.assertEqual(self.remarks(text), [], text)
+
+    def test_submitted_properties(self) -> None:
+        """
+        A Submit scheduler whose submissions bring properties can set any.
+        """
+        text = (
+            "util.Property('a')\n"
+            "c['slaves'] = [slave.BuildSlave('bot1')]\n"
+            "c['builders'] = [util.BuilderConfig('b', ['bot1'], util.BuildFactory())]\n"
+            "c['schedulers'] = [schedulers.Submit('s', builderNames=['b'], stdin='none')]\n"
+        )
+        self.assertEqual(len(self.remarks(text)), 1)
+        self.assertEqual(self.remarks(text.replace("'none'", "'properties'")), [])
+
+
+class DirectoriesTests(SynchronousTestCase):
+    def test_directories(self) -> None:
+        """
+        Promise 8.13: builddir and workdir are the path of the builder's directory on the slave, basedir that of all.
+        """
+        builder = BuilderConfig("a b", ["bot1"], BuildFactory())
+        self.assertEqual(
+            directories_of(builder, "/home/x/work"),
+            {"basedir": "/home/x/work", "builddir": "/home/x/work/a_b", "workdir": "/home/x/work/a_b"},
+        )
+
+    def test_unknown(self) -> None:
+        """
+        With a slave that does not tell where it is, they are never empty.
+        """
+        builder = BuilderConfig("b", ["bot1"], BuildFactory())
+        self.assertEqual(directories_of(builder, None), {"basedir": "../..", "builddir": "..", "workdir": ".."})
+
+    def test_in_tests_of_steps(self) -> None:
+        """
+        A step that is tested by itself has them as well, and does not show them among what it set.
+        """
+        step = ShellCommand(command=Interpolate("rm -rf %(prop:builddir)s/work"))
+        ran = run(step, command("rm -rf /slave/work/test/work").exits(0))
+        self.assertEqual(ran.properties, {})
