@@ -71,8 +71,9 @@ class ProbeTests(SynchronousTestCase):
         path = Path(self.mktemp())
         path.write_text(VOCABULARY)
         self.patch(sys, "argv", ["corpus", str(path), "--missing", "5"])
-        self.patch(sys, "stdout", io.StringIO())
+        out = io.StringIO()
+        self.patch(sys, "stdout", out)
         main()
-        lines = sys.stdout.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
+        lines = out.getvalue().splitlines()
         self.assertEqual(lines[1].split(), ["key", "5", "60.0%", "40.0%", "0.0%"])
         self.assertEqual(lines[-1].split(), ["1", "name", "util.ComparableMixin"])

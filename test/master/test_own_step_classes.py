@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.model.results import Result
 from buildbot_lite.testing import run
 
-from .farms import configured, mistakes_in
+from .configurations import configured, mistakes_in
 
 
 class OwnStepTests(SynchronousTestCase):

@@ -10,7 +10,7 @@ from buildbot_lite.master.scheduling.preparation import directories_of
 from buildbot_lite.master.steps import ShellCommand
 from buildbot_lite.testing import command, run
 
-from .farms import WORDS
+from .configurations import HEAD as WORDS
 
 
 class UnsetTests(SynchronousTestCase):
