@@ -156,6 +156,8 @@ Index(
     sqlite_where=buildsets.c.by_grant.is_not(None),
 )
 
+Index("buildsets_by_input", buildsets.c.input, sqlite_where=buildsets.c.input.is_not(None))
+
 buildset_changes = Table(
     "buildset_changes",
     metadata,
@@ -213,6 +215,7 @@ Index(
     sqlite_where=builds.c.finished.is_(None),
 )
 Index("builds_by_request", builds.c.request)
+Index("builds_kept", builds.c.id, sqlite_where=builds.c.kept.is_not(None))
 
 steps = Table(
     "steps",

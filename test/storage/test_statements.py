@@ -27,6 +27,15 @@ _MAY_SCAN = {
     "slaves._ALL",
     # Scans by the primary key up to its limit.
     "feed._OLDEST",
+    "retention._OLDEST_BUILD",
+    # Messages that wait are few, and so are changes that wait for a scheduler.
+    "outbox._DUE",
+    "outbox._FAILING",
+    "changes._ADD",
+    "changes._OLD",
+    # Run once a day.
+    "retention._SUMS",
+    "retention._UNUSED_INPUTS",
     # Scans only to check for buildsets of a new input, of which there are none.
     "inputs._ADD",
     # Scans a bounded window of rows that an index finds; see `test_windows`.

@@ -79,7 +79,7 @@ _LAST = Statement(select(func.coalesce(func.max(_changes.c.id), 0)))
 _OF_BUILDSET = Query(
     select(*_selected)
     .where(_of_buildsets.c.change == _changes.c.id, _of_buildsets.c.buildset == bindparam("buildset"))
-    .order_by(_changes.c.id),
+    .order_by(_of_buildsets.c.change),
     _recorded,
 )
 _BUILDSETS_OF = Query(
@@ -120,7 +120,7 @@ _ADD_PENDING = Statement(inserting(_pending, "scheduler", "change", "important",
 _PENDING_OF = Query(
     select(_pending.c.important, _pending.c.added, *_selected)
     .where(_pending.c.change == _changes.c.id, _pending.c.scheduler == bindparam("scheduler"))
-    .order_by(_changes.c.id),
+    .order_by(_pending.c.change),
     _waiting,
 )
 _DROP_PENDING = Statement(

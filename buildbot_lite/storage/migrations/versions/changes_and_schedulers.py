@@ -39,6 +39,13 @@ def upgrade() -> None:
     op.add_column("requests", sa.Column("collapsed_into", sa.Integer(), nullable=True))
     op.add_column("builds", sa.Column("locks", sa.Text(), server_default="[]", nullable=False))
     op.add_column("builds", sa.Column("kept", sa.Text(), nullable=True))
+    for name, table, column, where in (
+        ("builds_kept", "builds", "id", "kept IS NOT NULL"),
+        ("buildsets_by_input", "buildsets", "input", "input IS NOT NULL"),
+    ):
+        op.create_index(
+            name, table, [column], unique=False, sqlite_where=sa.text(where), postgresql_where=sa.text(where)
+        )
 
 
 def _add_changes() -> None:
