@@ -17,6 +17,7 @@ builds.  SIGUSR1 stops it too, and kills the commands that the master itself run
 keeper.
 """
 
+import gc
 import os
 import signal
 import time
@@ -278,6 +279,8 @@ def _service(basedir: str) -> MasterService:
 
     # A monotonic clock: leases and time-outs must not jump when the wall clock is set.  Nothing is scheduled yet.
     reactor.seconds = time.monotonic  # type: ignore[method-assign]  # another clock
+    # What is imported by now stays: nine tenths of all objects, which each full collection would go through.
+    gc.freeze()
     try:
         return MasterService(basedir, reactor)
     except (BuildbotLiteError, OSError) as error:

@@ -35,8 +35,8 @@ from .properties import (
 from .spec import secret_reference
 
 _DEEPEST = 50
-# Types of values that contain nothing to be rendered.
-_PLAIN = (str, int, float, bytes, type(None))
+PLAIN = (str, int, float, bytes, type(None))
+"""Types of immutable values that contain nothing to be rendered."""
 NO_DEFAULT: Any = object()
 
 
@@ -111,7 +111,7 @@ def is_renderable(value: object) -> bool:
     """
     Whether *value* is a `Renderable`, or contains one in lists, tuples or dictionaries.
     """
-    if isinstance(value, _PLAIN):
+    if isinstance(value, PLAIN):
         return False
     if isinstance(value, (list, tuple)):
         return any(map(is_renderable, value))
@@ -131,7 +131,7 @@ async def render(value: Any, view: View, _depth: int = 0) -> Any:
 
     Lists, tuples and dictionaries are copied, with their elements rendered; other values stay unchanged.
     """
-    if isinstance(value, _PLAIN):
+    if isinstance(value, PLAIN):
         return value
     if _depth > _DEEPEST:
         raise PropertyError("An argument holds itself, or is nested more than 50 deep: it cannot be rendered.")

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from attrs import frozen
 from sqlalchemy import Connection
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from twisted.python.failure import Failure
 
@@ -79,7 +80,8 @@ def commit(
     """
     try:
         _retry_while_locked(connection.begin, lock_timeout, pause)
-        results = tuple(_apply(connection, change) for change in changes)
+        cursor = connection.connection.cursor()
+        results = tuple([_apply(connection, cursor, change) for change in changes])
         events = feed.collected(connection)
         # The driver's commit, because it can be repeated: after a failed commit SQLAlchemy considers the transaction
         # finished, and its commit and rollback have no effect.
@@ -121,9 +123,8 @@ def as_failing(error: Exception) -> RecordsFailingError:
     return RecordsFailingError(str(ours) if ours is not error else f"The farm's database cannot be used: {error}.")
 
 
-def _apply(connection: Connection, change: Change) -> object:
-    raw = connection.connection.cursor()
-    raw.execute("SAVEPOINT change")
+def _apply(connection: Connection, cursor: DBAPICursor, change: Change) -> object:
+    cursor.execute("SAVEPOINT change")
     before = feed.mark(connection)
     try:
         value = change(connection)
@@ -131,10 +132,10 @@ def _apply(connection: Connection, change: Change) -> object:
         if isinstance(translated(error), RecordsFailingError):
             # SQLite may have rolled back the whole transaction, so the batch fails.
             raise
-        raw.execute("ROLLBACK TO SAVEPOINT change")
+        cursor.execute("ROLLBACK TO SAVEPOINT change")
         feed.drop_after(connection, before)
         value = Failure(translated(error)) if isinstance(error, sqlite3.Error | DBAPIError) else Failure()
-    raw.execute("RELEASE SAVEPOINT change")
+    cursor.execute("RELEASE SAVEPOINT change")
     return value
 
 

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, TypeVar
 
-from attrs import frozen
+from attrs import define
 from sqlalchemy import Connection
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -45,7 +45,7 @@ MOST_WAITING = 100_000
 """Changes that may wait; more fail with a `RecordsFailingError`."""
 
 
-@frozen
+@define(eq=False)
 class _PendingChange:
     number: int
     how: Callable[[Callable[[Connection], Any]], Deferred[Any]]
@@ -117,29 +117,39 @@ class RetryingRecords:
     def _keep_order(
         self, how: Callable[[Callable[[Connection], T]], Deferred[T]], change: Callable[[Connection], T]
     ) -> Deferred[T]:
-        pending = _PendingChange(next(self._numbers), how, change, Deferred())
         if len(self._pending) >= MOST_WAITING:
-            pending.done.errback(RecordsFailingError(f"{len(self._pending)} changes wait already.  {self.obstacle}"))
-        elif self._pending:
-            self._pending.append(pending)
-        else:
-            self._try(pending)
+            return fail(RecordsFailingError(f"{len(self._pending)} changes wait already.  {self.obstacle}"))
+        number = next(self._numbers)
+        if not self._pending:
+            return how(change).addErrback(self._postponed, number, how, change)
+        pending = _PendingChange(number, how, change, Deferred())
+        self._pending.append(pending)
+        return pending.done
+
+    def _postponed(
+        self, failure: Failure, number: int, how: Callable[..., Deferred[T]], change: Callable[[Connection], T]
+    ) -> Deferred[T]:
+        """
+        The result of a change that failed with *failure*: it waits if the database is to blame.
+        """
+        pending = _PendingChange(number, how, change, Deferred())
+        self._failed(failure, pending)
         return pending.done
 
     def _try(self, pending: _PendingChange) -> None:
-        def failed(failure: Failure) -> None:
-            if not isinstance(failure.value, RecordsFailingError):
-                pending.done.errback(failure)
-                return
-            # Later changes may wait already.
-            insort(self._pending, pending, key=lambda each: each.number)
-            if self.obstacle is None:
-                self._record_failure(failure.value)
-                self._retrying = Deferred.fromCoroutine(self._retry_all())
-                ended = self._retrying.addErrback(lambda failure: failure.trap(CancelledError))
-                background(ended, self._log, "writing the changes that waited for the database")
+        pending.how(pending.change).addCallbacks(pending.done.callback, self._failed, errbackArgs=(pending,))  # type: ignore[unused-awaitable]  # both ends are given
 
-        pending.how(pending.change).addCallbacks(pending.done.callback, failed)  # type: ignore[unused-awaitable]  # both ends are given
+    def _failed(self, failure: Failure, pending: _PendingChange) -> None:
+        if not isinstance(failure.value, RecordsFailingError):
+            pending.done.errback(failure)
+            return
+        # Later changes may wait already.
+        insort(self._pending, pending, key=lambda each: each.number)
+        if self.obstacle is None:
+            self._record_failure(failure.value)
+            self._retrying = Deferred.fromCoroutine(self._retry_all())
+            ended = self._retrying.addErrback(lambda failure: failure.trap(CancelledError))
+            background(ended, self._log, "writing the changes that waited for the database")
 
     def _record_failure(self, error: RecordsFailingError) -> None:
         began, self.obstacle = self.obstacle is None, error

@@ -27,7 +27,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from attrs import evolve, frozen
+from attrs import define, evolve
 from sqlalchemy import Connection, Engine
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
@@ -150,7 +150,7 @@ class Subscribers:
                 self._log.failure("A follower of the feed failed")
 
 
-@frozen
+@define(eq=False)
 class _PendingCall:
     """
     A requested change or query.  *known_failures*: how many failed batches the caller could know of.

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 from attrs import evolve, field, frozen
 
-from ...model.rendering import is_renderable
+from ...model.rendering import PLAIN, is_renderable
 from ..config.arguments import ArgumentChecker
 from ..config.mistakes import MISSING, note, note_unknown
 
@@ -134,10 +134,10 @@ def declaration(cls: type) -> Declaration:
     return found
 
 
-def take(step: Any, values: Sequence[Any], given: Mapping[str, Any]) -> None:
+def take(step: Any, values: Sequence[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     Set attributes of *step* from what its constructor was given: *values* by their place, *given* by name.  Mistakes
-    are noted.
+    are noted.  Returns the arguments that no build has to render or check, as long as they are the same objects.
     """
     declared, what = declaration(type(step)), type(step).__name__
     given = _named(step, declared.positional, values, given)
@@ -145,6 +145,7 @@ def take(step: Any, values: Sequence[Any], given: Mapping[str, Any]) -> None:
         note_unknown(what, sorted(unknown), [*declared.parameters, *declared.names], of=step)
     # A check may be a function of master.cfg: the mistake is in the line of the step, not in that of the check.
     checker = ArgumentChecker(what, step, place=step.recipe.place)
+    final: dict[str, Any] = {}
     for name, declared_as in declared.arguments.items():
         names = [each for each in (name, *declared_as.aliases) if each in given]
         if len(names) > 1:
@@ -158,6 +159,10 @@ def take(step: Any, values: Sequence[Any], given: Mapping[str, Any]) -> None:
             checked = declared_as.check(checker, name, value)
             if checked is not value:
                 setattr(step, name, checked)
+            value = checked
+        if isinstance(value, PLAIN):
+            final[name] = value
+    return final
 
 
 def _named(step: object, positional: Sequence[str], values: Sequence[Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,9 @@ master.cfg makes each step once; each build makes its own from the same argument
         build 1:  recipe.make() ─► Compile           # a fresh one, bound to a context, arguments rendered
         build 2:  recipe.make() ─► Compile
 
+A step of a class without a constructor of its own is made as a copy of the one in master.cfg, whose arguments are
+checked: checking them all again takes longer than the rest of preparing a small build.
+
 ``run`` is a coroutine.  It may use any Python, and must get everything from outside (commands, time, random numbers,
 other builds) through its `StepContext` (``self.bench``).  The context records each answer, so that the same ``run``,
 repeated after a crash, makes the same decisions.
@@ -14,10 +17,12 @@ repeated after a crash, makes the same decisions.
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from posixpath import normpath
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, Self
 
-from attrs import evolve, frozen
+from attrs import define, frozen
 
 from ...errors import ConfigError
 from ...model.names import directory_name
@@ -31,7 +36,7 @@ from ...model.spec import (
     Spec,
 )
 from ..config.arguments import ArgumentChecker
-from ..config.mistakes import NotingType, SourceLine, current_line
+from ..config.mistakes import MISSING, NotingType, SourceLine, current_line
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import Table, argument, declaration, take
@@ -144,22 +149,35 @@ class StepContext(Protocol):
         """
 
 
-@frozen
+@define(eq=False)
 class Recipe:
     """
-    How to make a step: class, arguments as in master.cfg, and the line.
+    How to make a step: class, arguments as in master.cfg, and the line.  *attributes*: those of the step in master.cfg,
+    once its constructor has checked them.
     """
 
     cls: type["BuildStep"]
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     place: SourceLine | None
+    attributes: Mapping[str, Any] | None = None
 
     def make(self) -> "BuildStep":
         """
         Make the step of a build.
         """
-        return self.cls(*self.args, **self.kwargs)
+        if self.attributes is None or not self._is_copied:
+            return self.cls(*self.args, **self.kwargs)
+        step = object.__new__(self.cls)
+        for name, value in self.attributes.items():
+            # A build may change its list; a constructor would have made another one, too.
+            vars(step)[name] = copy(value) if isinstance(value, (list, dict, set)) else value
+        return step
+
+    @property
+    def _is_copied(self) -> bool:
+        # A constructor of the user's may do anything, and does it for each build.
+        return self.cls.__init__ is BuildStep.__init__ and self.cls.__new__ is BuildStep.__new__
 
 
 class BuildStep(metaclass=NotingType):
@@ -207,6 +225,8 @@ class BuildStep(metaclass=NotingType):
 
     recipe: Recipe
     bench: StepContext
+    # Of the constructor; a class of the user's need not call it.
+    _final: Mapping[str, Any] = MappingProxyType({})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -222,8 +242,9 @@ class BuildStep(metaclass=NotingType):
 
     def __init__(self, *values: Any, **arguments: Any) -> None:
         self.summary = ""
-        take(self, values, arguments)
+        self._final = take(self, values, arguments)
         self.check(ArgumentChecker(type(self).__name__, self, place=self.recipe.place))
+        self.recipe.attributes = dict(vars(self))
 
     def check(self, checker: ArgumentChecker) -> None:
         """
@@ -252,7 +273,7 @@ class BuildStep(metaclass=NotingType):
             for name in declared.renderables:
                 setattr(self, name, await render(getattr(self, name), context.view))
             for name, each in declared.arguments.items():
-                if each.rendered:
+                if each.rendered and getattr(self, name) is not self._final.get(name, MISSING):
                     value = await render(getattr(self, name), context.view)
                     setattr(self, name, None if value is None else each.check(checker, name, value))
             self.check(checker)
@@ -387,10 +408,3 @@ def builder_directory(builder: str) -> str:
     The directory of *builder* on a slave, relative to its ``work``.
     """
     return directory_name(builder)
-
-
-def renamed(recipe: Recipe, name: str) -> Recipe:
-    """
-    The same step under another name.
-    """
-    return evolve(recipe, kwargs={**recipe.kwargs, "name": name})
