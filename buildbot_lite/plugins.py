@@ -8,9 +8,15 @@ Names and spelling are Buildbot's.  A word is one line below: a class or functio
 from typing import Any
 
 from .master import steps as _steps
+from .master.config import change_schedulers as _change_schedulers
 from .master.config import change_sources as _change_sources
+from .master.config import clock_schedulers as _clock_schedulers
 from .master.config import locks as _locks
 from .master.config import objects as _objects
+from .master.config import schedulers as _schedulers
+from .master.config.change_filter import NOT_A_BRANCH as _NOT_A_BRANCH
+from .master.config.change_filter import ChangeFilter as _ChangeFilter
+from .master.config.force_scheduler import ForceScheduler as _ForceScheduler
 from .master.config.mistakes import MISSING as _MISSING
 from .master.config.placeholders import missing_word as _missing_word
 from .master.config.retention import Retention as _Retention
@@ -71,9 +77,16 @@ reporters = Namespace(
 )
 schedulers = Namespace(
     "schedulers",
-    _objects.ForceScheduler,
-    _objects.Submit,
-    _objects.Triggerable,
+    _change_schedulers.AnyBranchScheduler,
+    _change_schedulers.Scheduler,
+    _change_schedulers.SingleBranchScheduler,
+    _clock_schedulers.Nightly,
+    _clock_schedulers.NightlyTriggerable,
+    _clock_schedulers.Periodic,
+    _ForceScheduler,
+    _schedulers.Dependent,
+    _schedulers.Submit,
+    _schedulers.Triggerable,
 )
 secrets = Namespace(
     "secrets",
@@ -96,6 +109,7 @@ steps = Namespace(
 )
 util = Namespace(
     "util",
+    _ChangeFilter,
     _objects.BuilderConfig,
     _objects.BuildFactory,
     _objects.Interpolate,
@@ -107,6 +121,7 @@ util = Namespace(
     _locks.SlaveLock,
     _renderer,
     MISSING=_MISSING,
+    NotABranch=_NOT_A_BRANCH,
     WorkerLock=_locks.SlaveLock,
     argument=_argument,
     checks=Namespace("util.checks", **{word: getattr(_checks, word) for word in _checks.__all__}),

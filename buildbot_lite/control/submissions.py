@@ -30,7 +30,7 @@ from ..errors import (
     StorageError,
     WrongVerbError,
 )
-from ..master.config.objects import Submit
+from ..master.config.schedulers import Submit
 from ..master.scheduling.submission import NO_INPUT, SubmissionInput, Submissions
 from ..master.scheduling.submit_limits import Admission
 from ..model.display import file_name, printable

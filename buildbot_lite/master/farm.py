@@ -16,6 +16,7 @@ their journals, then the queue opens, and only then may anyone connect.
 import os
 import shutil
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import tzinfo
 from functools import partial
 
 from attrs import frozen
@@ -37,6 +38,7 @@ from .builds.streams import InThread, StreamStorage
 from .config.generations import Generations
 from .config.loading import Generation
 from .config.master_config import MasterConfig
+from .config.timetable import local_zone
 from .grants.location import Location
 from .grants.publisher import FurlPublisher
 from .grants.registry import GrantRegistry
@@ -59,6 +61,7 @@ from .scheduling.queue import Queue
 from .scheduling.requests import Requests
 from .scheduling.runner import BuildRunner
 from .scheduling.running_builds import RunningBuilds
+from .scheduling.schedulers.engine import SchedulerEngine
 from .scheduling.submission import Submissions, check_configured
 from .scheduling.submit_limits import HOUR, SubmitLimits
 from .scheduling.wakeup import Wakeup
@@ -77,8 +80,9 @@ class Environment:
 
     *generation*: the configuration with which it starts.  *swissnums*: makes the secret parts of FURLs.  *preauth*: the
     tokens with which slaves and admins skip the handshake queue.  *verbs*: returns the verbs of FURLs other than
-    slaves', for the given farm.  *wall*: the time in seconds since 1970.  *try_out*: loads master.cfg in another
-    process, in so many seconds, and fails with `ConfigError` when it is wrong.
+    slaves', for the given farm.  *wall*: the time in seconds since 1970.  *zone*: the time zone of the times in
+    master.cfg.  *try_out*: loads master.cfg in another process, in so many seconds, and fails with `ConfigError` when
+    it is wrong.
     """
 
     basedir: str
@@ -92,6 +96,7 @@ class Environment:
     wall: Callable[[], float]
     in_thread: InThread
     try_out: Callable[[float], Awaitable[None]]
+    zone: Callable[[], tzinfo] = local_zone
 
 
 class Farm:
@@ -193,15 +198,26 @@ class Farm:
             generations=self.generations,
             clock=self.clock,
         )
+        self.schedulers = SchedulerEngine(
+            records=self.records,
+            generations=self.generations,
+            requests=self.requests,
+            changes=self.changes,
+            clock=self.clock,
+            wall=self.wall,
+            zone=self._environment.zone,
+        )
         self.submit_limits = SubmitLimits(grants=self.grants, waiting=self.queue.count_of_grant, wall=self.wall)
         self.submissions = Submissions(
             records=self.records,
             generations=self.generations,
             requests=self.requests,
+            schedulers=self.schedulers,
             running=self.running,
             queue=self.queue,
             grants=self.grants,
             limits=self.submit_limits,
+            clock=self.clock,
             furls=self.furls,
             streams=self.stream_storage.streams,
             wall=self.wall,
@@ -272,6 +288,7 @@ class Farm:
             wakeup=self._wakeup,
             try_out=self._environment.try_out,
         )
+        self.reconfiguration.on_applied(lambda config: self.schedulers.wake())
 
     @property
     def config(self) -> MasterConfig:
@@ -294,6 +311,7 @@ class Farm:
         self.revocation.bar_revoked_slaves()
         await self._continue_builds()
         await self.reconfiguration.settle()
+        self.schedulers.start()
         self.dispatcher.start()
         self.change_sources.configure(self.config.change_sources)
 
@@ -301,6 +319,7 @@ class Farm:
         """
         Close the records.  Commands on slaves continue, and the next master resumes them.
         """
+        self.schedulers.stop()
         self.dispatcher.stop()
         await self.change_sources.stop()
         await self.records.close()

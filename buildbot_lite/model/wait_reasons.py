@@ -70,6 +70,15 @@ def no_builder(builder: str) -> WaitReason:
     )
 
 
+def no_slave_of(builder: str, slaves: Sequence[str]) -> WaitReason:
+    """
+    The request is limited to *slaves*, of which *builder* has none.
+    """
+    return WaitReason(
+        WaitKind.NO_BUILDER, f"it may be built on {', '.join(slaves)} only, and {builder} has none of these slaves"
+    )
+
+
 def stopping() -> WaitReason:
     """
     The master will stop and starts no builds.

@@ -9,17 +9,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite import plugins
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.config import objects
+from buildbot_lite.master.config.force_scheduler import ForceScheduler
 from buildbot_lite.master.config.objects import (
     BuilderConfig,
     BuildFactory,
     BuildSlave,
-    ForceScheduler,
     Interpolate,
     Property,
     Secret,
-    Submit,
-    Triggerable,
 )
+from buildbot_lite.master.config.schedulers import Submit, Triggerable
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.rendering import View, render_now
 

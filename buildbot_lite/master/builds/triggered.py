@@ -144,7 +144,8 @@ class ChildBuilds:
     """
     The builds that one *parent* starts: the role `build_context.TriggeredBuilds`.
 
-    *input*: the row of what was submitted for the parent, which the children inherit.  *directory*: that of the logs.
+    *input*: the row of what was submitted for the parent, which the children inherit.  *marks*: what the source of the
+    parent says apart from its stamps, which holds for the children, too.  *directory*: that of the logs.
     """
 
     def __init__(
@@ -156,7 +157,9 @@ class ChildBuilds:
         directory: str,
         parent: Build,
         input: int | None = None,
+        marks: Mapping[str, Json] | None = None,
     ) -> None:
+        self._marks = dict(marks or {})
         self._clock = clock
         self._submission = submission
         self._records = records
@@ -167,6 +170,7 @@ class ChildBuilds:
     def trigger(
         self, scheduler: str, parent: str, properties: Mapping[str, Json], source: Mapping[str, Json]
     ) -> Deferred[int]:
+        source = {**source, **self._marks}
         return self._submission.trigger(scheduler, parent, properties, source, build=self._parent.id, input=self._input)
 
     def when_finished(self, buildset: int) -> Deferred[Result]:

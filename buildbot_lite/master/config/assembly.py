@@ -24,8 +24,9 @@ from .mistakes import (
     note,
     remark,
 )
-from .objects import BuilderConfig, Scheduler, Submit
+from .objects import BuilderConfig
 from .placeholders import holds_placeholder, is_placeholder
+from .schedulers import BaseScheduler, Submit
 
 
 def assemble(
@@ -170,7 +171,9 @@ def _check_builders(builders: Mapping[str, BuilderConfig], slaves: Collection[st
             )
 
 
-def _check_schedulers(schedulers: Mapping[str, Scheduler], builders: Collection[str], slaves: Collection[str]) -> None:
+def _check_schedulers(
+    schedulers: Mapping[str, BaseScheduler], builders: Collection[str], slaves: Collection[str]
+) -> None:
     for scheduler in schedulers.values():
         place = scheduler.place or SourceLine()
         _note_unknown(f"The scheduler {scheduler.name!r}", "builder", scheduler.builder_names, builders, place)

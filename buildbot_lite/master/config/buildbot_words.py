@@ -172,7 +172,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      ("GitPoller HgPoller SVNPoller P4Poller BitbucketPullrequestPoller GitHubPullrequestPoller GerritChangeSource "
      "GerritEventLogPoller")),
     ("schedulers", _LATER, _LEAVE_OUT,
-     "SingleBranchScheduler AnyBranchScheduler Scheduler Dependent Periodic Nightly NightlyTriggerable BaseScheduler"),
+     "BaseScheduler"),
     # Reporters.
     ("reporters", _REFUSED, "Nothing here writes to a chat; a reporter that sends JSON to a web address may.",
      ("IRC IrcStatusFactory TelegramBot TelegramStatusBot TelegramContact ZulipStatusPush PushoverNotifier "
@@ -230,7 +230,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "checkWorkerHasCommand checkSlaveHasCommand remote")),
     # What else is in util.
     ("util", _LATER, _LEAVE_OUT,
-     ("ChangeFilter Filter GerritChangeFilter SourceStampFilter OldBuildCanceller FailingBuildsetCanceller Project "
+     ("Filter GerritChangeFilter SourceStampFilter OldBuildCanceller FailingBuildsetCanceller Project "
      "WorkerLock SlaveLock MasterLock BaseLock LockAccess enforceChosenWorker enforceChosenSlave WithProperties "
      "Transform Properties IRenderable IProperties FlattenList flatten ShellArg ShellSequence CommandlineUserManager "
      "StringParameter FixedParameter CodebaseParameter ChoiceStringParameter BooleanParameter UserNameParameter "

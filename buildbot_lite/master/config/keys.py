@@ -31,8 +31,9 @@ from .master_config import (
     HINT,
 )
 from .mistakes import remark
-from .objects import BuilderConfig, BuildSlave, Scheduler
+from .objects import BuilderConfig, BuildSlave
 from .retention import RetentionPolicies, checked_policies
+from .schedulers import BaseScheduler
 from .secret_files import Provider
 from .services import Service
 
@@ -69,7 +70,7 @@ class ListKey:
     """
 
     name: str
-    kind: type[BuildSlave | BuilderConfig | Scheduler | Service | ChangeSource]
+    kind: type[BuildSlave | BuilderConfig | BaseScheduler | Service | ChangeSource]
     noun: str
     field: str
     alone: bool = False
@@ -186,7 +187,7 @@ def _providers(checker: ArgumentChecker, value: Any) -> tuple[Provider, ...]:
 _OWN: tuple[AnyKey, ...] = (
     ListKey("slaves", BuildSlave, "BuildSlave", "slaves", aliases=("workers", "bots")),
     ListKey("builders", BuilderConfig, "BuilderConfig", "builders"),
-    ListKey("schedulers", Scheduler, "scheduler", "schedulers"),
+    ListKey("schedulers", BaseScheduler, "scheduler", "schedulers"),
     ListKey("services", Service, "service", "services"),
     ListKey(
         "change_source",

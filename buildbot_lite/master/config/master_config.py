@@ -12,16 +12,11 @@ from attrs import field, frozen
 from ...errors import ConfigError
 from ...model.locks import LockName
 from .change_sources import ChangeSource
+from .force_scheduler import ForceScheduler
 from .locks import Lock
-from .objects import (
-    BuilderConfig,
-    BuildSlave,
-    ForceScheduler,
-    Scheduler,
-    Submit,
-    Triggerable,
-)
+from .objects import BuilderConfig, BuildSlave
 from .retention import RetentionPolicies
+from .schedulers import BaseScheduler, Submit, Triggerable
 from .secret_files import Provider
 from .services import Service
 
@@ -61,7 +56,7 @@ class MasterConfig:
     basedir: str
     slaves: Mapping[str, BuildSlave]
     builders: Mapping[str, BuilderConfig]
-    schedulers: Mapping[str, Scheduler]
+    schedulers: Mapping[str, BaseScheduler]
     change_sources: Mapping[str, ChangeSource] = field(factory=dict)
     ports: tuple[str, ...] = ()
     location: tuple[str, ...] = ()

@@ -1,5 +1,5 @@
 """
-The objects of a master.cfg, apart from its steps: slaves, builders, factories, schedulers.
+The objects of a master.cfg, apart from its steps and schedulers: slaves, builders, factories, renderables.
 
 They are values.  A constructor checks its own arguments, and keeps the *place*, the line of the call, and the
 *given_name*, valid or not.  ``assembly`` checks what concerns several objects (does that slave exist?) when all are
@@ -26,9 +26,7 @@ from .mistakes import (
 from .placeholders import is_placeholder
 
 DEFAULT_GRACE = 1800.0
-STDIN_KINDS = ("none", "patch", "tar", "properties")
 ON_LOST = ("retry", "fail")
-FILE_KINDS = ("tar", "patch", "file")
 
 
 class BuildSlave(metaclass=NotingType):
@@ -207,83 +205,6 @@ class BuilderConfig(metaclass=NotingType):
 
     def __repr__(self) -> str:
         return f"BuilderConfig({self.name!r})"
-
-
-class Scheduler(metaclass=NotingType):
-    """
-    A source of build requests.
-
-    *builderNames*: the builders; each gets one request.  *properties*: of all its builds.  *priority*: requests of a
-    higher priority are built first.
-    """
-
-    def __init__(self, name: Any, builderNames: Any, *, properties: Any = None, priority: Any = 0) -> None:
-        self.place = current_line(self)
-        self.arguments = ArgumentChecker(f"{type(self).__name__} {name!r:.100}", self)
-        self.name = self.checked_name(name)
-        self.builder_names = self.arguments.several("builderNames", builderNames)
-        self.properties = self.arguments.properties("properties", {} if properties is None else properties)
-        self.priority = self.arguments.whole("priority", priority, least=-1_000_000, most=1_000_000)
-
-    def checked_name(self, name: Any) -> str:
-        """
-        A label that people read.
-        """
-        return self.arguments.label("name", name)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r})"
-
-
-class Submit(Scheduler):
-    """
-    Build requests by ``flappclient`` and the string of *name* in ``submit.furls``.
-
-    *stdin*: the standard input of ``run-command``: "none", a "patch", a "tar" archive, or "properties" (lines
-    ``name=value``).  *file*: the file of ``upload-file``: None (it is refused), a "tar" archive, a "patch", any "file".
-    *cancelOnDisconnect*: cancel the builds when the client disconnects; otherwise they continue.
-    """
-
-    def __init__(
-        self,
-        name: Any,
-        builderNames: Any,
-        *,
-        stdin: Any = "none",
-        file: Any = None,
-        cancelOnDisconnect: Any = False,
-        properties: Any = None,
-        priority: Any = 0,
-    ) -> None:
-        super().__init__(name, builderNames, properties=properties, priority=priority)
-        self.stdin = self.arguments.choice("stdin", stdin, STDIN_KINDS)
-        self.file = None if file is None else self.arguments.choice("file", file, FILE_KINDS)
-        self.cancel_on_disconnect = self.arguments.flag("cancelOnDisconnect", cancelOnDisconnect)
-
-    @property
-    def input_kind(self) -> str:
-        """
-        The kind of input of a submission: one of `STDIN_KINDS` or `FILE_KINDS`.
-        """
-        return str(self.file or self.stdin)
-
-    def checked_name(self, name: Any) -> str:
-        """
-        A name that becomes a line of submit.furls and a file.
-        """
-        return self.arguments.name("name", name, "Submit scheduler")
-
-
-class ForceScheduler(Scheduler):
-    """
-    Build requests by ``buildbot-lite force``.
-    """
-
-
-class Triggerable(Scheduler):
-    """
-    Build requests by the `Trigger` step of another build.
-    """
 
 
 class Property(rendering.Property, metaclass=NotingType):

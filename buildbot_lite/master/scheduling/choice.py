@@ -5,8 +5,9 @@ The dispatcher asks whenever something changes.  The waiting requests are looked
 a slave and its locks, and its build starts, or a `WaitReason`, which is what clients see.
 
 An obstacle to one request of a builder is an obstacle to its less urgent ones, unless something decides about each
-(``canStartBuild``, or locks that are rendered).  So a builder's list is read only up to the first request that cannot
-start, and that reason holds for the rest.  A long list of one builder costs the others nothing.
+(``canStartBuild``, locks that are rendered, or a source that only some slaves may build).  So a builder's list is read
+only up to the first request that cannot start, and that reason holds for the rest.  A long list of one builder costs
+the others nothing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from ...errors import BuildbotLiteError
 from ...model import wait_reasons
 from ...model.locks import LockUse
 from ...model.rendering import View, is_renderable, render_now
+from ...model.source_stamps import slaves_of, stamps_of
 from ...model.wait_reasons import WaitReason
 from ...storage.records.builds import Build
 from ...storage.records.requests import Buildset
@@ -112,7 +114,8 @@ class BuildChoice:
         choice = self._choose_slave(waiting, builder)
         if isinstance(choice, WaitReason):
             waiting.own = choice
-            if builder.can_start_build is None and not is_renderable(builder.locks):
+            alone = is_renderable(builder.locks) or slaves_of(waiting.buildset.source) is not None
+            if builder.can_start_build is None and not alone:
                 waiting.siblings.reason = choice
             return None
         member, uses = choice
@@ -128,12 +131,13 @@ class BuildChoice:
         self, waiting: WaitingRequest, builder: BuilderConfig
     ) -> tuple[Member, Sequence[LockUse]] | WaitReason:
         before, waiting.in_line_on = waiting.in_line_on, None
+        only = slaves_of(waiting.buildset.source)
         obstacles: list[WaitReason] = []
         free: list[Member] = []
         for name in builder.slavenames:
             member = self._slaves.get(name)
-            if member is None:
-                continue  # impossible: the configuration is checked for it
+            if member is None or (only is not None and name not in only):
+                continue
             obstacle = member.obstacle() or self._occupied(member, builder)
             if obstacle is None:
                 free.append(member)
@@ -158,6 +162,8 @@ class BuildChoice:
             # It waits in line for one slave, even if it was asked about several.
             waiting.in_line_on = member.name
             self._missing(waiting, uses)
+        if only is not None and not obstacles:
+            return wait_reasons.no_slave_of(builder.name, only)
         return wait_reasons.nearest(obstacles) if obstacles else wait_reasons.no_builder(builder.name)
 
     def _uses(self, waiting: WaitingRequest, builder: BuilderConfig, member: Member) -> Sequence[LockUse] | WaitReason:
@@ -168,7 +174,7 @@ class BuildChoice:
         if is_renderable(accesses):
             row = Build(0, waiting.request.id, builder.name, 0, member.name, "", "", "", 0.0, None, None, "", {})
             properties = properties_of(self._generations.config, row, waiting.buildset)
-            view = View(properties, sources={"": dict(waiting.buildset.source)}, slave={"name": member.name})
+            view = View(properties, sources=stamps_of(waiting.buildset.source), slave={"name": member.name})
             try:
                 rendered = render_now(accesses, view)
                 accesses = checked_accesses(ArgumentChecker(f"The builder {builder.name!r}"), "locks", rendered or ())

@@ -11,13 +11,14 @@ from attrs import frozen
 from sqlalchemy import Connection
 from twisted.internet.interfaces import IReactorTime
 
-from ...errors import NotFoundError
+from ...errors import NotFoundError, RefusedError
 from ...model.properties import (
     SUBMITTED,
     Json,
     Properties,
 )
 from ...model.rendering import View
+from ...model.source_stamps import FIELDS, is_untrusted, marks_of, stamps_of
 from ...storage.inputs import InputStore
 from ...storage.records import builds as records_of_builds
 from ...storage.records import inputs, slaves
@@ -40,6 +41,7 @@ from ..config.master_config import MasterConfig
 from ..config.objects import BuilderConfig, BuildFactory
 from ..slaves.command_streams import Source
 from ..slaves.registry import SlaveRegistry
+from .schedulers.submitting import CHANGE
 
 
 @frozen
@@ -165,8 +167,8 @@ class Preparation:
             journal=journal,
             recorder=recorder,
             streams=streams,
-            view=View(properties, sources={"": dict(buildset.source)}, slave={"name": row.slave}),
-            secret=self._secrets_of(config),
+            view=View(properties, sources=stamps_of(buildset.source), slave={"name": row.slave}),
+            secret=_no_secret if is_untrusted(buildset.source) else self._secrets_of(config),
             triggers=self._children(row, buildset),
             inputs=submitted,
             inherited=buildset.parent is not None,
@@ -199,6 +201,7 @@ class Preparation:
             directory=self.stream_storage.streams,
             parent=row,
             input=buildset.input,
+            marks=marks_of(buildset.source),
         )
 
     async def _input_of(self, buildset: Buildset) -> Inputs:
@@ -209,6 +212,12 @@ class Preparation:
         if row is None:
             return {}
         return {row.kind: (StoredInput(self.inputs, row.sha256), row.length, row.sha256)}
+
+
+async def _no_secret(name: str) -> str:
+    raise RefusedError(
+        f"The secret {name!r} is not given to this build: its code comes from a fork, and anybody may have written it."
+    )
 
 
 def read_entries(connection: Connection, build: int) -> list[JournalEntry]:
@@ -241,11 +250,12 @@ def properties_of(config: MasterConfig, row: records_of_builds.Build, buildset: 
     """
     requested = Properties.from_document(buildset.properties)
     properties = requested.only(SUBMITTED)
+    properties.update_from(requested.only(CHANGE))
     if slave := config.slaves.get(row.slave):
         properties.update(slave.properties, "Slave")
     if builder := config.builders.get(row.builder):
         properties.update(builder.properties, "Builder")
-    properties.update_from(requested.without(SUBMITTED))
+    properties.update_from(requested.without(SUBMITTED).without(CHANGE))
     known: dict[str, Json] = {
         "buildername": row.builder,
         "buildnumber": row.number,
@@ -254,7 +264,7 @@ def properties_of(config: MasterConfig, row: records_of_builds.Build, buildset: 
         "scheduler": buildset.scheduler,
         "requestid": row.request,
     }
-    for name in ("branch", "revision", "repository", "project"):
+    for name in FIELDS:
         known[name] = buildset.source.get(name, "" if name in {"repository", "project"} else None)
     properties.update(known, "Build")
     return properties

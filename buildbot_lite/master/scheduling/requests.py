@@ -14,7 +14,7 @@ the FURLs that watch the submission get their expiry date, in the same transacti
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from attrs import evolve
+from attrs import evolve, field, frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from ...deferreds import OneShot, shielded
 from ...model.results import Result
 from ...storage.records import builds, feed
+from ...storage.records import changes as records_of_changes
 from ...storage.records import grants as records_of_grants
 from ...storage.records import requests as records_of_requests
 from ...storage.records.requests import (
@@ -50,6 +51,30 @@ def back_off(retries: int) -> float:
     return float(min(FIRST_BACK_OFF * 4 ** (retries - 1), LONGEST_BACK_OFF))
 
 
+@frozen(kw_only=True)
+class NewBuildset:
+    """
+    What is to be submitted: a request for each of *builders*.
+
+    *source*: as in `model.source_stamps`.  *properties*: name → (value, source).  *input*: the row of the submitted
+    input, or a function that adds it in the transaction.  *parent*: the journal entry that triggers the builds; a
+    second submission with the same *parent* changes nothing and answers as the first did.  *parent_build*: the build of
+    that journal entry.  *by_grant*: the grant of the submitter's FURL.  *changes*: those that it builds.
+    """
+
+    scheduler: str
+    builders: Sequence[str]
+    reason: str
+    source: Mapping[str, Any] = field(factory=dict)
+    properties: Mapping[str, tuple[Any, str]] = field(factory=dict)
+    input: int | Callable[[Connection], int] | None = None
+    parent: str | None = None
+    parent_build: int | None = None
+    priority: int = 0
+    by_grant: int | None = None
+    changes: Sequence[int] = ()
+
+
 class Requests:
     """
     All requests.  *wall*: seconds since 1970.
@@ -74,64 +99,63 @@ class Requests:
         # Cancellations that are being recorded, by request: later callers wait for the first.
         self._cancelling: dict[int, OneShot[None]] = {}
         self._awaited: dict[int, OneShot[Result]] = {}
+        self._subscribers: list[Callable[[], None]] = []
 
     async def submit(
         self,
+        wanted: NewBuildset,
         *,
-        scheduler: str,
-        builders: Sequence[str],
-        reason: str,
-        source: Mapping[str, Any] | None = None,
-        properties: Mapping[str, tuple[Any, str]] | None = None,
-        input: Callable[[Connection], int] | None = None,
-        parent: str | None = None,
-        priority: int = 0,
-        by_grant: int | None = None,
-        parent_build: int | None = None,
         in_transaction: Callable[[Connection, SubmittedBuildset], object] | None = None,
         committed: Callable[[], None] = lambda: None,
     ) -> SubmittedBuildset:
         """
-        Record a request for each of *builders*.  Once this returns, the requests survive a crash.
+        Record *wanted*.  Once this returns, its requests survive a crash.
 
-        In the same transaction, *input* adds the row of the submitted input, and *in_transaction* is called.
-        *committed* is called after the commit.  *by_grant*: the grant of the submitter's FURL.  *parent*: the journal
-        entry that triggers the builds; a second call with the same *parent* changes nothing and answers as the first
-        did.  *parent_build*: the build of that journal entry.
+        In the same transaction, *in_transaction* is called; but not when an earlier one with the same parent is there.
+        *committed* is called after the commit.
         """
         now = self._wall()
 
         def change(connection: Connection) -> tuple[SubmittedBuildset, bool]:
-            earlier = records_of_requests.by_parent(connection, parent) if parent else None
-            if earlier is not None:
-                return SubmittedBuildset(earlier, tuple(records_of_requests.of_buildset(connection, earlier.id))), False
-            submitted = records_of_requests.submit(
-                connection,
-                scheduler=scheduler,
-                builders=builders,
-                reason=reason,
-                now=now,
-                source=source,
-                properties=properties,
-                input=None if input is None else input(connection),
-                parent=parent,
-                priority=priority,
-                by_grant=by_grant,
-                parent_build=parent_build,
-            )
-            for request in submitted.requests:
-                body = {"builder": request.builder, "scheduler": scheduler, "reason": reason}
-                feed.publish(connection, "request.submitted", now=now, request=request.id, body=body)
-            if in_transaction is not None:
+            submitted, fresh = _add(connection, wanted, now)
+            if fresh and in_transaction is not None:
                 in_transaction(connection, submitted)
-            return submitted, True
+            return submitted, fresh
 
         submitted, fresh = await self._records.write(change)
         committed()
         if fresh:
-            for request in submitted.requests:
-                self._queue.add(request, submitted.buildset)
+            self._enqueue(submitted)
         return submitted
+
+    async def submit_all(
+        self, wanted: Sequence[NewBuildset], in_transaction: Callable[[Connection], object]
+    ) -> Sequence[SubmittedBuildset]:
+        """
+        Record all of *wanted* in one transaction, in which *in_transaction* is called, too.
+        """
+        now = self._wall()
+
+        def change(connection: Connection) -> list[tuple[SubmittedBuildset, bool]]:
+            added = [_add(connection, each, now) for each in wanted]
+            in_transaction(connection)
+            return added
+
+        added = await self._records.write(change)
+        for submitted, fresh in added:
+            if fresh:
+                self._enqueue(submitted)
+        return [submitted for submitted, _ in added]
+
+    def subscribe(self, ended: Callable[[], None]) -> None:
+        """
+        Call *ended* after each commit that ended a buildset.
+        """
+        self._subscribers.append(ended)
+
+    def _enqueue(self, submitted: SubmittedBuildset) -> None:
+        for request in submitted.requests:
+            self._queue.add(request, submitted.buildset)
 
     def postpone(self, request: Request, buildset: Buildset, until: float) -> None:
         """
@@ -240,10 +264,40 @@ class Requests:
         if buildset is not None:
             self._grants.watches_expire(buildset.id, now + WATCH_AFTER_END)
             self._tell(buildset)
+            for ended in tuple(self._subscribers):
+                ended()
 
     def _tell(self, buildset: Buildset) -> None:
         if buildset.result is not None and (finished := self._awaited.pop(buildset.id, None)):
             finished.fire(buildset.result)
+
+
+def _add(connection: Connection, wanted: NewBuildset, now: float) -> tuple[SubmittedBuildset, bool]:
+    """
+    The buildset of *wanted*, and whether it is new: none with the same parent was there.
+    """
+    earlier = records_of_requests.by_parent(connection, wanted.parent) if wanted.parent else None
+    if earlier is not None:
+        return SubmittedBuildset(earlier, tuple(records_of_requests.of_buildset(connection, earlier.id))), False
+    submitted = records_of_requests.submit(
+        connection,
+        scheduler=wanted.scheduler,
+        builders=wanted.builders,
+        reason=wanted.reason,
+        now=now,
+        source=wanted.source,
+        properties=wanted.properties,
+        input=wanted.input(connection) if callable(wanted.input) else wanted.input,
+        parent=wanted.parent,
+        priority=wanted.priority,
+        by_grant=wanted.by_grant,
+        parent_build=wanted.parent_build,
+    )
+    records_of_changes.add_to_buildset(connection, submitted.buildset.id, wanted.changes)
+    for request in submitted.requests:
+        body = {"builder": request.builder, "scheduler": wanted.scheduler, "reason": wanted.reason}
+        feed.publish(connection, "request.submitted", now=now, request=request.id, body=body)
+    return submitted, True
 
 
 def _used_up(connection: Connection, request: Request) -> str:

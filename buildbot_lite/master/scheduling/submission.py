@@ -10,11 +10,13 @@ from typing import Any
 from attrs import field, frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 
 from ...errors import (
     InputError,
     NotFoundError,
     PropertyError,
+    RefusedError,
     RevokedError,
 )
 from ...model.properties import (
@@ -24,13 +26,24 @@ from ...model.properties import (
     Properties,
 )
 from ...model.results import Result
+from ...model.source_stamps import (
+    FIELDS,
+    Stamp,
+    is_untrusted,
+    slaves_of,
+    source_of,
+    stamps_of,
+)
 from ...storage.inputs import InputFile
 from ...storage.records import (
+    builds,
     grants,
     inputs,
     requests,
 )
+from ...storage.records import changes as records_of_changes
 from ...storage.records.builds import Build
+from ...storage.records.changes import RecordedChange
 from ...storage.records.grants import Grant
 from ...storage.records.requests import (
     Buildset,
@@ -41,16 +54,16 @@ from ...storage.writer import Records
 from ..builds.triggered import Child, read_children
 from ..config.generations import Generations
 from ..config.master_config import MasterConfig
-from ..config.objects import Scheduler, Submit
+from ..config.schedulers import BaseScheduler, Submit
 from ..grants.publisher import FurlPublisher
 from ..grants.registry import GrantRegistry
 from ..grants.verbs import SUBMIT, WATCH
 from .queue import Queue
-from .requests import Requests
+from .requests import NewBuildset, Requests
 from .running_builds import RunningBuilds
+from .schedulers.engine import SchedulerEngine
+from .schedulers.submitting import SchedulerView, builders_for, priority_for, seen
 from .submit_limits import Admission, SubmitLimits
-
-_SOURCE = ("branch", "revision", "repository", "project")
 
 
 @frozen
@@ -83,17 +96,21 @@ class Submissions:
         records: Records,
         generations: Generations,
         requests: Requests,
+        schedulers: SchedulerEngine,
         running: RunningBuilds,
         queue: Queue,
         grants: GrantRegistry,
         limits: SubmitLimits,
         furls: FurlPublisher,
         streams: str,
+        clock: IReactorTime,
         wall: Callable[[], float],
     ) -> None:
         self._records = records
         self._generations = generations
         self._requests = requests
+        self._schedulers = schedulers
+        self._clock = clock
         self._running = running
         self._queue = queue
         self._grants = grants
@@ -220,28 +237,24 @@ class Submissions:
         if build.builder not in self._generations.config.builders:
             raise NotFoundError(f"The builder {build.builder} is not in master.cfg any more.")
 
-        def read(connection: Connection) -> tuple[Request, Buildset] | None:
-            request = requests.get(connection, build.request)
-            buildset = None if request is None else requests.buildset(connection, request.buildset)
-            return None if request is None or buildset is None else (request, buildset)
-
-        found = await self._records.read(read)
+        found = await self._records.read(partial(_asked_for, build=build))
         if found is None:
             raise NotFoundError(f"The records no longer have the request of {build.builder}/{build.number}.")
-        request, buildset = found
-        source = dict(buildset.source)
-        revision = build.properties.get("got_revision", [None])[0]
-        if isinstance(revision, str):
-            source["revision"] = revision
+        request, buildset, changes = found
+        stamps = _at_revision(stamps_of(buildset.source), build.properties.get("got_revision", [None])[0])
+        source = source_of(stamps, untrusted=is_untrusted(buildset.source), slaves=slaves_of(buildset.source))
         return await self._requests.submit(
-            scheduler=buildset.scheduler,
-            builders=[build.builder],
-            reason=f"rebuild of {build.builder}/{build.number}",
-            properties={name: (value, origin) for name, (value, origin) in buildset.properties.items()},
-            source=source,
-            input=None if buildset.input is None else lambda connection: buildset.input or 0,
-            priority=request.priority,
-            by_grant=by_grant,
+            NewBuildset(
+                scheduler=buildset.scheduler,
+                builders=[build.builder],
+                reason=f"rebuild of {build.builder}/{build.number}",
+                properties={name: (value, origin) for name, (value, origin) in buildset.properties.items()},
+                source=source,
+                input=buildset.input,
+                priority=request.priority,
+                by_grant=by_grant,
+                changes=changes,
+            )
         )
 
     async def cancel_unfinished(self, requests: Iterable[int], reason: str) -> None:
@@ -277,15 +290,22 @@ class Submissions:
             triggerable = self._generations.config.triggerables.get(scheduler)
             if triggerable is None:
                 raise NotFoundError(f"There is no Triggerable {scheduler!r:.100} in master.cfg.")
+            if is_untrusted(source) and not triggerable.forks:
+                raise RefusedError(
+                    f"The Triggerable {scheduler!r} takes no code from forks, and this build's is.  If it may, write "
+                    "forks=True there."
+                )
             given = Properties(dict(properties), "Trigger")
+            changes = [] if build is None else await self._records.read(partial(_built_by, build=build))
             submitted = await self._ask(
                 triggerable,
                 given,
-                reason="triggered",
+                reason=triggerable.reason or "triggered",
                 parent=parent,
                 parent_build=build,
                 source=source,
-                input=None if input is None else lambda connection: input,
+                input=input,
+                changes=changes,
             )
             return submitted.buildset.id
 
@@ -309,24 +329,43 @@ class Submissions:
                 raise InputError(f"The property {name} is set by the farm; a submission cannot set it.")
 
     async def _ask(
-        self, scheduler: Scheduler, given: Properties, *, reason: str, builders: list[str] | None = None, **more: Any
+        self,
+        scheduler: BaseScheduler,
+        given: Properties,
+        *,
+        reason: str,
+        builders: Sequence[str] | None = None,
+        source: Mapping[str, Json] | None = None,
+        changes: Sequence[RecordedChange] = (),
+        in_transaction: Callable[[Connection, SubmittedBuildset], object] | None = None,
+        committed: Callable[[], None] = lambda: None,
+        **more: Any,
     ) -> SubmittedBuildset:
+        """
+        Submit as *scheduler*, with the properties *given*.  *more*: fields of `NewBuildset`.
+        """
         properties = given.only(SUBMITTED)
         properties.update(scheduler.properties, "Scheduler")
         properties.update_from(given.without(SUBMITTED))
-        recorded = {name: (value, source) for name, (value, source) in properties.to_document().items()}
         # Properties that name the sources override the inherited sources.
-        named = given if "source" in more else properties
-        source = dict(more.pop("source", {})) | {name: named.get(name) for name in _SOURCE if name in named}
-        return await self._requests.submit(
+        named = properties if source is None else given
+        stamps = _named(_stamps(scheduler, source or {}), named)
+        views = [seen(each) for each in changes]
+        if builders is None:
+            builders = await builders_for(
+                scheduler, self._generations.config, SchedulerView(properties, stamps, views), self._clock
+            )
+        wanted = NewBuildset(
             scheduler=scheduler.name,
-            builders=builders or list(scheduler.builder_names),
+            builders=builders,
             reason=reason,
-            properties=recorded,
-            priority=scheduler.priority,
-            source=source,
+            properties={name: (value, origin) for name, (value, origin) in properties.to_document().items()},
+            priority=priority_for(scheduler, builders, views),
+            source=source_of(stamps, untrusted=is_untrusted(source or {}), slaves=_slaves(scheduler, source or {})),
+            changes=[each.id for each in changes],
             **more,
         )
+        return await self._requests.submit(wanted, in_transaction=in_transaction, committed=committed)
 
     def _add_watch(self, connection: Connection, submitted: SubmittedBuildset) -> Grant:
         object_, name = _watched(submitted)
@@ -341,6 +380,57 @@ class Submissions:
             return row.id
 
         return note
+
+
+def _asked_for(connection: Connection, build: Build) -> tuple[Request, Buildset, Sequence[int]] | None:
+    request = requests.get(connection, build.request)
+    buildset = None if request is None else requests.buildset(connection, request.buildset)
+    if request is None or buildset is None:
+        return None
+    return request, buildset, [each.id for each in records_of_changes.of_buildset(connection, buildset.id)]
+
+
+def _built_by(connection: Connection, build: int) -> list[RecordedChange]:
+    row = builds.get(connection, build)
+    request = None if row is None else requests.get(connection, row.request)
+    return [] if request is None else records_of_changes.of_buildset(connection, request.buildset)
+
+
+def _stamps(scheduler: BaseScheduler, source: Mapping[str, Json]) -> dict[str, Stamp]:
+    """
+    The stamps of *source* that *scheduler* builds; what they do not say is as its ``codebases`` say.
+    """
+    stamps = stamps_of(source)
+    if not scheduler.has_codebases:
+        return stamps
+    return {
+        codebase: {**default, **{name: value for name, value in stamps.get(codebase, {}).items() if value is not None}}
+        for codebase, default in scheduler.codebases.items()
+    }
+
+
+def _named(stamps: dict[str, Stamp], named: Properties) -> dict[str, Stamp]:
+    if len(stamps) != 1:
+        return stamps
+    ((codebase, stamp),) = stamps.items()
+    return {codebase: {**stamp, **{name: named.get(name) for name in FIELDS if name in named}}}
+
+
+def _slaves(scheduler: BaseScheduler, source: Mapping[str, Json]) -> Sequence[str] | None:
+    if is_untrusted(source) and scheduler.fork_slaves is not None:
+        return scheduler.fork_slaves
+    return slaves_of(source)
+
+
+def _at_revision(stamps: Mapping[str, Stamp], got: Json) -> dict[str, Stamp]:
+    """
+    *stamps* at the revisions that a build *got*: a text, or a dictionary by codebase.
+    """
+    revisions = got if isinstance(got, dict) else dict.fromkeys(stamps, got) if len(stamps) == 1 else {}
+    return {
+        codebase: {**stamp, "revision": revisions[codebase]} if isinstance(revisions.get(codebase), str) else stamp
+        for codebase, stamp in stamps.items()
+    }
 
 
 def check_configured(generations: Generations, grant: Grant) -> None:

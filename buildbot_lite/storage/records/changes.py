@@ -123,6 +123,8 @@ _PENDING_OF = Query(
     .order_by(_pending.c.change),
     _waiting,
 )
+_PENDING_SCHEDULERS = Query(select(_pending.c.scheduler).distinct(), str)
+_DROP_ALL_PENDING = Statement(delete(_pending).where(_pending.c.scheduler == bindparam("scheduler")))
 _DROP_PENDING = Statement(
     delete(_pending).where(_pending.c.scheduler == bindparam("scheduler"), _pending.c.change == bindparam("change"))
 )
@@ -252,3 +254,17 @@ def drop_pending(connection: Connection, scheduler: str, changes: Iterable[int])
     """
     for change in changes:
         _DROP_PENDING.run(connection, scheduler=scheduler, change=change)
+
+
+def pending_schedulers(connection: Connection) -> list[str]:
+    """
+    The schedulers for which changes wait.
+    """
+    return _PENDING_SCHEDULERS.all(connection)
+
+
+def drop_all_pending(connection: Connection, scheduler: str) -> None:
+    """
+    No change waits for *scheduler* any more.
+    """
+    _DROP_ALL_PENDING.run(connection, scheduler=scheduler)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from ...model.results import Result, worst
 from .. import schema
@@ -117,6 +117,14 @@ _OF_BUILDSET = Query(
     selecting(_requests, Request).where(_requests.c.buildset == bindparam("buildset")).order_by(_requests.c.id),
     _request,
 )
+_SUBMITTED_BY = Query(
+    select(_buildsets.c.id, _buildsets.c.scheduler)
+    .where(_buildsets.c.id > bindparam("after"))
+    .order_by(_buildsets.c.id)
+    .limit(bindparam("most")),
+    lambda id, scheduler: (id, scheduler),
+)
+_LAST_BUILDSET = Statement(select(func.coalesce(func.max(_buildsets.c.id), 0)))
 _UNFINISHED = Query(
     selecting(_requests, Request).where(_requests.c.finished.is_(None)).order_by(_requests.c.id), _request
 )
@@ -263,6 +271,20 @@ def of_parent(connection: Connection, build: int) -> list[Buildset]:
     The buildsets that the build with the id *build* submitted, oldest first.
     """
     return _OF_PARENT.all(connection, build=build)
+
+
+def submitted_after(connection: Connection, buildset: int, most: int = 1000) -> list[tuple[int, str]]:
+    """
+    At most *most* buildsets with a number above *buildset*, oldest first: the number, and the scheduler.
+    """
+    return _SUBMITTED_BY.all(connection, after=buildset, most=most)
+
+
+def last_buildset(connection: Connection) -> int:
+    """
+    The number of the newest buildset; 0 when there is none.
+    """
+    return _LAST_BUILDSET.number(connection)
 
 
 def of_buildset(connection: Connection, buildset: int) -> list[Request]:

@@ -1,0 +1,149 @@
+"""
+Filters of changes: which changes a scheduler takes.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from ...model.change_view import ChangeView
+from .arguments import ArgumentChecker
+from .mistakes import NotingType, current_line, did_you_mean
+
+
+class NotABranchType:
+    """
+    The class of `NOT_A_BRANCH`.
+    """
+
+    def __repr__(self) -> str:
+        return "NotABranch"
+
+
+NOT_A_BRANCH: Any = NotABranchType()
+"""The value of *branch* that checks nothing; None is the default branch."""
+
+ATTRIBUTES = ("project", "repository", "branch", "category", "codebase")
+_FORMS = ("", "_not_eq", "_re", "_not_re", "_fn")
+_PROPERTY_FORMS = ("property_eq", "property_not_eq", "property_re", "property_not_re")
+
+
+@frozen
+class _Check:
+    """
+    One condition.  *argument*: the name under which it was given.  *value*: what is tested of a change.
+    """
+
+    argument: str
+    value: Callable[[ChangeView], Any]
+    test: Callable[[Any], Any]
+
+
+class ChangeFilter(metaclass=NotingType):
+    """
+    Takes the changes that meet all conditions.
+
+    For each of project, repository, branch, category and codebase: ``project="x"`` or a list: it is one of them;
+    ``project_not_eq``: it is none of them; ``project_re``: one of these regular expressions matches at its beginning;
+    ``project_not_re``: none does; ``project_fn``: a function of it returns a true value.  ``branch=None`` is the
+    default branch.  ``files_re``, ``files_fn``: at least one file does.  ``property_eq``, ``property_not_eq``,
+    ``property_re``, ``property_not_re``: dictionaries, by name of the property.  *filter_fn*: a function of the change
+    returns a true value.
+    """
+
+    def __init__(self, filter_fn: Any = None, **conditions: Any) -> None:
+        self.place = current_line(self)
+        self._arguments = ArgumentChecker("ChangeFilter", self)
+        self._checks: list[_Check] = []
+        known = {f"{attribute}{form}" for attribute in (*ATTRIBUTES, "files") for form in _FORMS} | {*_PROPERTY_FORMS}
+        for name, value in conditions.items():
+            if name not in known:
+                self._arguments.note(f"there is no argument {name!r}.{did_you_mean(name, known)}")
+            elif name in _PROPERTY_FORMS:
+                self._add_properties(name, value)
+            elif value is not NOT_A_BRANCH and (value is not None or name in ("branch", "branch_not_eq")):
+                self._add(name, value)
+        if filter_fn is not None and (function := self._arguments.function("filter_fn", filter_fn)) is not None:
+            self._checks.append(_Check("filter_fn", lambda change: change, function))
+
+    def why_not(self, change: ChangeView) -> str | None:
+        """
+        The name of the first condition that *change* does not meet; None: the filter takes it.  Exceptions of the
+        configuration's functions are the caller's.
+        """
+        for check in self._checks:
+            if not check.test(check.value(change)):
+                return check.argument
+        return None
+
+    def filter_change(self, change: ChangeView) -> bool:
+        """
+        Whether the filter takes *change*.
+        """
+        return self.why_not(change) is None
+
+    def _add(self, name: str, value: Any) -> None:
+        attribute, _, form = name.partition("_")
+        test = self._test(name, f"_{form}" if form else "", value)
+        if test is None:
+            return
+        if attribute == "files":
+            every = form.startswith("not")
+            together: Callable[[Iterable[object]], bool] = all if every else any
+            self._checks.append(_Check(name, lambda change: change.files, lambda files: together(map(test, files))))
+        else:
+            self._checks.append(_Check(name, lambda change: getattr(change, attribute), test))
+
+    def _add_properties(self, name: str, value: Any) -> None:
+        if value is None:
+            return
+        if not isinstance(value, Mapping):
+            self._arguments.wrong(name, value, "a dictionary with names of properties")
+            return
+        form = {"eq": "", "not_eq": "_not_eq", "re": "_re", "not_re": "_not_re"}[name.partition("_")[2]]
+        for key, wanted in value.items():
+            test = self._test(f"{name}[{key!r}]", form, wanted)
+            if test is not None:
+                self._checks.append(_Check(name, _property(str(key)), test))
+
+    def _test(self, name: str, form: str, value: Any) -> Callable[[Any], Any] | None:
+        if form == "_fn":
+            return self._arguments.function(name, value)
+        wanted = list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+        if form in ("", "_not_eq"):
+            if not all(each is None or isinstance(each, (str, int, bool)) for each in wanted):
+                self._arguments.wrong(name, value, "a text or a list of texts")
+                return None
+            if form:
+                return lambda actual: actual not in wanted
+            return lambda actual: actual in wanted
+        patterns = [self._pattern(name, each) for each in wanted]
+        if None in patterns:
+            return None
+        expected = form == "_re"
+        return lambda actual: _matches(patterns, actual) is expected
+
+    def _pattern(self, name: str, value: Any) -> re.Pattern[str] | None:
+        if isinstance(value, re.Pattern) and isinstance(value.pattern, str):
+            return value
+        if not isinstance(value, str):
+            self._arguments.wrong(name, value, "a regular expression or a list of them")
+            return None
+        try:
+            return re.compile(value)
+        except re.error as error:
+            self._arguments.note(f"{name} {value!r:.60} is not a regular expression: {error}.")
+            return None
+
+    def __repr__(self) -> str:
+        return f"ChangeFilter({', '.join(check.argument for check in self._checks)})"
+
+
+def _matches(patterns: Iterable[Any], actual: object) -> bool:
+    return any(pattern.match("" if actual is None else str(actual)) for pattern in patterns)
+
+
+def _property(name: str) -> Callable[[ChangeView], Any]:
+    return lambda change: change.properties.get(name)

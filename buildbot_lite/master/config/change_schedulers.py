@@ -1,0 +1,112 @@
+"""
+The schedulers that changes start.
+"""
+
+# ruff: noqa: N803 - arguments keep Buildbot's names
+
+from collections.abc import Callable
+from typing import Any
+
+from .arguments import ArgumentChecker
+from .change_filter import NOT_A_BRANCH, ChangeFilter
+from .schedulers import BaseScheduler
+
+
+class ChangeChoice:
+    """
+    The arguments of a scheduler that choose among changes.
+
+    *filter*: a change that it does not take does not exist for the scheduler; None: it takes all.  *important*: whether
+    a change is worth a build; None: each is.  *only_important*: forget the others.
+    """
+
+    def __init__(
+        self, arguments: ArgumentChecker, change_filter: Any, file_is_important: Any, only_important: Any
+    ) -> None:
+        if change_filter is not None and not isinstance(change_filter, ChangeFilter):
+            arguments.wrong("change_filter", change_filter, "a util.ChangeFilter")
+            change_filter = None
+        self.filter: ChangeFilter | None = change_filter
+        self.important: Callable[..., Any] | None = (
+            None if file_is_important is None else arguments.function("fileIsImportant", file_is_important)
+        )
+        self.only_important = arguments.flag("onlyImportant", only_important)
+
+
+def chosen_filter(arguments: ArgumentChecker, change_filter: Any, branch: Any, categories: Any) -> Any:
+    """
+    The filter that *change_filter* or the older arguments *branch* (one or a list) and *categories* say.
+    """
+    old = {"branch": branch, "category": categories}
+    given = {name: value for name, value in old.items() if value is not NOT_A_BRANCH and value is not None}
+    if branch is None:
+        given["branch"] = None
+    if change_filter is not None:
+        if given:
+            arguments.note("give either change_filter, or branch and categories; not both.")
+        return change_filter
+    return ChangeFilter(**given) if given else None
+
+
+class SingleBranchScheduler(BaseScheduler):
+    """
+    Build requests for changes.
+
+    *treeStableTimer*: seconds without a further change of the same repository, branch, project and codebase, after
+    which all that came are built together; None: each change is built at once, by itself.  *change_filter*: a
+    `util.ChangeFilter`.  *fileIsImportant*: a function of a change; those for which it returns a false value start
+    nothing, and are built with the next important one; with *onlyImportant* they are forgotten.  *branch*,
+    *categories*: older words for a change_filter.  *createAbsoluteSourceStamps*: a codebase without a change is built
+    at the revision that this scheduler last saw, not at that of *codebases*.
+    """
+
+    def __init__(
+        self,
+        name: Any,
+        builderNames: Any,
+        *,
+        treeStableTimer: Any = None,
+        branch: Any = NOT_A_BRANCH,
+        branches: Any = NOT_A_BRANCH,
+        fileIsImportant: Any = None,
+        categories: Any = None,
+        change_filter: Any = None,
+        onlyImportant: Any = False,
+        createAbsoluteSourceStamps: Any = False,
+        **common: Any,
+    ) -> None:
+        super().__init__(name, builderNames, **common)
+        wanted = self._branch(branch, branches, change_filter)
+        found = chosen_filter(self.arguments, change_filter, wanted, categories)
+        self.choice = ChangeChoice(self.arguments, found, fileIsImportant, onlyImportant)
+        self.tree_stable_timer = self.arguments.optional(self.arguments.seconds, "treeStableTimer", treeStableTimer)
+        self.absolute = self.arguments.flag("createAbsoluteSourceStamps", createAbsoluteSourceStamps)
+
+    def _branch(self, branch: Any, branches: Any, change_filter: Any) -> Any:
+        if branches is not NOT_A_BRANCH:
+            self.arguments.note("branches is an argument of AnyBranchScheduler; here it is branch or change_filter.")
+        elif branch is NOT_A_BRANCH and change_filter is None:
+            self.arguments.note("say which branch: change_filter=util.ChangeFilter(branch=…).")
+        return branch
+
+
+class AnyBranchScheduler(SingleBranchScheduler):
+    """
+    The same for any branch.  *branches*: an older word for a change_filter: only these.
+    """
+
+    def _branch(self, branch: Any, branches: Any, change_filter: Any) -> Any:
+        if branch is not NOT_A_BRANCH:
+            self.arguments.note("branch is an argument of SingleBranchScheduler; here it is branches or change_filter.")
+        return branches
+
+
+class Scheduler(SingleBranchScheduler):
+    """
+    The old name of `SingleBranchScheduler`, with its old order of arguments.
+    """
+
+    def __init__(
+        self, name: Any, branch: Any = NOT_A_BRANCH, treeStableTimer: Any = None, builderNames: Any = (), **more: Any
+    ) -> None:
+        super().__init__(name, builderNames, branch=branch, treeStableTimer=treeStableTimer, **more)

@@ -1,0 +1,242 @@
+"""
+What all schedulers of a master.cfg have in common, and those that others start: by a FURL, by a step, by a scheduler.
+
+A scheduler here is a value: what to submit, and when.  ``master.scheduling.schedulers`` acts on it.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from ...model.rendering import is_renderable
+from ...model.source_stamps import FIELDS as STAMP_FIELDS
+from .arguments import LONGEST_TEXT, ArgumentChecker, shown
+from .mistakes import MISSING, NotingType, current_line, did_you_mean, note_unknown, once_loaded
+
+STDIN_KINDS = ("none", "patch", "tar", "properties")
+FILE_KINDS = ("tar", "patch", "file")
+LARGEST_PRIORITY = 1_000_000
+
+
+class BaseScheduler(metaclass=NotingType):
+    """
+    A source of build requests.
+
+    *builderNames*: the builders; each gets one request.  They may be rendered: a renderer gets the properties, and
+    ``changes``, ``files`` and ``sourcestamps`` of what is submitted.  *properties*: of all its builds.  *priority*:
+    requests of a higher priority are built first; a number, or a function of the names of the builders and a dictionary
+    of changes by codebase.  *codebases*: the names of the codebases that it builds, or a dictionary of their
+    repository, branch, revision and project where nothing else says them.  *reason*: why the builds are made, for
+    people.  *forks*: it takes code from forks, which anybody may have written: False: no; True: yes, and builds of such
+    code get no `Secret`; a list of slaves: yes, on these slaves only.
+    """
+
+    def __init__(
+        self,
+        name: Any,
+        builderNames: Any,
+        *,
+        properties: Any = None,
+        priority: Any = 0,
+        codebases: Any = None,
+        reason: Any = None,
+        forks: Any = False,
+        **unknown: Any,
+    ) -> None:
+        note_unknown(type(self).__name__, unknown, _argument_names(type(self)), of=self)
+        self.place = current_line(self)
+        self.arguments = ArgumentChecker(f"{type(self).__name__} {name!r:.100}", self)
+        self.name = self.checked_name(name)
+        self.builders_to_render, self.builder_names = _builders(self.arguments, builderNames)
+        self.properties = self.arguments.properties("properties", {} if properties is None else properties)
+        self.priority: int | Callable[..., Any] = _priority(self.arguments, priority)
+        self.has_codebases = codebases is not None
+        self.codebases = _codebases(self.arguments, codebases)
+        self.reason = self._reason(reason)
+        self.forks, self.fork_slaves = _forks(self.arguments, forks)
+        for slave in self.fork_slaves or ():
+            once_loaded(partial(self._why_no_slave, slave), of=self)
+
+    @property
+    def kind(self) -> str:
+        """
+        The name of its class.
+        """
+        return type(self).__name__
+
+    def checked_name(self, name: Any) -> str:
+        """
+        A label that people read.
+        """
+        return self.arguments.label("name", name)
+
+    def _reason(self, reason: Any) -> str | None:
+        return self.arguments.optional(self.arguments.text, "reason", reason)
+
+    def _why_no_slave(self, slave: str, config: Any) -> str | None:
+        if slave in config.slaves:
+            return None
+        return f"{self.arguments.owner}: forks has {slave!r}, which is no slave.{did_you_mean(slave, config.slaves)}"
+
+    def __repr__(self) -> str:
+        return f"{self.kind}({self.name!r})"
+
+
+class Submit(BaseScheduler):
+    """
+    Build requests by ``flappclient`` and the string of *name* in ``submit.furls``.
+
+    *stdin*: what ``run-command`` reads from its standard input: "none", a "patch", a "tar" archive, or "properties"
+    (lines ``name=value``).  *file*: what ``upload-file`` sends: None (it is refused), a "tar" archive, a "patch", any
+    "file". *cancelOnDisconnect*: cancel the builds when the client goes away; otherwise they go on.
+    """
+
+    def __init__(
+        self,
+        name: Any,
+        builderNames: Any,
+        *,
+        stdin: Any = "none",
+        file: Any = None,
+        cancelOnDisconnect: Any = False,
+        properties: Any = None,
+        priority: Any = 0,
+    ) -> None:
+        super().__init__(name, builderNames, properties=properties, priority=priority)
+        if self.builders_to_render is not None:
+            self.arguments.wrong("builderNames", self.builders_to_render, "a list of texts")
+        if not self.builder_names and builderNames is not MISSING and not is_renderable(builderNames):
+            self.arguments.note("builderNames is empty, and must name at least one.")
+        if not isinstance(self.priority, int):
+            self.arguments.wrong("priority", priority, "a whole number")
+        self.stdin = self.arguments.choice("stdin", stdin, STDIN_KINDS)
+        self.file = None if file is None else self.arguments.choice("file", file, FILE_KINDS)
+        self.cancel_on_disconnect = self.arguments.flag("cancelOnDisconnect", cancelOnDisconnect)
+
+    @property
+    def input_kind(self) -> str:
+        """
+        What comes with a submission: one of `STDIN_KINDS` or `FILE_KINDS`.
+        """
+        return str(self.file or self.stdin)
+
+    def checked_name(self, name: Any) -> str:
+        """
+        A name that becomes a line of submit.furls and a file.
+        """
+        return self.arguments.name("name", name, "Submit scheduler")
+
+
+class Triggerable(BaseScheduler):
+    """
+    Build requests by the `Trigger` step of another build.
+    """
+
+
+class Dependent(BaseScheduler):
+    """
+    Build requests when a buildset of another scheduler, *upstream*, ended with SUCCESS or WARNINGS: of the same source,
+    with the same changes and the same submitted file.  *upstream*: the scheduler, or its name.
+    """
+
+    def __init__(self, name: Any, upstream: Any, builderNames: Any, **common: Any) -> None:
+        super().__init__(name, builderNames, **common)
+        self.upstream = ""
+        if isinstance(upstream, BaseScheduler):
+            self.upstream = upstream.name
+        elif isinstance(upstream, str):
+            self.upstream = upstream
+        else:
+            self.arguments.wrong("upstream", upstream, "a scheduler or its name")
+        if self.upstream:
+            once_loaded(self._why_no_upstream, of=self)
+
+    def _why_no_upstream(self, config: Any) -> str | None:
+        if self.upstream == self.name:
+            return f"{self.arguments.owner}: it is its own upstream."
+        if self.upstream not in config.schedulers:
+            near = did_you_mean(self.upstream, config.schedulers)
+            return f"{self.arguments.owner}: its upstream {self.upstream!r} is not in c['schedulers'].{near}"
+        seen, at = {self.name}, config.schedulers[self.upstream]
+        while isinstance(at, Dependent):
+            if at.name in seen:
+                return f"{self.arguments.owner}: its upstreams depend on each other in a circle."
+            seen.add(at.name)
+            at = config.schedulers.get(at.upstream)
+        return None
+
+
+def _argument_names(cls: type) -> list[str]:
+    """
+    The arguments of *cls*, those that it hands on to its base classes among them.
+    """
+    found: dict[str, None] = {}
+    for each in cls.__mro__:
+        if "__init__" in vars(each) and each is not object:
+            parameters = inspect.signature(vars(each)["__init__"]).parameters.values()
+            found.update({one.name: None for one in parameters if one.kind is not one.VAR_KEYWORD})
+    return [name for name in found if name != "self"]
+
+
+def _builders(arguments: ArgumentChecker, value: Any) -> tuple[Any, tuple[str, ...]]:
+    """
+    What is to be rendered to names of builders, or None; and the names that are known now.
+    """
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value, key=str)
+    if is_renderable(value):
+        known = value if isinstance(value, (list, tuple)) else ()
+        return value, tuple(each for each in known if isinstance(each, str))
+    names = arguments.texts("builderNames", value)
+    for twice in sorted({each for each in names if names.count(each) > 1}):
+        arguments.note(f"builderNames has {twice!r} twice.")
+    return None, tuple(dict.fromkeys(names))
+
+
+def _priority(arguments: ArgumentChecker, value: Any) -> int | Callable[..., Any]:
+    if callable(value):
+        return arguments.function("priority", value) or 0
+    return 0 if value is None else arguments.whole("priority", value, least=-LARGEST_PRIORITY, most=LARGEST_PRIORITY)
+
+
+def _codebases(arguments: ArgumentChecker, value: Any) -> dict[str, dict[str, Any]]:
+    if value is None:
+        return {"": {}}
+    if isinstance(value, Mapping):
+        return {name: _stamp(arguments, name, stamp) for name, stamp in value.items() if _is_name(arguments, name)} or {
+            "": {}
+        }
+    if isinstance(value, (list, tuple)):
+        return {name: {} for name in value if _is_name(arguments, name)} or {"": {}}
+    arguments.wrong("codebases", value, "a list of names, or a dictionary of dictionaries")
+    return {"": {}}
+
+
+def _is_name(arguments: ArgumentChecker, name: Any) -> bool:
+    if isinstance(name, str) and len(name) <= 200:
+        return True
+    arguments.note(f"codebases: {shown(name)} is no name of a codebase.")
+    return False
+
+
+def _stamp(arguments: ArgumentChecker, name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        arguments.wrong(f"codebases[{name!r}]", value, "a dictionary")
+        return {}
+    found = {}
+    for key, each in value.items():
+        if key not in STAMP_FIELDS:
+            arguments.note(f"codebases[{name!r}] has {shown(key)}, which is none of {', '.join(STAMP_FIELDS)}.")
+        elif each is not None and not (isinstance(each, str) and len(each) <= LONGEST_TEXT):
+            arguments.wrong(f"codebases[{name!r}][{key!r}]", each, "text or None")
+        else:
+            found[key] = each
+    return found
+
+
+def _forks(arguments: ArgumentChecker, value: Any) -> tuple[bool, Sequence[str] | None]:
+    if isinstance(value, (list, tuple)):
+        slaves = arguments.several("forks", value)
+        return bool(slaves), slaves
+    return arguments.flag("forks", value), None

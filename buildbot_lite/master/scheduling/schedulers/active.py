@@ -1,0 +1,131 @@
+"""
+What the engine knows of each scheduler, and what most of them share.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from attrs import define, field, frozen
+from twisted.logger import Logger
+
+from ....model.change_view import ChangeView
+from ....storage.records.changes import PendingChange, RecordedChange
+from ...config.change_schedulers import ChangeChoice
+from ...config.schedulers import BaseScheduler
+from .decisions import Decisions
+
+MOST_PENDING = 5000
+"""Changes that wait for one scheduler; of more, the oldest that are not important are forgotten."""
+
+
+@frozen
+class Memory:
+    """
+    What the records hold of one scheduler: its *state*, None for a new one, and the changes that wait for it.
+    """
+
+    state: Any = None
+    pending: tuple[PendingChange, ...] = ()
+
+
+@define(eq=False)
+class Troubles:
+    """
+    What went wrong with one scheduler: logged, and the last of it kept for people.  *wall*: seconds since 1970.
+    """
+
+    scheduler: str
+    wall: Callable[[], float]
+    last: tuple[float, str] | None = None
+    _log: Logger = field(factory=Logger)
+
+    def add(self, sentence: str, *, traceback: bool = False) -> None:
+        """
+        Note *sentence*; with *traceback* log the exception that is being handled, too.
+        """
+        self.last = (self.wall(), sentence)
+        if traceback:
+            self._log.failure("scheduler {scheduler}: {why}", scheduler=self.scheduler, why=sentence)
+        else:
+            self._log.warn("scheduler {scheduler}: {why}", scheduler=self.scheduler, why=sentence)
+
+
+class ActiveScheduler(Protocol):
+    """
+    A scheduler at work.  Its methods decide; they do not wait.
+
+    What they change in memory may be ahead of the records: after an error the engine makes new ones from the records.
+    """
+
+    @property
+    def config(self) -> BaseScheduler:
+        """
+        The scheduler of the configuration.
+        """
+
+    @property
+    def troubles(self) -> Troubles:
+        """
+        What went wrong with it.
+        """
+
+    def consider(self, recorded: RecordedChange, change: ChangeView, decisions: Decisions) -> None:
+        """
+        A change was recorded.
+        """
+
+    def due(self) -> float | None:
+        """
+        The time at which `act` has something to do, in seconds since 1970; None: not by itself.
+        """
+
+    def act(self, decisions: Decisions) -> None:
+        """
+        Do what is due at ``decisions.now``, if anything is.
+        """
+
+    def describe(self) -> Mapping[str, Any]:
+        """
+        What it waits for, as "waits_for", a sentence without a full stop, and "next", seconds since 1970 or None.
+        """
+
+
+def importance(choice: ChangeChoice, change: ChangeView, scheduler: BaseScheduler, troubles: Troubles) -> bool | None:
+    """
+    Whether *change* is important for *scheduler*; None: it does not take it.
+
+    A function of the configuration that raises counts as a "no".
+    """
+    if change.untrusted and not scheduler.forks:
+        return None
+    try:
+        if choice.filter is not None and choice.filter.why_not(change) is not None:
+            return None
+    except Exception as error:  # noqa: BLE001 - a function of the configuration
+        troubles.add(
+            f"its change_filter failed with change {change.number}, which it does not take therefore: {_said(error)}",
+            traceback=True,
+        )
+        return None
+    if change.codebase not in scheduler.codebases:
+        known = ", ".join(map(repr, scheduler.codebases))
+        troubles.add(
+            f"change {change.number} is of the codebase {change.codebase!r:.100}, and its codebases are {known}: "
+            "it does not take the change"
+        )
+        return None
+    if choice.important is None:
+        return True
+    try:
+        important = bool(choice.important(change))
+    except Exception as error:  # noqa: BLE001 - a function of the configuration
+        troubles.add(
+            f"its fileIsImportant failed with change {change.number}, which counts as not important: {_said(error)}",
+            traceback=True,
+        )
+        important = False
+    return None if choice.only_important and not important else important
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error!s:.300}"

@@ -1,0 +1,102 @@
+"""
+The next time of a scheduler that the clock starts, whatever happens to the clock.
+
+The clock is the master's wall clock, in seconds since 1970, which does not jump with summer time; `Timetable` knows
+about that.  It may be set, though, and the master may be down:
+
+- set forward, or down: what was missed happens once, at once, and the log says so;
+- set back by at most `MOST_BACK`: what has happened does not happen again (crontab's rule, cron(8));
+- set back by more: that corrects a clock that was wrong, and times count from now.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import define
+
+MOST_BACK = 3 * 3600.0
+LATE = 120.0
+"""Seconds after which a firing is late enough for a line in the log."""
+
+
+@define(eq=False)
+class FiringTimes:
+    """
+    When a scheduler fires.
+
+    *following*: the first time after a given one.  *rule*: a text that is another one when *following* is.  *last*: the
+    time up to which nothing is to fire any more; None: it never fired, and fires *first*.  *kept*: what the records
+    hold.
+    """
+
+    following: Callable[[float], float]
+    rule: str
+    last: float | None = None
+    first: float | None = None
+    kept: Mapping[str, Any] | None = None
+    _next: tuple[float, float] | None = None
+
+    @classmethod
+    def restored(
+        cls,
+        following: Callable[[float], float],
+        rule: str,
+        state: Mapping[str, Any] | None,
+        now: float,
+        *,
+        at_once: bool,
+    ) -> "FiringTimes":
+        """
+        With what the records hold.  *at_once*: a new one fires now, not only at its next time.
+
+        With another *rule* than before, the times of the new one count from now: what it would have meant in the past
+        was not missed.
+        """
+        times = cls(following, rule)
+        if state is None:
+            times.first, times.last = (now, None) if at_once else (None, now)
+        else:
+            times.kept = {"last": state["last"], "rule": state["rule"]}
+            times.last = now if state["rule"] != rule and not at_once else float(state["last"])
+        return times
+
+    def due(self) -> float:
+        """
+        The next time.
+        """
+        if self.last is None:
+            return self.first or 0.0
+        if self._next is None or self._next[0] != self.last:
+            self._next = (self.last, self.following(self.last))
+        return self._next[1]
+
+    def correct(self, now: float) -> bool:
+        """
+        Look at the clock, which shows *now*.  True: it was set back by so much that times count from now.
+        """
+        if self.last is None or self.last - now <= MOST_BACK:
+            return False
+        self.last = now
+        return True
+
+    def fire(self, now: float) -> float:
+        """
+        It fires *now*; returns by how many seconds that is too late.
+        """
+        late = now - self.due()
+        self.last = max(now, self.last or 0.0)
+        return late
+
+    @property
+    def unrecorded(self) -> bool:
+        """
+        Whether the records do not hold what is to outlive a restart.
+        """
+        return self.kept != {"last": self.last, "rule": self.rule}
+
+    def to_document(self) -> dict[str, Any]:
+        """
+        For the records, which hold it from now on.
+        """
+        self.kept = {"last": self.last, "rule": self.rule}
+        return dict(self.kept)

@@ -1,0 +1,315 @@
+"""
+The engine: the one loop in which schedulers decide.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import tzinfo
+from functools import partial
+from typing import Any
+
+from attrs import define, frozen
+from sqlalchemy import Connection
+from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ....deferreds import background
+from ....errors import RecordsClosedError
+from ....storage.records import changes as records_of_changes
+from ....storage.records import requests as records_of_requests
+from ....storage.records import states
+from ....storage.records.changes import RecordedChange
+from ....storage.records.requests import Buildset
+from ....storage.writer import Records
+from ...config.change_schedulers import SingleBranchScheduler
+from ...config.clock_schedulers import ClockScheduler, NightlyTriggerable
+from ...config.generations import Generations
+from ...config.loading import Generation
+from ...config.schedulers import BaseScheduler, Dependent
+from ..changes.recorder import ChangeRecorder
+from ..requests import NewBuildset, Requests
+from ..wakeup import Wakeup
+from .active import ActiveScheduler, Memory, Troubles
+from .clock import TimedScheduler, TimedTriggerable
+from .decisions import ENGINE, OWNED, Decisions
+from .dependent import DependentScheduler
+from .stable_timer import StableTimerScheduler
+from .submitting import new_buildset, seen
+
+LOOK_AT_CLOCK = 60.0
+"""Seconds after which the wall clock is read again at the latest."""
+TRY_AGAIN = 10.0
+"""Seconds after an error until the records are read again."""
+LARGEST_DECISIONS = 300
+"""Decisions in one transaction; those about one change stay together."""
+MOST_CHANGES = 200
+"""Changes that are read at a time."""
+
+
+@frozen
+class _Recorded:
+    """
+    What the records hold.  *considered*: the number of the last change that the schedulers considered; *newest*: of
+    the newest buildset.
+    """
+
+    considered: int
+    newest: int
+    memories: Mapping[str, Memory]
+
+
+@define(eq=False)
+class _AtWork:
+    """
+    The schedulers of one *generation*, by name.
+    """
+
+    generation: Generation
+    considered: int
+    schedulers: Mapping[str, ActiveScheduler]
+
+
+class SchedulerEngine:
+    """
+    Lets the schedulers of the configuration in force decide, from `start` to `stop`.  *wall*: seconds since 1970.
+    *zone*: that of the times in master.cfg.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        records: Records,
+        generations: Generations,
+        requests: Requests,
+        changes: ChangeRecorder,
+        clock: IReactorTime,
+        wall: Callable[[], float],
+        zone: Callable[[], tzinfo],
+    ) -> None:
+        self._records = records
+        self._generations = generations
+        self._requests = requests
+        self._clock = clock
+        self._wall = wall
+        self._zone = zone
+        self._wakeup = Wakeup(clock)
+        self._turn = DeferredLock()
+        self._troubles: dict[str, Troubles] = {}
+        self._at_work: _AtWork | None = None
+        self._loop: Deferred[None] | None = None
+        changes.subscribe(self.wake)
+        requests.subscribe(self.wake)
+
+    def start(self) -> None:
+        """
+        Begin.
+        """
+        self._loop = Deferred.fromCoroutine(self._run())
+        background(self._loop.addErrback(lambda failure: failure.trap(CancelledError)), self._log, "the schedulers")
+
+    def stop(self) -> None:
+        """
+        Decide nothing more.
+        """
+        if self._loop is not None:
+            self._loop.cancel()
+        self._wakeup.set_after(None)
+
+    def wake(self) -> None:
+        """
+        Something changed: changes were recorded, a buildset ended, another configuration is in force.
+        """
+        self._wakeup.set()
+
+    def describe(self, scheduler: BaseScheduler) -> Mapping[str, Any]:
+        """
+        What *scheduler* waits for, as `ActiveScheduler.describe`, and its last "error": its time and a sentence.
+        """
+        active = None if self._at_work is None else self._at_work.schedulers.get(scheduler.name)
+        troubles = self._troubles.get(scheduler.name)
+        known = {"waits_for": None, "next": None} if active is None else active.describe()
+        return {**known, "error": None if troubles is None else troubles.last}
+
+    async def call(
+        self, name: str, parent: str, source: Mapping[str, Any], properties: Mapping[str, Any], input: int | None
+    ) -> None:
+        """
+        A Trigger step calls the NightlyTriggerable called *name*; see `TimedTriggerable.call`.
+        """
+
+        async def call() -> None:
+            at_work = await self._current()
+            active = at_work.schedulers.get(name)
+            if isinstance(active, TimedTriggerable):
+                decisions = self._decisions()
+                active.call(parent, source, properties, input, decisions)
+                await self._commit(at_work, decisions)
+
+        await self._turn.run(lambda: Deferred.fromCoroutine(call()))
+        self.wake()
+
+    async def _run(self) -> None:
+        while True:
+            # Taken before the look, so that a change during the look wakes the loop.
+            changed = self._wakeup.next()
+            try:
+                await self._turn.run(lambda: Deferred.fromCoroutine(self._look()))
+            except (CancelledError, RecordsClosedError):
+                raise
+            except Exception:  # noqa: BLE001 - a defect of ours: it must not stop all schedulers for ever
+                self._log.failure("the schedulers could not decide; they try again in {wait} s", wait=TRY_AGAIN)
+                self._at_work = None
+                self._wakeup.set_after(TRY_AGAIN)
+            await changed
+            turn: Deferred[None] = Deferred()
+            self._clock.callLater(0, turn.callback, None)
+            await turn
+
+    async def _look(self) -> None:
+        at_work = await self._current()
+        await self._consider(at_work)
+        await self._follow(at_work)
+        decisions = self._decisions()
+        for active in at_work.schedulers.values():
+            active.act(decisions)
+        await self._commit(at_work, decisions)
+        times = [due for active in at_work.schedulers.values() if (due := active.due()) is not None]
+        left = max(0.0, min(times, default=float("inf")) - self._wall())
+        self._wakeup.set_after(min(left, LOOK_AT_CLOCK))
+
+    # What is at work.
+
+    async def _current(self) -> _AtWork:
+        """
+        The schedulers of the configuration in force, as the records have them.
+        """
+        generation = self._generations.current
+        if self._at_work is None or self._at_work.generation is not generation:
+            configured = generation.config.schedulers
+            recorded = await self._records.write(lambda connection: _restore(connection, configured, self._wall()))
+            self._troubles = {name: self._troubles.get(name) or Troubles(name, self._wall) for name in configured}
+            found = {
+                name: active
+                for name, config in configured.items()
+                if (active := self._activated(config, recorded)) is not None
+            }
+            self._at_work = _AtWork(generation, recorded.considered, found)
+        return self._at_work
+
+    def _activated(self, config: BaseScheduler, recorded: _Recorded) -> ActiveScheduler | None:
+        memory, troubles = recorded.memories[config.name], self._troubles[config.name]
+        if isinstance(config, SingleBranchScheduler):
+            return StableTimerScheduler(config, memory, troubles)
+        if isinstance(config, ClockScheduler):
+            return TimedScheduler.restored(config, memory, troubles, now=self._wall(), zone=self._zone())
+        if isinstance(config, NightlyTriggerable):
+            return TimedTriggerable.restored(config, memory, troubles, now=self._wall(), zone=self._zone())
+        if isinstance(config, Dependent):
+            return DependentScheduler(config, memory, troubles, newest=recorded.newest)
+        return None
+
+    # Changes.
+
+    async def _consider(self, at_work: _AtWork) -> None:
+        while True:
+            read = partial(records_of_changes.after, id=at_work.considered, most=MOST_CHANGES)
+            found = await self._records.read(read)
+            for part in self._considered(at_work, found):
+                await self._commit(at_work, part)
+            if len(found) < MOST_CHANGES:
+                return
+
+    def _considered(self, at_work: _AtWork, found: Sequence[RecordedChange]) -> Iterator[Decisions]:
+        decisions = self._decisions()
+        for recorded in found:
+            change = seen(recorded)
+            for active in at_work.schedulers.values():
+                active.consider(recorded, change, decisions)
+            at_work.considered = recorded.id
+            decisions.considered(recorded.id)
+            if len(decisions) >= LARGEST_DECISIONS:
+                yield decisions
+                decisions = self._decisions()
+        yield decisions
+
+    # Buildsets.
+
+    async def _follow(self, at_work: _AtWork) -> None:
+        """
+        Read on in the buildsets, for the schedulers that wait for others.
+        """
+        dependents = [each for each in at_work.schedulers.values() if isinstance(each, DependentScheduler)]
+        if not dependents:
+            return
+        first = min(each.seen for each in dependents)
+        watched = frozenset().union(*(each.watched for each in dependents))
+        submitted, ended = await self._records.read(lambda connection: _read_on(connection, first, watched, dependents))
+        decisions = self._decisions()
+        newest = max((id for id, _ in submitted), default=first)
+        for each in dependents:
+            own = [id for id, scheduler in submitted if scheduler == each.config.upstream and id > each.seen]
+            each.submitted(own, max(each.seen, newest), decisions)
+            for buildset, changes in ended:
+                if buildset.id in each.watched:
+                    each.ended(buildset, changes, decisions)
+        await self._commit(at_work, decisions)
+
+    # Records.
+
+    def _decisions(self) -> Decisions:
+        return Decisions(self._wall())
+
+    async def _commit(self, at_work: _AtWork, decisions: Decisions) -> None:
+        if not len(decisions):
+            return
+        config = at_work.generation.config
+        wanted: list[NewBuildset] = []
+        for firing in decisions.firings:
+            made, troubles = await new_buildset(firing, config, self._clock)
+            for sentence in troubles:
+                self._troubles[firing.scheduler.name].add(sentence)
+            if made.builders:
+                wanted.append(made)
+        await self._requests.submit_all(wanted, decisions.record)
+
+
+def _restore(connection: Connection, configured: Mapping[str, BaseScheduler], now: float) -> _Recorded:
+    """
+    Read what the records hold of the *configured* schedulers, and remove what they hold of others.
+    """
+    own = states.get(connection, ENGINE)
+    if own is None:
+        own = {"considered": records_of_changes.last_id(connection)}
+        states.put(connection, ENGINE, own, now)
+    kept = {owner.removeprefix(OWNED): value for owner, value in states.with_prefix(connection, OWNED).items()}
+    for name in kept.keys() - configured.keys():
+        states.put(connection, f"{OWNED}{name}", None, now)
+    waiting = set(records_of_changes.pending_schedulers(connection))
+    for name in waiting - configured.keys():
+        records_of_changes.drop_all_pending(connection, name)
+    memories = {
+        name: Memory(kept.get(name), tuple(records_of_changes.pending_of(connection, name)) if name in waiting else ())
+        for name in configured
+    }
+    return _Recorded(own["considered"], records_of_requests.last_buildset(connection), memories)
+
+
+def _read_on(
+    connection: Connection, after: int, watched: frozenset[int], dependents: Sequence[DependentScheduler]
+) -> tuple[list[tuple[int, str]], list[tuple[Buildset, tuple[RecordedChange, ...]]]]:
+    """
+    The buildsets with numbers above *after*, and those of them and of *watched* that have ended, with their changes.
+    """
+    upstreams = {each.config.upstream for each in dependents}
+    submitted: list[tuple[int, str]] = []
+    while len(page := records_of_requests.submitted_after(connection, submitted[-1][0] if submitted else after)) > 0:
+        submitted += page
+    candidates = {id for id, scheduler in submitted if scheduler in upstreams} | watched
+    ended = []
+    for id in sorted(candidates):
+        row = records_of_requests.buildset(connection, id)
+        if row is not None and row.result is not None:
+            ended.append((row, tuple(records_of_changes.of_buildset(connection, id))))
+    return submitted, ended

@@ -1,0 +1,216 @@
+"""
+What a scheduler submits: builders, sources, properties, priority and reason of a buildset.
+"""
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, TimeoutError  # noqa: A004 - Twisted's
+from twisted.internet.interfaces import IReactorTime
+
+from ....errors import BuildbotLiteError, PropertyError
+from ....model.change_view import ChangeView
+from ....model.properties import Properties
+from ....model.rendering import View, render
+from ....model.source_stamps import Stamp, source_of
+from ....storage.records.changes import RecordedChange
+from ...config.master_config import MasterConfig
+from ...config.schedulers import LARGEST_PRIORITY, BaseScheduler
+from ..requests import NewBuildset
+
+LONGEST_RENDERING = 10.0
+"""Seconds that rendering the builderNames of a scheduler may take."""
+MOST_OWNERS = 100
+CHANGE = "Change"
+"""The source of the properties that changes have.  Those of a builder, a slave and a scheduler count more."""
+
+
+class SchedulerView(View):
+    """
+    What renderers of builderNames read: the properties, the *changes*, their *files*, and the source stamps.
+    """
+
+    def __init__(self, properties: Properties, stamps: Mapping[str, Stamp], changes: Sequence[ChangeView]) -> None:
+        super().__init__(properties, sources=stamps)
+        self.changes = list(changes)
+        self.files = list(dict.fromkeys(path for change in changes for path in change.files))
+        self.sourcestamps = [{"codebase": codebase, **stamp} for codebase, stamp in stamps.items()]
+
+
+@frozen(kw_only=True)
+class Firing:
+    """
+    A scheduler submits.  *stamps*: by codebase.  *changes*: those that are built, oldest first.  *reason*: why, unless
+    the scheduler's own reason says it.  *input*: the row of a submitted input.  *properties*: name → (value, source).
+    """
+
+    scheduler: BaseScheduler
+    stamps: Mapping[str, Stamp]
+    reason: str
+    changes: Sequence[RecordedChange] = ()
+    untrusted: bool = False
+    input: int | None = None
+    properties: Mapping[str, Any] | None = None
+
+
+def seen(recorded: RecordedChange) -> ChangeView:
+    """
+    The change as the configuration's functions see it.
+    """
+    return ChangeView(recorded.change, recorded.id, recorded.received)
+
+
+def stamps_for(
+    scheduler: BaseScheduler, changes: Iterable[RecordedChange], last: Mapping[str, Stamp] | None = None
+) -> dict[str, Stamp]:
+    """
+    The source stamps of *changes*: for each codebase of *scheduler* the last change's, or the *last* known one, or what
+    ``codebases`` says.
+    """
+    stamps: dict[str, Stamp] = {
+        codebase: {**stamp, **(last or {}).get(codebase, {})} for codebase, stamp in scheduler.codebases.items()
+    }
+    for recorded in changes:
+        stamps[recorded.change.codebase] = stamp_of(recorded)
+    return stamps
+
+
+def stamp_of(recorded: RecordedChange) -> Stamp:
+    """
+    The source stamp of one change.
+    """
+    change = recorded.change
+    return {
+        "branch": change.branch,
+        "revision": change.revision,
+        "repository": change.repository,
+        "project": change.project,
+    }
+
+
+async def new_buildset(firing: Firing, config: MasterConfig, clock: IReactorTime) -> tuple[NewBuildset, list[str]]:
+    """
+    The buildset of *firing*, and sentences about what could not be as the configuration has it.
+    """
+    scheduler, changes = firing.scheduler, [seen(each) for each in firing.changes]
+    troubles: list[str] = []
+    properties = properties_for(scheduler, changes, firing.properties, troubles)
+    builders: Sequence[str] = ()
+    try:
+        builders = await builders_for(scheduler, config, SchedulerView(properties, firing.stamps, changes), clock)
+    except BuildbotLiteError as error:
+        troubles.append(str(error))
+    priority = 0
+    try:
+        priority = priority_for(scheduler, builders, changes)
+    except BuildbotLiteError as error:
+        troubles.append(str(error))
+    wanted = NewBuildset(
+        scheduler=scheduler.name,
+        builders=builders,
+        reason=scheduler.reason or firing.reason,
+        source=source_of(
+            firing.stamps, untrusted=firing.untrusted, slaves=scheduler.fork_slaves if firing.untrusted else None
+        ),
+        properties={name: (value, origin) for name, (value, origin) in properties.to_document().items()},
+        input=firing.input,
+        priority=priority,
+        changes=[each.id for each in firing.changes],
+    )
+    return wanted, troubles
+
+
+def properties_for(
+    scheduler: BaseScheduler,
+    changes: Sequence[ChangeView],
+    more: Mapping[str, Any] | None = None,
+    troubles: list[str] | None = None,
+) -> Properties:
+    """
+    The properties of a buildset: of the changes, of *scheduler*, and *more*; later ones count more.  What cannot be a
+    property is left out; *troubles* gets a sentence about it.
+    """
+    properties = Properties()
+    owners = list(dict.fromkeys(each.author for each in changes if each.author))
+    given: dict[str, tuple[Any, str]] = {}
+    for change in changes:
+        given.update({name: (value, CHANGE) for name, value in change.properties.values().items()})
+    if owners:
+        given["owners"] = (owners[:MOST_OWNERS], CHANGE)
+        if len(owners) == 1:
+            given["owner"] = (owners[0], CHANGE)
+    given.update({name: (value, "Scheduler") for name, value in scheduler.properties.items()})
+    given.update({name: (value, origin) for name, (value, origin) in (more or {}).items()})
+    for name, (value, origin) in given.items():
+        try:
+            properties.set(name, value, origin)
+        except PropertyError as error:
+            if troubles is not None:
+                troubles.append(str(error))
+    return properties
+
+
+async def builders_for(
+    scheduler: BaseScheduler, config: MasterConfig, view: SchedulerView, clock: IReactorTime
+) -> list[str]:
+    """
+    The builders to which *scheduler* submits now; `PropertyError` when its builderNames cannot be rendered.
+    """
+    if scheduler.builders_to_render is None:
+        return list(scheduler.builder_names)
+    rendering = Deferred.fromCoroutine(render(scheduler.builders_to_render, view))
+    try:
+        found = await rendering.addTimeout(LONGEST_RENDERING, clock)
+    except TimeoutError:
+        raise PropertyError(f"its builderNames were not rendered within {LONGEST_RENDERING:g} s") from None
+    except BuildbotLiteError as error:
+        raise PropertyError(f"its builderNames cannot be rendered: {error}") from None
+    except Exception as error:
+        raise PropertyError(f"its builderNames cannot be rendered: {type(error).__name__}: {error!s:.300}") from error
+    names = [found] if isinstance(found, str) else list(_flat(found))
+    for name in names:
+        if name not in config.builders:
+            raise PropertyError(
+                f"its builderNames were rendered to {found!r:.200}, and there is no builder {name!r:.80}"
+            )
+    return list(dict.fromkeys(names))
+
+
+def _flat(found: Any) -> Iterable[Any]:
+    if not isinstance(found, (list, tuple, set, frozenset)):
+        raise PropertyError(f"its builderNames were rendered to {found!r:.200}, which is no list of names")
+    for each in sorted(found, key=str) if isinstance(found, (set, frozenset)) else found:
+        if isinstance(each, (list, tuple)):
+            yield from each
+        else:
+            yield each
+
+
+def priority_for(scheduler: BaseScheduler, builders: Sequence[str], changes: Sequence[ChangeView]) -> int:
+    """
+    The priority of what *scheduler* submits; `PropertyError` when its function fails.
+    """
+    if not callable(scheduler.priority):
+        return scheduler.priority
+    by_codebase: dict[str, list[ChangeView]] = {}
+    for change in changes:
+        by_codebase.setdefault(change.codebase, []).append(change)
+    try:
+        found = scheduler.priority(list(builders), by_codebase)
+    except Exception as error:
+        raise PropertyError(f"its priority function failed: {type(error).__name__}: {error!s:.300}") from error
+    if inspect.isawaitable(found) or isinstance(found, bool) or not isinstance(found, (int, float, type(None))):
+        raise PropertyError(f"its priority function returned {found!r:.100}, which is no number")
+    return max(-LARGEST_PRIORITY, min(LARGEST_PRIORITY, int(found or 0)))
+
+
+def reason_for(scheduler: BaseScheduler, changes: Sequence[RecordedChange]) -> str:
+    """
+    Why builds of *changes* are made, for people.
+    """
+    last = changes[-1].change
+    many = "1 change" if len(changes) == 1 else f"{len(changes)} changes"
+    branch = f" of branch {last.branch:.200}" if last.branch else ""
+    return f"{scheduler.kind} {scheduler.name!r}: {many}{branch}, the last by {last.author:.200}"

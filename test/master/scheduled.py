@@ -1,0 +1,118 @@
+"""
+Farms in memory whose schedulers work.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import Connection
+
+from buildbot_lite.model.change import Change
+from buildbot_lite.model.properties import Properties
+from buildbot_lite.storage.records import changes, requests
+
+from .harness import MasterHarness
+
+HEAD = """
+c["slaves"] = [slave.BuildSlave("bot1"), slave.BuildSlave("bot2")]
+c["builders"] = [
+    util.BuilderConfig(name, ["bot1", "bot2"], util.BuildFactory([steps.ShellCommand(command=["run", name])]))
+    for name in ("b", "other", "third")
+]
+"""
+
+
+@frozen
+class Submitted:
+    """
+    A buildset as it is recorded.  *changes*: their revisions.
+    """
+
+    id: int
+    scheduler: str
+    builders: tuple[str, ...]
+    reason: str
+    source: Any
+    properties: Properties
+    changes: tuple[str | None, ...]
+    priority: int
+    input: int | None
+
+
+class ScheduledFarm(MasterHarness):
+    """
+    A farm with the builders b, other and third, and the *schedulers*, a text.
+    """
+
+    def __init__(self, schedulers: str, before: str = "") -> None:
+        self._count = 0
+        super().__init__(f"{HEAD}{before}\nc['schedulers'] = [{schedulers}]\n")
+
+    def reconfigure(self, schedulers: str, before: str = "") -> None:
+        """
+        Apply another list of *schedulers*.
+        """
+        self.configure(f"{HEAD}{before}\nc['schedulers'] = [{schedulers}]\n")
+        self.done(self.farm.reconfiguration.apply())
+        self.settle()
+
+    def restart(self) -> None:
+        """
+        The master dies without a word, and another is started.
+        """
+        self.farm.schedulers.stop()
+        super().restart()
+
+    def change(self, **more: Any) -> Change:
+        """
+        Record a change; its revision is r1, r2 and so on, its branch main.
+        """
+        self._count += 1
+        values: dict[str, Any] = {"revision": f"r{self._count}", "branch": "main", "author": "A <a@example.org>"}
+        change = Change(source="test", **{**values, **more})
+        self.done(self.farm.changes.add([change]))
+        self.settle()
+        return change
+
+    def submitted(self) -> Sequence[Submitted]:
+        """
+        All buildsets, oldest first.
+        """
+        found: list[Submitted] = self.read(_all)
+        return found
+
+    @property
+    def built(self) -> list[tuple[str | None, ...]]:
+        """
+        The changes of each buildset, by revision.
+        """
+        return [each.changes for each in self.submitted()]
+
+    def described(self, name: str) -> Any:
+        """
+        What `SchedulerEngine.describe` says.
+        """
+        return self.farm.schedulers.describe(self.farm.config.schedulers[name])
+
+
+def _all(connection: Connection) -> list[Submitted]:
+    found = []
+    for id in range(1, requests.last_buildset(connection) + 1):
+        buildset = requests.buildset(connection, id)
+        assert buildset is not None
+        own = requests.of_buildset(connection, id)
+        found.append(
+            Submitted(
+                id,
+                buildset.scheduler,
+                tuple(each.builder for each in own),
+                buildset.reason,
+                buildset.source,
+                Properties.from_document(buildset.properties),
+                tuple(each.change.revision for each in changes.of_buildset(connection, id)),
+                own[0].priority,
+                buildset.input,
+            )
+        )
+    return found
