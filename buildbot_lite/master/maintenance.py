@@ -27,14 +27,17 @@ from ..storage.artifacts import (
 from ..storage.compression import Compression
 from ..storage.records import (
     builds,
+    changes,
     feed,
     grants,
+    states,
     streams,
 )
 from ..storage.records.feed import Event
 from ..storage.records.streams import Stream
 from .farm import Farm
 from .retention import RetentionRun
+from .scheduling.schedulers.decisions import ENGINE
 
 DAY = 86400.0
 AFTER_BUILDS = 1.0
@@ -42,8 +45,10 @@ AFTER_BUILDS = 1.0
 KEEP_EVENTS = 30 * DAY
 KEEP_REVOKED_GRANTS = 365 * DAY
 KEEP_EXPIRED_WATCHES = DAY
+KEEP_CHANGES = 365 * DAY
 WORTH_COMPRESSING = 64 << 10
 EVENTS_AT_ONCE = 10_000
+CHANGES_AT_ONCE = 100
 
 
 class Maintenance:
@@ -149,6 +154,17 @@ class Maintenance:
             grants.prune_watches(connection, now - KEEP_EXPIRED_WATCHES)
             return feed.prune(connection, now - KEEP_EVENTS, EVENTS_AT_ONCE)
 
+        horizon = self._farm.config.change_horizon
+
+        def forget_changes(connection: Connection) -> int:
+            state = states.get(connection, ENGINE)
+            considered = changes.last_id(connection) if state is None else state["considered"]
+            return changes.prune(
+                connection, considered=considered, before=now - KEEP_CHANGES, horizon=horizon, most=CHANGES_AT_ONCE
+            )
+
         # In batches, so that the writes of builds get their turn.
+        while await self._farm.records.write(forget_changes) == CHANGES_AT_ONCE:
+            pass
         while await self._farm.records.write(change) == EVENTS_AT_ONCE:
             pass

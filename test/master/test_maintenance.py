@@ -3,6 +3,7 @@ The master's daily maintenance.
 """
 
 import os
+from functools import partial
 from unittest import mock
 
 from sqlalchemy import Connection
@@ -10,8 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import StorageError
 from buildbot_lite.master import maintenance
+from buildbot_lite.master.scheduling.schedulers.decisions import ENGINE
+from buildbot_lite.model.change import Change
 from buildbot_lite.model.outcome import Ending
-from buildbot_lite.storage.records import feed
+from buildbot_lite.storage.records import changes, feed, states
 
 from .configurations import ONE, four_steps, master_cfg
 from .harness import FakeSlave, MasterHarness, succeeding
@@ -42,6 +45,25 @@ class MaintenanceTests(SynchronousTestCase):
             self.addCleanup(upkeep.stop)
             harness.settle()
         self.assertEqual([event.kind for event in harness.read(lambda c: feed.since(c, 0))], ["new"])
+
+    def test_old_changes(self) -> None:
+        """
+        Promise 8.1: changes beyond c['changeHorizon'] are forgotten, except those that the schedulers have not
+        considered.
+        """
+        harness = MasterHarness('c["changeHorizon"] = 2\n')
+        said = [Change(author="a", source="s", revision=str(number)) for number in range(6)]
+        harness.done(harness.farm.changes.add(said))
+        for considered, left in ((2, [3, 4, 5, 6]), (6, [5, 6])):
+            value = {"considered": considered}
+            _ = harness.records.write(partial(states.put, owner=ENGINE, value=value, now=1.0))
+            upkeep = maintenance.Maintenance(
+                harness.farm, compression=mock.Mock(), clock=harness.clock, wall=harness.clock.seconds
+            )
+            upkeep.start()
+            harness.settle()
+            upkeep.stop()
+            self.assertEqual([each.id for each in harness.read(lambda c: changes.after(c, 0))], left)
 
     def test_incomplete_uploads(self) -> None:
         """

@@ -5,10 +5,11 @@ The records of changes, states and the outbox.
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.change import Change
+from buildbot_lite.storage import schema
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.records import changes, outbox, requests, states
 
@@ -86,6 +87,53 @@ class ChangesTests(RecordsCase):
             [changes.PendingChange(recorded, important=True, added=2.0)],
         )
         self.assertEqual(self.do(lambda c: changes.of_buildset(c, submitted.buildset.id)), [recorded])
+
+
+class PruningTests(RecordsCase):
+    """
+    Forgetting old changes.
+    """
+
+    def setUp(self) -> None:
+        """
+        Six changes, received at the times 1 to 6.
+        """
+        super().setUp()
+        for number in range(1, 7):
+            self.do(lambda c, n=number: changes.add(c, a_change(f"{n:040}"), float(n)))  # type: ignore[misc]  # lambda
+
+    def left(self) -> list[int]:
+        """
+        The numbers of the changes that are left.
+        """
+        return [each.id for each in self.do(lambda c: changes.after(c, 0))]
+
+    def test_by_age_and_number(self) -> None:
+        """
+        Promise 8.1: changes beyond an age or a number are forgotten, a few at a time, and never the newest.
+        """
+        self.assertEqual(self.do(lambda c: changes.prune(c, considered=6, before=3.0, most=1)), 1)
+        self.assertEqual(self.left(), [2, 3, 4, 5, 6])
+        self.do(lambda c: changes.prune(c, considered=6, before=0.0, horizon=3))
+        self.assertEqual(self.left(), [4, 5, 6])
+        self.do(lambda c: changes.prune(c, considered=6, before=100.0))
+        self.assertEqual(self.left(), [6])
+
+    def test_needed(self) -> None:
+        """
+        Promise 8.1: what a scheduler has not considered, what waits for one, and what an unfinished buildset builds,
+        stays; what a finished one built is forgotten with the note of it.
+        """
+        self.do(lambda c: changes.add_pending(c, "s", 1, important=True, now=1.0))
+        for number in (2, 3):
+            submitted = self.do(lambda c: requests.submit(c, scheduler="s", builders=["b"], reason="", now=3.0))
+            self.do(lambda c, s=submitted, n=number: changes.add_to_buildset(c, s.buildset.id, [n]))  # type: ignore[misc]  # lambda
+        self.do(lambda c: c.execute(update(schema.buildsets).where(schema.buildsets.c.id == 1).values(finished=9.0)))
+        self.do(lambda c: changes.prune(c, considered=4, before=100.0))
+
+        self.assertEqual(self.left(), [1, 3, 5, 6])
+        self.assertEqual(self.do(lambda c: changes.buildsets_of(c, 2)), [])
+        self.assertEqual(self.do(lambda c: changes.buildsets_of(c, 3)), [2])
 
 
 class StatesTests(RecordsCase):

@@ -88,7 +88,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("c", _TAKEN, "the title leads to c['buildbotURL'].", "titleURL projectURL"),
     ("c", _TAKEN, "the farm's name is c['title'].", "projectName"),
     ("c", _TAKEN, "what is kept, and how long, is decided by retention (docs/reliability.md).",
-     "buildHorizon logHorizon eventHorizon changeHorizon"),
+     "buildHorizon logHorizon eventHorizon"),
     ("c", _TAKEN, "the records need no caches of a chosen size.", "caches buildCacheSize changeCacheSize"),
     ("c", _TAKEN, "logs are compressed, and bounded by the space on the disk (c['minspace']).",
      "logCompressionLimit logCompressionMethod logMaxSize logMaxTailSize"),
@@ -160,7 +160,8 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "resetQuarantine")),
     # Change sources and schedulers.
     ("changes", _REFUSED,
-     "There is no port that accepts changes with a password: give the hook of the repository a string of its own.",
+     ("There is no port that accepts changes with a password: the hook gets a string of its own, from `buildbot-lite "
+     "grant change REPOSITORY` (docs/changes.md)."),
      "PBChangeSource"),
     ("changes", _REFUSED, "Poll the repository, or give its hook a string of its own.",
      ("BonsaiPoller BzrLaunchpadEmailMaildirSource CVSMaildirSource SVNCommitEmailMaildirSource "
@@ -169,7 +170,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      'Write schedulers.Submit(name, builderNames=[…], stdin="patch"): whoever has its string sends a patch.',
      "Try_Userpass Try_Jobdir Try"),
     ("changes", _LATER, _LEAVE_OUT,
-     ("GitPoller HgPoller SVNPoller P4Poller BitbucketPullrequestPoller GitHubPullrequestPoller GerritChangeSource "
+     ("P4Poller BitbucketPullrequestPoller GitHubPullrequestPoller GerritChangeSource "
      "GerritEventLogPoller")),
     ("schedulers", _LATER, _LEAVE_OUT,
      "BaseScheduler"),

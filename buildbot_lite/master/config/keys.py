@@ -204,6 +204,7 @@ _OWN: tuple[AnyKey, ...] = (
     Key("buildbotURL", _url, None, "buildbot_url"),
     Key("maxRetries", _whole(most=MOST_RETRIES), DEFAULT_MAX_RETRIES, "max_retries"),
     Key("minspace", _whole(), None, "minspace"),
+    Key("changeHorizon", _whole(least=1), None, "change_horizon"),
     Key("reconfigTimeout", _whole(least=1, most=LONGEST_RECONFIG), DEFAULT_RECONFIG_TIMEOUT, "reconfig_timeout"),
     Key("secretsProviders", _providers, (), "secrets_providers"),
     Key("retention", checked_policies, RetentionPolicies(), "retention"),

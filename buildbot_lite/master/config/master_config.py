@@ -50,6 +50,7 @@ class MasterConfig:
     to the master's directory.  *minspace*: bytes of the disk reserved for slaves that send little; None: the default of
     `disk_reserve`.
     *reconfig_timeout*: seconds that the next master.cfg may take to load while the master runs.
+    *change_horizon*: how many changes are kept; None: any number, each for a year.
     *extensions*: values of the keys that other packages added, by name.  *locks*: as `declared_locks` gives them.
     """
 
@@ -65,6 +66,7 @@ class MasterConfig:
     buildbot_url: str | None = None
     max_retries: int = DEFAULT_MAX_RETRIES
     minspace: int | None = None
+    change_horizon: int | None = None
     reconfig_timeout: int = DEFAULT_RECONFIG_TIMEOUT
     secrets_providers: tuple[Provider, ...] = ()
     services: Mapping[str, Service] = field(factory=dict)

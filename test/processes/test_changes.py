@@ -1,0 +1,221 @@
+"""
+Changes with real processes: a git repository whose pushes reach the master by a hook, and by polling.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from .farm import Farm, until
+from .farm_case import FarmCase
+
+HOOK = "#!/bin/sh\nexec flappclient --furlfile {furl} run-command\n"
+
+
+class ChangesTests(FarmCase):
+    """
+    Issue 8, promise 1.
+    """
+
+    bare: Path
+    polled: Path
+    work: Path
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        A master with a poller that rarely polls by itself, and two bare repositories.
+        """
+        farm = Farm()
+        farm.slave_options.clear()
+        cls.bare, cls.polled = farm.directory / "bare.git", farm.directory / "polled.git"
+        cls.work = farm.directory / "work"
+        farm.config(
+            f"c['change_source'] = changes.GitPoller({str(cls.polled)!r}, branches=True, pollInterval=86400, "
+            "pollAtLaunch=True, project='polled')"
+        )
+        return farm
+
+    @classmethod
+    def begin(cls) -> None:
+        """
+        Make the repositories, and start the master.
+        """
+        for repository in (cls.bare, cls.polled):
+            cls.git("init", "-q", "--bare", "-b", "main", str(repository), where=cls.farm.directory)
+        cls.git("init", "-q", "-b", "main", str(cls.work), where=cls.farm.directory)
+        cls.commit("first")
+        cls.git("push", "-q", str(cls.polled), "main")
+        super().begin()
+
+    @classmethod
+    def git(cls, *words: str, where: Path | None = None) -> str:
+        """
+        What git prints, on either output.
+        """
+        names = {
+            "GIT_AUTHOR_NAME": "A",
+            "GIT_AUTHOR_EMAIL": "a@x",
+            "GIT_COMMITTER_NAME": "A",
+            "GIT_COMMITTER_EMAIL": "a@x",
+        }
+        done = subprocess.run(
+            ["git", *words],
+            cwd=where or cls.work,
+            env={**cls.farm.env, **names},
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+        )
+        return done.stdout.decode()
+
+    @classmethod
+    def commit(cls, name: str) -> str:
+        """
+        Commit a file of that name; answers the revision.
+        """
+        (cls.work / name).write_text(name)
+        cls.git("add", ".")
+        cls.git("commit", "-q", "-m", f"add {name}")
+        return cls.git("rev-parse", "HEAD").strip()
+
+    def command(self, *words: str, stdin: bytes | None = None) -> str:
+        """
+        What ``buildbot-lite`` prints; it must succeed.
+        """
+        done = self.farm.command("-C", str(self.farm.master_directory), *words, stdin=stdin)
+        self.assertEqual(done.code, 0, done.err)
+        return done.out.decode()
+
+    def changes(self) -> list[dict[str, Any]]:
+        """
+        All changes, oldest first.
+        """
+        found: list[dict[str, Any]] = json.loads(self.command("changes", "--most", "1000", "--json"))
+        return found[::-1]
+
+    def change_with(self, revision: str) -> dict[str, Any]:
+        """
+        The change of *revision*, as soon as it is there.
+        """
+
+        def look() -> list[dict[str, Any]]:
+            return [each for each in self.changes() if each["revision"] == revision]
+
+        return until(look, "the change")[0]
+
+    def source(self) -> dict[str, Any]:
+        """
+        The poller, as status has it.
+        """
+        (found,) = json.loads(self.command("status", "--json"))["change_sources"]
+        return dict(found)
+
+    def hook(self, repository: Path, *options: str) -> None:
+        """
+        A post-receive hook for *repository* with a string of its own.
+        """
+        furl = self.farm.directory / f"{repository.name}.furl"
+        given = self.command("grant", "change", str(repository), *options)
+        with open(os.open(furl, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+            file.write(given)
+        self.addCleanup(furl.unlink)
+        script = repository / "hooks" / "post-receive"
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(HOOK.format(furl=furl))
+        script.chmod(0o755)
+
+    def test_hook(self) -> None:
+        """
+        Promise 8.1: a one-line hook with stock flappclient records what is pushed, and the person who pushes sees it;
+        what the string is not for is left out.
+        """
+        self.hook(self.bare, "--branch", "main", "--branch", "rel/*", "--project", "p", "--label", "bare")
+        new = self.commit("hooked")
+        said = self.git("push", str(self.bare), "main", "main:refs/heads/secret", "main:refs/heads/rel/1")
+
+        self.assertIn(f"main {new}", said)
+        self.assertIn("this string is not for secret, which is left out", said)
+        found = [each for each in self.changes() if each["source"] == "bare"]
+        self.assertEqual(
+            sorted((each["branch"], each["revision"], each["project"], each["repository"]) for each in found),
+            [("main", new, "p", str(self.bare)), ("rel/1", new, "p", str(self.bare))],
+        )
+        self.assertIn("bare", self.command("changes"))
+
+    def test_poller(self) -> None:
+        """
+        Promise 8.1: where the repository is polled, a hook wakes the poller, and the changes have authors and files; a
+        push while the master is down is a change after it was killed and started again.
+        """
+        until(lambda: self.source()["polled"], "the first poll")
+        self.hook(self.polled)
+        new = self.commit("polled")
+        self.assertIn("polls now", self.git("push", str(self.polled), "main"))
+        change = self.change_with(new)
+        self.assertEqual((change["author"], change["files"], change["comments"]), ("A <a@x>", ["polled"], "add polled"))
+        self.assertEqual((change["project"], change["branch"]), ("polled", "main"))
+
+        self.farm.master.kill()
+        (self.polled / "hooks" / "post-receive").unlink()
+        later = self.commit("later")
+        self.git("push", str(self.polled), "main", "main:refs/heads/new")
+        self.farm.master.start()
+        until(lambda: {"main", "new"} == self.branches_of(later), "both changes")
+        self.assertEqual(len([each for each in self.changes() if each["revision"] == new]), 1)
+
+    def branches_of(self, revision: str) -> set[str]:
+        """
+        The branches on which *revision* is a change.
+        """
+        return {each["branch"] for each in self.changes() if each["revision"] == revision}
+
+    def test_unreachable(self) -> None:
+        """
+        Promise 8.1: status says why a repository cannot be polled, and when that is tried again; changes of the time
+        in between are not missed.
+        """
+        until(lambda: self.source()["polled"], "the first poll")
+        away = self.polled.with_suffix(".away")
+        self.polled.rename(away)
+        self.farm.master.stop()
+        self.farm.master.start()
+        error = until(lambda: self.source()["error"], "the error")
+        self.assertIn("git could not read", error)
+        self.assertIn("git could not read", self.command("status"))
+        self.assertIsNotNone(self.source()["next"])
+        away.rename(self.polled)
+        new = self.commit("back")
+        self.git("push", str(self.polled), "main")
+        self.farm.master.stop()
+        self.farm.master.start()
+
+        self.assertEqual(self.change_with(new)["branch"], "main")
+        self.assertIsNone(self.source()["error"])
+
+    def test_sendchange(self) -> None:
+        """
+        Promise 8.1: sendchange takes Buildbot's options; the same change twice is one.
+        """
+        words = [
+            "sendchange", "--who", "W <w@x>", "--branch", "br", "--revision", "r7", "--repository", "rep",
+            "--project", "p", "--codebase", "cb", "--category", "cat", "--property", "k:=v", "--when", "1000000000",
+            "--revlink", "https://x/", "--logfile", "-", "src/a.c", "b\x1b[31m",
+        ]  # fmt: skip
+        self.assertRegex(self.command(*words, stdin="häl\nlo".encode()), r"^Recorded as change \d+\.\n$")
+        self.assertEqual(self.command(*words, stdin=b"x"), "This change was recorded before.\n")
+        change = next(each for each in self.changes() if each["source"] == "sendchange")
+
+        self.assertEqual(
+            [
+                change[name]
+                for name in ("author", "branch", "revision", "repository", "project", "codebase", "category")
+            ],
+            ["W <w@x>", "br", "r7", "rep", "p", "cb", "cat"],
+        )
+        self.assertEqual((change["files"], change["comments"]), (["src/a.c", "b\x1b[31m"], "häl\nlo"))
+        self.assertEqual((change["when"], change["properties"]), (1e9, {"k:": ["v", "Change"]}))
+        self.assertNotIn("\x1b", self.command("changes"))
