@@ -101,6 +101,36 @@ class PlaceholderTests(SynchronousTestCase):
             ],
         )
 
+    def test_undefined_names(self) -> None:
+        """
+        A name that is not defined is noted with its line, in functions and classes, too; one of Buildbot's that an
+        ``import *`` did not bring has its remedy.
+        """
+        found = mistakes_in(
+            """
+            from buildbot.schedulers.forcesched import *
+            x = unicode("x")
+            def f():
+                return [frob for n in xrange(3)]
+            class C(frob):
+                y = Try_Userpass("a", ["b"])
+            f()
+            try:
+                sorted_by = cmp
+            except NameError:
+                sorted_by = None
+            """
+        )
+        self.assertEqual(
+            [(mistake.place.line, mistake.sentence[:50]) for mistake in found],
+            [
+                (5, "The name 'unicode' is not defined.  It is Python 2"),
+                (7, "The name 'xrange' is not defined.  It is Python 2'"),
+                (8, "The name 'frob' is not defined."),
+                (9, "schedulers.Try_Userpass is not here.  Write schedu"),
+            ],
+        )
+
     def test_code_that_tries(self) -> None:
         """
         Code that tries whether there is a word or a module gets the exception, and makes no mistake.
@@ -166,6 +196,22 @@ class PlaceholderTests(SynchronousTestCase):
             [str(mistake)[:46] for mistake in found],
             ["master.cfg:6: BuildSlave has no argument 'frob", "master.cfg:7: BuildSlave 'bot2': max_builds mu"],
         )
+
+    def test_steps_of_0_7(self) -> None:
+        """
+        A factory takes a class of steps with its arguments, as Buildbot 0.7 had it.
+        """
+        config = configured(
+            """
+            f = util.BuildFactory()
+            f.addStep(steps.ShellCommand, command=["make"], name="make")
+            c["slaves"] = [slave.BuildSlave("bot1")]
+            c["builders"] = [util.BuilderConfig("b", ["bot1"], f)]
+            """
+        )
+        (step,) = config.builders["b"].steps
+        self.assertEqual((step.name, step.command), ("make", ["make"]))
+        self.assertEqual(len(mistakes_in("util.BuildFactory().addStep(steps.ShellCommand, comand=['x'])")), 1)
 
     def test_one_mistake_one_note(self) -> None:
         """
@@ -280,6 +326,13 @@ class KeyTests(SynchronousTestCase):
             (sentence,) = sentences_in(f"from buildbot_lite import plugins\n{text}\n")
             self.assertIn(remedy, sentence)
             self.assertNotIn("sesame", sentence)
+
+    def test_argument(self) -> None:
+        """
+        An argument without which nothing changes is a remark.
+        """
+        (remark,) = remarks_in("c['slaves'] = [slave.BuildSlave('a', keepalive_interval=60)]")
+        self.assertIn("BuildSlave(keepalive_interval=) has no effect here", remark)
 
     def test_password(self) -> None:
         """

@@ -16,7 +16,10 @@ from buildbot_lite.master.steps.argument import declaration
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run
 from buildbot_lite.plugins import steps, util
+from buildbot_lite.testing import command as expected
 from buildbot_lite.testing import run
+
+from .configurations import configured
 
 argument, checks = util.argument, util.checks
 
@@ -237,6 +240,26 @@ class ArgumentTests(SynchronousTestCase):
         del TemporaryStep
         gc.collect()
         self.assertIsNone(gone())
+
+
+class LateTests(SynchronousTestCase):
+    def test_set_by_a_constructor(self) -> None:
+        """
+        An argument that a constructor of the configuration's own sets afterwards is not missing; a build renders it.
+        """
+        config = configured(
+            """
+            class Late(steps.ShellCommand):
+                def __init__(self, **kwargs):
+                    super().__init__(**kwargs)
+                    self.command = ["echo", util.Property("word")]
+            c["slaves"] = [slave.BuildSlave("bot1")]
+            c["builders"] = [util.BuilderConfig("b", ["bot1"], util.BuildFactory([Late(name="late")]))]
+            """
+        )
+        (step,) = config.builders["b"].steps
+        ran = run(step, expected("echo x").exits(0), properties={"word": "x"})
+        self.assertEqual(ran.result, Result.SUCCESS)
 
 
 class StoredTests(SynchronousTestCase):

@@ -115,9 +115,9 @@ class AliasModule(ModuleType):
         if self._where == _ALL and word in plugins.__all__ and self.__name__.endswith(_ALL):
             return getattr(plugins, word)
         # Buildbot's own paths do not follow the namespaces: results are in buildbot.status.builder.
-        order = dict.fromkeys((self._where, *plugins.__all__))
+        order = dict.fromkeys(name for name in (self._where, *plugins.__all__) if name != _ALL)
         for namespace in order:
-            if word in dir(getattr(plugins, namespace, None)):
+            if word in dir(getattr(plugins, namespace)):
                 return getattr(getattr(plugins, namespace), word)
         for namespace in order:
             if (namespace, word) in WORDS:

@@ -33,6 +33,7 @@ from typing import Any, TypeVar
 from attrs import field, frozen
 
 from ...errors import ConfigError
+from .buildbot_words import Treatment, find
 from .source_texts import is_handled
 
 T = TypeVar("T")
@@ -317,7 +318,13 @@ def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: o
     known = list(known)
     unknown = [name for name in given if name not in known]
     for name in unknown:
-        note(f"{what} has no argument {name!r}.{did_you_mean(name, known)}", of=of)
+        found = find(what, name)
+        if found is None:
+            note(f"{what} has no argument {name!r}.{did_you_mean(name, known)}", of=of)
+        elif found.treatment is Treatment.TAKEN:
+            remark(found.sentence, of=of)
+        else:
+            note(found.sentence, of=of)
     return {nearest(name, known) for name in unknown}
 
 
@@ -326,7 +333,8 @@ class NotingType(ABCMeta):
     The metaclass of a master.cfg's objects: a call that does not fit a constructor is noted instead of raised, also the
     call of a subclass's ``super().__init__``.
 
-    It is an ABCMeta, so that a class of a configuration may have abstract base classes as well.
+    An object's method ``constructed``, if it has one, is called when all its constructors have returned.  It is an
+    ABCMeta, so that a class of a configuration may have abstract base classes as well.
     """
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **more: Any) -> None:
@@ -338,17 +346,20 @@ class NotingType(ABCMeta):
 def _noting(init: Callable[..., None], owner: str) -> Callable[..., None]:
     @wraps(init)
     def noting(self: Any, *args: Any, **kwargs: Any) -> None:
-        what = type(self).__name__ if type(self).__init__ is noting else owner
+        outermost = type(self).__init__ is noting
+        what = type(self).__name__ if outermost else owner
         if loading():
             args, kwargs = fitting_arguments(init, what, args, kwargs)
             init(self, *args, **kwargs)
-            return
-        # A build makes its steps from arguments that fitted during the load: check them only after a failure.
-        try:
-            init(self, *args, **kwargs)
-        except TypeError:
-            fitting_arguments(init, what, args, kwargs)
-            raise
+        else:
+            # A build makes its steps from arguments that fitted during the load: check them only after a failure.
+            try:
+                init(self, *args, **kwargs)
+            except TypeError:
+                fitting_arguments(init, what, args, kwargs)
+                raise
+        if outermost and (constructed := inspect.getattr_static(self, "constructed", None)):
+            constructed(self)
 
     return noting
 

@@ -31,7 +31,7 @@ from typing import Any
 from ...errors import ConfigError
 from .buildbot_paths import AliasModule, alias_of, is_alias
 from .mistakes import MAIN_FILE, handled_here, loading, note
-from .placeholders import placeholder
+from .placeholders import missing_name, placeholder
 from .source_texts import imported_modules
 
 MAIN_MODULE = "__master_cfg__"
@@ -189,6 +189,15 @@ def _is_installed(directory: str) -> bool:
     return directory in _INSTALLED or not _INSTALLED_NAMES.isdisjoint(directory.split(os.sep))
 
 
+class _Builtins(dict[str, Any]):
+    """
+    The built-in names of a configuration: Python looks here for a name that is defined nowhere else.
+    """
+
+    def __missing__(self, name: str) -> Any:
+        return missing_name(name)
+
+
 class Modules(MetaPathFinder, Loader):
     """
     The modules executed from the texts of *sources*.
@@ -202,7 +211,7 @@ class Modules(MetaPathFinder, Loader):
         self._modules: dict[str, ModuleType] = {}
         self._depth = 0
         self._path = list(sys.path)
-        self._builtins = {**vars(builtins), "__import__": self._import}
+        self._builtins = _Builtins(vars(builtins), __import__=self._import)
         self.files: dict[str, str] = {}
 
     def execute_main(self, namespace: Mapping[str, Any]) -> dict[str, Any]:

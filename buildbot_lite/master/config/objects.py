@@ -104,10 +104,12 @@ class BuildFactory(metaclass=NotingType):
         if steps is not None:
             self.addSteps(steps)
 
-    def addStep(self, step: Any) -> None:
+    def addStep(self, step: Any, **arguments: Any) -> None:
         """
-        Append *step*.
+        Append *step*; or, as Buildbot 0.7 had it, the step that the class *step* makes of *arguments*.
         """
+        if arguments and isinstance(step, type):
+            step = step(**arguments)
         if is_placeholder(step):
             return
         if isinstance(step, type):

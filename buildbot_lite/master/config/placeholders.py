@@ -12,7 +12,7 @@ derived from theirs.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .buildbot_words import Treatment, Word, find
+from .buildbot_words import WORDS, Treatment, Word, find
 from .mistakes import (
     NotingType,
     did_you_mean,
@@ -21,6 +21,19 @@ from .mistakes import (
     note_once,
     remark,
 )
+
+_PYTHON_2 = {
+    "basestring": "str",
+    "execfile": "exec(open(path).read())",
+    "file": "open",
+    "long": "int",
+    "raw_input": "input",
+    "reduce": "functools.reduce",
+    "reload": "importlib.reload",
+    "unichr": "chr",
+    "unicode": "str",
+    "xrange": "range",
+}
 
 
 class PlaceholderType(NotingType):
@@ -146,6 +159,22 @@ def missing_word(where: str, word: str, known: list[str]) -> Any:
     else:
         _tell(found)
     return placeholder(f"{where}.{word}")
+
+
+def missing_name(name: str) -> Any:
+    """
+    What stands for *name*, which is not defined; it is noted.  Raises KeyError, which becomes the NameError, outside a
+    load and where the configuration handles that.
+    """
+    if name.startswith("__") or not loading() or handled_here(NameError):
+        raise KeyError(name)
+    found = next((word for word in WORDS.values() if word.name == name and word.where != "c"), None)
+    if found is not None:
+        _tell(found)
+    else:
+        python2 = f"  It is Python 2's; write {_PYTHON_2[name]}." if name in _PYTHON_2 else ""
+        note_once(f"The name {name!r} is not defined.{python2}")
+    return placeholder(name)
 
 
 def missing_module(name: str) -> None:

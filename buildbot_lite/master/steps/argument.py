@@ -25,7 +25,7 @@ from attrs import evolve, field, frozen
 
 from ...model.rendering import PLAIN, is_renderable
 from ..config.arguments import ArgumentChecker
-from ..config.mistakes import MISSING, note, note_unknown
+from ..config.mistakes import MISSING, nearest, note, note_unknown
 
 Check: TypeAlias = Callable[[ArgumentChecker, str, Any], Any]
 """``check(checker, name, value)`` returns the value to use, or notes a mistake.  See `argument_checks`."""
@@ -153,9 +153,7 @@ def take(step: Any, values: Sequence[Any], given: Mapping[str, Any]) -> Mapping[
         if names and (given[names[0]] is not None or declared_as.nullable):
             setattr(step, name, given[names[0]])
         value = getattr(step, name, declared_as.default)
-        if value is MISSING:
-            note(f"{what} needs the argument {name!r}.", of=step)
-        elif value is not None and not (declared_as.rendered and is_renderable(value)):
+        if value is not MISSING and value is not None and not (declared_as.rendered and is_renderable(value)):
             checked = declared_as.check(checker, name, value)
             if checked is not value:
                 setattr(step, name, checked)
@@ -163,6 +161,20 @@ def take(step: Any, values: Sequence[Any], given: Mapping[str, Any]) -> Mapping[
         if isinstance(value, PLAIN):
             final[name] = value
     return final
+
+
+def note_missing(step: Any) -> None:
+    """
+    Note each argument that *step*, whose constructors have returned, needs and was not given.
+
+    A constructor of the configuration's own may set an attribute after that of its base class.
+    """
+    what, given = type(step).__name__, step.recipe.kwargs
+    declared = declaration(type(step))
+    meant = {nearest(name, declared.names) for name in given if name not in declared.names}
+    for name, declared_as in declared.arguments.items():
+        if getattr(step, name, declared_as.default) is MISSING and name not in meant:
+            note(f"{what} needs the argument {name!r}.", step.recipe.place, of=step)
 
 
 def _named(step: object, positional: Sequence[str], values: Sequence[Any], given: Mapping[str, Any]) -> dict[str, Any]:

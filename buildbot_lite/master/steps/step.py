@@ -37,9 +37,10 @@ from ...model.spec import (
 )
 from ..config.arguments import ArgumentChecker
 from ..config.mistakes import MISSING, NotingType, SourceLine, current_line
+from ..config.placeholders import is_placeholder
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
-from .argument import Table, argument, declaration, take
+from .argument import Table, argument, declaration, note_missing, take
 from .own_steps import check_own_step
 
 
@@ -245,6 +246,13 @@ class BuildStep(metaclass=NotingType):
         self._final = take(self, values, arguments)
         self.check(ArgumentChecker(type(self).__name__, self, place=self.recipe.place))
         self.recipe.attributes = dict(vars(self))
+
+    def constructed(self) -> None:
+        """
+        Called when all constructors have returned.
+        """
+        if not is_placeholder(self):
+            note_missing(self)
 
     def check(self, checker: ArgumentChecker) -> None:
         """
