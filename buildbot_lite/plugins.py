@@ -13,6 +13,7 @@ from .master.config import change_sources as _change_sources
 from .master.config import clock_schedulers as _clock_schedulers
 from .master.config import locks as _locks
 from .master.config import objects as _objects
+from .master.config import renderables as _renderables
 from .master.config import schedulers as _schedulers
 from .master.config.change_filter import NOT_A_BRANCH as _NOT_A_BRANCH
 from .master.config.change_filter import ChangeFilter as _ChangeFilter
@@ -26,6 +27,8 @@ from .master.config.secret_stores import SecretInPass as _SecretInPass
 from .master.scheduling.changes.git_poller import GitPoller as _GitPoller
 from .master.steps import argument_checks as _checks
 from .master.steps.argument import argument as _argument
+from .model import results as _results
+from .model.properties import Properties as _Properties
 from .model.rendering import renderer as _renderer
 from .model.results import Result as _Result
 from .status.reporters import formatting as _formatting
@@ -119,12 +122,22 @@ util = Namespace(
     _Retention,
     _objects.Secret,
     _locks.SlaveLock,
+    _Properties,
+    _renderables.FlattenList,
+    _renderables.IProperties,
+    _renderables.IRenderable,
+    _renderables.Transform,
+    _renderables.WithProperties,
     _renderer,
+    ALL_RESULTS=list(_Result),
     MISSING=_MISSING,
     NotABranch=_NOT_A_BRANCH,
+    Results=[result.name.lower() for result in _Result],
     WorkerLock=_locks.SlaveLock,
     argument=_argument,
     checks=Namespace("util.checks", **{word: getattr(_checks, word) for word in _checks.__all__}),
+    statusToString=_results.status_to_string,
+    worst_status=_results.worst_status,
     **{result.name: result for result in _Result},
 )
 

@@ -5,8 +5,9 @@ The syntax is Buildbot's::
 
     %(prop:NAME)s           a property              %(src:CODEBASE:NAME)s   of the source: branch, revision, repository…
     %(kw:NAME)s             a keyword argument      %(slave:NAME)s          of the slave: its name
-    %(secret:NAME)s         a secret                %s                      the next positional argument
-    %%                      a percent sign
+    %(secret:NAME)s         a secret                %(worker:NAME)s         the same
+    %s                      the next positional     %%                      a percent sign
+                            argument
 
 All but secrets accept a suffix for an absent or false value::
 
@@ -27,6 +28,7 @@ from typing import Any, Protocol, TypeAlias
 from attrs import frozen
 
 from ..errors import ConfigError, PropertyError
+from .operations import Operators
 from .rendering import (
     View,
     checked_secret_name,
@@ -146,7 +148,7 @@ class Lookup:
         return found.get(self.name)
 
 
-class Interpolate:
+class Interpolate(Operators):
     """
     Text with values of the build; this module's docstring describes the syntax.
 
@@ -160,7 +162,7 @@ class Interpolate:
             raise ConfigError(f"Interpolate wants text, not {fmtstring!r:.60}.")
         if args and kwargs:
             raise ConfigError("Interpolate takes either positional or keyword arguments, not both.")
-        self._fmtstring, self._args, self._kwargs = fmtstring, list(args), kwargs
+        self.fmtstring, self._args, self._kwargs = fmtstring, list(args), kwargs
         parser = _Parser(fmtstring, kwargs)
         self._pieces = parser.parsed(len(args))
         self.secrets = tuple(parser.secrets)
@@ -174,7 +176,7 @@ class Interpolate:
         return "".join([piece.text(arguments) for piece in self._pieces])
 
     def __repr__(self) -> str:
-        return f"Interpolate({self._fmtstring!r:.100})"
+        return f"Interpolate({self.fmtstring!r:.100})"
 
 
 class _Parser:
@@ -233,9 +235,9 @@ class _Parser:
             self._positional += 1
             return Positional(self._positional - 1, format)
         kind, colon, rest = key.partition(":")
+        kind = "slave" if kind == "worker" else kind
         if not colon or kind not in ("prop", "src", "kw", "slave", "secret"):
-            worker = "  (A worker is called slave here.)" if kind == "worker" else ""
-            raise self._wrong(f"has %({key:.60}), which is none of prop:, src:, kw:, slave: and secret:{worker}")
+            raise self._wrong(f"has %({key:.60}), which is none of prop:, src:, kw:, slave:, worker: and secret:")
         if kind == "secret":
             if format != "%s":
                 raise self._wrong("has a secret in another format than s")

@@ -36,11 +36,13 @@ Json: TypeAlias = Any
 class Properties:
     """
     Names with their values, and the source of each ("Builder", "Submit", the name of a step).
+
+    *named*: more values, as in Buildbot's ``Properties(branch="main")``.
     """
 
-    def __init__(self, values: Mapping[str, Json] | None = None, source: str = "") -> None:
+    def __init__(self, values: Mapping[str, Json] | None = None, source: str = "", /, **named: Json) -> None:
         self._values: dict[str, tuple[Json, str]] = {}
-        self.update(values or {}, source)
+        self.update({**(values or {}), **named}, source)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Properties":

@@ -26,6 +26,7 @@ from ..errors import (
     PropertyError,
 )
 from .names import checked_name
+from .operations import Operators
 from .properties import (
     Json,
     Properties,
@@ -172,8 +173,8 @@ def render_now(value: Any, view: View) -> Any:
     raise PropertyError("A renderer is asynchronous here, where only synchronous ones work.")
 
 
-@frozen
-class Property:
+@frozen(eq=False)
+class Property(Operators):
     """
     The value of the property *key*.
 
@@ -197,6 +198,10 @@ class Property:
         value = props.getProperty(self.key)
         missing = self.key not in props or (self.defaultWhenFalse and not value)
         return self.default if missing and self.default is not NO_DEFAULT else value
+
+    def __repr__(self) -> str:
+        default = "" if self.default is NO_DEFAULT else f", default={self.default!r:.60}"
+        return f"Property({self.key!r}{default})"
 
 
 @frozen
@@ -227,7 +232,7 @@ def checked_secret_name(name: str) -> str:
         raise ConfigError(str(error)) from None
 
 
-class renderer:  # noqa: N801 - a decorator
+class renderer(Operators):  # noqa: N801 - a decorator
     """
     Make a function of the build's properties an argument: ``@renderer def f(props): return props.getProperty("x")``.
 

@@ -58,3 +58,22 @@ def worst(results: Iterable[Result]) -> Result:
     """
     severest = max(results, key=_SEVERITY.index, default=Result.SUCCESS)
     return Result.SUCCESS if severest is Result.SKIPPED else severest
+
+
+def worst_status(one: int, other: int) -> Result:
+    """
+    The worse of two results, under Buildbot's name.
+    """
+    return max(Result(one), Result(other), key=_SEVERITY.index)
+
+
+def status_to_string(status: int | None) -> str:
+    """
+    The word for a result: "success", "failure"…; "not finished" for None, and a sentence for another number.
+    """
+    if status is None:
+        return "not finished"
+    try:
+        return Result(status).name.lower()
+    except ValueError:
+        return f"no result has the number {status}"

@@ -221,7 +221,7 @@ class ArgumentTests(SynchronousTestCase):
         self.assertEqual(shell.positional, ())
         self.assertEqual(shell.aliases, {"initialStdin": "stdin"})
         self.assertEqual(shell.nullable, ("timeout", "maxTime", "logMaxSize"))
-        self.assertEqual(shell.without_effect, ("lazylogfiles", "logEnviron"))
+        self.assertEqual(shell.without_effect, ("lazylogfiles", "logEnviron", "collectStdout", "collectStderr"))
         self.assertEqual((Wait.positional, Wait(4).positional), (("delay", "reason"),) * 2)
         self.assertEqual((steps.BuildStep.arguments, steps.BuildStep.nullable), ({}, ()))
         with self.assertRaises(TypeError):

@@ -164,7 +164,6 @@ class InterpolateTests(SynchronousTestCase):
             "100% sure, %(prop:a)": "not followed by a format",
             "%(prop:a": "never closed",
             "%(foo:a)s": "none of prop:",
-            "%(worker:name)s": "called slave here",
             "%(prop)s": "none of prop:",
             "%(prop:)s": "names nothing",
             "%(src:branch)s": "lacks the codebase",

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ...errors import BuildbotLiteError
 from ...model.names import checked_name
-from ...model.properties import checked_property_name, checked_value
+from ...model.properties import Properties, checked_property_name, checked_value
 from ...model.rendering import Renderable, is_renderable
 from .mistakes import (
     MISSING,
@@ -175,8 +175,10 @@ class ArgumentChecker:
 
     def properties(self, name: str, value: Any) -> dict[str, Any]:
         """
-        A dictionary of property names and plain values; these properties are not rendered.
+        A dictionary of property names and plain values, or `Properties`; these properties are not rendered.
         """
+        if isinstance(value, Properties):
+            value = value.values()
         if not isinstance(value, Mapping):
             self.wrong(name, value, "a dictionary")
             return {}

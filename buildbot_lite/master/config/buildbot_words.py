@@ -238,13 +238,13 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     # What else is in util.
     ("util", _LATER, _LEAVE_OUT,
      ("Filter GerritChangeFilter SourceStampFilter OldBuildCanceller FailingBuildsetCanceller Project "
-     "WorkerLock SlaveLock MasterLock BaseLock LockAccess enforceChosenWorker enforceChosenSlave WithProperties "
-     "Transform Properties IRenderable IProperties FlattenList flatten ShellArg ShellSequence CommandlineUserManager "
+     "BaseLock enforceChosenWorker enforceChosenSlave "
+     "flatten ShellArg ShellSequence CommandlineUserManager "
      "StringParameter FixedParameter CodebaseParameter ChoiceStringParameter BooleanParameter UserNameParameter "
      "NestedParameter IntParameter TextParameter BaseParameter BuildslaveChoiceParameter WorkerChoiceParameter "
      "FileParameter PatchParameter InheritBuildParameter AnyPropertyParameter DateParameter ValidationError "
      "GNUAutoconf CPAN Distutils Trial BasicBuildFactory BasicSVN QuickBuildFactory s URLForBuild "
-     "JenkinsEventHandler Results ALL_RESULTS statusToString worst_status computeResultAndTermination "
+     "JenkinsEventHandler computeResultAndTermination "
      "LogLineObserver LineConsumerLogObserver BufferLogObserver OutputProgressObserver")),
     ("util", _INNER, _NO_INSIDE,
      ("AbstractWorkerForBuilder AsyncMultiService BuildbotService BuildMaster Build Builder BuildModel BuildRequest "

@@ -34,9 +34,13 @@ LARGEST_TEXT = 1 << 20
 
 def flag(checker: ArgumentChecker, name: str, value: Any) -> bool:
     """
-    True or False; as in Buildbot, also 1 or 0.
+    True or False; as in Buildbot, also 1 or 0, and "true" or "True".
+
+    The text "False" is refused: it is true in Buildbot, and its author means the opposite.
     """
-    return checker.flag(name, bool(value) if value in (0, 1) else value)
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    return checker.flag(name, True if isinstance(value, str) and value in ("true", "True") else value)
 
 
 def anything(checker: ArgumentChecker, name: str, value: Any) -> Any:
@@ -196,8 +200,10 @@ def properties(checker: ArgumentChecker, name: str, value: Any) -> dict[str, Any
 
 def signal_name(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
-    The name of a signal, with or without SIG.
+    The name of a signal, with or without SIG, or its number.
     """
+    if isinstance(value, int) and value in tuple(signal.Signals):
+        value = signal.Signals(value).name
     wanted = value.upper().removeprefix("SIG") if isinstance(value, str) else ""
     if f"SIG{wanted}" not in signal.Signals.__members__:
         checker.wrong(name, value, 'the name of a signal, like "TERM", "INT", "HUP" or "KILL"')

@@ -11,8 +11,6 @@ The sequence is the same for a directory that is missing, empty, used before, or
 repository.
 """
 
-# ruff: noqa: N815 - arguments keep Buildbot's names
-
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial

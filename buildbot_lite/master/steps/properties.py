@@ -2,9 +2,12 @@
 Giving a build properties.
 """
 
+from typing import Any
+
 from ...model.results import Result
 from . import argument_checks as checks
 from .argument import argument
+from .shell import SetPropertyFromCommand
 from .step import BuildStep
 
 __all__ = ["SetProperties", "SetProperty"]
@@ -16,11 +19,21 @@ class SetProperty(BuildStep):
 
     *property*: its name.  *value*: text, a number, True, False, None, or a list or dictionary of them; may be rendered
     from others.
+
+    With a *command*, as Buildbot 0.8 had it, it is a `SetPropertyFromCommand`.
     """
 
     name = "SetProperty"
     property = argument(checks.word, positional=True)
     value = argument(checks.anything, nullable=True, positional=True)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """
+        A step of the kind that the arguments are for.
+        """
+        if cls is SetProperty and "command" in kwargs:
+            return SetPropertyFromCommand(*args, **kwargs)
+        return super().__new__(cls, *args, **kwargs)
 
     async def run(self) -> Result:
         """

@@ -2,9 +2,8 @@
 Running programs on the slave.
 """
 
-# ruff: noqa: N815 - arguments keep Buildbot's names
-
 from collections.abc import Mapping
+from typing import Any
 
 from ...model.results import Result
 from ...model.spec import (
@@ -44,9 +43,10 @@ class ShellCommand(BuildStep):
     *separateStderr*: standard error becomes a log of its own, "stderr"; default False: both are "stdio", in order.
     *decodeRC*: exit code → result, default ``{0: SUCCESS}``.
     *leaveRunning*: processes that it left behind are not killed; default False.
+    *want_stdout*, *want_stderr*: False: what it writes there goes nowhere; default True.
 
     Without effect: *lazylogfiles* (a log exists from its first byte on anyhow), *logEnviron* (environments are not
-    logged).
+    logged), *collectStdout* and *collectStderr* (the output can always be read).
     """
 
     name = "shell"
@@ -65,8 +65,12 @@ class ShellCommand(BuildStep):
     separateStderr = argument(checks.flag, default=False)
     decodeRC = argument(checks.decode_rc, default=SUCCEEDS_WITH_0)
     leaveRunning = argument(checks.flag, default=False)
+    want_stdout = argument(checks.flag, default=True)
+    want_stderr = argument(checks.flag, default=True)
     lazylogfiles = ignored()
     logEnviron = ignored()
+    collectStdout = ignored()
+    collectStderr = ignored()
 
     def check(self, checker: ArgumentChecker) -> None:
         """
@@ -79,9 +83,8 @@ class ShellCommand(BuildStep):
         """
         The command for the slave.
         """
-        words = {"script": self.command} if isinstance(self.command, str) else {"argv": tuple(self.command)}
         return Run(
-            **words,
+            **self._words(),
             workdir=self.workdir_path(self.workdir),
             env=self.env or {},
             stdin=self.stdin,
@@ -95,6 +98,15 @@ class ShellCommand(BuildStep):
             separate_stderr=self.separateStderr,
             leave_running=self.leaveRunning,
         )
+
+    def _words(self) -> dict[str, Any]:
+        command = self.command
+        nowhere = [f"{number}>/dev/null" for number, want in ((1, self.want_stdout), (2, self.want_stderr)) if not want]
+        if isinstance(command, str):
+            return {"script": f"exec {' '.join(nowhere)}\n{command}" if nowhere else command}
+        if nowhere:
+            return {"argv": ("/bin/sh", "-c", f'exec "$@" {" ".join(nowhere)}', *command[:1], *command)}
+        return {"argv": tuple(command)}
 
     async def run(self) -> Result:
         """

@@ -40,7 +40,7 @@ from ..config.mistakes import MISSING, NotingType, SourceLine, current_line
 from ..config.placeholders import is_placeholder
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
-from .argument import Table, argument, declaration, note_missing, take
+from .argument import Table, argument, declaration, ignored, note_missing, take
 from .own_steps import check_own_step
 
 
@@ -194,6 +194,8 @@ class BuildStep(metaclass=NotingType):
     builder's value.  *locks*: what the step holds while it runs, like
     ``[lock.access("exclusive")]``.
 
+    Without effect: *logEncoding* (logs are bytes), *progressMetrics*, *useProgress* and *updateBuildSummaryPolicy*.
+
     A subclass declares its own arguments in its body (see `argument`), and sets other defaults for those that it
     inherits.  As in Buildbot, it may instead have a constructor that passes ``**kwargs`` on, and list attributes that
     each build renders in ``renderables``.
@@ -212,6 +214,10 @@ class BuildStep(metaclass=NotingType):
     doStepIf = argument(checks.anything, default=True, nullable=True, rendered=False)
     hideStepIf = argument(checks.anything, default=False, nullable=True, rendered=False)
     onLost = argument(checks.choice("retry", "fail"), default=None, rendered=False)
+    logEncoding = ignored()
+    progressMetrics = ignored()
+    updateBuildSummaryPolicy = ignored()
+    useProgress = ignored()
     locks = argument(checks.locks, default=())
 
     # As in 0.1.0, for steps that extend them.
@@ -368,6 +374,12 @@ class BuildStep(metaclass=NotingType):
         self.summary = sentence
         self.bench.remark(sentence)
         return result
+
+    def addURL(self, name: str, url: str) -> None:
+        """
+        Add a link to the step: a remark with *name* and *url*.
+        """
+        self.bench.remark(f"{name}: {url}")
 
     def getProperty(self, name: str, default: Json = None) -> Json:
         """

@@ -5,13 +5,11 @@ An upload from the slave becomes an artifact of the build.  A download to the sl
 the input submitted with the request.
 """
 
-# ruff: noqa: N815 - arguments keep Buildbot's spelling
-
 import hashlib
 import os
 import stat
 from collections.abc import Mapping
-from posixpath import normpath, split
+from posixpath import basename, normpath, split
 from typing import Any
 
 from attrs import frozen
@@ -59,13 +57,28 @@ class _Transfer(BuildStep):
         return result
 
 
-class FileUpload(_Transfer):
+class _Upload(_Transfer):
+    url = argument(checks.text, default=None)
+    urlText = argument(checks.text, default=None)
+
+    async def upload(self, what: spec.Spec, artifact: str) -> Result:
+        """
+        Send *what* as *artifact*; afterwards, add the link of the step.
+        """
+        result = await self.transfer(what, artifact=artifact)
+        if self.url and result is Result.SUCCESS:
+            self.addURL(self.urlText or basename(artifact), self.url)
+        return result
+
+
+class FileUpload(_Upload):
     """
     Send a file of the slave's to the master, as an artifact of the build.
 
     *slavesrc* (or *workersrc*): the file, relative to *workdir*.  *masterdest*: the artifact's name, a relative path
     below the build's artifacts.  *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes
-    that are allowed; default None: any number.
+    that are allowed; default None: any number.  *url*: an address of the file, for people, which becomes a remark after
+    the upload; *urlText*: its name there, default: that of the file.
 
     Without effect: *blocksize*, *mode* and *keepstamp*, which Buildbot needs for a file of the master's.
     """
@@ -82,16 +95,17 @@ class FileUpload(_Transfer):
         """
         Send it.
         """
-        return await self.transfer(spec.Upload(self.on_slave(self.slavesrc), self.maxsize), artifact=self.masterdest)
+        return await self.upload(spec.Upload(self.on_slave(self.slavesrc), self.maxsize), self.masterdest)
 
 
-class DirectoryUpload(_Transfer):
+class DirectoryUpload(_Upload):
     """
     Send a directory of the slave's to the master, as an artifact: an uncompressed tar archive.
 
     *slavesrc* (or *workersrc*): the directory, relative to *workdir*.  *masterdest*: the artifact's name; ".tar" is
     added if it is missing.  *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes that are
-    allowed; default None: any number.  *maxTime*: seconds that packing may take, default 3600; None: any.
+    allowed; default None: any number.  *maxTime*: seconds that packing may take, default 3600; None: any.  *url* and
+    *urlText*: as for `FileUpload`.
 
     An unreadable file or directory fails the step.  Pipes, sockets and devices are left out, with a remark.
 
@@ -111,9 +125,7 @@ class DirectoryUpload(_Transfer):
         Send it.
         """
         called = self.masterdest if self.masterdest.endswith(".tar") else f"{self.masterdest}.tar"
-        return await self.transfer(
-            spec.UploadDirectory(self.on_slave(self.slavesrc), self.maxsize, self.maxTime), artifact=called
-        )
+        return await self.upload(spec.UploadDirectory(self.on_slave(self.slavesrc), self.maxsize, self.maxTime), called)
 
 
 class FileDownload(_Transfer):

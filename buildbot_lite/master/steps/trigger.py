@@ -2,8 +2,6 @@
 Starting other builds, and waiting for them.
 """
 
-# ruff: noqa: N815 - arguments keep Buildbot's names
-
 from functools import partial
 from typing import Any
 
