@@ -52,6 +52,7 @@ from .master.farm import Environment, Farm
 from .master.grants.listening import CONNECT_TIMEOUT
 from .master.grants.location import Location
 from .master.maintenance import Maintenance
+from .master.slaves.missing import MissingSlaves
 from .master.slaves.registry import OWN, SlaveDesk
 from .master.trial_load import TrialLoad
 from .slave.assembly import LocalSlave
@@ -121,6 +122,7 @@ class MasterService(MultiService):
         self._farm: Farm | None = None
         self._maintenance: Maintenance | None = None
         self._reporters: Reporters | None = None
+        self._missing: MissingSlaves | None = None
         self._trial: TrialLoad | None = None
         self._kill = False
         self._stopping = False
@@ -191,6 +193,8 @@ class MasterService(MultiService):
         await farm.start()
         self._maintenance = Maintenance(farm, compression=Compression(reactor), clock=reactor, wall=time.time)
         self._maintenance.start()
+        self._missing = MissingSlaves(farm.slaves, records=farm.records, clock=reactor, wall=time.time)
+        self._missing.start()
         self._reporters = Reporters(farm, outside=self._outside(farm), clock=reactor, wall=time.time)
         self._reporters.start()
         self._tub.startService()
@@ -204,6 +208,8 @@ class MasterService(MultiService):
         self._log_files.stop()
         if self._maintenance is not None:
             self._maintenance.stop()
+        if self._missing is not None:
+            self._missing.stop()
         if self._reporters is not None:
             self._reporters.stop()
         if self._trial is not None:

@@ -74,6 +74,7 @@ reporters = Namespace(
     _generators.BuildStatusGenerator,
     _generators.BuildSetStatusGenerator,
     _generators.BuildStartEndStatusGenerator,
+    _generators.WorkerMissingGenerator,
     _formatting.MessageFormatter,
     _formatting.MessageFormatterFunction,
     _formatting.MessageFormatterRenderable,

@@ -343,6 +343,29 @@ class LoopTests(ReportersCase):
         self.assertEqual([each["text"] for each in self.stored()], ["2.0"])
 
 
+class MissingSlaveTests(ReportersCase):
+    """
+    Slaves that stay away.
+    """
+
+    def test_mail(self) -> None:
+        """
+        The addresses in notify_on_missing get one mail for each absence, unless no generator is for that slave.
+        """
+        body = {"slave": "bot1", "since": 5.0, "notify": ["Admin <admin@example.org>", "no address"]}
+        for generators, expected in (
+            (None, [["admin@example.org"]]),
+            ([reporters.WorkerMissingGenerator(["bot2"])], []),
+            ([reporters.BuildStatusGenerator()], []),
+        ):
+            loop = self.loop(mail_notifier(generators=generators))
+            self.do(lambda c: feed.publish(c, "slave.missing", now=1.0, body=body))
+            self.clock.advance(1)
+            loop.stop()
+            self.assertEqual([each["to"] for each in self.stored()], expected)
+            self.do(lambda c: outbox.drop_all_but(c, []))
+
+
 class HttpTests(ReportersCase):
     """
     JSON documents and commit statuses.

@@ -26,6 +26,7 @@ from .mistakes import (
 from .placeholders import is_placeholder
 
 DEFAULT_GRACE = 1800.0
+DEFAULT_MISSING_TIMEOUT = 3600.0
 ON_LOST = ("retry", "fail")
 
 
@@ -39,6 +40,7 @@ class BuildSlave(metaclass=NotingType):
     *pin*: accept only the machine that used the string first; False for images and containers.
     *minspace*: bytes that must be free on its disk before a build starts.
     *locks*: what every build on it holds, like ``[lock.access("counting")]``.
+    *notify_on_missing*: mail addresses that a reporter tells when the slave was away for *missing_timeout* seconds.
     """
 
     def __init__(
@@ -52,10 +54,15 @@ class BuildSlave(metaclass=NotingType):
         pin: Any = True,
         minspace: Any = 0,
         locks: Any = (),
+        notify_on_missing: Any = (),
+        missing_timeout: Any = DEFAULT_MISSING_TIMEOUT,
+        keepalive_interval: Any = None,
     ) -> None:
         self.place = current_line(self)
         self.given_name = name
         arguments = ArgumentChecker(f"BuildSlave {name!r:.100}", self)
+        if keepalive_interval is not None:
+            remark("BuildSlave: keepalive_interval has no effect; links are checked every ten seconds.", of=self)
         if isinstance(password, int):
             arguments.note(f"the second argument is Buildbot's password; write max_builds={password!r}.")
         elif password is not None:
@@ -69,6 +76,9 @@ class BuildSlave(metaclass=NotingType):
         self.grace = arguments.seconds("grace", grace, least=SHORTEST_GRACE)
         self.pin = arguments.flag("pin", pin)
         self.minspace = arguments.whole("minspace", minspace)
+        given = [notify_on_missing] if isinstance(notify_on_missing, str) else notify_on_missing or ()
+        self.notify_on_missing = arguments.texts("notify_on_missing", given)
+        self.missing_timeout = arguments.seconds("missing_timeout", missing_timeout, least=1.0)
         self.locks: tuple[LockAccess, ...] = () if locks is None else checked_accesses(arguments, "locks", locks)
 
     def __repr__(self) -> str:

@@ -158,6 +158,25 @@ class BuildStartEndStatusGenerator(Generator):
         return self.selection.matches(details, tags)
 
 
+class WorkerMissingGenerator(metaclass=NotingType):
+    """
+    Tells the addresses in a slave's ``notify_on_missing`` that it stays away.  *workers*: names, or "all".
+    """
+
+    def __init__(self, workers: Any = "all", message_formatter: Any = None) -> None:
+        self.place = current_line(self)
+        arguments = ArgumentChecker(type(self).__name__, self)
+        self.workers = None if workers == "all" else arguments.texts("workers", workers)
+        if message_formatter is not None:
+            arguments.note("the text about a missing slave is the farm's own; leave message_formatter out.")
+
+    def wants_slave(self, slave: str) -> bool:
+        """
+        Whether to tell of this slave.
+        """
+        return self.workers is None or slave in self.workers
+
+
 def described(start: Any, end: Any) -> BuildStartEndStatusGenerator:
     """
     The generator of a commit status with these descriptions, renderables of the build; None: the farm's own.

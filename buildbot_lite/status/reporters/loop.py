@@ -21,6 +21,7 @@ from ...deferreds import background
 from ...errors import BuildbotLiteError, RecordsClosedError, StorageError
 from ...master.config.master_config import MasterConfig
 from ...master.scheduling.wakeup import Wakeup
+from ...master.slaves.missing import EVENT as MISSING
 from ...model.display import printable
 from ...model.results import Result
 from ...storage.records import feed, outbox, requests, states
@@ -32,7 +33,7 @@ from .details import BuildDetails, FarmFacts
 from .generators import Generator
 from .reporter import Outside, RefusedForGoodError, Reporter
 
-KINDS = frozenset({"build.started", "build.finished", "request.finished"})
+KINDS = frozenset({"build.started", "build.finished", "request.finished", MISSING})
 EVENTS_AT_ONCE = 100
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 3600.0
@@ -142,16 +143,17 @@ class ReporterLoop:
         """
         facts = self._facts()
 
-        def read(connection: Connection) -> tuple[int, list[_Report]]:
+        def read(connection: Connection) -> tuple[int, list[_Report], list[Event]]:
             state = states.get(connection, self._owner) or {"seq": feed.last(connection)}
             events = feed.since(connection, int(state["seq"]), most=EVENTS_AT_ONCE)
             reports = [report for event in events for report in _reports(connection, facts, event)]
-            return (events[-1].seq if events else 0), reports
+            return (events[-1].seq if events else 0), reports, [event for event in events if event.kind == MISSING]
 
-        seq, reports = await self._records.read(read)
+        seq, reports, missing = await self._records.read(read)
         if not seq:
             return False
         messages = [message for report in reports for message in await self._messages(report)]
+        messages += [message for event in missing for message in self._of_missing(facts, event)]
         now = self._wall()
 
         def change(connection: Connection) -> None:
@@ -187,6 +189,13 @@ class ReporterLoop:
     async def _composed(self, generator: Generator, builds: Sequence[BuildDetails], report: _Report) -> Any:
         formatter = generator.start_formatter if report.starting else generator.formatter
         return await self.reporter.compose(builds, await formatter.message(builds, generator.mode))
+
+    def _of_missing(self, facts: FarmFacts, event: Event) -> list[tuple[str, Any]]:
+        slave, since, notify = event.body["slave"], event.body["since"], event.body["notify"]
+        if not any(each.wants_slave(slave) for each in self.reporter.missing):
+            return []
+        body = self.reporter.compose_missing(facts, slave, since, notify)
+        return [] if body is None else [(f"missing-{event.seq}", body)]
 
     # From messages to the world.
 

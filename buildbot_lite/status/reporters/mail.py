@@ -21,9 +21,9 @@ from attrs import frozen
 from ...master.config.objects import Secret
 from ...model.display import printable
 from ...storage.records.outbox import OutboxMessage
-from .details import BuildDetails
+from .details import BuildDetails, FarmFacts
 from .formatting import LONGEST_SUBJECT, Message
-from .generators import ALL, BuildSetStatusGenerator, BuildStatusGenerator, Generator
+from .generators import ALL, BuildSetStatusGenerator, BuildStatusGenerator, Generator, WorkerMissingGenerator
 from .reporter import NotSentError, Outside, RefusedForGoodError, Reporter
 
 TIMEOUT = 30.0
@@ -102,8 +102,9 @@ class MailNotifier(Reporter):
     ) -> None:
         chosen = tags if categories is None else categories
         made = BuildSetStatusGenerator if buildSetSummary else BuildStatusGenerator
-        self._default: Sequence[Generator] = [
-            made(mode, chosen, builders, schedulers, branches, subject, message_formatter=messageFormatter)
+        self._default: Sequence[Generator | WorkerMissingGenerator] = [
+            made(mode, chosen, builders, schedulers, branches, subject, message_formatter=messageFormatter),
+            WorkerMissingGenerator(),
         ]
         super().__init__(generators, name)
         arguments = self.arguments
@@ -135,8 +136,18 @@ class MailNotifier(Reporter):
         if isinstance(smtpPassword, str):
             arguments.note('smtpPassword must be a util.Secret("…"): master.cfg is kept with each build.')
 
-    def default_generators(self) -> Sequence[Generator]:
+    def default_generators(self) -> Sequence[Generator | WorkerMissingGenerator]:
         return self._default
+
+    def compose_missing(self, farm: FarmFacts, slave: str, since: float | None, notify: Sequence[str]) -> Any:
+        recipients = [parseaddr(each)[1] for each in notify]
+        when = "never connected" if since is None else f"has been away since {formatdate(since, localtime=True)}"
+        return {
+            "to": [each for each in dict.fromkeys(recipients) if _is_address(each)][:MOST_RECIPIENTS],
+            "subject": printable(f"{slave} is missing: {farm.title}", longest=LONGEST_SUBJECT),
+            "text": f"The slave {slave} of {farm.title} {when}.\n\nIts builds wait for it, or for other slaves.\n",
+            "type": "plain",
+        }
 
     async def compose(self, builds: Sequence[BuildDetails], message: Message) -> Any:
         recipients = await self._recipients(builds)

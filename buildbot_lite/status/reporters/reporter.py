@@ -11,9 +11,9 @@ from twisted.internet.defer import Deferred
 from ...errors import BuildbotLiteError
 from ...master.config.services import Service
 from ...storage.records.outbox import OutboxMessage
-from .details import BuildDetails
+from .details import BuildDetails, FarmFacts
 from .formatting import Message
-from .generators import Generator
+from .generators import Generator, WorkerMissingGenerator
 
 
 class NotSentError(BuildbotLiteError):
@@ -51,12 +51,16 @@ class Reporter(Service):
     def __init__(self, generators: Any = None, name: Any = None) -> None:
         super().__init__(name)
         given = self.default_generators() if generators is None else generators
-        if not isinstance(given, (list, tuple)) or not all(isinstance(each, Generator) for each in given):
+        kinds = (Generator, WorkerMissingGenerator)
+        if not isinstance(given, (list, tuple)) or not all(isinstance(each, kinds) for each in given):
             self.arguments.wrong("generators", given, "a list of generators")
             given = []
-        self.generators: Sequence[Generator] = list(given)
+        self.generators: Sequence[Generator] = [each for each in given if isinstance(each, Generator)]
+        self.missing: Sequence[WorkerMissingGenerator] = [
+            each for each in given if isinstance(each, WorkerMissingGenerator)
+        ]
 
-    def default_generators(self) -> Sequence[Generator]:
+    def default_generators(self) -> Sequence[Generator | WorkerMissingGenerator]:
         """
         The generators when none are given.
         """
@@ -67,6 +71,12 @@ class Reporter(Service):
         What to store in the outbox, as JSON, without secrets; None: there is nothing to send.
         """
         raise NotImplementedError
+
+    def compose_missing(self, farm: FarmFacts, slave: str, since: float | None, notify: Sequence[str]) -> Any:
+        """
+        What to store about a slave that is away since *since* (None: it was never there); None: nothing.
+        """
+        return None
 
     async def send(self, message: OutboxMessage, outside: Outside) -> None:
         """
