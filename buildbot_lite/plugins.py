@@ -8,6 +8,7 @@ Names and spelling are Buildbot's.  A word is one line below: a class or functio
 from typing import Any
 
 from .master import steps as _steps
+from .master.config import buildbot_helpers as _helpers
 from .master.config import change_schedulers as _change_schedulers
 from .master.config import change_sources as _change_sources
 from .master.config import clock_schedulers as _clock_schedulers
@@ -130,8 +131,12 @@ util = Namespace(
     _renderables.Transform,
     _renderables.WithProperties,
     _renderer,
+    _helpers.ComparableMixin,
     ALL_RESULTS=list(_Result),
     MISSING=_MISSING,
+    bytes2unicode=_helpers.bytes2unicode,
+    error=_helpers.error,
+    unicode2bytes=_helpers.unicode2bytes,
     NotABranch=_NOT_A_BRANCH,
     Results=[result.name.lower() for result in _Result],
     WorkerLock=_locks.SlaveLock,

@@ -18,7 +18,7 @@ VOCABULARY = """\
 kind\tname\tconfigurations
 key\tc['builders']\t3
 key\tc['titleURL']\t2
-name\tutil.ComparableMixin\t1
+name\tutil.BuildMaster\t1
 unheard\tof\t9
 """
 
@@ -32,7 +32,7 @@ class ProbeTests(SynchronousTestCase):
             ("name", "util.BuilderConfig"): Answer.TAKEN,
             ("name", "slave.Worker"): Answer.TAKEN,
             ("name", "util.Authz"): Answer.REMARK,
-            ("name", "util.ComparableMixin"): Answer.REFUSED,
+            ("name", "util.BuildMaster"): Answer.REFUSED,
             ("subclass", "steps.BuildStep"): Answer.TAKEN,
             ("subclass", "slave.LocalSlave"): Answer.REFUSED,
             ("key", "c['builders']"): Answer.TAKEN,
@@ -76,4 +76,4 @@ class ProbeTests(SynchronousTestCase):
         main()
         lines = out.getvalue().splitlines()
         self.assertEqual(lines[1].split(), ["key", "5", "60.0%", "40.0%", "0.0%"])
-        self.assertEqual(lines[-1].split(), ["1", "name", "util.ComparableMixin"])
+        self.assertEqual(lines[-1].split(), ["1", "name", "util.BuildMaster"])

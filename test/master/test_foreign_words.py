@@ -8,6 +8,7 @@ import textwrap
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite import plugins
+from buildbot_lite.master.config.buildbot_helpers import ComparableMixin, bytes2unicode, unicode2bytes
 from buildbot_lite.master.config.buildbot_words import WORDS, Treatment, document
 from buildbot_lite.master.config.keys import OWN_KEYS
 from buildbot_lite.master.config.loading import load
@@ -64,6 +65,7 @@ class PlaceholderTests(SynchronousTestCase):
             ]
             c["schedulers"] = [schedulers.Frob(name="s", builderNames=[b.name for b in c["builders"]])]
             c["schedulers"].append(schedulers.Triggerable("t", builderNames=["b", *schedulers.Frob.names]))
+            f.addStep(steps.Trigger(schedulerNames=["s", "t"], waitForFinish=True))
             c["titel"] = "x"
             """
         )
@@ -77,7 +79,7 @@ class PlaceholderTests(SynchronousTestCase):
                 (23, "util has no 'Frob'."),
                 (25, "slave has no 'FrobWorker'."),
                 (30, "schedulers has no 'Frob'."),
-                (32, "There is no c['titel'].  Did you mean 'title'?"),
+                (33, "There is no c['titel'].  Did you mean 'title'?"),
             ],
         )
 
@@ -268,6 +270,19 @@ class KeyTests(SynchronousTestCase):
                 self.assertEqual(config.db, "state.sqlite" if "db_url" in text else DEFAULT_DB)
                 self.assertEqual((set(config.slaves), config.ports), ({"bot1"}, ("tcp:9989",)))
 
+    def test_status(self) -> None:
+        """
+        The reporters among the status targets of Buildbot 0.8 are services; its web pages are a remark.
+        """
+        text = """
+            from buildbot.status import html, mail
+            c["status"] = [html.WebStatus(http_port=8010)]
+            c["status"].append(mail.MailNotifier(fromaddr="farm@example.org"))
+            """
+        self.assertEqual(list(configured(text).services), ["MailNotifier"])
+        self.assertEqual([line[:35] for line in remarks_in(text)], ["master.cfg:5: status.WebStatus has "])
+        self.assertEqual(len(mistakes_in("c['status'] = [3]")), 1)
+
     def test_two_names(self) -> None:
         """
         A key that is there under two names with different values is a mistake.
@@ -340,6 +355,42 @@ class KeyTests(SynchronousTestCase):
         """
         remarks = remarks_in("c['slaves'] = [\n slave.BuildSlave('a', 'x'),\n slave.BuildSlave('b', 'y')]\n")
         self.assertEqual([line[:25] for line in remarks], ["master.cfg:4: BuildSlave:"])
+
+
+class HelperTests(SynchronousTestCase):
+    def test_text_and_bytes(self) -> None:
+        """
+        Text and bytes become each other; everything else stays.
+        """
+        self.assertEqual([bytes2unicode(each) for each in (b"\xc3\xa9", "x", None)], ["é", "x", None])
+        self.assertEqual([unicode2bytes(each) for each in ("é", b"x", None)], [b"\xc3\xa9", b"x", None])
+        self.assertEqual((bytes2unicode(b"\xff", errors="replace"), unicode2bytes("é", "latin-1")), ("\ufffd", b"\xe9"))
+
+    def test_comparable(self) -> None:
+        """
+        Objects of one class with equal attributes are equal, also those attributes that a base class names.
+        """
+
+        class Base(ComparableMixin):
+            compare_attrs = ("a",)
+
+            def __init__(self, a: int, b: int, c: int = 0) -> None:
+                self.a, self.b, self.c = a, b, c
+
+        class Other(Base):
+            compare_attrs = ("b",)
+
+        self.assertEqual((Other(1, 2, 3), hash(Other(1, 2, 3))), (Other(1, 2, 4), hash(Other(1, 2, 4))))
+        for other in (Other(0, 2), Other(1, 0), Base(1, 2)):
+            self.assertNotEqual(Other(1, 2), other)
+
+    def test_error(self) -> None:
+        """
+        A configuration reports mistakes of its own.
+        """
+        found = mistakes_in("from buildbot import config\nconfig.error('There is no key.')\nsteps.Frobnicate\n")
+        self.assertEqual(str(found[0]), "master.cfg:4: There is no key.")
+        self.assertEqual(len(found), 2)
 
 
 class TableTests(SynchronousTestCase):

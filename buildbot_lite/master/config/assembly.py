@@ -21,6 +21,7 @@ from .master_config import MasterConfig, has_port
 from .mistakes import (
     SourceLine,
     did_you_mean,
+    missing_names,
     note,
     remark,
 )
@@ -117,7 +118,8 @@ class _Reader:
     def names(self, key: str) -> set[str]:
         # Also the wanted names of objects with a mistake: one mistake must not be reported at two lines.
         listed = next(iter(self._given(self.keys[key]).values()), None)
-        return {str(getattr(each, "given_name", "")) for each in (listed if isinstance(listed, (list, tuple)) else ())}
+        objects = [each for each in (listed if isinstance(listed, (list, tuple)) else ()) if not is_placeholder(each)]
+        return {str(getattr(each, "given_name", "")) for each in objects} | missing_names()
 
     def by_name(self, key: ListKey) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -108,7 +108,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "ignoreOfflineWorkersTimeout"),
     ("c", _TAKEN, "retention needs no configurator.", "configurators"),
     ("c", _TAKEN, RIGHTS, "user_managers"),
-    ("c", _TAKEN, _NO_PAGES, "www status graphql"),
+    ("c", _TAKEN, _NO_PAGES, "www graphql"),
     ("c['www']", _REFUSED, _HOOKS, "change_hook_dialects"),
     ("c['www']", _TAKEN, RIGHTS, "auth authz"),
     ("c", _REFUSED, "Change sources are listed in c['change_source'].", "sources changes"),
@@ -248,14 +248,14 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "LogLineObserver LineConsumerLogObserver BufferLogObserver OutputProgressObserver")),
     ("util", _INNER, _NO_INSIDE,
      ("AbstractWorkerForBuilder AsyncMultiService BuildbotService BuildMaster Build Builder BuildModel BuildRequest "
-     "BuildRequestModel BuildslaveForBuilder ComparableMixin ConfigErrors ConfigWarning ConfiguratorBase Connection "
+     "BuildRequestModel BuildslaveForBuilder ConfigErrors ConfigWarning ConfiguratorBase Connection "
      "DBConnector EqConnectionPool FullTwistedBuildFactory HTTPClientService HTTPSession IConfigLoader IControl "
      "IEmailLookup IReportGenerator IStatusReceiver LocalWorkerForBuilder MasterConfig QuickTwistedBuildFactory "
      "ReconfigurableServiceMixin RemoteCommand RemoteShellCommand STDERR STDOUT SourceStamp StateMixin StreamLog "
-     "TestResult TwistedReactorsBuildFactory append async_to_deferred asyncSleep bytes2unicode config datetime2epoch "
-     "deferredLocked deferwaiter enginestrategy error exceptions formatInterval giturlparse human_readable_delta "
-     "identifiers isBuildmasterDir loadConfigDict pool safeTranslate sautils sort ssl stripUrlPassword svn "
-     "test_unicode unicode2bytes version warn_deprecated")),
+     "TestResult TwistedReactorsBuildFactory async_to_deferred asyncSleep datetime2epoch "
+     "deferredLocked formatInterval human_readable_delta "
+     "isBuildmasterDir loadConfigDict safeTranslate stripUrlPassword "
+     "version warn_deprecated")),
 )  # fmt: skip
 
 

@@ -188,7 +188,7 @@ _OWN: tuple[AnyKey, ...] = (
     ListKey("slaves", BuildSlave, "BuildSlave", "slaves", aliases=("workers", "bots")),
     ListKey("builders", BuilderConfig, "BuilderConfig", "builders"),
     ListKey("schedulers", BaseScheduler, "scheduler", "schedulers"),
-    ListKey("services", Service, "service", "services"),
+    ListKey("services", Service, "service", "services", aliases=("status",)),
     ListKey(
         "change_source",
         ChangeSource,

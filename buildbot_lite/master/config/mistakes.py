@@ -96,7 +96,8 @@ class Mistakes:
     The mistakes and remarks noted so far.
 
     *files*: file name in code objects → file name in sentences.  *texts*: file name in sentences → the file's text.
-    *property_uses*: the lines that need a property of builds, and its name.
+    *property_uses*: the lines that need a property of builds, and its name.  *missing_names*: names of schedulers,
+    slaves and the like whose classes are not here.
     """
 
     files: Mapping[str, str]
@@ -105,6 +106,7 @@ class Mistakes:
     remarks: list[Mistake] = field(factory=list, init=False)
     checks: list[tuple[SourceLine, Callable[[Any], str | None]]] = field(factory=list, init=False)
     property_uses: list[tuple[SourceLine, str]] = field(factory=list, init=False)
+    missing_names: set[str] = field(factory=set, init=False)
     declared: list[Any] = field(factory=list, init=False)
 
     def add(self, mistake: Mistake) -> None:
@@ -184,6 +186,14 @@ def remark(sentence: str, place: SourceLine | None = None, *, of: object = None)
     mistakes = _collecting.get()
     if mistakes is not None:
         mistakes.add_remark(Mistake(place or current_line(of) or SourceLine(), sentence))
+
+
+def missing_names() -> set[str]:
+    """
+    The names of things whose classes are not here, which was noted; placeholders add their own.
+    """
+    mistakes = _collecting.get()
+    return set() if mistakes is None else mistakes.missing_names
 
 
 def loading() -> bool:

@@ -38,7 +38,7 @@ MAIN_MODULE = "__master_cfg__"
 MOST_FILES = 500
 LARGEST_FILES = 16 << 20
 
-_OWN_SECRETS = "secrets_of_master_cfg"
+_OWN_SECRETS = "secrets_beside_master_cfg"
 """What the module ``secrets`` beside master.cfg is called for Python, so that others find the standard library's."""
 
 

@@ -18,6 +18,7 @@ from .mistakes import (
     did_you_mean,
     handled_here,
     loading,
+    missing_names,
     note_once,
     remark,
 )
@@ -43,7 +44,7 @@ class PlaceholderType(NotingType):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - a metaclass
         """
-        An instance.  It keeps the *given_name* that its arguments tell, because others may refer to that name.
+        An instance.  The name in its arguments is kept, because others may refer to it.
         """
         for argument in kwargs:
             _tell(find(cls.word, argument))
@@ -51,9 +52,9 @@ class PlaceholderType(NotingType):
             made = super().__call__(*args, **kwargs)
         except Exception:  # noqa: BLE001 - a class of the configuration's, whose base is not there, may raise anything
             made = Placeholder()
-        if isinstance(made, Placeholder):
-            name = kwargs.get("name", args[0] if args else "")
-            vars(made)["given_name"] = name if isinstance(name, str) else ""
+        name = kwargs.get("name", args[0] if args else "")
+        if isinstance(name, str):
+            missing_names().add(name)
         return made
 
     def __getattr__(cls, name: str) -> Any:  # noqa: N805 - a metaclass

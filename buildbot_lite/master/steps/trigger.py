@@ -9,6 +9,7 @@ from ...model.results import Result, worst
 from ..config.arguments import ArgumentChecker
 from ..config.mistakes import (
     did_you_mean,
+    missing_names,
     once_loaded,
 )
 from . import argument_checks as checks
@@ -91,6 +92,6 @@ def _word(result: Result | None) -> str:
 
 def _unknown(name: str, config: Any) -> str | None:
     triggerables = config.triggerables
-    if name in triggerables:
+    if name in triggerables or name in missing_names():
         return None
     return f"Trigger: there is no Triggerable scheduler {name!r:.60}.{did_you_mean(name, triggerables)}"
