@@ -342,13 +342,6 @@ class KeyTests(SynchronousTestCase):
             self.assertIn(remedy, sentence)
             self.assertNotIn("sesame", sentence)
 
-    def test_argument(self) -> None:
-        """
-        An argument without which nothing changes is a remark.
-        """
-        (remark,) = remarks_in("c['slaves'] = [slave.BuildSlave('a', keepalive_interval=60)]")
-        self.assertIn("BuildSlave(keepalive_interval=) has no effect here", remark)
-
     def test_password(self) -> None:
         """
         A slave's password is taken with one remark, however many slaves have one.

@@ -1,7 +1,7 @@
 """
 The words of Buildbot that have no work here: the one table that says of each what happens to it.
 
-A word is a key of ``c``, a name in a namespace of ``buildbot_lite.plugins``, or the argument of a class.  It is
+A word is a key of ``c``, or a name in a namespace of ``buildbot_lite.plugins``.  It is
 
 - *taken* with a remark, because nothing changes when it is left out;
 - *refused* with a remedy, because something would change;
@@ -33,8 +33,7 @@ class Treatment(Enum):
 @frozen
 class Word:
     """
-    The *name* in the namespace or class *where* ("c": a key of ``c``), its *treatment*, and *advice*: the rest of the
-    sentence.
+    The *name* in the namespace *where* ("c": a key of ``c``), its *treatment*, and *advice*: the rest of the sentence.
     """
 
     where: str
@@ -49,8 +48,6 @@ class Word:
         """
         if self.where == "c" or self.where.startswith("c["):
             return f"{self.where}[{self.name!r}]"
-        if self.where in _CLASSES:
-            return f"{self.where}({self.name}=)"
         return f"{self.where}({self.name}=)" if "." in self.where else f"{self.where}.{self.name}"
 
     @property
@@ -74,7 +71,6 @@ RIGHTS = (
     "Who may do what is decided by the strings that you grant (docs/security.md): the users, roles and rights of "
     "Buildbot's web pages have no effect here."
 )
-_CLASSES = {"BuildSlave"}
 _TAKEN, _REFUSED, _INNER, _LATER = Treatment.TAKEN, Treatment.REFUSED, Treatment.INNER, Treatment.LATER
 _NO_PAGES = "there are no web pages yet; see the commands show, log, queue and status of buildbot-lite."
 _HOOKS = "Changes that a web server reports come later; until then, poll with a change source."
@@ -162,8 +158,6 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("slave", _INNER, "Derive from slave.BuildSlave.",
      ("AbstractBuildSlave AbstractWorker AbstractWorkerForBuilder defer log putInQuarantine quarantine_timeout "
      "resetQuarantine")),
-    ("BuildSlave", _TAKEN, "a lost connection is noticed within a minute.", "keepalive_interval"),
-    ("BuildSlave", _TAKEN, "missing slaves are told by `status`, at once.", "missing_timeout"),
     # Change sources and schedulers.
     ("changes", _REFUSED,
      ("There is no port that accepts changes with a password: the hook gets a string of its own, from `buildbot-lite "

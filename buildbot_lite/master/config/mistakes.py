@@ -33,7 +33,6 @@ from typing import Any, TypeVar
 from attrs import field, frozen
 
 from ...errors import ConfigError
-from .buildbot_words import Treatment, find
 from .source_texts import is_handled
 
 T = TypeVar("T")
@@ -328,13 +327,7 @@ def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: o
     known = list(known)
     unknown = [name for name in given if name not in known]
     for name in unknown:
-        found = find(what, name)
-        if found is None:
-            note(f"{what} has no argument {name!r}.{did_you_mean(name, known)}", of=of)
-        elif found.treatment is Treatment.TAKEN:
-            remark(found.sentence, of=of)
-        else:
-            note(found.sentence, of=of)
+        note(f"{what} has no argument {name!r}.{did_you_mean(name, known)}", of=of)
     return {nearest(name, known) for name in unknown}
 
 
