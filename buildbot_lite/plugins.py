@@ -25,7 +25,9 @@ from .master.config.retention import Retention as _Retention
 from .master.config.secret_files import SecretInAFile as _SecretInAFile
 from .master.config.secret_stores import SecretInEnvironment as _SecretInEnvironment
 from .master.config.secret_stores import SecretInPass as _SecretInPass
+from .master.scheduling.changes import svn_poller as _svn
 from .master.scheduling.changes.git_poller import GitPoller as _GitPoller
+from .master.scheduling.changes.hg_poller import HgPoller as _HgPoller
 from .master.steps import argument_checks as _checks
 from .master.steps.argument import argument as _argument
 from .model import results as _results
@@ -63,7 +65,9 @@ changes = Namespace(
     "changes",
     _change_sources.ChangeSource,
     _GitPoller,
+    _HgPoller,
     _change_sources.PollingChangeSource,
+    _svn.SVNPoller,
 )
 reporters = Namespace(
     "reporters",
@@ -137,6 +141,12 @@ util = Namespace(
     bytes2unicode=_helpers.bytes2unicode,
     error=_helpers.error,
     unicode2bytes=_helpers.unicode2bytes,
+    svn=Namespace(
+        "util.svn",
+        split_file_alwaystrunk=_svn.split_file_alwaystrunk,
+        split_file_branches=_svn.split_file_branches,
+        split_file_projects_branches=_svn.split_file_projects_branches,
+    ),
     NotABranch=_NOT_A_BRANCH,
     Results=[result.name.lower() for result in _Result],
     WorkerLock=_locks.SlaveLock,

@@ -28,6 +28,7 @@ LOOK_AGAIN = 0.2
 TO_END = 5.0
 """Seconds between SIGTERM, after which git removes its locks, and SIGKILL."""
 PIECE = 1 << 16
+LONGEST_COMPLAINT = 300
 
 
 class ProgramError(BuildbotLiteError):
@@ -74,6 +75,25 @@ async def run(context: SourceContext, program: SourceProgram) -> Ran:
     except CancelledError:
         unwanted.set()
         raise
+
+
+async def output_of(
+    context: SourceContext, argv: Sequence[str], *, trying: str, seconds: float, stdin: bytes = b""
+) -> bytes:
+    """
+    What *argv* prints, in the master's own environment; `ProgramError` when it fails *trying* something.
+    """
+    env = {**os.environ, "LC_ALL": "C.UTF-8", "HGPLAIN": "1", "HGENCODING": "utf-8"}
+    ran = await run(context, SourceProgram(argv=argv, cwd=context.basedir, env=env, stdin=stdin, seconds=seconds))
+    if ran.cut_off:
+        raise ProgramError(f"{argv[0]} could not {trying}: it printed more than {LARGEST_OUTPUT} bytes.")
+    if ran.code:
+        lines = ran.errors.decode("utf-8", "replace").strip().splitlines()
+        said = next((line for line in lines if line.startswith(("abort:", "svn: E"))), lines[-1] if lines else "")
+        raise ProgramError(
+            f"{argv[0]} could not {trying}: {said[:LONGEST_COMPLAINT].rstrip('.') or 'no reason given'}."
+        )
+    return ran.output
 
 
 def run_here(program: SourceProgram, unwanted: Event) -> Ran:

@@ -1,0 +1,209 @@
+"""
+`HgPoller`: changes by looking at a Mercurial repository from time to time.
+
+Each poll pulls into a copy without a working directory, and asks it for the revisions that no head led to that was seen
+before.  The first poll only notes the heads.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from ....model.change import LONGEST_COMMENTS, LONGEST_FILE, LONGEST_NAME, MOST_FILES, Change
+from ....model.urls import without_passwords
+from ...config.arguments import ArgumentChecker
+from ...config.change_sources import PollingChangeSource, change_of, named
+from .programs import output_of
+
+WORKDIR = "hgpoller_work"
+MOST_REVISIONS = 500
+"""New revisions of one branch or bookmark that become changes in one poll: the newest ones."""
+PULL_SECONDS = 3600.0
+LOCAL_SECONDS = 600.0
+
+_TEMPLATE = "{dict(node=node,user=user,date=date,desc=desc,files=files,branch=branch)|json}\n"
+
+
+class HgPoller(PollingChangeSource):
+    """
+    Changes of a Mercurial repository.
+
+    *repourl*: its address or path.  A password is given in ``[auth]`` of the ``.hgrc`` of the master's user.
+    *branch*, or *branches*: the branches to follow; default "default".  *bookmarks*: bookmarks to follow.
+    *pollInterval*, *pollAtLaunch*, *pollRandomDelayMin*, *pollRandomDelayMax*, *name* (default: *repourl*): see
+    `PollingChangeSource`.
+    *project*, *category*: of the changes; *category* may be a function of a dictionary of the change.
+    *usetimestamps*: a change happened when it was committed (default), or False: when it was found.
+    *revlink*: a function of branch and revision that returns the address of a page.
+    *workdir*: the directory of its copy, relative to the master's; default "hgpoller_work".  *hgbin*: the program.
+    Without effect, because Mercurial keeps UTF-8: *encoding*.
+    """
+
+    def __init__(
+        self,
+        repourl: Any,
+        branch: Any = None,
+        branches: Any = None,
+        bookmarks: Any = None,
+        workdir: Any = WORKDIR,
+        pollInterval: Any = None,
+        hgbin: Any = "hg",
+        *,
+        usetimestamps: Any = True,
+        category: Any = None,
+        project: Any = "",
+        pollinterval: Any = None,
+        encoding: Any = "utf-8",
+        name: Any = None,
+        pollAtLaunch: Any = None,
+        revlink: Any = None,
+        pollRandomDelayMin: Any = None,
+        pollRandomDelayMax: Any = None,
+    ) -> None:
+        super().__init__(
+            named(name, repourl), pollInterval, pollAtLaunch, pollRandomDelayMin, pollRandomDelayMax,
+            pollinterval=pollinterval,
+        )  # fmt: skip
+        checker = self.arguments
+        self.repourl = _url(checker, repourl)
+        if branch is not None and branches is not None:
+            checker.note("branch and branches exclude each other.")
+        self.branches = checker.texts("branches", _list(branches if branch is None else branch))
+        self.bookmarks = checker.texts("bookmarks", _list(bookmarks))
+        if not self.branches and not self.bookmarks:
+            self.branches = ("default",)
+        self.workdir = checker.text("workdir", workdir if workdir is not None else WORKDIR)
+        self.hgbin = checker.text("hgbin", hgbin)
+        self.usetimestamps = checker.flag("usetimestamps", usetimestamps)
+        self.category = category if callable(category) else checker.optional(checker.label, "category", category)
+        self.project = checker.text("project", "" if project is None else project)
+        self.revlink = cast("Callable[..., Any] | None", checker.optional(checker.function, "revlink", revlink))
+
+    @property
+    def repository(self) -> str:
+        """
+        The address.
+        """
+        return self.repourl
+
+    def describe(self) -> str:
+        """
+        The address and what is followed.
+        """
+        return f"{self.repourl}: {', '.join([*self.branches, *self.bookmarks])}"
+
+    async def poll(self) -> None:
+        """
+        Look once.
+        """
+        await self._pull()
+        state = await self.context.state()
+        seen: dict[str, list[str]] = dict(state["heads"]) if state and state.get("url") == self.repourl else {}
+        known = await self._present({node for heads in seen.values() for node in heads})
+        heads: dict[str, list[str]] = {}
+        changes: list[Change] = []
+        for key, name, revset in self._followed():
+            heads[key] = [str(each["node"]) for each in await self._log(f"heads({revset})")]
+            if key in seen and sorted(heads[key]) != sorted(seen[key]):
+                changes += await self._new_changes(name, revset, known)
+        if heads != seen:
+            await self.context.record(changes, {"url": self.repourl, "heads": heads})
+
+    def _followed(self) -> Sequence[tuple[str, str, str]]:
+        """
+        Branches and bookmarks: key in the state, name, and the set of revisions (``hg help revsets``).
+        """
+        branches = [(f"branch:{each}", each, f"present(branch({_quoted(each)}))") for each in self.branches]
+        bookmarks = [(f"bookmark:{each}", each, f"::present(bookmark({_quoted(each)}))") for each in self.bookmarks]
+        return [*branches, *bookmarks]
+
+    async def _new_changes(self, name: str, revset: str, known: Sequence[str]) -> list[Change]:
+        # Of a history of which nothing seen before is here, what is new cannot be told.
+        new = f"{revset} - ::({'+'.join(known)})" if known else f"heads({revset})"
+        found = await self._log(f"last(sort({new}, rev), {MOST_REVISIONS + 1})")
+        if len(found) > MOST_REVISIONS:
+            self.context.remark(f"{name} has more new revisions than {MOST_REVISIONS}: the newest are changes.")
+        return [self._change(each, name) for each in found[-MOST_REVISIONS:]]
+
+    def _change(self, revision: Mapping[str, Any], branch: str) -> Change:
+        node = str(revision["node"])
+        fields: dict[str, Any] = {
+            "author": str(revision["user"])[:LONGEST_NAME] or "unknown",
+            "when_timestamp": _time(revision["date"]) if self.usetimestamps else None,
+            "comments": str(revision["desc"])[:LONGEST_COMMENTS],
+            "files": [str(each)[:LONGEST_FILE] for each in revision["files"][:MOST_FILES]],
+            "revision": node,
+            "branch": branch,
+            "repository": self.repourl,
+            "project": self.project,
+            "category": self.category,
+            "revlink": "" if self.revlink is None else str(self.revlink(branch, node)),
+        }
+        return change_of(fields, self.name)
+
+    async def _present(self, nodes: set[str]) -> list[str]:
+        if not nodes:
+            return []
+        return [str(each["node"]) for each in await self._log("+".join(f"present({node})" for node in sorted(nodes)))]
+
+    async def _log(self, revset: str) -> list[dict[str, Any]]:
+        words = ["log", "--template", _TEMPLATE, "--rev", revset]
+        argv = [self.hgbin, "-y", "-R", self._directory, *words]
+        output = await output_of(self.context, argv, trying="look at its copy", seconds=LOCAL_SECONDS)
+        # A surrogate stands for a byte of a file name that is no UTF-8.
+        text = output.decode("utf-8", "replace")
+        return [_cleaned(json.loads(line)) for line in text.split("\n") if line]
+
+    async def _pull(self) -> None:
+        if not await self.context.in_thread(lambda: os.path.isdir(os.path.join(self._directory, ".hg"))):
+            argv = [self.hgbin, "-y", "init", "--", self._directory]
+            await output_of(self.context, argv, trying="make a copy", seconds=LOCAL_SECONDS)
+        await self._pulled([])
+        if self.bookmarks:
+            # Apart, because with these words only the bookmarks are pulled.
+            await self._pulled([word for each in self.bookmarks for word in ("--bookmark", each)])
+
+    async def _pulled(self, words: Sequence[str]) -> None:
+        argv = [self.hgbin, "-y", "-R", self._directory, "pull", "--quiet", *words, "--", self.repourl]
+        await output_of(self.context, argv, trying=f"pull from {self.repourl}", seconds=PULL_SECONDS)
+
+    @property
+    def _directory(self) -> str:
+        digest = hashlib.sha256(self.name.encode()).hexdigest()[:16]
+        return os.path.join(self.context.basedir, self.workdir, digest)
+
+
+def _time(date: Any) -> float | None:
+    # [seconds, offset], or just the seconds.
+    seconds = date[0] if isinstance(date, list) else date
+    return float(seconds) if isinstance(seconds, (int, float)) else None
+
+
+def _quoted(name: str) -> str:
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"literal:{escaped}"'
+
+
+def _cleaned(document: Any) -> Any:
+    if isinstance(document, str):
+        return document.encode("utf-8", "replace").decode().replace("\0", "?")
+    if isinstance(document, list):
+        return [_cleaned(each) for each in document]
+    if isinstance(document, dict):
+        return {name: _cleaned(each) for name, each in document.items()}
+    return document
+
+
+def _list(value: Any) -> Any:
+    return () if value is None else [value] if isinstance(value, str) else value
+
+
+def _url(checker: ArgumentChecker, value: Any) -> str:
+    text = checker.text("repourl", value)
+    if value == "" or text.startswith("-") or not text.isprintable():
+        checker.wrong("repourl", value, "the address of a repository")
+    elif without_passwords(text) != text:
+        checker.note("repourl has a password in it: give it in [auth] of the .hgrc of the master's user.")
+    return text
