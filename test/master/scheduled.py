@@ -2,16 +2,24 @@
 Farms in memory whose schedulers work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
+from zoneinfo import ZoneInfo
 
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import Connection
+from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from zope.interface import implementer
 
+from buildbot_lite.master.config.loading import Generation
+from buildbot_lite.master.farm import Environment, Farm
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.storage.records import changes, requests
 
+from . import harness
 from .harness import MasterHarness
 
 HEAD = """
@@ -44,6 +52,8 @@ class ScheduledFarm(MasterHarness):
     """
     A farm with the builders b, other and third, and the *schedulers*, a text.
     """
+
+    zone = "Europe/Berlin"
 
     def __init__(self, schedulers: str, before: str = "") -> None:
         self._count = 0
@@ -88,6 +98,36 @@ class ScheduledFarm(MasterHarness):
         The changes of each buildset, by revision.
         """
         return [each.changes for each in self.submitted()]
+
+    def scheduler_calls(self) -> list[Any]:
+        """
+        When the schedulers look again.
+        """
+        return [call for call in self.clock.getDelayedCalls() if "Wakeup" in str(call)]
+
+    @contextmanager
+    def log_lines(self) -> Iterator[list[str]]:
+        """
+        The lines of the log in this context.
+        """
+        lines: list[str] = []
+
+        @implementer(ILogObserver)
+        def observe(event: LogEvent) -> None:
+            lines.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(observe)
+        try:
+            yield lines
+        finally:
+            globalLogPublisher.removeObserver(observe)
+
+    def _farm(self, generation: Generation) -> Farm:
+        def in_zone(environment: Environment) -> Farm:
+            return Farm(evolve(environment, zone=lambda: ZoneInfo(self.zone)))
+
+        with mock.patch.object(harness, "Farm", in_zone):
+            return super()._farm(generation)
 
     def described(self, name: str) -> Any:
         """

@@ -33,6 +33,7 @@ _MAY_SCAN = {
     "outbox._FAILING",
     "changes._ADD",
     "changes._OLD",
+    "changes._PENDING_SCHEDULERS",
     # Run once a day.
     "retention._SUMS",
     "retention._UNUSED_INPUTS",

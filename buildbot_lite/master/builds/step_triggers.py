@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from ...deferreds import shielded
 from ...model.properties import Json
 from ...model.results import Result
+from ...model.source_stamps import source_of
 from .build_context import TRIGGERED, BuildContext
 from .journal import Done, JournalEntry
 from .step_effects import StepEffects
@@ -43,9 +44,10 @@ class StepTriggers:
         """
         # An input that is passed on counts as used: its use is up to the children.
         self._build.used.update(self._build.inputs)
-        source = self._build.view.sources.get("", {}) if source is None else source
+        source = source_of(self._build.view.sources) if source is None else source
         asked = {name: await self._ask(name, properties, source) for name in names}
-        buildsets = {name: int(outcome["buildset"]) for name, outcome in asked.items()}
+        # A scheduler that builds at its own time answers without a buildset, and nothing is waited for.
+        buildsets = {name: int(outcome["buildset"]) for name, outcome in asked.items() if outcome["buildset"]}
         if not wait:
             if log is not None:
                 self._logs.write(log, "".join(f"{name}: {_requests(outcome)}\n" for name, outcome in asked.items()))
@@ -54,14 +56,14 @@ class StepTriggers:
         if log is not None:
             lines = [f"{name}: {line}\n" for name, outcome in outcomes.items() for line in _lines(outcome)]
             self._logs.write(log, "".join(lines))
-        return {name: Result(outcome["result"]) for name, outcome in outcomes.items()}
+        return {name: Result(outcomes[name]["result"]) if name in outcomes else None for name in names}
 
     async def _ask(self, name: str, properties: Mapping[str, Json], source: Mapping[str, Json]) -> Mapping[str, Any]:
         triggers = self._build.triggers
 
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
             buildset = await triggers.trigger(name, self._build.command_id(entry), properties, source)
-            children = await triggers.children(buildset)
+            children = await triggers.children(buildset) if buildset else ()
             outcome = {"buildset": buildset, "requests": [(each.request, each.builder) for each in children]}
             self._logs.remark(f"{name}: {_requests(outcome)}")
             return Done(outcome)
@@ -114,6 +116,8 @@ class StepTriggers:
 
 
 def _requests(outcome: Mapping[str, Any]) -> str:
+    if not outcome["buildset"]:
+        return "it builds this source at its time"
     return ", ".join(f"request {id} ({builder})" for id, builder in outcome.get("requests", ()))
 
 

@@ -52,6 +52,7 @@ from ...storage.records.requests import (
 )
 from ...storage.writer import Records
 from ..builds.triggered import Child, read_children
+from ..config.clock_schedulers import NightlyTriggerable
 from ..config.generations import Generations
 from ..config.master_config import MasterConfig
 from ..config.schedulers import BaseScheduler, Submit
@@ -242,7 +243,7 @@ class Submissions:
             raise NotFoundError(f"The records no longer have the request of {build.builder}/{build.number}.")
         request, buildset, changes = found
         stamps = _at_revision(stamps_of(buildset.source), build.properties.get("got_revision", [None])[0])
-        source = source_of(stamps, untrusted=is_untrusted(buildset.source), slaves=slaves_of(buildset.source))
+        source = source_of(stamps, **_marks(buildset.source))
         return await self._requests.submit(
             NewBuildset(
                 scheduler=buildset.scheduler,
@@ -296,6 +297,11 @@ class Submissions:
                     "forks=True there."
                 )
             given = Properties(dict(properties), "Trigger")
+            if isinstance(triggerable, NightlyTriggerable):
+                wanted = source_of(_named(_stamps(triggerable, source), given), **_marks(source))
+                values = {name: (value, "Trigger") for name, value in properties.items()}
+                await self._schedulers.call(scheduler, parent, wanted, values, input)
+                return 0
             changes = [] if build is None else await self._records.read(partial(_built_by, build=build))
             submitted = await self._ask(
                 triggerable,
@@ -407,6 +413,10 @@ def _stamps(scheduler: BaseScheduler, source: Mapping[str, Json]) -> dict[str, S
         codebase: {**default, **{name: value for name, value in stamps.get(codebase, {}).items() if value is not None}}
         for codebase, default in scheduler.codebases.items()
     }
+
+
+def _marks(source: Mapping[str, Json]) -> dict[str, Any]:
+    return {"untrusted": is_untrusted(source), "slaves": slaves_of(source)}
 
 
 def _named(stamps: dict[str, Stamp], named: Properties) -> dict[str, Stamp]:

@@ -16,6 +16,7 @@ from typing import Any
 from ...errors import UnsafePathError
 from ...model.names import relative_path
 from ...model.results import Result
+from ...model.source_stamps import FIELDS
 from ...model.spec import SECRET_REFERENCE
 from ..config.arguments import ArgumentChecker
 from ..config.locks import LockAccess, checked_accesses
@@ -23,7 +24,8 @@ from .argument import Check
 
 __all__ = [
     "anything", "artifact_name", "choice", "command", "decode_rc", "environment", "file_path", "flag", "function",
-    "locks", "logfiles", "mode", "names", "path", "properties", "seconds", "signal_name", "text", "texts", "whole",
+    "locks", "logfiles", "mode", "names", "path", "properties", "seconds", "signal_name", "source_stamp",
+    "source_stamps", "text", "texts", "whole",
     "word", "words",
 ]  # fmt: skip
 
@@ -196,6 +198,29 @@ def properties(checker: ArgumentChecker, name: str, value: Any) -> dict[str, Any
     Property → value.
     """
     return checker.properties(name, value)
+
+
+def source_stamp(checker: ArgumentChecker, name: str, value: Any) -> dict[str, Any]:
+    """
+    A dictionary of branch, revision, repository, project and codebase.
+    """
+    if not isinstance(value, Mapping) or not all(each in (*FIELDS, "codebase") for each in value):
+        checker.wrong(name, value, f"a dictionary of {', '.join(FIELDS)} and codebase")
+        return {}
+    return dict(value)
+
+
+def source_stamps(checker: ArgumentChecker, name: str, value: Any) -> list[dict[str, Any]]:
+    """
+    A list of such dictionaries, each with another codebase.
+    """
+    if not isinstance(value, (list, tuple)):
+        checker.wrong(name, value, "a list of dictionaries")
+        return []
+    stamps = [source_stamp(checker, name, each) for each in value]
+    if len({str(each.get("codebase", "")) for each in stamps}) < len(stamps):
+        checker.note(f"{name} has a codebase twice.")
+    return stamps
 
 
 def signal_name(checker: ArgumentChecker, name: str, value: Any) -> str:

@@ -2,10 +2,12 @@
 Starting other builds, and waiting for them.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from ...model.results import Result, worst
+from ...model.source_stamps import source_of
 from ..config.arguments import ArgumentChecker
 from ..config.mistakes import (
     did_you_mean,
@@ -30,8 +32,10 @@ class Trigger(BuildStep):
 
     The builds are of the same branch, repository and project as this one, get the patch or file that was submitted for
     it, and hand them on in turn.  *updateSourceStamp*: of the same commit, too, by "got_revision"; default True; False:
-    of the requested revision, if there is one.  *alwaysUseLatest*: of the newest commit instead; default False.
-    *set_properties* of "branch", "revision", "repository" and "project" count more.
+    of the revision that was asked for, if one was.  *alwaysUseLatest*: of the newest commit instead; default False.
+    *sourceStamp*: instead of all that, a dictionary of branch, revision, repository, project.  *sourceStamps*: a list
+    of such dictionaries for several codebases, each with its "codebase".  *set_properties* of "branch", "revision",
+    "repository" and "project" count more.
     """
 
     name = "trigger"
@@ -42,17 +46,22 @@ class Trigger(BuildStep):
     unimportantSchedulerNames = argument(checks.texts, default=())
     updateSourceStamp = argument(checks.flag, default=True)
     alwaysUseLatest = argument(checks.flag, default=False)
+    sourceStamp = argument(checks.source_stamp, default=None)
+    sourceStamps = argument(checks.source_stamps, default=())
 
     def check(self, checker: ArgumentChecker) -> None:
         """
         Every name must be that of a Triggerable scheduler.
         """
+        given = (self.alwaysUseLatest is True, bool(self.sourceStamp), bool(self.sourceStamps))
+        if sum(given) > 1:
+            checker.note("give one of alwaysUseLatest, sourceStamp and sourceStamps.")
         if isinstance(self.schedulerNames, list):
-            for name in self.schedulerNames:
+            for name in filter(_is_text, self.schedulerNames):
                 once_loaded(partial(_unknown, name), of=self)
             if isinstance(self.unimportantSchedulerNames, list):
-                for name in self.unimportantSchedulerNames:
-                    if name not in self.schedulerNames:
+                for name in filter(_is_text, self.unimportantSchedulerNames):
+                    if all(map(_is_text, self.schedulerNames)) and name not in self.schedulerNames:
                         checker.note(f"unimportantSchedulerNames has {name!r:.60}, which schedulerNames has not.")
 
     async def run(self) -> Result:
@@ -77,13 +86,26 @@ class Trigger(BuildStep):
         return worst(counting)
 
     def _source(self) -> dict[str, Any]:
-        source = dict(self.bench.view.sources.get("", {}))
-        found = self.getProperty("got_revision")
-        if self.alwaysUseLatest:
-            source["revision"] = None
-        elif self.updateSourceStamp and isinstance(found, str):
-            source["revision"] = found
-        return source
+        given = [self.sourceStamp] if self.sourceStamp else self.sourceStamps
+        if given:
+            return source_of({stamp.get("codebase", ""): _without_codebase(stamp) for stamp in given})
+        stamps = {codebase: dict(stamp) for codebase, stamp in self.bench.view.sources.items()}
+        got = self.getProperty("got_revision")
+        revisions = got if isinstance(got, dict) else dict.fromkeys(stamps, got) if len(stamps) == 1 else {}
+        for codebase, stamp in stamps.items():
+            if self.alwaysUseLatest:
+                stamp["revision"] = None
+            elif self.updateSourceStamp and isinstance(revisions.get(codebase), str):
+                stamp["revision"] = revisions[codebase]
+        return source_of(stamps)
+
+
+def _is_text(name: object) -> bool:
+    return isinstance(name, str)
+
+
+def _without_codebase(stamp: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in stamp.items() if name != "codebase"}
 
 
 def _word(result: Result | None) -> str:

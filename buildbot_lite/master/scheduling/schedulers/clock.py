@@ -10,7 +10,7 @@ from attrs import define
 from twisted.logger import Logger
 
 from ....model.change_view import ChangeView
-from ....model.source_stamps import Stamp, is_untrusted, stamps_of
+from ....model.source_stamps import Stamp, is_untrusted, slaves_of, stamps_of
 from ....storage.records.changes import RecordedChange
 from ...config.clock_schedulers import ClockScheduler, Nightly, NightlyTriggerable, Periodic
 from ...config.timetable import Timetable
@@ -216,6 +216,7 @@ class TimedTriggerable:
                     stamps=stamps_of(called["source"]),
                     reason=f"{self.config.kind} {self.config.name!r}: its time has come",
                     untrusted=is_untrusted(called["source"]),
+                    slaves=slaves_of(called["source"]),
                     input=called["input"],
                     properties=called["properties"],
                 )

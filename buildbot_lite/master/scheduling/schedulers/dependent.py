@@ -9,7 +9,7 @@ from typing import Any
 
 from ....model.change_view import ChangeView
 from ....model.results import Result
-from ....model.source_stamps import is_untrusted, stamps_of
+from ....model.source_stamps import is_untrusted, slaves_of, stamps_of
 from ....storage.records.changes import RecordedChange
 from ....storage.records.requests import Buildset
 from ...config.schedulers import Dependent
@@ -77,6 +77,7 @@ class DependentScheduler:
                 reason=f"{self.config.kind} {self.config.name!r}: {self.config.upstream!r} was good",
                 changes=changes,
                 untrusted=untrusted,
+                slaves=slaves_of(buildset.source),
                 input=buildset.input,
             )
         )

@@ -43,7 +43,8 @@ class SchedulerView(View):
 class Firing:
     """
     A scheduler submits.  *stamps*: by codebase.  *changes*: those that are built, oldest first.  *reason*: why, unless
-    the scheduler's own reason says it.  *input*: the row of a submitted input.  *properties*: name → (value, source).
+    the scheduler's own reason says it.  *slaves*: the only ones that may build it.  *input*: the row of a submitted
+    input.  *properties*: name → (value, source).
     """
 
     scheduler: BaseScheduler
@@ -51,6 +52,7 @@ class Firing:
     reason: str
     changes: Sequence[RecordedChange] = ()
     untrusted: bool = False
+    slaves: Sequence[str] | None = None
     input: int | None = None
     properties: Mapping[str, Any] | None = None
 
@@ -111,15 +113,18 @@ async def new_buildset(firing: Firing, config: MasterConfig, clock: IReactorTime
         scheduler=scheduler.name,
         builders=builders,
         reason=scheduler.reason or firing.reason,
-        source=source_of(
-            firing.stamps, untrusted=firing.untrusted, slaves=scheduler.fork_slaves if firing.untrusted else None
-        ),
+        source=source_of(firing.stamps, untrusted=firing.untrusted, slaves=_slaves(firing)),
         properties={name: (value, origin) for name, (value, origin) in properties.to_document().items()},
         input=firing.input,
         priority=priority,
         changes=[each.id for each in firing.changes],
     )
     return wanted, troubles
+
+
+def _slaves(firing: Firing) -> Sequence[str] | None:
+    own = firing.scheduler.fork_slaves
+    return own if firing.untrusted and own is not None else firing.slaves
 
 
 def properties_for(
