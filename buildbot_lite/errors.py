@@ -78,6 +78,13 @@ class PinnedError(RefusedError):
     """
 
 
+class SupersededError(RefusedError):
+    """
+    This master is an older copy of a farm that was restored from a backup: the slave has already worked for the
+    restored one.  Stop the copy.  If it is the right one after all: back it up, and restore that.
+    """
+
+
 class LimitError(RefusedError):
     """
     The limits of this string do not permit this.  Ask the farm's admin for another string.

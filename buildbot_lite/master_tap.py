@@ -63,11 +63,13 @@ from .status.reporters.reporters import Reporters
 from .storage.compression import Compression
 from .storage.daemon import is_daemon
 from .storage.database import open_database
+from .storage.database_place import keep_place
 from .storage.files import make_directory
 from .storage.lock import DirectoryLock
 from .storage.log_file import watch_log_files
 from .storage.moving import is_database, move_database
 from .storage.permissions import check_farm
+from .storage.revocation_log import RevocationLog
 from .storage.swissnums import Swissnums
 from .storage.writer import Writer
 from .wire.certificate import key_derived_from, load_or_create
@@ -116,6 +118,8 @@ class MasterService(MultiService):
         self._database = self._database_path()
         open_database(self._database, private=self._private).dispose()
         self._swissnums = Swissnums.load(key_derived_from(certificate, STRINGS), self._private)
+        self._revocations = RevocationLog.of(self._private, self._swissnums.fingerprint, time.time)
+        self._revocations.begin()
         own = os.path.join(self._basedir, "own")
         make_directory(own)
         self._own = LocalSlave(own, reactor)
@@ -133,6 +137,7 @@ class MasterService(MultiService):
         """
         db = self._generation.config.db
         path = self._generation.config.database_in(self._basedir)
+        keep_place(self._private, self._basedir, path)
         check_farm(self._basedir, path)
         if db == DEFAULT_DB:
             make_directory(os.path.dirname(path))
@@ -175,7 +180,7 @@ class MasterService(MultiService):
         farm = self._farm = Farm(
             Environment(
                 basedir=self._basedir,
-                records=Writer(open_database(self._database), reactor),
+                records=Writer(open_database(self._database, revocations=self._revocations), reactor),
                 swissnums=self._swissnums,
                 generation=self._generation,
                 location=self._location,

@@ -22,6 +22,7 @@ from ..errors import (
 )
 from ..model.display import printable
 from . import (
+    backup,
     builds,
     changes,
     create,
@@ -81,6 +82,7 @@ for _group in (
     watching.commands,
     slaves.commands,
     grants.commands,
+    backup.commands,
 ):
     program.add_source(_group)
 

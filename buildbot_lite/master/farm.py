@@ -27,6 +27,7 @@ from ..model.locks import LockName
 from ..model.registry import Registry
 from ..storage.inputs import InputStore
 from ..storage.notifications import Notifications
+from ..storage.records import epoch
 from ..storage.records import slaves as records_of_slaves
 from ..storage.retrying import RetryingRecords
 from ..storage.swissnums import Swissnums
@@ -306,6 +307,7 @@ class Farm:
         """
         await self.generations.keep(self.generations.current)
         await self._remember_grants()
+        self.slaves.epoch = await self.records.read(epoch.get)
         self.slaves.configure(self.config.slaves)
         self.slaves.remember(await self.records.read(records_of_slaves.get_all))
         self.revocation.bar_revoked_slaves()

@@ -54,7 +54,8 @@ class Hello:
 
     *home*: random id of the slave's directory, made once.  *incarnation*: random id of the slave's process; *keeper*:
     of its keeper's process.  *boot*: id of the machine's current run (boot id and pid namespace).  *space*: free bytes
-    for builds.  *draining*: the slave accepts no new builds.
+    for builds.  *draining*: the slave accepts no new builds.  *epoch*: the highest `Welcome.epoch` that the slave has
+    seen of a master with this key; 0: none.
     """
 
     home: str
@@ -67,6 +68,7 @@ class Hello:
     draining: bool = False
     platform: Mapping[str, str] = field(factory=dict)
     held: tuple[HeldCommand, ...] = ()
+    epoch: int = 0
 
     def to_bytes(self) -> bytes:
         """
@@ -98,6 +100,7 @@ class Hello:
                 for name in reader.mapping("platform", {}, most=100)
             },
             held=tuple(reader.objects("held", _held, most=MOST_HELD)),
+            epoch=reader.integer("epoch", 0),
         )
 
 
@@ -108,7 +111,8 @@ class Welcome:
 
     *name*: the slave's name in master.cfg.  *hints*: the connection hints that the slave uses for this master from now
     on.  *idle*: no build uses this slave now, so a draining slave may stop.  *drain*: an admin wants the slave to
-    drain.
+    drain.  *epoch*: of a farm that was restored from a backup, a number that is higher after each restore; 0: never
+    restored.
     """
 
     name: str
@@ -117,6 +121,7 @@ class Welcome:
     hints: tuple[str, ...] = ()
     idle: bool = False
     drain: bool = False
+    epoch: int = 0
 
     def to_bytes(self) -> bytes:
         """
@@ -137,6 +142,7 @@ class Welcome:
             hints=tuple(reader.texts("hints", [], most=MOST_HINTS)),
             idle=reader.flag("idle", default=False),
             drain=reader.flag("drain", default=False),
+            epoch=reader.integer("epoch", 0),
         )
 
 

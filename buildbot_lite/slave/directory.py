@@ -4,7 +4,7 @@ A slave's directory, and facts about its machine.
 ::
 
     slave.tac        0600, contains the FURL   (twistd reads it)
-    private/         tub.pem, home, hints, lock
+    private/         tub.pem, home, hints, epochs, lock
     keeper/          the keeper's: socket, lock, log, commands
     transfers/       claims and temporary files of transfers
     work/            one directory for each builder
@@ -28,6 +28,7 @@ from ..storage.files import (
     write_whole,
 )
 from ..storage.lock import DirectoryLock
+from .epochs import SeenEpochs
 
 _LONGEST_FACT = 200
 # Variables from a service manager (systemd.exec(5)) for the service itself, not for its commands.
@@ -61,6 +62,7 @@ class SlaveDirectory:
         self.transfers = os.path.join(self.directory, "transfers")
         self.work = os.path.join(self.directory, "work")
         self.certificate = os.path.join(self.private, "tub.pem")
+        self.epochs = SeenEpochs(os.path.join(self.private, "epochs"))
         self._lock: DirectoryLock | None = None
 
     def make(self) -> None:

@@ -32,6 +32,8 @@ from ..errors import (
     KeeperLostError,
     LinkLostError,
     MessageError,
+    StorageError,
+    SupersededError,
 )
 from ..model.hello import Hello, Welcome
 from ..wire.roles import Desk, Link
@@ -163,9 +165,9 @@ class Session:
         else:
             self._client.detach()
 
-    async def hello(self) -> Hello:
+    async def hello(self, master: str) -> Hello:
         """
-        The `Hello` of this slave; waits until a keeper is attached.
+        The `Hello` of this slave for the master with the Tub id *master*; waits until a keeper is attached.
         """
         await self._ready.wait()
         held = await self._agent.held()
@@ -179,6 +181,7 @@ class Session:
             draining=self.draining,
             platform=self._directory.facts(),
             held=held,
+            epoch=self._directory.epochs.highest(master),
         )
 
     async def _start(self) -> None:
@@ -195,18 +198,30 @@ class Session:
         end = AgentLink(self._agent, link.drop)
         link.when_lost(end.lost)
         try:
-            welcome = await shielded(desk.attach(end, await self.hello(), link.key))
+            welcome = await shielded(desk.attach(end, await self.hello(link.key), link.key))
         except LinkLostError:
             return
         except BuildbotLiteError as error:
             self._refused(error)
             return
+        if welcome.epoch < self._directory.epochs.highest(link.key):
+            # A master that does not compare epochs itself.
+            self._refused(SupersededError())
+            return
+        self._note_epoch(link.key, welcome.epoch)
         self._welcomed(welcome)
         if self._drained is not None and welcome.idle:
             self._drained()
         while not link.lost:
             self._client.word(link.silence())
             await deferLater(self._clock, WORD_INTERVAL)
+
+    def _note_epoch(self, master: str, epoch: int) -> None:
+        try:
+            self._directory.epochs.note(master, epoch)
+        except StorageError as error:
+            # Noted by the next welcome instead; until then a copy would not be refused.
+            self._log.warn("{sentence}", sentence=str(error))
 
     def _end_attachment(self) -> None:
         if self._attachment is not None:

@@ -13,10 +13,12 @@ import sqlite3
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, StaticPool
 
 from ..errors import DatabaseFullError, StorageError
 from . import schema
+from .records.grants import LOG
+from .revocation_log import RevocationLog
 from .upgrading import is_current, upgrade
 
 # Milliseconds of waiting for other processes that use the file, such as a backup; the master itself has one writer.
@@ -40,12 +42,13 @@ READING = {"buildbot_lite_reading": True}
 """Execution options of a connection that only reads."""
 
 
-def open_database(path_or_url: str, *, private: str | None = None) -> Engine:
+def open_database(path_or_url: str, *, private: str | None = None, revocations: RevocationLog | None = None) -> Engine:
     """
     Open the farm's database, and upgrade it to this version's schema.
 
     *path_or_url*: the path of an SQLite file, which is created if it is missing, or an SQLAlchemy URL.  *private*: the
     directory to which the migration moves secrets that 0.1.0 stored in its database; None when there can be none.
+    *revocations*: the log that `records.grants` writes.
     `NewerDatabaseError` when a newer version wrote the database; `StorageError` when it cannot be opened.
     """
     engine = _engine(path_or_url)
@@ -67,6 +70,8 @@ def open_database(path_or_url: str, *, private: str | None = None) -> Engine:
     except BaseException:
         engine.dispose()
         raise
+    if revocations is not None:
+        _log_revocations(engine, revocations)
     return engine
 
 
@@ -121,6 +126,12 @@ def _prepare(engine: Engine) -> None:
         reading = connection.get_execution_options().get("buildbot_lite_reading")
         # The driver's cursor, as in `statements`: SQLAlchemy's own execution takes most of the time of a short query.
         connection.connection.cursor().execute("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _log_revocations(engine: Engine, revocations: RevocationLog) -> None:
+    @event.listens_for(engine, "connect")
+    def set_log(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+        record.info[LOG] = revocations
 
 
 def _no_room_beside(engine: Engine) -> bool:

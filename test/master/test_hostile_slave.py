@@ -15,6 +15,7 @@ from buildbot_lite.errors import (
     MessageError,
     PinnedError,
     RefusedError,
+    SupersededError,
 )
 from buildbot_lite.master.builds.build import MOST_REMARKS
 from buildbot_lite.master.grants import verbs
@@ -43,7 +44,7 @@ from buildbot_lite.model.spec import (
     Run,
     Upload,
 )
-from buildbot_lite.storage.records import remarks
+from buildbot_lite.storage.records import epoch, remarks
 from buildbot_lite.wire.codec import MOST_BYTES, not_negative
 from buildbot_lite.wire.loopback import LoopbackLink
 
@@ -293,6 +294,25 @@ class FarmTests(SynchronousTestCase):
         self.assertEqual([id for id, _ in again.resumed], [of_first.id])
         self.assertEqual(again.disowned, [of_second.id])
         self.assertEqual((second.disowned, second.interrupted), ([], []))
+
+    def test_copy_of_a_restored_farm(self) -> None:
+        """
+        Promise 8.10: a master that is a copy from before a restore refuses slaves of the restored farm, disowns none
+        of their commands, and says so; the restored farm tells its epoch, and disowns what it does not know.
+        """
+        raised = self.successResultOf(self.harness.records.write(lambda connection: epoch.raise_epoch(connection, 5.0)))
+        self.harness.restart()
+        slave = FakeSlave()
+        unknown = HeldCommand("ff" * 16, "ab", Life.RUNNING)
+        copy = self.desk()._desk.attach(slave, hello(epoch=raised + 1, held=(unknown,)), "key-1")
+        self.failureResultOf(copy, SupersededError)
+        self.assertEqual((slave.disowned, slave.dropped), ([], []))
+        refused = self.harness.farm.slaves["bot1"].refused
+        assert refused is not None
+        self.assertIn("restored from a backup", refused[1])
+        attached = self.desk()._desk.attach(slave, hello(epoch=raised, held=(unknown,)), "key-1")
+        self.assertEqual(self.successResultOf(attached).epoch, raised)
+        self.assertEqual(slave.disowned, [unknown.id])
 
     def test_removed_in_mid_build(self) -> None:
         """

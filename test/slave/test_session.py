@@ -10,10 +10,12 @@ from buildbot_lite.errors import (
     KeeperLostError,
     LinkLostError,
     PinnedError,
+    SupersededError,
 )
 from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.directory import SlaveDirectory
+from buildbot_lite.slave.epochs import SeenEpochs
 from buildbot_lite.slave.keeper_messages import KeeperListener
 from buildbot_lite.slave.session import (
     PAUSE_WITHOUT_KEEPER,
@@ -143,6 +145,43 @@ class SessionTests(SynchronousTestCase):
         self.desk.welcome()
         self.assertEqual([welcome.name for welcome in self.welcomes], ["bot1"])
         self.assertEqual(self.welcomes[0].hints, ("tcp:farm.example:9989",))
+
+    def test_epoch(self) -> None:
+        """
+        Promise 8.10: a slave says the highest epoch that it has seen of this master's key, also after a restart, and
+        refuses a lower one; another master is another matter.
+        """
+        self.session.start()
+        for key, welcomed, said in (
+            ("key-1", 0, 0),
+            ("key-1", 7, 0),
+            ("key-2", 3, 0),
+            ("key-1", 8, 7),
+            ("key-1", 7, 8),
+        ):
+            self.session.connected(self.desk, FakeLink(key))
+            self.assertEqual(self.desk.greeted[-1][1].epoch, said)
+            self.desk.answers.pop(0).callback(Welcome("bot1", "0.1", epoch=welcomed))
+        self.assertEqual([welcome.epoch for welcome in self.welcomes], [0, 7, 3, 8])
+        (refusal,) = self.refusals
+        self.assertIsInstance(refusal, SupersededError)
+        again = self.new_session()
+        again.start()
+        again.connected(self.desk, FakeLink("key-1"))
+        self.assertEqual(self.desk.greeted[-1][1].epoch, 8)
+
+    def test_epochs_bounded(self) -> None:
+        """
+        The epochs of the latest masters are kept.  A damaged file counts as none.
+        """
+        path = self.mktemp()
+        epochs = SeenEpochs(path)
+        for number in range(50):
+            epochs.note(f"key{number}", number + 1)
+        self.assertEqual([epochs.highest(f"key{number}") for number in (0, 29, 30, 49)], [0, 0, 31, 50])
+        with open(path, "wb") as file:
+            file.write(b"\xff\nkey x y\nkey1 \xff\nkey2 5\n")
+        self.assertEqual((epochs.highest("key1"), epochs.highest("key2")), (0, 5))
 
     def test_incarnation(self) -> None:
         """

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 
 from ... import __version__
 from ...deferreds import background
-from ...errors import BuildbotLiteError, RefusedError
+from ...errors import BuildbotLiteError, RefusedError, SupersededError
 from ...model import wait_reasons
 from ...model.display import printable
 from ...model.hello import (
@@ -119,6 +119,8 @@ class SlaveRegistry:
         # Slaves that left the configuration while builds still run on them.
         self._leaving: dict[str, Member] = {}
         self.own = Session(OWN, clock=clock, listener=self)
+        self.epoch = 0
+        """How often this farm was restored, for `Welcome.epoch`; set before slaves can attach."""
 
     def remember(self, rows: Sequence[records_of_slaves.Slave]) -> None:
         """
@@ -339,6 +341,9 @@ class SlaveDesk:
             return fail(RefusedError(sentence))
         try:
             self.admit(key)
+            if hello.epoch > self.slaves.epoch:
+                # Before the session compares commands: a copy must not end the commands of the restored farm.
+                raise SupersededError  # noqa: TRY301 - noted like the other refusals
         except Exception as error:  # noqa: BLE001 - the caller gets any error
             if isinstance(error, BuildbotLiteError):
                 self.slaves.refused(self.name, str(error))
@@ -350,6 +355,7 @@ class SlaveDesk:
             hints=tuple(self.hints()),
             idle=self.idle(),
             drain=self.slaves.is_to_leave(self.name),
+            epoch=self.slaves.epoch,
         )
         return succeed(welcome)
 

@@ -8,6 +8,7 @@ from attrs import frozen
 from sqlalchemy import Connection, Select, and_, bindparam, delete, func, or_, update
 
 from .. import schema
+from ..revocation_log import LoggedRevocations, RevocationLog
 from ..statements import (
     Query,
     Statement,
@@ -17,6 +18,10 @@ from ..statements import (
 from ..swissnums import SwissnumRecord
 
 _grants = schema.grants
+
+
+LOG = "buildbot_lite.revocations"
+"""The key in a connection's *info* of the `RevocationLog` of its database, if that has one."""
 
 
 @frozen
@@ -118,6 +123,11 @@ _REVOKE_ALL = Statement(
     .where(_grants.c.revoked.is_(None))
     .values(revoked=bindparam("now"), label=func.coalesce(_grants.c.label, bindparam("of")))
 )
+_VOID = Statement(
+    update(_grants)
+    .where(_grants.c.id == bindparam("which"))
+    .values(revoked=bindparam("now"), label=bindparam("to_label"))
+)
 _PIN = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(pin=bindparam("key")))
 _SHOWN = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(port=bindparam("by")))
 _USED = Statement(
@@ -194,6 +204,13 @@ def add(
     )
 
 
+def log_of(connection: Connection) -> RevocationLog | None:
+    """
+    The log of revocations beside the database of *connection*.
+    """
+    return connection.info.get(LOG)
+
+
 def get(connection: Connection, id: int) -> Grant | None:
     """
     The grant with that *id*, revoked or not.
@@ -238,9 +255,12 @@ def newest(connection: Connection, most: int) -> list[Grant]:
 
 def revoke(connection: Connection, id: int, now: float) -> bool:
     """
-    Revoke the grant.  False when it was revoked before or does not exist.
+    Revoke the grant, and log that.  False when it was revoked before or does not exist.
     """
-    return bool(_REVOKE.changed(connection, which=id, now=now))
+    changed = bool(_REVOKE.changed(connection, which=id, now=now))
+    if (log := log_of(connection)) is not None and (grant := get(connection, id)) is not None:
+        log.revoked(grant.digest, now)
+    return changed
 
 
 def revoke_all(connection: Connection, now: float, *, label: str) -> int:
@@ -267,9 +287,49 @@ def shown(connection: Connection, id: int, port: int) -> None:
 
 def used(connection: Connection, id: int, now: float, times: int = 1) -> None:
     """
-    Record *times* more uses, the last one at *now*.
+    Record *times* more uses, the last one at *now*; log those of a grant for a limited number.
     """
     _USED.run(connection, which=id, now=now, times=times)
+    if (log := log_of(connection)) is not None:
+        grant = get(connection, id)
+        if grant is not None and grant.uses_allowed is not None:
+            log.used(grant.digest, grant.uses, now)
+
+
+def apply_log(connection: Connection, logged: LoggedRevocations) -> list[Grant]:
+    """
+    Revoke what was revoked, and count the uses that were counted, according to a log; returns the grants that were in
+    force and are no longer.
+    """
+    void = []
+    for grant in get_all(connection):
+        count, at = logged.uses.get(grant.digest, (0, 0.0))
+        if count > grant.uses:
+            _USED.run(connection, which=grant.id, now=at, times=count - grant.uses)
+        at = logged.revoked.get(grant.digest, 0.0)
+        if (at and _void(connection, grant, at)) or grant.uses < (grant.uses_allowed or 0) <= count:
+            void.append(grant)
+    return void
+
+
+def void_strings(connection: Connection, now: float) -> list[Grant]:
+    """
+    Revoke all grants but those of slaves, and return those that were in force.
+    """
+    return [grant for grant in get_all(connection) if grant.verb != "slave" and _void(connection, grant, now)]
+
+
+def _void(connection: Connection, grant: Grant, at: float) -> bool:
+    """
+    Revoke *grant* at a restore.  False: it was revoked.
+
+    The farm's own (those in its files) get a label: so the master makes new ones, except for a slave.
+    """
+    if grant.revoked is not None:
+        return False
+    label = None if grant.verb == "slave" else grant.label or "of the farm before the restore"
+    _VOID.run(connection, which=grant.id, now=at, to_label=label)
+    return True
 
 
 def expire(connection: Connection, id: int, at: float | None) -> None:

@@ -1,0 +1,203 @@
+"""
+Backups of a farm, made while its master runs.
+
+First the database is copied, then the files that it names: these are on the disk before the records that name them, so
+each record of the copy finds its file.  Logs grow meanwhile, and are copied as they are then; a restored master has
+the rest sent again.  Records whose files are not in the backup, because they were not wanted or were removed
+meanwhile, are removed from the copy.  Those of builds that are unfinished, or have a mark, are always wanted.
+
+Not in a backup: what only the running processes of this directory need, and the log of revocations, which a restore
+compares with the backup.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+
+from attrs import define, field
+
+from .. import __version__
+from ..errors import BuildbotLiteError, DiskFullError, FileError, StorageError
+from .backup_archive import DATABASE, FARM, ArchiveWriter, Manifest
+from .compressed_streams import SUFFIX
+from .database_place import kept_place
+from .files import is_disk_full, remove, sync_directory
+from .revocation_log import FILE as REVOCATIONS
+from .upgrading import REVISION
+
+_NOT_COPIED = {"records", "streams", "artifacts", "inputs", "own", "gitpoller_work", "__pycache__"}
+_OF_PROCESSES = {f"private/{name}" for name in ("lock", "listening", "database", REVOCATIONS)}
+_KINDS = {"log": "streams", "artifact": "artifacts"}
+_ALWAYS = "builds.finished IS NULL OR builds.kept IS NOT NULL"
+_STREAMS = f"""
+    SELECT streams.id, kind, path, length FROM streams JOIN builds ON builds.id = streams.build
+    WHERE {_ALWAYS} OR (kind = 'log' AND ?) OR (kind = 'artifact' AND ?) ORDER BY streams.id
+"""  # noqa: S608 - only constants
+_DROP_STREAMS = f"""
+    DELETE FROM streams WHERE kind = ? AND build NOT IN (SELECT id FROM builds WHERE {_ALWAYS})
+"""  # noqa: S608 - only constants
+
+
+@define
+class Backup:
+    """
+    A backup of the farm in *directory*, to the file *path*.
+
+    *logs*, *artifacts*: with those of all builds.  *note*: called with a sentence about what is left out.  *wall*:
+    seconds since 1970.
+    """
+
+    directory: str
+    path: str
+    logs: bool
+    artifacts: bool
+    note: Callable[[str], object]
+    wall: Callable[[], float]
+    _lost: list[tuple[int]] = field(factory=list, init=False)
+
+    def make(self) -> Manifest:
+        """
+        Make the backup.  The file *path* appears when the backup is whole and on the disk, with mode 0600.
+        """
+        above, name = os.path.split(os.path.abspath(self.path))
+        self._check_place(above)
+        beside, copy = (os.path.join(above, f".{name}.{kind}") for kind in ("new", "records"))
+        try:
+            for each in (beside, copy):
+                remove(each)
+            made = self.wall()
+            self._copy_database(copy)
+            manifest = self._write(beside, copy, made)
+            os.rename(beside, os.path.join(above, name))
+            sync_directory(above)
+        except OSError as error:
+            if is_disk_full(error):
+                raise DiskFullError(f"There is no room for {self.path}.  Make room and try again.") from None
+            raise FileError(f"{error.filename or self.path} cannot be used: {error.strerror}.") from None
+        finally:
+            for each in (beside, copy):
+                with suppress(OSError):
+                    remove(each)
+        return manifest
+
+    def _check_place(self, above: str) -> None:
+        farm = os.path.realpath(self.directory)
+        if os.path.commonpath([farm, os.path.realpath(above)]) == farm:
+            raise BuildbotLiteError(
+                f"{self.path} would be in the farm's own directory, and in later backups.  Give a file elsewhere, "
+                "best on another disk."
+            )
+        if not os.path.isdir(above):
+            raise BuildbotLiteError(f"There is no directory {above}.  Make it first.")
+
+    def _copy_database(self, copy: str) -> None:
+        database = kept_place(self.directory)
+        if not os.path.exists(database):
+            raise BuildbotLiteError(f"There are no records in {self.directory}: its master was never started.")
+        os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        try:
+            with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+                target.execute("PRAGMA synchronous=OFF")
+                # In one step: between two, a change by the master would make it begin again.
+                source.backup(target, pages=-1)
+                # One file, without a write-ahead log.
+                target.execute("PRAGMA journal_mode=DELETE")
+                (revision,) = target.execute("SELECT version_num FROM alembic_version").fetchone()
+        except sqlite3.Error as error:
+            raise StorageError(f"The farm's database {database} cannot be copied: {error}.") from None
+        if revision != REVISION:
+            raise StorageError(
+                f"The farm's database {database} is that of another version of buildbot_lite.  Restart the master "
+                "with this version, and try again; or use that version's command."
+            )
+
+    def _write(self, beside: str, copy: str, made: float) -> Manifest:
+        with (
+            open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as output,
+            closing(sqlite3.connect(copy, isolation_level=None)) as records,
+        ):
+            archive = ArchiveWriter(output)
+            self._add_files(archive)
+            self._add_inputs(archive, records)
+            self._add_streams(archive, records)
+            key = self._prepare_records(records)
+            records.close()
+            archive.add(DATABASE, copy)
+            database = os.path.abspath(kept_place(self.directory))
+            place = os.path.relpath(database, os.path.abspath(self.directory))
+
+            def manifest(files: int, length: int, sums: str) -> Manifest:
+                return Manifest(
+                    directory=os.path.abspath(self.directory),
+                    made=made,
+                    version=__version__,
+                    database=database if place.startswith("../") else place,
+                    key=key,
+                    revision=REVISION,
+                    logs=self.logs,
+                    artifacts=self.artifacts,
+                    files=files,
+                    length=length,
+                    sums=sums,
+                )
+
+            whole = archive.finish(manifest)
+            output.flush()
+            os.fsync(output.fileno())
+            return whole
+
+    def _add_files(self, archive: ArchiveWriter) -> None:
+        """
+        Add what people wrote, and ``private/``.
+        """
+        database = os.path.realpath(kept_place(self.directory))
+        for name in self._files(""):
+            path = os.path.join(self.directory, name)
+            if not os.path.realpath(path).startswith(database):
+                archive.add(FARM + name, path)
+
+    def _files(self, inside: str) -> Iterator[str]:
+        """
+        The files in the farm's directory *inside*, relative to the farm's.
+        """
+        for entry in sorted(os.scandir(os.path.join(self.directory, inside)), key=lambda entry: entry.name):
+            name = os.path.join(inside, entry.name)
+            if name in _NOT_COPIED or entry.name == "__pycache__" or name in _OF_PROCESSES:
+                continue
+            if entry.name.startswith(".") and entry.name.endswith(".new"):
+                continue  # being written
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._files(name)
+            elif entry.is_dir():
+                self.note(f"{name} is a link to a directory, and not in the backup.  Back up that directory itself.")
+            elif inside or not entry.name.startswith("twistd."):
+                yield name
+
+    def _add_inputs(self, archive: ArchiveWriter, records: sqlite3.Connection) -> None:
+        for (sha256,) in records.execute("SELECT DISTINCT sha256 FROM inputs ORDER BY sha256"):
+            archive.add(f"{FARM}inputs/{sha256}", os.path.join(self.directory, "inputs", sha256))
+
+    def _add_streams(self, archive: ArchiveWriter, records: sqlite3.Connection) -> None:
+        for id, kind, path, length in records.execute(_STREAMS, (self.logs, self.artifacts)):
+            name = f"{_KINDS[kind]}/{path}"
+            # The master may compress it at this moment.
+            found = any(
+                archive.add(FARM + name + end, os.path.join(self.directory, name + end)) for end in ("", SUFFIX, "")
+            )
+            if not found and length:
+                self._lost.append((id,))
+
+    def _prepare_records(self, records: sqlite3.Connection) -> str | None:
+        """
+        Remove the rows of files that are not in the backup.  Returns the fingerprint of the farm's key.
+        """
+        records.execute("PRAGMA synchronous=OFF")
+        records.execute("BEGIN")
+        records.executemany("DELETE FROM streams WHERE id = ?", self._lost)
+        for kind, whether in (("log", self.logs), ("artifact", self.artifacts)):
+            if not whether:
+                records.execute(_DROP_STREAMS, (kind,))
+        records.execute("COMMIT")
+        key = records.execute("SELECT value FROM settings WHERE name = 'strings'").fetchone()
+        return key and str(key[0])
