@@ -161,6 +161,34 @@ class PlaceholderTests(SynchronousTestCase):
         )
         self.assertEqual(config.title, "plugins module word path")
 
+    def test_code_that_tries_elsewhere(self) -> None:
+        """
+        So does code that is called or imported by code that tries.
+        """
+        files = {
+            "master.cfg": """
+                from contextlib import suppress
+                from buildbot_lite.plugins import steps
+                def word():
+                    return steps.Frobnicate
+                found = []
+                try:
+                    word()
+                except AttributeError:
+                    found.append("call")
+                try:
+                    import optional
+                except ImportError:
+                    found.append("module")
+                with suppress(ImportError):
+                    import no_such_thing
+                    found.append("wrong")
+                c = {"title": " ".join(found)}
+                """,
+            "optional.py": "import no_such_thing\n",
+        }
+        self.assertEqual(loaded(self.mktemp(), files).config.title, "call module")
+
     def test_outside_a_load(self) -> None:
         """
         Outside of a load, and in a build, a word that is not here is an AttributeError with the same sentence.
@@ -443,13 +471,15 @@ class PathTests(SynchronousTestCase):
                 from {top}.status.builder import FAILURE
                 from {top}.process.results import WARNINGS
                 from {top}.steps.transfer import *
+                from {top} import config, locks, plugins
                 found = [
                     steps.ShellCommand is shell.ShellCommand is ShellCommand is more_steps.ShellCommand,
                     util.BuildFactory is BuildFactory is factory.BuildFactory is {top}.process.factory.BuildFactory,
                     BuildSlave is Worker is worker.Worker is slave.BuildSlave,
                     Git is steps.Git, FileUpload is steps.FileUpload is transfer.FileUpload,
                     ForceScheduler is schedulers.ForceScheduler, triggerable.Triggerable is schedulers.Triggerable,
-                    BuilderConfig is util.BuilderConfig, properties.Interpolate is Interpolate,
+                    BuilderConfig is util.BuilderConfig is config.BuilderConfig, plugins.util is util,
+                    properties.Interpolate is Interpolate,
                     (SUCCESS, WARNINGS, FAILURE) == (util.SUCCESS, util.WARNINGS, util.FAILURE),
                 ]
                 c["title"] = str(all(found))

@@ -9,7 +9,7 @@ Only code of a configuration sees these modules (`modules`).  There ``buildbot``
 installed: no object of its own could work in this master.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType, ModuleType
@@ -62,15 +62,18 @@ _PLUGINS = "buildbot_lite.plugins"
 _OURS = _PLUGINS.partition(".")[0]
 
 
-def alias_of(name: str) -> str:
+def alias_of(name: str, words: Sequence[str] = ()) -> str:
     """
     The path that code of a configuration means by *name*: ``buildbot_lite.steps.shell`` is ``buildbot.steps.shell``.
 
-    Modules that buildbot_lite has stay themselves, except for a path that is Buildbot's as well (``status``).
+    Modules that buildbot_lite has stay themselves, except for a path that is Buildbot's as well (``status``).  *words*:
+    what is imported from there.
     """
     top, _, rest = name.partition(".")
     head = rest.partition(".")[0]
-    if top != _OURS or not head or head == "plugins":
+    if name == _OURS and any(word in _HEADS and word != _ALL for word in words):
+        return "buildbot"
+    if top != _OURS or head in ("", _ALL):
         return name
     if head in _HEADS or find_spec(f"{top}.{head}") is None:
         return f"buildbot.{rest}"

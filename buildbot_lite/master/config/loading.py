@@ -25,6 +25,7 @@ from .mistakes import (
     MistakesError,
     SourceLine,
     collecting,
+    in_reading_order,
 )
 from .modules import (
     LARGEST_FILES,
@@ -85,7 +86,7 @@ def load(
     # A function of the configuration that imports later must import the texts that a replay will have.
     sources.reading = False
     texts = dict(sorted(sources.texts.items()))
-    return Generation(hash_of(texts), texts, config, keys, tuple(sorted(mistakes.remarks)))
+    return Generation(hash_of(texts), texts, config, keys, in_reading_order(mistakes.remarks))
 
 
 def hash_of(files: Mapping[str, str]) -> str:

@@ -85,7 +85,7 @@ class MistakesError(ConfigError):
     """
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = tuple(sorted(mistakes, key=_reading_order))
+        self.mistakes = in_reading_order(mistakes)
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
@@ -204,12 +204,14 @@ def loading() -> bool:
 
 def handled_here(*errors: type[Exception]) -> bool:
     """
-    Whether the line of the configuration that is being executed stands in a ``try`` that handles one of *errors*.
+    Whether the configuration handles one of *errors*: any of its lines that are being executed stands in a ``try``.
 
     Code that tries whether a word exists must get the error, and makes no mistake.
     """
-    text, line = text_here()
-    return is_handled(text, line, errors)
+    mistakes = _collecting.get()
+    return mistakes is not None and any(
+        is_handled(mistakes.texts.get(place.file, ""), place.line, errors) for place, _ in _executed_lines(mistakes)
+    )
 
 
 def text_here() -> tuple[str, int]:
@@ -270,14 +272,17 @@ def current_line(of: object = None) -> SourceLine | None:
     mistakes = _collecting.get()
     if mistakes is None:
         return None
-    # inspect.stack() would read the sources of every frame.
+    return next((place for place, frame in _executed_lines(mistakes) if not _makes(frame, of)), None)
+
+
+def _executed_lines(mistakes: Mistakes) -> Iterator[tuple[SourceLine, FrameType]]:
+    # Of the configuration, the innermost first.  inspect.stack() would read the sources of every frame.
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
     while frame is not None:
         file = mistakes.files.get(frame.f_code.co_filename)
-        if file is not None and not _makes(frame, of):
-            return SourceLine(file, frame.f_lineno)
+        if file is not None:
+            yield SourceLine(file, frame.f_lineno), frame
         frame = frame.f_back
-    return None
 
 
 def _makes(frame: FrameType, of: object) -> bool:
@@ -390,6 +395,8 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(word, sorted(words), n=1, cutoff=0.75)), None)
 
 
-def _reading_order(mistake: Mistake) -> tuple[bool, str, int]:
-    # master.cfg first, then the modules beside it; what was noted first at one line stays first.
-    return mistake.place.file != MAIN_FILE, mistake.place.file, mistake.place.line
+def in_reading_order(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
+    """
+    *mistakes*: those of master.cfg first, then those of the modules beside it; at one line what was noted first.
+    """
+    return tuple(sorted(mistakes, key=lambda each: (each.place.file != MAIN_FILE, each.place.file, each.place.line)))

@@ -304,7 +304,7 @@ class Modules(MetaPathFinder, Loader):
     ) -> Any:
         # The ``__import__`` of the configuration's code, also when one of its functions runs long after the load.
         with self._installed():
-            meant = name if level else self._sources.own_name(alias_of(name))
+            meant = name if level else self._sources.own_name(alias_of(name, fromlist or ()))
             try:
                 return builtins.__import__(meant, globals, locals, fromlist or (), level)
             except ModuleNotFoundError as error:

@@ -16,8 +16,8 @@ from .source_texts import mentioned_words
 
 OF_THE_SOURCE = frozenset(
     {
-        *("branch", "revision", "repository", "project", "codebase", "got_revision", "filename"),
-        *("owner", "owners", "reason", "event", "category", "revlink"),
+        *("branch", "revision", "repository", "project", "codebase", "got_revision"),
+        *("filename", "owner", "owners"),
     }
 )
 """Properties that come with a source, a submission or a request."""

@@ -47,15 +47,25 @@ def imported_modules(text: str) -> list[str]:
 
 def is_handled(text: str, line: int, errors: tuple[type[Exception], ...]) -> bool:
     """
-    Whether *line* of *text* stands in the body of a ``try`` that has an ``except`` for one of *errors*.
+    Whether *line* of *text* stands in the body of a ``try`` that has an ``except`` for one of *errors*, or of a
+    ``with suppress(…)`` of one.
     """
     names = {base.__name__ for error in errors for base in error.__mro__}
     return any(
-        isinstance(node, ast.Try)
+        isinstance(node, (ast.Try, ast.With))
         and node.body[0].lineno <= line <= (node.body[-1].end_lineno or 0)
-        and any(handler.type is None or names & set(_names(handler.type)) for handler in node.handlers)
+        and any(handled is None or names & set(_names(handled)) for handled in _handled_by(node))
         for node in ast.walk(tree_of(text))
     )
+
+
+def _handled_by(node: ast.Try | ast.With) -> Iterator[ast.expr | None]:
+    if isinstance(node, ast.Try):
+        yield from (handler.type for handler in node.handlers)
+        return
+    for item in node.items:
+        if isinstance(item.context_expr, ast.Call) and "suppress" in _names(item.context_expr.func):
+            yield from item.context_expr.args
 
 
 def key_lines(texts: Mapping[str, str], main: str) -> dict[str, tuple[str, int]]:
