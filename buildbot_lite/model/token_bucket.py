@@ -48,12 +48,13 @@ class TokenBucket:
         self._left -= amount
         return True
 
-    def spend(self, amount: float) -> None:
+    def spend(self, amount: float) -> float:
         """
         Take *amount* even if the bucket has less.  A negative *amount* is a refund, which fills the bucket up to
-        `most`.
+        `most`.  Returns what is left.
         """
         self._left = self.left - amount
+        return self._left
 
 
 def once_every(seconds: float, now: Callable[[], float]) -> TokenBucket:

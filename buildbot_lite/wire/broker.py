@@ -24,7 +24,6 @@ from foolscap.banana import b1282int, int2b128
 from foolscap.call import InboundDelivery
 from foolscap.eventual import eventually
 from foolscap.ipb import DeadReferenceError
-from foolscap.stringchain import StringChain
 from foolscap.tokens import STRING, BananaError, Violation
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
@@ -35,6 +34,7 @@ from twisted.python.failure import Failure
 from ..deferreds import background
 from ..errors import BuildbotLiteError, MessageError
 from ..model.display import printable
+from .byte_queue import ByteQueue
 from .contract import (
     LINGER,
     LONGEST_REASON,
@@ -123,6 +123,7 @@ class Broker(stock.Broker):
         self.disconnected: bool
         # The stock timers stay off.
         super().__init__(remote_tubref, params, None, None, connectionInfo)
+        self.buffer = ByteQueue()
         self.link: Link = BrokerLink(self)
         self._unauthenticated = unauthenticated
         self._rights: set[Any] = set()
@@ -453,7 +454,7 @@ def _size(delivery: InboundDelivery) -> int:
     return _MESSAGE_OVERHEAD + sum(len(value) for value in arguments if isinstance(value, bytes))
 
 
-def _missing(buffer: StringChain) -> int:
+def _missing(buffer: ByteQueue) -> int:
     """
     The number of bytes that the string at the beginning of *buffer* still needs; 0 if there is no string.
     """

@@ -1,0 +1,79 @@
+"""
+Byte queue: what was received and not parsed yet.
+
+Foolscap parses a token by taking 65 bytes and putting back those that it did not need.  Its own `StringChain` copies
+the rest of the piece for both, which is up to 16 KiB of a TLS record, a dozen times for each chunk of a log.  Here
+taking and putting back moves a mark.
+"""
+
+from collections import deque
+
+
+class ByteQueue:
+    """
+    The part of the interface of `foolscap.stringchain.StringChain` that a broker uses.
+    """
+
+    def __init__(self) -> None:
+        self._pieces: deque[bytes] = deque()
+        # The bytes of the first piece that were taken: fewer than it has.
+        self._taken = 0
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def append(self, data: bytes) -> None:
+        """
+        Add *data* at the end.
+        """
+        if data:
+            self._pieces.append(data)
+            self._length += len(data)
+
+    def popleft(self, size: int) -> bytes:
+        """
+        Take *size* bytes from the front, or all if there are fewer.
+        """
+        if not self._pieces:
+            return b""
+        first, end = self._pieces[0], self._taken + size
+        if end < len(first):
+            data = first[self._taken : end]
+            self._taken = end
+        else:
+            data = self._across(size)
+        self._length -= len(data)
+        return data
+
+    def appendleft(self, data: bytes) -> None:
+        """
+        Put *data* back, which must be the bytes that were taken last.
+        """
+        self._length += len(data)
+        if len(data) <= self._taken:
+            self._taken -= len(data)
+            return
+        if self._taken:
+            self._pieces[0] = self._pieces[0][self._taken :]
+            self._taken = 0
+        self._pieces.appendleft(data)
+
+    def clear(self) -> None:
+        """
+        Drop everything.
+        """
+        self._pieces.clear()
+        self._taken = self._length = 0
+
+    def _across(self, size: int) -> bytes:
+        parts = []
+        while size and self._pieces:
+            first = self._pieces[0]
+            parts.append(first[self._taken : self._taken + size])
+            size -= len(parts[-1])
+            self._taken += len(parts[-1])
+            if self._taken == len(first):
+                self._pieces.popleft()
+                self._taken = 0
+        return b"".join(parts)
