@@ -292,6 +292,8 @@ def _service(basedir: str) -> MasterService:
     reactor.seconds = time.monotonic  # type: ignore[method-assign]  # another clock
     # What is imported by now stays: nine tenths of all objects, which each full collection would go through.
     gc.freeze()
+    # Most objects of a build are freed without the collector, if it does not come in between.
+    gc.set_threshold(10_000)
     try:
         return MasterService(basedir, reactor)
     except (BuildbotLiteError, OSError) as error:
