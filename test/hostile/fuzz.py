@@ -105,7 +105,7 @@ class Peer:
     def loseConnection(self, *_: object) -> None:
         self.closed = True
 
-    abortConnection = loseConnection  # noqa: N815 - Twisted's name
+    abortConnection = loseConnection
 
     def registerProducer(self, *_: object) -> None:
         pass
@@ -132,7 +132,7 @@ class Peer:
     def getPeer(self) -> IPv4Address:
         return IPv4Address("TCP", "192.0.2.1", 1)
 
-    getHost = getPeer  # noqa: N815 - Twisted's name
+    getHost = getPeer
 
 
 @implementer(ILogObserver)

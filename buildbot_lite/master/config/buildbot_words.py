@@ -182,7 +182,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("reporters", _LATER, _LEAVE_OUT,
      ("GitHubCommentPush GerritStatusPush GerritVerifyStatusPush BitbucketStatusPush BitbucketServerStatusPush "
      "BitbucketServerCoreAPIStatusPush BitbucketServerPRCommentPush BuildSetCombinedStatusGenerator "
-     "BuildRequestGenerator WorkerMissingGenerator MessageFormatterFunctionRaw MessageFormatterBase "
+     "BuildRequestGenerator MessageFormatterFunctionRaw MessageFormatterBase "
      "MessageFormatterMissingWorker")),
     ("reporters", _INNER, "",
      ("ReporterBase BuildStatusGeneratorMixin getDetailsForBuild getDetailsForBuilds getURLForBuild "
@@ -199,7 +199,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "MockBuildSRPM MockRebuild VC6 VC7 VC8 VC9 VC10 VC11 VC12 VC14 VC141 VS2003 VS2005 VS2008 VS2010 VS2012 VS2013 "
      "VS2015 VS2017 VS2019 VS2022 VCExpress9 MsBuild MsBuild4 MsBuild12 MsBuild14 MsBuild141 MsBuild15 MsBuild16 "
      "MsBuild17 TreeSize BSDSysInfo BSDSetMakeVar FileExists CopyDirectory MultipleFileUpload JSONStringDownload "
-     "JSONPropertiesDownload ShellSequence SetPropertiesFromEnv WarningCountingShellCommand LogRenderable Assert "
+     "JSONPropertiesDownload ShellSequence SetPropertiesFromEnv LogRenderable Assert "
      "HTTPStep GET PUT POST DELETE HEAD OPTIONS DownloadSecretsToWorker RemoveWorkerFileSecret Touch")),
     ("steps", _LATER, "",
      ("ShellMixin CommandMixin CompositeStepMixin ShellCommandNewStyle ConfigureNewStyle CompileNewStyle TestNewStyle "

@@ -5,16 +5,15 @@ Their parts: ``argument`` (declarations), ``argument_checks``, ``outcomes`` (fro
 for `Git` ``git_commands`` (what runs on the slave) and ``git_credentials`` (keys and passwords).
 """
 
+from .counting import Compile, Test, WarningCountingShellCommand
 from .directories import MakeDirectory, RemoveDirectory
 from .git import Git
 from .properties import SetProperties, SetProperty
 from .shell import (
-    Compile,
     Configure,
     MasterShellCommand,
     SetPropertyFromCommand,
     ShellCommand,
-    Test,
 )
 from .step import BuildStep
 from .transfer import (
@@ -47,4 +46,5 @@ __all__ = [
     "Test",
     "Trigger",
     "Unpack",
+    "WarningCountingShellCommand",
 ]

@@ -23,10 +23,9 @@ from ..config.locks import LockAccess, checked_accesses
 from .argument import Check
 
 __all__ = [
-    "anything", "artifact_name", "choice", "command", "decode_rc", "environment", "file_path", "flag", "function",
-    "locks", "logfiles", "mode", "names", "path", "properties", "seconds", "signal_name", "source_stamp",
-    "source_stamps", "text", "texts", "whole",
-    "word", "words",
+    "anything", "artifact_name", "choice", "command", "count", "decode_rc", "environment", "file_path", "flag",
+    "function", "locks", "logfiles", "mode", "names", "path", "pattern", "properties", "seconds", "signal_name",
+    "source_stamp", "source_stamps", "text", "texts", "whole", "word", "words",
 ]  # fmt: skip
 
 _LOG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ +@-]{0,79}\Z")
@@ -163,6 +162,26 @@ def whole(checker: ArgumentChecker, name: str, value: Any) -> int:
     A whole number, 1 or more.
     """
     return checker.whole(name, value, least=1)
+
+
+def count(checker: ArgumentChecker, name: str, value: Any) -> int:
+    """
+    A whole number, 0 or more.
+    """
+    return checker.whole(name, value)
+
+
+def pattern(checker: ArgumentChecker, name: str, value: Any) -> re.Pattern[str]:
+    """
+    A regular expression, as text or compiled.
+    """
+    if isinstance(value, re.Pattern) and isinstance(value.pattern, str):
+        return value
+    try:
+        return re.compile(value if isinstance(value, str) else "(")
+    except re.error:
+        checker.wrong(name, value, "a regular expression")
+        return re.compile("")
 
 
 def mode(checker: ArgumentChecker, name: str, value: Any) -> int:

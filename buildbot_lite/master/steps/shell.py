@@ -21,7 +21,7 @@ from .step import (
     awaited,
 )
 
-__all__ = ["Compile", "Configure", "MasterShellCommand", "SetPropertyFromCommand", "ShellCommand", "Test"]
+__all__ = ["Configure", "MasterShellCommand", "SetPropertyFromCommand", "ShellCommand"]
 
 
 class ShellCommand(BuildStep):
@@ -131,26 +131,6 @@ class Configure(ShellCommand):
     name = "configure"
     haltOnFailure = True
     command = ("./configure",)
-
-
-class Compile(ShellCommand):
-    """
-    A `ShellCommand` that runs ``make all``; its failure ends the build.
-    """
-
-    name = "compile"
-    haltOnFailure = True
-    command = ("make", "all")
-
-
-class Test(ShellCommand):
-    """
-    A `ShellCommand` that runs ``make test``; its failure makes the build a failure and does not end it.
-    """
-
-    name = "test"
-    warnOnFailure = True
-    command = ("make", "test")
 
 
 class SetPropertyFromCommand(ShellCommand):

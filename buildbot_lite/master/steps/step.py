@@ -375,6 +375,30 @@ class BuildStep(metaclass=NotingType):
         self.bench.remark(sentence)
         return result
 
+    def setStatistic(self, name: str, value: Any) -> None:
+        """
+        Keep a number of the step, as long as the step runs.
+        """
+        self.statistics = {**self.getStatistics(), name: value}
+
+    def getStatistic(self, name: str, default: Any = None) -> Any:
+        """
+        The statistic *name* of the step.
+        """
+        return self.getStatistics().get(name, default)
+
+    def hasStatistic(self, name: str) -> bool:
+        """
+        Whether the step has the statistic *name*.
+        """
+        return name in self.getStatistics()
+
+    def getStatistics(self) -> dict[str, Any]:
+        """
+        All statistics of the step.
+        """
+        return dict(vars(self).get("statistics", {}))
+
     def addURL(self, name: str, url: str) -> None:
         """
         Add a link to the step: a remark with *name* and *url*.

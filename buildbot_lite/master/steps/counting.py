@@ -1,0 +1,159 @@
+"""
+Programs whose output has warnings: compilers, and tests.
+"""
+
+import re
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+
+from ...model.results import Result
+from ..config.arguments import ArgumentChecker
+from . import argument_checks as checks
+from .argument import argument
+from .outcomes import result_of
+from .shell import ShellCommand
+from .step import CommandResult
+from .warning_parser import Found, Suppression, WarningParser, read_suppressions
+
+__all__ = ["Compile", "Test", "WarningCountingShellCommand"]
+
+_PATTERN = r"(?i).*warning[: ].*"
+_ENTER = "make.*: Entering directory [\"`'\N{LEFT SINGLE QUOTATION MARK}](.*)['\"\N{RIGHT SINGLE QUOTATION MARK}]"
+_LEAVE = "make.*: Leaving directory"
+_LARGEST_OUTPUT = 64 << 20
+_LARGEST_SUPPRESSIONS = 1 << 20
+# Larger outputs are searched in a thread: expressions of a configuration may be slow.
+_QUICK = 1 << 20
+
+
+def _suppressions(checker: ArgumentChecker, name: str, value: Any) -> list[Suppression]:
+    if not isinstance(value, (list, tuple)):
+        checker.wrong(name, value, "a list of (file, text, first line, last line)")
+        return []
+    found = []
+    for each in value:
+        if isinstance(each, Suppression):
+            found.append(each)
+        elif not isinstance(each, (list, tuple)) or len(each) != 4:
+            checker.wrong(f"each of {name}", each, "a tuple (file, text, first line, last line)")
+        else:
+            file, text = (None if part is None else checks.pattern(checker, name, part) for part in each[:2])
+            first, last = (None if part is None else checker.whole(name, part) for part in each[2:])
+            found.append(Suppression(file, text, first, last))
+    return found
+
+
+class WarningCountingShellCommand(ShellCommand):
+    """
+    A `ShellCommand` that counts the warnings in its output: with warnings, a success is WARNINGS.
+
+    *warningPattern*: the regular expression of a line that is a warning, default ``(?i).*warning[: ].*``; None: nothing
+    is counted.  The lines become the log "warnings", their number the statistic "warnings", and the property
+    "warnings-count" grows by it.  *maxWarnCount*: with more warnings than this, the step fails; default None.
+
+    *suppressionList*: warnings that do not count, as tuples ``(file, text, first line, last line)``: file and text are
+    regular expressions, and None means any.  *suppressionFile*: a file on the slave, relative to *workdir*, with lines
+    ``FILE : TEXT`` or ``FILE : TEXT : FIRST-LAST``.
+    *warningExtractor*: a function of step, line and match, which answers the file, the line number and the text of a
+    warning, for the suppressions.  Default: the text is the whole line; ``warnExtractFromRegexpGroups`` takes the
+    groups 1, 2 and 3 of *warningPattern*.  *directoryEnterPattern*, *directoryLeavePattern*: the lines in which make
+    says into which directory it goes; file names are relative to it.
+
+    The first 64 MiB of the output are looked at.
+    """
+
+    warningPattern = argument(checks.pattern, default=_PATTERN, nullable=True)
+    warningExtractor = argument(checks.function, default=None, rendered=False)
+    directoryEnterPattern = argument(checks.pattern, default=_ENTER, nullable=True)
+    directoryLeavePattern = argument(checks.pattern, default=_LEAVE, nullable=True)
+    suppressionFile = argument(checks.path, default=None)
+    suppressionList = argument(_suppressions, default=())
+    maxWarnCount = argument(checks.count, default=None)
+
+    def warnExtractWholeLine(self, line: str, match: re.Match[str]) -> Found:
+        """
+        A warning without file and line, whose text is the *line*.
+        """
+        return None, None, line
+
+    def warnExtractFromRegexpGroups(self, line: str, match: re.Match[str]) -> Found:
+        """
+        File, line number and text of a warning are the groups 1, 2 and 3 of *match*.
+        """
+        groups = [*match.groups(), None, None, None]
+        number = int(groups[1]) if groups[1] is not None and groups[1].isdecimal() else None
+        return groups[0], number, line if groups[2] is None else groups[2]
+
+    async def run(self) -> Result:
+        suppressions = list(self.suppressionList)
+        if self.suppressionFile is not None and self.warningPattern is not None:
+            read = await self.execute(["cat", self.suppressionFile], workdir=self.workdir)
+            result, said = result_of(read.outcome, self.slave_name)
+            if result is not Result.SUCCESS:
+                return self.fail(f"The suppressionFile {self.suppressionFile!r:.100} cannot be read: {said}.", result)
+            try:
+                suppressions += read_suppressions(read.output(limit=_LARGEST_SUPPRESSIONS))
+            except ValueError as error:
+                return self.fail(f"The suppressionFile {self.suppressionFile!r:.100} has a mistake in {error}.")
+        ran = await self.do(self.spec())
+        result = self.judge(ran)
+        return result if self.warningPattern is None else await self._counted(ran, result, suppressions)
+
+    async def _counted(self, ran: CommandResult, result: Result, suppressions: list[Suppression]) -> Result:
+        # In the body of a class the function is a method, and gets the step twice.
+        extractor = getattr(self.warningExtractor, "__func__", self.warningExtractor)
+        parser = WarningParser(
+            self.warningPattern,
+            self.warnExtractWholeLine if extractor is None else lambda line, match: extractor(self, line, match),
+            self.directoryEnterPattern,
+            self.directoryLeavePattern,
+            suppressions,
+        )
+        output = ran.output(limit=_LARGEST_OUTPUT)
+        if len(output) <= _QUICK:
+            lines = parser.lines(output.splitlines())
+        else:
+            lines = await deferToThread(lambda: parser.lines(output.splitlines()))
+        count = len(lines)
+        self.setStatistic("warnings", self.getStatistic("warnings", 0) + count)
+        before = self.getProperty("warnings-count", 0)
+        self.setProperty("warnings-count", count + (before if isinstance(before, int) else 0))
+        if not count:
+            return result
+        self.bench.write("warnings", "\n".join(lines) + "\n")
+        counted = f"{count} {'warning' if count == 1 else 'warnings'}"
+        self.summary = f"{self.summary}, {counted}" if self.summary else counted
+        if self.maxWarnCount is not None and count > self.maxWarnCount:
+            self.summary += f", and {self.maxWarnCount} are allowed"
+            return max(result, Result.FAILURE)
+        return Result.WARNINGS if result is Result.SUCCESS else result
+
+
+class Compile(WarningCountingShellCommand):
+    """
+    A `WarningCountingShellCommand` that runs ``make all``; its failure ends the build.
+    """
+
+    name = "compile"
+    haltOnFailure = True
+    command = ("make", "all")
+
+
+class Test(WarningCountingShellCommand):
+    """
+    A `WarningCountingShellCommand` that runs ``make test``; its failure makes the build a failure and does not end it.
+    It counts warnings if it has a *warningPattern*.
+    """
+
+    name = "test"
+    warnOnFailure = True
+    command = ("make", "test")
+    warningPattern = None
+
+    def setTestResults(self, total: int = 0, failed: int = 0, passed: int = 0, warnings: int = 0) -> None:
+        """
+        Add to the statistics "tests-total", "tests-failed", "tests-passed" and "tests-warnings".
+        """
+        for name, value in {"total": total, "failed": failed, "passed": passed, "warnings": warnings}.items():
+            self.setStatistic(f"tests-{name}", self.getStatistic(f"tests-{name}", 0) + value)
