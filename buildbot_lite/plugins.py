@@ -30,6 +30,7 @@ from .master.scheduling.changes.git_poller import GitPoller as _GitPoller
 from .master.scheduling.changes.hg_poller import HgPoller as _HgPoller
 from .master.steps import argument_checks as _checks
 from .master.steps.argument import argument as _argument
+from .master.steps.sequence import ShellArg as _ShellArg
 from .model import results as _results
 from .model.properties import Properties as _Properties
 from .model.rendering import renderer as _renderer
@@ -135,6 +136,7 @@ util = Namespace(
     _renderables.Transform,
     _renderables.WithProperties,
     _renderer,
+    _ShellArg,
     _helpers.ComparableMixin,
     ALL_RESULTS=list(_Result),
     MISSING=_MISSING,

@@ -7,6 +7,7 @@ them.
 
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import Any
 
 
 class Result(IntEnum):
@@ -77,3 +78,25 @@ def status_to_string(status: int | None) -> str:
         return Result(status).name.lower()
     except ValueError:
         return f"no result has the number {status}"
+
+
+def counted(result: int, flags: Any, before: int = Result.SUCCESS) -> tuple[Result, bool]:
+    """
+    What *result* of a part makes of the whole, whose result so far is *before*; and whether the parts that follow are
+    left out.
+
+    *flags*: has the attributes ``flunkOnFailure``, ``warnOnFailure``, ``flunkOnWarnings``, ``warnOnWarnings`` and
+    ``haltOnFailure``.
+    """
+    part = Result(result)
+    ends = part in {Result.EXCEPTION, Result.RETRY, Result.CANCELLED}
+    if part is Result.FAILURE:
+        ends = bool(flags.haltOnFailure)
+        if not flags.flunkOnFailure:
+            part = Result.WARNINGS if flags.warnOnFailure else Result.SUCCESS
+    elif part is Result.WARNINGS:
+        if flags.flunkOnWarnings:
+            part = Result.FAILURE
+        elif not flags.warnOnWarnings:
+            part = Result.SUCCESS
+    return worst_status(before, part), ends

@@ -7,6 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
+from buildbot_lite.master.steps.counting import Compile
 from buildbot_lite.master.steps.warning_parser import read_suppressions
 from buildbot_lite.model.results import Result
 from buildbot_lite.plugins import steps
@@ -78,7 +79,7 @@ class WarningCountingTests(SynchronousTestCase):
         A subclass may set the patterns and the extractor in its body, also one of its own.
         """
 
-        class Own(steps.Compile):
+        class Own(Compile):
             warningPattern = GROUPS
             suppressionList = (("a.c", None, None, None),)
 

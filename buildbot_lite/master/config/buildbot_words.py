@@ -194,12 +194,11 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     # Steps.
     ("steps", _LATER, "A steps.ShellCommand can run the tool.",
      ("Bzr CVS Darcs Monotone P4 Repo SVN Mercurial GitHub GitLab Gerrit Source GitPush GitTag GitCommit GitDiffInfo "
-     "CMake Trial PyFlakes PyLint Sphinx Pylint BuildEPYDoc RemovePYCs PerlModuleTest SubunitShellCommand Cppcheck MTR "
+     "Pylint BuildEPYDoc PerlModuleTest SubunitShellCommand Cppcheck MTR "
      "Robocopy MaxQ DebLintian DebPbuilder DebCowbuilder UbuPbuilder UbuCowbuilder RpmBuild RpmLint RpmSpec Mock "
      "MockBuildSRPM MockRebuild VC6 VC7 VC8 VC9 VC10 VC11 VC12 VC14 VC141 VS2003 VS2005 VS2008 VS2010 VS2012 VS2013 "
      "VS2015 VS2017 VS2019 VS2022 VCExpress9 MsBuild MsBuild4 MsBuild12 MsBuild14 MsBuild141 MsBuild15 MsBuild16 "
-     "MsBuild17 TreeSize BSDSysInfo BSDSetMakeVar FileExists CopyDirectory MultipleFileUpload JSONStringDownload "
-     "JSONPropertiesDownload ShellSequence SetPropertiesFromEnv LogRenderable Assert "
+     "MsBuild17 BSDSysInfo BSDSetMakeVar "
      "HTTPStep GET PUT POST DELETE HEAD OPTIONS DownloadSecretsToWorker RemoveWorkerFileSecret Touch")),
     ("steps", _LATER, "",
      ("ShellMixin CommandMixin CompositeStepMixin ShellCommandNewStyle ConfigureNewStyle CompileNewStyle TestNewStyle "
@@ -233,7 +232,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("util", _LATER, _LEAVE_OUT,
      ("Filter GerritChangeFilter SourceStampFilter OldBuildCanceller FailingBuildsetCanceller Project "
      "BaseLock enforceChosenWorker enforceChosenSlave "
-     "flatten ShellArg ShellSequence CommandlineUserManager "
+     "flatten ShellSequence CommandlineUserManager "
      "StringParameter FixedParameter CodebaseParameter ChoiceStringParameter BooleanParameter UserNameParameter "
      "NestedParameter IntParameter TextParameter BaseParameter BuildslaveChoiceParameter WorkerChoiceParameter "
      "FileParameter PatchParameter InheritBuildParameter AnyPropertyParameter DateParameter ValidationError "

@@ -6,9 +6,11 @@ for `Git` ``git_commands`` (what runs on the slave) and ``git_credentials`` (key
 """
 
 from .counting import Compile, Test, WarningCountingShellCommand
-from .directories import MakeDirectory, RemoveDirectory
+from .directories import CopyDirectory, FileExists, MakeDirectory, RemoveDirectory
 from .git import Git
-from .properties import SetProperties, SetProperty
+from .more_transfers import JSONPropertiesDownload, JSONStringDownload, MultipleFileUpload
+from .properties import Assert, LogRenderable, SetProperties, SetPropertiesFromEnv, SetProperty
+from .sequence import ShellSequence
 from .shell import (
     Configure,
     MasterShellCommand,
@@ -16,6 +18,7 @@ from .shell import (
     ShellCommand,
 )
 from .step import BuildStep
+from .tools import CMake, PyFlakes, PyLint, RemovePYCs, Sphinx, TreeSize, Trial
 from .transfer import (
     DirectoryUpload,
     FileDownload,
@@ -27,23 +30,39 @@ from .transfer import (
 from .trigger import Trigger
 
 __all__ = [
+    "Assert",
     "BuildStep",
+    "CMake",
     "Compile",
     "Configure",
+    "CopyDirectory",
     "DirectoryUpload",
     "FileDownload",
+    "FileExists",
     "FileUpload",
     "Git",
+    "JSONPropertiesDownload",
+    "JSONStringDownload",
+    "LogRenderable",
     "MakeDirectory",
     "MasterShellCommand",
+    "MultipleFileUpload",
+    "PyFlakes",
+    "PyLint",
     "RemoveDirectory",
+    "RemovePYCs",
     "SetProperties",
+    "SetPropertiesFromEnv",
     "SetProperty",
     "SetPropertyFromCommand",
     "ShellCommand",
+    "ShellSequence",
+    "Sphinx",
     "StringDownload",
     "SubmittedFile",
     "Test",
+    "TreeSize",
+    "Trial",
     "Trigger",
     "Unpack",
     "WarningCountingShellCommand",

@@ -1,15 +1,18 @@
 """
-Making and removing directories on the slave.
+Directories and files on the slave.
 """
+
+from posixpath import normpath, relpath
 
 from ...model import spec
 from ...model.results import Result
+from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument, ignored
 from .outcomes import result_of
 from .step import BuildStep
 
-__all__ = ["MakeDirectory", "RemoveDirectory"]
+__all__ = ["CopyDirectory", "FileExists", "MakeDirectory", "RemoveDirectory"]
 
 
 class MakeDirectory(BuildStep):
@@ -56,5 +59,63 @@ class RemoveDirectory(BuildStep):
         Remove the directory.
         """
         ran = await self.do(spec.RemoveDirectory(self.workdir_path(self.dir), self.maxTime))
+        result, self.summary = result_of(ran.outcome, self.slave_name)
+        return result
+
+
+class CopyDirectory(BuildStep):
+    """
+    Make the directory *dest* a copy of the directory *src*; what was in *dest* is removed first.
+
+    Both are relative to the builder's directory.  *timeout*: seconds without output after which it is killed, default
+    120; None: never.  *maxTime*: seconds in all; default None: no limit.
+    """
+
+    name = "CopyDirectory"
+    haltOnFailure = True
+    src = argument(checks.path, positional=True)
+    dest = argument(checks.path, positional=True)
+    timeout = argument(checks.seconds, default=120, nullable=True)
+    maxTime = argument(checks.seconds, default=None, nullable=True)
+
+    def check(self, checker: ArgumentChecker) -> None:
+        """
+        Neither directory may be in the other: removing one would remove the other.
+        """
+        if isinstance(self.src, str) and isinstance(self.dest, str):
+            one, other = normpath(self.src) + "/", normpath(self.dest) + "/"
+            if one.startswith(other) or other.startswith(one) or "./" in {one, other}:
+                checker.note(f"src and dest must not be in each other: {self.src!r:.60}, {self.dest!r:.60}.")
+
+    async def run(self) -> Result:
+        target = self.workdir_path(self.dest)
+        source = relpath(self.workdir_path(self.src), target)
+        for what in (
+            spec.RemoveDirectory(target),
+            spec.MakeDirectory(target),
+            spec.Run(
+                argv=("cp", "-pPR", f"{source}/.", "."), workdir=target, timeout=self.timeout, max_time=self.maxTime
+            ),
+        ):
+            result, self.summary = result_of((await self.do(what)).outcome, self.slave_name)
+            if result is not Result.SUCCESS:
+                return result
+        self.summary = f"{self.src} copied to {self.dest}"
+        return Result.SUCCESS
+
+
+class FileExists(BuildStep):
+    """
+    Fail unless *file*, relative to the builder's directory, is a file on the slave.
+    """
+
+    name = "FileExists"
+    haltOnFailure = True
+    file = argument(checks.path, positional=True)
+
+    async def run(self) -> Result:
+        ran = await self.execute(["test", "-f", f"./{self.file}"], workdir=".")
+        if ran.outcome.exit_code == 1:
+            return self.fail(f"{self.file} is not there, or is no file")
         result, self.summary = result_of(ran.outcome, self.slave_name)
         return result

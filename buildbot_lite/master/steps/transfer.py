@@ -57,7 +57,7 @@ class _Transfer(BuildStep):
         return result
 
 
-class _Upload(_Transfer):
+class ArtifactUpload(_Transfer):
     url = argument(checks.text, default=None)
     urlText = argument(checks.text, default=None)
 
@@ -71,7 +71,7 @@ class _Upload(_Transfer):
         return result
 
 
-class FileUpload(_Upload):
+class FileUpload(ArtifactUpload):
     """
     Send a file of the slave's to the master, as an artifact of the build.
 
@@ -98,7 +98,7 @@ class FileUpload(_Upload):
         return await self.upload(spec.Upload(self.on_slave(self.slavesrc), self.maxsize), self.masterdest)
 
 
-class DirectoryUpload(_Upload):
+class DirectoryUpload(ArtifactUpload):
     """
     Send a directory of the slave's to the master, as an artifact: an uncompressed tar archive.
 

@@ -1,0 +1,135 @@
+"""
+Transfers that are made of others: several files, and texts in JSON.
+"""
+
+import json
+from posixpath import basename, normpath
+from typing import Any, ClassVar
+
+from ...model import spec
+from ...model.results import Result
+from ..config.arguments import ArgumentChecker
+from . import argument_checks as checks
+from .argument import argument, ignored
+from .outcomes import result_of
+from .transfer import ArtifactUpload, StringDownload
+
+__all__ = ["JSONPropertiesDownload", "JSONStringDownload", "MultipleFileUpload"]
+
+_MOST_FILES = 10_000
+# "glob" has the shell expand the names; without IFS, a blank in a name does not divide it.
+_LIST = """\
+how=$1; shift
+list() {
+    if [ -d "$1" ]; then printf 'd%s\\000\\n' "$1"
+    elif [ -e "$1" ]; then printf 'f%s\\000\\n' "$1"
+    elif [ "$how" = plain ]; then echo "$1 is not there" >&2; exit 1
+    fi
+}
+IFS=
+[ "$how" = glob ] || set -f
+for each; do for name in $each; do list "$name"; done; done
+"""
+
+
+def _sources(checker: ArgumentChecker, name: str, value: Any) -> list[str]:
+    values = [value] if isinstance(value, str) else value
+    if not isinstance(values, (list, tuple)) or not values:
+        checker.wrong(name, value, "a list of paths")
+        return []
+    return [checks.path(checker, f"each of {name}", each) for each in values]
+
+
+class MultipleFileUpload(ArtifactUpload):
+    """
+    Send several files and directories of the slave's to the master, as artifacts.
+
+    *slavesrcs* (or *workersrcs*): their paths, relative to *workdir*; with *glob* (default False), ``*``, ``?`` and
+    ``[…]`` stand for any characters in them.  *masterdest*: the directory of the artifacts; each gets the last part of
+    its path as its name there, and a directory becomes a tar archive.  *workdir*: relative to the builder's directory,
+    default "build".  *maxsize*: bytes that each may have; default None: any number.  *url*, *urlText*: as for
+    `FileUpload`, once for all.
+
+    Without effect: *blocksize*, *mode*, *compress* and *keepstamp*.
+    """
+
+    name = "multiple_file_upload"
+    slavesrcs = argument(_sources, positional=True, aliases=("workersrcs",))
+    masterdest = argument(checks.artifact_name, positional=True)
+    maxsize = argument(checks.whole, default=None)
+    glob = argument(checks.flag, default=False)
+    blocksize = ignored()
+    mode = ignored()
+    compress = ignored()
+    keepstamp = ignored()
+
+    async def run(self) -> Result:
+        how = "glob" if self.glob else "plain"
+        words = ["/bin/sh", "-c", _LIST, "list-files", how, *(f"./{each}" for each in self.slavesrcs)]
+        listed = await self.execute(words, workdir=self.workdir)
+        result, self.summary = result_of(listed.outcome, self.slave_name)
+        if result is not Result.SUCCESS:
+            return self.fail(listed.output().strip().splitlines()[-1:][0] if listed.output().strip() else self.summary)
+        found = [each for each in listed.output(limit=16 << 20).split("\0\n") if each]
+        if len(found) > _MOST_FILES:
+            return self.fail(f"There are {len(found)} files; at most {_MOST_FILES} are sent.")
+        for each in found:
+            result = await self._send(each[0], normpath(each[1:]))
+            if result is not Result.SUCCESS:
+                return result
+        if self.url:
+            self.addURL(self.urlText or basename(self.masterdest), self.url)
+        self.summary = f"{len(found)} {'file' if len(found) == 1 else 'files'} sent"
+        return Result.SUCCESS
+
+    async def _send(self, kind: str, path: str) -> Result:
+        # The slave chose the names.
+        checker = ArgumentChecker(self.name)
+        path = checks.path(checker, "the name of a file", path)
+        called = checks.artifact_name(checker, "the name of an artifact", f"{self.masterdest}/{basename(path)}")
+        if kind == "d":
+            return await self.transfer(
+                spec.UploadDirectory(self.on_slave(path), self.maxsize), artifact=f"{called}.tar"
+            )
+        return await self.transfer(spec.Upload(self.on_slave(path), self.maxsize), artifact=called)
+
+
+class JSONStringDownload(StringDownload):
+    """
+    Make a file on the slave of a value, in JSON.
+
+    *o*: the value.  The other arguments are those of `StringDownload`, without *s*.
+    """
+
+    name = "json_download"
+    positional: ClassVar[Any] = ("o", "slavedest")
+    s = argument(checks.text, default=None)
+    o = argument(checks.anything, nullable=True, positional=True)
+
+    async def run(self) -> Result:
+        self.s = json.dumps(self.value(), ensure_ascii=False)
+        return await super().run()
+
+    def value(self) -> Any:
+        """
+        The value to be written.
+        """
+        return self.o
+
+
+class JSONPropertiesDownload(JSONStringDownload):
+    """
+    Make a file on the slave with the build's properties and sources, in JSON: ``{"properties": {name: value},
+    "sourcestamps": [{"codebase": …, "branch": …}]}``.
+
+    The arguments are those of `StringDownload`, without *s*.
+    """
+
+    name = "json_properties_download"
+    positional: ClassVar[Any] = ("slavedest",)
+    o = argument(checks.anything, default=None)
+
+    def value(self) -> Any:
+        view = self.bench.view
+        stamps = [{"codebase": codebase, **stamp} for codebase, stamp in view.sources.items()]
+        return {"properties": view.properties.values(), "sourcestamps": stamps}

@@ -1,0 +1,1 @@
+New steps: `ShellSequence`, `SetPropertiesFromEnv`, `CMake`, `Trial`, `Sphinx`, `PyFlakes`, `PyLint`, `MultipleFileUpload`, `JSONStringDownload`, `JSONPropertiesDownload`, `FileExists`, `CopyDirectory`, `Assert`, `LogRenderable`, `RemovePYCs` and `TreeSize`.
