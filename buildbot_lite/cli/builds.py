@@ -186,7 +186,9 @@ def fetch_artifacts(
     farm: FarmClient, builder: str, number: int, names: tuple[str, ...], to: str, overwrite: bool
 ) -> None:
     """
-    Fetch files that a build produced: those with these NAMEs, or all.
+    Fetch files that a build produced.
+
+    Those with these NAMEs, or all.
 
     A file is written only if all of it arrived, with the right checksum.
     """

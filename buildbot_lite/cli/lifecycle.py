@@ -48,7 +48,9 @@ patience_option = click.option(
 @directory_argument
 def checkconfig(directory: str) -> None:
     """
-    List the mistakes in master.cfg, with their lines; or what in it has no effect, and that it is good.
+    List the mistakes in master.cfg, with their lines.
+
+    Without mistakes it says so, after remarks about what in it has no effect.
     """
     from ..master.trial_load import TrialLoad
 

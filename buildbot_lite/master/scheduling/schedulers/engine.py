@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ....deferreds import background
-from ....errors import RecordsClosedError
+from ....errors import BuildbotLiteError, RecordsClosedError
 from ....storage.records import changes as records_of_changes
 from ....storage.records import requests as records_of_requests
 from ....storage.records import states
@@ -158,8 +158,11 @@ class SchedulerEngine:
                 await self._turn.run(lambda: Deferred.fromCoroutine(self._look()))
             except (CancelledError, RecordsClosedError):
                 raise
-            except Exception:  # noqa: BLE001 - a defect of ours: it must not stop all schedulers for ever
-                self._log.failure("the schedulers could not decide; they try again in {wait} s", wait=TRY_AGAIN)
+            except Exception as error:  # noqa: BLE001 - also a defect of ours must not stop all schedulers for ever
+                if isinstance(error, BuildbotLiteError):
+                    self._log.warn("the schedulers wait: {why}", why=str(error))
+                else:
+                    self._log.failure("the schedulers could not decide; they try again in {wait} s", wait=TRY_AGAIN)
                 self._at_work = None
                 self._wakeup.set_after(TRY_AGAIN)
             await changed
