@@ -139,6 +139,7 @@ util = Namespace(
     _ShellArg,
     _helpers.ComparableMixin,
     ALL_RESULTS=list(_Result),
+    BaseLock=_locks.Lock,
     MISSING=_MISSING,
     bytes2unicode=_helpers.bytes2unicode,
     error=_helpers.error,

@@ -55,8 +55,10 @@ from .scheduling.can_start import CanStartAnswers
 from .scheduling.changes.recorder import ChangeRecorder
 from .scheduling.changes.sources import ChangeSources
 from .scheduling.choice import BuildChoice
+from .scheduling.collapsing import CollapseRule
 from .scheduling.dispatcher import Dispatcher
 from .scheduling.hold import Hold
+from .scheduling.preferences import Preferences
 from .scheduling.preparation import Preparation
 from .scheduling.queue import Queue
 from .scheduling.requests import Requests
@@ -186,6 +188,7 @@ class Farm:
             locks=self.locks,
             parent=self.running.parent,
             can_start=can_start,
+            preferences=Preferences(clock=self.clock, changed=self._wakeup.set),
             generations=self.generations,
             hold=self.hold,
             wakeup=self._wakeup,
@@ -194,6 +197,7 @@ class Farm:
         self.requests = Requests(
             records=self.records,
             queue=self.queue,
+            collapse_rule=CollapseRule(records=self.records, queue=self.queue, generations=self.generations),
             grants=self.grants,
             wall=self.wall,
             generations=self.generations,

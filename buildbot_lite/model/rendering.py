@@ -154,10 +154,13 @@ async def render(value: Any, view: View, _depth: int = 0) -> Any:
 
 async def rendered_environment(env: Mapping[str, Any], view: View) -> dict[str, str | None]:
     """
-    *env* with its values rendered to text; None, which removes a variable, stays None.
+    *env* with its values rendered to text; a list is joined with colons; None, which removes a variable, stays None.
     """
     found = {name: await render(value, view) for name, value in env.items()}
-    return {name: value if value is None else str(value) for name, value in found.items()}
+    return {
+        name: ":".join(map(str, value)) if isinstance(value, (list, tuple)) else value if value is None else str(value)
+        for name, value in found.items()
+    }
 
 
 def render_now(value: Any, view: View) -> Any:

@@ -200,6 +200,27 @@ def refused(slave: str, builder: str) -> WaitReason:
     return WaitReason(WaitKind.REFUSED, f"canStartBuild of {builder} refuses {slave}")
 
 
+def left_out(function: str, of: str) -> WaitReason:
+    """
+    The *function* of master.cfg that decides about *of* did not choose it.
+    """
+    return WaitReason(WaitKind.REFUSED, f"{function} does not choose {of}")
+
+
+def function_pending(function: str, of: str) -> WaitReason:
+    """
+    The *function* of master.cfg that decides about *of* has not answered.
+    """
+    return WaitReason(WaitKind.CAN_START_PENDING, f"{function} is being asked about {of}")
+
+
+def function_failed(function: str, of: str) -> WaitReason:
+    """
+    The *function* of master.cfg that decides about *of* failed.
+    """
+    return WaitReason(WaitKind.REFUSED, f"{function} failed for {of}; the master's log has its error")
+
+
 def can_start_pending(slave: str, builder: str) -> WaitReason:
     """
     The builder's ``canStartBuild`` has not returned yet.

@@ -248,8 +248,8 @@ class PlaceholderTests(SynchronousTestCase):
         A misspelt argument is not missed as well, nor is the key of a word that was noted.
         """
         self.assertEqual(
-            sentences_in("util.BuilderConfig(name='b', slavename=['a'], factory=util.BuildFactory())"),
-            ["BuilderConfig has no argument 'slavename'.  Did you mean 'slavenames'?"],
+            sentences_in("util.BuilderConfig(name='b', slavnames=['a'], factory=util.BuildFactory())"),
+            ["BuilderConfig has no argument 'slavnames'.  Did you mean 'slavenames'?"],
         )
         self.assertEqual(len(sentences_in("c['services'] = [reporters.Frob()]")), 1)
 

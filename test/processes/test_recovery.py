@@ -3,6 +3,7 @@ Failures that a build survives: cut and silent connections, and kill -9 of each 
 """
 
 import hashlib
+import json
 import signal
 from pathlib import Path
 
@@ -42,6 +43,11 @@ class RecoveryTests(FarmCase):
         names = ("cut", "slave-killed", "slave-stopped", "master-killed", "master-stopped", "both-killed", "silent")
         for name in (*names, "cancelled"):
             farm.builder(name, counted(name))
+        farm.config("db = util.MasterLock('db')\n")
+        step = "steps.ShellCommand(command={!r}, locks=[db.access('exclusive')])"
+        farm.builder("holder", step.format(counted("holder")))
+        farm.builder("contender", step.format("! test -e $WITNESS/holder-running && echo mine"))
+        farm.builder("whole", "true", more="locks=[db.access('counting')]")
         once = (
             "echo x >> $WITNESS/keeper; test $(wc -l < $WITNESS/keeper) = 2 || { echo $PPID; sleep 600; }; echo second"
         )
@@ -163,6 +169,30 @@ class RecoveryTests(FarmCase):
         self.assertEqual(client.wait().code, 3)
         self.farm.start_master()
         self.check("master-killed", furl)
+
+    def test_master_killed_while_two_contend_for_a_lock(self) -> None:
+        """
+        Promise 8.4: after kill -9 of the master, the step that held a lock still holds it, and those that waited for it
+        get it when the step has ended; nothing is held by the dead.
+        """
+        client = self.begun("holder")
+        furl = client.watch_furl()
+        (self.farm.witness / "holder-running").touch()
+        contender, whole = self.farm.submitting("contender"), self.farm.submitting("whole")
+        until(lambda: "# waits: lock db is held by holder/1" in contender.err, "the second step waits")
+        furls = [each.watch_furl() for each in (contender, whole)]
+        self.farm.master.kill()
+        self.farm.start_master()
+        directory = str(self.farm.master_directory)
+        (waiting,) = json.loads(self.farm.command("queue", directory, "--json").out)
+        self.assertEqual(waiting["why"]["sentence"], "lock db is held by holder/1")
+        (build,) = json.loads(self.farm.command("builds", directory, "contender", "--json").out)
+        self.assertEqual(build["waits_for"], "lock db is held by holder/1")
+        self.assertEqual(self.farm.rows("select count(*) from builds where builder = 'whole'"), [(0,)])
+        (self.farm.witness / "holder-running").unlink()
+        self.check("holder", furl)
+        self.assertEqual([self.farm.watch(each).code for each in furls], [0, 0])
+        self.assertEqual(self.farm.submit("whole").code, 0)
 
     def test_master_stopped(self) -> None:
         """

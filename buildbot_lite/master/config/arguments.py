@@ -143,6 +143,15 @@ class ArgumentChecker:
         """
         return None if value is None else check(name, value)
 
+    def one_of(self, values: Mapping[str, Any]) -> Any:
+        """
+        The value of the argument that is given, of several that mean the same; None when none is.
+        """
+        given = [name for name, value in values.items() if value is not None]
+        if len(given) > 1:
+            self.note(f"{' and '.join(given)} mean the same argument; give one of them.")
+        return values[given[0]] if given else None
+
     def function(self, name: str, value: Any) -> Callable[..., Any] | None:
         """
         Something that can be called.
@@ -154,8 +163,10 @@ class ArgumentChecker:
 
     def texts(self, name: str, value: Any) -> tuple[str, ...]:
         """
-        A list or tuple of texts.
+        A list, tuple or set of texts.  Those of a set are sorted.
         """
+        if isinstance(value, (set, frozenset)) and all(isinstance(item, str) for item in value):
+            return tuple(sorted(value))
         if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
             return tuple(value)
         extra = f"; write [{value!r:.60}]" if isinstance(value, str) else ""
@@ -164,13 +175,11 @@ class ArgumentChecker:
 
     def several(self, name: str, value: Any) -> tuple[str, ...]:
         """
-        A list of at least one name, none of them twice.
+        A list of at least one name; a name that is there twice counts once.
         """
         names = self.texts(name, value)
-        if not names and isinstance(value, (list, tuple)) and not value:
+        if not names and isinstance(value, (list, tuple, set, frozenset)) and not value:
             self.note(f"{name} is empty, and must name at least one.")
-        for twice in sorted({each for each in names if names.count(each) > 1}):
-            self.note(f"{name} has {twice!r} twice.")
         return tuple(dict.fromkeys(names))
 
     def properties(self, name: str, value: Any) -> dict[str, Any]:
@@ -194,7 +203,8 @@ class ArgumentChecker:
 
     def environment(self, name: str, value: Any) -> dict[str, Any]:
         """
-        A dictionary of environment variables: text, something renderable, or None to remove the variable.
+        A dictionary of environment variables: text, something renderable, a list of these (to be
+        joined with colons), or None to remove the variable.
         """
         if not isinstance(value, Mapping):
             self.wrong(name, value, "a dictionary")
@@ -205,11 +215,19 @@ class ArgumentChecker:
                 continue
             if not isinstance(key, str) or not key or "=" in key or "\0" in key:
                 self.note(f"{name}: {shown(key)} cannot be the name of an environment variable.")
-            elif item is None or is_renderable(item) or (isinstance(item, str) and "\0" not in item):
+            elif item is None or _is_text(item):
                 found[key] = item
+            elif isinstance(item, (list, tuple)) and all(map(_is_text, item)):
+                found[key] = list(item)
             else:
-                self.wrong(f"{name}[{key!r}]", item, "text, or None to remove the variable")
+                self.wrong(f"{name}[{key!r}]", item, "text, a list of texts, or None to remove the variable")
         return found
+
+
+def _is_text(value: object) -> bool:
+    return (isinstance(value, str) and "\0" not in value) or (
+        is_renderable(value) and not isinstance(value, (list, tuple, Mapping))
+    )
 
 
 def _noted_already(value: object) -> bool:

@@ -23,9 +23,10 @@ from .mistakes import (
     did_you_mean,
     missing_names,
     note,
+    placed,
     remark,
 )
-from .objects import BuilderConfig
+from .objects import BuilderConfig, BuildSlave
 from .placeholders import holds_placeholder, is_placeholder
 from .schedulers import BaseScheduler, Submit
 
@@ -53,6 +54,7 @@ def assemble(
         else:
             extensions[key.name] = reader.value(key)
     config = MasterConfig(basedir=basedir, extensions=extensions, locks=declared_locks(), **fields)
+    _choose_slaves(config.builders, config.slaves)
     _check_builders(config.builders, reader.names("slaves"))
     check_locks(config.builders, config.slaves)
     _check_schedulers(config.schedulers, reader.names("builders"), config.slaves)
@@ -131,10 +133,12 @@ class _Reader:
             listed = ()
         if key.alone and isinstance(listed, key.kind):
             listed = (listed,)
+        if isinstance(listed, (set, frozenset)):
+            listed = sorted(listed, key=lambda each: str(getattr(each, "name", each)))
         if not isinstance(listed, (list, tuple)):
             note(f"c[{name!r}] must be a list, not {shown(listed)}.", place)
             listed = ()
-        for each in listed:
+        for each in self._objects(key, listed, place):
             if is_placeholder(each):
                 continue
             if not isinstance(each, key.kind):
@@ -148,6 +152,15 @@ class _Reader:
                 found[each.name] = each
         return found
 
+    def _objects(self, key: ListKey, listed: Iterable[Any], place: SourceLine) -> Iterable[Any]:
+        for each in listed:
+            yield self._builder(each, place) if key.kind is BuilderConfig and isinstance(each, Mapping) else each
+
+    def _builder(self, given: Mapping[Any, Any], place: SourceLine) -> BuilderConfig:
+        # Before there was a BuilderConfig, a builder was a dictionary.
+        with placed(place):
+            return BuilderConfig(**{str(name): value for name, value in given.items()})
+
     def _place(self, key: str) -> SourceLine:
         return self.places.get(key, SourceLine())
 
@@ -159,11 +172,37 @@ def _told_already(value: object) -> bool:
     return value is None or value in ([], (), {}, "") or (not isinstance(value, Mapping) and holds_placeholder(value))
 
 
+def _choose_slaves(builders: Mapping[str, BuilderConfig], slaves: Mapping[str, BuildSlave]) -> None:
+    """
+    Give each builder with ``requires`` those of its slaves, or of all, that have the properties.
+    """
+    for builder in builders.values():
+        if builder.requires:
+            named = builder.slavenames
+            known = [each for each in slaves.values() if not named or each.name in named]
+            fitting = [each.name for each in known if all(_has(each, *wanted) for wanted in builder.requires.items())]
+            unknown = [name for name in named if name not in slaves]
+            builder.slavenames = (*fitting, *unknown)
+            if not builder.slavenames:
+                note(
+                    f"The builder {builder.name!r} requires {builder.requires!r:.100}, and no slave "
+                    "has these properties: BuildSlave(properties={…}).",
+                    builder.place or SourceLine(),
+                )
+
+
+def _has(slave: BuildSlave, name: str, wanted: Any) -> bool:
+    values = wanted if isinstance(wanted, (list, tuple)) else [wanted]
+    return name in slave.properties and slave.properties[name] in values
+
+
 def _check_builders(builders: Mapping[str, BuilderConfig], slaves: Collection[str]) -> None:
     directories: dict[str, str] = {}
     for builder in builders.values():
         place = builder.place or SourceLine()
         _note_unknown(f"The builder {builder.name!r}", "slave", builder.slavenames, slaves, place)
+        if builder.own_directory is not None:
+            continue  # Buildbot lets builders share a directory, if they say so
         other = directories.setdefault(builder.directory.lower(), builder.name)
         if other != builder.name:
             note(

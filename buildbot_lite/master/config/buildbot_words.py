@@ -110,8 +110,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("c", _REFUSED, "Change sources are listed in c['change_source'].", "sources changes"),
     ("c", _LATER, _LATENT, "machines"),
     ("c", _LATER, _LEAVE_OUT,
-     ("codebaseGenerator properties collapseRequests mergeRequests prioritizeBuilders "
-     "projects codebases select_next_worker")),
+     ("codebaseGenerator projects codebases select_next_worker")),
     # Rights of the web pages, of 0.9 and later.
     ("util", _TAKEN, RIGHTS,
      ("Authz AnyEndpointMatcher AnyControlEndpointMatcher ForceBuildEndpointMatcher StopBuildEndpointMatcher "
@@ -231,7 +230,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     # What else is in util.
     ("util", _LATER, _LEAVE_OUT,
      ("Filter GerritChangeFilter SourceStampFilter OldBuildCanceller FailingBuildsetCanceller Project "
-     "BaseLock enforceChosenWorker enforceChosenSlave "
+     "enforceChosenWorker enforceChosenSlave "
      "flatten ShellSequence CommandlineUserManager "
      "StringParameter FixedParameter CodebaseParameter ChoiceStringParameter BooleanParameter UserNameParameter "
      "NestedParameter IntParameter TextParameter BaseParameter BuildslaveChoiceParameter WorkerChoiceParameter "

@@ -31,7 +31,7 @@ from .master_config import (
     HINT,
 )
 from .mistakes import remark
-from .objects import BuilderConfig, BuildSlave
+from .objects import BuilderConfig, BuildSlave, collapse_rule
 from .retention import RetentionPolicies, checked_policies
 from .schedulers import BaseScheduler
 from .secret_files import Provider
@@ -184,6 +184,14 @@ def _providers(checker: ArgumentChecker, value: Any) -> tuple[Provider, ...]:
     return tuple(found)
 
 
+def _function(checker: ArgumentChecker, value: Any) -> Any:
+    return checker.function("the value", value)
+
+
+def _properties(checker: ArgumentChecker, value: Any) -> Mapping[str, Any]:
+    return checker.properties("the value", value)
+
+
 _OWN: tuple[AnyKey, ...] = (
     ListKey("slaves", BuildSlave, "BuildSlave", "slaves", aliases=("workers", "bots")),
     ListKey("builders", BuilderConfig, "BuilderConfig", "builders"),
@@ -207,6 +215,9 @@ _OWN: tuple[AnyKey, ...] = (
     Key("changeHorizon", _whole(least=1), None, "change_horizon"),
     Key("reconfigTimeout", _whole(least=1, most=LONGEST_RECONFIG), DEFAULT_RECONFIG_TIMEOUT, "reconfig_timeout"),
     Key("secretsProviders", _providers, (), "secrets_providers"),
+    Key("collapseRequests", collapse_rule, None, "collapse_requests", aliases=("mergeRequests",)),
+    Key("prioritizeBuilders", _function, None, "prioritize_builders"),
+    Key("properties", _properties, MappingProxyType({}), "properties"),
     Key("retention", checked_policies, RetentionPolicies(), "retention"),
 )
 OWN_KEYS: Mapping[str, AnyKey] = MappingProxyType({key.name: key for key in _OWN})

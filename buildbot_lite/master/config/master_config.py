@@ -51,6 +51,8 @@ class MasterConfig:
     `disk_reserve`.
     *reconfig_timeout*: seconds that the next master.cfg may take to load while the master runs.
     *change_horizon*: how many changes are kept; None: any number, each for a year.
+    *collapse_requests*: True, False, a function, or None for the default.  *prioritize_builders*: a function, or None.
+    *properties*: those of all builds.
     *extensions*: values of the keys that other packages added, by name.  *locks*: as `declared_locks` gives them.
     """
 
@@ -71,6 +73,9 @@ class MasterConfig:
     secrets_providers: tuple[Provider, ...] = ()
     services: Mapping[str, Service] = field(factory=dict)
     retention: RetentionPolicies = field(factory=RetentionPolicies)
+    collapse_requests: Any = None
+    prioritize_builders: Any = None
+    properties: Mapping[str, Any] = field(factory=dict)
     extensions: Mapping[str, Any] = field(factory=dict)
     locks: Mapping[tuple[bool, str], Lock] = field(factory=dict)
 

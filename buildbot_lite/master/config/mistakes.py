@@ -107,6 +107,7 @@ class Mistakes:
     property_uses: list[tuple[SourceLine, str]] = field(factory=list, init=False)
     missing_names: set[str] = field(factory=set, init=False)
     declared: list[Any] = field(factory=list, init=False)
+    places: list[SourceLine] = field(factory=list, init=False)
 
     def add(self, mistake: Mistake) -> None:
         """
@@ -272,7 +273,8 @@ def current_line(of: object = None) -> SourceLine | None:
     mistakes = _collecting.get()
     if mistakes is None:
         return None
-    return next((place for place, frame in _executed_lines(mistakes) if not _makes(frame, of)), None)
+    placed_at = mistakes.places[-1] if mistakes.places else None
+    return next((place for place, frame in _executed_lines(mistakes) if not _makes(frame, of)), placed_at)
 
 
 def _executed_lines(mistakes: Mistakes) -> Iterator[tuple[SourceLine, FrameType]]:
@@ -283,6 +285,20 @@ def _executed_lines(mistakes: Mistakes) -> Iterator[tuple[SourceLine, FrameType]
         if file is not None:
             yield SourceLine(file, frame.f_lineno), frame
         frame = frame.f_back
+
+
+@contextmanager
+def placed(place: SourceLine) -> Iterator[None]:
+    """
+    In this context, *place* is the current line for what no line of the configuration calls.
+    """
+    mistakes = _collecting.get()
+    places = [] if mistakes is None else mistakes.places
+    places.append(place)
+    try:
+        yield
+    finally:
+        places.pop()
 
 
 def _makes(frame: FrameType, of: object) -> bool:
@@ -318,9 +334,12 @@ def fitting_arguments(
             del fits[parameter.name]
     for parameter in parameters:
         given = parameter in positional[: len(args)] or parameter.name in fits
-        if not given and parameter.name in named and parameter.default is parameter.empty:
-            if parameter.name not in meant:
-                note(f"{what} needs the argument {parameter.name!r}.")
+        needed = parameter.default in (parameter.empty, MISSING)
+        if given or parameter.name not in named or not (needed or parameter.default is None):
+            continue
+        if needed and parameter.name not in meant:
+            note(f"{what} needs the argument {parameter.name!r}.")
+        if needed or parameter.name in meant:
             fits[parameter.name] = MISSING
     return args, fits
 

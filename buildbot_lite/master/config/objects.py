@@ -6,16 +6,17 @@ They are values.  A constructor checks its own arguments, and keeps the *place*,
 known.  Constructors have Buildbot's spelling; attributes, which the rest of the master reads, have snake_case.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast, runtime_checkable
 
-from ...errors import ConfigError
+from ...errors import ConfigError, UnsafePathError
 from ...model import interpolation, rendering
 from ...model.lease import SHORTEST_GRACE
-from ...model.names import directory_name
+from ...model.names import directory_name, relative_path
 from .arguments import ArgumentChecker
 from .locks import LockAccess, checked_accesses, locks_argument
 from .mistakes import (
+    MISSING,
     NotingType,
     current_line,
     note,
@@ -154,14 +155,29 @@ class BuilderConfig(metaclass=NotingType):
     A step may have its own.
     *canStartBuild*: a function of builder, slave and request, which may refuse by returning False.
     *locks*: what each of its builds holds from beginning to end, like ``[lock.access("exclusive")]``.
+    *slavename*, *workername*, *workernames*: as *slavenames*, which may be one text.  *requires*: property → value, or
+    a list of values, that a slave must have; without *slavenames*, each slave that has them.
+    *slavebuilddir*, *workerbuilddir*: its directory on slaves; default: *builddir*, or made of its name.  *category*:
+    one more tag.  *defaultProperties*: properties that its builds have unless something else sets them.
+    *nextBuild*: a function of builder and requests that chooses the next request.  *nextSlave*, *nextWorker*: a
+    function of builder, slaves and request that chooses the slave.  *collapseRequests*, *mergeRequests*: True, False,
+    or a function; see `scheduling.collapsing`.
     """
 
     def __init__(
         self,
         name: Any,
-        slavenames: Any,
-        factory: Any,
+        slavenames: Any = None,
+        factory: Any = MISSING,
         *,
+        slavename: Any = None,
+        workernames: Any = None,
+        workername: Any = None,
+        requires: Any = None,
+        builddir: Any = None,
+        slavebuilddir: Any = None,
+        workerbuilddir: Any = None,
+        category: Any = None,
         tags: Any = (),
         env: Any = None,
         properties: Any = None,
@@ -172,20 +188,40 @@ class BuilderConfig(metaclass=NotingType):
         onLost: Any = "retry",
         canStartBuild: Any = None,
         locks: Any = (),
+        defaultProperties: Any = None,
+        nextBuild: Any = None,
+        nextSlave: Any = None,
+        nextWorker: Any = None,
+        collapseRequests: Any = None,
+        mergeRequests: Any = None,
     ) -> None:
         self.place = current_line(self)
         self.given_name = name
         arguments = ArgumentChecker(f"BuilderConfig {name!r:.100}", self)
         self.name = arguments.label("name", name)
-        self.slavenames = arguments.several("slavenames", slavenames)
+        self.requires = arguments.properties("requires", {} if requires is None else requires)
+        self.slavenames = _names_of_slaves(
+            arguments,
+            {"slavenames": slavenames, "workernames": workernames, "slavename": slavename, "workername": workername},
+            optional=bool(self.requires),
+        )
         if not isinstance(factory, BuildFactory):
             arguments.wrong("factory", factory, "a BuildFactory")
             factory = BuildFactory()
         self.factory = factory
         self.tags = arguments.texts("tags", () if tags is None else tags)
+        if category is not None:
+            self.tags = (*self.tags, arguments.text("category", category))
+        self.own_directory = _directory(
+            arguments, {"slavebuilddir": slavebuilddir, "workerbuilddir": workerbuilddir}, builddir
+        )
         self.env = arguments.environment("env", {} if env is None else env)
         self.properties = arguments.properties("properties", {} if properties is None else properties)
-        self.description = arguments.text("description", "" if description is None else description)
+        self.default_properties = arguments.properties(
+            "defaultProperties", {} if defaultProperties is None else defaultProperties
+        )
+        words = " ".join(map(str, description)) if isinstance(description, (list, tuple)) else description
+        self.description = arguments.text("description", "" if words is None else words)
         self.concurrent = arguments.flag("concurrent", concurrent)
         self.max_time: float | None = arguments.optional(_longer_than_none(arguments), "maxTime", maxTime)
         self.grace: float | None = arguments.optional(_grace(arguments), "grace", grace)
@@ -194,6 +230,15 @@ class BuilderConfig(metaclass=NotingType):
             "Callable[..., Any] | None", arguments.optional(arguments.function, "canStartBuild", canStartBuild)
         )
         self.locks = locks_argument(arguments, "locks", locks)
+        self.next_build = arguments.optional(arguments.function, "nextBuild", nextBuild)
+        self.next_slave = arguments.optional(
+            arguments.function, "nextSlave", arguments.one_of({"nextSlave": nextSlave, "nextWorker": nextWorker})
+        )
+        self.collapse_requests = arguments.optional(
+            lambda name, value: collapse_rule(arguments, value),
+            "collapseRequests",
+            arguments.one_of({"collapseRequests": collapseRequests, "mergeRequests": mergeRequests}),
+        )
 
     @property
     def steps(self) -> tuple[Any, ...]:
@@ -207,7 +252,7 @@ class BuilderConfig(metaclass=NotingType):
         """
         The builder's directory below the slave's ``work``.
         """
-        return directory_name(self.name)
+        return directory_name(self.name) if self.own_directory is None else self.own_directory
 
     def grace_on(self, slave: BuildSlave) -> float:
         """
@@ -267,6 +312,41 @@ class Secret(rendering.Secret, metaclass=NotingType):
             super().__init__("none")
         else:
             _must_exist(name, self)
+
+
+def collapse_rule(arguments: ArgumentChecker, value: Any) -> Any:
+    """
+    A rule for collapsing requests: True, False or a function.
+    """
+    if isinstance(value, bool) or (callable(value) and not isinstance(value, type)):
+        return value
+    arguments.wrong("collapseRequests", value, "True, False or a function")
+    return False
+
+
+def _names_of_slaves(arguments: ArgumentChecker, given: Mapping[str, Any], *, optional: bool) -> tuple[str, ...]:
+    value = arguments.one_of(given)
+    if value is None:
+        if not optional:
+            note("BuilderConfig needs the argument 'slavenames'.")
+        return ()
+    name = next(name for name, each in given.items() if each is not None)
+    return arguments.several(name, [value] if isinstance(value, str) else value)
+
+
+def _directory(arguments: ArgumentChecker, given: Mapping[str, Any], builddir: Any) -> str | None:
+    value = arguments.one_of(given)
+    value = builddir if value is None else value
+    if value is None:
+        return None
+    try:
+        found = relative_path(value)
+    except UnsafePathError:
+        found = "."
+    if found == ".":
+        arguments.wrong("the build directory", value, "a relative path that does not lead out of its directory")
+        return None
+    return found
 
 
 def _must_exist(secret: str, of: object) -> None:

@@ -11,7 +11,6 @@ the others nothing.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from heapq import merge
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -33,8 +32,9 @@ from ..slaves.registry import Member, SlaveRegistry
 from ..slaves.slots import Slot, Slots
 from .can_start import GOOD_FOR, CanStartAnswers
 from .hold import Hold
+from .preferences import Preferences
 from .preparation import properties_of
-from .queue import Queue, WaitingRequest, urgency_of
+from .queue import Queue, WaitingRequest
 from .wakeup import Wakeup
 
 LOOK_FOR_ROOM = 5.0
@@ -57,6 +57,7 @@ class BuildChoice:
         locks: Locks,
         parent: Callable[[Buildset], int | None],
         can_start: CanStartAnswers,
+        preferences: Preferences,
         generations: Generations,
         hold: Hold,
         wakeup: Wakeup,
@@ -68,6 +69,7 @@ class BuildChoice:
         self._locks = locks
         self._parent = parent
         self._can_start = can_start
+        self._preferences = preferences
         self._generations = generations
         self._hold = hold
         self._wakeup = wakeup
@@ -91,14 +93,16 @@ class BuildChoice:
         if hold is not None and len(self._queue):
             again.append(LOOK_FOR_ROOM)
         in_line: set[int] = set()
-        for waiting in merge(*(each.open() for each in self._queue.by_builder()), key=urgency_of):
+        for position, waiting in enumerate(
+            self._preferences.in_order(self._queue.by_builder(), self._generations.config)
+        ):
             builder = builders[waiting.request.builder]
             if waiting.withdrawn:
                 continue
             if (left := waiting.due - self._clock.seconds()) > 0:
                 waiting.own = wait_reasons.back_off(left, waiting.request.retries)
                 again.append(left)
-            elif (slave := self._place(waiting, builder)) is not None:
+            elif (slave := self._place(waiting, builder, position)) is not None:
                 yield waiting, slave
             if waiting.in_line_on is not None:
                 in_line.add(waiting.request.id)
@@ -107,11 +111,11 @@ class BuildChoice:
         self._locks.retain(in_line)
         self._wakeup.set_after(min(again, default=None))
 
-    def _place(self, waiting: WaitingRequest, builder: BuilderConfig) -> str | None:
+    def _place(self, waiting: WaitingRequest, builder: BuilderConfig, position: int) -> str | None:
         """
         The slave on which *waiting* is built now: slot and locks are taken, and the request leaves the queue.
         """
-        choice = self._choose_slave(waiting, builder)
+        choice = self._choose_slave(waiting, builder, position)
         if isinstance(choice, WaitReason):
             waiting.own = choice
             alone = is_renderable(builder.locks) or slaves_of(waiting.buildset.source) is not None
@@ -128,7 +132,7 @@ class BuildChoice:
         return member.name
 
     def _choose_slave(
-        self, waiting: WaitingRequest, builder: BuilderConfig
+        self, waiting: WaitingRequest, builder: BuilderConfig, position: int
     ) -> tuple[Member, Sequence[LockUse]] | WaitReason:
         before, waiting.in_line_on = waiting.in_line_on, None
         only = slaves_of(waiting.buildset.source)
@@ -144,12 +148,16 @@ class BuildChoice:
             else:
                 obstacles.append(obstacle)
         locked: list[tuple[Member, Sequence[LockUse]]] = []
-        for member in sorted(free, key=lambda each: (each.name != before, *self._preference(each, builder))):
+        free.sort(key=lambda each: (each.name != before, *self._preference(each, builder)))
+        chosen = self._preferences.slaves(builder, waiting, free)
+        if isinstance(chosen, WaitReason):
+            return chosen
+        for member in chosen:
             uses = self._uses(waiting, builder, member)
             if isinstance(uses, WaitReason):
                 obstacles.append(uses)
                 continue
-            if (missing := self._missing(waiting, uses)) is not None:
+            if (missing := self._missing(waiting, uses, position)) is not None:
                 obstacles.append(missing)
                 locked.append((member, uses))
                 continue
@@ -161,7 +169,7 @@ class BuildChoice:
         for member, uses in locked[:1]:
             # It waits in line for one slave, even if it was asked about several.
             waiting.in_line_on = member.name
-            self._missing(waiting, uses)
+            self._missing(waiting, uses, position)
         if only is not None and not obstacles:
             return wait_reasons.no_slave_of(builder.name, only)
         return wait_reasons.nearest(obstacles) if obstacles else wait_reasons.no_builder(builder.name)
@@ -182,10 +190,8 @@ class BuildChoice:
                 return wait_reasons.locks_unknown(builder.name, str(error))
         return uses_on(member.name, accesses, member.config.locks)
 
-    def _missing(self, waiting: WaitingRequest, uses: Sequence[LockUse]) -> WaitReason | None:
-        obstacle = self._locks.ask(
-            waiting.request.id, uses, rank=waiting.urgency, parent=self._parent(waiting.buildset)
-        )
+    def _missing(self, waiting: WaitingRequest, uses: Sequence[LockUse], position: int) -> WaitReason | None:
+        obstacle = self._locks.ask(waiting.request.id, uses, rank=(position,), parent=self._parent(waiting.buildset))
         return reason(obstacle, self._slots.label)
 
     def _occupied(self, member: Member, builder: BuilderConfig) -> WaitReason | None:

@@ -245,17 +245,21 @@ def directories_of(builder: BuilderConfig, work: str | None) -> dict[str, Json]:
 
 def properties_of(config: MasterConfig, row: records_of_builds.Build, buildset: Buildset) -> Properties:
     """
-    The properties with which a build starts.  Increasing precedence: the submitter's, the slave's, the builder's, the
-    scheduler's, those that describe the build.
+    The properties with which a build starts.  Increasing precedence: the builder's default ones, the submitter's, those
+    of all builds, the slave's, the builder's, the scheduler's, those that describe the build.
     """
     requested = Properties.from_document(buildset.properties)
     properties = requested.only(SUBMITTED)
+    properties.update(config.properties, "global")
     properties.update_from(requested.only(CHANGE))
     if slave := config.slaves.get(row.slave):
         properties.update(slave.properties, "Slave")
     if builder := config.builders.get(row.builder):
         properties.update(builder.properties, "Builder")
     properties.update_from(requested.without(SUBMITTED).without(CHANGE))
+    if builder:
+        defaults = {name: value for name, value in builder.default_properties.items() if name not in properties}
+        properties.update(defaults, "Builder")
     known: dict[str, Json] = {
         "buildername": row.builder,
         "buildnumber": row.number,

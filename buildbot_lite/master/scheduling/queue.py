@@ -14,9 +14,11 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from ...model import wait_reasons
+from ...model.json_reader import encode
 from ...model.wait_reasons import WaitKind, WaitReason
 from ...storage.records.requests import Buildset, Request
 from .can_start import CanStartAnswers
+from .views import without_revision
 from .wakeup import Wakeup
 
 LONGEST_PAUSE = 300.0
@@ -42,6 +44,18 @@ class WaitingRequest:
     siblings: "BuilderQueue"
     own: WaitReason = field(factory=wait_reasons.starting)
     in_line_on: str | None = None
+    _alike: bytes | None = None
+
+    @property
+    def alike(self) -> bytes:
+        """
+        The same for requests of the same sources, but for the revision, and the same properties.
+        """
+        if self._alike is None:
+            buildset = self.buildset
+            values = {name: value for name, (value, _) in buildset.properties.items()}
+            self._alike = encode([without_revision(buildset.source), values, buildset.input])
+        return self._alike
 
     @property
     def urgency(self) -> Urgency:
@@ -183,6 +197,18 @@ class Queue:
         The number of requests for *builder*.
         """
         return len(self._by_builder[builder].order) if builder in self._by_builder else 0
+
+    def get(self, request: int) -> WaitingRequest | None:
+        """
+        The request, if it is here.
+        """
+        return self._by_id.get(request)
+
+    def of_builder(self, builder: str) -> Sequence[WaitingRequest]:
+        """
+        The requests for *builder*, most urgent first.
+        """
+        return tuple(self._by_builder[builder].order) if builder in self._by_builder else ()
 
     def by_builder(self) -> Sequence[BuilderQueue]:
         """

@@ -18,9 +18,11 @@ from attrs import evolve, field, frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ...deferreds import OneShot, shielded
+from ...deferreds import OneShot, background, shielded
 from ...model.results import Result
 from ...storage.records import builds, feed
 from ...storage.records import changes as records_of_changes
@@ -36,6 +38,7 @@ from ...storage.writer import Records
 from ..builds.build import Ended
 from ..config.generations import Generations
 from ..grants.registry import GrantRegistry
+from .collapsing import CollapseRule
 from .queue import Queue
 
 WATCH_AFTER_END = 7 * 86400.0
@@ -80,11 +83,14 @@ class Requests:
     All requests.  *wall*: seconds since 1970.
     """
 
+    _log = Logger()
+
     def __init__(
         self,
         *,
         records: Records,
         queue: Queue,
+        collapse_rule: CollapseRule,
         grants: GrantRegistry,
         wall: Callable[[], float],
         generations: Generations,
@@ -92,6 +98,9 @@ class Requests:
     ) -> None:
         self._records = records
         self._queue = queue
+        self._collapse_rule = collapse_rule
+        self._fresh: list[int] = []
+        self._collapsing = False
         self._grants = grants
         self._wall = wall
         self._generations = generations
@@ -156,6 +165,10 @@ class Requests:
     def _enqueue(self, submitted: SubmittedBuildset) -> None:
         for request in submitted.requests:
             self._queue.add(request, submitted.buildset)
+            self._fresh.append(request.id)
+        if not self._collapsing:
+            self._collapsing = True
+            background(self._collapse_older(), self._log, "collapsing requests")
 
     def postpone(self, request: Request, buildset: Buildset, until: float) -> None:
         """
@@ -226,6 +239,51 @@ class Requests:
         buildset = await self._records.write(change)
         self._queue.remove(request)
         self._ended(buildset, now)
+
+    async def _collapse_older(self) -> None:
+        """
+        Collapse older requests into those that came since the last time.  Many may come in one turn of the reactor.
+        """
+        try:
+            while self._fresh:
+                await deferLater(self._clock, 0)
+                fresh, self._fresh = self._fresh, []
+                for id in sorted(fresh, reverse=True):
+                    if (newer := self._queue.get(id)) is not None:
+                        older = await self._collapse_rule.older(newer)
+                        await self.collapse([each.request.id for each in older], into=newer.request)
+        finally:
+            self._collapsing = False
+
+    async def collapse(self, requests: Sequence[int], *, into: Request) -> None:
+        """
+        End those of *requests* that are still in the queue with SKIPPED, because the build of *into* serves them, too.
+        """
+        wanted = [each for each in requests if each not in self._cancelling and self._queue.withdraw(each)]
+        if not wanted:
+            return
+        now = self._wall()
+        buildsets = {each.request.id: each.buildset.id for each in map(self._queue.get, wanted) if each is not None}
+        reason = f"collapsed into request {into.id}, which asks for the same and is newer"
+
+        def change(connection: Connection) -> list[Buildset | None]:
+            over = []
+            for request, buildset in buildsets.items():
+                records_of_requests.collapse(connection, request, into.id)
+                records_of_changes.hand_over(connection, buildset, into.buildset)
+                over.append(self._end(connection, request, Result.SKIPPED, now, reason))
+            return over
+
+        try:
+            over = await self._records.write(change)
+        except BaseException:
+            for request in wanted:
+                self._queue.restore(request)
+            raise
+        for request in wanted:
+            self._queue.remove(request)
+        for each in over:
+            self._ended(each, now)
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
         """

@@ -328,7 +328,10 @@ class Submissions:
         builders = [config.builders[name] for name in scheduler.builder_names]
         slaves = [config.slaves[name] for builder in builders for name in builder.slavenames]
         fixed = OF_THE_BUILD.union(
-            scheduler.properties, *(each.properties for each in builders), *(each.properties for each in slaves)
+            config.properties,
+            scheduler.properties,
+            *(each.properties for each in builders),
+            *(each.properties for each in slaves),
         )
         for name in given:
             if name in fixed:

@@ -70,7 +70,7 @@ def from_row(*row: Any) -> Build:
     ) = row
     ended = None if result is None else Result(result)
     values = json.loads(properties)
-    held = json.loads(locks)
+    held = tuple(json.loads(locks))
     return Build(
         id, request, builder, number, slave, home, nonce, generation, started, finished, ended, reason, values, held
     )
@@ -160,7 +160,9 @@ def start(
         properties=to_json(properties),
         locks=to_json(locks),
     )
-    return Build(id, request, builder, number, slave, home, nonce, generation, now, None, None, "", properties, locks)
+    return Build(
+        id, request, builder, number, slave, home, nonce, generation, now, None, None, "", properties, tuple(locks)
+    )
 
 
 def get(connection: Connection, id: int) -> Build | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select
+from sqlalchemy import Connection, Integer, bindparam, delete, exists, func, insert, or_, select
 
 from ...model.change import Change
 from .. import schema
@@ -116,6 +116,23 @@ _FORGET = [
     Statement(delete(_changes).where(_changes.c.id == bindparam("which"))),
 ]
 _ADD_TO_BUILDSET = Statement(inserting(_of_buildsets, "buildset", "change"))
+_others = _of_buildsets.alias()
+_changes_of_the_other = select(_others.c.change).where(_others.c.buildset == bindparam("to"))
+_HAND_OVER = Statement(
+    insert(_of_buildsets).from_select(
+        ["buildset", "change"],
+        select(bindparam("to", type_=Integer), _of_buildsets.c.change).where(
+            _of_buildsets.c.buildset == bindparam("buildset"),
+            _of_buildsets.c.change.not_in(_changes_of_the_other),
+        ),
+    )
+)
+_TRUST_OF = Query(
+    select(_changes.c.untrusted)
+    .where(_of_buildsets.c.change == _changes.c.id, _of_buildsets.c.buildset == bindparam("buildset"))
+    .distinct(),
+    bool,
+)
 _ADD_PENDING = Statement(inserting(_pending, "scheduler", "change", "important", "added"))
 _PENDING_OF = Query(
     select(_pending.c.important, _pending.c.added, *_selected)
@@ -191,6 +208,20 @@ def newest(connection: Connection, most: int = 50, before: int | None = None) ->
     At most *most* changes, newest first; with *before* only those with a smaller number.
     """
     return _NEWEST.all(connection, most=most, before=_NO_BOUND if before is None else before)
+
+
+def hand_over(connection: Connection, buildset: int, to: int) -> None:
+    """
+    The changes of *buildset* are changes of the buildset *to*, too.
+    """
+    _HAND_OVER.run(connection, buildset=buildset, to=to)
+
+
+def trust_of(connection: Connection, buildset: int) -> frozenset[bool]:
+    """
+    Whether the changes of *buildset* are untrusted; empty when it has none.
+    """
+    return frozenset(_TRUST_OF.all(connection, buildset=buildset))
 
 
 def of_buildset(connection: Connection, buildset: int) -> list[RecordedChange]:

@@ -164,6 +164,12 @@ _REQUEUE = Statement(
     .where(_requests.c.id == bindparam("which"), _requests.c.finished.is_(None))
     .values(retries=_requests.c.retries + 1, not_before=bindparam("until"))
 )
+_COLLAPSE = Statement(
+    update(_requests)
+    .where(_requests.c.id == bindparam("which"), _requests.c.finished.is_(None))
+    .values(collapsed_into=bindparam("into"))
+)
+_COLLAPSED_INTO = Query(select(_requests.c.collapsed_into).where(_requests.c.id == bindparam("id")), lambda into: into)
 _RESULTS = Query(
     select(_requests.c.finished, _requests.c.result).where(_requests.c.buildset == bindparam("buildset")),
     lambda finished, result: None if finished is None else Result(result),
@@ -337,6 +343,21 @@ def finish(connection: Connection, id: int, result: Result, now: float, reason: 
     worst_of_all = worst(result for result in results if result is not None)
     _FINISH_BUILDSET.run(connection, which=of, now=now, with_result=int(worst_of_all))
     return buildset(connection, of)
+
+
+def collapse(connection: Connection, id: int, into: int) -> None:
+    """
+    Record that the build of the request *into* serves the request *id*, too.
+    """
+    _COLLAPSE.run(connection, which=id, into=into)
+
+
+def collapsed_into(connection: Connection, id: int) -> int | None:
+    """
+    The request whose build serves the request *id*, too, if there is one.
+    """
+    into = _COLLAPSED_INTO.first(connection, id=id)
+    return None if into is None else int(into)
 
 
 def cancel(connection: Connection, id: int, now: float, reason: str) -> bool:

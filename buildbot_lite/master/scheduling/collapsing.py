@@ -1,0 +1,120 @@
+"""
+Collapsing: of several requests of a builder that ask for the same sources, only the newest is built.
+
+::
+
+    a request comes ──► for each older one that waits: the same sources and properties? ──► may they be collapsed?
+                                                                                                │
+                          the older one is SKIPPED, and its changes are those of the newer one ◄┘
+
+With changes the revisions do not matter; without changes they must be the same.  What is for changes of a fork is not
+collapsed with what is not.
+
+Requests that somebody asked for (Submit, force, rebuild, try) or waits for (Trigger) are not collapsed, unless a
+function in ``collapseRequests`` says so.  Those of a scheduler without ``treeStableTimer`` are to be one build for each
+change: they are collapsed only if master.cfg has a ``collapseRequests``.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.logger import Logger
+
+from ...storage.records import changes
+from ...storage.records.requests import Buildset
+from ...storage.writer import Records
+from ..config.change_schedulers import SingleBranchScheduler
+from ..config.force_scheduler import ForceScheduler
+from ..config.generations import Generations
+from ..config.master_config import MasterConfig
+from ..config.objects import BuilderConfig
+from ..config.schedulers import Submit, Triggerable
+from .queue import Queue, WaitingRequest
+from .views import BuilderView, MasterView, RequestView
+
+_ASKED_FOR = (Submit, ForceScheduler, Triggerable)
+
+
+class CollapseRule:
+    """
+    Which requests in *queue* may be collapsed.
+    """
+
+    _log = Logger()
+
+    def __init__(self, *, records: Records, queue: Queue, generations: Generations) -> None:
+        self._records = records
+        self._queue = queue
+        self._generations = generations
+
+    async def older(self, newer: WaitingRequest) -> Sequence[WaitingRequest]:
+        """
+        The waiting requests that may be collapsed into *newer*.
+        """
+        config = self._generations.config
+        builder = config.builders.get(newer.request.builder)
+        if builder is None or newer.withdrawn:
+            return []
+        rule = config.collapse_requests if builder.collapse_requests is None else builder.collapse_requests
+        if rule is False or (not callable(rule) and self._on_its_own(newer.buildset, rule)):
+            return []
+        older = [
+            each
+            for each in self._queue.of_builder(builder.name)
+            if each.request.id < newer.request.id and not each.withdrawn
+        ]
+        if not callable(rule):
+            return await self._alike([each for each in older if not self._on_its_own(each.buildset, rule)], newer)
+        try:
+            return [each for each in older if await _says_so(rule, config, builder, each, newer)]
+        except Exception:  # noqa: BLE001 - the user's function
+            self._log.failure("collapseRequests of {builder} failed; nothing is collapsed", builder=builder.name)
+            return []
+
+    async def _alike(self, older: Sequence[WaitingRequest], newer: WaitingRequest) -> Sequence[WaitingRequest]:
+        alike = [each for each in older if each.alike == newer.alike]
+        if not alike:
+            return []
+        changes_of = await self._records.read(
+            lambda connection: [changes.trust_of(connection, each.buildset.id) for each in (*alike, newer)]
+        )
+        of_newer = changes_of[-1]
+        return [
+            each
+            for each, trust in zip(alike, changes_of, strict=False)
+            if trust == of_newer and (trust or each.buildset.source == newer.buildset.source)
+        ]
+
+    def _on_its_own(self, buildset: Buildset, rule: bool | None) -> bool:
+        """
+        Whether somebody asked for *buildset*, or it is to be a build of one change.
+        """
+        scheduler = self._generations.config.schedulers.get(buildset.scheduler)
+        if scheduler is None or buildset.by_grant is not None or buildset.parent is not None:
+            return True
+        each_change = isinstance(scheduler, SingleBranchScheduler) and scheduler.tree_stable_timer is None
+        return isinstance(scheduler, _ASKED_FOR) or (each_change and rule is None)
+
+
+async def _says_so(
+    rule: Callable[..., Any],
+    config: MasterConfig,
+    builder: BuilderConfig,
+    older: WaitingRequest,
+    newer: WaitingRequest,
+) -> bool:
+    views = [RequestView(each.request, each.buildset) for each in (older, newer)]
+    answer = _call(rule, MasterView(config), BuilderView(builder), *views)
+    return bool(await answer if inspect.isawaitable(answer) else answer)
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """
+    Call *function* with as many of the last *arguments* as it takes: before Buildbot 0.9 it was not given the master.
+    """
+    try:
+        inspect.signature(function).bind(*arguments)
+    except (TypeError, ValueError):
+        return function(*arguments[1:])
+    return function(*arguments)

@@ -1,0 +1,1 @@
+`c['prioritizeBuilders']`, `BuilderConfig(nextBuild=, nextSlave=, requires=)` and `collapseRequests` (`mergeRequests`) choose what is built next, and where; requests for the same sources are collapsed into the newest, unless somebody asked for them.

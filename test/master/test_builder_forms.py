@@ -1,0 +1,133 @@
+"""
+Builders as people write them: dictionaries, other names of arguments, directories, properties of all kinds.
+"""
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.model.spec import Run
+
+from .configurations import configured, mistakes_in, sentences_in
+from .harness import FakeSlave, MasterHarness, StartedCommand
+
+HEAD = """
+c["slaves"] = [slave.BuildSlave("bot1", properties={"of": "slave"}), slave.BuildSlave("bot2")]
+f = util.BuildFactory([steps.ShellCommand(command=["true"])])
+"""
+
+
+class FormTests(SynchronousTestCase):
+    """
+    Promise 8.6: each form gives the same builder.
+    """
+
+    def builder(self, text: str) -> Any:
+        """
+        The builder in a configuration with ``c["builders"] = text``.
+        """
+        config = configured(f'{HEAD}c["builders"] = {text}\n')
+        return next(iter(config.builders.values()))
+
+    def test_slaves(self) -> None:
+        """
+        Promise 8.6: a builder's slaves as a list, tuple, set or text, under four names; a name twice counts once.
+        """
+        forms = {
+            "slavenames=['bot1']": ("bot1",),
+            "slavenames='bot1'": ("bot1",),
+            "slavename='bot1'": ("bot1",),
+            "workername='bot1'": ("bot1",),
+            "workernames=('bot1', 'bot2')": ("bot1", "bot2"),
+            "workernames={'bot2', 'bot1'}": ("bot1", "bot2"),
+            "slavenames=['bot2', 'bot1', 'bot2']": ("bot2", "bot1"),
+            "requires={'of': 'slave'}": ("bot1",),
+            "slavenames=['bot2', 'bot1'], requires={'of': ['slave', 'x']}": ("bot1",),
+        }
+        for form, names in forms.items():
+            with self.subTest(form):
+                self.assertEqual(self.builder(f"[util.BuilderConfig(name='b', factory=f, {form})]").slavenames, names)
+                self.assertEqual(self.builder(f"[dict(name='b', factory=f, {form})]").slavenames, names)
+
+    def test_arguments(self) -> None:
+        """
+        Promise 8.6: what each further argument sets.
+        """
+        forms: dict[str, tuple[str, Any]] = {
+            "builddir='x/y'": ("directory", "x/y"),
+            "builddir='x', slavebuilddir='y'": ("directory", "y"),
+            "workerbuilddir='y'": ("directory", "y"),
+            "tags=['a'], category='b'": ("tags", ("a", "b")),
+            "tags={'b', 'a'}": ("tags", ("a", "b")),
+            "description=['builds', 'all']": ("description", "builds all"),
+            "defaultProperties={'n': 1}": ("default_properties", {"n": 1}),
+            "env={'PATH': ['/a', '${PATH}']}": ("env", {"PATH": ["/a", "${PATH}"]}),
+            "mergeRequests=False": ("collapse_requests", False),
+            "nextWorker=print": ("next_slave", print),
+        }
+        for form, (attribute, value) in forms.items():
+            with self.subTest(form):
+                found = self.builder(f"[dict(name='b', slavename='bot1', factory=f, {form})]")
+                self.assertEqual(getattr(found, attribute), value)
+
+    def test_sets(self) -> None:
+        """
+        Promise 8.6: builders may be a set.
+        """
+        self.assertEqual(self.builder("{util.BuilderConfig('b', 'bot1', f)}").name, "b")
+
+    def test_mistakes(self) -> None:
+        """
+        A mistake in a dictionary is noted with the line of c['builders']; nothing is noted twice.
+        """
+        (found,) = mistakes_in(f"{HEAD}c['builders'] = [dict(name='b', slavename='bot1', factory=f, locsk=[])]\n")
+        self.assertEqual(str(found)[:56], "master.cfg:6: BuilderConfig has no argument 'locsk'.  Di")
+        for text, sentence in {
+            "[dict(name='b', factory=f)]": "BuilderConfig needs the argument 'slavenames'.",
+            "[dict(name='b', slavename='bot1')]": "BuilderConfig needs the argument 'factory'.",
+            "[dict(slavename='bot1', factory=f)]": "BuilderConfig needs the argument 'name'.",
+        }.items():
+            self.assertEqual(sentences_in(f"{HEAD}c['builders'] = {text}\n"), [sentence])
+        none = sentences_in(f"{HEAD}c['builders'] = [util.BuilderConfig('b', factory=f, requires={{'of': 'x'}})]\n")
+        self.assertRegex(none[0], "The builder 'b' requires .*, and no slave has these properties")
+
+    def test_shared_directory(self) -> None:
+        """
+        Promise 8.6: builders share a directory on slaves if their arguments say so, not by accident.
+        """
+        two = "[util.BuilderConfig(each, 'bot1', f{}) for each in ('x y', 'x_y')]"
+        self.assertIn("would share the directory", sentences_in(f"{HEAD}c['builders'] = {two.format('')}")[0])
+        self.assertEqual(self.builder(two.format(", workerbuilddir='z'")).directory, "z")
+
+
+class PropertyTests(SynchronousTestCase):
+    """
+    Promise 8.6: the properties of all builds, and those by default.
+    """
+
+    def test_precedence(self) -> None:
+        """
+        Promise 8.6: c['properties'] yield to the slave's, the builder's and the scheduler's; default ones to all.
+        """
+        harness = MasterHarness(
+            HEAD
+            + """
+c["properties"] = {"all": "all", "of": "all", "default": "all"}
+c["builders"] = [util.BuilderConfig("b", "bot1", f, defaultProperties={"default": "b", "own": "b"},
+    env={"PATH": ["/a", util.Property("all")]}, workerbuilddir="there")]
+c["schedulers"] = [schedulers.Submit("go", ["b"])]
+"""
+        )
+        commands: list[StartedCommand] = []
+        harness.attach("bot1", FakeSlave(behaviour=commands.append))
+        request = harness.submit("go")
+        (started,) = commands
+        assert isinstance(started.spec, Run)
+        self.assertEqual((started.spec.workdir, started.spec.env["PATH"]), ("there/build", "/a:all"))
+        started.end(0)
+        harness.settle()
+        properties = harness.builds(request)[0].properties
+        self.assertEqual(
+            {name: properties[name] for name in ("all", "of", "default", "own")},
+            {"all": ["all", "global"], "of": ["slave", "Slave"], "default": ["all", "global"], "own": ["b", "Builder"]},
+        )
