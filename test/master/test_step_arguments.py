@@ -210,6 +210,55 @@ class ArgumentTests(SynchronousTestCase):
         )
         self.assertEqual(run(Quiet(1, doStepIf=False)).result, Result.SKIPPED)
 
+    def test_each_build_its_own(self) -> None:
+        """
+        Builds share nothing that a step may change: each has lists and dictionaries of its own, and the arguments of
+        master.cfg.
+        """
+
+        class Changing(steps.ShellCommand):  # type: ignore[name-defined, misc]  # a Namespace's attributes are Any
+            words = argument(checks.anything, default=None, rendered=False)
+
+            async def run(self) -> Result:
+                self.command.append(str(len(self.words)))
+                self.words.append("x")
+                self.timeout = None
+                return Result(await super().run())
+
+        step = Changing(command=["echo"], words=[], timeout=7)
+        for _ in range(2):
+            ran = run(step)
+            self.assertEqual((ran.commands, step.command, step.words, step.timeout), (["echo 0"], ["echo"], [], 7.0))
+
+    def test_own_constructor(self) -> None:
+        """
+        A constructor of the user's is called for each build, and what it sets is checked in the build.
+        """
+        made = []
+
+        class Counting(Wait):
+            def __init__(self, **kwargs: Any) -> None:
+                super().__init__(delay=1, **kwargs)
+                made.append(self)
+                self.delay = "soon" if len(made) > 1 else 2
+
+        step = Counting()
+        self.assertEqual(run(step).summary, "wait: delay must be a time in seconds, 0 or more, not 'soon'.")
+        self.assertEqual(len(made), 2)
+
+    def test_changed_before_it_runs(self) -> None:
+        """
+        An argument that a function of the user's sets before the step runs is checked, as one that is rendered is.
+        """
+
+        def change(step: Any) -> bool:
+            step.limit = step.getProperty("limit")
+            return True
+
+        step = Wait(1, doStepIf=change)
+        self.assertEqual(run(step, properties={"limit": 5}).commands, ["sleep 1.0 none 5"])
+        self.assertEqual(run(step, properties={"limit": 0}).summary, "wait: limit must be a whole number ≥ 1, not 0.")
+
     def test_tables_of_0_1_0(self) -> None:
         """
         Step classes and steps have the argument tables of 0.1.0, which are read-only.
