@@ -138,11 +138,13 @@ util = Namespace(
     _renderer,
     _ShellArg,
     _helpers.ComparableMixin,
+    _helpers.IEmailLookup,
     ALL_RESULTS=list(_Result),
     BaseLock=_locks.Lock,
     MISSING=_MISSING,
     bytes2unicode=_helpers.bytes2unicode,
     error=_helpers.error,
+    s=_helpers.s,
     unicode2bytes=_helpers.unicode2bytes,
     svn=Namespace(
         "util.svn",

@@ -235,12 +235,13 @@ class PlaceholderTests(SynchronousTestCase):
             """
             f = util.BuildFactory()
             f.addStep(steps.ShellCommand, command=["make"], name="make")
+            f.addStep(util.s(steps.ShellCommand, command=["check"]))
             c["slaves"] = [slave.BuildSlave("bot1")]
             c["builders"] = [util.BuilderConfig("b", ["bot1"], f)]
             """
         )
-        (step,) = config.builders["b"].steps
-        self.assertEqual((step.name, step.command), ("make", ["make"]))
+        one, two = config.builders["b"].steps
+        self.assertEqual((one.name, one.command, two.command), ("make", ["make"], ["check"]))
         self.assertEqual(len(mistakes_in("util.BuildFactory().addStep(steps.ShellCommand, comand=['x'])")), 1)
 
     def test_one_mistake_one_note(self) -> None:
@@ -404,6 +405,24 @@ class HelperTests(SynchronousTestCase):
         self.assertEqual((Other(1, 2, 3), hash(Other(1, 2, 3))), (Other(1, 2, 4), hash(Other(1, 2, 4))))
         for other in (Other(0, 2), Other(1, 0), Base(1, 2)):
             self.assertNotEqual(Other(1, 2), other)
+
+    def test_lookup(self) -> None:
+        """
+        A class may declare that it looks up mail addresses.
+        """
+        config = configured(
+            """
+            from buildbot.interfaces import IEmailLookup
+            from buildbot.plugins import reporters
+            from zope.interface import implementer
+            @implementer(IEmailLookup)
+            class Lookup:
+                def getAddress(self, name):
+                    return name + "@example.org"
+            c["services"] = [reporters.MailNotifier(fromaddr="farm@example.org", lookup=Lookup())]
+            """
+        )
+        self.assertEqual(len(config.services), 1)
 
     def test_error(self) -> None:
         """

@@ -4,7 +4,20 @@ Small helpers that Buildbot has for code of configurations, with the meaning tha
 
 from typing import Any, ClassVar
 
+from zope.interface import Interface
+
 from .mistakes import note
+
+
+class IEmailLookup(Interface):
+    """
+    What a reporter's ``lookup`` provides.  Any object with the method will do; this is for code that declares it.
+    """
+
+    def getAddress(name: str) -> Any:  # noqa: N802, N805 - Buildbot's name; an interface has no self
+        """
+        The mail address of the author *name*, or None; or a Deferred of it.
+        """
 
 
 class ComparableMixin:
@@ -39,6 +52,13 @@ def unicode2bytes(x: Any, encoding: str = "utf-8", errors: str = "strict") -> An
     Text as bytes; other values unchanged.
     """
     return x.encode(encoding, errors) if isinstance(x, str) else x
+
+
+def s(step_class: Any, **arguments: Any) -> Any:
+    """
+    The step that *step_class* makes of *arguments*, as factories of Buildbot 0.7 were written.
+    """
+    return step_class(**arguments)
 
 
 def error(error: str, always_raise: bool = False) -> None:

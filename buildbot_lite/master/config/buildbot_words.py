@@ -87,7 +87,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     # Keys of c.
     ("c", _TAKEN, "the title leads to c['buildbotURL'].", "titleURL projectURL"),
     ("c", _TAKEN, "the farm's name is c['title'].", "projectName"),
-    ("c", _TAKEN, "what is kept, and how long, is decided by retention (docs/reliability.md).",
+    ("c", _TAKEN, "what is kept, and how long, is c['retention'] (docs/configuration.md).",
      "buildHorizon logHorizon eventHorizon"),
     ("c", _TAKEN, "the records need no caches of a chosen size.", "caches buildCacheSize changeCacheSize"),
     ("c", _TAKEN, "logs are compressed, and bounded by the space on the disk (c['minspace']).",
@@ -102,7 +102,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("c", _TAKEN, "revisions are shown without links yet.", "revlink"),
     ("c", _TAKEN, "a slave that is not connected is listed as long as master.cfg names it.",
      "ignoreOfflineWorkersTimeout"),
-    ("c", _TAKEN, "retention needs no configurator.", "configurators"),
+    ("c", _TAKEN, "what is kept, and how long, is c['retention'] (docs/configuration.md).", "configurators"),
     ("c", _TAKEN, RIGHTS, "user_managers"),
     ("c", _TAKEN, _NO_PAGES, "www graphql"),
     ("c['www']", _REFUSED, _HOOKS, "change_hook_dialects"),
@@ -120,7 +120,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "BitbucketAuth OAuth2Auth RemoteUserAuth CustomAuth BasicAuth NoAuth AuthBase UserInfoProviderBase LdapUserInfo "
      "fnmatchStrMatcher reStrMatcher CommandlineUserManager")),
     ("util", _TAKEN, _NO_PAGES, "AvatarBase AvatarGitHub AvatarGravatar resource"),
-    ("util", _TAKEN, "retention needs no configurator.", "JanitorConfigurator"),
+    ("util", _TAKEN, "what is kept, and how long, is c['retention'] (docs/configuration.md).", "JanitorConfigurator"),
     ("util", _TAKEN, "there is no Python prompt in a running master; a string of `grant admin` has all commands.",
      "PasswordManhole AuthorizedKeysManhole ShellManhole TelnetManhole"),
     ("util", _TAKEN, "revisions are shown without links yet.",
@@ -235,14 +235,14 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "StringParameter FixedParameter CodebaseParameter ChoiceStringParameter BooleanParameter UserNameParameter "
      "NestedParameter IntParameter TextParameter BaseParameter BuildslaveChoiceParameter WorkerChoiceParameter "
      "FileParameter PatchParameter InheritBuildParameter AnyPropertyParameter DateParameter ValidationError "
-     "GNUAutoconf CPAN Distutils Trial BasicBuildFactory BasicSVN QuickBuildFactory s URLForBuild "
+     "GNUAutoconf CPAN Distutils Trial BasicBuildFactory BasicSVN QuickBuildFactory URLForBuild "
      "JenkinsEventHandler computeResultAndTermination "
      "LogLineObserver LineConsumerLogObserver BufferLogObserver OutputProgressObserver")),
     ("util", _INNER, _NO_INSIDE,
      ("AbstractWorkerForBuilder AsyncMultiService BuildbotService BuildMaster Build Builder BuildModel BuildRequest "
      "BuildRequestModel BuildslaveForBuilder ConfigErrors ConfigWarning ConfiguratorBase Connection "
      "DBConnector EqConnectionPool FullTwistedBuildFactory HTTPClientService HTTPSession IConfigLoader IControl "
-     "IEmailLookup IReportGenerator IStatusReceiver LocalWorkerForBuilder MasterConfig QuickTwistedBuildFactory "
+     "IReportGenerator IStatusReceiver LocalWorkerForBuilder MasterConfig QuickTwistedBuildFactory "
      "ReconfigurableServiceMixin RemoteCommand RemoteShellCommand STDERR STDOUT SourceStamp StateMixin StreamLog "
      "TestResult TwistedReactorsBuildFactory async_to_deferred asyncSleep datetime2epoch "
      "deferredLocked formatInterval human_readable_delta "
