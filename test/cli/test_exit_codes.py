@@ -58,7 +58,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "kept": (),
     "sendchange": ("--author", "me", "a.c"),
     "changes": (),
-    "grant change": ("--repository", "https://example.org/a.git"),
+    "grant change": ("https://example.org/a.git",),
     "pause": ("bot1",),
     "unpause": ("bot1",),
     "unpin": ("bot1",),
