@@ -35,6 +35,8 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "create-master": ("farm",),
     "create-slave": ("bot1", "-"),
     "furl": ("farm", "nobody"),
+    "backup": ("nowhere.tar", "nowhere"),
+    "restore": ("nowhere.tar", "nowhere"),
     "checkconfig": ("nowhere",),
     "reconfig": (),
     "start": ("nowhere",),

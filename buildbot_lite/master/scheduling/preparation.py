@@ -180,9 +180,14 @@ class Preparation:
         )
 
     async def _work_directory(self, slave: str) -> str | None:
-        # From the records, because a build that is taken up again may be there before its slave.
-        row = await read_retrying(self.records, lambda connection: slaves.get(connection, slave), self.clock)
-        found = row.platform.get("work") if row else None
+        member = self.slaves.get(slave)
+        if member is None:
+            # It left the configuration, and the build that began on it is taken up again.
+            row = await read_retrying(self.records, lambda connection: slaves.get(connection, slave), self.clock)
+            platform = row.platform if row else {}
+        else:
+            platform = member.platform
+        found = platform.get("work")
         return found if isinstance(found, str) and found.startswith("/") else None
 
     def _secrets_of(self, config: MasterConfig) -> Callable[[str], Awaitable[str]]:

@@ -7,6 +7,7 @@ A `Member` is a slave with its `Session` and with what admins and the slave itse
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from attrs import define, field
 from twisted.internet.defer import Deferred, fail, succeed
@@ -48,7 +49,7 @@ class Member:
     All times are in seconds since 1970.  *paused*: when an admin paused it, or None.  *lost_at*, *attached_at*: when
     its link was last lost and made.  *revoked*: it has no FURL.  *leaving*: the incarnation of the slave process that
     drains.  *breach*: when and how the slave last broke the wire contract.  *refused*: when an attachment with its FURL
-    was last refused, and the error that the slave got.
+    was last refused, and the error that the slave got.  *platform*: what the slave last said of its machine.
     """
 
     config: BuildSlave
@@ -61,6 +62,7 @@ class Member:
     leaving: str | None = None
     breach: tuple[float, str] | None = None
     refused: tuple[float, str] | None = None
+    platform: Mapping[str, Any] = field(factory=dict)
 
     @property
     def name(self) -> str:
@@ -130,6 +132,7 @@ class SlaveRegistry:
             if member := self._members.get(row.name):
                 member.paused = row.paused
                 member.lost_at = row.lost or row.attached
+                member.platform = row.platform
 
     def configure(self, slaves: Mapping[str, BuildSlave]) -> None:
         """
@@ -296,6 +299,7 @@ class SlaveRegistry:
             )
             if member := self._members.get(name):
                 member.attached_at = now
+                member.platform = hello.platform
                 member.refused = None
                 if hello.incarnation != member.leaving:
                     member.leaving = None  # it was started again

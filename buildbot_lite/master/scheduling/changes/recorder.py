@@ -25,6 +25,8 @@ class ChangeRecorder:
         self._records = records
         self._wall = wall
         self._subscribers: list[Callable[[], None]] = []
+        self.newest = 0
+        """The number of the newest change that this object recorded; 0: none yet."""
 
     def subscribe(self, added: Callable[[], None]) -> None:
         """
@@ -55,6 +57,7 @@ class ChangeRecorder:
 
         fresh = await self._records.write(change)
         if fresh:
+            self.newest = fresh[-1].id
             for added in tuple(self._subscribers):
                 added()
         return fresh

@@ -49,11 +49,12 @@ MOST_CHANGES = 200
 @frozen
 class _Recorded:
     """
-    What the records hold.  *considered*: the number of the last change that the schedulers considered; *newest*: of
-    the newest buildset.
+    What the records hold.  *considered*: the number of the last change that the schedulers considered;
+    *newest_change*: of the newest one; *newest*: of the newest buildset.
     """
 
     considered: int
+    newest_change: int
     newest: int
     memories: Mapping[str, Memory]
 
@@ -62,11 +63,21 @@ class _Recorded:
 class _AtWork:
     """
     The schedulers of one *generation*, by name.
+
+    *considered*: the number of the last change that they considered.  *newest*: of the newest change when they began.
     """
 
     generation: Generation
     considered: int
+    newest: int
     schedulers: Mapping[str, ActiveScheduler]
+
+    @property
+    def dependents(self) -> Sequence[DependentScheduler]:
+        """
+        The schedulers that wait for the buildsets of others.
+        """
+        return [each for each in self.schedulers.values() if isinstance(each, DependentScheduler)]
 
 
 class SchedulerEngine:
@@ -99,8 +110,9 @@ class SchedulerEngine:
         self._troubles: dict[str, Troubles] = {}
         self._at_work: _AtWork | None = None
         self._loop: Deferred[None] | None = None
+        self._changes = changes
         changes.subscribe(self.wake)
-        requests.subscribe(self.wake)
+        requests.subscribe(self._buildset_changed)
 
     def start(self) -> None:
         """
@@ -122,6 +134,11 @@ class SchedulerEngine:
         Something changed: changes were recorded, a buildset ended, another configuration is in force.
         """
         self._wakeup.set()
+
+    def _buildset_changed(self) -> None:
+        # On a farm of small builds this happens hundreds of times a second.
+        if self._at_work is None or self._at_work.dependents:
+            self.wake()
 
     def describe(self, scheduler: BaseScheduler) -> Mapping[str, Any]:
         """
@@ -198,7 +215,7 @@ class SchedulerEngine:
                 for name, config in configured.items()
                 if (active := self._activated(config, recorded)) is not None
             }
-            self._at_work = _AtWork(generation, recorded.considered, found)
+            self._at_work = _AtWork(generation, recorded.considered, recorded.newest_change, found)
         return self._at_work
 
     def _activated(self, config: BaseScheduler, recorded: _Recorded) -> ActiveScheduler | None:
@@ -216,13 +233,13 @@ class SchedulerEngine:
     # Changes.
 
     async def _consider(self, at_work: _AtWork) -> None:
-        while True:
+        while at_work.considered < max(at_work.newest, self._changes.newest):
             read = partial(records_of_changes.after, id=at_work.considered, most=MOST_CHANGES)
             found = await self._records.read(read)
             for part in self._considered(at_work, found):
                 await self._commit(at_work, part)
-            if len(found) < MOST_CHANGES:
-                return
+            if not found:
+                return  # they were forgotten before they were considered
 
     def _considered(self, at_work: _AtWork, found: Sequence[RecordedChange]) -> Iterator[Decisions]:
         decisions = self._decisions()
@@ -243,7 +260,7 @@ class SchedulerEngine:
         """
         Read on in the buildsets, for the schedulers that wait for others.
         """
-        dependents = [each for each in at_work.schedulers.values() if isinstance(each, DependentScheduler)]
+        dependents = at_work.dependents
         if not dependents:
             return
         first = min(each.seen for each in dependents)
@@ -296,7 +313,8 @@ def _restore(connection: Connection, configured: Mapping[str, BaseScheduler], no
         name: Memory(kept.get(name), tuple(records_of_changes.pending_of(connection, name)) if name in waiting else ())
         for name in configured
     }
-    return _Recorded(own["considered"], records_of_requests.last_buildset(connection), memories)
+    newest = records_of_changes.last_id(connection)
+    return _Recorded(own["considered"], newest, records_of_requests.last_buildset(connection), memories)
 
 
 def _read_on(
