@@ -12,7 +12,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.master.steps import Git
+from buildbot_lite.master.steps import Gerrit, Git, GitHub
 from buildbot_lite.model.rendering import Property, Secret
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run
@@ -160,6 +160,119 @@ class GitTests(SynchronousTestCase):
             os.makedirs(self.machine.path("build", "deep", ".git"))
             self.check_out(mode="full", method=method)
             self.assertEqual(self.files(), sorted([".gitignore", "gone", "hello", *left]), method)
+
+    def test_modes_of_0_8(self) -> None:
+        """
+        Promise 8.6: the modes of Buildbot 0.8, and a method beside mode="incremental", which says nothing.
+        """
+        rows: list[tuple[dict[str, str], list[str]]] = [
+            ({"mode": "update"}, ["built.o"]),
+            ({"mode": "incremental", "method": "clean"}, ["built.o"]),
+            ({"mode": "copy"}, []),
+            ({"mode": "clobber"}, []),
+        ]
+        for arguments, left in rows:
+            self.check_out()
+            self.put("built.o")
+            self.check_out(**arguments)
+            self.assertEqual(self.files(), sorted(["gone", "hello", *left]), arguments)
+
+    def test_description(self) -> None:
+        """
+        Promise 8.6: getDescription sets commit-description, with the options of ``git describe``; without a name there
+        is none.  Also when the commit was fetched earlier.
+        """
+
+        def described(**arguments: Any) -> Any:
+            self.machine.view.properties.set("commit-description", None)
+            self.check_out(**arguments)
+            return self.machine.view.getProperty("commit-description")
+
+        self.assertIsNone(described(getDescription=True))
+        self.assertEqual(described(getDescription={"always": True}), self.first[:7])
+        self.repository.git("tag", "v1")
+        self.repository.git("tag", "-a", "-m", "two", "release/2")
+        second = self.repository.commit(hello="two\n")
+        rows: list[tuple[Any, str | None]] = [
+            (True, f"release/2-1-g{second[:7]}"),
+            ({"tags": True, "match": "v*"}, f"v1-1-g{second[:7]}"),
+            ({"abbrev": 10, "long": True}, f"release/2-1-g{second[:10]}"),
+            ({"exact-match": True}, None),
+            ({"dirty": "-changed", "tags": False}, f"release/2-1-g{second[:7]}"),
+        ]
+        for options, expected in rows:
+            for revision in (None, second):
+                with self.subTest(options=options, revision=revision):
+                    self.assertEqual(described(getDescription=options, revision=revision), expected)
+
+    def test_all_tags(self) -> None:
+        """
+        Promise 8.6: with tags=True, tags that are not in the history of the branch are there, too.
+        """
+        self.repository.git("checkout", "-q", "-b", "side")
+        self.repository.commit(side="x")
+        self.repository.git("tag", "side-1")
+        self.repository.git("checkout", "-q", "-")
+        self.check_out()
+        self.assertNotIn("side-1", self.tags())
+        self.check_out(tags=True, revision=self.first)
+        self.assertIn("side-1", self.tags())
+
+    def tags(self) -> str:
+        """
+        The names of the tags in the checkout.
+        """
+        words = ["git", f"--git-dir={self.machine.path('build', '.git')}", "tag"]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+    def test_retry_fetch(self) -> None:
+        """
+        Promise 8.6: retryFetch tries once more.
+        """
+        for flag, runs in ((True, 2), (False, 1)):
+            answers = [command("*git-get*").exits(1), command("sleep 0"), command("*git-get*").exits(1)]
+            wanted = answers if flag else answers[:1]
+            ran = run(Git(repourl="/r", retryFetch=flag), *wanted)
+            self.assertEqual(
+                (ran.result, len([each for each in ran.commands if "git-get" in each])), (Result.FAILURE, runs)
+            )
+
+    def test_github(self) -> None:
+        """
+        Promise 8.6: GitHub fetches the merge of a pull request as it is now; other branches as Git does.
+        """
+        self.repository.git("update-ref", "refs/pull/7/merge", self.first)
+        second = self.repository.commit(hello="two\n")
+        rows = [("refs/pull/7/merge", second, self.first), ("refs/pull/7/merge", "0" * 40, self.first)]
+        for branch, revision, expected in rows:
+            self.machine.view.properties.set("branch", branch)
+            self.machine.view.properties.set("revision", revision)
+            self.assertIs(self.machine.run(GitHub(repourl=self.repository.path)), Result.SUCCESS)
+            self.assertEqual(self.revision(), expected)
+
+    def test_gerrit(self) -> None:
+        """
+        Promise 8.6: Gerrit fetches the change that is under review, if it is of this project.
+        """
+        change = self.repository.commit(hello="changed\n")
+        self.repository.git("update-ref", "refs/changes/42/1042/3", change)
+        self.repository.git("reset", "-q", "--hard", self.first)
+        rows: list[tuple[dict[str, str], str]] = [
+            ({"gerrit_change": "1042/3"}, change),
+            ({"event.patchSet.ref": "refs/changes/42/1042/3", "gerrit_change": ""}, change),
+            ({"event.change.project": "other", "gerrit_change": "1042/3"}, self.first),
+        ]
+        for properties, expected in rows:
+            machine = self.another_machine()
+            machine.view.sources[""] = {"project": "mine"}
+            for name, value in properties.items():
+                machine.view.properties.set(name, value)
+            self.assertIs(machine.run(Gerrit(repourl=self.repository.path)), Result.SUCCESS, properties)
+            self.assertEqual(machine.view.getProperty("got_revision"), expected)
+        machine.view.properties.set("event.change.project", "mine")
+        machine.view.properties.set("gerrit_change", "")
+        machine.view.properties.set("event.patchSet.ref", "refs/heads/main")
+        self.assertIs(machine.run(Gerrit(repourl=self.repository.path)), Result.FAILURE)
 
     def test_copy(self) -> None:
         """
@@ -817,8 +930,10 @@ class GitTests(SynchronousTestCase):
         Promise 11: arguments that exclude each other, and wrong values, are mistakes.
         """
         for arguments, words in (
-            ({"mode": "fast"}, "mode must be one of 'incremental', 'full'"),
-            ({"method": "clean"}, 'method is for mode="full"'),
+            ({"mode": "fast"}, "mode must be one of 'incremental', 'full', 'update', 'copy', 'clobber'"),
+            ({"mode": "copy", "method": "clean"}, 'method is for mode="full"'),
+            ({"getDescription": {"upload-pack": "x"}}, "no option of git describe"),
+            ({"getDescription": "yes"}, "getDescription must be True or False"),
             ({"mode": "full", "method": "gentle"}, "method must be one of"),
             ({"shallow": "yes"}, "shallow must be a whole number"),
             ({"retry": 3}, "retry must be a pair"),

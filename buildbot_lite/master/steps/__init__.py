@@ -7,7 +7,7 @@ for `Git` ``git_commands`` (what runs on the slave) and ``git_credentials`` (key
 
 from .counting import Compile, Test, WarningCountingShellCommand
 from .directories import CopyDirectory, FileExists, MakeDirectory, RemoveDirectory
-from .git import Git
+from .git import Gerrit, Git, GitHub
 from .more_transfers import JSONPropertiesDownload, JSONStringDownload, MultipleFileUpload
 from .properties import Assert, LogRenderable, SetProperties, SetPropertiesFromEnv, SetProperty
 from .sequence import ShellSequence
@@ -40,7 +40,9 @@ __all__ = [
     "FileDownload",
     "FileExists",
     "FileUpload",
+    "Gerrit",
     "Git",
+    "GitHub",
     "JSONPropertiesDownload",
     "JSONStringDownload",
     "LogRenderable",

@@ -37,11 +37,15 @@ from .git_credentials import remote_access, web_host
 from .outcomes import result_of
 from .step import BuildStep, CommandResult
 
-__all__ = ["Git"]
+__all__ = ["Gerrit", "Git", "GitHub"]
 
 _REF = re.compile(r"(?![-/])(?!.*(?:\.\.|@\{|//))[^\x00-\x20\x7f~^:?*\[\\]{1,250}(?<![/.])\Z")
 _NO_PATCH = re.compile(r"No valid patches|unrecognized input", re.IGNORECASE)
 _COPY_FROM = "source"
+_DESCRIBE = {
+    "match", "exclude", "all", "tags", "exact-match", "first-parent", "abbrev", "candidates", "long", "always",
+    "contains", "debug", "dirty",
+}  # fmt: skip
 
 
 def _depth(checker: ArgumentChecker, name: str, value: Any) -> bool | int:
@@ -61,6 +65,23 @@ def _credentials(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, 
         return "", ""
     user, password = value
     return checks.text(checker, f"the user of {name}", user), checks.text(checker, f"the password of {name}", password)
+
+
+def _description(checker: ArgumentChecker, name: str, value: Any) -> bool | list[str]:
+    """
+    True, or options of ``git describe``, which become its words.
+    """
+    if not isinstance(value, Mapping):
+        return value if isinstance(value, list) else checker.flag(name, value)
+    words = []
+    for key, item in value.items():
+        if key not in _DESCRIBE:
+            checker.note(f"{name}: {key!r:.60} is no option of git describe; there are {', '.join(sorted(_DESCRIBE))}.")
+        elif item is True:
+            words.append(f"--{key}")
+        elif item is not False and item is not None:
+            words.append(f"--{key}={checks.words(checker, f'{name}[{key!r}]', item)}")
+    return words
 
 
 def _ref(checker: ArgumentChecker, name: str, value: Any) -> str:
@@ -86,12 +107,16 @@ class Git(BuildStep):
     "clean": removes those, except what ``.gitignore`` names;
     "clobber": removes the whole directory first, and fetches everything again;
     "copy": keeps a directory "source" beside the build's, and makes the build's a new copy of it.
+    The modes of Buildbot 0.8: "update" is incremental, "copy" and "clobber" are full with that method.
 
     *workdir*: relative to the builder's directory, default "build".
     *shallow*: True for the newest commit only, or how many commits; default False: the whole history.
     *submodules*: also check out submodules, recursively; default False.
     *progress*: have git report its progress in the log, which also keeps *timeout* from striking; default True.
-    *retry*: ``(seconds, times)``: when it fails, wait and try again; default None.
+    *retry*: ``(seconds, times)``: when it fails, wait and try again; default None.  *retryFetch*: once more, at once.
+    *tags*: fetch all tags, not only those of the history; default False.
+    *getDescription*: True, or a dictionary of options of ``git describe``: what it says becomes the property
+    "commit-description"; nothing does when it finds no name.
     *clobberOnFailure*: when it fails, remove the directory and try once more from nothing; default False.
     *config*: a dictionary of git settings for these commands, like ``{"http.sslVerify": "true"}``.
     *env*: variable → text to add to the slave's environment, None removes it.
@@ -105,7 +130,7 @@ class Git(BuildStep):
     A patch that was submitted with the request is applied (``git apply --index -p1``).  Git never prompts: without
     permission to read a repository, the step fails.
 
-    Without effect: *logEnviron*.
+    Without effect: *logEnviron* and *lazylogfiles*.
     """
 
     name = "git"
@@ -115,13 +140,16 @@ class Git(BuildStep):
     repourl = argument(checks.word, positional=True)
     branch = argument(_ref, default=None)
     revision = argument(_ref, default=None)
-    mode = argument(checks.choice("incremental", "full"), default="incremental")
+    mode = argument(checks.choice("incremental", "full", "update", "copy", "clobber"), default="incremental")
     method = argument(checks.choice("fresh", "clean", "clobber", "copy"), default=None)
     workdir = argument(checks.path, default=None)
     shallow = argument(_depth, default=False)
     submodules = argument(checks.flag, default=False)
     progress = argument(checks.flag, default=True)
     retry = argument(_retry, default=None)
+    retryFetch = argument(checks.flag, default=False)
+    tags = argument(checks.flag, default=False)
+    getDescription = argument(_description, default=False)
     clobberOnFailure = argument(checks.flag, default=False)
     alwaysUseLatest = argument(checks.flag, default=False)
     codebase = argument(checks.text, default="")
@@ -133,13 +161,14 @@ class Git(BuildStep):
     sshKnownHosts = argument(checks.word, default=None)
     auth_credentials = argument(_credentials, default=None)
     logEnviron = ignored()
+    lazylogfiles = ignored()
 
     def check(self, checker: ArgumentChecker) -> None:
         """
         Refuse arguments that exclude each other.
         """
-        if self.method is not None and self.mode == "incremental":
-            checker.note('method is for mode="full", and the mode is "incremental".')
+        if self.method is not None and self.mode in {"copy", "clobber"}:
+            checker.note(f'method is for mode="full", and the mode is {self.mode!r}.')
         if self.sshHostKey is not None and self.sshKnownHosts is not None:
             checker.note("sshHostKey and sshKnownHosts exclude each other.")
         if not isinstance(self.repourl, str):
@@ -162,8 +191,8 @@ class Git(BuildStep):
             branch, revision = self._wanted()
         except InputError as error:
             return self.fail(str(error))
-        pause, left = self.retry or (0, 0)
-        clobber = self.mode == "full" and self.method == "clobber"
+        pause, left = self.retry or (0, int(self.retryFetch))
+        clobber = self._way == "clobber"
         while True:
             try:
                 return await self._finish(await self._get(branch, revision, clobber=clobber))
@@ -196,15 +225,24 @@ class Git(BuildStep):
         return found["branch"], found["revision"]
 
     async def _get(self, branch: str | None, revision: str | None, *, clobber: bool) -> str:
-        copies = self.mode == "full" and self.method == "copy"
+        copies = self._way == "copy"
         directory = _COPY_FROM if copies else self.workdir
-        mode = "keep" if self.mode == "incremental" else "clean" if self.method == "clean" else "fresh"
+        mode = {"incremental": "keep", "clean": "clean"}.get(self._way, "fresh")
         if clobber:
             await self._slave_does(spec.RemoveDirectory(self.workdir_path(directory)))
         commit = await self._repository(directory).get(branch, revision, mode=mode, submodules=self.submodules)
         if copies:
             await self._copy()
         return commit
+
+    @property
+    def _way(self) -> str:
+        """
+        "incremental", or the method of a full checkout; the modes of Buildbot 0.8 mean one of these.
+        """
+        if self.mode in {"incremental", "update"}:
+            return "incremental"
+        return self.mode if self.mode in {"copy", "clobber"} else self.method or "fresh"
 
     async def _copy(self) -> None:
         build = self.workdir_path(self.workdir)
@@ -218,15 +256,23 @@ class Git(BuildStep):
         """
         Set the property and the summary, and apply the patch submitted with the request.
         """
-        if self.codebase:
-            others = self.getProperty("got_revision")
-            self.setProperty("got_revision", {**(others if isinstance(others, dict) else {}), self.codebase: revision})
-        else:
-            self.setProperty("got_revision", revision)
+        self._set("got_revision", revision)
+        if self.getDescription is not False:
+            described = await self._repository(self.workdir).describe(self.getDescription)
+            if described:
+                self._set("commit-description", described)
         self.summary = f"revision {revision[:12]}"
         if (patch := self.bench.input("patch")) is not None:
             return await self._apply(self._repository(self.workdir), patch[0], patch[1], revision)
         return Result.SUCCESS
+
+    def _set(self, name: str, value: str) -> None:
+        """
+        Set a property of the codebase.
+        """
+        others = self.getProperty(name)
+        found = {**(others if isinstance(others, dict) else {}), self.codebase: value} if self.codebase else value
+        self.setProperty(name, found)
 
     async def _apply(self, repository: Repository, patch: Source, size: int, revision: str) -> Result:
         if size == 0:
@@ -262,6 +308,7 @@ class Git(BuildStep):
                 user=user,
             ),
             shallow=self.shallow,
+            tags=self.tags or self.getDescription is not False,
             progress=self.progress,
             slave=self.slave_name,
         )
@@ -290,3 +337,42 @@ class Git(BuildStep):
         result, said = result_of((await self.do(what)).outcome, self.slave_name)
         if result is not Result.SUCCESS:
             raise GitFailedError(result, said)
+
+
+class GitHub(Git):
+    """
+    A `Git` for repositories of GitHub: the merge of a pull request (a branch like ``refs/pull/7/merge``) is fetched
+    whatever its revision was, because GitHub makes it anew when the target moves.
+    """
+
+    name = "github"
+
+    def _wanted(self) -> tuple[str | None, str | None]:
+        branch, revision = super()._wanted()
+        return branch, None if branch is not None and branch.endswith("/merge") else revision
+
+
+class Gerrit(Git):
+    """
+    A `Git` for repositories under review by Gerrit: it fetches the change of the property "event.patchSet.ref", or of
+    "gerrit_change" (``NUMBER/PATCHSET``), if the change is of this project.  The property "gerrit_branch" gets its ref.
+    """
+
+    name = "gerrit"
+
+    def _wanted(self) -> tuple[str | None, str | None]:
+        branch, revision = super()._wanted()
+        project = self.bench.view.sources.get(self.codebase, {}).get("project")
+        if project and project != self.getProperty("event.change.project", project):
+            return branch, revision
+        number, _, patch_set = str(self.getProperty("gerrit_change", "")).partition("/")
+        if number.isdecimal() and patch_set.isdecimal():
+            found = f"refs/changes/{int(number) % 100:02}/{int(number)}/{int(patch_set)}"
+        else:
+            found = self.getProperty("event.patchSet.ref")
+        if not found:
+            return branch, revision
+        if not isinstance(found, str) or not _REF.match(found) or not found.startswith("refs/changes/"):
+            raise InputError(f"The request's event.patchSet.ref is {found!r:.200}, which is not the ref of a change.")
+        self._set("gerrit_branch", found)
+        return found, revision

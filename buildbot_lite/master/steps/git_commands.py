@@ -103,7 +103,8 @@ class Repository:
 
     *run*: ``run(words, …)`` runs a command in its directory; it takes fields of `model.spec.Run` and options of
     `StepContext.command`.  *settings*: of git, for all commands.  *access*: for commands that connect to *url*.
-    *shallow*: how many commits to fetch; False: all.  *slave*: its name, for sentences.
+    *shallow*: how many commits to fetch; False: all.  *tags*: whether to fetch all tags.  *slave*: its name, for
+    sentences.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Repository:
         settings: Mapping[str, str],
         access: RemoteAccess,
         shallow: int,
+        tags: bool,
         progress: bool,
         slave: str,
     ) -> None:
@@ -122,7 +124,11 @@ class Repository:
         self._settings = [f"{name}={value}" for name, value in settings.items()]
         self._access = access
         self._shallow = shallow
-        self._options = [*(["--progress"] if progress else []), *([f"--depth={int(shallow)}"] if shallow else [])]
+        self._options = [
+            *(["--progress"] if progress else []),
+            *(["--tags"] if tags else []),
+            *([f"--depth={int(shallow)}"] if shallow else []),
+        ]
         self._slave = slave
 
     async def get(self, branch: str | None, revision: str | None, *, mode: str, submodules: bool) -> str:
@@ -147,6 +153,14 @@ class Repository:
             # The checkout succeeded, so a failure to pack is none of the step.
             await self._script(_PACK, "git-pack", crowded)
         return commit[1]
+
+    async def describe(self, options: Sequence[str] | bool) -> str:
+        """
+        What ``git describe`` with *options* says of the checkout; empty if it finds no name.
+        """
+        words = [] if isinstance(options, bool) else options
+        ran = await self._script('git describe "$@"', "git-describe", words)
+        return ran.output().strip().splitlines()[-1] if ran.outcome.succeeded and ran.output().strip() else ""
 
     async def apply(self, patch: Source) -> CommandResult:
         """

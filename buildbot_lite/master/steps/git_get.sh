@@ -142,7 +142,8 @@ find_branch() {
 
 find_revision() {
     if is_hash "$revision"; then
-        is_cut || { resolve "$revision" && return; }
+        # Tags are fetched anew each time.
+        case " $options " in *' --tags '*) ;; *) is_cut || { resolve "$revision" && return; } ;; esac
         # Most servers give away a single commit; from others everything is fetched.
         say "fetch $revision from $shown"
         fetch "+$revision:$FETCHED" && resolve "$revision" && return
