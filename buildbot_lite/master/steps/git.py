@@ -366,10 +366,9 @@ class Gerrit(Git):
         if project and project != self.getProperty("event.change.project", project):
             return branch, revision
         number, _, patch_set = str(self.getProperty("gerrit_change", "")).partition("/")
+        found: Any = self.getProperty("event.patchSet.ref")
         if number.isdecimal() and patch_set.isdecimal():
             found = f"refs/changes/{int(number) % 100:02}/{int(number)}/{int(patch_set)}"
-        else:
-            found = self.getProperty("event.patchSet.ref")
         if not found:
             return branch, revision
         if not isinstance(found, str) or not _REF.match(found) or not found.startswith("refs/changes/"):
