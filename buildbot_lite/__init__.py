@@ -6,7 +6,8 @@ The map
 
 Imports go down only; ``lint-imports`` holds it::
 
-    cli  master_tap  slave_tap  plugins  testing     programs, and modules that users import
+    cli  master_tap  slave_tap  web_tap  plugins  testing   programs, and modules that users import
+      web                                             the web process: webhooks; it knows only the wire
       extensions                                      additions of higher packages to the master: keys of ``c``
       control                                         objects for holders of FURLs: submissions, administration
       status                                          read-only views: followed logs, documents

@@ -103,6 +103,16 @@ class MessageError(BuildbotLiteError):
     """
 
 
+class WebhookError(BuildbotLiteError):
+    """
+    A webhook cannot be taken; *status*: the HTTP status that says so.
+    """
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
 class UnsafePathError(BuildbotLiteError):
     """
     A path may not be absolute, nor lead out of its directory.

@@ -1,5 +1,5 @@
 """
-Make directories of masters and slaves; print and replace FURLs.
+Make directories of masters, slaves and web processes; print and replace FURLs.
 """
 
 import os
@@ -34,6 +34,7 @@ application = application_for(__file__)
 """
 _STRING = re.compile(r"pb://[^\s\"']+")
 PLACEHOLDER = "pb://PUT-THE-SLAVES-STRING-HERE"
+WEB_PLACEHOLDER = "pb://PUT-THE-STRING-HERE"
 
 
 @commands.command("create-master", short_help="Make the directory of a master.")
@@ -99,6 +100,34 @@ def create_slave(directory: str, furl: str) -> None:
     click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}")
 
 
+@commands.command("create-web", short_help="Make the directory of a web process, which receives webhooks.")
+@click.argument("directory", metavar="DIR")
+@click.argument("furl", metavar="FURL|-")
+def create_web(directory: str, furl: str) -> None:
+    """
+    Make DIR the directory of a web process, which receives webhooks and hands them to the master.
+
+    It needs one string, that of buildbot-lite grant webhooks.  For example:
+
+    buildbot-lite grant webhooks farm | buildbot-lite create-web web -
+
+    With - the string is read from standard input, where no other user of this machine can see it.
+    """
+    from ..wire.furl import parse
+
+    parts = parse(_given(furl, f"create-web {shlex.quote(directory)} -"))
+    _refuse_used(directory)
+    text = sample("web.tac.sample")
+    assert WEB_PLACEHOLDER in text
+    make_directory(directory)
+    write_whole(os.path.join(directory, "web.tac"), text.replace(WEB_PLACEHOLDER, str(parts)).encode())
+    click.echo(
+        f"Created {directory}, the directory of a web process.  It will take webhooks at "
+        f"http://127.0.0.1:8010/change_hook/ and hand them to the master at {', '.join(parts.hints)}."
+    )
+    click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}")
+
+
 @commands.command("furl", short_help="Print the one string of a slave or a submission, or replace a slave's.")
 @click.option("--replace", is_flag=True, help="Give the slave in DIR the string NAME; - reads it from standard input.")
 @click.argument("directory", metavar="DIR")
@@ -119,12 +148,14 @@ def furl_of(directory: str, name: str, replace: bool) -> None:
 
     kind = kind_of(directory)
     if replace:
+        if kind is Kind.WEB:
+            raise NotFoundError(f"{directory} is a web process's directory.  Put the new string into its web.tac.")
         if kind is not Kind.SLAVE:
             raise NotFoundError(f"{directory} is a master's directory.  For a new string: buildbot-lite rotate NAME")
         _replace(directory, name)
         return
     if kind is not Kind.MASTER:
-        raise NotFoundError(f"{directory} is a slave's directory; its string is in slave.tac.")
+        raise NotFoundError(f"{directory} is a {kind.noun}'s directory; its string is in {kind.tac}.")
     strings = os.path.join(directory, "furls")
     known = sorted(file.removesuffix(".furl") for file in _names(strings) if file.endswith(".furl"))
     if not known:
@@ -185,12 +216,14 @@ def sample(name: str) -> str:
 def _read_string() -> str:
     from ..wire.furl import furls_in
 
-    text = read_secret("The slave's string")
+    text = read_secret("The string")
     if not text.strip():
-        raise FurlError("There is nothing on standard input.  Give the slave's string there, from buildslave.furls.")
+        raise FurlError(
+            "There is nothing on standard input.  Give the string there; that of a slave is in buildslave.furls."
+        )
     strings = furls_in(text)
     if len(strings) > 1:
-        raise FurlError("These are several strings.  Give the line of one slave from buildslave.furls.")
+        raise FurlError("These are several strings.  Give one; that of a slave is a line of buildslave.furls.")
     # The parser says what is wrong with other text.
     return strings[0] if strings else text.strip()
 

@@ -111,6 +111,19 @@ def grant_change(
     _hand_out(farm, "change", object=json.dumps(binding), lasts=expires, **more)
 
 
+@grant.command("webhooks", cls=FarmCommand, short_help="A string for the web process, to hand over webhooks.")
+@_expires
+@click.option("--per-hour", type=_count, metavar="N", help="How many webhooks in any hour.")
+@_label
+def grant_webhooks(farm: FarmClient, expires: float | None, per_hour: int | None, label: str) -> None:
+    """
+    A string to hand over webhooks of forges, each of which the master checks with the secret in master.cfg.
+
+    Use it with: buildbot-lite create-web WEBDIR -
+    """
+    _hand_out(farm, "change", object="webhooks", lasts=expires, per_hour=per_hour, label=label)
+
+
 @grant.command("watch", cls=FarmCommand, short_help="A string to look at one REQUEST, or at the whole farm.")
 @click.argument("request", required=False)
 @_expires

@@ -1,5 +1,5 @@
 """
-Check and apply configurations; start and stop masters and slaves.
+Check and apply configurations; start and stop masters, slaves and web processes.
 """
 
 import os
@@ -89,7 +89,7 @@ def reconfig(farm: FarmClient) -> None:
 @patience_option
 def start(directory: str, patience: float) -> None:
     """
-    Start the master or slave in DIR, in the background.
+    Start the master, the slave or the web process in DIR, in the background.
 
     The process is started with "twistd -y" and its tac file.  For a master, the command waits until it answers.  For
     a slave, the command waits until the slave is connected, or says why it is not: no master answers (exit code 69) or
@@ -104,7 +104,7 @@ def start(directory: str, patience: float) -> None:
         _start(directory, kind, patience)
     else:
         # Not an error: scripts may start what already runs.
-        note(f"The {kind.value} in {directory} runs already.")
+        note(f"The {kind.noun} in {directory} runs already.")
 
 
 @commands.command()
@@ -114,13 +114,15 @@ def start(directory: str, patience: float) -> None:
 @patience_option
 def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
     """
-    Stop the master or slave in DIR, and wait for its end.
+    Stop the master, the slave or the web process in DIR, and wait for its end.
 
     Running builds continue when it is started again.
     """
     kind = processes.kind_of(directory)
     if kill and kind is Kind.MASTER:
         raise click.UsageError("--kill is for slaves: a master runs nothing that could be killed.  See: cancel")
+    if kind is Kind.WEB and (kill or when_idle):
+        raise click.UsageError("--kill and --when-idle are not for a web process: it has no builds.")
     if kill and when_idle:
         raise click.UsageError("Give --when-idle or --kill, not both.")
     try:
@@ -133,7 +135,7 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
         if kill:
             # The signal kills a slave that has no handler yet; its keeper then still runs.
             processes.kill_left_behind(directory, patience)
-        click.echo(f"The {kind.value} in {directory} has stopped.")
+        click.echo(f"The {kind.noun} in {directory} has stopped.")
 
 
 @commands.command()
@@ -142,12 +144,14 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
 @patience_option
 def restart(directory: str, when_idle: bool, patience: float) -> None:
     """
-    Stop the master or slave in DIR, if it runs, and start it.
+    Stop the master, the slave or the web process in DIR, if it runs, and start it.
 
     A master is stopped only if its master.cfg has no mistakes and its ports are free.  The command waits until the new
     process answers.
     """
     kind = processes.kind_of(directory)
+    if kind is Kind.WEB and when_idle:
+        raise click.UsageError("--when-idle is not for a web process: it has no builds.")
     if kind is Kind.MASTER:
         _refuse_mistakes(directory)
     try:
@@ -164,6 +168,9 @@ def _start(directory: str, kind: Kind, patience: float) -> None:
     if kind is Kind.MASTER:
         _wait_until_ready(directory, patience)
         click.echo(f"The master in {directory} was started.")
+    elif kind is Kind.WEB:
+        # It listens before it becomes a daemon.
+        click.echo(f"The web process in {directory} was started.")
     else:
         wait_until_connected(directory, patience)
         click.echo(f"The slave in {directory} was started, and is connected to its master.")

@@ -40,6 +40,14 @@ class Kind(Enum):
 
     MASTER = "master"
     SLAVE = "slave"
+    WEB = "web"
+
+    @property
+    def noun(self) -> str:
+        """
+        What a sentence calls the process.
+        """
+        return "web process" if self is Kind.WEB else self.value
 
     @property
     def tac(self) -> str:
@@ -62,17 +70,19 @@ def is_there(*path: str) -> bool:
 
 def kind_of(directory: str) -> Kind:
     """
-    The kind of *directory*; `NotFoundError` if it is neither a master's nor a slave's.
+    The kind of *directory*; `NotFoundError` if it has none.
     """
     if any(is_there(directory, name) for name in ("master.cfg", Kind.MASTER.tac)):
         return Kind.MASTER
     if any(is_there(directory, name) for name in (Kind.SLAVE.tac, "keeper")):
         return Kind.SLAVE
+    if is_there(directory, Kind.WEB.tac):
+        return Kind.WEB
     if not os.path.isdir(directory):
         raise NotFoundError(f"There is no directory {directory}.")
     where = "This" if directory == os.curdir else directory
     raise NotFoundError(
-        f"{where} is the directory of neither a master nor a slave: it has no master.cfg and no slave.tac."
+        f"{where} is the directory of neither a master nor a slave: it has no master.cfg, no slave.tac and no web.tac."
     )
 
 
@@ -152,7 +162,7 @@ def running_in(directory: str) -> Process:
         process, why = None, f"{PID_FILE} has no process number in it"
     process = process or _holder(lock)
     if process is None:
-        raise NotRunningError(f"No {kind.value} runs in {directory}: {why}.")
+        raise NotRunningError(f"No {kind.noun} runs in {directory}: {why}.")
     return process
 
 
@@ -191,7 +201,7 @@ def kill_left_behind(directory: str, within: float) -> bool:
 
 def start(directory: str) -> None:
     """
-    Start the master or slave of *directory* as a daemon (``twistd -y``).  Nothing may run there (`running_in`).
+    Start the process of *directory* as a daemon (``twistd -y``).  Nothing may run there (`running_in`).
     """
     kind = kind_of(directory)
     if not os.path.exists(os.path.join(directory, kind.tac)):
@@ -206,7 +216,7 @@ def start(directory: str) -> None:
     words = [twistd, "-y", kind.tac]
     done = subprocess.run(words, cwd=directory, check=False, stdin=subprocess.DEVNULL)
     if done.returncode:
-        raise BuildbotLiteError(f"The {kind.value} did not start.")
+        raise BuildbotLiteError(f"The {kind.noun} did not start.")
 
 
 def _take(pid: int, lock: str) -> Process | None:

@@ -11,7 +11,7 @@ and a sentence.
 
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from attrs import field, frozen
 from sqlalchemy import Connection
@@ -33,7 +33,7 @@ from ..storage.records.grants import Grant
 from ..storage.writer import Records
 from ..wire.flapp import TAKES_NO_FILE, Read, StdinFeed, Watcher
 from ..wire.limits.account import Account
-from .change_lines import Allowed, Said, change_of_push, read_lines
+from .change_lines import Allowed, change_of_push, read_lines
 from .input_receiver import BytesSink, InputReceiver
 from .submissions import raising, told
 
@@ -114,18 +114,45 @@ class Binding:
 
 
 @frozen
+class Intake:
+    """
+    What became of an input: *out* and *remarks* for the client's standard output and standard error.  *used*: whether
+    it counts as a use of the string.
+    """
+
+    out: bytes = b""
+    remarks: Sequence[str] = ()
+    used: bool = True
+
+
+class ChangeIntake(Protocol):
+    """
+    What a string for changes may say.
+    """
+
+    @property
+    def largest(self) -> int:
+        """
+        Bytes of an input.
+        """
+
+    async def take(self, data: bytes, grant: Grant) -> Intake:
+        """
+        Record the changes in *data*, which came through *grant*; `BuildbotLiteError`, and nothing recorded, if that is
+        not possible.
+        """
+
+
+@frozen
 class ChangeTarget:
     """
     The role `wire.flapp.Submission`, for the holder of *grant*.
     """
 
     grant: Grant
-    records: Records
-    recorder: ChangeRecorder
-    sources: ChangeSources
+    intake: ChangeIntake
     limits: SubmitLimits
     clock: IReactorTime
-    wall: Callable[[], float]
     account: Account = field(factory=Account)
 
     def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
@@ -138,7 +165,8 @@ class ChangeTarget:
         except BuildbotLiteError as error:
             self._tell(watcher, raising(error))
             return succeed(None)
-        receiver = InputReceiver(BytesSink(min(self.grant.largest or LARGEST, LARGEST)), self.clock)
+        largest = self.intake.largest
+        receiver = InputReceiver(BytesSink(min(self.grant.largest or largest, largest)), self.clock)
         watcher.when_lost(receiver.lost)
         self._tell(watcher, self._record(watcher, admission, receiver))
         return succeed(receiver)
@@ -151,36 +179,54 @@ class ChangeTarget:
 
     async def _record(self, watcher: Watcher, admission: Admission, receiver: InputReceiver[bytes]) -> int:
         with admission:
-            text = await receiver.given
-            binding = await self.records.read(lambda connection: Binding.read(connection, self.grant.object))
-            if binding is None:
-                raise RevokedError
-            said = read_lines(text, binding.allowed, self._source)
-            polled = self.sources.poll_soon(binding.allowed.repository) if said.pushed else ()
-            recorded = await self._added(said, binding.allowed, polled=bool(polled))
-            self.limits.spent(self.grant)
-        remarks = [*said.remarks, *_named(recorded), *(f"{name} polls now" for name in polled)]
-        for remark in remarks or ["there is nothing new in this"]:
+            took = await self.intake.take(await receiver.given, self.grant)
+            if took.used:
+                self.limits.spent(self.grant)
+        if took.out:
+            await watcher.stdout(took.out)
+        for remark in took.remarks:
             await watcher.stderr(remark_lines(remark).encode())
         return 0
 
-    async def _added(self, said: Said, allowed: Allowed, *, polled: bool) -> list[RecordedChange]:
-        """
-        Record what was *said*.  Of a repository that is polled here, the poller finds out about pushes, and more of
-        them than a hook says: authors, comments and files.
-        """
-        pushes = () if polled else [change_of_push(push, allowed, self._source) for push in said.pushed]
-        now = self.wall()
-        return await self.recorder.add(
-            [*said.changes, *pushes], lambda connection: records_of_grants.used(connection, self.grant.id, now)
-        )
 
-    @property
-    def _source(self) -> str:
-        return (self.grant.label or f"string #{self.grant.id}")[:200]
+@frozen
+class LineIntake:
+    """
+    The role `ChangeIntake` for the lines of hooks (`change_lines`), within the binding of the string.
+    """
+
+    records: Records
+    recorder: ChangeRecorder
+    sources: ChangeSources
+    wall: Callable[[], float]
+    largest: int = LARGEST
+
+    async def take(self, data: bytes, grant: Grant) -> Intake:
+        binding = await self.records.read(lambda connection: Binding.read(connection, grant.object))
+        if binding is None:
+            raise RevokedError
+        allowed, source = binding.allowed, (grant.label or f"string #{grant.id}")[:200]
+        said = read_lines(data, allowed, source)
+        polled = self.sources.poll_soon(allowed.repository) if said.pushed else ()
+        # Of a repository that is polled here, the poller finds out about pushes, and more of them than a hook says:
+        # authors, comments and files.
+        pushes = () if polled else [change_of_push(push, allowed, source) for push in said.pushed]
+        recorded = await self.recorder.add([*said.changes, *pushes], marking_use(grant, self.wall()))
+        remarks = [*said.remarks, *named(recorded), *(f"{name} polls now" for name in polled)]
+        return Intake(remarks=remarks or ["there is nothing new in this"])
 
 
-def _named(recorded: Sequence[RecordedChange]) -> list[str]:
+def marking_use(grant: Grant, now: float) -> Callable[[Connection], object]:
+    """
+    Records a use of *grant*, in the transaction of its changes.
+    """
+    return lambda connection: records_of_grants.used(connection, grant.id, now)
+
+
+def named(recorded: Sequence[RecordedChange]) -> list[str]:
+    """
+    A line for each of the *recorded* changes, and one for those beyond `MOST_NAMED`.
+    """
     names = [f"change {each.id}: {each.change.branch or ''} {each.change.revision or ''}" for each in recorded]
     more = len(names) - MOST_NAMED
     return [*names[:MOST_NAMED], *([f"and {more} more changes"] if more > 0 else [])]

@@ -3,6 +3,7 @@ The verbs whose FURLs an admin hands out, in one table: what each permits, what 
 """
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from ..errors import NotFoundError, RefusedError
 from ..master.farm import Farm
@@ -23,8 +24,9 @@ from ..wire.control import ExposedControl
 from ..wire.exposed import Exposed, Revocable
 from ..wire.flapp import FlappService
 from .admin import AdminDesk
-from .changes import Binding, ChangeTarget
+from .changes import Binding, ChangeIntake, ChangeTarget, LineIntake
 from .submissions import SubmitTarget, WatchTarget
+from .webhooks import WEBHOOKS, WebhookIntake
 
 FARM = "farm"
 """The object of a grant that is about the whole farm."""
@@ -80,15 +82,15 @@ class _Exposing:
         return FlappService(submitting, revocable)
 
     def changes(self, grant: Grant, revocable: Revocable) -> Exposed:
+        farm = self._farm
+        parts: dict[str, Any] = {"recorder": farm.changes, "sources": farm.change_sources, "wall": farm.wall}
+        intake: ChangeIntake = (
+            WebhookIntake(config=lambda: farm.config, in_thread=farm.in_thread, **parts)
+            if grant.object == WEBHOOKS
+            else LineIntake(records=farm.records, **parts)
+        )
         target = ChangeTarget(
-            grant=grant,
-            records=self._farm.records,
-            recorder=self._farm.changes,
-            sources=self._farm.change_sources,
-            limits=self._farm.submit_limits,
-            clock=self._farm.clock,
-            wall=self._farm.wall,
-            account=revocable.account,
+            grant=grant, intake=intake, limits=farm.submit_limits, clock=farm.clock, account=revocable.account
         )
         return FlappService(target, revocable)
 
@@ -130,8 +132,10 @@ class _Designating:
 
     async def changes(self, wanted: str) -> tuple[str, str]:
         """
-        What `Binding.document` says, as JSON.
+        What `Binding.document` says, as JSON; or `WEBHOOKS`.
         """
+        if wanted == WEBHOOKS:
+            return WEBHOOKS, WEBHOOKS
         binding = Binding.from_text(wanted)
         await self._farm.records.write(lambda connection: binding.keep(connection, self._farm.wall()))
         return binding.digest, binding.name

@@ -112,6 +112,7 @@ class Farm:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self.basedir, self.clock, self.wall = environment.basedir, environment.clock, environment.wall
+        self.in_thread = environment.in_thread
         self._wakeup = Wakeup(self.clock)
         self.records = RetryingRecords(environment.records, self.clock, self._wakeup.set)
         self.generations = Generations(

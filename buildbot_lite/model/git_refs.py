@@ -9,6 +9,7 @@ LONGEST_REF = 1000
 HEADS = "refs/heads/"
 TAGS = "refs/tags/"
 
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 
 
@@ -23,6 +24,13 @@ def is_ref(name: str) -> bool:
         and not name.endswith(".")
         and all(part and not part.startswith(".") and not part.endswith(".lock") for part in name.split("/"))
     )
+
+
+def is_commit(name: str) -> bool:
+    """
+    Whether *name* is the full name of an object, SHA-1 or SHA-256 in hexadecimal.
+    """
+    return bool(_COMMIT.fullmatch(name))
 
 
 def branch_of(ref: str) -> str:

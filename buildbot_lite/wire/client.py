@@ -37,6 +37,8 @@ from .furl import Furl, parse
 from .limits.preauth import preauth_token
 from .tub import Tub, make_tub
 
+_PIECE = 256 << 10
+
 
 async def ask(reactor: IReactorTime, furl: str, question: Document) -> Document:
     """
@@ -76,6 +78,53 @@ async def watch(reactor: IReactorTime, furl: str, take: Callable[[bytes], Deferr
         except Exception as raised:  # noqa: BLE001 - each becomes an error of ours
             raise our_error(raised) from None
         return {"exit_code": await watcher.exit_code.wait()}
+
+
+Take = Callable[[bytes], Deferred[None] | None]
+"""Takes a chunk of output, with "1" (standard output) or "2" (standard error) before it."""
+
+
+class SubmitClient:
+    """
+    A client of the submit or change FURL *furl*, like ``flappclient run-command``, that keeps its connection for the
+    next submission.  *certificate*: its own; None: a new one.
+    """
+
+    def __init__(self, reactor: IReactorTime, furl: str, certificate: bytes | None = None) -> None:
+        self._furl = parse(furl)
+        self._tub = make_tub(reactor, certificate or new_certificate())
+        self._tub.preauth_token = preauth_token(self._furl.swissnum, self._furl.tub_id)
+
+    def start(self) -> None:
+        """
+        Make connections possible.
+        """
+        self._tub.startService()
+
+    def stop(self) -> Deferred[None]:
+        """
+        Cut the connection.
+        """
+        return self._tub.stopService()
+
+    async def submit(self, data: bytes, take: Take) -> int:
+        """
+        Submit *data*; returns the exit code.  *take* gets the output.  Raises as `ask` does.
+        """
+        reference = await _resolved(self._tub, self._furl)
+        if reference.tracker.interfaceName != RISubmission.__remote_name__:
+            raise WrongVerbError("This string permits no submission.")
+        watcher = _ExposedWatcher(take)
+        reference.tracker.broker.link.when_lost(watcher.lost)
+        try:
+            stdin = await reference.callRemote("execute", watcher=watcher)
+            if stdin is not None:
+                for start in range(0, len(data), _PIECE):
+                    await stdin.callRemote("feed_stdin", data=data[start : start + _PIECE])
+                await stdin.callRemote("close_stdin")
+        except Exception as raised:  # noqa: BLE001 - each becomes an error of ours
+            raise our_error(raised) from None
+        return await watcher.exit_code.wait()
 
 
 @implementer(RIWatcher)

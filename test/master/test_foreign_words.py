@@ -359,7 +359,7 @@ class KeyTests(SynchronousTestCase):
         A word without which something would change is a mistake that says what to do instead.
         """
         for text, remedy in {
-            "c['www'] = {'change_hook_dialects': {'github': {}}}": "c['www']['change_hook_dialects'] is not here",
+            "c['www'] = {'change_hook_dialects': {'github': {}}}": "util.Secret(",
             "c['status'] = [plugins.status.WebStatus(8010, change_hook_dialects={})]": "status.WebStatus(change_hook",
             "c['status'] = [plugins.status.MailNotifier('a@example.org')]": "c['services']",
             "c['slaves'] = [slave.LocalSlave('a')]": "create and start a slave with its string",

@@ -28,7 +28,7 @@ _LARGEST = 64 << 20
 # Paths below the directory of a test's farm; "clients" has the input and output of clients.
 _MAY_HOLD_STRINGS = re.compile(
     r"[^/]+/(buildslave\.furls|submit\.furls|furls/[^/]*\.furl|private/[^/]*\.furl|private/strings\.kept)\Z"
-    r"|[^/]+/slave\.tac\Z|clients/|[^/]+/[^/]+\.furl\Z"
+    r"|[^/]+/(slave|web)\.tac\Z|clients/|[^/]+/[^/]+\.furl\Z"
 )
 _MAY_HOLD_SECRETS = re.compile(
     r"master/(secrets/|master\.cfg\Z|private/generations/)|witness/|[^/]+/work/|master/artifacts/|clients/.*\.in\Z"

@@ -73,7 +73,7 @@ RIGHTS = (
 )
 _TAKEN, _REFUSED, _INNER, _LATER = Treatment.TAKEN, Treatment.REFUSED, Treatment.INNER, Treatment.LATER
 _NO_PAGES = "there are no web pages yet; see the commands show, log, queue and status of buildbot-lite."
-_HOOKS = "Changes that a web server reports come later; until then, poll with a change source."
+_HOOKS = "Webhooks are taken by c['www'] = {'change_hook_dialects': …} (docs/changes.md)."
 _REPORTER = "Write the reporter of the same purpose into c['services']."
 _LATENT = (
     "No slave is started on demand.  Give the image of the machine a slave's string and pin=False, and start it by "
@@ -104,8 +104,8 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "ignoreOfflineWorkersTimeout"),
     ("c", _TAKEN, "what is kept, and how long, is c['retention'] (docs/configuration.md).", "configurators"),
     ("c", _TAKEN, RIGHTS, "user_managers"),
-    ("c", _TAKEN, _NO_PAGES, "www graphql"),
-    ("c['www']", _REFUSED, _HOOKS, "change_hook_dialects"),
+    ("c", _TAKEN, _NO_PAGES, "graphql"),
+    ("c['www']", _TAKEN, "each webhook proves its own secret.", "change_hook_auth"),
     ("c['www']", _TAKEN, RIGHTS, "auth authz"),
     ("c", _REFUSED, "Change sources are listed in c['change_source'].", "sources changes"),
     ("c", _LATER, _LATENT, "machines"),

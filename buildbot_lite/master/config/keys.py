@@ -1,11 +1,11 @@
 """
 The keys of ``c``: how each is checked, its default, and its place in a `MasterConfig`.
 
-`OWN_KEYS` are the master's.  A later package defines its own `Key`, reads it with ``config.extension("www")``, and a
+`OWN_KEYS` are the master's.  A later package defines its own `Key`, reads it with ``config.extension("pages")``, and a
 composition root adds it::
 
     keys = Registry("key of c", OWN_KEYS.values())
-    keys.add(web.WWW)
+    keys.add(pages.PAGES)
     generation = load(basedir, keys=keys)
 
 A generation keeps the keys with which it was read: the next master.cfg and stored ones are read with the same.
@@ -36,6 +36,7 @@ from .retention import RetentionPolicies, checked_policies
 from .schedulers import BaseScheduler
 from .secret_files import Provider
 from .services import Service
+from .webhooks import checked_www
 
 MOST_RETRIES = 100
 MOST_PLACES = 10
@@ -219,6 +220,7 @@ _OWN: tuple[AnyKey, ...] = (
     Key("prioritizeBuilders", _function, None, "prioritize_builders"),
     Key("properties", _properties, MappingProxyType({}), "properties"),
     Key("retention", checked_policies, RetentionPolicies(), "retention"),
+    Key("www", checked_www, {}, "webhooks"),
 )
 OWN_KEYS: Mapping[str, AnyKey] = MappingProxyType({key.name: key for key in _OWN})
 """The keys that the master has without any further package, by name."""

@@ -19,6 +19,7 @@ from .retention import RetentionPolicies
 from .schedulers import BaseScheduler, Submit, Triggerable
 from .secret_files import Provider
 from .services import Service
+from .webhooks import HookDialect
 
 DEFAULT_DB = "records/farm.sqlite"
 DB_OF_0_1_0 = "private/farm.sqlite"
@@ -54,6 +55,7 @@ class MasterConfig:
     *collapse_requests*: True, False, a function, or None for the default.  *prioritize_builders*: a function, or None.
     *properties*: those of all builds.
     *extensions*: values of the keys that other packages added, by name.  *locks*: as `declared_locks` gives them.
+    *webhooks*: the forges whose webhooks are taken, by dialect.
     """
 
     basedir: str
@@ -78,6 +80,7 @@ class MasterConfig:
     properties: Mapping[str, Any] = field(factory=dict)
     extensions: Mapping[str, Any] = field(factory=dict)
     locks: Mapping[tuple[bool, str], Lock] = field(factory=dict)
+    webhooks: Mapping[str, HookDialect] = field(factory=dict)
 
     def extension(self, key: str) -> Any:
         """

@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import frozen
 
 from ....model.change import LAST_TIME, LONGEST_COMMENTS, LONGEST_FILE, LONGEST_NAME, MOST_FILES
-from ....model.git_refs import is_ref
+from ....model.git_refs import is_commit, is_ref
 
 LARGEST_COMMIT = 1 << 20
 """Bytes of a commit object that is read; of a larger one nothing is known but its name."""
 
-_HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PERSON = re.compile(r"(.*) (-?[0-9]{1,20}) [+-][0-9]{1,8}", re.DOTALL)
 _PEELED = "^{}"
 
@@ -62,7 +61,7 @@ def remote_refs(output: bytes) -> RemoteRefs:
                 detached = first
             continue
         ref = name.removesuffix(_PEELED)
-        if _HASH.fullmatch(first) and is_ref(ref) and ref.isprintable():
+        if is_commit(first) and is_ref(ref) and ref.isprintable():
             # The peeled one follows the tag, and replaces it.
             commits[ref] = first
     if head is None and detached is not None:

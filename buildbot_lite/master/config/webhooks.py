@@ -1,0 +1,187 @@
+"""
+c['www']: which forges' webhooks the farm takes (Buildbot's ``change_hook_dialects``).
+
+Pages and their rights are Buildbot's other uses of c['www']; they have no effect here.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from ...errors import WebhookError
+from ...model.webhook import DIALECTS
+from .arguments import ArgumentChecker
+from .buildbot_words import find
+from .mistakes import did_you_mean, remark
+from .objects import Secret
+from .placeholders import is_placeholder
+
+HOOKS = "change_hook_dialects"
+SKIPS = (r"\[ *skip *ci *\]", r"\[ *ci *skip *\]")
+MOST_PATTERNS = 50
+PULL_REQUEST_REFS = ("merge", "head")
+
+_ALIASES = {"bitbucketcloud": "bitbucket", "forgejo": "gitea"}
+_UNSIGNED = "Its requests are not signed, so that anybody could send them."
+_NOT_HERE = {
+    "base": f"{_UNSIGNED}  Use buildbot-lite sendchange, or a string of: buildbot-lite grant change REPOSITORY",
+    "poller": f"{_UNSIGNED}  A string of buildbot-lite grant change REPOSITORY has pollers of REPOSITORY poll.",
+    "gitorious": _UNSIGNED,
+    "bitbucketserver": "Poll the repository, or give its hook a string of: buildbot-lite grant change REPOSITORY",
+}
+
+
+@frozen(kw_only=True)
+class HookDialect:
+    """
+    The webhooks of one forge.
+
+    *secret*: the name of the secret that its requests prove.  *codebase*: of its changes, or a function of the payload.
+    *skips*: patterns; a push with one of them in the message of its newest commit is no change.  *pull_request_ref*:
+    what of a pull request is built, "merge" or "head".  *property_whitelist*: patterns of the values of a pull request
+    that become properties.  *only_push_commit*: only the newest commit of a push is a change.
+    """
+
+    name: str
+    secret: str
+    codebase: str | Callable[[Any], Any] = ""
+    skips: tuple[str, ...] = SKIPS
+    pull_request_ref: str = "merge"
+    property_whitelist: tuple[str, ...] = ()
+    only_push_commit: bool = False
+
+    def codebase_of(self, payload: Mapping[str, Any]) -> str:
+        """
+        The codebase of the changes in *payload*; `WebhookError` if the function of master.cfg fails.
+        """
+        if isinstance(self.codebase, str):
+            return self.codebase
+        try:
+            found = self.codebase(payload)
+        except Exception as error:  # noqa: BLE001 - code of master.cfg
+            raise WebhookError(503, f"The codebase function in master.cfg failed: {type(error).__name__}.") from None
+        if isinstance(found, str):
+            return found
+        raise WebhookError(503, "The codebase function in master.cfg returned no text.")
+
+
+def checked_www(checker: ArgumentChecker, value: Any) -> dict[str, HookDialect]:
+    """
+    The dialects in c['www'], by name.
+    """
+    if not isinstance(value, Mapping):
+        checker.wrong("the value", value, "a dictionary")
+        return {}
+    without_effect = []
+    for name in value:
+        word = find("c['www']", str(name))
+        if word is not None:
+            remark(word.sentence, checker.place)
+        elif name != HOOKS:
+            without_effect.append(str(name))
+    if without_effect:
+        remark(
+            f"c['www']: there are no web pages yet, so {', '.join(without_effect)[:200]} "
+            f"{'has' if len(without_effect) == 1 else 'have'} no effect; the port for webhooks is in web.tac.",
+            checker.place,
+        )
+    given = value.get(HOOKS)
+    if given is None or is_placeholder(given):
+        return {}
+    if not isinstance(given, Mapping):
+        checker.wrong(HOOKS, given, 'a dictionary like {"github": {"secret": util.Secret("github")}}')
+        return {}
+    found = (_dialect(checker, str(name), options) for name, options in given.items() if options is not False)
+    return {each.name: each for each in found if each is not None}
+
+
+def _dialect(checker: ArgumentChecker, called: str, options: Any) -> HookDialect | None:
+    name = _ALIASES.get(called, called)
+    if name in _NOT_HERE:
+        checker.note(f"{HOOKS}: {called!r} is not here.  {_NOT_HERE[name]}")
+        return None
+    if name not in DIALECTS:
+        checker.note(f"{HOOKS}: there is no dialect {called!r:.60}.{did_you_mean(called, DIALECTS)}")
+        return None
+    if is_placeholder(options):
+        return None
+    options = {} if options in (True, None) else options
+    if not isinstance(options, Mapping):
+        checker.wrong(f"{HOOKS}[{called!r}]", options, 'a dictionary like {"secret": util.Secret("…")}')
+        return None
+    inner = ArgumentChecker(f"c['www'][{HOOKS!r}][{called!r}]", place=checker.place)
+    taken = {
+        field: check(inner, key, options[key])
+        for key, (field, check, of) in _OPTIONS.items()
+        if name in of and key in options and not is_placeholder(options[key])
+    }
+    known = [key for key, (_, _, of) in _OPTIONS.items() if name in of]
+    for key in options:
+        if key in _IGNORED:
+            remark(f"{inner.owner}: {key} has no effect here: {_IGNORED[key]}", checker.place)
+        elif key not in ("secret", *known):
+            inner.note(f"there is no option {str(key)!r:.60}.{did_you_mean(str(key), ['secret', *known])}")
+    return HookDialect(name=name, secret=_secret(inner, options.get("secret")), **taken)
+
+
+def _secret(checker: ArgumentChecker, value: Any) -> str:
+    if isinstance(value, Secret):
+        return value.name
+    if is_placeholder(value):
+        return ""
+    why = "without it, anybody could send changes" if value is None else "master.cfg is kept with each build"
+    checker.note(f'give the secret of the webhook as "secret": util.Secret("…"): {why}.')
+    return ""
+
+
+def _patterns(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, ...]:
+    found = checker.texts(name, value)
+    if len(found) > MOST_PATTERNS:
+        checker.note(f"{name} has more than {MOST_PATTERNS} patterns.")
+    return found[:MOST_PATTERNS]
+
+
+def _expressions(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, ...]:
+    found = _patterns(checker, name, value)
+    for each in found:
+        try:
+            re.compile(each)
+        except re.error as error:
+            checker.note(f"{name}: {each!r:.60} is no regular expression: {error}.")
+            return ()
+    return found
+
+
+def _codebase(checker: ArgumentChecker, name: str, value: Any) -> Any:
+    if callable(value) or value is None:
+        return value or ""
+    return checker.text(name, value)
+
+
+_ALL = tuple(DIALECTS)
+# Option → the field of `HookDialect`, its check, and the dialects that have it.
+_OPTIONS: Mapping[str, tuple[str, Callable[[ArgumentChecker, str, Any], Any], tuple[str, ...]]] = {
+    "codebase": ("codebase", _codebase, _ALL),
+    "skips": ("skips", _expressions, ("github",)),
+    "pullrequest_ref": (
+        "pull_request_ref",
+        lambda checker, name, value: checker.choice(name, value, PULL_REQUEST_REFS),
+        ("github",),
+    ),
+    "github_property_whitelist": ("property_whitelist", _patterns, ("github",)),
+    "bitbucket_property_whitelist": ("property_whitelist", _patterns, ("bitbucket",)),
+    "onlyIncludePushCommit": (
+        "only_push_commit",
+        lambda checker, name, value: checker.flag(name, value),
+        ("gitea",),
+    ),
+}
+_IGNORED = {
+    "strict": "every request must prove the secret.",
+    "token": "nothing is asked of the forge.",
+    "github_api_endpoint": "nothing is asked of the forge.",
+    "debug": "refusals are in the web process's log.",
+    "verify": "nothing is asked of the forge.",
+}

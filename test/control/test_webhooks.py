@@ -1,0 +1,216 @@
+"""
+What the holder of a string for webhooks can do, and what master.cfg says about webhooks.
+"""
+
+import json
+import os
+from typing import Any
+
+from buildbot_lite.master.config.loading import load
+from buildbot_lite.master.config.mistakes import MistakesError
+from buildbot_lite.master.scheduling.changes.webhooks.signatures import proof
+from buildbot_lite.model.webhook import DIALECTS, Delivery, HookReply
+from test.master.configurations import ONE
+from test.master.webhook_payloads import github_pull_request, github_push, gitlab_push
+
+from .test_changes import ChangeCase
+from .test_submissions import FakeWatcher
+
+SECRET = "open sesame"
+WWW = """
+c["secretsProviders"] = [secrets.SecretInAFile("hooks")]
+c["www"] = {"change_hook_dialects": {"github": {"secret": util.Secret("forge")}}}
+"""
+POLLER = 'c["change_source"] = changes.GitPoller("https://github.example/o/r.git", name="poller")\n'
+
+
+def with_secret(basedir: str) -> None:
+    """
+    Make the file with the secret.
+    """
+    os.makedirs(os.path.join(basedir, "hooks"), mode=0o700, exist_ok=True)
+    path = os.path.join(basedir, "hooks", "forge")
+    with open(path, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        file.write(SECRET)
+
+
+class WebhookCase(ChangeCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.apply(WWW)
+        self.grant = self.ask("grant", to="change", object="webhooks", per_hour=3)
+
+    def apply(self, more: str) -> None:
+        """
+        Let the configuration with *more* be in force.
+        """
+        with_secret(self.harness.basedir)
+        self.harness.configure(ONE + more)
+        farm = self.harness.farm
+        farm.generations.current = load(self.harness.basedir)
+        farm.change_sources.configure(farm.config.change_sources)
+
+    def send(self, dialect: str, event: str, payload: Any, secret: str = SECRET) -> HookReply:
+        """
+        Hand over a webhook; returns the reply.
+        """
+        body = json.dumps(payload).encode()
+        event_header, proof_header, _ = DIALECTS[dialect]
+        headers = {event_header: event, proof_header: proof(dialect, body, secret)}
+        watcher = self.hand_over(Delivery(dialect, headers, body).to_bytes())
+        self.assertEqual((watcher.codes, watcher.err.count("Traceback")), ([0], 0), watcher.err)
+        reply = HookReply.from_bytes(watcher.out)
+        assert reply is not None
+        return reply
+
+    def hand_over(self, data: bytes) -> FakeWatcher:
+        """
+        Send *data* with the string.
+        """
+        exposed: Any = self.harness.farm.grants.lookup(self.grant["furl"].rpartition("/")[2])
+        watcher = FakeWatcher()
+        feed = self.successResultOf(exposed._local.execute(watcher))
+        if feed is not None:
+            feed.feed(data)
+            feed.close()
+        return watcher
+
+
+class WebhookTests(WebhookCase):
+    def test_push(self) -> None:
+        """
+        Promise 8.1: a signed push becomes changes; the same push again is recognised.
+        """
+        self.assertEqual(self.send("github", "push", github_push()), HookReply(200, "Recorded 2 changes."))
+        _, second = self.changes()
+        self.assertEqual((second.branch, second.comments), ("main", "second\n\nmore of it"))
+        self.assertFalse(second.untrusted)
+
+        reply = self.send("github", "push", github_push())
+        self.assertEqual(reply, HookReply(200, "2 changes had been recorded before."))
+        self.assertEqual(len(self.changes()), 2)
+
+    def test_fork(self) -> None:
+        """
+        Promise 8.1: a pull request from a fork is recorded as untrusted.
+        """
+        self.assertEqual(self.send("github", "pull_request", github_pull_request()).status, 200)
+        self.assertEqual([(each.branch, each.untrusted) for each in self.changes()], [("refs/pull/7/merge", True)])
+
+    def test_wrong_secret(self) -> None:
+        """
+        Promise 8.1: a delivery with a wrong signature is refused, records nothing, and uses up nothing.
+        """
+        for _ in range(5):  # the string is good for three an hour
+            self.assertEqual(self.send("github", "push", github_push(), secret="guess").status, 403)
+        self.assertEqual(self.changes(), [])
+        self.assertEqual(self.send("github", "push", github_push()).status, 200)
+
+    def test_other_dialect(self) -> None:
+        """
+        A dialect that master.cfg does not name is refused with 404.
+        """
+        reply = self.send("gitlab", "Push Hook", gitlab_push())
+        self.assertEqual(reply.status, 404)
+        self.assertIn("takes no webhooks of 'gitlab'", reply.sentence)
+
+    def test_no_secret(self) -> None:
+        """
+        While the file with the secret is missing, the forge is told to come later.
+        """
+        os.unlink(os.path.join(self.harness.basedir, "hooks", "forge"))
+        self.assertEqual(self.send("github", "push", github_push()).status, 503)
+
+    def test_polled(self) -> None:
+        """
+        A push to a repository that is polled here makes its poller poll, and records nothing twice; pull requests,
+        which a poller does not see, are recorded.
+        """
+        self.apply(WWW + POLLER)
+        self.assertEqual(self.send("github", "push", github_push()), HookReply(200, "poller polls now."))
+        self.assertEqual(self.changes(), [])
+        self.assertEqual(self.send("github", "pull_request", github_pull_request()).status, 200)
+        self.assertEqual(len(self.changes()), 1)
+        self.harness.farm.change_sources.configure({})
+
+    def test_no_delivery(self) -> None:
+        """
+        What is no delivery is refused with a sentence and the exit code 2.
+        """
+        watcher = self.hand_over(b"hello\n")
+        self.assertEqual((watcher.codes, watcher.err), ([2], "delivery is not JSON.\n"))
+
+    def test_listed(self) -> None:
+        """
+        The string is listed as one for webhooks.
+        """
+        listed = [each for each in self.ask("grants")["grants"] if each["verb"] == "change"]
+        self.assertEqual([each["name"] for each in listed], ["webhooks"])
+
+
+class DialectTests(WebhookCase):
+    """
+    c['www']['change_hook_dialects'].
+    """
+
+    def dialects(self, text: str) -> Any:
+        """
+        The dialects in *text*, which is written after "change_hook_dialects".
+        """
+        head = WWW.partition('c["www"]')[0]
+        self.harness.configure(f'{ONE}{head}c["www"] = {{"change_hook_dialects": {text}}}\n')
+        loaded = load(self.harness.basedir)
+        self.remarks = [each.sentence for each in loaded.remarks]
+        return loaded.config.webhooks
+
+    def test_options(self) -> None:
+        """
+        Each documented option is taken.
+        """
+        table: tuple[tuple[str, str, str, Any], ...] = (
+            ("github", '"codebase": "c"', "codebase", "c"),
+            ("github", '"codebase": None', "codebase", ""),
+            ("github", '"skips": [r"no build"]', "skips", ("no build",)),
+            ("github", '"pullrequest_ref": "head"', "pull_request_ref", "head"),
+            ("github", '"github_property_whitelist": ["github.*"]', "property_whitelist", ("github.*",)),
+            ("github", '"strict": True', "name", "github"),
+            ("gitlab", '"codebase": "c"', "codebase", "c"),
+            ("gitea", '"onlyIncludePushCommit": True', "only_push_commit", True),
+            ("forgejo", '"codebase": "c"', "name", "gitea"),
+            ("bitbucket", '"bitbucket_property_whitelist": ["*"]', "property_whitelist", ("*",)),
+            ("bitbucketcloud", '"codebase": "c"', "name", "bitbucket"),
+        )
+        for dialect, option, field, value in table:
+            (found,) = self.dialects(f'{{"{dialect}": {{"secret": util.Secret("forge"), {option}}}}}').values()
+            self.assertEqual((getattr(found, field), found.secret), (value, "forge"), option)
+
+    def test_mistakes(self) -> None:
+        """
+        Promise 8.1: a dialect without a secret is a mistake of checkconfig, like unknown dialects and options.
+        """
+        for text, sentence in {
+            '{"github": True}': "without it, anybody could send changes",
+            '{"gitlab": {}}': "without it, anybody could send changes",
+            '{"github": {"secret": "text"}}': "master.cfg is kept with each build",
+            '{"github": {"secret": util.Secret("missing")}}': "There is no secret 'missing'",
+            '{"base": True}': "not signed",
+            '{"poller": True}': "grant change",
+            '{"githob": {"secret": util.Secret("forge")}}': "Did you mean 'github'",
+            '{"github": {"secret": util.Secret("forge"), "skip": []}}': "no option 'skip'.  Did you mean 'skips'",
+            '{"github": {"secret": util.Secret("forge"), "skips": ["("]}}': "no regular expression",
+            '{"gitlab": {"secret": util.Secret("forge"), "skips": []}}': "no option 'skips'",
+            "[]": "a dictionary",
+        }.items():
+            with self.assertRaises(MistakesError, msg=text) as caught:
+                self.dialects(text)
+            self.assertIn(sentence, str(caught.exception), text)
+            self.assertEqual(len(str(caught.exception).splitlines()), 1, caught.exception)
+
+    def test_remarks(self) -> None:
+        """
+        What has no effect is said: pages, and options of what is always so.
+        """
+        self.dialects('{"github": {"secret": util.Secret("forge"), "strict": False}}, "port": 8010, "plugins": {}')
+        self.assertEqual(len(self.remarks), 2, self.remarks)
+        self.assertIn("port, plugins have no effect", " ".join(self.remarks))
+        self.assertIn("every request must prove the secret", " ".join(self.remarks))

@@ -1,0 +1,225 @@
+"""
+HTTP requests to the web process, without network and master.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import LinkLostError, NoAnswerError, RevokedError
+from buildbot_lite.model.webhook import LARGEST_BODY, Delivery, HookReply
+from buildbot_lite.web.hooks import MOST_AT_ONCE, PATIENCE, ChangeHooks, Handover
+from buildbot_lite.web.site import LARGEST_READ, MOST_CONNECTIONS, WebPage, make_factory
+from buildbot_lite.wire.client import Take
+
+
+class FakeMaster:
+    """
+    A master: it notes what is submitted, and answers when the test says so.
+    """
+
+    def __init__(self) -> None:
+        self.submitted: list[Delivery] = []
+        self.answers: list[Deferred[int]] = []
+        self.takes: list[Take] = []
+
+    def submit(self, data: bytes, take: Take) -> Deferred[int]:
+        """
+        The role of `SubmitClient.submit`.
+        """
+        self.submitted.append(Delivery.from_bytes(data))
+        self.takes.append(take)
+        self.answers.append(Deferred())
+        return self.answers[-1]
+
+    def reply(self, out: bytes, err: bytes = b"", code: int = 0) -> None:
+        """
+        Answer the oldest submission.
+        """
+        take, answer = self.takes.pop(0), self.answers.pop(0)
+        take(b"1" + out)
+        take(b"2" + err)
+        answer.callback(code)
+
+
+class HookCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.master = FakeMaster()
+        root = WebPage()
+        root.putChild(b"change_hook", ChangeHooks(Handover(self.master.submit, self.clock)))
+        self.factory = make_factory(root, self.clock)
+        self.factory.doStart()
+
+    def connect(self) -> tuple[Any, StringTransport]:
+        """
+        A connection; None for its protocol: it is refused.
+        """
+        protocol = self.factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
+        transport = StringTransport()
+        if protocol is not None:
+            protocol.makeConnection(transport)
+        return protocol, transport
+
+    def send(self, *pieces: bytes) -> StringTransport:
+        """
+        Send *pieces* on a new connection.
+        """
+        protocol, transport = self.connect()
+        for piece in pieces:
+            protocol.dataReceived(piece)
+        return transport
+
+    def post(self, body: bytes = b"{}", path: str = "/change_hook/github", headers: Sequence[str] = ()) -> Any:
+        """
+        Send a POST.
+        """
+        lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers, "", ""]
+        return self.send("\r\n".join(lines).encode(), body)
+
+    def answer(self, transport: StringTransport) -> tuple[int, str]:
+        """
+        Status and body of the response.
+        """
+        head, _, body = transport.value().partition(b"\r\n\r\n")
+        return int(head.split()[1]), body.decode()
+
+
+class HandingOverTests(HookCase):
+    def test_delivery(self) -> None:
+        """
+        Promise 8.1: body and the headers of the dialect travel unchanged; others do not.
+        """
+        body = b"\x00not parsed\xff"
+        sent = ("X-GitHub-Event: push", "X-Hub-Signature-256: sha256=1", "Cookie: a=b", "X-Gitlab-Token: t")
+        transport = self.post(body, headers=sent)
+        (found,) = self.master.submitted
+        self.assertEqual(found.body, body)
+        self.assertEqual(found.headers, {"x-github-event": "push", "x-hub-signature-256": "sha256=1"})
+        self.assertEqual(transport.value(), b"")
+
+        self.master.reply(HookReply(403, "wrong").to_bytes())
+        self.assertEqual(self.answer(transport), (403, "wrong\n"))
+        self.assertIn(b"nosniff", transport.value())
+
+    def test_forms_are_not_parsed(self) -> None:
+        """
+        The body of a form travels unchanged too.
+        """
+        self.post(b"payload=%7B%7D", headers=["Content-Type: application/x-www-form-urlencoded"])
+        self.assertEqual(self.master.submitted[0].body, b"payload=%7B%7D")
+        self.post(b"--x\r\nnonsense", headers=["Content-Type: multipart/form-data; boundary=x"])
+        self.assertEqual(self.master.submitted[1].body, b"--x\r\nnonsense")
+
+    def test_no_answer(self) -> None:
+        """
+        Promise 8.1: while the master is down, the forge is told to send it again.
+        """
+        for error in (NoAnswerError(), LinkLostError()):
+            transport = self.post()
+            self.master.answers.pop(0).errback(error)
+            self.assertEqual(self.answer(transport), (503, "The master does not answer.  Send this again later.\n"))
+            self.assertIn(b"Retry-After: 60", transport.value())
+
+    def test_refused_string(self) -> None:
+        """
+        A revoked string is the farm's matter: the forge learns nothing of it but 503.
+        """
+        transport = self.post()
+        self.master.answers.pop(0).errback(RevokedError())
+        self.assertEqual(self.answer(transport)[0], 503)
+
+    def test_refused_submission(self) -> None:
+        """
+        A master that takes nothing now says why, with 503.
+        """
+        transport = self.post()
+        self.master.reply(b"", b"20 submissions are coming in already.\n", code=2)
+        self.assertEqual(self.answer(transport), (503, "20 submissions are coming in already.\n"))
+
+    def test_patience(self) -> None:
+        """
+        A master that does not answer in time is away.
+        """
+        transport = self.post()
+        self.clock.advance(PATIENCE)
+        self.assertEqual(self.answer(transport)[0], 503)
+
+    def test_turns(self) -> None:
+        """
+        A few deliveries are at the master at a time; the next waits for its turn.
+        """
+        transports = [self.post() for _ in range(MOST_AT_ONCE + 1)]
+        self.assertEqual(len(self.master.submitted), MOST_AT_ONCE)
+        self.master.reply(HookReply(200, "ok").to_bytes())
+        self.assertEqual(self.answer(transports[0]), (200, "ok\n"))
+        self.assertEqual(len(self.master.submitted), MOST_AT_ONCE + 1)
+
+    def test_gone(self) -> None:
+        """
+        A forge that hangs up frees its turn.
+        """
+        from twisted.internet.error import ConnectionDone
+        from twisted.python.failure import Failure
+
+        protocol, _ = self.connect()
+        protocol.dataReceived(b"POST /change_hook/github HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+        for _ in range(MOST_AT_ONCE):
+            self.post()
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(self.master.submitted), MOST_AT_ONCE + 1)
+
+
+class BoundsTests(HookCase):
+    def test_addresses(self) -> None:
+        """
+        There is nothing but the addresses of the dialects, and they take nothing but POST.
+        """
+        for path in ("/", "/change_hook", "/change_hook/", "/change_hook/other", "/x/y", "/change_hook/github/x"):
+            self.assertEqual(self.answer(self.post(path=path))[0], 404, path)
+        transport = self.send(b"GET /change_hook/github HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertEqual(self.answer(transport), (405, "A webhook is sent with POST.\n"))
+        self.assertEqual(self.master.submitted, [])
+
+    def test_large_body(self) -> None:
+        """
+        A body above the bound is not kept, and refused when it has come.
+        """
+        self.post(b"x" * LARGEST_BODY)
+        self.assertEqual(len(self.master.submitted), 1)
+        transport = self.post(b"x" * (LARGEST_BODY + 1))
+        self.assertEqual(self.answer(transport), (413, "The body has more than 4 MiB.\n"))
+        self.assertEqual(len(self.master.submitted), 1)
+
+    def test_endless_body(self) -> None:
+        """
+        A body without end, in chunks without a length, is cut.
+        """
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"POST /change_hook/github HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        piece = b"100000\r\n" + b"x" * (1 << 20) + b"\r\n"
+        for _ in range((LARGEST_READ >> 20) + 1):
+            self.assertFalse(transport.disconnecting)
+            protocol.dataReceived(piece)
+        self.assertTrue(transport.disconnected)
+
+    def test_connections(self) -> None:
+        """
+        There are so many connections at most.
+        """
+        for _ in range(MOST_CONNECTIONS):
+            self.assertIsNotNone(self.connect()[0])
+        self.assertIsNone(self.connect()[0])
+
+    def test_silence(self) -> None:
+        """
+        A silent connection is closed.
+        """
+        _, transport = self.connect()
+        self.clock.pump([1.0] * 60)
+        self.assertTrue(transport.disconnecting)
