@@ -9,6 +9,7 @@ from typing import Any
 
 from .master import steps as _steps
 from .master.config import buildbot_helpers as _helpers
+from .master.config import cancellers as _cancellers
 from .master.config import change_schedulers as _change_schedulers
 from .master.config import change_sources as _change_sources
 from .master.config import clock_schedulers as _clock_schedulers
@@ -120,6 +121,9 @@ steps = Namespace(
 util = Namespace(
     "util",
     _ChangeFilter,
+    _cancellers.FailingBuildsetCanceller,
+    _cancellers.OldBuildCanceller,
+    _cancellers.SourceStampFilter,
     _objects.BuilderConfig,
     _objects.BuildFactory,
     _objects.Interpolate,

@@ -52,6 +52,7 @@ from .recovery import (
 )
 from .revocation import Revocation
 from .scheduling.can_start import CanStartAnswers
+from .scheduling.cancelling import Cancelling
 from .scheduling.changes.recorder import ChangeRecorder
 from .scheduling.changes.sources import ChangeSources
 from .scheduling.choice import BuildChoice
@@ -228,6 +229,13 @@ class Farm:
             streams=self.stream_storage.streams,
             wall=self.wall,
         )
+        self.cancelling = Cancelling(
+            records=self.records,
+            generations=self.generations,
+            queue=self.queue,
+            running=self.running,
+            submissions=self.submissions,
+        )
 
     def _compose_builds(self) -> None:
         """
@@ -319,6 +327,7 @@ class Farm:
         await self._continue_builds()
         await self.reconfiguration.settle()
         self.schedulers.start()
+        self.cancelling.start()
         self.dispatcher.start()
         self.change_sources.configure(self.config.change_sources)
 
@@ -327,6 +336,7 @@ class Farm:
         Close the records.  Commands on slaves continue, and the next master resumes them.
         """
         self.schedulers.stop()
+        self.cancelling.stop()
         self.dispatcher.stop()
         await self.change_sources.stop()
         await self.records.close()

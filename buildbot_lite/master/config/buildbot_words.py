@@ -229,7 +229,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "checkWorkerHasCommand checkSlaveHasCommand remote")),
     # What else is in util.
     ("util", _LATER, _LEAVE_OUT,
-     ("Filter GerritChangeFilter SourceStampFilter OldBuildCanceller FailingBuildsetCanceller Project "
+     ("Filter GerritChangeFilter Project "
      "enforceChosenWorker enforceChosenSlave "
      "flatten ShellSequence CommandlineUserManager "
      "StringParameter FixedParameter CodebaseParameter ChoiceStringParameter BooleanParameter UserNameParameter "

@@ -1,0 +1,153 @@
+"""
+Services of ``c['services']`` that cancel requests which nobody needs any more.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from attrs import field, frozen
+
+from .arguments import ArgumentChecker
+from .change_filter import ChangeFilter
+from .mistakes import did_you_mean, once_loaded
+from .services import Service
+
+_FIELDS = ("project", "codebase", "repository", "branch")
+_FORMS = ("_eq", "_not_eq", "_re", "_not_re")
+_GERRIT = re.compile(r"(refs/changes/\d+/\d+)/\d+\Z")
+
+
+@frozen
+class StampView:
+    """
+    A source stamp, as filters see it.
+    """
+
+    project: Any = ""
+    codebase: Any = ""
+    repository: Any = ""
+    branch: Any = None
+    category: Any = None
+    files: Sequence[str] = ()
+    properties: Mapping[str, Any] = field(factory=dict)
+
+    def to_document(self) -> dict[str, Any]:
+        """
+        As a dictionary, for ``branch_key``.
+        """
+        return {name: getattr(self, name) for name in _FIELDS}
+
+
+class SourceStampFilter(ChangeFilter):
+    """
+    Takes the source stamps that meet all conditions: of project, codebase, repository and branch, ``project_eq``,
+    ``project_not_eq``, ``project_re``, ``project_not_re``, each a text or a list; and *filter_fn*, a function of the
+    source stamp.
+    """
+
+    def __init__(self, filter_fn: Any = None, **conditions: Any) -> None:
+        arguments = ArgumentChecker("SourceStampFilter", self)
+        known = {f"{name}{form}" for name in _FIELDS for form in _FORMS}
+        for name in sorted(conditions.keys() - known):
+            arguments.note(f"there is no argument {name!r}.{did_you_mean(name, known)}")
+        taken = {name: value for name, value in conditions.items() if name in known}
+        super().__init__(
+            filter_fn,
+            **{name.removesuffix("_eq") if not name.endswith("_not_eq") else name: taken[name] for name in taken},
+        )
+
+    def takes(self, stamp: StampView) -> bool:
+        """
+        Whether the filter takes *stamp*.
+        """
+        view: Any = stamp
+        return self.why_not(view) is None
+
+
+def default_branch_key(stamp: Mapping[str, Any]) -> Any:
+    """
+    The branch; of a change in Gerrit, ``refs/changes/…``, without the number of its patch set.
+    """
+    branch = stamp["branch"]
+    match = _GERRIT.match(branch) if isinstance(branch, str) else None
+    return match[1] if match else branch
+
+
+class OldBuildCanceller(Service):
+    """
+    Cancel the requests and builds of a branch when a newer change of it comes.
+
+    *filters*: pairs of a list of builders and a `SourceStampFilter`.  *branch_key*: a function of a dictionary with
+    project, codebase, repository and branch; changes with the same key are of one branch.
+    """
+
+    def __init__(self, name: Any, filters: Any, branch_key: Any = None) -> None:
+        super().__init__(name)
+        self.filters = [(builders, stamp) for builders, stamp in _checked(self.arguments, filters, 2)]
+        self.branch_key: Callable[[Mapping[str, Any]], Any] = default_branch_key
+        if branch_key is not None:
+            self.branch_key = self.arguments.function("branch_key", branch_key) or default_branch_key
+        for builders, _ in self.filters:
+            _must_exist(self, builders)
+
+    def tracks(self, builder: str, stamp: StampView) -> bool:
+        """
+        Whether a build of *builder* of *stamp* is cancelled.
+        """
+        return any(builder in builders and each.takes(stamp) for builders, each in self.filters)
+
+
+class FailingBuildsetCanceller(Service):
+    """
+    Cancel the other requests and builds of a buildset when one of its builds fails.
+
+    *filters*: triples of a list of builders that may fail, a list of builders to cancel (None: all), and a
+    `SourceStampFilter`.
+    """
+
+    def __init__(self, name: Any, filters: Any) -> None:
+        super().__init__(name)
+        self.filters = _checked(self.arguments, filters, 3)
+        for failing, cancelled, _ in self.filters:
+            _must_exist(self, [*failing, *(cancelled or ())])
+
+    def cancelled_by(self, builder: str, stamps: Sequence[StampView]) -> Callable[[str], bool]:
+        """
+        Whether the failure of *builder* for *stamps* cancels a build of a given builder.
+        """
+        found = [
+            cancelled
+            for failing, cancelled, each in self.filters
+            if builder in failing and any(map(each.takes, stamps))
+        ]
+        return lambda other: any(cancelled is None or other in cancelled for cancelled in found)
+
+
+def _checked(arguments: ArgumentChecker, filters: Any, size: int) -> list[Any]:
+    found = []
+    for each in filters if isinstance(filters, (list, tuple)) else [filters]:
+        if not isinstance(each, (list, tuple)) or len(each) != size:
+            arguments.wrong("filters", each, f"a list of tuples of {size}")
+            continue
+        *lists, stamp = each
+        if not isinstance(stamp, SourceStampFilter):
+            arguments.wrong("filters", stamp, "a util.SourceStampFilter at the end of each tuple")
+            continue
+        first, *rest = lists
+        names = [arguments.texts("filters", [first] if isinstance(first, str) else first)]
+        names += [None if more is None else arguments.texts("filters", more) for more in rest]
+        found.append((*names, stamp))
+    return found
+
+
+def _must_exist(service: Service, builders: Sequence[str]) -> None:
+    for name in builders:
+        once_loaded(partial(_unknown, service, name), of=service)
+
+
+def _unknown(service: Service, name: str, config: Any) -> str | None:
+    if name in config.builders:
+        return None
+    return f"{service!r} names the builder {name!r:.100}, and there is none.{did_you_mean(name, config.builders)}"
