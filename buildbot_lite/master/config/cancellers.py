@@ -136,7 +136,7 @@ def _checked(arguments: ArgumentChecker, filters: Any, size: int) -> list[Any]:
             arguments.wrong("filters", stamp, "a util.SourceStampFilter at the end of each tuple")
             continue
         first, *rest = lists
-        names = [arguments.texts("filters", [first] if isinstance(first, str) else first)]
+        names: list[Any] = [arguments.texts("filters", [first] if isinstance(first, str) else first)]
         names += [None if more is None else arguments.texts("filters", more) for more in rest]
         found.append((*names, stamp))
     return found

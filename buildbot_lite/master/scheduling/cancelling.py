@@ -76,9 +76,9 @@ class Cancelling:
         """
         Request, builder and buildset of all that waits, begins or runs.
         """
-        waiting = [*self._queue.waiting(), *self._running.beginning()]
-        running = self._running.live().values()
-        return [(each.request.id, each.request.builder, each.buildset) for each in (*waiting, *running)]
+        waiting = [(each.request, each.buildset) for each in (*self._queue.waiting(), *self._running.beginning())]
+        running = [(each.request, each.buildset) for each in self._running.live().values()]
+        return [(request.id, request.builder, buildset) for request, buildset in (*waiting, *running)]
 
     async def _cancel_old(
         self, services: Sequence[OldBuildCanceller], id: int, unfinished: Sequence[tuple[int, str, Buildset]]
