@@ -38,6 +38,15 @@ class UnsetTests(SynchronousTestCase):
             ],
         )
 
+    def test_of_old(self) -> None:
+        """
+        So is one in WithProperties, in both of its forms.
+        """
+        remarks = self.remarks("util.WithProperties('%s', 'tagret')\nutil.WithProperties('%(biuld)s')\n")
+        self.assertEqual(
+            [line.partition(" sets ")[2][:20] for line in remarks], ["the property 'tagret", "the property 'biuld'"]
+        )
+
     def test_set_somewhere(self) -> None:
         """
         No remark on what the build has by itself, what has a replacement, and what is mentioned anywhere else.

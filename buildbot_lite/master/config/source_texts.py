@@ -6,8 +6,8 @@ which words they mention, and whether an error at a line is handled there.
 import ast
 from collections.abc import Iterator, Mapping
 
-_ASKING = {"Property", "getProperty", "hasProperty"}
-"""Functions whose first argument names a property that they only read."""
+_ASKING = {"Property", "WithProperties", "getProperty", "hasProperty"}
+"""Functions whose arguments name properties that they only read."""
 
 
 def parsed(text: str) -> ast.Module:
@@ -98,13 +98,14 @@ def attributes_of_self(text: str, name: str, line: int) -> set[str]:
 
 def mentioned_words(text: str) -> set[str]:
     """
-    The texts and the names of arguments in *text*, without the names in ``Property("name")`` and ``getProperty``.
+    The texts and the names of arguments in *text*, without the arguments of ``Property("name")``, ``getProperty`` and
+    the like.
     """
     found = set[str]()
     asked = set[int]()
     for node in ast.walk(tree_of(text)):
-        if isinstance(node, ast.Call) and node.args and set(_names(node.func)) & _ASKING:
-            asked.add(id(node.args[0]))
+        if isinstance(node, ast.Call) and set(_names(node.func)) & _ASKING:
+            asked.update(map(id, node.args))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in asked:
             found.add(node.value)
         elif isinstance(node, ast.keyword) and node.arg is not None:
