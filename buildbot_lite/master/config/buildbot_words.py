@@ -222,7 +222,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("BuildStep", _REFUSED, "Read the output when the command has ended: (await self.execute(command)).output().",
      "addLogObserver getLog"),
     ("BuildStep", _REFUSED, "Say it in self.summary, or as a remark: self.bench.remark(text).",
-     "addURL setStateStrings updateSummary step_status setProgress setStatistic getStatistic"),
+     "setStateStrings updateSummary step_status setProgress"),
     ("BuildStep", _REFUSED, "A step's arguments are kept by themselves; leave the call out.", "addFactoryArguments"),
     ("BuildStep", _REFUSED, "Properties are read and set on the step itself: self.getProperty(name).",
      ("build buildslave worker workerVersion workerVersionIsOlderThan slaveVersion slaveVersionIsOlderThan "
