@@ -2,7 +2,7 @@
 The names for a master.cfg: ``from buildbot_lite.plugins import steps, schedulers, util, slave, secrets``.
 
 Names and spelling are Buildbot's.  A word is one line below: a class or function that is called by its own name, or
-``name=value``.  ``reporters`` and ``status`` are empty so far.
+``name=value``.
 """
 
 from typing import Any
@@ -113,6 +113,7 @@ slave = Namespace(
 buildslave = worker = slave
 status = Namespace(
     "status",
+    _mail.MailNotifier,
 )
 steps = Namespace(
     "steps",

@@ -53,7 +53,7 @@ def _about(name: str) -> Callable[[str], bool]:
     if argument is None:
         return bool
     owner = name.partition("(")[0].partition(".")[2]
-    missing = (f"has no argument {argument[1]!r}", f"{argument[1]}=", f".{owner} ", f"has no {owner!r}")
+    missing = (f"has no argument {argument[1]!r}", f"({argument[1]}=)", f".{owner} ", f"has no {owner!r}")
     return lambda sentence: any(each in sentence for each in missing)
 
 

@@ -309,6 +309,7 @@ class KeyTests(SynchronousTestCase):
             c["status"].append(mail.MailNotifier(fromaddr="farm@example.org"))
             """
         self.assertEqual(list(configured(text).services), ["MailNotifier"])
+        self.assertIs(plugins.status.MailNotifier, plugins.reporters.MailNotifier)
         self.assertEqual([line[:35] for line in remarks_in(text)], ["master.cfg:5: status.WebStatus has "])
         self.assertEqual(len(mistakes_in("c['status'] = [3]")), 1)
 
@@ -361,7 +362,7 @@ class KeyTests(SynchronousTestCase):
         for text, remedy in {
             "c['www'] = {'change_hook_dialects': {'github': {}}}": "util.Secret(",
             "c['status'] = [plugins.status.WebStatus(8010, change_hook_dialects={})]": "status.WebStatus(change_hook",
-            "c['status'] = [plugins.status.MailNotifier('a@example.org')]": "c['services']",
+            "c['status'] = [plugins.status.GitHubStatus('token')]": "c['services']",
             "c['slaves'] = [slave.LocalSlave('a')]": "create and start a slave with its string",
             "c['change_source'] = plugins.changes.PBChangeSource()": "a string of its own",
             "c['schedulers'] = [schedulers.Try_Userpass('a', ['b'], port=1, userpass=[])]": 'stdin="patch"',

@@ -139,7 +139,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("plugins", _REFUSED, _HOOKS, "webhooks"),
     ("plugins", _REFUSED, "Write only what master.cfg needs: steps, schedulers, util, slave, secrets.", "db"),
     ("status", _REFUSED, _REPORTER,
-     "MailNotifier GitHubStatus HttpStatusPush StatusPush GerritStatusPush TinderboxMailNotifier"),
+     "GitHubStatus HttpStatusPush StatusPush GerritStatusPush TinderboxMailNotifier"),
     ("status", _REFUSED, "Nothing here writes to a chat; a reporter that sends JSON to a web address may.",
      "IRC IrcStatusBot IrcStatusFactory"),
     ("status", _INNER, _NO_INSIDE, "StatusReceiverMultiService StatusReceiver STDOUT STDERR IStatusReceiver Status"),
