@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..model.display import printable
 from .arguments import (
     NUMBER,
     PAIR,
@@ -31,6 +32,7 @@ commands = Commands()
 MOST = 1000
 RESULTS = ("SUCCESS", "WARNINGS", "FAILURE", "SKIPPED", "EXCEPTION", "RETRY", "CANCELLED", "running")
 GOOD = ["SUCCESS", "WARNINGS"]
+BAD = ["FAILURE", "EXCEPTION"]
 
 
 @commands.command(cls=BuildCommand, short_help="The newest builds, filtered; or one in detail.")
@@ -95,13 +97,22 @@ def builds(farm: FarmClient, builder: str | None, number: int | None, most: int,
 def last_good(farm: FarmClient, builder: str, branch: str | None, as_json: bool) -> None:
     """
     The newest build of BUILDER that ended with success or warnings: its name, its revision, when it ended.
+
+    A remark on standard error names the first build after it that failed.
     """
     question = {"builder": builder, "branch": branch, "results": GOOD}
     found, _ = farm.call(lambda link: _page(link, question, 1, None))
     if not found:
         of_branch = "" if branch is None else f" of the branch {branch!r:.100}"
         raise click.ClickException(f"{builder!r:.100} has no build{of_branch} that ended with success or warnings.")
-    show(found[0], "last-good", as_json=as_json)
+    number = found[0]["number"]
+    bad = {**question, "results": BAD, "after": number}
+    answer = farm.ask({"ask": "first-bad", **{name: value for name, value in bad.items() if value is not None}})
+    first_bad = answer["build"]
+    show({**found[0], "first_bad": first_bad}, "last-good", as_json=as_json)
+    if first_bad is not None and not as_json:
+        of = f", of {first_bad['revision']}" if first_bad["revision"] else ""
+        note(printable(f"# the first bad build after it: {builder}/{first_bad['number']}{of}"))
 
 
 async def _page(link: MasterLink, question: Document, most: int, before: int | None) -> tuple[list[Any], int | None]:

@@ -44,7 +44,7 @@ patience_option = click.option(
 )
 
 
-@commands.command()
+@commands.command(short_help="List the mistakes in master.cfg, with their lines.")
 @directory_argument
 def checkconfig(directory: str) -> None:
     """

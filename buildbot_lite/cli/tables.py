@@ -37,11 +37,11 @@ def status(document: Document) -> RenderableType:
     """
     parts: list[RenderableType] = [_text(f"{document['title']} (buildbot_lite {document['version']})", "bold")]
     running = [
-        (f"{build['builder']}/{build['number']}", build["slave"], _span(build["started"], None))
+        (_label(build), build["slave"], _span(build["started"], None), _soon(build.get("expected_end")))
         for build in document["running"]
     ]
     parts += _part("Slaves", slaves(document["slaves"]), document["slaves"])
-    parts += _part("Running", _table(("build", "slave", "for"), running), running)
+    parts += _part("Running", _table(("build", "slave", "for", "expected end"), running), running)
     parts += _part("Waiting", queue(document["waiting"]), document["waiting"])
     unsent = [
         (each["reporter"], _when(each["since"]), each["failure"], _when(each["next"]))
@@ -77,10 +77,18 @@ def queue(document: Sequence[Document]) -> RenderableType:
     The waiting requests, with the reasons.
     """
     rows = [
-        (each["request"], each["builder"], each["scheduler"], _span(each["submitted"], None), each["why"]["sentence"])
+        (
+            each.get("position", ""),
+            each["request"],
+            each["builder"],
+            each["scheduler"],
+            _span(each["submitted"], None),
+            _soon(each.get("expected_start")),
+            each["why"]["sentence"],
+        )
         for each in document
     ]
-    return _table(("request", "builder", "from", "for", "why"), rows)
+    return _table(("#", "request", "builder", "from", "for", "expected start", "why"), rows)
 
 
 def slaves(document: Sequence[Document]) -> RenderableType:
@@ -136,7 +144,7 @@ def builds(document: Sequence[Document]) -> RenderableType:
             each["request"],
             _sources(each),
             _asked(each["asked"]),
-            "; ".join(filter(None, [each["reason"] or _current(each), _related(each)])),
+            "; ".join(filter(None, [each["reason"] or _current(each), _ends(each), _related(each)])),
         )
         for each in document
     ]
@@ -158,6 +166,7 @@ def build(document: Document) -> RenderableType:
         ("slave", document["slave"] + (f" on {document['host']}" if document.get("host") else "")),
         ("started", f"{_when(document['started'])}, after {_span(asked['at'], document['started'])}"),
         ("took", _span(document["started"], finished)),
+        ("expected end", _soon(document.get("expected_end"))),
         ("builds", _related(document)),
         ("environment", ", ".join(document.get("environment", ()))),
         *((name, repr(value)) for name, (value, _) in sorted(document["properties"].items())),
@@ -386,6 +395,26 @@ def _asked(asked: Document) -> str:
 
 def _when(seconds: float | None) -> str:
     return "" if seconds is None else datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _soon(seconds: float | None) -> str:
+    """
+    A time to come, without the date if that is today's.
+    """
+    if seconds is None:
+        return ""
+    if seconds <= time.time():
+        return "now"
+    at, today = datetime.fromtimestamp(seconds).astimezone(), datetime.now().astimezone()
+    return at.strftime("%H:%M:%S") if at.date() == today.date() else _when(seconds)
+
+
+def _ends(build: Document) -> str:
+    """
+    When a running build is expected to end.
+    """
+    soon = _soon(build.get("expected_end"))
+    return "ends soon" if soon == "now" else f"ends at {soon}" if soon else ""
 
 
 def _span(start: float | None, end: float | None) -> str:

@@ -6,10 +6,10 @@ Followed output arrives in chunks.  The first byte of a chunk is `OUT` for the r
 """
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn, TypeVar
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.logger import Logger
@@ -28,6 +28,7 @@ from ..model.display import remark_lines
 from ..model.json_reader import JsonReader
 from ..status import documents
 from ..status.build_filter import filter_of
+from ..status.estimating import MOST_SIMULATED, Estimates, Estimator
 from ..status.following import LogFollower
 from ..status.log_output import (
     LogQuery,
@@ -100,7 +101,7 @@ class AdminDesk:
     The object that FURLs of admins lead to, and FURLs to watch or control the farm.
 
     *may*: the permitted questions; None: all.  *account*: the limits that the holders of one FURL share.  *by_grant*:
-    the number of the grant.
+    the number of the grant.  *estimates*: may be shared.
     """
 
     farm: Farm
@@ -108,6 +109,7 @@ class AdminDesk:
     may: Collection[str] | None = None
     account: Account = field(factory=Account)
     by_grant: int | None = None
+    estimates: Estimator = field(default=Factory(lambda desk: Estimator(desk.farm.records), takes_self=True))
     log: ClassVar[Logger] = Logger()
 
     def ask(self, question: Answer) -> Deferred[Answer]:
@@ -129,6 +131,7 @@ class AdminDesk:
             "builders": self._builders,
             "builds": self._builds,
             "build": self._one_build,
+            "first-bad": self._first_bad,
             "artifacts": self._artifacts,
             "reconfig": self._reconfig,
             "force": self._force,
@@ -170,18 +173,21 @@ class AdminDesk:
     async def _status(self, question: JsonReader) -> Answer:
         kept = await self._read(documents.of_retention)
         unsent = await self._read(documents.of_reporters)
-        return {"status": {**documents.of_farm(self.farm), "kept": kept, "unsent": unsent}}
+        document = documents.of_farm(self.farm, await self._estimates())
+        return {"status": {**document, "kept": kept, "unsent": unsent}}
 
     async def _queue(self, question: JsonReader) -> Answer:
         most = question.integer("most", documents.MOST_WAITING, least=1, most=documents.MOST_WAITING)
         place = question.optional("after", question.mapping)
-        return documents.of_queue(self.farm, most, None if place is None else _urgency(JsonReader(place, "after")))
+        after = None if place is None else _urgency(JsonReader(place, "after"))
+        return documents.of_queue(self.farm, most, after, estimates=await self._estimates())
 
     async def _slaves(self, question: JsonReader) -> Answer:
         return {"slaves": [documents.of_slave(self.farm, member) for member in self.farm.slaves.everyone()]}
 
     async def _builders(self, question: JsonReader) -> Answer:
-        return {"builders": await self._read(lambda c: documents.of_builders(self.farm, c))}
+        estimates = await self.estimates.of(self.farm.config.builders)
+        return {"builders": await self._read(lambda c: documents.of_builders(self.farm, c, estimates))}
 
     async def _builds(self, question: JsonReader) -> Answer:
         wanted = filter_of(question)
@@ -195,12 +201,33 @@ class AdminDesk:
         found, older = await self._read(read)
         if not found and wanted.builder is not None and wanted.builder not in self.farm.config.builders:
             raise _no_builder(wanted.builder, self.farm)
-        return {"builds": documents.with_locks(self.farm, found), "before": older}
+        return {"builds": await self._with_live(found), "before": older}
 
     async def _one_build(self, question: JsonReader) -> Answer:
         build = await self._build(question)
         found = await self._read(lambda c: documents.of_one_build(c, build))
-        return {"build": documents.with_locks(self.farm, [found])[0]}
+        return {"build": (await self._with_live([found]))[0]}
+
+    async def _first_bad(self, question: JsonReader) -> Answer:
+        wanted, after = filter_of(question), question.integer("after")
+
+        def read(connection: Connection) -> documents.Document | None:
+            entry = history.first_after(connection, wanted, after)
+            return None if entry is None else documents.of_build(connection, entry)
+
+        return {"build": await self._read(read)}
+
+    async def _with_live(self, found: Sequence[documents.Document]) -> Sequence[documents.Document]:
+        running = {each["builder"] for each in found if each["finished"] is None}
+        return documents.with_live(self.farm, found, await self.estimates.of(running))
+
+    async def _estimates(self) -> Estimates:
+        """
+        The estimates of all builders that build now, or have requests at the head of the queue.
+        """
+        running = {live.row.builder for live in self.farm.running.live().values()}
+        waiting = {each.request.builder for each in self.farm.dispatcher.waiting(MOST_SIMULATED)}
+        return await self.estimates.of(running | waiting)
 
     async def _artifacts(self, question: JsonReader) -> Answer:
         build = await self._build(question)

@@ -17,6 +17,7 @@ from ..master.grants.verbs import (
     Expose,
     Verb,
 )
+from ..status.estimating import Estimator
 from ..status.following import LogFollower
 from ..storage.records import requests
 from ..storage.records.grants import Grant
@@ -33,7 +34,7 @@ FARM = "farm"
 
 MAY_LOOK = frozenset(
     {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact", "kept"}
-    | {"changes"}
+    | {"changes", "first-bad"}
 )
 """The questions that a FURL to watch the farm permits."""
 MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain", "keep", "unkeep", "sendchange"}
@@ -70,6 +71,8 @@ class _Exposing:
             decided=lambda: farm.choice.decided,
             clock=farm.clock,
         )
+
+        self._estimates = Estimator(farm.records)
 
     def submission(self, grant: Grant, revocable: Revocable) -> Exposed:
         submitting = SubmitTarget(
@@ -108,7 +111,7 @@ class _Exposing:
         """
 
         def expose(grant: Grant, revocable: Revocable) -> Exposed:
-            desk = AdminDesk(self._farm, self._follower, may, revocable.account, grant.id)
+            desk = AdminDesk(self._farm, self._follower, may, revocable.account, grant.id, self._estimates)
             return ExposedControl(desk, revocable)
 
         return expose

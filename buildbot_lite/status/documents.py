@@ -21,6 +21,7 @@ from ..master.scheduling.changes.sources import RunningSource
 from ..master.scheduling.queue import Urgency, WaitingRequest
 from ..master.scheduling.running_builds import LiveBuild
 from ..master.slaves.registry import Member
+from ..model.estimates import UNKNOWN, Estimate
 from ..model.results import Result
 from ..storage.records import (
     builds,
@@ -45,16 +46,18 @@ from ..storage.records.requests import Request
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
 from ..wire.contract import JITTER, REFUSED_DELAY
+from .estimating import Estimates, expected_end, starts_of
 
 Document = dict[str, Any]
 
+NO_ESTIMATES: Estimates = {}
 MOST_WAITING = 1000
 """Requests in one answer.  Of a longer queue `of_queue` gives the next page."""
 
 
-def of_farm(farm: Farm) -> Document:
+def of_farm(farm: Farm, estimates: Estimates = NO_ESTIMATES) -> Document:
     """
-    The farm at a glance.
+    The farm at a glance.  *estimates*: by builder.
     """
     members = farm.slaves.everyone()
     return {
@@ -70,10 +73,11 @@ def of_farm(farm: Farm) -> Document:
                 "request": live.request.id,
                 "started": live.row.started,
                 "waits_for": _lock(live),
+                "expected_end": expected_end(live.row.started, estimates.get(live.row.builder, UNKNOWN)),
             }
             for live in farm.running.live().values()
         ],
-        "waiting": [_of_waiting(waiting) for waiting in farm.dispatcher.waiting(MOST_WAITING)],
+        "waiting": of_queue(farm, estimates=estimates)["queue"],
         "waiting_total": len(farm.queue),
         "change_sources": [_of_source(running) for running in farm.change_sources.everyone()],
     }
@@ -106,12 +110,24 @@ def of_retention(connection: Connection) -> Document:
     return {"builds_since": builds_since, "logs_since": logs_since, "marked": len(retention.marked(connection))}
 
 
-def with_locks(farm: Farm, documents: Sequence[Document]) -> Sequence[Document]:
+def with_live(farm: Farm, documents: Sequence[Document], estimates: Estimates) -> Sequence[Document]:
     """
-    *documents* of builds, in which "waits_for" says for which lock the present step waits; null when for none.
+    *documents* of builds, with what the running farm knows: "waits_for" says for which lock the present step waits,
+    "expected_end" when a running build is expected to end, "expected" how many seconds each of its steps takes; null
+    when for none, or unknown.
     """
     live = {each.row.id: each for each in farm.running.live().values()}
-    return [{**each, "waits_for": _lock(live.get(each["id"]))} for each in documents]
+    return [_with_live(each, live.get(each["id"]), estimates.get(each["builder"], UNKNOWN)) for each in documents]
+
+
+def _with_live(document: Document, live: LiveBuild | None, of: Estimate) -> Document:
+    of = UNKNOWN if document["finished"] is not None else of
+    return {
+        **document,
+        "waits_for": _lock(live),
+        "expected_end": expected_end(document["started"], of),
+        "steps": [{**step, "expected": of.steps.get(step["name"])} for step in document["steps"]],
+    }
 
 
 def _lock(live: LiveBuild | None) -> str | None:
@@ -129,15 +145,23 @@ def of_reporters(connection: Connection) -> list[Document]:
     ]
 
 
-def of_queue(farm: Farm, most: int = MOST_WAITING, after: Urgency | None = None) -> Document:
+def of_queue(
+    farm: Farm, most: int = MOST_WAITING, after: Urgency | None = None, *, estimates: Estimates = NO_ESTIMATES
+) -> Document:
     """
     At most *most* of the waiting requests, with the reasons; the next one to build comes first.
 
-    *after*, and "next" in the answer, are positions in the queue: the end of the previous page, and of this one.
+    *after*, and "next" in the answer, are places in the queue: the end of the previous page, and of this one.
+    "position" counts from 1.  "expected_start" follows from *estimates*, by builder, on the first page only; or null.
     """
     page = farm.dispatcher.waiting(most, after)
+    first = 1 if after is None else 1 + farm.queue.ahead_of((after[0], after[1] + 1))
+    starts = {} if after is not None else starts_of(farm, page, estimates)
     return {
-        "queue": [_of_waiting(waiting) for waiting in page],
+        "queue": [
+            {**_of_waiting(waiting), "position": position, "expected_start": starts.get(waiting.request.id)}
+            for position, waiting in enumerate(page, first)
+        ],
         "next": None if len(page) < most else {"priority": page[-1].request.priority, "request": page[-1].request.id},
         "total": len(farm.queue),
     }
@@ -192,9 +216,9 @@ def _refused(member: Member) -> Document | None:
     return {"at": at, "reason": reason, "asks_again_by": at + REFUSED_DELAY * (1 + JITTER)}
 
 
-def of_builders(farm: Farm, connection: Connection) -> list[Document]:
+def of_builders(farm: Farm, connection: Connection, estimates: Estimates = NO_ESTIMATES) -> list[Document]:
     """
-    Every builder, in the order of master.cfg, with its newest build.
+    Every builder, in the order of master.cfg, with its newest build.  "takes": estimated seconds of a build.
     """
     running = [live.row for live in farm.running.live().values()]
     return [
@@ -205,6 +229,7 @@ def of_builders(farm: Farm, connection: Connection) -> list[Document]:
             "slaves": list(builder.slavenames),
             "running": sorted(row.number for row in running if row.builder == builder.name),
             "waiting": farm.queue.count_of_builder(builder.name),
+            "takes": estimates.get(builder.name, UNKNOWN).build,
             "last": next(iter(of_builds(connection, history.page(connection, Filter(builder.name), most=1))), None),
         }
         for builder in farm.config.builders.values()

@@ -436,14 +436,28 @@ class BuildsTests(FarmCommandCase):
         """
         Promise 6.14: `last-good` prints the newest successful build, its revision and its time.
         """
-        self.master.answers = {"builds": {"builds": [{**BUILD, "revision": "1f" * 20}], "before": 1}}
+        good = {**BUILD, "revision": "1f" * 20}
+        self.master.answers = {"builds": {"builds": [good], "before": 1}, "first-bad": {"build": None}}
         said = self.command("last-good", "farm", "hello", "--branch", "main")
 
         self.assertRegex(said.out, r"^hello/1  (1f){20}  1970-01-01 ")
         self.assertEqual(
             self.master.questions,
-            [{"ask": "builds", "builder": "hello", "branch": "main", "results": ["SUCCESS", "WARNINGS"], "most": 1}],
+            [
+                {"ask": "builds", "builder": "hello", "branch": "main", "results": ["SUCCESS", "WARNINGS"], "most": 1},
+                {
+                    "ask": "first-bad",
+                    "builder": "hello",
+                    "branch": "main",
+                    "results": ["FAILURE", "EXCEPTION"],
+                    "after": 1,
+                },
+            ],
         )
+        self.assertEqual(said.err, "")
+        self.master.answers = {**self.master.answers, "first-bad": {"build": {**BUILD, "number": 7, "revision": "2e"}}}
+        said = self.command("last-good", "farm", "hello")
+        self.assertEqual(said.err, "# the first bad build after it: hello/7, of 2e\n")
         self.master.answers = {"builds": {"builds": [], "before": None}}
         self.assertIn("'hello' has no build that ended with success", self.refused("last-good", "farm", "hello"))
 

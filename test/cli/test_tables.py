@@ -99,7 +99,12 @@ class TablesTests(SynchronousTestCase):
             "why": {"kind": "paused", "sentence": "bot1 is paused"},
         }
 
-        self.assertEqual(lines("queue", [waiting])[1], "41       hello    try   2 h 1 min  bot1 is paused")
+        sentence = "hello    try   2 h 1 min                  bot1 is paused"
+        self.assertEqual(lines("queue", [waiting])[1], f"   41       {sentence}")
+        placed = {**waiting, "position": 3, "expected_start": time.time() - 1}
+        self.assertEqual(
+            lines("queue", [placed])[1], f"3  41       {sentence}".replace("min                ", "min  now           ")
+        )
 
     def test_slaves(self) -> None:
         """

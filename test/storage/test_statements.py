@@ -42,6 +42,9 @@ _MAY_SCAN = {
     # Scans a bounded window of rows that an index finds; see `test_windows`.
     "history._OF_ALL",
     "history._OF_BUILDER",
+    "history._FIRST_AFTER",
+    "durations._BUILDS",
+    "durations._STEPS",
 }
 
 

@@ -229,6 +229,12 @@ class Queue:
         parts = (each.order if after is None else each.after(after) for each in self._by_builder.values())
         return tuple(islice(merge(*parts, key=urgency_of), most))
 
+    def ahead_of(self, urgency: Urgency) -> int:
+        """
+        The number of requests that are more urgent than *urgency*.
+        """
+        return sum(bisect_left(each.order, urgency, key=urgency_of) for each in self._by_builder.values())
+
     def why(self, request: int) -> WaitReason | None:
         """
         Why *request* waits; None when it does not.

@@ -185,7 +185,7 @@ class Requests:
 
         def change(connection: Connection) -> tuple[Request | None, Buildset | None]:
             builds.finish(connection, build.id, ended.result, now, ended.reason)
-            body = {"result": int(ended.result), "reason": ended.reason}
+            body = {"builder": build.builder, "result": int(ended.result), "reason": ended.reason}
             feed.publish(connection, "build.finished", now=now, request=request.id, build=build.id, body=body)
             current = records_of_requests.get(connection, request.id) or request
             if ended.result is not Result.RETRY:

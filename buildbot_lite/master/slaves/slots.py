@@ -48,6 +48,12 @@ class Slots:
         """
         return list(self._by_slave.get(slave, {}).values())
 
+    def of_slave(self, slave: str) -> list[tuple[int, Slot]]:
+        """
+        The occupied slots of *slave*, each with its request, oldest first.
+        """
+        return list(self._by_slave.get(slave, {}).items())
+
     def label(self, request: int) -> str:
         """
         The build of *request* for people, or the request if it occupies no slot.

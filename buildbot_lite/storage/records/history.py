@@ -13,7 +13,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, fields, frozen
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, Text, bindparam, case, cast, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    Subquery,
+    Text,
+    bindparam,
+    case,
+    cast,
+    func,
+    or_,
+    select,
+)
 
 from ...model.results import Result
 from .. import schema
@@ -110,6 +123,22 @@ def _page(*, of_builder: bool) -> Select[tuple[Any, ...]]:
     that pass the filter.
     """
     window = _older(select(_builds), of_builder=of_builder).limit(bindparam("looked_at")).subquery("looked_at")
+    return _passing(window).order_by(window.c.id.desc()).limit(bindparam("most"))
+
+
+def _first_after() -> Select[tuple[Any, ...]]:
+    """
+    The SELECT of the first build that passes the filter, among the `LOOKED_AT` builds of a builder after a number.
+    """
+    newer = select(_builds).where(_builds.c.builder == bindparam("builder"), _builds.c.number > bindparam("after"))
+    window = newer.order_by(_builds.c.number).limit(bindparam("looked_at")).subquery("looked_at")
+    return _passing(window).order_by(window.c.number).limit(1)
+
+
+def _passing(window: Subquery) -> Select[tuple[Any, ...]]:
+    """
+    The builds of *window* that pass the filter, with their origins.
+    """
     return (
         select(
             *(window.c[each.name] for each in fields(Build)),
@@ -121,8 +150,6 @@ def _page(*, of_builder: bool) -> Select[tuple[Any, ...]]:
         .join(_buildsets, _buildsets.c.id == _requests.c.buildset)
         .outerjoin(_grants, _grants.c.id == _buildsets.c.by_grant)
         .where(*_passes(window))
-        .order_by(window.c.id.desc())
-        .limit(bindparam("most"))
     )
 
 
@@ -169,6 +196,7 @@ def _entry(*row: Any) -> HistoryEntry:
 
 _OF_ALL = Query(_page(of_builder=False), _entry)
 _OF_BUILDER = Query(_page(of_builder=True), _entry)
+_FIRST_AFTER = Query(_first_after(), _entry)
 _END_OF_ALL = Query(_end(of_builder=False), lambda number, started: (number, started))
 _END_OF_BUILDER = Query(_end(of_builder=True), lambda number, started: (number, started))
 
@@ -184,20 +212,30 @@ def page(connection: Connection, wanted: Filter, most: int, before: int | None =
     bounds: dict[str, Any] = {"before": _NO_BOUND if before is None else before, "looked_at": looked_at}
     if of_builder:
         bounds["builder"] = wanted.builder
-    results = [RUNNING if result is None else int(result) for result in wanted.results]
-    found = (_OF_BUILDER if of_builder else _OF_ALL).all(
-        connection,
-        **bounds,
-        most=most,
-        slave=wanted.slave,
-        since=wanted.since,
-        branch=wanted.branch,
-        results=json.dumps(results) if results else None,
-        properties=json.dumps(dict(wanted.properties)),
-    )
+    found = (_OF_BUILDER if of_builder else _OF_ALL).all(connection, **bounds, most=most, **_parameters(wanted))
     if len(found) == most:
         last = found[-1].build
         return Page(found, last.number if of_builder else last.id)
     end = (_END_OF_BUILDER if of_builder else _END_OF_ALL).first(connection, **bounds)
     is_last = end is None or (wanted.since is not None and end[1] < wanted.since)
     return Page(found, None if end is None or is_last else end[0])
+
+
+def first_after(connection: Connection, wanted: Filter, after: int) -> HistoryEntry | None:
+    """
+    The first build after the number *after* that passes *wanted*, which names a builder, among the next `LOOKED_AT`.
+    """
+    return _FIRST_AFTER.first(
+        connection, builder=wanted.builder, after=after, looked_at=LOOKED_AT, **_parameters(wanted)
+    )
+
+
+def _parameters(wanted: Filter) -> dict[str, Any]:
+    results = [RUNNING if result is None else int(result) for result in wanted.results]
+    return {
+        "slave": wanted.slave,
+        "since": wanted.since,
+        "branch": wanted.branch,
+        "results": json.dumps(results) if results else None,
+        "properties": json.dumps(dict(wanted.properties)),
+    }
