@@ -107,12 +107,16 @@ class FurlsTests(FarmCase):
         read any of it, whatever the umask and the modes of the files.
         """
         text = (Path(__file__).resolve().parents[2] / "docs" / "deployment.md").read_text()
-        recipe = text.partition("## Backups")[2].partition("```\n")[2].partition("```")[0]
+        lines = text.partition("## Backups")[2].partition("```\n")[2].splitlines()
+        backing_up, restoring = lines[0], lines[2]
         (self.farm.directory / "farm").symlink_to(self.farm.master_directory)
         tac, backup = self.farm.master_directory / "master.tac", self.farm.directory / "backup"
         tac.chmod(0o644)
+        backup.mkdir(mode=0o700)
+        recipe = f"{backing_up}\n{restoring}".replace("/backup/", f"{backup}/").replace("farm2", f"{backup}/farm")
         try:
             self.farm.run(f"umask 022\n{recipe}")
+            self.assertEqual((backup / "farm.tar").stat().st_mode & 0o777, 0o600)
             for above, _, names in os.walk(backup):
                 for path in (Path(above), *(Path(above, name) for name in names)):
                     self.assertEqual(path.stat().st_mode & 0o077, 0, path)
