@@ -101,15 +101,18 @@ def last_good(farm: FarmClient, builder: str, branch: str | None, as_json: bool)
     A remark on standard error names the first build after it that failed.
     """
     question = {"builder": builder, "branch": branch, "results": GOOD}
-    found, _ = farm.call(lambda link: _page(link, question, 1, None))
-    if not found:
-        of_branch = "" if branch is None else f" of the branch {branch!r:.100}"
-        raise click.ClickException(f"{builder!r:.100} has no build{of_branch} that ended with success or warnings.")
-    number = found[0]["number"]
-    bad = {**question, "results": BAD, "after": number}
-    answer = farm.ask({"ask": "first-bad", **{name: value for name, value in bad.items() if value is not None}})
-    first_bad = answer["build"]
-    show({**found[0], "first_bad": first_bad}, "last-good", as_json=as_json)
+
+    async def work(link: MasterLink) -> tuple[Any, Any]:
+        found, _ = await _page(link, question, 1, None)
+        if not found:
+            of_branch = "" if branch is None else f" of the branch {branch!r:.100}"
+            raise click.ClickException(f"{builder!r:.100} has no build{of_branch} that ended with success or warnings.")
+        bad = {**question, "results": BAD, "after": found[0]["number"]}
+        answer = await link.ask({"ask": "first-bad", **{key: value for key, value in bad.items() if value is not None}})
+        return found[0], answer["build"]
+
+    good, first_bad = farm.call(work)
+    show({**good, "first_bad": first_bad}, "last-good", as_json=as_json)
     if first_bad is not None and not as_json:
         of = f", of {first_bad['revision']}" if first_bad["revision"] else ""
         note(printable(f"# the first bad build after it: {builder}/{first_bad['number']}{of}"))

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .commands import Commands
-from .connection import FarmClient, FarmCommand
+from .connection import FarmClient, FarmCommand, MasterLink
 from .output import show
 
 commands = Commands()
@@ -35,15 +35,19 @@ def queue(farm: FarmClient, most: int | None, as_json: bool) -> None:
 
     The one that will be built next comes first.
     """
-    found: list[Any] = []
-    after: list[int] | None = None
-    while most is None or len(found) < most:
-        answer = farm.ask({"ask": "queue", **({"after": after} if after else {})})
-        found += answer["queue"]
-        after = answer.get("next")
-        if after is None:
-            break
-    show(found[:most], "queue", as_json=as_json)
+
+    async def work(link: MasterLink) -> list[Any]:
+        found: list[Any] = []
+        after: list[int] | None = None
+        while most is None or len(found) < most:
+            answer = await link.ask({"ask": "queue", **({"after": after} if after else {})})
+            found += answer["queue"]
+            after = answer.get("next")
+            if after is None:
+                break
+        return found
+
+    show(farm.call(work)[:most], "queue", as_json=as_json)
 
 
 @commands.command(cls=FarmCommand)

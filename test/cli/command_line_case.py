@@ -46,9 +46,11 @@ class FakeMaster:
     furls: list[str] = field(factory=list)
     questions: list[Mapping[str, Any]] = field(factory=list)
     output: list[bytes] = field(factory=list)
+    connections: int = 0
 
     def connect(self, furl: str, work: Callable[[MasterLink], Awaitable[Any]]) -> Any:
         self.furls.append(furl)
+        self.connections += 1
         results: list[Any] = []
         _ = Deferred.fromCoroutine(work(self)).addBoth(results.append)  # type: ignore[arg-type]  # they are coroutines
         if hasattr(results[0], "raiseException"):
@@ -102,12 +104,15 @@ class CommandLineCase(SynchronousTestCase):
         Run ``buildbot-lite`` with *words*.  *out*: its standard output; by default it is in the result.
         """
         kept, err = io.StringIO(), io.StringIO()
+        before = self.master.connections
         with (
             redirect_stdout(out or kept),
             redirect_stderr(err),
             mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
         ):
             code = run(list(words), self.master.connect)
+        # A process has one reactor, which runs once.
+        self.assertLessEqual(self.master.connections, before + 1, f"{words} connects more than once")
         return CommandResult(code, kept.getvalue(), err.getvalue())
 
     def refused(self, *words: str, stdin: bytes = b"", code: int = FAILED) -> str:

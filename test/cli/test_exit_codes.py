@@ -34,6 +34,7 @@ CODES_OF_BUILDS = {0, 1, 2, 4}
 WORDS: Mapping[str, tuple[str, ...]] = {
     "create-master": ("farm",),
     "create-slave": ("bot1", "-"),
+    "create-web": ("web", "-"),
     "furl": ("farm", "nobody"),
     "backup": ("nowhere.tar", "nowhere"),
     "restore": ("nowhere.tar", "nowhere"),
@@ -67,6 +68,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "drain": ("bot1",),
     "lost": ("bot1",),
     "grant submit": ("hello",),
+    "grant webhooks": (),
     "grant watch": (),
     "grant control": (),
     "grant admin": (),

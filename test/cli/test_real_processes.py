@@ -170,7 +170,7 @@ class CommandTests(FarmCase):
 
         self.assertEqual(gone.code, 130)
         self.assertNotIn("Traceback", gone.err)
-        self.assertIn(b"=== run\nbegun\n", told.out)
+        self.assertIn(b"=== run\nwait_for_build\n", told.out)
         self.assertEqual(told.code, 0)
         build = until(
             lambda: [
@@ -321,8 +321,8 @@ class CommandTests(FarmCase):
         stopping = self.command.begin("stop", self.bot, "--when-idle")
 
         def draining() -> bool:
-            (slave,) = json.loads(self.command.well("slaves", self.master, "--json"))
-            return bool(slave["draining"])
+            slaves = json.loads(self.command.well("slaves", self.master, "--json"))
+            return any(slave["draining"] for slave in slaves)
 
         until(draining, "the slave says that it drains")
         self.command.well("force", self.master, "bytes")
