@@ -89,7 +89,7 @@ def reconfig(farm: FarmClient) -> None:
 @patience_option
 def start(directory: str, patience: float) -> None:
     """
-    Start the process in DIR (master, slave or web), in the background.
+    Start a master, slave or web process in the background.
 
     The process is started with "twistd -y" and its tac file.  For a master, the command waits until it answers.  For
     a slave, the command waits until the slave is connected, or says why it is not: no master answers (exit code 69) or
@@ -114,7 +114,7 @@ def start(directory: str, patience: float) -> None:
 @patience_option
 def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
     """
-    Stop the process in DIR (master, slave or web), and wait for its end.
+    Stop the master, slave or web process in DIR.
 
     Running builds continue when it is started again.
     """
@@ -144,7 +144,7 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
 @patience_option
 def restart(directory: str, when_idle: bool, patience: float) -> None:
     """
-    Stop the process in DIR (master, slave or web), and start it.
+    Stop the process in DIR if it runs, and start it.
 
     A master is stopped only if its master.cfg has no mistakes and its ports are free.  The command waits until the new
     process answers.
