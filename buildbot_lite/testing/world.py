@@ -220,19 +220,20 @@ class _Triggers:
         if scheduler not in self._results:
             return fail(NotFoundError(f"There is no Triggerable scheduler {scheduler!r} in this test."))
         self._asked.setdefault(parent, (scheduler, dict(properties)))
-        return succeed(list(self._asked).index(parent))
+        # From 1, as in the records: 0 is no buildset.
+        return succeed(list(self._asked).index(parent) + 1)
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
         return succeed(self._result(buildset))
 
     def children(self, buildset: int) -> Deferred[Sequence[Child]]:
-        return succeed([Child(buildset, self.triggered[buildset][0], 1, self._result(buildset))])
+        return succeed([Child(buildset, self.triggered[buildset - 1][0], 1, self._result(buildset))])
 
     async def cancel(self, buildset: int, reason: str) -> Sequence[Child]:
         return []
 
     def _result(self, buildset: int) -> Result:
-        return self._results[self.triggered[buildset][0]]
+        return self._results[self.triggered[buildset - 1][0]]
 
 
 class _IgnoringListener:

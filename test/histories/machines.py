@@ -318,6 +318,22 @@ class FakeSlaveDirectory:
     def facts(self) -> dict[str, str]:
         return {}
 
+    @property
+    def epochs(self) -> "FakeEpochs":
+        return FakeEpochs()
+
+
+class FakeEpochs:
+    """
+    The role of `SeenEpochs` for a farm that was never restored.
+    """
+
+    def highest(self, key: str) -> int:
+        return 0
+
+    def note(self, key: str, epoch: int) -> None:
+        pass
+
 
 class SlaveProcess:
     """
