@@ -183,11 +183,15 @@ class RecoveryTests(FarmCase):
         furls = [each.watch_furl() for each in (contender, whole)]
         self.farm.master.kill()
         self.farm.start_master()
-        directory = str(self.farm.master_directory)
-        (waiting,) = json.loads(self.farm.command("queue", directory, "--json").out)
-        self.assertEqual(waiting["why"]["sentence"], "lock db is held by holder/1")
+        directory, reason = str(self.farm.master_directory), "lock db is held by holder/1"
+
+        def waiting() -> bool:  # until its slave is back, that is the reason
+            (request,) = json.loads(self.farm.command("queue", directory, "--json").out)
+            return bool(request["why"]["sentence"] == reason)
+
+        until(waiting, "the request waits for the lock, not for the slave")
         (build,) = json.loads(self.farm.command("builds", directory, "contender", "--json").out)
-        self.assertEqual(build["waits_for"], "lock db is held by holder/1")
+        self.assertEqual(build["waits_for"], reason)
         self.assertEqual(self.farm.rows("select count(*) from builds where builder = 'whole'"), [(0,)])
         (self.farm.witness / "holder-running").unlink()
         self.check("holder", furl)
