@@ -113,8 +113,9 @@ class ChangeHook(WebPage):
         return NOT_DONE_YET
 
     def _headers(self, request: Any) -> Mapping[str, str]:
-        wanted = ((name, request.getHeader(name)) for name in DIALECTS[self._dialect])
-        return {name: value[:LONGEST_HEADER] for name, value in wanted if value is not None}
+        # As bytes: Twisted decodes no others than UTF-8, and raises.
+        wanted = ((name, request.getHeader(name.encode())) for name in DIALECTS[self._dialect])
+        return {name: value.decode("latin-1")[:LONGEST_HEADER] for name, value in wanted if value is not None}
 
     async def _serve(self, delivery: Delivery, request: Any) -> None:
         try:

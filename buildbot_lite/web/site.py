@@ -4,7 +4,7 @@ An HTTP server with bounds, by twisted.web.
 - The body of a request is kept in memory up to `LARGEST_BODY`; the rest is discarded as it comes, so that the client
   reads why it is refused; far beyond that the connection is cut.
 - There are at most `MOST_CONNECTIONS`, and a connection may be silent for `SILENCE` seconds.
-- Forms and cookies are not parsed.
+- Forms and cookies are not parsed, and requests are not logged here.
 """
 
 from io import BytesIO
@@ -96,9 +96,18 @@ def make_factory(root: Resource, reactor: IReactorTime) -> Any:
     """
     A factory of HTTP connections to *root*.
     """
-    site = Site(root, requestFactory=BoundedRequest, timeout=SILENCE, reactor=reactor, parsePOSTFormSubmission=False)
+    site = _QuietSite(  # type: ignore[no-untyped-call]  # Twisted's
+        root, requestFactory=BoundedRequest, timeout=SILENCE, reactor=reactor, parsePOSTFormSubmission=False
+    )
     site.noisy = False
     return _BoundedConnections(site)  # type: ignore[no-untyped-call]  # Twisted's
+
+
+class _QuietSite(Site):
+    def log(self, request: Any) -> None:
+        """
+        Nothing: a line for each request would let strangers fill the disk.
+        """
 
 
 class _BoundedConnections(WrappingFactory):

@@ -9,10 +9,11 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError, NoAnswerError, RevokedError
-from buildbot_lite.model.webhook import LARGEST_BODY, Delivery, HookReply
+from buildbot_lite.model.webhook import LARGEST_BODY, LONGEST_HEADER, Delivery, HookReply
 from buildbot_lite.web.hooks import MOST_AT_ONCE, PATIENCE, ChangeHooks, Handover
 from buildbot_lite.web.site import LARGEST_READ, MOST_CONNECTIONS, WebPage, make_factory
 from buildbot_lite.wire.client import Take
@@ -207,6 +208,30 @@ class BoundsTests(HookCase):
             self.assertFalse(transport.disconnecting)
             protocol.dataReceived(piece)
         self.assertTrue(transport.disconnected)
+
+    def test_headers(self) -> None:
+        """
+        Headers of any bytes and length are handed over, cut.
+        """
+        request = b"POST /change_hook/github HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nX-GitHub-Event: \xff\xfe\r\n"
+        self.send(request + b"X-Hub-Signature-256: " + b"s" * 5000 + b"\r\n\r\n{}")
+        (found,) = self.master.submitted
+        self.assertEqual((len(found.proof), found.event), (LONGEST_HEADER, "\xff\xfe"))
+
+    def test_log(self) -> None:
+        """
+        Strangers' requests leave one line a minute in the log.
+        """
+        lines: list[Any] = []
+        observer: Any = lines.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
+        for _ in range(20):
+            self.post(path="/nothing")
+            self.post()
+            self.master.reply(HookReply(403, "wrong").to_bytes())
+        self.assertEqual([each["status"] for each in lines if "status" in each], [403])
+        self.assertEqual(len(lines), 1, lines)
 
     def test_connections(self) -> None:
         """
