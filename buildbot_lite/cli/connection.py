@@ -9,7 +9,8 @@ A reactor runs once in a process; so a command sends all of its questions in one
 
 import os
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 import click
@@ -21,6 +22,7 @@ from ..errors import (
     LinkLostError,
     NoAnswerError,
 )
+from ..model.patch_base import PatchBase
 from ..storage.permissions import refuse_loose
 from .commands import DIRECTORY, HERE
 from .output import (
@@ -59,9 +61,22 @@ class MasterLink(Protocol):
         `follow_to_output`, over restarts of the master.  *advice*: what to do if no master answers.
         """
 
-    async def watch(self, advice: str) -> Document:
+    @property
+    def to_output(self) -> TakeChunk:
         """
-        `follow_to_end` of the request of a watch FURL.
+        Writes chunks to standard output and standard error.
+        """
+
+    async def watch(self, advice: str, *, request: int | None = None, to: TakeChunk | None = None) -> Document:
+        """
+        `follow_to_end` of the requests of a watch FURL, or only of *request*.  *to*: takes the chunks; None:
+        `to_output`.
+        """
+
+    def submit_patch(self, data: bytes, base: PatchBase) -> AbstractAsyncContextManager[Document]:
+        """
+        Submit a patch; the connection stays until the end of the context.  The answer is that of
+        `wire.client.SubmitClient.submit_patch`.
         """
 
     async def pause(self, seconds: float) -> None:
@@ -111,12 +126,33 @@ class NetworkLink:
     async def follow_to_end(self, question: Document, advice: str) -> Document:
         return await resumed(lambda take: self.follow(question, take), self.to_output, pause=self.pause, advice=advice)
 
-    async def watch(self, advice: str) -> Document:
+    async def watch(self, advice: str, *, request: int | None = None, to: TakeChunk | None = None) -> Document:
         from ..wire.client import watch
 
         return await resumed(
-            lambda take: watch(self.reactor, self.furl, take), self.to_output, pause=self.pause, advice=advice
+            lambda take: watch(self.reactor, self.furl, take, request),
+            to or self.to_output,
+            pause=self.pause,
+            advice=advice,
         )
+
+    @asynccontextmanager
+    async def submit_patch(self, data: bytes, base: PatchBase) -> AsyncIterator[Document]:
+        from ..wire.client import SubmitClient
+
+        client = SubmitClient(self.reactor, self.furl)
+        client.start()
+        try:
+            try:
+                answer = await client.submit_patch(data, base)
+            except LinkLostError:
+                raise LinkLostError(
+                    "Lost the connection to the master before it answered.  The patch may have been submitted: see "
+                    "buildbot-lite queue before you try it again."
+                ) from None
+            yield answer
+        finally:
+            await client.stop()
 
     async def pause(self, seconds: float) -> None:
         await deferLater(self.reactor, seconds)

@@ -31,6 +31,7 @@ from . import (
     lifecycle,
     show,
     slaves,
+    trying,
     watching,
 )
 from .commands import DIRECTORY, MASTER_PACKAGES, Program
@@ -79,6 +80,7 @@ for _group in (
     history.commands,
     builds.commands,
     changes.commands,
+    trying.commands,
     watching.commands,
     slaves.commands,
     grants.commands,

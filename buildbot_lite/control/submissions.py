@@ -14,7 +14,7 @@ Submit builds and watch requests: the objects that FURLs of submissions and watc
 The first line on stderr names the request and its watch FURL; a client that lost its connection continues with that.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from attrs import field, frozen
@@ -34,12 +34,15 @@ from ..master.config.schedulers import Submit
 from ..master.scheduling.submission import NO_INPUT, SubmissionInput, Submissions
 from ..master.scheduling.submit_limits import Admission
 from ..model.display import file_name, printable
+from ..model.json_reader import encode
+from ..model.patch_base import PatchBase
 from ..status.following import LogFollower
 from ..storage.inputs import InputStore
 from ..storage.records.requests import SubmittedBuildset
 from ..wire.flapp import (
     TAKES_A_FILE,
     TAKES_NO_FILE,
+    TAKES_NO_PATCH,
     Read,
     StdinFeed,
     Watcher,
@@ -55,6 +58,8 @@ from .input_receiver import (
 
 UNPATCHED = "this string ignores standard input: the builds use the sources in the repository, without your changes"
 """The remark for a submitter who could expect that standard input is applied as a patch, when it is not."""
+Submitting = Deferred[StdinFeed | None]
+Afterwards = Callable[[Watcher, Submit, Awaitable[SubmittedBuildset]], Awaitable[int]]
 REFUSED = 2
 """The exit code for an unusable input."""
 
@@ -78,9 +83,9 @@ class WatchTarget:
             return fail()
         return succeed(None)
 
-    def watch(self, watcher: Watcher) -> None:
+    def watch(self, watcher: Watcher, request: int | None = None) -> None:
         self.account.check_following()
-        watching = _followed(watcher, self.follower, self.buildset, self.account)
+        watching = _followed(watcher, self.follower, self.buildset, self.account, request)
         background(told(self.account, watcher, watching), self.account.log, "watching a request")
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
@@ -112,6 +117,16 @@ class SubmitTarget:
         self._account = account or Account()
 
     def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
+        return self._begin(watcher, self._watch)
+
+    def submit_patch(self, watcher: Watcher, base: PatchBase) -> Deferred[StdinFeed | None]:
+        return self._begin(watcher, self._say, base)
+
+    def _begin(self, watcher: Watcher, afterwards: Afterwards, base: PatchBase | None = None) -> Submitting:
+        """
+        Submit what *watcher*'s client feeds, and tell it of the submission by *afterwards*.  *base*: of a patch, which
+        the input has to be; None: it may be anything that the scheduler takes.
+        """
         try:
             self._account.check_following()
         except LimitError:
@@ -120,6 +135,8 @@ class SubmitTarget:
             scheduler = self._submissions.scheduler(self._grant)
             if scheduler.file is not None:
                 return fail(WrongVerbError(TAKES_A_FILE))
+            if base is not None and scheduler.stdin != "patch":
+                return fail(WrongVerbError(TAKES_NO_PATCH))
             admission = self._submissions.admit(self._grant)
         except BuildbotLiteError as error:
             self._tell(watcher, raising(error))
@@ -127,7 +144,7 @@ class SubmitTarget:
         receiver = self._receiver(admission, scheduler.stdin, f"stdin.{scheduler.stdin}")
         if receiver is not None:
             watcher.when_lost(receiver.lost)
-        self._tell(watcher, self._watch(watcher, scheduler, self._submit(admission, receiver)))
+        self._tell(watcher, afterwards(watcher, scheduler, self._submit(admission, receiver, base)))
         return succeed(receiver)
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
@@ -151,14 +168,16 @@ class SubmitTarget:
         background(pump(read, receiver), self._account.log, "receiving a file")
         await self._submit(admission, receiver)
 
-    async def _submit(self, admission: Admission, receiver: InputReceiver[SubmissionInput] | None) -> SubmittedBuildset:
+    async def _submit(
+        self, admission: Admission, receiver: InputReceiver[SubmissionInput] | None, base: PatchBase | None = None
+    ) -> SubmittedBuildset:
         """
         Submit.  Owns *admission*: spends it, or gives it back if nothing was submitted.
         """
         with admission:
             given = NO_INPUT if receiver is None else await receiver.given
             try:
-                return await self._submissions.submit(admission, given)
+                return await self._submissions.submit(admission, given, base)
             except DiskFullError:
                 raise
             except StorageError as error:
@@ -171,13 +190,7 @@ class SubmitTarget:
 
     async def _watch(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[SubmittedBuildset]) -> int:
         submitted = await submitting
-        if scheduler.cancel_on_disconnect:
-            cancelling = self._submissions.cancel
-            watcher.when_lost(
-                lambda: background(
-                    cancelling(submitted, "the client went away"), self._account.log, "cancelling a submission"
-                )
-            )
+        self._cancel_when_lost(watcher, scheduler, submitted)
         furl = await self._submissions.watch_furl(submitted)
         await watcher.stderr(f"# {_numbers(submitted)}: watch with {furl}\n".encode())
         if scheduler.stdin == "none" and self._submissions.applies_patches(scheduler):
@@ -186,12 +199,34 @@ class SubmitTarget:
             await watcher.stderr(f"# {UNPATCHED}\n".encode())
         return await _followed(watcher, self._follower, submitted.buildset.id, self._account)
 
+    async def _say(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[SubmittedBuildset]) -> int:
+        submitted = await submitting
+        self._cancel_when_lost(watcher, scheduler, submitted)
+        document = {
+            "requests": [request.id for request in submitted.requests],
+            "builders": [request.builder for request in submitted.requests],
+            "watch": await self._submissions.watch_furl(submitted),
+        }
+        await watcher.stdout(encode(document))
+        return 0
 
-async def _followed(watcher: Watcher, follower: LogFollower, buildset: int, account: Account) -> int:
+    def _cancel_when_lost(self, watcher: Watcher, scheduler: Submit, submitted: SubmittedBuildset) -> None:
+        if scheduler.cancel_on_disconnect:
+            cancelling = self._submissions.cancel
+            watcher.when_lost(
+                lambda: background(
+                    cancelling(submitted, "the client went away"), self._account.log, "cancelling a submission"
+                )
+            )
+
+
+async def _followed(
+    watcher: Watcher, follower: LogFollower, buildset: int, account: Account, request: int | None = None
+) -> int:
     """
     Follow to the end, and return the exit code; `LinkLostError` as soon as the client is gone, to free everything.
     """
-    telling = Deferred.fromCoroutine(follower.follow(buildset, watcher, account))
+    telling = Deferred.fromCoroutine(follower.follow(buildset, watcher, account, request=request))
     watcher.when_lost(telling.cancel)
     try:
         return await telling

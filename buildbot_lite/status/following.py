@@ -92,12 +92,13 @@ class LogFollower:
         self._ingestion = IngestionFirst(notifications, clock)
         self.explaining = WaitExplainer(why=why, decided=decided, clock=clock)
 
-    async def follow(self, buildset: int, client: Client, holder: Hashable) -> int:
+    async def follow(self, buildset: int, client: Client, holder: Hashable, *, request: int | None = None) -> int:
         """
-        Send *client* the output of every request of *buildset*, from the beginning to the end; return the exit code.
-        *holder*: as for `output_to`.
+        Send *client* the output of every request of *buildset*, or only of *request*, from the beginning to the end;
+        return the exit code.  *holder*: as for `output_to`.
         """
         wanted = await self._records.read(lambda connection: requests.of_buildset(connection, buildset))
+        wanted = [each for each in wanted if request in (None, each.id)]
         if not wanted:
             raise NotFoundError("There is no such request (any more).")
         output = self.output_to(client, holder)

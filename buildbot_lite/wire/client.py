@@ -21,8 +21,12 @@ from ..errors import (
     RefusedError,
     WrongVerbError,
 )
+from ..model.display import printable
+from ..model.json_reader import JsonReader
+from ..model.patch_base import PatchBase
 from .certificate import new_certificate
 from .contract import (
+    LARGEST_ANSWER,
     RIControl,
     RISubmission,
     RIWatcher,
@@ -59,9 +63,14 @@ async def follow(
     return await _with_control(reactor, furl, lambda control: control.follow(question, take))
 
 
-async def watch(reactor: IReactorTime, furl: str, take: Callable[[bytes], Deferred[None] | None]) -> Document:
+Take = Callable[[bytes], Deferred[None] | None]
+"""Takes a chunk of output, with "1" (standard output) or "2" (standard error) before it."""
+
+
+async def watch(reactor: IReactorTime, furl: str, take: Take, request: int | None = None) -> Document:
     """
-    Follow the request of the watch FURL *furl* from its beginning to its end; returns its ``exit_code``.
+    Follow the requests of the watch FURL *furl*, or only *request*, from the beginning to the end; returns the
+    ``exit_code``.
 
     *take* gets chunks as in `follow`.  Raises as `ask` does.
     """
@@ -74,14 +83,13 @@ async def watch(reactor: IReactorTime, furl: str, take: Callable[[bytes], Deferr
         watcher = _ExposedWatcher(take)
         reference.tracker.broker.link.when_lost(watcher.lost)
         try:
-            await reference.callRemote("watch", watcher=watcher)
+            if request is None:
+                await reference.callRemote("watch", watcher=watcher)
+            else:
+                await reference.callRemote("watch_request", watcher=watcher, request=request)
         except Exception as raised:  # noqa: BLE001 - each becomes an error of ours
             raise our_error(raised) from None
         return {"exit_code": await watcher.exit_code.wait()}
-
-
-Take = Callable[[bytes], Deferred[None] | None]
-"""Takes a chunk of output, with "1" (standard output) or "2" (standard error) before it."""
 
 
 class SubmitClient:
@@ -111,13 +119,32 @@ class SubmitClient:
         """
         Submit *data*; returns the exit code.  *take* gets the output.  Raises as `ask` does.
         """
+        return await self._submit(data, take, "execute")
+
+    async def submit_patch(self, data: bytes, base: PatchBase) -> Document:
+        """
+        Submit the patch *data*, which applies to *base*; returns "requests", their "builders", and the FURL to "watch"
+        them.  The farm may cancel them when the connection ends.  Raises as `ask` does, and `RefusedError` with the
+        sentence of a master that refuses the patch.
+        """
+        said = {b"1": bytearray(), b"2": bytearray()}
+
+        def take(chunk: bytes) -> None:
+            said[chunk[:1]].extend(chunk[1:])
+
+        code = await self._submit(data, take, "submit_patch", base=base.to_bytes())
+        if code:
+            raise RefusedError(printable(said[b"2"].decode("utf-8", "replace").strip()))
+        return JsonReader.decode(bytes(said[b"1"]), "answer", LARGEST_ANSWER).document
+
+    async def _submit(self, data: bytes, take: Take, method: str, **more: bytes) -> int:
         reference = await _resolved(self._tub, self._furl)
         if reference.tracker.interfaceName != RISubmission.__remote_name__:
             raise WrongVerbError("This string permits no submission.")
         watcher = _ExposedWatcher(take)
         reference.tracker.broker.link.when_lost(watcher.lost)
         try:
-            stdin = await reference.callRemote("execute", watcher=watcher)
+            stdin = await reference.callRemote(method, watcher=watcher, **more)
             if stdin is not None:
                 for start in range(0, len(data), _PIECE):
                     await stdin.callRemote("feed_stdin", data=data[start : start + _PIECE])

@@ -29,6 +29,8 @@ only when all of it is in memory, while bytes and integers are bounded as they a
                -- read(size) ------------------------------> source
 
     master                                         buildbot-lite (the command)
+    RISubmission <-- submit_patch(watcher, base) · watch(watcher) · watch_request(watcher, request)
+               -- stdout(data) · stderr(data) · done(signal, code) --> RIWatcher
     RIControl  <-- ask(request) · follow(request, follower)
                -- chunk(data) -----------------------------> RIFollower
                -- answer --------------------------------->
@@ -42,6 +44,7 @@ from foolscap.schema import ByteStringConstraint, ChoiceOf, IntegerConstraint, N
 
 from ..model.hello import LARGEST_HELLO
 from ..model.outcome import LARGEST_OUTCOME
+from ..model.patch_base import LONGEST_BASE
 from ..model.spec import LARGEST_SPEC
 
 # Bytes of one chunk of a stream, a file, standard input.  We send at most 256 KiB; later versions may send more.
@@ -230,6 +233,15 @@ class RISubmission(RemoteInterface):
     def watch(watcher=AnyReference):
         # Not flappclient's: like ``execute``, but refused by every FURL that is not for watching.
         return _Nothing
+
+    def watch_request(watcher=AnyReference, request=_Offset):
+        # The same, for one request of those that the FURL is for.
+        return _Nothing
+
+    def submit_patch(watcher=AnyReference, base=ByteStringConstraint(LONGEST_BASE)):
+        # Like ``execute``, for a patch that applies to *base*.  The output is a JSON object with the requests,
+        # their builders and the watch FURL; the requests are not followed.
+        return ChoiceOf(RIStdin, None)
 
     def not_a_desk():
         return _Nothing

@@ -27,6 +27,7 @@ from twisted.internet.task import deferLater
 from zope.interface import implementer
 
 from ..errors import LinkLostError, WrongVerbError
+from ..model.patch_base import PatchBase
 from .contract import (
     LARGEST_CHUNK,
     Acknowledgement,
@@ -47,6 +48,10 @@ _LONGEST_PAUSE = 0.5
 TAKES_NO_FILE = "This string takes no file.  Use it with: flappclient --furlfile FILE run-command"
 TAKES_A_FILE = "This string takes a file.  Use it with: flappclient --furlfile FILE upload-file NAME"
 
+TAKES_NO_PATCH = (
+    'This string takes no patch: its Submit scheduler in master.cfg has no stdin="patch".  Ask the farm\'s admin for a '
+    "string of one that has."
+)
 NOT_TO_WATCH = "This string is for submitting.  To follow a submission, use the watch string that it prints."
 
 Read = Callable[[int], Deferred[bytes]]
@@ -131,9 +136,22 @@ class Watchable(Protocol):
     A `Submission` that submits nothing: its FURL is for watching a request.
     """
 
-    def watch(self, watcher: Watcher) -> None:
+    def watch(self, watcher: Watcher, request: int | None = None) -> None:
         """
-        Send the request's output to *watcher*, from the beginning to the end; raises a refusal.
+        Send the output of *request*, or of all requests, to *watcher*, from the beginning to the end; raises a refusal.
+        """
+
+
+@runtime_checkable
+class PatchSubmission(Protocol):
+    """
+    A `Submission` that takes patches.
+    """
+
+    def submit_patch(self, watcher: Watcher, base: PatchBase) -> Deferred[StdinFeed | None]:
+        """
+        Submit the patch that is fed, which applies to *base*.  *watcher*'s standard output gets a JSON object:
+        "requests" (their numbers), "builders" and "watch" (the watch FURL).  Its exit code is 0 then.
         """
 
 
@@ -266,6 +284,17 @@ class FlappService(Exposed):
         if not isinstance(self._local, Watchable):
             raise WrongVerbError(NOT_TO_WATCH)
         self._local.watch(RemoteWatcher(watcher))
+
+    def remote_watch_request(self, watcher: Any, request: int) -> None:
+        if not isinstance(self._local, Watchable):
+            raise WrongVerbError(NOT_TO_WATCH)
+        self._local.watch(RemoteWatcher(watcher), request)
+
+    def remote_submit_patch(self, watcher: Any, base: bytes) -> Deferred[Referenceable | None]:
+        if not isinstance(self._local, PatchSubmission):
+            raise WrongVerbError(TAKES_NO_PATCH)
+        feeding = self._local.submit_patch(RemoteWatcher(watcher), PatchBase.from_bytes(base))
+        return feeding.addCallback(lambda feed: None if feed is None else ExposedStdin(feed, self.revocable))
 
     def remote_putfile(self, name: bytes, source: Any) -> Deferred[None]:
         return self._local.put(name, RemoteSource(source).read).addCallback(lambda _: None)

@@ -7,8 +7,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO
 from unittest import mock
 
@@ -19,6 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.cli.connection import MasterLink
 from buildbot_lite.cli.main import FAILED, run
 from buildbot_lite.cli.output import TakeChunk
+from buildbot_lite.model.patch_base import PatchBase
 
 FURL = "pb://" + "a" * 32 + "@tcp:farm.example:9989/" + "s" * 32
 
@@ -46,6 +47,7 @@ class FakeMaster:
     furls: list[str] = field(factory=list)
     questions: list[Mapping[str, Any]] = field(factory=list)
     output: list[bytes] = field(factory=list)
+    patches: list[tuple[bytes, PatchBase]] = field(factory=list)
     connections: int = 0
 
     def connect(self, furl: str, work: Callable[[MasterLink], Awaitable[Any]]) -> Any:
@@ -80,8 +82,21 @@ class FakeMaster:
         self.furls.append(furl)
         return self
 
-    async def watch(self, advice: str) -> Mapping[str, Any]:
-        return await self.follow_to_output({"follow": "watch"})
+    @property
+    def to_output(self) -> TakeChunk:
+        return self.output.append
+
+    async def watch(self, advice: str, *, request: int | None = None, to: TakeChunk | None = None) -> Mapping[str, Any]:
+        which = {} if request is None else {"request": request}
+        answer: Any = await self.follow({"follow": "watch", **which}, to or self.to_output)
+        # One answer for all requests, or one for each.
+        found: Mapping[str, Any] = answer.get(request, answer)
+        return found
+
+    @asynccontextmanager
+    async def submit_patch(self, data: bytes, base: PatchBase) -> AsyncIterator[Mapping[str, Any]]:
+        self.patches.append((data, base))
+        yield await self.ask({"ask": "submit_patch"})
 
     async def pause(self, seconds: float) -> None:
         pass

@@ -4,6 +4,7 @@ The exit codes of all commands: 0, 1, 2 and 4 are a build's, and all other failu
 
 import contextlib
 import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -26,7 +27,7 @@ from buildbot_lite.errors import (
     RevokedError,
 )
 
-from .command_line_case import CommandLineCase
+from .command_line_case import FURL, CommandLineCase
 
 CODES_OF_BUILDS = {0, 1, 2, 4}
 
@@ -54,6 +55,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "cancel": ("7",),
     "log": ("hello", "3"),
     "follow": ("nowhere.furl",),
+    "try": ("hello",),
     "artifacts list": ("hello", "3"),
     "artifacts fetch": ("hello", "3"),
     "keep": ("hello", "3"),
@@ -99,6 +101,13 @@ class ExitCodesTests(CommandLineCase):
         """
         super().setUp()
         self.make_farm()
+        # A working tree and a string for "try".
+        for words in (
+            ("init", "-q"),
+            ("-c", "user.name=A", "-c", "user.email=a@b", "commit", "-qm", "x", "--allow-empty"),
+        ):
+            subprocess.run(["git", *words], check=True)
+        self.write("farm/furls/hello.furl", f"{FURL}\n")
         self.command()
         self.commands = dict(commands(program))
 

@@ -3,6 +3,7 @@ The holders of submit and watch FURLs.
 """
 
 import io
+import json
 import os
 import shutil
 import tarfile
@@ -33,7 +34,9 @@ from buildbot_lite.errors import (
     RevokedError,
     WrongVerbError,
 )
+from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.grants import verbs
+from buildbot_lite.model.patch_base import PatchBase
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.following import LogFollower, notify_followers
 from buildbot_lite.storage.inputs import InputStore
@@ -204,6 +207,133 @@ class SubmissionCase(SynchronousTestCase):
         """
         found: list[requests.Request] = self.harness.read(requests.unfinished)
         return found
+
+
+class SubmitPatchTests(SubmissionCase):
+    """
+    What ``buildbot-lite try`` calls.
+    """
+
+    BASE = PatchBase("a" * 40, "topic")
+
+    def submit_patch(self, name: str, patch: bytes = PATCH, base: PatchBase = BASE) -> FakeWatcher:
+        """
+        Submit *patch*.
+        """
+        watcher = FakeWatcher()
+        feed = self.successResultOf(self.target(name).submit_patch(watcher, base))
+        assert feed is not None
+        feed.feed(patch)
+        feed.close()
+        self.harness.settle()
+        return watcher
+
+    def source(self) -> Mapping[str, Any]:
+        """
+        The sources of the first buildset.
+        """
+        found = self.harness.read(lambda connection: requests.buildset(connection, 1))
+        assert found is not None
+        source: Mapping[str, Any] = found.source
+        return source
+
+    def test_submitted(self) -> None:
+        """
+        Promise 8.3: the base of the patch becomes branch and revision of the request; the client gets numbers, builders
+        and a FURL to watch, and the log is not sent on this connection.
+        """
+        self.harness.attach("bot1", FakeSlave(behaviour=succeeding))
+        watcher = self.submit_patch("try")
+        answer = json.loads(watcher.out)
+        self.assertEqual((answer["requests"], answer["builders"]), ([1], ["b"]))
+        self.assertTrue(answer["watch"].startswith("pb://"))
+        self.assertEqual((watcher.codes, watcher.err), ([0], ""))
+        self.assertEqual((self.source()["revision"], self.source()["branch"]), ("a" * 40, "topic"))
+
+    def test_branch_of_the_farm(self) -> None:
+        """
+        A branch that master.cfg sets stays; a revision that it sets refuses the patch, which is for another.
+        """
+        fixed = {
+            "branch": 'schedulers.Submit("try", ["b"], stdin="patch", properties={"branch": "main"})',
+            "revision": 'schedulers.Submit("try", ["b"], stdin="patch", properties={"revision": "r1"})',
+        }
+        self.reconfigure(fixed["revision"])
+        refused = self.submit_patch("try")
+        self.assertEqual((refused.codes, refused.out), ([2], b""))
+        self.assertIn("The property revision is set by the farm", refused.err)
+        self.reconfigure(fixed["branch"])
+        self.assertEqual(self.submit_patch("try").codes, [0])
+        self.assertEqual((self.source()["revision"], self.source()["branch"]), ("a" * 40, "main"))
+
+    def reconfigure(self, submit: str) -> None:
+        """
+        Put another scheduler into force.
+        """
+        self.harness.configure(config(more={"try": submit}))
+        self.farm.generations.current = load(self.harness.basedir)
+
+    def test_other_strings(self) -> None:
+        """
+        Promise 8.3: a string that takes no patch refuses it before anything is built.
+        """
+        for name in ("plain", "with", "archive"):
+            self.failureResultOf(self.target(name).submit_patch(FakeWatcher(), self.BASE), WrongVerbError)
+        self.assertEqual(self.requests(), [])
+
+    def test_no_patch(self) -> None:
+        """
+        What is no patch is refused with a sentence.
+        """
+        watcher = self.submit_patch("try", b"hello")
+        self.assertEqual((watcher.codes, watcher.out), ([2], b""))
+        self.assertIn("not a patch", watcher.err)
+
+    def test_cancelled(self) -> None:
+        """
+        With cancelOnDisconnect, the builds end with the client, also of a patch.
+        """
+        self.reconfigure('schedulers.Submit("try", ["b"], stdin="patch", cancelOnDisconnect=True)')
+        watcher = self.submit_patch("try")
+        self.assertEqual(len(self.requests()), 1)
+        watcher.disconnect()
+        self.harness.settle()
+        self.assertEqual(self.requests(), [])
+        found = self.harness.read(lambda connection: requests.get(connection, 1))
+        assert found is not None
+        self.assertEqual(found.result, Result.CANCELLED)
+
+    def test_one_request(self) -> None:
+        """
+        Promise 8.3: one request of several can be watched alone; one of another submission cannot.
+        """
+        self.run_command("both")
+        watcher, other = FakeWatcher(), FakeWatcher()
+        target = WatchTarget(self.follower, 1)
+        target.watch(watcher, 2)
+        target.watch(other, 3)
+        self.harness.attach("bot1", FakeSlave(behaviour=succeeding))
+        self.assertEqual(watcher.codes, [0])
+        self.assertIn("# b2/1: SUCCESS\n", watcher.err)
+        self.assertNotIn("b/1", watcher.err)
+        self.assertEqual((other.codes, other.err), ([2], "There is no such request (any more).\n"))
+
+    def test_bases(self) -> None:
+        """
+        A base comes from outside: only full revisions and names that git allows are taken.
+        """
+        for base in (PatchBase(), PatchBase("b" * 64, "rel/1"), PatchBase("1234"), self.BASE):
+            self.assertEqual(PatchBase.from_bytes(base.to_bytes()), base)
+        for bad in (
+            PatchBase("HEAD"),
+            PatchBase("--upload-pack=x"),
+            PatchBase(branch="--x"),
+            PatchBase(branch="a..b"),
+            PatchBase(branch="a b"),
+            PatchBase(branch="x\x1b"),
+        ):
+            with self.assertRaises(InputError, msg=bad):
+                PatchBase.from_bytes(bad.to_bytes())
 
 
 class RunCommandTests(SubmissionCase):

@@ -166,7 +166,8 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      ("BonsaiPoller BzrLaunchpadEmailMaildirSource CVSMaildirSource SVNCommitEmailMaildirSource "
      "BzrPoller BzrChangeSource P4Source FreshCVSSource")),
     ("schedulers", _REFUSED,
-     'Write schedulers.Submit(name, builderNames=[…], stdin="patch"): whoever has its string sends a patch.',
+     ('Write schedulers.Submit(name, builderNames=[…], stdin="patch"): whoever has its string sends a patch, with '
+      "buildbot-lite try."),
      "Try_Userpass Try_Jobdir Try"),
     ("changes", _LATER, _LEAVE_OUT,
      ("P4Poller BitbucketPullrequestPoller GitHubPullrequestPoller GerritChangeSource "

@@ -2,12 +2,12 @@
 Submission: requests made for submitters, for admins, and for builds that trigger others.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -19,6 +19,7 @@ from ...errors import (
     RefusedError,
     RevokedError,
 )
+from ...model.patch_base import PatchBase
 from ...model.properties import (
     OF_THE_BUILD,
     SUBMITTED,
@@ -133,16 +134,22 @@ class Submissions:
         scheduler = self.scheduler(grant)
         return self._limits.admit(grant, len(scheduler.builder_names), with_input=scheduler.input_kind != NO_INPUT.kind)
 
-    async def submit(self, admission: Admission, given: SubmissionInput) -> SubmittedBuildset:
+    async def submit(
+        self, admission: Admission, given: SubmissionInput, base: PatchBase | None = None
+    ) -> SubmittedBuildset:
         """
-        Record the requests that *admission* permits, with the input *given*.
+        Record the requests that *admission* permits, with the input *given*.  *base*: what a patch applies to; its
+        branch is ignored where the farm sets another, because the revision says enough.
         """
         grant = self._grants.in_force(admission.grant.id)
         scheduler = scheduler_of(self._generations.config, grant)
         if given.kind != scheduler.input_kind:
             raise InputError(f"The settings of {scheduler.name} changed during this submission.  Submit again.")
         kept, name, properties = given.kept, given.name, given.properties.copy()
-        self._check_properties(scheduler, properties)
+        fixed = self._fixed(scheduler)
+        if base is not None:
+            properties.update_from((evolve(base, branch=None) if "branch" in fixed else base).properties)
+        _check_properties(properties, fixed)
         if name:
             properties.set("filename", name, SUBMITTED)
         by = f" ({grant.label})" if grant.label else ""
@@ -320,22 +327,19 @@ class Submissions:
     def when_finished(self, buildset: int) -> Deferred[Result]:
         return self._requests.when_finished(buildset)
 
-    def _check_properties(self, scheduler: Submit, given: Properties) -> None:
+    def _fixed(self, scheduler: Submit) -> frozenset[str]:
         """
-        `InputError` when a submitter sets a property that the farm sets: it would have no effect.
+        The properties that the farm sets, so that a submitter's would have no effect.
         """
         config = self._generations.config
         builders = [config.builders[name] for name in scheduler.builder_names]
         slaves = [config.slaves[name] for builder in builders for name in builder.slavenames]
-        fixed = OF_THE_BUILD.union(
+        return OF_THE_BUILD.union(
             config.properties,
             scheduler.properties,
             *(each.properties for each in builders),
             *(each.properties for each in slaves),
         )
-        for name in given:
-            if name in fixed:
-                raise InputError(f"The property {name} is set by the farm; a submission cannot set it.")
 
     async def _ask(
         self,
@@ -444,6 +448,15 @@ def _at_revision(stamps: Mapping[str, Stamp], got: Json) -> dict[str, Stamp]:
         codebase: {**stamp, "revision": revisions[codebase]} if isinstance(revisions.get(codebase), str) else stamp
         for codebase, stamp in stamps.items()
     }
+
+
+def _check_properties(given: Properties, fixed: Container[str]) -> None:
+    """
+    `InputError` when a submitter sets a property that is *fixed* by the farm.
+    """
+    for name in given:
+        if name in fixed:
+            raise InputError(f"The property {name} is set by the farm; a submission cannot set it.")
 
 
 def check_configured(generations: Generations, grant: Grant) -> None:

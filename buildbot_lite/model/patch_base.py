@@ -1,0 +1,58 @@
+"""
+What a submitted patch applies to: the commit from which it was made, and the branch that has that commit.
+"""
+
+import re
+from typing import Self
+
+from attrs import frozen
+
+from ..errors import InputError
+from .git_refs import is_commit, is_ref, ref_of
+from .json_reader import JsonReader, encode
+from .properties import SUBMITTED, Properties
+
+LONGEST_BASE = 4096
+"""Bytes of a base as it travels."""
+
+_SUBVERSION = re.compile(r"[0-9]{1,12}")
+
+
+@frozen
+class PatchBase:
+    """
+    *revision*: a commit's full hash, or a number of Subversion's; None: the newest.  *branch*: None: the builders' own.
+    """
+
+    revision: str | None = None
+    branch: str | None = None
+
+    def to_bytes(self) -> bytes:
+        """
+        As JSON.
+        """
+        return encode({"revision": self.revision, "branch": self.branch})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """
+        The one in *data*, which is untrusted; `BuildbotLiteError` if there is none.
+        """
+        reader = JsonReader.decode(data, "base of the patch", LONGEST_BASE)
+        revision, branch = reader.optional("revision", reader.text), reader.optional("branch", reader.text)
+        if revision is not None and not (is_commit(revision) or _SUBVERSION.fullmatch(revision)):
+            raise InputError(f"{revision!r:.100} is not the full name of a revision.")
+        if branch is not None and not (is_ref(ref_of(branch)) and branch.isprintable() and not branch.startswith("-")):
+            raise InputError(f"{branch!r:.100} is not the name of a branch.")
+        return cls(revision, branch)
+
+    @property
+    def properties(self) -> Properties:
+        """
+        As properties of a submission.
+        """
+        found = Properties()
+        for name, value in (("branch", self.branch), ("revision", self.revision)):
+            if value is not None:
+                found.set(name, value, SUBMITTED)
+        return found
