@@ -3,7 +3,8 @@ Waiting: an event that many callers wait for, work in the background, work that 
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, TypeVar
+from functools import wraps
+from typing import Any, Generic, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -17,6 +18,7 @@ from .errors import (
 from .model.display import printable
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class OneShot(Generic[T]):
@@ -105,3 +107,15 @@ def shielded(work: Deferred[T] | Coroutine[Deferred[Any], Any, T]) -> Deferred[T
     ended: OneShot[T] = OneShot()
     running.addBoth(ended.fire)  # type: ignore[unused-awaitable]  # the caller awaits *ended*
     return ended.wait()
+
+
+def deferring(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Deferred[T]]:
+    """
+    Let the coroutine function return a Deferred, which can be awaited and yielded.
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        return Deferred.fromCoroutine(function(*args, **kwargs))
+
+    return call

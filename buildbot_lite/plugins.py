@@ -30,8 +30,11 @@ from .master.scheduling.changes import svn_poller as _svn
 from .master.scheduling.changes.git_poller import GitPoller as _GitPoller
 from .master.scheduling.changes.hg_poller import HgPoller as _HgPoller
 from .master.steps import argument_checks as _checks
+from .master.steps import mixins as _mixins
+from .master.steps import own_logs as _own_logs
 from .master.steps.argument import argument as _argument
 from .master.steps.sequence import ShellArg as _ShellArg
+from .master.steps.step import BuildStepFailed as _BuildStepFailed
 from .model import results as _results
 from .model.properties import Properties as _Properties
 from .model.rendering import renderer as _renderer
@@ -117,6 +120,10 @@ status = Namespace(
 )
 steps = Namespace(
     "steps",
+    _BuildStepFailed,
+    _mixins.CommandMixin,
+    _mixins.ShellMixin,
+    CompositeStepMixin=_mixins.CommandMixin,
     **{word: getattr(_steps, word) for word in _steps.__all__},
 )
 util = Namespace(
@@ -142,6 +149,11 @@ util = Namespace(
     _renderables.WithProperties,
     _renderer,
     _ShellArg,
+    _own_logs.BufferLogObserver,
+    _own_logs.LineConsumerLogObserver,
+    _own_logs.LogLineObserver,
+    _own_logs.LogObserver,
+    _own_logs.OutputProgressObserver,
     _helpers.ComparableMixin,
     _helpers.IEmailLookup,
     ALL_RESULTS=list(_Result),

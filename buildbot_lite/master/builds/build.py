@@ -31,7 +31,7 @@ from ...errors import (
 from ...model.results import Result, worst
 from ...model.wait_reasons import WaitReason
 from ..config.locks import uses_on
-from ..steps.step import BuildStep, Recipe, awaited
+from ..steps.step import BuildStep, BuildStepFailed, Recipe, awaited
 from .abandon import abandon, cancel_children
 from .build_context import BuildContext
 from .journal import (
@@ -51,6 +51,8 @@ STOP = "stop"
 
 LONGEST_HIDING = 60.0
 """Seconds that a ``hideStepIf`` may take; after that, the step is shown."""
+MOST_STEPS = 10_000
+"""The number of steps of one build, with those that steps add."""
 MOST_REMARKS = 5000
 """The number of remarks from outside its steps that one build may get."""
 
@@ -262,9 +264,7 @@ class Build:
         if self._cannot:
             return Ended(Result.RETRY, self._cannot)
         try:
-            for number, step in enumerate(_named([recipe.make() for recipe in self._recipes])):
-                self._progress.step = number
-                await self._do(number, step)
+            await self._run_steps()
         except SlaveLostError as error:
             if stop := self.wanted_stop:
                 # A stopped build is not tried again.
@@ -276,6 +276,23 @@ class Build:
         if self._progress.stop is not None:
             return Ended(self._progress.stop.result, self._progress.stop.reason)
         return Ended(worst(self._progress.results), self._progress.reason)
+
+    async def _run_steps(self) -> None:
+        """
+        Run the steps, and those that steps add; a replay adds the same at the same places.
+        """
+        steps, number, seen = [recipe.make() for recipe in self._recipes], 0, dict[str, int]()
+        while number < len(steps):
+            self._progress.step = number
+            _name(steps[number], seen)
+            await self._do(number, steps[number])
+            number += 1
+            for place, recipes in self._context.added:
+                at = number if place == "next" else len(steps)
+                steps[at:at] = [recipe.make() for recipe in recipes]
+            self._context.added.clear()
+            if len(steps) > MOST_STEPS:
+                raise BuildbotLiteError(f"Steps have added more than {MOST_STEPS} steps to this build.")
 
     def _with_unused_inputs(self, ended: Ended) -> Ended:
         """
@@ -354,11 +371,13 @@ class Build:
                 await step_context.lock(uses)
             result = Result(await awaited(step.run()))
             await step_context.logs.settled()
-            return result, self._context.redaction.text(step.summary_of(result))
+            return result, self._context.redaction.text(await step.summary_of(result))
         except (SlaveLostError, ReplayError, RecordsClosedError):
             raise
         except CancelledError:
             return Result.CANCELLED, "cancelled"
+        except BuildStepFailed as failed:
+            return Result.FAILURE, self._context.redaction.text(str(failed) or await step.summary_of(Result.FAILURE))
         except BuildbotLiteError as error:
             sentence = str(error)
         except Exception as error:  # noqa: BLE001 - the user's code: a bad step must not end the farm
@@ -428,17 +447,13 @@ def _stop(entry: JournalEntry) -> Stop:
     return Stop(entry.step, Result(entry.intent["result"]), str(entry.intent["reason"]))
 
 
-def _named(steps: Sequence[BuildStep]) -> Sequence[BuildStep]:
+def _name(step: BuildStep, seen: dict[str, int]) -> None:
     """
-    The steps, with unique names: ``shell``, ``shell_1``, ``shell_2``.
+    Make the name of *step* unique among those *seen*: ``shell``, ``shell_1``, ``shell_2``.
     """
-    seen: dict[str, int] = {}
-    for step in steps:
-        name = step.name
-        count = seen.get(name, 0)
-        seen[name] = count + 1
-        step.name = f"{name}_{count}" if count else name
-    return steps
+    count = seen.get(step.name, 0)
+    seen[step.name] = count + 1
+    step.name = f"{step.name}_{count}" if count else step.name
 
 
 async def _quietly_hidden(step: BuildStep, result: Result) -> bool:

@@ -15,6 +15,7 @@ from ...model.rendering import View
 from ...model.results import Result
 from ..slaves.command_streams import EntryStreams, Source
 from ..slaves.session import Session
+from ..steps.step import Recipe
 from .journal import Journal, JournalEntry
 from .live_commands import LiveCommands
 from .lock_waits import BuildLocks
@@ -98,7 +99,8 @@ class BuildContext:
     since 1970.  *revealed*: the names of the secrets that commands of the build have had so far.  *redaction*: hides
     their values in the master's own text.  *master_directory*: the directory of master.cfg.  *random*: gives so many
     bytes.  *on_lost*: "retry" or "fail", for steps without an ``onLost``.  *room*: whether the slave may send so many
-    bytes now.  *begun*: the commands so far, in words.  *used*: the kinds of input that steps used or passed on.
+    bytes now.  *begun*: the commands so far, in words.  *added*: steps that the present step adds, each
+    with its place, "next" or "last".  *used*: the kinds of input that steps used or passed on.
     *inherited*: whether the inputs were submitted for a parent build.  *locks*: those of its steps.
     """
 
@@ -125,6 +127,7 @@ class BuildContext:
     on_lost: str = "retry"
     room: Callable[[int], bool] = lambda size: True
     begun: list[str] = field(factory=list)
+    added: list[tuple[str, Sequence[Recipe]]] = field(factory=list)
     used: set[str] = field(factory=set)
     inherited: bool = False
     locks: BuildLocks = field(factory=BuildLocks)

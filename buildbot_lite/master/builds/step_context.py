@@ -34,7 +34,7 @@ from ...model.spec import (
 )
 from ..slaves.command import DispatchedCommand
 from ..slaves.command_streams import Source
-from ..steps.step import CommandResult
+from ..steps.step import CommandResult, Recipe
 from .build_context import COMMAND, LOCK, BuildContext
 from .journal import Done, JournalEntry
 from .step_effects import StepEffects
@@ -196,6 +196,13 @@ class JournaledContext:
 
     def remark(self, text: str, log: str = "stdio") -> None:
         self.logs.remark(text, log)
+
+    def add_steps(self, recipes: Sequence[Recipe], *, last: bool) -> None:
+        self._effects.check_open()
+        # Several calls for the next place keep their order.
+        place = "last" if last else "next"
+        before = [each for where, several in self._build.added if where == place for each in several]
+        self._build.added[:] = [each for each in self._build.added if each[0] != place] + [(place, [*before, *recipes])]
 
     def input(self, name: str) -> tuple[Source, int, str] | None:
         self._build.used.add(name)

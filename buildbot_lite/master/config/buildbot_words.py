@@ -201,8 +201,8 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "MsBuild17 BSDSysInfo BSDSetMakeVar "
      "HTTPStep GET PUT POST DELETE HEAD OPTIONS DownloadSecretsToWorker RemoveWorkerFileSecret Touch")),
     ("steps", _LATER, "",
-     ("ShellMixin CommandMixin CompositeStepMixin ShellCommandNewStyle ConfigureNewStyle CompileNewStyle TestNewStyle "
-     "HTTPStepNewStyle WarningCountingShellCommandNewStyle BuildStepFailed BuildStepCancelled LogLineObserver")),
+     ("ShellCommandNewStyle ConfigureNewStyle CompileNewStyle TestNewStyle "
+     "HTTPStepNewStyle WarningCountingShellCommandNewStyle BuildStepCancelled LogLineObserver")),
     ("steps", _INNER, "Derive from steps.BuildStep, and run commands with self.execute (docs/own-steps.md).",
      "LoggingBuildStep RemoteShellCommand RemoteCommand"),
     # Methods and attributes of a step of one's own: not there, or never called.
@@ -212,21 +212,21 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("BuildStep", _REFUSED,
      ("Look at the output and decide the result in async def run(self) (docs/own-steps.md); self.summary is what "
      "people read."),
-     ("evaluateCommand createSummary commandComplete getText getText2 describe getCurrentSummary getResultSummary "
+     ("evaluateCommand createSummary commandComplete getText getText2 describe "
      "logConsumer logProgress")),
     ("BuildStep", _REFUSED, "A command is interrupted by the master when its build is cancelled.", "interrupt"),
-    ("BuildStep", _REFUSED, "Run commands with await self.execute(command) (docs/own-steps.md).",
+    ("BuildStep", _REFUSED,
+     "Derive from steps.ShellMixin or steps.CommandMixin, or run commands with await self.execute(command).",
      ("makeRemoteShellCommand runCommand runRemoteCommand runMkdir runRmdir pathExists runGlob "
      "getFileContentFromWorker downloadFileContentToWorker remote_update")),
-    ("BuildStep", _REFUSED, "Write with self.bench.write(log, text) (docs/own-steps.md).",
-     "addLog addCompleteLog addHTMLLog addLogWithFailure addLogWithException addStdout addStderr addHeader"),
+    ("BuildStep", _REFUSED, "Write with self.addLog(name) or self.addCompleteLog(name, text) (docs/own-steps.md).",
+     "addLogWithFailure addLogWithException addStdout addStderr addHeader"),
     ("BuildStep", _REFUSED, "Read the output when the command has ended: (await self.execute(command)).output().",
-     "addLogObserver getLog"),
+     "getLog"),
     ("BuildStep", _REFUSED, "Say it in self.summary, or as a remark: self.bench.remark(text).",
-     "setStateStrings updateSummary step_status setProgress"),
-    ("BuildStep", _REFUSED, "A step's arguments are kept by themselves; leave the call out.", "addFactoryArguments"),
+     "setStateStrings step_status setProgress"),
     ("BuildStep", _REFUSED, "Properties are read and set on the step itself: self.getProperty(name).",
-     ("build buildslave worker workerVersion workerVersionIsOlderThan slaveVersion slaveVersionIsOlderThan "
+     ("buildslave worker workerVersion workerVersionIsOlderThan slaveVersion slaveVersionIsOlderThan "
      "checkWorkerHasCommand checkSlaveHasCommand remote")),
     # What else is in util.
     ("util", _LATER, _LEAVE_OUT,
@@ -237,8 +237,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "NestedParameter IntParameter TextParameter BaseParameter BuildslaveChoiceParameter WorkerChoiceParameter "
      "FileParameter PatchParameter InheritBuildParameter AnyPropertyParameter DateParameter ValidationError "
      "GNUAutoconf CPAN Distutils Trial BasicBuildFactory BasicSVN QuickBuildFactory URLForBuild "
-     "JenkinsEventHandler computeResultAndTermination "
-     "LogLineObserver LineConsumerLogObserver BufferLogObserver OutputProgressObserver")),
+     "JenkinsEventHandler computeResultAndTermination ")),
     ("util", _INNER, _NO_INSIDE,
      ("AbstractWorkerForBuilder AsyncMultiService BuildbotService BuildMaster Build Builder BuildModel BuildRequest "
      "BuildRequestModel BuildslaveForBuilder ConfigErrors ConfigWarning ConfiguratorBase Connection "

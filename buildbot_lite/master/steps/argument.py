@@ -200,6 +200,8 @@ def _declare(cls: type) -> Declaration:
                 arguments[name] = value
                 if value.positional and name not in positional:
                     positional.append(name)
+        # As in Buildbot, where arguments may be a list of names.
+        arguments.update({name: Argument(_anything, None) for name in own.get("parms", ()) if name not in arguments})
         if isinstance(listed := own.get("positional"), (tuple, list)):
             positional = list(listed)
         renderables.update(dict.fromkeys(own.get("renderables", ())))

@@ -97,7 +97,7 @@ class WarningCountingShellCommand(ShellCommand):
             except ValueError as error:
                 return self.fail(f"The suppressionFile {self.suppressionFile!r:.100} has a mistake in {error}.")
         ran = await self.do(self.spec())
-        result = self.judge(ran)
+        result = await self.conclude(ran)
         return result if self.warningPattern is None else await self._counted(ran, result, suppressions)
 
     async def _counted(self, ran: CommandResult, result: Result, suppressions: list[Suppression]) -> Result:

@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...model.results import Result
-from ...model.spec import (
-    DEFAULT_SIGTERM_TIME,
-    DEFAULT_TIMEOUT,
-    Run,
-)
 from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
-from .argument import argument, ignored
-from .outcomes import SUCCEEDS_WITH_0, result_of
+from .argument import argument
+from .mixins import RemoteShell, ShellMixin
+from .outcomes import result_of
+from .own_logs import OutputLog
 from .step import (
     BuildStep,
     CommandResult,
@@ -24,7 +21,7 @@ from .step import (
 __all__ = ["Configure", "MasterShellCommand", "SetPropertyFromCommand", "ShellCommand"]
 
 
-class ShellCommand(BuildStep):
+class ShellCommand(ShellMixin, BuildStep):
     """
     Run a program.  Exit code 0 is SUCCESS, any other FAILURE, unless *decodeRC* says otherwise.
 
@@ -52,25 +49,6 @@ class ShellCommand(BuildStep):
     name = "shell"
 
     command = argument(checks.command)
-    workdir = argument(checks.path, default=None)
-    env = argument(checks.environment, default=None)
-    stdin = argument(checks.text, default=None, aliases=("initialStdin",))
-    timeout = argument(checks.seconds, default=DEFAULT_TIMEOUT, nullable=True)
-    maxTime = argument(checks.seconds, default=None, nullable=True)
-    interruptSignal = argument(checks.signal_name, default="TERM")
-    sigtermTime = argument(checks.seconds, default=DEFAULT_SIGTERM_TIME)
-    logfiles = argument(checks.logfiles, default=None)
-    logMaxSize = argument(checks.whole, default=None, nullable=True)
-    usePTY = argument(checks.flag, default=False)
-    separateStderr = argument(checks.flag, default=False)
-    decodeRC = argument(checks.decode_rc, default=SUCCEEDS_WITH_0)
-    leaveRunning = argument(checks.flag, default=False)
-    want_stdout = argument(checks.flag, default=True)
-    want_stderr = argument(checks.flag, default=True)
-    lazylogfiles = ignored()
-    logEnviron = ignored()
-    collectStdout = ignored()
-    collectStderr = ignored()
 
     def check(self, checker: ArgumentChecker) -> None:
         """
@@ -79,41 +57,43 @@ class ShellCommand(BuildStep):
         if self.usePTY is True and self.separateStderr is True:
             checker.note("usePTY and separateStderr exclude each other: a terminal has one output.")
 
-    def spec(self) -> Run:
-        """
-        The command for the slave.
-        """
-        return Run(
-            **self._words(),
-            workdir=self.workdir_path(self.workdir),
-            env=self.env or {},
-            stdin=self.stdin,
-            timeout=self.timeout,
-            max_time=self.maxTime,
-            interrupt_signal=self.interruptSignal,
-            sigterm_time=self.sigtermTime,
-            logfiles=self.logfiles or {},
-            cap=self.logMaxSize,
-            pty=self.usePTY,
-            separate_stderr=self.separateStderr,
-            leave_running=self.leaveRunning,
-        )
-
-    def _words(self) -> dict[str, Any]:
-        command = self.command
-        nowhere = [f"{number}>/dev/null" for number, want in ((1, self.want_stdout), (2, self.want_stderr)) if not want]
-        if isinstance(command, str):
-            return {"script": f"exec {' '.join(nowhere)}\n{command}" if nowhere else command}
-        if nowhere:
-            return {"argv": ("/bin/sh", "-c", f'exec "$@" {" ".join(nowhere)}', *command[:1], *command)}
-        return {"argv": tuple(command)}
-
     async def run(self) -> Result:
+        return await self.conclude(await self.do(self.spec()))
+
+    async def conclude(self, ran: CommandResult) -> Result:
         """
-        Run the program once.
+        Have observers, and the methods that Buildbot's steps may override, look at the output; return the result.
         """
-        ran = await self.do(self.spec())
-        return self.judge(ran)
+        result = self.judge(ran)
+        self.observe(ran)
+        command = RemoteShell(self.spec(), self.decodeRC, "stdio", self.slave_name)
+        command.ended(ran)
+        await awaited(self.commandComplete(command))
+        await awaited(self.createSummary(command.logs["stdio"]))
+        found = await awaited(self.evaluateCommand(command))
+        return result if found is None else Result(found)
+
+    def commandComplete(self, command: RemoteShell) -> Any:
+        """
+        Called when the *command* has ended; for subclasses.
+        """
+
+    def createSummary(self, log: OutputLog) -> Any:
+        """
+        Called with the output; for subclasses.
+        """
+
+    def evaluateCommand(self, command: RemoteShell) -> Any:
+        """
+        The result; a subclass may decide it by ``command.rc``, or by what it found in the output.
+        """
+        return command.results()
+
+    def setCommand(self, command: Any) -> None:
+        """
+        Run another command.
+        """
+        self.command = command
 
     def judge(self, ran: CommandResult) -> Result:
         """
@@ -204,8 +184,7 @@ class MasterShellCommand(ShellCommand):
         """
         Run the program once, under the master's own keeper.
         """
-        ran = await self.do(self.spec(), on_master=True)
-        return self.judge(ran)
+        return await self.conclude(await self.do(self.spec(), on_master=True))
 
 
 def _counted(properties: int) -> str:

@@ -24,6 +24,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from attrs import define, frozen
 
+from ...deferreds import deferring
 from ...errors import ConfigError
 from ...model.names import directory_name
 from ...model.outcome import Outcome
@@ -41,7 +42,11 @@ from ..config.placeholders import is_placeholder
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import Table, argument, declaration, ignored, note_missing, take
+from .own_logs import Observer, WrittenLog
 from .own_steps import check_own_step
+
+_MOST_OBSERVED = 64 << 20
+"""Bytes of a command's output that observers get."""
 
 
 @frozen
@@ -144,10 +149,82 @@ class StepContext(Protocol):
         Add a remark: a line of the master's beside *log*, not in it.
         """
 
+    def add_steps(self, recipes: Sequence["Recipe"], *, last: bool) -> None:
+        """
+        Run the steps of *recipes* after the present one, or, with *last*, at the end of the build.
+        """
+
     def input(self, name: str) -> tuple[Source, int, str] | None:
         """
         The input submitted with the request as *name* ("patch", "tar", "file"): source, size in bytes, SHA-256.
         """
+
+
+class BuildStepFailed(Exception):  # noqa: N818 - Buildbot's name
+    """
+    Ends the step with FAILURE; its text is the summary.
+    """
+
+
+class BuildOfStep:
+    """
+    The build of a step, under Buildbot's names.
+    """
+
+    def __init__(self, context: StepContext) -> None:
+        self._context = context
+
+    def addStepsAfterCurrentStep(self, steps: Sequence[Any]) -> None:
+        """
+        Run *steps* when the present step has ended.
+        """
+        self._context.add_steps([each.recipe for each in steps], last=False)
+
+    def addStepsAfterLastStep(self, steps: Sequence[Any]) -> None:
+        """
+        Run *steps* at the end of the build.
+        """
+        self._context.add_steps([each.recipe for each in steps], last=True)
+
+    def getProperty(self, name: str, default: Json = None) -> Json:
+        """
+        The value of a property.
+        """
+        return self._context.view.getProperty(name, default)
+
+    def hasProperty(self, name: str) -> bool:
+        """
+        Whether the build has the property.
+        """
+        return self._context.view.hasProperty(name)
+
+    def setProperty(self, name: str, value: Json, source: str = "Build") -> None:
+        """
+        Give the build a property.
+        """
+        self._context.view.properties.set(name, value, source)
+
+    def getProperties(self) -> Any:
+        """
+        All properties.
+        """
+        return self._context.view.getProperties()
+
+    @deferring
+    async def render(self, value: Any) -> Any:
+        """
+        *value* with the build's properties put in.
+        """
+        return await render(value, self._context.view)
+
+    @property
+    def slavename(self) -> str:
+        """
+        The name of the slave.
+        """
+        return str(self._context.view.slave.get("name", ""))
+
+    workername = slavename
 
 
 @define(eq=False)
@@ -198,7 +275,7 @@ class BuildStep(metaclass=NotingType):
 
     A subclass declares its own arguments in its body (see `argument`), and sets other defaults for those that it
     inherits.  As in Buildbot, it may instead have a constructor that passes ``**kwargs`` on, and list attributes that
-    each build renders in ``renderables``.
+    each build renders in ``renderables``, and further arguments in ``parms``.
     """
 
     name = argument(checks.anything, default="step", rendered=False)
@@ -228,10 +305,12 @@ class BuildStep(metaclass=NotingType):
     without_effect: ClassVar[Any] = Table()
 
     renderables: ClassVar[tuple[str, ...] | list[str]] = ()
+    parms: ClassVar[list[str]] = []
     applies_patch: ClassVar[bool] = False  # whether it applies the patch that came with the request
 
     recipe: Recipe
     bench: StepContext
+    results: Result = Result.SUCCESS
     # Of the constructor; a class of the user's need not call it.
     _final: Mapping[str, Any] = MappingProxyType({})
 
@@ -299,16 +378,38 @@ class BuildStep(metaclass=NotingType):
         """
         return await _condition(self.hideStepIf, self.bench.view, result, self)
 
-    def summary_of(self, result: Result) -> str:
+    async def summary_of(self, result: Result) -> str:
         """
         The summary for people, after the step ended with *result*.
         """
+        self.results = result
+        said = await awaited(self.getResultSummary())
+        return str(said.get("step", "") if isinstance(said, Mapping) else said or "")
+
+    def getResultSummary(self) -> Any:
+        """
+        The summary of the step that has ended with `results`, as ``{"step": text}``.  A subclass may answer another,
+        also from a coroutine.
+        """
+        result = self.results
         said = self.descriptionDone if self.descriptionDone is not None else self.description
         words = " ".join(said) if isinstance(said, (list, tuple)) else str(said or "")
         suffix = self.descriptionSuffix
         after = " ".join(suffix) if isinstance(suffix, (list, tuple)) else str(suffix or "")
         text = " ".join(word for word in (words or self.summary or self.name, after) if word)
-        return text if result <= Result.WARNINGS or not words or not self.summary else f"{text}: {self.summary}"
+        ended = text if result <= Result.WARNINGS or not words or not self.summary else f"{text}: {self.summary}"
+        return {"step": ended}
+
+    def getCurrentSummary(self) -> Any:
+        """
+        The summary of the running step, as ``{"step": text}``.  It is not shown: a step has one summary, at its end.
+        """
+        return {"step": "running"}
+
+    def updateSummary(self) -> None:
+        """
+        Nothing: a step has one summary, at its end.
+        """
 
     # For ``run``.
 
@@ -374,6 +475,55 @@ class BuildStep(metaclass=NotingType):
         self.summary = sentence
         self.bench.remark(sentence)
         return result
+
+    def addLog(self, name: str, type: str = "s", logEncoding: str | None = None) -> WrittenLog:  # noqa: A002
+        """
+        A log that the step writes.
+        """
+        return WrittenLog(name, self.bench.write)
+
+    def addCompleteLog(self, name: str, text: str | bytes) -> Any:
+        """
+        A log with *text* in it; it may be awaited, and need not be.
+        """
+        return self.addLog(name).addStdout(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
+
+    def addHTMLLog(self, name: str, html: str | bytes) -> Any:
+        """
+        The same; nothing shows the text as HTML.
+        """
+        return self.addCompleteLog(name, html)
+
+    def addLogObserver(self, logname: str, observer: Observer) -> None:
+        """
+        Let *observer* look at the output of each command of the step that writes to *logname*, when it has ended.
+        """
+        observer.setStep(self)
+        self._observers = [*vars(self).get("_observers", ()), (logname, observer)]
+
+    def observe(self, ran: CommandResult) -> None:
+        """
+        Show the output of a command to the observers.
+        """
+        for name, observer in vars(self).get("_observers", ()):
+            observer.outReceived(ran.output(name, limit=_MOST_OBSERVED))
+            if name == "stdio" and (errors := ran.output("stderr", limit=_MOST_OBSERVED)):
+                observer.errReceived(errors)
+            finish = getattr(observer, "finishReceived", None)
+            if finish is not None:
+                finish()
+
+    @property
+    def build(self) -> "BuildOfStep":
+        """
+        The build, as far as a step may reach it.
+        """
+        return BuildOfStep(self.bench)
+
+    def addFactoryArguments(self, **arguments: Any) -> None:
+        """
+        Nothing: a step's arguments are kept by themselves.
+        """
 
     def setStatistic(self, name: str, value: Any) -> None:
         """

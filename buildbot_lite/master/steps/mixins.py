@@ -1,0 +1,235 @@
+"""
+`ShellMixin` and `CommandMixin`: how steps of Buildbot's second style run commands.
+
+Their methods return Deferreds, so that a step may ``yield`` them in ``@inlineCallbacks`` or ``await`` them.  Each
+effect is one of the step's context, and is journalled there.
+"""
+
+from collections.abc import Mapping
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from ...deferreds import deferring
+from ...errors import ConfigError
+from ...model import spec
+from ...model.results import Result
+from ...model.spec import DEFAULT_SIGTERM_TIME, DEFAULT_TIMEOUT, Run
+from ..config.arguments import ArgumentChecker
+from . import argument_checks as checks
+from .argument import argument, declaration, ignored
+from .outcomes import SUCCEEDS_WITH_0, result_of
+from .own_logs import OutputLog
+from .step import BuildStep, BuildStepFailed, CommandResult
+
+if TYPE_CHECKING:
+    _Step = BuildStep
+else:
+    # A class may derive from these before or after BuildStep.
+    _Step = object
+
+_MOST_OUTPUT = 16 << 20
+
+
+class RemoteShell:
+    """
+    A command of a step: to be run, and after that with its exit code *rc*, and *stdout* and *stderr* if they were
+    collected.
+    """
+
+    def __init__(self, what: Run, decode: Mapping[int, Result], log: str, slave: str) -> None:
+        self.spec = what
+        self.rc: int | None = None
+        self.stdout = self.stderr = ""
+        self.logs: dict[str, OutputLog] = {}
+        self._decode = decode
+        self._slave = slave
+        self._log = log
+        self._result = Result.EXCEPTION
+        self.summary = ""
+
+    def ended(self, ran: CommandResult) -> None:
+        """
+        Take the outcome.
+        """
+        self._result, self.summary = result_of(ran.outcome, self._slave, self._decode)
+        self.rc = ran.outcome.exit_code
+        # Buildbot: the exit code of a command that a signal ended.
+        self.rc = -1 if self.rc is None else self.rc
+        self.stdout = ran.output(limit=_MOST_OUTPUT)
+        self.stderr = ran.output("stderr", limit=_MOST_OUTPUT)
+        self.logs = {name: OutputLog(name, ran.output(name, limit=_MOST_OUTPUT)) for name in ("stdio", "stderr")}
+
+    def results(self) -> Result:
+        """
+        The result, by the step's *decodeRC*.
+        """
+        return self._result
+
+    def didFail(self) -> bool:
+        """
+        Whether the result is neither SUCCESS nor WARNINGS.
+        """
+        return self._result not in {Result.SUCCESS, Result.WARNINGS}
+
+
+class ShellMixin(_Step):
+    """
+    Arguments and methods for steps that run programs.  See `ShellCommand` for the arguments.
+    """
+
+    command = argument(checks.command, default=None)
+    workdir = argument(checks.path, default=None)
+    env = argument(checks.environment, default=None)
+    stdin = argument(checks.text, default=None, aliases=("initialStdin",))
+    timeout = argument(checks.seconds, default=DEFAULT_TIMEOUT, nullable=True)
+    maxTime = argument(checks.seconds, default=None, nullable=True)
+    interruptSignal = argument(checks.signal_name, default="TERM")
+    sigtermTime = argument(checks.seconds, default=DEFAULT_SIGTERM_TIME)
+    logfiles = argument(checks.logfiles, default=None)
+    logMaxSize = argument(checks.whole, default=None, nullable=True)
+    usePTY = argument(checks.flag, default=False)
+    separateStderr = argument(checks.flag, default=False)
+    decodeRC = argument(checks.decode_rc, default=SUCCEEDS_WITH_0)
+    leaveRunning = argument(checks.flag, default=False)
+    want_stdout = argument(checks.flag, default=True)
+    want_stderr = argument(checks.flag, default=True)
+    lazylogfiles = ignored()
+    logEnviron = ignored()
+    collectStdout = ignored()
+    collectStderr = ignored()
+
+    def spec(self) -> Run:
+        """
+        The command for the slave.
+        """
+        return Run(
+            **self._words(),
+            workdir=self.workdir_path(self.workdir),
+            env=self.env or {},
+            stdin=self.stdin,
+            timeout=self.timeout,
+            max_time=self.maxTime,
+            interrupt_signal=self.interruptSignal,
+            sigterm_time=self.sigtermTime,
+            logfiles=self.logfiles or {},
+            cap=self.logMaxSize,
+            pty=self.usePTY,
+            separate_stderr=self.separateStderr,
+            leave_running=self.leaveRunning,
+        )
+
+    def _words(self) -> dict[str, Any]:
+        command = self.command
+        nowhere = [f"{number}>/dev/null" for number, want in ((1, self.want_stdout), (2, self.want_stderr)) if not want]
+        if isinstance(command, str):
+            return {"script": f"exec {' '.join(nowhere)}\n{command}" if nowhere else command}
+        if nowhere:
+            return {"argv": ("/bin/sh", "-c", f'exec "$@" {" ".join(nowhere)}', *command[:1], *command)}
+        return {"argv": tuple(command)}
+
+    def setupShellMixin(self, constructorArgs: Mapping[str, Any], prohibitArgs: Any = ()) -> dict[str, Any]:
+        """
+        The arguments of a constructor, for that of the base; those in *prohibitArgs* are mistakes.
+        """
+        for name in sorted(set(prohibitArgs or ()) & set(constructorArgs)):
+            ArgumentChecker(type(self).__name__, self).note(f"it does not take the argument {name!r}.")
+        return {name: each for name, each in constructorArgs.items() if name not in (prohibitArgs or ())}
+
+    @deferring
+    async def makeRemoteShellCommand(
+        self, collectStdout: bool = False, collectStderr: bool = False, stdioLogName: str = "stdio", **overrides: Any
+    ) -> RemoteShell:
+        """
+        A command with the arguments of the step, and *overrides* of them.  With *collectStdout* or *collectStderr*,
+        standard error is a log of its own, so that neither is in the other.
+        """
+        like, declared = copy(self), declaration(type(self))
+        checker = ArgumentChecker(self.name)
+        for name, value in overrides.items():
+            if name not in declared.names:
+                raise ConfigError(f"{type(self).__name__}: makeRemoteShellCommand has no argument {name!r:.60}.")
+            each = declared.arguments[declared.names[name]]
+            checked = None if value is None else each.check(checker, name, await self.render(value))
+            setattr(like, declared.names[name], checked)
+        if like.command is None:
+            raise ConfigError(f"{type(self).__name__}: makeRemoteShellCommand needs a command.")
+        if (collectStdout or collectStderr) and not like.usePTY:
+            like.separateStderr = True
+        return RemoteShell(like.spec(), like.decodeRC, stdioLogName, self.slave_name)
+
+    @deferring
+    async def runCommand(self, command: RemoteShell) -> RemoteShell:
+        """
+        Run *command*; its outcome is in it.
+        """
+        ran = await self.do(command.spec)
+        command.ended(ran)
+        self.observe(ran)
+        self.summary = command.summary
+        return command
+
+
+class CommandMixin(_Step):
+    """
+    Methods for steps that do small things on the slave.  Paths are relative to the builder's directory.  Each answers
+    whether it succeeded, or raises `BuildStepFailed`, unless *abandonOnFailure* is False.
+    """
+
+    @deferring
+    async def runMkdir(self, dir: str, log: Any = None, abandonOnFailure: bool = True) -> bool:  # noqa: A002
+        """
+        Make the directory *dir* and its missing parents.
+        """
+        return self._succeeded(await self.do(spec.MakeDirectory(self.workdir_path(dir))), abandonOnFailure)
+
+    @deferring
+    async def runRmdir(
+        self,
+        dir: str,  # noqa: A002
+        log: Any = None,
+        abandonOnFailure: bool = True,
+        timeout: float | None = None,  # noqa: ASYNC109 - the slave's, not ours
+    ) -> bool:
+        """
+        Remove the directory *dir* with its contents.
+        """
+        what = spec.RemoveDirectory(self.workdir_path(dir), timeout or spec.DEFAULT_MAX_TIME)
+        return self._succeeded(await self.do(what), abandonOnFailure)
+
+    @deferring
+    async def runRmFile(self, path: str, log: Any = None, abandonOnFailure: bool = True) -> bool:
+        """
+        Remove the file *path*.
+        """
+        return self._succeeded(await self.execute(["rm", "-f", f"./{path}"], workdir="."), abandonOnFailure)
+
+    @deferring
+    async def pathExists(self, path: str, log: Any = None) -> bool:
+        """
+        Whether there is something at *path*.
+        """
+        return (await self.execute(["test", "-e", f"./{path}"], workdir=".")).outcome.succeeded
+
+    @deferring
+    async def runGlob(self, path: str, **options: Any) -> list[str]:
+        """
+        The paths that match the pattern *path*, sorted.
+        """
+        # Without IFS a blank does not divide the pattern; what matches nothing stays as it is.
+        script = 'IFS=; for each in $1; do [ ! -e "$each" ] || printf "%s\\000\\n" "$each"; done'
+        ran = await self.execute(["/bin/sh", "-c", script, "glob", path], workdir=".")
+        self._succeeded(ran, abandon=True)
+        return sorted(each for each in ran.output(limit=_MOST_OUTPUT).split("\0\n") if each)
+
+    @deferring
+    async def getFileContentFromWorker(self, filename: str, abandonOnFailure: bool = False) -> str | None:
+        """
+        The text of the file *filename*, relative to the step's *workdir*, or None.
+        """
+        ran = await self.execute(["cat", f"./{filename}"], workdir=getattr(self, "workdir", None))
+        return ran.output(limit=_MOST_OUTPUT) if self._succeeded(ran, abandonOnFailure) else None
+
+    def _succeeded(self, ran: CommandResult, abandon: bool) -> bool:
+        if abandon and not ran.outcome.succeeded:
+            raise BuildStepFailed(result_of(ran.outcome, self.slave_name)[1])
+        return ran.outcome.succeeded

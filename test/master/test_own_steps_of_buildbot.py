@@ -1,0 +1,252 @@
+"""
+Steps of a configuration's own that were written for Buildbot, in both styles.
+"""
+
+from collections.abc import Generator
+from typing import Any, ClassVar
+
+from twisted.internet.defer import inlineCallbacks
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import ConfigError
+from buildbot_lite.master.steps import BuildStep, Compile, ShellCommand
+from buildbot_lite.master.steps.mixins import CommandMixin, ShellMixin
+from buildbot_lite.master.steps.own_logs import BufferLogObserver, LineConsumerLogObserver, LogLineObserver
+from buildbot_lite.master.steps.step import BuildStepFailed
+from buildbot_lite.model.results import Result
+from buildbot_lite.testing import command, replay, run
+
+
+class GenerateStages(ShellMixin, BuildStep):
+    """
+    Runs a program, and adds a step for each line of its output.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs = self.setupShellMixin(kwargs, prohibitArgs=["usePTY"])
+        super().__init__(**kwargs)
+        self.observer = BufferLogObserver()
+        self.addLogObserver("stdio", self.observer)
+
+    @inlineCallbacks
+    def run(self) -> Generator[Any, Any, Any]:  # type: ignore[override]  # a Deferred can be awaited as well
+        cmd = yield self.makeRemoteShellCommand()
+        yield self.runCommand(cmd)
+        if not cmd.didFail():
+            names = self.observer.getStdout().split()
+            self.build.addStepsAfterLastStep([ShellCommand(command=["end"])])
+            self.build.addStepsAfterCurrentStep([ShellCommand(name=name, command=["do", name]) for name in names])
+        return cmd.results()
+
+
+class Counter(LogLineObserver):
+    """
+    Counts lines of both kinds.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def outLineReceived(self, line: str) -> None:
+        self.lines.append(f"o{line}")
+
+    def errLineReceived(self, line: str) -> None:
+        self.lines.append(f"e{line}")
+
+
+class NewStyleTests(SynchronousTestCase):
+    """
+    Promise 8.6: steps with ``run``, which yield or await.
+    """
+
+    def test_yield(self) -> None:
+        """
+        A step that yields runs its command once, and the steps that it adds run in their order, whenever the master
+        crashes.
+        """
+        answers = [
+            command("list").exits(0, "a b\n"),
+            command("do a"),
+            command("do b"),
+            command("end"),
+        ]
+        ran = replay(GenerateStages(command=["list"]), *answers)
+        self.assertEqual(ran.ended.result, Result.SUCCESS)
+        failed = replay(GenerateStages(command=["list"]), command("list").exits(3))
+        self.assertEqual((failed.result, failed.summary), (Result.FAILURE, "exit code 3"))
+        with self.assertRaisesRegex(ConfigError, "usePTY"):
+            GenerateStages(command=["list"], usePTY=True)
+
+    def test_await(self) -> None:
+        """
+        Overrides of the arguments, exit code and collected output, with await.
+        """
+
+        class Own(ShellMixin, BuildStep):
+            async def run(self) -> Result:
+                cmd = await self.makeRemoteShellCommand(
+                    command=["ask", 7], collectStdout=True, collectStderr=True, workdir="w", timeout=None
+                )
+                await self.runCommand(cmd)
+                self.setProperty("found", [cmd.rc, cmd.stdout, cmd.stderr])
+                log = await self.addLog("own")
+                await log.addStdout("text\n")
+                self.addCompleteLog("whole", b"bytes\n")
+                self.addHTMLLog("page", "<p>")
+                self.addURL("site", "https://example.org/")
+                return cmd.results()
+
+            def getResultSummary(self) -> dict[str, str]:
+                return {"step": f"ended {self.results.name.lower()}"}
+
+        ran = replay(Own(decodeRC={5: Result.WARNINGS}), command("ask 7").exits(5, "out\n", "err\n"))
+        spec: Any = ran.asked[0].spec
+        self.assertEqual((spec.timeout, spec.separate_stderr, spec.workdir.rpartition("/")[2]), (None, True, "w"))
+        self.assertEqual(ran.properties["found"], [5, "out\n", "err\n"])
+        self.assertEqual((ran.result, ran.summary), (Result.WARNINGS, "ended warnings"))
+        self.assertEqual([ran.log(name) for name in ("own", "whole", "page")], ["text\n", "bytes\n", "<p>"])
+        self.assertIn("site: https://example.org/", ran.remarks)
+
+    def test_mistakes(self) -> None:
+        """
+        A command that is missing, and an argument that is none, end the step with a sentence.
+        """
+
+        class Own(ShellMixin, BuildStep):
+            more: Any = None
+
+            async def run(self) -> Result:
+                await self.makeRemoteShellCommand(**self.more)
+                return Result.SUCCESS
+
+        for more, said in (({}, "needs a command"), ({"command": "a", "colour": 1}, "no argument 'colour'")):
+            Own.more = more
+            ran = run(Own())
+            self.assertEqual(ran.result, Result.EXCEPTION)
+            self.assertIn(said, ran.summary)
+
+    def test_files(self) -> None:
+        """
+        Each method of CommandMixin runs its command; a failure ends the step, unless it is to be answered.
+        """
+
+        class Own(CommandMixin, BuildStep):
+            @inlineCallbacks
+            def run(self) -> Generator[Any, Any, Any]:  # type: ignore[override]  # as above
+                found = [
+                    (yield self.runMkdir("a/b")),
+                    (yield self.pathExists("a")),
+                    (yield self.runRmFile("x", abandonOnFailure=False)),
+                    (yield self.runGlob("*.c")),
+                    (yield self.getFileContentFromWorker("f")),
+                ]
+                self.setProperty("found", found)
+                yield self.runRmdir("a", timeout=5)
+                return Result.SUCCESS
+
+        answers = [
+            command("mkdir a/b"),
+            command("test -e ./a").exits(1),
+            command("rm -f ./x").exits(1),
+            command("*glob '*.c'").exits(0, "b.c\0\na c.c\0\n"),
+            command("cat ./f").exits(0, "text"),
+            command("rmdir a").fails("It is busy."),
+        ]
+        ran = replay(Own(), *answers)
+        self.assertEqual(ran.properties["found"], [True, False, False, ["a c.c", "b.c"], "text"])
+        self.assertEqual((ran.result, ran.summary), (Result.FAILURE, "It is busy."))
+
+    def test_order_of_bases(self) -> None:
+        """
+        The mixins may stand after BuildStep as well.
+        """
+
+        async def started(step: Any) -> Result:
+            await step.runMkdir("a")
+            await step.runCommand(await step.makeRemoteShellCommand(command=["b"]))
+            return Result.SUCCESS
+
+        own: Any = type("Own", (BuildStep, CommandMixin, ShellMixin), {"run": started})
+        self.assertEqual(run(own(), command("mkdir a"), command("b")).result, Result.SUCCESS)
+
+    def test_failed(self) -> None:
+        """
+        BuildStepFailed is FAILURE, with no traceback.
+        """
+
+        class Own(BuildStep):
+            async def run(self) -> Result:
+                raise BuildStepFailed
+
+        ran = run(Own(name="own"))
+        self.assertEqual((ran.result, ran.summary, ran.logs), (Result.FAILURE, "own", {}))
+
+
+class OldStyleTests(SynchronousTestCase):
+    """
+    Promise 8.6: subclasses of shell steps that override Buildbot's older methods.
+    """
+
+    def test_hooks(self) -> None:
+        """
+        Each method is called with the command or the log, and evaluateCommand decides.
+        """
+
+        class Own(ShellCommand):
+            least: Any
+            parms: ClassVar[list[str]] = [*ShellCommand.parms, "least"]
+
+            def commandComplete(self, cmd: Any) -> None:
+                self.setStatistic("rc", cmd.rc)
+
+            def createSummary(self, log: Any) -> None:
+                self.addCompleteLog("lines", "".join(sorted(log.readlines())))
+                self.setProperty("text", log.getText())
+
+            def evaluateCommand(self, cmd: Any) -> Result:
+                return Result.WARNINGS if self.getStatistic("rc") == int(self.least) else cmd.results()
+
+        for code, result in ((3, Result.WARNINGS), (1, Result.FAILURE), (0, Result.SUCCESS)):
+            ran = replay(Own(command=["x"], least=3), command("x").exits(code, "b\na\n"))
+            self.assertEqual((ran.result, ran.log("lines"), ran.properties["text"]), (result, "a\nb\n", "b\na\n"))
+
+    def test_observers(self) -> None:
+        """
+        Line observers see each line of the command, also of a Compile, and generators get them as pairs.
+        """
+        pairs: list[tuple[str, str]] = []
+
+        def consume() -> Generator[Any, tuple[str, str], None]:
+            for _ in range(2):
+                pairs.append((yield))
+
+        for cls in (ShellCommand, Compile):
+            pairs.clear()
+
+            class Own(cls):  # type: ignore[valid-type, misc]  # each in turn
+                def __init__(self, **kwargs: Any) -> None:
+                    super().__init__(**kwargs)
+                    self.counter = Counter()
+                    self.addLogObserver("stdio", self.counter)
+                    self.addLogObserver("stdio", LineConsumerLogObserver(consume))
+                    self.addFactoryArguments(x=1)
+
+                def evaluateCommand(self, cmd: Any) -> Any:
+                    self.setProperty("lines", self.counter.lines)
+                    return None
+
+            ran = run(Own(command=["x"], separateStderr=True), command("x").exits(0, "a\nb\n", "c\n"))
+            self.assertEqual((ran.result, ran.properties["lines"]), (Result.SUCCESS, ["oa", "ob", "ec"]))
+            self.assertEqual(pairs, [("o", "a"), ("o", "b")])
+
+    def test_late_command(self) -> None:
+        """
+        A constructor may set the command itself.
+        """
+
+        class Own(ShellCommand):
+            def __init__(self, target: str, **kwargs: Any) -> None:
+                super().__init__(command=["x"], **kwargs)
+                self.setCommand(["make", target])
+
+        self.assertEqual(run(Own(target="all")).commands, ["make all"])
