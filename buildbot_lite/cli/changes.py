@@ -11,7 +11,7 @@ import click
 
 from .arguments import NUMBER, PAIR
 from .commands import Commands
-from .connection import FarmClient, FarmCommand
+from .connection import FarmClient, FarmCommand, MasterLink
 from .output import note, show
 from .show import json_option
 
@@ -96,11 +96,26 @@ def changes(farm: FarmClient, most: int, before: int | None, as_json: bool) -> N
     """
     The newest changes to the sources, and the builds that each of them caused.
     """
-    answer = farm.ask({"ask": "changes", "most": most, **({} if before is None else {"before": before})})
-    show(answer["changes"], "changes", as_json=as_json)
-    if answer["before"] is not None and not as_json:
+    found, older = farm.call(lambda link: _page(link, most, before))
+    show(found, "changes", as_json=as_json)
+    if older is not None and not as_json:
         words = [] if most == 20 else ["--most", most]
-        note(f"# older ones: {farm.command('changes', *words, '--before', answer['before'])}")
+        note(f"# older ones: {farm.command('changes', *words, '--before', older)}")
+
+
+async def _page(link: MasterLink, most: int, before: int | None) -> tuple[list[Any], int | None]:
+    """
+    At most *most* changes, and where older ones begin.  A master gives some at a time, so it is asked until there are
+    enough, or no more.
+    """
+    found: list[Any] = []
+    while True:
+        place = {} if before is None else {"before": before}
+        answer = await link.ask({"ask": "changes", "most": most - len(found), **place})
+        found += answer["changes"]
+        before = answer["before"]
+        if before is None or len(found) >= most:
+            return found, before
 
 
 def _read(path: str, encoding: str) -> str:

@@ -16,7 +16,8 @@ from .change_lines import change_from
 T = TypeVar("T")
 Answer = Mapping[str, Any]
 
-MOST_CHANGES = 1000
+MOST_CHANGES = 50
+"""Changes in one answer: each may have half a megabyte."""
 SOURCE = "sendchange"
 """The source of changes that an admin says."""
 
@@ -37,7 +38,7 @@ class ChangeAdmin:
         return {"changes": self._list, "sendchange": self._send}
 
     async def _list(self, question: JsonReader) -> Answer:
-        most = question.integer("most", 20, least=1, most=MOST_CHANGES)
+        most = min(question.integer("most", 20, least=1), MOST_CHANGES)
         before = question.optional("before", question.integer)
         found: list[Any] = await self.read(lambda connection: documents.of_changes(connection, most, before))
         return {"changes": found, "before": found[-1]["change"] if len(found) == most else None}

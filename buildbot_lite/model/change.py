@@ -7,7 +7,7 @@ or used.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -19,6 +19,8 @@ LONGEST_NAME = 1000
 LONGEST_COMMENTS = 65536
 MOST_FILES = 5000
 LONGEST_FILE = 4096
+LONGEST_FILES = 1 << 19
+"""Characters of all files together."""
 LAST_TIME = 253402300799.0
 """The end of the year 9999, in seconds since 1970: later times have no date."""
 
@@ -77,11 +79,27 @@ class Change:
         _check("comments", self.comments, LONGEST_COMMENTS)
         if len(self.files) > MOST_FILES:
             raise InputError(f"A change may name {MOST_FILES} files, and this one names {len(self.files)}.")
+        if sum(map(len, self.files)) > LONGEST_FILES:
+            raise InputError(f"The files of a change may have {LONGEST_FILES} characters together.")
         for path in self.files:
             _check("file", path, LONGEST_FILE)
         if self.happened is not None and not 0 <= self.happened <= LAST_TIME:
             raise InputError(f"The time of a change is {self.happened:g}, which is no time since 1970 in seconds.")
         return self
+
+
+def fitting_files(files: Iterable[str]) -> tuple[str, ...]:
+    """
+    The first of *files*, as many as a change may have, each cut to what it may have.
+    """
+    found: list[str] = []
+    room = LONGEST_FILES
+    for file in files:
+        room -= min(len(file), LONGEST_FILE)
+        if room < 0 or len(found) == MOST_FILES:
+            break
+        found.append(file[:LONGEST_FILE])
+    return tuple(found)
 
 
 def _check(noun: str, text: str | None, longest: int) -> None:

@@ -360,4 +360,5 @@ class AdminTests(ChangeCase):
         rest = self.ask("changes", most=10, before=page["before"])
 
         self.assertEqual([each["change"] for each in rest["changes"]], [3, 2, 1])
+        self.assertEqual(self.ask("changes", most=10_000)["before"], None)
         self.assertIsNone(rest["before"])

@@ -166,6 +166,18 @@ class PollingTests(ChangeSourceCase):
 
         self.assertIn("did not end within 120 min", self.status_of(harness)["error"])
 
+    def test_woken_often(self) -> None:
+        """
+        Promise 8.1: a hook that wakes a source all the time makes it poll once a second.
+        """
+        harness = self.farm('c["change_source"] = changes.FakeSource("p", pollInterval=1000)')
+        (running,) = harness.farm.change_sources.everyone()
+        for _ in range(45):
+            running.poll_soon()
+            harness.settle(0.1)
+
+        self.assertEqual(SCRIPT.events.count("p polls"), 5)
+
     def test_errors(self) -> None:
         """
         Promise 8.1: after an error, polls continue: the error is logged once, the status has it with the time of the

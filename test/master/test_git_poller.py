@@ -39,6 +39,7 @@ class PollerCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.patch(sources, "JITTER", 0.0)
+        self.patch(sources, "LEAST_PAUSE", 0.0)
         self.origin = GitRepository(tempfile.mkdtemp(prefix="farm-") + "/origin")
         self.first = self.origin.commit(a="1")
         self.words: list[list[str]] = []

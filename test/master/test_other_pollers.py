@@ -39,6 +39,7 @@ class OtherPollerCase(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.patch(sources, "JITTER", 0.0)
+        self.patch(sources, "LEAST_PAUSE", 0.0)
         self.directory = tempfile.mkdtemp(prefix="farm-")
         self.addCleanup(shutil.rmtree, self.directory)
         patch = mock.patch.dict(os.environ, {"PATH": PATH, "HOME": self.directory, "HGRCPATH": ""})

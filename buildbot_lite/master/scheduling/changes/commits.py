@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import frozen
 
-from ....model.change import LAST_TIME, LONGEST_COMMENTS, LONGEST_FILE, LONGEST_NAME, MOST_FILES
+from ....model.change import LAST_TIME, LONGEST_COMMENTS, LONGEST_NAME, MOST_FILES, fitting_files
 from ....model.git_refs import is_commit, is_ref
 
 LARGEST_COMMIT = 1 << 20
@@ -115,12 +115,12 @@ def files_of_commits(output: bytes, ids: Sequence[str]) -> dict[str, tuple[str, 
     tokens = iter(output.split(b"\0"))
     for token in tokens:
         if token.startswith(b":"):
-            name = _cut(next(tokens, b"").decode("utf-8", "replace"), LONGEST_FILE)
+            name = next(tokens, b"").decode("utf-8", "replace")
             if len(files) < MOST_FILES:
                 files[name] = None
         elif (id := token.decode("ascii", "replace").strip()) in wanted:
             files = found.setdefault(id, {})
-    return {id: tuple(each) for id, each in found.items()}
+    return {id: fitting_files(each) for id, each in found.items()}
 
 
 def _person(line: bytes, encoding: str) -> tuple[str, float | None]:

@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from attrs import evolve
 
@@ -49,6 +50,7 @@ _ENVIRONMENT = {
     "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
     "LC_ALL": "C",
 }
+_SSH_TIMES = "-o ConnectTimeout=60 -o ServerAliveInterval=30 -o ServerAliveCountMax=4"
 _KEPT = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_SSL_", "GIT_PROXY_", "GIT_TRACE_REDACT")
 _DAMAGED = re.compile(
     rb"\.lock'|not a git repository|bad object|missing (?:blob|tree|commit)|corrupt|loose object|unable to read"
@@ -97,10 +99,11 @@ class GitMirror:
         self._env = {**inherited, **_ENVIRONMENT, **ceiling}
         self._remote_env = {
             **self._env,
-            "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
             **{name: value for name, value in access.env.items() if value is not None},
             **files,
         }
+        if ssh := access.env.get("GIT_SSH_COMMAND"):
+            self._remote_env["GIT_SSH_COMMAND"] = f"{ssh} {_SSH_TIMES}"
 
     async def remote_refs(self, patterns: Sequence[str]) -> RemoteRefs:
         """
@@ -111,7 +114,7 @@ class GitMirror:
         if ran.cut_off:
             raise ProgramError(f"{self._shown} has more references than a poller can look at.")
         self._must_succeed(ran, "read")
-        return remote_refs(ran.output)
+        return await self._context.in_thread(partial(remote_refs, ran.output))
 
     async def fetch(self, refs: Collection[str]) -> None:
         """
@@ -175,7 +178,7 @@ class GitMirror:
         words = ["diff-tree", "--stdin", "-r", "-z", "--raw", "--root", "--no-renames", "--diff-merges=first-parent"]
         while left:
             ran = await self._local(words, "".join(f"{id}\n" for id in left))
-            part = files_of_commits(ran.output, left)
+            part = await self._context.in_thread(partial(files_of_commits, ran.output, left))
             found |= {id: files for id, files in part.items() if id not in found}
             if not ran.cut_off:
                 break

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from ....model.change import LONGEST_COMMENTS, LONGEST_FILE, LONGEST_NAME, MOST_FILES, Change
+from ....model.change import LONGEST_COMMENTS, LONGEST_NAME, Change, fitting_files
 from ....model.urls import without_passwords
 from ...config.arguments import ArgumentChecker
 from ...config.change_sources import PollingChangeSource, change_of, named
@@ -133,7 +133,7 @@ class HgPoller(PollingChangeSource):
             "author": str(revision["user"])[:LONGEST_NAME] or "unknown",
             "when_timestamp": _time(revision["date"]) if self.usetimestamps else None,
             "comments": str(revision["desc"])[:LONGEST_COMMENTS],
-            "files": [str(each)[:LONGEST_FILE] for each in revision["files"][:MOST_FILES]],
+            "files": fitting_files(map(str, revision["files"])),
             "revision": node,
             "branch": branch,
             "repository": self.repourl,

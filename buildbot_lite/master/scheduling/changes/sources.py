@@ -20,6 +20,7 @@ from attrs import evolve, frozen
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -41,6 +42,8 @@ T = TypeVar("T")
 
 MOST_AT_ONCE = 4
 """Pieces of work in threads, such as a run of git, that all sources together do at a time."""
+LEAST_PAUSE = 1.0
+"""Seconds between two polls of a source at least, however often it is woken."""
 FIRST_PAUSE = 60.0
 """Seconds after a first error, unless the interval is shorter; each further error doubles the pause."""
 LONGEST_PAUSE = 600.0
@@ -106,14 +109,16 @@ class ChangeSources:
         """
         Run *sources*: stop the others, and start those that are new or changed.
         """
-        for name in [name for name in self._running if name not in sources]:
-            _ = self._running.pop(name).stop()  # what is left of it may end later
+        before, self._running = self._running, {}
         for name, source in sources.items():
-            before = self._running.get(name)
-            if before is None:
-                self._running[name] = RunningSource(source, self, SourceStatus(), succeed(None))
-            elif not source.is_like(before.source):
-                self._running[name] = RunningSource(source, self, before.status, before.stop())
+            running = before.pop(name, None)
+            if running is None:
+                running = RunningSource(source, self, SourceStatus(), succeed(None))
+            elif not source.is_like(running.source):
+                running = RunningSource(source, self, running.status, running.stop())
+            self._running[name] = running
+        for each in before.values():
+            _ = each.stop()  # what is left of it may end later
 
     async def stop(self) -> None:
         """
@@ -161,6 +166,7 @@ class RunningSource:
         self.status = evolve(status, polling=None)
         self._farm = farm
         self._wakeup = Wakeup(farm.clock)
+        self._ended_at = -LEAST_PAUSE
         source.context = self
         self._run = Deferred.fromCoroutine(self._until_stopped(after))
         self._run.addErrback(self._ended)  # type: ignore[unused-awaitable]  # `stop` waits for it
@@ -228,6 +234,7 @@ class RunningSource:
         self._sleep(self._first_pause(self.source))
         while True:
             await woken
+            await self._not_too_often()
             # Before the poll begins: who wakes the source meanwhile gets another poll.
             woken = self._wakeup.next()
             self._wakeup.set_after(None)
@@ -235,7 +242,16 @@ class RunningSource:
             if await self._attempt("poll", self.source.poll):
                 self.status = evolve(self.status, polled=self.wall())
             self.status = evolve(self.status, polling=None)
+            self._ended_at = self._farm.clock.seconds()
             self._sleep(self._next_pause(self.source))
+
+    async def _not_too_often(self) -> None:
+        """
+        Wait if it has just polled: a hook may wake it as often as it likes.
+        """
+        pause = self._ended_at + LEAST_PAUSE - self._farm.clock.seconds()
+        if pause > 0:
+            await deferLater(self._farm.clock, pause)
 
     async def _attempt(self, what: str, call: Callable[[], Any]) -> bool:
         """

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 from attrs import frozen
 
 from ....errors import BuildbotLiteError
-from ....model.change import LONGEST_COMMENTS, LONGEST_FILE, LONGEST_NAME, MOST_FILES, Change
+from ....model.change import LONGEST_COMMENTS, LONGEST_NAME, Change, fitting_files
 from ...builds.redaction import Redaction
 from ...config.change_sources import PollingChangeSource, change_of, named
 from .programs import ProgramError, output_of
@@ -190,7 +190,7 @@ class SVNPoller(PollingChangeSource):
             "author": revision.author[:LONGEST_NAME] or "unknown",
             "when_timestamp": _time(revision.date),
             "comments": revision.message[:LONGEST_COMMENTS],
-            "files": [file[:LONGEST_FILE] for file in files if file][:MOST_FILES],
+            "files": fitting_files(filter(None, files)),
             "revision": number,
             "branch": None if branch is None else str(branch)[:LONGEST_NAME],
             "repository": repository or self.repourl,
