@@ -13,6 +13,7 @@ from .master.config import cancellers as _cancellers
 from .master.config import change_schedulers as _change_schedulers
 from .master.config import change_sources as _change_sources
 from .master.config import clock_schedulers as _clock_schedulers
+from .master.config import force_parameters as _force
 from .master.config import locks as _locks
 from .master.config import objects as _objects
 from .master.config import renderables as _renderables
@@ -128,6 +129,20 @@ steps = Namespace(
 )
 util = Namespace(
     "util",
+    _force.AnyPropertyParameter,
+    _force.BaseParameter,
+    _force.BooleanParameter,
+    _force.ChoiceStringParameter,
+    _force.CodebaseParameter,
+    _force.FileParameter,
+    _force.FixedParameter,
+    _force.InheritBuildParameter,
+    _force.IntParameter,
+    _force.NestedParameter,
+    _force.StringParameter,
+    _force.TextParameter,
+    _force.UserNameParameter,
+    _force.WorkerChoiceParameter,
     _ChangeFilter,
     _cancellers.FailingBuildsetCanceller,
     _cancellers.OldBuildCanceller,
@@ -169,6 +184,7 @@ util = Namespace(
         split_file_branches=_svn.split_file_branches,
         split_file_projects_branches=_svn.split_file_projects_branches,
     ),
+    BuildslaveChoiceParameter=_force.WorkerChoiceParameter,
     NotABranch=_NOT_A_BRANCH,
     Results=[result.name.lower() for result in _Result],
     WorkerLock=_locks.SlaveLock,

@@ -31,18 +31,23 @@ commands = Commands()
 @click.option(
     "-p", "--property", "pairs", type=PAIR, multiple=True, metavar="NAME=VALUE", help="A property; may be repeated."
 )
-@click.option("--reason", default="forced from the command line", show_default=True, help="Why; shown by builds.")
+@click.option("--reason", default="", metavar="TEXT", help="Why; shown by builds.")
+@click.option("--scheduler", default="", metavar="NAME", help="The ForceScheduler, if several have the builder.")
 @click.option("--wait", is_flag=True, help="Show the log until the build ends; the exit code is the build's.")
-def force(farm: FarmClient, builder: str, pairs: tuple[tuple[str, str], ...], reason: str, wait: bool) -> int:
+def force(
+    farm: FarmClient, builder: str, pairs: tuple[tuple[str, str], ...], reason: str, scheduler: str, wait: bool
+) -> int:
     """
     Request a build of BUILDER.
 
-    A ForceScheduler in master.cfg must allow it.
+    A ForceScheduler in master.cfg must allow it, and its parameters check the properties.  Branch and revision are
+    given as properties, too: -p branch=main
 
     With --wait the log goes to standard output and remarks to standard error.  The exit code is 0 for success and
     warnings, 1 for a failure, 2 for an exception, 4 if the build was cancelled or its retries were used up.
     """
-    question = {"ask": "force", "builder": builder, "reason": reason, "properties": dict(pairs)}
+    question = {"ask": "force", "builder": builder, "properties": dict(pairs)}
+    question |= {name: value for name, value in (("reason", reason), ("scheduler", scheduler)) if value}
 
     return _ask_for(farm, question, wait=wait)
 

@@ -68,6 +68,15 @@ def builders(farm: FarmClient, as_json: bool) -> None:
     _show(farm, {"ask": "builders"}, as_json=as_json)
 
 
+@commands.command(cls=FarmCommand)
+@json_option
+def schedulers(farm: FarmClient, as_json: bool) -> None:
+    """
+    The schedulers, what each of them waits for, when it fires next, and its last error.
+    """
+    _show(farm, {"ask": "schedulers"}, as_json=as_json)
+
+
 def _show(farm: FarmClient, question: dict[str, Any], *, as_json: bool) -> None:
     what = question["ask"]
     show(farm.ask(question)[what], what, as_json=as_json)

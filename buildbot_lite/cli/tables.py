@@ -18,7 +18,7 @@ from ..model.display import printable
 
 Document = Mapping[str, Any]
 
-_SENTENCES = {"why", "system", "description", "limits", "requested", "summary", ""}
+_SENTENCES = {"why", "waits for", "last error", "system", "description", "limits", "requested", "summary", ""}
 """Columns that may take several lines, between words, where the terminal is narrow."""
 _STYLES = {
     "SUCCESS": "green",
@@ -128,6 +128,24 @@ def builders(document: Sequence[Document]) -> RenderableType:
         for each in document
     ]
     return _table(("builder", "slaves", "running", "waiting", "last build", "result", "description"), rows)
+
+
+def schedulers(document: Sequence[Document]) -> RenderableType:
+    """
+    The schedulers.
+    """
+    rows = [
+        (
+            each["scheduler"],
+            each["kind"],
+            "rendered" if each["builders"] is None else ", ".join(each["builders"]),
+            _when(each["next"]),
+            each["waits_for"],
+            _text(f"{_when(each['error']['at'])}: {each['error']['sentence']}", "red") if each["error"] else "",
+        )
+        for each in document
+    ]
+    return _table(("scheduler", "kind", "builders", "next", "waits for", "last error"), rows)
 
 
 def builds(document: Sequence[Document]) -> RenderableType:
@@ -260,6 +278,7 @@ TABLES: Mapping[str, Callable[[Any], RenderableType]] = {
     "queue": queue,
     "slaves": slaves,
     "builders": builders,
+    "schedulers": schedulers,
     "builds": builds,
     "build": build,
     "last-good": last_good,

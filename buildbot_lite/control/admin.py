@@ -129,6 +129,7 @@ class AdminDesk:
             "queue": self._queue,
             "slaves": self._slaves,
             "builders": self._builders,
+            "schedulers": self._schedulers,
             "builds": self._builds,
             "build": self._one_build,
             "first-bad": self._first_bad,
@@ -188,6 +189,9 @@ class AdminDesk:
     async def _builders(self, question: JsonReader) -> Answer:
         estimates = await self.estimates.of(self.farm.config.builders)
         return {"builders": await self._read(lambda c: documents.of_builders(self.farm, c, estimates))}
+
+    async def _schedulers(self, question: JsonReader) -> Answer:
+        return {"schedulers": documents.of_schedulers(self.farm)}
 
     async def _builds(self, question: JsonReader) -> Answer:
         wanted = filter_of(question)
@@ -251,9 +255,10 @@ class AdminDesk:
 
     async def _force(self, question: JsonReader) -> Answer:
         builder = question.text("builder", limit=200)
-        reason = question.prose("reason", "forced", limit=1000)
+        reason = question.prose("reason", "", limit=1000) or None
+        scheduler = question.text("scheduler", "", limit=200) or None
         submitted = await self.farm.submissions.force(
-            builder, question.mapping("properties", {}), reason, by_grant=self.by_grant
+            builder, question.mapping("properties", {}), reason, by_grant=self.by_grant, scheduler=scheduler
         )
         return {"request": submitted.requests[0].id, "buildset": submitted.buildset.id}
 

@@ -34,7 +34,7 @@ FARM = "farm"
 
 MAY_LOOK = frozenset(
     {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact", "kept"}
-    | {"changes", "first-bad"}
+    | {"schedulers", "changes", "first-bad"}
 )
 """The questions that a FURL to watch the farm permits."""
 MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain", "keep", "unkeep", "sendchange"}

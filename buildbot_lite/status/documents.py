@@ -51,6 +51,7 @@ from .estimating import Estimates, expected_end, starts_of
 Document = dict[str, Any]
 
 NO_ESTIMATES: Estimates = {}
+_WAITS_FOR = {"Submit": "a submission", "ForceScheduler": "buildbot-lite force"}
 MOST_WAITING = 1000
 """Requests in one answer.  Of a longer queue `of_queue` gives the next page."""
 
@@ -177,6 +178,27 @@ def _of_waiting(waiting: WaitingRequest) -> Document:
         "retries": waiting.request.retries,
         "why": {"kind": waiting.reason.kind.value, "sentence": waiting.reason.sentence},
     }
+
+
+def of_schedulers(farm: Farm) -> list[Document]:
+    """
+    The schedulers, in the order of master.cfg.  The field ``next``: when it fires; ``error``: what went wrong last.
+    """
+    found = []
+    for scheduler in farm.config.schedulers.values():
+        state = farm.schedulers.describe(scheduler)
+        error = state["error"]
+        found.append(
+            {
+                "scheduler": scheduler.name,
+                "kind": scheduler.kind,
+                "builders": None if scheduler.builders_to_render is not None else list(scheduler.builder_names),
+                "waits_for": state["waits_for"] or _WAITS_FOR.get(scheduler.kind, "a Trigger step"),
+                "next": state["next"],
+                "error": None if error is None else {"at": error[0], "sentence": error[1]},
+            }
+        )
+    return found
 
 
 def of_slave(farm: Farm, member: Member) -> Document:

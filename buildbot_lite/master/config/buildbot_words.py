@@ -232,10 +232,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("util", _LATER, _LEAVE_OUT,
      ("Filter GerritChangeFilter Project "
      "enforceChosenWorker enforceChosenSlave "
-     "flatten ShellSequence CommandlineUserManager "
-     "StringParameter FixedParameter CodebaseParameter ChoiceStringParameter BooleanParameter UserNameParameter "
-     "NestedParameter IntParameter TextParameter BaseParameter BuildslaveChoiceParameter WorkerChoiceParameter "
-     "FileParameter PatchParameter InheritBuildParameter AnyPropertyParameter DateParameter ValidationError "
+     "flatten ShellSequence CommandlineUserManager PatchParameter DateParameter ValidationError "
      "GNUAutoconf CPAN Distutils Trial BasicBuildFactory BasicSVN QuickBuildFactory URLForBuild "
      "JenkinsEventHandler computeResultAndTermination ")),
     ("util", _INNER, _NO_INSIDE,

@@ -2,10 +2,171 @@
 The scheduler by which people ask for builds.
 """
 
+# ruff: noqa: N803 - arguments keep Buildbot's names
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from ...errors import InputError
+from ...model.properties import Json
+from ...model.source_stamps import FIELDS
+from .force_parameters import (
+    ANY_SLAVE,
+    BaseParameter,
+    CodebaseParameter,
+    FixedParameter,
+    InheritBuildParameter,
+    StringParameter,
+    UserNameParameter,
+    WorkerChoiceParameter,
+    checked_values,
+    leaves,
+    parameter_list,
+)
 from .schedulers import BaseScheduler
+
+REASON = "forced"
+
+
+@frozen
+class ForcedInput:
+    """
+    What was given with a forced build, checked.
+
+    *stamps*: by codebase, what was said of them.  *slave*: the only one that may build it; None: any.  *inherit*: the
+    builds, as "builder/number", whose forced properties it gets, too.
+    """
+
+    properties: Mapping[str, Json]
+    stamps: Mapping[str, Mapping[str, Json]]
+    reason: str
+    slave: str | None = None
+    inherit: tuple[str, ...] = field(default=())
 
 
 class ForceScheduler(BaseScheduler):
     """
     Build requests by ``buildbot-lite force``.
+
+    *properties*: a list of parameters, which check what is given; or a dictionary of fixed ones, or nothing: then any
+    property may be given.  *codebases*: names, or `CodebaseParameter`.  *reason*, *username*: parameters.
+    *reasonString*: the reason of the builds, with ``%(owner)s`` and ``%(reason)s``.  *label*, *buttonName*: for people.
+    *branch*, *revision*, *repository*, *project*: older words for a codebase's.
     """
+
+    def __init__(
+        self,
+        name: Any,
+        builderNames: Any,
+        *,
+        properties: Any = None,
+        codebases: Any = None,
+        reason: Any = None,
+        reasonString: Any = "%(reason)s",
+        username: Any = None,
+        label: Any = None,
+        buttonName: Any = None,
+        priority: Any = 0,
+        **old: Any,
+    ) -> None:
+        stamp = {word: old.pop(word) for word in FIELDS if word in old}
+        fixed = properties if isinstance(properties, Mapping) else None
+        super().__init__(name, builderNames, properties=fixed, priority=priority, **old)
+        self.parameters = self._given_parameters(properties)
+        self.codebase_parameters = self._codebases(codebases, stamp)
+        self.reason_parameter = self._parameter("reason", reason, StringParameter("reason", default=REASON))
+        self.username_parameter = self._parameter("username", username, UserNameParameter())
+        self.reason_string = self.arguments.text("reasonString", reasonString)
+        self.label = self.name if label is None else self.arguments.text("label", label)
+        self.button_name = self.name if buttonName is None else self.arguments.text("buttonName", buttonName)
+        try:
+            self._reason_of("", "")
+        except InputError as error:
+            self.arguments.note(str(error))
+
+    @property
+    def slave_choices(self) -> frozenset[str]:
+        """
+        The names of the parameters that choose a slave.
+        """
+        found = leaves(self.parameters or ())
+        return frozenset(path[0] for path, each in found if isinstance(each, WorkerChoiceParameter))
+
+    def check(self, given: Mapping[str, Json], reason: str | None) -> ForcedInput:
+        """
+        Check what is *given* with a forced build: properties, "branch" and so on (with more codebases
+        "CODEBASE.branch"), "username"; `InputError` when something is wrong or missing.
+        """
+        left = dict(given)
+        stamps = {each.codebase: self._stamp(each, left) for each in self.codebase_parameters}
+        owner = str(self.username_parameter.value(left.pop(self.username_parameter.name, None)))
+        why = str(self.reason_parameter.value(reason))
+        if self.parameters is None:
+            properties, choices = left, {}
+        else:
+            properties = checked_values(self.parameters, left)
+            choices = {path[0]: each for path, each in leaves(self.parameters) if len(path) == 1}
+        if owner:
+            properties["owner"] = owner
+        chosen = [str(properties.pop(name)) for name in sorted(self.slave_choices)]
+        inherit = [properties.pop(name) for name, each in choices.items() if isinstance(each, InheritBuildParameter)]
+        return ForcedInput(
+            properties,
+            stamps,
+            self._reason_of(owner, why),
+            next((each for each in chosen if each != ANY_SLAVE), None),
+            tuple(str(each) for each in inherit if each),
+        )
+
+    def _reason_of(self, owner: str, reason: str) -> str:
+        try:
+            return self.reason_string % {"owner": owner, "reason": reason}
+        except (KeyError, ValueError, TypeError):
+            raise InputError("reasonString may have %(owner)s and %(reason)s, and %% for a percent sign.") from None
+
+    def _stamp(self, parameter: CodebaseParameter, left: dict[str, Json]) -> dict[str, Json]:
+        prefix = f"{parameter.codebase}." if parameter.codebase else ""
+        found = {}
+        for name, each in parameter.fields.items():
+            value = each.value(left.pop(f"{prefix}{name}", None))
+            if value not in (None, ""):
+                found[name] = value
+        return found
+
+    def _given_parameters(self, value: Any) -> list[BaseParameter] | None:
+        if value is None or isinstance(value, Mapping):
+            return None
+        found = parameter_list(self.arguments, "properties", value)
+        paths = [".".join(path) for path, _ in leaves(found) if path]
+        for twice in sorted({each for each in paths if paths.count(each) > 1}):
+            self.arguments.note(f"properties has the parameter {twice!r} twice.")
+        return found
+
+    def _codebases(self, value: Any, stamp: Mapping[str, Any]) -> list[CodebaseParameter]:
+        if value is None:
+            return [CodebaseParameter("", **stamp)]
+        if stamp:
+            self.arguments.note("give branch, revision, repository and project with codebases.")
+        found = []
+        for each in value if isinstance(value, (list, tuple)) else ():
+            if isinstance(each, str):
+                found.append(CodebaseParameter(each))
+            elif isinstance(each, CodebaseParameter):
+                found.append(each)
+            else:
+                self.arguments.wrong("codebases", each, "a list of names and CodebaseParameters")
+        if not isinstance(value, (list, tuple)):
+            self.arguments.wrong("codebases", value, "a list of names and CodebaseParameters")
+        return found or [CodebaseParameter("")]
+
+    def _parameter(self, name: str, value: Any, default: BaseParameter) -> BaseParameter:
+        if value is None:
+            return default
+        if isinstance(value, str):
+            return FixedParameter(name, default=value)
+        if not isinstance(value, BaseParameter):
+            self.arguments.wrong(name, value, "a parameter")
+            return default
+        return value

@@ -108,12 +108,14 @@ class MasterConfig:
         """
         return {name: each for name, each in self.schedulers.items() if isinstance(each, Triggerable)}
 
-    def forced_by(self, builder: str) -> ForceScheduler | None:
+    def forced_by(self, builder: str, name: str | None = None) -> ForceScheduler | None:
         """
-        The first scheduler by which *builder* may be forced; None if it may not.
+        The first scheduler, or the one called *name*, by which *builder* may be forced; None if it may not.
         """
         for scheduler in self.schedulers.values():
-            if isinstance(scheduler, ForceScheduler) and builder in scheduler.builder_names:
+            if not isinstance(scheduler, ForceScheduler) or builder not in scheduler.builder_names:
+                continue
+            if name in (None, scheduler.name):
                 return scheduler
         return None
 

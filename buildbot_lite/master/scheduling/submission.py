@@ -219,24 +219,68 @@ class Submissions:
         return sorted({*waiting, *self._running.requested_with(grant)})
 
     async def force(
-        self, builder: str, properties: Mapping[str, Json], reason: str, *, by_grant: int | None = None
+        self,
+        builder: str,
+        properties: Mapping[str, Json],
+        reason: str | None = None,
+        *,
+        by_grant: int | None = None,
+        scheduler: str | None = None,
     ) -> SubmittedBuildset:
         """
-        Request a build of *builder* for an admin, whose FURL is that of the grant *by_grant*.
+        Request a build of *builder* for an admin, whose FURL is that of the grant *by_grant*.  *scheduler*: the name of
+        the ForceScheduler; None: the first that has the builder.
         """
         config = self._generations.config
         if builder not in config.builders:
             known = ", ".join(sorted(config.builders)) or "none"
             raise NotFoundError(f"There is no builder {builder!r:.100}.  There are: {known}.")
-        scheduler = config.forced_by(builder)
-        if scheduler is None:
-            raise NotFoundError(
-                f"{builder} may not be forced: no ForceScheduler in master.cfg has it among its builderNames."
-            )
-        if own := sorted(OF_THE_BUILD & properties.keys()):
-            raise PropertyError(f"The build itself says what {', '.join(own)} is: leave out that property.")
-        given = Properties(dict(properties), "Force")
-        return await self._ask(scheduler, given, reason=reason, builders=[builder], by_grant=by_grant)
+        forcing = config.forced_by(builder, scheduler)
+        if forcing is None:
+            named = "no ForceScheduler" if scheduler is None else f"no ForceScheduler {scheduler!r:.80}"
+            raise NotFoundError(f"{builder} may not be forced: {named} in master.cfg has it among its builderNames.")
+        if own := sorted((OF_THE_BUILD & properties.keys()) - forcing.slave_choices):
+            raise PropertyError(f"The build itself sets {', '.join(own)}: leave out that property.")
+        forced = forcing.check(properties, reason)
+        if forced.slave is not None and forced.slave not in config.builders[builder].slavenames:
+            known = ", ".join(config.builders[builder].slavenames)
+            raise InputError(f"{forced.slave!r:.80} is no slave of {builder}.  There are: {known}.")
+        given = Properties()
+        for build in forced.inherit:
+            given.update(await self._forced_with(build), "Force")
+        given.update(forced.properties, "Force")
+        stamps: Mapping[str, Stamp] = forced.stamps
+        if set(stamps) == {""}:
+            # As properties they count more than those of the scheduler.
+            given.update(stamps[""], "Force")
+            stamps = {"": {}}
+        slaves = None if forced.slave is None else [forced.slave]
+        plain = slaves is None and set(stamps) == {""}
+        return await self._ask(
+            forcing,
+            given,
+            reason=forced.reason,
+            builders=[builder],
+            by_grant=by_grant,
+            source=None if plain else source_of(_named(dict(stamps), given), slaves=slaves),
+        )
+
+    async def _forced_with(self, label: str) -> Mapping[str, Json]:
+        """
+        The properties with which the build *label*, "builder/number", was forced.
+        """
+        builder, _, number = label.rpartition("/")
+
+        def read(connection: Connection) -> Mapping[str, Any] | None:
+            build = builds.by_number(connection, builder, int(number))
+            request = None if build is None else requests.get(connection, build.request)
+            buildset = None if request is None else requests.buildset(connection, request.buildset)
+            return None if buildset is None else buildset.properties
+
+        found = await self._records.read(read)
+        if found is None:
+            raise NotFoundError(f"There is no build {label:.80}.")
+        return {name: value for name, (value, origin) in found.items() if origin == "Force"}
 
     async def rebuild(self, build: Build, *, by_grant: int | None = None) -> SubmittedBuildset:
         """

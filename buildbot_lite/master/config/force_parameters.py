@@ -1,0 +1,351 @@
+"""
+Parameters of a `ForceScheduler`: what may be given with a forced build, and how it is checked.
+"""
+
+# ruff: noqa: N802 - names are Buildbot's
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from ...errors import InputError
+from ...model.properties import LARGEST_VALUE, Json
+from ...model.source_stamps import FIELDS
+from .arguments import ArgumentChecker, shown
+from .mistakes import NotingType, current_line, note_unknown
+
+ANY_SLAVE = "any"
+"""The choice of `WorkerChoiceParameter` that leaves the slave open."""
+_LOOKS = ("tablabel", "size", "cols", "rows", "layout", "columns", "autopopulate", "debug", "hide", "sort")
+_TRUE = ("true", "yes", "on", "1")
+_FALSE = ("false", "no", "off", "0", "")
+_ADDRESS = re.compile(r"\S+@\S+\Z|.*<\S+@\S+>\Z")
+
+
+class BaseParameter(metaclass=NotingType):
+    """
+    One value that may be given with a forced build.
+
+    *name*: of the property.  *label*: for people.  *default*: without a value.  *required*: there must be one.
+    *regex*: it must match at the value's beginning.  *maxsize*: bytes at most.  *multiple*: a list.  What only concerns
+    the look of a form (*size*, *cols*, *rows*, *layout*, *columns*, *tablabel*, *autopopulate*, *hide*) is taken.
+    """
+
+    default_value: Json = ""
+    default_maxsize: int = LARGEST_VALUE
+
+    def __init__(
+        self,
+        name: Any,
+        label: Any = None,
+        *,
+        default: Any = None,
+        required: Any = False,
+        regex: Any = None,
+        maxsize: Any = None,
+        multiple: Any = False,
+        **looks: Any,
+    ) -> None:
+        kind = type(self).__name__
+        self.place = current_line(self)
+        self.arguments = ArgumentChecker(f"{kind} {name!r:.100}", self)
+        note_unknown(kind, (each for each in looks if each not in _LOOKS), self.known_arguments(), of=self)
+        self.name = self.arguments.text("name", name)
+        self.label = self.name if label is None else self.arguments.text("label", label)
+        self.required = self.arguments.flag("required", required)
+        self.multiple = self.arguments.flag("multiple", multiple)
+        self.hide = bool(looks.get("hide"))
+        self.maxsize = self.default_maxsize if maxsize is None else self.arguments.whole("maxsize", maxsize, least=1)
+        self.regex = self._pattern(regex)
+        self.default: Json = self.default_value if default is None else default
+
+    def known_arguments(self) -> Sequence[str]:
+        """
+        The names of the arguments.
+        """
+        return ("name", "label", "default", "required", "regex", "maxsize", "multiple", *_LOOKS)
+
+    def value(self, given: Json) -> Json:
+        """
+        The value for what was *given*; None: nothing was.  `InputError` when it cannot be.
+        """
+        if given is None or given == "":
+            if self.required:
+                raise InputError(f"{self.name} must be given{self.hint}.")
+            return self.default
+        if len(str(given).encode()) > self.maxsize:
+            raise InputError(f"{self.name} may have {self.maxsize} bytes, and has {len(str(given).encode())}.")
+        if self.regex is not None and self.regex.match(str(given)) is None:
+            raise InputError(f"{self.name} must match {self.regex.pattern!r}, and {given!r:.80} does not.")
+        return self.parsed(given)
+
+    def parsed(self, given: Json) -> Json:
+        """
+        The value of the text *given*.
+        """
+        return given if isinstance(given, str) else str(given)
+
+    @property
+    def hint(self) -> str:
+        """
+        What to write, for a sentence; it may be empty.
+        """
+        return f": -p {self.name}=…" if self.name else ""
+
+    def getChoices(self, master: Any, scheduler: Any, buildername: str) -> Sequence[Any]:
+        """
+        The values to choose from; overridden by parameters that compute them.
+        """
+        return ()
+
+    def _pattern(self, regex: Any) -> re.Pattern[str] | None:
+        if regex is None or isinstance(regex, re.Pattern):
+            return regex
+        try:
+            return re.compile(self.arguments.text("regex", regex))
+        except re.error as error:
+            self.arguments.note(f"regex {regex!r:.60} is not a regular expression: {error}.")
+            return None
+
+
+class StringParameter(BaseParameter):
+    """
+    A line of text.
+    """
+
+
+class TextParameter(BaseParameter):
+    """
+    Several lines of text.
+    """
+
+
+class FixedParameter(BaseParameter):
+    """
+    Always its *default*; nothing may be given.
+    """
+
+    def value(self, given: Json) -> Json:
+        if given not in (None, "", self.default):
+            raise InputError(f"{self.name} is fixed to {self.default!r:.80}: leave it out.")
+        return self.default
+
+
+class IntParameter(BaseParameter):
+    """
+    A whole number.
+    """
+
+    default_value = 0
+
+    def parsed(self, given: Json) -> Json:
+        try:
+            return int(given)
+        except (TypeError, ValueError):
+            raise InputError(f"{self.name} must be a whole number, not {given!r:.80}.") from None
+
+
+class BooleanParameter(BaseParameter):
+    """
+    True or False, given as true, yes, on, 1, or false, no, off, 0.
+    """
+
+    default_value = False
+
+    def parsed(self, given: Json) -> Json:
+        word = str(given).strip().lower()
+        if word not in (*_TRUE, *_FALSE):
+            raise InputError(f"{self.name} must be true or false, not {given!r:.80}.")
+        return word in _TRUE
+
+
+class UserNameParameter(BaseParameter):
+    """
+    Who forces the build; the property "owner".  *need_email*: it must contain a mail address.
+    """
+
+    def __init__(
+        self, label: Any = "Your name:", name: Any = "username", *, need_email: Any = True, **more: Any
+    ) -> None:
+        super().__init__(name, label, **more)
+        self.need_email = self.arguments.flag("need_email", need_email)
+
+    def known_arguments(self) -> Sequence[str]:
+        return (*super().known_arguments(), "need_email")
+
+    def parsed(self, given: Json) -> Json:
+        if self.need_email and not _ADDRESS.match(str(given)):
+            raise InputError(
+                f'{self.name} must have a mail address, like "A U Thor <a@example.org>", not {given!r:.80}.'
+            )
+        return str(given)
+
+
+class ChoiceStringParameter(BaseParameter):
+    """
+    One of *choices*; with *multiple* a list of them, given with commas.  *strict*: False: other values, too.
+    """
+
+    def __init__(self, name: Any, label: Any = None, *, choices: Any = (), strict: Any = True, **more: Any) -> None:
+        super().__init__(name, label, **more)
+        self.choices = list(choices) if isinstance(choices, (list, tuple, set, frozenset)) else []
+        if not self.choices and choices not in ((), []):
+            self.arguments.wrong("choices", choices, "a list")
+        self.strict = self.arguments.flag("strict", strict)
+        if self.multiple and self.default == "":
+            self.default = []
+
+    def known_arguments(self) -> Sequence[str]:
+        return (*super().known_arguments(), "choices", "strict")
+
+    def getChoices(self, master: Any, scheduler: Any, buildername: str) -> Sequence[Any]:
+        """
+        The values to choose from.
+        """
+        return self.choices
+
+    def parsed(self, given: Json) -> Json:
+        choices = {str(each): each for each in self.getChoices(None, None, "")}
+        wanted = given if isinstance(given, list) else str(given).split(",") if self.multiple else [given]
+        found = []
+        for each in wanted:
+            word = str(each).strip() if self.multiple else str(each)
+            if self.strict and word not in choices:
+                raise InputError(f"{self.name} must be one of {', '.join(choices)}, not {word!r:.80}.")
+            found.append(choices.get(word, word))
+        return found if self.multiple else found[0]
+
+
+class WorkerChoiceParameter(BaseParameter):
+    """
+    The slave on which the build runs; "any": as the farm chooses.
+    """
+
+    default_value = ANY_SLAVE
+
+    def __init__(self, name: Any = "workername", label: Any = "Slave:", **more: Any) -> None:
+        super().__init__(name, label, **more)
+
+
+class InheritBuildParameter(BaseParameter):
+    """
+    An earlier build, as "builder/number", whose forced properties the build gets.  *compatible_builds* is taken.
+    """
+
+    def __init__(self, name: Any, label: Any = None, *, compatible_builds: Any = None, **more: Any) -> None:
+        super().__init__(name, label, **more)
+
+    def known_arguments(self) -> Sequence[str]:
+        return (*super().known_arguments(), "compatible_builds")
+
+    def parsed(self, given: Json) -> Json:
+        if not re.match(r".+/[0-9]{1,9}\Z", str(given)):
+            raise InputError(f'{self.name} must be a build, like "linux/12", not {given!r:.80}.')
+        return str(given)
+
+
+class AnyPropertyParameter(BaseParameter):
+    """
+    Leave to give any property.
+    """
+
+    def __init__(self, name: Any = "", label: Any = None, **more: Any) -> None:
+        super().__init__(name, label, **more)
+
+
+class FileParameter(TextParameter):
+    """
+    The contents of a file.
+    """
+
+
+class NestedParameter(BaseParameter):
+    """
+    The parameters *fields* under a common *name*: given as "name.field", and one property, a dictionary.  Without a
+    name each field is a property of its own.
+    """
+
+    def __init__(self, name: Any = "", label: Any = None, *, fields: Any = (), **more: Any) -> None:
+        super().__init__(name, label, **more)
+        self.fields = parameter_list(self.arguments, "fields", fields)
+
+    def known_arguments(self) -> Sequence[str]:
+        return (*super().known_arguments(), "fields")
+
+
+class CodebaseParameter(BaseParameter):
+    """
+    Branch, revision, repository and project of one *codebase*; each a parameter, a text that is fixed, or None: leave
+    it open.
+    """
+
+    def __init__(
+        self, codebase: Any = "", name: Any = None, label: Any = None, *, patch: Any = None, **fields: Any
+    ) -> None:
+        own = {field: fields.pop(field, StringParameter(field)) for field in FIELDS}
+        super().__init__("" if name is None else name, label, **fields)
+        self.codebase = self.arguments.text("codebase", codebase)
+        if patch is not None:
+            self.arguments.note('a patch is submitted by a string here: schedulers.Submit(name, […], stdin="patch").')
+        self.fields: dict[str, BaseParameter] = {}
+        for field, each in own.items():
+            if isinstance(each, str):
+                self.fields[field] = FixedParameter(field, default=each)
+            elif isinstance(each, BaseParameter):
+                self.fields[field] = each
+            elif each is not None:
+                self.arguments.wrong(field, each, "a parameter, a text, or None")
+
+    def known_arguments(self) -> Sequence[str]:
+        return (*super().known_arguments(), "codebase", "patch", *FIELDS)
+
+
+Leaf: TypeAlias = tuple[tuple[str, ...], BaseParameter]
+
+
+def parameter_list(arguments: ArgumentChecker, name: str, value: Any) -> list[BaseParameter]:
+    """
+    The parameters in *value*; what is none is noted.
+    """
+    if not isinstance(value, (list, tuple)):
+        arguments.wrong(name, value, "a list of parameters")
+        return []
+    for each in value:
+        if not isinstance(each, BaseParameter):
+            arguments.note(f"{name} has {shown(each)}, which is no parameter.")
+    return [each for each in value if isinstance(each, BaseParameter)]
+
+
+def leaves(parameters: Sequence[BaseParameter], path: tuple[str, ...] = ()) -> Iterator[Leaf]:
+    """
+    All parameters that are not nested ones, each with the names that lead to it.
+    """
+    for each in parameters:
+        here = (*path, each.name) if each.name else path
+        if isinstance(each, NestedParameter):
+            yield from leaves(each.fields, here)
+        else:
+            yield here, each
+
+
+def checked_values(parameters: Sequence[BaseParameter], given: Mapping[str, Json]) -> dict[str, Json]:
+    """
+    The properties for what was *given*, by name with dots; `InputError` when a value is wrong or missing.
+
+    What no parameter takes is a property of its own where an `AnyPropertyParameter` is; otherwise it is wrong.
+    """
+    values: dict[str, Json] = {}
+    left = dict(given)
+    found = list(leaves(parameters))
+    for path, each in found:
+        if isinstance(each, AnyPropertyParameter):
+            continue
+        value = each.value(left.pop(".".join(path), None))
+        at = values
+        for name in path[:-1]:
+            at = at.setdefault(name, {})
+        at[path[-1]] = value
+    if left and not any(isinstance(each, AnyPropertyParameter) for _, each in found):
+        known = ", ".join(".".join(path) for path, each in found if not isinstance(each, FixedParameter)) or "none"
+        raise InputError(f"There is no parameter {next(iter(left))!r:.80}.  There are: {known}.")
+    return values | left

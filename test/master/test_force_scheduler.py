@@ -1,0 +1,223 @@
+"""
+ForceScheduler and its parameters.
+"""
+
+from typing import Any, ClassVar
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import InputError, NotFoundError, PropertyError
+from buildbot_lite.storage.records import builds
+
+from .configurations import sentences_in
+from .harness import FakeSlave, succeeding
+from .scheduled import HEAD, ScheduledFarm, Submitted
+
+
+class ForceCase(SynchronousTestCase):
+    """
+    Forced builds.
+    """
+
+    def force(self, arguments: str, given: dict[str, Any], reason: str | None = None, **more: Any) -> Submitted:
+        """
+        The buildset of b forced with what is *given*, by a ForceScheduler with these *arguments*.
+        """
+        self.farm = ScheduledFarm(f'schedulers.ForceScheduler(name="force", builderNames=["b"]{arguments})')
+        self.farm.done(self.farm.farm.submissions.force("b", given, reason, **more))
+        return self.farm.submitted()[-1]
+
+
+class ParameterTests(ForceCase):
+    """
+    A table with a row for each kind of parameter and each of its arguments.
+    """
+
+    TABLE: ClassVar[list[tuple[str, dict[str, Any], Any]]] = [
+        # the parameters, what is given, the properties or the sentence
+        ('util.StringParameter("x")', {"x": "1"}, {"x": "1"}),
+        ('util.StringParameter("x")', {}, {"x": ""}),
+        ('util.StringParameter(name="x", label="X:", default="d", size=80)', {}, {"x": "d"}),
+        ('util.StringParameter("x", default="d")', {"x": ""}, {"x": "d"}),
+        ('util.StringParameter("x", required=True)', {}, "x must be given: -p x=…."),
+        ('util.StringParameter("x", regex="[a-z]+$")', {"x": "A"}, "x must match '[a-z]+$', and 'A' does not."),
+        ('util.StringParameter("x", regex="[a-z]+$")', {"x": "a"}, {"x": "a"}),
+        ('util.StringParameter("x", maxsize=3)', {"x": "1234"}, "x may have 3 bytes, and has 4."),
+        ('util.StringParameter("x", autopopulate={}, tablabel="t", hide=True)', {}, {"x": ""}),
+        ('util.TextParameter("x", cols=60, rows=5)', {"x": "a\nb"}, {"x": "a\nb"}),
+        ('util.FixedParameter("x", default="f")', {}, {"x": "f"}),
+        ('util.FixedParameter("x", default="f")', {"x": "g"}, "x is fixed to 'f': leave it out."),
+        ('util.IntParameter("x", default=2)', {}, {"x": 2}),
+        ('util.IntParameter("x")', {"x": "7"}, {"x": 7}),
+        ('util.IntParameter("x")', {"x": "seven"}, "x must be a whole number, not 'seven'."),
+        ('util.BooleanParameter("x", default=True)', {}, {"x": True}),
+        ('util.BooleanParameter("x")', {"x": "yes"}, {"x": True}),
+        ('util.BooleanParameter("x", default=True)', {"x": "false"}, {"x": False}),
+        ('util.BooleanParameter("x")', {"x": "maybe"}, "x must be true or false, not 'maybe'."),
+        ('util.ChoiceStringParameter("x", choices=["a", "b"], default="a")', {}, {"x": "a"}),
+        ('util.ChoiceStringParameter("x", choices=["a", "b"])', {"x": "b"}, {"x": "b"}),
+        ('util.ChoiceStringParameter("x", choices=["a", "b"])', {"x": "c"}, "x must be one of a, b, not 'c'."),
+        ('util.ChoiceStringParameter("x", choices=["a"], strict=False)', {"x": "c"}, {"x": "c"}),
+        ('util.ChoiceStringParameter("x", choices=["a", "b"], multiple=True)', {"x": "a, b"}, {"x": ["a", "b"]}),
+        ('util.ChoiceStringParameter("x", choices=["a", "b"], multiple=True)', {}, {"x": []}),
+        ('util.NestedParameter("n", fields=[util.IntParameter("x")])', {"n.x": "1"}, {"n": {"x": 1}}),
+        ('util.NestedParameter(name="", layout="vertical", columns=2, fields=[util.StringParameter("x")])',
+         {"x": "1"}, {"x": "1"}),
+        ('util.NestedParameter("n", fields=[util.NestedParameter("m", fields=[util.StringParameter("x")])])',
+         {"n.m.x": "1"}, {"n": {"m": {"x": "1"}}}),
+        ('util.AnyPropertyParameter("any")', {"whatever": "1"}, {"whatever": "1"}),
+        ('util.FileParameter("x")', {"x": "text"}, {"x": "text"}),
+        ('util.StringParameter("x")', {"y": "1"}, "There is no parameter 'y'.  There are: x."),
+    ]  # fmt: skip
+
+    def test_table(self) -> None:
+        """
+        Promise 8.2: each kind of parameter checks what is given, and sets its default.
+        """
+        for parameter, given, expected in self.TABLE:
+            with self.subTest(parameter):
+                arguments = f", properties=[{parameter}]"
+                if isinstance(expected, str):
+                    self.assertEqual(str(self.assertRaises(InputError, self.force, arguments, given)), expected)
+                else:
+                    self.assertEqual(self.force(arguments, given).properties.values(), expected)
+
+    def test_any_property(self) -> None:
+        """
+        Without a list of parameters any property may be given, and a dictionary sets fixed ones.
+        """
+        self.assertEqual(self.force("", {"x": "1"}).properties.values(), {"x": "1"})
+        found = self.force(', properties={"y": 2}', {"x": "1"})
+        self.assertEqual(found.properties.values(), {"x": "1", "y": 2})
+
+    def test_slave(self) -> None:
+        """
+        WorkerChoiceParameter: the build waits for the chosen slave; "any" is any.
+        """
+        parameter = ", properties=[util.WorkerChoiceParameter()]"
+        self.assertEqual(self.force(parameter, {"workername": "bot2"}).source, {"slaves": ["bot2"]})
+        self.assertEqual(self.farm.attach("bot1").commands, [])
+        self.assertEqual(len(self.farm.attach("bot2").commands), 1)
+        self.assertEqual(self.force(parameter, {}).source, {})
+        self.assertEqual(self.force(parameter, {"workername": "any"}).source, {})
+        with self.assertRaisesRegex(InputError, "'bot3' is no slave of b.  There are: bot1, bot2."):
+            self.force(parameter, {"workername": "bot3"})
+        with self.assertRaises(PropertyError):
+            self.force("", {"workername": "bot2"})
+
+    def test_inherit(self) -> None:
+        """
+        InheritBuildParameter: the properties with which another build was forced; those given count more.
+        """
+        self.force(
+            ', properties=[util.InheritBuildParameter("like"), util.AnyPropertyParameter()]', {"x": "1", "y": "1"}
+        )
+        self.farm.attach(slave=FakeSlave(behaviour=succeeding))
+        self.assertIsNotNone(self.farm.read(lambda c: builds.by_number(c, "b", 1)))
+        submissions = self.farm.farm.submissions
+        self.farm.done(submissions.force("b", {"like": "b/1", "y": "2"}))
+        self.assertEqual(self.farm.submitted()[-1].properties.values(), {"x": "1", "y": "2"})
+        for wrong, error in (("b/9", NotFoundError), ("b", InputError)):
+            with self.assertRaises(error):
+                self.farm.done(submissions.force("b", {"like": wrong}))
+
+
+class ArgumentTests(ForceCase):
+    """
+    The arguments of ForceScheduler apart from properties.
+    """
+
+    TABLE: ClassVar[list[tuple[str, dict[str, Any], str | None, dict[str, Any]]]] = [
+        # the arguments, what is given, the reason given, what is submitted
+        ("", {}, None, {"reason": "forced", "source": {}}),
+        ("", {}, "because", {"reason": "because"}),
+        (', reason=util.StringParameter("reason", default="d")', {}, None, {"reason": "d"}),
+        (', reason=util.FixedParameter("reason", default="f")', {}, None, {"reason": "f"}),
+        (', reasonString="%(owner)s: %(reason)s"', {"username": "a@b"}, "r", {"reason": "a@b: r"}),
+        (
+            ', username=util.UserNameParameter("name:", need_email=False, size=80)',
+            {"username": "me"},
+            None,
+            {"owner": "me"},
+        ),
+        (', label="Force it", buttonName="go", priority=3', {}, None, {"priority": 3}),
+        ("", {"branch": "dev", "revision": "1"}, None, {"source": {"branch": "dev", "revision": "1"}}),
+        (', branch=util.FixedParameter("branch", default="main")', {}, None, {"source": {"branch": "main"}}),
+        (
+            ', codebases=[util.CodebaseParameter("", branch="m", revision=None, project="p")]',
+            {},
+            None,
+            {"source": {"branch": "m", "project": "p"}},
+        ),
+        (
+            ', codebases=["one", "two"]',
+            {"one.branch": "x"},
+            None,
+            {"source": {"codebases": {"one": {"branch": "x"}, "two": {}}}},
+        ),
+        (
+            ', codebases=[util.CodebaseParameter(codebase="one")]',
+            {"one.revision": "x"},
+            None,
+            {"source": {"codebases": {"one": {"revision": "x"}}, "revision": "x"}},
+        ),
+    ]
+
+    def test_table(self) -> None:
+        """
+        Promise 8.2: each argument has its documented meaning.
+        """
+        for arguments, given, reason, expected in self.TABLE:
+            with self.subTest(arguments):
+                found = self.force(arguments, given, reason)
+                for name, value in expected.items():
+                    self.assertEqual(found.properties.get(name) if name == "owner" else getattr(found, name), value)
+
+    def test_wrong(self) -> None:
+        """
+        What is not permitted is refused with a sentence.
+        """
+        wrong: list[tuple[str, dict[str, Any], str]] = [
+            (', reason=util.StringParameter("reason", required=True)', {}, "reason must be given"),
+            (", username=util.UserNameParameter(required=True)", {}, "username must be given"),
+            ("", {"username": "me"}, "username must have a mail address"),
+            (', branch="main"', {"branch": "dev"}, "branch is fixed to 'main'"),
+            (', codebases=["one"], properties=[]', {"branch": "x"}, "There is no parameter 'branch'"),
+        ]
+        for arguments, given, sentence in wrong:
+            with self.subTest(arguments), self.assertRaisesRegex(InputError, sentence):
+                self.force(arguments, given)
+
+    def test_named(self) -> None:
+        """
+        Of several ForceSchedulers the first is taken, or the one that is named.
+        """
+        farm = ScheduledFarm(
+            'schedulers.ForceScheduler("x", ["b"]), schedulers.ForceScheduler("y", ["b"]), '
+            'schedulers.ForceScheduler("z", ["other"])'
+        )
+        for name in (None, "y"):
+            farm.done(farm.farm.submissions.force("b", {}, scheduler=name))
+        self.assertEqual([each.scheduler for each in farm.submitted()], ["x", "y"])
+        with self.assertRaisesRegex(NotFoundError, "b may not be forced: no ForceScheduler 'z' in master.cfg has it"):
+            farm.done(farm.farm.submissions.force("b", {}, scheduler="z"))
+
+    def test_mistakes(self) -> None:
+        """
+        Mistakes in master.cfg have a sentence.
+        """
+        wrong = [
+            ('properties=[util.StringParameter("x", regex="(")]', "is not a regular expression"),
+            ('properties=[util.StringParameter("x", defalt=1)]', "Did you mean 'default'?"),
+            ('properties=["x"]', "properties has 'x', which is no parameter"),
+            ('properties=[util.StringParameter("x"), util.IntParameter("x")]', "has the parameter 'x' twice"),
+            ('codebases="x"', "codebases must be a list of names and CodebaseParameters"),
+            ("reason=5", "reason must be a parameter"),
+            ('reasonString="%(nobody)s"', "reasonString may have %(owner)s and %(reason)s"),
+            ('codebases=[util.CodebaseParameter("", patch=5)]', 'stdin="patch"'),
+            ('butonName="x"', "Did you mean 'buttonName'?"),
+        ]
+        for text, sentence in wrong:
+            with self.subTest(text):
+                found = sentences_in(f'{HEAD}\nc["schedulers"] = [schedulers.ForceScheduler("f", ["b"], {text})]\n')
+                self.assertTrue(any(sentence in each for each in found), found)
