@@ -48,6 +48,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "queue": (),
     "slaves": (),
     "builders": (),
+    "schedulers": (),
     "builds": (),
     "last-good": ("hello",),
     "force": ("hello",),
