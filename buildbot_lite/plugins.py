@@ -35,6 +35,7 @@ from .master.steps import mixins as _mixins
 from .master.steps import own_logs as _own_logs
 from .master.steps.argument import argument as _argument
 from .master.steps.sequence import ShellArg as _ShellArg
+from .master.steps.source_step import SourceStep as _SourceStep
 from .master.steps.step import BuildStepFailed as _BuildStepFailed
 from .model import results as _results
 from .model.properties import Properties as _Properties
@@ -125,6 +126,7 @@ steps = Namespace(
     _mixins.CommandMixin,
     _mixins.ShellMixin,
     CompositeStepMixin=_mixins.CommandMixin,
+    Source=_SourceStep,
     **{word: getattr(_steps, word) for word in _steps.__all__},
 )
 util = Namespace(

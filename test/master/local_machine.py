@@ -165,7 +165,9 @@ class LocalMachine:
             with open(os.open(env[name], os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
                 file.write(self._filled(contents))
         argv = ["/bin/sh", "-c", spec.script] if spec.script is not None else list(spec.argv)
-        stdin = sources[spec.stdin_input].read(0, 1 << 30) if spec.stdin_input else (spec.stdin or "").encode()
+        stdin = (
+            sources[spec.stdin_input].read(0, 1 << 30) if spec.stdin_input else self._filled(spec.stdin or "").encode()
+        )
         done = subprocess.run(
             [self._filled(part) for part in argv],
             cwd=workdir,

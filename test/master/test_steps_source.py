@@ -12,7 +12,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.master.steps import Gerrit, Git, GitHub
+from buildbot_lite.master.steps import Gerrit, Git, GitHub, GitLab
 from buildbot_lite.model.rendering import Property, Secret
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run
@@ -477,6 +477,23 @@ class GitTests(SynchronousTestCase):
             self.check_out(config=settings)
             packs = os.listdir(self.machine.path("build", ".git", "objects", "pack"))
             self.assertLessEqual(len([name for name in packs if name.endswith(".pack")]), 3)
+
+    def test_merge_request_of_gitlab(self) -> None:
+        """
+        Promise 8.6: a merge request of GitLab is fetched from the target's repository, also when its revision was
+        rewritten.
+        """
+        self.repository.git("checkout", "-q", "-b", "fork")
+        commit = self.repository.commit(hello="of the fork\n")
+        self.repository.git("update-ref", "refs/merge-requests/7/head", commit)
+        self.repository.git("checkout", "-q", "main")
+        self.repository.git("branch", "-q", "-D", "fork")
+        self.machine.view.properties.set("branch", "refs/merge-requests/7/head")
+        for revision in (None, commit):
+            self.machine.view.properties.set("revision", revision)
+            step = GitLab(repourl=self.repository.path, mode="full", method="clobber", config={"protocol.version": "0"})
+            self.assertEqual((self.machine.run(step), step.name), (Result.SUCCESS, "gitlab"))
+            self.assertEqual((self.revision(), self.machine.text("build", "hello")), (commit, "of the fork\n"))
 
     def test_rewritten_branch(self) -> None:
         """

@@ -1,13 +1,15 @@
 """
 The shipped steps.  ``step`` has the base class; the others use its public parts only.
 
-Their parts: ``argument`` (declarations), ``argument_checks``, ``outcomes`` (from a command's outcome to a result), and
-for `Git` ``git_commands`` (what runs on the slave) and ``git_credentials`` (keys and passwords).
+Their parts: ``argument`` (declarations), ``argument_checks``, ``outcomes`` (from a command's outcome to a result),
+``source_step`` (what all steps that check out share), and for `Git` ``git_commands`` (what runs on the slave) and
+``git_credentials`` (keys and passwords).
 """
 
 from .counting import Compile, Test, WarningCountingShellCommand
 from .directories import CopyDirectory, FileExists, MakeDirectory, RemoveDirectory
-from .git import Gerrit, Git, GitHub
+from .git import Gerrit, Git, GitHub, GitLab
+from .mercurial import Mercurial
 from .more_transfers import JSONPropertiesDownload, JSONStringDownload, MultipleFileUpload
 from .properties import Assert, LogRenderable, SetProperties, SetPropertiesFromEnv, SetProperty
 from .sequence import ShellSequence
@@ -18,6 +20,7 @@ from .shell import (
     ShellCommand,
 )
 from .step import BuildStep
+from .svn import SVN
 from .tools import CMake, PyFlakes, PyLint, RemovePYCs, Sphinx, TreeSize, Trial
 from .transfer import (
     DirectoryUpload,
@@ -30,6 +33,7 @@ from .transfer import (
 from .trigger import Trigger
 
 __all__ = [
+    "SVN",
     "Assert",
     "BuildStep",
     "CMake",
@@ -43,11 +47,13 @@ __all__ = [
     "Gerrit",
     "Git",
     "GitHub",
+    "GitLab",
     "JSONPropertiesDownload",
     "JSONStringDownload",
     "LogRenderable",
     "MakeDirectory",
     "MasterShellCommand",
+    "Mercurial",
     "MultipleFileUpload",
     "PyFlakes",
     "PyLint",

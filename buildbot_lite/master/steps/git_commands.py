@@ -19,7 +19,7 @@ from ...model.results import Result
 from ...model.urls import without_passwords
 from ..slaves.command_streams import Source
 from .git_credentials import RemoteAccess
-from .outcomes import result_of
+from .outcomes import LONGEST_COMPLAINT, CommandFailedError, must_succeed
 from .step import CommandResult
 
 # Settings for every git process, which override those in files: run no program that a build left (hooks, file system
@@ -59,7 +59,6 @@ _COMMIT = re.compile(r"^==> commit ([0-9a-f]{40}(?:[0-9a-f]{24})?)$", re.MULTILI
 _CROWDED = re.compile(r"^==> there is much to pack in (.+)$", re.MULTILINE)
 _NO_SUCH_REVISION = 3
 _COMPLAINTS = ("fatal:", "error:")
-_LONGEST_COMPLAINT = 300
 
 # The settings come before the words, each as NAME=VALUE, and end with "--".  Children of git inherit them.  A user name
 # may be a token, so it comes in the environment: every user of the machine can read arguments.
@@ -84,17 +83,6 @@ export GIT_INDEX_FILE=.git/checked-out
 git update-index -q --refresh
 git apply --index -p1 --whitespace=nowarn - && cp -p "$GIT_INDEX_FILE" .git/index
 """
-
-
-class GitFailedError(Exception):
-    """
-    A command failed.  *result* and *sentence* are those of the step.
-    """
-
-    def __init__(self, result: Result, sentence: str) -> None:
-        super().__init__(sentence)
-        self.result = result
-        self.sentence = sentence
 
 
 class Repository:
@@ -143,12 +131,12 @@ class Repository:
         ran = await self._script(_get(), "git-get", words, access.settings, env=access.env, files=access.files)
         if ran.outcome.ending is Ending.EXITED and ran.outcome.exit_code == _NO_SUCH_REVISION:
             hint = "  (With shallow, a commit needs all of its 40 digits.)" if self._shallow else ""
-            raise GitFailedError(Result.FAILURE, f"{self._url} has no revision {revision!r:.100}.{hint}")
-        must_succeed(ran, _last_action(ran) or f"get {self._url}", self._slave)
+            raise CommandFailedError(Result.FAILURE, f"{self._url} has no revision {revision!r:.100}.{hint}")
+        must_succeed(ran, f"git could not {_last_action(ran) or f'get {self._url}'}", self._slave, complaint)
         said = ran.output()
         commit = _COMMIT.search(said)
         if commit is None:
-            raise GitFailedError(Result.FAILURE, "git did not say what it checked out; its log says more.")
+            raise CommandFailedError(Result.FAILURE, "git did not say what it checked out; its log says more.")
         if crowded := _CROWDED.findall(said):
             # The checkout succeeded, so a failure to pack is none of the step.
             await self._script(_PACK, "git-pack", crowded)
@@ -183,18 +171,6 @@ class Repository:
         return await self._run(argv, env={**_QUIET, **(env or {})}, **more)
 
 
-def must_succeed(ran: CommandResult, trying: str, slave: str) -> CommandResult:
-    """
-    Return *ran* if it succeeded; otherwise raise `GitFailedError`.  *trying*: what git should do, for the sentence.
-    """
-    result, said = result_of(ran.outcome, slave)
-    if result is Result.SUCCESS:
-        return ran
-    if ran.outcome.ending is Ending.EXITED:
-        said = complaint(ran) or said
-    raise GitFailedError(result, f"git could not {trying}: {said.removesuffix('.')}.")
-
-
 def complaint(ran: CommandResult) -> str:
     """
     The first error message of the last action in the output of *ran*; the last line if there is none.
@@ -206,7 +182,7 @@ def complaint(ran: CommandResult) -> str:
         first -= 1  # ssh said why
     said = lines[first] if lines else ""
     said = said.partition(": ")[2] if said.startswith(_COMPLAINTS) else said
-    return without_passwords(said)[:_LONGEST_COMPLAINT]
+    return without_passwords(said)[:LONGEST_COMPLAINT]
 
 
 def _last_action(ran: CommandResult) -> str:

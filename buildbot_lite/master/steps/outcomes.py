@@ -2,7 +2,8 @@
 From the outcome of a command to the result of its step.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 
 from ...model.outcome import (
     Ending,
@@ -10,8 +11,59 @@ from ...model.outcome import (
     Why,
 )
 from ...model.results import Result
+from ...model.urls import without_passwords
+from .step import CommandResult
+
+LONGEST_COMPLAINT = 300
+"""Characters of a program's error message that a summary shows."""
+_COMPLAINT = re.compile(r"(?:svn: E\d+|abort|error|fatal): *(.*)")
 
 SUCCEEDS_WITH_0: Mapping[int, Result] = {0: Result.SUCCESS}
+
+
+class CommandFailedError(Exception):
+    """
+    A command failed.  *result* and *sentence* are those of the step.
+    """
+
+    def __init__(self, result: Result, sentence: str) -> None:
+        super().__init__(sentence)
+        self.result = result
+        self.sentence = sentence
+
+
+def complaint_of(ran: CommandResult) -> str:
+    """
+    The last error message of a program in the output of *ran*; the last line if there is none.
+    """
+    lines = [line.strip() for line in re.split(r"[\r\n]+", ran.output()) if line.strip()]
+    found = [match[1] for line in lines if (match := _COMPLAINT.match(line))]
+    return without_passwords([*lines[-1:], *found][-1] if lines else "").removesuffix(".")[:LONGEST_COMPLAINT]
+
+
+def must_succeed(
+    ran: CommandResult, doing: str, slave: str, complaint: Callable[[CommandResult], str] = complaint_of
+) -> CommandResult:
+    """
+    Return *ran* if it succeeded; otherwise raise `CommandFailedError`.  *doing*: for the sentence, as in "git could not
+    fetch".
+    """
+    result, said = result_of(ran.outcome, slave)
+    if result is Result.SUCCESS:
+        return ran
+    if ran.outcome.ending is Ending.EXITED:
+        said = complaint(ran) or said
+    raise CommandFailedError(result, f"{doing}: {said.removesuffix('.')}.")
+
+
+def last_word(ran: CommandResult, what: str) -> str:
+    """
+    The last word in the output of *ran*; `CommandFailedError` if there is none.  *what*: who said nothing of what.
+    """
+    words = ran.output().split()
+    if not words:
+        raise CommandFailedError(Result.FAILURE, f"{what}; the log says more.")
+    return words[-1]
 
 
 def result_of(outcome: Outcome, slave: str, decode: Mapping[int, Result] = SUCCEEDS_WITH_0) -> tuple[Result, str]:

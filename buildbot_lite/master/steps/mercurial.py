@@ -1,0 +1,197 @@
+"""
+Getting sources with Mercurial.
+
+As `Git` does, `Mercurial` never clones: it makes a repository where there is none, pulls, and updates::
+
+    prepare ─► pull ─► update ─► (patch)
+       ^         |        |
+       '---------'--------'   from nothing, when the old repository is of no use
+
+The settings, hooks and locks that earlier builds may have left in ``.hg`` are removed before Mercurial reads them.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ...model import spec
+from ...model.outcome import Ending
+from ...model.spec import SECRET_REFERENCE
+from ...model.urls import split_url, without_passwords
+from ..config.arguments import ArgumentChecker
+from ..slaves.command_streams import Source
+from . import argument_checks as checks
+from .argument import argument
+from .git_credentials import web_host
+from .outcomes import last_word, must_succeed
+from .source_step import SourceStep, credentials, ref
+from .step import CommandResult
+
+__all__ = ["Mercurial"]
+
+# Mercurial's own configuration files (hgrc(5)), and after them the one with the credentials.
+_CONFIGURATION = """\
+if [ -n "$BUILDBOT_LITE_HGRC" ]; then
+    HGRCPATH="/etc/mercurial/hgrc:/etc/mercurial/hgrc.d:$HOME/.hgrc:${XDG_CONFIG_HOME:-$HOME/.config}/hg/hgrc"
+    export HGRCPATH="$HGRCPATH:$BUILDBOT_LITE_HGRC"
+fi
+"""
+# Prints the branch of the working directory.
+_PREPARE = """\
+if [ ! -d .hg ] || [ -L .hg ]; then
+    rm -rf .hg && hg init . || exit
+fi
+rm -rf .hg/hgrc .hg/hgrc-not-shared .hg/sharedpath .hg/wlock .hg/store/lock || exit
+if [ -e .hg/store/journal ]; then hg recover || exit; fi
+hg branch
+"""
+_PULL = 'exec hg pull -- "$1"'
+# A file that a patch added would stay.  What it prints last is the commit.
+_UPDATE = """\
+hg status -an0 | xargs -0 rm -f -- && hg update --clean --rev "$1" || exit
+case $2 in
+    fresh) hg --config extensions.purge= purge --all || exit ;;
+    clean) hg --config extensions.purge= purge || exit ;;
+esac
+hg log --rev . --template '{node}\\n'
+"""
+_IMPORT = "exec hg import --no-commit --strip 1 -"
+_ENVIRONMENT: Mapping[str, str | None] = {
+    "HGPLAIN": "1",
+    "HGENCODING": "UTF-8",
+    "HGRCSKIPREPO": "1",
+    "HGMERGE": "internal:fail",
+    "LC_ALL": "C",
+}
+
+
+class Mercurial(SourceStep):
+    """
+    Check out sources with Mercurial.  The property *got_revision* gets the full hash of what was checked out.
+
+    *repourl*: the repository: ``https://…``, ``ssh://…`` or a path on the slave.  A password in it is never shown, and
+    not kept on the slave.
+    *branchType*: "dirname" (default): the name of the branch is appended to *repourl*; "inrepo": it is a named branch,
+    or a bookmark, of the repository.
+    *defaultBranch*: the branch when the request names none; with *alwaysUseLatest*, in place of the request's.
+    *clobberOnBranchChange*: with "inrepo", check out from nothing when the branch is another one than that of the last
+    checkout; default True.
+
+    *mode*: "incremental" (default) leaves behind what earlier builds made; "full" does not, by *method*:
+    "fresh" (default for full): removes every file that is not in the repository;
+    "clean": removes those, except what ``.hgignore`` names;
+    "clobber": removes the whole directory first, and pulls everything again.
+
+    *auth_credentials*: ``(user, password)`` for a repository at https://, usually ``("x", util.Secret("token"))``.
+    They are for the repository's host alone, and are nowhere after the command.
+
+    A patch that was submitted with the request is applied (``hg import --no-commit``).  All other arguments are those
+    of `SourceStep`.
+    """
+
+    name = "hg"
+    how_to_diff: ClassVar[str] = "hg diff --git"
+
+    repourl = argument(checks.word, positional=True)
+    defaultBranch = argument(ref, default=None)
+    branchType = argument(checks.choice("dirname", "inrepo"), default="dirname")
+    clobberOnBranchChange = argument(checks.flag, default=True)
+    mode = argument(checks.choice("incremental", "full"), default="incremental")
+    method = argument(checks.choice("fresh", "clean", "clobber"), default=None)
+    auth_credentials = argument(credentials, default=None)
+
+    def check(self, checker: ArgumentChecker) -> None:
+        """
+        Refuse an address that Mercurial could take for something else, and a password that others could read.
+        """
+        if not isinstance(self.repourl, str):
+            return
+        if SECRET_REFERENCE.search(self.repourl):
+            checker.note("repourl has a secret in it.  Use auth_credentials instead.")
+        elif self.repourl.startswith("-"):
+            checker.wrong("repourl", self.repourl, "the address of a repository")
+        elif self.auth_credentials is not None and web_host(self.repourl) is None:
+            shown = without_passwords(self.repourl)
+            checker.note(f"auth_credentials are for a repository at https://, and this one is {shown!r:.200}.")
+        elif self.auth_credentials is not None and split_url(self.repourl).credentials is not None:
+            checker.note("repourl has a user and a password in it, and there are auth_credentials.  Give one of them.")
+
+    @property
+    def way(self) -> str:
+        return "incremental" if self.mode == "incremental" else self.method or "fresh"
+
+    def wanted(self) -> tuple[str | None, str | None]:
+        if self.alwaysUseLatest:
+            return self.defaultBranch, None
+        return self.requested("branch", self.defaultBranch), self.requested("revision", None)
+
+    async def get(self, branch: str | None, revision: str | None, *, clobber: bool) -> str:
+        inside = self.branchType == "inrepo"
+        url = self.repourl + ("" if inside or branch is None else branch)
+        name = revision or (branch if inside else None) or "default"
+        if clobber:
+            await self._remove()
+        prepared = await self._hg(_PREPARE)
+        if prepared.outcome.ending is Ending.EXITED and not clobber and not self._is_useful(prepared, branch):
+            return await self.get(branch, revision, clobber=True)
+        must_succeed(prepared, "hg could not prepare a repository", self.slave_name)
+        pulled = await self._hg(_PULL, split_url(url).url, connects=True)
+        if not clobber and "repository is unrelated" in pulled.output():
+            return await self.get(branch, revision, clobber=True)
+        must_succeed(pulled, f"hg could not pull from {without_passwords(url)}", self.slave_name)
+        updated = await self._hg(_UPDATE, quoted(name), self.way, connects=True)
+        if updated.outcome.exit_code and not clobber and "unknown revision" not in updated.output():
+            return await self.get(branch, revision, clobber=True)
+        must_succeed(updated, f"hg could not update to {name}", self.slave_name)
+        return last_word(updated, "hg did not tell the revision")
+
+    async def apply(self, patch: Source) -> CommandResult:
+        return await self._hg(_IMPORT, stdin_input="patch", sources={"patch": patch})
+
+    async def _remove(self) -> None:
+        await self.slave_does(spec.RemoveDirectory(self.workdir_path(self.workdir)))
+
+    def _is_useful(self, prepared: CommandResult, branch: str | None) -> bool:
+        if not prepared.outcome.succeeded:
+            return False
+        changes = self.branchType == "inrepo" and self.clobberOnBranchChange
+        return not changes or prepared.output().split("\n")[-2:-1] == [branch or "default"]
+
+    async def _hg(
+        self,
+        script: str,
+        *words: str,
+        connects: bool = False,
+        sources: Mapping[str, Source] | None = None,
+        **more: Any,
+    ) -> CommandResult:
+        files = {"BUILDBOT_LITE_HGRC": rc} if connects and (rc := self._auth()) else {}
+        return await self.do(
+            spec.Run(
+                argv=("/bin/sh", "-c", _CONFIGURATION + script, "hg-get", *words),
+                workdir=self.workdir_path(self.workdir),
+                env={**_ENVIRONMENT, **(self.env or {})},
+                files=files,
+                timeout=self.timeout,
+                **more,
+            ),
+            sources=sources,
+        )
+
+    def _auth(self) -> str:
+        """
+        A configuration file with the credentials, which are for the repository's host alone (hgrc(5), "auth").
+        """
+        url, found, token = split_url(self.repourl)
+        pair = self.auth_credentials or found or ((token, "") if token else None)
+        if pair is None:
+            return ""
+        user, password = pair
+        return f"[auth]\nit.prefix = {web_host(url)}\nit.username = {user}\nit.password = {password}\n"
+
+
+def quoted(name: str) -> str:
+    """
+    *name* as a set of revisions, which it can then not be more of (``hg help revsets``).
+    """
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,233 @@
+"""
+Getting sources: what the steps for all kinds of repositories share.
+
+A step decides on branch and revision, gets them, sets the properties, and applies the patch of the request::
+
+    wanted ─► get ─► (copy) ─► got_revision ─► (patch)
+       ^       |
+       '-------'  after a failure, as often as *retry* says
+
+A subclass has ``get`` and ``apply``, and says in ``why_not_applied`` what was wrong with a patch.
+"""
+
+import re
+from collections.abc import Sequence
+from posixpath import relpath
+from typing import Any, ClassVar
+
+from ...errors import InputError
+from ...model import spec
+from ...model.outcome import Ending
+from ...model.results import Result
+from ...model.spec import DEFAULT_TIMEOUT
+from ..config.arguments import ArgumentChecker
+from ..slaves.command_streams import Source
+from . import argument_checks as checks
+from .argument import argument, ignored
+from .outcomes import CommandFailedError, complaint_of, must_succeed, result_of
+from .step import BuildStep, CommandResult
+
+REF = re.compile(r"(?![-/])(?!.*(?:\.\.|@\{|//))[^\x00-\x20\x7f~^:?*\[\\]{1,250}(?<![/.])\Z")
+"""Names of branches, tags and commits that no program can take for an option or an expression."""
+KEPT = "source"
+"""The directory beside the build's in which methods that copy keep a checkout."""
+
+
+def ref(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    The name of a branch, tag or commit.
+    """
+    if isinstance(value, str) and REF.match(value):
+        return value
+    checker.wrong(name, value, "the name of a branch, tag or commit")
+    return "HEAD"
+
+
+def retry(checker: ArgumentChecker, name: str, value: Any) -> tuple[float, int]:
+    """
+    A pair: seconds to wait, and how many times to try again.
+    """
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        checker.wrong(name, value, "a pair: seconds to wait, and how many times to try again")
+        return 0.0, 0
+    return checker.seconds(f"the first of {name}", value[0]), checker.whole(f"the second of {name}", value[1])
+
+
+def credentials(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, str]:
+    """
+    A pair: user and password.
+    """
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        checker.note(f"{name} must be a pair: user and password.")  # without the value, which may be a secret
+        return "", ""
+    user, password = value
+    return checks.text(checker, f"the user of {name}", user), checks.text(checker, f"the password of {name}", password)
+
+
+class SourceStep(BuildStep):
+    """
+    The base of steps that check out sources.  Its failure ends the build.
+
+    *workdir*: relative to the builder's directory, default "build".
+    *alwaysUseLatest* (default False): ignore the request's revision.
+    *codebase* (default ""): the codebase whose source stamp of the request counts; for "", the properties "branch" and
+    "revision" count, too.
+    *retry*: ``(seconds, times)``: when it fails, wait and try again; default None.
+    *env*: variable → text to add to the slave's environment, None removes it.
+    *timeout*: seconds without output after which a command is killed, default 1200; None: never.
+
+    A patch that was submitted with the request is applied.
+
+    Without effect: *logEnviron* and *lazylogfiles*.
+    """
+
+    haltOnFailure = True
+    applies_patch = True
+
+    workdir = argument(checks.path, default=None)
+    retry = argument(retry, default=None)
+    alwaysUseLatest = argument(checks.flag, default=False)
+    codebase = argument(checks.text, default="")
+    env = argument(checks.environment, default=None)
+    timeout = argument(checks.seconds, default=DEFAULT_TIMEOUT, nullable=True)
+    logEnviron = ignored()
+    lazylogfiles = ignored()
+
+    # `Git` has arguments of these names.
+    retryFetch: Any = False
+    clobberOnFailure: Any = False
+
+    how_to_diff: ClassVar[str]
+    """The command that makes a patch which the step can apply."""
+
+    @property
+    def way(self) -> str:
+        """
+        "incremental", or the method of a full checkout.
+        """
+        raise NotImplementedError
+
+    def wanted(self) -> tuple[str | None, str | None]:
+        """
+        Branch and revision; `InputError` if the request's cannot be one.
+        """
+        raise NotImplementedError
+
+    async def get(self, branch: str | None, revision: str | None, *, clobber: bool) -> str:
+        """
+        Check out, and return the full name of the revision; `CommandFailedError`.  *clobber*: from nothing.
+        """
+        raise NotImplementedError
+
+    async def apply(self, patch: Source) -> CommandResult:
+        """
+        Apply *patch* to the checkout.
+        """
+        raise NotImplementedError
+
+    def why_not_applied(self, ran: CommandResult, revision: str) -> str:
+        """
+        The sentence about a patch for which `apply` failed.
+        """
+        return (
+            f"The submitted patch does not apply to revision {revision[:12]}: {complaint_of(ran)}.  Send the output "
+            f"of: {self.how_to_diff}"
+        )
+
+    async def described(self) -> str:
+        """
+        What the property "commit-description" becomes; empty: it is not set.
+        """
+        return ""
+
+    async def run(self) -> Result:
+        """
+        Get the sources; after a failure again, as *retry* and *clobberOnFailure* say.
+        """
+        try:
+            branch, revision = self.wanted()
+        except InputError as error:
+            return self.fail(str(error))
+        pause, left = self.retry or (0, int(self.retryFetch))
+        clobber = self.way == "clobber"
+        while True:
+            try:
+                return await self._finish(await self.get(branch, revision, clobber=clobber))
+            except CommandFailedError as failed:
+                if failed.result is not Result.FAILURE:
+                    return self.fail(failed.sentence, failed.result)
+                if self.clobberOnFailure and not clobber:
+                    clobber = True
+                    self.bench.remark(f"{failed.sentence}  Trying again from nothing.")
+                elif left > 0:
+                    left -= 1
+                    self.bench.remark(f"{failed.sentence}  Trying again in {pause:g} s.")
+                    await self.execute(["sleep", f"{pause:g}"], workdir=".", timeout=None)
+                else:
+                    return self.fail(failed.sentence)
+
+    # For subclasses.
+
+    def requested(self, name: str, default: str | None, pattern: re.Pattern[str] = REF) -> str | None:
+        """
+        The request's branch or revision (*name*), or else *default*; `InputError` if it does not match *pattern*.
+        """
+        stamp = self.bench.view.sources.get(self.codebase, {})
+        asked = stamp.get(name) or (self.getProperty(name) if not self.codebase else None)
+        if not asked:
+            return default
+        if not isinstance(asked, str) or not pattern.match(asked):
+            raise InputError(f"The request's {name} is {asked!r:.200}, which is not a valid name for one.")
+        return asked
+
+    def set_of_codebase(self, name: str, value: str) -> None:
+        """
+        Set a property; with a codebase, it is a dictionary with a value for each.
+        """
+        others = self.getProperty(name)
+        found = {**(others if isinstance(others, dict) else {}), self.codebase: value} if self.codebase else value
+        self.setProperty(name, found)
+
+    async def slave_does(self, what: spec.Spec) -> None:
+        """
+        A command of the slave itself; `CommandFailedError`.
+        """
+        result, said = result_of((await self.do(what)).outcome, self.slave_name)
+        if result is not Result.SUCCESS:
+            raise CommandFailedError(result, said)
+
+    async def fill_build(self, command: Sequence[str]) -> None:
+        """
+        Make the build's directory anew, and fill it with *command*, which gets its path as the last word and runs in
+        the builder's directory.
+        """
+        build = self.workdir_path(self.workdir)
+        await self.slave_does(spec.RemoveDirectory(build))
+        await self.slave_does(spec.MakeDirectory(build))
+        target = relpath(build, self.bench.directory)
+        ran = await self.execute([*command, f"{target}/"], workdir=".", timeout=self.timeout)
+        must_succeed(ran, f"{self.slave_name} could not copy the sources", self.slave_name)
+
+    async def _finish(self, revision: str) -> Result:
+        """
+        Set the properties and the summary, and apply the patch submitted with the request.
+        """
+        self.set_of_codebase("got_revision", revision)
+        if description := await self.described():
+            self.set_of_codebase("commit-description", description)
+        self.summary = f"revision {revision[:12]}"
+        if (patch := self.bench.input("patch")) is not None:
+            return await self._apply(patch[0], patch[1], revision)
+        return Result.SUCCESS
+
+    async def _apply(self, patch: Source, size: int, revision: str) -> Result:
+        if size == 0:
+            return self.fail(f"The submitted patch is empty.  Send the output of: {self.how_to_diff}")
+        ran = await self.apply(patch)
+        result, said = result_of(ran.outcome, self.slave_name)
+        if result is Result.SUCCESS:
+            self.summary += " with the submitted patch"
+            return result
+        if ran.outcome.ending is not Ending.EXITED:
+            return self.fail(said, result)
+        return self.fail(self.why_not_applied(ran, revision))
