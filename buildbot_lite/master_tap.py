@@ -46,6 +46,7 @@ from .errors import (
     sentence,
 )
 from .extensions import configuration_keys
+from .http_client import HttpClient
 from .master.config.loading import load
 from .master.config.master_config import DB_OF_0_1_0, DEFAULT_DB
 from .master.farm import Environment, Farm
@@ -57,7 +58,6 @@ from .master.slaves.registry import OWN, SlaveDesk
 from .master.trial_load import TrialLoad
 from .slave.assembly import LocalSlave
 from .status.following import notify_followers
-from .status.reporters.http_client import HttpClient
 from .status.reporters.reporter import Outside
 from .status.reporters.reporters import Reporters
 from .storage.compression import Compression
@@ -190,6 +190,7 @@ class MasterService(MultiService):
                 wall=time.time,
                 in_thread=self._in_thread,
                 try_out=self._try_out,
+                http=HttpClient(reactor).ask,
             )
         )
         notify_followers(farm.records, farm.notifications)

@@ -23,6 +23,7 @@ from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ..model.http_request import HttpAnswer, HttpRequest
 from ..model.locks import LockName
 from ..model.registry import Registry
 from ..storage.inputs import InputStore
@@ -86,7 +87,7 @@ class Environment:
     tokens with which slaves and admins skip the handshake queue.  *verbs*: returns the verbs of FURLs other than
     slaves', for the given farm.  *wall*: the time in seconds since 1970.  *zone*: the time zone of the times in
     master.cfg.  *try_out*: loads master.cfg in another process, in so many seconds, and fails with `ConfigError` when
-    it is wrong.
+    it is wrong.  *http*: sends a request for a step.
     """
 
     basedir: str
@@ -100,6 +101,7 @@ class Environment:
     wall: Callable[[], float]
     in_thread: InThread
     try_out: Callable[[float], Awaitable[None]]
+    http: Callable[[HttpRequest], Awaitable[HttpAnswer]]
     zone: Callable[[], tzinfo] = local_zone
 
 
@@ -259,6 +261,7 @@ class Farm:
             generations=self.generations,
             clock=self.clock,
             wall=self.wall,
+            http=self._environment.http,
         )
         self.runner = BuildRunner(
             records=self.records,

@@ -29,6 +29,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..master.steps.step import BuildStep
+from ..model.http_request import HttpAnswer
 from ..model.properties import Json
 from ..model.results import Result
 from .script import (
@@ -38,7 +39,7 @@ from .script import (
 )
 from .world import Finished, World
 
-__all__ = ["Answer", "Asked", "Finished", "command", "replay", "run"]
+__all__ = ["Answer", "Asked", "Finished", "HttpAnswer", "command", "replay", "run"]
 
 
 def run(
@@ -49,6 +50,7 @@ def run(
     secrets: Mapping[str, str] | None = None,
     inputs: Mapping[str, bytes] | None = None,
     triggers: Mapping[str, Result] | None = None,
+    pages: Mapping[str, HttpAnswer] | None = None,
     slave: str = "bot1",
     master_directory: str = ".",
 ) -> Finished:
@@ -59,6 +61,7 @@ def run(
     and when an expected one does not come.
     *properties* and *sources* (codebase → branch, revision…) are the build's.  *secrets*: name → value.  *inputs*:
     "patch", "tar" or "file" → the submitted bytes.  *triggers*: Triggerable scheduler → how its builds end.
+    *pages*: the address of an HTTP request → the answer.
     """
     world = World(
         answers,
@@ -67,6 +70,7 @@ def run(
         secrets=secrets or {},
         inputs=inputs or {},
         triggers=triggers or {},
+        pages=pages or {},
         slave=slave,
         master_directory=master_directory,
     )

@@ -26,6 +26,7 @@ from ..master.slaves.command_streams import Source, WritableStream
 from ..master.slaves.session import Session
 from ..master.steps.step import BuildStep, builder_directory
 from ..model.hello import Hello
+from ..model.http_request import HttpAnswer, HttpRequest
 from ..model.outcome import Remark, Seal
 from ..model.properties import Json, Properties
 from ..model.rendering import View
@@ -52,7 +53,8 @@ class Finished:
     The result of a step in a test.
 
     *ended*: the end of the build.  *asked*: the commands that reached the slave, in order.  *logs*: by name, without
-    artifacts.  *triggered*: scheduler and properties of each triggered build.
+    artifacts.  *triggered*: scheduler and properties of each triggered build.  *requests*: over HTTP, with
+    the values of secrets; one that a crash interrupted may be there twice.
     """
 
     result: Result
@@ -65,6 +67,7 @@ class Finished:
     remarks: Sequence[str]
     properties: Mapping[str, Json]
     triggered: Sequence[tuple[str, Mapping[str, Json]]]
+    requests: Sequence[HttpRequest]
 
     @property
     def commands(self) -> list[str]:
@@ -260,6 +263,7 @@ class World:
     secrets: Mapping[str, str] = field(factory=dict)
     inputs: Mapping[str, bytes] = field(factory=dict)
     triggers: Mapping[str, Result] = field(factory=dict)
+    pages: Mapping[str, HttpAnswer] = field(factory=dict)
     slave: str = "bot1"
     master_directory: str = "."
     store: _Store = field(factory=_Store)
@@ -267,6 +271,7 @@ class World:
     artifacts: dict[tuple[int, int], str] = field(factory=dict)
     # References to crashed builds, which wait for ever: collecting a coroutine would run its ``finally`` clauses.
     crashed: list[Deferred[Ended]] = field(factory=list)
+    requests: list[HttpRequest] = field(factory=list)
     script: Script = field(init=False)
     other_builds: _Triggers = field(init=False)
 
@@ -314,6 +319,7 @@ class World:
             remarks=tuple(recorder.remarks),
             properties=view.properties.without("Slave").values(),
             triggered=tuple(self.other_builds.triggered),
+            requests=tuple(self.requests),
         )
 
     def entry(self, step: int, ordinal: int, artifact: str | None = None) -> _EntryStreams:
@@ -354,6 +360,7 @@ class World:
                 secret=self._secret,
                 triggers=self.other_builds,
                 inputs={name: _input(data) for name, data in self.inputs.items()},
+                http=self._http,
                 wall=lambda: 1_700_000_000.0 + len(self.store.entries),
                 random=self._random,
                 master_directory=self.master_directory,
@@ -376,6 +383,12 @@ class World:
         hello = Hello(home="home", incarnation="1", keeper="1", boot="1", version="0")
         session.attached(ScriptedSlave(self.script, on_master=on_master), hello)
         return session
+
+    async def _http(self, request: HttpRequest) -> HttpAnswer:
+        self.requests.append(request)
+        if request.url not in self.pages:
+            return HttpAnswer(error=f"there is no page {request.url} in this test")
+        return self.pages[request.url]
 
     def _random(self, size: int) -> bytes:
         # Like the time, it depends on the number of journal entries only, so that runs can be compared.

@@ -21,7 +21,7 @@ from buildbot_lite.storage.swissnums import Swissnums
 from buildbot_lite.storage.writer import OnCommit
 from buildbot_lite.wire.limits.preauth import Preauth
 
-from ..master.harness import FixedLocation
+from ..master.harness import FixedLocation, no_http
 
 T = TypeVar("T")
 
@@ -129,6 +129,7 @@ class SimulatedMaster:
                 wall=self.clock.seconds,
                 in_thread=maybeDeferred,
                 try_out=lambda seconds: succeed(None),
+                http=no_http,
             )
         )
         done: list[Any] = []

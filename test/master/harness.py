@@ -29,6 +29,7 @@ from buildbot_lite.model.hello import (
     Hello,
     Life,
 )
+from buildbot_lite.model.http_request import HttpAnswer, HttpRequest
 from buildbot_lite.model.outcome import (
     Ending,
     Outcome,
@@ -378,8 +379,16 @@ class MasterHarness:
                 wall=self.clock.seconds,
                 in_thread=maybeDeferred,
                 try_out=lambda seconds: succeed(None),
+                http=no_http,
             )
         )
+
+
+async def no_http(request: HttpRequest) -> HttpAnswer:
+    """
+    The network, which tests in memory have not.
+    """
+    return HttpAnswer(error="there is no network in this test")
 
 
 def _none() -> Any:

@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred
 
 from buildbot_lite.master.slaves.command_streams import Source
 from buildbot_lite.master.steps.step import BuildStep, CommandResult
+from buildbot_lite.model.http_request import HttpAnswer, HttpRequest
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.properties import Json, Properties
 from buildbot_lite.model.rendering import View
@@ -206,6 +207,9 @@ class LocalMachine:
     async def trigger(
         self, names: list[str], properties: Mapping[str, Json], *, wait: bool, **more: Any
     ) -> dict[str, Result | None]:
+        raise NotImplementedError
+
+    async def http(self, request: HttpRequest) -> HttpAnswer:
         raise NotImplementedError
 
     async def now(self) -> float:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
 
+from ...model.http_request import HttpAnswer, HttpRequest
 from ...model.outcome import Seal
 from ...model.properties import Json
 from ...model.rendering import View
@@ -96,12 +97,12 @@ class BuildContext:
     *nonce*: the random part of command ids.  *home*: the identity of the slave's directory when the build began.
     *grace*: seconds for which a lost slave is waited for.  *env*: the builder's environment variables.  *secret*: looks
     up a secret's value by name.  *inputs*: by kind, each submitted file with its size and SHA-256.  *wall*: seconds
-    since 1970.  *revealed*: the names of the secrets that commands of the build have had so far.  *redaction*: hides
-    their values in the master's own text.  *master_directory*: the directory of master.cfg.  *random*: gives so many
-    bytes.  *on_lost*: "retry" or "fail", for steps without an ``onLost``.  *room*: whether the slave may send so many
-    bytes now.  *begun*: the commands so far, in words.  *added*: steps that the present step adds, each
-    with its place, "next" or "last".  *used*: the kinds of input that steps used or passed on.
-    *inherited*: whether the inputs were submitted for a parent build.  *locks*: those of its steps.
+    since 1970.  *http*: sends a request.  *revealed*: the names of the secrets that commands of the build have had so
+    far.  *redaction*: hides their values in the master's own text.  *master_directory*: the directory of master.cfg.
+    *random*: gives so many bytes.  *on_lost*: "retry" or "fail", for steps without an ``onLost``.  *room*: whether the
+    slave may send so many bytes now.  *begun*: the commands so far, in words.  *added*: steps that the present step
+    adds, each with its place, "next" or "last".  *used*: the kinds of input that steps used or passed on.  *inherited*:
+    whether the inputs were submitted for a parent build.  *locks*: those of its steps.
     """
 
     nonce: str
@@ -119,6 +120,7 @@ class BuildContext:
     triggers: TriggeredBuilds
     inputs: Mapping[str, tuple[Source, int, str]]
     wall: Callable[[], float]
+    http: Callable[[HttpRequest], Awaitable[HttpAnswer]]
     live: LiveCommands = field(factory=LiveCommands)
     revealed: set[str] = field(factory=set)
     redaction: Redaction = field(factory=Redaction)

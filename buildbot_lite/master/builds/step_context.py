@@ -16,6 +16,8 @@ from ...errors import (
     ConfigError,
     FileError,
 )
+from ...http_client import basic
+from ...model.http_request import IDEMPOTENT, HttpAnswer, HttpRequest
 from ...model.json_reader import encode
 from ...model.locks import LockUse
 from ...model.outcome import (
@@ -174,6 +176,21 @@ class JournaledContext:
         recorded = {"what": what, "intent": intent}
         entry = await self._effects.perform("record", recorded, perform, properties=self._build.recorded_properties)
         return entry.outcome["answer"] if entry.outcome else None
+
+    async def http(self, request: HttpRequest) -> HttpAnswer:
+        build = self._build
+
+        async def ask() -> Json:
+            names = _secrets_in(request.to_document())
+            values = {name: build.redaction.hide(name, await build.secret(name)) for name in names}
+            whole = request.filled(lambda text: SECRET_REFERENCE.sub(lambda found: values[found[1]], text))
+            if names and whole.auth is not None:
+                build.redaction.hide(" basic", basic(whole.auth).partition(" ")[2])
+            self._effects.check_open()
+            return (await build.http(whole)).filled(build.redaction.text).to_document()
+
+        answer = await self.record("http", request.to_document(), ask, repeatable=request.method in IDEMPOTENT)
+        return HttpAnswer(**answer)
 
     async def lock(self, uses: Sequence[LockUse]) -> None:
         """

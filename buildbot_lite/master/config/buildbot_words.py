@@ -199,7 +199,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "MockBuildSRPM MockRebuild VC6 VC7 VC8 VC9 VC10 VC11 VC12 VC14 VC141 VS2003 VS2005 VS2008 VS2010 VS2012 VS2013 "
      "VS2015 VS2017 VS2019 VS2022 VCExpress9 MsBuild MsBuild4 MsBuild12 MsBuild14 MsBuild141 MsBuild15 MsBuild16 "
      "MsBuild17 BSDSysInfo BSDSetMakeVar "
-     "HTTPStep GET PUT POST DELETE HEAD OPTIONS DownloadSecretsToWorker RemoveWorkerFileSecret Touch")),
+     "DownloadSecretsToWorker RemoveWorkerFileSecret Touch")),
     ("steps", _LATER, "",
      ("ShellCommandNewStyle ConfigureNewStyle CompileNewStyle TestNewStyle "
      "HTTPStepNewStyle WarningCountingShellCommandNewStyle BuildStepCancelled LogLineObserver")),

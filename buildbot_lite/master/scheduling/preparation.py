@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from twisted.internet.interfaces import IReactorTime
 
 from ...errors import NotFoundError, RefusedError
+from ...model.http_request import HttpAnswer, HttpRequest
 from ...model.properties import (
     SUBMITTED,
     Json,
@@ -87,7 +88,7 @@ Inputs = Mapping[str, tuple[Source, int, str]]
 class Preparation:
     """
     Makes builds out of their records.  *streams*: the directory of the logs.  *label*: a request's build, for people.
-    *wall*: seconds since 1970.
+    *wall*: seconds since 1970.  *http*: sends a request for a step.
     """
 
     records: Records
@@ -101,6 +102,7 @@ class Preparation:
     generations: Generations
     clock: IReactorTime
     wall: Callable[[], float]
+    http: Callable[[HttpRequest], Awaitable[HttpAnswer]]
 
     async def prepare(
         self,
@@ -173,6 +175,7 @@ class Preparation:
             inputs=submitted,
             inherited=buildset.parent is not None,
             wall=self.wall,
+            http=self.http,
             master_directory=self.stream_storage.basedir,
             on_lost=builder.on_lost,
             room=partial(self.reserve.admits, row.slave),

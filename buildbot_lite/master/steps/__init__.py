@@ -9,6 +9,7 @@ Their parts: ``argument`` (declarations), ``argument_checks``, ``outcomes`` (fro
 from .counting import Compile, Test, WarningCountingShellCommand
 from .directories import CopyDirectory, FileExists, MakeDirectory, RemoveDirectory
 from .git import Gerrit, Git, GitHub, GitLab
+from .http_step import DELETE, GET, HEAD, OPTIONS, POST, PUT, HTTPStep
 from .mercurial import Mercurial
 from .more_transfers import JSONPropertiesDownload, JSONStringDownload, MultipleFileUpload
 from .properties import Assert, LogRenderable, SetProperties, SetPropertiesFromEnv, SetProperty
@@ -33,6 +34,12 @@ from .transfer import (
 from .trigger import Trigger
 
 __all__ = [
+    "DELETE",
+    "GET",
+    "HEAD",
+    "OPTIONS",
+    "POST",
+    "PUT",
     "SVN",
     "Assert",
     "BuildStep",
@@ -48,6 +55,7 @@ __all__ = [
     "Git",
     "GitHub",
     "GitLab",
+    "HTTPStep",
     "JSONPropertiesDownload",
     "JSONStringDownload",
     "LogRenderable",

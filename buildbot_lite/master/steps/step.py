@@ -26,6 +26,7 @@ from attrs import define, frozen
 
 from ...deferreds import deferring
 from ...errors import ConfigError
+from ...model.http_request import HttpAnswer, HttpRequest
 from ...model.names import directory_name
 from ...model.outcome import Outcome
 from ...model.properties import Json
@@ -137,6 +138,14 @@ class StepContext(Protocol):
 
         *what* and *intent* describe the effect in the journal.  When the master dies during the call, *repeatable* has
         it called again; otherwise the step ends with EXCEPTION, because it is not known whether the effect happened.
+        """
+
+    async def http(self, request: HttpRequest) -> HttpAnswer:
+        """
+        Send *request* from the master, once; a replay gets the recorded answer, in which secrets are masked.
+
+        When the master dies during a request, it is repeated if its method is idempotent; otherwise the step ends with
+        EXCEPTION, because it is not known whether the request arrived.
         """
 
     def write(self, log: str, text: str) -> None:

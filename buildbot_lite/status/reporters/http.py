@@ -2,7 +2,6 @@
 HTTP: signed JSON documents, and the commit statuses of forges.
 """
 
-import base64
 import hashlib
 import hmac
 import json
@@ -13,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from ...http_client import basic
 from ...master.config.objects import Interpolate, Secret
 from ...model.display import printable
 from ...model.rendering import is_renderable, render
@@ -131,8 +131,7 @@ class HttpStatusPush(HttpReporter):
     async def send(self, message: OutboxMessage, outside: Outside) -> None:
         headers = {name: str(value) for name, value in self.headers.items()}
         if self.auth is not None:
-            pair = f"{self.auth[0]}:{await self.value(outside, self.auth[1])}"
-            headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+            headers["Authorization"] = basic([self.auth[0], await self.value(outside, self.auth[1])])
         if self.secret is not None:
             key = await self.value(outside, self.secret)
             body = json.dumps(message.body, sort_keys=True).encode()

@@ -1,0 +1,81 @@
+"""
+HTTP requests and answers, as steps make them and the journal keeps them.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import asdict, field, frozen
+
+METHODS = ("POST", "GET", "PUT", "DELETE", "HEAD", "OPTIONS")
+IDEMPOTENT = frozenset({"GET", "PUT", "DELETE", "HEAD", "OPTIONS"})
+"""Methods of requests that may be repeated (RFC 9110 §9.2.2)."""
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")
+"""The name of a header (RFC 9110 §5.1)."""
+
+
+@frozen
+class HttpRequest:
+    """
+    A request.  Its texts may contain references to secrets, until `filled`.
+
+    *params*: pairs for the query.  *form*: pairs of a form, *body*: a text; only one of them is not None.  *auth*: user
+    and password (RFC 7617).  *timeout*: seconds, for everything together.  *follows*: redirections are followed.
+    """
+
+    method: str
+    url: str
+    params: Sequence[Sequence[str]] = ()
+    headers: Mapping[str, str] = field(factory=dict)
+    form: Sequence[Sequence[str]] | None = None
+    body: str | None = None
+    auth: Sequence[str] | None = None
+    timeout: float = 60.0
+    follows: bool = True
+
+    def to_document(self) -> dict[str, Any]:
+        """
+        As JSON.
+        """
+        return asdict(self)
+
+    def filled(self, fill: Callable[[str], str]) -> "HttpRequest":
+        """
+        With *fill* applied to each text.
+        """
+        return HttpRequest(**{name: _filled(value, fill) for name, value in self.to_document().items()})
+
+
+@frozen
+class HttpAnswer:
+    """
+    An answer, or in *error* why there is none.  *headers*: pairs.  *body*: its first bytes as text.
+    """
+
+    status: int = 0
+    headers: Sequence[Sequence[str]] = ()
+    body: str = ""
+    error: str = ""
+
+    def to_document(self) -> dict[str, Any]:
+        """
+        As JSON.
+        """
+        return asdict(self)
+
+    def filled(self, fill: Callable[[str], str]) -> "HttpAnswer":
+        """
+        With *fill* applied to each text.
+        """
+        return HttpAnswer(**{name: _filled(value, fill) for name, value in self.to_document().items()})
+
+
+def _filled(value: Any, fill: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return fill(value)
+    if isinstance(value, (list, tuple)):
+        return [_filled(each, fill) for each in value]
+    if isinstance(value, Mapping):
+        return {key: _filled(each, fill) for key, each in value.items()}
+    return value
