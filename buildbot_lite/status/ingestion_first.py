@@ -3,8 +3,8 @@ Followers of logs yield to the ingestion of running builds.
 
 A build that writes its log as fast as the disk permits keeps the master busy.  One follower would halve the speed of
 that build, and fifty followers would stop it, although no person reads hundreds of MiB as they arrive.  So followers
-take turns: one chunk in each iteration of the reactor.  And while much comes in, all followers together get
-`LEFT_FOR_FOLLOWERS` bytes a second; they get the rest when it is quieter::
+take turns, also for their first chunk: one chunk in each iteration of the reactor.  And while much comes in, all
+followers together get `LEFT_FOR_FOLLOWERS` bytes a second; they get the rest when it is quieter::
 
     bytes that come in    ▁▁▁██████████████▁▁▁▁▁▁▁▁▁▁
     what followers get    ▁▁▁▂▂▂▂▂▂▂▂▂▂▂▂▂▂███████▁▁▁
@@ -12,8 +12,10 @@ take turns: one chunk in each iteration of the reactor.  And while much comes in
 The holders of FURLs take turns, and within a holder its followers, first come, first served: somebody with a thousand
 followers delays the only follower of somebody else by one chunk, not by a thousand.
 
-Lines of a slowly growing log need no turns.  Turns keep one holder's followers of one log at about the same offset, so
-that the blocks that one of them has read are in memory for the others (`storage.shared_reading`).
+Lines of a slowly growing log, which people wait for, have turns of their own, which are never held back: one in each
+iteration of the reactor as well.  So a thousand followers of one log delay everything else by one piece at a time.
+Turns keep one holder's followers of one log at about the same offset, so that the blocks that one of them has read are
+in memory for the others (`storage.shared_reading`).
 
 "Much" begins at `MUCH` bytes a second and ends below `LITTLE`.  A single threshold would oscillate: released followers
 slow the build down below the threshold, which releases them again.
@@ -22,15 +24,16 @@ Rejected: a decision by the load of the processor, because a machine shared with
 and a share of time for each follower, because fifty followers have fifty shares.
 """
 
-from collections.abc import Hashable
-from functools import partial
+from collections.abc import Callable, Hashable
 
+from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from ..model.round_robin import RoundRobin
 from ..model.token_bucket import TokenBucket
 from ..storage.notifications import Notifications
+from ..wire.flow_control import SMALLEST_CHUNK
 
 MUCH = 16 << 20
 LITTLE = 2 << 20
@@ -38,6 +41,47 @@ LITTLE = 2 << 20
 LEFT_FOR_FOLLOWERS = 8 << 20
 _SPAN = 0.05
 """Seconds over which the incoming rate is measured, and between two measurements while it is high."""
+
+
+@frozen(eq=False)
+class _Turn:
+    size: int
+    granted: Deferred[None]
+
+
+class _Turns:
+    """
+    One turn in each iteration of the reactor.  *held_back*: whether there is none now; *took*: called with the bytes of
+    each turn.
+    """
+
+    def __init__(self, clock: IReactorTime, held_back: Callable[[], bool], took: Callable[[int], object]) -> None:
+        self._clock = clock
+        self._held_back = held_back
+        self._took = took
+        self._waiting: RoundRobin[_Turn] = RoundRobin()
+        # The next turn, if a follower waits for it.
+        self._next: IDelayedCall | None = None
+
+    def turn(self, holder: Hashable, size: int) -> Deferred[None]:
+        granted: Deferred[None] = Deferred(lambda _: self._waiting.remove(holder, turn))
+        turn = _Turn(size, granted)
+        self._waiting.add(holder, turn)
+        if self._next is None:
+            self._plan()
+        return granted
+
+    def _plan(self) -> None:
+        self._next = self._clock.callLater(_SPAN if self._held_back() else 0, self._take)
+
+    def _take(self) -> None:
+        self._next = None
+        if self._waiting and not self._held_back():
+            turn = self._waiting.take()
+            self._took(turn.size)
+            turn.granted.callback(None)
+        if self._waiting and self._next is None:
+            self._plan()
 
 
 class IngestionFirst:
@@ -52,33 +96,22 @@ class IngestionFirst:
         self._much = False
         self._since = clock.seconds()
         self._then = notifications.bytes_arrived
-        self._waiting: RoundRobin[Deferred[None]] = RoundRobin()
-        # The next turn, if a follower waits for it.
-        self._next: IDelayedCall | None = None
+        self._lines = _Turns(clock, lambda: False, lambda size: None)
+        self._chunks = _Turns(clock, self._held_back, self._spend)
 
     def turn(self, holder: Hashable, size: int) -> Deferred[None]:
         """
-        Fires when a follower of *holder* that has just got *size* bytes may have more.  Cancel it to stop waiting.
+        Fires when a follower of *holder* may send *size* bytes.  Cancel it to stop waiting.
         """
+        return (self._lines if size < SMALLEST_CHUNK else self._chunks).turn(holder, size)
+
+    def _held_back(self) -> bool:
+        return self._much_comes_in() and self._left.left < 0
+
+    def _spend(self, size: int) -> None:
         # While little comes in, sent bytes create no debt: a debt would stop all followers when much comes in, until it
         # is repaid.
         self._left.spend(size if self._much_comes_in() else min(size, max(self._left.left, 0)))
-        waiting: Deferred[None] = Deferred(partial(self._waiting.remove, holder))
-        self._waiting.add(holder, waiting)
-        if self._next is None:
-            self._plan()
-        return waiting
-
-    def _plan(self) -> None:
-        held_back = self._much_comes_in() and self._left.left < 0
-        self._next = self._clock.callLater(_SPAN if held_back else 0, self._take)
-
-    def _take(self) -> None:
-        self._next = None
-        if self._waiting and not (self._much_comes_in() and self._left.left < 0):
-            self._waiting.take().callback(None)
-        if self._waiting and self._next is None:
-            self._plan()
 
     def _much_comes_in(self) -> bool:
         now, arrived = self._clock.seconds(), self._notifications.bytes_arrived

@@ -76,6 +76,9 @@ class _HeadedOutput:
     async def remark(self, text: str) -> None:
         await self.client.stderr(remark_lines(text).encode())
 
+    async def turn(self, size: int) -> None:
+        await self.client.turn(size)
+
     async def stdout(self, data: bytes) -> None:
         self.in_line = not data.endswith(b"\n")
         await self.client.stdout(data)

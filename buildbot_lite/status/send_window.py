@@ -3,12 +3,12 @@ Flow control towards one following client: enough bytes in flight to keep its li
 
 ::
 
-    read a chunk ──► send ──► a whole chunk?  there is room for another ──► read the next …
-                              less than that? everything acknowledged ────► read the bytes that came meanwhile …
+    a turn ──► read a chunk ──► send ──► a whole chunk?  there is room for another ──► a turn for the next …
+                                         less than that? everything acknowledged ────► a turn for what came meanwhile …
 
 The client acknowledges each piece.  While there is more than a chunk to send, several pieces are in flight, as many as
 the link carries (`FlowControl`).  At the end of the available bytes only one is in flight, so that lines that a growing
-log gets meanwhile are sent together.  The first piece of a log never waits.
+log gets meanwhile are sent together.
 
 A client that does not read costs only the bytes in flight: the master reads nothing for it while its transport has
 unsent bytes (`Client.when_writable`) or the window is full.
@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from ..deferreds import OneShot
 from ..storage.compressed_streams import StreamReader
 from ..storage.shared_reading import BLOCK
-from ..wire.flow_control import SMALLEST_CHUNK, FlowControl, SentChunk
+from ..wire.flow_control import FlowControl, SentChunk
 
 LARGEST_WINDOW = 1 << 20
 """Bytes in flight to one client: four chunks of the largest size."""
@@ -63,6 +63,11 @@ class LogOutput(Protocol):
         The number of bytes to read for the next `stdout`.
         """
 
+    async def turn(self, size: int) -> None:
+        """
+        Wait until the client may get *size* bytes of a log; only then read them.
+        """
+
     async def stdout(self, data: bytes) -> None:
         """
         Send the next piece of the log; return when there is room for another one.
@@ -71,7 +76,7 @@ class LogOutput(Protocol):
 
 class SendWindow:
     """
-    Sends to *client*, with several pieces in flight.  *turn*: fires when the client, after so many bytes, may have more
+    Sends to *client*, with several pieces in flight.  *turn*: fires when the client may get so many bytes of a log
     (`ingestion_first`).
 
     If sending a piece fails, the next call raises its error.
@@ -89,13 +94,13 @@ class SendWindow:
     def chunk(self) -> int:
         return self._pace.chunk
 
+    async def turn(self, size: int) -> None:
+        await self._turn(size)
+
     async def stdout(self, data: bytes) -> None:
         whole = len(data) >= self.chunk
         self._send(self._client.stdout, data)
         await (self._room() if whole else self.drained())
-        if whole or len(data) > SMALLEST_CHUNK:
-            # Smaller pieces are lines at the end of a growing log, which people wait for: they need no turn.
-            await self._turn(len(data))
 
     async def stderr(self, data: bytes) -> None:
         """
@@ -149,7 +154,8 @@ async def send_range(reader: StreamReader, offset: int, output: LogOutput, end: 
     Pieces end at the ends of blocks, so that all followers have the same block objects in flight, not copies of parts
     of them.
     """
-    while size := min(output.chunk, BLOCK - offset % BLOCK, end - offset):
+    while (size := min(output.chunk, BLOCK - offset % BLOCK, min(end, reader.length) - offset)) > 0:
+        await output.turn(size)
         data = reader.read(offset, size)
         if not data:
             break

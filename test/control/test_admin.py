@@ -473,6 +473,7 @@ class AdminFollowTests(AdminDeskCase):
         slave.commands[0].end(0, streams={"stdio": bytes(range(256))})
         self.harness.settle()
         telling, follower = self.follow("log", builder="b", number=1, step="one")
+        run_due_calls(self.harness.clock)
 
         self.assertEqual(self.successResultOf(telling), {})
         self.assertEqual((follower.out, follower.err), (bytes(range(256)), b""))

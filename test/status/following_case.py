@@ -5,8 +5,8 @@ Clients that follow in memory, and a farm whose records a test writes.
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from attrs import define, field
 from sqlalchemy import Connection
@@ -28,6 +28,8 @@ from buildbot_lite.storage.records import (
 from buildbot_lite.storage.records import remarks as records_of_remarks
 from buildbot_lite.storage.records.builds import Build
 from test.storage.farm_case import FarmCase
+
+T = TypeVar("T")
 
 
 def run_due_calls(clock: Clock) -> None:
@@ -87,12 +89,12 @@ class FollowingCase(FarmCase):
         """
         An empty farm.
         """
+        self.clock = Clock()
         super().setUp()
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory)
         self.notifications = Notifications()
         self.addCleanup(notify_followers(self.records, self.notifications))
-        self.clock = Clock()
         self.reasons: dict[int, WaitReason] = {}
         self.log_follower = LogFollower(
             records=self.records,
@@ -102,6 +104,14 @@ class FollowingCase(FarmCase):
             decided=lambda: hash(repr(self.reasons)),
             clock=self.clock,
         )
+
+    def do(self, change: Callable[[Connection], T]) -> T:
+        """
+        As `FarmCase.do`; followers then take their turns.
+        """
+        result = super().do(change)
+        run_due_calls(self.clock)
+        return result
 
     def start(self, slave: str = "bot1") -> Build:
         """

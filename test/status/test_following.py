@@ -153,6 +153,7 @@ class FollowingTests(FollowingCase):
         slow = FakeClient(stuck=True)
         self.follow(slow)
         slow.take()
+        run_due_calls(self.clock)
         self.finish_step(self.row, 0, "compile", Result.WARNINGS, "2 warnings")
         self.write(self.row, 0, b" log")
         self.remark(self.row, 1, "$ make test")
@@ -161,6 +162,7 @@ class FollowingTests(FollowingCase):
         self.finish(self.row)
         while slow.waiting:
             slow.take()
+            run_due_calls(self.clock)
 
         self.assertEqual(
             slow.pieces,
@@ -174,6 +176,39 @@ class FollowingTests(FollowingCase):
                 b"# hello/1: SUCCESS\n",
             ],
         )
+
+    def served_in_turn(self, log: bytes) -> list[int]:
+        """
+        How many of fifty clients that begin to follow *log* at the same moment have a piece of it, in each iteration of
+        the reactor.
+        """
+        self.begin(self.row, 0, "compile")
+        self.write(self.row, 0, log)
+        clients = [FakeClient() for _ in range(50)]
+        for client in clients:
+            self.follow(client)
+        served: list[int] = []
+
+        def something_else() -> None:
+            served.append(sum(bool(client.out) for client in clients))
+            if len(served) <= len(clients):
+                self.clock.callLater(0, something_else)
+
+        something_else()
+        run_due_calls(self.clock)
+        return served
+
+    def test_new_followers(self) -> None:
+        """
+        Promise 7.5: clients that begin to follow a long log at the same moment take turns from their first piece on.
+        """
+        self.assertEqual(self.served_in_turn(bytes(BLOCK)), list(range(51)))
+
+    def test_new_followers_of_lines(self) -> None:
+        """
+        Promise 7.5: clients that begin to follow a short log at the same moment take turns, too.
+        """
+        self.assertEqual(self.served_in_turn(b"one\n"), list(range(51)))
 
     def test_two_logs(self) -> None:
         """
