@@ -3,10 +3,12 @@ Builds and steps that hold locks, in a farm in memory.
 """
 
 import json
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master.builds.locks import LockOwner
+from buildbot_lite.master.scheduling import lock_needs
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import WaitKind
 from buildbot_lite.storage.records import remarks
@@ -350,6 +352,102 @@ class FamilyTests(LockingCase):
         request = self.harness.submit("starter")
         self.assertEqual(self.result(request), Result.SUCCESS)
         self.finish_all()
+
+
+LINES = """
+db = util.MasterLock("db")
+c["slaves"] = [slave.BuildSlave("bot1"), slave.BuildSlave("bot2")]
+class Once:
+    rendered = []
+    def getRenderingFor(self, props):
+        self.rendered.append((props.getProperty("requestid"), props.getProperty("slavename")))
+        return [db.access("exclusive")]
+def builder(name, step=None, **more):
+    factory = util.BuildFactory([steps.ShellCommand(command=[name]), *([step] if step else [])])
+    return util.BuilderConfig(name, ["bot1", "bot2"], factory, concurrent=True, **more)
+c["builders"] = [
+    builder("first", locks=[db.access("exclusive")]),
+    builder("a", locks=[db.access("exclusive")]),
+    builder("b", locks=[db.access("exclusive")]),
+    builder("c", locks=[db.access("exclusive")]),
+    builder("rendered", locks=Once()),
+    builder("parent", steps.Trigger(schedulerNames=["inner"], waitForFinish=True), locks=[db.access("exclusive")]),
+]
+c["schedulers"] = [schedulers.Submit(each.name, [each.name]) for each in c["builders"]]
+c["schedulers"].append(schedulers.Triggerable("inner", ["a"]))
+"""
+FLIPPED = """
+turns = []
+def by_turns(master, builders):
+    turns.append(1)
+    return sorted(builders, key=lambda each: each.name, reverse=len(turns) % 2 == 0)
+c["prioritizeBuilders"] = by_turns
+"""
+
+
+class LineTests(LockingCase):
+    """
+    Requests in line for one lock.
+    """
+
+    text = LINES
+
+    def commands(self) -> list[StartedCommand]:
+        """
+        All commands, in the order of their builds.
+        """
+        return [each for bot in self.bots.values() for each in bot.commands]
+
+    def finish_all(self) -> None:
+        """
+        Every command ends, until there is none.
+        """
+        ended: list[StartedCommand] = []
+        while rest := [each for each in self.commands() if each not in ended]:
+            ended.append(rest[0])
+            self.end(rest[0])
+
+    def test_order_that_changes(self) -> None:
+        """
+        Promise 8.4: a free lock goes to somebody in each decision, also when prioritizeBuilders orders the builders
+        otherwise each time.
+        """
+        self.harness = MasterHarness(LINES + FLIPPED)
+        self.bots = {"bot1": self.harness.attach("bot1", home="bot1")}
+        requests = [self.harness.submit(each) for each in ("first", "a", "b", "c")]
+        self.finish_all()
+        self.assertEqual([self.result(each) for each in requests], [Result.SUCCESS] * 4)
+
+    def test_child_behind_strangers(self) -> None:
+        """
+        Promise 8.4: a build for which the holder of a lock waits is not hidden behind requests of its builder that
+        wait for that lock.
+        """
+        requests = [self.harness.submit(each) for each in ("parent", "a")]
+        self.finish_all()
+        self.assertEqual([self.result(each) for each in requests], [Result.SUCCESS] * 2)
+
+    def test_rendered_once(self) -> None:
+        """
+        Promise 8.4: locks are rendered once for each request and slave, however often the queue decides.
+        """
+        self.harness.submit("first")
+        requests = [self.harness.submit("rendered") for _ in range(3)]
+        for _ in range(5):
+            self.harness.submit("a")
+        self.finish_all()
+        self.assertEqual([self.result(each) for each in requests], [Result.SUCCESS] * 3)
+        rendered = self.harness.farm.config.builders["rendered"].locks.rendered
+        self.assertEqual(sorted(rendered), [(each, bot) for each in requests for bot in ("bot1", "bot2")])
+
+    def test_many_that_render(self) -> None:
+        """
+        Promise 8.4: requests whose locks one decision did not come to render are built all the same.
+        """
+        with mock.patch.object(lock_needs, "MOST_RENDERED", 1):
+            requests = [self.harness.submit("first"), *(self.harness.submit("rendered") for _ in range(5))]
+            self.finish_all()
+        self.assertEqual([self.result(each) for each in requests], [Result.SUCCESS] * 6)
 
 
 class LockTableTests(SynchronousTestCase):

@@ -24,7 +24,7 @@ the parent, or as the children if these need more.  So a child never waits for i
 
 from bisect import insort
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -97,6 +97,7 @@ class Locks:
         self._owners: dict[int, set[LockOwner]] = {}
         self._waiting: dict[LockOwner, _Waiter] = {}
         self._lines: dict[LockName, list[_Waiter]] = {}
+        self._loads: dict[LockName, int] = {}
         self._steps_so_far = 0
 
     def ask(
@@ -105,8 +106,9 @@ class Locks:
         """
         Whether the build of *request* could have *uses* now; otherwise why not, and it waits in line.
 
-        *rank*: its urgency, smallest first.  *parent*: the request whose build waits for it.  To be asked again with
-        every decision of the queue, until `take` or `retain`.
+        *rank*: smallest first; it gets smaller with each decision, so that the order of an earlier one does not matter.
+        *parent*: the request whose build waits for it.  To be asked again with every decision of the queue, until
+        `take` or `retain`.
         """
         owner = LockOwner(request)
         before = self._unqueue(owner)
@@ -123,11 +125,14 @@ class Locks:
         """
         *owner* holds *uses* from now on, whatever others hold: they were found free, or recorded as held.
         """
-        self._unqueue(owner)
+        waiter = self._unqueue(owner)
         taken = self._holding[owner] = tuple(uses)
+        if waiter is not None and waiter.promised - {use.lock for use in taken}:
+            self._changed()
         self._owners.setdefault(owner.request, set()).add(owner)
         for use in taken:
             self._held.setdefault(use.lock, {})[owner] = use
+            self._loads.pop(use.lock, None)
 
     def wait(self, owner: LockOwner, uses: Iterable[LockUse]) -> Deferred[None]:
         """
@@ -152,6 +157,7 @@ class Locks:
         for use in holding or ():
             holders = self._held[use.lock]
             del holders[owner]
+            self._loads.pop(use.lock, None)
             if not holders:
                 del self._held[use.lock]
         if waiter is not None or holding:
@@ -170,17 +176,19 @@ class Locks:
         """
         Only *requests* still wait in line, and all steps.
         """
-        gone = [
-            each.owner for each in self._waiting.values() if each.turn is None and each.owner.request not in requests
-        ]
-        for owner in gone:
-            self._unqueue(owner)
+        gone = [each for each in self._waiting.values() if each.turn is None and each.owner.request not in requests]
+        for each in gone:
+            self._unqueue(each.owner)
         self.serve()
+        if any(each.promised for each in gone):
+            # Those that were asked about before may have waited for the promise.
+            self._changed()
 
     def serve(self) -> None:
         """
         Give every waiting step the locks that it can have.
         """
+        self._loads.clear()
         turns = []
         for waiter in sorted((each for each in self._waiting.values() if each.turn is not None), key=_place):
             if self._obstacle(waiter) is None:
@@ -237,10 +245,9 @@ class Locks:
         return self._limit(use.lock) or use.limit
 
     def _held_by_others(self, owner: LockOwner, use: LockUse) -> LockObstacle | None:
-        holders = self._held.get(use.lock, {})
         if self._load(owner, use) <= self._units(use):
             return None
-        family = self._family(owner.request)
+        holders, family = self._held.get(use.lock, {}), self._family(owner.request)
         others = dict.fromkeys(each.request for each in holders if each.request not in family)
         return LockObstacle(use.lock, tuple(others))
 
@@ -248,13 +255,27 @@ class Locks:
         """
         The units that would be taken if *owner* got *use*, too: children count within their parents.
         """
-        limit, own = self._units(use), Counter[int]()
-        for holder, held in (*self._held.get(use.lock, {}).items(), (owner, use)):
+        limit = self._units(use)
+        if self._parent_of(owner.request) is None and owner.request not in self._owners:
+            return self._taken(use.lock, limit) + use.units(limit)
+        return self._units_of({**self._held.get(use.lock, {}), owner: use}, limit)
+
+    def _taken(self, lock: LockName, limit: int) -> int:
+        """
+        The units that are taken.  Kept until the next `serve`: a decision asks for them a thousand times.
+        """
+        if lock not in self._loads:
+            self._loads[lock] = self._units_of(self._held.get(lock, {}), limit)
+        return self._loads[lock]
+
+    def _units_of(self, holders: Mapping[LockOwner, LockUse], limit: int) -> int:
+        own, within, total = Counter[int](), Counter[int](), 0
+        for holder, held in holders.items():
             own[holder.request] = max(own[holder.request], held.units(limit))
-        total, within = 0, Counter[int]()
-        for request in sorted(own, key=lambda each: len(self._family(each)), reverse=True):
+        families = {request: self._family(request) for request in own}
+        for request in sorted(own, key=lambda each: len(families[each]), reverse=True):
             load = max(own[request], within[request])
-            above = next((each for each in self._family(request)[1:] if each in own), None)
+            above = next((each for each in families[request][1:] if each in own), None)
             if above is None:
                 total += load
             else:

@@ -4,36 +4,30 @@ Choice: which request is built next, on which slave, and why the others wait.
 The dispatcher asks whenever something changes.  The waiting requests are looked at, most urgent first: each gets either
 a slave and its locks, and its build starts, or a `WaitReason`, which is what clients see.
 
-An obstacle to one request of a builder is an obstacle to its less urgent ones, unless something decides about each
-(``canStartBuild``, locks that are rendered, or a source that only some slaves may build).  So a builder's list is read
-only up to the first request that cannot start, and that reason holds for the rest.  A long list of one builder costs
-the others nothing.
+An obstacle to one request of a builder is an obstacle to its less urgent ones that need the same: the same locks, on
+the same slaves.  So only the first request of each kind is looked at, and its reason holds for the rest; a long list of
+one builder costs the others nothing.  Only with a ``canStartBuild``, each request is looked at.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 
+from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
-from ...errors import BuildbotLiteError
 from ...model import wait_reasons
 from ...model.locks import LockUse
-from ...model.rendering import View, is_renderable, render_now
-from ...model.source_stamps import slaves_of, stamps_of
 from ...model.wait_reasons import WaitReason
-from ...storage.records.builds import Build
 from ...storage.records.requests import Buildset
 from ..builds.lock_waits import reason
-from ..builds.locks import LockOwner, Locks
-from ..config.arguments import ArgumentChecker
+from ..builds.locks import LockObstacle, LockOwner, Locks
 from ..config.generations import Generations
-from ..config.locks import checked_accesses, uses_on
 from ..config.objects import BuilderConfig
 from ..slaves.registry import Member, SlaveRegistry
 from ..slaves.slots import Slot, Slots
 from .can_start import GOOD_FOR, CanStartAnswers
 from .hold import Hold
+from .lock_needs import LockNeedsTable
 from .preferences import Preferences
-from .preparation import properties_of
 from .queue import Queue, WaitingRequest
 from .wakeup import Wakeup
 
@@ -72,6 +66,7 @@ class BuildChoice:
         self._preferences = preferences
         self._generations = generations
         self._hold = hold
+        self._needs = LockNeedsTable(generations)
         self._wakeup = wakeup
         self._clock = clock
         self._warm: dict[str, str] = {}
@@ -86,10 +81,11 @@ class BuildChoice:
         self.decided += 1
         again: list[float] = []
         hold, builders = self._hold.reason(), self._generations.config.builders
+        self._needs.begin()
         self._locks.serve()
         for each in self._queue.by_builder():
             gone = None if each.builder in builders else wait_reasons.no_builder(each.builder)
-            each.reason = hold or gone
+            each.begin(hold or gone)
         if hold is not None and len(self._queue):
             again.append(LOOK_FOR_ROOM)
         in_line: set[int] = set()
@@ -108,6 +104,8 @@ class BuildChoice:
                 in_line.add(waiting.request.id)
             if left <= 0 and builder.can_start_build is not None and waiting.request.id in self._queue:
                 again.append(GOOD_FOR if self._can_start.knows(waiting.request.id) else ASK_AGAIN)
+        if self._needs.unfinished:
+            again.append(0.0)
         self._locks.retain(in_line)
         self._wakeup.set_after(min(again, default=None))
 
@@ -118,9 +116,6 @@ class BuildChoice:
         choice = self._choose_slave(waiting, builder, position)
         if isinstance(choice, WaitReason):
             waiting.own = choice
-            alone = is_renderable(builder.locks) or slaves_of(waiting.buildset.source) is not None
-            if builder.can_start_build is None and not alone:
-                waiting.siblings.reason = choice
             return None
         member, uses = choice
         request = waiting.request.id
@@ -135,64 +130,49 @@ class BuildChoice:
         self, waiting: WaitingRequest, builder: BuilderConfig, position: int
     ) -> tuple[Member, Sequence[LockUse]] | WaitReason:
         before, waiting.in_line_on = waiting.in_line_on, None
-        only = slaves_of(waiting.buildset.source)
-        obstacles: list[WaitReason] = []
-        free: list[Member] = []
+        free, obstacles = self._free(waiting, builder)
+        if not free:
+            return waiting.siblings.no_slave(waiting.only, _nearest(obstacles, builder, waiting))
+        if (needs := self._needs.of(waiting, builder)) is None:
+            waiting.siblings.reason = wait_reasons.starting()
+            return waiting.siblings.reason
+        free.sort(key=lambda each: (each.name != before, *self._preference(each, builder)))
+        chosen = self._preferences.slaves(builder, waiting, free)
+        if isinstance(chosen, WaitReason):
+            return waiting.siblings.obstruct(waiting.kind, chosen)
+        refused = False
+        line = _Line(self._locks, waiting.request.id, (-self.decided, position), self._parent(waiting.buildset))
+        for member in chosen:
+            uses = needs.on[member.name]
+            if isinstance(uses, WaitReason):
+                obstacles.append(uses)
+            elif (missing := line.ask(member.name, uses)) is not None:
+                obstacles.append(reason(missing, self._slots.label) or wait_reasons.starting())
+            elif allowed := self._can_start.allowed(builder, member.config, waiting.request):
+                return member, uses
+            else:
+                refused = True
+                no = wait_reasons.can_start_pending if allowed is None else wait_reasons.refused
+                obstacles.append(no(member.name, builder.name))
+        waiting.in_line_on = line.settle()
+        nearest = _nearest(obstacles, builder, waiting)
+        return nearest if refused else waiting.siblings.obstruct(waiting.kind, nearest)
+
+    def _free(self, waiting: WaitingRequest, builder: BuilderConfig) -> tuple[list[Member], list[WaitReason]]:
+        """
+        The slaves that could build *waiting* now, and what is against the others.
+        """
+        free, obstacles = [], []
         for name in builder.slavenames:
             member = self._slaves.get(name)
-            if member is None or (only is not None and name not in only):
+            if member is None or (waiting.only is not None and name not in waiting.only):
                 continue
             obstacle = member.obstacle() or self._occupied(member, builder)
             if obstacle is None:
                 free.append(member)
             else:
                 obstacles.append(obstacle)
-        locked: list[tuple[Member, Sequence[LockUse]]] = []
-        free.sort(key=lambda each: (each.name != before, *self._preference(each, builder)))
-        chosen = self._preferences.slaves(builder, waiting, free)
-        if isinstance(chosen, WaitReason):
-            return chosen
-        for member in chosen:
-            uses = self._uses(waiting, builder, member)
-            if isinstance(uses, WaitReason):
-                obstacles.append(uses)
-                continue
-            if (missing := self._missing(waiting, uses, position)) is not None:
-                obstacles.append(missing)
-                locked.append((member, uses))
-                continue
-            allowed = self._can_start.allowed(builder, member.config, waiting.request)
-            if allowed:
-                return member, uses
-            no = wait_reasons.can_start_pending if allowed is None else wait_reasons.refused
-            obstacles.append(no(member.name, builder.name))
-        for member, uses in locked[:1]:
-            # It waits in line for one slave, even if it was asked about several.
-            waiting.in_line_on = member.name
-            self._missing(waiting, uses, position)
-        if only is not None and not obstacles:
-            return wait_reasons.no_slave_of(builder.name, only)
-        return wait_reasons.nearest(obstacles) if obstacles else wait_reasons.no_builder(builder.name)
-
-    def _uses(self, waiting: WaitingRequest, builder: BuilderConfig, member: Member) -> Sequence[LockUse] | WaitReason:
-        """
-        What a build of *waiting* needs of locks on that slave; or why that is not known.
-        """
-        accesses = builder.locks
-        if is_renderable(accesses):
-            row = Build(0, waiting.request.id, builder.name, 0, member.name, "", "", "", 0.0, None, None, "", {})
-            properties = properties_of(self._generations.config, row, waiting.buildset)
-            view = View(properties, sources=stamps_of(waiting.buildset.source), slave={"name": member.name})
-            try:
-                rendered = render_now(accesses, view)
-                accesses = checked_accesses(ArgumentChecker(f"The builder {builder.name!r}"), "locks", rendered or ())
-            except BuildbotLiteError as error:
-                return wait_reasons.locks_unknown(builder.name, str(error))
-        return uses_on(member.name, accesses, member.config.locks)
-
-    def _missing(self, waiting: WaitingRequest, uses: Sequence[LockUse], position: int) -> WaitReason | None:
-        obstacle = self._locks.ask(waiting.request.id, uses, rank=(position,), parent=self._parent(waiting.buildset))
-        return reason(obstacle, self._slots.label)
+        return free, obstacles
 
     def _occupied(self, member: Member, builder: BuilderConfig) -> WaitReason | None:
         running = self._slots.on(member.name)
@@ -208,3 +188,47 @@ class BuildChoice:
     def _preference(self, member: Member, builder: BuilderConfig) -> tuple[int, bool]:
         # The least loaded; of equals the one with the newest checkout.
         return len(self._slots.on(member.name)), self._warm.get(builder.name) != member.name
+
+
+@define
+class _Line:
+    """
+    One request asks for locks on one slave after the other.  It waits in line for the first that it could not have.
+    """
+
+    _locks: Locks
+    _request: int
+    _rank: tuple[int, int]
+    _parent: int | None
+    _first: tuple[str, Sequence[LockUse]] | None = None
+    _last: Sequence[LockUse] | None = None
+    _missing: LockObstacle | None = None
+
+    def ask(self, slave: str, uses: Sequence[LockUse]) -> LockObstacle | None:
+        """
+        Why a build on *slave* cannot have *uses* now; None: it can.
+        """
+        if uses != self._last:
+            self._last = uses
+            self._missing = self._locks.ask(self._request, uses, rank=self._rank, parent=self._parent)
+        if self._missing is not None and self._first is None:
+            self._first = slave, uses
+        return self._missing
+
+    def settle(self) -> str | None:
+        """
+        The slave for whose locks the request waits in line, if for any.
+        """
+        if self._first is None:
+            return None
+        slave, uses = self._first
+        self.ask(slave, uses)
+        return slave
+
+
+def _nearest(obstacles: Sequence[WaitReason], builder: BuilderConfig, waiting: WaitingRequest) -> WaitReason:
+    if obstacles:
+        return wait_reasons.nearest(obstacles)
+    if waiting.only is not None:
+        return wait_reasons.no_slave_of(builder.name, waiting.only)
+    return wait_reasons.no_builder(builder.name)

@@ -6,7 +6,7 @@ There is one list for each builder, most urgent first.  ``choice`` decides which
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import islice
 
@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ...model import wait_reasons
 from ...model.json_reader import encode
+from ...model.source_stamps import slaves_of
 from ...model.wait_reasons import WaitKind, WaitReason
 from ...storage.records.requests import Buildset, Request
 from .can_start import CanStartAnswers
@@ -35,7 +36,8 @@ class WaitingRequest:
     A request in the queue, its buildset, and the list of its builder.
 
     *due*: the earliest start, in seconds of the monotonic clock.  *own*: its reason while the list has none.
-    *in_line_on*: the slave on which it would be built if it had the locks for it.
+    *in_line_on*: the slave on which it would be built if it had the locks for it.  *only*: the slaves that may build
+    it; None: all of its builder.  *needs*: its rendered locks, once they are known.
     """
 
     request: Request
@@ -44,7 +46,22 @@ class WaitingRequest:
     siblings: "BuilderQueue"
     own: WaitReason = field(factory=wait_reasons.starting)
     in_line_on: str | None = None
+    needs: object = None
+    only: tuple[str, ...] | None = field(init=False)
     _alike: bytes | None = None
+
+    @only.default
+    def _slaves_of_source(self) -> tuple[str, ...] | None:
+        only = slaves_of(self.buildset.source)
+        return None if only is None else tuple(only)
+
+    @property
+    def kind(self) -> Hashable:
+        """
+        The same for requests of a builder that need the same to start: if one cannot start, neither can the others.
+        Builds that another waits for share its locks.
+        """
+        return self.only, self.needs, self.buildset.parent_build
 
     @property
     def alike(self) -> bytes:
@@ -69,7 +86,7 @@ class WaitingRequest:
         """
         Why it waits.
         """
-        return self.own if self.withdrawn else self.siblings.reason or self.own
+        return self.own if self.withdrawn else self.siblings.why(self) or self.own
 
     @property
     def withdrawn(self) -> bool:
@@ -95,15 +112,49 @@ class BuilderQueue:
     builder: str
     order: list[WaitingRequest] = field(factory=list)
     reason: WaitReason | None = None
+    _obstructed: dict[Hashable, WaitReason] = field(factory=dict)
+
+    def begin(self, reason: WaitReason | None) -> None:
+        """
+        A decision begins, in which none can start if there is a *reason*.
+        """
+        self.reason = reason
+        self._obstructed.clear()
+
+    def no_slave(self, only: tuple[str, ...] | None, reason: WaitReason) -> WaitReason:
+        """
+        No slave of *only* (None: of the builder) is free.
+        """
+        if only is None:
+            self.reason = reason
+            return reason
+        return self.obstruct(only, reason)
+
+    def obstruct(self, kind: Hashable, reason: WaitReason) -> WaitReason:
+        """
+        No request of that *kind* can start in this decision.
+        """
+        self._obstructed[kind] = reason
+        return reason
+
+    def why(self, waiting: WaitingRequest) -> WaitReason | None:
+        """
+        What is known in this decision to be against *waiting* and others like it.
+        """
+        if self.reason is not None or not self._obstructed:
+            return self.reason
+        by_slaves = None if waiting.only is None else self._obstructed.get(waiting.only)
+        return by_slaves or self._obstructed.get(waiting.kind)
 
     def open(self) -> Iterator[WaitingRequest]:
         """
-        The requests, until one sets the *reason* for the rest.
+        The requests, as long as nothing is known to be against them.
         """
         for waiting in tuple(self.order):
             if self.reason is not None:
                 return
-            yield waiting
+            if self.why(waiting) is None:
+                yield waiting
 
     def after(self, urgency: Urgency) -> Iterator[WaitingRequest]:
         """
