@@ -31,6 +31,7 @@ from .master.scheduling.changes import svn_poller as _svn
 from .master.scheduling.changes.git_poller import GitPoller as _GitPoller
 from .master.scheduling.changes.hg_poller import HgPoller as _HgPoller
 from .master.steps import argument_checks as _checks
+from .master.steps import factories as _factories
 from .master.steps import mixins as _mixins
 from .master.steps import own_logs as _own_logs
 from .master.steps.argument import argument as _argument
@@ -171,6 +172,10 @@ util = Namespace(
     _own_logs.LogLineObserver,
     _own_logs.LogObserver,
     _own_logs.OutputProgressObserver,
+    _factories.BasicSVN,
+    _factories.CPAN,
+    _factories.Distutils,
+    _factories.GNUAutoconf,
     _helpers.ComparableMixin,
     _helpers.IEmailLookup,
     ALL_RESULTS=list(_Result),
@@ -189,6 +194,7 @@ util = Namespace(
     BuildslaveChoiceParameter=_force.WorkerChoiceParameter,
     NotABranch=_NOT_A_BRANCH,
     Results=[result.name.lower() for result in _Result],
+    Trial=_factories.TrialFactory,
     WorkerLock=_locks.SlaveLock,
     argument=_argument,
     checks=Namespace("util.checks", **{word: getattr(_checks, word) for word in _checks.__all__}),

@@ -57,6 +57,7 @@ class LocalMachine:
 
     master_directory = "."
     directory = "builder"
+    workdir = "build"
 
     def __init__(
         self,

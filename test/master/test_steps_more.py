@@ -59,10 +59,11 @@ class SequenceTests(SynchronousTestCase):
         """
         The output of a program with a log of its own is there, too.
         """
-        step = steps.ShellSequence([util.ShellArg(command="make", logname="make")])
-        ran = replay(step, command("make").exits(1, "text\n"))
-        self.assertEqual((ran.log("make"), ran.log()), ("text\n", "text\n"))
-        self.assertEqual(ran.summary, "make: exit code 1")
+        for name in ("logname", "logfile"):
+            step = steps.ShellSequence([util.ShellArg(command="make", **{name: "make"})])
+            ran = replay(step, command("make").exits(1, "text\n"))
+            self.assertEqual((ran.log("make"), ran.log()), ("text\n", "text\n"))
+            self.assertEqual(ran.summary, "make: exit code 1")
 
     def test_left_out(self) -> None:
         """

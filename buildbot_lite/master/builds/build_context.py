@@ -103,6 +103,7 @@ class BuildContext:
     slave may send so many bytes now.  *begun*: the commands so far, in words.  *added*: steps that the present step
     adds, each with its place, "next" or "last".  *used*: the kinds of input that steps used or passed on.  *inherited*:
     whether the inputs were submitted for a parent build.  *locks*: those of its steps.
+    *workdir*: the factory's.
     """
 
     nonce: str
@@ -132,6 +133,7 @@ class BuildContext:
     added: list[tuple[str, Sequence[Recipe]]] = field(factory=list)
     used: set[str] = field(factory=set)
     inherited: bool = False
+    workdir: str | Callable[[Sequence[Any]], Any] = "build"
     locks: BuildLocks = field(factory=BuildLocks)
 
     def session_at(self, where: str) -> Session:

@@ -6,6 +6,7 @@ the slave's session, or to the session of the master's own keeper.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from attrs import evolve
@@ -20,6 +21,7 @@ from ...http_client import basic
 from ...model.http_request import IDEMPOTENT, HttpAnswer, HttpRequest
 from ...model.json_reader import encode
 from ...model.locks import LockUse
+from ...model.names import relative_path
 from ...model.outcome import (
     Ending,
     Outcome,
@@ -28,6 +30,7 @@ from ...model.outcome import (
 from ...model.properties import Json
 from ...model.rendering import View, rendered_environment
 from ...model.results import Result
+from ...model.source_stamps import FIELDS
 from ...model.spec import (
     SECRET_REFERENCE,
     Run,
@@ -87,6 +90,17 @@ class JournaledContext:
     @property
     def directory(self) -> str:
         return self._build.builder_directory
+
+    @property
+    def workdir(self) -> str:
+        wanted = self._build.workdir
+        if not callable(wanted):
+            return wanted
+        stamps = [
+            SimpleNamespace(**{"codebase": codebase, **dict.fromkeys(FIELDS), **stamp})
+            for codebase, stamp in self.view.sources.items()
+        ]
+        return relative_path(wanted(stamps))
 
     @property
     def master_directory(self) -> str:

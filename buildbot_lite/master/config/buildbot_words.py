@@ -199,7 +199,11 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "MockBuildSRPM MockRebuild VC6 VC7 VC8 VC9 VC10 VC11 VC12 VC14 VC141 VS2003 VS2005 VS2008 VS2010 VS2012 VS2013 "
      "VS2015 VS2017 VS2019 VS2022 VCExpress9 MsBuild MsBuild4 MsBuild12 MsBuild14 MsBuild141 MsBuild15 MsBuild16 "
      "MsBuild17 BSDSysInfo BSDSetMakeVar "
-     "DownloadSecretsToWorker RemoveWorkerFileSecret Touch")),
+     "Touch")),
+    ("steps", _REFUSED,
+     ("A secret needs no file of its own that is removed later: give it to a step in env, stdin or command "
+      "(docs/configuration.md)."),
+     "DownloadSecretsToWorker RemoveWorkerFileSecret"),
     ("steps", _LATER, "",
      ("ShellCommandNewStyle ConfigureNewStyle CompileNewStyle TestNewStyle "
      "HTTPStepNewStyle WarningCountingShellCommandNewStyle BuildStepCancelled LogLineObserver")),
@@ -233,8 +237,10 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      ("Filter GerritChangeFilter Project "
      "enforceChosenWorker enforceChosenSlave "
      "flatten ShellSequence CommandlineUserManager PatchParameter DateParameter ValidationError "
-     "GNUAutoconf CPAN Distutils Trial BasicBuildFactory BasicSVN QuickBuildFactory URLForBuild "
+     "URLForBuild "
      "JenkinsEventHandler computeResultAndTermination ")),
+    ("util", _REFUSED, "There is no step for CVS.  Write util.GNUAutoconf(source=steps.Git(repourl=…)).",
+     "BasicBuildFactory QuickBuildFactory"),
     ("util", _INNER, _NO_INSIDE,
      ("AbstractWorkerForBuilder AsyncMultiService BuildbotService BuildMaster Build Builder BuildModel BuildRequest "
      "BuildRequestModel BuildslaveForBuilder ConfigErrors ConfigWarning ConfiguratorBase Connection "

@@ -6,7 +6,7 @@ They are values.  A constructor checks its own arguments, and keeps the *place*,
 known.  Constructors have Buildbot's spelling; attributes, which the rest of the master reads, have snake_case.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
 
 from ...errors import ConfigError, UnsafePathError
@@ -107,7 +107,14 @@ class StepLike(Protocol):
 class BuildFactory(metaclass=NotingType):
     """
     The steps of a build, in order.
+
+    ``workdir``: the directory of all steps that have no ``workdir`` of their own, relative to the builder's: a path,
+    or a function of the list of the build's source stamps; default "build".  ``useProgress`` has no effect.
     """
+
+    useProgress: Any = True
+    # A subclass of the user's need not call the constructor first.
+    _workdir: str | Callable[[Sequence[Any]], Any] = "build"
 
     def __init__(self, steps: Any = ()) -> None:
         self.place = current_line(self)
@@ -115,10 +122,28 @@ class BuildFactory(metaclass=NotingType):
         if steps is not None:
             self.addSteps(steps)
 
+    @property
+    def workdir(self) -> str | Callable[[Sequence[Any]], Any]:
+        """
+        The directory of steps that have none of their own.
+        """
+        return self._workdir
+
+    @workdir.setter
+    def workdir(self, value: Any) -> None:
+        try:
+            self._workdir = value if callable(value) else relative_path(value)
+        except UnsafePathError:
+            ArgumentChecker("BuildFactory", self, place=current_line()).wrong(
+                "workdir", value, "a relative path that does not lead out of its directory, or a function"
+            )
+
     def addStep(self, step: Any, **arguments: Any) -> None:
         """
-        Append *step*; or, as Buildbot 0.7 had it, the step that the class *step* makes of *arguments*.
+        Append *step*; or, as Buildbot 0.7 had it, the step that the class *step* makes of *arguments*, also as a pair.
         """
+        if isinstance(step, tuple) and len(step) == 2 and isinstance(step[0], type) and isinstance(step[1], Mapping):
+            step, arguments = step[0], {**step[1], **arguments}
         if arguments and isinstance(step, type):
             step = step(**arguments)
         if is_placeholder(step):
@@ -132,9 +157,12 @@ class BuildFactory(metaclass=NotingType):
 
     def addSteps(self, steps: Any) -> None:
         """
-        Append all of *steps*.
+        Append all of *steps*, or the only one.
         """
         if is_placeholder(steps):
+            return
+        if isinstance(steps, StepLike) and not isinstance(steps, type):
+            self.addStep(steps)
             return
         if not isinstance(steps, (list, tuple)):
             note(f"BuildFactory: the steps must be a list, not {steps!r:.60}.")

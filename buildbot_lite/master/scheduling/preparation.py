@@ -178,6 +178,7 @@ class Preparation:
             http=self.http,
             master_directory=self.stream_storage.basedir,
             on_lost=builder.on_lost,
+            workdir=builder.factory.workdir,
             room=partial(self.reserve.admits, row.slave),
             locks=BuildLocks(self.locks, recorded.request.id, self.label),
         )

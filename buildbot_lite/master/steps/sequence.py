@@ -18,8 +18,9 @@ class ShellArg(metaclass=NotingType):
     """
     One program of a `ShellSequence`.
 
-    *command*: a list of words, or one string for the shell; may be rendered.  *logname*: its output becomes a log of
-    this name as well, when it has ended (its first MiB).  *haltOnFailure*: its failure ends the step.
+    *command*: a list of words, or one string for the shell; may be rendered.  *logname* (in Buildbot *logfile*): its
+    output becomes a log of this name as well, when it has ended (its first MiB).  *haltOnFailure*: its failure ends the
+    step.
     *flunkOnFailure* (default True), *warnOnFailure*, *flunkOnWarnings*, *warnOnWarnings*: what its result makes of the
     step's, as a step's makes of the build's.
     """
@@ -29,6 +30,7 @@ class ShellArg(metaclass=NotingType):
         command: Any = None,
         logname: Any = None,
         *,
+        logfile: Any = None,
         haltOnFailure: Any = False,
         flunkOnFailure: Any = True,
         warnOnFailure: Any = False,
@@ -39,7 +41,8 @@ class ShellArg(metaclass=NotingType):
         if command is None:
             checker.note("it needs the argument 'command'.")
         self.command = command
-        self.logname = checker.optional(checker.label, "logname", logname)
+        log = checker.one_of({"logname": logname, "logfile": logfile})
+        self.logname = checker.optional(checker.label, "logname" if logfile is None else "logfile", log)
         self.haltOnFailure = checks.flag(checker, "haltOnFailure", haltOnFailure)
         self.flunkOnFailure = checks.flag(checker, "flunkOnFailure", flunkOnFailure)
         self.warnOnFailure = checks.flag(checker, "warnOnFailure", warnOnFailure)

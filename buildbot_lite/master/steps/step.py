@@ -84,6 +84,12 @@ class StepContext(Protocol):
         """
 
     @property
+    def workdir(self) -> str:
+        """
+        The directory of commands that have none of their own, relative to the builder's; usually "build".
+        """
+
+    @property
     def master_directory(self) -> str:
         """
         The master's own directory, in which master.cfg is.
@@ -434,7 +440,7 @@ class BuildStep(metaclass=NotingType):
         """
         The default directory of commands, relative to the slave's ``work``.
         """
-        return f"{self.bench.directory}/build"
+        return normpath(f"{self.bench.directory}/{self.bench.workdir}")
 
     def workdir_path(self, workdir: str | None) -> str:
         """
