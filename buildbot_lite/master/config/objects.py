@@ -112,7 +112,7 @@ class BuildFactory(metaclass=NotingType):
     or a function of the list of the build's source stamps; default "build".  ``useProgress`` has no effect.
     """
 
-    useProgress: Any = True
+    useProgress: Any = True  # noqa: N815 - Buildbot's name
     # A subclass of the user's need not call the constructor first.
     _workdir: str | Callable[[Sequence[Any]], Any] = "build"
 
