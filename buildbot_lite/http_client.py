@@ -10,7 +10,13 @@ from urllib.parse import urlencode
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError  # noqa: A004 - Twisted's
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, BrowserLikeRedirectAgent, HTTPConnectionPool, ResponseDone
+from twisted.web.client import (
+    Agent,
+    BrowserLikeRedirectAgent,
+    HTTPConnectionPool,
+    ResponseDone,
+    _HTTP11ClientFactory,
+)
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer, IResponse
@@ -73,6 +79,14 @@ class _ReadAnswer(Protocol):
             self._whole.callback(self._data)
 
 
+class _QuietFactory(_HTTP11ClientFactory):
+    """
+    Writes nothing about each connection into the process's log.
+    """
+
+    noisy = False
+
+
 class HttpClient:
     """
     Sends requests from *reactor*.
@@ -81,6 +95,7 @@ class HttpClient:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         pool = HTTPConnectionPool(reactor, persistent=False)
+        pool._factory = _QuietFactory  # noqa: SLF001 - Twisted has no other way to say so
         self._agent = Agent(reactor, pool=pool, connectTimeout=TIMEOUT)
 
     def request(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Deferred[tuple[int, bytes]]:

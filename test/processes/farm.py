@@ -416,7 +416,7 @@ class Farm:
         arguments of its BuilderConfig.
         """
         made = ", ".join(
-            step if step.startswith("steps.") else f"steps.ShellCommand(command={step!r})" for step in steps
+            step if re.match(r"steps\.|[A-Z]\w*\(", step) else f"steps.ShellCommand(command={step!r})" for step in steps
         )
         options = f", {more}" if more else ""
         slaves = "" if "slavenames=" in options else f"slavenames={list(self.slave_options)!r}, "
