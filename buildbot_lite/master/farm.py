@@ -237,6 +237,7 @@ class Farm:
             queue=self.queue,
             running=self.running,
             submissions=self.submissions,
+            wall=self.wall,
         )
 
     def _compose_builds(self) -> None:

@@ -10,6 +10,7 @@ from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.config.cancellers import OldBuildCanceller, SourceStampFilter, StampView
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.results import Result
+from buildbot_lite.storage.records import changes
 
 from .configurations import sentences_in
 from .harness import FakeSlave, MasterHarness
@@ -116,6 +117,56 @@ class CancellerTests(SynchronousTestCase):
                 self.assertEqual(found[:2], results[:2])
                 self.assertEqual(found[2] is Result.CANCELLED, results[2] is Result.CANCELLED)
                 self.assertNotEqual(self.result(other)[0], Result.CANCELLED)
+
+    def test_crash_before_the_cancellation(self) -> None:
+        """
+        Promise 8.5: a master that dies between the commit of a change and the cancellation cancels at its next start,
+        and never what is built of that change itself.
+        """
+        self.start("util.OldBuildCanceller('old', [(['a'], util.SourceStampFilter())])")
+        old = self.harness.submit("one", source={"branch": "main", "repository": "r"})
+        self.harness.farm.cancelling.stop()
+        self.change(branch="main", revision="2")
+        new = self.harness.submit("one", source={"branch": "main", "repository": "r", "revision": "2"})
+        change = self.harness.read(changes.last_id)
+        buildset = self.harness.request(new).buildset
+        _ = self.harness.records.write(lambda connection: changes.add_to_buildset(connection, buildset, [change]))
+        self.harness.restart()
+        self.slave = self.harness.attach("bot1", FakeSlave(commands=self.slave.commands), held=self.slave.held())
+        for command in self.slave.commands[:1]:
+            command.end(0)
+        self.harness.settle(30)
+        self.assertEqual(self.result(old), (Result.CANCELLED, "there is a newer change of main: 2"))
+        self.assertNotEqual(self.result(new)[0], Result.CANCELLED)
+
+    def test_crash_after_a_failure(self) -> None:
+        """
+        Promise 8.5: likewise for the rest of a buildset of which one build failed.
+        """
+        self.start("util.FailingBuildsetCanceller('f', [(['a'], None, util.SourceStampFilter())])")
+        last = self.harness.submit("all")
+        self.harness.farm.cancelling.stop()
+        self.slave.commands[0].end(1)
+        self.harness.settle(30)
+        self.assertEqual([self.result(each)[0] for each in (last - 2, last)], [Result.FAILURE, None])
+        self.harness.restart()
+        rest = self.slave.commands[1:]
+        self.harness.attach("bot1", FakeSlave(commands=rest), held=self.slave.held()[1:])
+        for command in rest:
+            command.end(0)
+        self.harness.settle(30)
+        self.assertEqual(self.result(last)[0], Result.CANCELLED)
+
+    def test_change_of_a_fork(self) -> None:
+        """
+        Promise 8.5: a change from a fork cancels no build of code that is not from one.
+        """
+        self.start("util.OldBuildCanceller('old', [(['a'], util.SourceStampFilter())])")
+        request = self.harness.submit("one", source={"branch": "main", "repository": "r"})
+        self.change(branch="main", revision="2", untrusted=True)
+        self.slave.commands[0].end(0)
+        self.harness.settle(30)
+        self.assertEqual(self.result(request)[0], Result.SUCCESS)
 
     def test_filter_arguments(self) -> None:
         """

@@ -1,19 +1,27 @@
 """
 Cancelling what nobody needs any more: builds of a branch that moved on, and of a buildset that has failed.
 
-The services are `OldBuildCanceller` and `FailingBuildsetCanceller` in ``c['services']``.  They look at committed
-events: a new change, and the end of a build.  What a new change makes obsolete is what waits or runs at that moment;
-requests that schedulers make for the change come later.
+The services are `OldBuildCanceller` and `FailingBuildsetCanceller` in ``c['services']``.  What they cancel follows from
+the records, so that a crash loses no cancellation: the number of the last change that was considered is recorded, and
+at a start the unfinished buildsets are looked at for failed builds.
+
+A build is older than a change if all its own changes are; without any, if it was submitted before the change came.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from ...deferreds import background
 from ...model.results import Result
-from ...model.source_stamps import stamps_of
-from ...storage.records import changes
+from ...model.source_stamps import is_untrusted, stamps_of
+from ...storage.records import changes, states
+from ...storage.records import requests as records_of_requests
+from ...storage.records.changes import RecordedChange
 from ...storage.records.feed import Event
 from ...storage.records.requests import Buildset
 from ...storage.writer import Records
@@ -24,11 +32,14 @@ from .running_builds import RunningBuilds
 from .submission import Submissions
 
 _FAILED = (int(Result.FAILURE), int(Result.EXCEPTION))
+_OWNER = "old-build-cancellers"
+_MOST_CHANGES = 200
+"""Changes that are considered at a time."""
 
 
 class Cancelling:
     """
-    Follows the events from `start` to `stop`.
+    Follows changes and the ends of builds, from `start` to `stop`.  *wall*: seconds since 1970.
     """
 
     _log = Logger()
@@ -41,12 +52,15 @@ class Cancelling:
         queue: Queue,
         running: RunningBuilds,
         submissions: Submissions,
+        wall: Callable[[], float],
     ) -> None:
         self._records = records
         self._generations = generations
         self._queue = queue
         self._running = running
         self._submissions = submissions
+        self._wall = wall
+        self._turn = DeferredLock()
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def start(self) -> None:
@@ -54,6 +68,7 @@ class Cancelling:
         Begin.
         """
         self._unsubscribe = self._records.on_commit(self._committed)
+        background(self._resume(), self._log, "cancelling what a crash left")
 
     def stop(self) -> None:
         """
@@ -61,16 +76,34 @@ class Cancelling:
         """
         self._unsubscribe()
 
+    def _services(self, kind: type[Any]) -> list[Any]:
+        return [each for each in self._generations.config.services.values() if isinstance(each, kind)]
+
     def _committed(self, events: Sequence[Event]) -> None:
-        services = self._generations.config.services.values()
-        old = [each for each in services if isinstance(each, OldBuildCanceller)]
-        failing = [each for each in services if isinstance(each, FailingBuildsetCanceller)]
-        for event in events:
-            if old and event.kind == "change.added":
-                work = self._cancel_old(old, int(event.body["change"]), self._unfinished())
-                background(work, self._log, "cancelling builds of older changes")
-            elif failing and event.kind == "build.finished" and event.body.get("result") in _FAILED:
-                background(self._cancel_siblings(failing, event), self._log, "cancelling the rest of a buildset")
+        added = [int(event.body["change"]) for event in events if event.kind == "change.added"]
+        if added and self._services(OldBuildCanceller):
+            background(self._follow(min(added) - 1), self._log, "cancelling builds of older changes")
+        failing = self._services(FailingBuildsetCanceller)
+        for event in events if failing else ():
+            if event.kind == "build.finished" and event.body.get("result") in _FAILED:
+                failed = next((each for each in self._unfinished() if each[0] == event.request), None)
+                if failed is not None:
+                    work = self._cancel_siblings(failing, *failed)
+                    background(work, self._log, "cancelling the rest of a buildset")
+
+    async def _resume(self) -> None:
+        if self._services(OldBuildCanceller):
+            await self._follow(await self._records.read(changes.last_id))
+        else:
+            # If a service is configured later, it begins with the changes that come then.
+            await self._records.write(lambda connection: states.put(connection, _OWNER, None, self._wall()))
+        failing = self._services(FailingBuildsetCanceller)
+        buildsets = {buildset.id: buildset for _, _, buildset in self._unfinished()} if failing else {}
+        for buildset in buildsets.values():
+            read = partial(records_of_requests.of_buildset, buildset=buildset.id)
+            for request in await self._records.read(read):
+                if request.result is not None and int(request.result) in _FAILED:
+                    await self._cancel_siblings(failing, request.id, request.builder, buildset)
 
     def _unfinished(self) -> list[tuple[int, str, Buildset]]:
         """
@@ -80,36 +113,62 @@ class Cancelling:
         running = [(each.request, each.buildset) for each in self._running.live().values()]
         return [(request.id, request.builder, buildset) for request, buildset in (*waiting, *running)]
 
-    async def _cancel_old(
-        self, services: Sequence[OldBuildCanceller], id: int, unfinished: Sequence[tuple[int, str, Buildset]]
-    ) -> None:
-        recorded = await self._records.read(lambda connection: changes.get(connection, id))
-        if recorded is None:
-            return
-        change = recorded.change
-        new = StampView(change.project, change.codebase, change.repository, change.branch)
-        obsolete = [
-            request
-            for request, builder, buildset in unfinished
-            if any(_is_older(service, builder, stamp, new) for service in services for stamp in _views(buildset))
-        ]
-        reason = f"there is a newer change of {change.branch or 'its branch'}: {change.revision or id}"
-        await self._submissions.cancel_unfinished(obsolete, reason)
+    async def _follow(self, first: int) -> None:
+        """
+        Consider the changes after the recorded number, or after *first* if none is recorded.
+        """
+        await self._turn.run(lambda: Deferred.fromCoroutine(self._consider(first)))
 
-    async def _cancel_siblings(self, services: Sequence[FailingBuildsetCanceller], event: Event) -> None:
-        unfinished = self._unfinished()
-        failed = next((each for each in unfinished if each[0] == event.request), None)
-        if failed is None:
+    async def _consider(self, first: int) -> None:
+        recorded = await self._records.read(lambda connection: states.get(connection, _OWNER))
+        considered = first if recorded is None else int(recorded["considered"])
+        while True:
+            found = await self._records.read(partial(changes.after, id=considered, most=_MOST_CHANGES))
+            for service in self._services(OldBuildCanceller):
+                await self._cancel_old(service, found)
+            considered = found[-1].id if found else considered
+            await self._records.write(partial(_put_considered, considered=considered, now=self._wall()))
+            if not found:
+                return
+
+    async def _cancel_old(self, service: OldBuildCanceller, found: Sequence[RecordedChange]) -> None:
+        try:
+            newest = _newest_of_branches(service, found)
+            candidates = [
+                (request, buildset, newer)
+                for request, builder, buildset in self._unfinished()
+                if (newer := _newer(service, builder, buildset, newest)) is not None
+            ]
+        except Exception:  # noqa: BLE001 - functions of the user's
+            self._log.failure("{service} failed; it cancels nothing", service=repr(service))
             return
-        id, failed_builder, buildset = failed
+        own = await self._records.read(
+            lambda connection: {
+                buildset.id: [each.id for each in changes.of_buildset(connection, buildset.id)]
+                for _, buildset, _ in candidates
+            }
+        )
+        for request, buildset, newer in candidates:
+            ids = own[buildset.id]
+            if max(ids) < newer.id if ids else buildset.submitted <= newer.received:
+                branch, revision = newer.change.branch or "its branch", newer.change.revision or newer.id
+                await self._submissions.cancel_unfinished([request], f"there is a newer change of {branch}: {revision}")
+
+    async def _cancel_siblings(
+        self, services: Sequence[FailingBuildsetCanceller], failed: int, failed_builder: str, buildset: Buildset
+    ) -> None:
         stamps = _views(buildset)
         which = [service.cancelled_by(failed_builder, stamps) for service in services]
         siblings = [
             request
-            for request, builder, of in unfinished
-            if of.id == buildset.id and request != id and any(each(builder) for each in which)
+            for request, builder, of in self._unfinished()
+            if of.id == buildset.id and request != failed and any(each(builder) for each in which)
         ]
         await self._submissions.cancel_unfinished(siblings, f"the build of {failed_builder} in its buildset failed")
+
+
+def _put_considered(connection: Connection, considered: int, now: float) -> None:
+    states.put(connection, _OWNER, {"considered": considered}, now)
 
 
 def _views(buildset: Buildset) -> list[StampView]:
@@ -119,10 +178,40 @@ def _views(buildset: Buildset) -> list[StampView]:
     ]
 
 
-def _is_older(service: OldBuildCanceller, builder: str, stamp: StampView, new: StampView) -> bool:
-    same = (stamp.project, stamp.codebase, stamp.repository) == (new.project, new.codebase, new.repository)
-    return (
-        same
-        and service.branch_key(stamp.to_document()) == service.branch_key(new.to_document())
-        and service.tracks(builder, stamp)
-    )
+_Branch = tuple[Any, ...]
+
+
+def _branch_of(service: OldBuildCanceller, stamp: StampView) -> _Branch:
+    return stamp.project, stamp.codebase, stamp.repository, service.branch_key(stamp.to_document())
+
+
+def _newest_of_branches(
+    service: OldBuildCanceller, found: Iterable[RecordedChange]
+) -> Mapping[tuple[bool, _Branch], RecordedChange]:
+    """
+    The newest change of each branch, those from forks for themselves.
+    """
+    newest = {}
+    for each in found:
+        change = each.change
+        stamp = StampView(change.project, change.codebase, change.repository, change.branch)
+        newest[change.untrusted, _branch_of(service, stamp)] = each
+    return newest
+
+
+def _newer(
+    service: OldBuildCanceller,
+    builder: str,
+    buildset: Buildset,
+    newest: Mapping[tuple[bool, _Branch], RecordedChange],
+) -> RecordedChange | None:
+    """
+    The change that may make a build of *buildset* obsolete.  A change from a fork cannot, if the build is not of one.
+    """
+    trusts = (True, False) if is_untrusted(buildset.source) else (False,)
+    for stamp in _views(buildset) if newest else ():
+        branch = _branch_of(service, stamp)
+        found = [newest[trust, branch] for trust in trusts if (trust, branch) in newest]
+        if found and service.tracks(builder, stamp):
+            return max(found, key=lambda each: each.id)
+    return None
