@@ -89,11 +89,15 @@ STEPS = [
     "steps.DirectoryUpload(slavesrc='out', masterdest='out')",
 ]
 # Steps whose crashes are only replayed in memory: test/master/test_steps_more.py, test_steps_svn.py,
+# test_git_writing.py,
 # test_steps_mercurial.py and test_steps_http.py.
 REPLAYED = {
     "Assert",
     "CopyDirectory",
     "FileExists",
+    "GitCommit",
+    "GitPush",
+    "GitTag",
     "HTTPStep",
     "LogRenderable",
     "Mercurial",

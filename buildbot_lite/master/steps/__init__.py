@@ -9,6 +9,7 @@ Their parts: ``argument`` (declarations), ``argument_checks``, ``outcomes`` (fro
 from .counting import Compile, Test, WarningCountingShellCommand
 from .directories import CopyDirectory, FileExists, MakeDirectory, RemoveDirectory
 from .git import Gerrit, Git, GitHub, GitLab
+from .git_writing import GitCommit, GitPush, GitTag
 from .http_step import DELETE, GET, HEAD, OPTIONS, POST, PUT, HTTPStep
 from .mercurial import Mercurial
 from .more_transfers import JSONPropertiesDownload, JSONStringDownload, MultipleFileUpload
@@ -53,8 +54,11 @@ __all__ = [
     "FileUpload",
     "Gerrit",
     "Git",
+    "GitCommit",
     "GitHub",
     "GitLab",
+    "GitPush",
+    "GitTag",
     "HTTPStep",
     "JSONPropertiesDownload",
     "JSONStringDownload",

@@ -128,7 +128,7 @@ class Repository:
         """
         access = self._access
         words = [mode, "get" if submodules else "leave", self._url, branch or "", revision or "", *self._options]
-        ran = await self._script(_get(), "git-get", words, access.settings, env=access.env, files=access.files)
+        ran = await self.script(_get(), "git-get", words, access.settings, env=access.env, files=access.files)
         if ran.outcome.ending is Ending.EXITED and ran.outcome.exit_code == _NO_SUCH_REVISION:
             hint = "  (With shallow, a commit needs all of its 40 digits.)" if self._shallow else ""
             raise CommandFailedError(Result.FAILURE, f"{self._url} has no revision {revision!r:.100}.{hint}")
@@ -139,7 +139,7 @@ class Repository:
             raise CommandFailedError(Result.FAILURE, "git did not say what it checked out; its log says more.")
         if crowded := _CROWDED.findall(said):
             # The checkout succeeded, so a failure to pack is none of the step.
-            await self._script(_PACK, "git-pack", crowded)
+            await self.script(_PACK, "git-pack", crowded)
         return commit[1]
 
     async def describe(self, options: Sequence[str] | bool) -> str:
@@ -147,16 +147,16 @@ class Repository:
         What ``git describe`` with *options* says of the checkout; empty if it finds no name.
         """
         words = [] if isinstance(options, bool) else options
-        ran = await self._script('git describe "$@"', "git-describe", words)
+        ran = await self.script('git describe "$@"', "git-describe", words)
         return ran.output().strip().splitlines()[-1] if ran.outcome.succeeded and ran.output().strip() else ""
 
     async def apply(self, patch: Source) -> CommandResult:
         """
         Apply *patch*, to files and index.
         """
-        return await self._script(_APPLY, "git-apply", stdin_input="patch", sources={"patch": patch})
+        return await self.script(_APPLY, "git-apply", stdin_input="patch", sources={"patch": patch})
 
-    async def _script(
+    async def script(
         self,
         script: str,
         name: str,
@@ -165,7 +165,9 @@ class Repository:
         env: Mapping[str, str | None] | None = None,
         **more: Any,
     ) -> CommandResult:
-        # *name* is what people see of it.
+        """
+        Run *script* with *words*; *name* is what people see of it.  *settings*, *env*: those of a `RemoteAccess`.
+        """
         arguments = [*self._settings, *settings, "--", *words]
         argv = ["/bin/sh", "-c", _TAKE_SETTINGS + script, name, *arguments]
         return await self._run(argv, env={**_QUIET, **(env or {})}, **more)

@@ -1,0 +1,228 @@
+"""
+Steps that write to a git repository: `GitCommit`, `GitTag` and `GitPush`.
+
+What is pushed goes through a repository of its own, which borrows the objects: the configuration in the build's
+directory was within reach of the build's commands, and must not decide where a key or a password goes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...model.results import Result
+from ...model.spec import DEFAULT_TIMEOUT, SECRET_REFERENCE, Run
+from ...model.urls import split_url, without_passwords
+from ..config.arguments import ArgumentChecker
+from ..slaves.command_streams import Source
+from . import argument_checks as checks
+from .argument import argument, ignored
+from .git_commands import Repository, complaint
+from .git_credentials import RemoteAccess, remote_access, web_host
+from .outcomes import CommandFailedError, must_succeed
+from .source_step import credentials, ref
+from .step import BuildStep, CommandResult
+
+__all__ = ["GitCommit", "GitPush", "GitTag"]
+
+_NOTHING = 3
+_TAG = 'exec git tag "$@"'
+_PUSH = """\
+url=$1 branch=$2 force=$3 own=$PWD/.git~push
+commit=$(git rev-parse -q --verify "refs/heads/$branch^{commit}") || {
+    echo "fatal: there is no branch $branch in the directory"
+    exit 1
+}
+rm -rf "$own" && GIT_DIR=$own git init -q --bare --template= || exit
+mkdir -p "$own/objects/info" && printf '%s\\n' "$PWD/.git/objects" > "$own/objects/info/alternates" || exit
+[ ! -f .git/shallow ] || cp .git/shallow "$own/shallow" || exit
+GIT_DIR=$own git push $force -- "$url" "$commit:refs/heads/$branch"
+result=$?
+rm -rf "$own"
+exit $result
+"""
+
+
+class _GitWriting(BuildStep):
+    """
+    *workdir*: the repository, relative to the builder's directory.
+    *config*: a dictionary of git settings for these commands, like ``{"user.name": "builder"}``.
+    *env*: variable → text to add to the slave's environment, None removes it.
+    *timeout*: seconds without output after which a command is killed, default 1200; None: never.
+
+    Without effect: *logEnviron*.
+    """
+
+    haltOnFailure = True
+
+    workdir = argument(checks.path)
+    config = argument(checks.environment, default=None)
+    env = argument(checks.environment, default=None)
+    timeout = argument(checks.seconds, default=DEFAULT_TIMEOUT, nullable=True)
+    logEnviron = ignored()
+
+    async def run(self) -> Result:
+        try:
+            self.summary = await self.write()
+        except CommandFailedError as failed:
+            return self.fail(failed.sentence, failed.result)
+        return Result.SUCCESS
+
+    async def write(self) -> str:
+        """
+        Do the work, and return the summary; `CommandFailedError`.
+        """
+        raise NotImplementedError
+
+    async def git(
+        self, script: str, name: str, words: Sequence[str], access: RemoteAccess | None = None
+    ) -> CommandResult:
+        """
+        Run *script* in the repository.
+        """
+        access = access or RemoteAccess((), {}, {})
+        repository = Repository(
+            "",
+            run=self._run,
+            settings={name: value for name, value in (self.config or {}).items() if value is not None},
+            access=access,
+            shallow=False,
+            tags=False,
+            progress=False,
+            slave=self.slave_name,
+        )
+        return await repository.script(script, name, words, access.settings, access.env, files=access.files)
+
+    async def _run(
+        self,
+        words: Sequence[str],
+        *,
+        env: Mapping[str, str | None],
+        sources: Mapping[str, Source] | None = None,
+        **more: Any,
+    ) -> CommandResult:
+        env = {**(self.env or {}), **env}
+        workdir = self.workdir_path(self.workdir)
+        return await self.do(
+            Run(argv=tuple(words), workdir=workdir, env=env, timeout=self.timeout, **more), sources=sources
+        )
+
+    def succeeded(self, ran: CommandResult, doing: str) -> CommandResult:
+        """
+        *ran*, or `CommandFailedError`.
+        """
+        return must_succeed(ran, f"git could not {doing}", self.slave_name, complaint)
+
+
+class GitCommit(_GitWriting):
+    """
+    Commit files on the branch that is checked out.  Its failure ends the build.
+
+    *paths*: the files to add.  *messages*: a list of paragraphs.  *emptyCommits*: what to do when nothing changed:
+    "disallow" (default): fail; "create-empty-commit"; "ignore": nothing.  The committer is that of the slave's user,
+    unless *config* has user.name and user.email.
+    """
+
+    name = "gitcommit"
+
+    paths = argument(checks.names)
+    messages = argument(checks.names)
+    emptyCommits = argument(checks.choice("disallow", "create-empty-commit", "ignore"), default="disallow")
+
+    async def write(self) -> str:
+        head = "git symbolic-ref -q HEAD > /dev/null || { echo 'fatal: no branch is checked out'; exit 1; }\n"
+        self.succeeded(await self.git(head + 'exec git add -- "$@"', "git-add", self.paths), "add the files")
+        if self.emptyCommits != "create-empty-commit":
+            # 1: there are changes.  Any other exit code is git's trouble.
+            script = f"git diff --cached --quiet; case $? in 0) exit {_NOTHING} ;; 1) exit 0 ;; *) exit 1 ;; esac"
+            looked = await self.git(script, "git-diff", [])
+            if looked.outcome.exit_code == _NOTHING:
+                if self.emptyCommits == "ignore":
+                    return "nothing to commit"
+                raise CommandFailedError(Result.FAILURE, "There is nothing to commit: none of the paths has changed.")
+            self.succeeded(looked, "compare the files")
+        empty = ["--allow-empty"] if self.emptyCommits == "create-empty-commit" else []
+        words = [*empty, *[word for each in self.messages for word in ("-m", each)]]
+        self.succeeded(await self.git('exec git commit "$@"', "git-commit", words), "commit")
+        return "committed"
+
+
+class GitTag(_GitWriting):
+    """
+    Make a tag of the commit that is checked out.  Its failure ends the build.
+
+    *tagName*: its name.  *annotated*: True for an annotated tag, which has *messages*, a list of paragraphs.  *force*:
+    replace a tag of that name.
+    """
+
+    name = "gittag"
+
+    tagName = argument(ref)
+    annotated = argument(checks.flag, default=False)
+    messages = argument(checks.names, default=None)
+    force = argument(checks.flag, default=False)
+
+    def check(self, checker: ArgumentChecker) -> None:
+        """
+        Messages are for annotated tags, which need them.
+        """
+        if self.annotated and self.messages is None:
+            checker.note("GitTag with annotated=True needs messages.")
+        elif not self.annotated and self.messages is not None:
+            checker.note("GitTag has messages only with annotated=True.")
+
+    async def write(self) -> str:
+        words = [
+            *(["-a"] if self.annotated else []),
+            *(["--force"] if self.force else []),
+            *[word for each in self.messages or () for word in ("-m", each)],
+        ]
+        ran = await self.git(_TAG, "git-tag", [*words, "--", self.tagName])
+        self.succeeded(ran, f"make the tag {self.tagName}")
+        return f"tagged {self.tagName}"
+
+
+class GitPush(_GitWriting):
+    """
+    Push a branch of the directory to a repository.  Its failure ends the build.
+
+    *repourl*: where to.  *branch*: the branch, there and here.  *force*: overwrite what is there.
+    *sshPrivateKey*, *sshHostKey*, *sshKnownHosts*, *auth_credentials*: as for `Git`.
+    """
+
+    name = "gitpush"
+
+    repourl = argument(checks.word)
+    branch = argument(ref)
+    force = argument(checks.flag, default=False)
+    sshPrivateKey = argument(checks.word, default=None)
+    sshHostKey = argument(checks.word, default=None)
+    sshKnownHosts = argument(checks.word, default=None)
+    auth_credentials = argument(credentials, default=None)
+
+    def check(self, checker: ArgumentChecker) -> None:
+        """
+        Refuse arguments that exclude each other, and an address that shows a secret.
+        """
+        if self.sshHostKey is not None and self.sshKnownHosts is not None:
+            checker.note("sshHostKey and sshKnownHosts exclude each other.")
+        if not isinstance(self.repourl, str):
+            return
+        if SECRET_REFERENCE.search(self.repourl):
+            checker.note("repourl has a secret in it.  Use auth_credentials instead.")
+        elif self.repourl.startswith("-"):
+            checker.wrong("repourl", self.repourl, "the address of a repository")
+        elif self.auth_credentials is not None and web_host(self.repourl) is None:
+            shown = without_passwords(self.repourl)
+            checker.note(f"auth_credentials are for a repository at https://, and this one is {shown!r:.200}.")
+
+    async def write(self) -> str:
+        url, found, user = split_url(self.repourl)
+        access = remote_access(
+            url,
+            key=self.sshPrivateKey,
+            known_hosts=self.sshKnownHosts if self.sshHostKey is None else f"* {self.sshHostKey}",
+            credentials=self.auth_credentials or found,
+            user=user,
+        )
+        words = [url, self.branch, "--force" if self.force else ""]
+        self.succeeded(await self.git(_PUSH, "git-push", words, access), f"push {self.branch} to {url}")
+        return f"pushed {self.branch}"

@@ -1,0 +1,1 @@
+The steps `GitCommit`, `GitTag` and `GitPush` write to git repositories.
