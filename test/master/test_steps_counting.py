@@ -3,10 +3,12 @@ Counting warnings.
 """
 
 from typing import Any
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
+from buildbot_lite.master.steps import counting
 from buildbot_lite.master.steps.counting import Compile
 from buildbot_lite.master.steps.warning_parser import read_suppressions
 from buildbot_lite.model.results import Result
@@ -109,6 +111,24 @@ class WarningCountingTests(SynchronousTestCase):
         self.assertIn("line 1", wrong.summary)
         with self.assertRaisesRegex(ValueError, "line 2"):
             read_suppressions("a:b\n(:c")
+
+    def test_hostile_suppressions(self) -> None:
+        """
+        Expressions in a file of the slave's that never come to an end fail the step; they do not stop the master.
+        """
+        output = "a.c:1: warning: " + "a" * 60 + "\n"
+        rest = [command("make all").exits(0, output)]
+        for evil, after in ((".* : (a+)+b\n", rest), (f"a{' :' * 60_000}\n", [])):
+            with mock.patch.object(counting, "_LONGEST_SEARCH", 0.05):
+                step = steps.Compile(
+                    suppressionFile="supp",
+                    warningPattern=GROUPS,
+                    workdir="b",
+                    warningExtractor=steps.Compile.warnExtractFromRegexpGroups,
+                )
+                ran = run(step, command("cat supp").exits(0, evil), *after)
+            self.assertEqual(ran.result, Result.FAILURE)
+            self.assertIn("take longer than", ran.summary)
 
     def test_failure(self) -> None:
         """

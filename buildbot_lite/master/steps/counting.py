@@ -9,6 +9,7 @@ from twisted.internet.threads import deferToThread
 
 from ...model.results import Result
 from ..config.arguments import ArgumentChecker
+from ..config.time_limit import OverdueError, time_limit
 from . import argument_checks as checks
 from .argument import argument
 from .outcomes import result_of
@@ -25,6 +26,8 @@ _LARGEST_OUTPUT = 64 << 20
 _LARGEST_SUPPRESSIONS = 1 << 20
 # Larger outputs are searched in a thread: expressions of a configuration may be slow.
 _QUICK = 1 << 20
+_LONGEST_SEARCH = 1.0
+"""Seconds for which the expressions of a file on the slave may keep the master from everything else."""
 
 
 def _suppressions(checker: ArgumentChecker, name: str, value: Any) -> list[Suppression]:
@@ -44,6 +47,13 @@ def _suppressions(checker: ArgumentChecker, name: str, value: Any) -> list[Suppr
     return found
 
 
+def _overdue(file: str) -> str:
+    return (
+        f"The expressions of the suppressionFile {file!r:.100} take longer than {_LONGEST_SEARCH:g} s on this output.  "
+        "Make them simpler: avoid repetitions of repetitions, like (a+)+."
+    )
+
+
 class WarningCountingShellCommand(ShellCommand):
     """
     A `ShellCommand` that counts the warnings in its output: with warnings, a success is WARNINGS.
@@ -60,7 +70,7 @@ class WarningCountingShellCommand(ShellCommand):
     groups 1, 2 and 3 of *warningPattern*.  *directoryEnterPattern*, *directoryLeavePattern*: the lines in which make
     says into which directory it goes; file names are relative to it.
 
-    The first 64 MiB of the output are looked at.
+    The first 64 MiB of the output are looked at.  With a *suppressionFile*, that must take less than a second.
     """
 
     warningPattern = argument(checks.pattern, default=_PATTERN, nullable=True)
@@ -93,7 +103,10 @@ class WarningCountingShellCommand(ShellCommand):
             if result is not Result.SUCCESS:
                 return self.fail(f"The suppressionFile {self.suppressionFile!r:.100} cannot be read: {said}.", result)
             try:
-                suppressions += read_suppressions(read.output(limit=_LARGEST_SUPPRESSIONS))
+                with time_limit(_LONGEST_SEARCH):
+                    suppressions += read_suppressions(read.output(limit=_LARGEST_SUPPRESSIONS))
+            except OverdueError:
+                return self.fail(_overdue(self.suppressionFile))
             except ValueError as error:
                 return self.fail(f"The suppressionFile {self.suppressionFile!r:.100} has a mistake in {error}.")
         ran = await self.do(self.spec())
@@ -111,7 +124,14 @@ class WarningCountingShellCommand(ShellCommand):
             suppressions,
         )
         output = ran.output(limit=_LARGEST_OUTPUT)
-        if len(output) <= _QUICK:
+        if self.suppressionFile is not None:
+            # Anybody whose code is built may have written these expressions.  In a thread they could not be ended.
+            try:
+                with time_limit(_LONGEST_SEARCH):
+                    lines = parser.lines(output.splitlines())
+            except OverdueError:
+                return self.fail(_overdue(self.suppressionFile))
+        elif len(output) <= _QUICK:
             lines = parser.lines(output.splitlines())
         else:
             lines = await deferToThread(lambda: parser.lines(output.splitlines()))
