@@ -21,6 +21,7 @@ from .master.config import schedulers as _schedulers
 from .master.config.change_filter import NOT_A_BRANCH as _NOT_A_BRANCH
 from .master.config.change_filter import ChangeFilter as _ChangeFilter
 from .master.config.force_scheduler import ForceScheduler as _ForceScheduler
+from .master.config.matrix import Matrix as _Matrix
 from .master.config.mistakes import MISSING as _MISSING
 from .master.config.placeholders import missing_word as _missing_word
 from .master.config.retention import Retention as _Retention
@@ -155,6 +156,7 @@ util = Namespace(
     _objects.Interpolate,
     _locks.LockAccess,
     _locks.MasterLock,
+    _Matrix,
     _objects.Property,
     _Retention,
     _objects.Secret,

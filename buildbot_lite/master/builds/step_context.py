@@ -37,6 +37,7 @@ from ...model.spec import (
     Spec,
     to_document,
 )
+from ..config.matrix import labelled
 from ..slaves.command import DispatchedCommand
 from ..slaves.command_streams import Source
 from ..steps.step import CommandResult, Recipe
@@ -168,8 +169,13 @@ class JournaledContext:
         wait: bool,
         source: Mapping[str, Json] | None = None,
         log: str | None = None,
+        matrix: Sequence[Mapping[str, Json]] = (),
     ) -> dict[str, Result | None]:
-        return await self._triggers.run(names, properties, wait=wait, source=source, log=log)
+        asks = {
+            label: (name, {**properties, **combination})
+            for label, (name, combination) in labelled(names, matrix).items()
+        }
+        return await self._triggers.run(asks, wait=wait, source=source, log=log)
 
     async def now(self) -> float:
         return float(await self._effects.once("now", None, self._build.wall))

@@ -4,7 +4,7 @@ Starting other builds from a step, and waiting for them.
 Each scheduler makes two entries in the journal: "trigger" has the buildset, `TRIGGERED` has its result and its builds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -32,40 +32,42 @@ class StepTriggers:
 
     async def run(
         self,
-        names: Sequence[str],
-        properties: Mapping[str, Json],
+        asks: Mapping[str, tuple[str, Mapping[str, Json]]],
         *,
         wait: bool,
         source: Mapping[str, Json] | None,
         log: str | None,
     ) -> dict[str, Result | None]:
         """
-        Ask the schedulers called *names*, and with *wait* await their results, as `StepContext.trigger` says.
+        Ask the schedulers, and with *wait* await their results, as `StepContext.trigger` says.  *asks*: by label, the
+        name of a scheduler and the properties that it gets.
         """
         # An input that is passed on counts as used: its use is up to the children.
         self._build.used.update(self._build.inputs)
         source = source_of(self._build.view.sources) if source is None else source
-        asked = {name: await self._ask(name, properties, source) for name in names}
+        asked = {label: await self._ask(label, *ask, source) for label, ask in asks.items()}
         # A scheduler that builds at its own time answers without a buildset, and nothing is waited for.
         buildsets = {name: int(outcome["buildset"]) for name, outcome in asked.items() if outcome["buildset"]}
         if not wait:
             if log is not None:
                 self._logs.write(log, "".join(f"{name}: {_requests(outcome)}\n" for name, outcome in asked.items()))
-            return dict.fromkeys(names)
+            return dict.fromkeys(asks)
         outcomes = await self._await_all(buildsets)
         if log is not None:
             lines = [f"{name}: {line}\n" for name, outcome in outcomes.items() for line in _lines(outcome)]
             self._logs.write(log, "".join(lines))
-        return {name: Result(outcomes[name]["result"]) if name in outcomes else None for name in names}
+        return {name: Result(outcomes[name]["result"]) if name in outcomes else None for name in asks}
 
-    async def _ask(self, name: str, properties: Mapping[str, Json], source: Mapping[str, Json]) -> Mapping[str, Any]:
+    async def _ask(
+        self, label: str, name: str, properties: Mapping[str, Json], source: Mapping[str, Json]
+    ) -> Mapping[str, Any]:
         triggers = self._build.triggers
 
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
             buildset = await triggers.trigger(name, self._build.command_id(entry), properties, source)
             children = await triggers.children(buildset) if buildset else ()
             outcome = {"buildset": buildset, "requests": [(each.request, each.builder) for each in children]}
-            self._logs.remark(f"{name}: {_requests(outcome)}")
+            self._logs.remark(f"{label}: {_requests(outcome)}")
             return Done(outcome)
 
         intent = {"scheduler": name, "properties": dict(properties)}

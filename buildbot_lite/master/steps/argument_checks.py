@@ -20,12 +20,13 @@ from ...model.source_stamps import FIELDS
 from ...model.spec import SECRET_REFERENCE
 from ..config.arguments import ArgumentChecker
 from ..config.locks import LockAccess, checked_accesses
+from ..config.matrix import Matrix
 from .argument import Check
 
 __all__ = [
     "anything", "artifact_name", "choice", "command", "count", "decode_rc", "environment", "file_path", "flag",
-    "function", "locks", "logfiles", "mode", "names", "path", "pattern", "properties", "seconds", "signal_name",
-    "source_stamp", "source_stamps", "text", "texts", "whole", "word", "words",
+    "function", "locks", "logfiles", "matrix", "mode", "names", "path", "pattern", "properties", "seconds",
+    "signal_name", "source_stamp", "source_stamps", "text", "texts", "whole", "word", "words",
 ]  # fmt: skip
 
 _LOG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ +@-]{0,79}\Z")
@@ -217,6 +218,15 @@ def properties(checker: ArgumentChecker, name: str, value: Any) -> dict[str, Any
     Property → value.
     """
     return checker.properties(name, value)
+
+
+def matrix(checker: ArgumentChecker, name: str, value: Any) -> list[dict[str, Any]]:
+    """
+    A `Matrix`, or a list of dictionaries of properties; the empty list stands for none.
+    """
+    if value in ((), []):
+        return []
+    return [dict(each) for each in (value if isinstance(value, Matrix) else Matrix(include=value))]
 
 
 def source_stamp(checker: ArgumentChecker, name: str, value: Any) -> dict[str, Any]:

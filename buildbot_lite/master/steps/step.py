@@ -119,13 +119,15 @@ class StepContext(Protocol):
         wait: bool,
         source: Mapping[str, Json] | None = None,
         log: str | None = None,
+        matrix: Sequence[Mapping[str, Json]] = (),
     ) -> dict[str, Result | None]:
         """
         Start the Triggerable schedulers called *names*, once; return the result of each, or None without *wait*.
 
         Their builds get the input submitted for this one.  *source*: their branch, revision, repository and project;
-        None: this build's.  Each result becomes a remark as soon as it is known, and a line of *log*.  When the step is
-        stopped while it waits, the builds that have not ended are cancelled.
+        None: this build's.  *matrix*: combinations of properties; each scheduler is started for each, and the result
+        is that of "scheduler (combination)".  Each result becomes a remark as soon as it is known, and a line of *log*.
+        When the step is stopped while it waits, the builds that have not ended are cancelled.
         """
 
     async def now(self) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from ...model.results import Result, worst
 from ...model.source_stamps import source_of
 from ..config.arguments import ArgumentChecker
+from ..config.matrix import labelled
 from ..config.mistakes import (
     did_you_mean,
     missing_names,
@@ -28,6 +29,7 @@ class Trigger(BuildStep):
     *schedulerNames*: the schedulers.  *waitForFinish*: wait for the builds; the result is the worst of theirs.  Default
     False: continue at once, with SUCCESS.  *set_properties*: a dictionary of properties for those builds.
     *copy_properties*: names of properties of this build that they get, too; those that it does not have are left out.
+    *matrix*: a `Matrix`; each scheduler is asked once for each of its combinations, whose values are properties, too.
     *unimportantSchedulerNames*: those of *schedulerNames* whose results do not count.
 
     The builds are of the same branch, repository and project as this one, get the patch or file that was submitted for
@@ -43,6 +45,7 @@ class Trigger(BuildStep):
     waitForFinish = argument(checks.flag, default=False)
     set_properties = argument(checks.properties, default=None)
     copy_properties = argument(checks.texts, default=())
+    matrix = argument(checks.matrix, default=())
     unimportantSchedulerNames = argument(checks.texts, default=())
     updateSourceStamp = argument(checks.flag, default=True)
     alwaysUseLatest = argument(checks.flag, default=False)
@@ -70,8 +73,14 @@ class Trigger(BuildStep):
         """
         properties = {name: self.getProperty(name) for name in self.copy_properties if self.hasProperty(name)}
         properties |= self.set_properties or {}
+        asks = labelled(self.schedulerNames, self.matrix)
         results = await self.bench.trigger(
-            self.schedulerNames, properties, wait=self.waitForFinish, source=self._source(), log="stdio"
+            self.schedulerNames,
+            properties,
+            wait=self.waitForFinish,
+            source=self._source(),
+            log="stdio",
+            matrix=self.matrix,
         )
         if not self.waitForFinish:
             self.summary = f"triggered {', '.join(results)}"
@@ -81,7 +90,7 @@ class Trigger(BuildStep):
             # RETRY as the result of this step would repeat this build, not the triggered one.
             Result.EXCEPTION if result is Result.RETRY else result
             for name, result in results.items()
-            if result is not None and name not in self.unimportantSchedulerNames
+            if result is not None and asks[name][0] not in self.unimportantSchedulerNames
         ]
         return worst(counting)
 
