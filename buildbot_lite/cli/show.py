@@ -72,7 +72,9 @@ def builders(farm: FarmClient, as_json: bool) -> None:
 @json_option
 def schedulers(farm: FarmClient, as_json: bool) -> None:
     """
-    The schedulers, what each of them waits for, when it fires next, and its last error.
+    The schedulers, and what each of them waits for.
+
+    With the time when it fires next, and its last error.
     """
     _show(farm, {"ask": "schedulers"}, as_json=as_json)
 

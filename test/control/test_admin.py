@@ -378,7 +378,7 @@ class AdminAnswerTests(AdminDeskCase):
         A property that each build sets itself is refused.
         """
         for name in sorted(OF_THE_BUILD):
-            self.assertIn(f"what {name} is", self.refused("force", builder="b", properties={name: "7"}))
+            self.assertIn(f"The build itself sets {name}", self.refused("force", builder="b", properties={name: "7"}))
 
     def test_properties(self) -> None:
         """

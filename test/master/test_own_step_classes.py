@@ -20,6 +20,8 @@ class OwnStepTests(SynchronousTestCase):
             class Old(steps.ShellCommand):
                 def start(self):
                     pass
+                def getText(self, cmd, results):
+                    pass
                 def commandComplete(self, cmd):
                     pass
             f = util.BuildFactory([Old(command=["true"]), Old(command=["false"])])
@@ -27,8 +29,22 @@ class OwnStepTests(SynchronousTestCase):
         )
         self.assertEqual(
             [str(mistake).partition(".  ")[0] for mistake in found],
-            ["master.cfg:4: Old.commandComplete is never called here", "master.cfg:4: Old.start is never called here"],
+            ["master.cfg:4: Old.getText is never called here", "master.cfg:4: Old.start is never called here"],
         )
+
+    def test_shipped(self) -> None:
+        """
+        A shipped step whose module is imported first during a load is no class of the configuration's.
+        """
+        found = mistakes_in(
+            """
+            class Shipped(steps.BuildStep):
+                __module__ = "buildbot_lite.master.steps.shell"
+                def start(self):
+                    pass
+            """
+        )
+        self.assertEqual(found, [])
 
     def test_not_there(self) -> None:
         """

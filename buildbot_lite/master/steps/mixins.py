@@ -7,6 +7,7 @@ effect is one of the step's context, and is journalled there.
 
 from collections.abc import Mapping
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...deferreds import deferring
@@ -32,15 +33,15 @@ _MOST_OUTPUT = 16 << 20
 
 class RemoteShell:
     """
-    A command of a step: to be run, and after that with its exit code *rc*, and *stdout* and *stderr* if they were
-    collected.
+    A command of a step: to be run, and after that with its exit code *rc*, its *stdout*, *stderr* and *logs*, which are
+    read when a step asks for them.
     """
 
     def __init__(self, what: Run, decode: Mapping[int, Result], log: str, slave: str) -> None:
         self.spec = what
         self.rc: int | None = None
-        self.stdout = self.stderr = ""
-        self.logs: dict[str, OutputLog] = {}
+        self.logs = {name: OutputLog(name, partial(self._output, name)) for name in ("stdio", "stderr")}
+        self._ran: CommandResult | None = None
         self._decode = decode
         self._slave = slave
         self._log = log
@@ -55,9 +56,24 @@ class RemoteShell:
         self.rc = ran.outcome.exit_code
         # Buildbot: the exit code of a command that a signal ended.
         self.rc = -1 if self.rc is None else self.rc
-        self.stdout = ran.output(limit=_MOST_OUTPUT)
-        self.stderr = ran.output("stderr", limit=_MOST_OUTPUT)
-        self.logs = {name: OutputLog(name, ran.output(name, limit=_MOST_OUTPUT)) for name in ("stdio", "stderr")}
+        self._ran = ran
+
+    @property
+    def stdout(self) -> str:
+        """
+        The standard output; the standard error is in it if it is no log of its own.
+        """
+        return self._output("stdio")
+
+    @property
+    def stderr(self) -> str:
+        """
+        The standard error, if it is a log of its own.
+        """
+        return self._output("stderr")
+
+    def _output(self, log: str) -> str:
+        return "" if self._ran is None else self._ran.output(log, limit=_MOST_OUTPUT)
 
     def results(self) -> Result:
         """

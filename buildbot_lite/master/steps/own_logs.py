@@ -50,18 +50,18 @@ class WrittenLog:
 
 class OutputLog:
     """
-    The output of commands, in Buildbot's form of a log.
+    The output of commands, in Buildbot's form of a log.  *read* returns it: most steps never ask.
     """
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, read: Callable[[], str]) -> None:
         self.name = name
-        self._text = text
+        self._read = read
 
     def getText(self) -> str:
         """
         The text.
         """
-        return self._text
+        return self._read()
 
     getTextWithHeaders = getText
 
@@ -69,7 +69,7 @@ class OutputLog:
         """
         The lines, with their ends.
         """
-        return self._text.splitlines(keepends=True)
+        return self._read().splitlines(keepends=True)
 
     def getName(self) -> str:
         """

@@ -20,10 +20,10 @@ def check_own_step(cls: type) -> None:
     """
     Note which methods of the new class *cls* are never called, and what it uses of ``self`` that is not there.
 
-    Without effect outside a load, in a stored generation, whose builds go on as they began, and for a class with a base
-    that is not here, because that was noted.
+    Without effect outside a load, in a stored generation, whose builds go on as they began, for a class with a base
+    that is not here, because that was noted, and for a shipped step, whose module may be imported first during a load.
     """
-    if not loading() or is_placeholder(cls):
+    if not loading() or is_placeholder(cls) or _is_shipped(cls):
         return
     text, line = text_here()
     used = attributes_of_self(text, cls.__name__, line)
@@ -38,6 +38,11 @@ def check_own_step(cls: type) -> None:
     if inspect.isgeneratorfunction(vars(cls).get("run")):
         sentence = f"{cls.__name__}.run is a generator: write async def run(self), or @defer.inlineCallbacks before it."
         once_loaded(lambda config: sentence)
+
+
+def _is_shipped(cls: type) -> bool:
+    package, _, _ = __name__.partition(".")
+    return cls.__module__.startswith(f"{package}.")
 
 
 def _mistake(sentence: str, found: Word | None) -> None:
