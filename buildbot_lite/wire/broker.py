@@ -20,11 +20,11 @@ from collections.abc import Callable
 from typing import Any
 
 from foolscap import broker as stock
-from foolscap.banana import b1282int, int2b128
+from foolscap.banana import b1282int
 from foolscap.call import InboundDelivery
 from foolscap.eventual import eventually
 from foolscap.ipb import DeadReferenceError
-from foolscap.tokens import STRING, BananaError, Violation
+from foolscap.tokens import CLOSE, INT, OPEN, STRING, VOCAB, BananaError, Violation
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -67,6 +67,8 @@ _SHORTEST_PIECE = 256
 _LONGEST_HEAD = 65
 # Bytes.  No word of Foolscap's vocabulary is longer.
 _LONGEST_WORD = 100
+# Larger whole numbers have other tokens.
+_FIRST_LONG = 1 << 31
 # tcp(7): seconds of silence before the first probe, seconds between probes, number of probes.
 _KERNEL_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 6}
 
@@ -242,12 +244,30 @@ class Broker(stock.Broker):
 
     # Sending
 
+    # Each token is one write: Foolscap's own methods write each byte of a token's header on its own, four writes for a
+    # usual token.
+
+    def sendOpen(self):
+        open_id = self.openCount
+        self.openCount += 1
+        self.transport.write(_header(open_id, OPEN))
+        return open_id
+
+    def sendClose(self, openID):
+        self.transport.write(_header(openID, CLOSE))
+
     def sendToken(self, obj):
-        # Foolscap looks up each string in its vocabulary, and would compute a hash of each chunk of a log.
-        if isinstance(obj, bytes) and len(obj) > _LONGEST_WORD:
-            int2b128(len(obj), self.transport.write)
-            self.transport.write(STRING)
-            self.transport.write(obj)
+        if isinstance(obj, bytes):
+            # Not looked up in the vocabulary: that would compute a hash of each chunk of a log.
+            if len(obj) > _LONGEST_WORD:
+                self.transport.write(_header(len(obj), STRING))
+                self.transport.write(obj)
+            elif (symbol := self.outgoingVocabulary.get(obj)) is not None:
+                self.transport.write(_header(symbol, VOCAB))
+            else:
+                self.transport.write(_header(len(obj), STRING) + obj)
+        elif isinstance(obj, int) and 0 <= obj < _FIRST_LONG:
+            self.transport.write(_header(obj, INT))
         else:
             super().sendToken(obj)
 
@@ -452,6 +472,16 @@ class Broker(stock.Broker):
 def _size(delivery: InboundDelivery) -> int:
     arguments = [*delivery.allargs.args, *delivery.allargs.kwargs.values()]
     return _MESSAGE_OVERHEAD + sum(len(value) for value in arguments if isinstance(value, bytes))
+
+
+def _header(number: int, kind: bytes) -> bytes:
+    """
+    The beginning of a token: *number* in base 128, the lowest digit first, and the token's type.
+    """
+    digits = bytearray((number & 0x7F,))
+    while number := number >> 7:
+        digits.append(number & 0x7F)
+    return bytes(digits) + kind
 
 
 def _missing(buffer: ByteQueue) -> int:
