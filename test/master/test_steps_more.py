@@ -247,3 +247,52 @@ class ToolTests(SynchronousTestCase):
         """
         self.assertEqual(run(steps.TreeSize(), command().exits(0, "12\t.\n")).properties, {"tree-size-KiB": 12})
         self.assertEqual(run(steps.TreeSize(), command().exits(0, "?\n")).result, Result.WARNINGS)
+
+
+SUBUNIT = """time: 2026-11-29 07:00:00Z
+test: a
+success: a
+test: b
+failure: b [ multipart
+Content-Type: text/plain
+success: not one
+]
+error: c [
+Traceback
+]
+skip: d [
+reason
+]
+xfail e
+noise: success: f
+"""
+
+
+class SubunitTests(SynchronousTestCase):
+    """
+    Promise 8.6: tests that write a subunit stream.
+    """
+
+    def test_counts(self) -> None:
+        """
+        Failures are counted, and shown; the exit code counts, too.
+        """
+        ran = replay(steps.SubunitShellCommand(command="t"), command("t").exits(0, SUBUNIT))
+        self.assertEqual(
+            (ran.result, ran.summary), (Result.FAILURE, "5 tests, 2 passed, 1 failed, 1 errors, 1 skipped")
+        )
+        wanted = "failure: b\n    Content-Type: text/plain\n    success: not one\nerror: c\n    Traceback\n"
+        self.assertEqual(ran.log("problems"), wanted)
+        rows: list[tuple[dict[str, Any], int, str, Result, str]] = [
+            ({}, 0, "successful a\n", Result.SUCCESS, "1 test, 1 passed"),
+            ({}, 1, "success: a\n", Result.FAILURE, "1 test, 1 passed"),
+            ({}, 0, "uxsuccess: a\n", Result.FAILURE, "1 test, 1 failed"),
+            ({}, 0, "", Result.SUCCESS, "no tests ran"),
+            ({"failureOnNoTests": False}, 0, "", Result.SUCCESS, "no tests ran"),
+            ({"failureOnNoTests": True}, 0, "", Result.FAILURE, "no tests ran"),
+            ({"failureOnNoTests": True}, 0, "success: a", Result.SUCCESS, "1 test, 1 passed"),
+        ]
+        for given, code, output, result, summary in rows:
+            with self.subTest(given, output=output):
+                ran = run(steps.SubunitShellCommand(command="t", **given), command("t").exits(code, output))
+                self.assertEqual((ran.result, ran.summary), (result, summary))

@@ -22,6 +22,7 @@ from .shell import (
     ShellCommand,
 )
 from .step import BuildStep
+from .subunit import SubunitShellCommand
 from .svn import SVN
 from .tools import CMake, PyFlakes, PyLint, RemovePYCs, Sphinx, TreeSize, Trial
 from .transfer import (
@@ -80,6 +81,7 @@ __all__ = [
     "Sphinx",
     "StringDownload",
     "SubmittedFile",
+    "SubunitShellCommand",
     "Test",
     "TreeSize",
     "Trial",

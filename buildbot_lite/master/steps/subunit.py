@@ -1,0 +1,74 @@
+"""
+Tests whose output is a subunit stream of version 1, which is text (https://pypi.org/project/python-subunit/).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from ...model.results import Result
+from . import argument_checks as checks
+from .argument import argument
+from .shell import ShellCommand
+
+__all__ = ["SubunitShellCommand"]
+
+_OUTCOME = re.compile(r"(success|successful|failure|error|skip|xfail|uxsuccess):? (.+?)( \[(?: multipart)?)?\s*\Z")
+_KINDS = {
+    "success": "passed", "successful": "passed", "xfail": "passed", "skip": "skipped", "failure": "failed",
+    "uxsuccess": "failed", "error": "errors",
+}  # fmt: skip
+_LARGEST_OUTPUT = 64 << 20
+
+
+class SubunitShellCommand(ShellCommand):
+    """
+    A `ShellCommand` whose output is a subunit stream of version 1.  Failed tests make it FAILURE; the summary has the
+    counts, the log "problems" the tests that failed, with what was said of them.
+
+    *failureOnNoTests*: True: without any test it fails; default False.
+
+    The first 64 MiB of the output are looked at.
+    """
+
+    name = "shell"
+
+    failureOnNoTests = argument(checks.flag, default=False)
+
+    async def run(self) -> Result:
+        ran = await self.do(self.spec())
+        result = self.judge(ran)
+        counts, problems = outcomes_in(ran.output(limit=_LARGEST_OUTPUT).splitlines())
+        total = counts.total()
+        for kind, count in {"total": total, **{each: counts[each] for each in set(_KINDS.values())}}.items():
+            self.setStatistic(f"tests-{kind}", count)
+        if problems:
+            self.bench.write("problems", "\n".join(problems) + "\n")
+        if not total:
+            self.summary = self.summary or "no tests ran"
+            return max(result, Result.FAILURE) if self.failureOnNoTests else result
+        bad = counts["failed"] + counts["errors"]
+        said = [f"{counts[kind]} {kind}" for kind in ("passed", "failed", "errors", "skipped") if counts[kind]]
+        self.summary = ", ".join([f"{total} {'test' if total == 1 else 'tests'}", *said])
+        return max(result, Result.FAILURE) if bad else result
+
+
+def outcomes_in(lines: Iterable[str]) -> tuple[Counter[str], list[str]]:
+    """
+    How many tests ended in which way, and the lines about those that failed.
+    """
+    counts: Counter[str] = Counter()
+    problems: list[str] = []
+    details = kept = False
+    for line in lines:
+        if details:
+            details = line.rstrip() != "]"
+            if kept and details:
+                problems.append(f"    {line}")
+        elif found := _OUTCOME.match(line):
+            kind = _KINDS[found[1]]
+            counts[kind] += 1
+            details, kept = found[3] is not None, kind in {"failed", "errors"}
+            if kept:
+                problems.append(f"{found[1]}: {found[2]}")
+    return counts, problems

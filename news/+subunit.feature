@@ -1,0 +1,1 @@
+The step `SubunitShellCommand` counts the tests in a subunit stream.
