@@ -68,6 +68,20 @@ class Allowed:
         """
         return any(fnmatchcase(branch or "", pattern) for pattern in self.branches)
 
+    def example(self, branch: str) -> Change:
+        """
+        A change of *branch* with the fixed values.
+        """
+        return Change(
+            author="",
+            source="",
+            branch=branch,
+            repository=self.repository,
+            project=self.project,
+            codebase=self.codebase,
+            category=self.category,
+        )
+
     def bound(self, change: Change, number: int) -> Change:
         """
         *change* with the fixed values; `InputError` if it has others.
@@ -125,16 +139,8 @@ def change_of_push(push: Pushed, allowed: Allowed, source: str) -> Change:
     """
     The change that is *push*: nothing more is known of it.
     """
-    return Change(
-        author=source,
-        source=source,
-        revision=push.revision,
-        branch=branch_of(push.ref),
-        repository=allowed.repository,
-        project=allowed.project,
-        codebase=allowed.codebase,
-        category=allowed.category,
-    ).checked()
+    change = allowed.example(branch_of(push.ref))
+    return evolve(change, author=source, source=source, revision=push.revision).checked()
 
 
 def change_from(reader: JsonReader, source: str) -> Change:

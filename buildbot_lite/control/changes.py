@@ -66,7 +66,10 @@ class Binding:
             raise InputError(f"A pattern of branches has 1 to {LONGEST_NAME} characters.")
         category = reader.optional("category", lambda name: reader.text(name, limit=200))
         texts = {name: reader.text(name, "", limit=200) for name in ("project", "codebase")}
-        return cls(Allowed(repository, branches=branches, category=category, **texts))
+        allowed = Allowed(repository, branches=branches, category=category, **texts)
+        for branch in branches:
+            allowed.example(branch).checked()
+        return cls(allowed)
 
     @classmethod
     def read(cls, connection: Connection, digest: str) -> Self | None:

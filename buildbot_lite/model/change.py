@@ -68,7 +68,8 @@ class Change:
 
     def checked(self) -> "Change":
         """
-        This change; `InputError` when a text is longer than its bound or contains a NUL, or its time has no date.
+        This change; `InputError` when a text is longer than its bound, contains a NUL or has no UTF-8, or its time has
+        no date.
         """
         names = {"revision": self.revision, "project": self.project, "codebase": self.codebase, "source": self.source}
         for noun, text in (names | {"category": self.category}).items():
@@ -109,3 +110,8 @@ def _check(noun: str, text: str | None, longest: int) -> None:
         raise InputError(f"The {noun} of a change may have {longest} characters, and this one has {len(text)}.")
     if "\0" in text:
         raise InputError(f"The {noun} of a change contains a NUL character.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # JSON can escape one half of a surrogate pair; SQLite cannot store it.
+        raise InputError(f"The {noun} of a change contains a character that UTF-8 does not have.") from None

@@ -321,6 +321,9 @@ class BoundsTests(ChangeGrantCase):
             with self.subTest(text=text):
                 self.assertRaises(BuildbotLiteError, Binding.from_text, text)
         self.assertRaises(BuildbotLiteError, Binding.from_text, json.dumps({"repository": "r", "branches": ["x"] * 51}))
+        for field, value in (("repository", "\ud800"), ("branches", ["\ud800"]), ("project", "\ud800")):
+            text = json.dumps({"repository": "r", field: value})
+            self.assertIn("UTF-8", str(self.assertRaises(BuildbotLiteError, Binding.from_text, text)))
         self.assertLessEqual(len(Binding.from_text(json.dumps({"repository": "r" * 500})).name), 80)
 
 
@@ -348,6 +351,16 @@ class AdminTests(ChangeCase):
         self.assertIn("no 'file'", self.refusal("sendchange", change={"who": "a", "file": "x"}))
         self.assertIn("5000", self.refusal("sendchange", change={"who": "a", "files": ["f"] * 5001}))
         self.assertIn("NUL", self.refusal("sendchange", change={"who": "a\0"}))
+
+    def test_lone_surrogates(self) -> None:
+        """
+        A text that UTF-8 cannot encode is refused with a sentence that names its field, whichever field it is.
+        """
+        for field in ("who", "committer", "branch", "repository", "revlink", "revision", "project", "codebase"):
+            self.assertIn("UTF-8", self.refusal("sendchange", change={"who": "a", field: "x\ud800"}), field)
+        for field in ("category", "comments"):
+            self.assertIn(field, self.refusal("sendchange", change={"who": "a", field: "x\ud800"}))
+        self.assertIn("file of", self.refusal("sendchange", change={"who": "a", "files": ["x\udcff"]}))
 
     def test_pages(self) -> None:
         """

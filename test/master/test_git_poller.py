@@ -778,6 +778,16 @@ class HostileTests(PollerCase):
         self.assertEqual((commit.author, commit.committer, commit.committed), ("A <a>", "C <c>", 6.0))
         self.assertEqual(commit.message, "hello")
 
+    def test_commit_encodings(self) -> None:
+        """
+        A commit that names an encoding of Python's own, or one with lone surrogates, has texts that can be recorded.
+        """
+        head = b"tree x\nauthor +2AA- <a> 5 +0000\ncommitter C <c> 6 +0000\nencoding %b\n\n"
+        for encoding in (b"unicode_escape", b"raw-unicode-escape", b"punycode", b"idna"):
+            self.assertEqual(commit_in("1", head % encoding + b"a-\\ud800", "utf-8").message, "a-\\ud800", encoding)
+        commit = commit_in("1", head % b"utf-7" + b"x+2AA-", "utf-8")
+        self.assertEqual((commit.author, commit.message), ("? <a>", "x?"))
+
     @settings(max_examples=40, deadline=None)
     @given(st.text(alphabet="a./@{-~ :*lock\x7fü\\", min_size=1, max_size=12))
     def test_check_ref_format(self, name: str) -> None:

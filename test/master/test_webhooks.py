@@ -15,7 +15,7 @@ from buildbot_lite.master.config.webhooks import HookDialect
 from buildbot_lite.master.scheduling.changes.webhooks.payload import MOST_COMMITS, HookReport
 from buildbot_lite.master.scheduling.changes.webhooks.reading import read_delivery
 from buildbot_lite.master.scheduling.changes.webhooks.signatures import proof
-from buildbot_lite.model.change import MOST_FILES
+from buildbot_lite.model.change import LONGEST_FILES, MOST_FILES
 from buildbot_lite.model.webhook import DIALECTS, Delivery, HookReply
 
 from .webhook_payloads import (
@@ -97,6 +97,16 @@ class PushTests(SynchronousTestCase):
         self.assertEqual(change.committer, "Web <web@example.org>")
         self.assertEqual(change.properties["github_distinct"], [True, "Change"])
         self.assertEqual(change.properties["event"], ["push", "Change"])
+
+    def test_long_files(self) -> None:
+        """
+        A commit with more text in its files than a change may have is a change with the first of them.
+        """
+        payload = github_push()
+        payload["commits"][0]["added"] = [f"{number:04}" + "x" * 996 for number in range(3000)]
+        change = read("github", "push", payload).changes[0]
+
+        self.assertEqual(len(change.files), LONGEST_FILES // 1000)
 
     def test_tag(self) -> None:
         """

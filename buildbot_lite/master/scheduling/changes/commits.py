@@ -5,6 +5,7 @@ Everything in it comes from those who push.  The formats that are read are frame
 somebody may write into a message or a file name.
 """
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,8 +17,12 @@ from ....model.git_refs import is_commit, is_ref
 LARGEST_COMMIT = 1 << 20
 """Bytes of a commit object that is read; of a larger one nothing is known but its name."""
 
-_PERSON = re.compile(r"(.*) (-?[0-9]{1,20}) [+-][0-9]{1,8}", re.DOTALL)
+_PERSON = re.compile(rb"(.*) (-?[0-9]{1,20}) [+-][0-9]{1,8}", re.DOTALL)
 _PEELED = "^{}"
+_OF_PYTHON_ALONE = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape"})
+"""
+Codecs that are no encodings of git's.  A commit names its encoding, and punycode takes minutes for a mebibyte.
+"""
 
 
 @frozen
@@ -127,18 +132,21 @@ def _person(line: bytes, encoding: str) -> tuple[str, float | None]:
     """
     "Name <address>", and the time.
     """
-    match = _PERSON.fullmatch(_decoded(line, encoding))
+    # Before it is decoded: in UTF-7 the zone would be a character.
+    match = _PERSON.fullmatch(line)
     if match is None:
         return _cut(_decoded(line, encoding), LONGEST_NAME), None
-    return _cut(match[1], LONGEST_NAME), float(min(max(0, int(match[2])), int(LAST_TIME)))
+    return _cut(_decoded(match[1], encoding), LONGEST_NAME), float(min(max(0, int(match[2])), int(LAST_TIME)))
 
 
 def _decoded(data: bytes, encoding: str) -> str:
     try:
-        text = data.decode(encoding, "replace")
+        known = codecs.lookup(encoding).name.replace("_", "-") not in _OF_PYTHON_ALONE
+        text = data.decode(encoding if known else "utf-8", "replace")
     except (LookupError, ValueError):
         text = data.decode("utf-8", "replace")
-    return text.replace("\0", "?")
+    # UTF-7 can encode lone surrogates, which no record can hold.
+    return text.replace("\0", "?").encode("utf-8", "replace").decode()
 
 
 def _cut(text: str, longest: int) -> str:

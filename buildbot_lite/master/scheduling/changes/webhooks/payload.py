@@ -11,7 +11,7 @@ from typing import Any
 from attrs import field, frozen
 
 from .....errors import BuildbotLiteError, WebhookError
-from .....model.change import LAST_TIME, LONGEST_COMMENTS, LONGEST_FILE, LONGEST_NAME, MOST_FILES, Change
+from .....model.change import LAST_TIME, LONGEST_COMMENTS, LONGEST_FILE, LONGEST_NAME, Change, fitting_files
 from .....model.git_refs import TAGS, branch_of, is_of_the_repository, is_ref, ref_of
 from .....model.json_reader import JsonReader
 from .....model.properties import checked_property_name, checked_value
@@ -217,7 +217,7 @@ def files(reader: JsonReader) -> tuple[str, ...]:
     The files of a commit: added, modified and removed ones, sorted, at most as many as a change may have.
     """
     named = (path for name in ("added", "modified", "removed") for path in reader.texts(name, [], most=1 << 20))
-    return tuple(sorted({cut(path, LONGEST_FILE) for path in named if path}))[:MOST_FILES]
+    return fitting_files(sorted({cut(path, LONGEST_FILE) for path in named if path}))
 
 
 def checked_ref(ref: str) -> str:
