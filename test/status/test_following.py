@@ -210,6 +210,28 @@ class FollowingTests(FollowingCase):
         """
         self.assertEqual(self.served_in_turn(b"one\n"), list(range(51)))
 
+    def test_fifty_read_once(self) -> None:
+        """
+        Promise 7.5: fifty clients that follow one log get all of it, and each byte of the file is read once for all.
+        """
+        log = os.urandom(3 * BLOCK)
+        self.begin(self.row, 0, "compile")
+        self.write(self.row, 0, log)
+        read, clients = [], [FakeClient() for _ in range(50)]
+        pread = os.pread
+
+        def counted(descriptor: int, size: int, offset: int) -> bytes:
+            read.append(pread(descriptor, size, offset))
+            return read[-1]
+
+        self.patch(os, "pread", counted)
+        for client in clients:
+            self.follow(client)
+        run_due_calls(self.clock)
+
+        self.assertTrue(all(client.out == log for client in clients))
+        self.assertEqual(sum(map(len, read)), len(log))
+
     def test_two_logs(self) -> None:
         """
         The logs of a step are sent one after the other; all except stdio are announced.
