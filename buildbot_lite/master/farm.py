@@ -30,6 +30,7 @@ from ..storage.inputs import InputStore
 from ..storage.notifications import Notifications
 from ..storage.records import epoch
 from ..storage.records import slaves as records_of_slaves
+from ..storage.records.retention import RetentionHolder
 from ..storage.retrying import RetryingRecords
 from ..storage.swissnums import Swissnums
 from ..storage.writer import Records
@@ -128,6 +129,7 @@ class Farm:
         self._compose_requests()
         self._compose_builds()
         self._compose_changes()
+        self.retention_holders: Registry[RetentionHolder] = Registry("holder of builds")
         for verb in environment.verbs(self):
             self.verbs.add(verb)
 

@@ -141,6 +141,7 @@ class Maintenance:
             records=self._farm.records,
             stream_storage=self._farm.stream_storage,
             inputs=self._farm.inputs,
+            holders=self._farm.retention_holders.values(),
             wall=self._wall,
         )
         await self._retaining.run(lambda: Deferred.fromCoroutine(run.run()))

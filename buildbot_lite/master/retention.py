@@ -8,7 +8,7 @@ Retention: removing old logs, artifacts, builds and inputs, as ``c['retention']`
 
 A crash in between leaves the note, and the next run goes on from it; so no row ever names a file that was removed.
 Each transaction changes few rows, so that builds write in between.  A build with a mark, an unfinished build and what
-it needs, and the newest build of each builder stay.
+it needs, the newest build of each builder, and what a `RetentionHolder` holds stay.
 """
 
 import os
@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 from ..model.names import directory_name
 from ..storage.inputs import InputStore
 from ..storage.records import retention, states
-from ..storage.records.retention import OldBuild, slices
+from ..storage.records.retention import OldBuild, RetentionHolder, not_held, slices
 from ..storage.writer import Records
 from .builds.streams import StreamStorage, streams_directory
 from .config.retention import DAY, RetentionPolicies
@@ -38,7 +38,7 @@ LEAST_AGE_OF_INPUT = DAY
 
 class RetentionRun:
     """
-    Applies *policies* once.  *wall*: seconds since 1970.
+    Applies *policies* once.  *holders*: additions of higher packages.  *wall*: seconds since 1970.
     """
 
     def __init__(
@@ -48,12 +48,14 @@ class RetentionRun:
         records: Records,
         stream_storage: StreamStorage,
         inputs: InputStore,
+        holders: Iterable[RetentionHolder],
         wall: Callable[[], float],
     ) -> None:
         self._policies = policies
         self._records = records
         self._storage = stream_storage
         self._inputs = inputs
+        self._holders = holders
         self._wall = wall
 
     async def run(self) -> None:
@@ -113,17 +115,21 @@ class RetentionRun:
         self, builds: Sequence[OldBuild], drop: Callable[[Connection, int], object], kinds: Iterable[str]
     ) -> None:
         """
-        Remove the rows of *builds*, note the directories of their files of these *kinds*, and remove those.
+        Remove the rows of those *builds* that nothing holds, note the directories of their files of these *kinds*, and
+        remove those.
         """
         now = self._wall()
 
         def change(connection: Connection) -> None:
+            removable = not_held(connection, builds, self._holders)
+            if not removable:
+                return
             state = states.get(connection, retention.OWNER) or {}
             for kind in kinds:
-                state[kind] = [*state.get(kind, ()), *(_directory(build, kind) for build in builds)]
+                state[kind] = [*state.get(kind, ()), *(_directory(build, kind) for build in removable)]
             if "log" in kinds:
-                state["logs_up_to"] = max(state.get("logs_up_to", 0), builds[-1].id)
-            for build in builds:
+                state["logs_up_to"] = max(state.get("logs_up_to", 0), removable[-1].id)
+            for build in removable:
                 drop(connection, build.id)
             states.put(connection, retention.OWNER, state, now)
 

@@ -16,6 +16,7 @@ from buildbot_lite.errors import StorageError
 from buildbot_lite.master import retention
 from buildbot_lite.master.builds.streams import StreamStorage
 from buildbot_lite.master.config.retention import DAY, Retention, RetentionPolicies
+from buildbot_lite.model.registry import Registry
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.inline import InlineWriter
@@ -32,6 +33,7 @@ from buildbot_lite.storage.records import (
     streams,
 )
 from buildbot_lite.storage.records import retention as records_of_retention
+from buildbot_lite.storage.records.retention import RetentionHolder
 
 T = TypeVar("T")
 NOW = 1000 * DAY
@@ -59,6 +61,7 @@ class RetentionTests(SynchronousTestCase):
         self.addCleanup(self.records.close)
         self.in_thread: Callable[[Callable[[], Any]], Deferred[Any]] = maybeDeferred
         self.inputs = InputStore(os.path.join(self.basedir, "inputs"))
+        self.holders: Registry[RetentionHolder] = Registry("holder of builds")
         self.do(lambda c: generations.keep(c, "9" * 64, 1.0))
 
     def do(self, change: Callable[[Connection], T]) -> T:
@@ -129,6 +132,7 @@ class RetentionTests(SynchronousTestCase):
             records=self.records,
             stream_storage=StreamStorage(self.basedir, Notifications(), self.in_thread),
             inputs=self.inputs,
+            holders=self.holders.values(),
             wall=lambda: NOW,
         )
         self.successResultOf(Deferred.fromCoroutine(run.run()))
@@ -165,6 +169,18 @@ class RetentionTests(SynchronousTestCase):
         self.assertEqual(self.left("artifact"), [1, 2, 3, 4])
         removed = [self.do(lambda c, m=each: records_of_retention.logs_removed(c, m.build)) for each in made]  # type: ignore[misc]  # lambda
         self.assertEqual(removed, [True, False, False, False])
+
+    def test_holders(self) -> None:
+        """
+        Promise 7.1: a build that a registered holder needs keeps its files and records; the others of the same slice
+        are removed.
+        """
+        made = [self.build(age) for age in (500.0, 450.0, 400.0, 1.0)]
+        self.holders.add(RetentionHolder("images", lambda connection, ids: {made[1].build} & set(ids)))
+        self.apply()
+
+        self.assertEqual(self.left("log"), [2, 4])
+        self.assertEqual(self.numbers(), [2, 4])
 
     def test_bytes_of_logs(self) -> None:
         """

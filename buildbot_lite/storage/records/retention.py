@@ -5,7 +5,7 @@ Finding reads pages in the order of the builds' ids, so that a large farm costs 
 slices of few rows, each one transaction.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from attrs import frozen
 from sqlalchemy import Connection, Select, bindparam, delete, exists, func, select, update
@@ -44,6 +44,26 @@ class OldBuild:
     finished: float
     rows: int
     kept: bool
+
+
+@frozen
+class RetentionHolder:
+    """
+    A package above the master that needs old builds.  *name*: unique among holders.  *held*: returns which of the given
+    builds, by id, must stay with their files; called in the transaction that would remove them.
+    """
+
+    name: str
+    held: Callable[[Connection, Collection[int]], Collection[int]]
+
+
+def not_held(connection: Connection, builds: Sequence[OldBuild], holders: Iterable[RetentionHolder]) -> list[OldBuild]:
+    """
+    Those of *builds* that none of the *holders* needs.
+    """
+    ids = [build.id for build in builds]
+    held = {id for holder in holders for id in holder.held(connection, ids)}
+    return [build for build in builds if build.id not in held]
 
 
 def _old(id: int, builder: str, number: int, started: float, finished: float, rows: int, kept: int) -> OldBuild:
