@@ -2,8 +2,8 @@
 The commands of README.md and docs/own-project.md, executed.
 
 Blocks marked ``sh`` are run in order, in one shell, in a new home.  Each line of the ``text`` block that follows must
-be printed; ``…`` stands for anything.  Blocks without a mark are not run: they install from the network, need a second
-machine, or are meant for cron.
+be printed; ``…`` stands for anything.  Blocks without a mark are not run: they install from the network, or need a
+second machine.
 """
 
 import os
