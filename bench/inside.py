@@ -89,6 +89,31 @@ class Control(Service):
         done = await gatherResults([Deferred.fromCoroutine(one(number)) for number in range(n)])
         return {"wall_s": max(at for _, at in done) - before, "results": [result for result, _ in done]}
 
+    async def do_changes(self, n, branches):
+        from buildbot_lite.model.change import Change
+
+        recorder = self._farm.changes
+        given = [
+            Change(
+                author="A <a@example.org>",
+                source="bench",
+                branch=f"b{number % branches}",
+                revision=f"{number:040x}",
+                files=("a",),
+            )
+            for number in range(n)
+        ]
+        await gatherResults([Deferred.fromCoroutine(recorder.add([change])) for change in given])
+        return {}
+
+    async def do_count(self, table):
+        from sqlalchemy import func, select
+
+        from buildbot_lite.storage.schema import metadata
+
+        counting = select(func.count()).select_from(metadata.tables[table])
+        return {"rows": await self._farm.records.read(lambda connection: connection.execute(counting).scalar_one())}
+
     async def do_commits(self):
         return {"commits": commits}
 

@@ -51,16 +51,19 @@ c["schedulers"] += [schedulers.Submit(name=b.name, builderNames=[b.name]) for b 
 class Lab:
     """
     *builders*: the text of a dict of name → steps.  *slaves*: how many, or their names.  *profile*: for the master.
+    *more*: text that is added to master.cfg.
     """
 
-    def __init__(self, work, builders, *, slaves=1, max_builds=4, start_slaves=True, database=None, profile=None):
+    def __init__(
+        self, work, builders, *, slaves=1, max_builds=4, start_slaves=True, database=None, profile=None, more=""
+    ):
         self.directory = Path(work) / "runs" / f"farm-{os.getpid()}-{time.monotonic_ns() % 10**9}"
         self.master = self.directory / "farm"
         self.master.mkdir(parents=True)
         # The path of a UNIX socket has at most 107 bytes (unix(7)).
         self.socket = f"/tmp/bench-{os.getpid()}-{time.monotonic_ns() % 10**9}.sock"
         self.names = [f"w{n}" for n in range(slaves)] if isinstance(slaves, int) else slaves
-        config = CONFIG.format(names=self.names, max_builds=max_builds, builders=builders)
+        config = CONFIG.format(names=self.names, max_builds=max_builds, builders=builders) + more
         (self.master / "master.cfg").write_text(config)
         (self.master / "master.tac").write_text(MASTER_TAC.format(bench=str(BENCH), socket=self.socket))
         if database is not None:

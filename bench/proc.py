@@ -17,6 +17,14 @@ def cpu(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def cpu_with_children(pid):
+    """
+    Return the CPU time of *pid* and of the children that it has waited for, in seconds.
+    """
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:15])) / TICK
+
+
 def memory(pid):
     """
     Return the resident memory in MiB: now, and the peak since `forget_peak`.

@@ -25,6 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import automatic
 import bare
 import deciding
 import ours
@@ -35,7 +36,7 @@ import watching
 BENCH = Path(__file__).resolve().parent
 # Measured once: figures that do not vary between runs, and measures that take minutes.
 ONCE = {"installed", "new_user", "stored", "log_gib"}
-OURS = {**ours.MEASURES, **watching.MEASURES, **deciding.MEASURES}
+OURS = {**ours.MEASURES, **watching.MEASURES, **deciding.MEASURES, **automatic.MEASURES}
 # The limits: the cost of the parts alone.  A limit with the name of a measure runs next to that measure.
 LIMITS = {
     "bare": bare.measure,

@@ -86,7 +86,12 @@ def new_user(peer):
     return peer.run("b9_newuser.py", 1)
 
 
+def changes(peer):
+    return peer.run("b10_changes.py", 1)
+
+
 MEASURES = {
+    "changes": changes,
     "throughput": throughput,
     "steps": steps,
     "latency": latency,

@@ -59,10 +59,11 @@ WORDS = (
 MASTER_TAC = "from buildbot_lite.master_tap import application_for\napplication = application_for(__file__)\n"
 SLAVE_TAC = "from buildbot_lite.slave_tap import application_for\napplication = application_for({arguments})\n"
 _LOG_ON_FULL_DISK = re.compile(r"Temporarily disabling observer .*\n(\t.*\n)*?\t.*OSError: \[Errno 28\].*\n(\t\n)?")
-# It cannot write its pid file then, either, and there is no space for its whole message about that.
+# It cannot write its pid file then, either, and often there is no space for its whole message about that.
 _START_ON_FULL_DISK = re.compile(
     r".*\[stderr#error\] Traceback.*\n(?:.*\[stderr#error\].*\n)*?"
-    r".*\[stderr#error\].*\S\d{4}-\d\d-\d\dT\S+ \[-\] Loading"
+    r"(?:.*\[stderr#error\].*\S\d{4}-\d\d-\d\dT\S+ \[-\] Loading"
+    r"|.*\[stderr#error\].* open\(pidfile, .*\n.*\[stderr#error\] OSError: \[Errno 28\].*)"
 )
 _COMPLAINT = re.compile("Traceback|Unhandled|Starting factory")
 _PR_SET_PDEATHSIG = 1

@@ -22,6 +22,7 @@ from test.processes.farm import (
     watch_furl_in,
 )
 
+from .autonomous import TIMERS
 from .jobs import Job
 from .schedules import (
     MASTER,
@@ -67,12 +68,17 @@ class Campaign:
     _later: list[tuple[float, int, Callable[[], None]]] = field(factory=list)
     _number: "itertools.count[int]" = field(factory=itertools.count)
     _began: float = 0.0
+    wall_began: float = 0.0
+    wall_ended: float = 0.0
 
     def run(self, events: list[Event]) -> None:
         """
         Inject *events* at their times, then `mend`.
         """
+        # What is pushed before the first poll is taken as known, and is no change.
+        until(lambda: self.farm.rows("select 1 from states where owner like 'source:%'"), "the first poll")
         self._began = time.monotonic()
+        self.wall_began = time.time()
         for event in events:
             self._at(event.at, lambda event=event: self._do(event))  # type: ignore[misc]  # it is bound now
         while self._later:
@@ -94,7 +100,11 @@ class Campaign:
                 until(lambda: self.farm.master.ready in self.farm.master.log, "the master is ready")
                 self._do_submit("late", "work", "1000", "0.1", "0")
                 until(self._all_told, "the last client was told", END)
-            until(lambda: not self._unfinished(), "every request is finished", END)
+            until(self._all_seen, "every pushed commit is a change, and no scheduler waits with one", END)
+            ((newest,),) = self.farm.rows("select max(id) from buildsets")
+            until(lambda: self._timers_since(newest), "the timers fire on", END)
+            until(lambda: not self._unfinished(newest), "every request is finished", END)
+            self.wall_ended = time.time()
         except AssertionError as error:
             error.add_note(self._state())
             raise
@@ -134,6 +144,15 @@ class Campaign:
             return
         job = self.jobs[name] = Job(name, builder, int(size), float(seconds), int(code))
         self.clients[name] = self.farm.submitting(builder, job.properties)
+
+    def _do_push(self, branch: str, count: str) -> None:
+        self.farm.repository.push(branch, int(count))
+
+    def _do_force_push(self, branch: str) -> None:
+        self.farm.repository.force_push(branch)
+
+    def _do_delete_branch(self, branch: str) -> None:
+        self.farm.repository.delete(branch)
 
     def _do_cut(self, slave: str) -> None:
         self.farm.proxies[slave].cut()
@@ -273,10 +292,32 @@ class Campaign:
         self._all_up()
         return all(client.process.poll() is not None or _told(client) for client in self.clients.values())
 
-    def _unfinished(self) -> list[int]:
+    def _all_seen(self) -> bool:
         self._all_up()
         with suppress(sqlite3.OperationalError):
-            return [id for (id,) in self.farm.rows("select id from requests where finished is null")]
+            seen = set(self.farm.rows("select branch, revision from changes"))
+            return self.farm.repository.revisions() <= seen and not self.farm.rows("select 1 from pending_changes")
+        return False
+
+    def _timers_since(self, newest: int) -> bool:
+        self._all_up()
+        with suppress(sqlite3.OperationalError):
+            fired = self.farm.rows("select scheduler from buildsets where id > ?", newest)
+            return (TIMERS[0],) in fired
+        return False
+
+    def _unfinished(self, newest: int | None = None) -> list[int]:
+        """
+        The unfinished requests.  *newest*: what timers have submitted after this buildset does not count.
+        """
+        self._all_up()
+        with suppress(sqlite3.OperationalError):
+            found = self.farm.rows(
+                "select r.id, b.id, b.scheduler from requests r join buildsets b on b.id = r.buildset "
+                "where r.finished is null"
+            )
+            late = {*TIMERS, "parts"}
+            return [id for id, buildset, name in found if newest is None or buildset <= newest or name not in late]
         return [0]
 
     def _state(self) -> str:

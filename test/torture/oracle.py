@@ -8,6 +8,8 @@ from attrs import define, field
 
 from buildbot_lite.model.results import Result
 
+from .autonomous_oracle import LOSSES as AUTONOMOUS_LOSSES
+from .autonomous_oracle import judge_autonomous
 from .campaign import Campaign, Excuse
 from .jobs import STEPS, Job
 
@@ -15,7 +17,7 @@ RETRIES = 3
 EXIT_OF = {Result.SUCCESS: 0, Result.WARNINGS: 0, Result.FAILURE: 1, Result.EXCEPTION: 2}
 LOSSES = (
     "promises", "results", "exit codes", "log bytes", "artifacts", "runs too many", "attempts at once",
-    "retries without need",
+    "retries without need", *AUTONOMOUS_LOSSES,
 )  # fmt: skip
 
 
@@ -45,7 +47,12 @@ def judge(campaign: Campaign) -> Verdict:
     farm, verdict = campaign.farm, Verdict()
     for line in farm.witnessed("violations"):
         verdict.note("attempts at once", False, line)
-    rows = farm.rows("select id, buildset, result, reason from requests")
+    judge_autonomous(farm, farm.repository, campaign.wall_began, campaign.wall_ended, verdict.note)
+    rows = farm.rows(
+        "select r.id, r.buildset, r.result, r.reason from requests r join buildsets b on b.id = r.buildset "
+        f"where b.scheduler in ({', '.join('?' * len(STEPS))})",
+        *STEPS,
+    )
     known: dict[str, int] = {}
     for request, buildset, number, reason in rows:
         ((properties,),) = farm.rows("select properties from buildsets where id = ?", buildset)

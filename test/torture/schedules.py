@@ -6,6 +6,7 @@ A schedule is lines of text, each an `Event`::
     0.0 submit job1 work 40000 6.0 0      job, builder, bytes of its log, seconds that it takes, its exit code
     3.2 silence bot1 31.0                 a fault, its target, its duration in seconds
     7.9 kill-keeper bot2
+    8.1 push topic 2                      branch, number of commits
 
 `FAULTS` lists the faults.  A schedule does not know the farm's state: killing a dead process has no effect.
 """
@@ -16,6 +17,7 @@ from random import Random
 from attrs import frozen
 
 SLAVES = ("bot1", "bot2")
+BRANCHES = ("fix", "topic", "release")
 BUILDERS = ("work", "work", "changing", "once")
 SLAVE, MASTER, BOTH, NO_TARGET = "slave", "master", "both", "none"
 
@@ -62,6 +64,8 @@ FAULTS = (
     Fault("reboot", SLAVE, 0, 5, weight=2, retries=True),
     Fault("partition", SLAVE, 190, 220, weight=1, retries=True, minutes=8),
 )
+PUSHES = ("push", "force-push", "delete-branch")
+"""What happens to the branches of the repository that is polled."""
 BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
@@ -99,6 +103,10 @@ def schedule(seed: int, minutes: float) -> list[Event]:
         job += 1
         events.append(_job(random, at, f"job{seed}x{job}"))
         at += random.uniform(2.0, 6.0)
+    at = 1.0
+    while at < length:
+        events.append(_push(random, at))
+        at += random.choice((0.5, random.uniform(1.0, 6.0)))
     at = random.uniform(2.0, 4.0)
     while at < length:
         (fault,) = random.choices(kinds, [fault.weight for fault in kinds])
@@ -130,6 +138,12 @@ def _job(random: Random, at: float, name: str) -> Event:
     size = random.choice((0, 1, 3_000, 60_000, 400_000))
     code = random.choice((0, 0, 0, 1))
     return Event(at, "submit", (name, random.choice(BUILDERS), str(size), f"{random.uniform(0.1, 9.0):.1f}", str(code)))
+
+
+def _push(random: Random, at: float) -> Event:
+    branch = random.choice(BRANCHES)
+    kind = random.choice(("push", "push", *PUSHES))
+    return Event(at, kind, (branch, str(random.randint(1, 3))) if kind == "push" else (branch,))
 
 
 def _event(random: Random, at: float, fault: Fault, length: float) -> Event:

@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from .run import torture
 from .schedules import (
     FAULTS,
+    PUSHES,
     read,
     schedule,
     written,
@@ -28,7 +29,9 @@ class ScheduleTests(SynchronousTestCase):
         """
         A long schedule contains every kind of failure.
         """
-        self.assertEqual({event.name for event in schedule(1, 60)}, {"submit", *(fault.name for fault in FAULTS)})
+        self.assertEqual(
+            {event.name for event in schedule(1, 60)}, {"submit", *PUSHES, *(fault.name for fault in FAULTS)}
+        )
 
 
 class TortureTests(SynchronousTestCase):

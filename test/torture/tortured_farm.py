@@ -23,7 +23,7 @@ from test.processes.farm import (
 )
 from test.processes.proxy import Proxy
 
-from . import jobs
+from . import autonomous, jobs
 from .schedules import MASTER, SLAVES
 
 GRACE = 150.0
@@ -75,6 +75,10 @@ class TorturedFarm(Farm):
         self.proxies = {name: Proxy() for name in SLAVES}
         self.worker = self.directory / "worker.py"
         self.worker.write_text(jobs.WORKER)
+        self.holder = self.directory / "holder.py"
+        self.holder.write_text(autonomous.HOLDER)
+        self.repository = autonomous.Repository(self.directory, self.env)
+        self.repository.make()
         self.slave_options = dict.fromkeys(SLAVES, f"grace={grace}")
         if disks:
             self.mount(MASTER, DISK)
@@ -96,6 +100,7 @@ class TorturedFarm(Farm):
         return (
             f"{WORDS}c['location'] = ['127.0.0.1:9']\nSLAVES = {list(SLAVES)!r}\nc['slaves'] = [{slaves}]\n"
             f"{jobs.configuration(self.worker, self.generation)}"
+            f"{autonomous.configuration(self.holder, self.repository.bare)}"
         )
 
     def edit_config(self) -> None:

@@ -1,0 +1,177 @@
+"""
+What the tortured farm does without a client: it polls a repository, fires timers, triggers, collapses and cancels,
+under locks.
+
+The commands that hold locks are witnesses: each takes slots of its lock, which are files that end with the process that
+holds them, and notes when there is none left.
+"""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import define, field
+
+HOLDER = """
+import fcntl
+import os
+import sys
+import time
+
+name, limit, wanted = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+witness = os.environ["WITNESS"]
+
+
+def note(file, text):
+    fd = os.open(os.path.join(witness, file), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.write(fd, text.encode())
+    os.close(fd)
+
+
+taken = []
+for slot in range(limit):
+    fd = os.open(os.path.join(witness, f"{name}.{slot}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        continue
+    taken.append(fd)
+    if len(taken) == wanted:
+        break
+if len(taken) < wanted:
+    note("overfull", f"{name}: {wanted} of {limit} wanted, {len(taken)} free\\n")
+note("holders", f"{name} {wanted} of {limit}\\n")
+time.sleep(0.4)
+"""
+
+PERIOD = 10
+TIMERS = ("often", "minutely")
+CHANGE_SCHEDULERS = ("each", "stable")
+INITIAL = "main"
+_PERSON = {"NAME": "A", "EMAIL": "a@example.org", "DATE": "2026-01-01T00:00:00Z"}
+
+
+def configuration(holder: Path, repository: Path) -> str:
+    """
+    The part of master.cfg: its builders hold two of the lock *gate* in all, and of *room* one on bot1 and two on bot2.
+    """
+    return f"""
+gate = util.MasterLock("gate", maxCount=2)
+room = util.SlaveLock("room", maxCount=1, maxCountForSlave={{"bot2": 2}})
+
+@util.renderer
+def limit_of_room(props):
+    return "2" if props.getProperty("slavename") == "bot2" else "1"
+
+def holds(name, limit, wanted, **more):
+    command = [{sys.executable!r}, "-S", {str(holder)!r}, name, limit, wanted]
+    return steps.ShellCommand(name="hold", command=command, haltOnFailure=True, **more)
+
+def autonomous(name, *steps, **more):
+    c.setdefault("builders", []).append(
+        util.BuilderConfig(name, SLAVES, util.BuildFactory(list(steps)), concurrent=True, **more))
+
+ROOM = util.Interpolate("room-%(prop:slavename)s")
+autonomous("pushed", holds("gate", "2", "1"), holds(ROOM, limit_of_room, "1", locks=[room.access("counting")]),
+           locks=[gate.access("counting")])
+autonomous("settled", holds("gate", "2", "2", locks=[gate.access("exclusive")]))
+autonomous("ticked", holds(ROOM, limit_of_room, limit_of_room), locks=[room.access("exclusive")])
+autonomous("whole", steps.Trigger(schedulerNames=["parts"], waitForFinish=True))
+autonomous("part", holds("gate", "2", "1"), locks=[gate.access("counting")])
+c["change_source"] = changes.GitPoller({str(repository)!r}, branches=True, pollInterval=3, pollAtLaunch=True)
+c.setdefault("schedulers", []).extend([
+    schedulers.AnyBranchScheduler("each", treeStableTimer=None, builderNames=["pushed"]),
+    schedulers.AnyBranchScheduler("stable", treeStableTimer=2, builderNames=["settled"]),
+    schedulers.Periodic("often", periodicBuildTimer={PERIOD}, builderNames=["ticked", "whole"]),
+    schedulers.Nightly("minutely", minute="*", hour="*", builderNames=["ticked"]),
+    schedulers.Triggerable("parts", builderNames=["part"]),
+])
+c["services"] = [util.OldBuildCanceller("old", [(["settled"], util.SourceStampFilter())])]
+"""
+
+
+@define
+class Repository:
+    """
+    A bare git repository in *directory*, and what its poller must have seen.
+
+    Each branch begins at the first commit, so a commit belongs to one branch.  *wanted*: the revisions of each branch
+    that are still reachable; those that were forced away or deleted between two polls need not have been seen.
+    """
+
+    directory: Path
+    env: Mapping[str, str]
+    wanted: dict[str, list[str]] = field(factory=dict)
+    pushed: int = 0
+    _first: str = ""
+
+    @property
+    def bare(self) -> Path:
+        """
+        The repository that is polled.
+        """
+        return self.directory / "polled.git"
+
+    def make(self) -> None:
+        """
+        Make it, with one commit, which the first poll takes as known.
+        """
+        for path in (self.bare, self._work):
+            self._git("init", "-q", "--bare", "-b", INITIAL, str(path), where=self.directory)
+        self._first = self._commit("")
+        self._push(INITIAL, self._first)
+
+    def push(self, branch: str, count: int) -> None:
+        """
+        Push *count* commits to *branch*, which need not exist.
+        """
+        known = self.wanted.setdefault(branch, [])
+        for _ in range(count):
+            known.append(self._commit(known[-1] if known else self._first))
+        self._push(branch, known[-1])
+
+    def force_push(self, branch: str) -> None:
+        """
+        Replace all commits of *branch* by a new one.
+        """
+        self.wanted[branch] = [self._commit(self._first)]
+        self._push(branch, self.wanted[branch][-1])
+
+    def delete(self, branch: str) -> None:
+        """
+        Delete *branch*, if it exists.
+        """
+        if self.wanted.pop(branch, None):
+            self._git("push", "-q", str(self.bare), f":refs/heads/{branch}")
+
+    def revisions(self) -> set[tuple[str, str]]:
+        """
+        Branch and revision of each commit that must be a change.
+        """
+        return {(branch, revision) for branch, revisions in self.wanted.items() for revision in revisions}
+
+    @property
+    def _work(self) -> Path:
+        return self.directory / "pusher.git"
+
+    def _commit(self, parent: str) -> str:
+        self.pushed += 1
+        tree = self._git("mktree")
+        return self._git("commit-tree", tree, "-m", f"commit {self.pushed}", *(("-p", parent) if parent else ()))
+
+    def _push(self, branch: str, revision: str) -> None:
+        self._git("push", "-q", str(self.bare), f"+{revision}:refs/heads/{branch}")
+
+    def _git(self, *words: str, where: Path | None = None) -> str:
+        people = {f"GIT_{who}_{what}": text for who in ("AUTHOR", "COMMITTER") for what, text in _PERSON.items()}
+        done = subprocess.run(
+            ["git", *words],
+            cwd=where or self._work,
+            env={**self.env, **people},
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            timeout=120,
+        )
+        return done.stdout.decode().strip()
