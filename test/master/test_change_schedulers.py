@@ -368,6 +368,18 @@ class SubmissionTests(SynchronousTestCase):
         self.assertEqual({name: stamp["revision"] for name, stamp in stamps.items()}, {"one": "r1", "two": "r2"})
         self.assertEqual(other.source["codebases"]["one"], {})
 
+    def test_absolute_forks(self) -> None:
+        """
+        Promise 8.1: the revision of a fork does not get into a later build of another codebase, which has secrets.
+        """
+        farm = ScheduledFarm(
+            'schedulers.AnyBranchScheduler("s", ["b"], codebases=["one", "two"], createAbsoluteSourceStamps=True, '
+            "forks=True)"
+        )
+        farm.change(codebase="one", untrusted=True)
+        farm.change(codebase="two")
+        self.assertEqual(farm.submitted()[-1].source["codebases"]["one"], {})
+
     def test_rendered_to_nonsense(self) -> None:
         """
         BuilderNames that are rendered to no list of builders submit nothing, and a sentence says so.

@@ -95,7 +95,8 @@ class TimedScheduler:
         important = importance(self.config.choice, change, self.config, self.troubles)
         if important is None:
             return
-        if self.config.absolute:
+        # A fork's revision must not get into later builds, which are trusted with secrets.
+        if self.config.absolute and not recorded.change.untrusted:
             self._codebases[change.codebase] = stamp_of(recorded)
             self._keep(decisions)
         if self.config.only_if_changed:

@@ -64,7 +64,8 @@ class StableTimerScheduler:
         important = importance(self.config.choice, change, self.config, self.troubles)
         if important is None:
             return
-        if self.config.absolute:
+        # A fork's revision must not get into later builds, which are trusted with secrets.
+        if self.config.absolute and not recorded.change.untrusted:
             self._codebases[change.codebase] = stamp_of(recorded)
             decisions.keep_state(self.config.name, {"codebases": self._codebases})
         group = self._group(recorded)
