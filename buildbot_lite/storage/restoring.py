@@ -3,7 +3,8 @@ Restoring a farm from a backup.
 
 ::
 
-    verify the whole backup ─► find the log of revocations ─► write the files ─► database: strings, epoch ─► its new log
+    verify the whole backup ─► find the log of revocations ─► write the files
+                            ─► database: strings, epoch ─► its new log ─► the database gets its name
 
 The restored farm has a higher epoch (`records.epoch`), so that slaves refuse a copy from before the restore.  No FURL
 comes back that was revoked or used up after the backup: the log of revocations says which were.  Where there is no log
@@ -123,23 +124,29 @@ class Restoration:
         make_directory(directory)
         written: list[str] = []
 
+        # A master finds no database until strings and epoch are right: a restore that is killed revives no string.
+        unfinished = f"{database}.restoring"
+
         def place(name: str) -> str:
-            return database if name == DATABASE else os.path.join(directory, name.removeprefix(FARM))
+            return unfinished if name == DATABASE else os.path.join(directory, name.removeprefix(FARM))
 
         try:
             os.chmod(directory, 0o700)
             _check_room(directory, manifest.length)
             archive.extract(place, written.append)
-            return self._prepare(manifest, database, log_path, logged)
+            restored = self._prepare(manifest, unfinished, log_path, logged)
+            os.rename(unfinished, database)
+            sync_directory(os.path.dirname(database))
         except BaseException:
             with suppress(OSError):
                 _remove_contents(directory)
                 if not was_there:
                     os.rmdir(directory)
-            if database in written:
+            if unfinished in written:
                 with suppress(OSError):
-                    os.unlink(database)  # it may be elsewhere
+                    os.unlink(unfinished)  # it may be elsewhere
             raise
+        return restored
 
     def _prepare(
         self, manifest: Manifest, database: str, log_path: str, logged: LoggedRevocations | None

@@ -321,6 +321,32 @@ class DamagedTests(BackupCase):
             self.assertIn("room for 10", str(self.assertRaises(FileError, self.restore, "new")))
         self.assertIn("not empty", str(self.assertRaises(BuildbotLiteError, self.restore, "farm")))
 
+    def test_killed(self) -> None:
+        """
+        Promise 8.10: until strings and epoch are right there is no database, so a restore that is killed revives no
+        string.
+        """
+        self.backup()
+        database = os.path.join(self.above, "restored", "records", "farm.sqlite")
+        seen: list[bool] = []
+        raising, applying = epoch.raise_epoch, RevocationLog.continued
+
+        def look(call: Callable[..., Any]) -> Callable[..., Any]:
+            def looking(*args: Any) -> Any:
+                seen.append(os.path.lexists(database))
+                return call(*args)
+
+            return looking
+
+        with (
+            mock.patch.object(epoch, "raise_epoch", look(raising)),
+            mock.patch.object(RevocationLog, "continued", look(applying)),
+        ):
+            self.restore()
+        self.assertEqual(seen, [False, False])
+        self.assertTrue(os.path.isfile(database))
+        self.assertEqual(os.listdir(os.path.dirname(database)), ["farm.sqlite"])
+
     def test_private(self) -> None:
         """
         Promise 8.10: what is restored is its owner's only, whatever modes and umask there are.
