@@ -8,6 +8,7 @@ Names and spelling are Buildbot's.  A word is one line below: a class or functio
 from typing import Any
 
 from .master import steps as _steps
+from .master.config import artifacts as _artifacts
 from .master.config import buildbot_helpers as _helpers
 from .master.config import cancellers as _cancellers
 from .master.config import change_schedulers as _change_schedulers
@@ -147,6 +148,7 @@ util = Namespace(
     _force.TextParameter,
     _force.UserNameParameter,
     _force.WorkerChoiceParameter,
+    _artifacts.Artifact,
     _ChangeFilter,
     _cancellers.FailingBuildsetCanceller,
     _cancellers.OldBuildCanceller,

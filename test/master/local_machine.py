@@ -15,6 +15,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
+from buildbot_lite.master.config.artifacts import WantedArtifact
 from buildbot_lite.master.slaves.command_streams import Source
 from buildbot_lite.master.steps.step import BuildStep, CommandResult
 from buildbot_lite.model.http_request import HttpAnswer, HttpRequest
@@ -208,6 +209,9 @@ class LocalMachine:
     async def trigger(
         self, names: list[str], properties: Mapping[str, Json], *, wait: bool, **more: Any
     ) -> dict[str, Result | None]:
+        raise NotImplementedError
+
+    async def artifact(self, wanted: WantedArtifact) -> Mapping[str, Any]:
         raise NotImplementedError
 
     async def http(self, request: HttpRequest) -> HttpAnswer:

@@ -137,6 +137,27 @@ class RetentionTests(SynchronousTestCase):
         )
         self.successResultOf(Deferred.fromCoroutine(run.run()))
 
+    def test_used_artifact(self) -> None:
+        """
+        Promise 8.7: what an unfinished build has chosen as its input stays until that build has ended.
+        """
+        made, other = self.build(90), self.build(90)
+        self.build(90)  # the newest stays in any case
+        user = self.build(1, "user", running=True)
+
+        def choose(connection: Connection) -> None:
+            journal.begin(connection, user.build, 0, 1, kind="artifact", fingerprint="f", intent={}, now=NOW)
+            journal.end(connection, user.build, 0, 1, outcome={"build": made.build}, now=NOW)
+
+        self.do(choose)
+        policy = Retention(logDays=30, artifactDays=30, buildDays=30)
+        self.apply(policy)
+        self.assertIn(made.build, self.left("artifact"))
+        self.assertNotIn(other.build, self.left("artifact"))
+        self.do(lambda c: builds.finish(c, user.build, Result.SUCCESS, NOW))
+        self.apply(policy)
+        self.assertNotIn(made.build, self.left("artifact"))
+
     def left(self, kind: str) -> list[int]:
         """
         The builds with a file of a *kind*; each file is there if and only if it is recorded.

@@ -14,6 +14,7 @@ from ...model.outcome import Seal
 from ...model.properties import Json
 from ...model.rendering import View
 from ...model.results import Result
+from ..config.artifacts import WantedArtifact
 from ..slaves.command_streams import EntryStreams, Source
 from ..slaves.session import Session
 from ..steps.step import Recipe
@@ -88,6 +89,10 @@ class TriggeredBuilds(Protocol):
         """
 
 
+async def _no_artifact(wanted: WantedArtifact) -> Mapping[str, Any]:
+    return {"problem": "there are no other builds"}
+
+
 @frozen
 class BuildContext:
     """
@@ -97,7 +102,8 @@ class BuildContext:
     *nonce*: the random part of command ids.  *home*: the identity of the slave's directory when the build began.
     *grace*: seconds for which a lost slave is waited for.  *env*: the builder's environment variables.  *secret*: looks
     up a secret's value by name.  *inputs*: by kind, each submitted file with its size and SHA-256.  *wall*: seconds
-    since 1970.  *http*: sends a request.  *revealed*: the names of the secrets that commands of the build have had so
+    since 1970.  *http*: sends a request.  *artifact*: finds one of another build.
+    *revealed*: the names of the secrets that commands of the build have had so
     far.  *redaction*: hides their values in the master's own text.  *master_directory*: the directory of master.cfg.
     *random*: gives so many bytes.  *on_lost*: "retry" or "fail", for steps without an ``onLost``.  *room*: whether the
     slave may send so many bytes now.  *begun*: the commands so far, in words.  *added*: steps that the present step
@@ -122,6 +128,7 @@ class BuildContext:
     inputs: Mapping[str, tuple[Source, int, str]]
     wall: Callable[[], float]
     http: Callable[[HttpRequest], Awaitable[HttpAnswer]]
+    artifact: Callable[[WantedArtifact], Awaitable[Mapping[str, Any]]] = _no_artifact
     live: LiveCommands = field(factory=LiveCommands)
     revealed: set[str] = field(factory=set)
     redaction: Redaction = field(factory=Redaction)

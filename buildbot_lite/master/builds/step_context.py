@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from attrs import evolve
+from attrs import asdict, evolve
 from twisted.internet.defer import Deferred
 
 from ...errors import (
@@ -37,6 +37,8 @@ from ...model.spec import (
     Spec,
     to_document,
 )
+from ...storage.records.artifacts import USED
+from ..config.artifacts import WantedArtifact
 from ..config.matrix import labelled
 from ..slaves.command import DispatchedCommand
 from ..slaves.command_streams import Source
@@ -196,6 +198,13 @@ class JournaledContext:
         recorded = {"what": what, "intent": intent}
         entry = await self._effects.perform("record", recorded, perform, properties=self._build.recorded_properties)
         return entry.outcome["answer"] if entry.outcome else None
+
+    async def artifact(self, wanted: WantedArtifact) -> Mapping[str, Any]:
+        async def perform(entry: JournalEntry, resumed: bool) -> Done:
+            return Done(dict(await self._build.artifact(wanted)))
+
+        entry = await self._effects.perform(USED, asdict(wanted), perform, properties=self._build.recorded_properties)
+        return entry.outcome or {"problem": "it was not chosen"}
 
     async def http(self, request: HttpRequest) -> HttpAnswer:
         build = self._build

@@ -27,6 +27,7 @@ from ...storage.records import journal as records_of_journal
 from ...storage.records.requests import Buildset, Request
 from ...storage.retrying import read_retrying
 from ...storage.writer import Records
+from ..builds import other_artifacts
 from ..builds.build import Build
 from ..builds.build_context import BuildContext
 from ..builds.disk_reserve import DiskReserve
@@ -36,6 +37,7 @@ from ..builds.locks import Locks
 from ..builds.recorder import BuildRecorder
 from ..builds.streams import BuildStreamFiles, StreamStorage
 from ..builds.triggered import ChildBuilds, RequestSubmission
+from ..config.artifacts import WantedArtifact
 from ..config.generations import Generations
 from ..config.loading import Generation
 from ..config.master_config import MasterConfig
@@ -176,6 +178,7 @@ class Preparation:
             inherited=buildset.parent is not None,
             wall=self.wall,
             http=self.http,
+            artifact=partial(self._artifact, buildset),
             master_directory=self.stream_storage.basedir,
             on_lost=builder.on_lost,
             workdir=builder.factory.workdir,
@@ -212,6 +215,11 @@ class Preparation:
             input=buildset.input,
             marks=marks_of(buildset.source),
         )
+
+    async def _artifact(self, buildset: Buildset, wanted: WantedArtifact) -> Mapping[str, str | int]:
+        untrusted = is_untrusted(buildset.source)
+        finding = partial(other_artifacts.find, wanted=wanted, parent=buildset.parent_build, untrusted=untrusted)
+        return await read_retrying(self.records, finding, self.clock)
 
     async def _input_of(self, buildset: Buildset) -> Inputs:
         which = buildset.input

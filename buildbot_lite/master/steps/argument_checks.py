@@ -19,14 +19,15 @@ from ...model.results import Result
 from ...model.source_stamps import FIELDS
 from ...model.spec import SECRET_REFERENCE
 from ..config.arguments import ArgumentChecker
+from ..config.artifacts import WantedArtifact
 from ..config.locks import LockAccess, checked_accesses
 from ..config.matrix import Matrix
 from .argument import Check
 
 __all__ = [
     "anything", "artifact_name", "choice", "command", "count", "decode_rc", "environment", "file_path", "flag",
-    "function", "locks", "logfiles", "matrix", "mode", "names", "path", "pattern", "properties", "seconds",
-    "signal_name", "source_stamp", "source_stamps", "text", "texts", "whole", "word", "words",
+    "function", "locks", "logfiles", "master_file", "matrix", "mode", "names", "path", "pattern", "properties",
+    "seconds",    "signal_name", "source_stamp", "source_stamps", "text", "texts", "whole", "word", "words",
 ]  # fmt: skip
 
 _LOG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ +@-]{0,79}\Z")
@@ -218,6 +219,13 @@ def properties(checker: ArgumentChecker, name: str, value: Any) -> dict[str, Any
     Property → value.
     """
     return checker.properties(name, value)
+
+
+def master_file(checker: ArgumentChecker, name: str, value: Any) -> str | WantedArtifact:
+    """
+    The path of a file on the master, or an artifact.
+    """
+    return value if isinstance(value, WantedArtifact) else word(checker, name, value)
 
 
 def matrix(checker: ArgumentChecker, name: str, value: Any) -> list[dict[str, Any]]:

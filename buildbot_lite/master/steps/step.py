@@ -38,6 +38,7 @@ from ...model.spec import (
     Spec,
 )
 from ..config.arguments import ArgumentChecker
+from ..config.artifacts import WantedArtifact
 from ..config.mistakes import MISSING, NotingType, SourceLine, current_line
 from ..config.placeholders import is_placeholder
 from ..slaves.command_streams import Source
@@ -146,6 +147,13 @@ class StepContext(Protocol):
 
         *what* and *intent* describe the effect in the journal.  When the master dies during the call, *repeatable* has
         it called again; otherwise the step ends with EXCEPTION, because it is not known whether the effect happened.
+        """
+
+    async def artifact(self, wanted: WantedArtifact) -> Mapping[str, Any]:
+        """
+        Choose an artifact of another build, once: its "label", "path", "size" and "sha256", or a "problem", for people.
+
+        A replay gets the same, and retention keeps it until this build has ended.
         """
 
     async def http(self, request: HttpRequest) -> HttpAnswer:

@@ -25,6 +25,7 @@ from ...model.properties import Json
 from ...model.results import Result
 from ...storage.files import file_error
 from ..config.arguments import ArgumentChecker
+from ..config.artifacts import WantedArtifact
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, ignored
@@ -132,7 +133,8 @@ class FileDownload(_Transfer):
     """
     Send a file of the master's to the slave.
 
-    *mastersrc*: the file, absolute or relative to the master's directory, without "..".  *slavedest* (or *workerdest*):
+    *mastersrc*: the file, absolute or relative to the master's directory, without ".."; or an
+    `Artifact` of another build.  *slavedest* (or *workerdest*):
     where to put it, relative to *workdir*; it appears there whole or not at all.  *mode*: its permission bits, default
     0o644.  *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes that are allowed; default
     None: any number.
@@ -143,7 +145,7 @@ class FileDownload(_Transfer):
     """
 
     name = "download"
-    mastersrc = argument(checks.word, positional=True)
+    mastersrc = argument(checks.master_file, positional=True)
     slavedest = argument(checks.file_path, positional=True, aliases=("workerdest",))
     mode = argument(checks.mode, default=0o644)
     maxsize = argument(checks.whole, default=None)
@@ -160,6 +162,8 @@ class FileDownload(_Transfer):
         """
         Measure the file, and send it.
         """
+        if isinstance(self.mastersrc, WantedArtifact):
+            return await self._send_artifact(self.mastersrc)
         path = os.path.join(self.bench.master_directory, self.mastersrc)
         # Recorded, so that a resumed build requests the same bytes.
         facts = await self.bench.record("looking at a file", self.mastersrc, lambda: _facts(path), repeatable=True)
@@ -169,6 +173,20 @@ class FileDownload(_Transfer):
             return self.fail(f"{self.mastersrc!r:.200} has {facts['size']} bytes; maxsize allows {self.maxsize}.")
         return await self.transfer(
             spec.Download(self.on_slave(self.slavedest), "file", facts["size"], facts["sha256"], self.mode),
+            sources={"file": _MasterFile(path)},
+        )
+
+    async def _send_artifact(self, wanted: WantedArtifact) -> Result:
+        found = await self.bench.artifact(wanted)
+        if "problem" in found:
+            return self.fail(f"There is no artifact {wanted.name!r:.200}: {found['problem']}.")
+        size = found["size"]
+        if self.maxsize is not None and size > self.maxsize:
+            return self.fail(f"{wanted.name!r:.200} has {size} bytes; maxsize allows {self.maxsize}.")
+        self.bench.remark(f"{wanted.name} of {found['label']}")
+        path = os.path.join(self.bench.master_directory, "artifacts", found["path"])
+        return await self.transfer(
+            spec.Download(self.on_slave(self.slavedest), "file", size, found["sha256"], self.mode),
             sources={"file": _MasterFile(path)},
         )
 

@@ -15,7 +15,10 @@ LOOKED_AT = 200
 _builds, _steps = schema.builds, schema.steps
 
 
-def _is_good(result: ColumnElement[int]) -> ColumnElement[bool]:
+def is_good(result: ColumnElement[int]) -> ColumnElement[bool]:
+    """
+    Whether *result* is SUCCESS or WARNINGS.
+    """
     return or_(result == literal_column(str(int(Result.SUCCESS))), result == literal_column(str(int(Result.WARNINGS))))
 
 
@@ -28,7 +31,7 @@ _latest = (
 )
 _good = (
     select(_latest.c.id, _latest.c.started, _latest.c.finished)
-    .where(_is_good(_latest.c.result))
+    .where(is_good(_latest.c.result))
     .order_by(_latest.c.number.desc())
     .limit(bindparam("most"))
 )
@@ -37,7 +40,7 @@ _good_ones = _good.subquery("good")
 _STEPS = Query(
     select(_steps.c.name, _steps.c.started, _steps.c.finished)
     .join_from(_good_ones, _steps, _steps.c.build == _good_ones.c.id)
-    .where(_is_good(_steps.c.result)),
+    .where(is_good(_steps.c.result)),
     lambda name, started, finished: (name, max(0.0, finished - started)),
 )
 

@@ -1,0 +1,52 @@
+"""
+Finding artifacts of other builds for a build.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ...model.source_stamps import is_untrusted
+from ...storage.records import artifacts, builds
+from ..config.artifacts import LAST_GOOD, TRIGGER, WantedArtifact
+
+
+def find(
+    connection: Connection, wanted: WantedArtifact, *, parent: int | None, untrusted: bool
+) -> Mapping[str, str | int]:
+    """
+    The artifact for a build: its "build" (a row), "label", "path", "size" and "sha256"; or a "problem", for people.
+
+    *parent*: the build that triggered this one.  *untrusted*: whether this build is of a fork; one that is not gets no
+    artifact of a fork.
+    """
+    builder, number = wanted.builder, wanted.build
+    if number == TRIGGER:
+        row = None if parent is None else builds.get(connection, parent)
+        if row is None:
+            return {"problem": "no Trigger of another build started this build, or that build has been removed"}
+        builder, number = row.builder, row.number
+    assert builder is not None
+    if number == LAST_GOOD:
+        good = artifacts.of_good_builds(connection, builder, wanted.name)
+        found = next((each for each in good if not is_untrusted(each.source)), None)
+        if found is None:
+            return {"problem": f"no good build of {builder!r:.100} has it"}
+    else:
+        found = artifacts.of_build(connection, builder, int(number), wanted.name)
+        if found is None:
+            return {"problem": f"build {builder:.100}/{number} does not have it, or it has been removed"}
+        if is_untrusted(found.source) and not untrusted:
+            return {"problem": f"build {builder:.100}/{number} is of a fork, and this build is not"}
+    return _document(builder, found)
+
+
+def _document(builder: str, found: artifacts.StoredArtifact) -> dict[str, Any]:
+    return {
+        "build": found.build,
+        "label": f"{builder}/{found.number}",
+        "path": found.path,
+        "size": found.length,
+        "sha256": found.sha256,
+    }

@@ -1,0 +1,91 @@
+"""
+Artifacts of finished builds, as the input of other builds.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import Connection, bindparam, select
+
+from .. import schema
+from ..statements import Query
+from .durations import is_good
+
+LOOKED_AT = 200
+"""Newest good builds of a builder that are examined."""
+USED = "artifact"
+"""The kind of a journal entry that chose an artifact; its outcome has the build that made it."""
+
+_builds, _streams, _journal = schema.builds, schema.streams, schema.journal
+
+
+@frozen
+class StoredArtifact:
+    """
+    An artifact: the *build* (a row) that made it, *number* of its builder, *path* below ``artifacts``.  *source*: that
+    of the build.
+    """
+
+    build: int
+    number: int
+    path: str
+    length: int
+    sha256: str
+    source: Mapping[str, Any]
+
+
+def _artifact(build: int, number: int, path: str, length: int, sha256: str, source: str) -> StoredArtifact:
+    return StoredArtifact(build, number, path, length, sha256, json.loads(source))
+
+
+_ALL = (
+    select(
+        _builds.c.id,
+        _builds.c.number,
+        _streams.c.path,
+        _streams.c.length,
+        _streams.c.sha256,
+        schema.buildsets.c.source,
+    )
+    .join_from(_builds, _streams, _streams.c.build == _builds.c.id)
+    .join(schema.requests, schema.requests.c.id == _builds.c.request)
+    .join(schema.buildsets, schema.buildsets.c.id == schema.requests.c.buildset)
+    .where(
+        _builds.c.builder == bindparam("builder"),
+        _streams.c.kind == "artifact",
+        _streams.c.name == bindparam("name"),
+        _streams.c.sha256.is_not(None),
+    )
+    .order_by(_builds.c.number.desc(), _streams.c.step.desc(), _streams.c.ordinal.desc())
+)
+_OF_BUILD = Query(_ALL.where(_builds.c.number == bindparam("number")).limit(1), _artifact)
+_GOOD = Query(_ALL.where(is_good(_builds.c.result)).limit(LOOKED_AT), _artifact)
+_USED = Query(
+    select(_journal.c.outcome)
+    .join_from(_builds, _journal, _journal.c.build == _builds.c.id)
+    .where(_builds.c.finished.is_(None), _journal.c.kind == USED, _journal.c.outcome.is_not(None)),
+    json.loads,
+)
+
+
+def of_build(connection: Connection, builder: str, number: int, name: str) -> StoredArtifact | None:
+    """
+    The artifact *name* of one build.
+    """
+    return _OF_BUILD.first(connection, builder=builder, number=number, name=name)
+
+
+def of_good_builds(connection: Connection, builder: str, name: str) -> list[StoredArtifact]:
+    """
+    The artifacts *name* of the latest good builds of *builder*, newest first; at most `LOOKED_AT`.
+    """
+    return _GOOD.all(connection, builder=builder, name=name)
+
+
+def used_by_unfinished(connection: Connection) -> frozenset[int]:
+    """
+    The builds whose artifacts unfinished builds have chosen.
+    """
+    return frozenset(outcome["build"] for outcome in _USED.all(connection) if "build" in outcome)
