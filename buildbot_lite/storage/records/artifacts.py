@@ -63,9 +63,11 @@ _ALL = (
 _OF_BUILD = Query(_ALL.where(_builds.c.number == bindparam("number")).limit(1), _artifact)
 _GOOD = Query(_ALL.where(is_good(_builds.c.result)).limit(LOOKED_AT), _artifact)
 _USED = Query(
-    select(_journal.c.outcome)
-    .join_from(_builds, _journal, _journal.c.build == _builds.c.id)
-    .where(_builds.c.finished.is_(None), _journal.c.kind == USED, _journal.c.outcome.is_not(None)),
+    select(_journal.c.outcome).where(
+        _journal.c.build.in_(select(_builds.c.id).where(_builds.c.finished.is_(None))),
+        _journal.c.kind == USED,
+        _journal.c.outcome.is_not(None),
+    ),
     json.loads,
 )
 
