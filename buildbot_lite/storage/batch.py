@@ -3,15 +3,11 @@ Many changes in one transaction.
 
 ::
 
-    BEGIN    change 1    change 2    …    COMMIT
-
-    BEGIN    change 1    change 2 !    ROLLBACK
     BEGIN    SAVEPOINT  change 1  RELEASE    SAVEPOINT  change 2 !  ROLLBACK TO    …    COMMIT
 
-A change that raises is rolled back alone; its exception is its result.  Few changes raise, so a batch first runs
-without savepoints, which are two statements for each change, a third of all; when one raises, the batch runs again with
-them.  The whole batch fails only if the database itself fails (its disk is full or broken, another process has it
-locked): with a `RecordsFailingError`, and without any effect, so the same changes may be tried again.
+A change that raises is rolled back alone; its exception is its result.  The whole batch fails only if the database
+itself fails (its disk is full or broken, another process has it locked): with a `RecordsFailingError`, and without any
+effect, so the same changes may be tried again.
 
 This module has no threads; `buildbot_lite.storage.writer` and `buildbot_lite.storage.inline` use it.
 """
@@ -78,22 +74,14 @@ def commit(
     pause: Callable[[float], object] = time.sleep,
 ) -> BatchResult:
     """
-    Make all of *changes* in one transaction.  Never raises.  A change may be called twice.
+    Make all of *changes* in one transaction.  Never raises.
 
     *lock_timeout*: seconds of attempts while another process has the database locked; *pause* blocks between two.
     """
     try:
         _retry_while_locked(connection.begin, lock_timeout, pause)
-        try:
-            results: tuple[object, ...] = tuple([change(connection) for change in changes])
-        except Exception as error:
-            if isinstance(translated(error), RecordsFailingError):
-                raise
-            feed.collected(connection)
-            connection.rollback()
-            _retry_while_locked(connection.begin, lock_timeout, pause)
-            cursor = connection.connection.cursor()
-            results = tuple([_apply(connection, cursor, change) for change in changes])
+        cursor = connection.connection.cursor()
+        results = tuple([_apply(connection, cursor, change) for change in changes])
         events = feed.collected(connection)
         # The driver's commit, because it can be repeated: after a failed commit SQLAlchemy considers the transaction
         # finished, and its commit and rollback have no effect.

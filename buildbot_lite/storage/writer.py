@@ -88,8 +88,7 @@ class Records(Protocol):
         If *change* raises, it is rolled back, and the Deferred fails with the exception; other changes are unaffected.
         `RecordsFailingError` when the database cannot be used now: nothing was done, and the change may be tried again.
         `RecordsClosedError` after `close`.
-        *change* runs in another thread: it may use only the connection and its own arguments.  It may be called again
-        after its effects were rolled back, so it must have no others.
+        *change* runs in another thread: it may use only the connection and its own arguments.
         """
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:

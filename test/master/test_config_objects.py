@@ -130,7 +130,7 @@ class RefusalsTests(SynchronousTestCase):
         """
         self.refused("EmptyStep is a class; a step is made of it: EmptyStep(…)", BuildFactory, [EmptyStep])
         self.refused("3 is not a step", BuildFactory().addStep, 3)
-        self.refused("must be a list", BuildFactory, EmptyStep())
+        self.refused("must be a list", BuildFactory, 3)
 
     def test_rendered(self) -> None:
         """

@@ -12,12 +12,10 @@ from sqlalchemy import Connection, Engine, event
 from twisted.internet import reactor  # noqa: TID251 - the writer's threads answer through a real one
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from buildbot_lite.errors import DatabaseFullError, StorageError
 from buildbot_lite.storage import writer as writer_module
-from buildbot_lite.storage.batch import BatchResult, Change, commit
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import feed, settings
@@ -279,37 +277,6 @@ class WriterContractTests(RecordsContract, WriterCase):
         """
         super().setUp()
         self.use(self.writer())
-
-
-class BatchTests(WriterCase):
-    def commit(self, *changes: Change) -> tuple[list[str], BatchResult]:
-        """
-        The statements and the result of a transaction of *changes*.
-        """
-        statements: list[str] = []
-        with self.engine.connect() as connection:
-            cast(sqlite3.Connection, connection.connection.driver_connection).set_trace_callback(statements.append)
-            return statements, commit(connection, changes, lock_timeout=0.0)
-
-    def test_no_savepoints(self) -> None:
-        """
-        Changes that raise nothing cost no statements beside their own, BEGIN and COMMIT.
-        """
-        statements, _ = self.commit(get("a"), get("b"))
-        self.assertEqual([text.split()[0] for text in statements], ["BEGIN", "SELECT", "SELECT", "COMMIT"])
-
-    def test_again_with_savepoints(self) -> None:
-        """
-        When a change raises, the others are made nevertheless, once each, with their events.
-        """
-        statements, done = self.commit(publish("before"), failing_change("never"), publish("after"))
-
-        self.assertEqual([text for text in statements if text in {"ROLLBACK", "COMMIT"}], ["ROLLBACK", "COMMIT"])
-        self.assertEqual([event.kind for event in done.events], ["before", "after"])
-        self.assertIsInstance(done.results[1], Failure)
-        with self.engine.connect() as connection:
-            self.assertEqual(feed.since(connection, 0), list(done.events))
-            self.assertIsNone(settings.get(connection, "failing_change"))
 
 
 class WriterTests(WriterCase):
