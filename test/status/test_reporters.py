@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
@@ -230,6 +230,19 @@ class GeneratorTests(ReportersCase):
             self.assertEqual([n for n, each in enumerate(found) if generator.wants(each, ())], numbers, mode)
         every = reporters.BuildStatusGenerator(mode="all")
         self.assertEqual([n for n, each in enumerate(found) if every.wants(each, ())], list(range(6)))
+
+    def test_build_that_just_began(self) -> None:
+        """
+        A build whose properties are not recorded yet has those that say which it is.
+        """
+        build = self.run_one(Result.SUCCESS)
+        found = self.do(lambda c: of.of_build(c, FarmFacts("", None, self.logs), build.id))
+        assert found is not None
+        found.build = evolve(found.build, properties={})
+        self.assertEqual(
+            [found.view.getProperty(name) for name in ("buildername", "buildnumber", "slavename")],
+            [build.builder, build.number, build.slave],
+        )
 
     def test_selections(self) -> None:
         """

@@ -277,14 +277,7 @@ def properties_of(config: MasterConfig, row: records_of_builds.Build, buildset: 
     if builder:
         defaults = {name: value for name, value in builder.default_properties.items() if name not in properties}
         properties.update(defaults, "Builder")
-    known: dict[str, Json] = {
-        "buildername": row.builder,
-        "buildnumber": row.number,
-        "slavename": row.slave,
-        "workername": row.slave,
-        "scheduler": buildset.scheduler,
-        "requestid": row.request,
-    }
+    known: dict[str, Json] = {**row.identity(), "scheduler": buildset.scheduler}
     for name in FIELDS:
         known[name] = buildset.source.get(name, "" if name in {"repository", "project"} else None)
     properties.update(known, "Build")

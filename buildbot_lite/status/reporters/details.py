@@ -98,6 +98,8 @@ class BuildDetails:
         The properties and sources of the build, for renderables.
         """
         properties = Properties.from_document(self.build.properties)
+        # A build is recorded before its properties are.
+        properties.update(self.build.identity(), "Build")
         return View(properties, sources={"": dict(self.buildset.source)}, slave={"name": self.build.slave})
 
     @property

@@ -47,6 +47,18 @@ class Build:
     properties: Mapping[str, Any]
     locks: Sequence[Mapping[str, Any]] = ()
 
+    def identity(self) -> dict[str, str | int]:
+        """
+        The properties that say which build this is.
+        """
+        return {
+            "buildername": self.builder,
+            "buildnumber": self.number,
+            "slavename": self.slave,
+            "workername": self.slave,
+            "requestid": self.request,
+        }
+
 
 def from_row(*row: Any) -> Build:
     """
