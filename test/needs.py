@@ -15,6 +15,7 @@ PACKAGES = {
     "bwrap": "bubblewrap",
     "faketime": "faketime",
     "flock": "util-linux",
+    "gcc": "build-essential",
     "git-lfs": "git-lfs",
     "gpg": "gnupg",
     "hg": "mercurial",
@@ -33,7 +34,8 @@ PACKAGES = {
 MOUNTS = "only root, and not in every container, can mount a small disk"
 NO_SYSTEMD = "systemd does not run for a user here"
 NO_BWRAP = "bwrap does not work here"
-FORBIDDEN = (MOUNTS, NO_SYSTEMD, NO_BWRAP)
+NO_SOURCES = "no source packages of Debian's can be reached from here"
+FORBIDDEN = (MOUNTS, NO_SYSTEMD, NO_BWRAP, NO_SOURCES)
 
 T = TypeVar("T", bound=Callable[..., Any])
 

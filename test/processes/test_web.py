@@ -2,18 +2,14 @@
 A real web process between a forge and a real master.
 """
 
-import http.client
 import json
-import re
-import socket
 from pathlib import Path
 from typing import Any, ClassVar
-
-from buildbot_lite.master.scheduling.changes.webhooks.signatures import proof
 
 from ..master.webhook_payloads import github_pull_request, github_push
 from .farm import Farm, until
 from .farm_case import FarmCase
+from .web_process import post_of_github, started_web
 
 SECRET = "open sesame of the forge"
 
@@ -47,34 +43,13 @@ class WebTests(FarmCase):
         farm = cls.farm
         farm.write_config()
         farm.start_master()
-        granted = farm.command("grant", "webhooks", str(farm.master_directory))
-        cls.web = farm.directory / "web"
-        made = farm.command("create-web", str(cls.web), "-", stdin=granted.out)
-        assert made.code == 0, made
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            cls.port = free.getsockname()[1]
-        tac = cls.web / "web.tac"
-        tac.write_text(re.sub(r'# port=".*",', f'port="tcp:{cls.port}:interface=127.0.0.1",', tac.read_text()))
-        started = farm.command("start", str(cls.web))
-        assert started.code == 0, (started, (cls.web / "twistd.log").read_text())
+        cls.web, cls.port = started_web(farm)
 
     def post(self, payload: Any, secret: str = SECRET, event: str = "push") -> tuple[int, str]:
         """
         Send a webhook as GitHub does; returns status and sentence.
         """
-        body = json.dumps(payload).encode()
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        headers = {
-            "X-GitHub-Event": event,
-            "X-Hub-Signature-256": proof("github", body, secret),
-            "Content-Type": "application/json",
-        }
-        connection.request("POST", "/change_hook/github", body, headers)
-        response = connection.getresponse()
-        answer = response.status, response.read().decode()
-        connection.close()
-        return answer
+        return post_of_github(self.port, payload, secret, event)
 
     def test_webhooks(self) -> None:
         """
