@@ -28,7 +28,7 @@ from ..model.locks import LockName
 from ..model.registry import Registry
 from ..storage.inputs import InputStore
 from ..storage.notifications import Notifications
-from ..storage.records import epoch
+from ..storage.records import artifacts, epoch
 from ..storage.records import slaves as records_of_slaves
 from ..storage.records.retention import RetentionHolder
 from ..storage.retrying import RetryingRecords
@@ -129,7 +129,7 @@ class Farm:
         self._compose_requests()
         self._compose_builds()
         self._compose_changes()
-        self.retention_holders: Registry[RetentionHolder] = Registry("holder of builds")
+        self.retention_holders: Registry[RetentionHolder] = Registry("holder of builds", [artifacts.INPUTS_OF_BUILDS])
         for verb in environment.verbs(self):
             self.verbs.add(verb)
 

@@ -22,7 +22,7 @@ from sqlalchemy import Connection
 
 from ..model.names import directory_name
 from ..storage.inputs import InputStore
-from ..storage.records import artifacts, retention, states
+from ..storage.records import retention, states
 from ..storage.records.retention import OldBuild, RetentionHolder, not_held, slices
 from ..storage.writer import Records
 from .builds.streams import StreamStorage, streams_directory
@@ -121,9 +121,8 @@ class RetentionRun:
         now = self._wall()
 
         def change(connection: Connection) -> None:
-            # In this transaction: a build that chooses an artifact meanwhile records that before or after it.
-            used = artifacts.used_by_unfinished(connection)
-            removable = [build for build in not_held(connection, builds, self._holders) if build.id not in used]
+            # In this transaction: what a holder needs from now on is recorded before or after it.
+            removable = not_held(connection, builds, self._holders)
             if not removable:
                 return
             state = states.get(connection, retention.OWNER) or {}

@@ -23,6 +23,7 @@ from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.inputs import InputStore
 from buildbot_lite.storage.notifications import Notifications
 from buildbot_lite.storage.records import (
+    artifacts,
     builds,
     generations,
     inputs,
@@ -61,7 +62,7 @@ class RetentionTests(SynchronousTestCase):
         self.addCleanup(self.records.close)
         self.in_thread: Callable[[Callable[[], Any]], Deferred[Any]] = maybeDeferred
         self.inputs = InputStore(os.path.join(self.basedir, "inputs"))
-        self.holders: Registry[RetentionHolder] = Registry("holder of builds")
+        self.holders: Registry[RetentionHolder] = Registry("holder of builds", [artifacts.INPUTS_OF_BUILDS])
         self.do(lambda c: generations.keep(c, "9" * 64, 1.0))
 
     def do(self, change: Callable[[Connection], T]) -> T:

@@ -3,7 +3,7 @@ Artifacts of finished builds, as the input of other builds.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from attrs import frozen
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, select
 from .. import schema
 from ..statements import Query
 from .durations import is_good
+from .retention import RetentionHolder
 
 LOOKED_AT = 200
 """Newest good builds of a builder that are examined."""
@@ -86,8 +87,8 @@ def of_good_builds(connection: Connection, builder: str, name: str) -> list[Stor
     return _GOOD.all(connection, builder=builder, name=name)
 
 
-def used_by_unfinished(connection: Connection) -> frozenset[int]:
-    """
-    The builds whose artifacts unfinished builds have chosen.
-    """
-    return frozenset(outcome["build"] for outcome in _USED.all(connection) if "build" in outcome)
+def _held(connection: Connection, builds: Collection[int]) -> Collection[int]:
+    return {outcome["build"] for outcome in _USED.all(connection) if "build" in outcome}.intersection(builds)
+
+
+INPUTS_OF_BUILDS = RetentionHolder("artifacts that unfinished builds have chosen as their input", _held)

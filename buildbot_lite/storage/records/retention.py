@@ -49,7 +49,7 @@ class OldBuild:
 @frozen
 class RetentionHolder:
     """
-    A package above the master that needs old builds.  *name*: unique among holders.  *held*: returns which of the given
+    Something that needs old builds.  *name*: unique among holders.  *held*: returns which of the given
     builds, by id, must stay with their files; called in the transaction that would remove them.
     """
 
