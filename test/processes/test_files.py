@@ -66,7 +66,8 @@ class FilesTests(FarmCase):
                 "steps.StringDownload(s=util.Interpolate('%(secret:token)s'), slavedest='upload.conf')",
                 "test ! -h upload.conf && rm upload.conf",
             )
-            .builder("behind", "sleep 600 >&- 2>&- & echo done")
+            # Until the new process has become sleep, it is named like the shell.
+            .builder("behind", "sleep 600 >&- 2>&- & until grep -q sleep /proc/$!/comm; do :; done; echo done")
             .builder(
                 "names",
                 "echo x > ü; ln -s ü ä",
