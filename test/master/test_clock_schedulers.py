@@ -3,9 +3,13 @@ Schedulers that the clock, a finished buildset or a Trigger step start.
 """
 
 from typing import Any, ClassVar
+from unittest import mock
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.errors import StorageError
+from buildbot_lite.master.scheduling.schedulers.engine import TRY_AGAIN
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import requests
 
@@ -365,3 +369,42 @@ c["builders"].append(util.BuilderConfig("asks", ["bot1"], util.BuildFactory([
         farm.settle(DAY)
         (built,) = [each for each in farm.submitted() if each.scheduler == "down"]
         self.assertEqual((built.source["revision"], built.properties.get("x")), ("got", 5))
+
+    def test_call_not_recorded(self) -> None:
+        """
+        Promise 8.2: a call that could not be recorded has changed nothing: the same call again is recorded, and is
+        built at its time although the master died in between.
+        """
+        self.patch(ScheduledFarm, "zone", "UTC")
+        farm = ScheduledFarm('schedulers.NightlyTriggerable("down", ["b"], hour=3)')
+
+        def call() -> Deferred[None]:
+            return Deferred.fromCoroutine(farm.farm.schedulers.call("down", "1/trigger", {"revision": "x"}, {}, None))
+
+        with mock.patch.object(farm.farm.requests, "submit_all", side_effect=StorageError("the disk is odd")):
+            self.failureResultOf(call(), StorageError)
+        self.successResultOf(call())
+        farm.restart()
+        farm.settle(DAY)
+        self.assertEqual([each.source.get("revision") for each in farm.submitted()], ["x"])
+
+    def test_call_after_an_error(self) -> None:
+        """
+        A call that waited while the schedulers failed to record builds does not record that they were started.
+        """
+        self.patch(ScheduledFarm, "zone", "UTC")
+        farm = ScheduledFarm('schedulers.NightlyTriggerable("down", ["b"], hour=3)')
+
+        def call(revision: str) -> Deferred[None]:
+            source = {"revision": revision}
+            return Deferred.fromCoroutine(farm.farm.schedulers.call("down", revision, source, {}, None))
+
+        self.successResultOf(call("one"))
+        stuck: Deferred[None] = Deferred()
+        with mock.patch.object(farm.farm.requests, "submit_all", lambda *_: stuck):
+            farm.settle(DAY)
+            waiting = call("two")
+        stuck.errback(StorageError("the disk is odd"))
+        self.successResultOf(waiting)
+        farm.settle(TRY_AGAIN)
+        self.assertEqual([each.source.get("revision") for each in farm.submitted()], ["two"])

@@ -2,7 +2,7 @@
 The engine: the one loop in which schedulers decide.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from functools import partial
 from typing import Any
@@ -164,15 +164,26 @@ class SchedulerEngine:
                 active.call(parent, source, properties, input, decisions)
                 await self._commit(at_work, decisions)
 
-        await self._turn.run(lambda: Deferred.fromCoroutine(call()))
+        await self._in_turn(call)
         self.wake()
+
+    async def _in_turn(self, decide: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def decided() -> None:
+            try:
+                await decide()
+            except BaseException:
+                # What is in memory may be ahead of the records.  Whoever has the next turn must not go on from it.
+                self._at_work = None
+                raise
+
+        await self._turn.run(lambda: Deferred.fromCoroutine(decided()))
 
     async def _run(self) -> None:
         while True:
             # Taken before the look, so that a change during the look wakes the loop.
             changed = self._wakeup.next()
             try:
-                await self._turn.run(lambda: Deferred.fromCoroutine(self._look()))
+                await self._in_turn(self._look)
             except (CancelledError, RecordsClosedError):
                 raise
             except Exception as error:  # noqa: BLE001 - also a defect of ours must not stop all schedulers for ever
@@ -180,7 +191,6 @@ class SchedulerEngine:
                     self._log.warn("the schedulers wait: {why}", why=str(error))
                 else:
                     self._log.failure("the schedulers could not decide; they try again in {wait} s", wait=TRY_AGAIN)
-                self._at_work = None
                 self._wakeup.set_after(TRY_AGAIN)
             await changed
             turn: Deferred[None] = Deferred()
