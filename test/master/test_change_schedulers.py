@@ -90,11 +90,16 @@ class EngineTests(SynchronousTestCase):
 
     def test_removed_scheduler(self) -> None:
         """
-        Changes do not wait any more for a scheduler that is not configured any more.
+        Changes do not wait any more for a scheduler that is not configured any more, and the log says how many did.
         """
         farm = ScheduledFarm(TIMED)
         farm.change()
-        farm.reconfigure('schedulers.ForceScheduler("force", ["b"])')
+        farm.change()
+        with farm.log_lines() as lines:
+            farm.reconfigure('schedulers.ForceScheduler("force", ["b"])')
+        (said,) = [each for each in lines if "not in master.cfg any more" in each]
+        self.assertIn("scheduler all is", said)
+        self.assertIn("(2)", said)
         self.assertEqual(farm.read(changes.pending_schedulers), [])
         farm.reconfigure(TIMED)
         farm.settle(120)

@@ -294,8 +294,8 @@ def pending_schedulers(connection: Connection) -> list[str]:
     return _PENDING_SCHEDULERS.all(connection)
 
 
-def drop_all_pending(connection: Connection, scheduler: str) -> None:
+def drop_all_pending(connection: Connection, scheduler: str) -> int:
     """
-    No change waits for *scheduler* any more.
+    No change waits for *scheduler* any more; the number of those that did.
     """
-    _DROP_ALL_PENDING.run(connection, scheduler=scheduler)
+    return _DROP_ALL_PENDING.changed(connection, scheduler=scheduler)

@@ -50,13 +50,15 @@ MOST_CHANGES = 200
 class _Recorded:
     """
     What the records hold.  *considered*: the number of the last change that the schedulers considered;
-    *newest_change*: of the newest one; *newest*: of the newest buildset.
+    *newest_change*: of the newest one; *newest*: of the newest buildset.  *dropped*: how many changes waited for each
+    scheduler that is not configured any more.
     """
 
     considered: int
     newest_change: int
     newest: int
     memories: Mapping[str, Memory]
+    dropped: Mapping[str, int]
 
 
 @define(eq=False)
@@ -219,6 +221,13 @@ class SchedulerEngine:
         if self._at_work is None or self._at_work.generation is not generation:
             configured = generation.config.schedulers
             recorded = await self._records.write(lambda connection: _restore(connection, configured, self._wall()))
+            for name, count in recorded.dropped.items():
+                self._log.warn(
+                    "scheduler {scheduler} is not in master.cfg any more: the changes that waited for it ({count}) are "
+                    "not built",
+                    scheduler=name,
+                    count=count,
+                )
             self._troubles = {name: self._troubles.get(name) or Troubles(name, self._wall) for name in configured}
             found = {
                 name: active
@@ -317,14 +326,15 @@ def _restore(connection: Connection, configured: Mapping[str, BaseScheduler], no
     for name in kept.keys() - configured.keys():
         states.put(connection, f"{OWNED}{name}", None, now)
     waiting = set(records_of_changes.pending_schedulers(connection))
-    for name in waiting - configured.keys():
-        records_of_changes.drop_all_pending(connection, name)
+    dropped = {
+        name: records_of_changes.drop_all_pending(connection, name) for name in sorted(waiting - configured.keys())
+    }
     memories = {
         name: Memory(kept.get(name), tuple(records_of_changes.pending_of(connection, name)) if name in waiting else ())
         for name in configured
     }
     newest = records_of_changes.last_id(connection)
-    return _Recorded(own["considered"], newest, records_of_requests.last_buildset(connection), memories)
+    return _Recorded(own["considered"], newest, records_of_requests.last_buildset(connection), memories, dropped)
 
 
 def _read_on(
