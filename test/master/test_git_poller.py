@@ -236,6 +236,31 @@ class PollingTests(PollerCase):
 
         self.assertEqual(self.seen(self.polled(stage)), [("refs/tags/light", new)])
 
+    def test_no_commit(self) -> None:
+        """
+        Promise 8.1: a followed tag of what is no commit is fetched once.  When it becomes a tag of a commit, the new
+        commits are changes; when it becomes one of a file again, nothing is.
+        """
+        self.origin.git("tag", "before", "HEAD:a")
+        stage = self.farm("only_tags=True")
+        self.polled(stage)
+        self.origin.git("tag", "later", "HEAD:a")
+        self.origin.git("tag", "commit")
+        self.polled(stage)
+        for tag in ("before", "later"):
+            self.words.clear()
+            self.assertEqual(self.polled(stage), [])
+            self.assertEqual([words[0] for words in self.words], ["ls-remote"])
+            two = [self.origin.commit(b=f"{tag} {number}") for number in range(2)]
+            self.origin.git("tag", "-f", tag)
+            self.assertEqual(self.seen(self.polled(stage)), [(f"refs/tags/{tag}", each) for each in two])
+        self.origin.git("tag", "-f", "later", "HEAD:a")
+        for expected in (["ls-remote", "fetch"], ["ls-remote"]):
+            self.words.clear()
+            self.assertEqual(self.polled(stage), [])
+            remote = [words[0] for words in self.words if words[0] in {"ls-remote", "fetch"}]
+            self.assertEqual(remote, expected)
+
     def test_force_push(self) -> None:
         """
         Promise 8.1: after a force-push only the commits that were not seen before are changes; back to a commit that

@@ -61,13 +61,15 @@ class FollowedRefs:
 @frozen
 class SeenRefs:
     """
-    What a poller has seen: *refs*, followed reference → commit, and the names of the *others*.
+    What a poller has seen: *refs*, followed reference → object, and the names of the *others*.  *commitless*: followed
+    references that lead to no commit, for example tags of files.
 
     A reference that is followed from now on, because master.cfg changed, and was there before, is not new.
     """
 
     refs: Mapping[str, str] = field(factory=dict)
     others: Collection[str] = frozenset()
+    commitless: Collection[str] = frozenset()
 
     @classmethod
     def from_document(cls, document: Any, url: str) -> "SeenRefs | None":
@@ -76,10 +78,12 @@ class SeenRefs:
         """
         if not isinstance(document, Mapping) or document.get("url") != url:
             return None
-        return cls(dict(document["refs"]), frozenset(document["others"]))
+        commitless = frozenset(document.get("commitless", ()))
+        return cls(dict(document["refs"]), frozenset(document["others"]), commitless)
 
     def document(self, url: str) -> dict[str, Any]:
         """
         The state to record.
         """
-        return {"url": url, "refs": dict(self.refs), "others": sorted(self.others)}
+        names = {"others": sorted(self.others), "commitless": sorted(self.commitless)}
+        return {"url": url, "refs": dict(self.refs), **names}

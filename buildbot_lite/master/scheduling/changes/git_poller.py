@@ -170,7 +170,9 @@ class GitPoller(PollingChangeSource):
         seen = SeenRefs.from_document(await self.context.state(), self.repository)
         if seen is None:
             await mirror.fetch(followed)
-            now = SeenRefs(await mirror.commits_of(sorted(followed)), set(listed.commits) - set(followed))
+            commits = await mirror.commits_of(sorted(followed))
+            others, commitless = listed.commits.keys() - followed.keys(), followed.keys() - commits.keys()
+            now = SeenRefs({**followed, **commits}, others, commitless)
             await self.context.record([], now.document(self.repository))
             return
         if not listed.commits and (seen.refs or seen.others):
@@ -186,8 +188,11 @@ class GitPoller(PollingChangeSource):
         """
         Record what happened to the references that *moved*.
         """
-        refs = {ref: commit for ref, commit in seen.refs.items() if ref in followed}
         now, known = await self._fetched(mirror, followed, moved, seen)
+        # Those without a commit are noted as they were listed: otherwise each poll would find that they moved.
+        commitless = moved - now.keys()
+        refs = {ref: commit for ref, commit in seen.refs.items() if ref in followed}
+        refs |= {ref: followed[ref] for ref in commitless}
         # Followed from now on, and not new.
         refs |= {ref: commit for ref, commit in now.items() if ref in seen.others}
         changes: list[Change] = []
@@ -198,12 +203,14 @@ class GitPoller(PollingChangeSource):
                 self.context.remark("There are more changes than one poll takes; the next one follows at once.")
                 self.context.poll_soon()
                 break
-            if commit != refs.get(ref):
-                ids = await self._new_commits(mirror, ref, commit, refs.get(ref), known, empty=seen == SeenRefs())
+            before = None if ref in seen.commitless else refs.get(ref)
+            if commit != before:
+                ids = await self._new_commits(mirror, ref, commit, before, known, empty=seen == SeenRefs())
                 found = await mirror.read(ids, self.encoding)
                 changes += [self._change(ref, found[id]) for id in ids]
             refs[ref] = commit
-        await self.context.record(changes, SeenRefs(refs, others).document(self.repository))
+        commitless |= {ref for ref in seen.commitless if refs.get(ref) == seen.refs[ref]}
+        await self.context.record(changes, SeenRefs(refs, others, commitless).document(self.repository))
 
     async def _fetched(
         self, mirror: GitMirror, followed: Mapping[str, str], moved: set[str], seen: SeenRefs
@@ -216,7 +223,7 @@ class GitPoller(PollingChangeSource):
         await mirror.make()
         here = await mirror.commits_of(sorted(followed))
         # Also what is missing, because the directory was made anew: it is what new commits are told from.
-        await mirror.fetch(moved | (set(followed) - set(here)))
+        await mirror.fetch(moved | (followed.keys() - here.keys() - set(seen.commitless)))
         return await mirror.commits_of(sorted(moved)), await mirror.present(set(seen.refs.values()))
 
     async def _new_commits(
