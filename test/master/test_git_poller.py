@@ -782,6 +782,25 @@ class HostileTests(PollerCase):
         refs = remote_refs("\n".join(["ref: refs/heads/ok\tHEAD", *lines, "garbage", "x\trefs/heads/z"]).encode())
 
         self.assertEqual((refs.commits, refs.head), ({"refs/heads/ok": hash}, "refs/heads/ok"))
+        self.assertEqual(sorted(refs.unusable), sorted(bad))
+
+    def test_unusable_names(self) -> None:
+        """
+        References whose names cannot be printed are left out; the status says it as long as there are some, the log
+        once.
+        """
+        stage = self.farm("branches=True")
+        self.polled(stage)
+        with open(os.path.join(self.origin.path, ".git", "packed-refs"), "ab") as packed:
+            packed.write(b"%s refs/heads/caf\xe9\n" % self.first.encode())
+        with capturedLogs() as logged:
+            self.assertEqual([*self.polled(stage), *self.polled(stage)], [])
+            remark = documents.of_farm(stage.farm)["change_sources"][0]["remark"]
+        self.assertIn("left out (1): 'refs/heads/caf\\udce9'", remark)
+        self.assertEqual([each["remark"] for each in logged if "remark" in each], [remark])
+        os.unlink(packed.name)
+        self.polled(stage)
+        self.assertIsNone(documents.of_farm(stage.farm)["change_sources"][0]["remark"])
 
     def test_head_of_old_servers(self) -> None:
         """

@@ -74,7 +74,8 @@ class SourceContext(Protocol):
 
     def remark(self, sentence: str) -> None:
         """
-        Log *sentence*, and show it in ``buildbot-lite status`` until the next poll.
+        Log *sentence*, unless the poll before ended with it, and show it in ``buildbot-lite status`` until the next
+        poll.
         """
 
 

@@ -7,7 +7,7 @@ somebody may write into a message or a file name.
 
 import codecs
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from attrs import frozen
 
@@ -29,10 +29,12 @@ Codecs that are no encodings of git's.  A commit names its encoding, and punycod
 class RemoteRefs:
     """
     *commits*: reference → the object that it leads to, for a tag what is tagged.  *head*: where HEAD points.
+    *unusable*: names that are no valid references, or cannot be printed.
     """
 
     commits: Mapping[str, str]
     head: str | None = None
+    unusable: Collection[str] = frozenset()
 
 
 @frozen(kw_only=True)
@@ -51,9 +53,10 @@ class Commit:
 
 def remote_refs(output: bytes) -> RemoteRefs:
     """
-    The output of ``git ls-remote --symref``.  What is no valid reference is left out.
+    The output of ``git ls-remote --symref``.
     """
     commits: dict[str, str] = {}
+    unusable: set[str] = set()
     head = detached = None
     for line in output.decode("utf-8", "surrogateescape").split("\n"):
         first, tab, name = line.partition("\t")
@@ -66,7 +69,9 @@ def remote_refs(output: bytes) -> RemoteRefs:
                 detached = first
             continue
         ref = name.removesuffix(_PEELED)
-        if is_commit(first) and is_ref(ref) and ref.isprintable():
+        if not (is_ref(ref) and ref.isprintable()):
+            unusable.add(ref)
+        elif is_commit(first):
             # The peeled one follows the tag, and replaces it.
             commits[ref] = first
     if head is None and detached is not None:
@@ -74,7 +79,7 @@ def remote_refs(output: bytes) -> RemoteRefs:
         same = [ref for ref, commit in commits.items() if commit == detached]
         usual = [ref for ref in ("refs/heads/main", "refs/heads/master") if ref in same]
         head = next(iter([*usual, *sorted(same)]), None)
-    return RemoteRefs(commits, head if head in commits else None)
+    return RemoteRefs(commits, head if head in commits else None, unusable)
 
 
 def objects(output: bytes) -> Iterator[tuple[str, str, bytes]]:

@@ -166,6 +166,11 @@ class GitPoller(PollingChangeSource):
 
     async def _poll(self, mirror: GitMirror) -> None:
         listed = await mirror.remote_refs(self.followed.patterns)
+        if listed.unusable:
+            self.context.remark(
+                f"References whose names cannot be used are left out ({len(listed.unusable)}): "
+                f"{min(listed.unusable)!a:.200}."
+            )
         followed = self.followed.among(listed)
         seen = SeenRefs.from_document(await self.context.state(), self.repository)
         if seen is None:
@@ -240,7 +245,10 @@ class GitPoller(PollingChangeSource):
             ids = [commit]
         if len(ids) > MOST_COMMITS:
             ids = ids[1:]
-            self.context.remark(f"{branch_of(ref)} has more new commits than {MOST_COMMITS}: the newest are changes.")
+            self.context.remark(
+                f"{branch_of(ref)} has more new commits than {MOST_COMMITS}, up to {commit:.10}: "
+                "the newest are changes."
+            )
         return ids or ([commit] if self.pushes_without_commits else [])
 
     def _change(self, ref: str, commit: Commit) -> Change:

@@ -124,7 +124,10 @@ class HgPoller(PollingChangeSource):
         new = f"{revset} - ::({'+'.join(known)})" if known else f"heads({revset})"
         found = await self._log(f"last(sort({new}, rev), {MOST_REVISIONS + 1})")
         if len(found) > MOST_REVISIONS:
-            self.context.remark(f"{name} has more new revisions than {MOST_REVISIONS}: the newest are changes.")
+            newest = f"{found[-1]['node']:.10}"
+            self.context.remark(
+                f"{name} has more new revisions than {MOST_REVISIONS}, up to {newest}: the newest are changes."
+            )
         return [self._change(each, name) for each in found[-MOST_REVISIONS:]]
 
     def _change(self, revision: Mapping[str, Any], branch: str) -> Change:

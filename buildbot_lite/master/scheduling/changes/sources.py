@@ -166,6 +166,7 @@ class RunningSource:
         self.status = evolve(status, polling=None)
         self._farm = farm
         self._wakeup = Wakeup(farm.clock)
+        self._remark_before = status.remark
         self._ended_at = -LEAST_PAUSE
         source.context = self
         self._run = Deferred.fromCoroutine(self._until_stopped(after))
@@ -217,8 +218,11 @@ class RunningSource:
         return await self.in_thread(lambda: config.secret(name))
 
     def remark(self, sentence: str) -> None:
-        self._log.info("{source}: {remark}", source=self.source.name, remark=_shown(sentence))
-        self.status = evolve(self.status, remark=_shown(sentence))
+        shown = _shown(sentence)
+        if shown != self._remark_before:
+            # Once: what each poll has to say is one line.
+            self._log.info("{source}: {remark}", source=self.source.name, remark=shown)
+        self.status = evolve(self.status, remark=shown)
 
     # From start to stop.
 
@@ -238,6 +242,7 @@ class RunningSource:
             # Before the poll begins: who wakes the source meanwhile gets another poll.
             woken = self._wakeup.next()
             self._wakeup.set_after(None)
+            self._remark_before = self.status.remark
             self.status = evolve(self.status, polling=self.wall(), next=None, remark=None)
             if await self._attempt("poll", self.source.poll):
                 self.status = evolve(self.status, polled=self.wall())
