@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError, NotFoundError, PropertyError
+from buildbot_lite.master.config.force_parameters import UserNameParameter
 from buildbot_lite.storage.records import builds
 
 from .configurations import sentences_in
@@ -66,6 +67,11 @@ class ParameterTests(ForceCase):
         ('util.NestedParameter("n", fields=[util.NestedParameter("m", fields=[util.StringParameter("x")])])',
          {"n.m.x": "1"}, {"n": {"m": {"x": "1"}}}),
         ('util.AnyPropertyParameter("any")', {"whatever": "1"}, {"whatever": "1"}),
+        (
+            'util.AnyPropertyParameter(), util.NestedParameter("n", fields=[util.FixedParameter("x", default=1)])',
+            {"n": {"x": 2}},
+            "n has parts, which are given one by one: n.NAME.",
+        ),
         ('util.FileParameter("x")', {"x": "text"}, {"x": "text"}),
         ('util.StringParameter("x")', {"y": "1"}, "There is no parameter 'y'.  There are: x."),
     ]  # fmt: skip
@@ -89,6 +95,20 @@ class ParameterTests(ForceCase):
         self.assertEqual(self.force("", {"x": "1"}).properties.values(), {"x": "1"})
         found = self.force(', properties={"y": 2}', {"x": "1"})
         self.assertEqual(found.properties.values(), {"x": "1", "y": 2})
+
+    def test_hostile_address(self) -> None:
+        """
+        A long text that is no address is refused within the time of a test.
+        """
+        parameter = UserNameParameter()
+        for text in ("<@" * 100_000 + " ", "a@" * 100_000 + " "):
+            with self.assertRaises(InputError):
+                parameter.value(text)
+        for text in ("A U <a@b>", "<a@b>", "a@b", "a@b@c"):
+            self.assertEqual(parameter.value(text), text)
+        for text in ("A U", "@b", "a@", "A\nU <a@b>", "A <a@b> U", "a b@c"):
+            with self.assertRaises(InputError):
+                parameter.value(text)
 
     def test_slave(self) -> None:
         """
@@ -211,6 +231,16 @@ class ArgumentTests(ForceCase):
             ('properties=[util.StringParameter("x", defalt=1)]', "Did you mean 'default'?"),
             ('properties=["x"]', "properties has 'x', which is no parameter"),
             ('properties=[util.StringParameter("x"), util.IntParameter("x")]', "has the parameter 'x' twice"),
+            ('properties=[util.StringParameter("")]', "has a StringParameter without a name"),
+            ("properties=[util.CodebaseParameter()]", "has a CodebaseParameter without a name"),
+            (
+                'properties=[util.StringParameter("n"), util.NestedParameter("n", fields=[util.IntParameter("x")])]',
+                "has 'n' as a parameter and as one with fields",
+            ),
+            (
+                'properties=[util.NestedParameter("n", fields=[util.WorkerChoiceParameter("x")])]',
+                "'n.x' cannot be in a NestedParameter with a name",
+            ),
             ('codebases="x"', "codebases must be a list of names and CodebaseParameters"),
             ("reason=5", "reason must be a parameter"),
             ('reasonString="%(nobody)s"', "reasonString may have %(owner)s and %(reason)s"),

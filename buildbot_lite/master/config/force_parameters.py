@@ -19,7 +19,8 @@ ANY_SLAVE = "any"
 _LOOKS = ("tablabel", "size", "cols", "rows", "layout", "columns", "autopopulate", "debug", "hide", "sort")
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0", "")
-_ADDRESS = re.compile(r"\S+@\S+\Z|.*<\S+@\S+>\Z")
+# Each part ends where the next begins: whoever forces a build chooses the text, and none may take minutes.
+_ADDRESS = re.compile(r"[^\s@]+@\S+\Z|[^<\n]*<[^\s@]+@\S+>\Z")
 
 
 class BaseParameter(metaclass=NotingType):
@@ -345,6 +346,8 @@ def checked_values(parameters: Sequence[BaseParameter], given: Mapping[str, Json
         for name in path[:-1]:
             at = at.setdefault(name, {})
         at[path[-1]] = value
+    for name in left.keys() & values.keys():
+        raise InputError(f"{name} has parts, which are given one by one: {name}.NAME.")
     if left and not any(isinstance(each, AnyPropertyParameter) for _, each in found):
         known = ", ".join(".".join(path) for path, each in found if not isinstance(each, FixedParameter)) or "none"
         raise InputError(f"There is no parameter {next(iter(left))!r:.80}.  There are: {known}.")

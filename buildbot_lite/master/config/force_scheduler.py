@@ -14,6 +14,7 @@ from ...model.properties import Json
 from ...model.source_stamps import FIELDS
 from .force_parameters import (
     ANY_SLAVE,
+    AnyPropertyParameter,
     BaseParameter,
     CodebaseParameter,
     FixedParameter,
@@ -139,9 +140,17 @@ class ForceScheduler(BaseScheduler):
         if value is None or isinstance(value, Mapping):
             return None
         found = parameter_list(self.arguments, "properties", value)
-        paths = [".".join(path) for path, _ in leaves(found) if path]
-        for twice in sorted({each for each in paths if paths.count(each) > 1}):
+        named = [(path, each) for path, each in leaves(found) if not isinstance(each, AnyPropertyParameter)]
+        names = [".".join(path) for path, _ in named if path]
+        for twice in sorted({each for each in names if names.count(each) > 1}):
             self.arguments.note(f"properties has the parameter {twice!r} twice.")
+        for path, each in named:
+            if not path:
+                self.arguments.note(f"properties has a {type(each).__name__} without a name.")
+            elif any(other[: len(path)] == path != other for other, _ in named):
+                self.arguments.note(f"properties has {'.'.join(path)!r} as a parameter and as one with fields.")
+            elif len(path) > 1 and isinstance(each, (WorkerChoiceParameter, InheritBuildParameter)):
+                self.arguments.note(f"{'.'.join(path)!r} cannot be in a NestedParameter with a name.")
         return found
 
     def _codebases(self, value: Any, stamp: Mapping[str, Any]) -> list[CodebaseParameter]:
