@@ -106,6 +106,24 @@ class OtherArtifactTests(SynchronousTestCase):
             with self.subTest(said):
                 self.assertIn(said, self.found(harness, wanted)["problem"])
 
+    def test_many_of_forks(self) -> None:
+        """
+        Many newer builds of forks do not hide the last good build.
+        """
+        harness = self.farm()
+        self.made(harness, "1", source={"untrusted": False})
+        for _ in range(201):
+            self.made(harness, "2", source={"untrusted": True})
+        self.assertEqual(self.found(harness, WantedArtifact("app", "make", "last good"))["label"], "make/1")
+
+    def test_huge_number(self) -> None:
+        """
+        A number that no build can have is refused with a sentence.
+        """
+        for number in (1 << 70, str(1 << 70), "9" * 5000):
+            with self.assertRaisesRegex(ConfigError, "build must be a number"):
+                util.Artifact("app", "make", number)
+
     def test_download(self) -> None:
         """
         The slave gets the artifact with its recorded size and checksum, the choice is in the journal, a remark says it.

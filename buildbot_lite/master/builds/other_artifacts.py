@@ -29,8 +29,7 @@ def find(
         builder, number = row.builder, row.number
     assert builder is not None
     if number == LAST_GOOD:
-        good = artifacts.of_good_builds(connection, builder, wanted.name)
-        found = next((each for each in good if not is_untrusted(each.source)), None)
+        found = artifacts.of_last_good_build(connection, builder, wanted.name)
         if found is None:
             return {"problem": f"no good build of {builder!r:.100} has it"}
     else:

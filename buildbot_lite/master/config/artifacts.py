@@ -10,6 +10,8 @@ from ...model.rendering import View, is_renderable, render
 from .arguments import ArgumentChecker
 from .mistakes import NotingType, current_line
 
+LARGEST_NUMBER = 999_999_999
+"""Of a build."""
 LAST_GOOD = "last good"
 TRIGGER = "trigger"
 
@@ -52,9 +54,10 @@ class Artifact(metaclass=NotingType):
 def _wanted(checker: ArgumentChecker, name: Any, builder: Any, build: Any) -> WantedArtifact:
     if not isinstance(name, str) or not name:
         checker.wrong("name", name, "the name of an artifact")
-    if isinstance(build, str) and build.isdecimal():
+    if isinstance(build, str) and build.isdecimal() and len(build) <= len(str(LARGEST_NUMBER)):
         build = int(build)
-    if isinstance(build, bool) or not (build in (LAST_GOOD, TRIGGER) or (isinstance(build, int) and build > 0)):
+    is_number = isinstance(build, int) and not isinstance(build, bool) and 0 < build <= LARGEST_NUMBER
+    if not is_number and build not in (LAST_GOOD, TRIGGER):
         checker.wrong("build", build, f'a number, "{LAST_GOOD}" or "{TRIGGER}"')
     if (build == TRIGGER) != (builder is None) or not isinstance(builder, (str, type(None))):
         checker.note(f'give the builder, or build="{TRIGGER}" without one.')

@@ -7,15 +7,14 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, func, literal_column, select
 
+from ...model.source_stamps import UNTRUSTED
 from .. import schema
 from ..statements import Query
 from .durations import is_good
 from .retention import RetentionHolder
 
-LOOKED_AT = 200
-"""Newest good builds of a builder that are examined."""
 USED = "artifact"
 """The kind of a journal entry that chose an artifact; its outcome has the build that made it."""
 
@@ -62,7 +61,8 @@ _ALL = (
     .order_by(_builds.c.number.desc(), _streams.c.step.desc(), _streams.c.ordinal.desc())
 )
 _OF_BUILD = Query(_ALL.where(_builds.c.number == bindparam("number")).limit(1), _artifact)
-_GOOD = Query(_ALL.where(is_good(_builds.c.result)).limit(LOOKED_AT), _artifact)
+_of_fork = func.coalesce(func.json_extract(schema.buildsets.c.source, f"$.{UNTRUSTED}"), 0)
+_LAST_GOOD = Query(_ALL.where(is_good(_builds.c.result), _of_fork == literal_column("0")).limit(1), _artifact)
 _USED = Query(
     select(_journal.c.outcome).where(
         _journal.c.build.in_(select(_builds.c.id).where(_builds.c.finished.is_(None))),
@@ -80,11 +80,11 @@ def of_build(connection: Connection, builder: str, number: int, name: str) -> St
     return _OF_BUILD.first(connection, builder=builder, number=number, name=name)
 
 
-def of_good_builds(connection: Connection, builder: str, name: str) -> list[StoredArtifact]:
+def of_last_good_build(connection: Connection, builder: str, name: str) -> StoredArtifact | None:
     """
-    The artifacts *name* of the latest good builds of *builder*, newest first; at most `LOOKED_AT`.
+    The artifact *name* of the newest good build of *builder* that is of no fork and has it.
     """
-    return _GOOD.all(connection, builder=builder, name=name)
+    return _LAST_GOOD.first(connection, builder=builder, name=name)
 
 
 def _held(connection: Connection, builds: Collection[int]) -> Collection[int]:
