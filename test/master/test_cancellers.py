@@ -3,6 +3,7 @@ Services that cancel what nobody needs any more.
 """
 
 from typing import Any
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -10,7 +11,7 @@ from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.config.cancellers import OldBuildCanceller, SourceStampFilter, StampView
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage.records import changes
+from buildbot_lite.storage.records import changes, states
 
 from .configurations import sentences_in
 from .harness import FakeSlave, MasterHarness
@@ -117,6 +118,19 @@ class CancellerTests(SynchronousTestCase):
                 self.assertEqual(found[:2], results[:2])
                 self.assertEqual(found[2] is Result.CANCELLED, results[2] is Result.CANCELLED)
                 self.assertNotEqual(self.result(other)[0], Result.CANCELLED)
+
+    def test_records(self) -> None:
+        """
+        A change costs one transaction.
+        """
+        self.start("util.OldBuildCanceller('old', [(['a'], util.SourceStampFilter())])")
+        self.change(branch="main")
+        with mock.patch.object(states, "put", wraps=states.put) as put:
+            self.change(branch="main", revision="2")
+        last = self.harness.read(changes.last_id)
+        self.assertEqual(
+            [each.args[2] for each in put.call_args_list if "cancel" in each.args[1]], [{"considered": last}]
+        )
 
     def test_crash_before_the_cancellation(self) -> None:
         """

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
@@ -122,14 +121,17 @@ class Cancelling:
     async def _consider(self, first: int) -> None:
         recorded = await self._records.read(lambda connection: states.get(connection, _OWNER))
         considered = first if recorded is None else int(recorded["considered"])
-        while True:
-            found = await self._records.read(partial(changes.after, id=considered, most=_MOST_CHANGES))
+        if recorded is None:
+            await self._record(considered)
+        while found := await self._records.read(partial(changes.after, id=considered, most=_MOST_CHANGES)):
             for service in self._services(OldBuildCanceller):
                 await self._cancel_old(service, found)
-            considered = found[-1].id if found else considered
-            await self._records.write(partial(_put_considered, considered=considered, now=self._wall()))
-            if not found:
-                return
+            considered = found[-1].id
+            await self._record(considered)
+
+    async def _record(self, considered: int) -> None:
+        value = {"considered": considered}
+        await self._records.write(lambda connection: states.put(connection, _OWNER, value, self._wall()))
 
     async def _cancel_old(self, service: OldBuildCanceller, found: Sequence[RecordedChange]) -> None:
         try:
@@ -165,10 +167,6 @@ class Cancelling:
             if of.id == buildset.id and request != failed and any(each(builder) for each in which)
         ]
         await self._submissions.cancel_unfinished(siblings, f"the build of {failed_builder} in its buildset failed")
-
-
-def _put_considered(connection: Connection, considered: int, now: float) -> None:
-    states.put(connection, _OWNER, {"considered": considered}, now)
 
 
 def _views(buildset: Buildset) -> list[StampView]:
