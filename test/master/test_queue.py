@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DatabaseLockedError
 from buildbot_lite.master.grants import verbs
-from buildbot_lite.master.scheduling.can_start import MOST_PENDING
+from buildbot_lite.master.scheduling.user_answers import MOST_PENDING
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import (
     WaitKind,

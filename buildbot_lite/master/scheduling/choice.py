@@ -24,11 +24,12 @@ from ..config.generations import Generations
 from ..config.objects import BuilderConfig
 from ..slaves.registry import Member, SlaveRegistry
 from ..slaves.slots import Slot, Slots
-from .can_start import GOOD_FOR, CanStartAnswers
+from .can_start import CanStartAnswers
 from .hold import Hold
 from .lock_needs import LockNeedsTable
 from .preferences import Preferences
 from .queue import Queue, WaitingRequest
+from .user_answers import GOOD_FOR
 from .wakeup import Wakeup
 
 LOOK_FOR_ROOM = 5.0
@@ -103,7 +104,7 @@ class BuildChoice:
             if waiting.in_line_on is not None:
                 in_line.add(waiting.request.id)
             if left <= 0 and builder.can_start_build is not None and waiting.request.id in self._queue:
-                again.append(GOOD_FOR if self._can_start.knows(waiting.request.id) else ASK_AGAIN)
+                again.append(GOOD_FOR if self._can_start.knows(waiting.request) else ASK_AGAIN)
         if self._needs.unfinished:
             again.append(0.0)
         self._locks.retain(in_line)

@@ -214,7 +214,7 @@ class Queue:
                 del self._by_builder[waiting.request.builder]
             waiting.siblings = BuilderQueue(waiting.request.builder)  # the reason of the others is not its own any more
             self._by_grant[waiting.buildset.by_grant] -= 1
-            self._can_start.forget(request)
+            self._can_start.forget(waiting.request)
         return waiting
 
     def withdraw(self, request: int) -> bool:
