@@ -51,7 +51,8 @@ from .estimating import Estimates, expected_end, starts_of
 Document = dict[str, Any]
 
 NO_ESTIMATES: Estimates = {}
-_WAITS_FOR = {"Submit": "a submission", "ForceScheduler": "buildbot-lite force"}
+_WAITS_FOR = {"Submit": "a submission", "ForceScheduler": "buildbot-lite force", "Triggerable": "a Trigger step"}
+"""What schedulers that decide nothing wait for; the others begin when they have read the records."""
 MOST_WAITING = 1000
 """Requests in one answer.  Of a longer queue `of_queue` gives the next page."""
 
@@ -193,7 +194,7 @@ def of_schedulers(farm: Farm) -> list[Document]:
                 "scheduler": scheduler.name,
                 "kind": scheduler.kind,
                 "builders": None if scheduler.builders_to_render is not None else list(scheduler.builder_names),
-                "waits_for": state["waits_for"] or _WAITS_FOR.get(scheduler.kind, "a Trigger step"),
+                "waits_for": state["waits_for"] or _WAITS_FOR.get(scheduler.kind, "the records of the farm"),
                 "next": state["next"],
                 "error": None if error is None else {"at": error[0], "sentence": error[1]},
             }

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import StorageError
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.results import Result
+from buildbot_lite.status import documents
 from buildbot_lite.storage.records import builds, changes, remarks
 
 from .configurations import sentences_in
@@ -87,6 +88,23 @@ class EngineTests(SynchronousTestCase):
         self.assertEqual(farm.built, [])
         farm.settle(60)
         self.assertEqual(farm.built, [("r1", "r2")])
+
+    def test_waits_for(self) -> None:
+        """
+        While the records cannot be used, a scheduler that decides waits for them, and not for a Trigger step.
+        """
+        farm = ScheduledFarm(f'{TIMED}, schedulers.Triggerable("t", ["b"])')
+
+        def waits_for() -> list[str]:
+            return [each["waits_for"] for each in documents.of_schedulers(farm.farm)]
+
+        usual = waits_for()
+        self.assertEqual(usual[1], "a Trigger step")
+        with mock.patch.object(farm.farm.requests, "submit_all", side_effect=StorageError("broken")):
+            farm.change()
+        self.assertEqual(waits_for(), ["the records of the farm", "a Trigger step"])
+        farm.settle(10)
+        self.assertNotIn("records", waits_for()[0])
 
     def test_removed_scheduler(self) -> None:
         """
