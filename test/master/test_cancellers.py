@@ -119,6 +119,22 @@ class CancellerTests(SynchronousTestCase):
                 self.assertEqual(found[2] is Result.CANCELLED, results[2] is Result.CANCELLED)
                 self.assertNotEqual(self.result(other)[0], Result.CANCELLED)
 
+    def test_raising_filter(self) -> None:
+        """
+        A filter that raises an error is logged, and the other services cancel what they are told.
+        """
+        self.start(
+            "util.FailingBuildsetCanceller('bad', [(['a'], None, util.SourceStampFilter(lambda stamp: 1 / 0))]),"
+            "util.FailingBuildsetCanceller('good', [(['a'], ['b'], util.SourceStampFilter())])"
+        )
+        last = self.harness.submit("all")
+        self.slave.commands[0].end(1)
+        self.harness.settle(30)
+        self.slave.commands[1].end(0)
+        self.harness.settle(30)
+        self.assertIs(self.result(last - 1)[0], Result.CANCELLED)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_records(self) -> None:
         """
         A change costs one transaction.

@@ -159,8 +159,12 @@ class Cancelling:
     async def _cancel_siblings(
         self, services: Sequence[FailingBuildsetCanceller], failed: int, failed_builder: str, buildset: Buildset
     ) -> None:
-        stamps = _views(buildset)
-        which = [service.cancelled_by(failed_builder, stamps) for service in services]
+        stamps, which = _views(buildset), []
+        for service in services:
+            try:
+                which.append(service.cancelled_by(failed_builder, stamps))
+            except Exception:  # noqa: BLE001 - functions of the user's; another service's may be right
+                self._log.failure("{service} failed; it cancels nothing", service=repr(service))
         siblings = [
             request
             for request, builder, of in self._unfinished()
