@@ -141,8 +141,8 @@ class IntParameter(BaseParameter):
 
     def parsed(self, given: Json) -> Json:
         try:
-            return int(given)
-        except (TypeError, ValueError):
+            return int(str(given))  # not of a number with a fraction, which would be cut
+        except ValueError:
             raise InputError(f"{self.name} must be a whole number, not {given!r:.80}.") from None
 
 
