@@ -181,6 +181,22 @@ class NewStyleTests(SynchronousTestCase):
         ran = run(Own(name="own"))
         self.assertEqual((ran.result, ran.summary, ran.logs), (Result.FAILURE, "own", {}))
 
+    def test_failed_without_summary(self) -> None:
+        """
+        When the step's summary cannot be made either, the step ends with EXCEPTION, and says why.
+        """
+
+        class Own(BuildStep):
+            async def run(self) -> Result:
+                raise BuildStepFailed
+
+            def getResultSummary(self) -> dict[str, str]:
+                raise KeyError("built")
+
+        ran = run(Own(name="own"))
+        self.assertEqual((ran.result, ran.summary), (Result.EXCEPTION, "KeyError: 'built'"))
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
 
 class OldStyleTests(SynchronousTestCase):
     """

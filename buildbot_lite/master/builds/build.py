@@ -365,19 +365,11 @@ class Build:
 
     async def _result_of(self, step: BuildStep, step_context: JournaledContext) -> tuple[Result, str]:
         try:
-            if not await step.prepare(step_context):
-                return Result.SKIPPED, "skipped"
-            if uses := uses_on(step.slave_name, step.locks):
-                await step_context.lock(uses)
-            result = Result(await awaited(step.run()))
-            await step_context.logs.settled()
-            return result, self._context.redaction.text(await step.summary_of(result))
+            return await self._run_step(step, step_context)
         except (SlaveLostError, ReplayError, RecordsClosedError):
             raise
         except CancelledError:
             return Result.CANCELLED, "cancelled"
-        except BuildStepFailed as failed:
-            return Result.FAILURE, self._context.redaction.text(str(failed) or await step.summary_of(Result.FAILURE))
         except BuildbotLiteError as error:
             sentence = str(error)
         except Exception as error:  # noqa: BLE001 - the user's code: a bad step must not end the farm
@@ -387,6 +379,19 @@ class Build:
         sentence = self._context.redaction.text(sentence)
         step_context.remark(sentence)
         return Result.EXCEPTION, sentence
+
+    async def _run_step(self, step: BuildStep, step_context: JournaledContext) -> tuple[Result, str]:
+        said = ""
+        try:
+            if not await step.prepare(step_context):
+                return Result.SKIPPED, "skipped"
+            if uses := uses_on(step.slave_name, step.locks):
+                await step_context.lock(uses)
+            result = Result(await awaited(step.run()))
+        except BuildStepFailed as failed:
+            result, said = Result.FAILURE, str(failed)
+        await step_context.logs.settled()
+        return result, self._context.redaction.text(said or await step.summary_of(result))
 
     def _write_traceback(self, step: BuildStep, step_context: JournaledContext, error: Exception) -> None:
         text = "".join(traceback.format_exception(error))
