@@ -9,9 +9,23 @@ from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.master.steps import BuildStep, Compile, ShellCommand
+from buildbot_lite.master.steps import (
+    BuildStep,
+    Compile,
+    MasterShellCommand,
+    PyFlakes,
+    PyLint,
+    SetPropertyFromCommand,
+    ShellCommand,
+    ShellSequence,
+    Sphinx,
+    SubunitShellCommand,
+    TreeSize,
+    Trial,
+)
 from buildbot_lite.master.steps.mixins import CommandMixin, ShellMixin
 from buildbot_lite.master.steps.own_logs import BufferLogObserver, LineConsumerLogObserver, LogLineObserver
+from buildbot_lite.master.steps.sequence import ShellArg
 from buildbot_lite.master.steps.step import BuildStepFailed
 from buildbot_lite.model.results import Result
 from buildbot_lite.testing import command, replay, run
@@ -254,6 +268,68 @@ class OldStyleTests(SynchronousTestCase):
             ran = run(Own(command=["x"], separateStderr=True), command("x").exits(0, "a\nb\n", "c\n"))
             self.assertEqual((ran.result, ran.properties["lines"]), (Result.SUCCESS, ["oa", "ob", "ec"]))
             self.assertEqual(pairs, [("o", "a"), ("o", "b")])
+
+    def test_hooks_of_shipped_steps(self) -> None:
+        """
+        Every shipped step that runs one command calls the methods, and shows the output to observers.
+        """
+        arguments: dict[Any, dict[str, Any]] = {
+            SetPropertyFromCommand: {"command": ["x"], "property": "found"},
+            SubunitShellCommand: {"command": ["x"]},
+            Trial: {"tests": "x"},
+            Sphinx: {"sphinx_builddir": "x"},
+            PyFlakes: {"command": ["x"]},
+            PyLint: {"command": ["x"]},
+            TreeSize: {},
+            MasterShellCommand: {"command": ["x"]},
+        }
+        for cls, given in arguments.items():
+
+            class Own(cls):  # type: ignore[valid-type, misc]  # each in turn
+                def __init__(self, **kwargs: Any) -> None:
+                    super().__init__(**kwargs)
+                    self.counter = Counter()
+                    self.addLogObserver("stdio", self.counter)
+
+                def commandComplete(self, cmd: Any) -> None:
+                    self.setProperty("lines", self.counter.lines)
+
+                def evaluateCommand(self, cmd: Any) -> Any:
+                    return Result.EXCEPTION
+
+            with self.subTest(cls.__name__):
+                ran = run(Own(**given), command("*").exits(0, "7\n"))
+                self.assertEqual((ran.result, ran.properties["lines"]), (Result.EXCEPTION, ["o7"]))
+
+    def test_observers_of_sequences(self) -> None:
+        """
+        An observer sees the output of each program of a ShellSequence.
+        """
+        counter = Counter()
+
+        class Own(ShellSequence):
+            def __init__(self, **kwargs: Any) -> None:
+                super().__init__(**kwargs)
+                self.addLogObserver("stdio", counter)
+
+        step = Own(commands=[ShellArg(command=["x"]), ShellArg(command=["y"])])
+        run(step, command("x").exits(0, "1\n"), command("y").exits(0, "2\n"))
+        self.assertEqual(counter.lines, ["o1", "o2"])
+
+    def test_judge(self) -> None:
+        """
+        A subclass that judges by the output is believed, also by what asks the command.
+        """
+
+        class Own(ShellCommand):
+            def judge(self, ran: Any) -> Result:
+                return max(super().judge(ran), Result.FAILURE if "bad" in ran.output() else Result.SUCCESS)
+
+            def commandComplete(self, cmd: Any) -> None:
+                self.setProperty("failed", cmd.didFail())
+
+        ran = run(Own(command=["x"]), command("x").exits(0, "bad\n"))
+        self.assertEqual((ran.result, ran.properties["failed"]), (Result.FAILURE, True))
 
     def test_late_command(self) -> None:
         """

@@ -37,22 +37,19 @@ class RemoteShell:
     read when a step asks for them.
     """
 
-    def __init__(self, what: Run, decode: Mapping[int, Result], log: str, slave: str) -> None:
+    def __init__(self, what: Run, decode: Mapping[int, Result]) -> None:
         self.spec = what
+        self.decode = decode
         self.rc: int | None = None
         self.logs = {name: OutputLog(name, partial(self._output, name)) for name in ("stdio", "stderr")}
         self._ran: CommandResult | None = None
-        self._decode = decode
-        self._slave = slave
-        self._log = log
         self._result = Result.EXCEPTION
-        self.summary = ""
 
-    def ended(self, ran: CommandResult) -> None:
+    def ended(self, ran: CommandResult, result: Result) -> None:
         """
-        Take the outcome.
+        Take the outcome, which the step judged to be *result*.
         """
-        self._result, self.summary = result_of(ran.outcome, self._slave, self._decode)
+        self._result = result
         self.rc = ran.outcome.exit_code
         # Buildbot: the exit code of a command that a signal ended.
         self.rc = -1 if self.rc is None else self.rc
@@ -77,7 +74,7 @@ class RemoteShell:
 
     def results(self) -> Result:
         """
-        The result, by the step's *decodeRC*.
+        The result, by the step's *decodeRC* or its ``judge``.
         """
         return self._result
 
@@ -157,7 +154,8 @@ class ShellMixin(_Step):
     ) -> RemoteShell:
         """
         A command with the arguments of the step, and *overrides* of them.  With *collectStdout* or *collectStderr*,
-        standard error is a log of its own, so that neither is in the other.
+        standard error is a log of its own, so that neither is in the other.  Its output is always in the log "stdio",
+        whatever *stdioLogName* is.
         """
         like, declared = copy(self), declaration(type(self))
         checker = ArgumentChecker(self.name)
@@ -171,7 +169,7 @@ class ShellMixin(_Step):
             raise ConfigError(f"{type(self).__name__}: makeRemoteShellCommand needs a command.")
         if (collectStdout or collectStderr) and not like.usePTY:
             like.separateStderr = True
-        return RemoteShell(like.spec(), like.decodeRC, stdioLogName, self.slave_name)
+        return RemoteShell(like.spec(), like.decodeRC)
 
     @deferring
     async def runCommand(self, command: RemoteShell) -> RemoteShell:
@@ -179,9 +177,9 @@ class ShellMixin(_Step):
         Run *command*; its outcome is in it.
         """
         ran = await self.do(command.spec)
-        command.ended(ran)
+        result, self.summary = result_of(ran.outcome, self.slave_name, command.decode)
+        command.ended(ran, result)
         self.observe(ran)
-        self.summary = command.summary
         return command
 
 

@@ -66,8 +66,8 @@ class ShellCommand(ShellMixin, BuildStep):
         """
         result = self.judge(ran)
         self.observe(ran)
-        command = RemoteShell(self.spec(), self.decodeRC, "stdio", self.slave_name)
-        command.ended(ran)
+        command = RemoteShell(self.spec(), self.decodeRC)
+        command.ended(ran, result)
         await awaited(self.commandComplete(command))
         await awaited(self.createSummary(command.logs["stdio"]))
         found = await awaited(self.evaluateCommand(command))
@@ -149,7 +149,7 @@ class SetPropertyFromCommand(ShellCommand):
         Run the program, and set properties from its output.
         """
         ran = await self.do(self.spec())
-        result = self.judge(ran)
+        result = await self.conclude(ran)
         if self.extract_fn is not None and ran.outcome.exit_code is not None:
             out = ran.output() if self.includeStdout else ""
             err = ran.output("stderr") if self.includeStderr and self.separateStderr else ""

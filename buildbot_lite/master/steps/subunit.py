@@ -37,7 +37,7 @@ class SubunitShellCommand(ShellCommand):
 
     async def run(self) -> Result:
         ran = await self.do(self.spec())
-        result = self.judge(ran)
+        result = await self.conclude(ran)
         counts, problems = outcomes_in(ran.output(limit=_LARGEST_OUTPUT).splitlines())
         total = counts.total()
         for kind, count in {"total": total, **{each: counts[each] for each in set(_KINDS.values())}}.items():

@@ -121,7 +121,7 @@ class Trial(_Tool):
 
     async def run(self) -> Result:
         ran = await self.do(self.spec())
-        result = self.judge(ran)
+        result = await self.conclude(ran)
         output = ran.output(limit=64 << 20)[-10000:]
         totals = re.findall(r"^Ran (\d+) tests?", output, re.MULTILINE)
         if not totals:
@@ -165,7 +165,7 @@ class Sphinx(_Tool):
 
     async def run(self) -> Result:
         ran = await self.do(self.spec())
-        result = self.judge(ran)
+        result = await self.conclude(ran)
         warnings = [line for line in ran.output().splitlines() if "WARNING: " in line or "ERROR: " in line]
         self.setStatistic("warnings", len(warnings))
         if not warnings:
@@ -192,7 +192,7 @@ class _Linter(ShellCommand):
 
     async def run(self) -> Result:
         ran = await self.do(self.spec())
-        result = self.judge(ran)
+        result = await self.conclude(ran)
         counts: Counter[str] = Counter()
         for line in ran.output(limit=16 << 20).splitlines():
             if kind := self.kind_of(line):
@@ -277,7 +277,7 @@ class TreeSize(ShellCommand):
 
     async def run(self) -> Result:
         ran = await self.do(self.spec())
-        result = self.judge(ran)
+        result = await self.conclude(ran)
         match = re.search(r"(\d+)", ran.output())
         if match is None or result is not Result.SUCCESS:
             return max(result, Result.WARNINGS)
