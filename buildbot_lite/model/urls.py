@@ -7,7 +7,7 @@ In an http or https URL a user without a password counts as a credential, becaus
 
 import re
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 # Greedy: an "@" that should have been encoded is part of the user or password.
 _WITH_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#\s]*)@")
@@ -43,6 +43,16 @@ def split_url(url: str) -> SplitUrl:
     if not colon:
         return SplitUrl(url, None)
     return SplitUrl(f"{scheme}{user}@{rest}" if user else scheme + rest, None)
+
+
+def same_host(url: str, other: str) -> bool:
+    """
+    Whether two URLs have scheme, host and port in common; False if one of them is none.
+    """
+    try:
+        return urlsplit(url)[:2] == urlsplit(other)[:2]
+    except ValueError:
+        return False
 
 
 def without_passwords(text: str) -> str:

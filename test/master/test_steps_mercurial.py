@@ -291,6 +291,15 @@ class MercurialArgumentTests(SynchronousTestCase):
         )
         self.assertEqual((ran.result, ran.properties["got_revision"]), (Result.SUCCESS, NODE))
 
+    def test_branch_on_another_host(self) -> None:
+        """
+        A branch cannot make the address one of another host, which would get the password.
+        """
+        for branch in (".evil.example/x", "@evil.example/x"):
+            ran = run(Mercurial(repourl="https://h", auth_credentials=("me", "pw")), properties={"branch": branch})
+            self.assertEqual((ran.result, ran.commands), (Result.FAILURE, []))
+            self.assertEqual(ran.summary, "No branch can be appended to https://h: end it with a slash.")
+
     def test_words(self) -> None:
         """
         What each argument makes of the commands.

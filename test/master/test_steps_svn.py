@@ -423,6 +423,15 @@ class SvnArgumentTests(SynchronousTestCase):
         self.assertEqual((ran.result, ran.properties["got_revision"]), (Result.SUCCESS, "7"))
         self.assertEqual(ran.summary, "revision 7 with the submitted patch")
 
+    def test_branch_on_another_host(self) -> None:
+        """
+        A branch cannot make the address one of another host, which would get the password.
+        """
+        for branch in (".evil.example/x", "@evil.example/x"):
+            ran = run(SVN(baseURL="https://h", username="me", password="pw"), properties={"branch": branch})
+            self.assertEqual((ran.result, ran.commands), (Result.FAILURE, []))
+            self.assertEqual(ran.summary, "No branch can be appended to https://h: end it with a slash.")
+
     def test_words(self) -> None:
         """
         What each argument adds to the checkout.

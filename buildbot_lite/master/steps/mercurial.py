@@ -23,7 +23,7 @@ from . import argument_checks as checks
 from .argument import argument
 from .git_credentials import web_host
 from .outcomes import last_word, must_succeed
-from .source_step import SourceStep, credentials, ref
+from .source_step import SourceStep, credentials, ref, with_branch
 from .step import CommandResult
 
 __all__ = ["Mercurial"]
@@ -126,7 +126,7 @@ class Mercurial(SourceStep):
 
     async def get(self, branch: str | None, revision: str | None, *, clobber: bool) -> str:
         inside = self.branchType == "inrepo"
-        url = self.repourl + ("" if inside or branch is None else branch)
+        url = with_branch(self.repourl, None if inside else branch)
         name = revision or (branch if inside else None) or "default"
         if clobber:
             await self._remove()

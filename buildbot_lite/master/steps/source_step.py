@@ -20,6 +20,7 @@ from ...model import spec
 from ...model.outcome import Ending
 from ...model.results import Result
 from ...model.spec import DEFAULT_TIMEOUT
+from ...model.urls import same_host, without_passwords
 from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
@@ -62,6 +63,17 @@ def credentials(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, s
         return "", ""
     user, password = value
     return checks.text(checker, f"the user of {name}", user), checks.text(checker, f"the password of {name}", password)
+
+
+def with_branch(address: str, branch: str | None) -> str:
+    """
+    *address* with *branch* appended; `CommandFailedError` if that is on another host, which would get the credentials.
+    """
+    url = address + (branch or "")
+    if not same_host(url, address):
+        shown = without_passwords(address)
+        raise CommandFailedError(Result.FAILURE, f"No branch can be appended to {shown}: end it with a slash.")
+    return url
 
 
 class SourceStep(BuildStep):

@@ -17,13 +17,13 @@ from xml.etree import ElementTree as ET
 
 from ...model import spec
 from ...model.spec import SECRET_REFERENCE
-from ...model.urls import without_passwords
+from ...model.urls import same_host, without_passwords
 from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument
 from .outcomes import last_word, must_succeed
-from .source_step import KEPT, SourceStep, ref
+from .source_step import KEPT, SourceStep, ref, with_branch
 from .step import CommandResult
 
 __all__ = ["SVN"]
@@ -132,7 +132,7 @@ class SVN(SourceStep):
         return branch, None if self.alwaysUseLatest else self.requested("revision", None, _REVISION)
 
     async def get(self, branch: str | None, revision: str | None, *, clobber: bool) -> str:
-        url = str(self.repourl if self.baseURL is None else self.baseURL + (branch or "")).rstrip("/")
+        url = str(self.repourl if self.baseURL is None else with_branch(self.baseURL, branch)).rstrip("/")
         if clobber or not (await self._is_copy_of(url) and await self._tidy()):
             await self.slave_does(spec.RemoveDirectory(self.workdir_path(self._directory)))
         await self._check_out(url, (revision or "HEAD").removeprefix("r"))
@@ -269,4 +269,4 @@ def is_on_host(word: str, url: str) -> bool:
         word = f"{urlsplit(url).scheme}:{word}"
     if "://" not in word:
         return True
-    return urlsplit(word)[:2] == urlsplit(url)[:2]
+    return same_host(word, url)
