@@ -12,7 +12,7 @@ repository.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -182,8 +182,9 @@ class Git(SourceStep):
         url, credentials, user = split_url(self.repourl)
         return Repository(
             url,
-            run=partial(self._run, directory),
-            settings={name: value for name, value in (self.config or {}).items() if value is not None},
+            run=partial(self.execute, workdir=directory, timeout=self.timeout),
+            env=self.env,
+            settings=self.config,
             access=remote_access(
                 url,
                 key=self.sshPrivateKey,
@@ -195,26 +196,6 @@ class Git(SourceStep):
             tags=self.tags or self.getDescription is not False,
             progress=self.progress,
             slave=self.slave_name,
-        )
-
-    async def _run(
-        self,
-        directory: str | None,
-        words: Sequence[str],
-        *,
-        env: Mapping[str, str | None],
-        sources: Mapping[str, Source] | None = None,
-        **more: Any,
-    ) -> CommandResult:
-        return await self.do(
-            spec.Run(
-                argv=tuple(words),
-                workdir=self.workdir_path(directory),
-                env={**(self.env or {}), **env},
-                timeout=self.timeout,
-                **more,
-            ),
-            sources=sources,
         )
 
 

@@ -89,10 +89,10 @@ class Repository:
     """
     A copy of the repository at *url* on the slave.
 
-    *run*: ``run(words, …)`` runs a command in its directory; it takes fields of `model.spec.Run` and options of
-    `StepContext.command`.  *settings*: of git, for all commands.  *access*: for commands that connect to *url*.
-    *shallow*: how many commits to fetch; False: all.  *tags*: whether to fetch all tags.  *slave*: its name, for
-    sentences.
+    *run*: ``run(words, …)`` runs a command in its directory, as `BuildStep.execute` does.  *env*: the step's variables.
+    *settings*: of git, for all commands; those that are None are left out.  *access*: for commands that connect to
+    *url*.  *shallow*: how many commits to fetch; False: all.  *tags*: whether to fetch all tags.  *slave*: its name,
+    for sentences.
     """
 
     def __init__(
@@ -100,7 +100,8 @@ class Repository:
         url: str,
         *,
         run: Callable[..., Awaitable[CommandResult]],
-        settings: Mapping[str, str],
+        env: Mapping[str, str | None] | None,
+        settings: Mapping[str, str | None] | None,
         access: RemoteAccess,
         shallow: int,
         tags: bool,
@@ -109,7 +110,8 @@ class Repository:
     ) -> None:
         self._url = url
         self._run = run
-        self._settings = [f"{name}={value}" for name, value in settings.items()]
+        self._env = env or {}
+        self._settings = [f"{name}={value}" for name, value in (settings or {}).items() if value is not None]
         self._access = access
         self._shallow = shallow
         self._options = [
@@ -170,7 +172,7 @@ class Repository:
         """
         arguments = [*self._settings, *settings, "--", *words]
         argv = ["/bin/sh", "-c", _TAKE_SETTINGS + script, name, *arguments]
-        return await self._run(argv, env={**_QUIET, **(env or {})}, **more)
+        return await self._run(argv, env={**self._env, **_QUIET, **(env or {})}, **more)
 
 
 def complaint(ran: CommandResult) -> str:

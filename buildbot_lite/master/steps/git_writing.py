@@ -5,14 +5,13 @@ What is pushed goes through a repository of its own, which borrows the objects: 
 directory was within reach of the build's commands, and must not decide where a key or a password goes.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
 
 from ...model.results import Result
-from ...model.spec import DEFAULT_TIMEOUT, SECRET_REFERENCE, Run
+from ...model.spec import DEFAULT_TIMEOUT, SECRET_REFERENCE
 from ...model.urls import split_url, without_passwords
 from ..config.arguments import ArgumentChecker
-from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, ignored
 from .git_commands import Repository, complaint
@@ -81,8 +80,9 @@ class _GitWriting(BuildStep):
         access = access or RemoteAccess((), {}, {})
         repository = Repository(
             "",
-            run=self._run,
-            settings={name: value for name, value in (self.config or {}).items() if value is not None},
+            run=partial(self.execute, workdir=self.workdir, timeout=self.timeout),
+            env=self.env,
+            settings=self.config,
             access=access,
             shallow=False,
             tags=False,
@@ -90,20 +90,6 @@ class _GitWriting(BuildStep):
             slave=self.slave_name,
         )
         return await repository.script(script, name, words, access.settings, access.env, files=access.files)
-
-    async def _run(
-        self,
-        words: Sequence[str],
-        *,
-        env: Mapping[str, str | None],
-        sources: Mapping[str, Source] | None = None,
-        **more: Any,
-    ) -> CommandResult:
-        env = {**(self.env or {}), **env}
-        workdir = self.workdir_path(self.workdir)
-        return await self.do(
-            Run(argv=tuple(words), workdir=workdir, env=env, timeout=self.timeout, **more), sources=sources
-        )
 
     def succeeded(self, ran: CommandResult, doing: str) -> CommandResult:
         """

@@ -156,25 +156,15 @@ class Mercurial(SourceStep):
         changes = self.branchType == "inrepo" and self.clobberOnBranchChange
         return not changes or prepared.output().split("\n")[-2:-1] == [branch or "default"]
 
-    async def _hg(
-        self,
-        script: str,
-        *words: str,
-        connects: bool = False,
-        sources: Mapping[str, Source] | None = None,
-        **more: Any,
-    ) -> CommandResult:
+    async def _hg(self, script: str, *words: str, connects: bool = False, **more: Any) -> CommandResult:
         files = {"BUILDBOT_LITE_HGRC": rc} if connects and (rc := self._auth()) else {}
-        return await self.do(
-            spec.Run(
-                argv=("/bin/sh", "-c", _CONFIGURATION + script, "hg-get", *words),
-                workdir=self.workdir_path(self.workdir),
-                env={**_ENVIRONMENT, **(self.env or {})},
-                files=files,
-                timeout=self.timeout,
-                **more,
-            ),
-            sources=sources,
+        return await self.execute(
+            ["/bin/sh", "-c", _CONFIGURATION + script, "hg-get", *words],
+            workdir=self.workdir,
+            env={**_ENVIRONMENT, **(self.env or {})},
+            files=files,
+            timeout=self.timeout,
+            **more,
         )
 
     def _auth(self) -> str:

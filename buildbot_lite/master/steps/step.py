@@ -473,12 +473,14 @@ class BuildStep(metaclass=NotingType):
         stdin: str | None = None,
         timeout: float | None = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - the keeper's, not ours
         max_time: float | None = None,
+        sources: Mapping[str, Source] | None = None,
         **more: Any,
     ) -> CommandResult:
         """
         Run *command* on the slave: a list of words, or one string for the shell.
 
-        *workdir*: relative to the builder's directory.  *more*: other fields of `model.spec.Run`.
+        *workdir*: relative to the builder's directory.  *sources*: see `StepContext.command`.  *more*: other fields of
+        `model.spec.Run`.
         """
         words = {"script": command} if isinstance(command, str) else {"argv": tuple(command)}
         return await self.do(
@@ -490,7 +492,8 @@ class BuildStep(metaclass=NotingType):
                 timeout=timeout,
                 max_time=max_time,
                 **more,
-            )
+            ),
+            sources=sources,
         )
 
     def fail(self, sentence: str, result: Result = Result.FAILURE) -> Result:

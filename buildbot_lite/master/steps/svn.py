@@ -229,24 +229,9 @@ class SVN(SourceStep):
     def _password(self) -> str | None:
         return None if self.password is None else f"{self.password}\n"
 
-    async def _svn(
-        self,
-        argv: Sequence[str],
-        directory: str | None = None,
-        *,
-        sources: Mapping[str, Source] | None = None,
-        **more: Any,
-    ) -> CommandResult:
-        return await self.do(
-            spec.Run(
-                argv=tuple(argv),
-                workdir=self.workdir_path(directory or self._directory),
-                env={**_ENVIRONMENT, **(self.env or {})},
-                timeout=self.timeout,
-                **more,
-            ),
-            sources=sources,
-        )
+    async def _svn(self, argv: Sequence[str], directory: str | None = None, **more: Any) -> CommandResult:
+        env = {**_ENVIRONMENT, **(self.env or {})}
+        return await self.execute(argv, workdir=directory or self._directory, env=env, timeout=self.timeout, **more)
 
 
 def _entries(text: str) -> list[tuple[str, str]]:
