@@ -202,6 +202,7 @@ class GitWritingTests(SynchronousTestCase):
             (steps.GitPush, {**push, "branch": "-b"}, "branch"),
             (steps.GitPush, {**push, "repourl": "--x"}, "repourl"),
             (steps.GitPush, {**push, "auth_credentials": ("a", "b")}, "https://"),
+            (steps.GitPush, {**push, "repourl": "https://a:b@h/x", "auth_credentials": ("a", "b")}, "Give one of them"),
             (steps.GitPush, {**push, "sshHostKey": "a", "sshKnownHosts": "b"}, "exclude each other"),
         ]
         for cls, given, sentence in rows:

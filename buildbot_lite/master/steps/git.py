@@ -18,15 +18,13 @@ from typing import Any, ClassVar
 
 from ...errors import InputError
 from ...model import spec
-from ...model.spec import SECRET_REFERENCE
-from ...model.urls import split_url, without_passwords
 from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument
 from .git_commands import Repository, complaint
-from .git_credentials import remote_access, web_host
-from .source_step import KEPT, REF, SourceStep, credentials, ref
+from .git_credentials import remote_access
+from .source_step import KEPT, REF, SourceStep, check_repository, credentials, ref
 from .step import CommandResult
 
 __all__ = ["Gerrit", "Git", "GitHub", "GitLab"]
@@ -123,17 +121,7 @@ class Git(SourceStep):
             checker.note(f'method is for mode="full", and the mode is {self.mode!r}.')
         if self.sshHostKey is not None and self.sshKnownHosts is not None:
             checker.note("sshHostKey and sshKnownHosts exclude each other.")
-        if not isinstance(self.repourl, str):
-            return
-        if SECRET_REFERENCE.search(self.repourl):
-            checker.note("repourl has a secret in it.  Use auth_credentials instead.")
-        elif self.repourl.startswith("-"):
-            checker.wrong("repourl", self.repourl, "the address of a repository")
-        elif self.auth_credentials is not None and web_host(self.repourl) is None:
-            shown = without_passwords(self.repourl)
-            checker.note(f"auth_credentials are for a repository at https://, and this one is {shown!r:.200}.")
-        elif self.auth_credentials is not None and split_url(self.repourl).credentials is not None:
-            checker.note("repourl has a user and a password in it, and there are auth_credentials.  Give one of them.")
+        check_repository(checker, self.repourl, self.auth_credentials)
 
     @property
     def way(self) -> str:
@@ -178,20 +166,19 @@ class Git(SourceStep):
     # Running commands.
 
     def _repository(self, directory: str | None) -> Repository:
-        hosts = self.sshKnownHosts if self.sshHostKey is None else f"* {self.sshHostKey}"
-        url, credentials, user = split_url(self.repourl)
+        url, access = remote_access(
+            self.repourl,
+            key=self.sshPrivateKey,
+            host_key=self.sshHostKey,
+            known_hosts=self.sshKnownHosts,
+            credentials=self.auth_credentials,
+        )
         return Repository(
             url,
             run=partial(self.execute, workdir=directory, timeout=self.timeout),
             env=self.env,
             settings=self.config,
-            access=remote_access(
-                url,
-                key=self.sshPrivateKey,
-                known_hosts=hosts,
-                credentials=self.auth_credentials or credentials,
-                user=user,
-            ),
+            access=access,
             shallow=self.shallow,
             tags=self.tags or self.getDescription is not False,
             progress=self.progress,

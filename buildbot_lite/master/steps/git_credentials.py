@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from ...model.urls import split_url
+
 _HELPER = (
     '!f() { test "$1" = get || exit 0; '
     # Not echo, which reads backslashes in some shells.
@@ -25,15 +27,24 @@ class RemoteAccess(NamedTuple):
 
 
 def remote_access(
-    url: str, *, key: str | None, known_hosts: str | None, credentials: tuple[str, str] | None, user: str | None = None
-) -> RemoteAccess:
+    repourl: str,
+    *,
+    key: str | None,
+    host_key: str | None,
+    known_hosts: str | None,
+    credentials: tuple[str, str] | None,
+) -> tuple[str, RemoteAccess]:
     """
-    Access to the repository at *url*: the private *key* for ssh, lines for ssh's *known_hosts*, user and password as
-    *credentials* for http and https.  For each that is None, the slave's own configuration applies.
+    The address of the repository without a password, and the access to it: the private *key* for ssh, the host's public
+    *host_key* or lines for ssh's *known_hosts*, user and password as *credentials* for http and https, or else those in
+    *repourl*.  For each that is None, the slave's own configuration applies.
 
-    Without *credentials*, *user* is the user name for http and https.  The slave's configuration may have a password
-    for it; otherwise it is a token, and the password is empty.
+    A user without a password in *repourl* is the user name for http and https.  The slave's configuration may have a
+    password for it; otherwise it is a token, and the password is empty.
     """
+    url, in_url, user = split_url(repourl)
+    credentials = credentials or in_url
+    known_hosts = known_hosts if host_key is None else f"* {host_key}"
     env: dict[str, str | None] = {}
     files: dict[str, str] = {}
     settings: list[str] = []
@@ -54,7 +65,7 @@ def remote_access(
         env["BUILDBOT_LITE_USER"], env["BUILDBOT_LITE_PASSWORD"] = user, ""
         # The slave inserts the value of the first.  Git asks helpers in order, and this one is the last.
         settings = [f"credential.{web_host(url)}.username=", f"credential.{web_host(url)}.helper={_HELPER}"]
-    return RemoteAccess(settings, env, files)
+    return url, RemoteAccess(settings, env, files)
 
 
 def web_host(url: str) -> str | None:

@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from ...model.results import Result
-from ...model.spec import DEFAULT_TIMEOUT, SECRET_REFERENCE
-from ...model.urls import split_url, without_passwords
+from ...model.spec import DEFAULT_TIMEOUT
 from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument, ignored
 from .git_commands import Repository, complaint
-from .git_credentials import RemoteAccess, remote_access, web_host
+from .git_credentials import RemoteAccess, remote_access
 from .outcomes import CommandFailedError, must_succeed
-from .source_step import credentials, ref
+from .source_step import check_repository, credentials, ref
 from .step import BuildStep, CommandResult
 
 __all__ = ["GitCommit", "GitPush", "GitTag"]
@@ -190,24 +189,15 @@ class GitPush(_GitWriting):
         """
         if self.sshHostKey is not None and self.sshKnownHosts is not None:
             checker.note("sshHostKey and sshKnownHosts exclude each other.")
-        if not isinstance(self.repourl, str):
-            return
-        if SECRET_REFERENCE.search(self.repourl):
-            checker.note("repourl has a secret in it.  Use auth_credentials instead.")
-        elif self.repourl.startswith("-"):
-            checker.wrong("repourl", self.repourl, "the address of a repository")
-        elif self.auth_credentials is not None and web_host(self.repourl) is None:
-            shown = without_passwords(self.repourl)
-            checker.note(f"auth_credentials are for a repository at https://, and this one is {shown!r:.200}.")
+        check_repository(checker, self.repourl, self.auth_credentials)
 
     async def write(self) -> str:
-        url, found, user = split_url(self.repourl)
-        access = remote_access(
-            url,
+        url, access = remote_access(
+            self.repourl,
             key=self.sshPrivateKey,
-            known_hosts=self.sshKnownHosts if self.sshHostKey is None else f"* {self.sshHostKey}",
-            credentials=self.auth_credentials or found,
-            user=user,
+            host_key=self.sshHostKey,
+            known_hosts=self.sshKnownHosts,
+            credentials=self.auth_credentials,
         )
         words = [url, self.branch, "--force" if self.force else ""]
         self.succeeded(await self.git(_PUSH, "git-push", words, access), f"push {self.branch} to {url}")

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 
 from ...model import spec
 from ...model.outcome import Ending
-from ...model.spec import SECRET_REFERENCE
 from ...model.urls import split_url, without_passwords
 from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
@@ -23,7 +22,7 @@ from . import argument_checks as checks
 from .argument import argument
 from .git_credentials import web_host
 from .outcomes import last_word, must_succeed
-from .source_step import SourceStep, credentials, ref, with_branch
+from .source_step import SourceStep, check_repository, credentials, ref, with_branch
 from .step import CommandResult
 
 __all__ = ["Mercurial"]
@@ -103,17 +102,7 @@ class Mercurial(SourceStep):
         """
         Refuse an address that Mercurial could take for something else, and a password that others could read.
         """
-        if not isinstance(self.repourl, str):
-            return
-        if SECRET_REFERENCE.search(self.repourl):
-            checker.note("repourl has a secret in it.  Use auth_credentials instead.")
-        elif self.repourl.startswith("-"):
-            checker.wrong("repourl", self.repourl, "the address of a repository")
-        elif self.auth_credentials is not None and web_host(self.repourl) is None:
-            shown = without_passwords(self.repourl)
-            checker.note(f"auth_credentials are for a repository at https://, and this one is {shown!r:.200}.")
-        elif self.auth_credentials is not None and split_url(self.repourl).credentials is not None:
-            checker.note("repourl has a user and a password in it, and there are auth_credentials.  Give one of them.")
+        check_repository(checker, self.repourl, self.auth_credentials)
 
     @property
     def way(self) -> str:

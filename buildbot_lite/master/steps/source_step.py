@@ -19,12 +19,13 @@ from ...errors import InputError
 from ...model import spec
 from ...model.outcome import Ending
 from ...model.results import Result
-from ...model.spec import DEFAULT_TIMEOUT
-from ...model.urls import same_host, without_passwords
+from ...model.spec import DEFAULT_TIMEOUT, SECRET_REFERENCE
+from ...model.urls import same_host, split_url, without_passwords
 from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, ignored
+from .git_credentials import web_host
 from .outcomes import CommandFailedError, complaint_of, must_succeed, result_of
 from .step import BuildStep, CommandResult
 
@@ -63,6 +64,24 @@ def credentials(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, s
         return "", ""
     user, password = value
     return checks.text(checker, f"the user of {name}", user), checks.text(checker, f"the password of {name}", password)
+
+
+def check_repository(checker: ArgumentChecker, repourl: Any, auth_credentials: tuple[str, str] | None) -> None:
+    """
+    Refuse an address that a program could take for something else, and a password that others could read.
+    """
+    if not isinstance(repourl, str):
+        return
+    in_url = split_url(repourl).credentials
+    if SECRET_REFERENCE.search(repourl):
+        checker.note("repourl has a secret in it.  Use auth_credentials instead.")
+    elif repourl.startswith("-"):
+        checker.wrong("repourl", repourl, "the address of a repository")
+    elif auth_credentials is not None and web_host(repourl) is None:
+        shown = without_passwords(repourl)
+        checker.note(f"auth_credentials are for a repository at https://, and this one is {shown!r:.200}.")
+    elif auth_credentials is not None and in_url is not None:
+        checker.note("repourl has a user and a password in it, and there are auth_credentials.  Give one of them.")
 
 
 def with_branch(address: str, branch: str | None) -> str:

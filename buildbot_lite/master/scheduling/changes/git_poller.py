@@ -273,16 +273,18 @@ class GitPoller(PollingChangeSource):
 
     async def _access(self, redaction: Redaction) -> RemoteAccess:
         resolve = partial(rendered, self.context, redaction)
-        url, in_url, user = split_url(self.repourl)
-        host_key = await resolve(self.host_key)
-        known_hosts = await resolve(self.known_hosts) if host_key is None else f"* {host_key}"
         credentials = self.credentials
         given = (
             None if credentials is None else (await resolve(credentials[0]) or "", await resolve(credentials[1]) or "")
         )
-        return remote_access(
-            url, key=await resolve(self.key), known_hosts=known_hosts, credentials=given or in_url, user=user
+        _, access = remote_access(
+            self.repourl,
+            key=await resolve(self.key),
+            host_key=await resolve(self.host_key),
+            known_hosts=await resolve(self.known_hosts),
+            credentials=given,
         )
+        return access
 
 
 def _category(function: Callable[[dict[str, Any]], Any], change: Change) -> str | None:
