@@ -63,7 +63,15 @@ def credentials(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, s
         checker.note(f"{name} must be a pair: user and password.")  # without the value, which may be a secret
         return "", ""
     user, password = value
+    if _has_line_break(value):
+        checker.note(f"{name}: user and password must not have a line break in them.")
+        return "", ""
     return checks.text(checker, f"the user of {name}", user), checks.text(checker, f"the password of {name}", password)
+
+
+def _has_line_break(texts: Sequence[Any]) -> bool:
+    # It would become a line of its own in a configuration file, or in an answer to git.
+    return any("\n" in each or "\r" in each for each in texts if isinstance(each, str))
 
 
 def check_repository(checker: ArgumentChecker, repourl: Any, auth_credentials: tuple[str, str] | None) -> None:
@@ -72,9 +80,11 @@ def check_repository(checker: ArgumentChecker, repourl: Any, auth_credentials: t
     """
     if not isinstance(repourl, str):
         return
-    in_url = split_url(repourl).credentials
+    _, in_url, token = split_url(repourl)
     if SECRET_REFERENCE.search(repourl):
         checker.note("repourl has a secret in it.  Use auth_credentials instead.")
+    elif _has_line_break((*(in_url or ()), token)):
+        checker.note("repourl has a line break in its user or password.")
     elif repourl.startswith("-"):
         checker.wrong("repourl", repourl, "the address of a repository")
     elif auth_credentials is not None and web_host(repourl) is None:
