@@ -17,7 +17,8 @@ from twisted.internet.defer import Deferred
 
 from buildbot_lite.master.config.artifacts import WantedArtifact
 from buildbot_lite.master.slaves.command_streams import Source
-from buildbot_lite.master.steps.step import BuildStep, CommandResult
+from buildbot_lite.master.steps.context import CommandResult
+from buildbot_lite.master.steps.step import BuildStep
 from buildbot_lite.model.http_request import HttpAnswer, HttpRequest
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.properties import Json, Properties

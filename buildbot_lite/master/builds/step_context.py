@@ -42,7 +42,8 @@ from ..config.artifacts import WantedArtifact
 from ..config.matrix import labelled
 from ..slaves.command import DispatchedCommand
 from ..slaves.command_streams import Source
-from ..steps.step import CommandResult, Recipe
+from ..steps.context import CommandResult
+from ..steps.step import Recipe
 from .build_context import COMMAND, LOCK, BuildContext
 from .journal import Done, JournalEntry
 from .step_effects import StepEffects

@@ -1,7 +1,8 @@
 """
 The shipped steps.  ``step`` has the base class; the others use its public parts only.
 
-Their parts: ``argument`` (declarations), ``argument_checks``, ``outcomes`` (from a command's outcome to a result),
+Their parts: ``context`` (the interface of a running step), ``buildbot_style`` (Buildbot's methods), ``argument``
+(declarations), ``argument_checks``, ``outcomes`` (from a command's outcome to a result),
 ``source_step`` (what all steps that check out share), and for `Git` ``git_commands`` (what runs on the slave) and
 ``git_credentials`` (keys and passwords).
 """

@@ -12,9 +12,9 @@ from ..config.arguments import ArgumentChecker
 from ..config.time_limit import OverdueError, time_limit
 from . import argument_checks as checks
 from .argument import argument
+from .context import CommandResult
 from .outcomes import result_of
 from .shell import ShellCommand
-from .step import CommandResult
 from .warning_parser import Found, Suppression, WarningParser, read_suppressions
 
 __all__ = ["Compile", "Test", "WarningCountingShellCommand"]

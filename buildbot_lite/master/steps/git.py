@@ -22,10 +22,10 @@ from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument
+from .context import CommandResult
 from .git_commands import Repository, complaint
 from .git_credentials import remote_access
 from .source_step import KEPT, REF, SourceStep, check_repository, credentials, ref
-from .step import CommandResult
 
 __all__ = ["Gerrit", "Git", "GitHub", "GitLab"]
 

@@ -18,9 +18,9 @@ from ...model.outcome import Ending
 from ...model.results import Result
 from ...model.urls import without_passwords
 from ..slaves.command_streams import Source
+from .context import CommandResult
 from .git_credentials import RemoteAccess
 from .outcomes import LONGEST_COMPLAINT, CommandFailedError, must_succeed
-from .step import CommandResult
 
 # Settings for every git process, which override those in files: run no program that a build left (hooks, file system
 # monitors), trust no cache that a build could write, leave submodules alone unless the step has submodules=True, and

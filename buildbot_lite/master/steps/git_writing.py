@@ -13,11 +13,12 @@ from ...model.spec import DEFAULT_TIMEOUT
 from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument, ignored
+from .context import CommandResult
 from .git_commands import Repository, complaint
 from .git_credentials import RemoteAccess, remote_access
 from .outcomes import CommandFailedError, must_succeed
 from .source_step import check_repository, credentials, ref
-from .step import BuildStep, CommandResult
+from .step import BuildStep
 
 __all__ = ["GitCommit", "GitPush", "GitTag"]
 

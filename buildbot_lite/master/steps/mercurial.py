@@ -20,10 +20,10 @@ from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument
+from .context import CommandResult
 from .git_credentials import web_host
 from .outcomes import last_word, must_succeed
 from .source_step import SourceStep, check_repository, credentials, ref, with_branch
-from .step import CommandResult
 
 __all__ = ["Mercurial"]
 

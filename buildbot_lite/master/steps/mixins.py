@@ -18,9 +18,10 @@ from ...model.spec import DEFAULT_SIGTERM_TIME, DEFAULT_TIMEOUT, Run
 from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument, declaration, ignored
+from .context import CommandResult
 from .outcomes import SUCCEEDS_WITH_0, result_of
 from .own_logs import OutputLog
-from .step import BuildStep, BuildStepFailed, CommandResult
+from .step import BuildStep, BuildStepFailed
 
 if TYPE_CHECKING:
     _Step = BuildStep

@@ -12,7 +12,7 @@ from ...model.outcome import (
 )
 from ...model.results import Result
 from ...model.urls import without_passwords
-from .step import CommandResult
+from .context import CommandResult
 
 LONGEST_COMPLAINT = 300
 """Characters of a program's error message that a summary shows."""

@@ -9,14 +9,11 @@ from ...model.results import Result
 from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument
+from .context import CommandResult
 from .mixins import RemoteShell, ShellMixin
 from .outcomes import result_of
 from .own_logs import OutputLog
-from .step import (
-    BuildStep,
-    CommandResult,
-    awaited,
-)
+from .step import BuildStep, awaited
 
 __all__ = ["Configure", "MasterShellCommand", "SetPropertyFromCommand", "ShellCommand"]
 

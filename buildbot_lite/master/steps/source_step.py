@@ -25,9 +25,10 @@ from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, ignored
+from .context import CommandResult
 from .git_credentials import web_host
 from .outcomes import CommandFailedError, complaint_of, must_succeed, result_of
-from .step import BuildStep, CommandResult
+from .step import BuildStep
 
 REF = re.compile(r"(?![-/])(?!.*(?:\.\.|@\{|//))[^\x00-\x20\x7f~^:?*\[\\]{1,250}(?<![/.])\Z")
 """Names of branches, tags and commits that no program can take for an option or an expression."""

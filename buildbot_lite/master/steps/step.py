@@ -1,5 +1,5 @@
 """
-The base class of steps, and the interface of a running step to everything outside it.
+The base class of steps.
 
 master.cfg makes each step once; each build makes its own from the same arguments::
 
@@ -16,19 +16,16 @@ repeated after a crash, makes the same decisions.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from posixpath import normpath
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
-from attrs import define, frozen
+from attrs import define
 
-from ...deferreds import deferring
 from ...errors import ConfigError
-from ...model.http_request import HttpAnswer, HttpRequest
 from ...model.names import directory_name
-from ...model.outcome import Outcome
 from ...model.properties import Json
 from ...model.rendering import View, render
 from ...model.results import Result
@@ -38,218 +35,20 @@ from ...model.spec import (
     Spec,
 )
 from ..config.arguments import ArgumentChecker
-from ..config.artifacts import WantedArtifact
 from ..config.mistakes import MISSING, NotingType, SourceLine, current_line
 from ..config.placeholders import is_placeholder
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import Table, argument, declaration, ignored, note_missing, take
-from .own_logs import Observer, WrittenLog
+from .buildbot_style import BuildbotStyle
+from .context import CommandResult, StepContext
 from .own_steps import check_own_step
-
-_MOST_OBSERVED = 64 << 20
-"""Bytes of a command's output that observers get."""
-
-
-@frozen
-class CommandResult:
-    """
-    The *outcome* of a command, and its output.
-    """
-
-    outcome: Outcome
-    _read: Callable[[str, int], bytes]
-
-    def output(self, log: str = "stdio", limit: int = 1 << 20) -> str:
-        """
-        The first *limit* bytes that it wrote to *log*, as text; undecodable bytes are replaced.
-        """
-        return self._read(log, limit).decode("utf-8", "replace")
-
-
-class StepContext(Protocol):
-    """
-    The only API through which a step causes or observes anything outside it.  The build's journal records each answer.
-    """
-
-    @property
-    def view(self) -> View:
-        """
-        The build's properties, sources and slave, for rendering and for reading.
-        """
-
-    @property
-    def directory(self) -> str:
-        """
-        The builder's directory on the slave, relative to the slave's ``work``.
-        """
-
-    @property
-    def workdir(self) -> str:
-        """
-        The directory of commands that have none of their own, relative to the builder's; usually "build".
-        """
-
-    @property
-    def master_directory(self) -> str:
-        """
-        The master's own directory, in which master.cfg is.
-        """
-
-    async def command(
-        self,
-        spec: Spec,
-        *,
-        on_master: bool = False,
-        sources: Mapping[str, Source] | None = None,
-        artifact: str | None = None,
-        on_lost: str | None = None,
-    ) -> CommandResult:
-        """
-        Run *spec* on the slave, or under the master's own keeper; exactly once unless that machine dies.
-
-        *sources*: name → what the command may read from the master.  *artifact*: the name of an upload.  *on_lost*:
-        when the slave is lost, "retry" ends the build with RETRY, "fail" gives the outcome LOST; None: the builder's.
-        """
-
-    async def trigger(
-        self,
-        names: list[str],
-        properties: Mapping[str, Json],
-        *,
-        wait: bool,
-        source: Mapping[str, Json] | None = None,
-        log: str | None = None,
-        matrix: Sequence[Mapping[str, Json]] = (),
-    ) -> dict[str, Result | None]:
-        """
-        Start the Triggerable schedulers called *names*, once; return the result of each, or None without *wait*.
-
-        Their builds get the input submitted for this one.  *source*: their branch, revision, repository and project;
-        None: this build's.  *matrix*: combinations of properties; each scheduler is started for each, and the result
-        is that of "scheduler (combination)".  Each result becomes a remark as soon as it is known, and a line of *log*.
-        When the step is stopped while it waits, the builds that have not ended are cancelled.
-        """
-
-    async def now(self) -> float:
-        """
-        The time in seconds since 1970.  A replay gets the time of the first run.
-        """
-
-    async def random(self, size: int) -> bytes:
-        """
-        *size* random bytes, at most 1024; a replay gets the same.
-        """
-
-    async def record(self, what: str, intent: Json, ask: Callable[[], Awaitable[Json]], *, repeatable: bool) -> Json:
-        """
-        Call *ask* once, and return its answer, which must be JSON; a replay gets the recorded answer.
-
-        *what* and *intent* describe the effect in the journal.  When the master dies during the call, *repeatable* has
-        it called again; otherwise the step ends with EXCEPTION, because it is not known whether the effect happened.
-        """
-
-    async def artifact(self, wanted: WantedArtifact) -> Mapping[str, Any]:
-        """
-        Choose an artifact of another build, once: its "label", "path", "size" and "sha256", or a "problem", for people.
-
-        A replay gets the same, and retention keeps it until this build has ended.
-        """
-
-    async def http(self, request: HttpRequest) -> HttpAnswer:
-        """
-        Send *request* from the master, once; a replay gets the recorded answer, in which secrets are masked.
-
-        When the master dies during a request, it is repeated if its method is idempotent; otherwise the step ends with
-        EXCEPTION, because it is not known whether the request arrived.
-        """
-
-    def write(self, log: str, text: str) -> None:
-        """
-        Append *text* to *log*, which is not one of a command.
-        """
-
-    def remark(self, text: str, log: str = "stdio") -> None:
-        """
-        Add a remark: a line of the master's beside *log*, not in it.
-        """
-
-    def add_steps(self, recipes: Sequence["Recipe"], *, last: bool) -> None:
-        """
-        Run the steps of *recipes* after the present one, or, with *last*, at the end of the build.
-        """
-
-    def input(self, name: str) -> tuple[Source, int, str] | None:
-        """
-        The input submitted with the request as *name* ("patch", "tar", "file"): source, size in bytes, SHA-256.
-        """
 
 
 class BuildStepFailed(Exception):  # noqa: N818 - Buildbot's name
     """
     Ends the step with FAILURE; its text is the summary.
     """
-
-
-class BuildOfStep:
-    """
-    The build of a step, under Buildbot's names.
-    """
-
-    def __init__(self, context: StepContext) -> None:
-        self._context = context
-
-    def addStepsAfterCurrentStep(self, steps: Sequence[Any]) -> None:
-        """
-        Run *steps* when the present step has ended.
-        """
-        self._context.add_steps([each.recipe for each in steps], last=False)
-
-    def addStepsAfterLastStep(self, steps: Sequence[Any]) -> None:
-        """
-        Run *steps* at the end of the build.
-        """
-        self._context.add_steps([each.recipe for each in steps], last=True)
-
-    def getProperty(self, name: str, default: Json = None) -> Json:
-        """
-        The value of a property.
-        """
-        return self._context.view.getProperty(name, default)
-
-    def hasProperty(self, name: str) -> bool:
-        """
-        Whether the build has the property.
-        """
-        return self._context.view.hasProperty(name)
-
-    def setProperty(self, name: str, value: Json, source: str = "Build") -> None:
-        """
-        Give the build a property.
-        """
-        self._context.view.properties.set(name, value, source)
-
-    def getProperties(self) -> Any:
-        """
-        All properties.
-        """
-        return self._context.view.getProperties()
-
-    @deferring
-    async def render(self, value: Any) -> Any:
-        """
-        *value* with the build's properties put in.
-        """
-        return await render(value, self._context.view)
-
-    @property
-    def slavename(self) -> str:
-        """
-        The name of the slave.
-        """
-        return str(self._context.view.slave.get("name", ""))
-
-    workername = slavename
 
 
 @define(eq=False)
@@ -283,7 +82,7 @@ class Recipe:
         return self.cls.__init__ is BuildStep.__init__ and self.cls.__new__ is BuildStep.__new__
 
 
-class BuildStep(metaclass=NotingType):
+class BuildStep(BuildbotStyle, metaclass=NotingType):
     """
     One step of a build; subclasses have ``async def run(self)``, which answers a `Result`.
 
@@ -425,17 +224,6 @@ class BuildStep(metaclass=NotingType):
         ended = text if result <= Result.WARNINGS or not words or not self.summary else f"{text}: {self.summary}"
         return {"step": ended}
 
-    def getCurrentSummary(self) -> Any:
-        """
-        The summary of the running step, as ``{"step": text}``.  It is not shown: a step has one summary, at its end.
-        """
-        return {"step": "running"}
-
-    def updateSummary(self) -> None:
-        """
-        Nothing: a step has one summary, at its end.
-        """
-
     # For ``run``.
 
     @property
@@ -503,85 +291,6 @@ class BuildStep(metaclass=NotingType):
         self.summary = sentence
         self.bench.remark(sentence)
         return result
-
-    def addLog(self, name: str, type: str = "s", logEncoding: str | None = None) -> WrittenLog:  # noqa: A002
-        """
-        A log that the step writes.
-        """
-        return WrittenLog(name, self.bench.write)
-
-    def addCompleteLog(self, name: str, text: str | bytes) -> Any:
-        """
-        A log with *text* in it; it may be awaited, and need not be.
-        """
-        return self.addLog(name).addStdout(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
-
-    def addHTMLLog(self, name: str, html: str | bytes) -> Any:
-        """
-        The same; nothing shows the text as HTML.
-        """
-        return self.addCompleteLog(name, html)
-
-    def addLogObserver(self, logname: str, observer: Observer) -> None:
-        """
-        Let *observer* look at the output of each command of the step that writes to *logname*, when it has ended.
-        """
-        observer.setStep(self)
-        self._observers = [*vars(self).get("_observers", ()), (logname, observer)]
-
-    def observe(self, ran: CommandResult) -> None:
-        """
-        Show the output of a command to the observers.
-        """
-        for name, observer in vars(self).get("_observers", ()):
-            observer.outReceived(ran.output(name, limit=_MOST_OBSERVED))
-            if name == "stdio" and (errors := ran.output("stderr", limit=_MOST_OBSERVED)):
-                observer.errReceived(errors)
-            finish = getattr(observer, "finishReceived", None)
-            if finish is not None:
-                finish()
-
-    @property
-    def build(self) -> "BuildOfStep":
-        """
-        The build, as far as a step may reach it.
-        """
-        return BuildOfStep(self.bench)
-
-    def addFactoryArguments(self, **arguments: Any) -> None:
-        """
-        Nothing: a step's arguments are kept by themselves.
-        """
-
-    def setStatistic(self, name: str, value: Any) -> None:
-        """
-        Keep a number of the step, as long as the step runs.
-        """
-        self.statistics = {**self.getStatistics(), name: value}
-
-    def getStatistic(self, name: str, default: Any = None) -> Any:
-        """
-        The statistic *name* of the step.
-        """
-        return self.getStatistics().get(name, default)
-
-    def hasStatistic(self, name: str) -> bool:
-        """
-        Whether the step has the statistic *name*.
-        """
-        return name in self.getStatistics()
-
-    def getStatistics(self) -> dict[str, Any]:
-        """
-        All statistics of the step.
-        """
-        return dict(vars(self).get("statistics", {}))
-
-    def addURL(self, name: str, url: str) -> None:
-        """
-        Add a link to the step: a remark with *name* and *url*.
-        """
-        self.bench.remark(f"{name}: {url}")
 
     def getProperty(self, name: str, default: Json = None) -> Json:
         """

@@ -22,9 +22,9 @@ from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument
+from .context import CommandResult
 from .outcomes import last_word, must_succeed
 from .source_step import KEPT, SourceStep, ref, with_branch
-from .step import CommandResult
 
 __all__ = ["SVN"]
 

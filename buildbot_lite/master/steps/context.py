@@ -1,0 +1,154 @@
+"""
+The interface of a running step to everything outside it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attrs import frozen
+
+from ...model.http_request import HttpAnswer, HttpRequest
+from ...model.outcome import Outcome
+from ...model.properties import Json
+from ...model.rendering import View
+from ...model.results import Result
+from ...model.spec import Spec
+from ..config.artifacts import WantedArtifact
+from ..slaves.command_streams import Source
+
+if TYPE_CHECKING:
+    from .step import Recipe
+
+
+@frozen
+class CommandResult:
+    """
+    The *outcome* of a command, and its output.
+    """
+
+    outcome: Outcome
+    _read: Callable[[str, int], bytes]
+
+    def output(self, log: str = "stdio", limit: int = 1 << 20) -> str:
+        """
+        The first *limit* bytes that it wrote to *log*, as text; undecodable bytes are replaced.
+        """
+        return self._read(log, limit).decode("utf-8", "replace")
+
+
+class StepContext(Protocol):
+    """
+    The only API through which a step causes or observes anything outside it.  The build's journal records each answer.
+    """
+
+    @property
+    def view(self) -> View:
+        """
+        The build's properties, sources and slave, for rendering and for reading.
+        """
+
+    @property
+    def directory(self) -> str:
+        """
+        The builder's directory on the slave, relative to the slave's ``work``.
+        """
+
+    @property
+    def workdir(self) -> str:
+        """
+        The directory of commands that have none of their own, relative to the builder's; usually "build".
+        """
+
+    @property
+    def master_directory(self) -> str:
+        """
+        The master's own directory, in which master.cfg is.
+        """
+
+    async def command(
+        self,
+        spec: Spec,
+        *,
+        on_master: bool = False,
+        sources: Mapping[str, Source] | None = None,
+        artifact: str | None = None,
+        on_lost: str | None = None,
+    ) -> CommandResult:
+        """
+        Run *spec* on the slave, or under the master's own keeper; exactly once unless that machine dies.
+
+        *sources*: name → what the command may read from the master.  *artifact*: the name of an upload.  *on_lost*:
+        when the slave is lost, "retry" ends the build with RETRY, "fail" gives the outcome LOST; None: the builder's.
+        """
+
+    async def trigger(
+        self,
+        names: list[str],
+        properties: Mapping[str, Json],
+        *,
+        wait: bool,
+        source: Mapping[str, Json] | None = None,
+        log: str | None = None,
+        matrix: Sequence[Mapping[str, Json]] = (),
+    ) -> dict[str, Result | None]:
+        """
+        Start the Triggerable schedulers called *names*, once; return the result of each, or None without *wait*.
+
+        Their builds get the input submitted for this one.  *source*: their branch, revision, repository and project;
+        None: this build's.  *matrix*: combinations of properties; each scheduler is started for each, and the result
+        is that of "scheduler (combination)".  Each result becomes a remark as soon as it is known, and a line of *log*.
+        When the step is stopped while it waits, the builds that have not ended are cancelled.
+        """
+
+    async def now(self) -> float:
+        """
+        The time in seconds since 1970.  A replay gets the time of the first run.
+        """
+
+    async def random(self, size: int) -> bytes:
+        """
+        *size* random bytes, at most 1024; a replay gets the same.
+        """
+
+    async def record(self, what: str, intent: Json, ask: Callable[[], Awaitable[Json]], *, repeatable: bool) -> Json:
+        """
+        Call *ask* once, and return its answer, which must be JSON; a replay gets the recorded answer.
+
+        *what* and *intent* describe the effect in the journal.  When the master dies during the call, *repeatable* has
+        it called again; otherwise the step ends with EXCEPTION, because it is not known whether the effect happened.
+        """
+
+    async def artifact(self, wanted: WantedArtifact) -> Mapping[str, Any]:
+        """
+        Choose an artifact of another build, once: its "label", "path", "size" and "sha256", or a "problem", for people.
+
+        A replay gets the same, and retention keeps it until this build has ended.
+        """
+
+    async def http(self, request: HttpRequest) -> HttpAnswer:
+        """
+        Send *request* from the master, once; a replay gets the recorded answer, in which secrets are masked.
+
+        When the master dies during a request, it is repeated if its method is idempotent; otherwise the step ends with
+        EXCEPTION, because it is not known whether the request arrived.
+        """
+
+    def write(self, log: str, text: str) -> None:
+        """
+        Append *text* to *log*, which is not one of a command.
+        """
+
+    def remark(self, text: str, log: str = "stdio") -> None:
+        """
+        Add a remark: a line of the master's beside *log*, not in it.
+        """
+
+    def add_steps(self, recipes: Sequence["Recipe"], *, last: bool) -> None:
+        """
+        Run the steps of *recipes* after the present one, or, with *last*, at the end of the build.
+        """
+
+    def input(self, name: str) -> tuple[Source, int, str] | None:
+        """
+        The input submitted with the request as *name* ("patch", "tar", "file"): source, size in bytes, SHA-256.
+        """
