@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError  # noqa: A004 - Twisted's
 from twisted.internet.protocol import Protocol
 from twisted.python.failure import Failure
+from twisted.web._newclient import ConnectionAborted, HTTP11ClientProtocol
 from twisted.web.client import (
     Agent,
     BrowserLikeRedirectAgent,
@@ -29,6 +30,8 @@ TIMEOUT = 30.0
 MOST_REDIRECTIONS = 10
 LARGEST_ANSWER = 64 << 10
 """Bytes of an answer that are read; the rest is dropped with the connection."""
+MOST_RECEIVED = 1 << 20
+"""Bytes on a connection, with headers and the framing of the answer; a server that sends more is left."""
 
 
 @implementer(IBodyProducer)
@@ -79,12 +82,30 @@ class _ReadAnswer(Protocol):
             self._whole.callback(self._data)
 
 
-class _QuietFactory(_HTTP11ClientFactory):
+class _BoundedProtocol(HTTP11ClientProtocol):
     """
-    Writes nothing about each connection into the process's log.
+    Bounds what a server can have it keep: Twisted reads any number of headers.
+    """
+
+    _left = MOST_RECEIVED
+
+    def dataReceived(self, bytes: bytes) -> None:  # noqa: A002 - Twisted's
+        self._left -= len(bytes)
+        if self._left >= 0:
+            super().dataReceived(bytes)  # type: ignore[no-untyped-call]  # Twisted's
+        else:
+            self.abort()  # type: ignore[no-untyped-call]  # Twisted's
+
+
+class _BoundedFactory(_HTTP11ClientFactory):
+    """
+    Makes bounded connections, and writes nothing about each into the process's log.
     """
 
     noisy = False
+
+    def buildProtocol(self, addr: Any) -> HTTP11ClientProtocol:
+        return _BoundedProtocol(self._quiescentCallback)  # type: ignore[no-untyped-call]  # Twisted's
 
 
 class HttpClient:
@@ -95,7 +116,7 @@ class HttpClient:
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         pool = HTTPConnectionPool(reactor, persistent=False)
-        pool._factory = _QuietFactory  # noqa: SLF001 - Twisted has no other way to say so
+        pool._factory = _BoundedFactory  # noqa: SLF001 - Twisted has no other way to say so
         self._agent = Agent(reactor, pool=pool, connectTimeout=TIMEOUT)
 
     def request(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Deferred[tuple[int, bytes]]:
@@ -182,4 +203,6 @@ def _sentence(error: BaseException, timeout: float) -> str:
     cause = reasons[0].value if reasons and isinstance(reasons[0], Failure) else error
     if isinstance(cause, (CancelledError, TimeoutError)):
         return f"no answer within {timeout:g} s"
+    if isinstance(cause, ConnectionAborted):
+        return f"the server sent more than {MOST_RECEIVED} bytes"
     return f"{type(cause).__name__}: {cause!s:.300}".removesuffix(": ")

@@ -6,12 +6,13 @@ from typing import Any
 
 from twisted.internet import reactor as _reactor  # noqa: TID251 - a real server
 from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
 
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.http_client import LARGEST_ANSWER, HttpClient
+from buildbot_lite.http_client import LARGEST_ANSWER, MOST_RECEIVED, HttpClient
 from buildbot_lite.master.steps import http_step
 from buildbot_lite.model.http_request import METHODS, HttpAnswer, HttpRequest
 from buildbot_lite.model.results import Result
@@ -171,6 +172,29 @@ class _Page(Resource):
         return b"" if request.method == b"HEAD" else "schön".encode()
 
 
+class _Chatter(Protocol):
+    """
+    Answers with headers, without an end.
+    """
+
+    def connectionMade(self) -> None:
+        transport: Any = self.transport
+        transport.write(b"HTTP/1.1 200 OK\r\n")
+        transport.registerProducer(self, False)
+
+    def resumeProducing(self) -> None:
+        """
+        Write some more.
+        """
+        transport: Any = self.transport
+        transport.write(b"X-More: " + b"x" * 1000 + b"\r\n")
+
+    def stopProducing(self) -> None:
+        """
+        Nothing: the connection is lost.
+        """
+
+
 class HttpClientTests(TestCase):
     """
     Promise 8.6: requests to a real server.
@@ -223,6 +247,21 @@ class HttpClientTests(TestCase):
             self.assertEqual((await self.ask("/never", timeout=0.2)).error, "no answer within 0.2 s")
             nowhere = await self.client.ask(HttpRequest("GET", "http://127.0.0.1:1/"))
             self.assertIn("ConnectionRefusedError", nowhere.error)
+
+        return Deferred.fromCoroutine(test())
+
+    def test_endless_headers(self) -> Deferred[None]:
+        """
+        A server whose headers never end is left; nothing keeps what it sent.
+        """
+
+        async def test() -> None:
+            port = REACTOR.listenTCP(0, Factory.forProtocol(_Chatter), interface="127.0.0.1")
+            self.addCleanup(port.stopListening)
+            self.url = f"http://127.0.0.1:{port.getHost().port}"
+            answer = await self.ask("/", timeout=30)
+            self.assertEqual((answer.status, answer.headers), (0, ()))
+            self.assertEqual(answer.error, f"the server sent more than {MOST_RECEIVED} bytes")
 
         return Deferred.fromCoroutine(test())
 
