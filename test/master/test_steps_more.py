@@ -9,6 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.steps import ShellSequence
+from buildbot_lite.master.steps.outcomes import LONGEST_COMPLAINT
+from buildbot_lite.model.outcome import Why
 from buildbot_lite.model.results import Result
 from buildbot_lite.plugins import steps, util
 from buildbot_lite.testing import Finished, command, replay, run
@@ -160,7 +162,7 @@ class SmallStepTests(SynchronousTestCase):
         step = steps.MultipleFileUpload(workersrcs=["a b", "d*"], masterdest="out", glob=True, url="u", workdir="w")
         ran = replay(
             step,
-            command("*list-files glob './a b' './d*'").exits(0, "f./a b\0\nd./dir/d\n1\0\n".replace("d\n1", "d1")),
+            command("*list-files glob './a b' './d*'").exits(0, "f./a b\0\nd./dir/d1\0\n"),
             command("upload w/a b").uploads(b"A"),
             command("upload-directory w/dir/d1").uploads(b"D"),
         )
@@ -168,6 +170,10 @@ class SmallStepTests(SynchronousTestCase):
         self.assertIn("out: u", ran.remarks)
         failed = run(steps.MultipleFileUpload(["x"], "out"), command().exits(1, "./x is not there\n"))
         self.assertEqual((failed.result, failed.summary), (Result.FAILURE, "./x is not there"))
+        failed = run(steps.MultipleFileUpload(["x"], "out"), command().exits(1, "y" * 100_000))
+        self.assertEqual(failed.summary, "y" * LONGEST_COMPLAINT)
+        stopped = run(steps.MultipleFileUpload(["x"], "out"), command().killed(Why.INTERRUPTED))
+        self.assertEqual((stopped.result, stopped.summary), (Result.CANCELLED, "interrupted"))
         escaped = run(steps.MultipleFileUpload(["x"], "out"), command().exits(0, "f./../etc/passwd\0\n"))
         self.assertIs(escaped.result, Result.EXCEPTION)
         self.flushLoggedErrors()

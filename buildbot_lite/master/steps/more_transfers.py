@@ -7,11 +7,12 @@ from posixpath import basename, normpath
 from typing import Any, ClassVar
 
 from ...model import spec
+from ...model.outcome import Ending
 from ...model.results import Result
 from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument, ignored
-from .outcomes import result_of
+from .outcomes import complaint_of, result_of
 from .transfer import ArtifactUpload, StringDownload
 
 __all__ = ["JSONPropertiesDownload", "JSONStringDownload", "MultipleFileUpload"]
@@ -69,7 +70,8 @@ class MultipleFileUpload(ArtifactUpload):
         listed = await self.execute(words, workdir=self.workdir)
         result, self.summary = result_of(listed.outcome, self.slave_name)
         if result is not Result.SUCCESS:
-            return self.fail(listed.output().strip().splitlines()[-1:][0] if listed.output().strip() else self.summary)
+            said = complaint_of(listed) if listed.outcome.ending is Ending.EXITED else ""
+            return self.fail(said or self.summary, result)
         found = [each for each in listed.output(limit=16 << 20).split("\0\n") if each]
         if len(found) > _MOST_FILES:
             return self.fail(f"There are {len(found)} files; at most {_MOST_FILES} are sent.")
