@@ -299,7 +299,9 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Renderable
         table.add_column(
             head,
             overflow="fold",
-            min_width=None if head in _SENTENCES else max(len(head), *(text.cell_len for text in column)),
+            min_width=len(head) if head in _SENTENCES else max(len(head), *(text.cell_len for text in column)),
+            # rich takes the missing width from the widest column that may be broken, whatever its least width is.
+            no_wrap=head not in _SENTENCES,
             justify="right" if head in {"bytes", "running", "waiting"} else "left",
         )
     for row in texts:

@@ -85,6 +85,21 @@ class ListCommandTests(FarmCommandCase):
             lines[1], r"^hello/1  SUCCESS  bot1   1970-01-0\d \d\d:\d\d:\d\d  1\.0 s  1        main     force:"
         )
 
+    def test_words_of_narrow_tables(self) -> None:
+        """
+        No word of a table is lost or broken, however narrow the terminal is.
+        """
+        asked = {"by": "admin", "scheduler": "force", "reason": "because I said so", "at": 0.0}
+        self.master.answers = {"builds": {"builds": [{**BUILD, "reason": "", "asked": asked}]}}
+        for width in range(30, 140, 5):
+            with (
+                mock.patch.dict(os.environ, COLUMNS=str(width)),
+                mock.patch.object(output, "on_a_terminal", return_value=True),
+            ):
+                said = self.command("builds", "farm").out.split()
+            for word in ("requested", "admin:", "because", "I", "said", "so"):
+                self.assertIn(word, said, width)
+
     def test_builder_in_the_masters_directory(self) -> None:
         """
         In the master's directory, an argument that names no directory is the builder.
