@@ -48,7 +48,7 @@ def show(document: Any, what: str, *, as_json: bool) -> None:
     narrowest = Measurement.get(console, console.options.update(width=PLAIN_WIDTH), table).minimum
     console.width = max(console.width, narrowest)
     with console.capture() as capture:
-        console.print(table)
+        console.print(table, crop=False)
     # Without the spaces that rich puts at the ends of lines.
     for line in capture.get().splitlines():
         click.echo(line.rstrip())

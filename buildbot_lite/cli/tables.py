@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,8 @@ Document = Mapping[str, Any]
 
 _SENTENCES = {"why", "waits for", "last error", "system", "description", "limits", "requested", "summary", ""}
 """Columns that may take several lines, between words, where the terminal is narrow."""
+_LONGEST_WORD = 20
+"""Columns of a terminal that a word of a sentence may have and is not broken."""
 _STYLES = {
     "SUCCESS": "green",
     "WARNINGS": "yellow",
@@ -299,7 +302,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Renderable
         table.add_column(
             head,
             overflow="fold",
-            min_width=len(head) if head in _SENTENCES else max(len(head), *(text.cell_len for text in column)),
+            min_width=max(len(head), *map(_longest_word if head in _SENTENCES else cell_len, map(str, column))),
             # rich takes the missing width from the widest column that may be broken, whatever its least width is.
             no_wrap=head not in _SENTENCES,
             justify="right" if head in {"bytes", "running", "waiting"} else "left",
@@ -307,6 +310,10 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> Renderable
     for row in texts:
         table.add_row(*row)
     return table
+
+
+def _longest_word(text: str) -> int:
+    return max((min(cell_len(word), _LONGEST_WORD) for word in text.split()), default=0)
 
 
 def _part(title: str, table: RenderableType, rows: Sequence[object]) -> list[RenderableType]:

@@ -89,15 +89,17 @@ class ListCommandTests(FarmCommandCase):
         """
         No word of a table is lost or broken, however narrow the terminal is.
         """
-        asked = {"by": "admin", "scheduler": "force", "reason": "because I said so", "at": 0.0}
-        self.master.answers = {"builds": {"builds": [{**BUILD, "reason": "", "asked": asked}]}}
+        asked = {"by": "admin", "scheduler": "force", "reason": "because I sent stdin.patch", "at": 0.0}
+        self.master.answers = {
+            "builds": {"builds": [{**BUILD, "reason": reason, "asked": asked} for reason in ("", "step test: failure")]}
+        }
         for width in range(30, 140, 5):
             with (
                 mock.patch.dict(os.environ, COLUMNS=str(width)),
                 mock.patch.object(output, "on_a_terminal", return_value=True),
             ):
                 said = self.command("builds", "farm").out.split()
-            for word in ("requested", "admin:", "because", "I", "said", "so"):
+            for word in ("requested", "admin:", "because", "I", "sent", "stdin.patch", "step", "test:", "failure"):
                 self.assertIn(word, said, width)
 
     def test_builder_in_the_masters_directory(self) -> None:
