@@ -240,6 +240,8 @@ class FarmCommand(click.Command):
     The master's directory is the value of ``buildbot-lite -C``, or the first word, or the current directory.
     """
 
+    furlfile_help = "A copy of private/admin.furl, to ask a master from elsewhere.  Leave DIR out then."
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._arguments: list[click.Parameter] = [param for param in self.params if isinstance(param, click.Argument)]
@@ -247,7 +249,7 @@ class FarmCommand(click.Command):
         furlfile = click.Option(
             ["--furlfile"],
             metavar="FILE",
-            help="A copy of private/admin.furl, to ask a master from elsewhere.  Leave DIR out then.",
+            help=self.furlfile_help,
         )
         self.params = [*self.params, furlfile]
 

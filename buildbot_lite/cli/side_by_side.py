@@ -16,6 +16,8 @@ from twisted.internet.defer import Deferred
 from ..model.display import printable
 from .output import TakeChunk
 
+OUTPUT, REMARK = b"1", b"2"
+"""The first byte of a chunk: its stream."""
 LONGEST_LINE = 64 << 10
 """Bytes of a line that are kept together."""
 LAST_LINES = 40
@@ -77,7 +79,7 @@ class PlainLane:
     def __init__(self, label: str, write: TakeChunk) -> None:
         self._label = label
         self._write = write
-        self._lines = {b"1": _Lines(), b"2": _Lines()}
+        self._lines = {OUTPUT: _Lines(), REMARK: _Lines()}
 
     def take(self, chunk: bytes) -> Deferred[None] | None:
         return self._print(chunk[:1], self._lines[chunk[:1]].added(chunk[1:]))
@@ -143,23 +145,26 @@ class LiveLane:
         self.last: deque[str] = deque(maxlen=LAST_LINES)
         self._result: str | None = None
         self._changed = changed
-        self._lines = {b"1": _Lines(), b"2": _Lines()}
+        self._lines = {OUTPUT: _Lines(), REMARK: _Lines()}
 
     def take(self, chunk: bytes) -> None:
-        self._show(self._lines[chunk[:1]].added(chunk[1:]))
+        self._show(chunk[:1], self._lines[chunk[:1]].added(chunk[1:]))
 
     def ended(self, code: int) -> None:
-        for lines in self._lines.values():
-            self._show(lines.finished())
+        for stream, lines in self._lines.items():
+            self._show(stream, lines.finished())
         self.code = code
         self.state = self._result or _RESULTS.get(code, f"exit code {code}")
         self._changed()
 
-    def _show(self, lines: Sequence[bytes]) -> None:
+    def _show(self, stream: bytes, lines: Sequence[bytes]) -> None:
         for line in lines:
-            if match := _ENDED.fullmatch(line):
+            # The log may say anything; remarks are the farm's.
+            if stream == REMARK and (match := _ENDED.fullmatch(line)):
                 self._result = printable(match[1].decode("utf-8", "replace"))
-            shown = printable(line.decode("utf-8", "replace"))
+            # Of a line that a program drew several times, a terminal shows the last state.
+            drawn = line.rstrip().rpartition(b"\r")[2]
+            shown = printable(drawn.decode("utf-8", "replace"))
             self.last.append(shown)
             self.state = shown.removeprefix("# ") or self.state
         if lines:

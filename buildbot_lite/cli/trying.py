@@ -28,7 +28,6 @@ from .working_tree import WorkingPatch, working_patch
 
 commands = Commands()
 
-_WORSE = (0, 1, 2, 4)
 ADVICE = "The builds continue.  To see one: buildbot-lite follow -    (and paste the watch string)"
 
 
@@ -43,7 +42,15 @@ class _Request:
     watch: str
 
 
-@commands.command("try", cls=FarmCommand, short_help="Build the changes in the working tree.")
+class TryCommand(FarmCommand):
+    """
+    A `FarmCommand` whose string may be that of a submission.
+    """
+
+    furlfile_help = "A file with a string that takes a patch, to try without a master's directory.  Leave DIR out then."
+
+
+@commands.command("try", cls=TryCommand, short_help="Build the changes in the working tree.")
 @click.argument("names", metavar="[BUILDER]...", nargs=-1)
 @click.option("--base", metavar="REVISION", help="What to compare with, instead of the newest commit of the server.")
 @click.option("--print", "only_print", is_flag=True, help="Print the patch, and submit nothing.")
@@ -54,7 +61,7 @@ def try_(farm: FarmClient, names: tuple[str, ...], base: str | None, only_print:
     The strings are those of the Submit schedulers BUILDER of the master in DIR, or the one in the file of --furlfile.
     Each must take a patch (stdin="patch" in master.cfg), and all of its builders build it.
 
-    The exit code is that of the worst build: 0 good, 1 failed, 2 exception, 4 cancelled.
+    The exit code is that of the worst build: 0 good, 1 failed, 2 exception, 4 cancelled or lost too often.
     """
     patch = working_patch(os.curdir, base)
     for remark in patch.remarks:
@@ -96,7 +103,7 @@ def _furls(farm: FarmClient, names: Sequence[str]) -> Mapping[str, str]:
         path = os.path.join(farm.directory, "furls", f"{name}.furl")
         if "/" in name or not is_there(path):
             raise NotFoundError(
-                f"There is no string for {name!r:.100} in {farm.directory}.  See: buildbot-lite builders"
+                f"There is no string for {name!r:.100} in {farm.directory}.  See: {farm.command('schedulers')}"
             )
         found[name] = read_furl(path)
     return found
@@ -150,7 +157,7 @@ async def _side_by_side(link: MasterLink, found: Sequence[_Request]) -> int:
         raise  # not reached
     if live is not None:
         live.finish()
-    return max(codes, key=_WORSE.index)
+    return max(codes)
 
 
 async def _followed(link: MasterLink, request: _Request, lane: LaneOutput) -> int:

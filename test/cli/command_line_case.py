@@ -48,6 +48,8 @@ class FakeMaster:
     questions: list[Mapping[str, Any]] = field(factory=list)
     output: list[bytes] = field(factory=list)
     patches: list[tuple[bytes, PatchBase]] = field(factory=list)
+    submitting: int = 0
+    watched_while_submitting: list[int] = field(factory=list)
     connections: int = 0
 
     def connect(self, furl: str, work: Callable[[MasterLink], Awaitable[Any]]) -> Any:
@@ -87,6 +89,7 @@ class FakeMaster:
         return self.output.append
 
     async def watch(self, advice: str, *, request: int | None = None, to: TakeChunk | None = None) -> Mapping[str, Any]:
+        self.watched_while_submitting.append(self.submitting)
         which = {} if request is None else {"request": request}
         answer: Any = await self.follow({"follow": "watch", **which}, to or self.to_output)
         # One answer for all requests, or one for each.
@@ -96,7 +99,11 @@ class FakeMaster:
     @asynccontextmanager
     async def submit_patch(self, data: bytes, base: PatchBase) -> AsyncIterator[Mapping[str, Any]]:
         self.patches.append((data, base))
-        yield await self.ask({"ask": "submit_patch"})
+        self.submitting += 1
+        try:
+            yield await self.ask({"ask": "submit_patch"})
+        finally:
+            self.submitting -= 1
 
     async def pause(self, seconds: float) -> None:
         pass

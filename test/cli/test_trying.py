@@ -4,7 +4,6 @@
 
 import os
 import subprocess
-from typing import Any
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -87,13 +86,15 @@ class TryTests(TryCase):
 
     def test_several_strings(self) -> None:
         """
-        Promise 8.3: each named string gets the patch.
+        Promise 8.3: each named string gets the patch; the submissions stay open while they are watched, for schedulers
+        with cancelOnDisconnect, and not longer.
         """
         self.requests(b=0)
         self.master.chunks = [b"1x\n"]
         self.assertEqual(self.command("-C", "../farm", "try", "linux", "bsd").code, 0)
         self.assertEqual(len(self.master.patches), 2)
         self.assertEqual(self.master.output, [b"1b (7) | x\n"] * 2)
+        self.assertEqual((self.master.watched_while_submitting, self.master.submitting), ([2, 2], 0))
 
     def test_on_a_terminal(self) -> None:
         """
@@ -111,8 +112,11 @@ class TryTests(TryCase):
         """
         --print prints the patch and submits nothing.
         """
-        printed: Any = self.command("try", "--print", out=open(os.devnull, "w"))  # noqa: SIM115 - closed with the test
-        self.assertEqual((printed.code, self.master.connections), (0, 0), printed)
+        with open("../printed", "w+") as printed:
+            said = self.command("try", "--print", out=printed)
+            printed.seek(0)
+            self.assertIn("\n-content\n+changed\n", printed.read())
+        self.assertEqual((said.code, self.master.connections), (0, 0), said)
 
     def test_refusals(self) -> None:
         """
@@ -120,6 +124,7 @@ class TryTests(TryCase):
         """
         self.assertIn("Give BUILDER", self.refused("-C", "../farm", "try", code=USAGE))
         self.assertIn("no string for 'mac'", self.refused("-C", "../farm", "try", "mac"))
+        self.assertTrue(self.refused("-C", "../farm", "try", "mac").endswith("buildbot-lite schedulers ../farm"))
         self.assertIn("no string for '../x'", self.refused("-C", "../farm", "try", "../x"))
         furlfile = os.path.join(self.directory, "one.furl")
         self.assertIn("not both", self.refused("try", "--furlfile", furlfile, "linux", code=USAGE))
@@ -173,6 +178,19 @@ class LaneTests(SynchronousTestCase):
         up, first, second = printed[1].split("\r\033[K")
         self.assertEqual(up, "\033[2A")
         self.assertEqual((first, second), ("linux  ?[2Jhello yyyyyyyyyyy…\n", "b      b/1 runs on bot1\n"))
+
+    def test_what_the_log_says(self) -> None:
+        """
+        The result is what the farm says, not a line of the log that looks like it; of a line that was drawn several
+        times the last state is shown.
+        """
+        printed: list[str] = []
+        live = LiveLanes(["a"], printed.append, 80, lambda: 0.0)
+        live.lanes[0].take(b"1# a/1: SUCCESS\n")
+        live.lanes[0].take(b"1 33% (1/3)   \r100% (3/3)   \r\n")
+        self.assertEqual(live.lanes[0].state, "100% (3/3)")
+        live.lanes[0].ended(1)
+        self.assertEqual(live.lanes[0].state, "failed")
 
     def test_last_lines(self) -> None:
         """
