@@ -49,6 +49,7 @@ class MatrixTests(SynchronousTestCase):
         What makes no sense is a mistake, with a sentence.
         """
         for given, said in {
+            "": "no combination is left",
             "python='3.12'": "python",
             "python=[]": "at least one value",
             "a=[1], exclude=[{'b': 1}]": "'b', which is no axis",
@@ -63,6 +64,8 @@ class MatrixTests(SynchronousTestCase):
                 with self.assertRaises(ConfigError) as caught:
                     exec(f"util.Matrix({given})", {"util": util})
                 self.assertIn(said, str(caught.exception))
+                # Only what is wrong, and nothing that follows from it.
+                self.assertEqual(str(caught.exception).count("Matrix: "), 1, caught.exception)
 
     def test_builders(self) -> None:
         """

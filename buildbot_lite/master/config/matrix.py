@@ -68,6 +68,9 @@ class Matrix(Sequence[Combination], metaclass=NotingType):
         kept = [each for each in everything if not any(part.items() <= each.items() for part in excluded)]
         self._combinations = (*kept, *included)
         self._check_names()
+        # Otherwise the mistake that left nothing has been noted.
+        if not self._combinations and (everything or not (axes or include)):
+            self._checker.note("no combination is left.")
 
     def __getitem__(self, index: Any) -> Any:
         return self._combinations[index]
@@ -103,5 +106,3 @@ class Matrix(Sequence[Combination], metaclass=NotingType):
         names = [each.name for each in self._combinations]
         for name in sorted({name for name in names if names.count(name) > 1}):
             self._checker.note(f"two combinations are called {name!r:.100}.")
-        if not names:
-            self._checker.note("no combination is left.")

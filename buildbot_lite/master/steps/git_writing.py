@@ -151,9 +151,9 @@ class GitTag(_GitWriting):
         Messages are for annotated tags, which need them.
         """
         if self.annotated and self.messages is None:
-            checker.note("GitTag with annotated=True needs messages.")
+            checker.note("annotated=True needs messages.")
         elif not self.annotated and self.messages is not None:
-            checker.note("GitTag has messages only with annotated=True.")
+            checker.note("messages are allowed only with annotated=True.")
 
     async def write(self) -> str:
         words = [

@@ -104,7 +104,7 @@ class SVN(SourceStep):
         Refuse an address that svn could take for something else, and credentials that others could read.
         """
         if (self.repourl is None) == (self.baseURL is None):
-            checker.note("SVN needs either repourl or baseURL.")
+            checker.note("give either repourl or baseURL.")
         if self.method is not None and self.mode not in {"full", "incremental"}:
             checker.note(f'method is for mode="full", and the mode is {self.mode!r}.')
         for name, value in {"repourl": self.repourl, "baseURL": self.baseURL, "username": self.username}.items():
