@@ -19,9 +19,12 @@ from ..model.display import printable
 
 Document = Mapping[str, Any]
 
-_SENTENCES = {"why", "waits for", "last error", "system", "description", "limits", "requested", "summary", ""}
+_SENTENCES = {
+    *("why", "waits for", "last error", "system", "description", "limits", "requested", "summary", ""),
+    *("slaves", "builders", "builds", "runs"),
+}
 """Columns that may take several lines, between words, where the terminal is narrow."""
-_LONGEST_WORD = 20
+_LONGEST_WORD = 30
 """Columns of a terminal that a word of a sentence may have and is not broken."""
 _STYLES = {
     "SUCCESS": "green",
@@ -418,7 +421,7 @@ def _asked(asked: Document) -> str:
     The requester and the reason.
     """
     who, why = asked["by"] or asked["scheduler"], asked["reason"]
-    return why if f"({who})" in why or who in why.split() else f"{who}: {why}"
+    return why if any(name in why for name in (f"({who})", repr(who))) or who in why.split() else f"{who}: {why}"
 
 
 def _when(seconds: float | None) -> str:

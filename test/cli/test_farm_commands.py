@@ -102,6 +102,19 @@ class ListCommandTests(FarmCommandCase):
             for word in ("requested", "admin:", "because", "I", "sent", "stdin.patch", "step", "test:", "failure"):
                 self.assertIn(word, said, width)
 
+    def test_long_lists_of_narrow_tables(self) -> None:
+        """
+        A list of many names takes several lines.
+        """
+        names = [f"slave-{number}" for number in range(100)]
+        each = {"builder": "b", "slaves": names, "running": [], "waiting": 0, "last": None, "description": ""}
+        self.master.answers = {"builders": {"builders": [each]}}
+        with mock.patch.dict(os.environ, COLUMNS="80"), mock.patch.object(output, "on_a_terminal", return_value=True):
+            lines = self.command("builders", "farm").out.splitlines()
+
+        self.assertLessEqual(max(map(len, lines)), 80)
+        self.assertEqual(" ".join(lines).count("slave-"), 100)
+
     def test_builder_in_the_masters_directory(self) -> None:
         """
         In the master's directory, an argument that names no directory is the builder.

@@ -2,6 +2,7 @@
 Tables of the master's documents.
 """
 
+import re
 import time
 from typing import Any
 
@@ -63,6 +64,21 @@ class TablesTests(SynchronousTestCase):
             line,
             r"^hello/12  FAILURE  bot1   2001-09-0\d \d\d:46:40  1 min 15 s  40 + alice: why not  test: exit code 3$",
         )
+
+    def test_requester(self) -> None:
+        """
+        The requester stands before the reason, unless the reason names it.
+        """
+        for reason, shown in (
+            ("forced", "push: forced"),
+            ("pushed", "push: pushed"),
+            ("by push", "by push"),
+            ("Nightly 'push': its time", "Nightly 'push': its time"),
+            ("changed (push)", "changed (push)"),
+        ):
+            asked = {"by": None, "scheduler": "push", "reason": reason, "at": 0.0}
+            line = lines("builds", [{**BUILD, "asked": asked}])[1]
+            self.assertRegex(line, rf"  {re.escape(shown)} +test: exit code 3$")
 
     def test_running_build(self) -> None:
         """
