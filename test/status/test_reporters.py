@@ -565,6 +565,11 @@ class MailTests(ReportersCase):
             self.run_one(Result.FAILURE)
             loop.stop()
             self.assertEqual(len(self.stored()), kept, refusal)
+            if kept:
+                said = self.do(outbox.failing)[-1].failure
+                self.assertRegex(
+                    said, r"^the mail server 127\.0\.0\.1(:1: Connection refused| does not .*: 451 later)$"
+                )
 
     def test_who_gets_mail(self) -> None:
         """

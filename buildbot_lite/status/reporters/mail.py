@@ -233,7 +233,7 @@ def _send(server: MailServer, password: str | None, mail: EmailMessage, recipien
             raise RefusedForGoodError(f"the mail server {server.host} refuses it: {_last(error)}") from error
         raise NotSentError(f"the mail server {server.host} does not take it now: {_last(error)}") from error
     except (OSError, smtplib.SMTPException) as error:
-        raise NotSentError(f"the mail server {server.host}:{server.port}: {error}") from error
+        raise NotSentError(f"the mail server {server.host}:{server.port}: {_said(error)}") from error
 
 
 def _connected(server: MailServer) -> smtplib.SMTP:
@@ -256,9 +256,16 @@ def _codes(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError) -> list
 
 
 def _last(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError) -> str:
-    said: bytes | str
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        code, said = next(iter(error.recipients.values()))
-    else:
-        code, said = error.smtp_code, error.smtp_error
+        return _reply(*next(iter(error.recipients.values())))
+    return _said(error)
+
+
+def _said(error: OSError) -> str:
+    if isinstance(error, smtplib.SMTPResponseException):
+        return _reply(error.smtp_code, error.smtp_error)
+    return error.strerror or str(error)
+
+
+def _reply(code: int, said: bytes | str) -> str:
     return f"{code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"
