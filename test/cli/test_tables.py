@@ -122,6 +122,18 @@ class TablesTests(SynchronousTestCase):
             lines("queue", [placed])[1], f"3  41       {sentence}".replace("min                ", "min  now           ")
         )
 
+    def test_schedulers(self) -> None:
+        """
+        A scheduler has a line, with the time of its next builds and its last error.
+        """
+        quiet = {"scheduler": "s", "kind": "Nightly", "builders": ["a", "b"], "waits_for": "its time", "error": None}
+        failed = {**quiet, "builders": None, "error": {"at": 1_000_000_000.0, "sentence": "it failed"}}
+        heads, first, second = lines("schedulers", [{**quiet, "next": 1_000_000_000.0}, {**failed, "next": None}])
+
+        self.assertRegex(heads, r"^scheduler +kind +builders +next +waits for +last error$")
+        self.assertRegex(first, r"^s +Nightly  a, b +2001-09-0\d \d\d:46:40  its time$")
+        self.assertRegex(second, r"^s +Nightly  rendered +its time +2001-09-0\d \d\d:46:40: it failed$")
+
     def test_slaves(self) -> None:
         """
         A slave is here, draining, paused, away or never seen.

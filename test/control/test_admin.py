@@ -22,6 +22,7 @@ from buildbot_lite.errors import (
     PinnedError,
 )
 from buildbot_lite.master.slaves.registry import SlaveDesk
+from buildbot_lite.model.change import Change
 from buildbot_lite.model.properties import OF_THE_BUILD
 from buildbot_lite.status.following import LogFollower, notify_followers
 from buildbot_lite.storage.records import (
@@ -186,6 +187,43 @@ class AdminAnswerTests(AdminDeskCase):
         )
         self.assertEqual(waiting["why"], {"kind": "absent", "sentence": "bot1 is not connected (never seen)"})
         self.assertEqual(self.ask("status")["status"]["waiting"], [waiting])
+
+    def test_schedulers(self) -> None:
+        """
+        Each scheduler says what it waits for, when it fires next, and what a function of master.cfg did wrong last.
+        """
+        self.harness.configure(
+            master_cfg(
+                schedulers=[
+                    FORCE,
+                    GO,
+                    'schedulers.Triggerable("trigger", ["b"])',
+                    'schedulers.Periodic("hourly", ["b"], periodicBuildTimer=3600)',
+                    'schedulers.AnyBranchScheduler("rendered", util.renderer(lambda props: 1 / 0))',
+                ]
+            )
+        )
+        self.ask("reconfig")
+        _ = Deferred.fromCoroutine(self.harness.farm.changes.add([Change(author="A", source="s")]))
+        self.harness.settle()
+        found = {each.pop("scheduler"): each for each in self.ask("schedulers")["schedulers"]}
+
+        now = self.harness.clock.seconds()
+        self.assertEqual(
+            {name: (each["kind"], each["builders"], each["waits_for"]) for name, each in found.items()},
+            {
+                "force": ("ForceScheduler", ["b"], "buildbot-lite force"),
+                "go": ("Submit", ["b"], "a submission"),
+                "trigger": ("Triggerable", ["b"], "a Trigger step"),
+                "hourly": ("Periodic", ["b"], "its time"),
+                "rendered": ("AnyBranchScheduler", None, "a change"),
+            },
+        )
+        self.assertEqual({name for name, each in found.items() if each["next"]}, {"hourly"})
+        self.assertTrue(now < found["hourly"]["next"] <= now + 3600, found["hourly"])
+        self.assertEqual({name for name, each in found.items() if each["error"]}, {"rendered"})
+        self.assertIn("division by zero", found["rendered"]["error"]["sentence"])
+        self.assertEqual(found["rendered"]["error"]["at"], now)
 
     def test_refused_slave(self) -> None:
         """

@@ -167,10 +167,12 @@ class StableTimerTests(SynchronousTestCase):
         Promise 8.2: the timer goes on over a restart, from when the last change came.
         """
         farm = ScheduledFarm(TIMED)
+        self.assertEqual(farm.described("all"), {"waits_for": "a change", "next": None, "error": None})
         farm.change()
         farm.settle(40)
         farm.restart()
-        self.assertEqual(farm.described("all")["next"], farm.clock.seconds() + 20)
+        said = {"waits_for": "60 s without a change; 1 change waits", "next": farm.clock.seconds() + 20, "error": None}
+        self.assertEqual(farm.described("all"), said)
         farm.settle(19)
         self.assertEqual(farm.built, [])
         farm.settle(1)
