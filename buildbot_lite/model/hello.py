@@ -22,6 +22,12 @@ MOST_HINTS = 20
 """Connection hints (places at which the master may be found) in a welcome."""
 LONGEST_FACT = 200
 """Characters of a name or value in *platform*."""
+MOST_REMOVED = 20
+"""Names in *removed* of a hello; the latest."""
+LONGEST_REMOVED = 100
+"""Characters of each."""
+MOST_DIRECTORIES = 10_000
+"""Directories of builders in a welcome."""
 
 
 class Life(Enum):
@@ -55,7 +61,8 @@ class Hello:
     *home*: random id of the slave's directory, made once.  *incarnation*: random id of the slave's process; *keeper*:
     of its keeper's process.  *boot*: id of the machine's current run (boot id and pid namespace).  *space*: free bytes
     for builds.  *draining*: the slave accepts no new builds.  *epoch*: the highest `Welcome.epoch` that the slave has
-    seen of a master with this key; 0: none.
+    seen of a master with this key; 0: none.  *removed*: names of work directories that this process removed because
+    less than `Welcome.minspace` was free, the latest at the end.
     """
 
     home: str
@@ -69,6 +76,7 @@ class Hello:
     platform: Mapping[str, str] = field(factory=dict)
     held: tuple[HeldCommand, ...] = ()
     epoch: int = 0
+    removed: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
         """
@@ -101,6 +109,9 @@ class Hello:
             },
             held=tuple(reader.objects("held", _held, most=MOST_HELD)),
             epoch=reader.integer("epoch", 0),
+            removed=tuple(
+                printable(name, longest=LONGEST_REMOVED) for name in reader.texts("removed", [], most=MOST_REMOVED)
+            ),
         )
 
 
@@ -112,7 +123,8 @@ class Welcome:
     *name*: the slave's name in master.cfg.  *hints*: the connection hints that the slave uses for this master from now
     on.  *idle*: no build uses this slave now, so a draining slave may stop.  *drain*: an admin wants the slave to
     drain.  *epoch*: of a farm that was restored from a backup, a number that is higher after each restore; 0: never
-    restored.
+    restored.  *minspace*: bytes that must be free on the slave's disk before it gets a build.  *directories*: those in
+    ``work`` that builders and unfinished builds of this slave use; None: not known, so none may be removed.
     """
 
     name: str
@@ -122,6 +134,8 @@ class Welcome:
     idle: bool = False
     drain: bool = False
     epoch: int = 0
+    minspace: int = 0
+    directories: tuple[str, ...] | None = None
 
     def to_bytes(self) -> bytes:
         """
@@ -143,6 +157,8 @@ class Welcome:
             idle=reader.flag("idle", default=False),
             drain=reader.flag("drain", default=False),
             epoch=reader.integer("epoch", 0),
+            minspace=reader.integer("minspace", 0),
+            directories=reader.optional("directories", lambda name: tuple(reader.texts(name, most=MOST_DIRECTORIES))),
         )
 
 

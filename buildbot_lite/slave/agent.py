@@ -116,6 +116,12 @@ class LinkEnd(Protocol):
         Whether the standard input of *id* is being fetched.
         """
 
+    @property
+    def preparing(self) -> bool:
+        """
+        Whether a command is being prepared that is not held yet.
+        """
+
 
 class Agent:
     """
@@ -148,6 +154,7 @@ class Agent:
         self._starts: dict[str, tuple[Callable[[], None], int]] = {}  # not claimed yet: start, and attempts left
         self._link: LinkEnd | None = None
         self._disowned = False
+        self._forgetting = 0
 
     def start(self) -> None:
         """
@@ -236,7 +243,11 @@ class Agent:
         held = self._held.pop(id, None)
         self._starts.pop(id, None)
         if held is not None:
-            await held.forget()
+            self._forgetting += 1
+            try:
+                await held.forget()
+            finally:
+                self._forgetting -= 1
             self._discard_input(id)
 
     async def forget_everything(self) -> None:
@@ -280,9 +291,10 @@ class Agent:
     @property
     def idle(self) -> bool:
         """
-        Whether nothing is held.
+        Whether no command is held, being prepared, or being ended.
         """
-        return not self._held
+        preparing = self._link is not None and self._link.preparing
+        return not (self._held or self._keeper_commands or self._forgetting or preparing)
 
     # The keeper's events (`keeper_messages.KeeperListener`).
 

@@ -138,12 +138,18 @@ class SlaveDirectory:
 
     def space(self) -> int:
         """
-        Bytes free for builds.
+        Bytes free for builds; 0 when that is unknown.
+        """
+        return self.measured_space() or 0
+
+    def measured_space(self) -> int | None:
+        """
+        Bytes free for builds, None when that is unknown.
         """
         try:
             return shutil.disk_usage(self.work).free
         except OSError:
-            return 0
+            return None
 
 
 def platform_facts() -> dict[str, str]:

@@ -125,6 +125,10 @@ class AgentLink:
     def fetches(self, id: str) -> bool:
         return id in self._fetches
 
+    @property
+    def preparing(self) -> bool:
+        return bool(self._fetches)
+
     def streams_changed(self, id: str) -> None:
         if id in self._senders:
             self._senders[id].streams_changed()

@@ -4,7 +4,7 @@ A slave's side of its conversation with the master.
 ::
 
     start ──► keeper attached ────┐
-    connected(desk, link) ────────┴──► hello ──attach──► welcome ──► renew the lease, every 10 s
+    connected(desk, link) ────────┴──► hello ──attach──► welcome ──► renew the lease, every 10 s; watch the disk
                  ▲                                │                              │
                  └─── connected again ◄── refused ┴──────────── link lost ◄──────┘
 
@@ -39,6 +39,7 @@ from ..model.hello import Hello, Welcome
 from ..wire.roles import Desk, Link
 from .agent import Agent
 from .directory import SlaveDirectory
+from .disk_space import DiskSpace
 from .keeper_messages import KeeperListener
 from .link import AgentLink
 
@@ -111,6 +112,7 @@ class Session:
         self._welcomed = welcomed
         self._refused = refused
         self._incarnation = secrets.token_hex(16)
+        self._disk_space = DiskSpace(agent.context, free=directory.measured_space, idle=lambda: agent.idle)
         self._ready: OneShot[None] = OneShot()
         self._drained: Callable[[], None] | None = None
         self._link: Link | None = None
@@ -182,6 +184,7 @@ class Session:
             platform=self._directory.facts(),
             held=held,
             epoch=self._directory.epochs.highest(master),
+            removed=self._disk_space.removed,
         )
 
     async def _start(self) -> None:
@@ -198,7 +201,8 @@ class Session:
         end = AgentLink(self._agent, link.drop)
         link.when_lost(end.lost)
         try:
-            welcome = await shielded(desk.attach(end, await self.hello(link.key), link.key))
+            hello = await self.hello(link.key)
+            welcome = await shielded(desk.attach(end, hello, link.key))
         except LinkLostError:
             return
         except BuildbotLiteError as error:
@@ -212,9 +216,23 @@ class Session:
         self._welcomed(welcome)
         if self._drained is not None and welcome.idle:
             self._drained()
-        while not link.lost:
-            self._client.word(link.silence())
-            await deferLater(self._clock, WORD_INTERVAL)
+        watching = Deferred.fromCoroutine(self._watch_space(welcome, hello.space, link))
+        background(_unless_cancelled(watching), self._log, "watching the disk")
+        link.when_lost(watching.cancel)
+        try:
+            while not link.lost:
+                self._client.word(link.silence())
+                await deferLater(self._clock, WORD_INTERVAL)
+        finally:
+            watching.cancel()
+
+    async def _watch_space(self, welcome: Welcome, told: int, link: Link) -> None:
+        """
+        Attach again when the master, which was *told* the free space in the hello, has to know that it changed.
+        """
+        if welcome.minspace:
+            await self._disk_space.watch(welcome.minspace, welcome.directories, told)
+            link.drop("the free space of this slave's disk changed")
 
     def _note_epoch(self, master: str, epoch: int) -> None:
         try:

@@ -246,8 +246,9 @@ class HelloTests(SynchronousTestCase):
         """
         A welcome is equal after encoding and decoding.
         """
-        welcome = Welcome(name, "1.0", hints=tuple(hints))
-        self.assertEqual(Welcome.from_bytes(welcome.to_bytes()), welcome)
+        for directories in (None, (), tuple(hints)):
+            welcome = Welcome(name, "1.0", hints=tuple(hints), minspace=len(hints), directories=directories)
+            self.assertEqual(Welcome.from_bytes(welcome.to_bytes()), welcome)
 
     def test_refused(self) -> None:
         """
@@ -260,6 +261,7 @@ class HelloTests(SynchronousTestCase):
             evolve(hello, home="h" * 65),
             evolve(hello, platform={"os": "x" * 201}),
             evolve(hello, space=-1),
+            evolve(hello, removed=("b",) * 21),
             evolve(hello, held=(evolve(held, lengths={"stdio": -1}),)),
         ):
             self.assertRaises(MessageError, Hello.from_bytes, wrong.to_bytes())

@@ -2,6 +2,8 @@
 The slave's side of a session with the master.
 """
 
+import os
+
 from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -169,6 +171,53 @@ class SessionTests(SynchronousTestCase):
         again.start()
         again.connected(self.desk, FakeLink("key-1"))
         self.assertEqual(self.desk.greeted[-1][1].epoch, 8)
+
+    def test_too_little_space(self) -> None:
+        """
+        Promise 8.9: a slave with less space than the welcome asks for removes what no builder uses, and attaches again
+        to say what it removed; without such a need, or over a lost link, nothing happens.
+        """
+        for name in ("stale", "used"):
+            os.mkdir(os.path.join(self.home.work, name))
+        more = 1 << 62
+        self.session.start()
+        for welcome in (Welcome("bot1", "0.1"), Welcome("bot1", "0.1", minspace=more, directories=("stale", "used"))):
+            link = FakeLink()
+            self.session.connected(self.desk, link)
+            self.desk.answers.pop(0).callback(welcome)
+            self.assertFalse(link.lost)
+            link.drop("cut")
+            self.clock.advance(WORD_INTERVAL)
+        self.assertEqual(sorted(os.listdir(self.home.work)), ["stale", "used"])
+        link = FakeLink()
+        self.session.connected(self.desk, link)
+        self.desk.answers.pop(0).callback(Welcome("bot1", "0.1", minspace=more, directories=("used",)))
+        self.assertTrue(link.lost)
+        self.assertEqual(os.listdir(self.home.work), ["used"])
+        again = FakeLink()
+        self.session.connected(self.desk, again)
+        self.assertEqual(self.desk.greeted[-1][1].removed, ("stale",))
+        self.desk.answers.pop(0).callback(Welcome("bot1", "0.1", minspace=more, directories=("used",)))
+        self.assertFalse(again.lost)
+
+    def test_no_removal_over_a_lost_link(self) -> None:
+        """
+        Promise 8.9: a removal ends with the link, because the next welcome may say other directories; and while a
+        command is held there is none.
+        """
+        os.mkdir(os.path.join(self.home.work, "stale"))
+        welcome = Welcome("bot1", "0.1", minspace=1 << 62, directories=())
+        self.session.start()
+        link = FakeLink()
+        self.session.connected(self.desk, link)
+        self.machine.link().start(ID, Run(script="true"), {}, FakeCommand())  # type: ignore[unused-awaitable]
+        self.desk.answers.pop(0).callback(welcome)
+        self.clock.advance(1000)
+        self.assertEqual(os.listdir(self.home.work), ["stale"])
+        link.drop("cut")
+        self.successResultOf(Deferred.fromCoroutine(self.machine.agent.forget_everything()))
+        self.clock.advance(1000)
+        self.assertEqual(os.listdir(self.home.work), ["stale"])
 
     def test_epochs_bounded(self) -> None:
         """

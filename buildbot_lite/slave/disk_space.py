@@ -1,0 +1,219 @@
+"""
+The space on a slave's disk, watched while the slave is attached to a master that says how much it needs.
+
+::
+
+    welcome ──► enough ────────────────────────────────────────────── too little ──┐
+      ▲    └──► too little ──idle──► remove the oldest unused directory ──► enough, or none is left
+      │                                    ▲                   │                   │
+      │                                    └── still too little┘                   │
+      └──────────────────────────── attach again, with the present space ◄─────────┘
+
+The directories directly in ``work`` that no builder of this slave uses are removed, one after the other, until there
+is enough.  Each is renamed first, so that an interrupted removal never leaves a part of a directory to a builder that
+is given to this slave again.  What an interrupted removal left is removed after the next welcome.
+
+Not removed: anything while a command is held; links, files, mount points; a directory whose name begins with a dot,
+for what builders share.
+"""
+
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
+from unicodedata import normalize
+
+from attrs import frozen
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from ..errors import FileError, UnsafePathError
+from ..model.display import printable
+from ..model.hello import LONGEST_REMOVED, MOST_REMOVED
+from ..model.names import path_bytes, path_text, relative_path
+from .file_jobs import remove_job
+from .nofollow import walk_down
+from .safe_paths import SafePaths
+from .transfer import TransferContext, os_sentence
+
+INTERVAL = 60.0
+"""Seconds between two measurements, so that a slave near its minspace does not attach again all the time."""
+LONGEST_REMOVAL = 3600.0
+"""Seconds for the removal of one directory; the rest of it is removed after the next welcome."""
+MOST_ENTRIES = 1000
+"""Entries of ``work`` that are looked at in one search, ..."""
+MOST_DATES = 100
+"""... and entries of each directory in it."""
+_REMOVED = re.compile(r"\.removed-[0-9a-f]{32}\Z")
+
+
+class DiskSpace:
+    """
+    The disk of the slave's work directory.
+
+    *free*: bytes that are free, None when that is unknown.  *idle*: whether no command is held or being prepared.
+    """
+
+    _log = Logger()
+
+    def __init__(self, context: TransferContext, *, free: Callable[[], int | None], idle: Callable[[], bool]) -> None:
+        self._context = context
+        self._free = free
+        self._idle = idle
+        self._removed: tuple[str, ...] = ()
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """
+        The names of the directories that were removed, for `Hello.removed`.
+        """
+        return self._removed
+
+    async def watch(self, minspace: int, directories: Sequence[str] | None, told: int) -> None:
+        """
+        Wait until the master should know that the free space changed; remove unused directories while less than
+        *minspace* is free.
+
+        *directories*: those of builders and unfinished builds, None if the master did not say; then none is removed.
+        *told*: the free space of which the master knows.
+        """
+        paths, before, low, stuck = self._context.paths, self._removed, told < minspace, set[str]()
+        used = None if directories is None else used_names(paths, directories)
+        for left in [] if used is None else interrupted(paths, used):
+            await self._remove(left, left)
+        while True:
+            free = self._free()
+            if free is not None and (free < minspace) != low:
+                return
+            may_remove = low and free is not None and self._idle()
+            name = oldest_unused(paths, used, stuck) if used is not None and may_remove else None
+            if name is not None:
+                stuck.add(name)
+                await self._retire(name, minspace)
+            elif self._removed != before:
+                return
+            else:
+                await deferLater(self._context.clock, INTERVAL)
+
+    async def _retire(self, name: str, minspace: int) -> None:
+        """
+        Remove the directory *name*; what fails is logged.
+        """
+        self._log.info(
+            "less than {minspace} MiB (minspace) is free: removing work/{name}, which no builder of this slave uses",
+            minspace=minspace >> 20,
+            name=name,
+        )
+        temporary = f".removed-{secrets.token_hex(16)}"
+        try:
+            with _opened(self._context.paths) as work:
+                os.rename(path_bytes(name), temporary, src_dir_fd=work, dst_dir_fd=work)
+        except OSError as error:
+            self._log.warn("work/{name} cannot be removed: {problem}", name=name, problem=os_sentence(error))
+            return
+        if await self._remove(temporary, name):
+            self._removed = (*self._removed, printable(name, longest=LONGEST_REMOVED))[-MOST_REMOVED:]
+
+    async def _remove(self, path: str, name: str) -> bool:
+        job = remove_job(self._context.paths, path)
+        try:
+            await self._context.workers.start(job, seconds=LONGEST_REMOVAL).answer
+        except (FileError, OSError) as error:
+            self._log.warn(
+                "work/{name} is not removed completely; the rest is removed later: {problem}",
+                name=name,
+                problem=os_sentence(error) if isinstance(error, OSError) else str(error),
+            )
+            return False
+        self._log.info("removed work/{name}", name=name)
+        return True
+
+
+@frozen
+class _Candidate:
+    used: float
+    name: str
+
+
+def used_names(paths: SafePaths, directories: Iterable[str]) -> frozenset[str] | None:
+    """
+    The names directly in ``work`` under which the *directories* of builders are found, also through links, for
+    comparison; None if one of them cannot be understood.
+    """
+    found = set()
+    for directory in directories:
+        try:
+            path = relative_path(directory)
+        except UnsafePathError:
+            return None
+        if path == ".":
+            return None
+        found.add(_comparable(path.split("/")[0]))
+        with suppress(UnsafePathError):  # it leads out of ``work``
+            resolved = os.path.relpath(os.fsencode(paths.absolute(path)), os.fsencode(paths.root))
+            found.add(_comparable(path_text(resolved.split(b"/")[0])))
+    return frozenset(found)
+
+
+def oldest_unused(paths: SafePaths, used: frozenset[str], stuck: Iterable[str]) -> str | None:
+    """
+    The directory directly in ``work`` that was changed the longest time ago, of those that are neither *used* nor
+    *stuck*; None if there is none.
+    """
+    found = [
+        _Candidate(_last_change(path_bytes(name), work), name)
+        for work, name in _directories(paths)
+        if not name.startswith(".") and _comparable(name) not in used and name not in stuck
+    ]
+    return min(found, key=lambda each: (each.used, each.name)).name if found else None
+
+
+def interrupted(paths: SafePaths, used: frozenset[str]) -> list[str]:
+    """
+    The directories whose removal was interrupted.
+    """
+    return sorted(name for _, name in _directories(paths) if _REMOVED.match(name) and _comparable(name) not in used)
+
+
+def _directories(paths: SafePaths) -> Iterator[tuple[int, str]]:
+    """
+    The real directories directly in ``work`` on the same file system, each with a descriptor of ``work``.
+    """
+    with suppress(OSError), _opened(paths) as work:
+        device = os.fstat(work).st_dev
+        with os.scandir(work) as entries:
+            for entry in islice(entries, MOST_ENTRIES):
+                with suppress(OSError):
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISDIR(status.st_mode) and status.st_dev == device:
+                        yield work, path_text(os.fsencode(entry.name))
+
+
+def _last_change(name: bytes, work: int) -> float:
+    """
+    The newest modification time of the directory *name* and of its first entries.
+    """
+    newest = 0.0
+    with suppress(OSError), walk_down(work, [name]) as directory:
+        newest = os.fstat(directory).st_mtime
+        with os.scandir(directory) as entries:
+            for entry in islice(entries, MOST_DATES):
+                newest = max(newest, entry.stat(follow_symlinks=False).st_mtime)
+    return newest
+
+
+@contextmanager
+def _opened(paths: SafePaths) -> Iterator[int]:
+    work = paths.open_directory(".")
+    try:
+        yield work
+    finally:
+        os.close(work)
+
+
+def _comparable(name: str) -> str:
+    # A file system may take names for the same that differ in case or in their Unicode form.
+    return normalize("NFC", name).casefold()

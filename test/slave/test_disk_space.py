@@ -1,0 +1,255 @@
+"""
+Work directories that no builder uses are removed while a slave's disk has too little space.
+"""
+
+import os
+from unittest import mock
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.keeper.tree_removal import remove_tree
+from buildbot_lite.model.hello import MOST_REMOVED
+from buildbot_lite.slave.disk_space import INTERVAL, DiskSpace
+
+from .fakes import SimulatedMachine, new_directory
+
+NEEDED = 1000
+
+
+class DiskSpaceTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        A slave whose disk has no space, and gets *each* bytes back for each directory that is removed.
+        """
+        self.machine = SimulatedMachine(new_directory(self))
+        self.each = 0
+        self.space: int | None = 0
+        self.idle = True
+        self.made: list[str] = []
+        self.disk = DiskSpace(self.machine.context, free=self.free, idle=lambda: self.idle)
+
+    def free(self) -> int | None:
+        return None if self.space is None else self.space + self.each * (len(self.made) - len(self.left()))
+
+    def left(self) -> list[str]:
+        return sorted(os.listdir(self.machine.work))
+
+    def make(self, *names: str) -> None:
+        """
+        Create work directories with a file in a subdirectory; the first is the oldest.
+        """
+        for name in names:
+            path = os.path.join(self.machine.work, name)
+            os.makedirs(os.path.join(path, "build"))
+            with open(os.path.join(path, "build", "file"), "w"):
+                pass
+            self.made.append(name)
+            self.date(name, 1000 + len(self.made))
+
+    def date(self, name: str, seconds: int) -> None:
+        for each in (os.path.join(name, "build"), name):
+            os.utime(os.path.join(self.machine.work, each), (seconds, seconds))
+
+    def watch(self, *directories: str, told: int = 0, needed: int = NEEDED) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.disk.watch(needed, directories, told))
+
+    def assert_left(self, *names: str) -> None:
+        self.assertEqual(self.left(), sorted(names))
+
+    def test_oldest_first(self) -> None:
+        """
+        Promise 8.9: the directory that was changed the longest time ago goes first, and no more than is needed; then
+        the master hears of it.
+        """
+        self.make("b", "c", "a", "used")
+        self.each = NEEDED // 2
+        self.successResultOf(self.watch("used"))
+        self.assert_left("a", "used")
+        self.assertEqual(self.disk.removed, ("b", "c"))
+
+    def test_newest_entry_counts(self) -> None:
+        """
+        A directory is as old as the newest thing directly in it, like the directory of a checkout.
+        """
+        self.make("b", "c")
+        self.each = NEEDED
+        os.utime(os.path.join(self.machine.work, "b", "build"), (5000, 5000))
+        self.successResultOf(self.watch())
+        self.assert_left("b")
+
+    def test_used(self) -> None:
+        """
+        Promise 8.9: a directory of a builder that the slave serves stays, whatever it is called: nested, in other
+        letters of the same name, or behind a link; and then nothing is told again.
+        """
+        self.make("plain", "nested", "Case", "real", "a\u0308")
+        os.symlink("real", os.path.join(self.machine.work, "link"))
+        watching = self.watch("plain", "nested/deep/er", "case", "link/x", "\xe4")
+        self.assertNoResult(watching)
+        self.assert_left("plain", "nested", "Case", "real", "link", "a\u0308")
+        self.assertEqual(self.disk.removed, ())
+
+    def test_only_directories(self) -> None:
+        """
+        Promise 8.9: links, their targets, files and directories that begin with a dot stay.
+        """
+        outside = os.path.join(self.machine.directory, "outside")
+        os.mkdir(outside)
+        os.symlink(outside, os.path.join(self.machine.work, "link"))
+        with open(os.path.join(self.machine.work, "file"), "w"):
+            pass
+        self.make(".shared", "stale")
+        os.symlink(outside, os.path.join(self.machine.work, "stale", "inner"))
+        with open(os.path.join(outside, "kept"), "w"):
+            pass
+        self.successResultOf(self.watch())
+        self.assert_left("link", "file", ".shared")
+        self.assertEqual(os.listdir(outside), ["kept"])
+
+    def test_swapped_for_a_link(self) -> None:
+        """
+        A directory that becomes a link just before it is removed: the link goes, its target stays.
+        """
+        self.make("stale", "target")
+        work, rename = self.machine.work, os.rename
+
+        def swapped(*args: object, **more: object) -> None:
+            rename(os.path.join(work, "stale"), os.path.join(work, "moved"))
+            os.symlink("target", os.path.join(work, "stale"))
+            rename(*args, **more)  # type: ignore[arg-type]  # as they came
+
+        with mock.patch("buildbot_lite.slave.disk_space.os.rename", swapped):
+            self.each = NEEDED
+            watching = self.watch("target", "moved")
+        self.assertTrue(os.path.exists(os.path.join(work, "target", "build", "file")))
+        self.assert_left("target", "moved")
+        watching.addErrback(lambda _: None)
+        watching.cancel()
+
+    def test_not_said(self) -> None:
+        """
+        Promise 8.9: a master that does not say the directories, or says some that cannot be understood, has none
+        removed.
+        """
+        self.make("stale")
+        for directories in (None, ("..",), ("/etc",), (".",), ("b", "a/../..")):
+            self.assertNoResult(Deferred.fromCoroutine(self.disk.watch(NEEDED, directories, 0)))
+            self.assert_left("stale")
+
+    def test_enough(self) -> None:
+        """
+        With enough space nothing is removed; when it becomes too little, the master hears of it first.
+        """
+        self.make("stale")
+        self.space = NEEDED
+        watching = self.watch(told=NEEDED)
+        self.machine.clock.advance(INTERVAL)
+        self.assertNoResult(watching)
+        self.space = NEEDED - 1
+        self.machine.clock.advance(INTERVAL)
+        self.successResultOf(watching)
+        self.assert_left("stale")
+
+    def test_enough_again(self) -> None:
+        """
+        When somebody else made space, the master hears of it, and nothing is removed.
+        """
+        self.make("stale")
+        self.idle = False
+        watching = self.watch()
+        self.space, self.idle = NEEDED, True
+        self.machine.clock.advance(INTERVAL)
+        self.successResultOf(watching)
+        self.assert_left("stale")
+
+    def test_unknown_space(self) -> None:
+        """
+        A disk that does not say its space has nothing removed.
+        """
+        self.make("stale")
+        self.space = None
+        self.assertNoResult(self.watch())
+        self.assert_left("stale")
+
+    def test_busy(self) -> None:
+        """
+        Promise 8.9: while a command is held nothing is removed; it is once the last one was collected.
+        """
+        self.make("stale")
+        self.idle = False
+        watching = self.watch()
+        self.machine.clock.advance(INTERVAL)
+        self.assertNoResult(watching)
+        self.assert_left("stale")
+        self.idle = True
+        self.machine.clock.advance(INTERVAL)
+        self.successResultOf(watching)
+        self.assert_left()
+
+    def test_one_at_a_time(self) -> None:
+        """
+        Promise 8.9: the next directory is taken only when the one before is gone.
+        """
+        self.make("b", "c")
+        self.machine.busy = True
+        watching = self.watch()
+        self.assertEqual(len(self.machine.threads), 1)
+        self.assertEqual([name for name in self.left() if not name.startswith(".removed-")], ["c"])
+        self.machine.busy = False
+        self.machine.threads.pop()()
+        self.successResultOf(watching)
+        self.assert_left()
+
+    def test_interrupted(self) -> None:
+        """
+        Promise 8.9: what an interrupted removal left is under no builder's name, and is removed after the next welcome
+        even if there is enough space; a master that says nothing has it stay.
+        """
+        self.make("stale")
+        self.machine.busy = True
+        watching = self.watch()
+        watching.cancel()
+        self.failureResultOf(watching, CancelledError)
+        self.assertEqual(self.machine.killed, 1)
+        (left,) = self.left()
+        self.assertRegex(left, r"\A\.removed-[0-9a-f]{32}\Z")
+        self.machine.busy = False
+        self.assertNoResult(Deferred.fromCoroutine(self.disk.watch(NEEDED, None, 0)))
+        self.assert_left(left)
+        self.space = NEEDED
+        self.assertNoResult(self.watch(told=NEEDED))
+        self.assert_left()
+
+    def test_failing(self) -> None:
+        """
+        A directory that cannot be removed is logged and not counted; the next one is removed.
+        """
+        self.make("b", "c")
+
+        def failing(name: bytes, directory: int) -> None:
+            if os.path.exists(os.path.join(self.machine.work, "c")):
+                raise PermissionError(1, "Operation not permitted", name)
+            remove_tree(name, directory)
+
+        with mock.patch("buildbot_lite.slave.safe_paths.remove_tree", failing):
+            self.successResultOf(self.watch())
+        self.assertEqual(self.disk.removed, ("c",))
+
+    def test_mount_point(self) -> None:
+        """
+        A directory that cannot be renamed, such as a mount point, stays, and is not tried again and again.
+        """
+        self.make("stale")
+        with mock.patch("buildbot_lite.slave.disk_space.os.rename", side_effect=OSError(16, "Device or resource busy")):
+            self.assertNoResult(self.watch())
+        self.assert_left("stale")
+        self.assertEqual(self.disk.removed, ())
+
+    def test_bounded(self) -> None:
+        """
+        The latest names are told.
+        """
+        self.make(*(f"b{number:02}" for number in range(MOST_REMOVED + 5)))
+        self.successResultOf(self.watch())
+        self.assertEqual(self.disk.removed, tuple(f"b{number:02}" for number in range(5, MOST_REMOVED + 5)))
