@@ -148,6 +148,7 @@ class Farm:
             changed=self._wakeup.set,
             remark=self.running.remark,
             slots=self.slots,
+            directories=lambda name: [builder.directory for builder in self.config.builders_on(name)],
         )
         access = SlaveAccess(self.slaves, self.slots, self.running, location, self.clock)
         self.grants = GrantRegistry(

@@ -167,13 +167,14 @@ def draining(slave: str) -> WaitReason:
     return WaitReason(WaitKind.DRAINING, f"{slave} is draining")
 
 
-def low_space(slave: str, space: int, minspace: int) -> WaitReason:
+def low_space(slave: str, space: int, minspace: int, removed: Sequence[str] = ()) -> WaitReason:
     """
-    The slave's disk has *space* bytes free, less than its ``minspace``.
+    The slave's disk has *space* bytes free, less than its ``minspace``, although it *removed* these work directories.
     """
-    return WaitReason(
-        WaitKind.LOW_SPACE, f"{slave} has {space >> 20} MiB free, and needs {minspace >> 20} MiB (minspace)"
-    )
+    sentence = f"{slave} has {space >> 20} MiB free, and needs {minspace >> 20} MiB (minspace)"
+    if removed:
+        sentence += f", although it removed work directories that no builder uses: {', '.join(removed)}"
+    return WaitReason(WaitKind.LOW_SPACE, sentence)
 
 
 def lock(name: str, requests: Sequence[str], *, held: bool) -> WaitReason:

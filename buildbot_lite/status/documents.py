@@ -223,6 +223,7 @@ def of_slave(farm: Farm, member: Member) -> Document:
         "builders": [builder.name for builder in farm.config.builders_on(member.name)],
         "version": None if hello is None else hello.version,
         "space": None if hello is None else hello.space,
+        "removed": [] if hello is None else list(hello.removed),
         "platform": None if hello is None else dict(hello.platform),
     }
 

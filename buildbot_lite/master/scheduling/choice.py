@@ -123,7 +123,7 @@ class BuildChoice:
         self._queue.remove(request)
         waiting.own = wait_reasons.starting()
         self._warm[builder.name] = member.name
-        self._slots.take(request, Slot(builder.name, builder.name, member.name))
+        self._slots.take(request, Slot(builder.name, builder.name, member.name, builder.directory))
         self._locks.take(LockOwner(request), uses)
         return member.name
 

@@ -164,7 +164,7 @@ class BuildRunner:
                 self._running.begun(recorded.request.id)
                 went_live()
 
-        self._take_slot(recorded)
+        self._take_slot(recorded, generation)
         background(resume(), self._log, f"continuing {recorded.label}")
         return caught_up
 
@@ -182,12 +182,15 @@ class BuildRunner:
         self._slots.leave(request)
         self._locks.leave_all(request)
 
-    def _take_slot(self, recorded: RecordedBuild) -> None:
-        self._slots.take(recorded.request.id, Slot(recorded.label, recorded.row.builder, recorded.row.slave))
+    def _take_slot(self, recorded: RecordedBuild, generation: Generation | None) -> None:
+        row = recorded.row
+        builder = generation.config.builders.get(row.builder) if generation else None
+        directory = builder.directory if builder else None
+        self._slots.take(recorded.request.id, Slot(recorded.label, row.builder, row.slave, directory))
 
     async def _run(self, recorded: RecordedBuild, generation: Generation | None, went_live: Callable[[], None]) -> None:
         row, request = recorded.row, recorded.request
-        self._take_slot(recorded)
+        self._take_slot(recorded, generation)
         ended = Ended(Result.EXCEPTION, "an error of buildbot_lite itself; the master's log has its traceback")
         streams: BuildStreamFiles | None = None
         try:

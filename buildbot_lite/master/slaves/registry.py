@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -20,6 +20,7 @@ from ...errors import BuildbotLiteError, RefusedError, SupersededError
 from ...model import wait_reasons
 from ...model.display import printable
 from ...model.hello import (
+    MOST_DIRECTORIES,
     PROTOCOL,
     Hello,
     Welcome,
@@ -37,8 +38,20 @@ LONGEST_BREACH = 500
 COMPLAINTS_AT_ONCE = 20
 COMPLAINTS_PER_SECOND = 0.1
 NO_MORE = "this slave is not in master.cfg any more"
+MOST_CHARACTERS = 1 << 19
+"""Characters of all directories in a welcome, which fit into its bytes however they are encoded."""
 OWN = "master"
 """The name of the session of the keeper on the master's own machine."""
+
+
+@frozen
+class SpaceTerms:
+    """
+    What a slave's welcome says of its disk: `Welcome.minspace` and `Welcome.directories`.
+    """
+
+    minspace: int = 0
+    directories: tuple[str, ...] | None = None
 
 
 @define
@@ -49,7 +62,8 @@ class Member:
     All times are in seconds since 1970.  *paused*: when an admin paused it, or None.  *lost_at*, *attached_at*: when
     its link was last lost and made.  *revoked*: it has no FURL.  *leaving*: the incarnation of the slave process that
     drains.  *breach*: when and how the slave last broke the wire contract.  *refused*: when an attachment with its FURL
-    was last refused, and the error that the slave got.  *platform*: what the slave last said of its machine.
+    was last refused, and the error that the slave got.  *platform*: what the slave last said of its machine.  *terms*:
+    what its last welcome said of its disk.
     """
 
     config: BuildSlave
@@ -63,6 +77,7 @@ class Member:
     breach: tuple[float, str] | None = None
     refused: tuple[float, str] | None = None
     platform: Mapping[str, Any] = field(factory=dict)
+    terms: SpaceTerms = SpaceTerms()
 
     @property
     def name(self) -> str:
@@ -86,7 +101,7 @@ class Member:
         if self.paused is not None:
             return wait_reasons.paused(self.name)
         if hello.space < self.config.minspace:
-            return wait_reasons.low_space(self.name, hello.space, self.config.minspace)
+            return wait_reasons.low_space(self.name, hello.space, self.config.minspace, hello.removed)
         return None
 
 
@@ -95,7 +110,8 @@ class SlaveRegistry:
     All slaves, by name.
 
     *changed*: called when a slave may have become able to get builds.  *remark*: called with a slave's name and a
-    sentence about what happened to it.  *wall*: seconds since 1970.
+    sentence about what happened to it.  *wall*: seconds since 1970.  *directories*: those of the builders in force that
+    may build on the slave with a name.
     """
 
     _log = Logger()
@@ -109,6 +125,7 @@ class SlaveRegistry:
         changed: Callable[[], None],
         remark: Callable[[str, str], None],
         slots: Slots,
+        directories: Callable[[str], Sequence[str]],
     ) -> None:
         self._records = records
         self._clock = clock
@@ -116,6 +133,7 @@ class SlaveRegistry:
         self._changed = changed
         self._remark = remark
         self._slots = slots
+        self._directories = directories
         self._members: dict[str, Member] = {}
         self._complaints: dict[str, TokenBucket] = {}
         # Slaves that left the configuration while builds still run on them.
@@ -152,6 +170,8 @@ class SlaveRegistry:
                 back = self._leaving.pop(name, None)
                 session = back.session if back else Session(name, clock=self._clock, listener=self)
                 self._members[name] = Member(config, session)
+        for member in self._members.values():
+            self._renew_terms(member)
         self._changed()
 
     def __getitem__(self, name: str) -> Member:
@@ -191,6 +211,8 @@ class SlaveRegistry:
         A build on the slave *name* has left its slot.  After the last one, tell a draining slave that it may stop.
         """
         member = self._members.get(name)
+        if member is not None:
+            self._renew_terms(member)
         if self._slots.on(name):
             return
         if member is None:
@@ -199,6 +221,39 @@ class SlaveRegistry:
         elif member.draining:
             # The slave connects again, and its welcome says that it is idle.
             member.session.dismiss("drained")
+
+    def terms(self, name: str) -> SpaceTerms:
+        """
+        What the welcome of the slave *name* says of its disk.
+        """
+        member = self._members.get(name)
+        if member is None:
+            return SpaceTerms()
+        member.terms = self._terms(member)
+        return member.terms
+
+    def _terms(self, member: Member) -> SpaceTerms:
+        """
+        Without a minspace nothing, so that an idle list is not sent to each slave.
+        """
+        if not member.config.minspace:
+            return SpaceTerms()
+        running = [slot.directory for slot in self._slots.on(member.name)]
+        found = {*self._directories(member.name), *(each for each in running if each is not None)}
+        known = None not in running and len(found) <= MOST_DIRECTORIES and sum(map(len, found)) <= MOST_CHARACTERS
+        return SpaceTerms(member.config.minspace, tuple(sorted(found)) if known else None)
+
+    def _renew_terms(self, member: Member) -> None:
+        """
+        Have the slave attach again if its welcome is out of date: it compares with another minspace, or it removes
+        directories while some were added or are free now.  Other slaves hear of changes when they run out of space.
+        """
+        hello, told = member.session.hello, member.terms
+        if hello is None:
+            return
+        other = told.minspace != member.config.minspace
+        if other or (hello.space < told.minspace and told != self._terms(member)):
+            member.session.dismiss("its minspace or its builders changed")
 
     async def pause(self, name: str, *, paused: bool) -> None:
         """
@@ -353,6 +408,7 @@ class SlaveDesk:
                 self.slaves.refused(self.name, str(error))
             return fail()
         self.slaves.session(self.name).attached(slave, hello)
+        terms = self.slaves.terms(self.name)
         welcome = Welcome(
             name=self.name,
             version=__version__,
@@ -360,6 +416,8 @@ class SlaveDesk:
             idle=self.idle(),
             drain=self.slaves.is_to_leave(self.name),
             epoch=self.slaves.epoch,
+            minspace=terms.minspace,
+            directories=terms.directories,
         )
         return succeed(welcome)
 

@@ -11,11 +11,13 @@ from attrs import define, field, frozen
 class Slot:
     """
     One build on *slave*.  *label*: "builder/number", or only the builder's name until the build has a number.
+    *directory*: the builder's in the slave's ``work``, by the build's own configuration; None: not known.
     """
 
     label: str
     builder: str
     slave: str
+    directory: str | None = None
 
 
 @define
