@@ -346,19 +346,24 @@ def _presence(slave: Document) -> Text:
         return _text("draining", "yellow")
     if slave["paused"]:
         return _text("paused", "yellow")
+    if slave.get("low_space"):
+        return _text("low space", "yellow")
     return _text("here", "green")
 
 
 def _trouble(slave: Document) -> Text:
     """
-    The reason for which the slave was refused or cut off.
+    The reason for which the slave was refused or cut off, or takes no build because of its disk.
     """
     refused = slave.get("refused")
     if refused:
         again = f"The next attempt is by {_when(refused['asks_again_by'])}."
         return _text(f"refused: {refused['reason']}  {again}", "red")
     breach = slave.get("breach")
-    return _text(f"cut off {_when(breach['at'])}: {breach['reason']}" if breach else "", "red")
+    sentences = [f"cut off {_when(breach['at'])}: {breach['reason']}"] if breach else []
+    if slave.get("low_space"):
+        sentences.append(slave["obstacle"])
+    return _text("; ".join(sentences), "red")
 
 
 def _limits(grant: Document) -> str:

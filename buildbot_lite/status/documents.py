@@ -23,6 +23,7 @@ from ..master.scheduling.running_builds import LiveBuild
 from ..master.slaves.registry import Member
 from ..model.estimates import UNKNOWN, Estimate
 from ..model.results import Result
+from ..model.wait_reasons import WaitKind
 from ..storage.records import (
     builds,
     feed,
@@ -204,7 +205,7 @@ def of_schedulers(farm: Farm) -> list[Document]:
 
 def of_slave(farm: Farm, member: Member) -> Document:
     """
-    One slave.  The field ``obstacle`` is the reason for which it takes no builds.
+    One slave.  The field ``obstacle`` is the reason for which it takes no builds; ``low_space``: that is its disk.
     """
     hello = member.session.hello
     obstacle = member.obstacle()
@@ -223,6 +224,7 @@ def of_slave(farm: Farm, member: Member) -> Document:
         "builders": [builder.name for builder in farm.config.builders_on(member.name)],
         "version": None if hello is None else hello.version,
         "space": None if hello is None else hello.space,
+        "low_space": obstacle is not None and obstacle.kind is WaitKind.LOW_SPACE,
         "removed": [] if hello is None else list(hello.removed),
         "platform": None if hello is None else dict(hello.platform),
     }

@@ -2,10 +2,13 @@
 What a welcome says of a slave's disk: its minspace, and the work directories that are in use.
 """
 
+import io
 from typing import Any
 
+from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.cli.tables import slaves
 from buildbot_lite.master.slaves.registry import SlaveDesk
 from buildbot_lite.model.hello import Welcome
 from buildbot_lite.status.documents import of_slave
@@ -135,7 +138,14 @@ class SlaveSpaceTests(SynchronousTestCase):
             "bot1 has 1 MiB free, and needs 1024 MiB (minspace), although it removed work directories that no builder "
             "uses: old, older",
         )
-        self.assertEqual(document["removed"], ["old", "older"])
+        self.assertEqual((document["low_space"], document["removed"]), (True, ["old", "older"]))
+        shown = io.StringIO()
+        Console(file=shown, width=500).print(slaves([document]))
+        self.assertIn("low space", shown.getvalue())
+        self.assertIn("uses: old, older", shown.getvalue())
         self.attach(space=1 << 30, removed=("old",))
         document = of_slave(self.harness.farm, self.harness.farm.slaves["bot1"])
-        self.assertEqual((document["obstacle"], document["removed"]), (None, ["old"]))
+        self.assertEqual((document["obstacle"], document["low_space"], document["removed"]), (None, False, ["old"]))
+        shown = io.StringIO()
+        Console(file=shown, width=500).print(slaves([document]))
+        self.assertNotIn("low space", shown.getvalue())

@@ -305,6 +305,33 @@ class FullDiskTests(SynchronousTestCase):
             self.assertEqual(done.code, 0, done.err)
             self.assertEqual(done.out == wanted, True, "the log is whole")
 
+    def test_stale_directories(self) -> None:
+        """
+        Promise 8.9: a slave whose disk has less than its minspace removes the work directory of a builder that it no
+        longer serves, keeps that of another one, and builds again.
+        """
+        with Farm("bot1") as farm:
+            farm.slave_options["bot1"] = f"minspace={12 << 20}"
+            farm.builder("stale", "head -c 16000000 /dev/zero > big")
+            farm.builder("used", "touch kept")
+            farm.write_config()
+            farm.start_master()
+            farm.slave_directory("bot1")
+            farm.mount("bot1", 24 << 20)
+            farm.write_slave_tac("bot1")
+            slave = farm.start_slave()
+            for name in ("used", "stale"):
+                self.assertEqual(farm.submit(name).code, 0)
+            self.assertLess(farm.free("bot1"), 12 << 20)
+            farm.write_config(without=["stale"])
+            done = farm.command("reconfig", str(farm.master_directory))
+            self.assertEqual(done.code, 0, done.err)
+            slave.restart()
+            self.assertEqual(farm.submit("used").code, 0)
+            self.assertEqual(os.listdir(farm.directory / "bot1" / "work"), ["used"])
+            self.assertGreater(farm.free("bot1"), 12 << 20)
+            self.assertIn("removed work/stale", slave.log)
+
     def test_master(self) -> None:
         """
         Bad input, promise 10: while the master's disk is full nothing is lost and nothing starts; then everything
