@@ -326,7 +326,9 @@ class FullDiskTests(SynchronousTestCase):
             farm.write_config(without=["stale"])
             done = farm.command("reconfig", str(farm.master_directory))
             self.assertEqual(done.code, 0, done.err)
-            slave.restart()
+            # It looks once a minute, and when it attaches.
+            slave.stop()
+            slave = farm.start_slave()
             self.assertEqual(farm.submit("used").code, 0)
             self.assertEqual(os.listdir(farm.directory / "bot1" / "work"), ["used"])
             self.assertGreater(farm.free("bot1"), 12 << 20)

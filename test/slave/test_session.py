@@ -219,6 +219,14 @@ class SessionTests(SynchronousTestCase):
         self.clock.advance(1000)
         self.assertEqual(os.listdir(self.home.work), ["stale"])
 
+        link = FakeLink()
+        self.session.connected(self.desk, link)
+        self.machine.busy = True
+        self.desk.answers.pop(0).callback(welcome)
+        self.assertEqual((len(self.machine.threads), self.machine.killed), (1, 0))
+        link.drop("cut")
+        self.assertEqual(self.machine.killed, 1)
+
     def test_epochs_bounded(self) -> None:
         """
         The epochs of the latest masters are kept.  A damaged file counts as none.
