@@ -294,7 +294,7 @@ class Agent:
         Whether no command is held, being prepared, or being ended.
         """
         preparing = self._link is not None and self._link.preparing
-        return not (self._held or self._keeper_commands or self._forgetting or preparing)
+        return not (self._held or self._forgetting or preparing)
 
     # The keeper's events (`keeper_messages.KeeperListener`).
 

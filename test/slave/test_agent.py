@@ -21,7 +21,7 @@ from buildbot_lite.errors import (
 )
 from buildbot_lite.model.hello import Life
 from buildbot_lite.model.outcome import Ending, Outcome
-from buildbot_lite.model.spec import Run, fingerprint
+from buildbot_lite.model.spec import RemoveDirectory, Run, fingerprint
 from buildbot_lite.slave.link import AgentLink
 from buildbot_lite.wire.roles import Slave
 
@@ -367,6 +367,39 @@ class AgentTests(SynchronousTestCase):
             with open(self.keeper.started[name]["stdin_path"], "rb") as fetched:
                 self.assertEqual(fetched.read(), b"patch")
             os.rmdir(self.machine.path("new"))
+
+    def test_idle(self) -> None:
+        """
+        Promise 8.9: an agent is idle when no command is being prepared, held, or ended, in a keeper or in a worker.
+        """
+        agent = self.machine.agent
+        with mock.patch("os.mkdir", side_effect=OSError(errno.ENOSPC, "No space left on device")):
+            starting = self.link.start(ID, Run(argv=("true",), workdir="new"), {}, self.command)
+            self.assertFalse(agent.idle)
+        self.machine.clock.advance(1)
+        self.successResultOf(starting)
+        self.assertFalse(agent.idle)
+        self.keeper.forgets = False
+        ending = self.link.disown(ID)
+        self.assertIsNone(agent.find(ID))
+        self.assertFalse(agent.idle)
+        agent.forgotten(ID)
+        self.successResultOf(ending)
+        self.assertTrue(agent.idle)
+
+        self.machine.busy = True
+        self.machine.put("tree/file", b"")
+        self.successResultOf(self.link.start("other", RemoveDirectory("tree"), {}, self.command))
+        self.assertFalse(agent.idle)
+        held = agent.find("other")
+        assert held is not None
+        slow: Deferred[None] = Deferred()
+        with mock.patch.object(held, "forget", lambda: slow):
+            ending = self.link.disown("other")
+        self.assertFalse(agent.idle)
+        slow.callback(None)
+        self.successResultOf(ending)
+        self.assertTrue(agent.idle)
 
     def test_lost_without_room(self) -> None:
         """

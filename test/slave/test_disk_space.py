@@ -124,8 +124,7 @@ class DiskSpaceTests(SynchronousTestCase):
             watching = self.watch("target", "moved")
         self.assertTrue(os.path.exists(os.path.join(work, "target", "build", "file")))
         self.assert_left("target", "moved")
-        watching.addErrback(lambda _: None)
-        watching.cancel()
+        self.successResultOf(watching)
 
     def test_not_said(self) -> None:
         """
