@@ -315,6 +315,9 @@ class FakeSlaveDirectory:
     def space(self) -> int:
         return 1 << 40
 
+    def measured_space(self) -> int | None:
+        return self.space()
+
     def facts(self) -> dict[str, str]:
         return {}
 
