@@ -4,7 +4,7 @@ A slave's directory, and facts about its machine.
 ::
 
     slave.tac        0600, contains the FURL   (twistd reads it)
-    private/         tub.pem, home, hints, epochs, lock
+    private/         tub.pem, home, hints, epochs, served, lock
     keeper/          the keeper's: socket, lock, log, commands
     transfers/       claims and temporary files of transfers
     work/            one directory for each builder
@@ -29,6 +29,7 @@ from ..storage.files import (
 )
 from ..storage.lock import DirectoryLock
 from .epochs import SeenEpochs
+from .served import ServedDirectories
 
 _LONGEST_FACT = 200
 # Variables from a service manager (systemd.exec(5)) for the service itself, not for its commands.
@@ -63,6 +64,7 @@ class SlaveDirectory:
         self.work = os.path.join(self.directory, "work")
         self.certificate = os.path.join(self.private, "tub.pem")
         self.epochs = SeenEpochs(os.path.join(self.private, "epochs"))
+        self.served = ServedDirectories(os.path.join(self.private, "served"))
         self._lock: DirectoryLock | None = None
 
     def make(self) -> None:

@@ -9,19 +9,20 @@ The space on a slave's disk, watched while the slave is attached to a master tha
       │                                    └── still too little┘                   │
       └──────────────────────────── attach again, with the present space ◄─────────┘
 
-The directories directly in ``work`` that no builder of this slave uses are removed, one after the other, until there
-is enough.  Each is renamed first, so that an interrupted removal never leaves a part of a directory to a builder that
-is given to this slave again.  What an interrupted removal left is removed after the next welcome.
+The directories directly in ``work`` that builders of this slave used and none uses any more (`served`) are removed, one
+after the other, until there is enough.  Each is renamed first, so that an interrupted removal never leaves a part of a
+directory to a builder that is given to this slave again.  What an interrupted removal left is removed after the next
+welcome.
 
-Not removed: anything while a command is held; links, files, mount points; a directory whose name begins with a dot,
-for what builders share.
+Not removed: anything while a command is held; links, files, mount points; a directory that the master never named, or
+whose name begins with a dot: it may be what builders share.
 """
 
 import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from unicodedata import normalize
@@ -30,13 +31,14 @@ from attrs import frozen
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..errors import FileError, UnsafePathError
+from ..errors import FileError, StorageError, UnsafePathError
 from ..model.display import printable
 from ..model.hello import LONGEST_REMOVED, MOST_REMOVED
 from ..model.names import path_bytes, path_text, relative_path
 from .file_jobs import remove_job
 from .nofollow import walk_down
 from .safe_paths import SafePaths
+from .served import ServedDirectories
 from .transfer import TransferContext, os_sentence
 
 INTERVAL = 60.0
@@ -54,13 +56,22 @@ class DiskSpace:
     """
     The disk of the slave's work directory.
 
-    *free*: bytes that are free, None when that is unknown.  *idle*: whether no command is held or being prepared.
+    *served*: the directories that may be removed when they are unused.  *free*: bytes that are free, None when that is
+    unknown.  *idle*: whether no command is held or being prepared.
     """
 
     _log = Logger()
 
-    def __init__(self, context: TransferContext, *, free: Callable[[], int | None], idle: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        context: TransferContext,
+        *,
+        served: ServedDirectories,
+        free: Callable[[], int | None],
+        idle: Callable[[], bool],
+    ) -> None:
         self._context = context
+        self._served = served
         self._free = free
         self._idle = idle
         self._removed: tuple[str, ...] = ()
@@ -82,6 +93,7 @@ class DiskSpace:
         """
         paths, before, low, stuck = self._context.paths, self._removed, told < minspace, set[str]()
         used = None if directories is None else used_names(paths, directories)
+        known = self._known(used or ())
         for left in [] if used is None else interrupted(paths, used):
             await self._remove(left, left)
         while True:
@@ -89,7 +101,7 @@ class DiskSpace:
             if free is not None and (free < minspace) != low:
                 return
             may_remove = low and free is not None and self._idle()
-            name = oldest_unused(paths, used, stuck) if used is not None and may_remove else None
+            name = oldest_unused(paths, known - used, stuck) if used is not None and may_remove else None
             if name is not None:
                 stuck.add(name)
                 await self._retire(name, minspace)
@@ -97,6 +109,17 @@ class DiskSpace:
                 return
             else:
                 await deferLater(self._context.clock, INTERVAL)
+
+    def _known(self, used: Collection[str]) -> frozenset[str]:
+        """
+        The names that the master has said so far, *used* with them.
+        """
+        try:
+            self._served.note(used)
+            return self._served.names()
+        except (OSError, StorageError) as error:
+            self._log.warn("no work directory is removed: {problem}", problem=str(error))
+            return frozenset()
 
     async def _retire(self, name: str, minspace: int) -> None:
         """
@@ -158,15 +181,15 @@ def used_names(paths: SafePaths, directories: Iterable[str]) -> frozenset[str] |
     return frozenset(found)
 
 
-def oldest_unused(paths: SafePaths, used: frozenset[str], stuck: Iterable[str]) -> str | None:
+def oldest_unused(paths: SafePaths, unused: Collection[str], stuck: Collection[str]) -> str | None:
     """
-    The directory directly in ``work`` that was changed the longest time ago, of those that are neither *used* nor
-    *stuck*; None if there is none.
+    The directory directly in ``work`` that was changed the longest time ago, of those that are *unused* (names in the
+    form of `used_names`) and not *stuck*; None if there is none.
     """
     found = [
         _Candidate(_last_change(path_bytes(name), work), name)
         for work, name in _directories(paths)
-        if not name.startswith(".") and _comparable(name) not in used and name not in stuck
+        if not name.startswith(".") and _comparable(name) in unused and name not in stuck
     ]
     return min(found, key=lambda each: (each.used, each.name)).name if found else None
 

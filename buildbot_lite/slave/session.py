@@ -112,7 +112,9 @@ class Session:
         self._welcomed = welcomed
         self._refused = refused
         self._incarnation = secrets.token_hex(16)
-        self._disk_space = DiskSpace(agent.context, free=directory.measured_space, idle=lambda: agent.idle)
+        self._disk_space = DiskSpace(
+            agent.context, served=directory.served, free=directory.measured_space, idle=lambda: agent.idle
+        )
         self._ready: OneShot[None] = OneShot()
         self._drained: Callable[[], None] | None = None
         self._link: Link | None = None

@@ -8,9 +8,11 @@ from unittest import mock
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.errors import StorageError
 from buildbot_lite.keeper.tree_removal import remove_tree
 from buildbot_lite.model.hello import MOST_REMOVED
 from buildbot_lite.slave.disk_space import INTERVAL, DiskSpace
+from buildbot_lite.slave.served import ServedDirectories
 
 from .fakes import SimulatedMachine, new_directory
 
@@ -27,7 +29,8 @@ class DiskSpaceTests(SynchronousTestCase):
         self.space: int | None = 0
         self.idle = True
         self.made: list[str] = []
-        self.disk = DiskSpace(self.machine.context, free=self.free, idle=lambda: self.idle)
+        self.served = ServedDirectories(os.path.join(self.machine.directory, "served"))
+        self.disk = DiskSpace(self.machine.context, served=self.served, free=self.free, idle=lambda: self.idle)
 
     def free(self) -> int | None:
         return None if self.space is None else self.space + self.each * (len(self.made) - len(self.left()))
@@ -37,8 +40,9 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def make(self, *names: str) -> None:
         """
-        Create work directories with a file in a subdirectory; the first is the oldest.
+        Create work directories of builders, with a file in a subdirectory; the first is the oldest.
         """
+        self.served.note([each.casefold() for each in names])
         for name in names:
             path = os.path.join(self.machine.work, name)
             os.makedirs(os.path.join(path, "build"))
@@ -90,6 +94,40 @@ class DiskSpaceTests(SynchronousTestCase):
         self.assert_left("plain", "nested", "Case", "real", "link", "a\u0308")
         self.assertEqual(self.disk.removed, ())
 
+    def test_never_served(self) -> None:
+        """
+        Promise 8.9: a directory that no master has named as a builder's stays; one that an earlier welcome named goes,
+        also after a restart of the slave.
+        """
+        os.makedirs(os.path.join(self.machine.work, "cache"))
+        self.space = NEEDED
+        self.assertNoResult(self.watch("served", told=NEEDED))
+        os.makedirs(os.path.join(self.machine.work, "served"))
+        self.space = 0
+        again = DiskSpace(self.machine.context, served=self.served, free=self.free, idle=lambda: self.idle)
+        watching = Deferred.fromCoroutine(again.watch(NEEDED, ("other",), 0))
+        self.successResultOf(watching)
+        self.assert_left("cache")
+        self.assertEqual(again.removed, ("served",))
+
+    def test_unreadable_names(self) -> None:
+        """
+        When the names cannot be kept, nothing is removed.
+        """
+        self.make("stale")
+        with mock.patch("buildbot_lite.slave.served.write_whole", side_effect=StorageError("full")):
+            self.assertNoResult(self.watch("used"))
+        self.assert_left("stale")
+
+    def test_many_names(self) -> None:
+        """
+        The latest names are kept.
+        """
+        with mock.patch("buildbot_lite.slave.served.MOST_NAMES", 3):
+            for names in (("a", "b"), ("c",), ("d", "a")):
+                self.served.note(names)
+            self.assertEqual(self.served.names(), {"a", "c", "d"})
+
     def test_only_directories(self) -> None:
         """
         Promise 8.9: links, their targets, files and directories that begin with a dot stay.
@@ -112,6 +150,7 @@ class DiskSpaceTests(SynchronousTestCase):
         A directory that becomes a link just before it is removed: the link goes, its target stays.
         """
         self.make("stale", "target")
+        self.served.note(["moved"])  # now, because that renames a file
         work, rename = self.machine.work, os.rename
 
         def swapped(*args: object, **more: object) -> None:

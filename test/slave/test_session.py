@@ -206,6 +206,7 @@ class SessionTests(SynchronousTestCase):
         command is held there is none.
         """
         os.mkdir(os.path.join(self.home.work, "stale"))
+        self.home.served.note(["stale"])
         welcome = Welcome("bot1", "0.1", minspace=1 << 62, directories=())
         self.session.start()
         link = FakeLink()
