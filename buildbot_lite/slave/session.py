@@ -225,8 +225,9 @@ class Session:
             while not link.lost:
                 self._client.word(link.silence())
                 await deferLater(self._clock, WORD_INTERVAL)
-        finally:
+        except CancelledError:
             watching.cancel()
+            raise
 
     async def _watch_space(self, welcome: Welcome, told: int, link: Link) -> None:
         """
