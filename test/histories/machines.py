@@ -13,7 +13,7 @@ import hashlib
 import os
 import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from random import Random
 from typing import Any
@@ -325,6 +325,10 @@ class FakeSlaveDirectory:
     def epochs(self) -> "FakeEpochs":
         return FakeEpochs()
 
+    @property
+    def served(self) -> "FakeServedDirectories":
+        return FakeServedDirectories()
+
 
 class FakeEpochs:
     """
@@ -335,6 +339,18 @@ class FakeEpochs:
         return 0
 
     def note(self, key: str, epoch: int) -> None:
+        pass
+
+
+class FakeServedDirectories:
+    """
+    The role of `ServedDirectories`, where the master has named none.
+    """
+
+    def names(self) -> frozenset[str]:
+        return frozenset()
+
+    def note(self, names: Collection[str]) -> None:
         pass
 
 
