@@ -48,6 +48,8 @@ class WebhookIntake:
         except WebhookError as error:
             # Not a use: anybody can have the web process hand over a wrong signature.
             return Intake(HookReply(error.status, str(error)).to_bytes(), used=False)
+        except ConfigError as error:
+            return Intake(HookReply(503, str(error)).to_bytes(), used=False)
         return Intake(HookReply(200, sentence).to_bytes(), remarks)
 
     async def _recorded(self, delivery: Delivery, grant: Grant) -> tuple[str, Sequence[str]]:

@@ -170,7 +170,7 @@ class Farm:
         """
         From a submission to the queue.
         """
-        self.changes = ChangeRecorder(records=self.records, wall=self.wall)
+        self.changes = ChangeRecorder(records=self.records, generations=self.generations, wall=self.wall)
         self.change_sources = ChangeSources(
             basedir=self.basedir,
             recorder=self.changes,

@@ -121,6 +121,15 @@ class WebhookTests(WebhookCase):
         os.unlink(os.path.join(self.harness.basedir, "hooks", "forge"))
         self.assertEqual(self.send("github", "push", github_push()).status, 503)
 
+    def test_no_codebase(self) -> None:
+        """
+        While c['codebaseGenerator'] fails, nothing is recorded, and the forge is told to come later.
+        """
+        self.apply(WWW + 'c["codebaseGenerator"] = lambda chdict: None\n')
+        reply = self.send("github", "push", github_push())
+        self.assertEqual((reply.status, self.changes()), (503, []))
+        self.assertIn("c['codebaseGenerator'] in master.cfg returned None", reply.sentence)
+
     def test_polled(self) -> None:
         """
         A push to a repository that is polled here makes its poller poll, and records nothing twice; pull requests,

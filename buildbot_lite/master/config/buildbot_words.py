@@ -110,7 +110,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("c", _REFUSED, "Change sources are listed in c['change_source'].", "sources changes"),
     ("c", _LATER, _LATENT, "machines"),
     ("c", _LATER, _LEAVE_OUT,
-     ("codebaseGenerator projects codebases select_next_worker")),
+     "projects codebases select_next_worker"),
     # Rights of the web pages, of 0.9 and later.
     ("util", _TAKEN, RIGHTS,
      ("Authz AnyEndpointMatcher AnyControlEndpointMatcher ForceBuildEndpointMatcher StopBuildEndpointMatcher "

@@ -218,6 +218,7 @@ _OWN: tuple[AnyKey, ...] = (
     Key("secretsProviders", _providers, (), "secrets_providers"),
     Key("collapseRequests", collapse_rule, None, "collapse_requests", aliases=("mergeRequests",)),
     Key("prioritizeBuilders", _function, None, "prioritize_builders"),
+    Key("codebaseGenerator", _function, None, "codebase_generator"),
     Key("properties", _properties, MappingProxyType({}), "properties"),
     Key("retention", checked_policies, RetentionPolicies(), "retention"),
     Key("www", checked_www, {}, "webhooks"),

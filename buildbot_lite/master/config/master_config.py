@@ -53,6 +53,7 @@ class MasterConfig:
     *reconfig_timeout*: seconds that the next master.cfg may take to load while the master runs.
     *change_horizon*: how many changes are kept; None: any number, each for a year.
     *collapse_requests*: True, False, a function, or None for the default.  *prioritize_builders*: a function, or None.
+    *codebase_generator*: a function that gets the dictionary of a change and returns its codebase, or None.
     *properties*: those of all builds.
     *extensions*: values of the keys that other packages added, by name.  *locks*: as `declared_locks` gives them.
     *webhooks*: the forges whose webhooks are taken, by dialect.
@@ -77,6 +78,7 @@ class MasterConfig:
     retention: RetentionPolicies = field(factory=RetentionPolicies)
     collapse_requests: Any = None
     prioritize_builders: Any = None
+    codebase_generator: Any = None
     properties: Mapping[str, Any] = field(factory=dict)
     extensions: Mapping[str, Any] = field(factory=dict)
     locks: Mapping[tuple[bool, str], Lock] = field(factory=dict)

@@ -11,18 +11,22 @@ from ....storage.records import changes as records_of_changes
 from ....storage.records import feed
 from ....storage.records.changes import RecordedChange
 from ....storage.writer import Records
+from ...config.generations import Generations
+from .codebases import with_codebase
 
 
 class ChangeRecorder:
     """
-    Records changes and calls the subscribers after each commit.  *wall*: seconds since 1970.
+    Records changes and calls the subscribers after each commit.  *wall*: seconds since 1970.  *generations*: the
+    configuration in force names the codebases of changes that have none.
 
     A subscriber gets no change: it reads on in the records from the number of the last change that it considered, which
     it records itself.  So no change is missed or considered twice, whatever stops in between.
     """
 
-    def __init__(self, *, records: Records, wall: Callable[[], float]) -> None:
+    def __init__(self, *, records: Records, generations: Generations, wall: Callable[[], float]) -> None:
         self._records = records
+        self._generations = generations
         self._wall = wall
         self._subscribers: list[Callable[[], None]] = []
         self.newest = 0
@@ -38,12 +42,14 @@ class ChangeRecorder:
         self, changes: Sequence[Change], in_transaction: Callable[[Connection], object] | None = None
     ) -> list[RecordedChange]:
         """
-        Record *changes*; return those that were new.  `InputError` when one is not valid; then none is recorded.
+        Record *changes*; return those that were new.  `InputError` when one is not valid, `ConfigError` when master.cfg
+        cannot tell its codebase; then none is recorded.
 
         *in_transaction* is called in the same transaction: it records how far the source has read.
         """
-        checked = [change.checked() for change in changes]
         now = self._wall()
+        generator = self._generations.config.codebase_generator
+        checked = [with_codebase(change, generator, now).checked() for change in changes]
 
         def change(connection: Connection) -> list[RecordedChange]:
             added = [records_of_changes.add(connection, each, now) for each in checked]
