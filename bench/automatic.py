@@ -12,7 +12,8 @@ from lab import Lab
 BUILDERS = "{f'b{n}': [SH(['true'])] for n in range(%d)}"
 REPOSITORIES, CHANGES_A_DAY, POLL_INTERVAL = 100, 10_000, 60
 SCHEDULERS, CHANGES = 100, 500
-# By branch: a scheduler takes five changes, a build for each.  Waiting: every scheduler takes every change.
+# By branch: a scheduler takes five changes, a build for each.  Waiting: every scheduler takes every change.  Each: every
+# scheduler takes every change, a build for each.
 BY_BRANCH = """
 c["schedulers"] += [schedulers.SingleBranchScheduler(
     f"s{n}", change_filter=util.ChangeFilter(branch=f"b{n}"), treeStableTimer=None, builderNames=[f"b{n}"])
@@ -20,6 +21,10 @@ c["schedulers"] += [schedulers.SingleBranchScheduler(
 """
 WAITING = """
 c["schedulers"] += [schedulers.AnyBranchScheduler(f"s{n}", treeStableTimer=3600, builderNames=[f"b{n}"])
+    for n in range(%d)]
+"""
+EACH = """
+c["schedulers"] += [schedulers.AnyBranchScheduler(f"s{n}", treeStableTimer=None, builderNames=[f"b{n}"])
     for n in range(%d)]
 """
 POLLERS = """
@@ -40,8 +45,12 @@ def changes(work, quick):
     for name, config, table, wanted in (
         ("by_branch", BY_BRANCH, "buildsets", CHANGES),
         ("waiting", WAITING, "pending_changes", CHANGES * SCHEDULERS),
+        ("each", EACH, "buildsets", CHANGES * SCHEDULERS),
     ):
         with Lab(work, BUILDERS % SCHEDULERS, start_slaves=False, more=config % SCHEDULERS) as lab:
+            lab.call("longest_turn")
+            proc.forget_peak(lab.master_pid)
+            memory = proc.memory(lab.master_pid)[0]
             cpu, began = proc.cpu(lab.master_pid), time.monotonic()
             lab.call("changes", n=CHANGES, branches=SCHEDULERS)
             figures[f"{name}_recorded_s"] = time.monotonic() - began
@@ -51,6 +60,8 @@ def changes(work, quick):
                 time.sleep(0.05)
             figures[f"{name}_s"] = time.monotonic() - began
             figures[f"{name}_cpu_s"] = proc.cpu(lab.master_pid) - cpu
+            figures[f"{name}_longest_turn_s"] = lab.call("longest_turn")["seconds"]
+            figures[f"{name}_memory_mib"] = proc.memory(lab.master_pid)[1] - memory
     return figures
 
 

@@ -56,6 +56,7 @@ class Control(Service):
     def __init__(self, master, path):
         self._master = master
         self._path = path
+        self._turns = None
 
     def startService(self):
         from twisted.internet import reactor  # noqa: TID251 - of the process that is measured
@@ -117,11 +118,44 @@ class Control(Service):
     async def do_commits(self):
         return {"commits": commits}
 
+    async def do_longest_turn(self):
+        """
+        The longest time for which the reactor did not come round since the last call.
+        """
+        if self._turns is None:
+            self._turns = _Turns()
+        return {"seconds": self._turns.take()}
+
     async def do_collect(self):
         import gc
 
         gc.collect()
         return {}
+
+
+class _Turns:
+    """
+    Looks at the clock every few milliseconds, and keeps the longest time between two looks.
+    """
+
+    EVERY = 0.005
+
+    def __init__(self):
+        self._longest = 0.0
+        self._last = time.monotonic()
+        self._look()
+
+    def _look(self):
+        from twisted.internet import reactor  # noqa: TID251 - of the process that is measured
+
+        now = time.monotonic()
+        self._longest = max(self._longest, now - self._last)
+        self._last = now
+        reactor.callLater(self.EVERY, self._look)
+
+    def take(self):
+        longest, self._longest = max(self._longest, time.monotonic() - self._last), 0.0
+        return longest
 
 
 def beside(application, path):

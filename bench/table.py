@@ -215,6 +215,10 @@ ROWS = (
     Row("CPU of the master for it", "s", "changes.by_branch_cpu_s", "changes.by_branch_cpu_s"),
     Row("the same, each scheduler takes all and waits", "s", "changes.waiting_s", "", False, "<2"),
     Row("CPU of the master for it", "s", "changes.waiting_cpu_s"),
+    Row("the same, each scheduler builds each change: 50,000 build sets", "s", "changes.each_s"),
+    Row("CPU of the master for it", "s", "changes.each_cpu_s"),
+    Row("longest turn of its reactor meanwhile", "s", "changes.each_longest_turn_s"),
+    Row("memory more than before, at the peak", "MiB", "changes.each_memory_mib"),
     Row(
         "CPU with 100 repositories polled a minute, 10,000 changes a day, 1,000 builders",
         "%",
