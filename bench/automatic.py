@@ -12,8 +12,8 @@ from lab import Lab
 BUILDERS = "{f'b{n}': [SH(['true'])] for n in range(%d)}"
 REPOSITORIES, CHANGES_A_DAY, POLL_INTERVAL = 100, 10_000, 60
 SCHEDULERS, CHANGES = 100, 500
-# By branch: a scheduler takes five changes, a build for each.  Waiting: every scheduler takes every change.  Each: every
-# scheduler takes every change, a build for each.
+# By branch: a scheduler takes five changes, a build for each.  Waiting: every scheduler takes every change.
+# Each: every scheduler takes every change, a build for each.
 BY_BRANCH = """
 c["schedulers"] += [schedulers.SingleBranchScheduler(
     f"s{n}", change_filter=util.ChangeFilter(branch=f"b{n}"), treeStableTimer=None, builderNames=[f"b{n}"])
