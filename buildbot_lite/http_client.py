@@ -146,12 +146,12 @@ class HttpClient:
             raise
         except Exception as error:  # noqa: BLE001 - whatever kept the answer away is the answer
             return HttpAnswer(error=_sentence(error, request.timeout))
-        found = sorted(
+        headers = sorted(
             [name.decode("latin-1"), value.decode("latin-1")]
             for name, values in response.headers.getAllRawHeaders()
             for value in values
         )
-        return HttpAnswer(int(response.code), found, body.decode("utf-8", "replace"))
+        return HttpAnswer(int(response.code), headers, body.decode("utf-8", "replace"))
 
     async def _send(self, agent: Any, method: str, url: str, headers: Headers, body: bytes) -> tuple[Any, bytes]:
         response: IResponse = await agent.request(method.encode(), url.encode(), headers, _Body(body))

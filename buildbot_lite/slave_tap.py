@@ -150,10 +150,10 @@ class SlaveService(MultiService):
         if self.running:
             self._reactor.stop()
 
-    def _now(self, found: ConnectionState) -> None:
-        self._connection = found
+    def _now(self, state: ConnectionState) -> None:
+        self._connection = state
         try:
-            connection_state.write(self._assembly.directory.private, found)
+            connection_state.write(self._assembly.directory.private, state)
         except StorageError as error:
             # Only for other programs; the slave does not need it.
             self.log.warn("{sentence}", sentence=str(error))

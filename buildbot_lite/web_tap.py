@@ -110,17 +110,17 @@ def application_for(webhooks: str, basedir: str | None = None, *, port: str = DE
 
 
 def _endpoint(port: str) -> Endpoint:
-    found = Endpoint.parse(port)
-    if found is None:
+    endpoint = Endpoint.parse(port)
+    if endpoint is None:
         raise ConfigError(f'{port!r:.100} is no port.  Write port="{DEFAULT_PORT}" in web.tac.')
-    return found
+    return endpoint
 
 
 def _bound(endpoint: Endpoint) -> Any:
     try:
         return open_port(endpoint)
     except PortError as error:
-        why = os.strerror(error.errno or 0)
+        reason = os.strerror(error.errno or 0)
         raise PortError(
-            f"The web process cannot listen at {endpoint}: {why}.  Choose another port=… in web.tac.", error.errno
+            f"The web process cannot listen at {endpoint}: {reason}.  Choose another port=… in web.tac.", error.errno
         ) from None

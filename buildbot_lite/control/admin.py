@@ -121,7 +121,7 @@ class AdminDesk:
         client = FramedClient(follower if reader.flag(CHUNKS_IN_ORDER, default=False) else OneAtATime(follower))
         sending = Deferred.fromCoroutine(self._counted(reader, client))
         follower.when_lost(sending.cancel)
-        return sending.addErrback(_gone)
+        return sending.addErrback(_link_lost_if_cancelled)
 
     async def _ask(self, question: JsonReader) -> Answer:
         answers = {
@@ -143,12 +143,12 @@ class AdminDesk:
             **GrantAdmin(self.farm).answers(),
             **SlaveAdmin(self.farm).answers(),
         }
-        asked = question.text("ask", limit=40)
-        answer = answers.get(asked)
+        command_text = question.text("ask", limit=40)
+        answer = answers.get(command_text)
         if answer is None:
             raise _unknown()
-        self._check(asked)
-        if asked in RECORDED and (obstacle := self.farm.records.obstacle) is not None:
+        self._check(command_text)
+        if command_text in RECORDED and (obstacle := self.farm.records.obstacle) is not None:
             raise RefusedError(f"{obstacle}  Nothing was changed.  Repeat the command when the database works.")
         return await answer(question)
 
@@ -158,24 +158,24 @@ class AdminDesk:
 
     async def _follow(self, question: JsonReader, client: FramedClient) -> Answer:
         senders = {"request": self._request, "log": self._log, "artifact": self._artifact, "idle": self._idle}
-        asked = question.text("follow", limit=40)
-        send = senders.get(asked)
+        watched = question.text("follow", limit=40)
+        send = senders.get(watched)
         if send is None:
             raise _unknown()
-        self._check(asked)
+        self._check(watched)
         return await send(question, client)
 
-    def _check(self, asked: str) -> None:
-        if self.may is not None and asked not in self.may:
-            raise RefusedError(f"This string does not permit {asked!r}.  Ask the farm's admin for one that does.")
+    def _check(self, name: str) -> None:
+        if self.may is not None and name not in self.may:
+            raise RefusedError(f"This string does not permit {name!r}.  Ask the farm's admin for one that does.")
 
     # Answers.
 
     async def _status(self, question: JsonReader) -> Answer:
-        kept = await self._read(documents.of_retention)
+        retention = await self._read(documents.of_retention)
         unsent = await self._read(documents.of_reporters)
         document = documents.of_farm(self.farm, await self._estimates())
-        return {"status": {**document, "kept": kept, "unsent": unsent}}
+        return {"status": {**document, "kept": retention, "unsent": unsent}}
 
     async def _queue(self, question: JsonReader) -> Answer:
         most = question.integer("most", documents.MOST_WAITING, least=1, most=documents.MOST_WAITING)
@@ -194,36 +194,36 @@ class AdminDesk:
         return {"schedulers": documents.of_schedulers(self.farm)}
 
     async def _builds(self, question: JsonReader) -> Answer:
-        wanted = filter_of(question)
+        query = filter_of(question)
         most = question.integer("most", 20, least=1, most=MOST_BUILDS)
         before = question.optional("before", question.integer)
 
         def read(connection: Connection) -> tuple[list[documents.Document], int | None]:
-            page = history.page(connection, wanted, most, before)
+            page = history.page(connection, query, most, before)
             return documents.of_builds(connection, page), page.before
 
-        found, older = await self._read(read)
-        if not found and wanted.builder is not None and wanted.builder not in self.farm.config.builders:
-            raise _no_builder(wanted.builder, self.farm)
-        return {"builds": await self._with_live(found), "before": older}
+        entries, older = await self._read(read)
+        if not entries and query.builder is not None and query.builder not in self.farm.config.builders:
+            raise _no_builder(query.builder, self.farm)
+        return {"builds": await self._with_live(entries), "before": older}
 
     async def _one_build(self, question: JsonReader) -> Answer:
         build = await self._build(question)
-        found = await self._read(lambda c: documents.of_one_build(c, build))
-        return {"build": (await self._with_live([found]))[0]}
+        document = await self._read(lambda c: documents.of_one_build(c, build))
+        return {"build": (await self._with_live([document]))[0]}
 
     async def _first_bad(self, question: JsonReader) -> Answer:
-        wanted, after = filter_of(question), question.integer("after")
+        query, after = filter_of(question), question.integer("after")
 
         def read(connection: Connection) -> documents.Document | None:
-            entry = history.first_after(connection, wanted, after)
+            entry = history.first_after(connection, query, after)
             return None if entry is None else documents.of_build(connection, entry)
 
         return {"build": await self._read(read)}
 
-    async def _with_live(self, found: Sequence[documents.Document]) -> Sequence[documents.Document]:
-        running = {each["builder"] for each in found if each["finished"] is None}
-        return documents.with_live(self.farm, found, await self.estimates.of(running))
+    async def _with_live(self, entries: Sequence[documents.Document]) -> Sequence[documents.Document]:
+        running = {each["builder"] for each in entries if each["finished"] is None}
+        return documents.with_live(self.farm, entries, await self.estimates.of(running))
 
     async def _estimates(self) -> Estimates:
         """
@@ -290,7 +290,7 @@ class AdminDesk:
         return {"exit_code": await self.follower.follow(question.integer("buildset"), client, self.account)}
 
     async def _log(self, question: JsonReader, client: FramedClient) -> Answer:
-        wanted = LogQuery(
+        query = LogQuery(
             build=await self._build(question),
             step=question.optional("step", question.text),
             log=question.optional("log", question.text),
@@ -301,7 +301,7 @@ class AdminDesk:
             records=self.farm.records,
             follower=self.follower,
             directory=self.farm.stream_storage.streams,
-            wanted=wanted,
+            query=query,
             client=client,
             holder=self.account,
         )
@@ -349,7 +349,7 @@ def _urgency(place: JsonReader) -> Urgency:
     return -place.integer("priority", least=-LARGEST_PRIORITY, most=LARGEST_PRIORITY), place.integer("request")
 
 
-def _gone(failure: Failure) -> NoReturn:
+def _link_lost_if_cancelled(failure: Failure) -> NoReturn:
     if failure.check(CancelledError):
         raise LinkLostError
     failure.raiseException()
@@ -364,8 +364,8 @@ def _difference(before: Collection[str], after: Collection[str]) -> dict[str, An
 
 
 def _no_builder(name: str, farm: Farm) -> NotFoundError:
-    known = ", ".join(farm.config.builders) or "none"
-    return NotFoundError(f"There is no builder {name!r:.100}.  There are: {known}.")
+    builders = ", ".join(farm.config.builders) or "none"
+    return NotFoundError(f"There is no builder {name!r:.100}.  There are: {builders}.")
 
 
 def _unknown() -> NotFoundError:

@@ -40,8 +40,8 @@ class ChangeAdmin:
     async def _list(self, question: JsonReader) -> Answer:
         most = min(question.integer("most", 20, least=1), MOST_CHANGES)
         before = question.optional("before", question.integer)
-        found: list[Any] = await self.read(lambda connection: documents.of_changes(connection, most, before))
-        return {"changes": found, "before": found[-1]["change"] if len(found) == most else None}
+        changes: list[Any] = await self.read(lambda connection: documents.of_changes(connection, most, before))
+        return {"changes": changes, "before": changes[-1]["change"] if len(changes) == most else None}
 
     async def _send(self, question: JsonReader) -> Answer:
         change = change_from(JsonReader(question.mapping("change"), "change"), SOURCE)

@@ -58,10 +58,10 @@ class GrantAdmin:
             rows: Sequence[Grant] = await self.farm.records.read(lambda c: records_of_grants.newest(c, MOST_LISTED))
             # The records lag behind by up to a minute; counts in memory are exact.
             in_force = {grant.id: grant for grant in grants.everything()}
-            found = [in_force.get(row.id, row) for row in sorted(rows, key=lambda grant: grant.id)]
+            listed = [in_force.get(row.id, row) for row in sorted(rows, key=lambda grant: grant.id)]
         else:
-            found = [each for each in grants.everything() if self._is_of_interest(each)]
-        return {"grants": [self._document(grant) for grant in found]}
+            listed = [each for each in grants.everything() if self._is_of_interest(each)]
+        return {"grants": [self._document(grant) for grant in listed]}
 
     def _is_of_interest(self, grant: Grant) -> bool:
         # Each request has a FURL to watch it; these come and go without an admin.
@@ -96,8 +96,8 @@ class GrantAdmin:
         elif name == ADMIN:
             verb = ADMIN
         else:
-            known = ", ".join([*config.slaves, *config.submits, ADMIN])
-            raise NotFoundError(f"There is no slave and no Submit scheduler {name!r:.100}.  There are: {known}.")
+            names = ", ".join([*config.slaves, *config.submits, ADMIN])
+            raise NotFoundError(f"There is no slave and no Submit scheduler {name!r:.100}.  There are: {names}.")
         return {"name": name, "verb": verb, "ended": await self.farm.revocation.rotate(verb, name)}
 
     def _granted(self, name: str) -> tuple[Verb, Designate]:
@@ -106,29 +106,29 @@ class GrantAdmin:
         """
         verb = self.farm.grants.verbs.get(name)
         if verb is None or verb.designate is None:
-            known = ", ".join(each.name for each in self.farm.grants.verbs.values() if each.designate is not None)
-            raise NotFoundError(f"There is no string to {name!r:.40}.  There are: {known}.")
+            verbs = ", ".join(each.name for each in self.farm.grants.verbs.values() if each.designate is not None)
+            raise NotFoundError(f"There is no string to {name!r:.40}.  There are: {verbs}.")
         return verb, verb.designate
 
-    def _the(self, which: str) -> Grant:
+    def _the(self, reference: str) -> Grant:
         grants = self.farm.grants
-        everything = grants.everything()
-        own = [each for each in everything if each.label is None and each.name == which]
-        found = [each for each in own if each.verb in {SLAVE, SUBMIT, ADMIN}]
-        number = which.removeprefix("#")
-        if not found and number.isascii() and number.isdecimal():
-            found = [each for each in everything if each.id == int(number[:20])]
-        if not found and which:
-            found = [each for each in everything if each.label == which]
-        if len(found) > 1:
-            numbers = ", ".join(f"#{each.id}" for each in found)
-            raise NotFoundError(f"Several strings are called {which!r:.100}: give the number of one, {numbers}.")
-        if not found:
+        in_force = grants.everything()
+        own = [each for each in in_force if each.label is None and each.name == reference]
+        matches = [each for each in own if each.verb in {SLAVE, SUBMIT, ADMIN}]
+        number = reference.removeprefix("#")
+        if not matches and number.isascii() and number.isdecimal():
+            matches = [each for each in in_force if each.id == int(number[:20])]
+        if not matches and reference:
+            matches = [each for each in in_force if each.label == reference]
+        if len(matches) > 1:
+            numbers = ", ".join(f"#{each.id}" for each in matches)
+            raise NotFoundError(f"Several strings are called {reference!r:.100}: give the number of one, {numbers}.")
+        if not matches:
             raise NotFoundError(
-                f"No string in force is called {which!r:.100}.  Give a slave's or submission's name, a label or a "
+                f"No string in force is called {reference!r:.100}.  Give a slave's or submission's name, a label or a "
                 "number.  See: buildbot-lite grants"
             )
-        return found[0]
+        return matches[0]
 
     async def _at_most_a_week_longer(self, buildset: int, limits: GrantLimits) -> GrantLimits:
         row = await self.farm.records.read(lambda connection: requests.buildset(connection, buildset))

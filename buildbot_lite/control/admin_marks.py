@@ -55,8 +55,8 @@ class BuildMarks:
         return {"builder": build.builder, "number": build.number}
 
     async def _kept(self, question: JsonReader) -> Answer:
-        found = await self.farm.records.read(retention.marked)
-        return {"kept": [{"builder": builder, "number": number, "reason": why} for builder, number, why in found]}
+        marks = await self.farm.records.read(retention.marked)
+        return {"kept": [{"builder": builder, "number": number, "reason": reason} for builder, number, reason in marks]}
 
 
 def _named(question: JsonReader, connection: Connection) -> Build:

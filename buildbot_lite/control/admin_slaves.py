@@ -64,6 +64,6 @@ class SlaveAdmin:
         """
         name = question.text("slave", limit=200)
         if self.farm.slaves.get(name) is None:
-            known = ", ".join(self.farm.config.slaves) or "none"
-            raise NotFoundError(f"No slave is called {name!r:.100}.  There are: {known}.")
+            names = ", ".join(self.farm.config.slaves) or "none"
+            raise NotFoundError(f"No slave is called {name!r:.100}.  There are: {names}.")
         return name

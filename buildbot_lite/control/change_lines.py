@@ -169,11 +169,11 @@ def change_from(reader: JsonReader, source: str) -> Change:
     ).checked()
 
 
-def change_properties(given: Mapping[str, Any]) -> dict[str, Any]:
+def change_properties(properties: Mapping[str, Any]) -> dict[str, Any]:
     """
     Properties as a change has them.
     """
-    return {checked_property_name(name): [checked_value(name, value), "Change"] for name, value in given.items()}
+    return {checked_property_name(name): [checked_value(name, value), "Change"] for name, value in properties.items()}
 
 
 def _numbered(text: bytes) -> Iterator[tuple[int, str]]:

@@ -112,8 +112,8 @@ class Binding:
         The name of the grant in lists: repository and branches, shortened.
         """
         repository, branches = self.allowed.repository, ",".join(self.allowed.branches)
-        shown = repository if branches == "*" else f"{repository} {branches}"
-        return shown if len(shown) <= 80 else f"{shown[:79]}…"
+        text = repository if branches == "*" else f"{repository} {branches}"
+        return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 @frozen
@@ -209,13 +209,13 @@ class LineIntake:
         if binding is None:
             raise RevokedError
         allowed, source = binding.allowed, (grant.label or f"string #{grant.id}")[:200]
-        said = read_lines(data, allowed, source)
-        polled = self.sources.poll_soon(allowed.repository) if said.pushed else ()
+        changes = read_lines(data, allowed, source)
+        polled = self.sources.poll_soon(allowed.repository) if changes.pushed else ()
         # Of a repository that is polled here, the poller finds out about pushes, and more of them than a hook says:
         # authors, comments and files.
-        pushes = () if polled else [change_of_push(push, allowed, source) for push in said.pushed]
-        recorded = await self.recorder.add([*said.changes, *pushes], marking_use(grant, self.wall()))
-        remarks = [*said.remarks, *named(recorded), *(f"{name} polls now" for name in polled)]
+        pushes = () if polled else [change_of_push(push, allowed, source) for push in changes.pushed]
+        recorded = await self.recorder.add([*changes.changes, *pushes], marking_use(grant, self.wall()))
+        remarks = [*changes.remarks, *named(recorded), *(f"{name} polls now" for name in polled)]
         return Intake(remarks=remarks or ["there is nothing new in this"])
 
 

@@ -175,9 +175,9 @@ class SubmitTarget:
         Submit.  Owns *admission*: spends it, or gives it back if nothing was submitted.
         """
         with admission:
-            given = NO_INPUT if receiver is None else await receiver.given
+            submission_input = NO_INPUT if receiver is None else await receiver.given
             try:
-                return await self._submissions.submit(admission, given, base)
+                return await self._submissions.submit(admission, submission_input, base)
             except DiskFullError:
                 raise
             except StorageError as error:

@@ -125,33 +125,33 @@ class _Designating:
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
 
-    async def submission(self, wanted: str) -> tuple[str, str]:
+    async def submission(self, object_name: str) -> tuple[str, str]:
         """
         A Submit scheduler: by its own name, or by that of a builder, if it is the only one that submits to this builder
         alone.
         """
-        name = self._scheduler(wanted)
+        name = self._scheduler(object_name)
         return name, name
 
-    async def changes(self, wanted: str) -> tuple[str, str]:
+    async def changes(self, object_name: str) -> tuple[str, str]:
         """
         What `Binding.document` says, as JSON; or `WEBHOOKS`.
         """
-        if wanted == WEBHOOKS:
+        if object_name == WEBHOOKS:
             return WEBHOOKS, WEBHOOKS
-        binding = Binding.from_text(wanted)
+        binding = Binding.from_text(object_name)
         await self._farm.records.write(lambda connection: binding.keep(connection, self._farm.wall()))
         return binding.digest, binding.name
 
-    async def watched(self, wanted: str) -> tuple[str, str]:
+    async def watched(self, object_name: str) -> tuple[str, str]:
         """
         A request by its number; "": the farm.
         """
-        if not wanted:
+        if not object_name:
             return FARM, FARM
-        if not (wanted.isascii() and wanted.isdecimal()):
-            raise NotFoundError(f"{wanted!r:.100} is not the number of a request.")
-        number = int(wanted[:18])
+        if not (object_name.isascii() and object_name.isdecimal()):
+            raise NotFoundError(f"{object_name!r:.100} is not the number of a request.")
+        number = int(object_name[:18])
         row = await self._farm.records.read(lambda connection: requests.get(connection, number))
         if row is None:
             raise NotFoundError(f"There is no request {number}.")
@@ -162,26 +162,26 @@ class _Designating:
         The farm, for *verb*.
         """
 
-        async def designate(wanted: str) -> tuple[str, str]:
-            if wanted:
-                raise RefusedError(f"A string to {verb} is for the whole farm: leave {wanted!r:.100} out.")
+        async def designate(object_name: str) -> tuple[str, str]:
+            if object_name:
+                raise RefusedError(f"A string to {verb} is for the whole farm: leave {object_name!r:.100} out.")
             return FARM, FARM
 
         return designate
 
-    def _scheduler(self, wanted: str) -> str:
+    def _scheduler(self, object_name: str) -> str:
         submits = self._farm.config.submits
-        if wanted in submits:
-            return wanted
-        matching = [name for name, submit in submits.items() if list(submit.builder_names) == [wanted]]
+        if object_name in submits:
+            return object_name
+        matching = [name for name, submit in submits.items() if list(submit.builder_names) == [object_name]]
         if len(matching) == 1:
             return matching[0]
         if matching:
-            raise NotFoundError(f"Several Submit schedulers build {wanted}: name one of {', '.join(matching)}.")
-        if wanted in self._farm.config.builders:
+            raise NotFoundError(f"Several Submit schedulers build {object_name}: name one of {', '.join(matching)}.")
+        if object_name in self._farm.config.builders:
             raise NotFoundError(
-                f"No Submit scheduler in master.cfg builds {wanted} alone.  Add: "
-                f"schedulers.Submit({wanted!r}, [{wanted!r}])"
+                f"No Submit scheduler in master.cfg builds {object_name} alone.  Add: "
+                f"schedulers.Submit({object_name!r}, [{object_name!r}])"
             )
-        known = ", ".join(submits) or "none"
-        raise NotFoundError(f"There is no Submit scheduler {wanted!r:.100}.  There are: {known}.")
+        names = ", ".join(submits) or "none"
+        raise NotFoundError(f"There is no Submit scheduler {object_name!r:.100}.  There are: {names}.")

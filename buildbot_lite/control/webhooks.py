@@ -64,11 +64,11 @@ class WebhookIntake:
         report: HookReport = await self.in_thread(lambda: _read(delivery, dialect, config))
         polled = self._poll(report.addresses) if report.changes else ()
         recorded = await self.recorder.add(() if polled else report.changes, marking_use(grant, self.wall()))
-        known = 0 if polled else len(report.changes) - len(recorded)
+        duplicates = 0 if polled else len(report.changes) - len(recorded)
         return " ".join(
             [
                 *([f"Recorded {_count(len(recorded))}."] if recorded else []),
-                *([f"{_count(known).capitalize()} had been recorded before."] if known else []),
+                *([f"{_count(duplicates).capitalize()} had been recorded before."] if duplicates else []),
                 *([f"{', '.join(polled)} polls now."] if polled else []),
                 *([report.remark] if report.remark else []),
             ]

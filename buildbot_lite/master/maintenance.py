@@ -102,11 +102,11 @@ class Maintenance:
         def read(connection: Connection) -> list[Stream]:
             return [stream for build in ended for stream in streams.of_build(connection, build)]
 
-        found = await self._farm.records.read(read)
+        rows = await self._farm.records.read(read)
         # The path of an artifact begins with the directory of its builder.
-        uploading = {each.path.partition("/")[0] for each in found if each.kind == "artifact"}
+        uploading = {each.path.partition("/")[0] for each in rows if each.kind == "artifact"}
         background(self._remove_uploads(sorted(uploading)), self._log, "removing incomplete uploads")
-        for each in found:
+        for each in rows:
             if each.kind == "log" and (each.length or 0) >= WORTH_COMPRESSING:
                 await self._compression.add(os.path.join(self._farm.stream_storage.streams, each.path))
 
@@ -117,13 +117,13 @@ class Maintenance:
         in_thread, artifacts = self._farm.stream_storage.in_thread, self._farm.stream_storage.artifacts
         for builder in builders:
             # Listed before the records are read: the build of each file had begun, so the records say whether it runs.
-            found = await in_thread(partial(incoming_files, artifacts, builder))
-            if not found:
+            uploads = await in_thread(partial(incoming_files, artifacts, builder))
+            if not uploads:
                 continue
             running = await self._farm.records.read(builds.unfinished)
             numbers = {each.number for each in running if directory_name(each.builder) == builder}
-            left = [path for path, number in found.items() if number not in numbers]
-            await in_thread(partial(remove_files, left))
+            unknown = [path for path, number in uploads.items() if number not in numbers]
+            await in_thread(partial(remove_files, unknown))
 
     async def _remove_old_uploads(self) -> None:
         artifacts = self._farm.stream_storage.artifacts

@@ -159,7 +159,7 @@ class Reconfiguration:
         A slave that attached after the master opened its present ports knows them.
         """
         moved = self._location.moved()
-        found = []
+        stranded = []
         for port in moved.ports:
             names = [
                 grant.label or (grant.name if grant.verb in _NAMED else f"{grant.verb} of {grant.name}")
@@ -167,13 +167,13 @@ class Reconfiguration:
                 if grant.port == port and not (grant.verb == SLAVE and (grant.used or 0) >= moved.since)
             ]
             closed = f"The master does not listen at port {port} any more.  "
-            found.append(
+            stranded.append(
                 f"{closed}These strings were last used through it: {_some(names)}.  Hand them out again, or put the "
                 "port back into c['port']."
                 if names
                 else f"{closed}No string that is in force needs it."
             )
-        return found
+        return stranded
 
     async def _unreachable(self, hints: Iterable[str]) -> list[str]:
         lost = await self._location.unreachable(sorted(hints))

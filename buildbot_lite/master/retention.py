@@ -146,7 +146,7 @@ class RetentionRun:
         if not any(noted.values()):
             return
         roots = {"log": self._storage.streams, "artifact": self._storage.artifacts}
-        paths = [os.path.join(roots[kind], each) for kind, found in noted.items() for each in found]
+        paths = [os.path.join(roots[kind], each) for kind, names in noted.items() for each in names]
         await self._storage.in_thread(partial(_remove_directories, paths))
         await self._records.write(lambda connection: states.put(connection, retention.OWNER, state, self._wall()))
 
@@ -170,10 +170,10 @@ class RetentionRun:
 
     async def _drop_buildsets(self) -> None:
         ages = [policy.build_age for policy in self._policies.policies] or [self._policies.of("").build_age]
-        known = [age for age in ages if age is not None]
-        if not known:
+        known_ages = [age for age in ages if age is not None]
+        if not known_ages:
             return
-        before, after = self._wall() - max(known), 0
+        before, after = self._wall() - max(known_ages), 0
         while page := await self._records.read(partial(retention.buildsets_without_builds, after=after, before=before)):
             after = page[-1]
             for first in range(0, len(page), INPUTS_AT_ONCE):

@@ -111,16 +111,16 @@ class Revocation:
     async def _revoke_slave(self, grant: Grant, *, kill: bool, cancel: bool) -> list[str]:
         name, reason = grant.object, revoked(grant.object)
         result = Result.CANCELLED if cancel else Result.RETRY
-        known = self._slaves.get(name) is not None
+        was_configured = self._slaves.get(name) is not None
         ended = sorted(map(_label, self._running.on(name)))
-        if known:
+        if was_configured:
             self._slaves.bar(name)
         if kill:
             await self._stop(name, reason, result)
         going = Deferred.fromCoroutine(self._grants.revoke(grant))
         if cancel and not kill:
             await self._running.stop_all_on(name, reason, result)
-        if known:
+        if was_configured:
             self._slaves.ban(name, reason)
         else:
             self._slaves.session(name).ban(reason)
@@ -129,10 +129,10 @@ class Revocation:
 
     async def _stop(self, name: str, reason: str, result: Result) -> None:
         background(self._running.stop_all_on(name, reason, result), self._log, f"stopping the builds on {name}")
-        left = self._running.when_left(name)
-        timer = self._clock.callLater(KILL_TIMEOUT, left.cancel)
+        when_left = self._running.when_left(name)
+        timer = self._clock.callLater(KILL_TIMEOUT, when_left.cancel)
         try:
-            await left
+            await when_left
         except CancelledError:
             self._log.warn("{slave} did not end its commands in {wait:.0f} s", slave=name, wait=KILL_TIMEOUT)
         finally:

@@ -105,15 +105,15 @@ class TrialLoad:
         try:
             result: Mapping[str, Any] = json.loads(output[:LARGEST_RESULT])
         except ValueError:
-            how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            raise self._refused(f"{how} before it had been loaded") from None
+            ending = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise self._refused(f"{ending} before it had been loaded") from None
         if result["wrong"]:
             raise ConfigError(result["wrong"])
         return TrialResult(result["slaves"], result["builders"], result["schedulers"], tuple(result["remarks"]))
 
-    def _refused(self, what: str) -> ConfigError:
+    def _refused(self, sentence: str) -> ConfigError:
         return ConfigError(
-            f"{MAIN_FILE}: The process in which it was tried {what}.  A master.cfg must come to its end."
+            f"{MAIN_FILE}: The process in which it was tried {sentence}.  A master.cfg must come to its end."
         )
 
 
@@ -153,7 +153,7 @@ def _load_and_check(question: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"wrong": "", "remarks": remarks, **{name: len(things) for name, things in counts.items()}}
 
 
-def _bound(what: int, most: int) -> None:
+def _bound(what: int, bound: int) -> None:
     hard = resource.getrlimit(what)[1]
-    limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    limit = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
     resource.setrlimit(what, (limit, hard))

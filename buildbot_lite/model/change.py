@@ -93,14 +93,14 @@ def fitting_files(files: Iterable[str]) -> tuple[str, ...]:
     """
     The first of *files*, as many as a change may have, each cut to what it may have.
     """
-    found: list[str] = []
+    fitting: list[str] = []
     room = LONGEST_FILES
     for file in files:
         room -= min(len(file), LONGEST_FILE)
-        if room < 0 or len(found) == MOST_FILES:
+        if room < 0 or len(fitting) == MOST_FILES:
             break
-        found.append(file[:LONGEST_FILE])
-    return tuple(found)
+        fitting.append(file[:LONGEST_FILE])
+    return tuple(fitting)
 
 
 def _check(noun: str, text: str | None, longest: int) -> None:

@@ -22,10 +22,10 @@ def printable(text: str, *, longest: int = LONGEST, lines: bool = False) -> str:
     them bidirectional ones), Cs (surrogates), Co, Cn, Zl, Zp, and Zs except the space
     (https://www.unicode.org/reports/tr44/).
     """
-    shown = text if len(text) <= longest else f"{text[: longest - 1]}…"
-    if shown.isprintable():
-        return shown
-    return "".join(each if each.isprintable() or (lines and each == "\n") else "?" for each in shown)
+    shortened = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    if shortened.isprintable():
+        return shortened
+    return "".join(each if each.isprintable() or (lines and each == "\n") else "?" for each in shortened)
 
 
 def remark_lines(text: str) -> str:

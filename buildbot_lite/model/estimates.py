@@ -90,21 +90,21 @@ def expected_starts(
         for slot in load.busy:
             key = name, slot.builder
             builder_free[key] = max(builder_free.get(key, now), _end(now, slot))
-    found: list[float | None] = []
+    expected: list[float | None] = []
     for request in waiting:
         starts = {name: _first(free[name], now) for name in request.slaves if name in free}
         if not request.concurrent:
             starts = {name: max(at, builder_free.get((name, request.builder), now)) for name, at in starts.items()}
         slave, start = min(starts.items(), key=lambda pair: pair[1], default=("", inf))
         if start == inf:
-            found.append(None)
+            expected.append(None)
             continue
-        found.append(start)
+        expected.append(start)
         end = inf if request.seconds is None else start + request.seconds
         if slots := free[slave]:
             heapreplace(slots, end)
         builder_free[slave, request.builder] = end
-    return found
+    return expected
 
 
 def _slots(now: float, load: SlaveLoad) -> list[float]:

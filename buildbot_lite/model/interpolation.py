@@ -144,8 +144,8 @@ class Lookup:
             return view.getProperty(self.name)
         if self.kind == "kw":
             return arguments.kwargs.get(self.name)
-        found = view.slave if self.kind == "slave" else view.sources.get(self.codebase, {})
-        return found.get(self.name)
+        values = view.slave if self.kind == "slave" else view.sources.get(self.codebase, {})
+        return values.get(self.name)
 
 
 class Interpolate(Operators):
@@ -234,21 +234,21 @@ class _Parser:
         if key is None:
             self._positional += 1
             return Positional(self._positional - 1, format)
-        kind, colon, rest = key.partition(":")
+        kind, colon, remainder = key.partition(":")
         kind = "slave" if kind == "worker" else kind
         if not colon or kind not in ("prop", "src", "kw", "slave", "secret"):
             raise self._wrong(f"has %({key:.60}), which is none of prop:, src:, kw:, slave:, worker: and secret:")
         if kind == "secret":
             if format != "%s":
                 raise self._wrong("has a secret in another format than s")
-            self.secrets.append(checked_secret_name(rest))
-            return SecretPiece(rest)
+            self.secrets.append(checked_secret_name(remainder))
+            return SecretPiece(remainder)
         codebase = ""
         if kind == "src":
-            codebase, colon, rest = rest.partition(":")
+            codebase, colon, remainder = remainder.partition(":")
             if not colon:
                 raise self._wrong(f"has %({key:.60}), which lacks the codebase: write %(src::{codebase:.40})s")
-        name, replaced, replacement = rest.partition(":")
+        name, replaced, replacement = remainder.partition(":")
         if not name:
             raise self._wrong(f"has %({key:.60}), which names nothing")
         if kind == "kw" and name not in self._keywords and not replaced:
@@ -262,24 +262,24 @@ class _Parser:
         def pieces(text: str) -> Pieces:
             return self._pieces(text, depth + 1)
 
-        how = (lookup.kind, lookup.name, lookup.format, lookup.codebase)
+        signature = (lookup.kind, lookup.name, lookup.format, lookup.codebase)
         if replacement.startswith("-"):
-            return Lookup(*how, absent=pieces(replacement[1:]))
+            return Lookup(*signature, absent=pieces(replacement[1:]))
         if replacement.startswith("~"):
-            return Lookup(*how, absent=pieces(replacement[1:]), by_truth=True)
+            return Lookup(*signature, absent=pieces(replacement[1:]), by_truth=True)
         if replacement.startswith("+"):
-            return Lookup(*how, present=pieces(replacement[1:]))
+            return Lookup(*signature, present=pieces(replacement[1:]))
         by_truth = replacement.startswith("#")
         ternary = replacement[by_truth:]
         if ternary.startswith("?"):
             parts = ternary[2:].split(ternary[1:2]) if len(ternary) > 1 else []
             if len(parts) != 2:
                 raise self._wrong(f"has :{replacement:.40}, where :?|one|other needs two texts after its | ")
-            return Lookup(*how, present=pieces(parts[0]), absent=pieces(parts[1]), by_truth=by_truth)
+            return Lookup(*signature, present=pieces(parts[0]), absent=pieces(parts[1]), by_truth=by_truth)
         raise self._wrong(f"has :{replacement:.40}, which begins with none of - ~ + ? #?")
 
-    def _wrong(self, why: str) -> ConfigError:
-        return ConfigError(f"Interpolate: {self._text!r:.100} {why.strip()}.")
+    def _wrong(self, explanation: str) -> ConfigError:
+        return ConfigError(f"Interpolate: {self._text!r:.100} {explanation.strip()}.")
 
 
 def _after(key: str | None) -> str:

@@ -72,8 +72,10 @@ def combined(uses: Iterable[LockUse]) -> tuple[LockUse, ...]:
     """
     *uses* with one use of each lock: the most that any of them takes.
     """
-    found: dict[LockName, LockUse] = {}
+    uses_by_lock: dict[LockName, LockUse] = {}
     for use in uses:
-        other = found.get(use.lock, use)
-        found[use.lock] = evolve(use, exclusive=use.exclusive or other.exclusive, count=max(use.count, other.count))
-    return tuple(found.values())
+        other = uses_by_lock.get(use.lock, use)
+        uses_by_lock[use.lock] = evolve(
+            use, exclusive=use.exclusive or other.exclusive, count=max(use.count, other.count)
+        )
+    return tuple(uses_by_lock.values())

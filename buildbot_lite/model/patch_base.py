@@ -51,8 +51,8 @@ class PatchBase:
         """
         As properties of a submission.
         """
-        found = Properties()
+        properties = Properties()
         for name, value in (("branch", self.branch), ("revision", self.revision)):
             if value is not None:
-                found.set(name, value, SUBMITTED)
-        return found
+                properties.set(name, value, SUBMITTED)
+        return properties

@@ -119,15 +119,15 @@ class Properties:
         """
         return self._copy(lambda each: True)
 
-    def _copy(self, wanted: Callable[[str], bool]) -> "Properties":
-        found = Properties()
-        found._take(self, wanted)
-        return found
+    def _copy(self, accepts: Callable[[str], bool]) -> "Properties":
+        copy = Properties()
+        copy._take(self, accepts)
+        return copy
 
-    def _take(self, other: "Properties", wanted: Callable[[str], bool] = lambda source: True) -> None:
+    def _take(self, other: "Properties", accepts: Callable[[str], bool] = lambda source: True) -> None:
         # Not checked again: they were when they were set there.
         for name, (value, source) in other._values.items():  # noqa: SLF001 - same class
-            if wanted(source):
+            if accepts(source):
                 self._check_room(name)
                 self._values[name] = (_copied(value), source)
 

@@ -145,10 +145,10 @@ async def render(value: Any, view: View, _depth: int = 0) -> Any:
             await render(key, view, _depth + 1): await render(item, view, _depth + 1) for key, item in value.items()
         }
     if _renders(value):
-        found = value.getRenderingFor(view)
-        if inspect.isawaitable(found):
-            found = await found
-        return await render(found, view, _depth + 1)
+        result = value.getRenderingFor(view)
+        if inspect.isawaitable(result):
+            result = await result
+        return await render(result, view, _depth + 1)
     return value
 
 
@@ -156,10 +156,10 @@ async def rendered_environment(env: Mapping[str, Any], view: View) -> dict[str, 
     """
     *env* with its values rendered to text; a list is joined with colons; None, which removes a variable, stays None.
     """
-    found = {name: await render(value, view) for name, value in env.items()}
+    rendered = {name: await render(value, view) for name, value in env.items()}
     return {
         name: ":".join(map(str, value)) if isinstance(value, (list, tuple)) else value if value is None else str(value)
-        for name, value in found.items()
+        for name, value in rendered.items()
     }
 
 
@@ -264,8 +264,8 @@ class renderer(Operators):  # noqa: N801 - a decorator
         args = await render(list(self._args), props)
         kwargs = await render(self._kwargs, props)
         try:
-            found = self._function(props, *args, **kwargs)
-            return await found if inspect.isawaitable(found) else found
+            result = self._function(props, *args, **kwargs)
+            return await result if inspect.isawaitable(result) else result
         except BuildbotLiteError:
             raise
         except Exception as error:

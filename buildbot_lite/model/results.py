@@ -61,11 +61,11 @@ def worst(results: Iterable[Result]) -> Result:
     return Result.SUCCESS if severest is Result.SKIPPED else severest
 
 
-def worst_status(one: int, other: int) -> Result:
+def worst_status(first: int, second: int) -> Result:
     """
     The worse of two results, under Buildbot's name.
     """
-    return max(Result(one), Result(other), key=_SEVERITY.index)
+    return max(Result(first), Result(second), key=_SEVERITY.index)
 
 
 def status_to_string(status: int | None) -> str:

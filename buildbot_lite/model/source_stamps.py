@@ -67,5 +67,5 @@ def slaves_of(source: Mapping[str, Json]) -> list[str] | None:
     """
     The only slaves that may build it; None: all that the builder has.
     """
-    found = source.get(SLAVES)
-    return [str(name) for name in found] if isinstance(found, list) else None
+    names = source.get(SLAVES)
+    return [str(name) for name in names] if isinstance(names, list) else None

@@ -285,14 +285,14 @@ def _max_time(reader: JsonReader) -> float | None:
 
 
 def _texts(reader: JsonReader, name: str) -> dict[str, str]:
-    found = _texts_or_none(reader, name)
-    if None in found.values():
+    texts = _texts_or_none(reader, name)
+    if None in texts.values():
         raise MessageError(f"{name} has an empty value.")
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in texts.items() if value is not None}
 
 
 def _texts_or_none(reader: JsonReader, name: str) -> dict[str, str | None]:
-    found = reader.mapping(name, {})
-    if not all(value is None or isinstance(value, str) for value in found.values()):
+    values = reader.mapping(name, {})
+    if not all(value is None or isinstance(value, str) for value in values.values()):
         raise MessageError(f"{name} has a value that is not text.")
-    return found
+    return values

@@ -30,19 +30,19 @@ def split_url(url: str) -> SplitUrl:
     """
     Separate *url* from its password; an http or https URL also loses its user.
     """
-    found = _WITH_USER.match(url)
-    if found is None:
+    match = _WITH_USER.match(url)
+    if match is None:
         return SplitUrl(url, None)
-    scheme, userinfo = found.groups()
+    scheme, userinfo = match.groups()
     user, colon, password = userinfo.partition(":")
-    rest = url[found.end() :]
+    remainder = url[match.end() :]
     if scheme.lower() in _WEB:
         if not colon:
-            return SplitUrl(scheme + rest, None, unquote(user) or None)
-        return SplitUrl(scheme + rest, (unquote(user), unquote(password)))
+            return SplitUrl(scheme + remainder, None, unquote(user) or None)
+        return SplitUrl(scheme + remainder, (unquote(user), unquote(password)))
     if not colon:
         return SplitUrl(url, None)
-    return SplitUrl(f"{scheme}{user}@{rest}" if user else scheme + rest, None)
+    return SplitUrl(f"{scheme}{user}@{remainder}" if user else scheme + remainder, None)
 
 
 def same_host(url: str, other: str) -> bool:
@@ -62,11 +62,11 @@ def without_passwords(text: str) -> str:
     return _WITH_USER_IN_TEXT.sub(_hidden, text)
 
 
-def _hidden(found: re.Match[str]) -> str:
-    scheme, userinfo = found.groups()
+def _hidden(match: re.Match[str]) -> str:
+    scheme, userinfo = match.groups()
     user, _, password = userinfo.partition(":")
     if password:
         return f"{scheme}{user}:*****@"
     if user and scheme.lower() in _WEB:
         return f"{scheme}***@"  # also https://TOKEN:@host
-    return found.group()
+    return match.group()

@@ -57,8 +57,8 @@ def nearest(reasons: Sequence[WaitReason]) -> WaitReason:
     """
     kind = max((reason.kind for reason in reasons), key=_NEARNESS.index)
     sentences = [reason.sentence for reason in reasons if reason.kind is kind]
-    shown = "; ".join(sentences[:5])
-    return WaitReason(kind, shown if len(sentences) <= 5 else f"{shown}; and {len(sentences) - 5} more")
+    text = "; ".join(sentences[:5])
+    return WaitReason(kind, text if len(sentences) <= 5 else f"{text}; and {len(sentences) - 5} more")
 
 
 def no_builder(builder: str) -> WaitReason:
@@ -182,8 +182,8 @@ def lock(name: str, requests: Sequence[str], *, held: bool) -> WaitReason:
     The lock called *name* is not available.  *requests*: the builds that hold it, as "hello/12"; or, if not *held*, the
     requests and builds that have waited for it for longer.
     """
-    shown = ", ".join(requests[:5]) + (f" and {len(requests) - 5} more" if len(requests) > 5 else "")
-    state = f"is held by {shown}" if held else f"is promised to {shown}"
+    text = ", ".join(requests[:5]) + (f" and {len(requests) - 5} more" if len(requests) > 5 else "")
+    state = f"is held by {text}" if held else f"is promised to {text}"
     return WaitReason(WaitKind.LOCK, f"lock {name} {state}")
 
 

@@ -88,9 +88,9 @@ class Delivery:
         line, _, body = data.partition(b"\n")
         reader = JsonReader.decode(line, "delivery", 16 << 10)
         dialect = reader.text("dialect", limit=100)
-        given = JsonReader(reader.mapping("headers", {}), "headers of the delivery")
-        wanted = DIALECTS.get(dialect, ())
-        headers = {name: given.text(name, limit=LONGEST_HEADER) for name in wanted if given.has(name)}
+        headers_reader = JsonReader(reader.mapping("headers", {}), "headers of the delivery")
+        names = DIALECTS.get(dialect, ())
+        headers = {name: headers_reader.text(name, limit=LONGEST_HEADER) for name in names if headers_reader.has(name)}
         return cls(dialect, headers, body)
 
 

@@ -353,12 +353,12 @@ class Agent:
         """
         The keeper that is attached now does not hold *id*.
         """
-        start, left = self._starts.get(id, (None, 0))
+        start, attempts_left = self._starts.get(id, (None, 0))
         if id not in self._held:
             self.forgotten(id)
-        elif start is not None and left and not command.interrupted:
+        elif start is not None and attempts_left and not command.interrupted:
             # Not claimed, hence not spawned: another keeper may start it.
-            self._starts[id] = (start, left - 1)
+            self._starts[id] = (start, attempts_left - 1)
             start()
         elif not command.settled:
             self.refused(id, str(KeeperLostError()))

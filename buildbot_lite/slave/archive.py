@@ -73,9 +73,9 @@ def pack(directory: int, into: BinaryIO, *, largest: int | None = None) -> Packe
         while pending:
             parts = pending.pop()
             with _file_errors(parts, "read"):
-                here = walk.to(parts)
-                names = sorted(map(os.fsencode, os.listdir(here)))
-            deeper = [(*parts, name) for name in names if packer.add(here, (*parts, name))]
+                current = walk.to(parts)
+                names = sorted(map(os.fsencode, os.listdir(current)))
+            deeper = [(*parts, name) for name in names if packer.add(current, (*parts, name))]
             pending.extend(reversed(deeper))
     return packer.end()
 
@@ -137,20 +137,20 @@ class _Packer:
         """
         return self._size
 
-    def add(self, here: int, parts: tuple[bytes, ...]) -> bool:
+    def add(self, directory: int, parts: tuple[bytes, ...]) -> bool:
         """
-        Add the entry *parts*, in the open directory *here*; return whether it is a directory.
+        Add the entry *parts*, in the open directory *directory*; return whether it is a directory.
         """
         entry = tarfile.TarInfo(path_text(b"/".join(parts)))
         with _file_errors(parts, "read"):
-            facts = os.lstat(parts[-1], dir_fd=here)
+            facts = os.lstat(parts[-1], dir_fd=directory)
             entry.mode, entry.mtime = stat.S_IMODE(facts.st_mode), facts.st_mtime
             if stat.S_ISLNK(facts.st_mode):
-                entry.type, entry.linkname = tarfile.SYMTYPE, path_text(os.readlink(parts[-1], dir_fd=here))
+                entry.type, entry.linkname = tarfile.SYMTYPE, path_text(os.readlink(parts[-1], dir_fd=directory))
             elif stat.S_ISDIR(facts.st_mode):
                 entry.type = tarfile.DIRTYPE
             elif stat.S_ISREG(facts.st_mode):
-                contents = os.open(parts[-1], _READ, dir_fd=here)
+                contents = os.open(parts[-1], _READ, dir_fd=directory)
             else:
                 self._leave_out(entry.name)
                 return False
@@ -262,9 +262,9 @@ class _Unpacker:
             archive.contents(member) as contents,
         ):
             while block := contents.read(_BLOCK):
-                rest = memoryview(block)
-                while rest:
-                    rest = rest[file.write(rest) :]
+                remaining = memoryview(block)
+                while remaining:
+                    remaining = remaining[file.write(remaining) :]
             # As tarfile's data filter: only the owner may write, and no other user may execute a file that its owner
             # cannot.
             allowed = 0o755 if member.mode & stat.S_IXUSR else 0o644
@@ -274,24 +274,24 @@ class _Unpacker:
 
     def _add_hard_link(self, member: tarfile.TarInfo, name: bytes, directory: int) -> None:
         target = _parts(member, member.linkname)
-        with walk_down(self._into, target[:-1]) as there:
+        with walk_down(self._into, target[:-1]) as parent:
             # A hard link to a symbolic link would copy it, perhaps to a place from which it leads out.
-            if not target or not stat.S_ISREG(os.lstat(target[-1], dir_fd=there).st_mode):
+            if not target or not stat.S_ISREG(os.lstat(target[-1], dir_fd=parent).st_mode):
                 raise UnsafePathError(
                     f"The archive has a hard link {member.name!r:.200} to something that is not a file."
                 )
-            os.link(target[-1], name, src_dir_fd=there, dst_dir_fd=directory, follow_symlinks=False)
+            os.link(target[-1], name, src_dir_fd=parent, dst_dir_fd=directory, follow_symlinks=False)
 
 
 def _parts(member: tarfile.TarInfo, path: str) -> tuple[bytes, ...]:
     """
     The components of *path*, the name or the link target of *member*.
     """
-    found = path_bytes(path)
-    parts = tuple(part for part in found.split(b"/") if part not in (b"", b"."))
-    if found.startswith(b"/") or b".." in parts:
+    name = path_bytes(path)
+    parts = tuple(part for part in name.split(b"/") if part not in (b"", b"."))
+    if name.startswith(b"/") or b".." in parts:
         raise _leads_out(member)
-    if len(found) > LONGEST_PATH:
+    if len(name) > LONGEST_PATH:
         raise InputError(
             f"The archive has a member {member.name!r:.200}…, whose path has more than {LONGEST_PATH} bytes."
         )
@@ -319,15 +319,15 @@ def _leads_out(member: tarfile.TarInfo) -> UnsafePathError:
 
 
 @contextmanager
-def _file_errors(parts: tuple[bytes, ...], what: str) -> Iterator[None]:
+def _file_errors(parts: tuple[bytes, ...], action: str) -> Iterator[None]:
     """
-    Turn an OSError into a `FileError` that names the entry *parts*, which cannot be *what* ("read", "unpacked").
+    Turn an OSError into a `FileError` that names the entry *parts*, which cannot be *action* ("read", "unpacked").
     """
     try:
         yield
     except OSError as error:
         if is_disk_full(error) or error.errno is None:
             raise
-        shown = path_text(b"/".join(parts) or b".")
-        why = "a link or a file is in its way" if error.errno in (errno.ENOTDIR, errno.ELOOP) else error.strerror
-        raise FileError(f"{shown!r:.200} cannot be {what}: {why}.") from None
+        path = path_text(b"/".join(parts) or b".")
+        reason = "a link or a file is in its way" if error.errno in (errno.ENOTDIR, errno.ELOOP) else error.strerror
+        raise FileError(f"{path!r:.200} cannot be {action}: {reason}.") from None

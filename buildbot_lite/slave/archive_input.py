@@ -192,10 +192,10 @@ class Archive:
         """
         The contents of a *member* that is a file.
         """
-        found = self._tar.extractfile(member)
-        if found is None:
+        file = self._tar.extractfile(member)
+        if file is None:
             raise InputError(f"The archive has a member {member.name!r:.200} without contents.")
-        return found
+        return file
 
 
 @contextmanager
@@ -218,11 +218,11 @@ def open_archive(source: IO[bytes], bounds: Bounds) -> Iterator[Archive]:
         raise no_archive(error) from None
 
 
-def no_archive(why: object) -> InputError:
+def no_archive(reason: object) -> InputError:
     """
     The error for a file that is damaged, truncated or not an archive.
     """
-    return InputError(f"That is no tar archive, or only a part of one: {why}.")
+    return InputError(f"That is no tar archive, or only a part of one: {reason}.")
 
 
 def unpacks_to_more(bounds: Bounds) -> InputError:

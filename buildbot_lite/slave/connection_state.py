@@ -41,11 +41,11 @@ class ConnectionState:
     retry: float = 0.0
 
 
-def write(private: str, found: ConnectionState) -> None:
+def write(private: str, state: ConnectionState) -> None:
     """
-    Write the state *found*.  *private*: the slave's private directory.  `StorageError` when it is not writable.
+    Write the state *state*.  *private*: the slave's private directory.  `StorageError` when it is not writable.
     """
-    document = {"state": found.state.value, "reason": found.reason, "retry": found.retry}
+    document = {"state": state.state.value, "reason": state.reason, "retry": state.retry}
     write_whole(_path(private), json.dumps(document).encode())
 
 

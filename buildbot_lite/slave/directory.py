@@ -135,8 +135,8 @@ class SlaveDirectory:
         """
         Facts about this machine, and *work*: the path of the work directory, unless it is long or unprintable.
         """
-        known = len(self.work) <= _LONGEST_FACT and self.work.isprintable()
-        return {**platform_facts(), **({"work": self.work} if known else {})}
+        printable = len(self.work) <= _LONGEST_FACT and self.work.isprintable()
+        return {**platform_facts(), **({"work": self.work} if printable else {})}
 
     def space(self) -> int:
         """

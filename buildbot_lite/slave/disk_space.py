@@ -93,15 +93,15 @@ class DiskSpace:
         """
         paths, before, low, stuck = self._context.paths, self._removed, told < minspace, set[str]()
         used = None if directories is None else used_names(paths, directories)
-        known = self._known(used or ())
-        for left in [] if used is None else interrupted(paths, used):
-            await self._remove(left, left)
+        known_names = self._known(used or ())
+        for path in [] if used is None else interrupted(paths, used):
+            await self._remove(path, path)
         while True:
             free = self._free()
             if free is not None and (free < minspace) != low:
                 return
             may_remove = low and free is not None and self._idle()
-            name = oldest_unused(paths, known - used, stuck) if used is not None and may_remove else None
+            name = oldest_unused(paths, known_names - used, stuck) if used is not None and may_remove else None
             if name is not None:
                 stuck.add(name)
                 await self._retire(name, minspace)
@@ -166,7 +166,7 @@ def used_names(paths: SafePaths, directories: Iterable[str]) -> frozenset[str] |
     The names directly in ``work`` under which the *directories* of builders are found, also through links, for
     comparison; None if one of them cannot be understood.
     """
-    found = set()
+    names = set()
     for directory in directories:
         try:
             path = relative_path(directory)
@@ -174,11 +174,11 @@ def used_names(paths: SafePaths, directories: Iterable[str]) -> frozenset[str] |
             return None
         if path == ".":
             return None
-        found.add(_comparable(path.split("/")[0]))
+        names.add(_comparable(path.split("/")[0]))
         with suppress(UnsafePathError):  # it leads out of ``work``
             resolved = os.path.relpath(os.fsencode(paths.absolute(path)), os.fsencode(paths.root))
-            found.add(_comparable(path_text(resolved.split(b"/")[0])))
-    return frozenset(found)
+            names.add(_comparable(path_text(resolved.split(b"/")[0])))
+    return frozenset(names)
 
 
 def oldest_unused(paths: SafePaths, unused: Collection[str], stuck: Collection[str]) -> str | None:
@@ -186,12 +186,12 @@ def oldest_unused(paths: SafePaths, unused: Collection[str], stuck: Collection[s
     The directory directly in ``work`` that was changed the longest time ago, of those that are *unused* (names in the
     form of `used_names`) and not *stuck*; None if there is none.
     """
-    found = [
+    candidates = [
         _Candidate(_last_change(path_bytes(name), work), name)
         for work, name in _directories(paths)
         if not name.startswith(".") and _comparable(name) in unused and name not in stuck
     ]
-    return min(found, key=lambda each: (each.used, each.name)).name if found else None
+    return min(candidates, key=lambda each: (each.used, each.name)).name if candidates else None
 
 
 def interrupted(paths: SafePaths, used: frozenset[str]) -> list[str]:

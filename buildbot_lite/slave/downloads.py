@@ -98,9 +98,9 @@ class FileDownload(Transfer):
                     )
                 await self._write(partial, data)
         finally:
-            for one in in_flight:
-                self._ignored = one.addErrback(lambda _: None)
-                one.cancel()
+            for request in in_flight:
+                self._ignored = request.addErrback(lambda _: None)
+                request.cancel()
 
     async def _write(self, partial: BinaryIO, data: bytes) -> None:
         await with_room(self._context.clock, lambda: write_at(partial.fileno(), data, self._size))

@@ -30,11 +30,11 @@ class SeenEpochs:
         """
         The master with the Tub id *key* has this *epoch*.  `StorageError` when that cannot be stored.
         """
-        known = self._read()
-        if epoch <= known.get(key, 0):
+        epochs = self._read()
+        if epoch <= epochs.get(key, 0):
             return
-        known.pop(key, None)
-        latest = [*known.items(), (key, epoch)][-MOST_KEYS:]
+        epochs.pop(key, None)
+        latest = [*epochs.items(), (key, epoch)][-MOST_KEYS:]
         write_whole(self._path, "".join(f"{each} {number}\n" for each, number in latest).encode())
 
     def _read(self) -> dict[str, int]:

@@ -90,9 +90,9 @@ def _described(paths: SafePaths) -> dict[str, Any]:
 
 
 def _paths(job: Job) -> SafePaths:
-    found = job["tree"]
-    owner = tuple(found["owner"]) if found["owner"] else None
-    return SafePaths(found["root"], beyond=found["beyond"], owner=owner, umask=found["umask"])
+    tree = job["tree"]
+    owner = tuple(tree["owner"]) if tree["owner"] else None
+    return SafePaths(tree["root"], beyond=tree["beyond"], owner=owner, umask=tree["umask"])
 
 
 def _pack(job: Job) -> dict[str, Any]:

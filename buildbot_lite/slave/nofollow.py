@@ -60,29 +60,29 @@ class Walk:
         self._owner = owner
         self._mode = mode
         self._parts: tuple[bytes, ...] = ()
-        self._here = os.dup(top)
+        self._descriptor = os.dup(top)
 
     def to(self, parts: Sequence[bytes]) -> int:
         """
         A descriptor of the directory *parts* below the top, open until the next call.  `OSError` as in `step_into`.
         """
-        wanted = tuple(parts)
-        if wanted[: len(self._parts)] != self._parts:
+        target = tuple(parts)
+        if target[: len(self._parts)] != self._parts:
             self._go_on(os.dup(self._top), ())
-        for part in wanted[len(self._parts) :]:
-            deeper = step_into(self._here, part, make=self._make, owner=self._owner, mode=self._mode)
+        for part in target[len(self._parts) :]:
+            deeper = step_into(self._descriptor, part, make=self._make, owner=self._owner, mode=self._mode)
             self._go_on(deeper, (*self._parts, part))
-        return self._here
+        return self._descriptor
 
     def close(self) -> None:
         """
         Close the last descriptor.
         """
-        os.close(self._here)
+        os.close(self._descriptor)
 
-    def _go_on(self, here: int, parts: tuple[bytes, ...]) -> None:
-        os.close(self._here)
-        self._here, self._parts = here, parts
+    def _go_on(self, descriptor: int, parts: tuple[bytes, ...]) -> None:
+        os.close(self._descriptor)
+        self._descriptor, self._parts = descriptor, parts
 
 
 @contextmanager

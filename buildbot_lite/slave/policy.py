@@ -82,14 +82,14 @@ class Policy:
         """
         The variables of *environment*, the slave's, that commands inherit.
         """
-        found = inherited(environment)
+        variables = inherited(environment)
         if self.user is not None:
-            found.update(HOME=self.user.home, USER=self.user.name, LOGNAME=self.user.name)
+            variables.update(HOME=self.user.home, USER=self.user.name, LOGNAME=self.user.name)
         if self.environment is None:
-            return found
+            return variables
         plain = {allowed for allowed in self.environment if not allowed.endswith("*")}
         beginnings = tuple(allowed[:-1] for allowed in self.environment if allowed.endswith("*"))
-        return {name: value for name, value in found.items() if name in plain or name.startswith(beginnings)}
+        return {name: value for name, value in variables.items() if name in plain or name.startswith(beginnings)}
 
     @property
     def words(self) -> list[str]:
@@ -117,8 +117,8 @@ class Policy:
             return None
         while path != "/":
             status = os.stat(path)
-            ours = status.st_uid == self.user.uid or status.st_gid == self.user.gid
-            if not ours and not status.st_mode & stat.S_IXOTH:
+            is_own = status.st_uid == self.user.uid or status.st_gid == self.user.gid
+            if not is_own and not status.st_mode & stat.S_IXOTH:
                 return f"The user {self.user.name} cannot enter {path}, and so not work there.  Run: chmod o+x {path}"
             path = os.path.dirname(path)
         return None
@@ -201,5 +201,5 @@ def _program(name: str) -> str | None:
     Found once, at the start of the slave: if it were looked up for each command, in the command's directory, a PATH
     with ``.`` in it would find a program that a build put there.
     """
-    found = shutil.which(name)
-    return None if found is None else os.path.abspath(found)
+    program = shutil.which(name)
+    return None if program is None else os.path.abspath(program)

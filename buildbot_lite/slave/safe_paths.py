@@ -145,8 +145,8 @@ class SafePaths:
         except OSError as error:
             if not isinstance(error.filename, bytes):
                 raise
-            found = os.path.join(os.path.dirname(path), path_text(error.filename))
-            raise FileError(f"{found!r:.200} cannot be removed: {error.strerror}.") from None
+            failed_path = os.path.join(os.path.dirname(path), path_text(error.filename))
+            raise FileError(f"{failed_path!r:.200} cannot be removed: {error.strerror}.") from None
 
     def remove_quickly(self, path: str) -> bool:
         """
@@ -224,13 +224,13 @@ class SafePaths:
 
     def _inside(self, target: bytes, path: str) -> tuple[bytes, bytes]:
         beyond = [os.fsencode(directory) for directory in self.beyond]
-        for known, root in (
+        for name, root in (
             (self._root, self._root),
             (os.path.realpath(self._root), self._root),
             *zip(beyond, beyond, strict=True),
         ):
-            if target == known or target.startswith(known + b"/"):
-                return root, target[len(known) + 1 :]
+            if target == name or target.startswith(name + b"/"):
+                return root, target[len(name) + 1 :]
         raise _leads_out(path)
 
     @contextmanager

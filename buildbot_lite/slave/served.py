@@ -31,10 +31,10 @@ class ServedDirectories:
         """
         The master has named *names*.  `StorageError` when that cannot be stored.
         """
-        known = self._read()
-        if known.keys() >= set(names):
+        directories = self._read()
+        if directories.keys() >= set(names):
             return
-        latest = [*(each for each in known if each not in names), *sorted(names)][-MOST_NAMES:]
+        latest = [*(each for each in directories if each not in names), *sorted(names)][-MOST_NAMES:]
         write_whole(self._path, "".join(f"{each}\n" for each in latest).encode())
 
     def _read(self) -> dict[str, None]:

@@ -323,10 +323,10 @@ def write_at(descriptor: int, data: bytes, offset: int) -> None:
     """
     Write all of *data* at *offset*.  (On a disk that is nearly full, pwrite(2) writes a part without an error.)
     """
-    rest = memoryview(data)
-    while rest:
-        written = os.pwrite(descriptor, rest, offset)
-        rest = rest[written:]
+    remaining = memoryview(data)
+    while remaining:
+        written = os.pwrite(descriptor, remaining, offset)
+        remaining = remaining[written:]
         offset += written
 
 

@@ -89,21 +89,21 @@ def saved_transfers(context: TransferContext, changed: Callable[[str], None]) ->
     Files that belong to none of them are removed, except standard inputs of commands, which `Agent` removes.
     """
     names = sorted(os.listdir(context.directory))
-    found = {}
+    transfers = {}
     for name in names:
         id, ending = os.path.splitext(name)
         if ending == ".json":
             try:
-                found[id] = _read(id, os.path.join(context.directory, name), context, partial(changed, id))
+                transfers[id] = _read(id, os.path.join(context.directory, name), context, partial(changed, id))
             except (BuildbotLiteError, OSError, KeyError) as error:
                 _log.warn("transfer {id} cannot be read ({problem}); dropped", id=id, problem=str(error))
     for name in names:
         id, ending = os.path.splitext(name)
-        if ending == STAGED and id not in found:
+        if ending == STAGED and id not in transfers:
             discard(context, os.path.join(context.directory, name))
-        elif ending not in (INPUT, STAGED) and (id not in found or ending == ".new"):
+        elif ending not in (INPUT, STAGED) and (id not in transfers or ending == ".new"):
             remove(os.path.join(context.directory, name))
-    return list(found.values())
+    return list(transfers.values())
 
 
 def _read(id: str, path: str, context: TransferContext, changed: Callable[[], None]) -> Transfer:

@@ -34,16 +34,16 @@ def merge_trees(source: int, into: int, *, owner: Owner = None) -> None:
     with closing(Walk(source)) as from_, closing(Walk(into)) as to:
         while pending:
             parts = pending.pop()
-            here, there = from_.to(parts), to.to(parts)
-            for name in os.listdir(here):
+            current, destination = from_.to(parts), to.to(parts)
+            for name in os.listdir(current):
                 path = (*parts, os.fsencode(name))
                 try:
-                    if _moved(path[-1], here, there, owner):
+                    if _moved(path[-1], current, destination, owner):
                         continue
-                    os.close(step_into(there, path[-1], make=True, owner=owner))
+                    os.close(step_into(destination, path[-1], make=True, owner=owner))
                 except OSError as error:
-                    shown = path_text(b"/".join(path))
-                    raise FileError(f"{shown!r:.200} cannot be put in its place: {error.strerror}.") from None
+                    path_shown = path_text(b"/".join(path))
+                    raise FileError(f"{path_shown!r:.200} cannot be put in its place: {error.strerror}.") from None
                 pending.append(path)
 
 

@@ -96,7 +96,7 @@ class _Worker(ProcessProtocol):
         self.answer: Deferred[Mapping[str, Any]] = Deferred(lambda _: self.kill("It was stopped."))
         self.ended: Deferred[None] = Deferred()
         self._job = job
-        self._said = b""
+        self._answer = b""
         self._complained = b""
         self._killed = ""
         self._limit: IDelayedCall | None = None
@@ -115,7 +115,7 @@ class _Worker(ProcessProtocol):
         self._process().write(json.dumps(self._job).encode() + b"\n")
 
     def outReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's
-        self._said = (self._said + data)[: LARGEST_ANSWER + 1]
+        self._answer = (self._answer + data)[: LARGEST_ANSWER + 1]
 
     def errReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's
         self._complained = (self._complained + data)[-2000:]
@@ -134,7 +134,7 @@ class _Worker(ProcessProtocol):
         if self._killed:
             raise FileError(self._killed)
         try:
-            answer = json.loads(self._said)
+            answer = json.loads(self._answer)
             if "os_error" in answer:
                 raise OSError(*answer["os_error"])
             if "problem" in answer:
@@ -152,8 +152,8 @@ class _Worker(ProcessProtocol):
         number = getattr(reason.value, "signal", None)
         if number == signal.SIGKILL:
             return "The slave's worker process was killed, perhaps because this machine has too little memory."
-        how = f"was ended by {signal.Signals(number).name}" if number else "crashed"
-        return f"The slave's worker process {how}; the slave's log (twistd.log) says more."
+        ending = f"was ended by {signal.Signals(number).name}" if number else "crashed"
+        return f"The slave's worker process {ending}; the slave's log (twistd.log) says more."
 
     def _process(self) -> Any:
         # Twisted's annotation of `transport` lacks the methods of a process.

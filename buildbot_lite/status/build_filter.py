@@ -38,6 +38,6 @@ def _result(word: str) -> Result | None:
     if word == RUNNING:
         return None
     if word not in Result.__members__:
-        known = ", ".join([*Result.__members__, RUNNING])
-        raise NotFoundError(f"There is no result {word!r:.40}.  There are: {known}.")
+        names = ", ".join([*Result.__members__, RUNNING])
+        raise NotFoundError(f"There is no result {word!r:.40}.  There are: {names}.")
     return Result[word]

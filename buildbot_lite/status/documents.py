@@ -186,11 +186,11 @@ def of_schedulers(farm: Farm) -> list[Document]:
     """
     The schedulers, in the order of master.cfg.  The field ``next``: when it fires; ``error``: what went wrong last.
     """
-    found = []
+    entries = []
     for scheduler in farm.config.schedulers.values():
         state = farm.schedulers.describe(scheduler)
         error = state["error"]
-        found.append(
+        entries.append(
             {
                 "scheduler": scheduler.name,
                 "kind": scheduler.kind,
@@ -200,7 +200,7 @@ def of_schedulers(farm: Farm) -> list[Document]:
                 "error": None if error is None else {"at": error[0], "sentence": error[1]},
             }
         )
-    return found
+    return entries
 
 
 def of_slave(farm: Farm, member: Member) -> Document:
@@ -362,10 +362,10 @@ def of_artifacts(connection: Connection, row: Build) -> list[Document]:
     """
     The files that a build produced, without incomplete ones.
     """
-    found = _artifacts(connection, row)
+    streams = _artifacts(connection, row)
     return [
         {"name": name, "length": stream.length, "sha256": stream.sha256, "step": stream.step}
-        for name, stream in found.items()
+        for name, stream in streams.items()
     ]
 
 
@@ -373,13 +373,13 @@ def the_artifact(connection: Connection, row: Build, name: str) -> Stream:
     """
     The artifact *name* of a build; `NotFoundError`, which lists the existing ones, if there is none.
     """
-    found = _artifacts(connection, row)
-    if name not in found:
-        known = ", ".join(list(found)[:50]) or "none"
+    streams = _artifacts(connection, row)
+    if name not in streams:
+        names = ", ".join(list(streams)[:50]) or "none"
         raise NotFoundError(
-            f"{row.builder}/{row.number} has no artifact {name!r:.200} that is complete.  There are: {known}."
+            f"{row.builder}/{row.number} has no artifact {name!r:.200} that is complete.  There are: {names}."
         )
-    return found[name]
+    return streams[name]
 
 
 def the_build(connection: Connection, builder: str, number: int | None) -> Build:

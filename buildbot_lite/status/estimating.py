@@ -41,7 +41,7 @@ class Estimator:
     """
 
     _records: Records
-    _known: dict[str, Estimate] = field(factory=dict)
+    _estimates: dict[str, Estimate] = field(factory=dict)
     _finished: Counter[str] = field(factory=Counter)
 
     def __attrs_post_init__(self) -> None:
@@ -51,23 +51,23 @@ class Estimator:
         """
         The estimates of *builders*.
         """
-        missing = {name: self._finished[name] for name in builders if name not in self._known}
+        missing = {name: self._finished[name] for name in builders if name not in self._estimates}
 
         def read(connection: Connection) -> dict[str, Estimate]:
-            found = {name: durations.of_builder(connection, name, SAMPLES) for name in missing}
-            return {name: estimate(each.builds, each.steps) for name, each in found.items()}
+            samples = {name: durations.of_builder(connection, name, SAMPLES) for name in missing}
+            return {name: estimate(each.builds, each.steps) for name, each in samples.items()}
 
         new = await self._records.read(read) if missing else {}
         # What was read before a build ended is not kept.
-        self._known.update({name: each for name, each in new.items() if self._finished[name] == missing[name]})
-        return {**self._known, **new}
+        self._estimates.update({name: each for name, each in new.items() if self._finished[name] == missing[name]})
+        return {**self._estimates, **new}
 
     def _committed(self, events: Sequence[Event]) -> None:
         for event in events:
             if event.kind == "build.finished":
                 builder = str(event.body.get("builder"))
                 self._finished[builder] += 1
-                self._known.pop(builder, None)
+                self._estimates.pop(builder, None)
 
 
 def starts_of(farm: Farm, waiting: Sequence[WaitingRequest], estimates: Estimates) -> dict[int, float]:

@@ -58,8 +58,8 @@ class WaitExplainer:
         """
         Call *say* with each new reason for which *request* waits, until the returned function is called.
         """
-        told = _WaitListener(say)
-        self._followers.setdefault(request, []).append(told)
+        listener = _WaitListener(say)
+        self._followers.setdefault(request, []).append(listener)
         self._looked_at = -1  # nothing was sent to this follower yet
         if not self._looking.running:
             background(
@@ -68,7 +68,7 @@ class WaitExplainer:
 
         def stop() -> None:
             others = self._followers[request]
-            others.remove(told)
+            others.remove(listener)
             if not others:
                 del self._followers[request]
             if not self._followers:
@@ -84,16 +84,16 @@ class WaitExplainer:
         for request, followers in tuple(self._followers.items()):
             reason = self._why(request)
             if reason is not None and reason.kind not in _NOT_SAID:
-                for told in followers:
-                    self._tell(told, reason)
+                for listener in followers:
+                    self._tell(listener, reason)
 
-    def _tell(self, told: _WaitListener, reason: WaitReason) -> None:
+    def _tell(self, listener: _WaitListener, reason: WaitReason) -> None:
         # At most one unread line for each follower.
-        if told.kind is reason.kind or (told.now is not None and not told.now.called):
+        if listener.kind is reason.kind or (listener.now is not None and not listener.now.called):
             return
-        told.kind = reason.kind
-        told.now = Deferred.fromCoroutine(_saying(told.say, reason.sentence))
-        told.now.addErrback(lambda failure: None)  # type: ignore[unused-awaitable]  # its follower finds the link lost
+        listener.kind = reason.kind
+        listener.now = Deferred.fromCoroutine(_saying(listener.say, reason.sentence))
+        listener.now.addErrback(lambda failure: None)  # type: ignore[unused-awaitable]  # its follower finds the link lost
 
 
 async def _saying(say: Say, sentence: str) -> None:

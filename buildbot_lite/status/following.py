@@ -97,12 +97,12 @@ class LogFollower:
         Send *client* the output of every request of *buildset*, or only of *request*, from the beginning to the end;
         return the exit code.  *holder*: as for `output_to`.
         """
-        wanted = await self._records.read(lambda connection: requests.of_buildset(connection, buildset))
-        wanted = [each for each in wanted if request in (None, each.id)]
-        if not wanted:
+        rows = await self._records.read(lambda connection: requests.of_buildset(connection, buildset))
+        rows = [each for each in rows if request in (None, each.id)]
+        if not rows:
             raise NotFoundError("There is no such request (any more).")
         output = self.output_to(client, holder)
-        codes = [await _RequestFollower(follower=self, request=request.id, client=output).run() for request in wanted]
+        codes = [await _RequestFollower(follower=self, request=request.id, client=output).run() for request in rows]
         await output.drained()
         return max(codes, key=_WORSE.index)
 
@@ -120,13 +120,13 @@ class LogFollower:
         while True:
             news = self._notifications.next_change(request_key(request))
             try:
-                found = await self.since(request, after)
+                events = await self.since(request, after)
             except BaseException:
                 _let_go(news)
                 raise
-            if found:
+            if events:
                 _let_go(news)
-                return found
+                return events
             await news
 
     async def since(self, request: int, after: int) -> Sequence[Event]:
@@ -152,11 +152,13 @@ class LogFollower:
                 )
                 try:
                     if is_news:
-                        there, complete = await self._records.read(lambda connection: _state(connection, build, stream))
-                        if there != path:
+                        stored, complete = await self._records.read(
+                            lambda connection: _state(connection, build, stream)
+                        )
+                        if stored != path:
                             # The bytes arrived damaged, so the slave sends the stream again, into another file.
                             reader.close()
-                            path, reader = there, self.streams.open(os.path.join(self._directory, there))
+                            path, reader = stored, self.streams.open(os.path.join(self._directory, stored))
                             continue
                     offset = await send_range(reader, offset, output)
                     if is_news:

@@ -92,7 +92,7 @@ class IngestionFirst:
     def __init__(self, notifications: Notifications, clock: IReactorTime) -> None:
         self._notifications = notifications
         self._clock = clock
-        self._left = TokenBucket(clock.seconds, LEFT_FOR_FOLLOWERS * _SPAN, LEFT_FOR_FOLLOWERS)
+        self._reading_budget = TokenBucket(clock.seconds, LEFT_FOR_FOLLOWERS * _SPAN, LEFT_FOR_FOLLOWERS)
         self._much = False
         self._since = clock.seconds()
         self._then = notifications.bytes_arrived
@@ -106,12 +106,12 @@ class IngestionFirst:
         return (self._lines if size < SMALLEST_CHUNK else self._chunks).turn(holder, size)
 
     def _held_back(self) -> bool:
-        return self._much_comes_in() and self._left.left < 0
+        return self._much_comes_in() and self._reading_budget.left < 0
 
     def _spend(self, size: int) -> None:
         # While little comes in, sent bytes create no debt: a debt would stop all followers when much comes in, until it
         # is repaid.
-        self._left.spend(size if self._much_comes_in() else min(size, max(self._left.left, 0)))
+        self._reading_budget.spend(size if self._much_comes_in() else min(size, max(self._reading_budget.left, 0)))
 
     def _much_comes_in(self) -> bool:
         now, arrived = self._clock.seconds(), self._notifications.bytes_arrived

@@ -86,7 +86,7 @@ class _HeadedOutput:
 
 class LogSender:
     """
-    Sends *client* the logs that *wanted* describes, once.  *directory*: the directory of logs.  *holder*: of the
+    Sends *client* the logs that *query* describes, once.  *directory*: the directory of logs.  *holder*: of the
     client's FURL.
     """
 
@@ -96,14 +96,14 @@ class LogSender:
         records: Records,
         follower: LogFollower,
         directory: str,
-        wanted: LogQuery,
+        query: LogQuery,
         client: Client,
         holder: Hashable,
     ) -> None:
         self._records = records
         self._follower = follower
         self._directory = directory
-        self._wanted = wanted
+        self._query = query
         self._output = follower.output_to(client, holder)
         self._page = _HeadedOutput(self._output)
 
@@ -111,7 +111,7 @@ class LogSender:
         """
         Send everything.  `NotFoundError`, which lists the existing ones, if there is no such step or log.
         """
-        if self._wanted.to_the_end and self._wanted.build.finished is None:
+        if self._query.to_the_end and self._query.build.finished is None:
             await self._as_it_goes()
         else:
             await self._as_it_is()
@@ -120,7 +120,7 @@ class LogSender:
     # Finished builds, or the present state of running ones.
 
     async def _as_it_is(self) -> None:
-        wanted, build = self._wanted, self._wanted.build.id
+        query, build = self._query, self._query.build.id
 
         def read(connection: Connection) -> tuple[Sequence[Step], Sequence[Stream], Sequence[Remark], bool]:
             return (
@@ -132,28 +132,28 @@ class LogSender:
 
         all_steps, all_streams, all_remarks, removed = await self._records.read(read)
         if not any(stream.kind == "log" for stream in all_streams) and removed:
-            label = f"{wanted.build.builder}/{wanted.build.number}"
+            label = f"{query.build.builder}/{query.build.number}"
             raise NotFoundError(f"{label} has no logs: those of such old builds were removed (c['retention']).")
-        chosen = all_steps if wanted.step is None else [the_step(all_steps, wanted.step)]
+        chosen = all_steps if query.step is None else [the_step(all_steps, query.step)]
         for step in chosen:
             # In the order in which the logs began, as in `_as_it_goes`: `cli.resuming` counts on it.
             of_step = sorted((stream for stream in all_streams if stream.step == step.number), key=lambda each: each.id)
             logs = [stream for stream in of_step if stream.kind == "log"]
-            said = [remark for remark in all_remarks if remark.step == step.number] if wanted.remarks else []
-            await self._step(step, logs, said)
+            step_remarks = [remark for remark in all_remarks if remark.step == step.number] if query.remarks else []
+            await self._step(step, logs, step_remarks)
 
-    async def _step(self, step: Step, logs: Sequence[Stream], said: list[Remark]) -> None:
-        matching = [stream for stream in logs if self._wanted.log_matches(stream.name)]
-        if not matching and self._wanted.log not in {None, STDIO} and self._wanted.step is not None:
-            known = ", ".join(dict.fromkeys(stream.name for stream in logs)) or "none"
-            raise NotFoundError(f"The step {step.name} has no log {self._wanted.log!r:.100}.  There are: {known}.")
+    async def _step(self, step: Step, logs: Sequence[Stream], remarks: list[Remark]) -> None:
+        matching = [stream for stream in logs if self._query.log_matches(stream.name)]
+        if not matching and self._query.log not in {None, STDIO} and self._query.step is not None:
+            names = ", ".join(dict.fromkeys(stream.name for stream in logs)) or "none"
+            raise NotFoundError(f"The step {step.name} has no log {self._query.log!r:.100}.  There are: {names}.")
         await self._begin(step.name)
         for stream in matching:
             await self._begin_log(step.name, stream.name)
-            beside = [remark for remark in said if remark.log == stream.name]
-            said = [remark for remark in said if remark.log != stream.name]
+            beside = [remark for remark in remarks if remark.log == stream.name]
+            remarks = [remark for remark in remarks if remark.log != stream.name]
             await self._copy(stream.path, beside)
-        await self._remark(said)
+        await self._remark(remarks)
         if step.result is not None:
             await self._finish(step.result, step.summary)
 
@@ -171,7 +171,7 @@ class LogSender:
     # Running builds, until they end.
 
     async def _as_it_goes(self) -> None:
-        build, seen = self._wanted.build, 0
+        build, seen = self._query.build, 0
         chosen: dict[int, str] = {}
         while True:
             for event in await self._follower.events(build.request, seen):
@@ -183,60 +183,60 @@ class LogSender:
         """
         Send the output for *event* if it concerns one of the *chosen* steps (number → name); True after the last one.
         """
-        body, wanted = event.body, self._wanted
+        body, query = event.body, self._query
         if event.kind == "build.finished":
-            if wanted.step is not None:
-                raise NotFoundError(f"The build ended without a step {wanted.step!r:.100}.")
+            if query.step is not None:
+                raise NotFoundError(f"The build ended without a step {query.step!r:.100}.")
             return True
-        if event.kind == "step.started" and wanted.step in {None, body["name"], str(body["step"])}:
+        if event.kind == "step.started" and query.step in {None, body["name"], str(body["step"])}:
             chosen[body["step"]] = body["name"]
             await self._begin(body["name"])
         if body.get("step") not in chosen:
             return False
-        if event.kind == "stream.begun" and body["kind"] == "log" and wanted.log_matches(body["name"]):
+        if event.kind == "stream.begun" and body["kind"] == "log" and query.log_matches(body["name"]):
             await self._begin_log(chosen[body["step"]], body["name"])
-            await self._follower.copy(wanted.build.request, wanted.build.id, body, self._page)
-        elif event.kind == "remark" and wanted.remarks:
+            await self._follower.copy(query.build.request, query.build.id, body, self._page)
+        elif event.kind == "remark" and query.remarks:
             await self._page.remark(body["text"])
         elif event.kind == "step.finished":
             await self._finish(Result(body["result"]), body["summary"])
-            return wanted.step is not None
+            return query.step is not None
         return False
 
     # Headings; a single log has none.
 
     async def _begin(self, step: str) -> None:
-        if self._wanted.step is None:
+        if self._query.step is None:
             await self._page.heading(f"=== {step}")
 
     async def _begin_log(self, step: str, log: str) -> None:
-        if self._wanted.step is None and log != STDIO:
+        if self._query.step is None and log != STDIO:
             await self._page.heading(f"=== {step}, log {log}")
 
     async def _finish(self, result: Result, summary: str) -> None:
-        if self._wanted.step is None:
+        if self._query.step is None:
             await self._page.heading(f"--- {result.name}: {summary}" if summary else f"--- {result.name}")
 
-    async def _remark(self, said: Iterable[Remark]) -> None:
-        for remark in said:
+    async def _remark(self, remarks: Iterable[Remark]) -> None:
+        for remark in remarks:
             await self._page.remark(remark.text)
 
 
-def the_step(found: Sequence[Step], which: str) -> Step:
+def the_step(steps: Sequence[Step], reference: str) -> Step:
     """
-    The step that *which* names: by its name, or by its number, counted from 0.
+    The step that *reference* names: by its name, or by its number, counted from 0.
     """
-    named = [step for step in found if step.name == which]
+    named = [step for step in steps if step.name == reference]
     if len(named) == 1:
         return named[0]
     if named:
         numbers = ", ".join(str(step.number) for step in named)
-        raise NotFoundError(f"{len(named)} steps are called {which!r:.100}: give the number of one, {numbers}.")
-    for step in found:
-        if which == str(step.number):
+        raise NotFoundError(f"{len(named)} steps are called {reference!r:.100}: give the number of one, {numbers}.")
+    for step in steps:
+        if reference == str(step.number):
             return step
-    known = ", ".join(step.name for step in found[:50]) or "none has begun"
-    raise NotFoundError(f"There is no step {which!r:.100} in this build.  There are: {known}.")
+    names = ", ".join(step.name for step in steps[:50]) or "none has begun"
+    raise NotFoundError(f"There is no step {reference!r:.100} in this build.  There are: {names}.")
 
 
 async def send_file(path: str, output: SendWindow) -> None:

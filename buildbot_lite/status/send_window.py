@@ -127,8 +127,8 @@ class SendWindow:
         self._check()
         self._flying += 1
         chunk = self._pace.sent(len(data))
-        taken = send(data)
-        taken.addErrback(self._failed).addCallback(self._landed, chunk)  # type: ignore[unused-awaitable]  # see drained
+        accepted = send(data)
+        accepted.addErrback(self._failed).addCallback(self._landed, chunk)  # type: ignore[unused-awaitable]  # see drained
 
     def _failed(self, failure: Failure) -> None:
         self._failure = self._failure or failure

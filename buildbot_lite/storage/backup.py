@@ -182,10 +182,10 @@ class Backup:
         for id, kind, path, length in records.execute(_STREAMS, (self.logs, self.artifacts)):
             name = f"{_KINDS[kind]}/{path}"
             # The master may compress it at this moment.
-            found = any(
+            has_files = any(
                 archive.add(FARM + name + end, os.path.join(self.directory, name + end)) for end in ("", SUFFIX, "")
             )
-            if not found and length:
+            if not has_files and length:
                 self._lost.append((id,))
 
     def _prepare_records(self, records: sqlite3.Connection) -> str | None:

@@ -73,9 +73,9 @@ class Manifest:
         """
         try:
             document = json.loads(data)
-            found = document["format"]
-            if found != FORMAT:
-                raise BackupError(f"This backup has format {found}, and this version reads only {FORMAT}.")
+            version = document["format"]
+            if version != FORMAT:
+                raise BackupError(f"This backup has format {version}, and this version reads only {FORMAT}.")
             return cls(**document)
         except (ValueError, TypeError, KeyError):
             raise BackupError from None
@@ -108,15 +108,15 @@ class ArchiveWriter:
                 return False
             raise FileError(f"{path} cannot be read: {error.strerror}.") from None
         with open(descriptor, "rb") as file:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 return False
-            entry = _entry(name, found.st_size, mode=stat.S_IMODE(found.st_mode), mtime=int(found.st_mtime))
+            entry = _entry(name, status.st_size, mode=stat.S_IMODE(status.st_mode), mtime=int(status.st_mtime))
             reader = _SummingReader(file, path)
             self._add(entry, reader)
         self._sums.write(sum_line(reader.sha256, name))
         self._files += 1
-        self._length += found.st_size
+        self._length += status.st_size
         return True
 
     def finish(self, manifest: Callable[[int, int, str], Manifest]) -> Manifest:
@@ -259,23 +259,23 @@ def _pieces(reader: IO[bytes]) -> Iterator[bytes]:
 
 
 def _sum_of(reader: IO[bytes]) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for piece in _pieces(reader):
-        found.update(piece)
-    return found.hexdigest()
+        digest.update(piece)
+    return digest.hexdigest()
 
 
-def _compared(given: IO[bytes], computed: IO[bytes]) -> str:
+def _compared(source: IO[bytes], computed: IO[bytes]) -> str:
     """
-    The SHA-256 of the lines of *given*; `BackupError` at the first that is not as in *computed*.
+    The SHA-256 of the lines of *source*; `BackupError` at the first that is not as in *computed*.
     """
-    found = hashlib.sha256()
-    for line in given:
-        found.update(line)
+    digest = hashlib.sha256()
+    for line in source:
+        digest.update(line)
         if line != computed.readline():
             name = line.decode("utf-8", "replace").strip().partition("  ")[2]
             raise BackupError(f"The backup is damaged: {name:.200} has another checksum than when it was made.")
-    return found.hexdigest()
+    return digest.hexdigest()
 
 
 def _write(path: str, reader: IO[bytes], mode: int) -> None:

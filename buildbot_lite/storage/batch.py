@@ -117,10 +117,12 @@ def as_failing(error: Exception) -> RecordsFailingError:
     """
     The `RecordsFailingError` for *error*, which the transaction or the connection raised, not a change.
     """
-    ours = translated(error)
-    if isinstance(ours, RecordsFailingError):
-        return ours
-    return RecordsFailingError(str(ours) if ours is not error else f"The farm's database cannot be used: {error}.")
+    known_error = translated(error)
+    if isinstance(known_error, RecordsFailingError):
+        return known_error
+    return RecordsFailingError(
+        str(known_error) if known_error is not error else f"The farm's database cannot be used: {error}."
+    )
 
 
 def _apply(connection: Connection, cursor: DBAPICursor, change: Change) -> object:

@@ -118,9 +118,9 @@ def write_all(descriptor: int, contents: bytes) -> None:
     """
     Write all of *contents*, with as many calls of write(2) as needed.
     """
-    rest = memoryview(contents)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    remaining = memoryview(contents)
+    while remaining:
+        remaining = remaining[os.write(descriptor, remaining) :]
 
 
 def is_disk_full(error: OSError) -> bool:

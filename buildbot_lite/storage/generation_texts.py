@@ -50,14 +50,14 @@ class GenerationTexts:
         path = self._path(hash)
         try:
             with open(path, encoding="ascii") as file:
-                found = json.load(file)
+                texts = json.load(file)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise StorageError(f"{path} cannot be read: {error}.  Restore it from a backup.") from None
-        if not isinstance(found, dict):
+        if not isinstance(texts, dict):
             raise StorageError(f"{path} holds no configuration.  Restore it from a backup.")
-        return found
+        return texts
 
     def remove_all_but(self, needed: Collection[str]) -> None:
         """

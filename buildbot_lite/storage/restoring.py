@@ -98,18 +98,18 @@ class Restoration:
         path = self.revocations or os.path.join(manifest.directory, "private", FILE)
         try:
             path = latest(path)
-            found = read_log(path)
+            logged = read_log(path)
         except FileError:
             if self.revocations is not None:
                 raise
-            found = None
-        usable = found is not None and found.fingerprint == manifest.key and found.since <= manifest.made
+            logged = None
+        usable = logged is not None and logged.fingerprint == manifest.key and logged.since <= manifest.made
         if self.revocations is not None and not usable:
             raise BuildbotLiteError(
                 f"{path} does not say which strings of this farm were revoked since the backup.  Give its latest "
                 f"private/{FILE}; without --revocations, all handed-out strings become void."
             )
-        return path, found if usable else None
+        return path, logged if usable else None
 
     def _write(
         self,
@@ -188,9 +188,9 @@ class Restoration:
         path = os.path.join(private, FILE)
         write_whole(path, begun.to_text().encode())
         try:
-            found = read_log(log_path)
-            if found is not None and found.fingerprint == manifest.key:
-                RevocationLog(log_path, found.fingerprint, self.wall).continued(path)
+            earlier = read_log(log_path)
+            if earlier is not None and earlier.fingerprint == manifest.key:
+                RevocationLog(log_path, earlier.fingerprint, self.wall).continued(path)
         except BuildbotLiteError:
             return log_path
         return None

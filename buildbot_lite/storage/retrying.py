@@ -115,24 +115,24 @@ class RetryingRecords:
         return self._records.close()
 
     def _keep_order(
-        self, how: Callable[[Callable[[Connection], T]], Deferred[T]], change: Callable[[Connection], T]
+        self, run: Callable[[Callable[[Connection], T]], Deferred[T]], change: Callable[[Connection], T]
     ) -> Deferred[T]:
         if len(self._pending) >= MOST_WAITING:
             return fail(RecordsFailingError(f"{len(self._pending)} changes wait already.  {self.obstacle}"))
         number = next(self._numbers)
         if not self._pending:
-            return how(change).addErrback(self._postponed, number, how, change)
-        pending = _PendingChange(number, how, change, Deferred())
+            return run(change).addErrback(self._postponed, number, run, change)
+        pending = _PendingChange(number, run, change, Deferred())
         self._pending.append(pending)
         return pending.done
 
     def _postponed(
-        self, failure: Failure, number: int, how: Callable[..., Deferred[T]], change: Callable[[Connection], T]
+        self, failure: Failure, number: int, run: Callable[..., Deferred[T]], change: Callable[[Connection], T]
     ) -> Deferred[T]:
         """
         The result of a change that failed with *failure*: it waits if the database is to blame.
         """
-        pending = _PendingChange(number, how, change, Deferred())
+        pending = _PendingChange(number, run, change, Deferred())
         self._failed(failure, pending)
         return pending.done
 

@@ -85,12 +85,12 @@ class RevocationLog:
         """
         Start a log if there is none of this key, and condense a long one.  `FileError` when it cannot be written.
         """
-        found = read_log(self.path)
-        if found is None or found.fingerprint != self.fingerprint:
-            found = LoggedRevocations(self.fingerprint, self.wall())
+        logged = read_log(self.path)
+        if logged is None or logged.fingerprint != self.fingerprint:
+            logged = LoggedRevocations(self.fingerprint, self.wall())
         elif os.path.getsize(self.path) <= LARGEST_UNCONDENSED:
             return
-        write_whole(self.path, found.to_text().encode())
+        write_whole(self.path, logged.to_text().encode())
 
     def revoked(self, digest: str, now: float) -> None:
         """
@@ -144,12 +144,12 @@ def read_log(path: str) -> LoggedRevocations | None:
             uses: dict[str, tuple[int, float]] = {}
             continued = None
             for line in _lines(lines):
-                if found := _REVOKED.fullmatch(line):
-                    revoked.setdefault(found[1], float(found[2]))
-                elif found := _USED.fullmatch(line):
-                    uses[found[1]] = max(uses.get(found[1], (0, 0.0)), (int(found[2]), float(found[3])))
-                elif found := _CONTINUED.fullmatch(line):
-                    continued = str(json.loads(found[1]))
+                if match := _REVOKED.fullmatch(line):
+                    revoked.setdefault(match[1], float(match[2]))
+                elif match := _USED.fullmatch(line):
+                    uses[match[1]] = max(uses.get(match[1], (0, 0.0)), (int(match[2]), float(match[3])))
+                elif match := _CONTINUED.fullmatch(line):
+                    continued = str(json.loads(match[1]))
             return LoggedRevocations(first[1], float(first[2]), revoked, uses, continued)
     except FileNotFoundError:
         return None
@@ -162,10 +162,10 @@ def latest(path: str) -> str:
     The path of the last one of the logs that go on after the log *path*.
     """
     for _ in range(MOST_CONTINUATIONS):
-        found = read_log(path)
-        if found is None or found.continued is None:
+        logged = read_log(path)
+        if logged is None or logged.continued is None:
             break
-        path = found.continued
+        path = logged.continued
     return path
 
 

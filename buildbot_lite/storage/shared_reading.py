@@ -82,12 +82,12 @@ class SharedStreams:
                 del self._blocks[key]
             file.reader.close()
 
-    def _block(self, path: str, file: "_SharedFile", index: int, wanted: int) -> bytes:
+    def _block(self, path: str, file: "_SharedFile", index: int, length: int) -> bytes:
         """
-        Block *index*, with at least its first *wanted* bytes if the file has them.
+        Block *index*, with at least its first *length* bytes if the file has them.
         """
         block = self._blocks.pop((path, index), b"")
-        if len(block) < min(wanted, BLOCK):
+        if len(block) < min(length, BLOCK):
             block += file.reader.read(index * BLOCK + len(block), BLOCK - len(block))
         self._blocks[path, index] = block
         if len(self._blocks) > self._most_blocks:

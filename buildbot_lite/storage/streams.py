@@ -87,10 +87,10 @@ class StreamFile:
         `DiskFullError`: a part may be written, and all acknowledged bytes are stored; append the same data again later.
         `FileError`: the file cannot be written.
         """
-        known = self._length - offset
-        if known < 0 or known >= len(data) or self._sealed:
+        duplicate_length = self._length - offset
+        if duplicate_length < 0 or duplicate_length >= len(data) or self._sealed:
             return self._length
-        new = memoryview(data)[known:]
+        new = memoryview(data)[duplicate_length:]
         try:
             while new:
                 written = os.pwrite(self._open(), new, self._length)
@@ -180,16 +180,16 @@ class StreamFile:
 
     def _length_found(self) -> int:
         try:
-            found = os.lstat(self._path)
+            status = os.lstat(self._path)
         except FileNotFoundError:
             return 0
         except (OSError, ValueError) as error:
             raise file_error(error, self._what) from error
-        if stat.S_ISDIR(found.st_mode):
+        if stat.S_ISDIR(status.st_mode):
             raise NameRefusedError(f"The {self._what} cannot be stored on the master: a directory has this name.")
-        if stat.S_ISLNK(found.st_mode):
+        if stat.S_ISLNK(status.st_mode):
             raise FileError(f"The {self._what} cannot be stored on the master: a link has its name.  Remove it.")
-        return found.st_size
+        return status.st_size
 
 
 def seal_stream(

@@ -241,7 +241,7 @@ class Writer:
 
     # In the reactor's thread.
 
-    def _enqueue(self, put: Callable[[_PendingCall], object], work: Callable[[Connection], T]) -> Deferred[T]:
+    def _enqueue(self, enqueue: Callable[[_PendingCall], object], work: Callable[[Connection], T]) -> Deferred[T]:
         if self._closing:
             return fail(RecordsClosedError())
         if self._waiting >= self._most_waiting:
@@ -250,7 +250,7 @@ class Writer:
             )
         self._waiting += 1
         done: Deferred[T] = Deferred()
-        put(_PendingCall(work, done, self._known_failures))
+        enqueue(_PendingCall(work, done, self._known_failures))
         return done
 
     def _hand_over_notes(self) -> None:
@@ -381,5 +381,5 @@ def _query(connection: Connection, query: Change) -> BatchResult:
 
 
 def _failure(error: Exception) -> Failure:
-    ours = translated(error)
-    return Failure() if ours is error else Failure(ours)
+    known_error = translated(error)
+    return Failure() if known_error is error else Failure(known_error)

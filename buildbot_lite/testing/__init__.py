@@ -89,22 +89,24 @@ def replay(step: BuildStep, *answers: Answer, **build: Any) -> Finished:
         world.crash(step, moment)
         where = f"After a crash at moment {moment + 1} of {len(whole.store.moments)} ({name})"
         try:
-            found = world.finish(step)
+            finished = world.finish(step)
         except AssertionError as error:
             raise AssertionError(f"{where}: {error}") from None
-        _compare(where, expected, found)
+        _compare(where, expected, finished)
     return expected
 
 
-def _compare(where: str, expected: Finished, found: Finished) -> None:
-    if found.ended != expected.ended:
-        raise AssertionError(f"{where} the build ended {_said(found)}, without it {_said(expected)}.")
-    for what in ("result", "asked", "logs", "artifacts", "properties", "triggered"):
-        one, other = getattr(found, what), getattr(expected, what)
-        if one != other:
-            raise AssertionError(f"{where} {what} is {one!r:.2000}, and without it {other!r:.2000}.")
+def _compare(where: str, expected: Finished, actual: Finished) -> None:
+    if actual.ended != expected.ended:
+        raise AssertionError(f"{where} the build ended {_said(actual)}, without it {_said(expected)}.")
+    for attribute in ("result", "asked", "logs", "artifacts", "properties", "triggered"):
+        actual_value, expected_value = getattr(actual, attribute), getattr(expected, attribute)
+        if actual_value != expected_value:
+            raise AssertionError(
+                f"{where} {attribute} is {actual_value!r:.2000}, and without it {expected_value!r:.2000}."
+            )
 
 
 def _said(finished: Finished) -> str:
-    said = finished.ended.reason if finished.ended.result is Result.RETRY else finished.summary
-    return f"{finished.ended.result.name} ({said})" if said else finished.ended.result.name
+    sentence = finished.ended.reason if finished.ended.result is Result.RETRY else finished.summary
+    return f"{finished.ended.result.name} ({sentence})" if sentence else finished.ended.result.name

@@ -156,12 +156,12 @@ class _Store:
     def end(self, build: int, entry: JournalEntry, done: Done, properties: Mapping[str, Any] | None) -> Deferred[None]:
         if self._crashed:
             return Deferred()
-        what = f"{entry.kind} {entry.step}.{entry.ordinal}"
-        before = self._pass(f"{what}, done and not committed")
+        entry_name = f"{entry.kind} {entry.step}.{entry.ordinal}"
+        before = self._pass(f"{entry_name}, done and not committed")
         if not before.called:
             return before
         self.entries[entry.step, entry.ordinal] = evolve(entry, outcome=done.outcome)
-        return self._pass(f"{what}, its outcome committed")
+        return self._pass(f"{entry_name}, its outcome committed")
 
     def _pass(self, moment: str) -> Deferred[None]:
         self.moments.append(moment)

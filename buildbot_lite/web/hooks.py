@@ -55,10 +55,10 @@ class Handover:
         return handing.addTimeout(PATIENCE, self._clock, lambda result, timeout: _AWAY)
 
     async def _hand_over(self, data: bytes) -> HookReply:
-        said = {b"1": bytearray(), b"2": bytearray()}
+        output = {b"1": bytearray(), b"2": bytearray()}
 
         def take(chunk: bytes) -> None:
-            to = said[chunk[:1]]
+            to = output[chunk[:1]]
             to += chunk[1 : 1 + LARGEST_REPLY - len(to)]
 
         try:
@@ -69,7 +69,9 @@ class Handover:
             self._log.error("the master refuses the string in web.tac: {why}", why=str(error))
             return HookReply(503, "The master refuses the string of its web process.")
         # A master that cannot take this says why on standard error.
-        return HookReply.from_bytes(bytes(said[b"1"])) or HookReply(503, said[b"2"].decode("utf-8", "replace").strip())
+        return HookReply.from_bytes(bytes(output[b"1"])) or HookReply(
+            503, output[b"2"].decode("utf-8", "replace").strip()
+        )
 
 
 class ChangeHooks(WebPage):
@@ -114,8 +116,8 @@ class ChangeHook(WebPage):
 
     def _headers(self, request: Any) -> Mapping[str, str]:
         # As bytes: Twisted decodes no others than UTF-8, and raises.
-        wanted = ((name, request.getHeader(name.encode())) for name in DIALECTS[self._dialect])
-        return {name: value.decode("latin-1")[:LONGEST_HEADER] for name, value in wanted if value is not None}
+        headers = ((name, request.getHeader(name.encode())) for name in DIALECTS[self._dialect])
+        return {name: value.decode("latin-1")[:LONGEST_HEADER] for name, value in headers if value is not None}
 
     async def _serve(self, delivery: Delivery, request: Any) -> None:
         try:

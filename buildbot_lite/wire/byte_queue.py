@@ -17,7 +17,7 @@ class ByteQueue:
     def __init__(self) -> None:
         self._pieces: deque[bytes] = deque()
         # The bytes of the first piece that were taken: fewer than it has.
-        self._taken = 0
+        self._offset = 0
         self._length = 0
 
     def __len__(self) -> int:
@@ -37,10 +37,10 @@ class ByteQueue:
         """
         if not self._pieces:
             return b""
-        first, end = self._pieces[0], self._taken + size
+        first, end = self._pieces[0], self._offset + size
         if end < len(first):
-            data = first[self._taken : end]
-            self._taken = end
+            data = first[self._offset : end]
+            self._offset = end
         else:
             data = self._across(size)
         self._length -= len(data)
@@ -51,12 +51,12 @@ class ByteQueue:
         Put *data* back, which must be the bytes that were taken last.
         """
         self._length += len(data)
-        if len(data) <= self._taken:
-            self._taken -= len(data)
+        if len(data) <= self._offset:
+            self._offset -= len(data)
             return
-        if self._taken:
-            self._pieces[0] = self._pieces[0][self._taken :]
-            self._taken = 0
+        if self._offset:
+            self._pieces[0] = self._pieces[0][self._offset :]
+            self._offset = 0
         self._pieces.appendleft(data)
 
     def clear(self) -> None:
@@ -64,16 +64,16 @@ class ByteQueue:
         Drop everything.
         """
         self._pieces.clear()
-        self._taken = self._length = 0
+        self._offset = self._length = 0
 
     def _across(self, size: int) -> bytes:
         parts = []
         while size and self._pieces:
             first = self._pieces[0]
-            parts.append(first[self._taken : self._taken + size])
+            parts.append(first[self._offset : self._offset + size])
             size -= len(parts[-1])
-            self._taken += len(parts[-1])
-            if self._taken == len(first):
+            self._offset += len(parts[-1])
+            if self._offset == len(first):
                 self._pieces.popleft()
-                self._taken = 0
+                self._offset = 0
         return b"".join(parts)

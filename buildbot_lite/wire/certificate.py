@@ -69,10 +69,10 @@ def key_derived_from(pem: bytes, purpose: str) -> bytes:
     """
     32 secret bytes for *purpose*, derived from the private key in *pem* by HKDF-SHA256 (RFC 5869).
     """
-    found = _PRIVATE_KEY.search(pem)
-    if found is None:
+    match = _PRIVATE_KEY.search(pem)
+    if match is None:
         raise CertificateError("The PEM file of this side contains no private key.  Restore it from a backup.")
-    private = serialization.load_pem_private_key(pem[found.start() :], None)
+    private = serialization.load_pem_private_key(pem[match.start() :], None)
     secret = private.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

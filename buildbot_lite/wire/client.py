@@ -127,15 +127,15 @@ class SubmitClient:
         them.  The farm may cancel them when the connection ends.  Raises as `ask` does, and `RefusedError` with the
         sentence of a master that refuses the patch.
         """
-        said = {b"1": bytearray(), b"2": bytearray()}
+        output = {b"1": bytearray(), b"2": bytearray()}
 
         def take(chunk: bytes) -> None:
-            said[chunk[:1]].extend(chunk[1:])
+            output[chunk[:1]].extend(chunk[1:])
 
         code = await self._submit(data, take, "submit_patch", base=base.to_bytes())
         if code:
-            raise RefusedError(printable(said[b"2"].decode("utf-8", "replace").strip()))
-        return JsonReader.decode(bytes(said[b"1"]), "answer", LARGEST_ANSWER).document
+            raise RefusedError(printable(output[b"2"].decode("utf-8", "replace").strip()))
+        return JsonReader.decode(bytes(output[b"1"]), "answer", LARGEST_ANSWER).document
 
     async def _submit(self, data: bytes, take: Take, method: str, **more: bytes) -> int:
         reference = await _resolved(self._tub, self._furl)
@@ -214,9 +214,9 @@ async def _reference(reactor: IReactorTime, parts: Furl) -> AsyncIterator[Any]:
 
 
 async def _resolved(tub: Tub, parts: Furl) -> Any:
-    found: Deferred[Any] = tub.getReference(str(parts))
+    reference: Deferred[Any] = tub.getReference(str(parts))
     try:
-        return await found
+        return await reference
     except Exception as raised:  # noqa: BLE001 - networks fail with any class
         error, places = our_error(raised), ", ".join(parts.hints)
         if isinstance(error, PinnedError):

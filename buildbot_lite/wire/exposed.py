@@ -206,8 +206,8 @@ class ExposedSlave(Exposed):
         self._slave = slave
 
     def remote_start(self, id: bytes, spec: bytes, command) -> Deferred[None]:
-        wanted, secrets = specs.from_bytes(spec)
-        return self._slave.start(text(id), wanted, secrets, RemoteCommand(command))
+        command_spec, secrets = specs.from_bytes(spec)
+        return self._slave.start(text(id), command_spec, secrets, RemoteCommand(command))
 
     def remote_resume(self, id: bytes, command, have: bytes) -> Deferred[None]:
         return self._slave.resume(text(id), RemoteCommand(command), lengths_from_bytes(have))

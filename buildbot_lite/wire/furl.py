@@ -56,10 +56,10 @@ def parse(text: str) -> Furl:
         raise FurlError(f"A FURL begins with pb://, and this text does not.  {_COPY}")
     if len(text.split()) > 1:
         raise FurlError("A FURL contains no spaces.  Give only the part from pb:// on, without the name before it.")
-    tub_id, at, rest = text.removeprefix("pb://").partition("@")
+    tub_id, at, remainder = text.removeprefix("pb://").partition("@")
     if not at:
         raise FurlError(f"This FURL has no @: a part of it is missing.  {_COPY}")
-    places, slash, swissnum = rest.partition("/")
+    places, slash, swissnum = remainder.partition("/")
     if not slash or not swissnum:
         raise FurlError(f"This FURL ends too early: the part after the last / is missing.  {_COPY}")
     if len(tub_id) != _TUB_ID_LENGTH or not _BASE32.match(tub_id):
@@ -106,8 +106,8 @@ def with_hints(furl: str, hints: Iterable[str]) -> str:
             usable.append(check_hint(hint))
         except FurlError:
             continue  # a newer master may send hints of a newer kind
-    kept = tuple(dict.fromkeys((*usable, *parts.hints)))[:MOST_HINTS]
-    return build(parts.tub_id, kept, parts.swissnum)
+    hints_kept = tuple(dict.fromkeys((*usable, *parts.hints)))[:MOST_HINTS]
+    return build(parts.tub_id, hints_kept, parts.swissnum)
 
 
 def read_furl(path: str) -> str:

@@ -54,25 +54,25 @@ class Ports:
         """
         Bind those of *endpoints* that are not bound yet; `PortError`, with nothing bound, if one fails.
         """
-        wanted, opened = disjoint(endpoints), dict[Endpoint, socket.socket]()
+        distinct, opened = disjoint(endpoints), dict[Endpoint, socket.socket]()
         try:
-            for endpoint in wanted:
+            for endpoint in distinct:
                 if endpoint not in self._listeners:
                     opened[endpoint] = self._open(endpoint)
         except BaseException:
             _close(opened)
             raise
-        return PortChange(self, wanted, opened)
+        return PortChange(self, distinct, opened)
 
     def _open(self, endpoint: Endpoint) -> socket.socket:
         try:
             return open_port(endpoint)
         except PortError as error:
-            ours = next((str(each) for each in self._listeners if each.port == endpoint.port), None)
-            if ours is None or error.errno != errno.EADDRINUSE:
+            own_listener = next((str(each) for each in self._listeners if each.port == endpoint.port), None)
+            if own_listener is None or error.errno != errno.EADDRINUSE:
                 raise
             raise PortError(
-                f"The master listens at {ours} already, and can listen at {endpoint} only after a restart.",
+                f"The master listens at {own_listener} already, and can listen at {endpoint} only after a restart.",
                 error.errno,
             ) from None
 

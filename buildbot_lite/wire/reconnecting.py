@@ -167,7 +167,7 @@ class _Reconnector(Reconnector):
         super().__init__(furl, connection._connected, (), {})  # noqa: SLF001 - a part of it
         self._on_refused = connection._on_refused  # noqa: SLF001 - a part of it
         self._on_unreachable = connection._on_unreachable  # noqa: SLF001 - a part of it
-        self._said = ""
+        self._last_reason = ""
         self._timer: IDelayedCall | None = None
         self._pause: float | None = None
 
@@ -190,14 +190,14 @@ class _Reconnector(Reconnector):
         Report *error*, unless it was reported last, and make the next pause long.
         """
         self._pause = retry_delay(error)
-        if str(error) != self._said:
-            self._said = str(error)
+        if str(error) != self._last_reason:
+            self._last_reason = str(error)
             self._on_refused(error)
 
     def _connected(self, rref: Any) -> None:
         if not self._active:
             return
-        self._said = "" if self._pause is None else self._said
+        self._last_reason = "" if self._pause is None else self._last_reason
         rref.tracker.broker.link.when_lost(self._disconnected)
         callback, arguments, _ = self._observer
         callback(rref, *arguments)
@@ -218,7 +218,7 @@ class _Reconnector(Reconnector):
                     "master has a new key.  Copy the string again from its buildslave.furls."
                 )
             )
-        elif not isinstance(error, LinkLostError | MessageError) or str(error) != self._said:
+        elif not isinstance(error, LinkLostError | MessageError) or str(error) != self._last_reason:
             self._say(why_unreachable(f.value))
         self._retry()
         self._delay = min(self._delay * self.factor, self.maxDelay)
@@ -234,8 +234,8 @@ class _Reconnector(Reconnector):
             broker.link.drop("the master rejected our string")
 
     def _say(self, reason: str) -> None:
-        if reason != self._said:
-            self._said = reason
+        if reason != self._last_reason:
+            self._last_reason = reason
             places = ", ".join(parse(self._url).hints)
             self.log.info("cannot connect to {places}: {reason}; trying again", places=places, reason=reason)
             self._on_unreachable(f"{places}: {reason}")

@@ -253,10 +253,10 @@ class Tub(pb.Tub):
             self.master_table.pop(peer.getTubID(), None)
 
     def getReferenceForName(self, name):
-        found = self._lookup(name)
-        if found is None:
+        target = self._lookup(name)
+        if target is None:
             raise UnknownStringError
-        return found
+        return target
 
     def getOrCreateURLForReference(self, ref):
         """

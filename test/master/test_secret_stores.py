@@ -37,7 +37,7 @@ class EnvironmentTests(SynchronousTestCase):
         patch = mock.patch.dict(os.environ, variables)
         patch.start()
         self.addCleanup(patch.stop)
-        self.addCleanup(secret_stores._taken.clear)
+        self.addCleanup(secret_stores._variables.clear)
 
     def test_value(self) -> None:
         """

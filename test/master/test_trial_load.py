@@ -126,7 +126,7 @@ class TrialLoadTests(SynchronousTestCase):
             "import subprocess\nassert b'sesame' not in subprocess.check_output(['env'])\n"
             "assert b'sesame' not in open('/proc/self/environ', 'rb').read()\n"
         )
-        with mock.patch.dict(secret_stores._taken, {"OF_A_TRIAL_token": "sesame-99"}):
+        with mock.patch.dict(secret_stores._variables, {"OF_A_TRIAL_token": "sesame-99"}):
             self.assertEqual(self.try_load(text), TrialResult(0, 0, 0))
         self.assertIn("There is no secret 'token'", self.refused(text))
 

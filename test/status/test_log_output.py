@@ -31,7 +31,7 @@ class LogSenderTests(FollowingCase):
             records=self.records,
             follower=self.log_follower,
             directory=self.directory,
-            wanted=LogQuery(build=row, **wanted),
+            query=LogQuery(build=row, **wanted),
             client=client,
             holder="holder",
         )

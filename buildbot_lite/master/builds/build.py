@@ -198,8 +198,8 @@ class Build:
         """
         timer = None
         if self._deadline is not None:
-            left = max(0.0, self._deadline - self._context.wall())
-            timer = self._clock.callLater(left, self._ran_out_of_time)
+            remaining = max(0.0, self._deadline - self._context.wall())
+            timer = self._clock.callLater(remaining, self._ran_out_of_time)
         try:
             ended = self._with_unused_inputs(await self._run())
             ended = await self._abandoned(ended)
@@ -381,7 +381,7 @@ class Build:
         return Result.EXCEPTION, sentence
 
     async def _run_step(self, step: BuildStep, step_context: JournaledContext) -> tuple[Result, str]:
-        said = ""
+        summary = ""
         try:
             if not await step.prepare(step_context):
                 return Result.SKIPPED, "skipped"
@@ -389,9 +389,9 @@ class Build:
                 await step_context.lock(uses)
             result = Result(await awaited(step.run()))
         except BuildStepFailed as failed:
-            result, said = Result.FAILURE, str(failed)
+            result, summary = Result.FAILURE, str(failed)
         await step_context.logs.settled()
-        return result, self._context.redaction.text(said or await step.summary_of(result))
+        return result, self._context.redaction.text(summary or await step.summary_of(result))
 
     def _write_traceback(self, step: BuildStep, step_context: JournaledContext, error: Exception) -> None:
         text = "".join(traceback.format_exception(error))

@@ -107,9 +107,9 @@ class DiskReserve:
         return amount > self._reserve / LITTLE and amount >= max(each.by(now) for each in self._sent.values())
 
     def _report(self, slave: str) -> None:
-        why = (
+        reason = (
             f"the master's disk has less than {self._reserve} bytes free (c['minspace']), and {slave} recently sent "
             "most: it waits until there is more room; other slaves go on"
         )
-        self._log.warn("{slave}: {why}", slave=slave, why=why)
-        self.report(slave, why)
+        self._log.warn("{slave}: {why}", slave=slave, why=reason)
+        self.report(slave, reason)

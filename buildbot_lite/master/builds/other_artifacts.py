@@ -29,23 +29,23 @@ def find(
         builder, number = row.builder, row.number
     assert builder is not None
     if number == LAST_GOOD:
-        found = artifacts.of_last_good_build(connection, builder, wanted.name)
-        if found is None:
+        artifact = artifacts.of_last_good_build(connection, builder, wanted.name)
+        if artifact is None:
             return {"problem": f"no good build of {builder!r:.100} has it"}
     else:
-        found = artifacts.of_build(connection, builder, int(number), wanted.name)
-        if found is None:
+        artifact = artifacts.of_build(connection, builder, int(number), wanted.name)
+        if artifact is None:
             return {"problem": f"build {builder:.100}/{number} does not have it, or it has been removed"}
-        if is_untrusted(found.source) and not untrusted:
+        if is_untrusted(artifact.source) and not untrusted:
             return {"problem": f"build {builder:.100}/{number} is of a fork, and this build is not"}
-    return _document(builder, found)
+    return _document(builder, artifact)
 
 
-def _document(builder: str, found: artifacts.StoredArtifact) -> dict[str, Any]:
+def _document(builder: str, artifact: artifacts.StoredArtifact) -> dict[str, Any]:
     return {
-        "build": found.build,
-        "label": f"{builder}/{found.number}",
-        "path": found.path,
-        "size": found.length,
-        "sha256": found.sha256,
+        "build": artifact.build,
+        "label": f"{builder}/{artifact.number}",
+        "path": artifact.path,
+        "size": artifact.length,
+        "sha256": artifact.sha256,
     }

@@ -126,13 +126,13 @@ class BuildRecorder:
         now = self._wall()
 
         def change(connection: Connection) -> None:
-            known = any(
+            exists = any(
                 (row.ordinal, row.name) == (ordinal, name) for row in streams.of_step(connection, self._build, step)
             )
             row = streams.note(connection, self._build, step, ordinal, name=name, kind=kind, path=path)
             if row.path != path:
                 streams.move(connection, row.id, path)
-            if known:
+            if exists:
                 return
             body = {"step": step, "ordinal": ordinal, "name": name, "kind": kind, "path": path}
             self._publish(connection, "stream.begun", body, now)

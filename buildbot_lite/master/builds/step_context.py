@@ -97,14 +97,14 @@ class JournaledContext:
 
     @property
     def workdir(self) -> str:
-        wanted = self._build.workdir
-        if not callable(wanted):
-            return wanted
+        directory = self._build.workdir
+        if not callable(directory):
+            return directory
         stamps = [
             SimpleNamespace(**{"codebase": codebase, **dict.fromkeys(FIELDS), **stamp})
             for codebase, stamp in self.view.sources.items()
         ]
-        return relative_path(wanted(stamps))
+        return relative_path(directory(stamps))
 
     @property
     def master_directory(self) -> str:
@@ -273,9 +273,9 @@ class JournaledContext:
         """
         if isinstance(spec, Run):
             words = spec.script if spec.script is not None else " ".join(map(_shown, spec.argv))
-            shown = f"$ {SECRET_REFERENCE.sub('*****', words)}"
-            self._build.begun.append(shown)
-            self.remark(f"{shown}  (in {spec.workdir})")
+            line = f"$ {SECRET_REFERENCE.sub('*****', words)}"
+            self._build.begun.append(line)
+            self.remark(f"{line}  (in {spec.workdir})")
 
     def _list_begun(self) -> None:
         """

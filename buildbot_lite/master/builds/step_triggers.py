@@ -45,12 +45,12 @@ class StepTriggers:
         # An input that is passed on counts as used: its use is up to the children.
         self._build.used.update(self._build.inputs)
         source = source_of(self._build.view.sources) if source is None else source
-        asked = {label: await self._ask(label, *ask, source) for label, ask in asks.items()}
+        answers = {label: await self._ask(label, *ask, source) for label, ask in asks.items()}
         # A scheduler that builds at its own time answers without a buildset, and nothing is waited for.
-        buildsets = {name: int(outcome["buildset"]) for name, outcome in asked.items() if outcome["buildset"]}
+        buildsets = {name: int(outcome["buildset"]) for name, outcome in answers.items() if outcome["buildset"]}
         if not wait:
             if log is not None:
-                self._logs.write(log, "".join(f"{name}: {_requests(outcome)}\n" for name, outcome in asked.items()))
+                self._logs.write(log, "".join(f"{name}: {_requests(outcome)}\n" for name, outcome in answers.items()))
             return dict.fromkeys(asks)
         outcomes = await self._await_all(buildsets)
         if log is not None:

@@ -78,8 +78,11 @@ class Child:
         if self.result not in _BAD:
             return [f"{self.label}: {self.result.name}"]
         summary = f" ({self.summary})" if self.summary else ""
-        why = f"step {self.step}{summary}" if self.step else self.reason
-        return [f"{self.label}: {self.result.name}{', ' if why else ''}{why}", *(f"    {line}" for line in self.tail)]
+        reason = f"step {self.step}{summary}" if self.step else self.reason
+        return [
+            f"{self.label}: {self.result.name}{', ' if reason else ''}{reason}",
+            *(f"    {line}" for line in self.tail),
+        ]
 
     def to_document(self) -> dict[str, Any]:
         """

@@ -133,8 +133,8 @@ class ArgumentChecker:
         if isinstance(value, str) and value in choices:
             return value
         listed = ", ".join(map(repr, choices))
-        meant = did_you_mean(value, choices) if isinstance(value, str) and len(choices) > 8 else ""
-        self.wrong(name, value, f"one of {listed}{meant}")
+        suggestion = did_you_mean(value, choices) if isinstance(value, str) and len(choices) > 8 else ""
+        self.wrong(name, value, f"one of {listed}{suggestion}")
         return next(iter(choices))
 
     def optional(self, check: Callable[[str, Any], T], name: str, value: Any) -> T | None:
@@ -147,10 +147,10 @@ class ArgumentChecker:
         """
         The value of the argument that is given, of several that mean the same; None when none is.
         """
-        given = [name for name, value in values.items() if value is not None]
-        if len(given) > 1:
-            self.note(f"{' and '.join(given)} mean the same argument; give one of them.")
-        return values[given[0]] if given else None
+        given_names = [name for name, value in values.items() if value is not None]
+        if len(given_names) > 1:
+            self.note(f"{' and '.join(given_names)} mean the same argument; give one of them.")
+        return values[given_names[0]] if given_names else None
 
     def function(self, name: str, value: Any) -> Callable[..., Any] | None:
         """
@@ -191,15 +191,15 @@ class ArgumentChecker:
         if not isinstance(value, Mapping):
             self.wrong(name, value, "a dictionary")
             return {}
-        found = {}
+        checked = {}
         for key, item in value.items():
             if holds_placeholder(item) or is_placeholder(key):
                 continue
             try:
-                found[checked_property_name(key)] = checked_value(key, item)
+                checked[checked_property_name(key)] = checked_value(key, item)
             except BuildbotLiteError as error:
                 self.note(f"{name}: {error}")
-        return found
+        return checked
 
     def environment(self, name: str, value: Any) -> dict[str, Any]:
         """
@@ -209,19 +209,19 @@ class ArgumentChecker:
         if not isinstance(value, Mapping):
             self.wrong(name, value, "a dictionary")
             return {}
-        found = {}
+        checked = {}
         for key, item in value.items():
             if is_placeholder(key):
                 continue
             if not isinstance(key, str) or not key or "=" in key or "\0" in key:
                 self.note(f"{name}: {shown(key)} cannot be the name of an environment variable.")
             elif item is None or _is_text(item):
-                found[key] = item
+                checked[key] = item
             elif isinstance(item, (list, tuple)) and all(map(_is_text, item)):
-                found[key] = list(item)
+                checked[key] = list(item)
             else:
                 self.wrong(f"{name}[{key!r}]", item, "text, a list of texts, or None to remove the variable")
-        return found
+        return checked
 
 
 def _is_text(value: object) -> bool:

@@ -76,10 +76,10 @@ class _Reader:
         note(f"c[{key!r}]: {sentence}", self._place(key))
 
     def note_unknown(self) -> None:
-        known = {name for key in self.keys.values() for name in (key.name, *key.aliases)}
+        known_names = {name for key in self.keys.values() for name in (key.name, *key.aliases)}
         for key, value in self.c.items():
-            if key not in known:
-                self._note_unknown(key, value, known)
+            if key not in known_names:
+                self._note_unknown(key, value, known_names)
 
     def _note_unknown(self, key: object, value: object, known: Collection[str]) -> None:
         if not isinstance(key, str):
@@ -93,10 +93,10 @@ class _Reader:
                     self._tell(f"c[{key!r}]", name, self._place(key))
 
     def _tell(self, where: str, name: object, place: SourceLine) -> None:
-        found = find(where, str(name))
-        if found is not None:
-            tell = remark if found.treatment is Treatment.TAKEN else note
-            tell(found.sentence, place)
+        word = find(where, str(name))
+        if word is not None:
+            tell = remark if word.treatment is Treatment.TAKEN else note
+            tell(word.sentence, place)
 
     def value(self, key: Key) -> Any:
         values = {
@@ -124,10 +124,10 @@ class _Reader:
         return {str(getattr(each, "given_name", "")) for each in objects} | missing_names()
 
     def by_name(self, key: ListKey) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        given = self._given(key)
-        listed = self._one(given) if given else ()
-        name = next(iter(given), key.name)
+        objects: dict[str, Any] = {}
+        items = self._given(key)
+        listed = self._one(items) if items else ()
+        name = next(iter(items), key.name)
         place = self._place(name)
         if is_placeholder(listed):
             listed = ()
@@ -143,23 +143,23 @@ class _Reader:
                 continue
             if not isinstance(each, key.kind):
                 note(f"c[{name!r}] holds {shown(each)}, which is no {key.noun}.", place)
-            elif each.name in found:
-                first = found[each.name].place
-                there = f"; the first is at {first}" if first else ""
-                sentence = f"There are two {key.name} called {each.name!r}{there}.  {key.if_twice}".rstrip()
+            elif each.name in objects:
+                first = objects[each.name].place
+                first_place = f"; the first is at {first}" if first else ""
+                sentence = f"There are two {key.name} called {each.name!r}{first_place}.  {key.if_twice}".rstrip()
                 note(sentence, each.place or SourceLine())
             elif each.name:
-                found[each.name] = each
-        return found
+                objects[each.name] = each
+        return objects
 
     def _objects(self, key: ListKey, listed: Iterable[Any], place: SourceLine) -> Iterable[Any]:
         for each in listed:
             yield self._builder(each, place) if key.kind is BuilderConfig and isinstance(each, Mapping) else each
 
-    def _builder(self, given: Mapping[Any, Any], place: SourceLine) -> BuilderConfig:
+    def _builder(self, dictionary: Mapping[Any, Any], place: SourceLine) -> BuilderConfig:
         # Before there was a BuilderConfig, a builder was a dictionary.
         with placed(place):
-            return BuilderConfig(**{str(name): value for name, value in given.items()})
+            return BuilderConfig(**{str(name): value for name, value in dictionary.items()})
 
     def _place(self, key: str) -> SourceLine:
         return self.places.get(key, SourceLine())
@@ -179,8 +179,12 @@ def _choose_slaves(builders: Mapping[str, BuilderConfig], slaves: Mapping[str, B
     for builder in builders.values():
         if builder.requires:
             named = builder.slavenames
-            known = [each for each in slaves.values() if not named or each.name in named]
-            fitting = [each.name for each in known if all(_has(each, *wanted) for wanted in builder.requires.items())]
+            candidates = [each for each in slaves.values() if not named or each.name in named]
+            fitting = [
+                each.name
+                for each in candidates
+                if all(_has(each, *requirement) for requirement in builder.requires.items())
+            ]
             unknown = [name for name in named if name not in slaves]
             builder.slavenames = (*fitting, *unknown)
             if not builder.slavenames:

@@ -69,14 +69,14 @@ def alias_of(name: str, words: Sequence[str] = ()) -> str:
     Modules that buildbot_lite has stay themselves, except for a path that is Buildbot's as well (``status``).  *words*:
     what is imported from there.
     """
-    top, _, rest = name.partition(".")
-    head = rest.partition(".")[0]
+    top, _, remainder = name.partition(".")
+    head = remainder.partition(".")[0]
     if name == _OURS and any(word in _HEADS and word != _ALL for word in words):
         return "buildbot"
     if top != _OURS or head in ("", _ALL):
         return name
     if head in _HEADS or find_spec(f"{top}.{head}") is None:
-        return f"buildbot.{rest}"
+        return f"buildbot.{remainder}"
     return name
 
 

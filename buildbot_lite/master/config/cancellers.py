@@ -49,13 +49,13 @@ class SourceStampFilter(ChangeFilter):
 
     def __init__(self, filter_fn: Any = None, **conditions: Any) -> None:
         arguments = ArgumentChecker("SourceStampFilter", self)
-        known = {f"{name}{form}" for name in _FIELDS for form in _FORMS}
-        for name in sorted(conditions.keys() - known):
-            arguments.note(f"there is no argument {name!r}.{did_you_mean(name, known)}")
-        taken = {name: value for name, value in conditions.items() if name in known}
+        names = {f"{name}{form}" for name in _FIELDS for form in _FORMS}
+        for name in sorted(conditions.keys() - names):
+            arguments.note(f"there is no argument {name!r}.{did_you_mean(name, names)}")
+        filters = {name: value for name, value in conditions.items() if name in names}
         super().__init__(
             filter_fn,
-            **{name.removesuffix("_eq") if not name.endswith("_not_eq") else name: taken[name] for name in taken},
+            **{name.removesuffix("_eq") if not name.endswith("_not_eq") else name: filters[name] for name in filters},
         )
 
     def takes(self, stamp: StampView) -> bool:
@@ -117,12 +117,12 @@ class FailingBuildsetCanceller(Service):
         """
         Whether the failure of *builder* for *stamps* cancels a build of a given builder.
         """
-        found = [
+        matching = [
             cancelled
             for failing, cancelled, each in self.filters
             if builder in failing and any(map(each.takes, stamps))
         ]
-        return lambda other: any(cancelled is None or other in cancelled for cancelled in found)
+        return lambda other: any(cancelled is None or other in cancelled for cancelled in matching)
 
 
 def _checked(arguments: ArgumentChecker, filters: Any, size: int) -> list[Any]:
@@ -135,9 +135,9 @@ def _checked(arguments: ArgumentChecker, filters: Any, size: int) -> list[Any]:
         if not isinstance(stamp, SourceStampFilter):
             arguments.wrong("filters", stamp, "a util.SourceStampFilter at the end of each tuple")
             continue
-        first, *rest = lists
+        first, *others = lists
         names: list[Any] = [arguments.texts("filters", [first] if isinstance(first, str) else first)]
-        names += [None if more is None else arguments.texts("filters", more) for more in rest]
+        names += [None if more is None else arguments.texts("filters", more) for more in others]
         found.append((*names, stamp))
     return found
 

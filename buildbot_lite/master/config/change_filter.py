@@ -57,10 +57,10 @@ class ChangeFilter(metaclass=NotingType):
         self.place = current_line(self)
         self._arguments = ArgumentChecker("ChangeFilter", self)
         self._checks: list[_Check] = []
-        known = {f"{attribute}{form}" for attribute in (*ATTRIBUTES, "files") for form in _FORMS} | {*_PROPERTY_FORMS}
+        names = {f"{attribute}{form}" for attribute in (*ATTRIBUTES, "files") for form in _FORMS} | {*_PROPERTY_FORMS}
         for name, value in conditions.items():
-            if name not in known:
-                self._arguments.note(f"there is no argument {name!r}.{did_you_mean(name, known)}")
+            if name not in names:
+                self._arguments.note(f"there is no argument {name!r}.{did_you_mean(name, names)}")
             elif name in _PROPERTY_FORMS:
                 self._add_properties(name, value)
             elif value is not NOT_A_BRANCH and (value is not None or name in ("branch", "branch_not_eq")):
@@ -103,23 +103,23 @@ class ChangeFilter(metaclass=NotingType):
             self._arguments.wrong(name, value, "a dictionary with names of properties")
             return
         form = {"eq": "", "not_eq": "_not_eq", "re": "_re", "not_re": "_not_re"}[name.partition("_")[2]]
-        for key, wanted in value.items():
-            test = self._test(f"{name}[{key!r}]", form, wanted)
+        for key, condition in value.items():
+            test = self._test(f"{name}[{key!r}]", form, condition)
             if test is not None:
                 self._checks.append(_Check(name, _property(str(key)), test))
 
     def _test(self, name: str, form: str, value: Any) -> Callable[[Any], Any] | None:
         if form == "_fn":
             return self._arguments.function(name, value)
-        wanted = list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+        values = list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
         if form in ("", "_not_eq"):
-            if not all(each is None or isinstance(each, (str, int, bool)) for each in wanted):
+            if not all(each is None or isinstance(each, (str, int, bool)) for each in values):
                 self._arguments.wrong(name, value, "a text or a list of texts")
                 return None
             if form:
-                return lambda actual: actual not in wanted
-            return lambda actual: actual in wanted
-        patterns = [self._pattern(name, each) for each in wanted]
+                return lambda actual: actual not in values
+            return lambda actual: actual in values
+        patterns = [self._pattern(name, each) for each in values]
         if None in patterns:
             return None
         expected = form == "_re"

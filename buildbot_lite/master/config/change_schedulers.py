@@ -38,14 +38,14 @@ def chosen_filter(arguments: ArgumentChecker, change_filter: Any, branch: Any, c
     The filter that *change_filter* or the older arguments *branch* (one or a list) and *categories* say.
     """
     old = {"branch": branch, "category": categories}
-    given = {name: value for name, value in old.items() if value is not NOT_A_BRANCH and value is not None}
+    old_arguments = {name: value for name, value in old.items() if value is not NOT_A_BRANCH and value is not None}
     if branch is None:
-        given["branch"] = None
+        old_arguments["branch"] = None
     if change_filter is not None:
-        if given:
+        if old_arguments:
             arguments.note("give either change_filter, or branch and categories; not both.")
         return change_filter
-    return ChangeFilter(**given) if given else None
+    return ChangeFilter(**old_arguments) if old_arguments else None
 
 
 class SingleBranchScheduler(BaseScheduler):
@@ -76,9 +76,9 @@ class SingleBranchScheduler(BaseScheduler):
         **common: Any,
     ) -> None:
         super().__init__(name, builderNames, **common)
-        wanted = self._branch(branch, branches, change_filter)
-        found = chosen_filter(self.arguments, change_filter, wanted, categories)
-        self.choice = ChangeChoice(self.arguments, found, fileIsImportant, onlyImportant)
+        branches_filter = self._branch(branch, branches, change_filter)
+        chosen = chosen_filter(self.arguments, change_filter, branches_filter, categories)
+        self.choice = ChangeChoice(self.arguments, chosen, fileIsImportant, onlyImportant)
         self.tree_stable_timer = self.arguments.optional(self.arguments.seconds, "treeStableTimer", treeStableTimer)
         self.absolute = self.arguments.flag("createAbsoluteSourceStamps", createAbsoluteSourceStamps)
 

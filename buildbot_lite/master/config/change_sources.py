@@ -94,9 +94,9 @@ class ChangeSource(metaclass=NotingType):
         """
         A source that remembers the arguments with which it was made.
         """
-        made = super().__new__(cls)
-        made.recipe = (args, kwargs)
-        return made
+        source = super().__new__(cls)
+        source.recipe = (args, kwargs)
+        return source
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
@@ -215,12 +215,12 @@ class PollingChangeSource(ChangeSource):
         if pollinterval is not None and pollInterval is not None:
             self.arguments.note("pollinterval is the old name of pollInterval.  Give one of them.")
         interval = pollInterval if pollinterval is None else pollinterval
-        given = {
+        intervals = {
             "pollInterval": interval,
             "pollRandomDelayMin": pollRandomDelayMin,
             "pollRandomDelayMax": pollRandomDelayMax,
         }
-        for argument, value in given.items():
+        for argument, value in intervals.items():
             if value is not None:
                 setattr(self, argument, self.arguments.seconds(argument, value))
         if pollAtLaunch is not None:
@@ -265,38 +265,38 @@ def named(name: Any, address: Any) -> Any:
     """
     if name is not None or not isinstance(address, str) or not address:
         return name
-    shown = "".join(each if each.isprintable() else "?" for each in without_passwords(address))
-    if len(shown) <= LONGEST_NAME:
-        return shown
-    return f"{shown[: LONGEST_NAME - 17]}…{hashlib.sha256(address.encode()).hexdigest()[:16]}"
+    text = "".join(each if each.isprintable() else "?" for each in without_passwords(address))
+    if len(text) <= LONGEST_NAME:
+        return text
+    return f"{text[: LONGEST_NAME - 17]}…{hashlib.sha256(address.encode()).hexdigest()[:16]}"
 
 
 def change_of(fields: Mapping[str, Any], source: str) -> Change:
     """
     The change with these *fields* of `ChangeSource.addChange`; `ConfigError` names one that does not exist.
     """
-    given = dict(fields)
-    author, happened = given.pop("who", None), given.pop("when", None)
-    author, happened = given.pop("author", author), given.pop("when_timestamp", happened)
-    given.pop("src", None)
-    known = {"committer", "comments", "revision", "branch", "repository", "project", "codebase", "category", "revlink"}
-    if unknown := sorted(set(given) - known - {"files", "properties"}):
+    values = dict(fields)
+    author, happened = values.pop("who", None), values.pop("when", None)
+    author, happened = values.pop("author", author), values.pop("when_timestamp", happened)
+    values.pop("src", None)
+    names = {"committer", "comments", "revision", "branch", "repository", "project", "codebase", "category", "revlink"}
+    if unknown := sorted(set(values) - names - {"files", "properties"}):
         raise ConfigError(f"addChange has no argument {unknown[0]!r:.100}.")
-    category = given.pop("category", None)
+    category = values.pop("category", None)
     if callable(category):
-        category = category({"author": author, "when_timestamp": happened, **given})
+        category = category({"author": author, "when_timestamp": happened, **values})
     properties = {
         checked_property_name(name): [checked_value(name, value), "Change"]
-        for name, value in (given.pop("properties", None) or {}).items()
+        for name, value in (values.pop("properties", None) or {}).items()
     }
     texts: dict[str, Any] = {
-        name: _text(value) for name, value in given.items() if name != "files" and value is not None
+        name: _text(value) for name, value in values.items() if name != "files" and value is not None
     }
     return Change(
         author=_text(author if author is not None else ""),
         source=source,
         happened=None if happened is None else min(max(0.0, _seconds(happened)), LAST_TIME),
-        files=tuple(_text(file) for file in given.get("files") or ()),
+        files=tuple(_text(file) for file in values.get("files") or ()),
         category=None if category is None else _text(category),
         properties=properties,
         **texts,

@@ -46,12 +46,14 @@ class ClockScheduler(BaseScheduler):
         self.choice = ChangeChoice(self.arguments, change_filter, fileIsImportant, onlyImportant)
         self.only_if_changed = self.arguments.flag("onlyIfChanged", onlyIfChanged)
         self.absolute = self.arguments.flag("createAbsoluteSourceStamps", createAbsoluteSourceStamps)
-        said = {
+        arguments = {
             "branch": None if branch is NOT_A_BRANCH else branch,
             "repository": repository,
             "project": project,
         }
-        checked = {field: self.arguments.optional(self.arguments.text, field, value) for field, value in said.items()}
+        checked = {
+            field: self.arguments.optional(self.arguments.text, field, value) for field, value in arguments.items()
+        }
         self.stamp = {field: value for field, value in checked.items() if value is not None}
 
 

@@ -207,14 +207,14 @@ class ChoiceStringParameter(BaseParameter):
 
     def parsed(self, given: Json) -> Json:
         choices = {str(each): each for each in self.getChoices(None, None, "")}
-        wanted = given if isinstance(given, list) else str(given).split(",") if self.multiple else [given]
-        found = []
-        for each in wanted:
+        words = given if isinstance(given, list) else str(given).split(",") if self.multiple else [given]
+        accepted = []
+        for each in words:
             word = str(each).strip() if self.multiple else str(each)
             if self.strict and word not in choices:
                 raise InputError(f"{self.name} must be one of {', '.join(choices)}, not {word!r:.80}.")
-            found.append(choices.get(word, word))
-        return found if self.multiple else found[0]
+            accepted.append(choices.get(word, word))
+        return accepted if self.multiple else accepted[0]
 
 
 class WorkerChoiceParameter(BaseParameter):
@@ -322,11 +322,11 @@ def leaves(parameters: Sequence[BaseParameter], path: tuple[str, ...] = ()) -> I
     All parameters that are not nested ones, each with the names that lead to it.
     """
     for each in parameters:
-        here = (*path, each.name) if each.name else path
+        leaf_path = (*path, each.name) if each.name else path
         if isinstance(each, NestedParameter):
-            yield from leaves(each.fields, here)
+            yield from leaves(each.fields, leaf_path)
         else:
-            yield here, each
+            yield leaf_path, each
 
 
 def checked_values(parameters: Sequence[BaseParameter], given: Mapping[str, Json]) -> dict[str, Json]:
@@ -336,19 +336,22 @@ def checked_values(parameters: Sequence[BaseParameter], given: Mapping[str, Json
     What no parameter takes is a property of its own where an `AnyPropertyParameter` is; otherwise it is wrong.
     """
     values: dict[str, Json] = {}
-    left = dict(given)
-    found = list(leaves(parameters))
-    for path, each in found:
+    remaining = dict(given)
+    parameters_by_path = list(leaves(parameters))
+    for path, each in parameters_by_path:
         if isinstance(each, AnyPropertyParameter):
             continue
-        value = each.value(left.pop(".".join(path), None))
+        value = each.value(remaining.pop(".".join(path), None))
         at = values
         for name in path[:-1]:
             at = at.setdefault(name, {})
         at[path[-1]] = value
-    for name in left.keys() & values.keys():
+    for name in remaining.keys() & values.keys():
         raise InputError(f"{name} has parts, which are given one by one: {name}.NAME.")
-    if left and not any(isinstance(each, AnyPropertyParameter) for _, each in found):
-        known = ", ".join(".".join(path) for path, each in found if not isinstance(each, FixedParameter)) or "none"
-        raise InputError(f"There is no parameter {next(iter(left))!r:.80}.  There are: {known}.")
-    return values | left
+    if remaining and not any(isinstance(each, AnyPropertyParameter) for _, each in parameters_by_path):
+        names = (
+            ", ".join(".".join(path) for path, each in parameters_by_path if not isinstance(each, FixedParameter))
+            or "none"
+        )
+        raise InputError(f"There is no parameter {next(iter(remaining))!r:.80}.  There are: {names}.")
+    return values | remaining

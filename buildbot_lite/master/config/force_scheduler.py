@@ -92,22 +92,22 @@ class ForceScheduler(BaseScheduler):
         """
         The names of the parameters that choose a slave.
         """
-        found = leaves(self.parameters or ())
-        return frozenset(path[0] for path, each in found if isinstance(each, WorkerChoiceParameter))
+        names = leaves(self.parameters or ())
+        return frozenset(path[0] for path, each in names if isinstance(each, WorkerChoiceParameter))
 
     def check(self, given: Mapping[str, Json], reason: str | None) -> ForcedInput:
         """
         Check what is *given* with a forced build: properties, "branch" and so on (with more codebases
         "CODEBASE.branch"), "username"; `InputError` when something is wrong or missing.
         """
-        left = dict(given)
-        stamps = {each.codebase: self._stamp(each, left) for each in self.codebase_parameters}
-        owner = str(self.username_parameter.value(left.pop(self.username_parameter.name, None)))
-        why = str(self.reason_parameter.value(reason))
+        remaining = dict(given)
+        stamps = {each.codebase: self._stamp(each, remaining) for each in self.codebase_parameters}
+        owner = str(self.username_parameter.value(remaining.pop(self.username_parameter.name, None)))
+        reason_text = str(self.reason_parameter.value(reason))
         if self.parameters is None:
-            properties, choices = left, {}
+            properties, choices = remaining, {}
         else:
-            properties = checked_values(self.parameters, left)
+            properties = checked_values(self.parameters, remaining)
             choices = {path[0]: each for path, each in leaves(self.parameters) if len(path) == 1}
         if owner:
             properties["owner"] = owner
@@ -116,7 +116,7 @@ class ForceScheduler(BaseScheduler):
         return ForcedInput(
             properties,
             stamps,
-            self._reason_of(owner, why),
+            self._reason_of(owner, reason_text),
             next((each for each in chosen if each != ANY_SLAVE), None),
             tuple(str(each) for each in inherit if each),
         )
@@ -127,20 +127,20 @@ class ForceScheduler(BaseScheduler):
         except (KeyError, ValueError, TypeError):
             raise InputError("reasonString may have %(owner)s and %(reason)s, and %% for a percent sign.") from None
 
-    def _stamp(self, parameter: CodebaseParameter, left: dict[str, Json]) -> dict[str, Json]:
+    def _stamp(self, parameter: CodebaseParameter, remaining: dict[str, Json]) -> dict[str, Json]:
         prefix = f"{parameter.codebase}." if parameter.codebase else ""
-        found = {}
+        source = {}
         for name, each in parameter.fields.items():
-            value = each.value(left.pop(f"{prefix}{name}", None))
+            value = each.value(remaining.pop(f"{prefix}{name}", None))
             if value not in (None, ""):
-                found[name] = value
-        return found
+                source[name] = value
+        return source
 
     def _given_parameters(self, value: Any) -> list[BaseParameter] | None:
         if value is None or isinstance(value, Mapping):
             return None
-        found = parameter_list(self.arguments, "properties", value)
-        named = [(path, each) for path, each in leaves(found) if not isinstance(each, AnyPropertyParameter)]
+        parameters = parameter_list(self.arguments, "properties", value)
+        named = [(path, each) for path, each in leaves(parameters) if not isinstance(each, AnyPropertyParameter)]
         names = [".".join(path) for path, _ in named if path]
         for twice in sorted({each for each in names if names.count(each) > 1}):
             self.arguments.note(f"properties has the parameter {twice!r} twice.")
@@ -151,24 +151,24 @@ class ForceScheduler(BaseScheduler):
                 self.arguments.note(f"properties has {'.'.join(path)!r} as a parameter and as one with fields.")
             elif len(path) > 1 and isinstance(each, (WorkerChoiceParameter, InheritBuildParameter)):
                 self.arguments.note(f"{'.'.join(path)!r} cannot be in a NestedParameter with a name.")
-        return found
+        return parameters
 
     def _codebases(self, value: Any, stamp: Mapping[str, Any]) -> list[CodebaseParameter]:
         if value is None:
             return [CodebaseParameter("", **stamp)]
         if stamp:
             self.arguments.note("give branch, revision, repository and project with codebases.")
-        found = []
+        parameters = []
         for each in value if isinstance(value, (list, tuple)) else ():
             if isinstance(each, str):
-                found.append(CodebaseParameter(each))
+                parameters.append(CodebaseParameter(each))
             elif isinstance(each, CodebaseParameter):
-                found.append(each)
+                parameters.append(each)
             else:
                 self.arguments.wrong("codebases", each, "a list of names and CodebaseParameters")
         if not isinstance(value, (list, tuple)):
             self.arguments.wrong("codebases", value, "a list of names and CodebaseParameters")
-        return found or [CodebaseParameter("")]
+        return parameters or [CodebaseParameter("")]
 
     def _parameter(self, name: str, value: Any, default: BaseParameter) -> BaseParameter:
         if value is None:

@@ -65,12 +65,12 @@ class Generations:
         """
         The generations with these *hashes*, by hash.  One that cannot be loaded is missing, and the log says why.
         """
-        found = {self.current.hash: self.current}
-        for hash_ in set(hashes) - set(found):
+        generations = {self.current.hash: self.current}
+        for hash_ in set(hashes) - set(generations):
             try:
                 files = self._texts.get(hash_)
                 if files is not None:
-                    found[hash_] = load(self._basedir, files=files, keys=self.current.keys)
+                    generations[hash_] = load(self._basedir, files=files, keys=self.current.keys)
             except BuildbotLiteError as error:
                 self._log.warn("an earlier configuration cannot be loaded: {why}", why=str(error))
-        return found
+        return generations

@@ -92,18 +92,18 @@ def _ports(checker: ArgumentChecker, value: Any) -> tuple[str, ...]:
     values = value if isinstance(value, (list, tuple)) else [value]
     if not 0 < len(values) <= MOST_PORTS:
         checker.note(f"give 1 to {MOST_PORTS} ports.")
-    found = []
+    ports = []
     for each in values[:MOST_PORTS]:
         endpoint = f"tcp:{each}" if isinstance(each, int) or (isinstance(each, str) and each.isdecimal()) else each
         if isinstance(each, bool) or not isinstance(endpoint, str) or Endpoint.parse(endpoint) is None:
             checker.wrong(
                 "the port", each, 'a number from 1 to 65535 or an endpoint like "tcp:9989:interface=127.0.0.1"'
             )
-        elif endpoint in found:
+        elif endpoint in ports:
             checker.note(f"{each!r} is there twice.")
         else:
-            found.append(endpoint)
-    return tuple(found)
+            ports.append(endpoint)
+    return tuple(ports)
 
 
 def _ports_of_protocols(checker: ArgumentChecker, value: Mapping[Any, Any]) -> tuple[str, ...]:
@@ -136,14 +136,14 @@ def _db(checker: ArgumentChecker, value: Any) -> str:
     if not isinstance(value, str):
         checker.wrong("the database", value, "a file")
         return DEFAULT_DB
-    scheme, found, rest = value.partition("://")
+    scheme, separator, rest = value.partition("://")
     # What follows the ? are options of Buildbot's, as in sqlite:///state.sqlite?serialize_access=1.
     rest = rest.partition("?")[0]
-    path = rest[1:] if found else value
-    if found and scheme == "sqlite" and rest in ("", "/:memory:"):
+    path = rest[1:] if separator else value
+    if separator and scheme == "sqlite" and rest in ("", "/:memory:"):
         remark(f"{checker.owner}: the records are not kept in memory, but in the file {DEFAULT_DB}.", checker.place)
         return DEFAULT_DB
-    if found and (scheme != "sqlite" or not rest.startswith("/")):
+    if separator and (scheme != "sqlite" or not rest.startswith("/")):
         checker.wrong(
             "the database",
             _without_password(value),
@@ -176,13 +176,13 @@ def _providers(checker: ArgumentChecker, value: Any) -> tuple[Provider, ...]:
     if not isinstance(value, (list, tuple)):
         checker.wrong("the value", value, "a list of providers")
         return ()
-    found = []
+    providers = []
     for provider in value:
         if not isinstance(provider, Provider) or isinstance(provider, type):
             checker.wrong("a provider", provider, 'one like secrets.SecretInAFile("secrets")')
         else:
-            found.append(provider)
-    return tuple(found)
+            providers.append(provider)
+    return tuple(providers)
 
 
 def _function(checker: ArgumentChecker, value: Any) -> Any:

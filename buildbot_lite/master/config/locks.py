@@ -88,12 +88,12 @@ class SlaveLock(Lock):
         super().__init__(name, maxCount)
         if maxCountForSlave is not None and maxCountForWorker is not None:
             self.arguments.note("maxCountForSlave and maxCountForWorker mean the same; give one of them.")
-        given = maxCountForSlave if maxCountForSlave is not None else maxCountForWorker
+        counts = maxCountForSlave if maxCountForSlave is not None else maxCountForWorker
         self._limits: dict[str, int] = {}
-        if given is not None and not isinstance(given, Mapping):
-            self.arguments.wrong("maxCountForSlave", given, 'a dictionary like {"bot1": 2}')
-            given = None
-        for slave, count in dict(given or {}).items():
+        if counts is not None and not isinstance(counts, Mapping):
+            self.arguments.wrong("maxCountForSlave", counts, 'a dictionary like {"bot1": 2}')
+            counts = None
+        for slave, count in dict(counts or {}).items():
             self._limits[str(slave)] = self.arguments.whole(f"maxCountForSlave[{slave!r:.60}]", count, least=1)
 
     @property
@@ -146,17 +146,17 @@ def checked_accesses(checker: ArgumentChecker, name: str, value: Any) -> tuple[L
     """
     The uses in *value*: a list, or a single one.  A lock without a mode is used in counting mode.
     """
-    given = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
-    found: list[LockAccess] = []
-    for each in given:
+    items = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
+    accesses: list[LockAccess] = []
+    for each in items:
         access = each.access("counting") if isinstance(each, Lock) else each
         if not isinstance(access, LockAccess):
             checker.wrong(name, each, 'a list of uses of locks, like [lock.access("exclusive")]')
-        elif any(_same(access.lock, other.lock) for other in found):
+        elif any(_same(access.lock, other.lock) for other in accesses):
             checker.note(f"{name} has the lock {access.lock.name!r} twice.")
         else:
-            found.append(access)
-    return tuple(found)
+            accesses.append(access)
+    return tuple(accesses)
 
 
 def locks_argument(checker: ArgumentChecker, name: str, value: Any) -> Any:
@@ -181,22 +181,22 @@ def declared_locks() -> Mapping[tuple[bool, str], Lock]:
     The locks that were made in this load, by whether each slave has its own, and name.  Two of one name that differ are
     a mistake.
     """
-    found: dict[tuple[bool, str], Lock] = {}
+    locks: dict[tuple[bool, str], Lock] = {}
     for lock in declared(Lock):
-        first = found.setdefault(_key(lock), lock)
+        first = locks.setdefault(_key(lock), lock)
         if (first.limit, first.limits) != (lock.limit, lock.limits):
-            there = f"; the first is at {first.place}" if first.place else ""
+            where = f"; the first is at {first.place}" if first.place else ""
             note(
-                f"There are two {type(lock).__name__}s called {lock.name!r}, with different counts{there}.  Use one of "
+                f"There are two {type(lock).__name__}s called {lock.name!r}, with different counts{where}.  Use one of "
                 "them for both, or give it another name.",
                 lock.place or SourceLine(),
             )
-    return found
+    return locks
 
 
 def _key(lock: Lock) -> tuple[bool, str]:
     return isinstance(lock, SlaveLock), lock.name
 
 
-def _same(one: Lock, other: Lock) -> bool:
-    return _key(one) == _key(other)
+def _same(first: Lock, second: Lock) -> bool:
+    return _key(first) == _key(second)

@@ -125,8 +125,8 @@ class MasterConfig:
         """
         The units of *lock*; None if there is no such lock.
         """
-        found = self.locks.get((lock.slave is not None, lock.name))
-        return None if found is None else found.limit_on(lock.slave)
+        configured = self.locks.get((lock.slave is not None, lock.name))
+        return None if configured is None else configured.limit_on(lock.slave)
 
     def builders_on(self, slave: str) -> list[BuilderConfig]:
         """

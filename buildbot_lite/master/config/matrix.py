@@ -54,7 +54,7 @@ class Matrix(Sequence[Combination], metaclass=NotingType):
     def __init__(self, *, exclude: Any = (), include: Any = (), **axes: Any) -> None:
         self.place = current_line(self)
         self._checker = ArgumentChecker("Matrix", self)
-        values = {name: self._axis(name, given) for name, given in axes.items()}
+        values = {name: self._axis(name, axis) for name, axis in axes.items()}
         excluded = self._dictionaries("exclude", exclude)
         for each in excluded:
             for name in each.keys() - values.keys():
@@ -64,12 +64,14 @@ class Matrix(Sequence[Combination], metaclass=NotingType):
         if size + len(included) > MOST_COMBINATIONS:
             self._checker.note(f"{size + len(included)} combinations; at most {MOST_COMBINATIONS} are allowed.")
             values, size, included = {}, 0, []
-        everything = [Combination(zip(values, some, strict=True)) for some in product(*values.values())] if size else []
-        kept = [each for each in everything if not any(part.items() <= each.items() for part in excluded)]
-        self._combinations = (*kept, *included)
+        all_combinations = (
+            [Combination(zip(values, some, strict=True)) for some in product(*values.values())] if size else []
+        )
+        combinations = [each for each in all_combinations if not any(part.items() <= each.items() for part in excluded)]
+        self._combinations = (*combinations, *included)
         self._check_names()
         # Otherwise the mistake that left nothing has been noted.
-        if not self._combinations and (everything or not (axes or include)):
+        if not self._combinations and (all_combinations or not (axes or include)):
             self._checker.note("no combination is left.")
 
     def __getitem__(self, index: Any) -> Any:
@@ -87,20 +89,20 @@ class Matrix(Sequence[Combination], metaclass=NotingType):
             return []
         return [value for each in given for value in self._plain({name: each}).values()]
 
-    def _dictionaries(self, name: str, given: Any) -> list[dict[str, Json]]:
-        if not isinstance(given, (list, tuple)) or not all(isinstance(each, Mapping) and each for each in given):
-            self._checker.wrong(name, given, "a list of dictionaries")
+    def _dictionaries(self, name: str, value: Any) -> list[dict[str, Json]]:
+        if not isinstance(value, (list, tuple)) or not all(isinstance(each, Mapping) and each for each in value):
+            self._checker.wrong(name, value, "a list of dictionaries")
             return []
-        return [self._plain(each) for each in given]
+        return [self._plain(each) for each in value]
 
-    def _plain(self, given: Mapping[Any, Any]) -> dict[str, Json]:
-        found: dict[str, Json] = {}
-        for name, value in given.items():
+    def _plain(self, dictionary: Mapping[Any, Any]) -> dict[str, Json]:
+        checked: dict[str, Json] = {}
+        for name, value in dictionary.items():
             try:
-                found[checked_property_name(name)] = checked_value(name, value)
+                checked[checked_property_name(name)] = checked_value(name, value)
             except BuildbotLiteError as error:
                 self._checker.note(str(error))
-        return found
+        return checked
 
     def _check_names(self) -> None:
         names = [each.name for each in self._combinations]

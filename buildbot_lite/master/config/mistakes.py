@@ -120,8 +120,8 @@ class Mistakes:
         """
         Keep *remark*, unless there is one with the same sentence.  At most 200 are kept.
         """
-        known = any(each.sentence == remark.sentence for each in self.remarks)
-        if not known and len(self.remarks) < MOST_MISTAKES:
+        repeated = any(each.sentence == remark.sentence for each in self.remarks)
+        if not repeated and len(self.remarks) < MOST_MISTAKES:
             self.remarks.append(remark)
 
     def check(self, config: object) -> None:
@@ -324,9 +324,9 @@ def fitting_arguments(
         note(f"{what} takes at most {len(positional)} arguments without a name, and was given {len(args)}.")
         args = args[: len(positional)]
     fits = dict(kwargs)
-    meant: set[str | None] = set()
+    suggestions: set[str | None] = set()
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        meant = note_unknown(what, kwargs, named)
+        suggestions = note_unknown(what, kwargs, named)
         fits = {name: value for name, value in kwargs.items() if name in named}
     for parameter in positional[: len(args)]:
         if parameter.name in fits:
@@ -337,9 +337,9 @@ def fitting_arguments(
         needed = parameter.default in (parameter.empty, MISSING)
         if given or parameter.name not in named or not (needed or parameter.default is None):
             continue
-        if needed and parameter.name not in meant:
+        if needed and parameter.name not in suggestions:
             note(f"{what} needs the argument {parameter.name!r}.")
-        if needed or parameter.name in meant:
+        if needed or parameter.name in suggestions:
             fits[parameter.name] = MISSING
     return args, fits
 
@@ -395,12 +395,12 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
     """
     ``"  Did you mean 'x'?"``, or the words if there are few, or nothing.
     """
-    known = sorted(set(words))
-    close = nearest(word, known)
+    candidates = sorted(set(words))
+    close = nearest(word, candidates)
     if close is not None:
         return f"  Did you mean {close!r}?"
-    if 0 < len(known) <= 8:
-        return f"  There is: {', '.join(known)}."
+    if 0 < len(candidates) <= 8:
+        return f"  There is: {', '.join(candidates)}."
     return ""
 
 

@@ -114,18 +114,18 @@ class Sources:
 
         Farms of old keep their passwords in a module ``secrets``, which the standard library had not then.
         """
-        head, dot, rest = name.partition(".")
+        head, dot, remainder = name.partition(".")
         own = head == "secrets" and self.module_file(_OWN_SECRETS) is not None
-        return f"{_OWN_SECRETS}{dot}{rest}" if own else name
+        return f"{_OWN_SECRETS}{dot}{remainder}" if own else name
 
     def complete(self) -> None:
         """
         Read the modules that the texts import and that were not imported so far, with ``sys.path`` as it is now.
         """
-        done: set[str] = set()
-        while left := self.texts.keys() - done:
-            for file in sorted(left):
-                done.add(file)
+        imported: set[str] = set()
+        while remaining := self.texts.keys() - imported:
+            for file in sorted(remaining):
+                imported.add(file)
                 for name in map(self.own_name, imported_modules(self.texts[file])):
                     # The configuration uses a module that is loaded already and is not its own.
                     if name not in sys.modules:
@@ -258,8 +258,8 @@ class Modules(MetaPathFinder, Loader):
         directories = self._sources.directories_of(fullname, path)
         if not directories:
             return None
-        found = PathFinder.find_spec(fullname, path)
-        if found is not None and found.loader is not None and found.origin is not None:
+        module_spec = PathFinder.find_spec(fullname, path)
+        if module_spec is not None and module_spec.loader is not None and module_spec.origin is not None:
             return None  # an ordinary module, further down the path
         spec = ModuleSpec(fullname, self, is_package=True)
         spec.submodule_search_locations = directories
@@ -304,9 +304,9 @@ class Modules(MetaPathFinder, Loader):
     ) -> Any:
         # The ``__import__`` of the configuration's code, also when one of its functions runs long after the load.
         with self._installed():
-            meant = name if level else self._sources.own_name(alias_of(name, fromlist or ()))
+            module = name if level else self._sources.own_name(alias_of(name, fromlist or ()))
             try:
-                return builtins.__import__(meant, globals, locals, fromlist or (), level)
+                return builtins.__import__(module, globals, locals, fromlist or (), level)
             except ModuleNotFoundError as error:
                 if not loading() or handled_here(ImportError):
                     raise

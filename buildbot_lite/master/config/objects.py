@@ -77,8 +77,8 @@ class BuildSlave(metaclass=NotingType):
         self.grace = arguments.seconds("grace", grace, least=SHORTEST_GRACE)
         self.pin = arguments.flag("pin", pin)
         self.minspace = arguments.whole("minspace", minspace)
-        given = [notify_on_missing] if isinstance(notify_on_missing, str) else notify_on_missing or ()
-        self.notify_on_missing = arguments.texts("notify_on_missing", given)
+        addresses = [notify_on_missing] if isinstance(notify_on_missing, str) else notify_on_missing or ()
+        self.notify_on_missing = arguments.texts("notify_on_missing", addresses)
         self.missing_timeout = arguments.seconds("missing_timeout", missing_timeout, least=1.0)
         self.locks: tuple[LockAccess, ...] = () if locks is None else checked_accesses(arguments, "locks", locks)
 
@@ -368,13 +368,13 @@ def _directory(arguments: ArgumentChecker, given: Mapping[str, Any], builddir: A
     if value is None:
         return None
     try:
-        found = relative_path(value)
+        directory = relative_path(value)
     except UnsafePathError:
-        found = "."
-    if found == ".":
+        directory = "."
+    if directory == ".":
         arguments.wrong("the build directory", value, "a relative path that does not lead out of its directory")
         return None
-    return found
+    return directory
 
 
 def _must_exist(secret: str, of: object) -> None:

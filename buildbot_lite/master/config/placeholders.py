@@ -49,13 +49,13 @@ class PlaceholderType(NotingType):
         for argument in kwargs:
             _tell(find(cls.word, argument))
         try:
-            made = super().__call__(*args, **kwargs)
+            placeholder = super().__call__(*args, **kwargs)
         except Exception:  # noqa: BLE001 - a class of the configuration's, whose base is not there, may raise anything
-            made = Placeholder()
+            placeholder = Placeholder()
         name = kwargs.get("name", args[0] if args else "")
         if isinstance(name, str):
             missing_names().add(name)
-        return made
+        return placeholder
 
     def __getattr__(cls, name: str) -> Any:  # noqa: N805 - a metaclass
         return _part(cls.__name__, name)
@@ -151,14 +151,14 @@ def missing_word(where: str, word: str, known: list[str]) -> Any:
     Raises AttributeError outside a load, and where the configuration handles such an error.  *known*: the words that
     the namespace has.
     """
-    found = find(where, word)
-    sentence = found.sentence if found else f"{where} has no {word!r}.{did_you_mean(word, known)}"
+    entry = find(where, word)
+    sentence = entry.sentence if entry else f"{where} has no {word!r}.{did_you_mean(word, known)}"
     if not loading() or handled_here(AttributeError, ImportError):
         raise AttributeError(sentence)
-    if found is None:
+    if entry is None:
         note_once(sentence)
     else:
-        _tell(found)
+        _tell(entry)
     return placeholder(f"{where}.{word}")
 
 
@@ -169,9 +169,9 @@ def missing_name(name: str) -> Any:
     """
     if name.startswith("__") or not loading() or handled_here(NameError):
         raise KeyError(name)
-    found = next((word for word in WORDS.values() if word.name == name and word.where != "c"), None)
-    if found is not None:
-        _tell(found)
+    entry = next((word for word in WORDS.values() if word.name == name and word.where != "c"), None)
+    if entry is not None:
+        _tell(entry)
     else:
         python2 = f"  It is Python 2's; write {_PYTHON_2[name]}." if name in _PYTHON_2 else ""
         note_once(f"The name {name!r} is not defined.{python2}")
@@ -188,13 +188,13 @@ def missing_module(name: str) -> None:
     note_once(sentence)
 
 
-def _tell(found: Word | None) -> None:
-    if found is None:
+def _tell(word: Word | None) -> None:
+    if word is None:
         return
-    if found.treatment is Treatment.TAKEN:
-        remark(found.sentence)
+    if word.treatment is Treatment.TAKEN:
+        remark(word.sentence)
     else:
-        note_once(found.sentence)
+        note_once(word.sentence)
 
 
 def _part(owner: str, name: str) -> Any:

@@ -29,11 +29,11 @@ def remark_on_unset(mistakes: Mistakes, config: MasterConfig) -> None:
     """
     if not mistakes.property_uses or any(each.stdin == "properties" for each in config.submits.values()):
         return
-    known = {*OF_THE_BUILD, *OF_THE_SOURCE, *_given(config)}
+    names = {*OF_THE_BUILD, *OF_THE_SOURCE, *_given(config)}
     for text in mistakes.texts.values():
-        known |= mentioned_words(text)
+        names |= mentioned_words(text)
     for place, name in mistakes.property_uses:
-        if name not in known:
+        if name not in names:
             mistakes.add_remark(
                 Mistake(place, f"Nothing here sets the property {name!r}: in a build without it, it is an empty text.")
             )

@@ -168,15 +168,15 @@ class _Values(Mapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         match = _REPLACED.fullmatch(key)
         name, sign, replacement = match.groups() if match else (key, "", "")
-        there = name in self._computed or self._props.hasProperty(name)
+        is_set = name in self._computed or self._props.hasProperty(name)
         value = self._computed[name] if name in self._computed else self._props.getProperty(name)
         if sign == "+":
-            return replacement if there else ""
-        if not there and not sign:
+            return replacement if is_set else ""
+        if not is_set and not sign:
             raise PropertyError(
                 f"WithProperties: the build has no property {name!r:.60}; %({name:.60}:-)s stands for nothing then."
             )
-        if not there or (sign == "~" and not value):
+        if not is_set or (sign == "~" and not value):
             return replacement
         return "" if value is None else value
 

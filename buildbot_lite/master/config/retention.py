@@ -85,10 +85,10 @@ def checked_policies(checker: ArgumentChecker, value: Any) -> RetentionPolicies:
     """
     The value of ``c['retention']``: a `Retention`, or a list of them.
     """
-    given = value if isinstance(value, (list, tuple)) else [value]
-    if len(given) > MOST_POLICIES:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    if len(items) > MOST_POLICIES:
         checker.note(f"at most {MOST_POLICIES} policies are allowed.")
-    for each in given:
+    for each in items:
         if not isinstance(each, Retention):
             checker.wrong("a policy", each, "one like util.Retention(logDays=30)")
-    return RetentionPolicies([each for each in given[:MOST_POLICIES] if isinstance(each, Retention)])
+    return RetentionPolicies([each for each in items[:MOST_POLICIES] if isinstance(each, Retention)])

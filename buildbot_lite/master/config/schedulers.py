@@ -171,12 +171,14 @@ def _argument_names(cls: type) -> list[str]:
     """
     The arguments of *cls*, those that it hands on to its base classes among them.
     """
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for each in cls.__mro__:
         if "__init__" in vars(each) and each is not object:
             parameters = inspect.signature(vars(each)["__init__"]).parameters.values()
-            found.update({one.name: None for one in parameters if one.kind is not one.VAR_KEYWORD})
-    return [name for name in found if name != "self"]
+            names.update(
+                {parameter.name: None for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+            )
+    return [name for name in names if name != "self"]
 
 
 def _builders(arguments: ArgumentChecker, value: Any) -> tuple[Any, tuple[str, ...]]:
@@ -186,8 +188,8 @@ def _builders(arguments: ArgumentChecker, value: Any) -> tuple[Any, tuple[str, .
     if isinstance(value, (set, frozenset)):
         value = sorted(value, key=str)
     if is_renderable(value):
-        known = value if isinstance(value, (list, tuple)) else ()
-        return value, tuple(each for each in known if isinstance(each, str))
+        items = value if isinstance(value, (list, tuple)) else ()
+        return value, tuple(each for each in items if isinstance(each, str))
     names = arguments.texts("builderNames", value)
     for twice in sorted({each for each in names if names.count(each) > 1}):
         arguments.note(f"builderNames has {twice!r} twice.")
@@ -224,15 +226,15 @@ def _stamp(arguments: ArgumentChecker, name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         arguments.wrong(f"codebases[{name!r}]", value, "a dictionary")
         return {}
-    found = {}
+    stamp = {}
     for key, each in value.items():
         if key not in STAMP_FIELDS:
             arguments.note(f"codebases[{name!r}] has {shown(key)}, which is none of {', '.join(STAMP_FIELDS)}.")
         elif each is not None and not (isinstance(each, str) and len(each) <= LONGEST_TEXT):
             arguments.wrong(f"codebases[{name!r}][{key!r}]", each, "text or None")
         else:
-            found[key] = each
-    return found
+            stamp[key] = each
+    return stamp
 
 
 def _forks(arguments: ArgumentChecker, value: Any) -> tuple[bool, Sequence[str] | None]:

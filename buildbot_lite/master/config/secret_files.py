@@ -64,13 +64,13 @@ class SecretInAFile(metaclass=NotingType):
             files = sorted(os.listdir(directory))[:MOST_FILES]
         except OSError as error:
             raise ConfigError(f"The secrets' directory {self.dirname!r} cannot be read: {error.strerror}.") from None
-        found = {
+        names_of_files = {
             file.removesuffix(suffix)
             for file in files
             for suffix in self.suffixes
             if file.endswith(suffix) and os.path.isfile(os.path.join(directory, file))
         }
-        return sorted(found - {""})
+        return sorted(names_of_files - {""})
 
     def value(self, basedir: str, name: str) -> str | None:
         """

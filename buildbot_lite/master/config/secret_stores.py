@@ -31,14 +31,14 @@ PASS_TIMEOUT = 30.0
 _LONGEST_PASSPHRASE = 1000  # fits in a pipe's buffer, so that writing it does not block
 _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}\Z")
 # Variables removed from the environment, kept while this process lives: a reconfig needs their values again.
-_taken: dict[str, str] = {}
+_variables: dict[str, str] = {}
 
 
 def taken() -> dict[str, str]:
     """
     The variables removed from the environment so far; all of them are secrets.
     """
-    return dict(_taken)
+    return dict(_variables)
 
 
 class SecretInEnvironment(metaclass=NotingType):
@@ -65,7 +65,7 @@ class SecretInEnvironment(metaclass=NotingType):
         The names of the variables without the prefix.
         """
         _take(self.prefix)
-        return sorted(name.removeprefix(self.prefix) for name in _taken if name.startswith(self.prefix))
+        return sorted(name.removeprefix(self.prefix) for name in _variables if name.startswith(self.prefix))
 
     def value(self, basedir: str, name: str) -> str | None:
         """
@@ -74,9 +74,9 @@ class SecretInEnvironment(metaclass=NotingType):
         _take(self.prefix)
         plain = re.sub("[^A-Za-z0-9_]", "_", name)
         for variable in (name, plain, plain.upper()):
-            found = _taken.get(self.prefix + variable)
-            if found is not None:
-                return usable(name, os.fsencode(found))
+            secret = _variables.get(self.prefix + variable)
+            if secret is not None:
+                return usable(name, os.fsencode(secret))
         return None
 
 
@@ -142,7 +142,7 @@ class SecretInPass(metaclass=NotingType):
             except OSError as error:
                 raise ConfigError(f"The secret {name!r} cannot be read: pass does not run: {error.strerror}.") from None
         try:
-            out, said = process.communicate(timeout=PASS_TIMEOUT)
+            out, errors = process.communicate(timeout=PASS_TIMEOUT)
         except subprocess.TimeoutExpired:
             with suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -154,8 +154,8 @@ class SecretInPass(metaclass=NotingType):
             ) from None
         if process.returncode:
             # Only standard error: standard output may contain a part of the secret.
-            why = said.decode(errors="replace").strip().rpartition("\n")[2]
-            raise ConfigError(f"The secret {name!r} cannot be read: pass says: {why:.300}")
+            last_line = errors.decode(errors="replace").strip().rpartition("\n")[2]
+            raise ConfigError(f"The secret {name!r} cannot be read: pass says: {last_line:.300}")
         return out[: LARGEST_SECRET + 1]
 
     @contextmanager
@@ -193,7 +193,7 @@ class SecretInPass(metaclass=NotingType):
 def _take(prefix: str) -> None:
     for name in [name for name in os.environ if name.startswith(prefix)]:
         _blot_out(name)
-        _taken[name] = os.environ.pop(name)
+        _variables[name] = os.environ.pop(name)
 
 
 def _blot_out(name: str) -> None:

@@ -76,11 +76,11 @@ def key_lines(texts: Mapping[str, str], main: str) -> dict[str, tuple[str, int]]
     Otherwise, to the last place in *main* and then in the other files where a subscript is assigned, a dictionary has
     such a key, or a call has such an argument, as in ``c.update(key=…)``.
     """
-    found: dict[str, tuple[str, int]] = {}
+    places: dict[str, tuple[str, int]] = {}
     for file in [*sorted(texts.keys() - {main}), main]:
-        found.update({key: (file, line) for key, line in sorted(_possible_keys(tree_of(texts[file])))})
-    found.update({key: (main, line) for key, line in sorted(_keys(tree_of(texts[main])))})
-    return found
+        places.update({key: (file, line) for key, line in sorted(_possible_keys(tree_of(texts[file])))})
+    places.update({key: (main, line) for key, line in sorted(_keys(tree_of(texts[main])))})
+    return places
 
 
 def attributes_of_self(text: str, name: str, line: int) -> set[str]:
@@ -101,16 +101,16 @@ def mentioned_words(text: str) -> set[str]:
     The texts and the names of arguments in *text*, without the arguments of ``Property("name")``, ``getProperty`` and
     the like.
     """
-    found = set[str]()
-    asked = set[int]()
+    words = set[str]()
+    visited = set[int]()
     for node in ast.walk(tree_of(text)):
         if isinstance(node, ast.Call) and set(_names(node.func)) & _ASKING:
-            asked.update(map(id, node.args))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in asked:
-            found.add(node.value)
+            visited.update(map(id, node.args))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in visited:
+            words.add(node.value)
         elif isinstance(node, ast.keyword) and node.arg is not None:
-            found.add(node.arg)
-    return found
+            words.add(node.arg)
+    return words
 
 
 def _keys(tree: ast.Module) -> Iterator[tuple[str, int]]:

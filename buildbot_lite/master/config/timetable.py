@@ -84,7 +84,7 @@ class Timetable:
 def _next_after(expression: str, seconds: float, zone: tzinfo) -> float:
     # In the second of two equal hours in autumn, the first answers may be in the first of them.
     times = CronSim(expression, datetime.fromtimestamp(seconds, zone))
-    return next(found for each in times if (found := each.timestamp()) > seconds)
+    return next(timestamp for each in times if (timestamp := each.timestamp()) > seconds)
 
 
 def _text(name: str, value: Any) -> str:

@@ -59,11 +59,11 @@ class HookDialect:
         if isinstance(self.codebase, str):
             return self.codebase
         try:
-            found = self.codebase(payload)
+            codebase = self.codebase(payload)
         except Exception as error:  # noqa: BLE001 - code of master.cfg
             raise WebhookError(503, f"The codebase function in master.cfg failed: {type(error).__name__}.") from None
-        if isinstance(found, str):
-            return found
+        if isinstance(codebase, str):
+            return codebase
         raise WebhookError(503, "The codebase function in master.cfg returned no text.")
 
 
@@ -87,14 +87,14 @@ def checked_www(checker: ArgumentChecker, value: Any) -> dict[str, HookDialect]:
             f"{'has' if len(without_effect) == 1 else 'have'} no effect; the port for webhooks is in web.tac.",
             checker.place,
         )
-    given = value.get(HOOKS)
-    if given is None or is_placeholder(given):
+    dialects = value.get(HOOKS)
+    if dialects is None or is_placeholder(dialects):
         return {}
-    if not isinstance(given, Mapping):
-        checker.wrong(HOOKS, given, 'a dictionary like {"github": {"secret": util.Secret("github")}}')
+    if not isinstance(dialects, Mapping):
+        checker.wrong(HOOKS, dialects, 'a dictionary like {"github": {"secret": util.Secret("github")}}')
         return {}
-    found = (_dialect(checker, str(name), options) for name, options in given.items() if options is not False)
-    return {each.name: each for each in found if each is not None}
+    hooks = (_dialect(checker, str(name), options) for name, options in dialects.items() if options is not False)
+    return {each.name: each for each in hooks if each is not None}
 
 
 def _dialect(checker: ArgumentChecker, called: str, options: Any) -> HookDialect | None:
@@ -112,18 +112,18 @@ def _dialect(checker: ArgumentChecker, called: str, options: Any) -> HookDialect
         checker.wrong(f"{HOOKS}[{called!r}]", options, 'a dictionary like {"secret": util.Secret("…")}')
         return None
     inner = ArgumentChecker(f"c['www'][{HOOKS!r}][{called!r}]", place=checker.place)
-    taken = {
+    accepted = {
         field: check(inner, key, options[key])
         for key, (field, check, of) in _OPTIONS.items()
         if name in of and key in options and not is_placeholder(options[key])
     }
-    known = [key for key, (_, _, of) in _OPTIONS.items() if name in of]
+    names = [key for key, (_, _, of) in _OPTIONS.items() if name in of]
     for key in options:
         if key in _IGNORED:
             remark(f"{inner.owner}: {key} has no effect here: {_IGNORED[key]}", checker.place)
-        elif key not in ("secret", *known):
-            inner.note(f"there is no option {str(key)!r:.60}.{did_you_mean(str(key), ['secret', *known])}")
-    return HookDialect(name=name, secret=_secret(inner, options.get("secret")), **taken)
+        elif key not in ("secret", *names):
+            inner.note(f"there is no option {str(key)!r:.60}.{did_you_mean(str(key), ['secret', *names])}")
+    return HookDialect(name=name, secret=_secret(inner, options.get("secret")), **accepted)
 
 
 def _secret(checker: ArgumentChecker, value: Any) -> str:
@@ -131,27 +131,27 @@ def _secret(checker: ArgumentChecker, value: Any) -> str:
         return value.name
     if is_placeholder(value):
         return ""
-    why = "without it, anybody could send changes" if value is None else "master.cfg is kept with each build"
-    checker.note(f'give the secret of the webhook as "secret": util.Secret("…"): {why}.')
+    explanation = "without it, anybody could send changes" if value is None else "master.cfg is kept with each build"
+    checker.note(f'give the secret of the webhook as "secret": util.Secret("…"): {explanation}.')
     return ""
 
 
 def _patterns(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, ...]:
-    found = checker.texts(name, value)
-    if len(found) > MOST_PATTERNS:
+    patterns = checker.texts(name, value)
+    if len(patterns) > MOST_PATTERNS:
         checker.note(f"{name} has more than {MOST_PATTERNS} patterns.")
-    return found[:MOST_PATTERNS]
+    return patterns[:MOST_PATTERNS]
 
 
 def _expressions(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, ...]:
-    found = _patterns(checker, name, value)
-    for each in found:
+    patterns = _patterns(checker, name, value)
+    for each in patterns:
         try:
             re.compile(each)
         except re.error as error:
             checker.note(f"{name}: {each!r:.60} is no regular expression: {error}.")
             return ()
-    return found
+    return patterns
 
 
 def _codebase(checker: ArgumentChecker, name: str, value: Any) -> Any:

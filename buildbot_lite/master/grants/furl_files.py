@@ -45,14 +45,14 @@ class FurlFiles:
         for file, strings in ((SLAVES, slaves), (SUBMISSIONS, submissions)):
             lines = "".join(f"{name} {furl}\n" for name, furl in strings.items())
             self._write(file, _HEADS[file] + lines)
-        wanted = {
+        contents = {
             **{f"{name}{SUFFIX}": f"# slave {name}\n{furl}\n" for name, furl in slaves.items()},
             **{f"{name}{SUFFIX}": f"# submission {name}\n{furl}\n" for name, furl in submissions.items()},
         }
-        for name, text in wanted.items():
+        for name, text in contents.items():
             self._write(os.path.join(DIRECTORY, name), text)
         for name in os.listdir(os.path.join(self._basedir, DIRECTORY)):
-            if name.endswith(SUFFIX) and not name.startswith(".") and name not in wanted:
+            if name.endswith(SUFFIX) and not name.startswith(".") and name not in contents:
                 remove(os.path.join(self._basedir, DIRECTORY, name))
 
     def publish_private(self, name: str, furl: str) -> None:

@@ -55,13 +55,13 @@ def listening(private: str) -> Mapping[str, float]:
     """
     The endpoints at which the master listens, or did when it last ran, and since when (seconds since 1970).
     """
-    found = {}
+    since_when = {}
     with suppress(FileNotFoundError), open(os.path.join(private, LISTENING), encoding="ascii", errors="replace") as at:
         for line in at:
             endpoint, _, since = line.rstrip().partition(" ")
             with suppress(ValueError):
-                found[endpoint] = float(since)
-    return found
+                since_when[endpoint] = float(since)
+    return since_when
 
 
 def check_ports(config: MasterConfig, private: str, *, running: bool) -> None:
@@ -71,13 +71,13 @@ def check_ports(config: MasterConfig, private: str, *, running: bool) -> None:
     *running*: a master runs and will hand its ports to its successor; of these ports, only the interface is checked.
     """
     make_directory(private)
-    wanted = endpoints(config, private)
-    ours: frozenset[int] = frozenset()
+    configured = endpoints(config, private)
+    own_ports: frozenset[int] = frozenset()
     if running:
         # Version 0.1.0 does not record its endpoints: assume the ports of the new configuration.
-        ours = port_numbers(listening(private)) or frozenset(endpoint.port for endpoint in wanted)
-    for endpoint in wanted:
-        open_port(endpoint, port=0 if endpoint.port in ours else None).close()
+        own_ports = port_numbers(listening(private)) or frozenset(endpoint.port for endpoint in configured)
+    for endpoint in configured:
+        open_port(endpoint, port=0 if endpoint.port in own_ports else None).close()
 
 
 def endpoints(config: MasterConfig, private: str) -> tuple[Endpoint, ...]:
@@ -87,16 +87,16 @@ def endpoints(config: MasterConfig, private: str) -> tuple[Endpoint, ...]:
     If one of the master's places is an IPv6 address, a port that is open on all interfaces is open on all IPv6
     interfaces, too.
     """
-    wanted = [Endpoint.parse(text) for text in config.ports or (f"tcp:{kept_port(private)}",)]
-    found = [each for each in wanted if each is not None]
+    parsed = [Endpoint.parse(text) for text in config.ports or (f"tcp:{kept_port(private)}",)]
+    result = [each for each in parsed if each is not None]
     if any(_is_ipv6(place) for place in places(config, private)):
-        given = {each.port for each in found if each.family is socket.AF_INET6}
-        found += [
+        ipv6_ports = {each.port for each in result if each.family is socket.AF_INET6}
+        result += [
             Endpoint(each.port, socket.AF_INET6, backlog=each.backlog)
-            for each in found
-            if not each.interface and each.port not in given
+            for each in result
+            if not each.interface and each.port not in ipv6_ports
         ]
-    return disjoint(found)
+    return disjoint(result)
 
 
 def kept_port(private: str) -> int:
@@ -116,12 +116,12 @@ def place_hints(places: Iterable[str], endpoints: Iterable[Endpoint]) -> tuple[s
     port of *endpoints*.
     """
     ports = tuple(dict.fromkeys(str(each.port) for each in endpoints))
-    found = []
+    hints = []
     for place in places:
         match = HINT.match(place)
         if match is not None:
-            found += [f"tcp:{match['host']}:{port}" for port in ([match["port"]] if match["port"] else ports)]
-    return tuple(dict.fromkeys(found))[:MOST_HINTS]
+            hints += [f"tcp:{match['host']}:{port}" for port in ([match["port"]] if match["port"] else ports)]
+    return tuple(dict.fromkeys(hints))[:MOST_HINTS]
 
 
 def place(text: str) -> str:
@@ -131,9 +131,9 @@ def place(text: str) -> str:
     `BuildbotLiteError` if *text* is neither.
     """
     with suppress(ValueError):
-        found = IPv6Address(text)
-        if found.scope_id is None:
-            return f"[{found.compressed}]"
+        address = IPv6Address(text)
+        if address.scope_id is None:
+            return f"[{address.compressed}]"
     match = HINT.match(text)
     if match is None or not 0 < int(match["port"] or 1) < 1 << 16:
         raise BuildbotLiteError(
@@ -149,12 +149,12 @@ def places(config: MasterConfig, private: str) -> tuple[str, ...]:
     """
     if config.location:
         return config.location
-    kept = read_or_make(os.path.join(private, LOCATION), _chosen_host).decode("ascii", "replace").split()
-    if not kept or not all(map(HINT.match, kept)):
+    stored = read_or_make(os.path.join(private, LOCATION), _chosen_host).decode("ascii", "replace").split()
+    if not stored or not all(map(HINT.match, stored)):
         raise BuildbotLiteError(
             f"{os.path.join(private, LOCATION)} names no host.  Remove it: the master then finds out its host."
         )
-    return tuple(kept)
+    return tuple(stored)
 
 
 def _is_ipv6(place: str) -> bool:

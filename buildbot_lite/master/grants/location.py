@@ -67,8 +67,8 @@ class Location:
         bound = {str(each): before.get(str(each), now) for each in self._ports.endpoints}
         if bound != before:
             keep_listening(self._private, bound)
-        gone = port_numbers(before) - port_numbers(bound)
-        return ClosedPorts(tuple(sorted(gone)), min(bound.values(), default=now))
+        closed = port_numbers(before) - port_numbers(bound)
+        return ClosedPorts(tuple(sorted(closed)), min(bound.values(), default=now))
 
     def furl(self, swissnum: str) -> str:
         """
@@ -82,7 +82,9 @@ class Location:
         """
         tried = list(hints)
         reasons = await gatherResults([ensureDeferred(self._why_not_reached(hint)) for hint in tried])
-        return [f"{hint.removeprefix('tcp:')} ({why})" for hint, why in zip(tried, reasons, strict=True) if why]
+        return [
+            f"{hint.removeprefix('tcp:')} ({reason})" for hint, reason in zip(tried, reasons, strict=True) if reason
+        ]
 
     def hints(self) -> tuple[str, ...]:
         """

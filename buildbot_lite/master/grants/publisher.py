@@ -61,15 +61,15 @@ class FurlPublisher:
             await self._grants.revoke(old)
 
     async def _furls_of(self, verb: str, names: Iterable[str]) -> Mapping[str, str]:
-        found = {}
+        furls = {}
         for name in names:
             # A name whose FURL was revoked gets a new one only by `rotate`.
             if not self._grants.is_without(verb, name):
                 try:
-                    found[name] = await self._furl_of(verb, name)
+                    furls[name] = await self._furl_of(verb, name)
                 except LostStringError as error:
                     self._log.warn("{why}", why=str(error))
-        return found
+        return furls
 
     async def _furl_of(self, verb: str, name: str) -> str:
         return self.furl(await self._grants.ensure(verb, name, name=name))

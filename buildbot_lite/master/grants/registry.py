@@ -428,22 +428,22 @@ class GrantRegistry:
     def _forget(self, grant: Grant) -> None:
         self._drop(grant)
         self._revoked.add(grant.digest)
-        which = grant.verb, grant.object
+        key = grant.verb, grant.object
         if grant.label is None and self.of(grant.verb, grant.object) is None:
-            self._without.add(which)
+            self._without.add(key)
 
     def _drop(self, grant: Grant) -> None:
         self._by_digest.pop(grant.digest, None)
         if swissnum := self._knocking(grant):
             self._preauth.forget(swissnum)
-        which = grant.verb, grant.object
+        key = grant.verb, grant.object
         if live := self._by_id.pop(grant.id, None):
             if live.end is not None:
                 live.end.cancel()
                 live.end = None
-            self._by_object[which].remove(live)
-            if not self._by_object[which]:
-                del self._by_object[which]
+            self._by_object[key].remove(live)
+            if not self._by_object[key]:
+                del self._by_object[key]
 
     def _check(self, grant: Grant) -> None:
         self._check_time(grant)

@@ -239,20 +239,24 @@ class SlaveRegistry:
         if not member.config.minspace:
             return SpaceTerms()
         running = [slot.directory for slot in self._slots.on(member.name)]
-        found = {*self._directories(member.name), *(each for each in running if each is not None)}
-        known = None not in running and len(found) <= MOST_DIRECTORIES and sum(map(len, found)) <= MOST_CHARACTERS
-        return SpaceTerms(member.config.minspace, tuple(sorted(found)) if known else None)
+        directories = {*self._directories(member.name), *(each for each in running if each is not None)}
+        complete = (
+            None not in running
+            and len(directories) <= MOST_DIRECTORIES
+            and sum(map(len, directories)) <= MOST_CHARACTERS
+        )
+        return SpaceTerms(member.config.minspace, tuple(sorted(directories)) if complete else None)
 
     def _renew_terms(self, member: Member) -> None:
         """
         Have the slave attach again if its welcome is out of date: it compares with another minspace, or it removes
         directories while some were added or are free now.  Other slaves hear of changes when they run out of space.
         """
-        hello, told = member.session.hello, member.terms
+        hello, old_terms = member.session.hello, member.terms
         if hello is None:
             return
-        other = told.minspace != member.config.minspace
-        if other or (hello.space < told.minspace and told != self._terms(member)):
+        other = old_terms.minspace != member.config.minspace
+        if other or (hello.space < old_terms.minspace and old_terms != self._terms(member)):
             member.session.dismiss("its minspace or its builders changed")
 
     async def pause(self, name: str, *, paused: bool) -> None:

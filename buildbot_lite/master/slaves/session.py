@@ -150,12 +150,12 @@ class Core:
         if command.id not in self.endings:
             self._check_progress(command, -1, LONGEST_ENDING)
 
-    def _check_progress(self, command: DispatchedCommand, received: int, left: float) -> None:
-        if command.received == received or left <= 0:
-            command.lose(f"{self.name} did not end it within {LONGEST_ENDING - left:.0f} s")
+    def _check_progress(self, command: DispatchedCommand, received: int, delay: float) -> None:
+        if command.received == received or delay <= 0:
+            command.lose(f"{self.name} did not end it within {LONGEST_ENDING - delay:.0f} s")
         else:
             self.endings[command.id] = self.clock.callLater(
-                ENDING, self._check_progress, command, command.received, left - ENDING
+                ENDING, self._check_progress, command, command.received, delay - ENDING
             )
 
     def lose_all(self, reason: str) -> None:
@@ -229,17 +229,17 @@ def _present(inputs: Inputs, core: Core, link: Slave, hello: Hello) -> Attachmen
     return Attachment(link, evolve(hello, held=()))
 
 
-_here = _builder.state("present", _present)
+_present_state = _builder.state("present", _present)
 
 
 def _for_a_reason(inputs: Inputs, core: Core, reason: str) -> str:
     return reason
 
 
-_gone = _builder.state("gone", _for_a_reason)
+_gone_state = _builder.state("gone", _for_a_reason)
 
 
-@_away.upon(Inputs.attached).to(_here)
+@_away.upon(Inputs.attached).to(_present_state)
 def _arrive(inputs: Inputs, core: Core, link: Slave, hello: Hello) -> None:
     _greet(core, link, hello)
 
@@ -256,7 +256,7 @@ def _greet(core: Core, link: Slave, hello: Hello) -> None:
     core.listener.slave_attached(core.name, hello, news)
 
 
-@_here.upon(Inputs.attached).loop()
+@_present_state.upon(Inputs.attached).loop()
 def _reconnected(inputs: Inputs, core: Core, old: Attachment, link: Slave, hello: Hello) -> None:
     # The slave connected again before the master noticed that the old link was dead.  Both inputs are queued, because
     # a self-transition keeps its state data, the old link.
@@ -265,7 +265,7 @@ def _reconnected(inputs: Inputs, core: Core, old: Attachment, link: Slave, hello
     inputs.attached(link, hello)
 
 
-@_here.upon(Inputs.lost).to(_away)
+@_present_state.upon(Inputs.lost).to(_away)
 def _depart(inputs: Inputs, core: Core, attachment: Attachment, link: Slave) -> None:
     core.away_since = core.clock.seconds()
     for command in core.commands.values():
@@ -273,19 +273,19 @@ def _depart(inputs: Inputs, core: Core, attachment: Attachment, link: Slave) -> 
     core.listener.slave_lost(core.name)
 
 
-@_here.upon(Inputs.requested).loop()
+@_present_state.upon(Inputs.requested).loop()
 def _send(inputs: Inputs, core: Core, attachment: Attachment, command: DispatchedCommand) -> None:
     core.commands[command.id] = command
     _reconcile(core, attachment.link, attachment.hello, command, None)
 
 
 @_away.upon(Inputs.requested).loop()
-def _hold(inputs: Inputs, core: Core, command: DispatchedCommand) -> None:
+def _wait_for_resumption(inputs: Inputs, core: Core, command: DispatchedCommand) -> None:
     core.commands[command.id] = command
     core.set_deadline(command)
 
 
-@_here.upon(Inputs.interrupted).loop()
+@_present_state.upon(Inputs.interrupted).loop()
 def _interrupt(inputs: Inputs, core: Core, attachment: Attachment, id: str, reason: str) -> None:
     if id in core.commands:
         core.interrupts[id] = reason
@@ -298,7 +298,7 @@ def _remember_interrupt(inputs: Inputs, core: Core, id: str, reason: str) -> Non
         core.interrupts[id] = reason
 
 
-@_here.upon(Inputs.settled).loop()
+@_present_state.upon(Inputs.settled).loop()
 def _settle(inputs: Inputs, core: Core, attachment: Attachment, command: DispatchedCommand) -> None:
     core.forget(command)
     if command.is_given_up and not command.unwanted:
@@ -310,7 +310,7 @@ def _settle_away(inputs: Inputs, core: Core, command: DispatchedCommand) -> None
     core.forget(command)
 
 
-@_here.upon(Inputs.dismissed).loop()
+@_present_state.upon(Inputs.dismissed).loop()
 def _dismiss(inputs: Inputs, core: Core, attachment: Attachment, reason: str) -> None:
     attachment.link.drop(reason)
 
@@ -319,44 +319,44 @@ _away.upon(Inputs.dismissed).loop().returns(None)
 _away.upon(Inputs.lost).loop().returns(None)
 
 
-@_away.upon(Inputs.given_up).to(_gone)
-@_away.upon(Inputs.banned).to(_gone)
+@_away.upon(Inputs.given_up).to(_gone_state)
+@_away.upon(Inputs.banned).to(_gone_state)
 def _give_up(inputs: Inputs, core: Core, reason: str) -> None:
     core.lose_all(reason)
 
 
-@_here.upon(Inputs.given_up).to(_gone)
+@_present_state.upon(Inputs.given_up).to(_gone_state)
 def _give_up_here(inputs: Inputs, core: Core, attachment: Attachment, reason: str) -> None:
     for command in core.commands.values():
         core.disown(attachment.link, command.id)
     _leave(core, attachment, reason)
 
 
-@_here.upon(Inputs.banned).to(_gone)
+@_present_state.upon(Inputs.banned).to(_gone_state)
 def _ban(inputs: Inputs, core: Core, attachment: Attachment, reason: str) -> None:
     _leave(core, attachment, reason)
 
 
-@_gone.upon(Inputs.attached).to(_here)
+@_gone_state.upon(Inputs.attached).to(_present_state)
 def _come_back(inputs: Inputs, core: Core, reason: str, link: Slave, hello: Hello) -> None:
     _greet(core, link, hello)
 
 
-@_gone.upon(Inputs.requested).loop()
+@_gone_state.upon(Inputs.requested).loop()
 def _lose(inputs: Inputs, core: Core, reason: str, command: DispatchedCommand) -> None:
     command.lose(reason)
 
 
-@_gone.upon(Inputs.settled).loop()
+@_gone_state.upon(Inputs.settled).loop()
 def _settle_gone(inputs: Inputs, core: Core, reason: str, command: DispatchedCommand) -> None:
     core.forget(command)
 
 
-_gone.upon(Inputs.interrupted).loop().returns(None)
-_gone.upon(Inputs.dismissed).loop().returns(None)
-_gone.upon(Inputs.lost).loop().returns(None)
-_gone.upon(Inputs.given_up).loop().returns(None)
-_gone.upon(Inputs.banned).loop().returns(None)
+_gone_state.upon(Inputs.interrupted).loop().returns(None)
+_gone_state.upon(Inputs.dismissed).loop().returns(None)
+_gone_state.upon(Inputs.lost).loop().returns(None)
+_gone_state.upon(Inputs.given_up).loop().returns(None)
+_gone_state.upon(Inputs.banned).loop().returns(None)
 
 _machine = _builder.build()
 
@@ -408,12 +408,12 @@ def _news(core: Core, hello: Hello) -> str:
     before = core.greeted
     if before is None:
         return "attached"
-    gone = core.clock.seconds() - core.away_since
+    absence = core.clock.seconds() - core.away_since
     if before.boot != hello.boot:
-        return f"back after {gone:.1f} s: the machine was rebooted"
+        return f"back after {absence:.1f} s: the machine was rebooted"
     if before.incarnation != hello.incarnation:
-        return f"back after {gone:.1f} s: the slave process was restarted"
-    return f"reconnected after {gone:.1f} s"
+        return f"back after {absence:.1f} s: the slave process was restarted"
+    return f"reconnected after {absence:.1f} s"
 
 
 class Session:

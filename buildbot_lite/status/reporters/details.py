@@ -107,8 +107,8 @@ class BuildDetails:
         """
         The revision that was built, or the requested one.
         """
-        found = self.view.getProperty("got_revision") or self.buildset.source.get("revision")
-        return found if isinstance(found, str) and found else None
+        revision = self.view.getProperty("got_revision") or self.buildset.source.get("revision")
+        return revision if isinstance(revision, str) and revision else None
 
     @property
     def untrusted(self) -> bool:
@@ -121,9 +121,9 @@ class BuildDetails:
         """
         The authors of its changes and the property ``owner``, each once.
         """
-        found = [change.author for change in self.changes]
+        names = [change.author for change in self.changes]
         owner = self.view.getProperty("owner")
-        return list(dict.fromkeys([*found, owner] if isinstance(owner, str) and owner else found))
+        return list(dict.fromkeys([*names, owner] if isinstance(owner, str) and owner else names))
 
     def document(self) -> dict[str, Any]:
         """
@@ -186,7 +186,7 @@ def of_build(connection: Connection, farm: FarmFacts, build: int, *, tail: bool 
         return None
     earlier = builds.newest(connection, row.builder, most=20, before=row.number)
     previous = next((each.result for each in earlier if each.result not in {None, Result.RETRY}), None)
-    found = BuildDetails(
+    details = BuildDetails(
         farm=farm,
         build=row,
         buildset=buildset,
@@ -194,21 +194,21 @@ def of_build(connection: Connection, farm: FarmFacts, build: int, *, tail: bool 
         changes=[each.change for each in changes.of_buildset(connection, buildset.id)],
         previous=previous,
     )
-    if tail and (step := found.failed_step) is not None:
-        found.tail = _tail(connection, farm.logs, row.id, step.number)
-    return found
+    if tail and (step := details.failed_step) is not None:
+        details.tail = _tail(connection, farm.logs, row.id, step.number)
+    return details
 
 
 def of_buildset(connection: Connection, farm: FarmFacts, buildset: int) -> list[BuildDetails]:
     """
     The newest build of each request of a buildset.
     """
-    found = []
+    details_of_builds = []
     for request in requests.of_buildset(connection, buildset):
         attempts = builds.of_request(connection, request.id)
         details = of_build(connection, farm, attempts[-1].id) if attempts else None
-        found += [] if details is None else [details]
-    return found
+        details_of_builds += [] if details is None else [details]
+    return details_of_builds
 
 
 def _tail(connection: Connection, directory: str, build: int, step: int) -> str:

@@ -193,8 +193,8 @@ class MessageFormatterFunction(metaclass=NotingType):
         """
         assert self._function is not None
         try:
-            found = self._function(context_of(builds, mode, {}))
-            body = await found if inspect.isawaitable(found) else found
+            message = self._function(context_of(builds, mode, {}))
+            body = await message if inspect.isawaitable(message) else message
         except Exception as error:
             raise ConfigError(f"A function of a reporter failed: {type(error).__name__}: {error}") from error
         return Message(builds[0].summary, body if self.type == "json" else str(body)[:LONGEST_BODY], self.type)
@@ -204,11 +204,11 @@ Formatter = MessageFormatter | MessageFormatterRenderable | MessageFormatterFunc
 FORMATTERS = (MessageFormatter, MessageFormatterRenderable, MessageFormatterFunction)
 
 
-def _compiled(arguments: ArgumentChecker, name: str, given: Any, default: str, *, html: bool = False) -> Any:
+def _compiled(arguments: ArgumentChecker, name: str, template: Any, default: str, *, html: bool = False) -> Any:
     from jinja2 import TemplateError
 
     environment = _environment(html=html)
-    text = default if given is None else arguments.text(name, given)
+    text = default if template is None else arguments.text(name, template)
     try:
         return environment.from_string(text)
     except TemplateError as error:

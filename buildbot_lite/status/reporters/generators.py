@@ -28,9 +28,9 @@ def checked_mode(arguments: ArgumentChecker, value: Any) -> tuple[str, ...]:
     """
     if value == "all":
         return ALL
-    given = [value] if isinstance(value, str) else value
-    if isinstance(given, (list, tuple, set, frozenset)) and given and all(each in MODES for each in given):
-        return tuple(given)
+    modes = [value] if isinstance(value, str) else value
+    if isinstance(modes, (list, tuple, set, frozenset)) and modes and all(each in MODES for each in modes):
+        return tuple(modes)
     arguments.wrong("mode", value, f'"all", or a list of {", ".join(MODES)}')
     return ALL
 

@@ -59,8 +59,8 @@ class HttpReporter(Reporter):
             raise NotSentError(f"{host}: {type(error).__name__}: {error!s:.200}") from error
         if 200 <= status < 300:
             return
-        said = f"{host} answered {status}: {printable(answer[:200].decode(errors='replace'))}"
-        raise RefusedForGoodError(said) if status in _FOR_GOOD else NotSentError(said)
+        answer_text = f"{host} answered {status}: {printable(answer[:200].decode(errors='replace'))}"
+        raise RefusedForGoodError(answer_text) if status in _FOR_GOOD else NotSentError(answer_text)
 
     async def value(self, outside: Outside, secret: Any) -> str:
         """
@@ -295,10 +295,10 @@ def project_of(repository: str) -> str | None:
     """
     The path of a project at a forge, "owner/name", from the address of its repository; None when that has none.
     """
-    found = _PATH.match(repository)
-    if found is None:
+    match = _PATH.match(repository)
+    if match is None:
         return None
-    segments = found["path"].strip("/").removesuffix(".git").split("/")
+    segments = match["path"].strip("/").removesuffix(".git").split("/")
     return "/".join(segments) if len(segments) > 1 and all(map(_SEGMENT.fullmatch, segments)) else None
 
 

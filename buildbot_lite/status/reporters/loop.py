@@ -166,25 +166,25 @@ class ReporterLoop:
 
     async def _messages(self, report: _Report) -> list[tuple[str, Any]]:
         builders: Mapping[str, Any] = self._config().builders
-        found = []
+        messages = []
         for number, generator in enumerate(self.reporter.generators):
             if generator.of_sets is not report.of_set:
                 continue
-            wanted = [
+            reports = [
                 each
                 for each in report.builds
                 if generator.wants(each, builders[each.build.builder].tags if each.build.builder in builders else ())
             ]
-            if not wanted:
+            if not reports:
                 continue
             try:
-                body = await self._composed(generator, report.builds if report.of_set else wanted, report)
+                body = await self._composed(generator, report.builds if report.of_set else reports, report)
             except BuildbotLiteError as error:
                 # A template that fails for one build must not keep the others from being told.
                 self._log.error("the reporter {name}: {why}", name=self.reporter.name, why=printable(str(error)))
                 continue
-            found += [] if body is None else [(f"{report.key}-{number}", body)]
-        return found
+            messages += [] if body is None else [(f"{report.key}-{number}", body)]
+        return messages
 
     async def _composed(self, generator: Generator, builds: Sequence[BuildDetails], report: _Report) -> Any:
         formatter = generator.start_formatter if report.starting else generator.formatter
@@ -223,10 +223,10 @@ class ReporterLoop:
         await self._records.write(lambda connection: outbox.sent(connection, message.id))
 
     async def _postpone(self, message: OutboxMessage, error: Exception) -> None:
-        why, until = printable(str(error)), self._wall() + back_off(message.attempts)
+        reason, until = printable(str(error)), self._wall() + back_off(message.attempts)
         if not message.attempts:
-            self._log.warn("{name} will try again: {why}", name=self.reporter.name, why=why)
-        await self._records.write(lambda connection: outbox.failed(connection, message.id, why, until))
+            self._log.warn("{name} will try again: {why}", name=self.reporter.name, why=reason)
+        await self._records.write(lambda connection: outbox.failed(connection, message.id, reason, until))
 
 
 def back_off(attempts: int) -> float:
@@ -260,5 +260,5 @@ def _of_set(connection: Connection, facts: FarmFacts, event: Event) -> list[_Rep
     # The event of the last request has the time of the buildset's end.
     if request is None or buildset is None or buildset.finished != event.at:
         return []
-    found = of.of_buildset(connection, facts, buildset.id)
-    return [_Report(f"set-{buildset.id}", found, of_set=True)] if found else []
+    details = of.of_buildset(connection, facts, buildset.id)
+    return [_Report(f"set-{buildset.id}", details, of_set=True)] if details else []

@@ -101,9 +101,9 @@ class MailNotifier(Reporter):
         name: Any = None,
     ) -> None:
         chosen = tags if categories is None else categories
-        made = BuildSetStatusGenerator if buildSetSummary else BuildStatusGenerator
+        generator_class = BuildSetStatusGenerator if buildSetSummary else BuildStatusGenerator
         self._default: Sequence[Generator | WorkerMissingGenerator] = [
-            made(mode, chosen, builders, schedulers, branches, subject, message_formatter=messageFormatter),
+            generator_class(mode, chosen, builders, schedulers, branches, subject, message_formatter=messageFormatter),
             WorkerMissingGenerator(),
         ]
         super().__init__(generators, name)
@@ -183,25 +183,25 @@ class MailNotifier(Reporter):
         return mail
 
     async def _recipients(self, builds: Sequence[BuildDetails]) -> list[str]:
-        found = [parseaddr(each)[1] for each in self.extra]
+        addresses = [parseaddr(each)[1] for each in self.extra]
         if self.to_authors:
             for build in builds:
                 for owner in build.owners():
                     address = await self._address(owner)
                     if address is not None and self._may_get(address, untrusted=build.untrusted):
-                        found.append(address)
-        return list(dict.fromkeys(found))[:MOST_RECIPIENTS]
+                        addresses.append(address)
+        return list(dict.fromkeys(addresses))[:MOST_RECIPIENTS]
 
     async def _address(self, owner: str) -> str | None:
         lookup = self.lookup
         if isinstance(lookup, EmailLookup):
             answer = lookup.getAddress(owner)
-            found = await answer if inspect.isawaitable(answer) else answer
+            address = await answer if inspect.isawaitable(answer) else answer
         else:
-            found = parseaddr(owner)[1] or owner
-            if isinstance(lookup, str) and "@" not in found:
-                found = f"{found}@{lookup.lstrip('@')}"
-        return found if isinstance(found, str) and _is_address(found) else None
+            address = parseaddr(owner)[1] or owner
+            if isinstance(lookup, str) and "@" not in address:
+                address = f"{address}@{lookup.lstrip('@')}"
+        return address if isinstance(address, str) and _is_address(address) else None
 
     def _may_get(self, address: str, *, untrusted: bool) -> bool:
         if self.domains is None:
@@ -233,7 +233,7 @@ def _send(server: MailServer, password: str | None, mail: EmailMessage, recipien
             raise RefusedForGoodError(f"the mail server {server.host} refuses it: {_last(error)}") from error
         raise NotSentError(f"the mail server {server.host} does not take it now: {_last(error)}") from error
     except (OSError, smtplib.SMTPException) as error:
-        raise NotSentError(f"the mail server {server.host}:{server.port}: {_said(error)}") from error
+        raise NotSentError(f"the mail server {server.host}:{server.port}: {_error_text(error)}") from error
 
 
 def _connected(server: MailServer) -> smtplib.SMTP:
@@ -258,14 +258,14 @@ def _codes(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError) -> list
 def _last(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return _reply(*next(iter(error.recipients.values())))
-    return _said(error)
+    return _error_text(error)
 
 
-def _said(error: OSError) -> str:
+def _error_text(error: OSError) -> str:
     if isinstance(error, smtplib.SMTPResponseException):
         return _reply(error.smtp_code, error.smtp_error)
     return error.strerror or str(error)
 
 
-def _reply(code: int, said: bytes | str) -> str:
-    return f"{code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"
+def _reply(code: int, text: bytes | str) -> str:
+    return f"{code} {text.decode(errors='replace') if isinstance(text, bytes) else text}"

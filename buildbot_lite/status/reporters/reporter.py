@@ -50,14 +50,14 @@ class Reporter(Service):
 
     def __init__(self, generators: Any = None, name: Any = None) -> None:
         super().__init__(name)
-        given = self.default_generators() if generators is None else generators
+        checked = self.default_generators() if generators is None else generators
         kinds = (Generator, WorkerMissingGenerator)
-        if not isinstance(given, (list, tuple)) or not all(isinstance(each, kinds) for each in given):
-            self.arguments.wrong("generators", given, "a list of generators")
-            given = []
-        self.generators: Sequence[Generator] = [each for each in given if isinstance(each, Generator)]
+        if not isinstance(checked, (list, tuple)) or not all(isinstance(each, kinds) for each in checked):
+            self.arguments.wrong("generators", checked, "a list of generators")
+            checked = []
+        self.generators: Sequence[Generator] = [each for each in checked if isinstance(each, Generator)]
         self.missing: Sequence[WorkerMissingGenerator] = [
-            each for each in given if isinstance(each, WorkerMissingGenerator)
+            each for each in checked if isinstance(each, WorkerMissingGenerator)
         ]
 
     def default_generators(self) -> Sequence[Generator | WorkerMissingGenerator]:

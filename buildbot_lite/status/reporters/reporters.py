@@ -55,16 +55,16 @@ class Reporters:
         *config* is in force.  A loop goes on with the new reporter of the same name, so that none sends a message twice
         because of a reconfiguration; messages of a reporter that is not there any more are dropped.
         """
-        wanted = {name: each for name, each in config.services.items() if isinstance(each, Reporter)}
-        for name in sorted(self._loops.keys() - wanted.keys()):
+        configured = {name: each for name, each in config.services.items() if isinstance(each, Reporter)}
+        for name in sorted(self._loops.keys() - configured.keys()):
             self._loops.pop(name).stop()
-        for name, reporter in wanted.items():
+        for name, reporter in configured.items():
             if name in self._loops:
                 self._loops[name].reporter = reporter
             else:
                 self._loops[name] = self._loop(reporter)
                 self._loops[name].start()
-        background(self._forget_all_but(set(wanted)), self._log, "forgetting reporters")
+        background(self._forget_all_but(set(configured)), self._log, "forgetting reporters")
 
     def _loop(self, reporter: Reporter) -> ReporterLoop:
         return ReporterLoop(

@@ -177,9 +177,9 @@ def add(connection: Connection, change: Change, now: float) -> tuple[RecordedCha
         source=change.source,
         untrusted=int(change.untrusted),
     )
-    found = get(connection, id)
-    assert found is not None
-    return found, True
+    recorded = get(connection, id)
+    assert recorded is not None
+    return recorded, True
 
 
 def get(connection: Connection, id: int) -> RecordedChange | None:

@@ -94,8 +94,8 @@ class HistoryEntry:
         The revision of the build; until it is known, the submitted one.
         """
         properties = self.build.properties
-        known = _text(properties.get("got_revision")) or _text(properties.get("revision"))
-        return known or _text([self.origin.source.get("revision")])
+        revision = _text(properties.get("got_revision")) or _text(properties.get("revision"))
+        return revision or _text([self.origin.source.get("revision")])
 
 
 @frozen

@@ -231,10 +231,10 @@ def submit(
         )
         for builder in builders
     )
-    made = Buildset(
+    buildset = Buildset(
         id, scheduler, reason, now, source, properties, input, parent, by_grant=by_grant, parent_build=parent_build
     )
-    return SubmittedBuildset(made, requests)
+    return SubmittedBuildset(buildset, requests)
 
 
 def submission_times(connection: Connection, by_grant: int, since: float) -> list[float]:

@@ -62,7 +62,7 @@ def seen(connection: Connection, name: str, hello: Hello, now: float) -> None:
     """
     Record that the slave attached with *hello*.
     """
-    said: dict[str, str | float | None] = {
+    values: dict[str, str | float | None] = {
         "home": hello.home,
         "boot": hello.boot,
         "incarnation": hello.incarnation,
@@ -71,7 +71,7 @@ def seen(connection: Connection, name: str, hello: Hello, now: float) -> None:
         "attached": now,
         "lost": None,
     }
-    _change(connection, _SEEN, name, said)
+    _change(connection, _SEEN, name, values)
 
 
 def lost(connection: Connection, name: str, now: float) -> None:

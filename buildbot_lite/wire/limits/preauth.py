@@ -69,6 +69,6 @@ class Preauth:
         """
         Whether *head*, the first lines of a connection, has an accepted token that was not used too often.
         """
-        found = _LINE.search(head)
-        bucket = self._buckets.get(found[1].decode()) if found else None
+        match = _LINE.search(head)
+        bucket = self._buckets.get(match[1].decode()) if match else None
         return bucket is not None and bucket.take()
