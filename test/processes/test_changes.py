@@ -11,6 +11,20 @@ from typing import Any
 from .farm import Farm, until
 from .farm_case import FarmCase
 
+CODEBASES = """
+names = {{{app!r}: "app", {lib!r}: "lib"}}
+c["codebaseGenerator"] = lambda change: names.get(change["repository"], "")
+c["change_source"] += [changes.GitPoller(each, pollInterval=86400, pollAtLaunch=True) for each in names]
+c["schedulers"] = [
+    schedulers.AnyBranchScheduler(
+        "both",
+        ["product"],
+        change_filter=util.ChangeFilter(codebase=["app", "lib"]),
+        codebases={{name: {{"repository": each, "branch": "main"}} for each, name in names.items()}},
+        createAbsoluteSourceStamps=True,
+    )
+]
+"""
 HOOK = "#!/bin/sh\nexec flappclient --furlfile {furl} run-command\n"
 
 
@@ -22,32 +36,43 @@ class ChangesTests(FarmCase):
     bare: Path
     polled: Path
     work: Path
+    app: Path
+    lib: Path
 
     @classmethod
     def make(cls) -> Farm:
         """
-        A master with a poller that rarely polls by itself, and two bare repositories.
+        A master with pollers that rarely poll by themselves, a slave, and four bare repositories.
         """
         farm = Farm()
-        farm.slave_options.clear()
         cls.bare, cls.polled = farm.directory / "bare.git", farm.directory / "polled.git"
         cls.work = farm.directory / "work"
+        cls.app, cls.lib = farm.directory / "app.git", farm.directory / "lib.git"
         farm.config(
-            f"c['change_source'] = changes.GitPoller({str(cls.polled)!r}, branches=True, pollInterval=86400, "
-            "pollAtLaunch=True, project='polled')"
+            f"c['change_source'] = [changes.GitPoller({str(cls.polled)!r}, branches=True, pollInterval=86400, "
+            "pollAtLaunch=True, project='polled')]\n" + CODEBASES.format(app=str(cls.app), lib=str(cls.lib))
         )
-        return farm
+        return farm.builder(
+            "product",
+            f"steps.Git({str(cls.app)!r}, codebase='app', workdir='app')",
+            f"steps.Git({str(cls.lib)!r}, codebase='lib', workdir='lib')",
+            "echo $(git -C ../app rev-parse HEAD) $(git -C ../lib rev-parse HEAD) >> $WITNESS/product",
+            submit=None,
+        )
 
     @classmethod
     def begin(cls) -> None:
         """
         Make the repositories, and start the master.
         """
-        for repository in (cls.bare, cls.polled):
+        for repository in (cls.bare, cls.polled, cls.app, cls.lib):
             cls.git("init", "-q", "--bare", "-b", "main", str(repository), where=cls.farm.directory)
-        cls.git("init", "-q", "-b", "main", str(cls.work), where=cls.farm.directory)
+        for work in (cls.work, cls.app.with_suffix(".work"), cls.lib.with_suffix(".work")):
+            cls.git("init", "-q", "-b", "main", str(work), where=cls.farm.directory)
         cls.commit("first")
         cls.git("push", "-q", str(cls.polled), "main")
+        cls.push("first-app", cls.app)
+        cls.push("first-lib", cls.lib)
         super().begin()
 
     @classmethod
@@ -73,14 +98,24 @@ class ChangesTests(FarmCase):
         return done.stdout.decode()
 
     @classmethod
-    def commit(cls, name: str) -> str:
+    def commit(cls, name: str, where: Path | None = None) -> str:
         """
-        Commit a file of that name; answers the revision.
+        Commit a file of that name; returns the revision.
         """
-        (cls.work / name).write_text(name)
-        cls.git("add", ".")
-        cls.git("commit", "-q", "-m", f"add {name}")
-        return cls.git("rev-parse", "HEAD").strip()
+        ((where or cls.work) / name).write_text(name)
+        cls.git("add", ".", where=where)
+        cls.git("commit", "-q", "-m", f"add {name}", where=where)
+        return cls.git("rev-parse", "HEAD", where=where).strip()
+
+    @classmethod
+    def push(cls, name: str, repository: Path) -> str:
+        """
+        Commit a file of that name in the work directory of *repository*, and push it; returns the revision.
+        """
+        work = repository.with_suffix(".work")
+        revision = cls.commit(name, work)
+        cls.git("push", "-q", str(repository), "main", where=work)
+        return revision
 
     def command(self, *words: str, stdin: bytes | None = None) -> str:
         """
@@ -107,12 +142,12 @@ class ChangesTests(FarmCase):
 
         return until(look, "the change")[0]
 
-    def source(self) -> dict[str, Any]:
+    def source(self, repository: Path | None = None) -> dict[str, Any]:
         """
-        The poller, as status has it.
+        The poller of *repository*, as status has it.
         """
-        (found,) = json.loads(self.command("status", "--json"))["change_sources"]
-        return dict(found)
+        found: list[dict[str, Any]] = json.loads(self.command("status", "--json"))["change_sources"]
+        return next(each for each in found if each["name"] == str(repository or self.polled))
 
     def hook(self, repository: Path, *options: str) -> None:
         """
@@ -166,6 +201,30 @@ class ChangesTests(FarmCase):
         self.farm.master.start()
         until(lambda: {"main", "new"} == self.branches_of(later), "both changes")
         self.assertEqual(len([each for each in self.changes() if each["revision"] == new]), 1)
+
+    def test_codebases(self) -> None:
+        """
+        Promise 8.2: two repositories with a poller each are the codebases of one scheduler, and codebaseGenerator tells
+        which is which: the build of a change checks out that change, and of the other repository the revision that was
+        seen last, not a newer one.
+        """
+        until(lambda: self.source(self.app)["polled"] and self.source(self.lib)["polled"], "the first polls")
+        self.hook(self.app)
+        self.hook(self.lib)
+        first_app = self.git("rev-parse", "main", where=self.app).strip()
+        lib = self.push("lib-2", self.lib)
+        until(lambda: len(self.farm.witnessed("product")) == 1, "a build of the library's change")
+        (self.lib / "hooks" / "post-receive").unlink()
+        unseen = self.push("lib-3", self.lib)
+        app = self.push("app-2", self.app)
+        until(lambda: len(self.farm.witnessed("product")) == 2, "a build of the application's change")
+
+        self.assertEqual(self.farm.witnessed("product"), [f"{first_app} {lib}", f"{app} {lib}"])
+        self.assertEqual(
+            [(each["codebase"], each["revision"]) for each in self.changes() if each["codebase"] in ("app", "lib")],
+            [("lib", lib), ("app", app)],
+        )
+        self.assertNotEqual(unseen, lib)
 
     def branches_of(self, revision: str) -> set[str]:
         """
