@@ -11,7 +11,7 @@ import os
 import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 import click
 from attrs import evolve, frozen
@@ -73,7 +73,7 @@ class MasterLink(Protocol):
         `to_output`.
         """
 
-    def submit_patch(self, data: bytes, base: PatchBase) -> AbstractAsyncContextManager[Document]:
+    def submit_patch(self, patch: IO[bytes], base: PatchBase) -> AbstractAsyncContextManager[Document]:
         """
         Submit a patch; the connection stays until the end of the context.  The answer is that of
         `wire.client.SubmitClient.submit_patch`.
@@ -137,14 +137,14 @@ class NetworkLink:
         )
 
     @asynccontextmanager
-    async def submit_patch(self, data: bytes, base: PatchBase) -> AsyncIterator[Document]:
+    async def submit_patch(self, patch: IO[bytes], base: PatchBase) -> AsyncIterator[Document]:
         from ..wire.client import SubmitClient
 
         client = SubmitClient(self.reactor, self.furl)
         client.start()
         try:
             try:
-                answer = await client.submit_patch(data, base)
+                answer = await client.submit_patch(patch, base)
             except LinkLostError:
                 raise LinkLostError(
                     "Lost the connection to the master before it answered.  The patch may have been submitted: see "

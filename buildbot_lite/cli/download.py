@@ -54,9 +54,11 @@ class DownloadedFile:
         """
         Write the next chunk, without its first byte, which only names the stream.
         """
+        self._so_far += len(data) - 1
+        if self._length is not None and self._so_far > self._length:
+            raise BuildbotLiteError(f"The master sent more of {self.shown} than the {self._length} bytes that it has.")
         self._file.write(data[1:])
         self._checksum.update(data[1:])
-        self._so_far += len(data) - 1
         of = "" if self._length is None else f" of {size(self._length)}"
         self._progress.say(f"{self.shown}: {size(self._so_far)}{of}")
 

@@ -96,41 +96,70 @@ class PlainLane:
 
 class LiveLanes:
     """
-    Lanes on a terminal of *width* columns.  *write*: prints text.  *now*: seconds.
+    Lanes on a terminal.  *write*: prints text.  *size*: the terminal's columns and rows.  *now*: seconds.
+
+    A drawing has fewer lines than the terminal has rows, because the cursor does not leave the screen on its way up.
     """
 
     def __init__(
-        self, labels: Sequence[str], write: Callable[[str], object], width: int, now: Callable[[], float]
+        self,
+        labels: Sequence[str],
+        write: Callable[[str], object],
+        size: Callable[[], tuple[int, int]],
+        now: Callable[[], float],
     ) -> None:
         self._write = write
-        self._width = width
+        self._size = size
         self._now = now
         self._longest = max(len(label) for label in labels)
+        self._lines = 0
         self._drawn: float | None = None
         self.lanes = [LiveLane(label, self.draw) for label in labels]
         self.draw()
 
-    def draw(self, *, always: bool = False) -> None:
+    def draw(self) -> None:
         """
-        Draw all lanes over the last drawing, unless that was just now.
+        Draw over the last drawing, unless that was just now: all lanes or, if the terminal has too few rows, rather
+        those that have not ended, and the number of the others.
         """
         now = self._now()
-        if self._drawn is not None and not always and now - self._drawn < REDRAW:
+        if self._drawn is not None and now - self._drawn < REDRAW:
             return
-        up = "" if self._drawn is None else f"\033[{len(self.lanes)}A"
         self._drawn = now
-        lines = (f"{lane.label:{self._longest}}  {lane.state}" for lane in self.lanes)
-        self._write(up + "".join(f"\r\033[K{printable(line, longest=self._width - 1)}\n" for line in lines))
+        self._draw(self._size()[1] - 1)
 
     def finish(self) -> None:
         """
-        Draw the results, and the last lines of what failed.
+        Draw all results, and the last lines of what failed.
         """
-        self.draw(always=True)
+        self._draw(len(self.lanes))
         for lane in self.lanes:
             if lane.code:
                 self._write(f"=== {lane.label}: the last lines\n")
                 self._write("".join(f"{line}\n" for line in lane.last))
+
+    def _draw(self, most: int) -> None:
+        """
+        Draw at most *most* lines over the last drawing.
+        """
+        up = f"\033[{self._lines}A" if self._lines else ""
+        lines = self._shown(most)
+        self._lines = len(lines)
+        width = self._size()[0] - 1
+        self._write(up + "".join(f"\r\033[K{printable(line, longest=width)}\n" for line in lines) + "\033[J")
+
+    def _shown(self, most: int) -> Sequence[str]:
+        lanes = self.lanes
+        others: list[LiveLane] = []
+        if len(lanes) > most:
+            by_interest = sorted(lanes, key=lambda lane: lane.code is not None)
+            others = by_interest[max(most - 1, 0) :]
+            lanes = [lane for lane in lanes if lane not in others]
+        lines = [f"{lane.label:{self._longest}}  {lane.state}" for lane in lanes]
+        if others:
+            ended = sum(lane.code is not None for lane in others)
+            lines.append(f"and {len(others)} more" + (f", {ended} of them ended" if ended else ""))
+        return lines
 
 
 class LiveLane:

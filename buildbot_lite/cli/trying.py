@@ -67,10 +67,11 @@ def try_(farm: FarmClient, names: tuple[str, ...], base: str | None, only_print:
     for remark in patch.remarks:
         note(f"# {remark}")
     if only_print:
-        sys.stdout.buffer.write(patch.data)
+        patch.file.seek(0)
+        shutil.copyfileobj(patch.file, sys.stdout.buffer)
         return 0
     furls = _furls(farm, names)
-    note(f"# trying {len(patch.data)} bytes of changes{_of(patch)}")
+    note(f"# trying {patch.length} bytes of changes{_of(patch)}")
     first = next(iter(furls.values()))
     try:
         return farm.connect(first, lambda link: _tried(link, furls, patch))
@@ -114,18 +115,18 @@ async def _tried(link: MasterLink, furls: Mapping[str, str], patch: WorkingPatch
     Submit *patch* to all *furls*, and follow what was requested; returns the exit code of the worst.
     """
     async with AsyncExitStack() as submitting:
-        found: list[_Request] = []
+        submitted: list[_Request] = []
         for furl in furls.values():
             # The submissions stay open to the end, for schedulers with cancelOnDisconnect.
-            answer = await submitting.enter_async_context(link.at(furl).submit_patch(patch.data, patch.base))
-            made = _requests(answer)
-            note(
-                f"# {', '.join(f'{each.builder} (request {each.number})' for each in made)}: watch with {made[0].watch}"
-            )
-            found += made
-        if len(found) == 1:
-            return int((await link.at(found[0].watch).watch(ADVICE, request=found[0].number))["exit_code"])
-        return await _side_by_side(link, found)
+            answer = await submitting.enter_async_context(link.at(furl).submit_patch(patch.file, patch.base))
+            requests = _requests(answer)
+            names = ", ".join(f"{each.builder} (request {each.number})" for each in requests)
+            note(f"# {names}: watch with {answer['watch']}")
+            submitted += requests
+        if len(submitted) == 1:
+            (only,) = submitted
+            return int((await link.at(only.watch).watch(ADVICE, request=only.number))["exit_code"])
+        return await _side_by_side(link, submitted)
 
 
 def _requests(answer: Mapping[str, Any]) -> list[_Request]:
@@ -142,7 +143,7 @@ async def _side_by_side(link: MasterLink, found: Sequence[_Request]) -> int:
     live = None
     lanes: Sequence[LaneOutput]
     if on_a_terminal():
-        live = LiveLanes(labels, _print, shutil.get_terminal_size().columns, time.monotonic)
+        live = LiveLanes(labels, _print, shutil.get_terminal_size, time.monotonic)
         lanes = live.lanes
     else:
         longest = max(map(len, labels))

@@ -16,31 +16,42 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Self
+from typing import IO, Any, Self
 
 from attrs import field, frozen
 
-from ..errors import BuildbotLiteError, NotFoundError
+from ..errors import BuildbotLiteError, InputError, NotFoundError
 from ..model.patch_base import PatchBase
+from ..storage.inputs import LARGEST_INPUT
 
 _REMOTES = "refs/remotes/"
+_PIECE = 256 << 10
 
 
 @frozen
 class WorkingPatch:
     """
-    *data*: the patch.  *base*: what it applies to.  *remarks*: what is not in it.
+    *file*: holds the patch, at most `LARGEST_INPUT` bytes; it has no name, and ends with its last reference.  *base*:
+    what the patch applies to.  *remarks*: what is not in it.
     """
 
-    data: bytes
+    file: IO[bytes]
     base: PatchBase
     remarks: Sequence[str] = ()
+
+    @property
+    def length(self) -> int:
+        """
+        Bytes of the patch.
+        """
+        return os.fstat(self.file.fileno()).st_size
 
 
 def working_patch(directory: str, base: str | None = None) -> WorkingPatch:
     """
     The patch of the working tree that *directory* is in.  *base*: the revision to compare with, instead of the one that
-    the server has.  `BuildbotLiteError` if there is no working tree, no difference, or no program for it.
+    the server has.  `BuildbotLiteError` if there is no working tree, no difference, no program for it, or too large a
+    difference.
     """
     above = os.path.abspath(directory)
     while not (kind := next((name for name in _KINDS if os.path.exists(os.path.join(above, name))), None)):
@@ -48,7 +59,7 @@ def working_patch(directory: str, base: str | None = None) -> WorkingPatch:
             raise NotFoundError(f"{directory} is in no working tree of git, Mercurial or Subversion.")
         above = os.path.dirname(above)
     found = _KINDS[kind](above, base)
-    if not found.data:
+    if not found.length:
         what = f" of {found.base.revision[:12]}" if found.base.revision else ""
         raise BuildbotLiteError(f"There is nothing to try: {above} has the files{what} unchanged.")
     return found
@@ -69,10 +80,28 @@ class _Program:
         What it prints; `BuildbotLiteError`, with its words, if it fails.
         """
         done = self._run(words)
-        if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip()
-            raise BuildbotLiteError(f"{self.name} {words[0]} failed: {said or f'exit code {done.returncode}'}")
+        self._check(words, done.returncode, done.stderr)
         return done.stdout
+
+    def patch(self, *words: str) -> IO[bytes]:
+        """
+        A new file with the patch that it prints; `BuildbotLiteError` if it fails, or prints more than `LARGEST_INPUT`.
+        """
+        file = tempfile.TemporaryFile(prefix="try-")  # noqa: SIM115 - its user closes it
+        with (
+            tempfile.TemporaryFile(prefix="try-") as errors,
+            subprocess.Popen(stdout=subprocess.PIPE, stderr=errors, **self._options(words)) as running,
+        ):
+            assert running.stdout is not None
+            try:
+                _copy(running.stdout, file)
+            except BaseException:
+                running.kill()
+                raise
+            code = running.wait()
+            errors.seek(0)
+            self._check(words, code, errors.read(_PIECE))
+        return file
 
     def line(self, *words: str) -> str | None:
         """
@@ -82,25 +111,48 @@ class _Program:
         lines = done.stdout.decode("utf-8", "surrogateescape").splitlines()
         return lines[0] if lines and not done.returncode else None
 
+    def _check(self, words: Sequence[str], code: int, errors: bytes) -> None:
+        if code:
+            reason = errors.decode("utf-8", "replace").strip() or f"exit code {code}"
+            raise BuildbotLiteError(f"{self.name} {words[0]} failed: {reason}")
+
     def _run(self, words: Sequence[str]) -> "subprocess.CompletedProcess[bytes]":
+        return subprocess.run(capture_output=True, check=False, **self._options(words))
+
+    def _options(self, words: Sequence[str]) -> dict[str, Any]:
+        """
+        The arguments for `subprocess` to run it with *words*.
+        """
         if shutil.which(self.name) is None:
             raise NotFoundError(f"{self.top} is a working tree of {self.name}, which is not installed here.")
         # What they print is read by this program.
         environment = {**os.environ, "LC_ALL": "C", "HGPLAIN": "1", "GIT_OPTIONAL_LOCKS": "0", **self.environment}
-        return subprocess.run(
-            [self.name, *words],
-            cwd=self.top,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        return {"args": [self.name, *words], "cwd": self.top, "env": environment, "stdin": subprocess.DEVNULL}
 
     def with_environment(self, **more: str) -> Self:
         """
         The same, with more variables.
         """
         return type(self)(self.name, self.top, {**self.environment, **more})
+
+
+def _copy(source: IO[bytes], to: IO[bytes]) -> None:
+    """
+    Copy the patch in *source*, which may have `LARGEST_INPUT` bytes.
+    """
+    length = 0
+    while piece := source.read(_PIECE):
+        length += len(piece)
+        if length > LARGEST_INPUT:
+            raise InputError(
+                f"The changes are larger than the {LARGEST_INPUT} bytes that a master takes.  Let git, hg or svn "
+                "ignore files that the builds do not need."
+            )
+        try:
+            to.write(piece)
+            to.flush()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, tempfile.gettempdir()) from None
 
 
 def _of_git(top: str, wanted: str | None) -> WorkingPatch:
@@ -122,7 +174,7 @@ def _of_git(top: str, wanted: str | None) -> WorkingPatch:
             *("--binary", "--full-index", "--no-color", "--no-ext-diff", "--no-textconv", "--no-relative"),
             *("--src-prefix=a/", "--dst-prefix=b/", "--submodule=short", "--ignore-submodules=dirty"),
         )
-        return WorkingPatch(copied.output("diff", *options, base.revision, "--"), base)
+        return WorkingPatch(copied.patch("diff", *options, base.revision, "--"), base)
 
 
 def _git_base(git: _Program, wanted: str | None) -> PatchBase:
@@ -163,9 +215,9 @@ def _of_hg(top: str, wanted: str | None) -> WorkingPatch:
         raise NotFoundError(
             f"There is no commit {wanted!r:.100} here." if wanted else f"No commit in {top} is public yet: hg push."
         )
-    data = hg.output("diff", "--git", f"--rev={revision}")
+    patch = hg.patch("diff", "--git", f"--rev={revision}")
     branch = hg.line("log", "--limit=1", "--rev=.", "--template={branch}\n")
-    return WorkingPatch(data, PatchBase(revision, branch), _left_out(hg.output("status", "-un", "-0"), "hg add"))
+    return WorkingPatch(patch, PatchBase(revision, branch), _left_out(hg.output("status", "-un", "-0"), "hg add"))
 
 
 def _of_svn(top: str, wanted: str | None) -> WorkingPatch:
@@ -173,11 +225,11 @@ def _of_svn(top: str, wanted: str | None) -> WorkingPatch:
     if wanted is not None:
         raise BuildbotLiteError("A base is for git and Mercurial: in Subversion it is the checked-out revision.")
     revision = svn.line("info", "--show-item=revision", "--no-newline")
-    data = svn.output("diff", "--git", "--internal-diff")
+    patch = svn.patch("diff", "--git", "--internal-diff")
     unknown = b"\0".join(
         line[8:] for line in svn.output("status").splitlines() if line.startswith(b"?") and len(line) > 8
     )
-    return WorkingPatch(data, PatchBase(revision), _left_out(unknown, "svn add"))
+    return WorkingPatch(patch, PatchBase(revision), _left_out(unknown, "svn add"))
 
 
 def _left_out(names: bytes, remedy: str) -> list[str]:

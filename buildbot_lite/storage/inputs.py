@@ -30,6 +30,8 @@ from .files import (
 
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
 _INCOMING = ".incoming-"
+LARGEST_INPUT = 4 << 30
+"""Bytes of an input, unless a store or a grant has a smaller bound."""
 HEAD = 64 << 10
 """Bytes at the beginning of an input that decide its kind."""
 
@@ -133,7 +135,7 @@ class InputStore:
     *largest*: bytes allowed for each input.
     """
 
-    def __init__(self, directory: str, *, largest: int = 4 << 30) -> None:
+    def __init__(self, directory: str, *, largest: int = LARGEST_INPUT) -> None:
         self._directory = directory
         self._largest = largest
         self._incoming = 0

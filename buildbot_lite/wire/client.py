@@ -4,7 +4,8 @@ The command's side of a control or watch FURL: connect, send a question, disconn
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from io import BytesIO
+from typing import IO, Any
 
 from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
@@ -14,8 +15,10 @@ from zope.interface import implementer
 
 from ..deferreds import OneShot
 from ..errors import (
+    BuildbotLiteError,
     FurlError,
     LinkLostError,
+    MessageError,
     NoAnswerError,
     PinnedError,
     RefusedError,
@@ -27,6 +30,7 @@ from ..model.patch_base import PatchBase
 from .certificate import new_certificate
 from .contract import (
     LARGEST_ANSWER,
+    LONGEST_SENTENCE,
     RIControl,
     RISubmission,
     RIWatcher,
@@ -92,6 +96,24 @@ async def watch(reactor: IReactorTime, furl: str, take: Take, request: int | Non
         return {"exit_code": await watcher.exit_code.wait()}
 
 
+class BoundedOutput:
+    """
+    Collects the output of a submission in *data*, at most *most* bytes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.data = bytearray()
+
+    def add(self, data: bytes) -> None:
+        """
+        Append *data*; `MessageError` if it is too much.
+        """
+        if len(self.data) + len(data) > self._most:
+            raise MessageError(f"The master's answer has more than {self._most} bytes.")
+        self.data += data
+
+
 class SubmitClient:
     """
     A client of the submit or change FURL *furl*, like ``flappclient run-command``, that keeps its connection for the
@@ -119,25 +141,25 @@ class SubmitClient:
         """
         Submit *data*; returns the exit code.  *take* gets the output.  Raises as `ask` does.
         """
-        return await self._submit(data, take, "execute")
+        return await self._submit(BytesIO(data), take, "execute")
 
-    async def submit_patch(self, data: bytes, base: PatchBase) -> Document:
+    async def submit_patch(self, patch: IO[bytes], base: PatchBase) -> Document:
         """
-        Submit the patch *data*, which applies to *base*; returns "requests", their "builders", and the FURL to "watch"
-        them.  The farm may cancel them when the connection ends.  Raises as `ask` does, and `RefusedError` with the
-        sentence of a master that refuses the patch.
+        Submit *patch*, from its beginning, which applies to *base*; returns "requests", their "builders", and the FURL
+        to "watch" them.  The farm may cancel them when the connection ends.  Raises as `ask` does, and `RefusedError`
+        with the sentence of a master that refuses the patch.
         """
-        output = {b"1": bytearray(), b"2": bytearray()}
+        answer, refusal = BoundedOutput(LARGEST_ANSWER), BoundedOutput(LONGEST_SENTENCE)
 
         def take(chunk: bytes) -> None:
-            output[chunk[:1]].extend(chunk[1:])
+            (answer if chunk[:1] == b"1" else refusal).add(chunk[1:])
 
-        code = await self._submit(data, take, "submit_patch", base=base.to_bytes())
+        code = await self._submit(patch, take, "submit_patch", base=base.to_bytes())
         if code:
-            raise RefusedError(printable(output[b"2"].decode("utf-8", "replace").strip()))
-        return JsonReader.decode(bytes(output[b"1"]), "answer", LARGEST_ANSWER).document
+            raise RefusedError(printable(refusal.data.decode("utf-8", "replace").strip()))
+        return JsonReader.decode(bytes(answer.data), "answer", LARGEST_ANSWER).document
 
-    async def _submit(self, data: bytes, take: Take, method: str, **more: bytes) -> int:
+    async def _submit(self, data: IO[bytes], take: Take, method: str, **more: bytes) -> int:
         reference = await _resolved(self._tub, self._furl)
         if reference.tracker.interfaceName != RISubmission.__remote_name__:
             raise WrongVerbError("This string permits no submission.")
@@ -146,8 +168,10 @@ class SubmitClient:
         try:
             stdin = await reference.callRemote(method, watcher=watcher, **more)
             if stdin is not None:
-                for start in range(0, len(data), _PIECE):
-                    await stdin.callRemote("feed_stdin", data=data[start : start + _PIECE])
+                data.seek(0)
+                # A master that has refused needs no more of it.
+                while not watcher.exit_code.fired and (piece := data.read(_PIECE)):
+                    await stdin.callRemote("feed_stdin", data=piece)
                 await stdin.callRemote("close_stdin")
         except Exception as raised:  # noqa: BLE001 - each becomes an error of ours
             raise our_error(raised) from None
@@ -165,16 +189,24 @@ class _ExposedWatcher(Referenceable):
         self.exit_code: OneShot[int] = OneShot()
 
     def remote_stdout(self, data: bytes) -> Deferred[None] | None:
-        return self._take(b"1" + data)
+        return self._taken(b"1" + data)
 
     def remote_stderr(self, data: bytes) -> Deferred[None] | None:
-        return self._take(b"2" + data)
+        return self._taken(b"2" + data)
 
     def remote_done(self, signal: object, exitcode: int) -> None:
         self.exit_code.fire(exitcode)
 
     def lost(self) -> None:
         self.exit_code.fire(Failure(LinkLostError()))
+
+    def _taken(self, chunk: bytes) -> Deferred[None] | None:
+        try:
+            return self._take(chunk)
+        except BuildbotLiteError:
+            # The output is refused: there is nothing to wait for any more.
+            self.exit_code.fire(Failure())
+            raise
 
 
 async def _with_control(

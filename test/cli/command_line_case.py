@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, redirect_stderr, redirect_stdout
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 from unittest import mock
 
 from attrs import define, field, frozen
@@ -97,8 +97,9 @@ class FakeMaster:
         return found
 
     @asynccontextmanager
-    async def submit_patch(self, data: bytes, base: PatchBase) -> AsyncIterator[Mapping[str, Any]]:
-        self.patches.append((data, base))
+    async def submit_patch(self, patch: IO[bytes], base: PatchBase) -> AsyncIterator[Mapping[str, Any]]:
+        patch.seek(0)
+        self.patches.append((patch.read(), base))
         self.submitting += 1
         try:
             yield await self.ask({"ask": "submit_patch"})

@@ -706,6 +706,18 @@ class ArtifactsTests(FarmCommandCase):
         self.assertIn("has the wrong checksum", self.refused("artifacts", "fetch", "farm", "hello", "1"))
         self.assertEqual(os.listdir("sub"), [])
 
+    def test_too_much(self) -> None:
+        """
+        A master that sends more than an artifact has cannot fill the disk.
+        """
+        with DownloadedFile(".", "x", overwrite=False, length=3) as download:
+            download.take(b"1abc")
+            with self.assertRaisesRegex(BuildbotLiteError, "more of ./x than the 3 bytes"):
+                download.take(b"1d")
+            (incoming,) = (name for name in os.listdir(".") if name.startswith(".buildbot-lite-"))
+            download._file.flush()
+            self.assertEqual(os.path.getsize(incoming), 3)
+
     def test_names_out_of_the_directory(self) -> None:
         """
         A name that leads out of the directory is refused.

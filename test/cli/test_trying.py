@@ -2,13 +2,18 @@
 ``buildbot-lite try``.
 """
 
+import fcntl
 import os
+import re
+import struct
 import subprocess
+import sys
+import termios
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli import trying
+from buildbot_lite.cli import trying, working_tree
 from buildbot_lite.cli.main import NO_ANSWER, USAGE
 from buildbot_lite.cli.side_by_side import LAST_LINES, LONGEST_LINE, LiveLanes, PlainLane
 from buildbot_lite.errors import NoAnswerError, RefusedError
@@ -133,6 +138,16 @@ class TryTests(TryCase):
         os.chdir("..")
         self.assertIn("in no working tree", self.refused("-C", "farm", "try", "linux"))
 
+    def test_too_large(self) -> None:
+        """
+        A patch that no master takes is refused before there is a connection, and it is not kept in memory until then.
+        """
+        with mock.patch.object(working_tree, "LARGEST_INPUT", 100):
+            self.assertIn(
+                "larger than the 100 bytes that a master takes", self.refused("-C", "../farm", "try", "linux")
+            )
+        self.assertEqual(self.master.connections, 0)
+
     def test_refused_by_the_master(self) -> None:
         """
         The master's refusal is printed; without an answer the exit code is 69.
@@ -149,6 +164,54 @@ class TryTests(TryCase):
         self.requests(linux=0, bsd=1)
         self.master.answers = {**self.master.answers, "watch": NoAnswerError("No master answered for 30 minutes.")}
         self.assertIn("30 minutes", self.refused("-C", "../farm", "try", "linux", code=NO_ANSWER))
+
+
+class Screen:
+    """
+    A terminal of some *rows*, which understands what `LiveLanes` writes.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._rows = [""] * rows
+        self._row = 0
+        self.scrolled: list[str] = []
+
+    def write(self, text: str) -> None:
+        """
+        Show *text*.
+        """
+        for up, erase, newline, letters in re.findall(r"\033\[(\d+)A|\033\[([JK])|(\r?\n)|([^\033\r\n]+)", text):
+            if up:
+                self._row = max(0, self._row - int(up))
+            elif erase:
+                self._rows[self._row] = ""
+                if erase == "J":
+                    self._rows[self._row :] = [""] * (len(self._rows) - self._row)
+            elif newline and self._row == len(self._rows) - 1:
+                self.scrolled.append(self._rows.pop(0))
+                self._rows.append("")
+            elif newline:
+                self._row += 1
+            else:
+                self._rows[self._row] = letters
+
+    @property
+    def shown(self) -> list[str]:
+        """
+        The lines above the cursor.
+        """
+        return self._rows[: self._row]
+
+
+ON_A_PTY = """
+import itertools, shutil, sys
+from buildbot_lite.cli.side_by_side import LiveLanes
+live = LiveLanes([f"b{number:02}" for number in range(14)], sys.stdout.write, shutil.get_terminal_size,
+                 itertools.count().__next__)
+for number in range(20):
+    live.lanes[number % 14].take(b"1line %d\\n" % number)
+sys.stdout.flush()
+"""
 
 
 class LaneTests(SynchronousTestCase):
@@ -170,14 +233,59 @@ class LaneTests(SynchronousTestCase):
         """
         time = [0.0]
         printed: list[str] = []
-        live = LiveLanes(["linux", "b"], printed.append, 30, lambda: time[0])
+        live = LiveLanes(["linux", "b"], printed.append, lambda: (30, 24), lambda: time[0])
         live.lanes[0].take(b"1\x1b[2Jhello " + b"y" * 100 + b"\n")
         self.assertEqual(len(printed), 1)
         time[0] = 1.0
         live.lanes[1].take(b"2# b/1 runs on bot1\n")
         up, first, second = printed[1].split("\r\033[K")
         self.assertEqual(up, "\033[2A")
-        self.assertEqual((first, second), ("linux  ?[2Jhello yyyyyyyyyyy…\n", "b      b/1 runs on bot1\n"))
+        self.assertEqual((first, second), ("linux  ?[2Jhello yyyyyyyyyyy…\n", "b      b/1 runs on bot1\n\033[J"))
+
+    def test_more_lanes_than_rows(self) -> None:
+        """
+        On a terminal with fewer rows than lanes, a drawing still covers the last one: it has some lanes, rather those
+        that have not ended, and the number of the others.  At the end all results are there, each once.
+        """
+        time = iter(range(1000))
+        screen = Screen(5)
+        size = [80, 5]
+        live = LiveLanes(
+            [f"b{number}" for number in range(7)], screen.write, lambda: (size[0], size[1]), lambda: next(time)
+        )
+        for lane in live.lanes:
+            lane.take(b"1output\n")
+        self.assertEqual(screen.shown, ["b0  output", "b1  output", "b2  output", "and 4 more"])
+        for lane in live.lanes[:3]:
+            lane.ended(0)
+        self.assertEqual(screen.shown, ["b3  output", "b4  output", "b5  output", "and 4 more, 3 of them ended"])
+        size[1] = 4
+        live.lanes[3].ended(1)
+        self.assertEqual(screen.shown, ["b4  output", "b5  output", "and 5 more, 4 of them ended"])
+        self.assertEqual(screen.scrolled, [])
+
+        for lane in live.lanes[4:]:
+            lane.ended(0)
+        live.finish()
+        results = [*(f"b{number}  {'failed' if number == 3 else 'success'}" for number in range(7))]
+        self.assertEqual([*screen.scrolled, *screen.shown], [*results, "=== b3: the last lines", "output"])
+
+    def test_rows_of_a_pty(self) -> None:
+        """
+        The rows are those of the terminal.
+        """
+        master, slave = os.openpty()
+        self.addCleanup(os.close, master)
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 6, 40, 0, 0))
+        environment = {name: value for name, value in os.environ.items() if name not in {"LINES", "COLUMNS"}}
+        # Its output fits into the buffer of the terminal.
+        subprocess.run(
+            [sys.executable, "-c", ON_A_PTY], stdin=slave, stdout=slave, env=environment, check=True, timeout=300
+        )
+        os.close(slave)
+        screen = Screen(6)
+        screen.write(os.read(master, 1 << 16).decode())
+        self.assertEqual(screen.shown, ["b00  line 14", "b01  line 15", "b02  line 16", "b03  line 17", "and 10 more"])
 
     def test_what_the_log_says(self) -> None:
         """
@@ -185,7 +293,7 @@ class LaneTests(SynchronousTestCase):
         times the last state is shown.
         """
         printed: list[str] = []
-        live = LiveLanes(["a"], printed.append, 80, lambda: 0.0)
+        live = LiveLanes(["a"], printed.append, lambda: (80, 24), lambda: 0.0)
         live.lanes[0].take(b"1# a/1: SUCCESS\n")
         live.lanes[0].take(b"1 33% (1/3)   \r100% (3/3)   \r\n")
         self.assertEqual(live.lanes[0].state, "100% (3/3)")
@@ -197,7 +305,7 @@ class LaneTests(SynchronousTestCase):
         At the end the results stand there, and the last lines of what failed.
         """
         printed: list[str] = []
-        live = LiveLanes(["a", "b"], printed.append, 80, lambda: 0.0)
+        live = LiveLanes(["a", "b"], printed.append, lambda: (80, 24), lambda: 0.0)
         live.lanes[0].take(b"1" + b"".join(b"%d\n" % number for number in range(100)) + b"the end")
         live.lanes[0].take(b"2# a/1: FAILURE (make failed)\n")
         live.lanes[0].ended(1)

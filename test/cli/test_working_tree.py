@@ -77,7 +77,16 @@ class WorkingTreeCase(SynchronousTestCase):
         """
         The patch of that working tree.
         """
-        return working_patch(os.path.join(self.directory, where), base)
+        found = working_patch(os.path.join(self.directory, where), base)
+        self.addCleanup(found.file.close)
+        return found
+
+    def data(self, found: WorkingPatch) -> bytes:
+        """
+        The bytes of a patch.
+        """
+        found.file.seek(0)
+        return found.file.read()
 
 
 class GitTreeTests(WorkingTreeCase):
@@ -112,7 +121,7 @@ class GitTreeTests(WorkingTreeCase):
         """
         self.run_in(".", "git", "clone", "-q", "origin", "farm")
         self.run_in("farm", "git", "checkout", "-q", str(found.base.revision))
-        self.run_in("farm", "git", "apply", "--index", "-p1", stdin=found.data)
+        self.run_in("farm", "git", "apply", "--index", "-p1", stdin=self.data(found))
         wanted = self.files("tree")
         wanted.pop("a.o", None)
         self.assertEqual(self.files("farm"), wanted)
@@ -131,7 +140,7 @@ class GitTreeTests(WorkingTreeCase):
             self.assertEqual(file.read(), index)
         self.assertEqual(self.run_in("tree", "git", "status", "--porcelain", "-z"), before)
         self.assertEqual(found.base, PatchBase(self.head, "main"))
-        self.assertIn(b"old mode 100644\nnew mode 100755", found.data)
+        self.assertIn(b"old mode 100644\nnew mode 100755", self.data(found))
         self.applies(found)
 
     def test_changed_at_once(self) -> None:
@@ -147,7 +156,7 @@ class GitTreeTests(WorkingTreeCase):
         self.write("tree/a.c", b"one\nTWO\n")
         for each in (index, path):
             os.utime(each, ns=(before, before))
-        self.assertIn(b"+TWO", self.patch_of().data)
+        self.assertIn(b"+TWO", self.data(self.patch_of()))
 
     def test_local_commits(self) -> None:
         """
@@ -175,7 +184,7 @@ class GitTreeTests(WorkingTreeCase):
         self.write("tree/a.c", b"mine\n")
         found = self.patch_of()
         self.assertEqual(found.base.revision, self.head)
-        self.assertNotIn(b"later", found.data)
+        self.assertNotIn(b"later", self.data(found))
 
     def test_base(self) -> None:
         """
@@ -188,7 +197,7 @@ class GitTreeTests(WorkingTreeCase):
         local = self.run_in("tree", "git", "rev-parse", "HEAD")
         found = self.patch_of(base="HEAD")
         self.assertEqual(found.base, PatchBase(local))
-        self.assertNotIn(b"b/new\n", found.data)
+        self.assertNotIn(b"b/new\n", self.data(found))
         for unknown in ("nothing", "--output=x"):
             with self.assertRaisesRegex(NotFoundError, "There is no commit"):
                 self.patch_of(base=unknown)
@@ -219,7 +228,7 @@ class GitTreeTests(WorkingTreeCase):
         """
         self.run_in("tree", "git", "worktree", "add", "-q", "-b", "other", "../linked")
         self.write("linked/new", b"x\n")
-        self.assertIn(b"b/new", self.patch_of("linked").data)
+        self.assertIn(b"b/new", self.data(self.patch_of("linked")))
 
     def test_no_remote(self) -> None:
         """
@@ -273,7 +282,7 @@ class HgTreeTests(WorkingTreeCase):
         self.assertEqual(list(found.remarks), ["not in the patch, because they were not added (hg add): unknown"])
 
         self.run_in(".", "hg", "clone", "-q", "origin", "farm")
-        self.run_in("farm", "hg", "import", "--no-commit", "-q", "-", stdin=found.data)
+        self.run_in("farm", "hg", "import", "--no-commit", "-q", "-", stdin=self.data(found))
         wanted = self.files("tree")
         del wanted["unknown"]
         self.assertEqual(self.files("farm"), wanted)
@@ -304,7 +313,7 @@ class SvnTreeTests(WorkingTreeCase):
         self.assertEqual(list(found.remarks), ["not in the patch, because they were not added (svn add): unknown"])
 
         self.run_in(".", "svn", "checkout", "-q", f"file://{self.directory}/origin", "farm")
-        self.write("patch", found.data)
+        self.write("patch", self.data(found))
         self.run_in("farm", "svn", "patch", "../patch")
         wanted = self.files("tree")
         del wanted["unknown"]

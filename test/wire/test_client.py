@@ -1,0 +1,75 @@
+"""
+A client of a submission, against masters that keep to no bound.
+"""
+
+from io import BytesIO
+from unittest import mock
+
+from twisted.internet import reactor  # noqa: TID251 - these tests use the network
+from twisted.internet.defer import Deferred
+
+from buildbot_lite.errors import MessageError, RefusedError
+from buildbot_lite.model.patch_base import PatchBase
+from buildbot_lite.wire import client as client_module
+from buildbot_lite.wire.client import SubmitClient
+from buildbot_lite.wire.exposed import Revocable
+from buildbot_lite.wire.flapp import FlappService, StdinFeed, Watcher
+
+from .test_flapp import PrintingSubmission
+from .test_roles import failing
+from .tub_case import SWISSNUM, TubTestCase, until, with_reactor
+
+
+class PatchSubmission(PrintingSubmission):
+    """
+    Takes a patch, and prints.
+    """
+
+    def submit_patch(self, watcher: Watcher, base: PatchBase) -> Deferred[StdinFeed | None]:
+        return self.execute(watcher)
+
+
+class SubmitPatchTests(TubTestCase):
+    def client(self, submission: PatchSubmission) -> SubmitClient:
+        """
+        A client of *submission*.
+        """
+        tub, listener = self.listening({SWISSNUM: FlappService(submission, Revocable())}.get)
+        client = SubmitClient(reactor, self.furl(tub, listener))
+        client.start()
+        self.addCleanup(client.stop)
+        return client
+
+    @with_reactor
+    async def test_submitted(self) -> None:
+        """
+        The whole patch arrives, from the beginning of its file, and the answer is returned.
+        """
+        submission = PatchSubmission([b'{"watch":', b'"x"}'], stdin=True)
+        patch = BytesIO(b"p" * 600_000)
+        patch.read()
+        answer = await self.client(submission).submit_patch(patch, PatchBase())
+        self.assertEqual((answer, submission.fed, submission.closed), ({"watch": "x"}, patch.getvalue(), 1))
+
+    @with_reactor
+    async def test_endless_answer(self) -> None:
+        """
+        An answer that exceeds its bound ends the submission at once: no more of it is kept, and nothing else is waited
+        for.
+        """
+        submission = PatchSubmission([b"x" * 60, b"x" * 60])
+        client = self.client(submission)
+        with mock.patch.object(client_module, "LARGEST_ANSWER", 100):
+            error = await failing(client.submit_patch(BytesIO(b"patch"), PatchBase()))
+        self.assertIsInstance(error, MessageError)
+        self.assertIn("more than 100 bytes", str(error))
+        await until(lambda: submission.error is not None)
+
+    @with_reactor
+    async def test_refused(self) -> None:
+        """
+        The refusal of a master is its sentence.
+        """
+        error = await failing(self.client(PatchSubmission([], code=2)).submit_patch(BytesIO(b"patch"), PatchBase()))
+        self.assertIsInstance(error, RefusedError)
+        self.assertEqual(str(error), "request 1")
