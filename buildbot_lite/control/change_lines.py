@@ -16,7 +16,7 @@ from attrs import evolve, field, frozen
 
 from ..errors import BuildbotLiteError, InputError
 from ..model.change import LAST_TIME, LONGEST_COMMENTS, LONGEST_NAME, MOST_FILES, Change
-from ..model.git_refs import branch_of, is_of_the_repository, is_ref
+from ..model.git_refs import branch_of, is_of_the_repository, is_ref, ref_of
 from ..model.json_reader import JsonReader
 from ..model.properties import checked_property_name, checked_value
 
@@ -84,7 +84,8 @@ class Allowed:
 
     def bound(self, change: Change, number: int) -> Change:
         """
-        *change* with the fixed values; `InputError` if it has others.
+        *change* with the fixed values; `InputError` if it has others.  A change of a reference that is neither a branch
+        nor a tag, like refs/pull/1/head, is untrusted: anybody may have made it.
         """
         fixed: dict[str, Any] = {"repository": self.repository, "project": self.project, "codebase": self.codebase}
         if self.category is not None:
@@ -93,7 +94,8 @@ class Allowed:
             said = getattr(change, noun)
             if said and said != value:
                 raise InputError(f"Line {number}: this string is for the {noun} {value!r:.200}, not {said!r:.200}.")
-        return evolve(change, **fixed)
+        untrusted = change.branch is not None and not is_of_the_repository(ref_of(change.branch))
+        return evolve(change, untrusted=untrusted, **fixed)
 
 
 @frozen

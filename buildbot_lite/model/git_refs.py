@@ -35,9 +35,13 @@ def is_commit(name: str) -> bool:
 
 def branch_of(ref: str) -> str:
     """
-    What a change calls *ref*: "main" for refs/heads/main, the full name of any other.
+    What a change calls *ref*: "main" for refs/heads/main, the full name of any other.  `ref_of` is its inverse.
+
+    The branch refs/heads/refs/pull/1/head, which everybody who may push can make, keeps its full name: without
+    "refs/heads/" it would be the name of another reference.
     """
-    return ref.removeprefix(HEADS)
+    short = ref.removeprefix(HEADS)
+    return ref if short.startswith("refs/") else short
 
 
 def ref_of(branch: str) -> str:

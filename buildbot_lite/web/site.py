@@ -3,7 +3,8 @@ An HTTP server with bounds, by twisted.web.
 
 - The body of a request is kept in memory up to `LARGEST_BODY`; the rest is discarded as it comes, so that the client
   reads why it is refused; far beyond that the connection is cut.
-- There are at most `MOST_CONNECTIONS`, and a connection may be silent for `SILENCE` seconds.
+- There are at most `MOST_CONNECTIONS`.  Each is for one request, may be silent for `SILENCE` seconds, and lasts for
+  `LONGEST_CONNECTION` seconds, so that nobody keeps the forges out with a byte now and then.
 - Forms and cookies are not parsed, and requests are not logged here.
 """
 
@@ -11,7 +12,8 @@ from io import BytesIO
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
-from twisted.protocols.policies import WrappingFactory
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.http import RESPONSES
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
@@ -22,6 +24,7 @@ LARGEST_READ = 32 << 20
 """Bytes of a body, with what is discarded; GitHub sends at most 25 MiB."""
 MOST_CONNECTIONS = 50
 SILENCE = 30
+LONGEST_CONNECTION = 120
 
 
 class BoundedRequest(Request):
@@ -45,6 +48,11 @@ class BoundedRequest(Request):
         self._body.truncate()
         if self._received > LARGEST_READ:
             self.channel.transport.abortConnection()
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802 - Twisted's
+        self.channel.persistent = False
+        self.setHeader(b"connection", b"close")  # type: ignore[no-untyped-call]  # Twisted's
+        super().requestReceived(command, path, version)  # type: ignore[no-untyped-call]  # Twisted's
 
     def parseCookies(self) -> None:
         pass
@@ -100,7 +108,7 @@ def make_factory(root: Resource, reactor: IReactorTime) -> Any:
         root, requestFactory=BoundedRequest, timeout=SILENCE, reactor=reactor, parsePOSTFormSubmission=False
     )
     site.noisy = False
-    return _BoundedConnections(site)  # type: ignore[no-untyped-call]  # Twisted's
+    return _BoundedConnections(site, reactor)
 
 
 class _QuietSite(Site):
@@ -110,8 +118,30 @@ class _QuietSite(Site):
         """
 
 
+class _BoundedConnection(ProtocolWrapper):
+    """
+    A connection that is cut after `LONGEST_CONNECTION` seconds, whatever was sent.
+    """
+
+    factory: "_BoundedConnections"
+
+    def makeConnection(self, transport: Any) -> None:  # noqa: N802 - Twisted's
+        self._cut = self.factory.clock.callLater(LONGEST_CONNECTION, transport.abortConnection)
+        super().makeConnection(transport)  # type: ignore[no-untyped-call]  # Twisted's
+
+    def connectionLost(self, reason: Any = connectionDone) -> None:
+        if self._cut.active():
+            self._cut.cancel()
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
+
+
 class _BoundedConnections(WrappingFactory):
+    protocol = _BoundedConnection
     noisy = False
+
+    def __init__(self, site: Site, clock: IReactorTime) -> None:
+        super().__init__(site)  # type: ignore[no-untyped-call]  # Twisted's
+        self.clock = clock
 
     def buildProtocol(self, addr: Any) -> Any:
         return super().buildProtocol(addr) if len(self.protocols) < MOST_CONNECTIONS else None

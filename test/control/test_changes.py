@@ -221,6 +221,25 @@ class JsonTests(ChangeGrantCase):
         self.assertEqual(first.properties, {"x": [[1], "Change"]})
         self.assertEqual((second.author, second.revision, second.project), ("B", None, "p"))
 
+    def test_references_of_others(self) -> None:
+        """
+        Promise 8.1: a change of a reference that is neither a branch nor a tag is untrusted, because anybody may have
+        made it.
+        """
+        grant = self.hand_out(binding={"branches": ["*"]})
+        for branch in ("refs/pull/1/head", "refs/tags/v1", "refs/heads/main", "main"):
+            self.send(json.dumps({"who": "a", "branch": branch, "revision": "1"}), grant)
+        self.assertEqual([each.untrusted for each in self.changes()], [True, False, False, False])
+
+    def test_branch_like_a_reference(self) -> None:
+        """
+        Promise 8.1: a string for tags does not take a branch that is called like one.
+        """
+        grant = self.hand_out(binding={"branches": ["refs/tags/*"]})
+        watcher = self.send(f"{OLD} {NEW} refs/heads/refs/tags/v1\n", grant)
+        self.assertIn("this string is not for refs/heads/refs/tags/v1", watcher.err)
+        self.assertEqual(self.changes(), [])
+
     def test_fixed_category(self) -> None:
         """
         The category of a grant is the category of all its changes.

@@ -16,6 +16,7 @@ from buildbot_lite.master.scheduling.changes.webhooks.payload import MOST_COMMIT
 from buildbot_lite.master.scheduling.changes.webhooks.reading import read_delivery
 from buildbot_lite.master.scheduling.changes.webhooks.signatures import proof
 from buildbot_lite.model.change import LONGEST_FILES, MOST_FILES
+from buildbot_lite.model.git_refs import ref_of
 from buildbot_lite.model.webhook import DIALECTS, Delivery, HookReply
 
 from .webhook_payloads import (
@@ -174,6 +175,47 @@ class PushTests(SynchronousTestCase):
         self.assertEqual(report.changes[-1].revision, commits[-1]["id"])
         self.assertEqual(report.remark, "10 older commits of this push were left out.")
 
+    def test_unnamed_commits(self) -> None:
+        """
+        Commits of a push that the forge does not name are counted as left out.
+        """
+        remark = read("gitlab", "Push Hook", gitlab_push(total_commits_count=25)).remark
+        self.assertEqual(remark, "23 older commits of this push were left out.")
+        self.assertEqual(
+            read("gitea", "push", gitea_push(total_commits=3)).remark, "1 older commit of this push was left out."
+        )
+        self.assertEqual(read("gitea", "push", gitea_push(total_commits=3), only_push_commit=True).remark, "")
+        payload = bitbucket_push()
+        payload["push"]["changes"][0]["truncated"] = True
+        self.assertIn("does not name them", read("bitbucket", "repo:push", payload).remark)
+
+    def test_branch_like_a_reference(self) -> None:
+        """
+        Promise 8.1: a branch that is called refs/pull/7/merge is not taken for the reference of that name.
+        """
+        for ref in ("refs/heads/refs/pull/7/merge", "refs/heads/refs/heads/main", "refs/heads/refs/tags/v1"):
+            change = read("github", "push", github_push(ref=ref)).changes[-1]
+            self.assertEqual((change.branch, ref_of(change.branch or "")), (ref, ref))
+
+    def test_one_bad_name(self) -> None:
+        """
+        A reference whose name cannot be used loses none of the others of the same push.
+        """
+        usual = bitbucket_push()["push"]["changes"][0]
+        bad = {"new": {"type": "branch", "name": "zero\u200bwidth", "target": {"hash": A}}, "commits": []}
+        report = read("bitbucket", "repo:push", bitbucket_push(bad, usual))
+        self.assertEqual([each.revision for each in report.changes], [A, B])
+        self.assertIn("not the name of a git reference", report.remark)
+        with self.assertRaises(WebhookError):
+            read("bitbucket", "repo:push", bitbucket_push(bad))
+
+    def test_pusher(self) -> None:
+        """
+        The author of a push without commits is its pusher, with name and address.
+        """
+        payload = gitea_push(commits=[], head_commit=None)
+        self.assertEqual(read("gitea", "push", payload).changes[0].author, "Ann Lee <ann@example.org>")
+
     def test_long_texts(self) -> None:
         """
         Texts of any length, NUL and lone surrogates are cut or replaced, and lose no push.
@@ -217,13 +259,15 @@ class PushTests(SynchronousTestCase):
         for function in (lambda payload: payload["nothing"], lambda payload: 3):
             with self.assertRaisesRegex(WebhookError, "codebase function"):
                 read("github", "push", github_push(), codebase=function)
+            # A payload that is no change has not all that the function looks at.
+            self.assertEqual(read("github", "ping", {"zen": "x"}, codebase=function).remark, "The webhook works.")
 
     def test_form(self) -> None:
         """
         A payload in a form, GitHub's other content type, is the same.
         """
         body = urlencode({"payload": json.dumps(github_push())}).encode()
-        sent = delivery("github", "push", body, **{"content-type": "application/x-www-form-urlencoded"})
+        sent = delivery("github", "push", body, **{"content-type": "Application/X-WWW-Form-urlencoded; charset=utf-8"})
         self.assertEqual(len(read_delivery(sent, HookDialect(name="github", secret="s"), SECRET).changes), 2)
 
 
@@ -267,6 +311,22 @@ class PullRequestTests(SynchronousTestCase):
         """
         self.assertTrue(read("github", "pull_request", github_pull_request(None)).changes[0].untrusted)
         self.assertTrue(read("gitea", "pull_request", gitea_pull_request(None)).changes[0].untrusted)
+        self.assertTrue(read("gitlab", "Merge Request Hook", gitlab_merge_request(None)).changes[0].untrusted)
+        nowhere = bitbucket_pull_request()
+        nowhere["pullrequest"]["source"]["repository"] = None
+        self.assertTrue(read("bitbucket", "pullrequest:created", nowhere).changes[0].untrusted)
+
+    def test_no_branch(self) -> None:
+        """
+        Promise 8.1: a pull request that was pushed to refs/for/main of Gitea or Forgejo ("AGit") needs no right but to
+        read: it is untrusted, although its head is in the repository itself.
+        """
+        payload = gitea_pull_request("o/r")
+        payload["pull_request"]["head"] |= {"label": "", "ref": "refs/pull/7/head"}
+        for head in ({}, {"label": "mend"}, {"label": "", "ref": "mend"}):
+            payload["pull_request"]["head"] |= head
+            (change,) = read("gitea", "pull_request", payload).changes
+            self.assertTrue(change.untrusted, head)
 
     def test_head(self) -> None:
         """
@@ -327,6 +387,19 @@ class ProofTests(SynchronousTestCase):
                 self.refuse(bad, 403, "does not match")
             bare = Delivery(dialect, {}, good.body)
             self.refuse(bare, 403, "has no header")
+
+    def test_token_in_any_language(self) -> None:
+        """
+        GitLab sends its token in UTF-8, whose bytes a header's value has as Latin-1.
+        """
+        body = json.dumps(gitlab_push()).encode()
+        for secret, arrives in (("Geheimnis-ü€", True), ("Geheimnis-?", False)):
+            sent = Delivery("gitlab", {"x-gitlab-token": "Geheimnis-ü€".encode().decode("latin-1")}, body)
+            if arrives:
+                read_delivery(sent, HookDialect(name="gitlab", secret="s"), secret)
+            else:
+                with self.assertRaises(WebhookError):
+                    read_delivery(sent, HookDialect(name="gitlab", secret="s"), secret)
 
     def test_other_body(self) -> None:
         """

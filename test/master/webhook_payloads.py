@@ -129,7 +129,7 @@ def gitlab_push(**changes: Any) -> dict[str, Any]:
     }
 
 
-def gitlab_merge_request(source: int = 99, **changes: Any) -> dict[str, Any]:
+def gitlab_merge_request(source: int | None = 99, **changes: Any) -> dict[str, Any]:
     """
     A merge request from the project *source* into project 15.
     """
@@ -204,8 +204,13 @@ def gitea_pull_request(source: str | None = "someone/r", **changes: Any) -> dict
             "body": "because",
             "html_url": "https://gitea.example/o/r/pulls/7",
             "updated_at": WHEN,
-            "head": {"ref": "mend", "sha": B, "repo": None if source is None else {"full_name": source}},
-            "base": {"ref": "main", "sha": A, "repo": {"full_name": "o/r"}},
+            "head": {
+                "label": "mend",
+                "ref": "mend",
+                "sha": B,
+                "repo": None if source is None else {"full_name": source},
+            },
+            "base": {"label": "main", "ref": "main", "sha": A, "repo": {"full_name": "o/r"}},
         },
         "repository": GITEA_REPOSITORY,
         "sender": {"login": "someone", "full_name": ""},

@@ -7,15 +7,17 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError, NoAnswerError, RevokedError
 from buildbot_lite.model.webhook import LARGEST_BODY, LONGEST_HEADER, Delivery, HookReply
 from buildbot_lite.web.hooks import MOST_AT_ONCE, PATIENCE, ChangeHooks, Handover
-from buildbot_lite.web.site import LARGEST_READ, MOST_CONNECTIONS, WebPage, make_factory
+from buildbot_lite.web.site import LARGEST_READ, LONGEST_CONNECTION, MOST_CONNECTIONS, WebPage, make_factory
 from buildbot_lite.wire.client import Take
 
 
@@ -248,3 +250,30 @@ class BoundsTests(HookCase):
         _, transport = self.connect()
         self.clock.pump([1.0] * 60)
         self.assertTrue(transport.disconnecting)
+
+    def test_slow_request(self) -> None:
+        """
+        A connection that sends a byte now and then, and never a whole request, is cut.
+        """
+        cut: list[float] = []
+        self.patch(StringTransport, "abortConnection", lambda transport: cut.append(self.clock.seconds()))
+        protocol, transport = self.connect()
+        for _ in range(2 * LONGEST_CONNECTION):
+            self.clock.advance(1.0)
+            protocol.dataReceived(b"P")
+            if cut:
+                break
+        self.assertEqual(cut, [LONGEST_CONNECTION])
+        self.assertFalse(transport.disconnecting)
+
+    def test_one_request(self) -> None:
+        """
+        A connection is for one request, and no timer of it is left in the end.
+        """
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertIn(b"Connection: close", transport.value())
+        self.assertTrue(transport.disconnecting)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        late = [call for call in self.clock.getDelayedCalls() if call.getTime() > 1]
+        self.assertEqual(late, [])

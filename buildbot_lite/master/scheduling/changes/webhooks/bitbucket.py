@@ -4,7 +4,7 @@ The payloads of Bitbucket Cloud: https://support.atlassian.com/bitbucket-cloud/d
 They name no files, at most five commits of each branch, and shorten the commit of a pull request.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .....errors import WebhookError
 from .....model.change import LONGEST_COMMENTS
@@ -34,20 +34,36 @@ MOST_REFS = 50
 _NEWS = {"pullrequest:created", "pullrequest:updated"}
 
 
-def read(event: str, payload: JsonReader, dialect: HookDialect, codebase: str) -> HookReport:
+def read(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
     """
     What *payload* says; `BuildbotLiteError` if it is not one of Bitbucket's.
     """
     if event == "repo:push":
-        reports = [of_push(push, dialect, codebase) for push in _pushes(payload)]
+        reports = _reports(_pushes(payload), dialect)
         return HookReport(
             [change for report in reports for change in report.changes],
             "  ".join(dict.fromkeys(report.remark for report in reports if report.remark))[:1000],
             _repository(part(payload, "repository")).addresses,
         )
     if event in _NEWS:
-        return _pull_request(event, payload, dialect, codebase)
+        return _pull_request(event, payload, dialect)
     return HookReport(remark=f"The event {event!r:.50} is no change.")
+
+
+def _reports(pushes: Iterable[Push], dialect: HookDialect) -> list[HookReport]:
+    """
+    What each of *pushes* says.  One that cannot be used loses none of the others; `WebhookError` if none can be used.
+    """
+    reports: list[HookReport] = []
+    unusable: list[WebhookError] = []
+    for push in pushes:
+        try:
+            reports.append(of_push(push, dialect))
+        except WebhookError as error:
+            unusable.append(error)
+    if unusable and not reports:
+        raise unusable[0]
+    return [*reports, *(HookReport(remark=str(error)) for error in unusable)]
 
 
 def _repository(reader: JsonReader) -> HookedRepository:
@@ -78,6 +94,7 @@ def _pushes(payload: JsonReader) -> Iterator[Push]:
             ref=(TAGS if text(named, "type") == "tag" else HEADS) + text(named, "name"),
             revision=head.id,
             commits=commits,
+            unnamed=None if each.flag("truncated", False) else 0,
             pusher=pusher,
         )
 
@@ -92,7 +109,7 @@ def _commit(reader: JsonReader) -> HookedCommit:
     )
 
 
-def _pull_request(event: str, payload: JsonReader, dialect: HookDialect, codebase: str) -> HookReport:
+def _pull_request(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
     request = part(payload, "pullrequest")
     number = request.integer("id", least=1)
     source, destination = part(request, "source"), part(request, "destination")
@@ -120,4 +137,4 @@ def _pull_request(event: str, payload: JsonReader, dialect: HookDialect, codebas
             **whitelisted(request.document, "bitbucket", dialect.property_whitelist),
         },
     )
-    return of_pull_request(pull, dialect, codebase)
+    return of_pull_request(pull, dialect)

@@ -17,7 +17,6 @@ from .payload import (
     of_pull_request,
     of_push,
     part,
-    person,
     text,
     time,
 )
@@ -25,18 +24,18 @@ from .payload import (
 _NEWS = {"opened", "reopened", "synchronized"}
 
 
-def read(event: str, payload: JsonReader, dialect: HookDialect, codebase: str) -> HookReport:
+def read(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
     """
     What *payload* says; `BuildbotLiteError` if it is not one of Gitea's.
     """
     if event == "push":
-        return _push(payload, dialect, codebase)
+        return _push(payload, dialect)
     if event in ("pull_request", "pull_request_sync"):
-        return _pull_request(payload, dialect, codebase)
+        return _pull_request(payload, dialect)
     return HookReport(remark=f"The event {event!r:.50} is no change.")
 
 
-def _push(payload: JsonReader, dialect: HookDialect, codebase: str) -> HookReport:
+def _push(payload: JsonReader, dialect: HookDialect) -> HookReport:
     after = text(payload, "after")
     commits = payload.objects("commits", commit)
     if commits and commits[0].id == after:
@@ -46,12 +45,13 @@ def _push(payload: JsonReader, dialect: HookDialect, codebase: str) -> HookRepor
         ref=text(payload, "ref"),
         revision="" if is_none(after) else text(part(payload, "head_commit"), "id") or after,
         commits=commits,
+        unnamed=max(0, payload.integer("total_commits", 0) - len(commits)),
         pusher=_user(part(payload, "pusher")),
     )
-    return of_push(push, dialect, codebase)
+    return of_push(push, dialect)
 
 
-def _pull_request(payload: JsonReader, dialect: HookDialect, codebase: str) -> HookReport:
+def _pull_request(payload: JsonReader, dialect: HookDialect) -> HookReport:
     action = text(payload, "action", 50)
     if action not in _NEWS:
         return HookReport(remark=f"A pull request that was {action!r} is no change.")
@@ -64,7 +64,7 @@ def _pull_request(payload: JsonReader, dialect: HookDialect, codebase: str) -> H
             repository=repository(part(payload, "repository"), "clone_url"),
             ref=f"refs/pull/{number}/head",
             revision=text(head, "sha"),
-            fork=not source or source != text(part(base, "repo"), "full_name"),
+            fork=not _is_branch(head) or not source or source != text(part(base, "repo"), "full_name"),
             author=_user(part(payload, "sender")),
             comments=cut(
                 f"Pull Request #{number}: {text(request, 'title')}\n{text(request, 'body', LONGEST_COMMENTS)}",
@@ -75,9 +75,20 @@ def _pull_request(payload: JsonReader, dialect: HookDialect, codebase: str) -> H
             properties=in_change({"basename": checked_branch(text(base, "ref")), "pullrequest_number": number}),
         ),
         dialect,
-        codebase,
     )
 
 
+def _is_branch(head: JsonReader) -> bool:
+    """
+    Whether the *head* of a pull request is a branch.
+
+    Everybody who may read a repository can make a pull request by a push to refs/for/BRANCH ("AGit").  Its head is then
+    in the repository itself, but only as refs/pull/N/head; its label is empty.
+    """
+    return bool(text(head, "label")) and not text(head, "ref").startswith("refs/")
+
+
 def _user(reader: JsonReader) -> str:
-    return person(reader) or text(reader, "full_name") or text(reader, "username") or text(reader, "login")
+    name = next(filter(None, (text(reader, field, 400) for field in ("full_name", "username", "login"))), "")
+    address = text(reader, "email", 400)
+    return f"{name} <{address}>".strip() if address else name

@@ -31,14 +31,14 @@ from .payload import (
 _NEWS = {"opened", "reopened", "synchronize"}
 
 
-def read(event: str, payload: JsonReader, dialect: HookDialect, codebase: str) -> HookReport:
+def read(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
     """
     What *payload* says; `BuildbotLiteError` if it is not one of GitHub's.
     """
     if event == "push":
-        return _push(payload, dialect, codebase)
+        return _push(payload, dialect)
     if event == "pull_request":
-        return _pull_request(payload, dialect, codebase)
+        return _pull_request(payload, dialect)
     return HookReport(remark="The webhook works." if event == "ping" else f"The event {event!r:.50} is no change.")
 
 
@@ -70,7 +70,7 @@ def repository(reader: JsonReader, address: str) -> HookedRepository:
     )
 
 
-def _push(payload: JsonReader, dialect: HookDialect, codebase: str) -> HookReport:
+def _push(payload: JsonReader, dialect: HookDialect) -> HookReport:
     head = part(payload, "head_commit")
     if any(re.search(pattern, message(head), re.IGNORECASE) for pattern in dialect.skips):
         return HookReport(remark="The message of the newest commit says that this push is not to be built.")
@@ -86,10 +86,10 @@ def _push(payload: JsonReader, dialect: HookDialect, codebase: str) -> HookRepor
         commits=commits,
         pusher=person(part(payload, "pusher")),
     )
-    return of_push(push, dialect, codebase)
+    return of_push(push, dialect)
 
 
-def _pull_request(payload: JsonReader, dialect: HookDialect, codebase: str) -> HookReport:
+def _pull_request(payload: JsonReader, dialect: HookDialect) -> HookReport:
     action = text(payload, "action", 50)
     if action not in _NEWS:
         return HookReport(remark=f"A pull request that was {action!r} is no change.")
@@ -119,7 +119,6 @@ def _pull_request(payload: JsonReader, dialect: HookDialect, codebase: str) -> H
             },
         ),
         dialect,
-        codebase,
     )
 
 

@@ -28,15 +28,15 @@ from .payload import (
 _NEWS = {"open", "reopen", "update"}
 
 
-def read(event: str, payload: JsonReader, dialect: HookDialect, codebase: str) -> HookReport:
+def read(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
     """
     What *payload* says; `BuildbotLiteError` if it is not one of GitLab's.  A system hook has its event in the payload.
     """
     kind = text(payload, "object_kind", 50) or text(payload, "event_name", 50)
     if kind in ("push", "tag_push"):
-        return _push(kind, payload, dialect, codebase)
+        return _push(kind, payload, dialect)
     if kind == "merge_request":
-        return _merge_request(payload, dialect, codebase)
+        return _merge_request(payload, dialect)
     return HookReport(remark=f"The event {kind or event!r:.50} is no change.")
 
 
@@ -50,18 +50,20 @@ def _repository(payload: JsonReader) -> HookedRepository:
     )
 
 
-def _push(kind: str, payload: JsonReader, dialect: HookDialect, codebase: str) -> HookReport:
+def _push(kind: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
     after = text(payload, "after")
+    commits = payload.objects("commits", _commit)
     push = Push(
         repository=_repository(payload),
         ref=text(payload, "ref"),
         # Of an annotated tag, "after" is the tag's object.
         revision="" if is_none(after) else text(payload, "checkout_sha") or after,
-        commits=payload.objects("commits", _commit),
+        commits=commits,
+        unnamed=max(0, payload.integer("total_commits_count", 0) - len(commits)),
         pusher=text(payload, "user_name"),
         event=kind,
     )
-    return of_push(push, dialect, codebase)
+    return of_push(push, dialect)
 
 
 def _commit(reader: JsonReader) -> HookedCommit:
@@ -75,7 +77,7 @@ def _commit(reader: JsonReader) -> HookedCommit:
     )
 
 
-def _merge_request(payload: JsonReader, dialect: HookDialect, codebase: str) -> HookReport:
+def _merge_request(payload: JsonReader, dialect: HookDialect) -> HookReport:
     request = part(payload, "object_attributes")
     action = text(request, "action", 50)
     # An update without oldrev is one of the title, of labels and the like.
@@ -83,12 +85,14 @@ def _merge_request(payload: JsonReader, dialect: HookDialect, codebase: str) -> 
         return HookReport(remark=f"The action {action!r} of a merge request brings no new commit.")
     number = request.integer("iid", least=1)
     last = part(request, "last_commit")
+    # The source is null when the fork was deleted.
+    source, target = (request.optional(f"{name}_project_id", request.integer) for name in ("source", "target"))
     return of_pull_request(
         PullRequest(
             repository=_repository(payload),
             ref=f"refs/merge-requests/{number}/head",
             revision=text(last, "id"),
-            fork=request.integer("source_project_id") != request.integer("target_project_id"),
+            fork=source is None or source != target,
             author=person(part(last, "author")) or text(part(payload, "user"), "name"),
             comments=cut(
                 f"MR#{number}: {text(request, 'title')}\n\n{text(request, 'description', LONGEST_COMMENTS)}",
@@ -101,11 +105,10 @@ def _merge_request(payload: JsonReader, dialect: HookDialect, codebase: str) -> 
                 {
                     "source_branch": checked_branch(text(request, "source_branch")),
                     "target_branch": checked_branch(text(request, "target_branch")),
-                    "source_project_id": request.integer("source_project_id"),
-                    "target_project_id": request.integer("target_project_id"),
+                    "source_project_id": source,
+                    "target_project_id": target,
                 }
             ),
         ),
         dialect,
-        codebase,
     )

@@ -69,13 +69,15 @@ class HookedCommit:
 class Push:
     """
     A push: *ref* is now the commit *revision*; "": it was deleted.  *commits*: the new ones, oldest first, as far as
-    the forge names them.  *pusher*: for a push without commits.
+    the forge names them.  *unnamed*: how many older ones it does not name; None: an unknown number.  *pusher*: for a
+    push without commits.
     """
 
     repository: HookedRepository
     ref: str
     revision: str
     commits: Sequence[HookedCommit] = ()
+    unnamed: int | None = 0
     pusher: str = ""
     event: str = "push"
 
@@ -99,7 +101,7 @@ class PullRequest:
     event: str = "pull_request"
 
 
-def of_push(push: Push, dialect: HookDialect, codebase: str) -> HookReport:
+def of_push(push: Push, dialect: HookDialect) -> HookReport:
     """
     A change for each commit of *push*; one for its reference where the forge names no new commit.
     """
@@ -113,8 +115,8 @@ def of_push(push: Push, dialect: HookDialect, codebase: str) -> HookReport:
     commits = [each for each in push.commits if each.id != revision]
     # A tag is one change: its commits are those of a branch.
     head = next((each for each in push.commits if each.id == revision), HookedCommit(id=revision))
-    commits = [head] if ref.startswith(TAGS) or dialect.only_push_commit else [*commits, head]
-    left_out = len(commits) - MOST_COMMITS
+    alone = ref.startswith(TAGS) or dialect.only_push_commit
+    commits = [head] if alone else [*commits, head]
     changes = [
         Change(
             author=each.author or push.pusher or dialect.name,
@@ -127,18 +129,24 @@ def of_push(push: Push, dialect: HookDialect, codebase: str) -> HookReport:
             branch=branch,
             repository=push.repository.address,
             project=push.repository.project,
-            codebase=codebase,
             category="tag" if ref.startswith(TAGS) else None,
             revlink=each.link,
             properties={**in_change({"event": push.event}), **each.properties},
         ).checked()
         for each in commits[-MOST_COMMITS:]
     ]
-    remark = f"{left_out} older commits of this push were left out." if left_out > 0 else ""
-    return HookReport(changes, remark, push.repository.addresses)
+    return HookReport(changes, "" if alone else _left_out(push, len(commits)), push.repository.addresses)
 
 
-def of_pull_request(request: PullRequest, dialect: HookDialect, codebase: str) -> HookReport:
+def _left_out(push: Push, named: int) -> str:
+    if push.unnamed is None:
+        return "Older commits of this push were left out: the forge does not name them."
+    number = max(0, named - MOST_COMMITS) + push.unnamed
+    what = "commit of this push was" if number == 1 else "commits of this push were"
+    return f"{number} older {what} left out." if number else ""
+
+
+def of_pull_request(request: PullRequest, dialect: HookDialect) -> HookReport:
     """
     The change that is *request*.
     """
@@ -151,7 +159,6 @@ def of_pull_request(request: PullRequest, dialect: HookDialect, codebase: str) -
         branch=branch_of(checked_ref(request.ref)),
         repository=request.repository.address,
         project=request.repository.project,
-        codebase=codebase,
         category="pull",
         revlink=request.link,
         properties={**in_change({"event": request.event, "pullrequesturl": request.link}), **request.properties},

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from urllib.parse import parse_qs
 
+from attrs import evolve
+
 from .....errors import BuildbotLiteError, WebhookError
 from .....model.json_reader import JsonReader
 from .....model.webhook import LARGEST_BODY, Delivery
@@ -17,7 +19,7 @@ from .signatures import check
 MOST_VALUES = 300_000
 """Values in a payload: 2048 commits have about 60 000, and their files come on top."""
 
-_READERS: Mapping[str, Callable[[str, JsonReader, HookDialect, str], HookReport]] = MappingProxyType(
+_READERS: Mapping[str, Callable[[str, JsonReader, HookDialect], HookReport]] = MappingProxyType(
     {"github": github.read, "gitlab": gitlab.read, "gitea": gitea.read, "bitbucket": bitbucket.read}
 )
 
@@ -30,7 +32,11 @@ def read_delivery(delivery: Delivery, dialect: HookDialect, secret: str) -> Hook
     check(delivery, secret)
     try:
         payload = JsonReader.decode(_json_of(delivery), "The payload", LARGEST_BODY, most=MOST_VALUES)
-        return _READERS[delivery.dialect](delivery.event, payload, dialect, dialect.codebase_of(payload.document))
+        report = _READERS[delivery.dialect](delivery.event, payload, dialect)
+        if not report.changes:
+            return report  # a function of master.cfg need not know other payloads
+        codebase = dialect.codebase_of(payload.document)
+        return evolve(report, changes=[evolve(each, codebase=codebase).checked() for each in report.changes])
     except WebhookError:
         raise
     except BuildbotLiteError as error:
@@ -41,7 +47,7 @@ def _json_of(delivery: Delivery) -> bytes:
     """
     The payload: the body, or the field "payload" of a form.
     """
-    if not delivery.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+    if not delivery.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
         return delivery.body
     try:
         fields = parse_qs(delivery.body.decode("ascii", "replace"), max_num_fields=10)
