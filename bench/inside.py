@@ -79,11 +79,11 @@ class Control(Service):
         return {"connected": sum(member.session.hello is not None for member in self._farm.slaves.everyone())}
 
     async def do_submit(self, builder, n=1):
-        submissions, requests = self._farm.submissions, self._farm.requests
+        forcing, requests = self._farm.forcing, self._farm.requests
         before = time.monotonic()
 
         async def one(number):
-            submitted = await submissions.force(builder, {}, f"bench {number}")
+            submitted = await forcing.force(builder, {}, f"bench {number}")
             result = await requests.when_finished(submitted.buildset.id)
             return int(result), time.monotonic()
 

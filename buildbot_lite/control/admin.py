@@ -257,20 +257,20 @@ class AdminDesk:
         builder = question.text("builder", limit=200)
         reason = question.prose("reason", "", limit=1000) or None
         scheduler = question.text("scheduler", "", limit=200) or None
-        submitted = await self.farm.submissions.force(
+        submitted = await self.farm.forcing.force(
             builder, question.mapping("properties", {}), reason, by_grant=self.by_grant, scheduler=scheduler
         )
         return {"request": submitted.requests[0].id, "buildset": submitted.buildset.id}
 
     async def _rebuild(self, question: JsonReader) -> Answer:
-        submitted = await self.farm.submissions.rebuild(await self._build(question), by_grant=self.by_grant)
+        submitted = await self.farm.forcing.rebuild(await self._build(question), by_grant=self.by_grant)
         return {"request": submitted.requests[0].id, "buildset": submitted.buildset.id}
 
     async def _cancel(self, question: JsonReader) -> Answer:
         request = question.integer("request")
         reason = question.prose("reason", "cancelled by an admin", limit=1000)
-        also = [] if self.farm.records.obstacle else await self.farm.submissions.waited_for_by(request)
-        cancelling = Deferred.fromCoroutine(self.farm.submissions.cancel_request(request, reason))
+        also = [] if self.farm.records.obstacle else await self.farm.canceller.waited_for_by(request)
+        cancelling = Deferred.fromCoroutine(self.farm.canceller.cancel(request, reason))
         if not cancelling.called and (obstacle := self.farm.records.obstacle) is not None:
             # The cancellation waits for the database, in order with all other writes; the admin need not wait.
             background(cancelling, self.log, f"cancelling request {request}")

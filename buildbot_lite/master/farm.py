@@ -53,6 +53,7 @@ from .recovery import (
     read_requests,
 )
 from .revocation import Revocation
+from .scheduling.buildset_composer import BuildsetComposer
 from .scheduling.can_start import CanStartAnswers
 from .scheduling.cancelling import Cancelling
 from .scheduling.changes.recorder import ChangeRecorder
@@ -60,16 +61,19 @@ from .scheduling.changes.sources import ChangeSources
 from .scheduling.choice import BuildChoice
 from .scheduling.collapsing import CollapseRule
 from .scheduling.dispatcher import Dispatcher
+from .scheduling.forcing import Forcing
 from .scheduling.hold import Hold
 from .scheduling.preferences import Preferences
 from .scheduling.preparation import Preparation
 from .scheduling.queue import Queue
+from .scheduling.request_canceller import RequestCanceller
 from .scheduling.requests import Requests
 from .scheduling.runner import BuildRunner
 from .scheduling.running_builds import RunningBuilds
 from .scheduling.schedulers.engine import SchedulerEngine
 from .scheduling.submission import Submissions, check_configured
 from .scheduling.submit_limits import HOUR, SubmitLimits
+from .scheduling.triggering import Triggering
 from .scheduling.wakeup import Wakeup
 from .slave_access import SlaveAccess
 from .slaves.registry import SlaveRegistry
@@ -126,9 +130,13 @@ class Farm:
         self.inputs = InputStore(os.path.join(self.basedir, "inputs"))
         self.stream_storage = StreamStorage(self.basedir, self.notifications, environment.in_thread)
         self._compose_access()
+        self._compose_change_sources()
+        self._compose_queue()
         self._compose_requests()
+        self._compose_submissions()
+        self._compose_other_requests()
         self._compose_builds()
-        self._compose_changes()
+        self._compose_administration()
         self.retention_holders: Registry[RetentionHolder] = Registry("holder of builds", [artifacts.INPUTS_OF_BUILDS])
         for verb in environment.verbs(self):
             self.verbs.add(verb)
@@ -166,9 +174,9 @@ class Farm:
         self.verbs.add(Verb(SLAVE, partial(access.expose, self.grants), preauth=True))
         self.furls = FurlPublisher(self.basedir, grants=self.grants, location=location, generations=self.generations)
 
-    def _compose_requests(self) -> None:
+    def _compose_change_sources(self) -> None:
         """
-        From a submission to the queue.
+        From the repositories to recorded changes.
         """
         self.changes = ChangeRecorder(records=self.records, generations=self.generations, wall=self.wall)
         self.change_sources = ChangeSources(
@@ -180,6 +188,11 @@ class Farm:
             wall=self.wall,
             in_thread=self._environment.in_thread,
         )
+
+    def _compose_queue(self) -> None:
+        """
+        The queue, and the choice of the next build and its slave.
+        """
         self.hold = Hold(self.basedir, records=self.records, wakeup=self._wakeup)
         self.locks = Locks(
             limit=self._lock_limit,
@@ -201,6 +214,11 @@ class Farm:
             wakeup=self._wakeup,
             clock=self.clock,
         )
+
+    def _compose_requests(self) -> None:
+        """
+        Requests in the queue, and the schedulers that make them of changes and at times.
+        """
         self.requests = Requests(
             records=self.records,
             queue=self.queue,
@@ -219,27 +237,51 @@ class Farm:
             wall=self.wall,
             zone=self._environment.zone,
         )
+
+    def _compose_submissions(self) -> None:
+        """
+        Requests for the holders of submit FURLs, and their cancellation.
+        """
+        self.canceller = RequestCanceller(
+            records=self.records,
+            requests=self.requests,
+            queue=self.queue,
+            running=self.running,
+            streams=self.stream_storage.streams,
+        )
+        self.composer = BuildsetComposer(generations=self.generations, requests=self.requests, clock=self.clock)
         self.submit_limits = SubmitLimits(grants=self.grants, waiting=self.queue.count_of_grant, wall=self.wall)
         self.submissions = Submissions(
+            generations=self.generations,
+            composer=self.composer,
+            canceller=self.canceller,
+            grants=self.grants,
+            limits=self.submit_limits,
+            furls=self.furls,
+            wall=self.wall,
+        )
+
+    def _compose_other_requests(self) -> None:
+        """
+        Requests for admins and running builds, and the cancellation of outdated builds.
+        """
+        self.forcing = Forcing(
+            records=self.records, generations=self.generations, requests=self.requests, composer=self.composer
+        )
+        self.triggering = Triggering(
             records=self.records,
             generations=self.generations,
             requests=self.requests,
             schedulers=self.schedulers,
-            running=self.running,
-            queue=self.queue,
-            grants=self.grants,
-            limits=self.submit_limits,
-            clock=self.clock,
-            furls=self.furls,
-            streams=self.stream_storage.streams,
-            wall=self.wall,
+            composer=self.composer,
+            canceller=self.canceller,
         )
         self.cancelling = Cancelling(
             records=self.records,
             generations=self.generations,
             queue=self.queue,
             running=self.running,
-            submissions=self.submissions,
+            canceller=self.canceller,
             wall=self.wall,
         )
 
@@ -253,20 +295,6 @@ class Farm:
             least=lambda: self.config.minspace,
             report=self.running.remark,
         )
-        preparation = Preparation(
-            records=self.records,
-            slaves=self.slaves,
-            submission=self.submissions,
-            stream_storage=self.stream_storage,
-            reserve=self.reserve,
-            locks=self.locks,
-            label=self.slots.label,
-            inputs=self.inputs,
-            generations=self.generations,
-            clock=self.clock,
-            wall=self.wall,
-            http=self._environment.http,
-        )
         self.runner = BuildRunner(
             records=self.records,
             slaves=self.slaves,
@@ -274,7 +302,7 @@ class Farm:
             locks=self.locks,
             running=self.running,
             requests=self.requests,
-            preparation=preparation,
+            preparation=self._preparation(),
             stream_storage=self.stream_storage,
             generations=self.generations,
             wakeup=self._wakeup,
@@ -285,7 +313,23 @@ class Farm:
             self.queue, self.choice, self.runner, self.running, self.hold, self._wakeup, self.clock
         )
 
-    def _compose_changes(self) -> None:
+    def _preparation(self) -> Preparation:
+        return Preparation(
+            records=self.records,
+            slaves=self.slaves,
+            submission=self.triggering,
+            stream_storage=self.stream_storage,
+            reserve=self.reserve,
+            locks=self.locks,
+            label=self.slots.label,
+            inputs=self.inputs,
+            generations=self.generations,
+            clock=self.clock,
+            wall=self.wall,
+            http=self._environment.http,
+        )
+
+    def _compose_administration(self) -> None:
         """
         The collaborators by which an admin changes the running master.
         """
@@ -293,7 +337,7 @@ class Farm:
             grants=self.grants,
             slaves=self.slaves,
             running=self.running,
-            submissions=self.submissions,
+            canceller=self.canceller,
             generations=self.generations,
             furls=self.furls,
             clock=self.clock,

@@ -22,8 +22,8 @@ from .config.generations import Generations
 from .grants.publisher import FurlPublisher
 from .grants.registry import GrantRegistry
 from .grants.verbs import ADMIN, SLAVE
+from .scheduling.request_canceller import RequestCanceller
 from .scheduling.running_builds import LiveBuild, RunningBuilds
-from .scheduling.submission import Submissions
 from .slaves.registry import SlaveRegistry
 
 KILL_TIMEOUT = 10.0
@@ -45,7 +45,7 @@ class Revocation:
         grants: GrantRegistry,
         slaves: SlaveRegistry,
         running: RunningBuilds,
-        submissions: Submissions,
+        canceller: RequestCanceller,
         generations: Generations,
         furls: FurlPublisher,
         clock: IReactorTime,
@@ -53,7 +53,7 @@ class Revocation:
         self._grants = grants
         self._slaves = slaves
         self._running = running
-        self._submissions = submissions
+        self._canceller = canceller
         self._generations = generations
         self._furls = furls
         self._clock = clock
@@ -141,9 +141,9 @@ class Revocation:
 
     async def _cancel(self, grant: Grant) -> list[str]:
         ended = []
-        for request in self._submissions.unfinished_with(grant.id):
+        for request in self._canceller.unfinished_with(grant.id):
             try:
-                await self._submissions.cancel_request(request, "the string of its submitter was revoked")
+                await self._canceller.cancel(request, "the string of its submitter was revoked")
             except NotFoundError:
                 continue  # the request ended meanwhile
             ended.append(f"request {request}")

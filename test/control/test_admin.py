@@ -382,7 +382,7 @@ class AdminAnswerTests(AdminDeskCase):
         self.assertEqual(new.source, {**old.source, "revision": "2e"})
         self.assertEqual(new.reason, "rebuild of b/2")
         self.assertEqual(self.harness.read(lambda c: requests.of_buildset(c, new.id))[0].builder, "b")
-        with mock.patch.object(farm.submissions, "_generations", mock.Mock(config=mock.Mock(builders={}))):
+        with mock.patch.object(farm.forcing, "_generations", mock.Mock(config=mock.Mock(builders={}))):
             self.assertIn("not in master.cfg any more", self.refused("rebuild", builder="b", number=2))
 
     def test_running(self) -> None:

@@ -436,7 +436,7 @@ class RunCommandTests(SubmissionCase):
         Promise 4: with cancelOnDisconnect, all requests of the submission are cancelled, waiting and running.
         """
         watcher = self.run_command("both")
-        self.harness.done(self.farm.submissions.cancel_request(1, "by an admin"))
+        self.harness.done(self.farm.canceller.cancel(1, "by an admin"))
         slave = self.harness.attach("bot1")
         self.assertEqual(len(slave.commands), 1)
         watcher.disconnect()

@@ -164,7 +164,7 @@ class SimulatedFarm:
         def promised(submitted: Any) -> None:
             self.requests.extend(SubmittedRequest(each.id) for each in submitted.requests)
 
-        asking = farm.submissions._ask(farm.config.schedulers[builder], Properties(), reason="test")
+        asking = farm.composer.submit(farm.config.schedulers[builder], Properties(), reason="test")
         _ = Deferred.fromCoroutine(asking).addCallbacks(promised, self.defects.append)
 
     def cancel(self, request: SubmittedRequest) -> None:

@@ -178,7 +178,7 @@ async def honest_build(farm: Any) -> bool:
     """
     Return whether one more build succeeds.
     """
-    submitted = await farm.submissions.force("honest", {}, "to see whether it is built")
+    submitted = await farm.forcing.force("honest", {}, "to see whether it is built")
     return bool(await farm.requests.when_finished(submitted.buildset.id) == Result.SUCCESS)
 
 

@@ -317,7 +317,7 @@ class MasterHarness:
         numbers: list[int] = []
 
         async def ask() -> None:
-            submitted = await self.farm.submissions._ask(scheduler, _none(), reason="test", **more)
+            submitted = await self.farm.composer.submit(scheduler, _none(), reason="test", **more)
             numbers.extend(request.id for request in submitted.requests)
 
         self.done(ask())

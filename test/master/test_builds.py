@@ -207,7 +207,7 @@ class StopTests(SynchronousTestCase):
         """
         Cancel the request as an admin does.
         """
-        self.harness.done(self.harness.farm.submissions.cancel_request(self.request, "enough"))
+        self.harness.done(self.harness.farm.canceller.cancel(self.request, "enough"))
         self.harness.settle()
 
     def test_cancel(self) -> None:

@@ -343,7 +343,7 @@ class CancelTests(SynchronousTestCase):
         """
         Cancel the request as an admin does.
         """
-        return Deferred.fromCoroutine(harness.farm.submissions.cancel_request(request, "enough"))
+        return Deferred.fromCoroutine(harness.farm.canceller.cancel(request, "enough"))
 
     def check_ended(self, harness: MasterHarness, request: int, what: str) -> None:
         """
@@ -515,9 +515,7 @@ class RecordTests(SynchronousTestCase):
             harness = farm()
             request = harness.submit()
             with mock.patch.object(harness.records, "write", side_effect=lambda change, error=error: fail(error)):
-                cancelling = [
-                    Deferred.fromCoroutine(harness.farm.submissions.cancel_request(request, "x")) for _ in range(2)
-                ]
+                cancelling = [Deferred.fromCoroutine(harness.farm.canceller.cancel(request, "x")) for _ in range(2)]
             self.failureResultOf(cancelling[0], StorageError)
             self.failureResultOf(cancelling[1])
             self.assertEqual([each.request.id for each in harness.farm.queue.waiting()], [request])
@@ -537,7 +535,7 @@ class RecordTests(SynchronousTestCase):
             answer = self.successResultOf(self.ask(harness, ask="cancel", request=first))
             self.assertIn("disk I/O error", answer["waits"])
             self.assertEqual(self.kinds(harness), [WaitKind.CANCELLING.value, WaitKind.STORAGE.value])
-            twice = Deferred.fromCoroutine(harness.farm.submissions.cancel_request(first, "again"))
+            twice = Deferred.fromCoroutine(harness.farm.canceller.cancel(first, "again"))
             self.assertNoResult(twice)
         harness.settle(LONGEST_PAUSE + 1)
         self.successResultOf(twice)
@@ -556,7 +554,7 @@ class RecordTests(SynchronousTestCase):
             request = harness.submit()
             with FailingDisk():
                 harness.attach(slave=slave)
-                cancelling = Deferred.fromCoroutine(harness.farm.submissions.cancel_request(request, "enough"))
+                cancelling = Deferred.fromCoroutine(harness.farm.canceller.cancel(request, "enough"))
                 harness.settle(1)
             odd = mock.patch("buildbot_lite.storage.records.builds.start", side_effect=problem)
             with odd if problem else nullcontext():
@@ -602,11 +600,9 @@ class RecordTests(SynchronousTestCase):
         slave = harness.attach()
         request = harness.submit()
         with mock.patch.object(harness.records, "write", side_effect=lambda change: fail(StorageError("odd"))):
-            self.failureResultOf(
-                Deferred.fromCoroutine(harness.farm.submissions.cancel_request(request, "x")), StorageError
-            )
+            self.failureResultOf(Deferred.fromCoroutine(harness.farm.canceller.cancel(request, "x")), StorageError)
         self.assertEqual(slave.interrupted, [])
-        harness.done(harness.farm.submissions.cancel_request(request, "again"))
+        harness.done(harness.farm.canceller.cancel(request, "again"))
         self.assertEqual(len(slave.interrupted), 1)
 
     def test_caller_that_disconnects(self) -> None:
@@ -617,7 +613,7 @@ class RecordTests(SynchronousTestCase):
         harness = farm()
         request = harness.submit()
         with SlowRecords(harness.records, "write") as held:
-            cancelling = Deferred.fromCoroutine(harness.farm.submissions.cancel_request(request, "enough"))
+            cancelling = Deferred.fromCoroutine(harness.farm.canceller.cancel(request, "enough"))
             cancelling.cancel()
             self.failureResultOf(cancelling, CancelledError)
             slave = harness.attach()
@@ -715,7 +711,7 @@ class CleanupTests(SynchronousTestCase):
         Promise 6.13: after a request was cancelled, nothing is logged about its unanswered canStartBuild.
         """
         harness, request = waiting_for_can_start_build()
-        harness.done(harness.farm.submissions.cancel_request(request, "enough"))
+        harness.done(harness.farm.canceller.cancel(request, "enough"))
         with capturedLogs() as events:
             harness.settle(LONGEST_CALL + 1)
         self.assertEqual([event for event in events if "has not answered" in (event["log_format"] or "")], [])

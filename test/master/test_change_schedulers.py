@@ -547,6 +547,6 @@ c["builders"].append(util.BuilderConfig("asks", ["bot1"], util.BuildFactory([
         farm.attach(slave=FakeSlave(behaviour=succeeding))
         farm.change(untrusted=True)
         build = farm.read(lambda c: builds.by_number(c, "b", 1))
-        farm.done(farm.farm.submissions.rebuild(build))
+        farm.done(farm.farm.forcing.rebuild(build))
         again = farm.submitted()[-1]
         self.assertEqual((again.source["untrusted"], again.source["slaves"], again.changes), (True, ["bot1"], ("r1",)))

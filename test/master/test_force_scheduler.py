@@ -25,7 +25,7 @@ class ForceCase(SynchronousTestCase):
         The buildset of b forced with what is *given*, by a ForceScheduler with these *arguments*.
         """
         self.farm = ScheduledFarm(f'schedulers.ForceScheduler(name="force", builderNames=["b"]{arguments})')
-        self.farm.done(self.farm.farm.submissions.force("b", given, reason, **more))
+        self.farm.done(self.farm.farm.forcing.force("b", given, reason, **more))
         return self.farm.submitted()[-1]
 
 
@@ -137,12 +137,12 @@ class ParameterTests(ForceCase):
         )
         self.farm.attach(slave=FakeSlave(behaviour=succeeding))
         self.assertIsNotNone(self.farm.read(lambda c: builds.by_number(c, "b", 1)))
-        submissions = self.farm.farm.submissions
-        self.farm.done(submissions.force("b", {"like": "b/1", "y": "2"}))
+        forcing = self.farm.farm.forcing
+        self.farm.done(forcing.force("b", {"like": "b/1", "y": "2"}))
         self.assertEqual(self.farm.submitted()[-1].properties.values(), {"x": "1", "y": "2"})
         for wrong, error in (("b/9", NotFoundError), ("b", InputError)):
             with self.assertRaises(error):
-                self.farm.done(submissions.force("b", {"like": wrong}))
+                self.farm.done(forcing.force("b", {"like": wrong}))
 
 
 class ArgumentTests(ForceCase):
@@ -220,10 +220,10 @@ class ArgumentTests(ForceCase):
             'schedulers.ForceScheduler("z", ["other"])'
         )
         for name in (None, "y"):
-            farm.done(farm.farm.submissions.force("b", {}, scheduler=name))
+            farm.done(farm.farm.forcing.force("b", {}, scheduler=name))
         self.assertEqual([each.scheduler for each in farm.submitted()], ["x", "y"])
         with self.assertRaisesRegex(NotFoundError, "b may not be forced: no ForceScheduler 'z' in master.cfg has it"):
-            farm.done(farm.farm.submissions.force("b", {}, scheduler="z"))
+            farm.done(farm.farm.forcing.force("b", {}, scheduler="z"))
 
     def test_mistakes(self) -> None:
         """

@@ -413,7 +413,7 @@ async def ask(builder, slave, request):
         harness = MasterHarness(PENDING_CAN_START)
         harness.attach()
         request = harness.submit("slow")
-        harness.done(harness.farm.submissions.cancel_request(request, "not needed"))
+        harness.done(harness.farm.canceller.cancel(request, "not needed"))
         harness.settle()
         self.assertTrue(self.pending(harness)[request].called)
         self.assertEqual(harness.builds(request), [])
@@ -456,7 +456,7 @@ async def ask(builder, slave, request):
         """
         harness = MasterHarness(ONE)
         request = harness.submit()
-        harness.done(harness.farm.submissions.cancel_request(request, "not needed"))
+        harness.done(harness.farm.canceller.cancel(request, "not needed"))
         harness.attach()
         self.assertEqual(harness.request(request).result, Result.CANCELLED)
         self.assertEqual(harness.builds(request), [])

@@ -183,11 +183,11 @@ class TriggerTests(SynchronousTestCase):
         When a trigger is repeated after the master died before it recorded the answer, no further build is made.
         """
         harness = MasterHarness(TRIGGER_CONFIG)
-        desk = harness.farm.submissions
-        first = self.successResultOf(desk.trigger("down", "parent-1", {}, {}))
-        self.assertEqual(self.successResultOf(desk.trigger("down", "parent-1", {}, {})), first)
+        triggering = harness.farm.triggering
+        first = self.successResultOf(triggering.trigger("down", "parent-1", {}, {}))
+        self.assertEqual(self.successResultOf(triggering.trigger("down", "parent-1", {}, {})), first)
         self.assertEqual(len(list(harness.farm.queue.waiting())), 1)
-        self.assertNotEqual(self.successResultOf(desk.trigger("down", "parent-2", {}, {})), first)
+        self.assertNotEqual(self.successResultOf(triggering.trigger("down", "parent-2", {}, {})), first)
 
     def test_cancel(self) -> None:
         """
@@ -196,7 +196,7 @@ class TriggerTests(SynchronousTestCase):
         harness = MasterHarness(TRIGGER_CONFIG)
         harness.attach()
         request = harness.submit()
-        harness.done(harness.farm.submissions.cancel_request(request, "enough"))
+        harness.done(harness.farm.canceller.cancel(request, "enough"))
         harness.settle()
         self.assertEqual(harness.request(request).result, Result.CANCELLED)
 

@@ -227,10 +227,10 @@ class TriggeredTests(SynchronousTestCase):
         parent reports that.
         """
         self.start(behaviour=None)
-        desk = self.harness.farm.submissions
-        also = self.harness.done(desk.waited_for_by(self.request))
+        canceller = self.harness.farm.canceller
+        also = self.harness.done(canceller.waited_for_by(self.request))
         self.assertEqual([child.label for child in also], ["middle/1", "other/1", "leaf/1"])
-        self.harness.done(desk.cancel_request(self.request, "enough"))
+        self.harness.done(canceller.cancel(self.request, "enough"))
         self.harness.settle()
         self.assertEqual(
             sorted(id for id, _ in self.slave.interrupted), sorted(started.id for started in self.slave.commands)
@@ -258,8 +258,8 @@ class TriggeredTests(SynchronousTestCase):
             ),
             behaviour=None,
         )
-        self.assertEqual(self.harness.done(self.harness.farm.submissions.waited_for_by(self.request)), [])
-        self.harness.done(self.harness.farm.submissions.cancel_request(self.request, "enough"))
+        self.assertEqual(self.harness.done(self.harness.farm.canceller.waited_for_by(self.request)), [])
+        self.harness.done(self.harness.farm.canceller.cancel(self.request, "enough"))
         for started in self.slave.commands:
             started.end(0)
         self.harness.settle()
@@ -294,7 +294,7 @@ class TriggeredTests(SynchronousTestCase):
         """
         self.start(behaviour=None)
         with SlowRecords(self.harness.records, "read"):
-            self.harness.done(self.harness.farm.submissions.cancel_request(self.request, "enough"))
+            self.harness.done(self.harness.farm.canceller.cancel(self.request, "enough"))
             self.harness.settle(STAGE_TIMEOUT)  # the step's code is cancelled
             self.harness.settle(STAGE_TIMEOUT)  # the code is abandoned
         self.harness.settle()

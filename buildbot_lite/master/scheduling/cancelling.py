@@ -27,8 +27,8 @@ from ...storage.writer import Records
 from ..config.cancellers import FailingBuildsetCanceller, OldBuildCanceller, StampView
 from ..config.generations import Generations
 from .queue import Queue
+from .request_canceller import RequestCanceller
 from .running_builds import RunningBuilds
-from .submission import Submissions
 
 _FAILED = (int(Result.FAILURE), int(Result.EXCEPTION))
 _OWNER = "old-build-cancellers"
@@ -50,14 +50,14 @@ class Cancelling:
         generations: Generations,
         queue: Queue,
         running: RunningBuilds,
-        submissions: Submissions,
+        canceller: RequestCanceller,
         wall: Callable[[], float],
     ) -> None:
         self._records = records
         self._generations = generations
         self._queue = queue
         self._running = running
-        self._submissions = submissions
+        self._canceller = canceller
         self._wall = wall
         self._turn = DeferredLock()
         self._unsubscribe: Callable[[], None] = lambda: None
@@ -154,7 +154,7 @@ class Cancelling:
             ids = own[buildset.id]
             if max(ids) < newer.id if ids else buildset.submitted <= newer.received:
                 branch, revision = newer.change.branch or "its branch", newer.change.revision or newer.id
-                await self._submissions.cancel_unfinished([request], f"there is a newer change of {branch}: {revision}")
+                await self._canceller.cancel_unfinished([request], f"there is a newer change of {branch}: {revision}")
 
     async def _cancel_siblings(
         self, services: Sequence[FailingBuildsetCanceller], failed: int, failed_builder: str, buildset: Buildset
@@ -170,7 +170,7 @@ class Cancelling:
             for request, builder, of in self._unfinished()
             if of.id == buildset.id and request != failed and any(each(builder) for each in which)
         ]
-        await self._submissions.cancel_unfinished(siblings, f"the build of {failed_builder} in its buildset failed")
+        await self._canceller.cancel_unfinished(siblings, f"the build of {failed_builder} in its buildset failed")
 
 
 def _views(buildset: Buildset) -> list[StampView]:

@@ -1,0 +1,173 @@
+"""
+Builds that an admin requests: forced ones, by a ForceScheduler of master.cfg, and repetitions of earlier builds.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ...errors import (
+    InputError,
+    NotFoundError,
+    PropertyError,
+)
+from ...model.properties import (
+    OF_THE_BUILD,
+    Json,
+    Properties,
+)
+from ...model.source_stamps import Stamp, source_of, stamps_of
+from ...storage.records import builds, requests
+from ...storage.records import changes as records_of_changes
+from ...storage.records.builds import Build
+from ...storage.records.requests import (
+    Buildset,
+    Request,
+    SubmittedBuildset,
+)
+from ...storage.writer import Records
+from ..config.force_scheduler import ForcedInput, ForceScheduler
+from ..config.generations import Generations
+from .buildset_composer import BuildsetComposer, marks_of, with_properties
+from .requests import NewBuildset, Requests
+
+
+class Forcing:
+    """
+    Requests builds for admins.
+    """
+
+    def __init__(
+        self, *, records: Records, generations: Generations, requests: Requests, composer: BuildsetComposer
+    ) -> None:
+        self._records = records
+        self._generations = generations
+        self._requests = requests
+        self._composer = composer
+
+    async def force(
+        self,
+        builder: str,
+        properties: Mapping[str, Json],
+        reason: str | None = None,
+        *,
+        by_grant: int | None = None,
+        scheduler: str | None = None,
+    ) -> SubmittedBuildset:
+        """
+        Request a build of *builder* for an admin, whose FURL is that of the grant *by_grant*.
+
+        *properties*: the values of the scheduler's parameters.  *scheduler*: the name of the ForceScheduler; None for
+        the first that has the builder.  `NotFoundError` when there is no such builder or scheduler, `InputError` when
+        the scheduler does not take a value.
+        """
+        forcing = self._scheduler(builder, scheduler)
+        forced = self._checked(forcing, builder, properties, reason)
+        given = Properties()
+        for build in forced.inherit:
+            given.update(await self._forced_with(build), "Force")
+        given.update(forced.properties, "Force")
+        stamps: Mapping[str, Stamp] = forced.stamps
+        if set(stamps) == {""}:
+            # As properties they count more than those of the scheduler.
+            given.update(stamps[""], "Force")
+            stamps = {"": {}}
+        slaves = None if forced.slave is None else [forced.slave]
+        plain = slaves is None and set(stamps) == {""}
+        return await self._composer.submit(
+            forcing,
+            given,
+            reason=forced.reason,
+            builders=[builder],
+            by_grant=by_grant,
+            source=None if plain else source_of(with_properties(dict(stamps), given), slaves=slaves),
+        )
+
+    def _scheduler(self, builder: str, name: str | None) -> ForceScheduler:
+        config = self._generations.config
+        if builder not in config.builders:
+            builders = ", ".join(sorted(config.builders)) or "none"
+            raise NotFoundError(f"There is no builder {builder!r:.100}.  There are: {builders}.")
+        scheduler = config.forced_by(builder, name)
+        if scheduler is None:
+            named = "no ForceScheduler" if name is None else f"no ForceScheduler {name!r:.80}"
+            raise NotFoundError(f"{builder} may not be forced: {named} in master.cfg has it among its builderNames.")
+        return scheduler
+
+    def _checked(
+        self, scheduler: ForceScheduler, builder: str, properties: Mapping[str, Json], reason: str | None
+    ) -> ForcedInput:
+        if own := sorted((OF_THE_BUILD & properties.keys()) - scheduler.slave_choices):
+            raise PropertyError(f"The build itself sets {', '.join(own)}: leave out that property.")
+        forced = scheduler.check(properties, reason)
+        slaves = self._generations.config.builders[builder].slavenames
+        if forced.slave is not None and forced.slave not in slaves:
+            raise InputError(f"{forced.slave!r:.80} is no slave of {builder}.  There are: {', '.join(slaves)}.")
+        return forced
+
+    async def _forced_with(self, label: str) -> Mapping[str, Json]:
+        """
+        The properties with which the build *label*, "builder/number", was forced.
+        """
+        builder, _, number = label.rpartition("/")
+
+        def read(connection: Connection) -> Mapping[str, Any] | None:
+            build = builds.by_number(connection, builder, int(number))
+            request = None if build is None else requests.get(connection, build.request)
+            buildset = None if request is None else requests.buildset(connection, request.buildset)
+            return None if buildset is None else buildset.properties
+
+        properties = await self._records.read(read)
+        if properties is None:
+            raise NotFoundError(f"There is no build {label:.80}.")
+        return {name: value for name, (value, origin) in properties.items() if origin == "Force"}
+
+    async def rebuild(self, build: Build, *, by_grant: int | None = None) -> SubmittedBuildset:
+        """
+        Request *build* again: the same sources at the revision that it built, the same properties, patch or file.
+        """
+        if build.builder not in self._generations.config.builders:
+            raise NotFoundError(f"The builder {build.builder} is not in master.cfg any more.")
+
+        original = await self._records.read(partial(_original, build=build))
+        if original is None:
+            raise NotFoundError(f"The records no longer have the request of {build.builder}/{build.number}.")
+        request, buildset, changes = original
+        stamps = _at_revision(stamps_of(buildset.source), build.properties.get("got_revision", [None])[0])
+        return await self._requests.submit(
+            NewBuildset(
+                scheduler=buildset.scheduler,
+                builders=[build.builder],
+                reason=f"rebuild of {build.builder}/{build.number}",
+                properties={name: (value, origin) for name, (value, origin) in buildset.properties.items()},
+                source=source_of(stamps, **marks_of(buildset.source)),
+                input=buildset.input,
+                priority=request.priority,
+                by_grant=by_grant,
+                changes=changes,
+            )
+        )
+
+
+def _original(connection: Connection, build: Build) -> tuple[Request, Buildset, Sequence[int]] | None:
+    """
+    The request, the buildset and the changes of *build*; None when the records no longer have them.
+    """
+    request = requests.get(connection, build.request)
+    buildset = None if request is None else requests.buildset(connection, request.buildset)
+    if request is None or buildset is None:
+        return None
+    return request, buildset, [each.id for each in records_of_changes.of_buildset(connection, buildset.id)]
+
+
+def _at_revision(stamps: Mapping[str, Stamp], got: Json) -> dict[str, Stamp]:
+    """
+    *stamps* at the revisions that a build *got*: a text, or a dictionary by codebase.
+    """
+    revisions = got if isinstance(got, dict) else dict.fromkeys(stamps, got) if len(stamps) == 1 else {}
+    return {
+        codebase: {**stamp, "revision": revisions[codebase]} if isinstance(revisions.get(codebase), str) else stamp
+        for codebase, stamp in stamps.items()
+    }
