@@ -13,6 +13,8 @@ from pathlib import Path
 
 from attrs import define, field
 
+from . import jobs
+
 HOLDER = """
 import fcntl
 import os
@@ -42,12 +44,22 @@ for slot in range(limit):
 if len(taken) < wanted:
     note("overfull", f"{name}: {wanted} of {limit} wanted, {len(taken)} free\\n")
 note("holders", f"{name} {wanted} of {limit}\\n")
-time.sleep(0.4)
+time.sleep(float(sys.argv[4]))
 """
 
 PERIOD = 10
-TIMERS = ("often", "minutely")
-CHANGE_SCHEDULERS = ("each", "stable")
+PERIODIC, NIGHTLY = "often", "minutely"
+TIMERS = (PERIODIC, NIGHTLY)
+CHANGE_SCHEDULERS = ("each", "stable", "gathered")
+ASKED_FOR = ("parts", "nudged", *jobs.STEPS)
+"""The schedulers whose requests somebody asked for or waits for, which are never collapsed."""
+UNFINISHED = (*TIMERS, "parts")
+"""The schedulers of which some requests may not have finished at the end of a campaign."""
+ONE_BUILDER = ("each", "stable", "gathered", NIGHTLY, "parts", "nudged")
+"""The schedulers of one builder each."""
+AUTONOMOUS_BUILDERS = ("pushed", "settled", "gathered", "ticked", "whole", "part", "nudged")
+CANCELLED_BUILDERS = ("settled",)
+COLLAPSED_BUILDERS = ("gathered", "ticked")
 INITIAL = "main"
 _PERSON = {"NAME": "A", "EMAIL": "a@example.org", "DATE": "2026-01-01T00:00:00Z"}
 
@@ -55,17 +67,21 @@ _PERSON = {"NAME": "A", "EMAIL": "a@example.org", "DATE": "2026-01-01T00:00:00Z"
 def configuration(holder: Path, repository: Path) -> str:
     """
     The part of master.cfg: its builders hold two of the lock *gate* in all, and of *room* one on bot1 and two on bot2.
+
+    The builds of *gathered* are so slow, and one at a time, that requests wait and are collapsed; those of *nudged*
+    wait for the same lock, and are not.
     """
     return f"""
 gate = util.MasterLock("gate", maxCount=2)
+narrow = util.MasterLock("narrow")
 room = util.SlaveLock("room", maxCount=1, maxCountForSlave={{"bot2": 2}})
 
 @util.renderer
 def limit_of_room(props):
     return "2" if props.getProperty("slavename") == "bot2" else "1"
 
-def holds(name, limit, wanted, **more):
-    command = [{sys.executable!r}, "-S", {str(holder)!r}, name, limit, wanted]
+def holds(name, limit, wanted, seconds="0.4", **more):
+    command = [{sys.executable!r}, "-S", {str(holder)!r}, name, limit, wanted, seconds]
     return steps.ShellCommand(name="hold", command=command, haltOnFailure=True, **more)
 
 def autonomous(name, *steps, **more):
@@ -79,12 +95,16 @@ autonomous("settled", holds("gate", "2", "2", locks=[gate.access("exclusive")]))
 autonomous("ticked", holds(ROOM, limit_of_room, limit_of_room), locks=[room.access("exclusive")])
 autonomous("whole", steps.Trigger(schedulerNames=["parts"], waitForFinish=True))
 autonomous("part", holds("gate", "2", "1"), locks=[gate.access("counting")])
+autonomous("gathered", holds("narrow", "1", "1", "3.0"), locks=[narrow.access("exclusive")])
+autonomous("nudged", holds("narrow", "1", "1", "0.2"), locks=[narrow.access("exclusive")])
 c["change_source"] = changes.GitPoller({str(repository)!r}, branches=True, pollInterval=3, pollAtLaunch=True)
 c.setdefault("schedulers", []).extend([
     schedulers.AnyBranchScheduler("each", treeStableTimer=None, builderNames=["pushed"]),
     schedulers.AnyBranchScheduler("stable", treeStableTimer=2, builderNames=["settled"]),
-    schedulers.Periodic("often", periodicBuildTimer={PERIOD}, builderNames=["ticked", "whole"]),
-    schedulers.Nightly("minutely", minute="*", hour="*", builderNames=["ticked"]),
+    schedulers.AnyBranchScheduler("gathered", treeStableTimer=1, builderNames=["gathered"]),
+    schedulers.Submit("nudged", ["nudged"]),
+    schedulers.Periodic("{PERIODIC}", periodicBuildTimer={PERIOD}, builderNames=["ticked", "whole"]),
+    schedulers.Nightly("{NIGHTLY}", minute="*", hour="*", builderNames=["ticked"]),
     schedulers.Triggerable("parts", builderNames=["part"]),
 ])
 c["services"] = [util.OldBuildCanceller("old", [(["settled"], util.SourceStampFilter())])]

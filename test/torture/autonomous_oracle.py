@@ -1,89 +1,243 @@
 """
-The oracle for changes, timers, triggers and locks: what the records and the witnesses of a campaign must say.
+The oracle for changes, triggers, collapsing, cancelling and locks: what the records and the witnesses must say.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 
-from .autonomous import CHANGE_SCHEDULERS, PERIOD, TIMERS, Repository
-from .tortured_farm import TorturedFarm
+from attrs import frozen
 
-Note = Callable[[str, bool, str], None]
-LOSSES = ("changes", "buildsets of changes", "collapsed", "timers", "triggers", "lock holders")
-# Seconds after a campaign's end: what has a later time was submitted while the master's clock was an hour ahead.
-_AN_HOUR_AHEAD = 1800.0
+from buildbot_lite.model.results import Result
+
+from .autonomous import (
+    ASKED_FOR,
+    AUTONOMOUS_BUILDERS,
+    CANCELLED_BUILDERS,
+    CHANGE_SCHEDULERS,
+    COLLAPSED_BUILDERS,
+    ONE_BUILDER,
+    PERIODIC,
+    UNFINISHED,
+)
+from .evidence import Evidence, Note
+from .timer_oracle import judge_timers
+
+LOSSES = (
+    "changes", "buildsets of changes", "requests of buildsets", "autonomous results", "collapsed", "never collapsed",
+    "cancelled", "timers: twice", "timers: skipped", "triggers", "lock holders",
+)  # fmt: skip
+PATIENCE = 20.0
+"""Seconds until what must be collapsed or cancelled was, on a machine that is busy."""
+_GAVE_UP = "gave up after"
+_ASKED = "select r.id, r.buildset, r.builder, b.scheduler, r.submitted, r.finished, r.result, r.reason, "
+_ASKED += "r.collapsed_into, (select min(started) from builds where request = r.id), "
+_ASKED += "(select count(*) from builds where request = r.id and result = 0) "
+_ASKED += "from requests r join buildsets b on b.id = r.buildset order by r.id"
 
 
-def judge_autonomous(farm: TorturedFarm, repository: Repository, began: float, ended: float, note: Note) -> None:
+@frozen
+class _Request:
     """
-    Judge a campaign between *began* and *ended* (seconds since 1970), after which all requests have finished.
+    A request as recorded.  *started*: its first build; None: it has none.  *successes*: builds that succeeded.
     """
-    _changes(farm, repository, note)
-    _buildsets(farm, note)
-    _collapsed(farm, note)
-    _timers(farm, began, ended, note)
-    _triggers(farm, note)
-    for line in farm.witnessed("overfull"):
+
+    id: int
+    buildset: int
+    builder: str
+    scheduler: str
+    submitted: float
+    finished: float | None
+    result: int | None
+    reason: str
+    into: int | None
+    started: float | None
+    successes: int
+
+
+@frozen
+class _Records:
+    """
+    All requests by id, and what the changes of each buildset are: id, branch and time of arrival.
+    """
+
+    requests: Mapping[int, _Request]
+    changes: Mapping[int, list[tuple[int, str, float]]]
+
+    @classmethod
+    def read(cls, evidence: Evidence) -> "_Records":
+        requests = {row[0]: _Request(*row) for row in evidence.rows(_ASKED)}
+        changes: dict[int, list[tuple[int, str, float]]] = {request.buildset: [] for request in requests.values()}
+        for buildset, *change in evidence.rows(
+            "select x.buildset, c.id, c.branch, c.received from buildset_changes x join changes c on c.id = x.change"
+        ):
+            changes.setdefault(buildset, []).append((change[0], change[1], change[2]))
+        return cls(requests, changes)
+
+    def of_builders(self, names: tuple[str, ...]) -> list[_Request]:
+        return [each for each in self.requests.values() if each.builder in names]
+
+    def branches(self, request: _Request) -> set[str]:
+        return {branch for _, branch, _ in self.changes[request.buildset]}
+
+    def ids(self, request: _Request) -> set[int]:
+        return {id for id, _, _ in self.changes[request.buildset]}
+
+
+def judge_autonomous(evidence: Evidence, note: Note) -> None:
+    """
+    Judge everything that the farm did by itself.
+    """
+    records = _Records.read(evidence)
+    _changes(evidence, note)
+    _buildsets(evidence, records, note)
+    _results(records, note)
+    _collapsed(evidence, records, note)
+    _cancelled(evidence, records, note)
+    judge_timers(evidence, note)
+    _triggers(evidence, note)
+    for line in evidence.overfull:
         note("lock holders", False, line)
-    for _ in farm.witnessed("holders"):
+    for _ in evidence.holders:
         note("lock holders", True, "")
 
 
-def _changes(farm: TorturedFarm, repository: Repository, note: Note) -> None:
-    found = Counter(farm.rows("select branch, revision from changes"))
-    for branch, revision in sorted(repository.revisions()):
+def _changes(evidence: Evidence, note: Note) -> None:
+    found = Counter(evidence.rows("select branch, revision from changes"))
+    for branch, revision in sorted(evidence.revisions | found.keys()):
         count = found[(branch, revision)]
         note("changes", count == 1, f"{revision} on {branch} is {count} changes")
-    for (branch, revision), count in found.items():
-        note("changes", count == 1, f"{revision} on {branch} is {count} changes")
 
 
-def _buildsets(farm: TorturedFarm, note: Note) -> None:
-    for scheduler in CHANGE_SCHEDULERS:
-        counted = farm.rows(
-            "select c.id, count(b.id) from changes c left join buildset_changes x on x.change = c.id "
-            "left join buildsets b on b.id = x.buildset and b.scheduler = ? group by c.id",
-            scheduler,
-        )
-        for change, count in counted:
+def _buildsets(evidence: Evidence, records: _Records, note: Note) -> None:
+    of_change: dict[tuple[str, int], list[_Request]] = {}
+    for request in records.requests.values():
+        for id in records.ids(request):
+            of_change.setdefault((request.scheduler, id), []).append(request)
+    for (change,) in evidence.rows("select id from changes order by id"):
+        for scheduler in CHANGE_SCHEDULERS:
+            found = {each.id: each for each in of_change.get((scheduler, change), ())}
+            # The changes of a collapsed request are handed over, so they are in two buildsets.
+            count = len(found) - sum(each.into in found for each in found.values())
             note("buildsets of changes", count == 1, f"change {change} is in {count} buildsets of {scheduler}")
-    for buildset, count in farm.rows(
-        "select b.id, count(r.id) from buildsets b left join requests r on r.buildset = b.id "
-        "where b.scheduler in ('each', 'stable', 'minutely', 'parts') group by b.id"
+    each_alone = [request for request in records.requests.values() if request.scheduler == "each"]
+    for request in each_alone:
+        count = len(records.ids(request))
+        note("buildsets of changes", count == 1, f"request {request.id} of 'each' has {count} changes")
+    for buildset, scheduler, count in evidence.rows(
+        "select b.id, b.scheduler, count(r.id) from buildsets b left join requests r on r.buildset = b.id group by b.id"
     ):
-        note("buildsets of changes", count == 1, f"buildset {buildset} of one builder has {count} requests")
+        wanted = {PERIODIC: 2, **dict.fromkeys(ONE_BUILDER, 1)}.get(scheduler)
+        if wanted is not None:
+            note("requests of buildsets", count == wanted, f"buildset {buildset} of {scheduler} has {count} requests")
 
 
-def _collapsed(farm: TorturedFarm, note: Note) -> None:
-    for request, into, other in farm.rows(
-        "select r.id, r.collapsed_into, o.id from requests r left join requests o on o.id = r.collapsed_into "
-        "where r.collapsed_into is not null"
+def _results(records: _Records, note: Note) -> None:
+    """
+    Judge the end of each request: built, or served by another one, or cancelled, or all its retries used up.
+    """
+    for request in records.of_builders(AUTONOMOUS_BUILDERS):
+        if request.result is None and request.scheduler in UNFINISHED:
+            continue
+        right = {
+            Result.SUCCESS: request.successes == 1,
+            Result.SKIPPED: request.into is not None,
+            Result.CANCELLED: request.builder in CANCELLED_BUILDERS,
+            Result.EXCEPTION: request.reason.startswith(_GAVE_UP),
+            # A part that was given up is the failure of the whole.
+            Result.FAILURE: request.builder == "whole",
+        }.get(Result.RETRY if request.result is None else Result(request.result), False)
+        name = f"request {request.id} of {request.builder}"
+        note("autonomous results", right, f"{name} ended with {request.result}, {request.reason!r}")
+
+
+def _collapsed(evidence: Evidence, records: _Records, note: Note) -> None:
+    for request in records.requests.values():
+        if request.into is not None:
+            note("collapsed", _rightly_collapsed(records, request), f"{request} was collapsed into {request.into}")
+        if request.scheduler in ASKED_FOR or request.scheduler == "each":
+            note("never collapsed", request.into is None, f"{request} was collapsed")
+    for request in records.of_builders(COLLAPSED_BUILDERS):
+        newer = next(
+            (
+                each
+                for each in records.of_builders((request.builder,))
+                if each.id > request.id
+                and each.submitted >= request.submitted
+                and records.branches(each) == records.branches(request)
+            ),
+            None,
+        )
+        if request.into is None and newer is not None and request.started is not None:
+            late = request.started > evidence.latest(newer.submitted, PATIENCE)
+            note(
+                "collapsed", not late, f"request {request.id} was built, long after {newer.id}, which asks for the same"
+            )
+
+
+def _rightly_collapsed(records: _Records, request: _Request) -> bool:
+    into = records.requests.get(request.into or 0)
+    return (
+        into is not None
+        and into.id > request.id
+        and into.builder == request.builder
+        and request.builder in COLLAPSED_BUILDERS
+        and request.started is None
+        and records.branches(into) == records.branches(request)
+        and records.ids(into) >= records.ids(request)
+    )
+
+
+def _cancelled(evidence: Evidence, records: _Records, note: Note) -> None:
+    """
+    Judge `OldBuildCanceller`: what was cancelled had a newer change of its branch, and what had one was cancelled.
+    """
+    arrived: dict[str, list[tuple[int, float]]] = {}
+    for id, branch, received in evidence.rows("select id, branch, received from changes order by id"):
+        arrived.setdefault(branch, []).append((id, received))
+    for request in records.requests.values():
+        own = max(records.ids(request), default=0)
+        newer = [at for branch in records.branches(request) for id, at in arrived[branch] if id > own]
+        if request.result == Result.CANCELLED:
+            right = request.builder in CANCELLED_BUILDERS and any(at <= (request.finished or 0.0) for at in newer)
+            note("cancelled", right, f"{request} was cancelled, and there was no newer change")
+        elif request.builder in CANCELLED_BUILDERS and newer and request.finished is not None:
+            late = request.finished > evidence.latest(max(min(newer), request.submitted), PATIENCE)
+            note("cancelled", not late, f"{request} was not cancelled, though there was a newer change")
+
+
+def _triggers(evidence: Evidence, note: Note) -> None:
+    for parent, count in evidence.rows(
+        "select parent, count(*) from buildsets where scheduler = 'parts' group by parent"
     ):
-        note("collapsed", other is not None and into != request, f"request {request} was collapsed into {into}")
-
-
-def _timers(farm: TorturedFarm, began: float, ended: float, note: Note) -> None:
-    """
-    Judge how often timers fired.  What was submitted while the master's clock was an hour ahead is not judged.
-    """
-    for name in TIMERS:
-        fired = [at for (at,) in farm.rows("select submitted from buildsets where scheduler = ? order by id", name)]
-        real = [at for at in fired if at < ended + _AN_HOUR_AHEAD]
-        jumps = len(fired) - len(real)
-        every = PERIOD if name == "often" else 60
-        # One more at the launch, one at the campaign's end, and one whenever the clock is set back.
-        most = (ended - began) / every + 2 + jumps
-        note("timers", len(real) <= most, f"{name} fired {len(real)} times in {ended - began:.0f} s")
-        for at in real:
-            again = real.count(at)
-            note("timers", again == 1, f"{name} fired {again} times at {at}")
-
-
-def _triggers(farm: TorturedFarm, note: Note) -> None:
-    for parent, count in farm.rows("select parent, count(*) from buildsets where scheduler = 'parts' group by parent"):
         note("triggers", parent is not None and count == 1, f"{parent} triggered {count} buildsets")
-    for build, triggered in farm.rows(
+    for buildset, builder in evidence.rows(
+        "select s.id, b.builder from buildsets s left join builds b on b.id = s.parent_build "
+        "where s.scheduler = 'parts'"
+    ):
+        note("triggers", builder == "whole", f"buildset {buildset} was triggered by a build of {builder}")
+    for build, triggered in evidence.rows(
         "select b.id, (select count(*) from buildsets s where s.parent_build = b.id) from builds b "
         "where b.builder = 'whole' and b.result = 0"
     ):
         note("triggers", triggered == 1, f"build {build} triggered {triggered} buildsets")
+
+
+def missing_kinds(evidence: Evidence, judged: Counter[str]) -> list[str]:
+    """
+    The kinds of which a campaign had something, and of which nothing was *judged*.
+    """
+    had: dict[str, Any] = {
+        "changes": evidence.revisions,
+        "buildsets of changes": evidence.rows("select 1 from changes limit 1"),
+        "requests of buildsets": evidence.rows("select 1 from buildsets limit 1"),
+        "autonomous results": True,
+        "collapsed": evidence.rows("select 1 from requests where collapsed_into is not null limit 1"),
+        "never collapsed": evidence.rows("select 1 from changes limit 1"),
+        "cancelled": evidence.rows("select 1 from requests where result = 6 limit 1"),
+        "timers: twice": evidence.ended - evidence.began > 2 * 60,
+        "timers: skipped": True,
+        "triggers": True,
+        "lock holders": True,
+    }
+    return [kind for kind in LOSSES if had[kind] and not judged[kind]]

@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from attrs import define, field, frozen
 
@@ -22,7 +22,8 @@ from test.processes.farm import (
     watch_furl_in,
 )
 
-from .autonomous import TIMERS
+from .autonomous import PERIODIC, UNFINISHED
+from .evidence import Evidence
 from .jobs import Job
 from .schedules import (
     MASTER,
@@ -56,7 +57,8 @@ class Excuse:
 @define
 class Campaign:
     """
-    A schedule in progress.  *say*: called with each event.
+    A schedule in progress.  *say*: called with each event.  *disturbances*: begin and end of each time in which the
+    master could not work as it should, in seconds since 1970.
     """
 
     farm: TorturedFarm
@@ -65,6 +67,8 @@ class Campaign:
     excuses: list[Excuse] = field(factory=list)
     jobs: dict[str, Job] = field(factory=dict)
     clients: dict[str, Client] = field(factory=dict)
+    nudges: list[Client] = field(factory=list)
+    disturbances: list[tuple[float, float]] = field(factory=list)
     _later: list[tuple[float, int, Callable[[], None]]] = field(factory=list)
     _number: "itertools.count[int]" = field(factory=itertools.count)
     _began: float = 0.0
@@ -95,7 +99,7 @@ class Campaign:
             proxy.throttle(None)
         try:
             until(self._all_told, "every client was told, or gave up", END)
-            if not any(map(_told, self.clients.values())):
+            if not any(map(told, self.clients.values())):
                 # No submission was acknowledged, so none has an exit code: submit one more.
                 until(lambda: self.farm.master.ready in self.farm.master.log, "the master is ready")
                 self._do_submit("late", "work", "1000", "0.1", "0")
@@ -113,13 +117,30 @@ class Campaign:
         """
         The results that clients with acknowledged submissions see, by job.
         """
-        told = {name: found for name, client in self.clients.items() if (found := _told(client))}
+        furls = {name: found for name, client in self.clients.items() if (found := told(client))}
         done: dict[str, Done] = {}
-        names = list(told)
+        names = list(furls)
         for at in range(0, len(names), 4):
-            watching = {name: self.farm.watching(told[name]) for name in names[at : at + 4]}
+            watching = {name: self.farm.watching(furls[name]) for name in names[at : at + 4]}
             done.update({name: client.wait(120) for name, client in watching.items()})
         return done
+
+    def evidence(self) -> Evidence:
+        """
+        What is known at the end about what the farm did by itself, which goes on meanwhile.
+        """
+        snapshot = sqlite3.connect(":memory:")
+        with closing(sqlite3.connect(self.farm.database, timeout=30)) as records:
+            records.backup(snapshot)
+        return Evidence(
+            rows=lambda query, *arguments: snapshot.execute(query, arguments).fetchall(),
+            revisions=self.farm.repository.revisions(),
+            began=self.wall_began,
+            ended=self.wall_ended,
+            disturbances=self.disturbances,
+            overfull=self.farm.witnessed("overfull"),
+            holders=self.farm.witnessed("holders"),
+        )
 
     # The injected failures.
 
@@ -144,6 +165,10 @@ class Campaign:
             return
         job = self.jobs[name] = Job(name, builder, int(size), float(seconds), int(code))
         self.clients[name] = self.farm.submitting(builder, job.properties)
+
+    def _do_nudge(self) -> None:
+        if self.farm.master.alive:
+            self.nudges += [self.farm.submitting("nudged") for _ in range(2)]
 
     def _do_push(self, branch: str, count: str) -> None:
         self.farm.repository.push(branch, int(count))
@@ -194,9 +219,11 @@ class Campaign:
             self._pause(slave, pid, seconds)
 
     def _do_stop_master(self, seconds: str) -> None:
+        self._disturb(seconds)
         self._pause(MASTER, self.farm.master.pid, seconds)
 
     def _do_kill_master(self, seconds: str) -> None:
+        self._disturb(seconds)
         self.farm.master.kill()
         self._after(seconds, lambda: self._up(MASTER))
 
@@ -204,6 +231,7 @@ class Campaign:
         self._restart(MASTER)
 
     def _do_kill_both(self, slave: str, seconds: str) -> None:
+        self._disturb(seconds)
         self.farm.master.kill()
         self.farm.slaves[slave].kill()
         self._after(seconds, lambda: self._up(MASTER))
@@ -215,6 +243,7 @@ class Campaign:
         self.farm.client("buildbot-lite", "reconfig", "--furlfile", self.farm.private_furl(admin))
 
     def _do_edit_and_kill_master(self, seconds: str) -> None:
+        self._disturb(seconds)
         self.farm.master.kill()
         self.farm.edit_config()
         self._after(seconds, lambda: self._up(MASTER))
@@ -222,10 +251,12 @@ class Campaign:
     def _do_fill_disk(self, whose: str, seconds: str) -> None:
         if not self.farm.disks or (ballast := self.farm.directory / whose / "ballast").exists():
             return
+        self._disturb(seconds, whose)
         self.farm.fill_up(whose)
         self._after(seconds, ballast.unlink)
 
     def _do_lock_database(self, seconds: str) -> None:
+        self._disturb(seconds)
         path = self.farm.master_directory / "records" / "farm.sqlite"
         connection = sqlite3.connect(path, timeout=0.2, isolation_level=None)
         with suppress(sqlite3.OperationalError):
@@ -233,6 +264,8 @@ class Campaign:
         self._after(seconds, connection.close)
 
     def _do_clock(self, whose: str, seconds: str) -> None:
+        # For that hour, what is to happen at a time of day has happened already.
+        self._disturb(str(float(seconds) + AN_HOUR), whose)
         self.farm.set_clock(whose, AN_HOUR)
         self._after(seconds, lambda: self.farm.set_clock(whose, 0))
 
@@ -245,6 +278,11 @@ class Campaign:
         self._excuse(slave, 10.0, "reboot")
         self.farm.reboot(slave)
         self._after(seconds, lambda: self._up(slave))
+
+    def _disturb(self, seconds: str, whose: str = MASTER) -> None:
+        if whose == MASTER:
+            now = time.time()
+            self.disturbances.append((now, now + float(seconds)))
 
     def _excuse(self, slave: str, seconds: float, why: str) -> None:
         # The master notices the loss when the slave attaches again, perhaps after all other failures.
@@ -266,6 +304,7 @@ class Campaign:
     def _restart(self, whose: str) -> None:
         daemon = self.farm.daemon(whose)
         if daemon.alive:
+            self._disturb("0", whose)
             daemon.send(signal.SIGTERM)
             daemon.send(signal.SIGCONT)
         self._once_stopped(whose, LONGEST_STOP)
@@ -273,6 +312,7 @@ class Campaign:
     def _once_stopped(self, whose: str, left: float) -> None:
         # Not blocking, because the end of another failure may let the process stop.
         if self.farm.daemon(whose).alive and left > 0:
+            self._disturb("0.5", whose)
             self._after("0.5", lambda: self._once_stopped(whose, left - 0.5))
             return
         self.farm.daemon(whose).kill()
@@ -281,6 +321,7 @@ class Campaign:
     def _up(self, whose: str) -> None:
         daemon = self.farm.daemon(whose)
         if not daemon.alive:
+            self._disturb("0", whose)
             daemon.spawn()
 
     def _all_up(self) -> None:
@@ -290,7 +331,8 @@ class Campaign:
 
     def _all_told(self) -> bool:
         self._all_up()
-        return all(client.process.poll() is not None or _told(client) for client in self.clients.values())
+        clients = [*self.clients.values(), *self.nudges]
+        return all(client.process.poll() is not None or told(client) for client in clients)
 
     def _all_seen(self) -> bool:
         self._all_up()
@@ -303,7 +345,7 @@ class Campaign:
         self._all_up()
         with suppress(sqlite3.OperationalError):
             fired = self.farm.rows("select scheduler from buildsets where id > ?", newest)
-            return (TIMERS[0],) in fired
+            return (PERIODIC,) in fired
         return False
 
     def _unfinished(self, newest: int | None = None) -> list[int]:
@@ -316,8 +358,9 @@ class Campaign:
                 "select r.id, b.id, b.scheduler from requests r join buildsets b on b.id = r.buildset "
                 "where r.finished is null"
             )
-            late = {*TIMERS, "parts"}
-            return [id for id, buildset, name in found if newest is None or buildset <= newest or name not in late]
+            return [
+                id for id, buildset, name in found if newest is None or buildset <= newest or name not in UNFINISHED
+            ]
         return [0]
 
     def _state(self) -> str:
@@ -337,7 +380,10 @@ class Campaign:
         return "\n".join(said)
 
 
-def _told(client: Client) -> str:
+def told(client: Client) -> str:
+    """
+    The FURL that watches the submission of *client*; empty when it was not acknowledged.
+    """
     return watch_furl_in(client.err)
 
 

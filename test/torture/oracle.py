@@ -3,21 +3,22 @@ The oracle: compares the results of a campaign with the expected ones.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 from attrs import define, field
 
 from buildbot_lite.model.results import Result
 
 from .autonomous_oracle import LOSSES as AUTONOMOUS_LOSSES
-from .autonomous_oracle import judge_autonomous
-from .campaign import Campaign, Excuse
+from .autonomous_oracle import judge_autonomous, missing_kinds
+from .campaign import Campaign, Excuse, told
 from .jobs import STEPS, Job
 
 RETRIES = 3
 EXIT_OF = {Result.SUCCESS: 0, Result.WARNINGS: 0, Result.FAILURE: 1, Result.EXCEPTION: 2}
 LOSSES = (
     "promises", "results", "exit codes", "log bytes", "artifacts", "runs too many", "attempts at once",
-    "retries without need", *AUTONOMOUS_LOSSES,
+    "retries without need", *AUTONOMOUS_LOSSES, "judged",
 )  # fmt: skip
 
 
@@ -39,6 +40,19 @@ class Verdict:
         else:
             self.lost.append((kind, sentence))
 
+    @property
+    def judged(self) -> Counter[str]:
+        """
+        How many comparisons of each kind there were.
+        """
+        return self.kept + Counter(kind for kind, _ in self.lost)
+
+    def check_judged(self, missing: Sequence[str]) -> None:
+        """
+        Record whether there was a comparison of each kind; *missing*: of which there should have been one.
+        """
+        self.note("judged", not missing, f"nothing was compared of: {', '.join(missing)}")
+
 
 def judge(campaign: Campaign) -> Verdict:
     """
@@ -47,7 +61,8 @@ def judge(campaign: Campaign) -> Verdict:
     farm, verdict = campaign.farm, Verdict()
     for line in farm.witnessed("violations"):
         verdict.note("attempts at once", False, line)
-    judge_autonomous(farm, farm.repository, campaign.wall_began, campaign.wall_ended, verdict.note)
+    evidence = campaign.evidence()
+    judge_autonomous(evidence, verdict.note)
     rows = farm.rows(
         "select r.id, r.buildset, r.result, r.reason from requests r join buildsets b on b.id = r.buildset "
         f"where b.scheduler in ({', '.join('?' * len(STEPS))})",
@@ -70,7 +85,16 @@ def judge(campaign: Campaign) -> Verdict:
             )
             if result in {Result.SUCCESS, Result.FAILURE}:
                 verdict.note("log bytes", done.out.endswith(job.whole_log), f"{name}: its watcher saw another log")
+    verdict.check_judged([*missing_kinds(evidence, verdict.judged), *_missing(campaign, verdict)])
     return verdict
+
+
+def _missing(campaign: Campaign, verdict: Verdict) -> list[str]:
+    """
+    The kinds about jobs of which a campaign had something, and of which nothing was judged.
+    """
+    had = ("promises", "exit codes", "results") if any(map(told, campaign.clients.values())) else ()
+    return [kind for kind in had if not verdict.judged[kind]]
 
 
 def _judge(campaign: Campaign, verdict: Verdict, job: Job, request: int, result: Result, reason: str) -> None:

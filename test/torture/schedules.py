@@ -7,6 +7,7 @@ A schedule is lines of text, each an `Event`::
     3.2 silence bot1 31.0                 a fault, its target, its duration in seconds
     7.9 kill-keeper bot2
     8.1 push topic 2                      branch, number of commits
+    8.5 nudge                             two submissions that ask for the same
 
 `FAULTS` lists the faults.  A schedule does not know the farm's state: killing a dead process has no effect.
 """
@@ -66,6 +67,7 @@ FAULTS = (
 )
 PUSHES = ("push", "force-push", "delete-branch")
 """What happens to the branches of the repository that is polled."""
+NUDGE = "nudge"
 BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
@@ -107,6 +109,10 @@ def schedule(seed: int, minutes: float) -> list[Event]:
     while at < length:
         events.append(_push(random, at))
         at += random.choice((0.5, random.uniform(1.0, 6.0)))
+    at = random.uniform(3.0, 6.0)
+    while at < length:
+        events.append(Event(at, NUDGE, ()))
+        at += random.uniform(8.0, 16.0)
     at = random.uniform(2.0, 4.0)
     while at < length:
         (fault,) = random.choices(kinds, [fault.weight for fault in kinds])

@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from .run import torture
 from .schedules import (
     FAULTS,
+    NUDGE,
     PUSHES,
     read,
     schedule,
@@ -30,7 +31,7 @@ class ScheduleTests(SynchronousTestCase):
         A long schedule contains every kind of failure.
         """
         self.assertEqual(
-            {event.name for event in schedule(1, 60)}, {"submit", *PUSHES, *(fault.name for fault in FAULTS)}
+            {event.name for event in schedule(1, 60)}, {"submit", NUDGE, *PUSHES, *(fault.name for fault in FAULTS)}
         )
 
 

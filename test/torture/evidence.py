@@ -1,0 +1,44 @@
+"""
+What is known after a campaign about what the farm did by itself.
+"""
+
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from attrs import frozen
+
+Note = Callable[[str, bool, str], None]
+Rows = Callable[..., Sequence[tuple[Any, ...]]]
+
+
+@frozen(kw_only=True)
+class Evidence:
+    """
+    The records and the witnesses of a campaign from *began* to *ended*, when all requests have finished but those of
+    `autonomous.UNFINISHED`.
+
+    *rows*: the result of a query on the farm's database.  *revisions*: branch and revision of each commit that must be
+    a change.  *disturbances*: begin and end of each time in which the master could not work as it should.  *overfull*:
+    what commands noted that found no slot of their lock free.  *holders*: what those noted that held one.  Times are
+    seconds since 1970.
+    """
+
+    rows: Rows
+    revisions: AbstractSet[tuple[str, str]]
+    began: float
+    ended: float
+    disturbances: Sequence[tuple[float, float]] = ()
+    overfull: Sequence[str] = ()
+    holders: Sequence[str] = ()
+
+    def latest(self, at: float, patience: float) -> float:
+        """
+        The time by which something that is due *at* must have happened: after *patience* seconds, which count anew from
+        the end of each disturbance that falls into them.
+        """
+        by = at + patience
+        for begins, ends in sorted(self.disturbances):
+            if begins <= by and ends >= at:
+                by = max(by, ends + patience)
+        return by

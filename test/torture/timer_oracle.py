@@ -1,0 +1,63 @@
+"""
+The oracle for timers: nothing fires twice, and nothing is skipped.
+
+When the clock was set forward and back, the farm has fired for the time ahead (crontab's rule): what it recorded there
+is not judged, and the campaign says with a disturbance for how long nothing else need happen.
+"""
+
+from itertools import pairwise
+
+from .autonomous import NIGHTLY, PERIOD, PERIODIC
+from .evidence import Evidence, Note
+
+MINUTE = 60.0
+PATIENCE = 30.0
+"""Seconds until a timer that is due must have fired, on a machine that is busy."""
+JITTER = 1.0
+"""Seconds by which the recorded time of a submission may be later than the decision."""
+# Seconds after a campaign's end: what has a later time was submitted while the master's clock was an hour ahead.
+AN_HOUR_AHEAD = 1800.0
+
+
+def judge_timers(evidence: Evidence, note: Note) -> None:
+    """
+    Judge each time at which a timer fired or should have.
+    """
+    _periodic(evidence, note)
+    _nightly(evidence, note)
+
+
+def _fired(evidence: Evidence, scheduler: str) -> list[float]:
+    query = "select submitted from buildsets where scheduler = ? order by id"
+    return [at for (at,) in evidence.rows(query, scheduler)]
+
+
+def _periodic(evidence: Evidence, note: Note) -> None:
+    fired = _fired(evidence, PERIODIC)
+    limit = evidence.ended + AN_HOUR_AHEAD
+    for before, after in pairwise(fired):
+        # Between two times on different sides of a jump of the clock nothing is known.
+        if (before > limit) == (after > limit):
+            seconds = after - before
+            note("timers: twice", seconds >= PERIOD - JITTER, f"{PERIODIC} fired again after {seconds:.1f} s")
+    real = [at for at in fired if at <= limit]
+    for before, after in pairwise([evidence.began - PERIOD, *real, evidence.ended]):
+        due = before + PERIOD
+        note(
+            "timers: skipped",
+            after <= evidence.latest(due, PATIENCE),
+            f"{PERIODIC} was due at {due:.1f} and did not fire until {after:.1f}",
+        )
+
+
+def _nightly(evidence: Evidence, note: Note) -> None:
+    fired = _fired(evidence, NIGHTLY)
+    minutes = [at // MINUTE for at in fired]
+    for minute in sorted(set(minutes)):
+        count = minutes.count(minute)
+        note("timers: twice", count == 1, f"{NIGHTLY} fired {count} times in the minute from {minute * MINUTE:.0f}")
+    due = (evidence.began // MINUTE + 1) * MINUTE
+    while (by := evidence.latest(due, PATIENCE)) <= evidence.ended:
+        found = any(due <= at <= by for at in fired)
+        note("timers: skipped", found, f"{NIGHTLY} was due at {due:.0f} and did not fire until {by:.0f}")
+        due += MINUTE
