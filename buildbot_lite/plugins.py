@@ -71,6 +71,11 @@ class Namespace:
         return [word for word in vars(self) if not word.startswith("_")]
 
 
+# A path of Buildbot's leads to them as words of changes.
+_split_files = {
+    each.__name__: each
+    for each in (_svn.split_file_alwaystrunk, _svn.split_file_branches, _svn.split_file_projects_branches)
+}
 changes = Namespace(
     "changes",
     _change_sources.ChangeSource,
@@ -78,6 +83,7 @@ changes = Namespace(
     _HgPoller,
     _change_sources.PollingChangeSource,
     _svn.SVNPoller,
+    **_split_files,
 )
 reporters = Namespace(
     "reporters",
@@ -189,12 +195,7 @@ util = Namespace(
     error=_helpers.error,
     s=_helpers.s,
     unicode2bytes=_helpers.unicode2bytes,
-    svn=Namespace(
-        "util.svn",
-        split_file_alwaystrunk=_svn.split_file_alwaystrunk,
-        split_file_branches=_svn.split_file_branches,
-        split_file_projects_branches=_svn.split_file_projects_branches,
-    ),
+    svn=Namespace("util.svn", **_split_files),
     BuildslaveChoiceParameter=_force.WorkerChoiceParameter,
     NotABranch=_NOT_A_BRANCH,
     Results=[result.name.lower() for result in _Result],

@@ -76,6 +76,45 @@ class FormTests(SynchronousTestCase):
         """
         self.assertEqual(self.builder("{util.BuilderConfig('b', 'bot1', f)}").name, "b")
 
+    def test_named_by_schedulers(self) -> None:
+        """
+        Promise 8.6: schedulers name builders of each form; the names of others are proposed.
+        """
+        builders = (
+            "[dict(name='b', slavename='bot1', factory=f), util.BuilderConfig('other', 'bot1', f)]",
+            "{util.BuilderConfig('b', 'bot1', f), util.BuilderConfig('other', 'bot1', f)}",
+        )
+        for form in builders:
+            text = f"{HEAD}c['builders'] = {form}\nc['schedulers'] = [schedulers.Triggerable('t', ['b', 'other'])]\n"
+            with self.subTest(form):
+                self.assertEqual(configured(text).schedulers["t"].builder_names, ("b", "other"))
+                self.assertEqual(
+                    sentences_in(text.replace("['b', 'other']", "['othr']")),
+                    [
+                        "The scheduler 't' names the builder 'othr', and there is none of that name.  Did you mean 'other'?"
+                    ],
+                )
+
+    def test_read_again(self) -> None:
+        """
+        Promise 8.6: what configurations read from their own objects, under Buildbot's names.
+        """
+        config = configured(
+            f"""{HEAD}
+s = c["slaves"][0]
+assert s.slavename == s.workername == "bot1"
+assert s.properties.getProperty("of") == "slave" and s.properties.getProperty("no", 3) == 3
+assert s.properties.hasProperty("of") and not s.properties.hasProperty("no")
+b = util.BuilderConfig("b", "bot1", f, builddir="x")
+assert b.workernames == ["bot1"] and b.builddir == "x"
+c["builders"] = [b]
+t = schedulers.Triggerable("t", [b.name])
+assert t.builderNames == ["b"]
+c["schedulers"] = [t]
+"""
+        )
+        self.assertEqual(config.slaves["bot1"].properties, {"of": "slave"})
+
     def test_mistakes(self) -> None:
         """
         A mistake in a dictionary is noted with the line of c['builders']; nothing is noted twice.

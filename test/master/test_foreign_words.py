@@ -254,6 +254,21 @@ class PlaceholderTests(SynchronousTestCase):
         )
         self.assertEqual(len(sentences_in("c['services'] = [reporters.Frob()]")), 1)
 
+    def test_slaves_that_are_not_known(self) -> None:
+        """
+        Where the slaves are not known, because the word for them is missing, no name of one is wrong; what a missing
+        function was called with is nowhere proposed as a name.
+        """
+        builder = "c['builders'] = [util.BuilderConfig('b', 'bot1', util.BuildFactory())]"
+        self.assertEqual(len(sentences_in(f"c['slaves'] = bots\n{builder}")), 1)
+        self.assertEqual(
+            sentences_in(f"frob('bot')\nc['slaves'] = [slave.BuildSlave('other')]\n{builder}"),
+            [
+                "The name 'frob' is not defined.",
+                "The builder 'b' names the slave 'bot1', and there is none of that name.  There is: other.",
+            ],
+        )
+
 
 class KeyTests(SynchronousTestCase):
     def test_lines(self) -> None:
@@ -491,6 +506,7 @@ class PathTests(SynchronousTestCase):
                 from {top}.status.builder import FAILURE
                 from {top}.process.results import WARNINGS
                 from {top}.steps.transfer import *
+                from {top}.changes.svnpoller import SVNPoller, split_file_branches
                 from {top} import config, locks, plugins
                 found = [
                     steps.ShellCommand is shell.ShellCommand is ShellCommand is more_steps.ShellCommand,
@@ -500,6 +516,7 @@ class PathTests(SynchronousTestCase):
                     ForceScheduler is schedulers.ForceScheduler, triggerable.Triggerable is schedulers.Triggerable,
                     BuilderConfig is util.BuilderConfig is config.BuilderConfig, plugins.util is util,
                     properties.Interpolate is Interpolate,
+                    SVNPoller is changes.SVNPoller, split_file_branches is util.svn.split_file_branches,
                     (SUCCESS, WARNINGS, FAILURE) == (util.SUCCESS, util.WARNINGS, util.FAILURE),
                 ]
                 c["title"] = str(all(found))

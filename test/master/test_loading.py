@@ -204,6 +204,32 @@ class GenerationTests(SynchronousTestCase):
         self.assertEqual(set(generation.files), set(self.files) - {"stranger.py"})
         self.assertEqual(generation.hash, hash_of(generation.files))
 
+    def test_beside(self) -> None:
+        """
+        ``from .name import …`` in master.cfg means the module beside it, as it did in Python 2; its text is recorded,
+        also if only a function imports it.
+        """
+        files = {
+            "master.cfg": """
+                from . import local
+                from .local import *
+                from .pack.inner import word
+                def later():
+                    from .lazy import w
+                    return w
+                c = {"title": local.title + title + word}
+                """,
+            "local.py": "title = 'one'\n",
+            "pack/__init__.py": "",
+            "pack/inner.py": "from .other import word\n",
+            "pack/other.py": "word = 'two'\n",
+            "lazy.py": "w = 'lazy'\n",
+        }
+        generation = loaded(self.directory, files)
+        self.assertEqual(generation.config.title, "oneonetwo")
+        self.assertEqual(set(generation.files), set(files))
+        self.assertEqual(load("/nowhere", files=generation.files).config.title, "oneonetwo")
+
     def test_hash(self) -> None:
         """
         The hash depends on the texts of exactly the files that can be imported.

@@ -117,11 +117,17 @@ class _Reader:
                 self.note(other, f"c[{first!r}] means the same; keep one of them.")
         return values[first]
 
-    def names(self, key: str) -> set[str]:
-        # Also the wanted names of objects with a mistake: one mistake must not be reported at two lines.
-        listed = next(iter(self._given(self.keys[key]).values()), None)
-        objects = [each for each in (listed if isinstance(listed, (list, tuple)) else ()) if not is_placeholder(each)]
-        return {str(getattr(each, "given_name", "")) for each in objects} | missing_names()
+    def names(self, key: str) -> set[str] | None:
+        """
+        The names of the objects in ``c[key]``, also of those with a mistake, since one mistake must not be reported at
+        two lines; None if a word that is missing may stand for more of them.
+        """
+        listed = next(iter(self._given(self.keys[key]).values()), ())
+        if is_placeholder(listed):
+            return None
+        if not isinstance(listed, (list, tuple, set, frozenset)):
+            listed = [listed]
+        return {_given_name(each) for each in listed if not is_placeholder(each)}
 
     def by_name(self, key: ListKey) -> dict[str, Any]:
         objects: dict[str, Any] = {}
@@ -172,6 +178,11 @@ def _told_already(value: object) -> bool:
     return value is None or value in ([], (), {}, "") or (not isinstance(value, Mapping) and holds_placeholder(value))
 
 
+def _given_name(value: object) -> str:
+    name = value.get("name", "") if isinstance(value, Mapping) else getattr(value, "given_name", "")
+    return str(name)
+
+
 def _choose_slaves(builders: Mapping[str, BuilderConfig], slaves: Mapping[str, BuildSlave]) -> None:
     """
     Give each builder with ``requires`` those of its slaves, or of all, that have the properties.
@@ -200,7 +211,7 @@ def _has(slave: BuildSlave, name: str, wanted: Any) -> bool:
     return name in slave.properties and slave.properties[name] in values
 
 
-def _check_builders(builders: Mapping[str, BuilderConfig], slaves: Collection[str]) -> None:
+def _check_builders(builders: Mapping[str, BuilderConfig], slaves: Collection[str] | None) -> None:
     directories: dict[str, str] = {}
     for builder in builders.values():
         place = builder.place or SourceLine()
@@ -217,7 +228,7 @@ def _check_builders(builders: Mapping[str, BuilderConfig], slaves: Collection[st
 
 
 def _check_schedulers(
-    schedulers: Mapping[str, BaseScheduler], builders: Collection[str], slaves: Collection[str]
+    schedulers: Mapping[str, BaseScheduler], builders: Collection[str] | None, slaves: Collection[str]
 ) -> None:
     for scheduler in schedulers.values():
         place = scheduler.place or SourceLine()
@@ -230,9 +241,11 @@ def _check_schedulers(
             )
 
 
-def _note_unknown(owner: str, noun: str, names: Iterable[str], known: Collection[str], place: SourceLine) -> None:
+def _note_unknown(
+    owner: str, noun: str, names: Iterable[str], known: Collection[str] | None, place: SourceLine
+) -> None:
     for name in names:
-        if name not in known:
+        if known is not None and name not in known and name not in missing_names():
             note(
                 f"{owner} names the {noun} {name!r}, and there is none of that name.{did_you_mean(name, known)}", place
             )

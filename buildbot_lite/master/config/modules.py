@@ -126,7 +126,8 @@ class Sources:
         while remaining := self.texts.keys() - imported:
             for file in sorted(remaining):
                 imported.add(file)
-                for name in map(self.own_name, imported_modules(self.texts[file])):
+                names = imported_modules(self.texts[file], relative=file == MAIN_FILE)
+                for name in map(self.own_name, names):
                     # The configuration uses a module that is loaded already and is not its own.
                     if name not in sys.modules:
                         self.module_file(name)
@@ -303,6 +304,8 @@ class Modules(MetaPathFinder, Loader):
         level: int = 0,
     ) -> Any:
         # The ``__import__`` of the configuration's code, also when one of its functions runs long after the load.
+        if level == 1 and (globals or {}).get("__name__") == MAIN_MODULE:
+            return self._import_from_beside(name, fromlist or ())
         with self._installed():
             module = name if level else self._sources.own_name(alias_of(name, fromlist or ()))
             try:
@@ -312,6 +315,15 @@ class Modules(MetaPathFinder, Loader):
                     raise
                 note(f"{error}.")
                 return placeholder(name)
+
+    def _import_from_beside(self, name: str, fromlist: Sequence[str]) -> Any:
+        # Python 2 took ``from .tokens import *`` in a master.cfg, which is in no package, for an absolute import.
+        if name:
+            return self._import(name, fromlist=fromlist)
+        beside = ModuleType(MAIN_MODULE)
+        for each in fromlist:
+            setattr(beside, each, self._import(each))
+        return beside
 
     @contextmanager
     def _installed(self) -> Iterator[None]:

@@ -31,6 +31,24 @@ DEFAULT_MISSING_TIMEOUT = 3600.0
 ON_LOST = ("retry", "fail")
 
 
+class SlaveProperties(dict[str, Any]):
+    """
+    The properties of a slave, which Buildbot's configurations also read with the methods of `Properties`.
+    """
+
+    def getProperty(self, name: str, default: Any = None) -> Any:
+        """
+        The value of the property *name*, or *default*.
+        """
+        return self.get(name, default)
+
+    def hasProperty(self, name: str) -> bool:
+        """
+        Whether there is a property of that *name*.
+        """
+        return name in self
+
+
 class BuildSlave(metaclass=NotingType):
     """
     A machine that builds.  It connects with the string that ``buildslave.furls`` has for its *name*.
@@ -73,7 +91,7 @@ class BuildSlave(metaclass=NotingType):
             )
         self.name = arguments.name("name", name, "slave")
         self.max_builds: int | None = arguments.optional(_positive(arguments), "max_builds", max_builds)
-        self.properties = arguments.properties("properties", {} if properties is None else properties)
+        self.properties = SlaveProperties(arguments.properties("properties", {} if properties is None else properties))
         self.grace = arguments.seconds("grace", grace, least=SHORTEST_GRACE)
         self.pin = arguments.flag("pin", pin)
         self.minspace = arguments.whole("minspace", minspace)
@@ -81,6 +99,15 @@ class BuildSlave(metaclass=NotingType):
         self.notify_on_missing = arguments.texts("notify_on_missing", addresses)
         self.missing_timeout = arguments.seconds("missing_timeout", missing_timeout, least=1.0)
         self.locks: tuple[LockAccess, ...] = () if locks is None else checked_accesses(arguments, "locks", locks)
+
+    @property
+    def slavename(self) -> str:
+        """
+        The name, as Buildbot's configurations read it.
+        """
+        return self.name
+
+    workername = slavename
 
     def __repr__(self) -> str:
         return f"BuildSlave({self.name!r})"
@@ -267,6 +294,20 @@ class BuilderConfig(metaclass=NotingType):
             "collapseRequests",
             arguments.one_of({"collapseRequests": collapseRequests, "mergeRequests": mergeRequests}),
         )
+
+    @property
+    def workernames(self) -> list[str]:
+        """
+        The slaves' names, as Buildbot's configurations read them; a list of its own each time.
+        """
+        return list(self.slavenames)
+
+    @property
+    def builddir(self) -> str:
+        """
+        The name of its directory, as Buildbot's configurations read it.
+        """
+        return self.directory
 
     @property
     def steps(self) -> tuple[Any, ...]:

@@ -59,6 +59,13 @@ class BaseScheduler(metaclass=NotingType):
             once_loaded(partial(self._why_no_slave, slave), of=self)
 
     @property
+    def builderNames(self) -> list[str]:
+        """
+        The builders, as Buildbot's configurations read them; a list of its own each time.
+        """
+        return list(self.builder_names)
+
+    @property
     def kind(self) -> str:
         """
         The name of its class.

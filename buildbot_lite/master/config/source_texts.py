@@ -32,16 +32,19 @@ def tree_of(text: str) -> ast.Module:
         return ast.Module(body=[], type_ignores=[])
 
 
-def imported_modules(text: str) -> list[str]:
+def imported_modules(text: str, *, relative: bool = False) -> list[str]:
     """
     The first parts of the names of the modules that *text* imports, sorted.
+
+    *relative*: also those that it imports from beside itself, as ``from .name import …``.
     """
     names = set[str]()
     for node in ast.walk(tree_of(text)):
         if isinstance(node, ast.Import):
             names.update(alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.ImportFrom) and node.level <= relative:
+            modules = [node.module] if node.module else [alias.name for alias in node.names]
+            names.update(module.partition(".")[0] for module in modules)
     return sorted(names)
 
 
