@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.spec import Run
 
-from .configurations import configured, mistakes_in, sentences_in
+from .configurations import HEAD as FIRST_LINES
+from .configurations import configured, loaded, mistakes_in, sentences_in
 from .harness import FakeSlave, MasterHarness, StartedCommand
 
 HEAD = """
@@ -88,12 +89,32 @@ class FormTests(SynchronousTestCase):
             text = f"{HEAD}c['builders'] = {form}\nc['schedulers'] = [schedulers.Triggerable('t', ['b', 'other'])]\n"
             with self.subTest(form):
                 self.assertEqual(configured(text).schedulers["t"].builder_names, ("b", "other"))
-                self.assertEqual(
-                    sentences_in(text.replace("['b', 'other']", "['othr']")),
-                    [
-                        "The scheduler 't' names the builder 'othr', and there is none of that name.  Did you mean 'other'?"
-                    ],
+                (sentence,) = sentences_in(text.replace("['b', 'other']", "['othr']"))
+                self.assertIn(
+                    "names the builder 'othr', and there is none of that name.  Did you mean 'other'", sentence
                 )
+
+    def test_named_later(self) -> None:
+        """
+        Promise 8.2: builders that a configuration appends to the list of a scheduler, or to its attribute, are its own.
+        """
+        head = f"{HEAD}names = []\nc['schedulers'] = [schedulers.Triggerable('t', names)]\n"
+        more = "c['schedulers'][0].builderNames.append('other')\n"
+        builders = "c['builders'] = [util.BuilderConfig(n, 'bot1', f) for n in ('b', 'other')]\n"
+        scheduler = configured(f"{head}names.append('b')\n{more}{builders}").schedulers["t"]
+        self.assertEqual(scheduler.builder_names, ("b", "other"))
+        self.assertIn("there is none of that name", sentences_in(f"{head}names.append('nope')\n{builders}")[0])
+        self.assertIn("must be a list of texts", sentences_in(f"{head}names.append(3)\n{builders}")[0])
+
+    def test_named_twice(self) -> None:
+        """
+        Promise 8.2: a name twice counts once, with a remark.
+        """
+        text = f"{HEAD}c['builders'] = [util.BuilderConfig('b', 'bot1', f)]\n"
+        text += "c['schedulers'] = [schedulers.Triggerable('t', ['b', 'b'])]\n"
+        generation = loaded(self.mktemp(), {"master.cfg": FIRST_LINES + text})
+        self.assertEqual(generation.config.schedulers["t"].builder_names, ("b",))
+        self.assertIn("'b' twice, which counts once", generation.remarks[0].sentence)
 
     def test_read_again(self) -> None:
         """
@@ -106,7 +127,7 @@ assert s.slavename == s.workername == "bot1"
 assert s.properties.getProperty("of") == "slave" and s.properties.getProperty("no", 3) == 3
 assert s.properties.hasProperty("of") and not s.properties.hasProperty("no")
 b = util.BuilderConfig("b", "bot1", f, builddir="x")
-assert b.workernames == ["bot1"] and b.builddir == "x"
+assert b.workernames == ("bot1",) and b.builddir == "x"
 c["builders"] = [b]
 t = schedulers.Triggerable("t", [b.name])
 assert t.builderNames == ["b"]

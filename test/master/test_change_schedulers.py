@@ -432,7 +432,6 @@ class MistakeTests(SynchronousTestCase):
         ),
         ('schedulers.AnyBranchScheduler("s", ["b"], treeStableTimer="1")', "treeStableTimer must be a time in seconds"),
         ('schedulers.AnyBranchScheduler("s", ["b"], treeStableTime=1)', "Did you mean 'treeStableTimer'?"),
-        ('schedulers.AnyBranchScheduler("s", ["b", "b"])', "builderNames has 'b' twice"),
         ('schedulers.AnyBranchScheduler("s", ["x"])', "names the builder 'x'"),
         ('schedulers.AnyBranchScheduler("s", ["b"], fileIsImportant=1)', "fileIsImportant must be a function"),
         ('schedulers.AnyBranchScheduler("s", ["b"], forks=["bot9"])', "forks has 'bot9', which is no slave"),

@@ -296,11 +296,11 @@ class BuilderConfig(metaclass=NotingType):
         )
 
     @property
-    def workernames(self) -> list[str]:
+    def workernames(self) -> tuple[str, ...]:
         """
-        The slaves' names, as Buildbot's configurations read them; a list of its own each time.
+        The slaves' names, as Buildbot's configurations read them.
         """
-        return list(self.slavenames)
+        return self.slavenames
 
     @property
     def builddir(self) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from ...model.rendering import is_renderable
 from ...model.source_stamps import FIELDS as STAMP_FIELDS
 from .arguments import LONGEST_TEXT, ArgumentChecker, shown
-from .mistakes import MISSING, NotingType, current_line, did_you_mean, note_unknown, once_loaded
+from .mistakes import NotingType, current_line, did_you_mean, note_unknown, once_loaded, remark
 
 STDIN_KINDS = ("none", "patch", "tar", "properties")
 FILE_KINDS = ("tar", "patch", "file")
@@ -30,6 +30,8 @@ class BaseScheduler(metaclass=NotingType):
     repository, branch, revision and project where nothing else says them.  *reason*: why the builds are made, for
     people.  *forks*: it takes code from forks, which anybody may have written: False: no; True: yes, and builds of such
     code get no `Secret`; a list of slaves: yes, on these slaves only.
+
+    A configuration may append to the list that it gives as *builderNames*, or to the attribute, until it is loaded.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class BaseScheduler(metaclass=NotingType):
         self.place = current_line(self)
         self.arguments = ArgumentChecker(f"{type(self).__name__} {name!r:.100}", self)
         self.name = self.checked_name(name)
-        self.builders_to_render, self.builder_names = _builders(self.arguments, builderNames)
+        self.builderNames: list[Any] = _builders(self.arguments, builderNames)
+        self.builders_to_render = builderNames if is_renderable(builderNames) else None
+        once_loaded(self._why_no_builder_names, of=self)
         self.properties = self.arguments.properties("properties", {} if properties is None else properties)
         self.priority: int | Callable[..., Any] = _priority(self.arguments, priority)
         self.has_codebases = codebases is not None
@@ -59,11 +63,11 @@ class BaseScheduler(metaclass=NotingType):
             once_loaded(partial(self._why_no_slave, slave), of=self)
 
     @property
-    def builderNames(self) -> list[str]:
+    def builder_names(self) -> tuple[str, ...]:
         """
-        The builders, as Buildbot's configurations read them; a list of its own each time.
+        The names of its builders, as far as they are known before a submission; each once.
         """
-        return list(self.builder_names)
+        return tuple(dict.fromkeys(each for each in self.builderNames if isinstance(each, str)))
 
     @property
     def kind(self) -> str:
@@ -80,6 +84,11 @@ class BaseScheduler(metaclass=NotingType):
 
     def _reason(self, reason: Any) -> str | None:
         return self.arguments.optional(self.arguments.text, "reason", reason)
+
+    def _why_no_builder_names(self, config: Any) -> str | None:
+        if self.builders_to_render is None and not all(isinstance(each, str) for each in self.builderNames):
+            return f"{self.arguments.owner}: builderNames must be a list of texts, not {shown(self.builderNames)}."
+        return None
 
     def _why_no_slave(self, slave: str, config: Any) -> str | None:
         if slave in config.slaves:
@@ -113,13 +122,18 @@ class Submit(BaseScheduler):
         super().__init__(name, builderNames, properties=properties, priority=priority)
         if self.builders_to_render is not None:
             self.arguments.wrong("builderNames", self.builders_to_render, "a list of texts")
-        if not self.builder_names and builderNames is not MISSING and not is_renderable(builderNames):
-            self.arguments.note("builderNames is empty, and must name at least one.")
+        if isinstance(builderNames, (list, tuple, set, frozenset)):
+            once_loaded(self._why_empty, of=self)
         if not isinstance(self.priority, int):
             self.arguments.wrong("priority", priority, "a whole number")
         self.stdin = self.arguments.choice("stdin", stdin, STDIN_KINDS)
         self.file = None if file is None else self.arguments.choice("file", file, FILE_KINDS)
         self.cancel_on_disconnect = self.arguments.flag("cancelOnDisconnect", cancelOnDisconnect)
+
+    def _why_empty(self, config: Any) -> str | None:
+        if self.builderNames:
+            return None
+        return f"{self.arguments.owner}: builderNames is empty, and must name at least one."
 
     @property
     def input_kind(self) -> str:
@@ -188,19 +202,16 @@ def _argument_names(cls: type) -> list[str]:
     return [name for name in names if name != "self"]
 
 
-def _builders(arguments: ArgumentChecker, value: Any) -> tuple[Any, tuple[str, ...]]:
+def _builders(arguments: ArgumentChecker, value: Any) -> list[Any]:
     """
-    What is to be rendered to names of builders, or None; and the names that are known now.
+    The names of the builders, and what is to be rendered to names; a list is itself, because it may still grow.
     """
-    if isinstance(value, (set, frozenset)):
-        value = sorted(value, key=str)
     if is_renderable(value):
-        items = value if isinstance(value, (list, tuple)) else ()
-        return value, tuple(each for each in items if isinstance(each, str))
+        return value if isinstance(value, list) else [*value] if isinstance(value, (tuple, set, frozenset)) else []
     names = arguments.texts("builderNames", value)
     for twice in sorted({each for each in names if names.count(each) > 1}):
-        arguments.note(f"builderNames has {twice!r} twice.")
-    return None, tuple(dict.fromkeys(names))
+        remark(f"{arguments.owner}: builderNames has {twice!r} twice, which counts once.")
+    return value if isinstance(value, list) else list(names)
 
 
 def _priority(arguments: ArgumentChecker, value: Any) -> int | Callable[..., Any]:
