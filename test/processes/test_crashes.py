@@ -14,43 +14,13 @@ import tarfile
 from collections.abc import Sequence
 from typing import ClassVar
 
-from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.plugins import steps
 
-from .farm import MASTER_TAC, Farm
+from .farm import Farm
 from .farm_case import FarmCase
-
-DYING_TAC = """
-import os
-import signal
-from buildbot_lite.master.builds.recorder import BuildRecorder
-
-MOMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "die-at")
-
-
-def dying(method, which):
-    def then_die(self, build, entry, *rest):
-        def committed(answer):
-            try:
-                with open(MOMENT) as file:
-                    wanted = file.read()
-            except FileNotFoundError:
-                return answer
-            if wanted == f"{build} {entry.step} {entry.ordinal} {which}":
-                os.unlink(MOMENT)
-                os.kill(os.getpid(), signal.SIGKILL)
-            return answer
-
-        return method(self, build, entry, *rest).addCallback(committed)
-
-    return then_die
-
-
-BuildRecorder.begin = dying(BuildRecorder.begin, "begun")
-BuildRecorder.end = dying(BuildRecorder.end, "ended")
-"""
+from .master_death import CrashPoint, die_at, make_mortal, wait_for_death
 
 GIT = """#!/bin/sh
 echo "git $*" >> $WITNESS/lines
@@ -109,17 +79,6 @@ REPLAYED = {
 BETWEEN = 5
 
 
-@frozen
-class CrashPoint:
-    """
-    A crash point: the commit after which the master dies.
-    """
-
-    step: int
-    ordinal: int
-    which: str
-
-
 def archive() -> bytes:
     """
     Return the submitted archive.
@@ -157,7 +116,7 @@ class CrashCase(FarmCase):
         farm = Farm("bot1")
         make_origin(farm)
         (farm.master_directory / "given").write_bytes(b"given by the master\n")
-        (farm.master_directory / "master.tac").write_text(DYING_TAC + MASTER_TAC)
+        make_mortal(farm)
         farm.config(f"ORIGIN = {str(farm.directory / 'origin')!r}\n")
         farm.builder("all", *STEPS, submit="stdin='tar'")
         child = "echo child $0 >> $WITNESS/lines"
@@ -225,16 +184,14 @@ class CrashCase(FarmCase):
         Submit, and crash the master at each of *moments*; restart it each time.
         """
         ((newest,),) = self.farm.rows("select max(id) from builds")
-        death = self.farm.master_directory / "die-at"
         type(self).number += 1
         for moment in moments:
-            death.write_text(f"{newest + 1} {moment.step} {moment.ordinal} {moment.which}")
+            die_at(self.farm, newest + 1, moment)
             if moment is moments[0]:
                 client = self.farm.submitting("all", archive())
             else:
                 self.farm.start_master()
-            self.farm.master.wait()
-            self.assertFalse(death.exists(), f"the master died of something else at {moment}")
+            wait_for_death(self.farm)
         self.farm.start_master()
         self.assertNotEqual(client.wait().code, 0)
 

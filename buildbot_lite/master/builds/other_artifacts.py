@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from ...model.source_stamps import is_untrusted
 from ...storage.records import artifacts, builds
-from ..config.artifacts import LAST_GOOD, TRIGGER, WantedArtifact
+from ..config.artifacts import ANY_BRANCH, LAST_GOOD, TRIGGER, WantedArtifact
 
 
 def find(
@@ -29,9 +29,12 @@ def find(
         builder, number = row.builder, row.number
     assert builder is not None
     if number == LAST_GOOD:
-        artifact = artifacts.of_last_good_build(connection, builder, wanted.name)
+        if wanted.branch == ANY_BRANCH:
+            artifact = artifacts.of_last_good_build(connection, builder, wanted.name)
+        else:
+            artifact = artifacts.of_last_good_build_of_branch(connection, builder, wanted.name, wanted.branch)
         if artifact is None:
-            return {"problem": f"no good build of {builder!r:.100} has it"}
+            return {"problem": f"no good build of {builder!r:.100}{_of_branch(wanted.branch)} has it"}
     else:
         artifact = artifacts.of_build(connection, builder, int(number), wanted.name)
         if artifact is None:
@@ -39,6 +42,12 @@ def find(
         if is_untrusted(artifact.source) and not untrusted:
             return {"problem": f"build {builder:.100}/{number} is of a fork, and this build is not"}
     return _document(builder, artifact)
+
+
+def _of_branch(branch: str | None) -> str:
+    if branch == ANY_BRANCH:
+        return ""
+    return " without a branch" if branch is None else f" of branch {branch!r:.100}"
 
 
 def _document(builder: str, artifact: artifacts.StoredArtifact) -> dict[str, Any]:

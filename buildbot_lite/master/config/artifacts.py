@@ -2,18 +2,23 @@
 Artifacts of other builds, as arguments of steps.
 """
 
+from functools import partial
 from typing import Any
 
 from attrs import frozen
 
+from ...errors import UnsafePathError
+from ...model.names import relative_path
 from ...model.rendering import View, is_renderable, render
 from .arguments import ArgumentChecker
-from .mistakes import NotingType, current_line
+from .mistakes import NotingType, current_line, did_you_mean, once_loaded
 
 LARGEST_NUMBER = 999_999_999
 """Of a build."""
 LAST_GOOD = "last good"
 TRIGGER = "trigger"
+ANY_BRANCH = "*"
+"""No branch of git can have this name."""
 
 
 @frozen
@@ -21,12 +26,13 @@ class WantedArtifact:
     """
     The artifact *name*.  *builder*: None for that of the triggering build.
 
-    *build*: a number, `LAST_GOOD` or `TRIGGER`.
+    *build*: a number, `LAST_GOOD` or `TRIGGER`.  *branch*: of the last good build; None: of a build without a branch.
     """
 
     name: str
     builder: str | None
     build: int | str
+    branch: str | None = ANY_BRANCH
 
 
 class Artifact(metaclass=NotingType):
@@ -35,14 +41,17 @@ class Artifact(metaclass=NotingType):
 
     *name*: as the upload called it.  *builder*: the name of the builder that made it.  *build*: "last good", the
     newest build of *builder* that succeeded (perhaps with warnings), is of no fork, and has the artifact; or a number;
-    or "trigger", the build whose `Trigger` started this one, without *builder*.  All three may be rendered.
+    or "trigger", the build whose `Trigger` started this one, without *builder*.  *branch*: the last good build is the
+    newest of this branch, None: of those without a branch; default "*": whatever its branch.  All may be rendered.
     """
 
-    def __init__(self, name: Any, builder: Any = None, build: Any = LAST_GOOD) -> None:
+    def __init__(self, name: Any, builder: Any = None, build: Any = LAST_GOOD, branch: Any = ANY_BRANCH) -> None:
         self.place = current_line(self)
-        self._given = (name, builder, build)
+        self._given = (name, builder, build, branch)
         if not is_renderable(self._given):
             _wanted(ArgumentChecker("Artifact", self), *self._given)
+        if isinstance(builder, str):
+            once_loaded(partial(_unknown, builder), of=self)
 
     async def getRenderingFor(self, props: View) -> WantedArtifact:
         """
@@ -51,9 +60,19 @@ class Artifact(metaclass=NotingType):
         return _wanted(ArgumentChecker("Artifact", self), *await render(self._given, props))
 
 
-def _wanted(checker: ArgumentChecker, name: Any, builder: Any, build: Any) -> WantedArtifact:
-    if not isinstance(name, str) or not name:
-        checker.wrong("name", name, "the name of an artifact")
+def _unknown(builder: str, config: Any) -> str | None:
+    if builder in config.builders:
+        return None
+    return f"Artifact: there is no builder {builder!r:.100}.{did_you_mean(builder, config.builders)}"
+
+
+def _wanted(checker: ArgumentChecker, name: Any, builder: Any, build: Any, branch: Any) -> WantedArtifact:
+    try:
+        path = relative_path(name)
+    except UnsafePathError:
+        path = "."
+    if path == ".":
+        checker.wrong("name", name, "the name of an artifact, a path without '..'")
     if isinstance(build, str) and build.isdecimal() and len(build) <= len(str(LARGEST_NUMBER)):
         build = int(build)
     is_number = isinstance(build, int) and not isinstance(build, bool) and 0 < build <= LARGEST_NUMBER
@@ -61,4 +80,8 @@ def _wanted(checker: ArgumentChecker, name: Any, builder: Any, build: Any) -> Wa
         checker.wrong("build", build, f'a number, "{LAST_GOOD}" or "{TRIGGER}"')
     if (build == TRIGGER) != (builder is None) or not isinstance(builder, (str, type(None))):
         checker.note(f'give the builder, or build="{TRIGGER}" without one.')
-    return WantedArtifact(name, builder, build)
+    if not isinstance(branch, (str, type(None))) or branch == "":
+        checker.wrong("branch", branch, "the name of a branch, or None")
+    if build != LAST_GOOD and branch != ANY_BRANCH:
+        checker.note(f'branch chooses among builds, and goes only with build="{LAST_GOOD}".')
+    return WantedArtifact(path, builder, build, branch)

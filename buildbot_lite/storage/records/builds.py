@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, FromClause, bindparam, func, select, update
 
 from ...model.results import Result
 from .. import schema
@@ -58,6 +58,16 @@ class Build:
             "workername": self.slave,
             "requestid": self.request,
         }
+
+
+def branch_of(builds: FromClause) -> ColumnElement[str | None]:
+    """
+    The branch of each of *builds*, joined with their buildsets: the property ``branch``, or else the submitted one.
+    """
+    return func.coalesce(
+        func.json_extract(builds.c.properties, "$.branch[0]"),
+        func.json_extract(schema.buildsets.c.source, "$.branch"),
+    )
 
 
 def from_row(*row: Any) -> Build:

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from ...model.results import Result
 from .. import schema
 from ..statements import Query
-from .builds import Build, from_row
+from .builds import Build, branch_of, from_row
 
 LOOKED_AT = 10_000
 """Builds that a page examines."""
@@ -169,9 +169,7 @@ def _older(selected: Select[tuple[Any, ...]], *, of_builder: bool) -> Select[tup
 
 def _passes(window: FromClause) -> Iterable[ColumnElement[bool]]:
     results = func.json_each(bindparam("results")).table_valued("value", name="wanted_results")
-    branch = func.coalesce(
-        func.json_extract(window.c.properties, "$.branch[0]"), func.json_extract(_buildsets.c.source, "$.branch")
-    )
+    branch = branch_of(window)
     wanted = func.json_each(bindparam("properties")).table_valued("key", "value", name="wanted_properties")
     had = func.json_each(window.c.properties).table_valued("key", "value", name="had_properties")
     kind = func.json_type(had.c.value, "$[0]")
