@@ -62,7 +62,7 @@ Where to begin reading
 ======================
 
 ``wire/roles.py`` (the calls between master and slave), ``model/spec.py`` and ``model/outcome.py`` (a command and its
-outcome), ``master/builds/journal.py`` (why a build survives a crash), ``master/slaves/session.py`` (why a build
+outcome), ``master/builds/journal.py`` (why a build survives a crash), ``master/slaves/session_machine.py`` (why a build
 survives a lost link), ``keeper/keeper.py``.
 """
 

@@ -26,7 +26,7 @@ from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.grants import verbs
 from buildbot_lite.master.scheduling.requests import back_off
 from buildbot_lite.master.scheduling.user_answers import LONGEST_CALL
-from buildbot_lite.master.slaves.session import ENDING, LONGEST_ENDING
+from buildbot_lite.master.slaves.session_core import ENDING, LONGEST_ENDING
 from buildbot_lite.model.outcome import Ending, Why
 from buildbot_lite.model.properties import Json
 from buildbot_lite.model.results import Result
