@@ -42,7 +42,7 @@ class SlaveAdmin:
 
     async def _unpin(self, question: JsonReader) -> Answer:
         name = self._slave(question)
-        await self.farm.grants.unpin(name)
+        await self.farm.grants.pins.unpin(name)
         self.farm.slaves.string_changed(name)
         return {"slave": name}
 

@@ -15,7 +15,7 @@ from ..storage.records import settings
 from ..storage.records.grants import Grant
 from ..storage.records.requests import Buildset, Request
 from ..storage.writer import Records
-from .grants.registry import is_of_a_submission
+from .grants.live_grants import is_of_a_submission
 from .scheduling.preparation import RecordedBuild, read_entries
 
 KEY = "strings"

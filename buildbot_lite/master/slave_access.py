@@ -17,7 +17,8 @@ from ..wire.exposed import (
     Revocable,
 )
 from .grants.location import Location
-from .grants.registry import GrantRegistry, check_pin
+from .grants.pins import check_pin
+from .grants.registry import GrantRegistry
 from .grants.verbs import SLAVE
 from .scheduling.running_builds import RunningBuilds
 from .slaves.attach_limit import AttachLimit
@@ -81,7 +82,7 @@ class SlaveAccess:
                 raise BuildbotLiteError(f"The slave {name} is not in master.cfg any more.")
             if member.config.pin:
                 try:
-                    grants.pin(grant, key)
+                    grants.pins.pin(grant, key)
                 except BuildbotLiteError as error:
                     if limit.may_report():
                         self._log.warn("{slave} was refused: {why}", slave=name, why=str(error))

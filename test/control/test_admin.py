@@ -456,10 +456,10 @@ class AdminAnswerTests(AdminDeskCase):
         """
         grants = self.harness.farm.grants
         (grant,) = [each for each in grants.everything() if each.verb == "slave"]
-        grants.pin(grant, "first")
+        grants.pins.pin(grant, "first")
         self.ask("unpin", slave="bot1")
         (grant,) = [each for each in grants.everything() if each.verb == "slave"]
-        grants.pin(grant, "second")
+        grants.pins.pin(grant, "second")
 
         self.assertEqual(self.refused("unpin", slave="x"), "No slave is called 'x'.  There are: bot1.")
 

@@ -646,7 +646,7 @@ class RecordTests(SynchronousTestCase):
         harness = farm()
         grant = harness.farm.grants.of(verbs.SLAVE, "bot1")
         assert grant is not None
-        harness.farm.grants.pin(grant, "key")
+        harness.farm.grants.pins.pin(grant, "key")
         written: Deferred[None] = Deferred()
         with mock.patch.object(harness.records, "write", side_effect=lambda change: written):
             unpinning = self.ask(harness, ask="unpin", slave="bot1")

@@ -243,19 +243,19 @@ class GrantTests(SynchronousTestCase):
         `unpin`.
         """
         grant = self.ensure()
-        self.grants.pin(grant, "key-1")
-        self.grants.pin(grant, "key-1")
+        self.grants.pins.pin(grant, "key-1")
+        self.grants.pins.pin(grant, "key-1")
         error = self.assertRaises(PinnedError, self.grants.pin, grant, "key-2")
         self.assertIn("buildbot-lite unpin bot1", str(error))
         self.assertRaises(PinnedError, self.another().pin, grant, "key-2")
-        self.successResultOf(Deferred.fromCoroutine(self.grants.unpin("bot1")))
-        self.another().pin(grant, "key-2")
+        self.successResultOf(Deferred.fromCoroutine(self.grants.pins.unpin("bot1")))
+        self.another().pins.pin(grant, "key-2")
 
     def test_unpin_nobody(self) -> None:
         """
         `unpin` of an unknown slave is refused.
         """
-        self.failureResultOf(Deferred.fromCoroutine(self.grants.unpin("bot9")), NotFoundError)
+        self.failureResultOf(Deferred.fromCoroutine(self.grants.pins.unpin("bot9")), NotFoundError)
 
 
 class LostKeyTests(SynchronousTestCase):

@@ -20,92 +20,92 @@ from .session_machine import Attachment, machine
 
 class Session:
     """
-    One slave as builds see it: commands run on it, however often its link is lost.
     The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
-    The session of the slave *name*, from the start of the master to its end.
+    """
+
+    _log = Logger()
+
+    def __init__(self, name: str, *, clock: IReactorTime, listener: SessionListener) -> None:
+        self.name = name
+        self._core = Core(name, clock, listener, self._log, away_since=clock.seconds())
+        self._inputs = machine(self._core)
+        self._attachment: Attachment | None = None
+
+    @property
+    def hello(self) -> Hello | None:
+        """
+        The hello of the present link; None while the slave is away.
+        """
+        return self._attachment.hello if self._attachment else None
+
+    @property
+    def home(self) -> str | None:
+        """
+        The identity of the slave's directory at its last hello; None before the first.
+        """
+        return self._core.greeted.home if self._core.greeted else None
+
+    @property
+    def live_ids(self) -> Iterable[str]:
+        """
+        The ids of the commands that are not settled.
+        """
+        return tuple(self._core.commands)
+
+    def attached(self, link: Slave, hello: Hello) -> None:
+        """
+        The slave attached on *link*.
+        """
+        self._attachment = Attachment(link, evolve(hello, held=()))
+        self._inputs.attached(link, hello)
+        link.when_lost(lambda: self._lost(link))
+
+    async def run(self, command: DispatchedCommand) -> Outcome:
+        """
+        Run *command* to its outcome, across any number of links.
+        """
+        command.when_released().addCallback(lambda _: self._inputs.settled(command))  # type: ignore[unused-awaitable]  # cannot fail
+        self._inputs.requested(command)
+        return await command.when_over()
+
+    def interrupt(self, id: str, reason: str) -> None:
+        """
+        Have the command *id* killed; its outcome follows.
+        """
+        self._inputs.interrupted(id, reason)
+
+    def end(self, id: str, reason: str) -> None:
+        """
+        Have the command *id* killed, and count it as lost if no outcome follows: the slave is away, or its machine
+        hangs.
+
+        Only for builds that are not tried again, because the command may still run on the slave.
+        """
+        self._inputs.interrupted(id, reason)
+        if command := self._core.commands.get(id):
+            self._core.expect_end(command)
+
+    def dismiss(self, reason: str) -> None:
+        """
+        Cut the present link, if there is one.
+        """
+        self._inputs.dismissed(reason)
+
+    def give_up(self, reason: str) -> None:
+        """
+        Count every command as lost, now and until the slave attaches again.
+        """
+        self._attachment = None
+        self._inputs.given_up(reason)
+
+    def ban(self, reason: str) -> None:
+        """
+        The same for a revoked slave: the link is cut, and the slave is not told to disown its commands.
+        """
+        self._attachment = None
+        self._inputs.banned(reason)
+
+    def _lost(self, link: Slave) -> None:
+        if self._attachment is not None and self._attachment.link is link:
+            self._attachment = None
+            self._inputs.lost(link)

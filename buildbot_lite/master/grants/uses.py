@@ -1,0 +1,70 @@
+"""
+Uses of FURLs: counted at once, recorded later.
+"""
+
+from collections.abc import Callable
+
+from attrs import evolve
+from twisted.logger import Logger
+
+from ...deferreds import background
+from ...storage.records import grants as records_of_grants
+from ...storage.writer import Records
+from .live_grants import LiveGrant
+
+RECORD_USES_EVERY = 60.0
+"""Seconds between two writes of uses: a killed master forgets the uses since the last one."""
+
+
+class GrantUses:
+    """
+    Counts and records uses.  *wall*: seconds since 1970.
+    """
+
+    _log = Logger()
+
+    def __init__(self, records: Records, wall: Callable[[], float]) -> None:
+        self._records = records
+        self._wall = wall
+
+    def count(self, live: LiveGrant, now: float) -> None:
+        """
+        Count a use at *now* (seconds since 1970).
+        """
+        live.grant = evolve(live.grant, used=now, uses=live.grant.uses + 1)
+
+    def record(self, id: int, now: float, times: int = 1) -> None:
+        """
+        Record that the grant *id* was used *times*, the last time at *now*.
+        """
+        background(
+            self._records.write(lambda connection: records_of_grants.used(connection, id, now, times)),
+            self._log,
+            "noting the use of a string",
+        )
+
+    def looked_up(self, live: LiveGrant) -> None:
+        """
+        Count a use, and record uses once a minute: a command looks its FURL up for each question.
+        """
+        now = self._wall()
+        self.count(live, now)
+        live.unrecorded += 1
+        if live.recorded is not None and live.recorded <= now < live.recorded + RECORD_USES_EVERY:
+            return
+        times, live.unrecorded, live.recorded = live.unrecorded, 0, now
+        self.record(live.grant.id, now, times)
+
+    def arrived_at(self, live: LiveGrant, port: int) -> None:
+        """
+        Record the *port* of the master at which the latest holder of the FURL arrived.
+        """
+        if live.grant.port == port:
+            return
+        live.grant = evolve(live.grant, port=port)
+        id = live.grant.id
+        background(
+            self._records.write(lambda connection: records_of_grants.shown(connection, id, port)),
+            self._log,
+            "noting the port of a string",
+        )
