@@ -1,5 +1,5 @@
 """
-The documents of `status.documents` as tables.
+The documents of `status.documents` and `status.build_documents` as tables.
 
 Control characters in texts of slaves and submitters are replaced, so that a terminal does not interpret them.
 """

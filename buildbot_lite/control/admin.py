@@ -26,7 +26,7 @@ from ..master.farm import Farm
 from ..master.scheduling.queue import Urgency
 from ..model.display import remark_lines
 from ..model.json_reader import JsonReader
-from ..status import documents
+from ..status import build_documents, documents
 from ..status.build_filter import filter_of
 from ..status.estimating import MOST_SIMULATED, Estimates, Estimator
 from ..status.following import LogFollower
@@ -198,9 +198,9 @@ class AdminDesk:
         most = question.integer("most", 20, least=1, most=MOST_BUILDS)
         before = question.optional("before", question.integer)
 
-        def read(connection: Connection) -> tuple[list[documents.Document], int | None]:
+        def read(connection: Connection) -> tuple[list[build_documents.Document], int | None]:
             page = history.page(connection, query, most, before)
-            return documents.of_builds(connection, page), page.before
+            return build_documents.of_builds(connection, page), page.before
 
         entries, older = await self._read(read)
         if not entries and query.builder is not None and query.builder not in self.farm.config.builders:
@@ -209,19 +209,19 @@ class AdminDesk:
 
     async def _one_build(self, question: JsonReader) -> Answer:
         build = await self._build(question)
-        document = await self._read(lambda c: documents.of_one_build(c, build))
+        document = await self._read(lambda c: build_documents.of_one_build(c, build))
         return {"build": (await self._with_live([document]))[0]}
 
     async def _first_bad(self, question: JsonReader) -> Answer:
         query, after = filter_of(question), question.integer("after")
 
-        def read(connection: Connection) -> documents.Document | None:
+        def read(connection: Connection) -> build_documents.Document | None:
             entry = history.first_after(connection, query, after)
-            return None if entry is None else documents.of_build(connection, entry)
+            return None if entry is None else build_documents.of_build(connection, entry)
 
         return {"build": await self._read(read)}
 
-    async def _with_live(self, entries: Sequence[documents.Document]) -> Sequence[documents.Document]:
+    async def _with_live(self, entries: Sequence[build_documents.Document]) -> Sequence[build_documents.Document]:
         running = {each["builder"] for each in entries if each["finished"] is None}
         return documents.with_live(self.farm, entries, await self.estimates.of(running))
 
@@ -235,7 +235,7 @@ class AdminDesk:
 
     async def _artifacts(self, question: JsonReader) -> Answer:
         build = await self._build(question)
-        return {"artifacts": await self._read(lambda c: documents.of_artifacts(c, build))}
+        return {"artifacts": await self._read(lambda c: build_documents.of_artifacts(c, build))}
 
     async def _reconfig(self, question: JsonReader) -> Answer:
         before = self.farm.config
@@ -310,7 +310,7 @@ class AdminDesk:
 
     async def _artifact(self, question: JsonReader, client: FramedClient) -> Answer:
         build, name = await self._build(question), question.text("name", limit=1024)
-        stream = await self._read(lambda c: documents.the_artifact(c, build, name))
+        stream = await self._read(lambda c: build_documents.the_artifact(c, build, name))
         path = os.path.join(self.farm.stream_storage.artifacts, stream.path)
         await send_file(path, self.follower.output_to(client, self.account))
         return {"length": stream.length, "sha256": stream.sha256}
@@ -338,7 +338,7 @@ class AdminDesk:
         """
         builder, number = question.text("builder", limit=200), question.optional("number", question.integer)
         try:
-            return await self._read(lambda connection: documents.the_build(connection, builder, number))
+            return await self._read(lambda connection: build_documents.the_build(connection, builder, number))
         except NotFoundError:
             if builder not in self.farm.config.builders:
                 raise _no_builder(builder, self.farm) from None

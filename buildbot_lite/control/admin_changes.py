@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from ..master.farm import Farm
 from ..model.json_reader import JsonReader
-from ..status import documents
+from ..status import build_documents
 from .change_lines import change_from
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class ChangeAdmin:
     async def _list(self, question: JsonReader) -> Answer:
         most = min(question.integer("most", 20, least=1), MOST_CHANGES)
         before = question.optional("before", question.integer)
-        changes: list[Any] = await self.read(lambda connection: documents.of_changes(connection, most, before))
+        changes: list[Any] = await self.read(lambda connection: build_documents.of_changes(connection, most, before))
         return {"changes": changes, "before": changes[-1]["change"] if len(changes) == most else None}
 
     async def _send(self, question: JsonReader) -> Answer:

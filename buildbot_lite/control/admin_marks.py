@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from ..errors import NotFoundError
 from ..master.farm import Farm
 from ..model.json_reader import JsonReader
-from ..status import documents
+from ..status import build_documents
 from ..storage.records import retention
 from ..storage.records.builds import Build
 
@@ -60,4 +60,4 @@ class BuildMarks:
 
 
 def _named(question: JsonReader, connection: Connection) -> Build:
-    return documents.the_build(connection, question.text("builder", limit=200), question.integer("number"))
+    return build_documents.the_build(connection, question.text("builder", limit=200), question.integer("number"))

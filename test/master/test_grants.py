@@ -245,9 +245,9 @@ class GrantTests(SynchronousTestCase):
         grant = self.ensure()
         self.grants.pins.pin(grant, "key-1")
         self.grants.pins.pin(grant, "key-1")
-        error = self.assertRaises(PinnedError, self.grants.pin, grant, "key-2")
+        error = self.assertRaises(PinnedError, self.grants.pins.pin, grant, "key-2")
         self.assertIn("buildbot-lite unpin bot1", str(error))
-        self.assertRaises(PinnedError, self.another().pin, grant, "key-2")
+        self.assertRaises(PinnedError, self.another().pins.pin, grant, "key-2")
         self.successResultOf(Deferred.fromCoroutine(self.grants.pins.unpin("bot1")))
         self.another().pins.pin(grant, "key-2")
 

@@ -20,7 +20,7 @@ from buildbot_lite.master.builds.triggered import (
 )
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run
-from buildbot_lite.status import documents
+from buildbot_lite.status import build_documents
 from buildbot_lite.storage.records import (
     builds,
     inputs,
@@ -209,7 +209,7 @@ class TriggeredTests(SynchronousTestCase):
         """
         self.start(behaviour=scripted({"leaf": 1}))
         found = {
-            builder: self.harness.read(lambda c, of=builder: documents.of_one_build(c, self.built(of)[0]))
+            builder: self.harness.read(lambda c, of=builder: build_documents.of_one_build(c, self.built(of)[0]))
             for builder in ("fan", "middle", "leaf")
         }
         self.assertEqual(
