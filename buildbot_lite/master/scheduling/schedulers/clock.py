@@ -40,7 +40,8 @@ def punctual(name: str, times: FiringTimes, now: float, zone: tzinfo) -> float |
     """
     The time for which *name* fires now; None when its time has not come.  The log says what is out of the ordinary.
     """
-    if times.correct(now):
+    # A clock that is kept right by the network is set back by milliseconds now and then.
+    if times.correct(now) > LATE:
         _log.warn("scheduler {scheduler}: the clock was set back; its times count from now", scheduler=name)
     due = times.due()
     if due > now:

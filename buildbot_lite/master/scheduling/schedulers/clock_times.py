@@ -7,6 +7,9 @@ about that.  It may be set, though, and the master may be down:
 - set forward, or down: what was missed happens once, at once, and the log says so;
 - set back by at most `MOST_BACK`: what has happened does not happen again (crontab's rule, cron(8));
 - set back by more: that corrects a clock that was wrong, and times count from now.
+
+A period has no times of day that could happen again: however little the clock was set back, it counts from now, so that
+it never pauses for longer than a period.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,13 +27,14 @@ class FiringTimes:
     """
     When a scheduler fires.
 
-    *following*: the first time after a given one.  *rule*: a text that is another one when *following* is.  *last*: the
-    time up to which nothing is to fire any more; None: it never fired, and fires *first*.  *kept*: what the records
-    hold.
+    *following*: the first time after a given one.  *rule*: a text that is another one when *following* is.
+    *most_back*: seconds by which the clock may be set back without that being a correction.  *last*: the time up to
+    which nothing is to fire any more; None: it never fired, and fires *first*.  *kept*: what the records hold.
     """
 
     following: Callable[[float], float]
     rule: str
+    most_back: float
     last: float | None = None
     first: float | None = None
     kept: Mapping[str, Any] | None = None
@@ -47,12 +51,12 @@ class FiringTimes:
         at_once: bool,
     ) -> "FiringTimes":
         """
-        With what the records hold.  *at_once*: a new one fires now, not only at its next time.
+        With what the records hold.  *at_once*: it is a period; a new one fires now, not only at its next time.
 
         With another *rule* than before, the times of the new one count from now: what it would have meant in the past
         was not missed.
         """
-        times = cls(following, rule)
+        times = cls(following, rule, most_back=0.0 if at_once else MOST_BACK)
         if state is None:
             times.first, times.last = (now, None) if at_once else (None, now)
         else:
@@ -70,14 +74,15 @@ class FiringTimes:
             self._next = (self.last, self.following(self.last))
         return self._next[1]
 
-    def correct(self, now: float) -> bool:
+    def correct(self, now: float) -> float:
         """
-        Look at the clock, which shows *now*.  True: it was set back by so much that times count from now.
+        Look at the clock, which shows *now*; returns by how many seconds it was set back, if times therefore count from
+        now, else 0.
         """
-        if self.last is None or self.last - now <= MOST_BACK:
-            return False
-        self.last = now
-        return True
+        if self.last is None or self.last - now <= self.most_back:
+            return 0.0
+        back, self.last = self.last - now, now
+        return back
 
     def fire(self, now: float) -> float:
         """
