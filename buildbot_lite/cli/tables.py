@@ -50,11 +50,19 @@ def status(document: Document) -> RenderableType:
     parts += _part("Running", _table(("build", "slave", "for", "expected end"), running), running)
     parts += _part("Waiting", queue(document["waiting"]), document["waiting"])
     unsent = [
-        (each["reporter"], _when(each["since"]), each["failure"], _when(each["next"]))
+        (
+            each["reporter"],
+            str(each["messages"]),
+            _when(each["since"]),
+            each["failure"],
+            "given up" if each["next"] is None else _when(each["next"]),
+        )
         for each in document.get("unsent", ())
     ]
     if unsent:
-        parts += _part("Messages not sent", _table(("reporter", "since", "why", "next attempt"), unsent), unsent)
+        parts += _part(
+            "Messages not sent", _table(("reporter", "messages", "since", "why", "next attempt"), unsent), unsent
+        )
     if (reach := document.get("kept")) and reach["builds_since"] is not None:
         logs = f", logs since {_when(reach['logs_since'])}" if reach["logs_since"] is not None else ""
         marked = f", {reach['marked']} of them for ever" if reach["marked"] else ""

@@ -10,6 +10,7 @@ of a scheduler.  `build_documents` makes those of recorded builds.
 
 from collections.abc import Sequence
 
+from attrs import asdict
 from sqlalchemy import Connection
 
 from .. import __version__
@@ -24,6 +25,7 @@ from ..storage.records import (
     history,
     outbox,
     retention,
+    states,
 )
 from ..storage.records.history import (
     Filter,
@@ -122,12 +124,17 @@ def _lock(live: LiveBuild | None) -> str | None:
 
 def of_reporters(connection: Connection) -> list[Document]:
     """
-    The messages that could not be sent yet: the reporter, the failure, and when it is tried again.
+    What each reporter could not send yet, with the number of *messages* and when it is tried again; and the last that
+    it gave up, whose "next" is null.
     """
-    return [
-        {"reporter": each.reporter, "since": each.created, "failure": each.failure, "next": each.not_before}
-        for each in outbox.failing(connection)
+    waiting = [asdict(each) for each in outbox.unsent(connection)]
+    states_of = states.with_prefix(connection, "reporter:")
+    given_up = [
+        {"reporter": owner.removeprefix("reporter:"), **state["given_up"], "next": None}
+        for owner, state in states_of.items()
+        if state.get("given_up")
     ]
+    return [*waiting, *given_up]
 
 
 def of_queue(

@@ -292,6 +292,7 @@ outbox = Table(
     Column("id", Integer, primary_key=True),
     Column("reporter", String(80), nullable=False),
     Column("key", String(200), nullable=False),  # what makes two messages the same one
+    Column("subject", String(200), nullable=False, server_default=""),  # those of the same one are sent in order
     Column("body", Text, nullable=False),
     Column("created", Float, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),
@@ -299,3 +300,4 @@ outbox = Table(
     Column("failure", Text, nullable=False, server_default=""),  # of the last attempt, for people
     UniqueConstraint("reporter", "key"),
 )
+Index("outbox_by_subject", outbox.c.reporter, outbox.c.subject, outbox.c.id)

@@ -17,6 +17,17 @@ class ReceivedMails:
     def __init__(self, refusal: str | None = None) -> None:
         self.mails: list[tuple[list[str], Message]] = []
         self.refusal = refusal
+        self.refusals: dict[str, str] = {}
+        """Address → what the server answers when it is named."""
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        """
+        A recipient.
+        """
+        if address in self.refusals:
+            return self.refusals[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """

@@ -6,11 +6,11 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from attrs import define, evolve, field
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -18,12 +18,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.source_stamps import source_of
 from buildbot_lite.plugins import reporters, util
+from buildbot_lite.status import documents
 from buildbot_lite.status.reporters import details as of
-from buildbot_lite.status.reporters.details import BuildDetails, FarmFacts
+from buildbot_lite.status.reporters.details import MOST_CHANGES, BuildDetails, FarmFacts
 from buildbot_lite.status.reporters.http import SIGNATURE, project_of
-from buildbot_lite.status.reporters.loop import GIVE_UP_AFTER, LONGEST_PAUSE, ReporterLoop
+from buildbot_lite.status.reporters.loop import GIVE_UP_AFTER, LARGEST_MESSAGE, LONGEST_PAUSE, ReporterLoop
 from buildbot_lite.status.reporters.reporter import Outside, Reporter
+from buildbot_lite.storage import schema
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records import (
     builds,
@@ -32,6 +35,7 @@ from buildbot_lite.storage.records import (
     generations,
     outbox,
     requests,
+    states,
     steps,
     streams,
 )
@@ -55,10 +59,11 @@ class ConfigStub:
 @define
 class HttpStub:
     """
-    Answers requests with *status*, and remembers them.
+    Answers requests with *answers*, then with *status*, and remembers them.
     """
 
     status: int = 200
+    answers: list[Deferred[tuple[int, bytes]]] = field(factory=list)
     requests: list[tuple[str, str, dict[str, str], Any]] = field(factory=list)
 
     def request(self, method: str, url: str, headers: dict[str, str], body: bytes) -> Deferred[tuple[int, bytes]]:
@@ -66,6 +71,8 @@ class HttpStub:
         As `Outside.request`.
         """
         self.requests.append((method, url, headers, json.loads(body)))
+        if self.answers:
+            return self.answers.pop(0)
         return succeed((self.status, b"said \x1b[31mred"))
 
 
@@ -189,10 +196,8 @@ class ReportersCase(SynchronousTestCase):
         """
         The messages in the outbox.
         """
-        waiting = self.do(lambda c: [each for name in self.names for each in outbox.due(c, name, 1e12)])
-        return [each.body for each in waiting]
-
-    names: Sequence[str] = ("MailNotifier", "HttpStatusPush", "GitHubStatusPush", "GitLabStatusPush", "GiteaStatusPush")
+        rows = self.do(lambda c: c.execute(select(schema.outbox.c.body).order_by(schema.outbox.c.id)).all())
+        return [json.loads(body) for (body,) in rows]
 
 
 def mail_notifier(**more: Any) -> Reporter:
@@ -310,30 +315,135 @@ class LoopTests(ReportersCase):
 
     def test_back_off(self) -> None:
         """
-        A message that cannot be sent is tried again after longer and longer times, with its key, and is dropped after
-        three days; the others are sent.
+        Promise 8.8: a message that cannot be sent is tried again after longer and longer times, with its key, and is
+        dropped after three days, which status says; that a build began is never told after its end.
         """
         self.http.status = 503
         self.loop(reporters.HttpStatusPush("http://localhost/"))
         self.run_one(Result.SUCCESS)
-        (failing,) = self.do(lambda c: [each for each in outbox.failing(c) if each.key.endswith("finished-0")])
-        self.assertEqual(failing.failure, "localhost answered 503: said ?[31mred")
+        (failing,) = self.do(documents.of_reporters)
+        self.assertEqual(failing["failure"], "localhost answered 503: said ?[31mred")
         for _ in range(10):
             self.clock.advance(LONGEST_PAUSE)
         attempts = len(self.http.requests)
-        self.assertLess(attempts, 2 * 20)
-        self.assertEqual(len({each[2]["Idempotency-Key"] for each in self.http.requests}), 2)
+        self.assertLess(attempts, 20)
+        self.assertEqual(len({each[2]["Idempotency-Key"] for each in self.http.requests}), 1)
         self.http.status = 200
         self.clock.advance(LONGEST_PAUSE)
         self.clock.advance(LONGEST_PAUSE)
         self.assertEqual(self.stored(), [])
+        results = [each[3]["builds"][0]["result"] for each in self.http.requests]
+        self.assertEqual(results, [*[None] * (attempts + 1), "SUCCESS"])
 
         self.http.status = 503
         self.run_one(Result.SUCCESS)
         for _ in range(int(GIVE_UP_AFTER / LONGEST_PAUSE) + 2):
             self.clock.advance(LONGEST_PAUSE)
         self.assertEqual(self.stored(), [])
+        (given_up,) = self.do(documents.of_reporters)
+        self.assertEqual((given_up["messages"], given_up["next"]), (2, None))
+        self.assertIn("answered 503", given_up["failure"])
         self.flushLoggedErrors()
+
+    def test_status_of_a_commit(self) -> None:
+        """
+        Promise 8.8: of two builds of the same commit, the status of the later one is the last that is set.
+        """
+        self.http.status = 503
+        self.loop(reporters.GitHubStatusPush(util.Secret("token")))
+        self.run_one(Result.FAILURE)
+        self.run_one(Result.SUCCESS)
+        self.http.status = 200
+        self.clock.pump([LONGEST_PAUSE] * 3)
+        sent = [each[3]["state"] for each in self.http.requests]
+        self.assertEqual(sent[-4:], ["pending", "failure", "pending", "success"])
+
+    def test_away_for_long(self) -> None:
+        """
+        Promise 8.8: events are read while a receiver does not answer: nothing stays unread for as long as that takes.
+        """
+        loop = self.loop(reporters.HttpStatusPush("http://localhost/"))
+        first: Deferred[tuple[int, bytes]] = Deferred()
+        self.http.answers = [first, Deferred()]
+        for _ in range(2):
+            self.run_one(Result.SUCCESS)
+        first.callback((503, b""))
+        self.assertEqual(len(self.stored()), 4)
+        self.assertEqual(self.do(lambda c: states.get(c, loop._owner)), {"seq": self.do(feed.last)})
+
+    def test_stopped_while_sending(self) -> None:
+        """
+        A reporter that is stopped while it sends ends: it sends nothing more, and counts no failure.
+        """
+        loop = self.loop(reporters.HttpStatusPush("http://localhost/"))
+        self.http.answers = [Deferred()]
+        self.begin(self.submit("b").requests[0])
+        loop.stop()
+        self.clock.pump([LONGEST_PAUSE] * 3)
+        self.assertEqual((len(self.http.requests), len(self.stored())), (1, 1))
+        self.assertEqual(self.do(documents.of_reporters), [])
+
+    def test_code_of_others(self) -> None:
+        """
+        Promise 8.8: whatever code of master.cfg raises, and whatever no JSON can hold, ends no reporter.
+        """
+
+        class Lookup:
+            def getAddress(self, name: str) -> Any:
+                raise KeyError(name)
+
+        def format_it(context: dict[str, Any]) -> Any:
+            return {1, 2} if context["build"]["number"] == 1 else {"n": context["build"]["number"]}
+
+        function = reporters.MessageFormatterFunction(format_it, "json")
+        generator = reporters.BuildStatusGenerator(message_formatter=function)
+        self.loop(reporters.HttpStatusPush("http://localhost/", generators=[generator]))
+        self.loop(mail_notifier(lookup=Lookup()))
+        for _ in range(2):
+            self.run_one(Result.FAILURE, author="A <a@example.org>")
+        self.assertEqual([each[3] for each in self.http.requests], [{"n": 2}])
+        self.assertEqual(self.do(documents.of_reporters), [])
+
+    def test_body_of_another_reporter(self) -> None:
+        """
+        A message that a reporter of another kind composed under the same name delays no other.
+        """
+        self.http.status = 503
+        self.loop(reporters.HttpStatusPush("http://localhost/", name="r")).stop()
+        loop = self.loop(reporters.HttpStatusPush("http://localhost/", name="r"))
+        self.run_one(Result.SUCCESS)
+        loop.stop()
+        self.http.status = 200
+        self.loop(reporters.GitHubStatusPush(util.Secret("token"), name="r"))
+        self.run_one(Result.SUCCESS)
+        self.assertEqual(self.http.requests[-1][3]["state"], "success")
+        (unsent,) = self.do(documents.of_reporters)
+        self.assertEqual(unsent["failure"], "localhost answered 503: said ?[31mred")
+        self.clock.pump([LONGEST_PAUSE])
+        (unsent,) = self.do(documents.of_reporters)
+        self.assertIn("KeyError", unsent["failure"])
+
+    def test_large_document(self) -> None:
+        """
+        Promise 8.8: authors of changes cannot have the farm store documents of any size, nor keep others from being
+        told of a build by long texts.
+        """
+        self.loop(reporters.HttpStatusPush("http://localhost/", generators=[reporters.BuildStatusGenerator()]))
+        submitted = self.submit("b")
+
+        def change(connection: Connection) -> None:
+            for number in range(MOST_CHANGES + 10):
+                long: dict[str, Any] = {"comments": "\u2028" * 60_000, "files": ("ä" * 4000,) * 50}
+                made = Change(author="a", source="s", revision=str(number), **long)
+                recorded, _ = changes.add(connection, made, 1.0)
+                changes.add_to_buildset(connection, submitted.buildset.id, [recorded.id])
+
+        self.do(change)
+        self.end(self.begin(submitted.requests[0]), Result.FAILURE)
+        document = self.http.requests[-1][3]
+        self.assertLess(len(json.dumps(document)), LARGEST_MESSAGE)
+        found = document["builds"][0]["changes"]
+        self.assertEqual([each["revision"] for each in found], [str(number) for number in range(10, MOST_CHANGES + 10)])
 
     def test_refused_for_good(self) -> None:
         """
@@ -566,10 +676,65 @@ class MailTests(ReportersCase):
             loop.stop()
             self.assertEqual(len(self.stored()), kept, refusal)
             if kept:
-                said = self.do(outbox.failing)[-1].failure
+                (said,) = [each["failure"] for each in self.do(documents.of_reporters) if each["next"] is not None]
                 self.assertRegex(
                     said, r"^the mail server 127\.0\.0\.1(:1: Connection refused| does not .*: 451 later)$"
                 )
+
+    def test_some_later(self) -> None:
+        """
+        Promise 8.8: when the server takes a mail for some and not yet for others, it is sent again to the others alone,
+        with the same Message-ID.
+        """
+        collected, port = self.server()
+        later, never = "later@example.org", "never@example.org"
+        collected.refusals = {later: "450 greylisted", never: "550 unknown"}
+        everybody = ["team@example.org", later, never]
+        self.loop(
+            reporters.MailNotifier("farm@example.org", relayhost="127.0.0.1", smtpPort=port, extraRecipients=everybody)
+        )
+        self.run_one(Result.FAILURE)
+        self.assertEqual([recipients for recipients, _ in collected.mails], [["team@example.org"]])
+        (unsent,) = self.do(documents.of_reporters)
+        self.assertIn("does not take it for later@example.org now: 450 greylisted", unsent["failure"])
+        collected.refusals = {}
+        self.clock.advance(LONGEST_PAUSE)
+        self.assertEqual([recipients for recipients, _ in collected.mails], [["team@example.org"], [later]])
+        self.assertEqual(len({mail["Message-ID"] for _, mail in collected.mails}), 1)
+
+    def test_text_that_no_mail_can_hold(self) -> None:
+        """
+        Lone surrogates in a text, and headers of one's own that every mail has, keep no mail back.
+        """
+        collected, port = self.server()
+        headers = {"Subject": "ours", "Date": "Sun, 29 Nov 2026 10:00:00 +0000"}
+        formatter = reporters.MessageFormatter(template="a \ud800 b")
+        self.loop(
+            reporters.MailNotifier(
+                "farm@example.org",
+                relayhost="127.0.0.1",
+                smtpPort=port,
+                extraRecipients=["team@example.org"],
+                extraHeaders=headers,
+                messageFormatter=formatter,
+            )
+        )
+        self.run_one(Result.FAILURE)
+        ((_, mail),) = collected.mails
+        self.assertEqual((mail["Subject"], mail["Date"]), ("ours", headers["Date"]))
+        self.assertEqual(mail.get_payload(decode=True), b"a ? b\r\n")
+
+    def test_triggered_by_a_fork(self) -> None:
+        """
+        Promise 8.8: a build that a build of a fork triggered is of a fork as well, although it has no changes.
+        """
+        source = source_of({"": {"branch": "main", "revision": REVISION}}, untrusted=True)
+        loop = self.loop(mail_notifier())
+        build = self.begin(self.submit("b", source=source).requests[0])
+        self.do(lambda c: builds.save_properties(c, build.id, {"owner": ["anybody@example.org", "Step"]}))
+        self.end(build, Result.FAILURE)
+        loop.stop()
+        self.assertEqual(self.stored(), [])
 
     def test_who_gets_mail(self) -> None:
         """

@@ -175,7 +175,31 @@ class OutboxTests(RecordsCase):
         self.do(lambda c: outbox.sent(c, second.id))
 
         self.assertEqual(self.do(lambda c: outbox.due(c, "mail", 59.0)), [])
-        self.assertEqual(self.do(lambda c: outbox.next_due(c, "mail")), 60.0)
-        (failing,) = self.do(outbox.failing)
+        self.assertEqual(self.do(lambda c: outbox.next_due(c, "mail", 59.0)), 60.0)
+        (failing,) = self.do(lambda c: outbox.due(c, "mail", 60.0))
         self.assertEqual((failing.key, failing.attempts, failing.failure), ("1", 1, "no connection"))
-        self.assertIsNone(self.do(lambda c: outbox.next_due(c, "other")))
+        self.assertEqual(self.do(outbox.unsent), [outbox.Unsent("mail", 1, 1.0, 60.0, "no connection")])
+        self.assertIsNone(self.do(lambda c: outbox.next_due(c, "other", 59.0)))
+
+    def test_subjects(self) -> None:
+        """
+        Promise 8.8: of the messages about one subject the oldest is due, and no message waits for one about another.
+        """
+        for key, subject in (("1", "a"), ("2", "a"), ("3", "b"), ("4", ""), ("5", "")):
+            self.do(lambda c, k=key, s=subject: outbox.add(c, reporter="mail", key=k, subject=s, body=1, now=1.0))  # type: ignore[misc]  # lambda
+        first = self.do(lambda c: outbox.due(c, "mail", 1.0))
+        self.assertEqual([each.key for each in first], ["1", "3", "4", "5"])
+        self.do(lambda c: outbox.failed(c, first[0].id, "no connection", 60.0))
+        self.assertEqual([each.key for each in self.do(lambda c: outbox.due(c, "mail", 1.0))], ["3", "4", "5"])
+        self.do(lambda c: outbox.sent(c, first[0].id))
+        self.assertEqual([each.key for each in self.do(lambda c: outbox.due(c, "mail", 1.0))], ["2", "3", "4", "5"])
+
+    def test_wrong_clock(self) -> None:
+        """
+        A message that was postponed while the clock was a year ahead is due when the clock is right again.
+        """
+        self.do(lambda c: outbox.add(c, reporter="mail", key="1", body=1, now=1.0))
+        (message,) = self.do(lambda c: outbox.due(c, "mail", 1.0))
+        self.do(lambda c: outbox.failed(c, message.id, "no connection", 3e7))
+        self.assertEqual(len(self.do(lambda c: outbox.due(c, "mail", 100.0))), 1)
+        self.assertEqual(self.do(lambda c: outbox.due(c, "mail", 3e7 - outbox.LONGEST_WAIT)), [])

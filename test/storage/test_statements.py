@@ -30,7 +30,7 @@ _MAY_SCAN = {
     "retention._OLDEST_BUILD",
     # Messages that wait are few, and so are changes that wait for a scheduler.
     "outbox._DUE",
-    "outbox._FAILING",
+    "outbox._UNSENT",
     "changes._ADD",
     "changes._OLD",
     "changes._PENDING_SCHEDULERS",

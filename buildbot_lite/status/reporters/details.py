@@ -4,6 +4,7 @@ What reporters know of a build, read from the records in one query.
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
@@ -11,19 +12,25 @@ from urllib.parse import quote
 from attrs import define, frozen
 from sqlalchemy import Connection
 
+from ...errors import FileError
 from ...model.change import Change
 from ...model.display import printable
 from ...model.properties import Properties
 from ...model.rendering import View
 from ...model.results import Result
+from ...model.source_stamps import is_untrusted
 from ...storage.compressed_streams import open_stream
 from ...storage.records import builds, changes, requests, steps, streams
 from ...storage.records.builds import Build
 from ...storage.records.requests import Buildset
 from ...storage.records.steps import Step
+from ...storage.statements import to_json
 
 TAIL_LINES = 30
 TAIL_BYTES = 16 << 10
+MOST_CHANGES = 50
+LARGEST_PART = 1 << 20
+LONGEST_SHORTENED = 200
 FAILED = (Result.FAILURE, Result.EXCEPTION)
 
 
@@ -113,9 +120,9 @@ class BuildDetails:
     @property
     def untrusted(self) -> bool:
         """
-        Whether one of its changes is from a fork.
+        Whether it is of code from a fork, also when another build triggered it.
         """
-        return any(change.untrusted for change in self.changes)
+        return is_untrusted(self.buildset.source) or any(change.untrusted for change in self.changes)
 
     def owners(self) -> list[str]:
         """
@@ -127,7 +134,8 @@ class BuildDetails:
 
     def document(self) -> dict[str, Any]:
         """
-        The build as JSON.
+        The build as JSON.  Of the changes the newest `MOST_CHANGES`; of changes and properties, which others write, at
+        most about 1 MiB each: beyond it, changes are without files, and large properties are left out.
         """
         row = self.build
         return {
@@ -142,10 +150,10 @@ class BuildDetails:
             "reason": row.reason,
             "started": row.started,
             "finished": row.finished,
-            "properties": {**row.properties},
+            "properties": _fitting_properties(row.properties),
             "scheduler": self.buildset.scheduler,
             "submission": {"id": self.buildset.id, "reason": self.buildset.reason, "source": {**self.buildset.source}},
-            "changes": [_change(change) for change in self.changes],
+            "changes": _fitting_changes(self.changes),
             "steps": [
                 {
                     "name": step.name,
@@ -173,6 +181,28 @@ _WORDS: Mapping[Result, str] = {
 def _change(change: Change) -> dict[str, Any]:
     names = ("author", "comments", "revision", "branch", "repository", "project", "revlink", "untrusted")
     return {name: getattr(change, name) for name in names} | {"files": list(change.files)}
+
+
+def _fitting_changes(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    room = LARGEST_PART
+    found = []
+    for change in reversed(changes[-MOST_CHANGES:]):
+        document = _change(change)
+        room -= len(to_json(document))
+        if room < 0:
+            document |= {"comments": change.comments[:LONGEST_SHORTENED], "files": []}
+        found.append(document)
+    return found[::-1]
+
+
+def _fitting_properties(properties: Mapping[str, Any]) -> dict[str, Any]:
+    sizes = {name: len(to_json(value)) for name, value in properties.items()}
+    room = LARGEST_PART
+    for name in sorted(sizes, key=lambda name: sizes[name]):
+        room -= sizes[name]
+        if room < 0:
+            del sizes[name]
+    return {name: value for name, value in properties.items() if name in sizes}
 
 
 def of_build(connection: Connection, farm: FarmFacts, build: int, *, tail: bool = True) -> BuildDetails | None:
@@ -215,9 +245,9 @@ def _tail(connection: Connection, directory: str, build: int, step: int) -> str:
     logs = [each for each in streams.of_step(connection, build, step) if each.kind == "log" and each.name == "stdio"]
     if not logs:
         return ""
-    reader = open_stream(os.path.join(directory, logs[-1].path))
     try:
-        end = reader.read(max(0, reader.length - TAIL_BYTES), TAIL_BYTES)
-    finally:
-        reader.close()
+        with closing(open_stream(os.path.join(directory, logs[-1].path))) as reader:
+            end = reader.read(max(0, reader.length - TAIL_BYTES), TAIL_BYTES)
+    except FileError:
+        return ""  # a message without it is better than none
     return "\n".join(printable(line) for line in end.decode(errors="replace").splitlines()[-TAIL_LINES:])

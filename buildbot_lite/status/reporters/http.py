@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from twisted.internet.defer import CancelledError
+
 from ...http_client import basic
 from ...master.config.objects import Interpolate, Secret
 from ...model.display import printable
@@ -55,6 +57,8 @@ class HttpReporter(Reporter):
         host = urlsplit(url).netloc
         try:
             status, answer = await outside.request("POST", url, sent, body)
+        except CancelledError:
+            raise
         except Exception as error:
             raise NotSentError(f"{host}: {type(error).__name__}: {error!s:.200}") from error
         if 200 <= status < 300:
@@ -193,6 +197,11 @@ class CommitStatus(HttpReporter):
             "url": build.url,
             "branch": build.view.getProperty("branch") or build.buildset.source.get("branch"),
         }
+
+    def subject_of(self, body: Any, about: str) -> str:
+        # Also of two builds of the same commit the later one counts.
+        name = json.dumps([body["project"], body["revision"], body["context"]])
+        return hashlib.sha256(name.encode()).hexdigest()
 
     async def send(self, message: OutboxMessage, outside: Outside) -> None:
         url, document = self.request_for(message.body)

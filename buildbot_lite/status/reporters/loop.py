@@ -4,7 +4,9 @@ The loops of the reporters: read the feed on, store messages, send them.
 One reporter has one loop, so a receiver that does not answer delays only its own messages.  The number of the last
 event that a reporter considered is recorded with the messages that followed from it; so none is lost, and none is
 stored twice.  A message is sent at least once: a crash between sending and recording that repeats it, with the same
-key.
+key.  A message that fails delays those about the same subject and no others.
+
+Nothing ends a loop but `stop`: code of master.cfg, such as a lookup or a function that formats, may raise anything.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,29 +29,45 @@ from ...model.results import Result
 from ...storage.records import feed, outbox, requests, states
 from ...storage.records.feed import Event
 from ...storage.records.outbox import OutboxMessage
+from ...storage.statements import to_json
 from ...storage.writer import Records
 from . import details as of
 from .details import BuildDetails, FarmFacts
 from .generators import Generator
-from .reporter import Outside, RefusedForGoodError, Reporter
+from .reporter import NotSentError, Outside, RefusedForGoodError, Reporter
 
 KINDS = frozenset({"build.started", "build.finished", "request.finished", MISSING})
 EVENTS_AT_ONCE = 100
 FIRST_PAUSE = 5.0
-LONGEST_PAUSE = 3600.0
+LONGEST_PAUSE = outbox.LONGEST_WAIT
 GIVE_UP_AFTER = 3 * 86400.0
 """Seconds after which a message that could not be sent is dropped."""
+LONGEST_FAILURE = 1000
 AGAIN = 30.0
 """Seconds after which a loop goes on that failed otherwise."""
+LARGEST_MESSAGE = 4 << 20
+"""Characters of a stored message."""
+
+
+@frozen
+class _NewMessage:
+    """
+    What is added to the outbox.
+    """
+
+    key: str
+    about: str
+    body: Any
 
 
 @frozen
 class _Report:
     """
-    What one event leads to: the builds, and whether they begin, end, or are a finished buildset.
+    What one event leads to: the builds, and whether they begin, end, or are a finished buildset.  *about*: the subject.
     """
 
     key: str
+    about: str
     builds: Sequence[BuildDetails]
     of_set: bool = False
     starting: bool = False
@@ -109,17 +127,21 @@ class ReporterLoop:
             await self._run()
 
     async def _run(self) -> None:
-        await self._begin()
         while True:
             woken = self._wakeup.next()
             try:
-                while await self._read_on():
+                await self._begin()
+                # Events first: a receiver that does not answer must not keep them unread.
+                while await self._read_on() or await self._send_some():
                     pass
-                pause = await self._send_due()
-            except RecordsClosedError:
+                pause = await self._until_next()
+            except (RecordsClosedError, CancelledError):
                 raise
             except StorageError as error:
                 self._log.warn("the reporter {name}: {why}", name=self.reporter.name, why=str(error))
+                pause = AGAIN
+            except Exception:  # noqa: BLE001 - nothing ends a loop
+                self._log.failure("the reporter {name} failed and goes on", name=self.reporter.name)
                 pause = AGAIN
             self._wakeup.set_after(pause)
             await woken
@@ -129,6 +151,9 @@ class ReporterLoop:
         return f"reporter:{self.reporter.name}"
 
     async def _begin(self) -> None:
+        if await self._records.read(lambda connection: states.get(connection, self._owner)) is not None:
+            return
+
         def change(connection: Connection) -> None:
             if states.get(connection, self._owner) is None:
                 states.put(connection, self._owner, {"seq": feed.last(connection)}, self._wall())
@@ -154,17 +179,22 @@ class ReporterLoop:
             return False
         messages = [message for report in reports for message in await self._messages(report)]
         messages += [message for event in missing for message in self._of_missing(facts, event)]
-        now = self._wall()
+        reporter, now = self.reporter, self._wall()
+        rows = [
+            {"key": each.key, "subject": reporter.subject_of(each.body, each.about), "body": each.body}
+            for each in messages
+        ]
 
         def change(connection: Connection) -> None:
-            for key, body in messages:
-                outbox.add(connection, reporter=self.reporter.name, key=key, body=body, now=now)
-            states.put(connection, self._owner, {"seq": seq}, now)
+            for row in rows:
+                outbox.add(connection, reporter=reporter.name, now=now, **row)
+            state = states.get(connection, self._owner) or {}
+            states.put(connection, self._owner, {**state, "seq": seq}, now)
 
         await self._records.write(change)
         return True
 
-    async def _messages(self, report: _Report) -> list[tuple[str, Any]]:
+    async def _messages(self, report: _Report) -> list[_NewMessage]:
         builders: Mapping[str, Any] = self._config().builders
         messages = []
         for number, generator in enumerate(self.reporter.generators):
@@ -179,54 +209,93 @@ class ReporterLoop:
                 continue
             try:
                 body = await self._composed(generator, report.builds if report.of_set else reports, report)
-            except BuildbotLiteError as error:
-                # A template that fails for one build must not keep the others from being told.
-                self._log.error("the reporter {name}: {why}", name=self.reporter.name, why=printable(str(error)))
+            except CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - code of master.cfg
+                # What fails for one build must not keep the others from being told.
+                self._log.error("the reporter {name}: {why}", name=self.reporter.name, why=_why(error))
                 continue
-            messages += [] if body is None else [(f"{report.key}-{number}", body)]
+            messages += [] if body is None else [_NewMessage(f"{report.key}-{number}", report.about, body)]
         return messages
 
     async def _composed(self, generator: Generator, builds: Sequence[BuildDetails], report: _Report) -> Any:
         formatter = generator.start_formatter if report.starting else generator.formatter
-        return await self.reporter.compose(builds, await formatter.message(builds, generator.mode))
+        body = await self.reporter.compose(builds, await formatter.message(builds, generator.mode))
+        if (size := len(to_json(body))) > LARGEST_MESSAGE:
+            raise NotSentError(f"a message about {report.about} has {size} characters and is dropped")
+        return body
 
-    def _of_missing(self, facts: FarmFacts, event: Event) -> list[tuple[str, Any]]:
+    def _of_missing(self, facts: FarmFacts, event: Event) -> list[_NewMessage]:
         slave, since, notify = event.body["slave"], event.body["since"], event.body["notify"]
         if not any(each.wants_slave(slave) for each in self.reporter.missing):
             return []
         body = self.reporter.compose_missing(facts, slave, since, notify)
-        return [] if body is None else [(f"missing-{event.seq}", body)]
+        return [] if body is None else [_NewMessage(f"missing-{event.seq}", f"slave {slave}"[:200], body)]
 
     # From messages to the world.
 
-    async def _send_due(self) -> float | None:
+    async def _send_some(self) -> bool:
         """
-        Send what may be sent now; the seconds until more may, None: when there is more.
+        Send some of what may be sent now; False: there is nothing.
         """
-        name = self.reporter.name
-        while due := await self._records.read(lambda c: outbox.due(c, name, self._wall())):
-            for message in due:
-                await self._send(message)
-        following = await self._records.read(lambda connection: outbox.next_due(connection, name))
-        return None if following is None else max(1.0, min(LONGEST_PAUSE, following - self._wall()))
+        due = await self._records.read(lambda connection: outbox.due(connection, self.reporter.name, self._wall()))
+        for message in due:
+            await self._send(message)
+        return bool(due)
+
+    async def _until_next(self) -> float | None:
+        """
+        The seconds until more may be sent; None: when there is more.
+        """
+        name, now = self.reporter.name, self._wall()
+        following = await self._records.read(lambda connection: outbox.next_due(connection, name, now))
+        return None if following is None else max(1.0, min(LONGEST_PAUSE, following - now))
 
     async def _send(self, message: OutboxMessage) -> None:
         try:
             await self.reporter.send(message, self._outside)
+        except (RecordsClosedError, CancelledError):
+            raise
         except RefusedForGoodError as error:
-            self._log.error("{name} gave up a message: {why}", name=self.reporter.name, why=printable(str(error)))
-        except BuildbotLiteError as error:
+            await self._give_up(message, error)
+        except Exception as error:  # noqa: BLE001 - code of master.cfg, and a body that an earlier reporter composed
             if self._wall() < message.created + GIVE_UP_AFTER:
                 await self._postpone(message, error)
-                return
-            self._log.error("{name} gave up a message: {why}", name=self.reporter.name, why=printable(str(error)))
-        await self._records.write(lambda connection: outbox.sent(connection, message.id))
+            else:
+                await self._give_up(message, error)
+        else:
+            await self._records.write(lambda connection: outbox.sent(connection, message.id))
 
     async def _postpone(self, message: OutboxMessage, error: Exception) -> None:
-        reason, until = printable(str(error)), self._wall() + back_off(message.attempts)
+        reason, until = _why(error), self._wall() + back_off(message.attempts)
+        left = error.left if isinstance(error, NotSentError) else None
         if not message.attempts:
             self._log.warn("{name} will try again: {why}", name=self.reporter.name, why=reason)
-        await self._records.write(lambda connection: outbox.failed(connection, message.id, reason, until))
+        await self._records.write(lambda connection: outbox.failed(connection, message.id, reason, until, left))
+
+    async def _give_up(self, message: OutboxMessage, error: Exception) -> None:
+        """
+        Drop *message*, and note it for ``buildbot-lite status``.
+        """
+        reason, now = _why(error), self._wall()
+        self._log.error("{name} gave up a message: {why}", name=self.reporter.name, why=reason)
+
+        def change(connection: Connection) -> None:
+            outbox.sent(connection, message.id)
+            state = states.get(connection, self._owner) or {}
+            before = state.get("given_up") or {"messages": 0, "since": message.created}
+            given_up = {"messages": before["messages"] + 1, "since": before["since"], "failure": reason}
+            states.put(connection, self._owner, {**state, "given_up": given_up}, now)
+
+        await self._records.write(change)
+
+
+def _why(error: Exception) -> str:
+    """
+    *error* as a sentence for logs and ``status``.
+    """
+    said = str(error) if isinstance(error, BuildbotLiteError) else f"{type(error).__name__}: {error}"
+    return printable(said, longest=LONGEST_FAILURE)
 
 
 def back_off(attempts: int) -> float:
@@ -250,8 +319,8 @@ def _reports(connection: Connection, facts: FarmFacts, event: Event) -> list[_Re
     if starting:
         # As it was then: it may have ended by now.
         details.build = evolve(details.build, finished=None, result=None, reason="")
-        return [_Report(f"{event.build}-started", [details], starting=True)]
-    return [_Report(f"{event.build}-finished", [details])]
+        return [_Report(f"{event.build}-started", f"build {event.build}", [details], starting=True)]
+    return [_Report(f"{event.build}-finished", f"build {event.build}", [details])]
 
 
 def _of_set(connection: Connection, facts: FarmFacts, event: Event) -> list[_Report]:
@@ -261,4 +330,4 @@ def _of_set(connection: Connection, facts: FarmFacts, event: Event) -> list[_Rep
     if request is None or buildset is None or buildset.finished != event.at:
         return []
     details = of.of_buildset(connection, facts, buildset.id)
-    return [_Report(f"set-{buildset.id}", details, of_set=True)] if details else []
+    return [_Report(f"set-{buildset.id}", f"buildset {buildset.id}", details, of_set=True)] if details else []

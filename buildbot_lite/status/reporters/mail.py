@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from attrs import frozen
+from twisted.logger import Logger
 
 from ...master.config.objects import Secret
 from ...model.display import printable
@@ -29,6 +30,7 @@ from .reporter import NotSentError, Outside, RefusedForGoodError, Reporter
 TIMEOUT = 30.0
 """Seconds for the connection, and for each answer of the mail server."""
 MOST_RECIPIENTS = 50
+_log = Logger()
 # RFC 5321 4.5.3.1: 64 octets before the @, 255 after it.
 # A subset: what could mean something to a shell, or begins with a dash, is no address here.
 _ADDRESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9.!#%&*+/=?^_~-]{0,63}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253}[A-Za-z0-9])?\Z")
@@ -165,7 +167,11 @@ class MailNotifier(Reporter):
         password = self.server.password
         if isinstance(password, Secret):
             password = await outside.in_thread(partial(outside.secret, password.name))
-        await outside.in_thread(partial(_send, self.server, password, mail, message.body["to"]))
+        later = await outside.in_thread(partial(_send, self.server, password, mail, message.body["to"]))
+        if later:
+            said = _reply(*next(iter(later.values())))
+            why = f"the mail server {self.server.host} does not take it for {', '.join(later)} now: {said}"
+            raise NotSentError(why, left={**message.body, "to": list(later)})
 
     def _mail(self, message: OutboxMessage, origin: str) -> EmailMessage:
         mail = EmailMessage()
@@ -178,8 +184,11 @@ class MailNotifier(Reporter):
         mail["Message-ID"] = f"<{message.key}.{re.sub('[^A-Za-z0-9]', '-', message.reporter)}.{origin}@{host}>"
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no automatic answers, please
         for name, value in self.headers.items():
+            del mail[name]  # a second Subject, Date and so on is an error
             mail[name] = printable(str(value))
-        mail.set_content(message.body["text"], subtype=message.body["type"])
+        # JSON can hold lone surrogates, which no mail can.
+        text = message.body["text"].encode("utf-8", "replace").decode()
+        mail.set_content(text, subtype=message.body["type"])
         return mail
 
     async def _recipients(self, builds: Sequence[BuildDetails]) -> list[str]:
@@ -218,15 +227,18 @@ def _is_address(text: str) -> bool:
         return False
 
 
-def _send(server: MailServer, password: str | None, mail: EmailMessage, recipients: Collection[str]) -> None:
+def _send(
+    server: MailServer, password: str | None, mail: EmailMessage, recipients: Collection[str]
+) -> dict[str, tuple[int, bytes]]:
     """
-    Send *mail*; blocks.
+    Send *mail*; blocks.  Returns those of *recipients* to whom it may go later, with the server's reply; the server
+    took it for others.
     """
     try:
         with _connected(server) as client:
             if server.user is not None:
                 client.login(server.user, password or "")
-            client.send_message(mail, to_addrs=list(recipients))
+            refused = client.send_message(mail, to_addrs=list(recipients))
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
         # RFC 5321 4.2.1: 5yz is permanent.
         if all(code >= 500 for code in _codes(error)):
@@ -234,6 +246,15 @@ def _send(server: MailServer, password: str | None, mail: EmailMessage, recipien
         raise NotSentError(f"the mail server {server.host} does not take it now: {_last(error)}") from error
     except (OSError, smtplib.SMTPException) as error:
         raise NotSentError(f"the mail server {server.host}:{server.port}: {_error_text(error)}") from error
+    for_good = {address: reply for address, reply in refused.items() if reply[0] >= 500}
+    for address, reply in for_good.items():
+        _log.warn(
+            "the mail server {host} refuses {address}: {why}",
+            host=server.host,
+            address=address,
+            why=printable(_reply(*reply)),
+        )
+    return {address: reply for address, reply in refused.items() if address not in for_good}
 
 
 def _connected(server: MailServer) -> smtplib.SMTP:

@@ -18,8 +18,12 @@ from .generators import Generator, WorkerMissingGenerator
 
 class NotSentError(BuildbotLiteError):
     """
-    A message was not sent; it is tried again.
+    A message was not sent; it is tried again.  *left*: the body of what is still to be sent; None: all of it.
     """
+
+    def __init__(self, why: str, left: Any = None) -> None:
+        super().__init__(why)
+        self.left = left
 
 
 class RefusedForGoodError(BuildbotLiteError):
@@ -71,6 +75,13 @@ class Reporter(Service):
         What to store in the outbox, as JSON, without secrets; None: there is nothing to send.
         """
         raise NotImplementedError
+
+    def subject_of(self, body: Any, about: str) -> str:
+        """
+        What a message is about: those of the same subject are sent in their order, at most 200 characters.  *about*:
+        the build, buildset or slave.
+        """
+        return about
 
     def compose_missing(self, farm: FarmFacts, slave: str, since: float | None, notify: Sequence[str]) -> Any:
         """

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("reporter", sa.String(80), nullable=False),
         sa.Column("key", sa.String(200), nullable=False),
+        sa.Column("subject", sa.String(200), server_default="", nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("created", sa.Float(), nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
@@ -36,6 +37,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("reporter", "key"),
     )
+    op.create_index("outbox_by_subject", "outbox", ["reporter", "subject", "id"])
     op.add_column("requests", sa.Column("collapsed_into", sa.Integer(), nullable=True))
     op.add_column("builds", sa.Column("locks", sa.Text(), server_default="[]", nullable=False))
     op.add_column("builds", sa.Column("kept", sa.Text(), nullable=True))
