@@ -212,6 +212,9 @@ class LocalMachine:
     ) -> dict[str, Result | None]:
         raise NotImplementedError
 
+    def check_trusted(self, effect: str) -> None:
+        pass
+
     async def artifact(self, wanted: WantedArtifact) -> Mapping[str, Any]:
         raise NotImplementedError
 

@@ -9,12 +9,13 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import StorageError
 from buildbot_lite.model.change import Change
+from buildbot_lite.model.http_request import HttpAnswer, HttpRequest
 from buildbot_lite.model.results import Result
 from buildbot_lite.status import documents
 from buildbot_lite.storage.records import builds, changes, remarks
 
 from .configurations import sentences_in
-from .harness import FakeSlave, succeeding
+from .harness import FakeSlave, hello, succeeding
 from .scheduled import HEAD, ScheduledFarm
 
 ANY = 'schedulers.AnyBranchScheduler("all", ["b"])'
@@ -506,6 +507,42 @@ c["builders"].append(util.BuilderConfig("asks", ["bot1"], util.BuildFactory([
         build = farm.read(lambda c: builds.by_number(c, "secret", 2))
         texts = [remark.text for remark in farm.read(lambda c: remarks.of_build(c, build.id))]
         self.assertTrue(any("is not given to this build: its code comes from a fork" in text for text in texts), texts)
+
+    def test_nothing_outside(self) -> None:
+        """
+        A build of code from a fork sends no request from the master, runs no command there, and pushes nothing; the
+        same build of other code does all that.
+        """
+        steps = [
+            "steps.GET(util.Interpolate('http://inside/%(prop:branch)s'), flunkOnFailure=False)",
+            "steps.MasterShellCommand(command=['run', 'there'])",
+            "steps.GitPush(workdir='build', repourl='https://example.org/r', branch='main', haltOnFailure=False)",
+        ]
+        sent: list[str] = []
+
+        async def http(request: HttpRequest) -> HttpAnswer:
+            sent.append(request.url)
+            return HttpAnswer(200)
+
+        for step, sentence in zip(steps, ("sends no request", "runs no command", "pushes nothing"), strict=True):
+            builder = f'c["builders"].append(util.BuilderConfig("out", ["bot1"], util.BuildFactory([{step}])))\n'
+            with self.subTest(sentence), mock.patch("test.master.harness.no_http", http):
+                farm = ScheduledFarm('schedulers.AnyBranchScheduler("all", ["out"], forks=True)', builder)
+                slave = farm.attach(slave=FakeSlave(behaviour=succeeding))
+                own = FakeSlave(behaviour=succeeding)
+                farm.farm.slaves.own.attached(own, hello())
+                farm.change(branch="dev")
+                effects = [*sent, *slave.commands, *own.commands]
+                self.assertEqual((self.result(farm), len(effects) > 0), (Result.SUCCESS, True))
+                farm.change(branch="evil", untrusted=True)
+                self.assertEqual([*sent, *slave.commands, *own.commands], effects)
+                self.assertEqual(self.result(farm), Result.EXCEPTION)
+                build = farm.read(lambda c: builds.by_number(c, "out", 2))
+                (text,) = [
+                    each.text for each in farm.read(lambda c, b=build: remarks.of_build(c, b.id)) if "fork" in each.text
+                ]
+                self.assertIn(sentence, text)
+                sent.clear()
 
     def test_named_slaves(self) -> None:
         """

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from attrs import field, frozen
 from twisted.internet.defer import Deferred
 
+from ...errors import RefusedError
 from ...model.http_request import HttpAnswer, HttpRequest
 from ...model.outcome import Seal
 from ...model.properties import Json
@@ -109,7 +110,7 @@ class BuildContext:
     slave may send so many bytes now.  *begun*: the commands so far, in words.  *added*: steps that the present step
     adds, each with its place, "next" or "last".  *used*: the kinds of input that steps used or passed on.  *inherited*:
     whether the inputs were submitted for a parent build.  *locks*: those of its steps.
-    *workdir*: the factory's.
+    *workdir*: the factory's.  *untrusted*: whether the code comes from a fork.
     """
 
     nonce: str
@@ -142,6 +143,21 @@ class BuildContext:
     inherited: bool = False
     workdir: str | Callable[[Sequence[Any]], Any] = "build"
     locks: BuildLocks = field(factory=BuildLocks)
+    untrusted: bool = False
+
+    def check_trusted(self, effect: str) -> None:
+        """
+        `RefusedError` if the code of the build comes from a fork.  *effect*: what is not done then, a main clause.
+        """
+        if self.untrusted:
+            raise RefusedError(f"{effect}: its code comes from a fork, and anybody may have written it.")
+
+    async def secret_of(self, name: str) -> str:
+        """
+        The value of a secret; the master's own texts hide it from now on.
+        """
+        self.check_trusted(f"The secret {name!r} is not given to this build")
+        return self.redaction.hide(name, await self.secret(name))
 
     def session_at(self, where: str) -> Session:
         """

@@ -132,10 +132,12 @@ class JournaledContext:
         self._announce(spec)
 
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
+            if on_master:
+                build.check_trusted("This build runs no command on the master")
             command = DispatchedCommand(
                 id=build.command_id(entry),
                 spec=spec,
-                secrets={name: build.redaction.hide(name, await build.secret(name)) for name in sorted(build.revealed)},
+                secrets={name: await build.secret_of(name) for name in sorted(build.revealed)},
                 grace=build.grace if repeats else None,
                 streams=build.streams.entry(entry.step, entry.ordinal, artifact),
                 sources=sources or {},
@@ -207,12 +209,16 @@ class JournaledContext:
         entry = await self._effects.perform(USED, asdict(wanted), perform, properties=self._build.recorded_properties)
         return entry.outcome or {"problem": "it was not chosen"}
 
+    def check_trusted(self, effect: str) -> None:
+        self._build.check_trusted(effect)
+
     async def http(self, request: HttpRequest) -> HttpAnswer:
         build = self._build
 
         async def ask() -> Json:
+            build.check_trusted("This build sends no request from the master")
             names = _secrets_in(request.to_document())
-            values = {name: build.redaction.hide(name, await build.secret(name)) for name in names}
+            values = {name: await build.secret_of(name) for name in names}
             whole = request.filled(lambda text: SECRET_REFERENCE.sub(lambda found: values[found[1]], text))
             if names and whole.auth is not None:
                 build.redaction.hide(" basic", basic(whole.auth).partition(" ")[2])

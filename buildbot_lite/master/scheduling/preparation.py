@@ -11,7 +11,7 @@ from attrs import frozen
 from sqlalchemy import Connection
 from twisted.internet.interfaces import IReactorTime
 
-from ...errors import NotFoundError, RefusedError
+from ...errors import NotFoundError
 from ...model.http_request import HttpAnswer, HttpRequest
 from ...model.properties import (
     SUBMITTED,
@@ -172,7 +172,7 @@ class Preparation:
             recorder=recorder,
             streams=streams,
             view=View(properties, sources=stamps_of(buildset.source), slave={"name": row.slave}),
-            secret=_no_secret if is_untrusted(buildset.source) else self._secrets_of(config),
+            secret=self._secrets_of(config),
             triggers=self._children(row, buildset),
             inputs=submitted,
             inherited=buildset.parent is not None,
@@ -184,6 +184,7 @@ class Preparation:
             workdir=builder.factory.workdir,
             room=partial(self.reserve.admits, row.slave),
             locks=BuildLocks(self.locks, recorded.request.id, self.label),
+            untrusted=is_untrusted(buildset.source),
         )
 
     async def _work_directory(self, slave: str) -> str | None:
@@ -229,12 +230,6 @@ class Preparation:
         if row is None:
             return {}
         return {row.kind: (StoredInput(self.inputs, row.sha256), row.length, row.sha256)}
-
-
-async def _no_secret(name: str) -> str:
-    raise RefusedError(
-        f"The secret {name!r} is not given to this build: its code comes from a fork, and anybody may have written it."
-    )
 
 
 def read_entries(connection: Connection, build: int) -> list[JournalEntry]:

@@ -125,6 +125,13 @@ class StepContext(Protocol):
         A replay gets the same, and retention keeps it until this build has ended.
         """
 
+    def check_trusted(self, effect: str) -> None:
+        """
+        `RefusedError` if the code of the build comes from a fork.  *effect*: what is not done then, a main clause.
+
+        Requests from the master, commands on the master and secrets check it themselves.
+        """
+
     async def http(self, request: HttpRequest) -> HttpAnswer:
         """
         Send *request* from the master, once; a replay gets the recorded answer, in which secrets are masked.
