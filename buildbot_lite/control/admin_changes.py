@@ -1,5 +1,5 @@
 """
-Questions of an admin about changes: say one, list the newest.
+Questions of an admin about changes: record one, list the newest.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,7 +19,7 @@ Answer = Mapping[str, Any]
 MOST_CHANGES = 50
 """Changes in one answer: each may have half a megabyte."""
 SOURCE = "sendchange"
-"""The source of changes that an admin says."""
+"""The source of the changes that an admin adds."""
 
 
 @frozen

@@ -1,5 +1,5 @@
 """
-What a hook says about changes, line by line::
+The lines in which a hook reports changes::
 
     OLD NEW REF                             as git gives it to a post-receive hook (githooks(5))
     {"who": "…", "revision": "…", …}        a change, with the arguments of ``buildbot-lite sendchange``
@@ -42,7 +42,7 @@ _OTHERS = {"who", "author", "files", "when", "properties"}
 @frozen
 class Pushed:
     """
-    A line of git's: *ref* was pushed, and is now the commit *revision*; None: it was deleted.
+    A pushed reference: *ref* is now the commit *revision*; None: it was deleted.
     """
 
     ref: str
@@ -52,8 +52,9 @@ class Pushed:
 @frozen
 class Allowed:
     """
-    What the holder of a string may say: changes of *repository* and *project*, of *branches* (patterns as in
-    fnmatch(3); "*" also stands for "/"), for *codebase*.  *category*: of all of them; None: they say it.
+    The changes that the holder of a string may report: of *repository* and *project*, of *branches* (patterns as in
+    fnmatch(3); "*" also stands for "/"), for *codebase*.  *category*: the category of all of them; None: each has its
+    own.
     """
 
     repository: str
@@ -64,7 +65,7 @@ class Allowed:
 
     def has_branch(self, branch: str | None) -> bool:
         """
-        Whether *branch* is one of them; None, no branch, needs "*".
+        Whether changes of *branch* are allowed; None, no branch, needs "*".
         """
         return any(fnmatchcase(branch or "", pattern) for pattern in self.branches)
 
@@ -99,9 +100,9 @@ class Allowed:
 
 
 @frozen
-class Said:
+class ReportedChanges:
     """
-    What an input says: *changes*, what was *pushed*, and *remarks* on what was left out.
+    The contents of an input: the *changes*, the *pushed* references, and *remarks* on lines that were left out.
     """
 
     changes: Sequence[Change] = ()
@@ -109,12 +110,12 @@ class Said:
     remarks: Sequence[str] = field(factory=list)
 
 
-def read_lines(text: bytes, allowed: Allowed, source: str) -> Said:
+def read_lines(text: bytes, allowed: Allowed, source: str) -> ReportedChanges:
     """
-    What *text* says; `InputError`, which names the line, if any of it cannot be used or is not *allowed*.
+    The changes in *text*; `InputError`, which names the line, if any of it cannot be used or is not *allowed*.
 
     Pushes to other branches, deletions, and references that are no branch or tag are left out with a remark: a hook
-    passes on whatever was pushed.
+    reports everything that was pushed.
     """
     changes: list[Change] = []
     pushed: list[Pushed] = []
@@ -134,12 +135,12 @@ def read_lines(text: bytes, allowed: Allowed, source: str) -> Said:
                 pushed.append(push)
         if len(changes) + len(pushed) > MOST_CHANGES:
             raise InputError(f"There are more than {MOST_CHANGES} changes.  Say them in several parts.")
-    return Said(changes, pushed, remarks)
+    return ReportedChanges(changes, pushed, remarks)
 
 
 def change_of_push(push: Pushed, allowed: Allowed, source: str) -> Change:
     """
-    The change that is *push*: nothing more is known of it.
+    The change for *push*, without author, comments and files.
     """
     change = allowed.example(branch_of(push.ref))
     return evolve(change, author=source, source=source, revision=push.revision).checked()

@@ -1,12 +1,12 @@
 """
-The object that FURLs to say changes lead to: what ``grant change`` hands out, for hooks with ``flappclient``::
+The object that FURLs for changes lead to.  ``grant change`` hands them out, for hooks with ``flappclient``::
 
     git push ──► hooks/post-receive ──► flappclient run-command ──► lines on standard input ──► changes are recorded
                                                                           │
                                                     the repository is polled here ──► its GitPoller polls now
 
-A string is bound to one repository and project and to patterns of branches.  All of an input is recorded, or nothing
-and a sentence.
+A string is bound to one repository and project and to patterns of branches.  An input is recorded as a whole, or
+refused as a whole with a sentence.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ from ..wire.flapp import TAKES_NO_FILE, Read, StdinFeed, Watcher
 from ..wire.limits.account import Account
 from .change_lines import Allowed, change_of_push, read_lines
 from .input_receiver import BytesSink, InputReceiver
-from .submissions import raising, told
+from .submissions import raising, report_end
 
 LARGEST = 1 << 20
 """Bytes of one input."""
@@ -47,7 +47,8 @@ MOST_NAMED = 20
 @frozen
 class Binding:
     """
-    What a string is bound to: *allowed*, recorded under its *digest*, which is the object of the grant.
+    The binding of a string: it may report the changes *allowed*.  It is recorded under its *digest*, which is the
+    object of the grant.
     """
 
     allowed: Allowed
@@ -74,7 +75,7 @@ class Binding:
     @classmethod
     def read(cls, connection: Connection, digest: str) -> Self | None:
         """
-        The one that `keep` recorded.
+        The binding with *digest*, which `keep` recorded.
         """
         document = states.get(connection, f"binding:{digest}")
         return None if document is None else cls.from_text(encode(document).decode())
@@ -119,8 +120,8 @@ class Binding:
 @frozen
 class Intake:
     """
-    What became of an input: *out* and *remarks* for the client's standard output and standard error.  *used*: whether
-    it counts as a use of the string.
+    The result of an input: *out* and *remarks* for the client's standard output and standard error.  *used*: whether it
+    counts as a use of the string.
     """
 
     out: bytes = b""
@@ -130,7 +131,7 @@ class Intake:
 
 class ChangeIntake(Protocol):
     """
-    What a string for changes may say.
+    Reads and records the input of one kind of string for changes.
     """
 
     @property
@@ -178,7 +179,7 @@ class ChangeTarget:
         return fail(WrongVerbError(TAKES_NO_FILE))
 
     def _tell(self, watcher: Watcher, work: Any) -> None:
-        background(told(self.account, watcher, work), self.account.log, "taking changes")
+        background(report_end(self.account, watcher, work), self.account.log, "taking changes")
 
     async def _record(self, watcher: Watcher, admission: Admission, receiver: InputReceiver[bytes]) -> int:
         with admission:
@@ -211,8 +212,8 @@ class LineIntake:
         allowed, source = binding.allowed, (grant.label or f"string #{grant.id}")[:200]
         changes = read_lines(data, allowed, source)
         polled = self.sources.poll_soon(allowed.repository) if changes.pushed else ()
-        # Of a repository that is polled here, the poller finds out about pushes, and more of them than a hook says:
-        # authors, comments and files.
+        # If the repository is polled here, the poller finds the pushed commits itself, with details that a hook does
+        # not have: authors, comments and files.
         pushes = () if polled else [change_of_push(push, allowed, source) for push in changes.pushed]
         recorded = await self.recorder.add([*changes.changes, *pushes], marking_use(grant, self.wall()))
         remarks = [*changes.remarks, *named(recorded), *(f"{name} polls now" for name in polled)]

@@ -57,7 +57,7 @@ from .input_receiver import (
 )
 
 UNPATCHED = "this string ignores standard input: the builds use the sources in the repository, without your changes"
-"""The remark for a submitter who could expect that standard input is applied as a patch, when it is not."""
+"""The remark for a submitter who may expect that standard input is applied as a patch."""
 Submitting = Deferred[StdinFeed | None]
 Afterwards = Callable[[Watcher, Submit, Awaitable[SubmittedBuildset]], Awaitable[int]]
 REFUSED = 2
@@ -86,7 +86,7 @@ class WatchTarget:
     def watch(self, watcher: Watcher, request: int | None = None) -> None:
         self.account.check_following()
         watching = _followed(watcher, self.follower, self.buildset, self.account, request)
-        background(told(self.account, watcher, watching), self.account.log, "watching a request")
+        background(report_end(self.account, watcher, watching), self.account.log, "watching a request")
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         return fail(WrongVerbError(TAKES_NO_FILE))
@@ -181,12 +181,12 @@ class SubmitTarget:
             except DiskFullError:
                 raise
             except StorageError as error:
-                # Only the admin needs the path of the records and the reason.
+                # The submitter does not need the path of the records and the reason; the admin finds them in the log.
                 self._account.log.error("a submission could not be recorded: {why}", why=str(error))  # noqa: TRY400 - a sentence
                 raise BuildbotLiteError("The farm cannot record a submission now.  Try again later.") from None
 
     def _tell(self, watcher: Watcher, watching: Awaitable[int]) -> None:
-        background(told(self._account, watcher, watching), self._account.log, "a submission")
+        background(report_end(self._account, watcher, watching), self._account.log, "a submission")
 
     async def _watch(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[SubmittedBuildset]) -> int:
         submitted = await submitting
@@ -234,7 +234,7 @@ async def _followed(
         raise LinkLostError from None
 
 
-async def told(account: Account, watcher: Watcher, watching: Awaitable[int]) -> None:
+async def report_end(account: Account, watcher: Watcher, watching: Awaitable[int]) -> None:
     """
     Send the client the end of *watching*, also if that failed at once.  A client that does not read stays on the
     account.
@@ -248,7 +248,7 @@ async def told(account: Account, watcher: Watcher, watching: Awaitable[int]) -> 
             await _complain(watcher, str(error))
             code = REFUSED
         except Exception:
-            # A defect; the client must not wait for ever.
+            # This is a defect of the master; the client must not wait for ever.
             await _complain(watcher, "An error of the master itself.  The traceback is in its log.")
             await watcher.done(REFUSED)
             raise
@@ -263,7 +263,7 @@ async def _complain(watcher: Watcher, sentence: str) -> None:
 
 async def raising(error: BuildbotLiteError) -> int:
     """
-    Work that fails with *error*, for `told`.
+    Work that fails with *error*, for `report_end`.
     """
     raise error
 

@@ -135,7 +135,7 @@ class _Designating:
 
     async def changes(self, object_name: str) -> tuple[str, str]:
         """
-        What `Binding.document` says, as JSON; or `WEBHOOKS`.
+        A `Binding.document` as JSON; or `WEBHOOKS`.
         """
         if object_name == WEBHOOKS:
             return WEBHOOKS, WEBHOOKS

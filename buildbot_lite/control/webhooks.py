@@ -5,7 +5,7 @@ The object that the string of a web process leads to: what ``grant webhooks`` ha
                 ◄── HookReply ──                  │
                                                   '── a repository that is polled here: its poller polls now
 
-The string alone is worth nothing: each delivery proves a secret that only the forge and the master know.
+The string alone permits nothing: each delivery must prove that its sender knows the secret of the forge.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ class WebhookIntake:
         try:
             sentence, remarks = await self._recorded(Delivery.from_bytes(data), grant)
         except WebhookError as error:
-            # Not a use: anybody can have the web process hand over a wrong signature.
+            # This does not count as a use: anybody can have the web process hand over a wrong signature.
             return Intake(HookReply(error.status, str(error)).to_bytes(), used=False)
         except ConfigError as error:
             return Intake(HookReply(503, str(error)).to_bytes(), used=False)

@@ -10,7 +10,7 @@ The farm as a whole: which object gets which collaborators, and in which order t
 Collaborators arrive in constructors, so each object knows only those above it in `Farm.__init__`.
 
 Starting is recovering: the grants and slaves are remembered, unfinished builds run on until they have caught up with
-their journals, then the queue opens, and only then may anyone connect.
+their journals, then the queue opens, and only then may clients connect.
 """
 
 import os
@@ -367,7 +367,7 @@ class Farm:
 
     async def start(self) -> None:
         """
-        Remember everything, continue what is unfinished, and open the queue.
+        Load the records, continue unfinished builds, and open the queue.
         """
         await self.generations.keep(self.generations.current)
         await self._remember_grants()

@@ -117,7 +117,7 @@ class Reconfiguration:
         self._check_database(generation.config)
         hints = set(self._location.hints())
         await self._put_in_force(generation)
-        # Before anything that can fail: it is applied as a whole.
+        # From here to the end of the loop nothing can fail, so the configuration is applied as a whole.
         self._slaves.configure(generation.config.slaves)
         self._revocation.bar_revoked_slaves()
         self._change_sources.configure(generation.config.change_sources)

@@ -120,7 +120,7 @@ def of_build(connection: Connection, entry: HistoryEntry) -> Document:
 
 def of_one_build(connection: Connection, row: Build) -> Document:
     """
-    One build with everything that is too long for lists: its properties, name → [value, source]; its host; the names
+    One build with the details that are too long for lists: its properties, name → [value, source]; its host; the names
     of the environment variables that its steps set for commands.
     """
     page = history.page(connection, Filter(row.builder), most=1, before=row.number + 1)
@@ -224,9 +224,9 @@ def _of_step(step: Step, logs: Sequence[Stream]) -> Document:
 
 def _artifacts(connection: Connection, row: Build) -> dict[str, Stream]:
     """
-    The complete artifacts by name; of two with one name, the later one.
+    The complete artifacts by name.  If two have the same name, the later one counts.
     """
-    # Their paths are BUILDER/NUMBER/NAME.
+    # The path of an artifact is BUILDER/NUMBER/NAME.
     return {
         stream.path.split("/", 2)[2]: stream
         for stream in streams.of_build(connection, row.id)

@@ -99,9 +99,9 @@ def of_retention(connection: Connection) -> Document:
 
 def with_live(farm: Farm, documents: Sequence[Document], estimates: Estimates) -> Sequence[Document]:
     """
-    *documents* of builds, with what the running farm knows: "waits_for" says for which lock the present step waits,
-    "expected_end" when a running build is expected to end, "expected" how many seconds each of its steps takes; null
-    when for none, or unknown.
+    *documents* of builds, with the state of the running farm: "waits_for" is the lock for which the present step waits,
+    "expected_end" the time at which a running build is expected to end, "expected" the estimated seconds of each of its
+    steps.  Each is null when there is none, or when it is unknown.
     """
     live = {each.row.id: each for each in farm.running.live().values()}
     return [_with_live(each, live.get(each["id"]), estimates.get(each["builder"], UNKNOWN)) for each in documents]
@@ -173,7 +173,8 @@ def _of_waiting(waiting: WaitingRequest) -> Document:
 
 def of_schedulers(farm: Farm) -> list[Document]:
     """
-    The schedulers, in the order of master.cfg.  The field ``next``: when it fires; ``error``: what went wrong last.
+    The schedulers, in the order of master.cfg.  The field ``next`` is the time at which a scheduler fires next,
+    ``error`` its last failure.
     """
     entries = []
     for scheduler in farm.config.schedulers.values():
@@ -194,7 +195,8 @@ def of_schedulers(farm: Farm) -> list[Document]:
 
 def of_slave(farm: Farm, member: Member) -> Document:
     """
-    One slave.  The field ``obstacle`` is the reason for which it takes no builds; ``low_space``: that is its disk.
+    One slave.  The field ``obstacle`` is the reason for which it takes no builds; ``low_space``: whether this reason is
+    its disk.
     """
     hello = member.session.hello
     obstacle = member.obstacle()
@@ -227,7 +229,7 @@ def _refused(member: Member) -> Document | None:
         return None
     at, reason = member.refused
     if at < (member.lost_at or 0.0):
-        return None  # another one was connected at that time
+        return None  # another machine was connected as this slave at that time
     return {"at": at, "reason": reason, "asks_again_by": at + REFUSED_DELAY * (1 + JITTER)}
 
 

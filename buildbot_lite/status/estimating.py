@@ -1,5 +1,5 @@
 """
-Estimates for the builders of a farm, and when what waits will start.
+Estimates of how long builds take, and of the times at which waiting requests will start.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ Estimates = Mapping[str, Estimate]
 MOST_SIMULATED = 1000
 """Requests at the head of the queue whose start is estimated."""
 
-# Those that wait for another reason start when somebody has removed it.
+# The end of any other reason, like a paused slave or a lock, cannot be estimated.
 _IN_LINE = {WaitKind.BUSY, WaitKind.BUILDER_BUSY, WaitKind.CAN_START_PENDING, WaitKind.STARTING}
 
 
@@ -58,7 +58,7 @@ class Estimator:
             return {name: estimate(each.builds, each.steps) for name, each in samples.items()}
 
         new = await self._records.read(read) if missing else {}
-        # What was read before a build ended is not kept.
+        # If a build of the builder ended meanwhile, the estimate is outdated already.
         self._estimates.update({name: each for name, each in new.items() if self._finished[name] == missing[name]})
         return {**self._estimates, **new}
 
@@ -104,6 +104,6 @@ def starts_of(farm: Farm, waiting: Sequence[WaitingRequest], estimates: Estimate
 
 def expected_end(started: float, of: Estimate) -> float | None:
     """
-    When a build that began at *started* is expected to end; it may have been expected earlier than now.
+    When a build that began at *started* is expected to end.  The time may be in the past.
     """
     return None if of.build is None else started + of.build

@@ -9,8 +9,8 @@ followers together get `LEFT_FOR_FOLLOWERS` bytes a second; they get the rest wh
     bytes that come in    ▁▁▁██████████████▁▁▁▁▁▁▁▁▁▁
     what followers get    ▁▁▁▂▂▂▂▂▂▂▂▂▂▂▂▂▂███████▁▁▁
 
-The holders of FURLs take turns, and within a holder its followers, first come, first served: somebody with a thousand
-followers delays the only follower of somebody else by one chunk, not by a thousand.
+The holders of FURLs take turns; the followers of one holder share its turns, first come, first served.  So a holder
+with a thousand followers delays the only follower of another holder by one chunk, not by a thousand.
 
 Lines of a slowly growing log, which people wait for, have turns of their own, which are never held back: one in each
 iteration of the reactor as well.  So a thousand followers of one log delay everything else by one piece at a time.

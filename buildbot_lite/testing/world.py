@@ -1,5 +1,5 @@
 """
-The surroundings of a build that outlive the master's process, in memory: journal, streams, slave, other builds.
+The parts of a farm that outlive the master's process, in memory: journal, streams, slave, other builds.
 """
 
 import hashlib
@@ -254,7 +254,7 @@ class _IgnoringListener:
 @define
 class World:
     """
-    The surroundings of one build, across crashes of the master.
+    The farm around one build, across crashes of the master.
     """
 
     answers: Sequence[Answer]

@@ -20,11 +20,11 @@ from ..errors import BuildbotLiteError, LinkLostError, NoAnswerError
 from ..model.webhook import DIALECTS, LARGEST_BODY, LONGEST_HEADER, Delivery, HookReply
 from ..wire.client import Take
 from ..wire.limits.limited_log import LimitedLog
-from .site import WebPage, said
+from .site import WebPage, answered
 
 MOST_AT_ONCE = 4
 """Deliveries at the master at a time."""
-PATIENCE = 30.0
+REPLY_TIMEOUT = 30.0
 """Seconds for the master's reply, the wait for its turn included; forges wait 10 to 30."""
 LARGEST_REPLY = 4096
 _AWAY = HookReply(503, "The master does not answer.  Send this again later.")
@@ -52,7 +52,7 @@ class Handover:
         handing: Deferred[HookReply] = self._turns.run(
             lambda: Deferred.fromCoroutine(self._hand_over(delivery.to_bytes()))
         )
-        return handing.addTimeout(PATIENCE, self._clock, lambda result, timeout: _AWAY)
+        return handing.addTimeout(REPLY_TIMEOUT, self._clock, lambda result, timeout: _AWAY)
 
     async def _hand_over(self, data: bytes) -> HookReply:
         output = {b"1": bytearray(), b"2": bytearray()}
@@ -87,7 +87,7 @@ class ChangeHooks(WebPage):
 
 class ChangeHook(WebPage):
     """
-    Where the forge of one *dialect* sends its webhooks.
+    The page to which forges of one *dialect* send their webhooks.
     """
 
     isLeaf = True
@@ -97,17 +97,17 @@ class ChangeHook(WebPage):
         self._dialect = dialect
         self._handover = handover
         self._taken = Logger(__name__)
-        # Anybody who reaches the port can cause these.
+        # Any peer that reaches the port can cause these lines, so they are bounded.
         self._refused = LimitedLog(__name__)
 
     def render(self, request: Any) -> Any:
         if request.method != b"POST":
             request.setHeader(b"allow", b"POST")
-            return said(request, 405, "A webhook is sent with POST.")
+            return answered(request, 405, "A webhook is sent with POST.")
         if request.postpath not in ([], [b""]):
-            return said(request, 404, "There is nothing at this address.")
+            return answered(request, 404, "There is nothing at this address.")
         if (body := request.whole_body()) is None:
-            return said(request, 413, f"The body has more than {LARGEST_BODY >> 20} MiB.")
+            return answered(request, 413, f"The body has more than {LARGEST_BODY >> 20} MiB.")
         delivery = Delivery(self._dialect, self._headers(request), body)
         serving = Deferred.fromCoroutine(self._serve(delivery, request))
         request.notifyFinish().addErrback(lambda failure: serving.cancel())
@@ -133,5 +133,5 @@ class ChangeHook(WebPage):
         )
         if reply.status == 503:
             request.setHeader(b"retry-after", b"%d" % _LATER)
-        request.write(said(request, reply.status, reply.sentence))
+        request.write(answered(request, reply.status, reply.sentence))
         request.finish()

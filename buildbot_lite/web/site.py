@@ -4,7 +4,7 @@ An HTTP server with bounds, by twisted.web.
 - The body of a request is kept in memory up to `LARGEST_BODY`; the rest is discarded as it comes, so that the client
   reads why it is refused; far beyond that the connection is cut.
 - There are at most `MOST_CONNECTIONS`.  Each is for one request, may be silent for `SILENCE` seconds, and lasts for
-  `LONGEST_CONNECTION` seconds, so that nobody keeps the forges out with a byte now and then.
+  `LONGEST_CONNECTION` seconds, so that a client that sends a byte now and then cannot keep the forges out.
 - Forms and cookies are not parsed, and requests are not logged here.
 """
 
@@ -64,7 +64,7 @@ class BoundedRequest(Request):
         return self._body.read() if self._received <= LARGEST_BODY else None
 
 
-def said(request: Any, status: int, sentence: str) -> bytes:
+def answered(request: Any, status: int, sentence: str) -> bytes:
     """
     Set the *status* of the response to *request*, and return its body, which says *sentence*.
     """
@@ -79,7 +79,7 @@ def said(request: Any, status: int, sentence: str) -> bytes:
 
 class WebPage(Resource):
     """
-    An address.  What is below it at no other address is answered with 404.
+    A page.  Unknown addresses below it are answered with 404.
     """
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class WebPage(Resource):
         return Nothing()
 
     def render(self, request: Any) -> Any:
-        return said(request, 404, "There is nothing at this address.")
+        return answered(request, 404, "There is nothing at this address.")
 
 
 class Nothing(WebPage):
@@ -120,7 +120,7 @@ class _QuietSite(Site):
 
 class _BoundedConnection(ProtocolWrapper):
     """
-    A connection that is cut after `LONGEST_CONNECTION` seconds, whatever was sent.
+    A connection that is cut after `LONGEST_CONNECTION` seconds, also while bytes arrive.
     """
 
     factory: "_BoundedConnections"

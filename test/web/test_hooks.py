@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError, NoAnswerError, RevokedError
 from buildbot_lite.model.webhook import LARGEST_BODY, LONGEST_HEADER, Delivery, HookReply
-from buildbot_lite.web.hooks import MOST_AT_ONCE, PATIENCE, ChangeHooks, Handover
+from buildbot_lite.web.hooks import MOST_AT_ONCE, REPLY_TIMEOUT, ChangeHooks, Handover
 from buildbot_lite.web.site import LARGEST_READ, LONGEST_CONNECTION, MOST_CONNECTIONS, WebPage, make_factory
 from buildbot_lite.wire.client import Take
 
@@ -150,7 +150,7 @@ class HandingOverTests(HookCase):
         A master that does not answer in time is away.
         """
         transport = self.post()
-        self.clock.advance(PATIENCE)
+        self.clock.advance(REPLY_TIMEOUT)
         self.assertEqual(self.answer(transport)[0], 503)
 
     def test_turns(self) -> None:

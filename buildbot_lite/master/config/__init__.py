@@ -1,3 +1,3 @@
 """
-master.cfg: loading it in a namespace of its own, checking it, and the configuration that comes out.
+master.cfg: loading it in a namespace of its own, checking it, and the resulting configuration.
 """

@@ -14,11 +14,11 @@ from .arguments import ArgumentChecker
 from .mistakes import NotingType, current_line, did_you_mean, once_loaded
 
 LARGEST_NUMBER = 999_999_999
-"""Of a build."""
+"""The largest number of a build."""
 LAST_GOOD = "last good"
 TRIGGER = "trigger"
 ANY_BRANCH = "*"
-"""No branch of git can have this name."""
+"""Stands for every branch; no branch of git can have this name."""
 
 
 @frozen

@@ -86,7 +86,7 @@ class _Reader:
             note(f"There is no c[{key!r:.60}].  Keys are text.", SourceLine())
         elif find("c", key) is None:
             note(f"There is no c[{key!r:.60}].{did_you_mean(key, known)}", self._place(key))
-        elif not _told_already(value):
+        elif not _needs_no_mistake(value):
             self._tell("c", key, self._place(key))
             if isinstance(value, Mapping):
                 for name in value:
@@ -171,9 +171,9 @@ class _Reader:
         return self.places.get(key, SourceLine())
 
 
-def _told_already(value: object) -> bool:
+def _needs_no_mistake(value: object) -> bool:
     """
-    Whether there is nothing to say of the key of *value*: it is empty, or the words in it were noted already.
+    Whether the key of *value* needs no mistake of its own: it is empty, or the words in it were noted already.
     """
     return value is None or value in ([], (), {}, "") or (not isinstance(value, Mapping) and holds_placeholder(value))
 

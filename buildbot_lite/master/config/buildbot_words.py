@@ -1,5 +1,5 @@
 """
-The words of Buildbot that have no work here: the one table that says of each what happens to it.
+The words of Buildbot that buildbot_lite does not implement, and how it treats each of them.
 
 A word is a key of ``c``, or a name in a namespace of ``buildbot_lite.plugins``.  It is
 
@@ -57,7 +57,7 @@ class Word:
         """
         match self.treatment:
             case Treatment.TAKEN if self.advice == RIGHTS:
-                return RIGHTS  # one sentence for all of them, so that it is said once
+                return RIGHTS  # one sentence for all of them, so that it is noted once
             case Treatment.TAKEN:
                 return f"{self.shown} has no effect here: {self.advice}"
             case Treatment.INNER:
@@ -209,7 +209,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "HTTPStepNewStyle WarningCountingShellCommandNewStyle BuildStepCancelled LogLineObserver")),
     ("steps", _INNER, "Derive from steps.BuildStep, and run commands with self.execute (docs/own-steps.md).",
      "LoggingBuildStep RemoteShellCommand RemoteCommand"),
-    # Methods and attributes of a step of one's own: not there, or never called.
+    # Methods and attributes of own steps that do not exist, or are never called.
     ("BuildStep", _REFUSED, "Write async def run(self), which answers a result (docs/own-steps.md).",
      ("start startStep startVC run_vc finished failed skipWorkdir setupLogfiles buildCommandKwargs setupEnvironment "
      "setDefaultWorkdir computeSourceRevision")),

@@ -1,5 +1,5 @@
 """
-Services of ``c['services']`` that cancel requests which nobody needs any more.
+Services of ``c['services']`` that cancel requests for outdated changes, or of buildsets that have failed.
 """
 
 import re

@@ -92,7 +92,8 @@ class SingleBranchScheduler(BaseScheduler):
 
 class AnyBranchScheduler(SingleBranchScheduler):
     """
-    The same for any branch.  *branches*: an older word for a change_filter: only these.
+    Build requests for changes of any branch, otherwise like `SingleBranchScheduler`.  *branches*: an older word for a
+    change_filter: only these.
     """
 
     def _branch(self, branch: Any, branches: Any, change_filter: Any) -> Any:

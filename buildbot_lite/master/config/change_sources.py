@@ -37,7 +37,7 @@ _NEVER_CALLED = {
 
 class SourceContext(Protocol):
     """
-    What a running change source may use of the farm.
+    The parts of the farm that a running change source may use.
 
     *basedir*: the master's directory.  *wall*: the time in seconds since 1970.
     """
@@ -81,7 +81,8 @@ class SourceContext(Protocol):
 
 class ChangeSource(metaclass=NotingType):
     """
-    A source of changes.  Subclass it for one that is told about changes, and call `addChange` for each.
+    A source of changes.  Subclass it for a source to which something else reports changes, and call `addChange` for
+    each.
 
     *name*: identifies the source and its recorded state; 1 to 150 printable characters.
     """
@@ -128,18 +129,18 @@ class ChangeSource(metaclass=NotingType):
 
     def describe(self) -> str:
         """
-        What it watches, for people.
+        The watched address, for people.
         """
         return self.name
 
     def activate(self) -> Any:
         """
-        Begin.  May return an awaitable.
+        Start the source.  May return an awaitable.
         """
 
     def deactivate(self) -> Any:
         """
-        End.  May return an awaitable.
+        Stop the source.  May return an awaitable.
         """
 
     # For subclasses.
@@ -147,7 +148,7 @@ class ChangeSource(metaclass=NotingType):
     @property
     def master(self) -> "MasterFacade":
         """
-        What sources written for Buildbot call: ``self.master.data.updates.addChange(…)``.
+        The interface that sources written for Buildbot call: ``self.master.data.updates.addChange(…)``.
         """
         return MasterFacade(self)
 
@@ -189,7 +190,7 @@ class ChangeSource(metaclass=NotingType):
 
 class PollingChangeSource(ChangeSource):
     """
-    A source that asks for changes from time to time.  Subclass it and write *poll*.
+    A source that looks for changes at intervals.  Subclass it and write *poll*.
 
     *pollInterval*: seconds between the end of a poll and the next one, default 600; 0: it does not poll by itself.
     *pollAtLaunch*: also poll when the master starts; default False.
@@ -237,7 +238,7 @@ class PollingChangeSource(ChangeSource):
 
     def poll(self) -> Any:
         """
-        Find and record what is new.  May return an awaitable; it is not called again before that has fired.
+        Find and record new changes.  May return an awaitable; it is not called again before that has fired.
         """
         raise ConfigError(f"The class {type(self).__name__} has no method poll.")
 

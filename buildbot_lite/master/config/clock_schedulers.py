@@ -1,5 +1,5 @@
 """
-The schedulers that the clock starts.
+The schedulers that request builds at certain times.
 """
 
 # ruff: noqa: N803 - arguments keep Buildbot's names

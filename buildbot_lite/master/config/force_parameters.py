@@ -19,7 +19,7 @@ ANY_SLAVE = "any"
 _LOOKS = ("tablabel", "size", "cols", "rows", "layout", "columns", "autopopulate", "debug", "hide", "sort")
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0", "")
-# Each part ends where the next begins: whoever forces a build chooses the text, and none may take minutes.
+# Each part of the pattern ends where the next begins, so that no text of a user takes minutes to match.
 _ADDRESS = re.compile(r"[^\s@]+@\S+\Z|[^<\n]*<[^\s@]+@\S+>\Z")
 
 
@@ -123,7 +123,7 @@ class TextParameter(BaseParameter):
 
 class FixedParameter(BaseParameter):
     """
-    Always its *default*; nothing may be given.
+    A parameter that always has its *default*; `InputError` when a value is given.
     """
 
     def value(self, given: Json) -> Json:
@@ -247,7 +247,7 @@ class InheritBuildParameter(BaseParameter):
 
 class AnyPropertyParameter(BaseParameter):
     """
-    Leave to give any property.
+    Permits values for any property.
     """
 
     def __init__(self, name: Any = "", label: Any = None, **more: Any) -> None:
@@ -333,7 +333,7 @@ def checked_values(parameters: Sequence[BaseParameter], given: Mapping[str, Json
     """
     The properties for what was *given*, by name with dots; `InputError` when a value is wrong or missing.
 
-    What no parameter takes is a property of its own where an `AnyPropertyParameter` is; otherwise it is wrong.
+    A value that no parameter takes becomes a property if there is an `AnyPropertyParameter`; otherwise it is wrong.
     """
     values: dict[str, Json] = {}
     remaining = dict(given)

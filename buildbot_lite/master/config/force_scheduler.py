@@ -1,5 +1,5 @@
 """
-The scheduler by which people ask for builds.
+The scheduler for builds that admins force.
 """
 
 # ruff: noqa: N803 - arguments keep Buildbot's names
@@ -36,8 +36,8 @@ class ForcedInput:
     """
     What was given with a forced build, checked.
 
-    *stamps*: by codebase, what was said of them.  *slave*: the only one that may build it; None: any.  *inherit*: the
-    builds, as "builder/number", whose forced properties it gets, too.
+    *stamps*: the given branch, revision and so on, by codebase.  *slave*: the only one that may build it; None: any.
+    *inherit*: the builds, as "builder/number", whose forced properties it gets, too.
     """
 
     properties: Mapping[str, Json]

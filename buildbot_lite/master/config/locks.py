@@ -37,7 +37,7 @@ class Lock(metaclass=NotingType):
     @property
     def limits(self) -> Mapping[str, int]:
         """
-        The units on each slave that has not the usual number of them.
+        The units on slaves for which the number is not *maxCount*.
         """
         return {}
 
@@ -70,7 +70,7 @@ class MasterLock(Lock):
 
     def name_on(self, slave: str) -> LockName:
         """
-        The same for each slave.
+        The name of the lock, the same for each slave.
         """
         return LockName(self.name)
 

@@ -35,7 +35,7 @@ class Combination(dict[str, Json]):
 
 def labelled(names: Sequence[str], matrix: Sequence[Mapping[str, Json]]) -> dict[str, tuple[str, Mapping[str, Json]]]:
     """
-    What is to be asked of the schedulers called *names*: by a label for people, the scheduler and a combination.
+    The requests for the schedulers called *names*: by a label for people, the scheduler and a combination.
     """
     if not matrix:
         return {name: (name, {}) for name in names}

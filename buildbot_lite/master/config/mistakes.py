@@ -248,7 +248,7 @@ def once_loaded(check: Callable[[Any], str | None], *, of: object = None) -> Non
 
 def declare(something: object) -> None:
     """
-    Keep *something* that is made in this load, and of which no key of ``c`` tells, for `declared`.
+    Keep *something* that is made in this load and is in no key of ``c``, for `declared`.
     """
     mistakes = _collecting.get()
     if mistakes is not None:
@@ -290,7 +290,7 @@ def _executed_lines(mistakes: Mistakes) -> Iterator[tuple[SourceLine, FrameType]
 @contextmanager
 def placed(place: SourceLine) -> Iterator[None]:
     """
-    In this context, *place* is the current line for what no line of the configuration calls.
+    In this context, *place* is the current line for code that no line of the configuration calls.
     """
     mistakes = _collecting.get()
     places = [] if mistakes is None else mistakes.places
@@ -346,7 +346,7 @@ def fitting_arguments(
 
 def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: object = None) -> set[str | None]:
     """
-    Note each of the names *given* that is not *known*, with the nearest known one; answer these nearest ones.
+    Note each of the names *given* that is not *known*, with the nearest known one; return these nearest ones.
     """
     known = list(known)
     unknown = [name for name in given if name not in known]
@@ -410,7 +410,7 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     """
     # Buildbot renamed its slaves in 2016; half of its users know them by the newer name.
     word = word.replace("worker", "slave").replace("Worker", "Slave")
-    # Less alike are other things: with 0.6, "SingleBranchScheduler" would be a "ForceScheduler".
+    # A lower bound would match different words: with 0.6, "SingleBranchScheduler" would be a "ForceScheduler".
     return next(iter(difflib.get_close_matches(word, sorted(words), n=1, cutoff=0.75)), None)
 
 

@@ -112,7 +112,8 @@ class Sources:
         """
         *name*, or the one under which Python knows the configuration's own module of that name.
 
-        Farms of old keep their passwords in a module ``secrets``, which the standard library had not then.
+        Old configurations keep their passwords in a module ``secrets``, a name that the standard library did not use
+        then.
         """
         head, dot, remainder = name.partition(".")
         own = head == "secrets" and self.module_file(_OWN_SECRETS) is not None

@@ -1,5 +1,5 @@
 """
-Placeholders: what stands in a configuration for a word that is not here.
+Placeholders: objects in place of words of Buildbot that buildbot_lite does not have.
 
 When master.cfg uses a word that Buildbot has and buildbot_lite has not, the word is noted once, and loading goes on
 with a placeholder, so that the first ``checkconfig`` lists everything.  A placeholder can be used in all ways in which
@@ -66,7 +66,7 @@ class PlaceholderType(NotingType):
 
 class Placeholder(metaclass=PlaceholderType):
     """
-    An object of a class that is not here.
+    An object of a class that does not exist here.
     """
 
     word = ""
@@ -122,7 +122,7 @@ def placeholder(word: str) -> Any:
     """
     A new placeholder for *word*.
     """
-    # A new class each time: what a configuration sets on it must not be met by another one.
+    # A new class each time: another configuration must not see attributes that this one sets.
     return PlaceholderType(word.rpartition(".")[2], (Placeholder,), {"word": word})
 
 
@@ -146,7 +146,7 @@ def holds_placeholder(value: object) -> bool:
 
 def missing_word(where: str, word: str, known: list[str]) -> Any:
     """
-    What stands for *word*, which the namespace *where* has not; it is noted, with what to do instead.
+    A placeholder for *word*, which the namespace *where* does not have.  The mistake is noted, with a remedy.
 
     Raises AttributeError outside a load, and where the configuration handles such an error.  *known*: the words that
     the namespace has.
@@ -164,8 +164,8 @@ def missing_word(where: str, word: str, known: list[str]) -> Any:
 
 def missing_name(name: str) -> Any:
     """
-    What stands for *name*, which is not defined; it is noted.  Raises KeyError, which becomes the NameError, outside a
-    load and where the configuration handles that.
+    A placeholder for *name*, which is not defined.  The mistake is noted.  Raises KeyError, which becomes the
+    NameError, outside a load and where the configuration handles that.
     """
     if name.startswith("__") or not loading() or handled_here(NameError):
         raise KeyError(name)

@@ -1,5 +1,5 @@
 """
-What all schedulers of a master.cfg have in common, and those that others start: by a FURL, by a step, by a scheduler.
+The base of all schedulers of a master.cfg, and the schedulers that a FURL, a step or another scheduler starts.
 
 A scheduler here is a value: what to submit, and when.  ``master.scheduling.schedulers`` acts on it.
 """
@@ -138,7 +138,7 @@ class Submit(BaseScheduler):
     @property
     def input_kind(self) -> str:
         """
-        What comes with a submission: one of `STDIN_KINDS` or `FILE_KINDS`.
+        The kind of input of a submission: one of `STDIN_KINDS` or `FILE_KINDS`.
         """
         return str(self.file or self.stdin)
 

@@ -1,6 +1,6 @@
 """
-What the texts of a configuration tell without being executed: where a key of ``c`` is set, which modules they import,
-which words they mention, and whether an error at a line is handled there.
+Facts about the texts of a configuration, found without executing them: where a key of ``c`` is set, which modules they
+import, which words they mention, and whether an error at a line is handled there.
 """
 
 import ast

@@ -3,7 +3,7 @@ Timetables: the times that a `Nightly` scheduler means by its minute, hour, dayO
 
 The fields are cron's, and so is what happens when clocks change (crontab(5), cron(8)): a time that a spring day does
 not have comes right after the gap, a time that an autumn day has twice comes once; "every hour" and "every five
-minutes" go on as time does.  Two rules are not cron's: 0 is Monday in numbers for dayOfWeek, and when both dayOfMonth
+minutes" are not interrupted.  Two rules are not cron's: 0 is Monday in numbers for dayOfWeek, and when both dayOfMonth
 and dayOfWeek are given, either is enough, also where one of them begins with ``*``.
 """
 

@@ -1,13 +1,13 @@
 """
-Reporters: what happened on the farm, told to people and services outside.
+Reporters: messages about builds and slaves, to people and to other services.
 
 ::
 
     feed ──► ReporterLoop reads on from where it was ──► generators make messages ──► outbox      (one transaction)
     outbox ──► Reporter.send ──► sent: forgotten   │   failed: again later, after longer and longer times
 
-``details``     what is known of a build, for templates and documents
-``generators``  which events lead to a message, and of what content
+``details``     the data of a build, for templates and documents
+``generators``  the events that lead to a message, and its content
 ``formatting``  texts of messages
 ``reporter``    the base of all reporters
 ``loop``        reading events and sending messages

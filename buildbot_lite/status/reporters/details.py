@@ -1,5 +1,5 @@
 """
-What reporters know of a build, read from the records in one query.
+The data of a build that reporters use, read from the records in one query.
 """
 
 import os
@@ -37,7 +37,7 @@ FAILED = (Result.FAILURE, Result.EXCEPTION)
 @frozen
 class FarmFacts:
     """
-    What every message may name: the farm's *title*, the address *url* of its pages or None, the directory of *logs*.
+    The data of the farm for messages: its *title*, the address *url* of its pages or None, the directory of *logs*.
     """
 
     title: str

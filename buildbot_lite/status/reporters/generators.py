@@ -1,5 +1,5 @@
 """
-Generators: which builds a reporter tells of, and when.
+Generators: which builds a reporter sends messages about, and when.
 """
 
 from collections.abc import Collection, Sequence
@@ -80,8 +80,8 @@ def in_mode(mode: Sequence[str], details: BuildDetails) -> bool:
 
 class Generator(metaclass=NotingType):
     """
-    The base of generators.  *of_sets*: it tells of whole buildsets, when they are finished.  *at_start*: also of builds
-    that begin.
+    The base of generators.  *of_sets*: messages are about whole buildsets, when they are finished.  *at_start*:
+    messages are also about builds that begin.
     """
 
     of_sets = False
@@ -110,7 +110,7 @@ class Generator(metaclass=NotingType):
 
     def wants(self, details: BuildDetails, tags: Collection[str]) -> bool:
         """
-        Whether to tell of this build.
+        Whether to send a message about this build.
         """
         if details.build.result is None:
             return self.at_start and self.selection.matches(details, tags)
@@ -119,13 +119,13 @@ class Generator(metaclass=NotingType):
 
 class BuildStatusGenerator(Generator):
     """
-    Tells of each build that ends with a result of *mode*.
+    Reports each build that ends with a result of *mode*.
     """
 
 
 class BuildSetStatusGenerator(Generator):
     """
-    Tells of each buildset that ends, if a build of it ended with a result of *mode*.
+    Reports each buildset that ends, if a build of it ended with a result of *mode*.
     """
 
     of_sets = True
@@ -133,7 +133,7 @@ class BuildSetStatusGenerator(Generator):
 
 class BuildStartEndStatusGenerator(Generator):
     """
-    Tells of each build twice: when it begins, and when it ends, whatever its result.
+    Reports each build twice: when it begins, and when it ends, whatever its result.
     """
 
     at_start = True
@@ -160,7 +160,7 @@ class BuildStartEndStatusGenerator(Generator):
 
 class WorkerMissingGenerator(metaclass=NotingType):
     """
-    Tells the addresses in a slave's ``notify_on_missing`` that it stays away.  *workers*: names, or "all".
+    Reports to the addresses in a slave's ``notify_on_missing`` that the slave stays away.  *workers*: names, or "all".
     """
 
     def __init__(self, workers: Any = "all", message_formatter: Any = None) -> None:
@@ -172,7 +172,7 @@ class WorkerMissingGenerator(metaclass=NotingType):
 
     def wants_slave(self, slave: str) -> bool:
         """
-        Whether to tell of this slave.
+        Whether to send a message about this slave.
         """
         return self.workers is None or slave in self.workers
 

@@ -216,7 +216,7 @@ class CommitStatus(HttpReporter):
 
     def authorization(self, token: str) -> dict[str, str]:
         """
-        The header that proves who asks.
+        The header with the *token*.
         """
         return {"Authorization": f"token {token}"}
 

@@ -28,17 +28,17 @@ class NotSentError(BuildbotLiteError):
 
 class RefusedForGoodError(BuildbotLiteError):
     """
-    The receiver refuses this message whenever it is sent: it is given up.
+    The receiver refuses this message for good, so it is dropped.
     """
 
 
 @frozen
 class Outside:
     """
-    What reporters use to reach the world outside.
+    What reporters use to reach other services.
 
     *in_thread*: run blocking work in a thread.  *request*: ``request(method, url, headers, body)`` → status, body.
-    *secret*: the value of a secret of the farm, by its name.  *origin*: a text that is the farm's alone.
+    *secret*: the value of a secret of the farm, by its name.  *origin*: a text that identifies the farm.
     """
 
     in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
