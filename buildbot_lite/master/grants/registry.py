@@ -2,7 +2,7 @@
 All grants of this master, and the objects that their FURLs designate.
 
 A grant is a row: for whom, what it permits, until when.  The rows in force are in memory (`live_grants`).  The first
-lookup of a grant makes the designated object, which is kept; its `Revocable` takes the right back.
+lookup of a grant makes the designated object, which is kept; its `Revocable` withdraws it from all links.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -6,10 +6,11 @@ Scheduling: from a submission to the result of its requests.
     submission      makes requests for the holders of submit FURLs, within the limits of a grant (submit_limits)
     forcing         makes requests for admins
     triggering      makes requests for running builds
-    schedulers      make requests of changes and at times; changes has the sources of changes
+    schedulers      make requests for changes and at certain times; changes has the sources of changes
     requests        keeps each request until it has a result; request_canceller ends it before
-    queue           chooses the next request and its slave (can_start), unless a hold stops all builds
-    dispatcher      the loop: a wakeup lets it start what the queue chooses
+    queue           holds the waiting requests, each with the reason why it waits
+    choice          chooses the next request and its slave, unless a hold stops all builds
+    dispatcher      the loop: a wakeup lets it start what choice returns
     runner          begins, resumes and ends builds, made from their records (preparation)
     running_builds  the table of running builds, for all others
 """

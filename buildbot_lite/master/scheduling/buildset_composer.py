@@ -102,7 +102,7 @@ def with_properties(stamps: dict[str, Stamp], properties: Properties) -> dict[st
 
 def marks_of(source: Mapping[str, Json]) -> dict[str, Any]:
     """
-    What *source* says beside its stamps, as arguments of `source_of`.
+    The fields of *source* other than its stamps, as arguments of `source_of`.
     """
     return {"untrusted": is_untrusted(source), "slaves": slaves_of(source)}
 

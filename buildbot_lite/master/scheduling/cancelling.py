@@ -1,5 +1,5 @@
 """
-Cancelling what nobody needs any more: builds of a branch that moved on, and of a buildset that has failed.
+Cancelling obsolete builds: those of a branch that has newer changes, and those of a buildset that has failed.
 
 The services are `OldBuildCanceller` and `FailingBuildsetCanceller` in ``c['services']``.  What they cancel follows from
 the records, so that a crash loses no cancellation: the number of the last change that was considered is recorded, and
@@ -71,7 +71,7 @@ class Cancelling:
 
     def stop(self) -> None:
         """
-        Look at nothing any more.
+        Stop following.
         """
         self._unsubscribe()
 
@@ -94,7 +94,7 @@ class Cancelling:
         if self._services(OldBuildCanceller):
             await self._follow(await self._records.read(changes.last_id))
         else:
-            # If a service is configured later, it begins with the changes that come then.
+            # A service that is configured later begins with the changes that arrive after that.
             await self._records.write(lambda connection: states.put(connection, _OWNER, None, self._wall()))
         failing = self._services(FailingBuildsetCanceller)
         buildsets = {buildset.id: buildset for _, _, buildset in self._unfinished()} if failing else {}
@@ -106,7 +106,7 @@ class Cancelling:
 
     def _unfinished(self) -> list[tuple[int, str, Buildset]]:
         """
-        Request, builder and buildset of all that waits, begins or runs.
+        Request, builder and buildset of every request that waits, begins or runs.
         """
         waiting = [(each.request, each.buildset) for each in (*self._queue.waiting(), *self._running.beginning())]
         running = [(each.request, each.buildset) for each in self._running.live().values()]

@@ -1,8 +1,8 @@
 """
 Choice: which request is built next, on which slave, and why the others wait.
 
-The dispatcher asks whenever something changes.  The waiting requests are looked at, most urgent first: each gets either
-a slave and its locks, and its build starts, or a `WaitReason`, which is what clients see.
+The dispatcher asks whenever something changes.  It goes through the waiting requests, most urgent first.  Each gets
+either a slave and its locks, and its build starts, or a `WaitReason`, which clients see.
 
 An obstacle to one request of a builder is an obstacle to its less urgent ones that need the same: the same locks, on
 the same slaves.  So only the first request of each kind is looked at, and its reason holds for the rest; a long list of
@@ -33,7 +33,7 @@ from .user_answers import GOOD_FOR
 from .wakeup import Wakeup
 
 LOOK_FOR_ROOM = 5.0
-"""Seconds after which the queue is looked at again while a `Hold` is in force."""
+"""Seconds after which the queue is examined again while a `Hold` is in force."""
 ASK_AGAIN = 60.0
 """Seconds after which a ``canStartBuild`` that refused is called again."""
 
@@ -161,7 +161,7 @@ class BuildChoice:
 
     def _free(self, waiting: WaitingRequest, builder: BuilderConfig) -> tuple[list[Member], list[WaitReason]]:
         """
-        The slaves that could build *waiting* now, and what is against the others.
+        The slaves that could build *waiting* now, and the obstacles on the others.
         """
         free, obstacles = [], []
         for name in builder.slavenames:

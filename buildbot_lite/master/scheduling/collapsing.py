@@ -7,12 +7,12 @@ Collapsing: of several requests of a builder that ask for the same sources, only
                                                                                                 │
                           the older one is SKIPPED, and its changes are those of the newer one ◄┘
 
-With changes the revisions do not matter; without changes they must be the same.  What is for changes of a fork is not
-collapsed with what is not.
+With changes the revisions do not matter; without changes they must be the same.  Requests for changes of a fork and
+other requests are not collapsed into each other.
 
-Requests that somebody asked for (Submit, force, rebuild, try) or waits for (Trigger) are not collapsed, unless a
-function in ``collapseRequests`` says so.  Those of a scheduler without ``treeStableTimer`` are to be one build for each
-change: they are collapsed only if master.cfg has a ``collapseRequests``.
+Requests that a person made (Submit, force, rebuild, try) and requests that a build waits for (Trigger) are not
+collapsed, unless a function in ``collapseRequests`` says so.  Those of a scheduler without ``treeStableTimer`` are to
+be one build for each change: they are collapsed only if master.cfg has a ``collapseRequests``.
 """
 
 import inspect
@@ -88,7 +88,7 @@ class CollapseRule:
 
     def _on_its_own(self, buildset: Buildset, rule: bool | None) -> bool:
         """
-        Whether somebody asked for *buildset*, or it is to be a build of one change.
+        Whether a person asked for *buildset*, or it is for exactly one change.
         """
         scheduler = self._generations.config.schedulers.get(buildset.scheduler)
         if scheduler is None or buildset.by_grant is not None or buildset.parent is not None:

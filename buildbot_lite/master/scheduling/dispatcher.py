@@ -1,5 +1,5 @@
 """
-Dispatcher: the one loop that decides.
+Dispatcher: the loop that starts builds.
 
 ::
 
@@ -7,7 +7,7 @@ Dispatcher: the one loop that decides.
        ▲                                                                                                         │
        '──── a request came, a build ended, a slave attached, a back-off is over, or it is time to look again ◄──┘
 
-It sleeps until a change.  Conditions that change without a signal (free space on the disk, the answer of a
+The loop sleeps until a change.  Conditions that change without a signal (free space on the disk, the answer of a
 ``canStartBuild``) are checked again after a time.
 """
 
@@ -35,7 +35,7 @@ from .wakeup import Wakeup
 @define(eq=False)
 class Dispatcher:
     """
-    Starts the builds that the queue chooses, from `start` to `stop`; and says why each of the others waits.
+    Starts the builds that `BuildChoice` chooses, from `start` to `stop`, and knows why each other request waits.
     """
 
     _queue: Queue
@@ -85,7 +85,7 @@ class Dispatcher:
 
     async def _run(self) -> None:
         while True:
-            # Taken before the look, so that a change during the look wakes the loop.
+            # Created before the queue is examined, so that a change meanwhile wakes the loop.
             changed = self._wakeup.next()
             try:
                 for waiting, slave in self._choice.choose():
@@ -94,7 +94,7 @@ class Dispatcher:
                 self._log.failure("looking at the queue failed; it is tried again in {wait} s", wait=LOOK_FOR_ROOM)
                 self._wakeup.set_after(LOOK_FOR_ROOM)
             await changed
-            # Several changes in one turn of the reactor are one reason to look.
+            # Several changes in one iteration of the reactor lead to one decision.
             turn: Deferred[None] = Deferred()
             self._clock.callLater(0, turn.callback, None)
             await turn

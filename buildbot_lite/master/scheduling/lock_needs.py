@@ -1,9 +1,9 @@
 """
-Lock needs: what the build of a request needs of locks on each slave.
+Lock needs: the locks that the build of a request needs on each slave.
 
 Locks that a builder renders are rendered once for each request and slave, and again after a reconfiguration.  One
-decision of the queue renders at most `MOST_RENDERED` times; it goes on where it stopped in the next turn of the
-reactor, so that thousands of requests that are new to the queue do not stop everything else.
+decision of the queue renders at most `MOST_RENDERED` times; it continues in the next iteration of the reactor, so that
+thousands of new requests do not block the master.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -34,8 +34,8 @@ MOST_RENDERED = 50
 @define(eq=False)
 class LockNeeds:
     """
-    What a build needs of locks *on* each slave of its builder, or why that is not known.  The same object for all
-    requests of a builder with the same needs.
+    The locks that a build needs *on* each slave of its builder, or why they are not known.  Requests of a builder with
+    the same needs share one object.
     """
 
     on: Mapping[str, Sequence[LockUse] | WaitReason]
@@ -44,7 +44,8 @@ class LockNeeds:
 
 class LockNeedsTable:
     """
-    The needs of waiting requests.  *unfinished*: whether this decision has rendered enough, and another is to go on.
+    The needs of waiting requests.  *unfinished*: whether this decision has rendered as many as it may, and the next one
+    has to continue.
     """
 
     def __init__(self, generations: Generations) -> None:
@@ -57,7 +58,7 @@ class LockNeedsTable:
 
     def begin(self) -> None:
         """
-        A decision begins.
+        Begin a decision.
         """
         self._left, self.unfinished = MOST_RENDERED, False
         if self._for is not self._generations.current:
@@ -66,7 +67,7 @@ class LockNeedsTable:
 
     def of(self, waiting: WaitingRequest, builder: BuilderConfig) -> LockNeeds | None:
         """
-        The needs of *waiting*; None when this decision has rendered enough.
+        The needs of *waiting*; None when this decision may not render any more.
         """
         if not is_renderable(builder.locks):
             needs = self._of_builders.get(builder.name)

@@ -1,5 +1,5 @@
 """
-Preferences: what the functions of a master.cfg say about the order of builders, requests and slaves.
+Preferences: the order of builders, requests and slaves that functions of a master.cfg decide.
 
 ``prioritizeBuilders`` orders the builders, ``nextBuild`` chooses one of a builder's requests, ``nextSlave`` one of the
 slaves that are free for it.
@@ -25,7 +25,7 @@ from .views import BuilderView, MasterView, RequestView, SlaveView
 
 class Preferences:
     """
-    Asks the functions.  *clock*, *changed*: as for `UserAnswers`.
+    Calls the functions.  *clock*, *changed*: as for `UserAnswers`.
     """
 
     def __init__(self, *, clock: IReactorTime, changed: Callable[[], None]) -> None:
@@ -78,7 +78,7 @@ class Preferences:
         if isinstance(answer, (list, tuple)):
             self._order = _chosen([getattr(each, "name", each) for each in answer], names)
             return self._order
-        # While it has not answered: as it last said, and the others after that.
+        # While the function has not answered, its last answer counts, and the other lists come after those in it.
         return _chosen([*self._order, *(each.config.name for each in views)], names)
 
     def _of(self, waiting: BuilderQueue, builder: BuilderConfig | None) -> Iterator[WaitingRequest]:

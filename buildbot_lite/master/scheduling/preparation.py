@@ -1,7 +1,7 @@
 """
 Preparation: from the record of a build to the object that runs it.
 
-A build runs with the configuration that it began with, its *generation*, whatever master.cfg says by now.
+A build runs with the configuration that it began with, its *generation*, even if another is in force now.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -190,7 +190,7 @@ class Preparation:
     async def _work_directory(self, slave: str) -> str | None:
         member = self.slaves.get(slave)
         if member is None:
-            # It left the configuration, and the build that began on it is taken up again.
+            # The slave is no longer in the configuration, but a build that began on it continues.
             row = await read_retrying(self.records, lambda connection: slaves.get(connection, slave), self.clock)
             platform = row.platform if row else {}
         else:
@@ -247,8 +247,8 @@ def directories_of(builder: BuilderConfig, work: str | None) -> dict[str, Json]:
     The properties that say where a build is on its slave, as Buildbot sets them: *basedir*, the slave's work directory,
     and *builddir* and *workdir*, the builder's directory in it.  All others precede them.
 
-    *work*: the path of the slave's work directory; None: the slave does not tell it, as in 0.1.0.  Then the paths are
-    relative to the default directory of commands: ``rm -rf %(prop:builddir)s/x`` must never be ``rm -rf /x``.
+    *work*: the path of the slave's work directory; None: a slave of version 0.1.0 does not report it.  Then the paths
+    are relative to the default directory of commands: ``rm -rf %(prop:builddir)s/x`` must never be ``rm -rf /x``.
     """
     base = work or "../.."
     directory = f"{work}/{builder.directory}" if work else ".."

@@ -58,15 +58,15 @@ class WaitingRequest:
     @property
     def kind(self) -> Hashable:
         """
-        The same for requests of a builder that need the same to start: if one cannot start, neither can the others.
-        Builds that another waits for share its locks.
+        The key of requests of a builder that need the same locks and slaves: if one cannot start, neither can the
+        others.  Builds that another build waits for share its locks, so its request is a part of the key.
         """
         return self.only, self.needs, self.buildset.parent_build
 
     @property
     def alike(self) -> bytes:
         """
-        The same for requests of the same sources, but for the revision, and the same properties.
+        The key of requests with the same sources, apart from the revision, and the same properties.
         """
         if self._alike is None:
             buildset = self.buildset
@@ -116,7 +116,7 @@ class BuilderQueue:
 
     def begin(self, reason: WaitReason | None) -> None:
         """
-        A decision begins, in which none can start if there is a *reason*.
+        Begin a decision.  With a *reason*, no request can start in it.
         """
         self.reason = reason
         self._obstructed.clear()
@@ -139,7 +139,8 @@ class BuilderQueue:
 
     def why(self, waiting: WaitingRequest) -> WaitReason | None:
         """
-        What is known in this decision to be against *waiting* and others like it.
+        The reason, known in this decision, for which *waiting* and requests of the same kind cannot start; None: none
+        is known.
         """
         if self.reason is not None or not self._obstructed:
             return self.reason
@@ -148,7 +149,7 @@ class BuilderQueue:
 
     def open(self) -> Iterator[WaitingRequest]:
         """
-        The requests, as long as nothing is known to be against them.
+        The requests for which this decision knows no obstacle yet.
         """
         for waiting in tuple(self.order):
             if self.reason is not None:
@@ -212,15 +213,15 @@ class Queue:
             waiting.siblings.remove(waiting)
             if not waiting.siblings.order:
                 del self._by_builder[waiting.request.builder]
-            waiting.siblings = BuilderQueue(waiting.request.builder)  # the reason of the others is not its own any more
+            waiting.siblings = BuilderQueue(waiting.request.builder)  # the others do not have the same reason any more
             self._by_grant[waiting.buildset.by_grant] -= 1
             self._can_start.forget(waiting.request)
         return waiting
 
     def withdraw(self, request: int) -> bool:
         """
-        Do not start *request* while its cancellation is being recorded; `remove` or `restore` follows.  False: it is
-        not in the queue.
+        Do not start *request* while its cancellation is being recorded; `remove` or `restore` follows.  Returns False
+        when *request* is not in the queue.
         """
         waiting = self._by_id.get(request)
         if waiting is not None:

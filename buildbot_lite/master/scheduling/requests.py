@@ -57,12 +57,12 @@ def back_off(retries: int) -> float:
 @frozen(kw_only=True)
 class NewBuildset:
     """
-    What is to be submitted: a request for each of *builders*.
+    A buildset to submit: a request for each of *builders*.
 
     *source*: as in `model.source_stamps`.  *properties*: name → (value, source).  *input*: the row of the submitted
     input, or a function that adds it in the transaction.  *parent*: the journal entry that triggers the builds; a
-    second submission with the same *parent* changes nothing and answers as the first did.  *parent_build*: the build of
-    that journal entry.  *by_grant*: the grant of the submitter's FURL.  *changes*: those that it builds.
+    second submission with the same *parent* changes nothing and has the same result.  *parent_build*: the build of that
+    journal entry.  *by_grant*: the grant of the submitter's FURL.  *changes*: those that it builds.
     """
 
     scheduler: str
@@ -291,7 +291,7 @@ class Requests:
         """
 
         def forget() -> None:
-            # Another event may stand there by now.
+            # Another event may have replaced this one.
             if self._awaited.get(buildset) is finished:
                 del self._awaited[buildset]
 

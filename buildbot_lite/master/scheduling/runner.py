@@ -103,7 +103,7 @@ class BuildRunner:
 
         Fires when all of them have caught up with their journals.  Cancel it to stop waiting.
         """
-        # All are known before the first runs: one that was stopped stops the others that it waits for.
+        # Register all builds before the first runs, because a stopped build stops the builds that it waits for.
         for each in unfinished:
             self._running.begin(each.request.id, BeginningBuild(each.row.slave, each.buildset))
             self._take_locks_back(each)
@@ -223,14 +223,15 @@ class BuildRunner:
         self._free(request)
         self._slaves.build_ended(slave)
         if again and live is not None and (stop := live.build.wanted_stop) and stop.result is Result.CANCELLED:
-            # It was cancelled while its end, to be tried again, was being recorded.
+            # The request was cancelled while the end of its build was being recorded.
             background(self._requests.cancel(request, stop.reason), self._log, "cancelling a retry")
         self._wakeup.set()
         self._running.left(slave)
 
     async def _record_end(self, recorded: RecordedBuild, ended: Ended) -> bool:
         """
-        Record the end, however long that takes; the build keeps its slot meanwhile.  True: its request waits again.
+        Record the end of the build, however long that takes; the build keeps its slot meanwhile.  True: its request
+        waits again.
         """
         while True:
             try:

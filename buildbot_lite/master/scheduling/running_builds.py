@@ -21,7 +21,7 @@ from ..builds.build import Build
 from ..slaves.slots import Slots
 from .queue import WaitingRequest
 
-# Bounds on the remarks beside the builds of one slave about its links.
+# Bounds on remarks about the links of one slave beside its builds.
 REMARKS_AT_ONCE = 1000
 REMARKS_PER_SECOND = 20.0
 
@@ -99,8 +99,8 @@ class RunningBuilds:
         """
         Put the remark *text* about *slave* beside the log of every build on it.
 
-        Bounded: a slave whose link comes and goes without end must not keep the database from others, so remarks above
-        the bound are dropped.
+        Bounded: a slave that reconnects without end must not occupy the database, so remarks above the bound are
+        dropped.
         """
         allowance = TokenBucket(self._clock.seconds, REMARKS_AT_ONCE, REMARKS_PER_SECOND)
         allowed = self._remarks.setdefault(slave, allowance)
@@ -124,7 +124,8 @@ class RunningBuilds:
 
     async def stop(self, request: int, reason: str, result: Result = Result.CANCELLED) -> bool:
         """
-        End the build of *request*; False when none runs.  Returns once that is recorded; the build ends soon after.
+        End the build of *request*; False when none runs.  Returns once the decision is recorded; the build ends soon
+        after.
         """
         if request in self._beginning:
             await self._beginning[request].recorded.wait()
@@ -136,7 +137,7 @@ class RunningBuilds:
 
     async def stop_all_on(self, slave: str, reason: str, result: Result) -> None:
         """
-        End every build that begins or runs on *slave*.  Returns once that is recorded.
+        End every build that begins or runs on *slave*.  Returns once the decision is recorded.
         """
         for live in self.on(slave):
             await live.build.stop(reason, result)
@@ -179,7 +180,7 @@ class RunningBuilds:
 
     def remove(self, request: int) -> LiveBuild | None:
         """
-        The end of the build of *request* is recorded.  Answers the build, if it was live.
+        The end of the build of *request* is recorded.  Returns the build, if it was live.
         """
         ended = self._live.pop(request, None)
         if ended is not None:

@@ -86,7 +86,7 @@ class Submissions:
 
     def admit(self, grant: int) -> Admission:
         """
-        Leave to submit now with the FURL of *grant*; or `RefusedError`, which says why not, and until when.
+        The permission to submit now with the FURL of *grant*; `RefusedError` says why there is none, and until when.
         """
         scheduler = self.scheduler(grant)
         return self._limits.admit(grant, len(scheduler.builder_names), with_input=scheduler.input_kind != NO_INPUT.kind)
@@ -95,8 +95,8 @@ class Submissions:
         self, admission: Admission, given: SubmissionInput, base: PatchBase | None = None
     ) -> SubmittedBuildset:
         """
-        Record the requests that *admission* permits, with the input *given*.  *base*: what a patch applies to; its
-        branch is ignored where the farm sets another, because the revision says enough.
+        Record the requests that *admission* permits, with the input *given*.  *base*: the sources to which a patch
+        applies.  Its branch is ignored where the farm sets another, because the revision is sufficient.
         """
         grant = self._grants.in_force(admission.grant.id)
         scheduler = scheduler_of(self._generations.config, grant)
@@ -108,7 +108,7 @@ class Submissions:
 
         def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> None:
             grants.used(connection, grant.id, self._wall())
-            # An uploader gets no answer in which a FURL could be.
+            # A client that uploads a file gets no answer that could contain a FURL.
             if not scheduler.file:
                 watches.append(self._add_watch(connection, submitted))
 

@@ -69,8 +69,8 @@ class UserAnswers:
         """
         The result of *call*, or `PENDING`, or `FAILED`.
 
-        *what*: the function, in sentences of the log; with *about*, that for which it is asked, of which one call is
-        pending at a time; with *variant*, one of several answers about that.
+        *what*: the name of the function in the log.  *about*: the subject of the question; one call about a subject is
+        pending at a time.  *variant*: distinguishes several answers about one subject.
         """
         question = what, about
         if (kept := self._fresh(question, variant)) is not None:
@@ -129,7 +129,7 @@ class UserAnswers:
             if timer.active():
                 timer.cancel()
             if self._pending.get(question) is not pending:
-                return  # too late, or nobody asks any more
+                return  # the answer is too late, or no longer needed
             self._take(question)
             if isinstance(answer, Failure):
                 self._complain(what, answer)
@@ -150,7 +150,7 @@ class UserAnswers:
         return all(self._fresh(question, variant) is None for variant in self._kept[question])
 
     def _complain(self, what: str, failure: Failure) -> None:
-        # It is called whenever anything changes.
+        # This method is called at each change of the farm, so the log is limited.
         if self._complaints.setdefault(what, once_every(COMPLAIN_EVERY, self._clock.seconds)).take():
             self._log.failure("{what} failed", failure, what=what)
 

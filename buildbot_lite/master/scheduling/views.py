@@ -1,5 +1,5 @@
 """
-What the functions of a master.cfg are given: requests, builders and slaves, with Buildbot's names.
+The arguments of functions in a master.cfg: requests, builders and slaves, with Buildbot's names.
 
 The functions are ``nextBuild``, ``nextSlave``, ``prioritizeBuilders`` and ``collapseRequests``.  Of a request, they may
 read attributes, as in Buildbot 0.8, or keys, as since 0.9.
@@ -20,7 +20,7 @@ from ..config.objects import BuilderConfig, BuildSlave
 @frozen
 class SourceView:
     """
-    The sources that a request asks for.  *patch*: whether something was submitted with it.
+    The sources of a request.  *patch*: whether it has a submitted input.
     """
 
     branch: Any
@@ -129,7 +129,7 @@ class RequestView:
 
     def canBeMergedWith(self, other: "RequestView") -> bool:
         """
-        Whether both are of the same branch, repository and project, and nothing was submitted with either.
+        Whether both are of the same branch, repository and project, and neither has a submitted input.
         """
         return same_sources(self._buildset, other._buildset)  # noqa: SLF001 - of the same class
 
@@ -152,7 +152,7 @@ class RequestView:
 @frozen(eq=False)
 class BuilderView:
     """
-    A builder with requests that wait.  What is not here is read from its *config*.
+    A builder with requests that wait.  Other attributes are those of its *config*.
     """
 
     config: BuilderConfig
@@ -181,7 +181,7 @@ class BuilderView:
 @frozen(eq=False)
 class SlaveView:
     """
-    A slave that could build.  What is not here is read from its *config*.
+    A slave that could build.  Other attributes are those of its *config*.
     """
 
     config: BuildSlave
@@ -219,7 +219,7 @@ class MasterView:
 
 def same_sources(one: Buildset, other: Buildset) -> bool:
     """
-    Whether both ask for the same but for the revision, and nothing was submitted with either.
+    Whether both requests have the same sources, apart from the revision, and neither has a submitted input.
     """
     return one.input is None and other.input is None and without_revision(one.source) == without_revision(other.source)
 

@@ -1,5 +1,5 @@
 """
-Wakeup: the signal on which the dispatcher looks at the queue again.
+Wakeup: the signal after which a loop looks for work again.
 """
 
 from twisted.internet.defer import Deferred

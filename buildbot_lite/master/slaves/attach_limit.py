@@ -1,8 +1,8 @@
 """
 Attach limit: the rate at which one slave may attach.
 
-buildbot_lite's own slave waits half a second or longer before it connects again.  A slave that attaches a thousand
-times a second would write as many rows, remarks and log lines, and delay all others.
+buildbot_lite's own slave waits half a second or longer before it connects again.  Without the limit, a slave that
+attaches a thousand times a second would write as many rows, remarks and log lines, and delay all others.
 """
 
 from attrs import define, field

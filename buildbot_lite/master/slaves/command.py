@@ -63,7 +63,7 @@ class _Event(Enum):
     RELEASE = auto()
 
 
-# An event that has no row in the present state changes nothing: the first end counts, and a release happens once.
+# An event without an entry for the present state changes nothing: the first end counts, and a release happens once.
 _NEXT = {
     (_State.OPEN, _Event.END): _State.ENDED,
     (_State.OPEN, _Event.GIVE_UP): _State.GIVEN_UP,
@@ -78,9 +78,9 @@ class DispatchedCommand:
 
     *secrets*: by name, the values that the keeper inserts and masks.  *grace*: seconds for which the slave may be away
     before the command counts as lost; None: for ever.  *streams*: where its output goes.  *sources*: what it may read,
-    by name.  *home*: the directory of the slave to which the command was first sent; None if unknown.  *unwanted*: only
-    stop the command: it is over when the slave has disowned it, or when its lease has run out.  *resumed*: an earlier
-    master may have sent it.  *room*: whether the master may store so many more bytes now.
+    by name.  *home*: the directory of the slave to which the command was first sent; None if unknown.  *unwanted*: the
+    command is only to be stopped; it is over when the slave has disowned it, or when its lease has ended.  *resumed*:
+    an earlier master may have sent it.  *room*: returns whether the master may store a number of further bytes now.
     """
 
     _log = Logger()
@@ -148,7 +148,8 @@ class DispatchedCommand:
 
     def refused(self, sentence: str) -> None:
         """
-        The slave refused to start it.  If an earlier master sent it before, the slave may have run it: it is lost.
+        The slave refused to start the command.  If an earlier master may have sent it, the slave may have run it, so it
+        counts as lost.
         """
         if self.resumed:
             self.lose(sentence)
@@ -224,13 +225,14 @@ class DispatchedCommand:
             raise RefusedError(NOT_NOW) from None
         except FileError as error:
             self._fail(error)
-        # Every link may ask; one commit answers them all.
+        # The slave may report the end on several links; one commit answers all of them.
         await self._committed.wait()
         return ()
 
     async def _seal(self, outcome: Outcome) -> tuple[str, ...]:
         """
-        End the command with *outcome* if all its streams are complete; answer the streams that must be sent again.
+        End the command with *outcome* if all its streams are complete; return the names of the streams that must be
+        sent again.
         """
         if self._state is not _State.OPEN:
             return ()
@@ -267,7 +269,7 @@ class DispatchedCommand:
 
     def _end(self, event: _Event, outcome: Outcome) -> bool:
         """
-        Let *event* end the command with *outcome*; whether it did.
+        Let *event* end the command with *outcome*; return whether it did.
         """
         ends = self._pass(event)
         if ends:
@@ -276,7 +278,7 @@ class DispatchedCommand:
 
     def _pass(self, event: _Event) -> bool:
         """
-        Let *event* happen; whether it changed the state.
+        Apply *event*; return whether it changed the state.
         """
         state = _NEXT.get((self._state, event))
         if state is None:

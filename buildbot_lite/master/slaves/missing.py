@@ -39,7 +39,7 @@ class MissingSlaves:
 
     def start(self) -> None:
         """
-        Begin; slaves have the time of their ``missing_timeout`` to come.
+        Begin; slaves have their ``missing_timeout`` to connect.
         """
         background(self._looking.start(LOOK_EVERY, now=False), self._log, "looking for missing slaves")
 

@@ -1,8 +1,8 @@
 """
 The registry of slaves: which are present, which are away, and which may get builds.
 
-A `Member` is a slave with its `Session` and with what admins and the slave itself said about getting builds.  A
-`SlaveDesk` is what a slave's FURL designates; the grants decide who may attach at it.
+A `Member` is a slave with its `Session` and its state: paused, draining, revoked and so on.  A `SlaveDesk` is what a
+slave's FURL designates; the grants decide who may attach at it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +47,7 @@ OWN = "master"
 @frozen
 class SpaceTerms:
     """
-    What a slave's welcome says of its disk: `Welcome.minspace` and `Welcome.directories`.
+    The part of a slave's welcome about its disk: `Welcome.minspace` and `Welcome.directories`.
     """
 
     minspace: int = 0
@@ -62,8 +62,8 @@ class Member:
     All times are in seconds since 1970.  *paused*: when an admin paused it, or None.  *lost_at*, *attached_at*: when
     its link was last lost and made.  *revoked*: it has no FURL.  *leaving*: the incarnation of the slave process that
     drains.  *breach*: when and how the slave last broke the wire contract.  *refused*: when an attachment with its FURL
-    was last refused, and the error that the slave got.  *platform*: what the slave last said of its machine.  *terms*:
-    what its last welcome said of its disk.
+    was last refused, and the error that the slave got.  *platform*: the slave's last report about its machine.
+    *terms*: those of its last welcome.
     """
 
     config: BuildSlave
@@ -208,7 +208,8 @@ class SlaveRegistry:
 
     def build_ended(self, name: str) -> None:
         """
-        A build on the slave *name* has left its slot.  After the last one, tell a draining slave that it may stop.
+        A build on the slave *name* has left its slot.  After the last build, reconnect a draining slave, which stops
+        then.
         """
         member = self._members.get(name)
         if member is not None:
@@ -224,7 +225,7 @@ class SlaveRegistry:
 
     def terms(self, name: str) -> SpaceTerms:
         """
-        What the welcome of the slave *name* says of its disk.
+        The terms for the welcome of the slave *name*.
         """
         member = self._members.get(name)
         if member is None:
@@ -234,7 +235,7 @@ class SlaveRegistry:
 
     def _terms(self, member: Member) -> SpaceTerms:
         """
-        Without a minspace nothing, so that an idle list is not sent to each slave.
+        Without a minspace there are no terms, so that the list of directories is not sent in vain.
         """
         if not member.config.minspace:
             return SpaceTerms()
@@ -249,8 +250,8 @@ class SlaveRegistry:
 
     def _renew_terms(self, member: Member) -> None:
         """
-        Have the slave attach again if its welcome is out of date: it compares with another minspace, or it removes
-        directories while some were added or are free now.  Other slaves hear of changes when they run out of space.
+        Have the slave attach again if its welcome is out of date: if minspace differs, or if the slave removes
+        directories and others are in use now.  Slaves with enough space get the new terms when they attach next.
         """
         hello, old_terms = member.session.hello, member.terms
         if hello is None:
@@ -361,7 +362,7 @@ class SlaveRegistry:
                 member.platform = hello.platform
                 member.refused = None
                 if hello.incarnation != member.leaving:
-                    member.leaving = None  # it was started again
+                    member.leaving = None  # the slave process was started again
                 member.draining = hello.draining or member.leaving is not None
             self._remark(name, f"{name}: {news}")
         self._changed()

@@ -100,7 +100,8 @@ class Session:
 
     def ban(self, reason: str) -> None:
         """
-        The same for a revoked slave: the link is cut, and the slave is not told to disown its commands.
+        Count every command of a revoked slave as lost, and cut its link.  Unlike after `give_up`, the slave is not
+        asked to disown its commands.
         """
         self._attachment = None
         self._inputs.banned(reason)

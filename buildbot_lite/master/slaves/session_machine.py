@@ -8,9 +8,9 @@ The master's state of one slave, kept across links.
       '------ lost -----'    '--- banned ----'  |
       '------- given up, banned ----------------'
 
-Commands outlive a change between away and present.  While the slave is present it runs them; while it is away each has
-a deadline, after which it counts as lost (`model.lease`).  A slave is gone when an admin declares it lost or
-bans it: every command is lost at once, and so are new ones, until it attaches again.
+Commands outlive a change between away and present.  A present slave runs them; while it is away, each command has a
+deadline, after which it counts as lost (`model.lease`).  A slave is gone when an admin declares it lost or bans it:
+every command is lost at once, and so are new ones, until it attaches again.
 
 A state machine, because links, builds and admins act on a session independently.
 """

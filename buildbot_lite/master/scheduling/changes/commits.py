@@ -1,8 +1,8 @@
 """
 Reading what git prints: references, commit objects, the files of commits.
 
-Everything in it comes from those who push.  The formats that are read are framed by lengths or NUL, never by what
-somebody may write into a message or a file name.
+The people who push choose all of these texts.  So only formats are read whose parts are delimited by lengths or NUL,
+never by text that may stand in a message or a file name.
 """
 
 import codecs
@@ -15,7 +15,7 @@ from ....model.change import LAST_TIME, LONGEST_COMMENTS, LONGEST_NAME, MOST_FIL
 from ....model.git_refs import is_commit, is_ref
 
 LARGEST_COMMIT = 1 << 20
-"""Bytes of a commit object that is read; of a larger one nothing is known but its name."""
+"""Bytes of the largest commit object that is read; of a larger one only the name is known."""
 
 _PERSON = re.compile(rb"(.*) (-?[0-9]{1,20}) [+-][0-9]{1,8}", re.DOTALL)
 _PEELED = "^{}"
@@ -28,8 +28,8 @@ Codecs that are no encodings of git's.  A commit names its encoding, and punycod
 @frozen
 class RemoteRefs:
     """
-    *commits*: reference → the object that it leads to, for a tag what is tagged.  *head*: where HEAD points.
-    *unusable*: names that are no valid references, or cannot be printed.
+    *commits*: reference → its object; for an annotated tag, the tagged object.  *head*: where HEAD points.  *unusable*:
+    names that are no valid references, or cannot be printed.
     """
 
     commits: Mapping[str, str]
@@ -72,10 +72,10 @@ def remote_refs(output: bytes) -> RemoteRefs:
         if not (is_ref(ref) and ref.isprintable()):
             unusable.add(ref)
         elif is_commit(first):
-            # The peeled one follows the tag, and replaces it.
+            # The line of the tagged object follows that of the tag, and replaces it.
             commits[ref] = first
     if head is None and detached is not None:
-        # An old server, which does not say where HEAD points.
+        # An old server does not report where HEAD points.
         same = [ref for ref, commit in commits.items() if commit == detached]
         usual = [ref for ref in ("refs/heads/main", "refs/heads/master") if ref in same]
         head = next(iter([*usual, *sorted(same)]), None)

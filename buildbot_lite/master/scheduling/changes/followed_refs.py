@@ -27,7 +27,7 @@ class FollowedRefs:
     @property
     def patterns(self) -> Sequence[str]:
         """
-        Patterns for ``git ls-remote`` of all that may be among them.
+        Patterns for ``git ls-remote`` that match all references that may be followed.
         """
         if self.only_tags:
             return [f"{TAGS}*"]
@@ -61,7 +61,7 @@ class FollowedRefs:
 @frozen
 class SeenRefs:
     """
-    What a poller has seen: *refs*, followed reference → object, and the names of the *others*.  *commitless*: followed
+    The state of a poller: *refs*, followed reference → object, and the names of the *others*.  *commitless*: followed
     references that lead to no commit, for example tags of files.
 
     A reference that is followed from now on, because master.cfg changed, and was there before, is not new.
@@ -74,7 +74,7 @@ class SeenRefs:
     @classmethod
     def from_document(cls, document: Any, url: str) -> "SeenRefs | None":
         """
-        From the recorded state; None if there is none of the repository at *url*.
+        The state in *document*; None if it is not of the repository at *url*.
         """
         if not isinstance(document, Mapping) or document.get("url") != url:
             return None

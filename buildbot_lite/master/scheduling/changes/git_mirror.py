@@ -1,8 +1,8 @@
 """
 A bare repository of a poller, with the references that it follows, and the git commands on it and on its origin.
 
-References of the origin are kept under ``refs/polled/HASH``, where the hash is of the name: so no name of others
-becomes a file name or another refspec, and a branch "a" may become "a/b".
+References of the origin are kept under ``refs/polled/HASH``, where the hash is of the name: so no name of a foreign
+repository becomes a file name or a refspec, and a branch "a" may be replaced by "a/b".
 
 The directory is a cache: if it is damaged, it is made anew.
 """
@@ -30,8 +30,8 @@ LARGEST_LIST = 32 << 20
 """Bytes of a list of references: about 300 000 of them."""
 LONGEST_COMPLAINT = 300
 
-# Run no program that a file names (hooks, file system monitors, remote helpers); speak only these protocols; start
-# nothing in the background; give up connections that stand still.
+# Run no program that a file of the repository names (hooks, file system monitors, remote helpers); use only these
+# protocols; start nothing in the background; end stalled connections.
 _SETTINGS = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -70,8 +70,8 @@ class GitMirror:
     """
     The repository at *url*, mirrored in *directory*.
 
-    *git*: the program.  *access*: what it needs to connect.  *files*: where the private files of *access* are, by the
-    name of their variable.
+    *git*: the program.  *access*: the credentials and options to connect.  *files*: the paths of the private files of
+    *access*, by the name of their variable.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class GitMirror:
             for name, value in os.environ.items()
             if not name.startswith(("GIT_", "SSH_ASKPASS")) or name.startswith(_KEPT)
         }
-        # No repository around the master's directory has a say.
+        # Ignore the configuration of a repository around the master's directory.
         ceiling = {"GIT_CEILING_DIRECTORIES": os.path.dirname(context.basedir)}
         self._env = {**inherited, **_ENVIRONMENT, **ceiling}
         self._remote_env = {
@@ -118,7 +118,7 @@ class GitMirror:
 
     async def fetch(self, refs: Collection[str]) -> None:
         """
-        Fetch *refs*, and their history as far as it is not here.
+        Fetch *refs*, and the part of their history that is missing here.
         """
         await self.make()
         if not refs:
@@ -132,14 +132,14 @@ class GitMirror:
 
     async def commits_of(self, refs: Sequence[str]) -> dict[str, str]:
         """
-        Those of *refs* that are here and lead to a commit, with the commit.
+        The commit of each of *refs* that is present here and leads to a commit.
         """
         found = await self._peeled([f"{key_of(ref)}^{{commit}}" for ref in refs])
         return {ref: commit for ref, commit in zip(refs, found, strict=True) if commit is not None}
 
     async def present(self, commits: Collection[str]) -> set[str]:
         """
-        Those of *commits* that are here.
+        Those of *commits* that are present here.
         """
         found = await self._peeled([f"{each}^{{commit}}" for each in commits])
         return {commit for commit in found if commit is not None}
@@ -182,7 +182,7 @@ class GitMirror:
             found |= {id: files for id, files in part.items() if id not in found}
             if not ran.cut_off:
                 break
-            # Too much for once: on after the last commit of which something came.
+            # The output was cut off: continue after the last commit of which something arrived.
             left = left[max((left.index(id) for id in part), default=0) + 1 :]
         return {id: found.get(id, ()) for id in ids}
 
@@ -209,7 +209,8 @@ class GitMirror:
 
     async def make(self) -> None:
         """
-        Make the directory, or make it ready: nobody else uses it, so locks in it are those of a git that was killed.
+        Make the directory, or remove the locks in it: only this poller uses it, so they are left from a git that was
+        killed.
         """
         if not await self._context.in_thread(self._ready):
             ran = await self._run(
@@ -269,12 +270,12 @@ class GitMirror:
 
 def complaint(errors: bytes) -> str:
     """
-    What git said, in one line.
+    The error message of git, in one line.
     """
     lines = [line.strip() for line in re.split(r"[\r\n]+", errors.decode("utf-8", "replace")) if line.strip()]
     first = next((i for i, line in enumerate(lines) if line.startswith(("fatal:", "error:"))), len(lines) - 1)
     if first > 0 and "Could not read from remote repository" in lines[first]:
-        first -= 1  # ssh said why
+        first -= 1  # the message of ssh is the reason
     said = lines[first] if lines else "it did not say why"
     said = said.partition(": ")[2] if said.startswith(("fatal:", "error:")) else said
     return without_passwords(said)[:LONGEST_COMPLAINT].removesuffix(".")

@@ -1,5 +1,5 @@
 """
-`GitPoller`: changes by looking at a git repository from time to time.
+`GitPoller`: finds changes by polling a git repository.
 
 ::
 
@@ -49,7 +49,7 @@ MOST_CHANGES = 1000
 
 class GitPoller(PollingChangeSource):
     """
-    Changes of a git repository, of which `git ls-remote` is asked from time to time.  Needs git 2.31 or newer.
+    Changes of a git repository, which is polled with ``git ls-remote``.  Needs git 2.31 or newer.
 
     *repourl*: ``https://…``, ``ssh://…``, ``user@host:path``, ``git://…``, ``file:///…`` or a path on the master.
     *branches*: a list of names and patterns like "release/*", True for all branches, or a function that takes a full
@@ -130,7 +130,7 @@ class GitPoller(PollingChangeSource):
 
     def describe(self) -> str:
         """
-        The address and what is followed.
+        The address and the followed references.
         """
         followed = self.followed
         if followed.only_tags:
@@ -145,7 +145,7 @@ class GitPoller(PollingChangeSource):
 
     async def poll(self) -> None:
         """
-        Look once.
+        Poll once.
         """
         redaction = Redaction()
         access = await self._access(redaction)
@@ -194,11 +194,11 @@ class GitPoller(PollingChangeSource):
         Record what happened to the references that *moved*.
         """
         now, known = await self._fetched(mirror, followed, moved, seen)
-        # Those without a commit are noted as they were listed: otherwise each poll would find that they moved.
+        # References without a commit are recorded as they were listed: otherwise each poll would find that they moved.
         commitless = moved - now.keys()
         refs = {ref: commit for ref, commit in seen.refs.items() if ref in followed}
         refs |= {ref: followed[ref] for ref in commitless}
-        # Followed from now on, and not new.
+        # These references are followed from now on, but they are not new.
         refs |= {ref: commit for ref, commit in now.items() if ref in seen.others}
         changes: list[Change] = []
         for ref, commit in now.items():
@@ -227,7 +227,7 @@ class GitPoller(PollingChangeSource):
             return {}, ()
         await mirror.make()
         here = await mirror.commits_of(sorted(followed))
-        # Also what is missing, because the directory was made anew: it is what new commits are told from.
+        # Also fetch missing references, if the directory was made anew: new commits are found by comparison with them.
         await mirror.fetch(moved | (followed.keys() - here.keys() - set(seen.commitless)))
         return await mirror.commits_of(sorted(moved)), await mirror.present(set(seen.refs.values()))
 
@@ -241,7 +241,7 @@ class GitPoller(PollingChangeSource):
         if before in known or (before is None and (known or empty)):
             ids = await mirror.new_commits(commit, known, MOST_COMMITS + 1)
         else:
-            # A history of which nothing seen before is here: what is new in it cannot be told.
+            # No commit seen before is present, so the new commits of this history are unknown.
             ids = [commit]
         if len(ids) > MOST_COMMITS:
             ids = ids[1:]
@@ -310,13 +310,13 @@ def _category(function: Callable[[dict[str, Any]], Any], change: Change) -> str 
 @contextmanager
 def _private_files(private: str, name: str, files: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """
-    *files* on the disk, for nobody else to read, while in the context: the path of each.
+    *files* on the disk, readable by this user alone, while in the context: the path of each.
     """
     if not files:
         yield {}
         return
     directory = os.path.join(private, "pollers", _short_hash(name))
-    shutil.rmtree(directory, ignore_errors=True)  # of a master that was killed
+    shutil.rmtree(directory, ignore_errors=True)  # left by a master that was killed
     make_directory(os.path.dirname(directory))
     make_directory(directory)
     try:

@@ -1,8 +1,6 @@
 """
-`HgPoller`: changes by looking at a Mercurial repository from time to time.
-
-Each poll pulls into a copy without a working directory, and asks it for the revisions that no head led to that was seen
-before.  The first poll only notes the heads.
+`HgPoller`: finds changes by polling a Mercurial repository.  Each poll pulls into a copy without a working directory,
+and asks it for the revisions that are no ancestors of the heads of the last poll.  The first poll only notes the heads.
 """
 
 import hashlib
@@ -90,13 +88,13 @@ class HgPoller(PollingChangeSource):
 
     def describe(self) -> str:
         """
-        The address and what is followed.
+        The address and the followed branches and bookmarks.
         """
         return f"{self.repourl}: {', '.join([*self.branches, *self.bookmarks])}"
 
     async def poll(self) -> None:
         """
-        Look once.
+        Poll once.
         """
         await self._pull()
         state = await self.context.state()
@@ -120,7 +118,7 @@ class HgPoller(PollingChangeSource):
         return [*branches, *bookmarks]
 
     async def _new_changes(self, name: str, revset: str, known: Sequence[str]) -> list[Change]:
-        # Of a history of which nothing seen before is here, what is new cannot be told.
+        # No revision seen before is present, so the new revisions are unknown.
         new = f"{revset} - ::({'+'.join(known)})" if known else f"heads({revset})"
         found = await self._log(f"last(sort({new}, rev), {MOST_REVISIONS + 1})")
         if len(found) > MOST_REVISIONS:
@@ -165,7 +163,7 @@ class HgPoller(PollingChangeSource):
             await output_of(self.context, argv, trying="make a copy", seconds=LOCAL_SECONDS)
         await self._pulled([])
         if self.bookmarks:
-            # Apart, because with these words only the bookmarks are pulled.
+            # In a command of its own, because with these arguments only the bookmarks are pulled.
             await self._pulled([word for each in self.bookmarks for word in ("--bookmark", each)])
 
     async def _pulled(self, words: Sequence[str]) -> None:

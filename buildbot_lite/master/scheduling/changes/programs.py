@@ -24,7 +24,7 @@ LARGEST_OUTPUT = 64 << 20
 LARGEST_ERRORS = 64 << 10
 """Bytes of standard error that are kept: the first ones."""
 LOOK_AGAIN = 0.2
-"""Seconds after which a program notices that nobody waits for it any more."""
+"""Seconds between two checks whether the result is still wanted."""
 TO_END = 5.0
 """Seconds between SIGTERM, after which git removes its locks, and SIGKILL."""
 PIECE = 1 << 16
@@ -33,7 +33,7 @@ LONGEST_COMPLAINT = 300
 
 class ProgramError(BuildbotLiteError):
     """
-    A program of a change source did not do what it should.
+    A program of a change source failed.
     """
 
 
@@ -56,7 +56,7 @@ class SourceProgram:
 @frozen
 class Ran:
     """
-    Its exit *code*, *output* and *errors*.  *cut_off*: it printed more than it may, and was ended.
+    Its exit *code*, *output* and *errors*.  *cut_off*: it printed too much, and was ended.
     """
 
     code: int
@@ -67,7 +67,7 @@ class Ran:
 
 async def run(context: SourceContext, program: SourceProgram) -> Ran:
     """
-    Run *program*; `ProgramError` when it takes too long, `ConfigError` when it is not there.  Cancelling ends it.
+    Run *program*; `ProgramError` when it takes too long, `ConfigError` when it does not exist.  Cancelling ends it.
     """
     unwanted = Event()
     try:
@@ -98,7 +98,7 @@ async def output_of(
 
 def run_here(program: SourceProgram, unwanted: Event) -> Ran:
     """
-    The same in this thread, until *unwanted* is set.
+    Run *program* in this thread; end it when *unwanted* is set.
     """
     with tempfile.TemporaryFile() as stdin:
         stdin.write(program.stdin)
@@ -154,14 +154,14 @@ def _take(selector: selectors.BaseSelector, stream: IO[bytes], found: dict[int, 
 def _code(process: "subprocess.Popen[bytes]", deadline: float) -> int:
     try:
         return process.wait(max(TO_END, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:  # it closed its output, and goes on
+    except subprocess.TimeoutExpired:  # the program closed its output and still runs
         _end(process)
         return process.wait()
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """
-    End the program and what it started.
+    End the program and its descendants.
     """
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.returncode is not None:

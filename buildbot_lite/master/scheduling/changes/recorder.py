@@ -1,5 +1,5 @@
 """
-Recording changes: each once, in the order in which they arrive, with what their source has to remember.
+Recording changes: each once, in the order in which they arrive, in one transaction with the state of their source.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,8 +20,8 @@ class ChangeRecorder:
     Records changes and calls the subscribers after each commit.  *wall*: seconds since 1970.  *generations*: the
     configuration in force names the codebases of changes that have none.
 
-    A subscriber gets no change: it reads on in the records from the number of the last change that it considered, which
-    it records itself.  So no change is missed or considered twice, whatever stops in between.
+    A subscriber gets no change as an argument: it reads the records from the last change on that it considered, whose
+    number it records itself.  So no change is missed or considered twice, whatever stops in between.
     """
 
     def __init__(self, *, records: Records, generations: Generations, wall: Callable[[], float]) -> None:

@@ -8,8 +8,8 @@ The change sources of the configuration in force: started, polled again and agai
                    '──'  error: again     '── error: a longer pause
 
 No error ends a source: it is logged once, shown in ``buildbot-lite status``, and the source tries again.  A source that
-a reconfiguration leaves as it is goes on; one that it changes is stopped before its successor, of the same name and so
-with the same recorded state, begins.
+a reconfiguration does not change continues; a changed one is stopped before its successor begins, which has the same
+name and so the same recorded state.
 """
 
 import random
@@ -41,7 +41,7 @@ from .recorder import ChangeRecorder
 T = TypeVar("T")
 
 MOST_AT_ONCE = 4
-"""Pieces of work in threads, such as a run of git, that all sources together do at a time."""
+"""Jobs in threads, such as a run of git, that all sources together have at a time."""
 LEAST_PAUSE = 1.0
 """Seconds between two polls of a source at least, however often it is woken."""
 FIRST_PAUSE = 60.0
@@ -60,11 +60,11 @@ LONGEST_ERROR = 500
 @frozen
 class SourceStatus:
     """
-    How a source does.  Times are in seconds since 1970.
+    The status of a source.  Times are in seconds since 1970.
 
-    *polling*: since when it polls; None: not now.  *polled*: the end of the last poll that succeeded.  *error*: why the
-    last attempt failed, in a sentence.  *failures*: how many attempts in succession failed.  *next*: when it tries
-    again.  *remark*: what the last poll had to say.
+    *polling*: when the present poll began; None: it does not poll now.  *polled*: the end of the last poll that
+    succeeded.  *error*: why the last attempt failed, in a sentence.  *failures*: how many attempts in succession
+    failed.  *next*: when it tries again.  *remark*: that of the last poll.
     """
 
     polling: float | None = None
@@ -118,7 +118,7 @@ class ChangeSources:
                 running = RunningSource(source, self, running.status, running.stop())
             self._running[name] = running
         for each in before.values():
-            _ = each.stop()  # what is left of it may end later
+            _ = each.stop()  # its remaining work may end later
 
     async def stop(self) -> None:
         """
@@ -152,9 +152,8 @@ class ChangeSources:
 
 class RunningSource:
     """
-    A *source* from its start, when *after* has fired, to `stop`; the `SourceContext` of its source.
-
-    *status*: of the source of the same name before it.
+    A running *source*, from the time when *after* has fired to `stop`, and its `SourceContext`.  *status*: that of the
+    earlier source with the same name.
     """
 
     _log = Logger()
@@ -220,7 +219,7 @@ class RunningSource:
     def remark(self, sentence: str) -> None:
         shown = _shown(sentence)
         if shown != self._remark_before:
-            # Once: what each poll has to say is one line.
+            # Log a repeated remark once.
             self._log.info("{source}: {remark}", source=self.source.name, remark=shown)
         self.status = evolve(self.status, remark=shown)
 
@@ -239,7 +238,7 @@ class RunningSource:
         while True:
             await woken
             await self._not_too_often()
-            # Before the poll begins: who wakes the source meanwhile gets another poll.
+            # Created before the poll begins, so that a call of `poll_soon` meanwhile leads to another poll.
             woken = self._wakeup.next()
             self._wakeup.set_after(None)
             self._remark_before = self.status.remark
@@ -252,7 +251,7 @@ class RunningSource:
 
     async def _not_too_often(self) -> None:
         """
-        Wait if it has just polled: a hook may wake it as often as it likes.
+        Wait if the source has just polled: hooks may wake it at any rate.
         """
         pause = self._ended_at + LEAST_PAUSE - self._farm.clock.seconds()
         if pause > 0:
@@ -260,10 +259,11 @@ class RunningSource:
 
     async def _attempt(self, what: str, call: Callable[[], Any]) -> bool:
         """
-        Do something that the source may fail to do; False, and noted, if it did.
+        Call the source; return False if that failed, which is noted.
         """
         doing: Deferred[Any] = maybeDeferred(call).addTimeout(LONGEST_POLL, self._farm.clock)
-        # Its failure is a value, to be told from the cancellation by `stop`: the source's code may cancel things, too.
+        # The failure is kept as a value, to distinguish it from the cancellation by `stop`: the source's code may raise
+        # CancelledError, too.
         outcome: Deferred[tuple[Failure, ...]] = doing.addCallbacks(lambda _: (), lambda failure: (failure,))
         try:
             failures = await shielded(outcome)
@@ -290,7 +290,7 @@ class RunningSource:
         else:
             sentence = _shown(f"{type(failure.value).__name__}: {failure.value}")
         if sentence != self.status.error:
-            # Once: a repository that is away for a night is one line.
+            # Log a repeated error once: a repository that is unreachable for a night is one line.
             self._log.warn("{source} cannot {what}: {why}", source=self.source.name, what=what, why=sentence)
             if not ours:
                 self._log.failure("{source} failed", failure=failure, source=self.source.name)
@@ -300,7 +300,8 @@ class RunningSource:
         if source.pollAtLaunch or self.status.failures:
             return 0.0
         if self.status.next is not None:
-            # The one before it would have polled then.  A reconfiguration must not put a poll off again and again.
+            # The time at which the earlier source would have polled: reconfigurations must not postpone polls again and
+            # again.
             return max(0.0, min(self.status.next - self.wall(), source.pollInterval or LONGEST_PAUSE))
         return self._next_pause(source)
 
@@ -324,7 +325,7 @@ class RunningSource:
 
     def _sleep(self, pause: float | None) -> None:
         """
-        Be woken after *pause* seconds; None: only by `poll_soon`.
+        Wait for *pause* seconds, or for `poll_soon`; None: only for `poll_soon`.
         """
         self.status = evolve(self.status, next=None if pause is None else self.wall() + pause)
         self._wakeup.set_after(pause)

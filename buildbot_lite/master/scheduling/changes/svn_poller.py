@@ -1,5 +1,5 @@
 """
-`SVNPoller`: changes by looking at a Subversion repository from time to time.
+`SVNPoller`: finds changes by polling a Subversion repository.
 
 Each poll asks for the newest revision, and for the log since the last one that was seen, oldest first.  A revision is a
 change on each branch of which it changed files.  The first poll only notes the newest revision.
@@ -135,7 +135,7 @@ class SVNPoller(PollingChangeSource):
 
     async def poll(self) -> None:
         """
-        Look once.
+        Poll once.
         """
         redaction = Redaction()
         password = await rendered(self.context, redaction, self.password)

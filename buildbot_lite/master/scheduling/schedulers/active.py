@@ -1,5 +1,5 @@
 """
-What the engine knows of each scheduler, and what most of them share.
+The interface of a scheduler to the engine, and the parts that most schedulers share.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,13 +15,13 @@ from ...config.schedulers import BaseScheduler
 from .decisions import Decisions
 
 MOST_PENDING = 5000
-"""Changes that wait for one scheduler; of more, the oldest that are not important are forgotten."""
+"""Changes that wait for one scheduler.  Beyond that, the oldest unimportant ones are dropped."""
 
 
 @frozen
 class Memory:
     """
-    What the records hold of one scheduler: its *state*, None for a new one, and the changes that wait for it.
+    The recorded state of one scheduler: its *state*, None for a new one, and the changes that wait for it.
     """
 
     state: Any = None
@@ -31,7 +31,7 @@ class Memory:
 @define(eq=False)
 class Troubles:
     """
-    What went wrong with one scheduler: logged, and the last of it kept for people.  *wall*: seconds since 1970.
+    The errors of one scheduler: they are logged, and the last one is kept for people.  *wall*: seconds since 1970.
     """
 
     scheduler: str
@@ -52,9 +52,8 @@ class Troubles:
 
 class ActiveScheduler(Protocol):
     """
-    A scheduler at work.  Its methods decide; they do not wait.
-
-    What they change in memory may be ahead of the records: after an error the engine makes new ones from the records.
+    A running scheduler.  Its methods decide; they do not wait.  The state in memory may be ahead of the records: after
+    an error the engine makes new objects from the records.
     """
 
     @property
@@ -66,7 +65,7 @@ class ActiveScheduler(Protocol):
     @property
     def troubles(self) -> Troubles:
         """
-        What went wrong with it.
+        The errors of the scheduler.
         """
 
     def consider(self, recorded: RecordedChange, change: ChangeView, decisions: Decisions) -> None:
@@ -76,17 +75,18 @@ class ActiveScheduler(Protocol):
 
     def due(self) -> float | None:
         """
-        The time at which `act` has something to do, in seconds since 1970; None: not by itself.
+        The time at which `act` has something to do, in seconds since 1970; None: there is no such time.
         """
 
     def act(self, decisions: Decisions) -> None:
         """
-        Do what is due at ``decisions.now``, if anything is.
+        Decide what is due at ``decisions.now``, if anything is.
         """
 
     def describe(self) -> Mapping[str, Any]:
         """
-        What it waits for, as "waits_for", a sentence without a full stop, and "next", seconds since 1970 or None.
+        The event that the scheduler waits for, as "waits_for", a sentence without a full stop, and "next", seconds
+        since 1970 or None.
         """
 
 

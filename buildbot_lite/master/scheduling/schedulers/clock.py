@@ -1,5 +1,5 @@
 """
-Schedulers that the clock starts: `Periodic`, `Nightly`, `NightlyTriggerable`.
+Schedulers that fire at certain times: `Periodic`, `Nightly`, `NightlyTriggerable`.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,8 @@ def times_of(config: ClockScheduler | NightlyTriggerable, memory: Memory, now: f
 
 def punctual(name: str, times: FiringTimes, now: float, zone: tzinfo) -> float | None:
     """
-    The time for which *name* fires now; None when its time has not come.  The log says what is out of the ordinary.
+    The time for which *name* fires now; None when its time has not come.  Delays and clocks that were set back are
+    logged.
     """
     # A clock that is kept right by the network is set back by milliseconds now and then.
     if times.correct(now) > LATE:
@@ -96,7 +97,7 @@ class TimedScheduler:
         important = importance(self.config.choice, change, self.config, self.troubles)
         if important is None:
             return
-        # A fork's revision must not get into later builds, which are trusted with secrets.
+        # The revision of a fork must not be used for later builds, which may use secrets.
         if self.config.absolute and not recorded.change.untrusted:
             self._codebases[change.codebase] = stamp_of(recorded)
             self._keep(decisions)
@@ -180,8 +181,8 @@ class TimedScheduler:
 @define(eq=False)
 class TimedTriggerable:
     """
-    A `NightlyTriggerable` at work: the role `ActiveScheduler`.  *called*: with what a Trigger step called it last; None
-    when nothing did since its previous builds.
+    A `NightlyTriggerable` at work: the role `ActiveScheduler`.  *called*: the sources and properties of the last call
+    by a Trigger step; None when there was none since its previous builds.
     """
 
     config: NightlyTriggerable

@@ -1,5 +1,5 @@
 """
-The next time of a scheduler that the clock starts, whatever happens to the clock.
+The next time of a scheduler that fires at certain times, also when the clock is set.
 
 The clock is the master's wall clock, in seconds since 1970, which does not jump with summer time; `Timetable` knows
 about that.  It may be set, though, and the master may be down:
@@ -101,7 +101,7 @@ class FiringTimes:
 
     def to_document(self) -> dict[str, Any]:
         """
-        For the records, which hold it from now on.
+        The state to record; it counts as recorded from now on.
         """
         self.kept = {"last": self.last, "rule": self.rule}
         return dict(self.kept)

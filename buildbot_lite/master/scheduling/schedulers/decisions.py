@@ -1,5 +1,5 @@
 """
-Decisions of schedulers, which are recorded together.
+The decisions of schedulers, which are recorded in one transaction.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ OWNED = "scheduler:"
 @define(eq=False)
 class Decisions:
     """
-    What schedulers decided, to be recorded in one transaction.  *now*: seconds since 1970.
+    The decisions of all schedulers for one transaction.  *now*: seconds since 1970.
     """
 
     now: float

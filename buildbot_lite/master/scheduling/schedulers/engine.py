@@ -1,5 +1,5 @@
 """
-The engine: the one loop in which schedulers decide.
+The engine: the loop in which schedulers decide.
 """
 
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ class _Recorded:
 @define(eq=False)
 class _AtWork:
     """
-    The schedulers of one *generation*, by name.
+    The running schedulers of one *generation*, by name.
 
     *considered*: the number of the last change that they considered.  *newest*: of the newest change when they began.
     """
@@ -133,7 +133,7 @@ class SchedulerEngine:
 
     def wake(self) -> None:
         """
-        Something changed: changes were recorded, a buildset ended, another configuration is in force.
+        Let the schedulers decide soon: changes were recorded, a buildset ended, or another configuration is in force.
         """
         self._wakeup.set()
 
@@ -174,7 +174,7 @@ class SchedulerEngine:
             try:
                 await decide()
             except BaseException:
-                # What is in memory may be ahead of the records.  Whoever has the next turn must not go on from it.
+                # The state in memory may be ahead of the records, so the next iteration must not use it.
                 self._at_work = None
                 raise
 
@@ -182,7 +182,7 @@ class SchedulerEngine:
 
     async def _run(self) -> None:
         while True:
-            # Taken before the look, so that a change during the look wakes the loop.
+            # Created before the records are read, so that a change meanwhile wakes the loop.
             changed = self._wakeup.next()
             try:
                 await self._in_turn(self._look)
@@ -211,7 +211,7 @@ class SchedulerEngine:
         left = max(0.0, min(times, default=float("inf")) - self._wall())
         self._wakeup.set_after(min(left, LOOK_AT_CLOCK))
 
-    # What is at work.
+    # Running schedulers.
 
     async def _current(self) -> _AtWork:
         """
@@ -258,7 +258,7 @@ class SchedulerEngine:
             for part in self._considered(at_work, found):
                 await self._commit(at_work, part)
             if not found:
-                return  # they were forgotten before they were considered
+                return  # these changes were pruned before they were considered
 
     def _considered(self, at_work: _AtWork, found: Sequence[RecordedChange]) -> Iterator[Decisions]:
         decisions = self._decisions()
@@ -277,7 +277,7 @@ class SchedulerEngine:
 
     async def _follow(self, at_work: _AtWork) -> None:
         """
-        Read on in the buildsets, for the schedulers that wait for others.
+        Read new buildsets, for the schedulers that wait for those of others.
         """
         dependents = at_work.dependents
         if not dependents:

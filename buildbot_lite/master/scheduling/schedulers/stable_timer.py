@@ -64,7 +64,7 @@ class StableTimerScheduler:
         important = importance(self.config.choice, change, self.config, self.troubles)
         if important is None:
             return
-        # A fork's revision must not get into later builds, which are trusted with secrets.
+        # The revision of a fork must not be used for later builds, which may use secrets.
         if self.config.absolute and not recorded.change.untrusted:
             self._codebases[change.codebase] = stamp_of(recorded)
             decisions.keep_state(self.config.name, {"codebases": self._codebases})
@@ -84,7 +84,7 @@ class StableTimerScheduler:
     def act(self, decisions: Decisions) -> None:
         timer = self.config.tree_stable_timer or 0.0
         for line, group in tuple(self._groups.items()):
-            # A clock that was set back must not stretch the quiet time.
+            # A clock that was set back must not extend the timer.
             group.last = min(group.last, decisions.now)
             if group.important and group.last + timer <= decisions.now:
                 self._fire(line, [each.id for each, _ in group.changes], decisions)

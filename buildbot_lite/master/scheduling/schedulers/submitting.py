@@ -1,5 +1,5 @@
 """
-What a scheduler submits: builders, sources, properties, priority and reason of a buildset.
+The buildset that a scheduler submits: builders, sources, properties, priority and reason.
 """
 
 import inspect
@@ -59,7 +59,7 @@ class Firing:
 
 def seen(recorded: RecordedChange) -> ChangeView:
     """
-    The change as the configuration's functions see it.
+    The change as an argument of the configuration's functions.
     """
     return ChangeView(recorded.change, recorded.id, recorded.received)
 
@@ -94,7 +94,7 @@ def stamp_of(recorded: RecordedChange) -> Stamp:
 
 async def new_buildset(firing: Firing, config: MasterConfig, clock: IReactorTime) -> tuple[NewBuildset, list[str]]:
     """
-    The buildset of *firing*, and sentences about what could not be as the configuration has it.
+    The buildset of *firing*, and sentences about the parts of the configuration that failed.
     """
     scheduler, changes = firing.scheduler, [seen(each) for each in firing.changes]
     troubles: list[str] = []

@@ -36,7 +36,7 @@ _NEWS = {"pullrequest:created", "pullrequest:updated"}
 
 def read(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
     """
-    What *payload* says; `BuildbotLiteError` if it is not one of Bitbucket's.
+    The report in *payload*; `BuildbotLiteError` if it is not one of Bitbucket's.
     """
     if event == "repo:push":
         reports = _reports(_pushes(payload), dialect)
@@ -52,7 +52,7 @@ def read(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
 
 def _reports(pushes: Iterable[Push], dialect: HookDialect) -> list[HookReport]:
     """
-    What each of *pushes* says.  One that cannot be used loses none of the others; `WebhookError` if none can be used.
+    The report of each of *pushes*.  An unusable one does not affect the others; `WebhookError` if all are unusable.
     """
     reports: list[HookReport] = []
     unusable: list[WebhookError] = []

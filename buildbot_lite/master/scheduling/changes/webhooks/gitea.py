@@ -26,7 +26,7 @@ _NEWS = {"opened", "reopened", "synchronized"}
 
 def read(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
     """
-    What *payload* says; `BuildbotLiteError` if it is not one of Gitea's.
+    The report in *payload*; `BuildbotLiteError` if it is not one of Gitea's.
     """
     if event == "push":
         return _push(payload, dialect)

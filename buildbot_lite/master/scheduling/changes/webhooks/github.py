@@ -33,7 +33,7 @@ _NEWS = {"opened", "reopened", "synchronize"}
 
 def read(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
     """
-    What *payload* says; `BuildbotLiteError` if it is not one of GitHub's.
+    The report in *payload*; `BuildbotLiteError` if it is not one of GitHub's.
     """
     if event == "push":
         return _push(payload, dialect)

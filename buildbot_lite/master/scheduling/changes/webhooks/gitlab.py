@@ -30,7 +30,8 @@ _NEWS = {"open", "reopen", "update"}
 
 def read(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
     """
-    What *payload* says; `BuildbotLiteError` if it is not one of GitLab's.  A system hook has its event in the payload.
+    The report in *payload*; `BuildbotLiteError` if it is not one of GitLab's.  A system hook has its event in the
+    payload.
     """
     kind = text(payload, "object_kind", 50) or text(payload, "event_name", 50)
     if kind in ("push", "tag_push"):

@@ -1,5 +1,5 @@
 """
-What the payloads of all forges have in common: pushes with commits, pull requests, and texts of any length.
+The common parts of the payloads of all forges: pushes with commits, pull requests, and texts of any length.
 """
 
 import re
@@ -29,8 +29,8 @@ _REVISION = re.compile(r"[0-9a-f]{7,64}")
 @frozen
 class HookReport:
     """
-    What a payload says: *changes*, oldest first; *remark*: why there is none, or what was left out.  *addresses*: of
-    the repository, in all spellings, for a poller of it; empty when a poller cannot see the changes.
+    The report of a payload: *changes*, oldest first; *remark*: why there is none, or what was left out.  *addresses*:
+    of the repository, in all spellings, for a poller of it; empty when a poller cannot see the changes.
     """
 
     changes: Sequence[Change] = ()
@@ -86,7 +86,7 @@ class Push:
 class PullRequest:
     """
     A pull or merge request: *ref* leads to it in the *repository* into which it is to be merged.  *fork*: it comes from
-    another repository, so that anybody may have written it.
+    another repository, so its code is untrusted.
     """
 
     repository: HookedRepository
@@ -148,7 +148,7 @@ def _left_out(push: Push, named: int) -> str:
 
 def of_pull_request(request: PullRequest, dialect: HookDialect) -> HookReport:
     """
-    The change that is *request*.
+    The change for the pull request *request*.
     """
     change = Change(
         author=request.author or dialect.name,

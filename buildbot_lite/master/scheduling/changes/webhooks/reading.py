@@ -1,5 +1,5 @@
 """
-From a delivery to what it says.
+From a delivery to its report.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,8 +26,8 @@ _READERS: Mapping[str, Callable[[str, JsonReader, HookDialect], HookReport]] = M
 
 def read_delivery(delivery: Delivery, dialect: HookDialect, secret: str) -> HookReport:
     """
-    What *delivery* says, if it proves knowledge of *secret*; `WebhookError`, with a sentence for the forge, if not, or
-    if it cannot be read.  Nothing of the body is parsed before its signature was checked.
+    The report of *delivery*, if it proves knowledge of *secret*; `WebhookError`, with a sentence for the forge, if not,
+    or if it cannot be read.  Nothing of the body is parsed before its signature was checked.
     """
     check(delivery, secret)
     try:
