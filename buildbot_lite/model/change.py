@@ -1,8 +1,6 @@
 """
-A change to source code, as a change source says it: a commit, a new branch or tag, a moved ref.
-
-All its texts come from others (a push, a webhook, a mail address in a commit) and are untrusted wherever they are shown
-or used.
+A change to source code, as a change source reports it: a commit, a new branch or tag, a moved ref.  All its texts are
+untrusted wherever they are shown or used: they come from a push, a webhook, or a mail address in a commit.
 """
 
 import hashlib
@@ -34,8 +32,8 @@ class Change:
     *files*: paths in the repository.  *revision*, *branch*: None where the source has none.  *repository*: an address
     that identifies the repository; it is not fetched from unless master.cfg names it.  *codebase*: its place in builds
     of several repositories; "" is the only one of most builds.  *revlink*: a page about it.  *properties*: name →
-    [value, source], for the builds.  *source*: the change source.  *untrusted*: it comes from a fork, so that anybody
-    may have written it.
+    [value, source], for the builds.  *source*: the change source.  *untrusted*: it comes from a fork, so its author may
+    have no right to push.
     """
 
     author: str
@@ -57,8 +55,9 @@ class Change:
     @property
     def digest(self) -> str:
         """
-        What makes two changes the same one, in hexadecimal: repository, branch, revision, project, codebase, category,
-        and whether it is from a fork; without a revision, also author, comments and files and when it happened.
+        The identity of the change, a SHA-256 in hexadecimal of repository, branch, revision, project, codebase,
+        category, and whether it is from a fork; without a revision, also author, comments and files and when it
+        happened.
         """
         identity: list[Any] = [self.repository, self.branch, self.revision, self.project, self.codebase, self.category]
         identity.append(self.untrusted)

@@ -1,5 +1,5 @@
 """
-What a build or a step needs of a lock.
+The uses of locks by builds and steps.
 
 A lock limits how many builds or steps do something at a time.  Its *limit* is a number of units: a counting use takes
 some of them, an exclusive use all.

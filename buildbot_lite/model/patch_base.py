@@ -1,5 +1,5 @@
 """
-What a submitted patch applies to: the commit from which it was made, and the branch that has that commit.
+The base of a submitted patch: the commit from which it was made, and the branch that has that commit.
 """
 
 import re
@@ -36,7 +36,7 @@ class PatchBase:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """
-        The one in *data*, which is untrusted; `BuildbotLiteError` if there is none.
+        The base in *data*, which is untrusted; `BuildbotLiteError` if it is not a valid one.
         """
         reader = JsonReader.decode(data, "base of the patch", LONGEST_BASE)
         revision, branch = reader.optional("revision", reader.text), reader.optional("branch", reader.text)

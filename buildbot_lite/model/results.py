@@ -82,8 +82,8 @@ def status_to_string(status: int | None) -> str:
 
 def counted(result: int, flags: Any, before: int = Result.SUCCESS) -> tuple[Result, bool]:
     """
-    What *result* of a part makes of the whole, whose result so far is *before*; and whether the parts that follow are
-    left out.
+    The result of a whole after a part of it ended with *result*, and whether the parts that follow are left out.
+    *before*: the result of the whole so far.
 
     *flags*: has the attributes ``flunkOnFailure``, ``warnOnFailure``, ``flunkOnWarnings``, ``warnOnWarnings`` and
     ``haltOnFailure``.

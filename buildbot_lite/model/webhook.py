@@ -83,7 +83,7 @@ class Delivery:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """
-        The one in *data*; `MessageError` if there is none.  The dialect is one of `DIALECTS`.
+        The delivery in *data*; `MessageError` if it is not a valid one.  The dialect is one of `DIALECTS`.
         """
         line, _, body = data.partition(b"\n")
         reader = JsonReader.decode(line, "delivery", 16 << 10)
@@ -97,7 +97,7 @@ class Delivery:
 @frozen
 class HookReply:
     """
-    What the forge is told: an HTTP *status* and a *sentence*.
+    The answer to the forge: an HTTP *status* and a *sentence*.
     """
 
     status: int
@@ -112,7 +112,7 @@ class HookReply:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self | None:
         """
-        The one in *data*; None if there is none.
+        The reply in *data*; None if it is not a valid one.
         """
         number, _, sentence = data.decode("utf-8", "replace").partition(" ")
         if not (number.isascii() and number.isdecimal() and len(number) == 3):

@@ -38,7 +38,7 @@ _PIECE = 1 << 20
 
 class BackupError(StorageError):
     """
-    That file is no whole backup.
+    The file is not a complete backup.
     """
 
 

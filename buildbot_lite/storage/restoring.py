@@ -32,7 +32,7 @@ from .upgrading import REVISION
 
 class Strings(Enum):
     """
-    What a restore did about FURLs.
+    The effect of a restore on FURLs.
     """
 
     LOGGED = "void as logged"

@@ -3,7 +3,7 @@ The log of revocations: which FURLs were revoked, and how often limited ones wer
 
 The database knows this too.  But a restore brings back the database of an earlier day, and with it FURLs that were
 revoked or used up since.  So both are also appended to a file that no backup contains, and that a restore reads.  A
-line is on the disk before its transaction is committed, and so before anybody is told about it.
+line is on the disk before its transaction is committed, and so before the caller gets an answer.
 
 The file is text.  Its first line names the farm's key (by its fingerprint) and since when the log is complete; digests
 are those of `swissnums`, times are seconds since 1970::

@@ -214,7 +214,7 @@ class Locks:
 
     def of_request(self, request: int) -> Sequence[LockUse]:
         """
-        What the build of *request* and its steps hold.
+        The locks that the build of *request* and its steps hold.
         """
         return [use for owner in self._owners.get(request, ()) for use in self.holding(owner)]
 
