@@ -14,6 +14,7 @@ from ..errors import (
     FurlError,
     NotFoundError,
 )
+from ..model.suggestions import did_you_mean
 from ..storage.files import (
     make_directory,
     remove,
@@ -144,7 +145,7 @@ def furl_of(directory: str, name: str, replace: bool) -> None:
     DIR stays as it is.
     """
     from ..wire.furl import read_furl
-    from .processes import Kind, kind_of
+    from .processes import Kind, kind_of, strings_in
 
     kind = kind_of(directory)
     if replace:
@@ -156,16 +157,16 @@ def furl_of(directory: str, name: str, replace: bool) -> None:
         return
     if kind is not Kind.MASTER:
         raise NotFoundError(f"{directory} is a {kind.noun}'s directory; its string is in {kind.tac}.")
-    strings = os.path.join(directory, "furls")
-    known = sorted(file.removesuffix(".furl") for file in _names(strings) if file.endswith(".furl"))
+    known = strings_in(directory)
     if not known:
         raise NotFoundError(
             f"There are no strings in {directory} yet: the master writes them when it starts.  "
             f"Start it with: buildbot-lite start {shlex.quote(directory)}"
         )
     if name not in known:
-        raise NotFoundError(f"There is no string for {name!r:.100} in {directory}.  There are: {', '.join(known)}.")
-    click.echo(read_furl(os.path.join(strings, f"{name}.furl")))
+        near = did_you_mean(name, known, see=f"ls {shlex.quote(os.path.join(directory, 'furls'))}")
+        raise NotFoundError(f"There is no string for {name!r:.100} in {directory}.{near}")
+    click.echo(read_furl(os.path.join(directory, "furls", f"{name}.furl")))
 
 
 def _replace(directory: str, furl: str) -> None:

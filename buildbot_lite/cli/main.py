@@ -21,6 +21,7 @@ from ..errors import (
     NoAnswerError,
 )
 from ..model.display import printable
+from ..model.suggestions import nearest
 from . import (
     backup,
     builds,
@@ -141,12 +142,28 @@ def _let_go_of_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _meant(error: click.NoSuchCommand | click.NoSuchOption) -> str | None:
+    """
+    The command or option of which the unknown one is probably a misspelling.
+    """
+    ctx = error.ctx
+    if ctx is None:
+        return None
+    if isinstance(error, click.NoSuchOption):
+        options = (param for param in ctx.command.get_params(ctx) if isinstance(param, click.Option))
+        return nearest(error.option_name, (name for option in options for name in option.opts))
+    group = ctx.command
+    return nearest(error.command_name, group.list_commands(ctx)) if isinstance(group, click.Group) else None
+
+
 def sentence(error: Exception) -> str:
     """
     The sentence for *error*.
     """
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error.format_message()
+    if isinstance(error, click.NoSuchCommand | click.NoSuchOption) and (meant := _meant(error)):
+        return f"{error.message}  Did you mean {meant!r}?"
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "buildbot-lite"
         if isinstance(error, click.BadParameter) and isinstance(error.param, click.Argument) and error.ctx:

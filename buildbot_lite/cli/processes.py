@@ -86,6 +86,17 @@ def kind_of(directory: str) -> Kind:
     )
 
 
+def strings_in(directory: str) -> list[str]:
+    """
+    The names of the strings that the master in *directory* has written into files.
+    """
+    try:
+        files = os.listdir(os.path.join(directory, "furls"))
+    except FileNotFoundError:
+        return []
+    return sorted(file.removesuffix(".furl") for file in files if file.endswith(".furl"))
+
+
 def need_a_master(directory: str) -> None:
     """
     Raise `NotFoundError` where *directory* has no ``master.cfg``.

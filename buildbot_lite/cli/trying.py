@@ -19,10 +19,11 @@ from attrs import frozen
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from ..errors import NotFoundError
+from ..model.suggestions import nearest
 from .commands import Commands
 from .connection import FarmClient, FarmCommand, MasterLink
 from .output import note, on_a_terminal
-from .processes import is_there, need_a_master
+from .processes import is_there, need_a_master, strings_in
 from .side_by_side import LaneOutput, LiveLanes, PlainLane
 from .working_tree import WorkingPatch, working_patch
 
@@ -103,9 +104,9 @@ def _furls(farm: FarmClient, names: Sequence[str]) -> Mapping[str, str]:
     for name in names:
         path = os.path.join(farm.directory, "furls", f"{name}.furl")
         if "/" in name or not is_there(path):
-            raise NotFoundError(
-                f"There is no string for {name!r:.100} in {farm.directory}.  See: {farm.command('schedulers')}"
-            )
+            meant = nearest(name, strings_in(farm.directory))
+            near = f"Did you mean {meant!r}?" if meant else f"See: {farm.command('schedulers')}"
+            raise NotFoundError(f"There is no string for {name!r:.100} in {farm.directory}.  {near}")
         found[name] = read_furl(path)
     return found
 

@@ -204,7 +204,7 @@ class AdminDesk:
 
         entries, older = await self._read(read)
         if not entries and query.builder is not None and query.builder not in self.farm.config.builders:
-            raise _no_builder(query.builder, self.farm)
+            raise build_documents.no_builder(query.builder, self.farm.config.builders)
         return {"builds": await self._with_live(entries), "before": older}
 
     async def _one_build(self, question: JsonReader) -> Answer:
@@ -337,12 +337,8 @@ class AdminDesk:
         The build that *question* names; without a number, the newest of its builder.
         """
         builder, number = question.text("builder", limit=200), question.optional("number", question.integer)
-        try:
-            return await self._read(lambda connection: build_documents.the_build(connection, builder, number))
-        except NotFoundError:
-            if builder not in self.farm.config.builders:
-                raise _no_builder(builder, self.farm) from None
-            raise
+        known = self.farm.config.builders
+        return await self._read(lambda connection: build_documents.the_build(connection, builder, number, known))
 
 
 def _urgency(place: JsonReader) -> Urgency:
@@ -361,11 +357,6 @@ def _difference(before: Collection[str], after: Collection[str]) -> dict[str, An
         "added": [name for name in after if name not in before],
         "removed": [name for name in before if name not in after],
     }
-
-
-def _no_builder(name: str, farm: Farm) -> NotFoundError:
-    builders = ", ".join(farm.config.builders) or "none"
-    return NotFoundError(f"There is no builder {name!r:.100}.  There are: {builders}.")
 
 
 def _unknown() -> NotFoundError:

@@ -22,6 +22,7 @@ from ..master.grants.verbs import (
 )
 from ..master.scheduling.requests import WATCH_AFTER_END
 from ..model.json_reader import JsonReader
+from ..model.suggestions import nearest, there_is_no
 from ..storage.records import grants as records_of_grants
 from ..storage.records import requests
 from ..storage.records.grants import Grant, GrantLimits
@@ -96,8 +97,8 @@ class GrantAdmin:
         elif name == ADMIN:
             verb = ADMIN
         else:
-            names = ", ".join([*config.slaves, *config.submits, ADMIN])
-            raise NotFoundError(f"There is no slave and no Submit scheduler {name!r:.100}.  There are: {names}.")
+            known = [*config.slaves, *config.submits, ADMIN]
+            raise NotFoundError(there_is_no("slave and no Submit scheduler", name, known, see="buildbot-lite grants"))
         return {"name": name, "verb": verb, "ended": await self.farm.revocation.rotate(verb, name)}
 
     def _granted(self, name: str) -> tuple[Verb, Designate]:
@@ -106,8 +107,8 @@ class GrantAdmin:
         """
         verb = self.farm.grants.verbs.get(name)
         if verb is None or verb.designate is None:
-            verbs = ", ".join(each.name for each in self.farm.grants.verbs.values() if each.designate is not None)
-            raise NotFoundError(f"There is no string to {name!r:.40}.  There are: {verbs}.")
+            verbs = [each.name for each in self.farm.grants.verbs.values() if each.designate is not None]
+            raise NotFoundError(there_is_no("string to", name, verbs))
         return verb, verb.designate
 
     def _the(self, reference: str) -> Grant:
@@ -124,9 +125,11 @@ class GrantAdmin:
             numbers = ", ".join(f"#{each.id}" for each in matches)
             raise NotFoundError(f"Several strings are called {reference!r:.100}: give the number of one, {numbers}.")
         if not matches:
+            meant = nearest(reference, (each.label or each.name for each in in_force))
+            near = f"Did you mean {meant!r}?" if meant else "See: buildbot-lite grants"
             raise NotFoundError(
                 f"No string in force is called {reference!r:.100}.  Give a slave's or submission's name, a label or a "
-                "number.  See: buildbot-lite grants"
+                f"number.  {near}"
             )
         return matches[0]
 

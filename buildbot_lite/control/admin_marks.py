@@ -36,7 +36,7 @@ class BuildMarks:
         reason = question.prose("reason", "", limit=1000) or "kept by an admin"
 
         def change(connection: Connection) -> Build:
-            build = _named(question, connection)
+            build = self._named(question, connection)
             retention.keep(connection, build.id, reason)
             return build
 
@@ -45,7 +45,7 @@ class BuildMarks:
 
     async def _unkeep(self, question: JsonReader) -> Answer:
         def change(connection: Connection) -> Build:
-            build = _named(question, connection)
+            build = self._named(question, connection)
             if retention.why_kept(connection, build.id) is None:
                 raise NotFoundError(f"{build.builder}/{build.number} has no mark.  See: buildbot-lite kept")
             retention.keep(connection, build.id, None)
@@ -58,6 +58,6 @@ class BuildMarks:
         marks = await self.farm.records.read(retention.marked)
         return {"kept": [{"builder": builder, "number": number, "reason": reason} for builder, number, reason in marks]}
 
-
-def _named(question: JsonReader, connection: Connection) -> Build:
-    return build_documents.the_build(connection, question.text("builder", limit=200), question.integer("number"))
+    def _named(self, question: JsonReader, connection: Connection) -> Build:
+        builder, number = question.text("builder", limit=200), question.integer("number")
+        return build_documents.the_build(connection, builder, number, self.farm.config.builders)

@@ -11,6 +11,7 @@ from ..errors import NotFoundError
 from ..master.farm import Farm
 from ..model.json_reader import JsonReader
 from ..model.lease import master_deadline
+from ..model.suggestions import there_is_no
 
 Answer = Mapping[str, Any]
 
@@ -64,6 +65,5 @@ class SlaveAdmin:
         """
         name = question.text("slave", limit=200)
         if self.farm.slaves.get(name) is None:
-            names = ", ".join(self.farm.config.slaves) or "none"
-            raise NotFoundError(f"No slave is called {name!r:.100}.  There are: {names}.")
+            raise NotFoundError(there_is_no("slave", name, self.farm.config.slaves, see="buildbot-lite slaves"))
         return name

@@ -17,6 +17,7 @@ from ..master.grants.verbs import (
     Expose,
     Verb,
 )
+from ..model.suggestions import there_is_no
 from ..status.estimating import Estimator
 from ..status.following import LogFollower
 from ..storage.records import requests
@@ -183,5 +184,4 @@ class _Designating:
                 f"No Submit scheduler in master.cfg builds {object_name} alone.  Add: "
                 f"schedulers.Submit({object_name!r}, [{object_name!r}])"
             )
-        names = ", ".join(submits) or "none"
-        raise NotFoundError(f"There is no Submit scheduler {object_name!r:.100}.  There are: {names}.")
+        raise NotFoundError(there_is_no("Submit scheduler", object_name, submits, see="buildbot-lite schedulers"))

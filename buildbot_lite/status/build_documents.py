@@ -4,7 +4,7 @@ Changes, builds and artifacts as JSON documents, from the records alone.
 The fields are as stable as those of `documents`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from ..errors import NotFoundError
 from ..master.builds.build_context import COMMAND
 from ..model.results import Result
+from ..model.suggestions import did_you_mean, there_is_no
 from ..storage.records import (
     builds,
     feed,
@@ -149,21 +150,29 @@ def the_artifact(connection: Connection, row: Build, name: str) -> Stream:
     """
     streams = _artifacts(connection, row)
     if name not in streams:
-        names = ", ".join(list(streams)[:50]) or "none"
-        raise NotFoundError(
-            f"{row.builder}/{row.number} has no artifact {name!r:.200} that is complete.  There are: {names}."
-        )
+        near = did_you_mean(name, streams, see="buildbot-lite artifacts list")
+        raise NotFoundError(f"{row.builder}/{row.number} has no artifact {name!r:.200} that is complete.{near}")
     return streams[name]
 
 
-def the_build(connection: Connection, builder: str, number: int | None) -> Build:
+def no_builder(name: str, known: Iterable[str]) -> NotFoundError:
     """
-    Build *number* of *builder*, None: the newest; `NotFoundError`, which names the newest, if there is none.
+    The refusal of *name*, which is none of the *known* builders.
+    """
+    return NotFoundError(there_is_no("builder", name, known, see="buildbot-lite builders"))
+
+
+def the_build(connection: Connection, builder: str, number: int | None, known: Collection[str]) -> Build:
+    """
+    Build *number* of *builder*, None: the newest; `NotFoundError`, which names the newest, if there is none.  *known*:
+    the builders of the configuration; there may be builds of others.
     """
     newest = builds.newest(connection, builder, most=1)
     row = next(iter(newest), None) if number is None else builds.by_number(connection, builder, number)
     if row is not None:
         return row
+    if builder not in known and not newest:
+        raise no_builder(builder, known)
     if number is None:
         raise NotFoundError(f"{builder!r:.100} has not built anything.")
     if newest:

@@ -5,6 +5,7 @@ The filter of a question about builds.
 from ..errors import NotFoundError
 from ..model.json_reader import JsonReader
 from ..model.results import Result
+from ..model.suggestions import there_is_no
 from ..storage.records.history import Filter
 
 RUNNING = "running"
@@ -38,6 +39,5 @@ def _result(word: str) -> Result | None:
     if word == RUNNING:
         return None
     if word not in Result.__members__:
-        names = ", ".join([*Result.__members__, RUNNING])
-        raise NotFoundError(f"There is no result {word!r:.40}.  There are: {names}.")
+        raise NotFoundError(there_is_no("result", word, [*Result.__members__, RUNNING]))
     return Result[word]

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from ..errors import NotFoundError
 from ..model.display import printable, remark_lines
 from ..model.results import Result
+from ..model.suggestions import did_you_mean
 from ..storage.compressed_streams import open_stream
 from ..storage.records import remarks, retention, steps, streams
 from ..storage.records.builds import Build
@@ -145,8 +146,8 @@ class LogSender:
     async def _step(self, step: Step, logs: Sequence[Stream], remarks: list[Remark]) -> None:
         matching = [stream for stream in logs if self._query.log_matches(stream.name)]
         if not matching and self._query.log not in {None, STDIO} and self._query.step is not None:
-            names = ", ".join(dict.fromkeys(stream.name for stream in logs)) or "none"
-            raise NotFoundError(f"The step {step.name} has no log {self._query.log!r:.100}.  There are: {names}.")
+            near = did_you_mean(str(self._query.log), [stream.name for stream in logs])
+            raise NotFoundError(f"The step {step.name} has no log {self._query.log!r:.100}.{near}")
         await self._begin(step.name)
         for stream in matching:
             await self._begin_log(step.name, stream.name)
@@ -235,8 +236,8 @@ def the_step(steps: Sequence[Step], reference: str) -> Step:
     for step in steps:
         if reference == str(step.number):
             return step
-    names = ", ".join(step.name for step in steps[:50]) or "none has begun"
-    raise NotFoundError(f"There is no step {reference!r:.100} in this build.  There are: {names}.")
+    near = did_you_mean(reference, [step.name for step in steps], see="buildbot-lite builds BUILDER/NUMBER")
+    raise NotFoundError(f"This build has no step {reference!r:.100}.{near or '  None has begun.'}")
 
 
 async def send_file(path: str, output: SendWindow) -> None:

@@ -249,7 +249,12 @@ class RefusalTests(FarmCommandCase):
         A wrong command line is refused with one sentence.
         """
         for words, sentence in (
-            (("dance",), "No such command 'dance'."),
+            (("dance",), "No such command 'dance'.  See: buildbot-lite --help"),
+            (("qeue",), "No such command 'qeue'.  Did you mean 'queue'?"),
+            (("artifacts", "fetsch"), "No such command 'fetsch'.  Did you mean 'fetch'?"),
+            (("--debgu", "queue"), "No such option '--debgu'.  Did you mean '--debug'?"),
+            (("queue", "--frlfile", "x"), "No such option '--frlfile'.  Did you mean '--furlfile'?"),
+            (("queue", "--xyz"), "No such option '--xyz'.  See: buildbot-lite queue --help"),
             (("log", "farm", "hello", "zero"), "'zero' is not a number from 1 on."),
             (("log", "farm", "hello", "0"), "'0' is not a number"),
             (("cancel", "farm"), "Missing argument 'REQUEST'."),

@@ -130,6 +130,7 @@ class TryTests(TryCase):
         self.assertIn("Give BUILDER", self.refused("-C", "../farm", "try", code=USAGE))
         self.assertIn("no string for 'mac'", self.refused("-C", "../farm", "try", "mac"))
         self.assertTrue(self.refused("-C", "../farm", "try", "mac").endswith("buildbot-lite schedulers ../farm"))
+        self.assertIn("Did you mean 'linux'?", self.refused("-C", "../farm", "try", "linx"))
         self.assertIn("no string for '../x'", self.refused("-C", "../farm", "try", "../x"))
         furlfile = os.path.join(self.directory, "one.furl")
         self.assertIn("not both", self.refused("try", "--furlfile", furlfile, "linux", code=USAGE))

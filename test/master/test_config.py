@@ -215,7 +215,7 @@ class ConsistencyTests(SynchronousTestCase):
             "master.cfg:14: The builder 'c' names the slave 'bot3', and there is none of that name.  "
             "Did you mean 'bot2'?",
             "master.cfg:15: The scheduler 't' names the builder 'd', and there is none of that name.  "
-            "There is: a, b, c.",
+            "There are: a, b, c.",
         )
 
     def test_wrong_kind(self) -> None:

@@ -222,8 +222,10 @@ class ArgumentTests(ForceCase):
         for name in (None, "y"):
             farm.done(farm.farm.forcing.force("b", {}, scheduler=name))
         self.assertEqual([each.scheduler for each in farm.submitted()], ["x", "y"])
-        with self.assertRaisesRegex(NotFoundError, "b may not be forced: no ForceScheduler 'z' in master.cfg has it"):
+        with self.assertRaisesRegex(NotFoundError, "b may not be forced: z does not have it"):
             farm.done(farm.farm.forcing.force("b", {}, scheduler="z"))
+        with self.assertRaisesRegex(NotFoundError, "no ForceScheduler 'w'.  There are: x, y, z."):
+            farm.done(farm.farm.forcing.force("b", {}, scheduler="w"))
 
     def test_mistakes(self) -> None:
         """

@@ -70,7 +70,7 @@ class PlaceholderTests(SynchronousTestCase):
             """
         )
         self.assertEqual(
-            [(mistake.place.line, mistake.sentence.partition("  There is: ")[0]) for mistake in found],
+            [(mistake.place.line, mistake.sentence.partition("  There are: ")[0]) for mistake in found],
             [
                 (7, "There is no module buildbot.nonsense here.  Import words from buildbot_lite.plugins."),
                 (8, "steps has no 'Frobnicate'."),
@@ -265,7 +265,7 @@ class PlaceholderTests(SynchronousTestCase):
             sentences_in(f"frob('bot')\nc['slaves'] = [slave.BuildSlave('other')]\n{builder}"),
             [
                 "The name 'frob' is not defined.",
-                "The builder 'b' names the slave 'bot1', and there is none of that name.  There is: other.",
+                "The builder 'b' names the slave 'bot1', and there is none of that name.  There are: other.",
             ],
         )
 

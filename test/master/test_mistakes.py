@@ -18,7 +18,6 @@ from buildbot_lite.master.config.mistakes import (
     SourceLine,
     collecting,
     current_line,
-    did_you_mean,
     note,
     once_loaded,
 )
@@ -172,14 +171,3 @@ class MistakesErrorTests(SynchronousTestCase):
         self.assertEqual(keys, sorted(keys))
         first = [at.sentence for at in mistakes if at.place == SourceLine("a.py", 1)]
         self.assertEqual([at.sentence for at in told if at.place == SourceLine("a.py", 1)], first)
-
-
-class DidYouMeanTests(SynchronousTestCase):
-    def test_guesses(self) -> None:
-        """
-        A close name is suggested; otherwise a few choices are all listed, and many are not.
-        """
-        self.assertEqual(did_you_mean("buidlers", ["builders", "slaves"]), "  Did you mean 'builders'?")
-        self.assertEqual(did_you_mean("x", ["builders", "slaves"]), "  There is: builders, slaves.")
-        self.assertEqual(did_you_mean("x", [str(n) for n in range(9)]), "")
-        self.assertEqual(did_you_mean("x", []), "")

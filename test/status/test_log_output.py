@@ -158,9 +158,7 @@ class LogSenderTests(FollowingCase):
         """
         build = self.finished()
 
-        self.assertEqual(
-            self.refused(build, step="docs"), "There is no step 'docs' in this build.  There are: compile, test."
-        )
+        self.assertEqual(self.refused(build, step="docs"), "This build has no step 'docs'.  There are: compile, test.")
         self.assertEqual(
             self.refused(build, step="compile", log="x"),
             "The step compile has no log 'x'.  There are: stdio, warnings.",

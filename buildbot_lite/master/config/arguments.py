@@ -13,10 +13,10 @@ from ...errors import BuildbotLiteError
 from ...model.names import checked_name
 from ...model.properties import Properties, checked_property_name, checked_value
 from ...model.rendering import Renderable, is_renderable
+from ...model.suggestions import did_you_mean
 from .mistakes import (
     MISSING,
     SourceLine,
-    did_you_mean,
     note,
 )
 from .placeholders import holds_placeholder, is_placeholder

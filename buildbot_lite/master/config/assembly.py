@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from ...model.hello import MOST_HINTS
+from ...model.suggestions import did_you_mean
 from .arguments import ArgumentChecker, shown
 from .buildbot_words import Treatment, find
 from .keys import OWN_KEYS, AnyKey, Key, ListKey
@@ -20,7 +21,6 @@ from .locks import declared_locks
 from .master_config import MasterConfig, has_port
 from .mistakes import (
     SourceLine,
-    did_you_mean,
     missing_names,
     note,
     placed,

@@ -9,9 +9,10 @@ from typing import Any
 
 from attrs import field, frozen
 
+from ...model.suggestions import did_you_mean
 from .arguments import ArgumentChecker
 from .change_filter import ChangeFilter
-from .mistakes import did_you_mean, once_loaded
+from .mistakes import once_loaded
 from .services import Service
 
 _FIELDS = ("project", "codebase", "repository", "branch")

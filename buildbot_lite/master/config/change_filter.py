@@ -9,8 +9,9 @@ from typing import Any
 from attrs import frozen
 
 from ...model.change_view import ChangeView
+from ...model.suggestions import did_you_mean
 from .arguments import ArgumentChecker
-from .mistakes import NotingType, current_line, did_you_mean
+from .mistakes import NotingType, current_line
 
 
 class NotABranchType:

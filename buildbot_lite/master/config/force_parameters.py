@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from ...errors import InputError
 from ...model.properties import LARGEST_VALUE, Json
 from ...model.source_stamps import FIELDS
+from ...model.suggestions import there_is_no
 from .arguments import ArgumentChecker, shown
 from .mistakes import NotingType, current_line, note_unknown
 
@@ -349,9 +350,6 @@ def checked_values(parameters: Sequence[BaseParameter], given: Mapping[str, Json
     for name in remaining.keys() & values.keys():
         raise InputError(f"{name} has parts, which are given one by one: {name}.NAME.")
     if remaining and not any(isinstance(each, AnyPropertyParameter) for _, each in parameters_by_path):
-        names = (
-            ", ".join(".".join(path) for path, each in parameters_by_path if not isinstance(each, FixedParameter))
-            or "none"
-        )
-        raise InputError(f"There is no parameter {next(iter(remaining))!r:.80}.  There are: {names}.")
+        names = [".".join(path) for path, each in parameters_by_path if not isinstance(each, FixedParameter)]
+        raise InputError(there_is_no("parameter", next(iter(remaining)), names))
     return values | remaining

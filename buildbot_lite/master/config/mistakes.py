@@ -19,7 +19,6 @@ needs no co-operation of constructors, and works in loops and functions of the c
 tree, which does not say in which round of a loop a call was wrong.)
 """
 
-import difflib
 import inspect
 import sys
 from abc import ABCMeta
@@ -33,6 +32,7 @@ from typing import Any, TypeVar
 from attrs import field, frozen
 
 from ...errors import ConfigError
+from ...model.suggestions import did_you_mean, nearest
 from .source_texts import is_handled
 
 T = TypeVar("T")
@@ -389,29 +389,6 @@ def _noting(init: Callable[..., None], owner: str) -> Callable[..., None]:
             constructed(self)
 
     return noting
-
-
-def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """
-    ``"  Did you mean 'x'?"``, or the words if there are few, or nothing.
-    """
-    candidates = sorted(set(words))
-    close = nearest(word, candidates)
-    if close is not None:
-        return f"  Did you mean {close!r}?"
-    if 0 < len(candidates) <= 8:
-        return f"  There is: {', '.join(candidates)}."
-    return ""
-
-
-def nearest(word: str, words: Iterable[str]) -> str | None:
-    """
-    The one of *words* of which *word* is probably a misspelling.
-    """
-    # Buildbot renamed its slaves in 2016; half of its users know them by the newer name.
-    word = word.replace("worker", "slave").replace("Worker", "Slave")
-    # A lower bound would match different words: with 0.6, "SingleBranchScheduler" would be a "ForceScheduler".
-    return next(iter(difflib.get_close_matches(word, sorted(words), n=1, cutoff=0.75)), None)
 
 
 def in_reading_order(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:

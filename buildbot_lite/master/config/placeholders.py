@@ -12,10 +12,10 @@ derived from theirs.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...model.suggestions import did_you_mean
 from .buildbot_words import WORDS, Treatment, Word, find
 from .mistakes import (
     NotingType,
-    did_you_mean,
     handled_here,
     loading,
     missing_names,

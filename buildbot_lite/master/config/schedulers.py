@@ -11,8 +11,9 @@ from typing import Any
 
 from ...model.rendering import is_renderable
 from ...model.source_stamps import FIELDS as STAMP_FIELDS
+from ...model.suggestions import did_you_mean
 from .arguments import LONGEST_TEXT, ArgumentChecker, shown
-from .mistakes import NotingType, current_line, did_you_mean, note_unknown, once_loaded, remark
+from .mistakes import NotingType, current_line, note_unknown, once_loaded, remark
 
 STDIN_KINDS = ("none", "patch", "tar", "properties")
 FILE_KINDS = ("tar", "patch", "file")

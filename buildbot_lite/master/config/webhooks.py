@@ -11,10 +11,11 @@ from typing import Any
 from attrs import frozen
 
 from ...errors import WebhookError
+from ...model.suggestions import did_you_mean
 from ...model.webhook import DIALECTS
 from .arguments import ArgumentChecker
 from .buildbot_words import find
-from .mistakes import did_you_mean, remark
+from .mistakes import remark
 from .objects import Secret
 from .placeholders import is_placeholder
 

@@ -19,6 +19,7 @@ from ...model.properties import (
     Properties,
 )
 from ...model.source_stamps import Stamp, source_of, stamps_of
+from ...model.suggestions import did_you_mean, there_is_no
 from ...storage.records import builds, requests
 from ...storage.records import changes as records_of_changes
 from ...storage.records.builds import Build
@@ -88,12 +89,14 @@ class Forcing:
     def _scheduler(self, builder: str, name: str | None) -> ForceScheduler:
         config = self._generations.config
         if builder not in config.builders:
-            builders = ", ".join(sorted(config.builders)) or "none"
-            raise NotFoundError(f"There is no builder {builder!r:.100}.  There are: {builders}.")
+            raise NotFoundError(there_is_no("builder", builder, config.builders, see="buildbot-lite builders"))
         scheduler = config.forced_by(builder, name)
         if scheduler is None:
-            named = "no ForceScheduler" if name is None else f"no ForceScheduler {name!r:.80}"
-            raise NotFoundError(f"{builder} may not be forced: {named} in master.cfg has it among its builderNames.")
+            known = [each.name for each in config.schedulers.values() if isinstance(each, ForceScheduler)]
+            if name is not None and name not in known:
+                raise NotFoundError(there_is_no("ForceScheduler", name, known, see="buildbot-lite schedulers"))
+            which = "no ForceScheduler in master.cfg has" if name is None else f"{name} does not have"
+            raise NotFoundError(f"{builder} may not be forced: {which} it among its builderNames.")
         return scheduler
 
     def _checked(
@@ -104,7 +107,7 @@ class Forcing:
         forced = scheduler.check(properties, reason)
         slaves = self._generations.config.builders[builder].slavenames
         if forced.slave is not None and forced.slave not in slaves:
-            raise InputError(f"{forced.slave!r:.80} is no slave of {builder}.  There are: {', '.join(slaves)}.")
+            raise InputError(f"{forced.slave!r:.80} is no slave of {builder}.{did_you_mean(forced.slave, slaves)}")
         return forced
 
     async def _forced_with(self, label: str) -> Mapping[str, Json]:

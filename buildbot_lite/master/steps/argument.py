@@ -24,8 +24,9 @@ from typing import Any, TypeAlias
 from attrs import evolve, field, frozen
 
 from ...model.rendering import PLAIN, is_renderable
+from ...model.suggestions import nearest
 from ..config.arguments import ArgumentChecker
-from ..config.mistakes import MISSING, nearest, note, note_unknown
+from ..config.mistakes import MISSING, note, note_unknown
 
 Check: TypeAlias = Callable[[ArgumentChecker, str, Any], Any]
 """``check(checker, name, value)`` returns the value to use, or notes a mistake.  See `argument_checks`."""

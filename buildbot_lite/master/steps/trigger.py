@@ -8,10 +8,10 @@ from typing import Any
 
 from ...model.results import Result, worst
 from ...model.source_stamps import source_of
+from ...model.suggestions import did_you_mean
 from ..config.arguments import ArgumentChecker
 from ..config.matrix import labelled
 from ..config.mistakes import (
-    did_you_mean,
     missing_names,
     once_loaded,
 )
