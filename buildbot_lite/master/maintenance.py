@@ -47,8 +47,13 @@ KEEP_REVOKED_GRANTS = 365 * DAY
 KEEP_EXPIRED_WATCHES = DAY
 KEEP_CHANGES = 365 * DAY
 WORTH_COMPRESSING = 64 << 10
-EVENTS_AT_ONCE = 10_000
+EVENTS_AT_ONCE = 1000
+GRANTS_AT_ONCE = 1000
 CHANGES_AT_ONCE = 100
+"""Rows that one transaction removes, so that it holds the writer for less than 50 ms."""
+LARGEST_LEAP = 3 * DAY
+"""Seconds by which the clock may be ahead of the last clean-up: what is too old follows from at most so many."""
+CLOCK = "maintenance"
 
 
 class Maintenance:
@@ -131,29 +136,52 @@ class Maintenance:
 
     def _clean_up(self) -> None:
         # In the background: a LoopingCall ends when its function fails, and this must be tried again the next day.
-        background(self._prune(), self._log, "pruning the records")
         background(self._remove_old_uploads(), self._log, "removing incomplete uploads")
-        background(self._retain(), self._log, "removing old data by c['retention']")
+        background(self._clean_up_old(), self._log, "cleaning up")
 
-    async def _retain(self) -> None:
+    async def _clean_up_old(self) -> None:
+        now = await self._now()
+        background(self._prune(now), self._log, "pruning the records")
+        background(self._retain(now), self._log, "removing old data by c['retention']")
+
+    async def _now(self) -> float:
+        """
+        The time from which ages count, in seconds since 1970.
+
+        A clock that is years ahead, as after the loss of a clock's battery, must not remove all that the farm has.  So
+        after a farm was away for a month, its data becomes old in the course of some days.
+        """
+        wall = self._wall()
+
+        def change(connection: Connection) -> float:
+            state = states.get(connection, CLOCK)
+            now = wall if state is None else min(wall, float(state["now"]) + LARGEST_LEAP)
+            # A clock that is behind removes nothing, and is not remembered.
+            latest = now if state is None else max(now, float(state["now"]))
+            states.put(connection, CLOCK, {"now": latest}, wall)
+            return now
+
+        now = await self._farm.records.write(change)
+        if now < wall:
+            self._log.warn(
+                "the clock is {days:.0f} days after the last clean-up: old data is removed in the course of days",
+                days=(wall - now + LARGEST_LEAP) / DAY,
+            )
+        return now
+
+    async def _retain(self, now: float) -> None:
         run = RetentionRun(
             self._farm.config.retention,
             records=self._farm.records,
             stream_storage=self._farm.stream_storage,
             inputs=self._farm.inputs,
             holders=self._farm.retention_holders.values(),
-            wall=self._wall,
+            now=now,
         )
         await self._retaining.run(lambda: Deferred.fromCoroutine(run.run()))
 
-    async def _prune(self) -> None:
-        now = self._wall()
+    async def _prune(self, now: float) -> None:
         self._farm.grants.forget_watches(now - KEEP_EXPIRED_WATCHES)
-
-        def change(connection: Connection) -> int:
-            grants.prune(connection, now - KEEP_REVOKED_GRANTS)
-            grants.prune_watches(connection, now - KEEP_EXPIRED_WATCHES)
-            return feed.prune(connection, now - KEEP_EVENTS, EVENTS_AT_ONCE)
 
         horizon = self._farm.config.change_horizon
 
@@ -165,7 +193,12 @@ class Maintenance:
             )
 
         # In batches, so that the writes of builds get their turn.
-        while await self._farm.records.write(forget_changes) == CHANGES_AT_ONCE:
-            pass
-        while await self._farm.records.write(change) == EVENTS_AT_ONCE:
-            pass
+        parts: tuple[tuple[Callable[[Connection], int], int], ...] = (
+            (forget_changes, CHANGES_AT_ONCE),
+            (partial(grants.prune, before=now - KEEP_REVOKED_GRANTS, most=GRANTS_AT_ONCE), GRANTS_AT_ONCE),
+            (partial(grants.prune_watches, before=now - KEEP_EXPIRED_WATCHES, most=GRANTS_AT_ONCE), GRANTS_AT_ONCE),
+            (partial(feed.prune, before=now - KEEP_EVENTS, most=EVENTS_AT_ONCE), EVENTS_AT_ONCE),
+        )
+        for part, most in parts:
+            while await self._farm.records.write(part) == most:
+                pass

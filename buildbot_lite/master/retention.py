@@ -15,11 +15,12 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import partial
 
 from sqlalchemy import Connection
+from twisted.logger import Logger
 
+from ..errors import FileError
 from ..model.names import directory_name
 from ..storage.inputs import InputStore
 from ..storage.records import retention, states
@@ -29,7 +30,9 @@ from .builds.streams import StreamStorage, streams_directory
 from .config.retention import DAY, RetentionPolicies
 
 ROWS_AT_ONCE = 300
-"""Rows that one transaction removes, unless a single build has more."""
+"""Rows that one transaction removes; of a build with more entries in its journal, these are removed before it."""
+MOST_LEFT = 100
+"""Directories that cannot be removed, after which a run removes no more rows: something is wrong with the disk."""
 PAGES_AT_ONCE = 500
 """Pages of the database file that one transaction gives back."""
 INPUTS_AT_ONCE = 100
@@ -38,8 +41,11 @@ LEAST_AGE_OF_INPUT = DAY
 
 class RetentionRun:
     """
-    Applies *policies* once.  *holders*: additions of higher packages.  *wall*: seconds since 1970.
+    Applies *policies* once.  *holders*: additions of higher packages.  *now*: from when ages count, in seconds since
+    1970.
     """
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -49,14 +55,15 @@ class RetentionRun:
         stream_storage: StreamStorage,
         inputs: InputStore,
         holders: Iterable[RetentionHolder],
-        wall: Callable[[], float],
+        now: float,
     ) -> None:
         self._policies = policies
         self._records = records
         self._storage = stream_storage
         self._inputs = inputs
-        self._holders = holders
-        self._wall = wall
+        self._holders = tuple(holders)
+        self._told: set[str] = set()
+        self._now = now
 
     async def run(self) -> None:
         """
@@ -90,18 +97,16 @@ class RetentionRun:
         return bounds
 
     def _too_old_log(self, bounds: dict[tuple[str, ...], int]) -> Callable[[OldBuild], bool]:
-        now = self._wall()
-
         def too_old(build: OldBuild) -> bool:
             policy = self._policies.of(build.builder)
-            aged = policy.log_age is not None and build.finished < now - policy.log_age
+            aged = policy.log_age is not None and build.finished < self._now - policy.log_age
             return aged or build.id <= bounds.get(policy.builders, 0)
 
         return too_old
 
     def _too_old_artifact(self, build: OldBuild) -> bool:
         age = self._policies.of(build.builder).artifact_age
-        return age is not None and build.finished < self._wall() - age
+        return age is not None and build.finished < self._now - age
 
     async def _drop_files(self, kind: str, too_old: Callable[[OldBuild], bool]) -> None:
         after = 0
@@ -118,7 +123,6 @@ class RetentionRun:
         Remove the rows of those *builds* that nothing holds, note the directories of their files of these *kinds*, and
         remove those.
         """
-        now = self._wall()
 
         def change(connection: Connection) -> None:
             # In this transaction: what a holder needs from now on is recorded before or after it.
@@ -132,33 +136,43 @@ class RetentionRun:
                 state["logs_up_to"] = max(state.get("logs_up_to", 0), removable[-1].id)
             for build in removable:
                 drop(connection, build.id)
-            states.put(connection, retention.OWNER, state, now)
+            states.put(connection, retention.OWNER, state, self._now)
 
         await self._records.write(change)
         await self._remove_noted()
 
     async def _remove_noted(self) -> None:
         """
-        Remove the directories that the state names.
+        Remove the directories that the state names.  Those that cannot be removed stay there, for the next run;
+        `FileError` when there are many.
         """
         state = await self._records.read(lambda connection: states.get(connection, retention.OWNER)) or {}
         noted: dict[str, list[str]] = {kind: state.pop(kind, []) for kind in ("log", "artifact")}
         if not any(noted.values()):
             return
         roots = {"log": self._storage.streams, "artifact": self._storage.artifacts}
-        paths = [os.path.join(roots[kind], each) for kind, names in noted.items() for each in names]
-        await self._storage.in_thread(partial(_remove_directories, paths))
-        await self._records.write(lambda connection: states.put(connection, retention.OWNER, state, self._wall()))
+        places = [(kind, each, os.path.join(roots[kind], each)) for kind, names in noted.items() for each in names]
+        failed = await self._storage.in_thread(partial(_remove_directories, [path for _, _, path in places]))
+        for kind, each, path in places:
+            if path in failed:
+                state.setdefault(kind, []).append(each)
+        await self._records.write(lambda connection: states.put(connection, retention.OWNER, state, self._now))
+        for path, why in failed.items():
+            if path not in self._told:
+                self._log.error("{path} cannot be removed: {why}", path=path, why=why)
+        self._told |= set(failed)
+        if len(failed) > MOST_LEFT:
+            raise FileError(f"{len(failed)} directories of old builds cannot be removed, such as {next(iter(failed))}.")
 
     # Records.
 
     async def _drop_builds(self) -> None:
-        now, after = self._wall(), 0
+        after = 0
         newest = await self._records.read(retention.newest_numbers)
 
         def too_old(build: OldBuild) -> bool:
             policy = self._policies.of(build.builder)
-            aged = policy.build_age is not None and build.finished < now - policy.build_age
+            aged = policy.build_age is not None and build.finished < self._now - policy.build_age
             most = policy.most_builds
             return aged or (most is not None and build.number <= newest.get(build.builder, 0) - most)
 
@@ -166,21 +180,37 @@ class RetentionRun:
             after = page[-1].id
             old = [build for build in page if not build.kept and too_old(build)]
             for some in slices(old, lambda build: build.rows, ROWS_AT_ONCE):
+                for build in some:
+                    if build.rows > ROWS_AT_ONCE:
+                        await self._drop_journal(build)
                 await self._drop(some, retention.drop_build, ("log", "artifact"))
+
+    async def _drop_journal(self, build: OldBuild) -> None:
+        """
+        Remove the journal of a large build before the build.
+        """
+
+        def change(connection: Connection) -> int:
+            if not not_held(connection, [build], self._holders):
+                return 0
+            return retention.drop_journal(connection, build.id, ROWS_AT_ONCE)
+
+        while await self._records.write(change) == ROWS_AT_ONCE:
+            pass
 
     async def _drop_buildsets(self) -> None:
         ages = [policy.build_age for policy in self._policies.policies] or [self._policies.of("").build_age]
         known_ages = [age for age in ages if age is not None]
         if not known_ages:
             return
-        before, after = self._wall() - max(known_ages), 0
+        before, after = self._now - max(known_ages), 0
         while page := await self._records.read(partial(retention.buildsets_without_builds, after=after, before=before)):
             after = page[-1]
             for first in range(0, len(page), INPUTS_AT_ONCE):
                 await self._each(page[first : first + INPUTS_AT_ONCE], retention.drop_buildset)
 
     async def _drop_inputs(self) -> None:
-        before = self._wall() - LEAST_AGE_OF_INPUT
+        before = self._now - LEAST_AGE_OF_INPUT
         unused = await self._records.read(partial(retention.unused_inputs, before=before))
         for first in range(0, len(unused), INPUTS_AT_ONCE):
             await self._each(unused[first : first + INPUTS_AT_ONCE], retention.drop_input)
@@ -202,7 +232,25 @@ def _directory(build: OldBuild, kind: str) -> str:
     return f"{directory_name(build.builder)}/{build.number}"
 
 
-def _remove_directories(paths: Iterable[str]) -> None:
+def _remove_directories(paths: Iterable[str]) -> dict[str, str]:
+    """
+    Remove *paths*; returns those that are still there, and why.  Where a link is, the link is removed.
+    """
+    failed: dict[str, str] = {}
     for path in paths:
-        with suppress(FileNotFoundError):
-            shutil.rmtree(path)
+        try:
+            if os.path.islink(path):
+                os.unlink(path)
+            else:
+                shutil.rmtree(path, onerror=_unless_gone)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            failed[path] = error.strerror or str(error)
+    return failed
+
+
+def _unless_gone(function: object, path: str, caught: tuple[type[BaseException], BaseException, object]) -> None:
+    # A file that vanishes meanwhile, as one that is being compressed does, must not keep the others.
+    if not isinstance(caught[1], FileNotFoundError):
+        raise caught[1]

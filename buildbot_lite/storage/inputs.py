@@ -180,10 +180,11 @@ class InputStore:
         Remove the inputs that are not among *needed* and arrived before *before*, in seconds since 1970.  `FileError`.
         """
         try:
-            for name in os.listdir(self._directory):
-                path = os.path.join(self._directory, name)
-                if _NAME.match(name) and name not in needed and os.stat(path).st_mtime < before:
-                    remove(path)
+            for entry in os.scandir(self._directory):
+                # Of a link, its own age: what it leads to may be missing.
+                unneeded = _NAME.match(entry.name) and entry.name not in needed
+                if unneeded and entry.stat(follow_symlinks=False).st_mtime < before:
+                    remove(entry.path)
         except OSError as error:
             raise file_error(error, "submitted input", cannot="be removed") from error
 

@@ -46,6 +46,41 @@ class MaintenanceTests(SynchronousTestCase):
             harness.settle()
         self.assertEqual([event.kind for event in harness.read(lambda c: feed.since(c, 0))], ["new"])
 
+    def test_clock_ahead(self) -> None:
+        """
+        Promise 8.9: a clock that is years ahead, or behind, removes nothing but what is nearly old enough; after it is
+        right again, clean-up goes on.
+        """
+        harness = MasterHarness(ONE)
+        wall = 1000 * maintenance.DAY
+        ages = (29, 28, 20, 1)
+
+        def publish(connection: Connection) -> None:
+            for age in ages:
+                feed.publish(connection, f"{age} days", now=wall - age * maintenance.DAY)
+            feed.publish(connection, "new", now=wall)
+
+        def clean_up(now: float) -> list[str]:
+            upkeep = maintenance.Maintenance(
+                harness.farm, compression=mock.Mock(), clock=harness.clock, wall=lambda: now
+            )
+            upkeep.start()
+            harness.settle()
+            upkeep.stop()
+            return [event.kind for event in harness.read(lambda c: feed.since(c, 0)) if event.at > 1.0]
+
+        _ = harness.records.write(publish)
+        everything = [*(f"{age} days" for age in ages), "new"]
+        self.assertEqual(clean_up(wall), everything)
+        self.assertEqual(clean_up(0.0), everything)
+        self.assertEqual(clean_up(wall + 5000 * maintenance.DAY), everything[2:])
+        self.assertEqual(clean_up(wall + 4 * maintenance.DAY), everything[2:])
+        self.assertEqual(clean_up(wall + 5 * maintenance.DAY), everything[2:])
+        self.assertEqual(clean_up(wall + 12 * maintenance.DAY), everything[2:])
+        for day in range(13, 20):
+            left = clean_up(wall + day * maintenance.DAY)
+        self.assertEqual(left, everything[3:])
+
     def test_old_changes(self) -> None:
         """
         Promise 8.1: changes beyond c['changeHorizon'] are forgotten, except those that the schedulers have not

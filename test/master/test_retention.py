@@ -3,6 +3,7 @@ Retention: which records and files are removed, and which stay.
 """
 
 import os
+import shutil
 from collections.abc import Callable
 from typing import Any, TypeVar
 from unittest import mock
@@ -134,7 +135,7 @@ class RetentionTests(SynchronousTestCase):
             stream_storage=StreamStorage(self.basedir, Notifications(), self.in_thread),
             inputs=self.inputs,
             holders=self.holders.values(),
-            wall=lambda: NOW,
+            now=NOW,
         )
         self.successResultOf(Deferred.fromCoroutine(run.run()))
 
@@ -329,6 +330,109 @@ class RetentionTests(SynchronousTestCase):
             self.apply()
         self.assertEqual(seen, list(range(1, 31)))
         self.assertGreater(writing.call_count, 2 * 3)
+
+    def test_mark_meanwhile(self) -> None:
+        """
+        Promise 8.9: a build that gets a mark while a run is on its way to it keeps its files.
+        """
+        for _ in range(3):
+            self.build(40.0)
+
+        def in_thread(work: Callable[[], Any]) -> Deferred[Any]:
+            self.do(lambda c: records_of_retention.keep(c, 2, "a release"))
+            return maybeDeferred(work)
+
+        self.in_thread = in_thread
+        with mock.patch.object(retention, "ROWS_AT_ONCE", 1):
+            self.apply()
+        self.assertEqual(self.left("log"), [2])
+        self.assertTrue(os.path.exists(self.files(2)[0]))
+
+    def test_directory_that_stays(self) -> None:
+        """
+        Promise 8.9: a directory that cannot be removed keeps no other, and is tried again; a link is removed, and what
+        it leads to stays.
+        """
+        for _ in range(3):
+            self.build(40.0)
+        elsewhere = os.path.join(self.basedir, "elsewhere")
+        linked, stubborn, other = (os.path.dirname(self.files(number)[0]) for number in (1, 2, 3))
+        os.rename(linked, elsewhere)
+        os.symlink(os.path.abspath(elsewhere), linked)
+        rmtree = shutil.rmtree
+
+        def failing(path: str, **more: Any) -> None:
+            if path == stubborn:
+                raise PermissionError(1, "Operation not permitted", path)
+            rmtree(path, **more)
+
+        with mock.patch.object(shutil, "rmtree", failing):
+            self.apply()
+        there = [os.path.lexists(path) for path in (linked, elsewhere, stubborn, other)]
+        self.assertEqual(there, [False, True, True, False])
+        self.apply()
+        self.assertEqual(self.left("log"), [])
+        self.assertFalse(os.path.exists(stubborn))
+
+    def test_many_directories_that_stay(self) -> None:
+        """
+        When many directories cannot be removed, rows of further builds stay, too.
+        """
+        for _ in range(4):
+            self.build(40.0)
+        failing = mock.patch.object(shutil, "rmtree", side_effect=PermissionError(1, "no"))
+        small = mock.patch.multiple(retention, MOST_LEFT=1, ROWS_AT_ONCE=1)
+        with failing, small, self.assertRaises(self.failureException):
+            self.apply()
+        rows = self.do(lambda c: [row for id in range(1, 5) for row in streams.of_build(c, id)])
+        logs = [row.build for row in rows if row.kind == "log"]
+        self.assertEqual(logs, [3, 4])
+
+    def test_file_that_vanishes(self) -> None:
+        """
+        A file that vanishes while its directory is removed leaves nothing of the directory.
+        """
+        self.build(40.0)
+        directory = os.path.dirname(self.files(1)[0])
+        for number in range(5):
+            with open(os.path.join(directory, str(number)), "w", encoding="ascii"):
+                pass
+        unlink = os.unlink
+
+        def vanishing(name: Any, **more: Any) -> None:
+            unlink(name, **more)
+            raise FileNotFoundError(2, "No such file", name)
+
+        with mock.patch.object(os, "unlink", vanishing):
+            self.apply()
+        self.assertFalse(os.path.exists(directory))
+
+    def test_large_build(self) -> None:
+        """
+        Promise 8.9: no transaction removes more than a bounded part of the journal of a build.
+        """
+        made = self.build(500.0)
+        self.build(1.0)
+
+        def change(connection: Connection) -> None:
+            for ordinal in range(1, 50):
+                journal.begin(connection, made.build, 0, ordinal, kind="command", fingerprint="f", intent={}, now=1.0)
+
+        self.do(change)
+        seen: list[int] = []
+        dropped = records_of_retention.drop_journal
+
+        def dropping(connection: Connection, build: int, most: int) -> int:
+            seen.append(dropped(connection, build, most))
+            return seen[-1]
+
+        with (
+            mock.patch.object(retention, "ROWS_AT_ONCE", 20),
+            mock.patch.object(records_of_retention, "drop_journal", dropping),
+        ):
+            self.apply()
+        self.assertEqual(seen, [20, 20, 10])
+        self.assertIsNone(self.do(lambda c: builds.get(c, made.build)))
 
     def test_space_given_back(self) -> None:
         """

@@ -5,7 +5,7 @@ Grants: the right that each minted FURL gives, until when, how often.  The FURL 
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, Select, and_, bindparam, delete, func, or_, update
+from sqlalchemy import Connection, Select, and_, bindparam, delete, func, or_, select, update
 
 from .. import schema
 from ..revocation_log import LoggedRevocations, RevocationLog
@@ -146,14 +146,16 @@ _EXPIRE_WATCHES = Statement(
     .values(expires=bindparam("at"))
 )
 # The revoked grant of a slave or submission stays: without that row the master would mint a new FURL by itself.
-_PRUNE = Statement(
-    delete(_grants).where(
-        or_(_grants.c.revoked < bindparam("before"), _grants.c.expires < bindparam("before")),
-        or_(and_(_grants.c.verb != "slave", _grants.c.verb != "submit"), _grants.c.label.is_not(None)),
-    )
+_ended = select(_grants.c.id).where(
+    or_(_grants.c.revoked < bindparam("before"), _grants.c.expires < bindparam("before")),
+    or_(and_(_grants.c.verb != "slave", _grants.c.verb != "submit"), _grants.c.label.is_not(None)),
 )
-_PRUNE_WATCHES = Statement(
-    delete(_grants).where(_grants.c.verb == "watch", _grants.c.label.is_(None), _grants.c.expires < bindparam("before"))
+_ended_watches = select(_grants.c.id).where(
+    _grants.c.verb == "watch", _grants.c.label.is_(None), _grants.c.expires < bindparam("before")
+)
+_PRUNE, _PRUNE_WATCHES = (
+    Statement(delete(_grants).where(_grants.c.id.in_(which.limit(bindparam("most")))))
+    for which in (_ended, _ended_watches)
 )
 _NEWEST = Query(_select().order_by(None).order_by(_grants.c.id.desc()).limit(bindparam("most")), Grant)
 
@@ -346,17 +348,17 @@ def expire_watches(connection: Connection, buildset: int, at: float) -> int:
     return _EXPIRE_WATCHES.changed(connection, of=str(buildset), at=at)
 
 
-def prune_watches(connection: Connection, before: float) -> int:
+def prune_watches(connection: Connection, before: float, most: int) -> int:
     """
-    Delete the watch grants of submissions that expired before *before*; returns their number.  Each submission has one,
-    and the master reads all grants when it starts.
+    Delete at most *most* of the watch grants of submissions that expired before *before*; returns their number.  Each
+    submission has one, and the master reads all grants when it starts.
     """
-    return _PRUNE_WATCHES.changed(connection, before=before)
+    return _PRUNE_WATCHES.changed(connection, before=before, most=most)
 
 
-def prune(connection: Connection, before: float) -> int:
+def prune(connection: Connection, before: float, most: int) -> int:
     """
-    Delete the grants that were revoked or expired before *before*, except those of slaves and submissions in the farm's
-    files; returns their number.
+    Delete at most *most* of the grants that were revoked or expired before *before*, except those of slaves and
+    submissions in the farm's files; returns their number.
     """
-    return _PRUNE.changed(connection, before=before)
+    return _PRUNE.changed(connection, before=before, most=most)

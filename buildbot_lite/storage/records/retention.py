@@ -59,11 +59,11 @@ class RetentionHolder:
 
 def not_held(connection: Connection, builds: Sequence[OldBuild], holders: Iterable[RetentionHolder]) -> list[OldBuild]:
     """
-    Those of *builds* that none of the *holders* needs.
+    Those of *builds* that none of the *holders* needs, and that have got no mark since they were found.
     """
     ids = [build.id for build in builds]
     held = {id for holder in holders for id in holder.held(connection, ids)}
-    return [build for build in builds if build.id not in held]
+    return [build for build in builds if build.id not in held and why_kept(connection, build.id) is None]
 
 
 def _old(id: int, builder: str, number: int, started: float, finished: float, rows: int, kept: int) -> OldBuild:
@@ -185,6 +185,34 @@ def drop_files(connection: Connection, build: int, kind: str) -> None:
     Forget the files of a *kind* of *build*.
     """
     _DROP_FILES.run(connection, build=build, of_kind=kind)
+
+
+_journal = schema.journal
+_SOME_OF_JOURNAL = Query(
+    select(_journal.c.step, _journal.c.ordinal)
+    .where(_journal.c.build == bindparam("build"))
+    .order_by(_journal.c.step, _journal.c.ordinal)
+    .limit(bindparam("most")),
+    lambda step, ordinal: (step, ordinal),
+)
+_DROP_ENTRY = Statement(
+    delete(_journal).where(
+        _journal.c.build == bindparam("build"),
+        _journal.c.step == bindparam("of_step"),
+        _journal.c.ordinal == bindparam("number"),
+    )
+)
+
+
+def drop_journal(connection: Connection, build: int, most: int) -> int:
+    """
+    Forget at most *most* entries of the journal of *build*, which nothing needs once it is finished; returns their
+    number.
+    """
+    entries = _SOME_OF_JOURNAL.all(connection, build=build, most=most)
+    for step, ordinal in entries:
+        _DROP_ENTRY.run(connection, build=build, of_step=step, number=ordinal)
+    return len(entries)
 
 
 def drop_build(connection: Connection, build: int) -> None:
