@@ -99,7 +99,7 @@ def replay(step: BuildStep, *answers: Answer, **build: Any) -> Finished:
 def _compare(where: str, expected: Finished, actual: Finished) -> None:
     if actual.ended != expected.ended:
         raise AssertionError(f"{where} the build ended {_said(actual)}, without it {_said(expected)}.")
-    for attribute in ("result", "asked", "logs", "artifacts", "properties", "triggered"):
+    for attribute in ("result", "asked", "logs", "artifacts", "properties", "triggered", "published"):
         actual_value, expected_value = getattr(actual, attribute), getattr(expected, attribute)
         if actual_value != expected_value:
             raise AssertionError(

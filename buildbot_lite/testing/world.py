@@ -53,8 +53,9 @@ class Finished:
     The result of a step in a test.
 
     *ended*: the end of the build.  *asked*: the commands that reached the slave, in order.  *logs*: by name, without
-    artifacts.  *triggered*: scheduler and properties of each triggered build.  *requests*: over HTTP, with
-    the values of secrets; one that a crash interrupted may be there twice.
+    artifacts.  *published*: path on the master → the artifact that was copied there.  *triggered*: scheduler and
+    properties of each triggered build.  *requests*: over HTTP, with the values of secrets; one that a crash
+    interrupted may be there twice.
     """
 
     result: Result
@@ -68,6 +69,7 @@ class Finished:
     properties: Mapping[str, Json]
     triggered: Sequence[tuple[str, Mapping[str, Json]]]
     requests: Sequence[HttpRequest]
+    published: Mapping[str, str] = field(factory=dict)
 
     @property
     def commands(self) -> list[str]:
@@ -272,6 +274,7 @@ class World:
     # References to crashed builds, which wait for ever: collecting a coroutine would run its ``finally`` clauses.
     crashed: list[Deferred[Ended]] = field(factory=list)
     requests: list[HttpRequest] = field(factory=list)
+    published: dict[str, str] = field(factory=dict)
     script: Script = field(init=False)
     other_builds: _Triggers = field(init=False)
 
@@ -320,6 +323,7 @@ class World:
             properties=view.properties.without("Slave").values(),
             triggered=tuple(self.other_builds.triggered),
             requests=tuple(self.requests),
+            published=dict(self.published),
         )
 
     def entry(self, step: int, ordinal: int, artifact: str | None = None) -> _EntryStreams:
@@ -361,6 +365,7 @@ class World:
                 triggers=self.other_builds,
                 inputs={name: _input(data) for name, data in self.inputs.items()},
                 http=self._http,
+                publish=self._publish,
                 wall=lambda: 1_700_000_000.0 + len(self.store.entries),
                 random=self._random,
                 master_directory=self.master_directory,
@@ -383,6 +388,9 @@ class World:
         hello = Hello(home="home", incarnation="1", keeper="1", boot="1", version="0")
         session.attached(ScriptedSlave(self.script, on_master=on_master), hello)
         return session
+
+    async def _publish(self, artifact: str, path: str, mode: int) -> None:
+        self.published[path] = artifact
 
     async def _http(self, request: HttpRequest) -> HttpAnswer:
         self.requests.append(request)

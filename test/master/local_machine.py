@@ -108,6 +108,9 @@ class LocalMachine:
             found[0].raiseException()
         return Result(found[0])
 
+    async def publish(self, artifact: str, destination: str, mode: int) -> str | None:
+        return "Nothing is copied on this machine."
+
     async def command(
         self,
         spec: Spec,

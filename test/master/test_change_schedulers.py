@@ -474,6 +474,12 @@ c["builders"].append(util.BuilderConfig("secret", ["bot1", "bot2"], util.BuildFa
     steps.ShellCommand(command=["run", util.Secret("KEY")]),
 ])))
 """
+    COPIES = """
+class Copies(steps.BuildStep):
+    async def run(self):
+        return self.fail(await self.bench.publish("a", "/nowhere/a", 0o644))
+c["builders"].append(util.BuilderConfig("copies", ["bot1"], util.BuildFactory([Copies()])))
+"""
     ASKS = """
 c["builders"].append(util.BuilderConfig("asks", ["bot1"], util.BuildFactory([
     steps.Trigger(schedulerNames=["down"], waitForFinish=True),
@@ -492,6 +498,13 @@ c["builders"].append(util.BuilderConfig("asks", ["bot1"], util.BuildFactory([
         found: Result | None = farm.request(farm.submitted()[-1].id).result
         return found
 
+    def remarks(self, farm: ScheduledFarm, builder: str, number: int) -> list[str]:
+        """
+        The remarks of a build.
+        """
+        build = farm.read(lambda c: builds.by_number(c, builder, number))
+        return [remark.text for remark in farm.read(lambda c: remarks.of_build(c, build.id))]
+
     def test_no_secret(self) -> None:
         """
         Promise 8.2: a build of code from a fork gets no secret; the same build of other code does.
@@ -504,8 +517,7 @@ c["builders"].append(util.BuilderConfig("asks", ["bot1"], util.BuildFactory([
         farm.change(untrusted=True)
         self.assertEqual(len(slave.commands), 1)
         self.assertEqual(self.result(farm), Result.EXCEPTION)
-        build = farm.read(lambda c: builds.by_number(c, "secret", 2))
-        texts = [remark.text for remark in farm.read(lambda c: remarks.of_build(c, build.id))]
+        texts = self.remarks(farm, "secret", 2)
         self.assertTrue(any("is not given to this build: its code comes from a fork" in text for text in texts), texts)
 
     def test_nothing_outside(self) -> None:
@@ -543,6 +555,17 @@ c["builders"].append(util.BuilderConfig("asks", ["bot1"], util.BuildFactory([
                 ]
                 self.assertIn(sentence, text)
                 sent.clear()
+
+    def test_nothing_elsewhere(self) -> None:
+        """
+        Promise 8.1: a build of code from a fork writes nothing to other places of the master.
+        """
+        farm = ScheduledFarm('schedulers.AnyBranchScheduler("all", ["copies"], forks=True)', self.COPIES)
+        farm.attach()
+        for untrusted, sentence in ((False, "No such file"), (True, "comes from a fork")):
+            farm.change(untrusted=untrusted)
+            texts = self.remarks(farm, "copies", 1 + untrusted)
+            self.assertTrue(any(sentence in text for text in texts), texts)
 
     def test_named_slaves(self) -> None:
         """

@@ -34,6 +34,7 @@ from buildbot_lite.model.spec import (
     Upload,
     UploadDirectory,
 )
+from buildbot_lite.plugins import steps, util
 from buildbot_lite.testing import (
     command,
     replay,
@@ -85,13 +86,87 @@ class UploadTests(SynchronousTestCase):
         """
         Absolute paths and paths with ".." are refused, also when they come from a property.
         """
-        for path in ("/etc/passwd", "../x", "a/../../x", "", ".", "a/", "a\0b"):
+        for path in ("a/../../x", "", ".", "a/", "a\0b"):
             for arguments in ({"slavesrc": path, "masterdest": "a"}, {"slavesrc": "a", "masterdest": path}):
                 error = self.assertRaises(ConfigError, FileUpload, **arguments)
                 self.assertIn("relative path", str(error))
-        ran = run(FileUpload(slavesrc="a", masterdest=Property("p")), properties={"p": "../../evil"})
+        for path in ("/etc/passwd", "../x"):
+            self.assertRaises(ConfigError, FileUpload, slavesrc=path, masterdest="a")
+            self.assertRaises(ConfigError, DirectoryUpload, slavesrc="a", masterdest=path)
+        ran = run(FileUpload(slavesrc="a", masterdest=Property("p")), properties={"p": "a/../../evil"})
         self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
         self.assertIn("masterdest must be a relative path", ran.summary)
+
+    def test_elsewhere(self) -> None:
+        """
+        Promise 8.6: a masterdest that leads outside: the file is an artifact, and a copy of it goes there.
+        """
+        home = os.path.expanduser("~")
+        for given, artifact, path in (
+            ("/srv/www/a.tar", "srv/www/a.tar", "/srv/www/a.tar"),
+            ("~/dist/a.tar", "dist/a.tar", f"{home}/dist/a.tar"),
+            ("../archive/a.tar", "archive/a.tar", "/farms/archive/a.tar"),
+            ("../../archive/a.tar", "archive/a.tar", "/archive/a.tar"),
+            (Interpolate("/srv/%(prop:p)s/a.tar"), "srv/v1/x/a.tar", "/srv/v1/x/a.tar"),
+            (Interpolate("../app-%(prop:p)s"), "app-v1/x", "/farms/app-v1/x"),
+            (util.WithProperties("/srv/100%%/%s", "p"), "srv/100%/v1/x", "/srv/100%/v1/x"),
+        ):
+            with self.subTest(path):
+                step = FileUpload(slavesrc="a", masterdest=given)
+                ran = replay(step, command().uploads(b"x"), properties={"p": "v1/x"}, master_directory="/farms/farm")
+                self.assertEqual(
+                    (ran.result, ran.artifacts, ran.published), (Result.SUCCESS, {artifact: b"x"}, {path: artifact})
+                )
+
+    def test_no_property_leads_elsewhere(self) -> None:
+        """
+        Promise 8.6: a property decides neither that a path leads outside, nor to which first name, nor where it goes on
+        from there.
+        """
+        for given, value in (
+            (Property("p"), "/etc/cron.d/x"),
+            (Property("p"), "../x"),
+            (Property("p"), "~/x"),
+            (Interpolate("%(prop:p)s/x"), "/etc"),
+            (Interpolate("/%(prop:p)s/x"), "etc"),
+            (Interpolate("../%(prop:p)s"), "x"),
+            (Interpolate("../%(prop:p)s"), "../x"),
+            (Interpolate("/srv/%(prop:p)s/x"), ".."),
+            (Interpolate("/srv/%(prop:p)s/x"), "a/../../etc"),
+            (Interpolate("/srv/%(prop:p)s"), "a\nb"),
+            (Interpolate("/srv/%(prop:p)s"), "x/"),
+        ):
+            with self.subTest(value, given=given):
+                ran = run(FileUpload(slavesrc="a", masterdest=given), properties={"p": value})
+                self.assertEqual((ran.result, ran.commands, ran.published), (Result.EXCEPTION, [], {}))
+        given = Interpolate("../%(prop:p)s")
+        for step in (
+            FileDownload(mastersrc=given, slavedest="a"),
+            steps.MasterShellCommand(command="true", workdir=given),
+            steps.MultipleFileUpload(slavesrcs=["a"], masterdest=given),
+        ):
+            for value in ("x", "../x"):
+                ran = run(step, properties={"p": value})
+                self.assertEqual((step.name, ran.result, ran.commands), (step.name, Result.EXCEPTION, []))
+
+    def test_several_elsewhere(self) -> None:
+        """
+        Promise 8.6: MultipleFileUpload copies files, and says that it cannot copy directories.
+        """
+        listed = command().exits(0, "f./x/a\0\n")
+        step = steps.MultipleFileUpload(slavesrcs=["x/a"], masterdest="/srv/www/", mode=0o640)
+        ran = replay(step, listed, command().uploads(b"1"))
+        self.assertEqual((ran.artifacts, ran.published), ({"srv/www/a": b"1"}, {"/srv/www/a": "srv/www/a"}))
+        ran = run(step, command().exits(0, "d./x\0\n"))
+        self.assertEqual(ran.result, Result.FAILURE)
+        self.assertIn("is a directory", ran.summary)
+
+    def test_wrong_mode(self) -> None:
+        """
+        A mode that is no mode is told before anything is sent.
+        """
+        ran = run(FileUpload(slavesrc="a", masterdest="/srv/a", mode=775))
+        self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
 
     def test_name_must_be_utf8(self) -> None:
         """
@@ -154,7 +229,7 @@ class FileDownloadTests(SynchronousTestCase):
         step = FileDownload(mastersrc=Interpolate("files/%(prop:p)s"), slavedest="x")
         ran = run(step, properties={"p": "../../private/tub.pem"}, master_directory=self.directory)
         self.assertEqual(ran.commands, [])
-        self.assertIn("without '..'", ran.summary)
+        self.assertIn("'..' only at its beginning", ran.summary)
 
     def test_changed(self) -> None:
         """

@@ -111,6 +111,9 @@ class StepsTests(FarmCase):
             "steps.ShellCommand(command='cat *', workdir='copy', name='copied')",
             "steps.LogRenderable(content=util.Interpolate('builder %(prop:buildername)s'))",
             "steps.MultipleFileUpload(slavesrcs=['out/*.txt'], masterdest='all', glob=True)",
+            "steps.FileUpload(slavesrc='out/c.log', masterdest=util.Interpolate('../www/%(prop:buildername)s/c.log'))",
+            "steps.MasterShellCommand(command=['cat', 'looking/c.log'], workdir='../www', name='elsewhere')",
+            "steps.FileDownload(mastersrc='../www/looking/c.log', slavedest='again')",
             "steps.FileExists(file='build/none', haltOnFailure=False, flunkOnFailure=False)",
             "steps.Assert(check=False, name='wrong', flunkOnFailure=False)",
         )
@@ -191,6 +194,8 @@ class StepsTests(FarmCase):
         self.assertEqual(self.log_of("looking", "LogRenderable", "Output"), "'builder looking'\n")
         directory = self.farm.master_directory / "artifacts" / "looking" / "1" / "all"
         self.assertEqual(sorted(path.name for path in directory.iterdir()), ["a.txt", "b.txt"])
+        self.assertEqual(self.log_of("looking", "elsewhere"), "3\n")
+        self.assertEqual((self.farm.master_directory.parent / "www" / "looking" / "c.log").read_text(), "3\n")
         results = self.results("looking")
         self.assertEqual((results["FileExists_1"], results["wrong"], results["Assert"]), (2, 2, 0))
 

@@ -90,6 +90,10 @@ class TriggeredBuilds(Protocol):
         """
 
 
+async def _no_copy(artifact: str, path: str, mode: int) -> None:
+    raise RefusedError("Nothing is copied to other places of the master in this build.")
+
+
 async def _no_artifact(wanted: WantedArtifact) -> Mapping[str, Any]:
     return {"problem": "there are no other builds"}
 
@@ -103,7 +107,8 @@ class BuildContext:
     *nonce*: the random part of command ids.  *home*: the identity of the slave's directory when the build began.
     *grace*: seconds for which a lost slave is waited for.  *env*: the builder's environment variables.  *secret*: looks
     up a secret's value by name.  *inputs*: by kind, each submitted file with its size and SHA-256.  *wall*: seconds
-    since 1970.  *http*: sends a request.  *artifact*: finds one of another build.
+    since 1970.  *http*: sends a request.  *artifact*: finds one of another build.  *publish*: copies one of this build
+    to a path on the master, with permission bits.
     *revealed*: the names of the secrets that commands of the build have had so
     far.  *redaction*: hides their values in the master's own text.  *master_directory*: the directory of master.cfg.
     *random*: gives so many bytes.  *on_lost*: "retry" or "fail", for steps without an ``onLost``.  *room*: whether the
@@ -130,6 +135,7 @@ class BuildContext:
     wall: Callable[[], float]
     http: Callable[[HttpRequest], Awaitable[HttpAnswer]]
     artifact: Callable[[WantedArtifact], Awaitable[Mapping[str, Any]]] = _no_artifact
+    publish: Callable[[str, str, int], Awaitable[None]] = _no_copy
     live: LiveCommands = field(factory=LiveCommands)
     revealed: set[str] = field(factory=set)
     redaction: Redaction = field(factory=Redaction)

@@ -43,6 +43,7 @@ from ..config.matrix import labelled
 from ..slaves.command import DispatchedCommand
 from ..slaves.command_streams import Source
 from ..steps.context import CommandResult
+from ..steps.master_paths import absolute
 from ..steps.step import Recipe
 from .build_context import COMMAND, LOCK, BuildContext
 from .journal import Done, JournalEntry
@@ -211,6 +212,18 @@ class JournaledContext:
 
     def check_trusted(self, effect: str) -> None:
         self._build.check_trusted(effect)
+
+    async def publish(self, artifact: str, destination: str, mode: int) -> str | None:
+        async def ask() -> Json:
+            try:
+                self._build.check_trusted("This build writes to no other place of the master")
+                await self._build.publish(artifact, absolute(destination, self._build.master_directory), mode)
+            except BuildbotLiteError as error:
+                return str(error)
+            return None
+
+        problem = await self.record("copying an artifact", [artifact, destination, mode], ask, repeatable=True)
+        return None if problem is None else str(problem)
 
     async def http(self, request: HttpRequest) -> HttpAnswer:
         build = self._build

@@ -4,6 +4,7 @@ Preparation: from the record of a build to the object that runs it.
 A build runs with the configuration that it began with, its *generation*, even if another is in force now.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
@@ -13,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ...errors import NotFoundError
 from ...model.http_request import HttpAnswer, HttpRequest
+from ...model.names import directory_name
 from ...model.properties import (
     SUBMITTED,
     Json,
@@ -21,6 +23,7 @@ from ...model.properties import (
 from ...model.rendering import View
 from ...model.source_stamps import FIELDS, is_untrusted, marks_of, stamps_of
 from ...storage.inputs import InputStore
+from ...storage.publishing import publish
 from ...storage.records import builds as records_of_builds
 from ...storage.records import inputs, slaves
 from ...storage.records import journal as records_of_journal
@@ -179,6 +182,7 @@ class Preparation:
             wall=self.wall,
             http=self.http,
             artifact=partial(self._artifact, buildset),
+            publish=partial(self._publish, builder.name, row.number),
             master_directory=self.stream_storage.basedir,
             on_lost=builder.on_lost,
             workdir=builder.factory.workdir,
@@ -221,6 +225,11 @@ class Preparation:
         untrusted = is_untrusted(buildset.source)
         finding = partial(other_artifacts.find, wanted=wanted, parent=buildset.parent_build, untrusted=untrusted)
         return await read_retrying(self.records, finding, self.clock)
+
+    async def _publish(self, builder: str, number: int, artifact: str, path: str, mode: int) -> None:
+        storage = self.stream_storage
+        source = os.path.join(storage.artifacts, directory_name(builder), str(number), artifact)
+        await storage.in_thread(lambda: publish(source, path, mode, basedir=storage.basedir))
 
     async def _input_of(self, buildset: Buildset) -> Inputs:
         which = buildset.input

@@ -23,11 +23,13 @@ from ..config.artifacts import WantedArtifact
 from ..config.locks import LockAccess, checked_accesses
 from ..config.matrix import Matrix
 from .argument import Check
+from .master_paths import leads_outside, outside
 
 __all__ = [
-    "anything", "artifact_name", "choice", "command", "count", "decode_rc", "environment", "file_path", "flag",
-    "function", "locks", "logfiles", "master_file", "matrix", "mode", "names", "path", "pattern", "properties",
-    "seconds",    "signal_name", "source_stamp", "source_stamps", "text", "texts", "whole", "word", "words",
+    "anything", "artifact_name", "choice", "command", "count", "decode_rc", "destination", "destination_directory",
+    "environment", "file_path", "flag", "function", "locks", "logfiles", "master_directory", "master_file", "matrix",
+    "mode", "names", "path", "pattern", "properties", "seconds", "signal_name", "source_stamp", "source_stamps",
+    "text", "texts", "whole", "word", "words",
 ]  # fmt: skip
 
 _LOG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ +@-]{0,79}\Z")
@@ -150,6 +152,34 @@ def artifact_name(checker: ArgumentChecker, name: str, value: Any) -> str:
         checker.wrong(name, value, "a name without control characters")
         return "file"
     return path
+
+
+def destination(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `artifact_name`; or the path of a file on the master that `leads_outside`.
+    """
+    if not isinstance(value, str) or not leads_outside(value):
+        return artifact_name(checker, name, value)
+    if value.endswith("/"):
+        checker.wrong(name, value, "the path of a file")
+        return "file"
+    return outside(checker, name, value)
+
+
+def destination_directory(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `destination`, for a directory, after which a slash may stand.
+    """
+    return destination(checker, name, value.rstrip("/") or value if isinstance(value, str) else value)
+
+
+def master_directory(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `path`; or a directory of the master that `leads_outside`.
+    """
+    if not isinstance(value, str) or not leads_outside(value):
+        return path(checker, name, value)
+    return outside(checker, name, value.rstrip("/") or value)
 
 
 def seconds(checker: ArgumentChecker, name: str, value: Any) -> float:

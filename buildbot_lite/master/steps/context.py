@@ -132,6 +132,14 @@ class StepContext(Protocol):
         Requests from the master, commands on the master and secrets check it themselves.
         """
 
+    async def publish(self, artifact: str, destination: str, mode: int) -> str | None:
+        """
+        Put a copy of *artifact*, which this build has sent, at *destination* on the master, relative to its directory
+        unless it is absolute, with the permission bits *mode*.
+
+        Returns None, or a sentence that says why not.  When the master dies meanwhile, it is done again.
+        """
+
     async def http(self, request: HttpRequest) -> HttpAnswer:
         """
         Send *request* from the master, once; a replay gets the recorded answer, in which secrets are masked.

@@ -12,6 +12,7 @@ from ...model.results import Result
 from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument, ignored
+from .master_paths import leads_outside
 from .outcomes import complaint_of, result_of
 from .transfer import ArtifactUpload, StringDownload
 
@@ -47,20 +48,21 @@ class MultipleFileUpload(ArtifactUpload):
 
     *slavesrcs* (or *workersrcs*): their paths, relative to *workdir*; with *glob* (default False), ``*``, ``?`` and
     ``[…]`` stand for any characters in them.  *masterdest*: the directory of the artifacts; each gets the last part of
-    its path as its name there, and a directory becomes a tar archive.  *workdir*: relative to the builder's directory,
-    default "build".  *maxsize*: bytes that each may have; default None: any number.  *url*, *urlText*: as for
-    `FileUpload`, once for all.
+    its path as its name there, and a directory becomes a tar archive.  As for `FileUpload`, it may lead to another
+    place of the master's, where copies of files go, with the permission bits *mode*.  *workdir*: relative to the
+    builder's directory, default "build".  *maxsize*: bytes that each may have; default None: any number.  *url*,
+    *urlText*: as for `FileUpload`, once for all.
 
-    Without effect: *blocksize*, *mode*, *compress* and *keepstamp*.
+    Without effect: *blocksize*, *compress* and *keepstamp*.
     """
 
     name = "multiple_file_upload"
     slavesrcs = argument(_sources, positional=True, aliases=("workersrcs",))
-    masterdest = argument(checks.artifact_name, positional=True)
+    masterdest = argument(checks.destination_directory, positional=True)
     maxsize = argument(checks.whole, default=None)
     glob = argument(checks.flag, default=False)
+    mode = argument(checks.anything, default=None)
     blocksize = ignored()
-    mode = ignored()
     compress = ignored()
     keepstamp = ignored()
 
@@ -88,12 +90,12 @@ class MultipleFileUpload(ArtifactUpload):
         # The slave chose the names.
         checker = ArgumentChecker(self.name)
         path = checks.path(checker, "the name of a file", path)
-        called = checks.artifact_name(checker, "the name of an artifact", f"{self.masterdest}/{basename(path)}")
-        if kind == "d":
-            return await self.transfer(
-                spec.UploadDirectory(self.on_slave(path), self.maxsize), artifact=f"{called}.tar"
-            )
-        return await self.transfer(spec.Upload(self.on_slave(path), self.maxsize), artifact=called)
+        destination = checks.destination(checker, "the name of an artifact", f"{self.masterdest}/{basename(path)}")
+        if kind == "f":
+            return await self.store(spec.Upload(self.on_slave(path), self.maxsize), destination)
+        if leads_outside(destination):
+            return self.fail(f"{path!r:.200} is a directory; it can become an archive among the artifacts only.")
+        return await self.store(spec.UploadDirectory(self.on_slave(path), self.maxsize), f"{destination}.tar")
 
 
 class JSONStringDownload(StringDownload):

@@ -5,11 +5,15 @@ Running programs on the slave.
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import evolve
+
 from ...model.results import Result
+from ...model.spec import Run
 from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument
 from .context import CommandResult
+from .master_paths import absolute, check_way_out, leads_outside
 from .mixins import RemoteShell, ShellMixin
 from .outcomes import result_of
 from .own_logs import OutputLog
@@ -169,19 +173,49 @@ class MasterShellCommand(ShellCommand):
     Run a program on the master's machine, as the master's user.
 
     Everything that `ShellCommand` takes.  *workdir* is relative to a directory of the builder's own that is kept for
-    such commands; default: that directory.  To work elsewhere, say so in the command.
+    such commands; default: that directory.  It may be another one, which is there: absolute, or beginning with ``~/``,
+    or with ``../`` and then relative to the master's directory.
     """
 
     name = "MasterShellCommand"
     haltOnFailure = True
     command = argument(checks.command, positional=True)
-    workdir = "."
+    workdir = argument(checks.master_directory, default=".")
+
+    def check(self, checker: ArgumentChecker) -> None:
+        """
+        Refuse a *workdir* that leads outside by a property, and log files there.
+        """
+        super().check(checker)
+        check_way_out(checker, "workdir", self.given("workdir"), self.workdir)
+        if self.logfiles and isinstance(self.workdir, str) and leads_outside(self.workdir):
+            checker.note("logfiles are relative to workdir, which must not lead outside then.")
+
+    def spec(self) -> Run:
+        """
+        The command for the master's keeper, which begins in the builder's directory.
+        """
+        inside = super().spec()
+        if not leads_outside(self.workdir):
+            return inside
+        words = ("/bin/sh", "-c", inside.script) if inside.script is not None else inside.argv
+        there = absolute(self.workdir, self.bench.master_directory)
+        return evolve(inside, script=None, argv=("/bin/sh", "-c", _THERE, "cd", there, *words))
+
+    def workdir_path(self, workdir: str | None) -> str:
+        """
+        *workdir* for the keeper, which begins all commands in directories of its own.
+        """
+        return super().workdir_path("." if workdir and leads_outside(workdir) else workdir)
 
     async def run(self) -> Result:
         """
         Run the program once, under the master's own keeper.
         """
         return await self.conclude(await self.do(self.spec(), on_master=True))
+
+
+_THERE = 'cd -- "$1" && shift && exec "$@"'
 
 
 def _counted(properties: int) -> str:

@@ -224,6 +224,12 @@ class BuildStep(BuildbotStyle, metaclass=NotingType):
         ended = text if result <= Result.WARNINGS or not words or not self.summary else f"{text}: {self.summary}"
         return {"step": ended}
 
+    def given(self, name: str) -> Any:
+        """
+        The argument *name* as master.cfg gives it, before a build renders it.
+        """
+        return (self.recipe.attributes or vars(self)).get(name)
+
     # For ``run``.
 
     @property

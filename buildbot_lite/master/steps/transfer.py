@@ -29,6 +29,7 @@ from ..config.artifacts import WantedArtifact
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, ignored
+from .master_paths import absolute, check_way_out, inner_part, leads_outside, outside
 from .outcomes import result_of
 from .step import BuildStep
 
@@ -37,6 +38,7 @@ __all__ = ["DirectoryUpload", "FileDownload", "FileUpload", "StringDownload", "S
 # Files up to this size are hashed in the reactor's thread, larger ones in a thread of their own.
 _QUICK = 8 << 20
 _BLOCK = 1 << 20
+_PUBLISHED = 0o644
 
 
 class _Transfer(BuildStep):
@@ -61,14 +63,41 @@ class _Transfer(BuildStep):
 class ArtifactUpload(_Transfer):
     url = argument(checks.text, default=None)
     urlText = argument(checks.text, default=None)
+    masterdest: Any
+    mode: Any = None
 
-    async def upload(self, what: spec.Spec, artifact: str) -> Result:
+    def check(self, checker: ArgumentChecker) -> None:
         """
-        Send *what* as *artifact*; afterwards, add the link of the step.
+        Refuse a *masterdest* that leads outside by a property.
         """
-        result = await self.transfer(what, artifact=artifact)
+        super().check(checker)
+        check_way_out(checker, "masterdest", self.given("masterdest"), self.masterdest)
+
+    async def upload(self, what: spec.Spec, destination: str) -> Result:
+        """
+        `store` it; afterwards, add the link of the step.
+        """
+        result = await self.store(what, destination)
         if self.url and result is Result.SUCCESS:
-            self.addURL(self.urlText or basename(artifact), self.url)
+            self.addURL(self.urlText or basename(destination), self.url)
+        return result
+
+    async def store(self, what: spec.Spec, destination: str) -> Result:
+        """
+        Send *what* as the artifact *destination*.  Where that leads outside, a copy of the artifact goes there.
+        """
+        if not leads_outside(destination):
+            return await self.transfer(what, artifact=destination)
+        artifact = inner_part(destination)
+        # Before the transfer: a wrong mode is told at once.
+        mode = checks.mode(ArgumentChecker(self.name), "mode", _PUBLISHED if self.mode is None else self.mode)
+        result = await self.transfer(what, artifact=artifact)
+        if result is not Result.SUCCESS:
+            return result
+        problem = await self.bench.publish(artifact, destination, mode)
+        if problem is not None:
+            return self.fail(problem)
+        self.bench.remark(f"copied to {destination} on the master")
         return result
 
 
@@ -77,19 +106,20 @@ class FileUpload(ArtifactUpload):
     Send a file of the slave's to the master, as an artifact of the build.
 
     *slavesrc* (or *workersrc*): the file, relative to *workdir*.  *masterdest*: the artifact's name, a relative path
-    below the build's artifacts.  *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes
-    that are allowed; default None: any number.  *url*: an address of the file, for people, which becomes a remark after
-    the upload; *urlText*: its name there, default: that of the file.
+    below the build's artifacts; or a path on the master that is absolute or begins with ``~/`` or ``../``, to which a
+    copy of the artifact goes, with the permission bits *mode* (default 0o644).  *workdir*: relative to the builder's
+    directory, default "build".  *maxsize*: bytes that are allowed; default None: any number.  *url*: an address of the
+    file, for people, which becomes a remark after the upload; *urlText*: its name there, default: that of the file.
 
-    Without effect: *blocksize*, *mode* and *keepstamp*, which Buildbot needs for a file of the master's.
+    Without effect: *blocksize* and *keepstamp*.
     """
 
     name = "upload"
     slavesrc = argument(checks.file_path, positional=True, aliases=("workersrc",))
-    masterdest = argument(checks.artifact_name, positional=True)
+    masterdest = argument(checks.destination, positional=True)
     maxsize = argument(checks.whole, default=None)
+    mode = argument(checks.anything, default=None)
     blocksize = ignored()
-    mode = ignored()
     keepstamp = ignored()
 
     async def run(self) -> Result:
@@ -133,7 +163,7 @@ class FileDownload(_Transfer):
     """
     Send a file of the master's to the slave.
 
-    *mastersrc*: the file, absolute or relative to the master's directory, without ".."; or an
+    *mastersrc*: the file, absolute or relative to the master's directory, with ".." only at its beginning; or an
     `Artifact` of another build.  *slavedest* (or *workerdest*):
     where to put it, relative to *workdir*; it appears there whole or not at all.  *mode*: its permission bits, default
     0o644.  *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes that are allowed; default
@@ -153,10 +183,11 @@ class FileDownload(_Transfer):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        Refuse ``..``: a property in the path must not lead to another directory.
+        Refuse ``..`` that the text in master.cfg does not begin with: no property may lead to another directory.
         """
         if isinstance(self.mastersrc, str) and ".." in self.mastersrc.split("/"):
-            checker.wrong("mastersrc", self.mastersrc, "a path without '..'")
+            outside(checker, "mastersrc", self.mastersrc)
+            check_way_out(checker, "mastersrc", self.given("mastersrc"), self.mastersrc)
 
     async def run(self) -> Result:
         """
@@ -164,7 +195,7 @@ class FileDownload(_Transfer):
         """
         if isinstance(self.mastersrc, WantedArtifact):
             return await self._send_artifact(self.mastersrc)
-        path = os.path.join(self.bench.master_directory, self.mastersrc)
+        path = absolute(self.mastersrc, self.bench.master_directory)
         # Recorded, so that a resumed build requests the same bytes.
         facts = await self.bench.record("looking at a file", self.mastersrc, lambda: _facts(path), repeatable=True)
         if "problem" in facts:

@@ -1,0 +1,79 @@
+"""
+Paths of the master's machine, outside of a build's artifacts and of the directories that the master keeps for commands.
+
+A configuration written for Buildbot sends files to ``/srv/www/nightly/…``, ``~/dist/…`` or ``../archive/…``.  Such a
+path leads outside.  Properties may decide its rest, but neither where it leads out nor, by ``..``, where it goes on
+from there: whoever writes a branch's name or a command's output would choose among all files of the master's user.
+"""
+
+import os
+import re
+from posixpath import normpath
+from typing import Any
+
+from ...errors import UnsafePathError
+from ...model.names import relative_path
+from ..config.arguments import ArgumentChecker
+
+_WAY_OUT = re.compile(r"/+|~[^/]*/+|(?:\.\./+)+")
+_LITERAL = re.compile(r"(?:[^%]|%%)*")
+
+
+def leads_outside(path: str) -> bool:
+    """
+    Whether *path* is absolute, or begins with a home directory or with ``..``.
+    """
+    return _WAY_OUT.match(path) is not None
+
+
+def inner_part(path: str) -> str:
+    """
+    What follows the way out in *path*: ``srv/www/a.tar`` in ``/srv/www/a.tar``.
+    """
+    return _WAY_OUT.sub("", path, count=1)
+
+
+def absolute(path: str, directory: str) -> str:
+    """
+    *path*, relative to *directory* unless it is absolute, with the home directory that it may begin with.
+    """
+    return normpath(os.path.join(directory, os.path.expanduser(path)))
+
+
+def outside(checker: ArgumentChecker, name: str, value: str) -> str:
+    """
+    *value*, which leads outside, if nothing after that leads further; otherwise a mistake is noted.
+    """
+    if _is_sound(inner_part(value)):
+        return value
+    checker.wrong(name, value, "a path with '..' only at its beginning, and without control characters")
+    return "/nowhere/file"
+
+
+def _is_sound(inner: str) -> bool:
+    try:
+        return inner.isprintable() and ".." not in inner.split("/") and relative_path(inner) != "."
+    except UnsafePathError:
+        return False
+
+
+def check_way_out(checker: ArgumentChecker, name: str, given: Any, path: Any) -> None:
+    """
+    Note a mistake where *path* leads outside and *given*, of which a build made it, does not begin so.
+    """
+    if not isinstance(path, str) or not leads_outside(path):
+        return
+    beginning = given if isinstance(given, str) else _beginning(given)
+    way_out = _WAY_OUT.match(beginning)
+    if way_out is None or way_out[0] == beginning:
+        checker.note(
+            f"{name} became {path!r:.200}, which leads outside.  The text in master.cfg must begin so itself, with at "
+            'least a part of the first name: Interpolate("/srv/www/%(prop:branch)s").'
+        )
+
+
+def _beginning(given: Any) -> str:
+    # The text with which an Interpolate or WithProperties begins in every build.
+    format_text = getattr(given, "fmtstring", "")
+    found = _LITERAL.match(format_text) if isinstance(format_text, str) else None
+    return found[0].replace("%%", "%") if found else ""

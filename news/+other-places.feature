@@ -1,0 +1,1 @@
+``FileUpload`` and ``MultipleFileUpload`` take a ``masterdest`` that is absolute or begins with ``~/`` or ``../``: the file stays an artifact, and a copy goes there. ``MasterShellCommand`` works in such a directory, and ``FileDownload`` sends files from there.
