@@ -96,6 +96,21 @@ class NightlyTests(SynchronousTestCase):
         farm.settle(DAY)
         self.assertEqual(len(farm.built), 2)
 
+    def test_down_when_forced(self) -> None:
+        """
+        Promise 8.2: a time at which it was to build also without a change is not skipped because the master was down,
+        although it is not the first time that was missed.
+        """
+        for hour, expected in ((3, 1), (20, 0)):
+            farm = ScheduledFarm(
+                f'schedulers.Nightly("night", ["b"], hour="*", onlyIfChanged=True, force_at_hour={hour})'
+            )
+            farm.settle(60)
+            farm.farm.schedulers.stop()
+            farm.settle(4 * 3600)
+            farm.restart()
+            self.assertEqual(len(farm.built), expected)
+
     def test_overlapping(self) -> None:
         """
         Promise 8.2: two that fire at the same time make a request each, and so does one whose last build still waits.

@@ -1,15 +1,29 @@
 """
 Timetables: the times that a `Nightly` scheduler means by its minute, hour, dayOfMonth, month and dayOfWeek.
 
+<<<<<<< HEAD
 The fields are cron's, and so is what happens when clocks change (crontab(5), cron(8)): a time that a spring day does
 not have comes right after the gap, a time that an autumn day has twice comes once; "every hour" and "every five
 minutes" are not interrupted.  Two rules are not cron's: 0 is Monday in numbers for dayOfWeek, and when both dayOfMonth
 and dayOfWeek are given, either is enough, also where one of them begins with ``*``.
+=======
+The fields are cron's, and nearly so is what happens when clocks change (crontab(5), cron(8)).  With certain hours, each
+time comes once: what the local clock leaves out comes right after the gap, and what it shows twice comes the first
+time.  What is for every hour comes whenever the local clock shows it.
+
+Three rules are not cron's: "every hour" is what the hour means, not whether a field begins with ``*``, so that
+``*/15`` past two neither is left out in spring nor comes twice in autumn; 0 is Monday in numbers for dayOfWeek; and
+when both dayOfMonth and dayOfWeek are given, either is enough, also where one of them begins with ``*``.
+
+(Rejected: cronsim's own reckoning with zones.  It loses times where clocks change by half an hour or at midnight.)
+>>>>>>> b61c2c5 (scheduling: Nightly keeps its times however a clock changes)
 """
 
+import math
 import os
 import re
-from datetime import UTC, datetime, tzinfo
+from bisect import bisect_left
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +31,10 @@ from attrs import field, frozen
 from cronsim import CronSim, CronSimError
 
 from ...errors import ConfigError
+
+_HOURS = 24
+_SECOND = timedelta(seconds=1)
+_HALF_A_DAY = 43_200
 
 FIELDS = ("minute", "hour", "dayOfMonth", "month", "dayOfWeek")
 _RANGES = {"minute": (0, 59), "hour": (0, 23), "dayOfMonth": (1, 31), "month": (1, 12), "dayOfWeek": (0, 6)}
@@ -75,16 +93,73 @@ class Timetable:
         """
         The first time after *seconds*; both in seconds since 1970.
         """
-        return min(_next_after(expression, seconds, zone) for expression in self.expressions)
+        return float(min(_next_after(expression, math.floor(seconds), zone) for expression in self.expressions))
 
     def __str__(self) -> str:
         return " or ".join(self.expressions)
 
 
-def _next_after(expression: str, seconds: float, zone: tzinfo) -> float:
-    # In the second of two equal hours in autumn, the first answers may be in the first of them.
-    times = CronSim(expression, datetime.fromtimestamp(seconds, zone))
-    return next(timestamp for each in times if (timestamp := each.timestamp()) > seconds)
+def _next_after(expression: str, seconds: int, zone: tzinfo) -> int:
+    every_hour = len(CronSim(expression, _local(seconds, zone)).hours) == _HOURS
+    return _next_shown(expression, seconds, zone) if every_hour else _next_reached(expression, seconds, zone)
+
+
+def _next_reached(expression: str, seconds: int, zone: tzinfo) -> int:
+    """
+    The first time after *seconds* at which the local clock reaches, for the first time, one of the times that it means.
+    """
+    times = CronSim(expression, _local(seconds, zone))
+    return next(found for each in times if (found := _reached(each, zone)) > seconds)
+
+
+def _next_shown(expression: str, seconds: int, zone: tzinfo) -> int:
+    """
+    The first time after *seconds* at which the local clock shows one of the times that it means.
+    """
+    begin = seconds + 1
+    while True:
+        local = _local(begin, zone)
+        shown = next(CronSim(expression, local - _SECOND))
+        found = begin + int((shown - local).total_seconds())
+        change = _next_change(begin, found, zone)
+        if change is None:
+            return found
+        begin = change
+
+
+def _reached(local: datetime, zone: tzinfo) -> int:
+    """
+    When the local clock first shows *local*, or where it never does, what comes right after the gap.
+    """
+    found = int(local.replace(tzinfo=zone).timestamp())
+    if _local(found, zone) == local:
+        return found
+    # PEP 495: with fold=1 it is before the gap, with fold=0 after it.
+    before = int(local.replace(tzinfo=zone, fold=1).timestamp())
+    return _next_change(before, found, zone) or found
+
+
+def _next_change(begin: int, end: int, zone: tzinfo) -> int | None:
+    """
+    The first time after *begin*, and not after *end*, at which the local clock is set; None: there is none.
+    """
+    offset, since = _offset(begin, zone), begin
+    for until in (*range(begin + _HALF_A_DAY, end, _HALF_A_DAY), end):
+        if _offset(until, zone) != offset:
+            return bisect_left(range(until), True, since, key=lambda each: _offset(each, zone) != offset)
+        since = until
+    return None
+
+
+def _local(seconds: int, zone: tzinfo) -> datetime:
+    """
+    What the local clock shows.
+    """
+    return datetime.fromtimestamp(seconds, zone).replace(tzinfo=None, fold=0)
+
+
+def _offset(seconds: int, zone: tzinfo) -> timedelta | None:
+    return datetime.fromtimestamp(seconds, zone).utcoffset()
 
 
 def _text(name: str, value: Any) -> str:

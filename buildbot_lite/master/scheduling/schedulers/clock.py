@@ -132,7 +132,7 @@ class TimedScheduler:
             self._submit([], decisions)
             return
         changed = any(important for _, important in self._pending.values())
-        if not (changed or self._anyway(due)):
+        if not (changed or self._anyway(due, decisions.now)):
             return
         changes = [recorded for recorded, _ in self._pending.values()]
         self._pending.clear()
@@ -141,13 +141,13 @@ class TimedScheduler:
             decisions.drop(config.name, [each.id for each in changes])
         self._submit(changes, decisions)
 
-    def _anyway(self, due: float) -> bool:
+    def _anyway(self, due: float, now: float) -> bool:
         """
-        Whether it builds at *due* without a change.
+        Whether it builds without a change: at *due*, or at one of the times that were missed from then to *now*.
         """
         config = self.config
         if isinstance(config, Nightly):
-            return config.forced is not None and config.forced.next_after(due - 1, self.zone) == due
+            return config.forced is not None and config.forced.next_after(due - 1, self.zone) <= now
         return not self._built_if_changed
 
     def _submit(self, changes: list[RecordedChange], decisions: Decisions) -> None:
