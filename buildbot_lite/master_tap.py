@@ -53,8 +53,9 @@ from .master.farm import Environment, Farm
 from .master.grants.listening import CONNECT_TIMEOUT
 from .master.grants.location import Location
 from .master.maintenance import Maintenance
+from .master.slaves.desk import SlaveDesk
 from .master.slaves.missing import MissingSlaves
-from .master.slaves.registry import OWN, SlaveDesk
+from .master.slaves.registry import OWN
 from .master.trial_load import TrialLoad
 from .slave.assembly import LocalSlave
 from .status.following import notify_followers

@@ -9,14 +9,17 @@ from typing import Any
 
 from .master import steps as _steps
 from .master.config import artifacts as _artifacts
+from .master.config import build_factory as _build_factory
 from .master.config import buildbot_helpers as _helpers
 from .master.config import cancellers as _cancellers
 from .master.config import change_schedulers as _change_schedulers
 from .master.config import change_sources as _change_sources
 from .master.config import clock_schedulers as _clock_schedulers
+from .master.config import force_groups as _force_groups
 from .master.config import force_parameters as _force
 from .master.config import locks as _locks
 from .master.config import objects as _objects
+from .master.config import renderable_objects as _renderable_objects
 from .master.config import renderables as _renderables
 from .master.config import schedulers as _schedulers
 from .master.config.change_filter import NOT_A_BRANCH as _NOT_A_BRANCH
@@ -144,12 +147,12 @@ util = Namespace(
     _force.BaseParameter,
     _force.BooleanParameter,
     _force.ChoiceStringParameter,
-    _force.CodebaseParameter,
+    _force_groups.CodebaseParameter,
     _force.FileParameter,
     _force.FixedParameter,
     _force.InheritBuildParameter,
     _force.IntParameter,
-    _force.NestedParameter,
+    _force_groups.NestedParameter,
     _force.StringParameter,
     _force.TextParameter,
     _force.UserNameParameter,
@@ -160,14 +163,14 @@ util = Namespace(
     _cancellers.OldBuildCanceller,
     _cancellers.SourceStampFilter,
     _objects.BuilderConfig,
-    _objects.BuildFactory,
-    _objects.Interpolate,
+    _build_factory.BuildFactory,
+    _renderable_objects.Interpolate,
     _locks.LockAccess,
     _locks.MasterLock,
     _Matrix,
-    _objects.Property,
+    _renderable_objects.Property,
     _Retention,
-    _objects.Secret,
+    _renderable_objects.Secret,
     _locks.SlaveLock,
     _Properties,
     _renderables.FlattenList,

@@ -22,7 +22,8 @@ from .grants.registry import GrantRegistry
 from .grants.verbs import SLAVE
 from .scheduling.running_builds import RunningBuilds
 from .slaves.attach_limit import AttachLimit
-from .slaves.registry import SlaveDesk, SlaveRegistry
+from .slaves.desk import SlaveDesk
+from .slaves.registry import SlaveRegistry
 from .slaves.slots import Slots
 
 

@@ -10,14 +10,11 @@ components, and no more of them than there are directories above the link.  The 
 as nothing is unpacked through a link; and every link on the way down is safe in the same sense.
 """
 
-import errno
 import hashlib
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from posixpath import normpath
+from contextlib import closing, suppress
 from typing import IO, BinaryIO, NamedTuple
 
 from ..errors import (
@@ -33,6 +30,7 @@ from .archive_input import (
     open_archive,
     unpacks_to_more,
 )
+from .archive_paths import file_errors, parts_of, safe_target
 from .nofollow import (
     Owner,
     Walk,
@@ -40,8 +38,6 @@ from .nofollow import (
     walk_down,
 )
 
-LONGEST_PATH = 4000
-"""Bytes of a member's path; the system's limit is 4096 (PATH_MAX)."""
 MOST_NAMED = 5
 _BLOCK = 1 << 20
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -72,7 +68,7 @@ def pack(directory: int, into: BinaryIO, *, largest: int | None = None) -> Packe
     with closing(Walk(directory)) as walk:
         while pending:
             parts = pending.pop()
-            with _file_errors(parts, "read"):
+            with file_errors(parts, "read"):
                 current = walk.to(parts)
                 names = sorted(map(os.fsencode, os.listdir(current)))
             deeper = [(*parts, name) for name in names if packer.add(current, (*parts, name))]
@@ -142,7 +138,7 @@ class _Packer:
         Add the entry *parts*, in the open directory *directory*; return whether it is a directory.
         """
         entry = tarfile.TarInfo(path_text(b"/".join(parts)))
-        with _file_errors(parts, "read"):
+        with file_errors(parts, "read"):
             facts = os.lstat(parts[-1], dir_fd=directory)
             entry.mode, entry.mtime = stat.S_IMODE(facts.st_mode), facts.st_mtime
             if stat.S_ISLNK(facts.st_mode):
@@ -203,7 +199,7 @@ class _Contents:
         """
         data = b""
         while len(data) < size:
-            with _file_errors((path_bytes(self._name),), "read"):
+            with file_errors((path_bytes(self._name),), "read"):
                 more = self._source.read(size - len(data))
             if not more:
                 raise InputError(f"{self._name!r:.200} changed while it was packed.")
@@ -227,12 +223,12 @@ class _Unpacker:
         """
         Unpack *member*.
         """
-        parts = _parts(member, member.name)
+        parts = parts_of(member, member.name)
         if not parts:
             if member.isdir():
                 return  # the directory itself
             raise InputError(f"The archive has a member {member.name!r:.200}, which is not a valid file name.")
-        with _file_errors(parts, "unpacked"):
+        with file_errors(parts, "unpacked"):
             directory, name = self._walk.to(parts[:-1]), parts[-1]
             if member.isdir():
                 os.close(step_into(directory, name, make=True, owner=self._owner))
@@ -242,7 +238,7 @@ class _Unpacker:
             if member.isreg():
                 self._add_file(archive, member, name, directory)
             elif member.issym():
-                os.symlink(_safe_target(member, parts), name, dir_fd=directory)
+                os.symlink(safe_target(member, parts), name, dir_fd=directory)
             elif member.islnk():
                 self._add_hard_link(member, name, directory)
             else:
@@ -273,7 +269,7 @@ class _Unpacker:
                 os.utime(file.fileno(), (member.mtime, member.mtime))
 
     def _add_hard_link(self, member: tarfile.TarInfo, name: bytes, directory: int) -> None:
-        target = _parts(member, member.linkname)
+        target = parts_of(member, member.linkname)
         with walk_down(self._into, target[:-1]) as parent:
             # A hard link to a symbolic link would copy it, perhaps to a place from which it leads out.
             if not target or not stat.S_ISREG(os.lstat(target[-1], dir_fd=parent).st_mode):
@@ -281,53 +277,3 @@ class _Unpacker:
                     f"The archive has a hard link {member.name!r:.200} to something that is not a file."
                 )
             os.link(target[-1], name, src_dir_fd=parent, dst_dir_fd=directory, follow_symlinks=False)
-
-
-def _parts(member: tarfile.TarInfo, path: str) -> tuple[bytes, ...]:
-    """
-    The components of *path*, the name or the link target of *member*.
-    """
-    name = path_bytes(path)
-    parts = tuple(part for part in name.split(b"/") if part not in (b"", b"."))
-    if name.startswith(b"/") or b".." in parts:
-        raise _leads_out(member)
-    if len(name) > LONGEST_PATH:
-        raise InputError(
-            f"The archive has a member {member.name!r:.200}…, whose path has more than {LONGEST_PATH} bytes."
-        )
-    return parts
-
-
-def _safe_target(member: tarfile.TarInfo, parts: tuple[bytes, ...]) -> bytes:
-    """
-    The text of the symbolic link *member* at *parts*; `UnsafePathError` unless it is safe, as defined above.
-    """
-    target = path_bytes(member.linkname)
-    components = [part for part in target.split(b"/") if part not in (b"", b".")]
-    up = next((number for number, part in enumerate(components) if part != b".."), len(components))
-    if b".." in components[up:]:
-        target = normpath(target)
-        components = target.split(b"/")
-        up = components.count(b"..")
-    if target.startswith(b"/") or up >= len(parts):
-        raise _leads_out(member)
-    return target
-
-
-def _leads_out(member: tarfile.TarInfo) -> UnsafePathError:
-    return UnsafePathError(f"The archive has a member {member.name!r:.200}, which leads out of its directory.")
-
-
-@contextmanager
-def _file_errors(parts: tuple[bytes, ...], action: str) -> Iterator[None]:
-    """
-    Turn an OSError into a `FileError` that names the entry *parts*, which cannot be *action* ("read", "unpacked").
-    """
-    try:
-        yield
-    except OSError as error:
-        if is_disk_full(error) or error.errno is None:
-            raise
-        path = path_text(b"/".join(parts) or b".")
-        reason = "a link or a file is in its way" if error.errno in (errno.ENOTDIR, errno.ELOOP) else error.strerror
-        raise FileError(f"{path!r:.200} cannot be {action}: {reason}.") from None

@@ -39,7 +39,8 @@ from .file_jobs import remove_job
 from .nofollow import walk_down
 from .safe_paths import SafePaths
 from .served import ServedDirectories
-from .transfer import TransferContext, os_sentence
+from .transfer import TransferContext
+from .transfer_files import os_sentence
 
 INTERVAL = 60.0
 """Seconds between two measurements, so that a slave near its minspace does not attach again all the time."""

@@ -17,13 +17,8 @@ from ..storage.files import remove
 from ..wire.roles import Command
 from .archive_input import Bounds
 from .file_jobs import discard_job, unpack_job
-from .transfer import (
-    Transfer,
-    TransferContext,
-    succeeded,
-    with_room,
-    write_at,
-)
+from .transfer import Transfer, TransferContext, succeeded
+from .transfer_files import with_room, write_at
 
 STAGED = ".tree"
 """The suffix of directories in which archives are unpacked first."""

@@ -21,12 +21,7 @@ from ..wire.roles import Command
 from .agent import Agent
 from .held import SlaveCommand
 from .stream_sender import StreamSender
-from .transfer import (
-    os_sentence,
-    private_file,
-    with_room,
-    write_at,
-)
+from .transfer_files import os_sentence, private_file, with_room, write_at
 
 _CHUNK = 256 << 10
 

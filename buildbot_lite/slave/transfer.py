@@ -15,12 +15,11 @@ This module has the common base class; `transfers` lists the kinds.
 
 import os
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ..deferreds import background, shielded
@@ -33,16 +32,14 @@ from ..model.outcome import (
     Why,
 )
 from ..model.spec import to_document
-from ..storage.files import is_disk_full, remove
+from ..storage.files import remove
 from ..wire.roles import Command
 from .file_jobs import Job
 from .safe_paths import SafePaths
+from .transfer_files import os_sentence, private_file
 from .worker_process import Workers
 
 T = TypeVar("T")
-
-LONGEST_DISK_WAIT = 600
-"""Seconds for which a transfer waits while the slave's disk is full."""
 
 
 class StoppedError(BuildbotLiteError):
@@ -294,51 +291,8 @@ class Transfer:
             self._log.warn("cannot save transfer {id}: {problem}", id=self.id, problem=os_sentence(error))
 
 
-def os_sentence(error: OSError, path: str = "") -> str:
-    """
-    *error* as a message: without the number, and naming *path*, the path in the step's arguments.
-    """
-    if is_disk_full(error):
-        return "disk full"
-    where = path or error.filename
-    return f"{where!r:.200}: {error.strerror or error}." if where else f"{error.strerror or error}."
-
-
-async def with_room(clock: IReactorTime, attempt: Callable[[], T]) -> T:
-    """
-    The result of *attempt*, repeated every second while the disk is full, for `LONGEST_DISK_WAIT` seconds at most.
-    """
-    retries = LONGEST_DISK_WAIT
-    while True:
-        try:
-            return attempt()
-        except OSError as error:
-            if not is_disk_full(error) or not retries:
-                raise
-        retries -= 1
-        await deferLater(clock, 1.0)
-
-
-def write_at(descriptor: int, data: bytes, offset: int) -> None:
-    """
-    Write all of *data* at *offset*.  (On a disk that is nearly full, pwrite(2) writes a part without an error.)
-    """
-    remaining = memoryview(data)
-    while remaining:
-        written = os.pwrite(descriptor, remaining, offset)
-        remaining = remaining[written:]
-        offset += written
-
-
 def succeeded() -> Outcome:
     """
     The outcome of a successful transfer.
     """
     return Outcome(Ending.EXITED, exit_code=0)
-
-
-def private_file(path: str) -> BinaryIO:
-    """
-    A new, empty file of mode 0600, open for writing.
-    """
-    return open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb")

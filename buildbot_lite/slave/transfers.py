@@ -27,12 +27,8 @@ from .downloads import (
     discard,
 )
 from .file_jobs import remove_job
-from .transfer import (
-    Transfer,
-    TransferContext,
-    succeeded,
-    with_room,
-)
+from .transfer import Transfer, TransferContext, succeeded
+from .transfer_files import with_room
 from .uploads import DirectoryUpload, FileUpload
 
 INPUT = ".stdin"

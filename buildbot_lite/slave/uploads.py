@@ -27,12 +27,8 @@ from .file_jobs import (
     sum_job,
 )
 from .stream_sender import latest_generations, next_generation
-from .transfer import (
-    StoppedError,
-    Transfer,
-    os_sentence,
-    succeeded,
-)
+from .transfer import StoppedError, Transfer, succeeded
+from .transfer_files import os_sentence
 
 ARTIFACT = "artifact"
 LARGE = 64 << 20

@@ -18,7 +18,7 @@ from ..master.farm import Farm
 from ..master.scheduling.changes.sources import RunningSource
 from ..master.scheduling.queue import Urgency, WaitingRequest
 from ..master.scheduling.running_builds import LiveBuild
-from ..master.slaves.registry import Member
+from ..master.slaves.member import Member
 from ..model.estimates import UNKNOWN, Estimate
 from ..model.wait_reasons import WaitKind
 from ..storage.records import (

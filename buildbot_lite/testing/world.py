@@ -1,5 +1,5 @@
 """
-The parts of a farm that outlive the master's process, in memory: journal, streams, slave, other builds.
+The farm around one build in a test, which survives crashes of the master: `memory` has its parts.
 """
 
 import hashlib
@@ -7,8 +7,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import define, evolve, field, frozen
-from twisted.internet.defer import Deferred, fail, succeed
+from attrs import define, field, frozen
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
@@ -16,27 +16,22 @@ from ..errors import NotFoundError
 from ..master.builds.build import Build, Ended
 from ..master.builds.build_context import BuildContext
 from ..master.builds.journal import (
-    Done,
     Journal,
-    JournalEntry,
 )
-from ..master.builds.recorder import BuildRecorder
-from ..master.builds.triggered import Child
-from ..master.slaves.command_streams import Source, WritableStream
+from ..master.slaves.command_streams import Source
 from ..master.slaves.session import Session
 from ..master.steps.step import BuildStep, builder_directory
 from ..model.hello import Hello
 from ..model.http_request import HttpAnswer, HttpRequest
-from ..model.outcome import Remark, Seal
 from ..model.properties import Json, Properties
 from ..model.rendering import View
 from ..model.results import Result
+from .memory import IgnoringListener, MemoryEntryStreams, MemoryJournal, MemoryRecorder, MemorySource, MemoryTriggers
 from .script import (
     Answer,
     Asked,
     Script,
     ScriptedSlave,
-    sealed,
 )
 
 _DIRECTORY = builder_directory("test")
@@ -85,174 +80,6 @@ class Finished:
         return self.logs.get(name, b"").decode("utf-8", "replace")
 
 
-class _Bytes:
-    """
-    A `Source` in memory.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def read(self, offset: int, size: int) -> bytes:
-        return self._data[offset : offset + size]
-
-
-class _Stream:
-    """
-    A stream in memory.
-    """
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    @property
-    def length(self) -> int:
-        return len(self.data)
-
-    def append(self, offset: int, data: bytes) -> int:
-        if offset <= len(self.data):
-            self.data += data[len(self.data) - offset :]
-        return len(self.data)
-
-    def seal(self, seal: Seal) -> Deferred[bool]:
-        return succeed(sealed(self.data) == seal)
-
-
-class _EntryStreams:
-    """
-    The streams of one entry, in memory.
-    """
-
-    def __init__(self) -> None:
-        self.streams: dict[str, _Stream] = {}
-
-    def stream(self, name: str) -> WritableStream:
-        return self.streams.setdefault(name, _Stream())
-
-    def lengths(self) -> dict[str, int]:
-        return {name: stream.length for name, stream in self.streams.items()}
-
-    def read(self, name: str, offset: int, size: int) -> bytes:
-        return self.streams[name].data[offset : offset + size] if name in self.streams else b""
-
-    def seals(self) -> dict[str, Seal]:
-        return {name: sealed(stream.data) for name, stream in self.streams.items()}
-
-
-class _Store:
-    """
-    A journal that outlives crashes.  After the moment number *last* no call is answered any more, as in a crash.
-    """
-
-    def __init__(self) -> None:
-        self.entries: dict[tuple[int, int], JournalEntry] = {}
-        self.moments: list[str] = []
-        self.last: int | None = None
-
-    def begin(self, build: int, entry: JournalEntry) -> Deferred[None]:
-        if self._crashed:
-            return Deferred()
-        self.entries[entry.step, entry.ordinal] = entry
-        return self._pass(f"{entry.kind} {entry.step}.{entry.ordinal}, its intent committed")
-
-    def end(self, build: int, entry: JournalEntry, done: Done, properties: Mapping[str, Any] | None) -> Deferred[None]:
-        if self._crashed:
-            return Deferred()
-        entry_name = f"{entry.kind} {entry.step}.{entry.ordinal}"
-        before = self._pass(f"{entry_name}, done and not committed")
-        if not before.called:
-            return before
-        self.entries[entry.step, entry.ordinal] = evolve(entry, outcome=done.outcome)
-        return self._pass(f"{entry_name}, its outcome committed")
-
-    def _pass(self, moment: str) -> Deferred[None]:
-        self.moments.append(moment)
-        return Deferred() if self._crashed else succeed(None)
-
-    @property
-    def _crashed(self) -> bool:
-        return self.last is not None and len(self.moments) > self.last
-
-
-class _MemoryRecorder(BuildRecorder):
-    """
-    The records that people see, in memory.
-    """
-
-    def __init__(self) -> None:  # no records here
-        self.remarks: list[str] = []
-        self.finished: tuple[Result, str, bool] | None = None
-
-    def step_started(self, number: int, name: str) -> None:
-        pass
-
-    def step_finished(
-        self,
-        number: int,
-        name: str,
-        result: Result,
-        summary: str,
-        *,
-        hidden: bool,
-        properties: Mapping[str, Any],
-        texts: Mapping[int, tuple[str, Seal]],
-    ) -> None:
-        self.finished = result, summary, hidden
-
-    def stream_begun(self, step: int, ordinal: int, name: str, kind: str, path: str) -> None:
-        pass
-
-    def remark(self, step: int, remark: Remark) -> None:
-        self.remarks.append(remark.text)
-
-
-class _Triggers:
-    """
-    Triggered builds, whose results the test sets.
-    """
-
-    def __init__(self, results: Mapping[str, Result]) -> None:
-        self._results = results
-        self._asked: dict[str, tuple[str, Mapping[str, Json]]] = {}
-
-    @property
-    def triggered(self) -> list[tuple[str, Mapping[str, Json]]]:
-        return list(self._asked.values())
-
-    def trigger(
-        self, scheduler: str, parent: str, properties: Mapping[str, Json], source: Mapping[str, Json]
-    ) -> Deferred[int]:
-        if scheduler not in self._results:
-            return fail(NotFoundError(f"There is no Triggerable scheduler {scheduler!r} in this test."))
-        self._asked.setdefault(parent, (scheduler, dict(properties)))
-        # From 1, as in the records: 0 is no buildset.
-        return succeed(list(self._asked).index(parent) + 1)
-
-    def when_finished(self, buildset: int) -> Deferred[Result]:
-        return succeed(self._result(buildset))
-
-    def children(self, buildset: int) -> Deferred[Sequence[Child]]:
-        return succeed([Child(buildset, self.triggered[buildset - 1][0], 1, self._result(buildset))])
-
-    async def cancel(self, buildset: int, reason: str) -> Sequence[Child]:
-        return []
-
-    def _result(self, buildset: int) -> Result:
-        return self._results[self.triggered[buildset - 1][0]]
-
-
-class _IgnoringListener:
-    """
-    Ignores the events of sessions.
-    """
-
-    def slave_attached(self, name: str, hello: Hello, news: str) -> None:
-        pass
-
-    def slave_lost(self, name: str) -> None:
-        pass
-
-
 @define
 class World:
     """
@@ -268,19 +95,19 @@ class World:
     pages: Mapping[str, HttpAnswer] = field(factory=dict)
     slave: str = "bot1"
     master_directory: str = "."
-    store: _Store = field(factory=_Store)
-    streams: dict[tuple[int, int], _EntryStreams] = field(factory=dict)
+    store: MemoryJournal = field(factory=MemoryJournal)
+    streams: dict[tuple[int, int], MemoryEntryStreams] = field(factory=dict)
     artifacts: dict[tuple[int, int], str] = field(factory=dict)
     # References to crashed builds, which wait for ever: collecting a coroutine would run its ``finally`` clauses.
     crashed: list[Deferred[Ended]] = field(factory=list)
     requests: list[HttpRequest] = field(factory=list)
     published: dict[str, str] = field(factory=dict)
     script: Script = field(init=False)
-    other_builds: _Triggers = field(init=False)
+    other_builds: MemoryTriggers = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.script = Script(self.answers, _DIRECTORY)
-        self.other_builds = _Triggers(self.triggers)
+        self.other_builds = MemoryTriggers(self.triggers)
 
     def crash(self, step: BuildStep, moment: int) -> None:
         """
@@ -326,13 +153,13 @@ class World:
             published=dict(self.published),
         )
 
-    def entry(self, step: int, ordinal: int, artifact: str | None = None) -> _EntryStreams:
+    def entry(self, step: int, ordinal: int, artifact: str | None = None) -> MemoryEntryStreams:
         """
         The streams of one entry.
         """
         if artifact is not None:
             self.artifacts[step, ordinal] = artifact
-        return self.streams.setdefault((step, ordinal), _EntryStreams())
+        return self.streams.setdefault((step, ordinal), MemoryEntryStreams())
 
     def _logs(self) -> dict[str, bytes]:
         logs: dict[str, bytes] = {}
@@ -342,8 +169,8 @@ class World:
                     logs[name] = logs.get(name, b"") + stream.data
         return logs
 
-    def _start(self, step: BuildStep) -> tuple[_MemoryRecorder, View, Deferred[Ended]]:
-        recorder, clock = _MemoryRecorder(), Clock()
+    def _start(self, step: BuildStep) -> tuple[MemoryRecorder, View, Deferred[Ended]]:
+        recorder, clock = MemoryRecorder(), Clock()
         properties = Properties(_DIRECTORIES, "Slave")
         properties.update(self.properties, "Test")
         view = View(properties, sources=self.sources, slave={"name": self.slave})
@@ -384,7 +211,7 @@ class World:
         return recorder, view, Deferred.fromCoroutine(build.run())
 
     def _session(self, clock: Clock, *, on_master: bool) -> Session:
-        session = Session("master" if on_master else self.slave, clock=clock, listener=_IgnoringListener())
+        session = Session("master" if on_master else self.slave, clock=clock, listener=IgnoringListener())
         hello = Hello(home="home", incarnation="1", keeper="1", boot="1", version="0")
         session.attached(ScriptedSlave(self.script, on_master=on_master), hello)
         return session
@@ -408,9 +235,9 @@ class World:
         return self.secrets[name]
 
 
-def _ending(recorder: _MemoryRecorder) -> str:
+def _ending(recorder: MemoryRecorder) -> str:
     return f"{recorder.finished[0].name} ({recorder.finished[1]})" if recorder.finished else "early"
 
 
 def _input(data: bytes) -> tuple[Source, int, str]:
-    return _Bytes(data), len(data), hashlib.sha256(data).hexdigest()
+    return MemorySource(data), len(data), hashlib.sha256(data).hexdigest()

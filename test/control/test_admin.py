@@ -21,7 +21,7 @@ from buildbot_lite.errors import (
     NotFoundError,
     PinnedError,
 )
-from buildbot_lite.master.slaves.registry import SlaveDesk
+from buildbot_lite.master.slaves.desk import SlaveDesk
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.properties import OF_THE_BUILD
 from buildbot_lite.status.following import LogFollower, notify_followers

@@ -18,7 +18,7 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from buildbot_lite.master.slaves.registry import SlaveDesk
+from buildbot_lite.master.slaves.desk import SlaveDesk
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.streams import StreamFile

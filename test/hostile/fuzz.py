@@ -34,7 +34,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from buildbot_lite.master.grants import verbs
-from buildbot_lite.master.slaves.registry import SlaveDesk
+from buildbot_lite.master.slaves.desk import SlaveDesk
 from buildbot_lite.master_tap import MasterService
 from buildbot_lite.model.results import Result
 from buildbot_lite.slave.assembly import LocalSlave

@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite import plugins
 from buildbot_lite.cli.tables import TABLES
 from buildbot_lite.errors import BuildbotLiteError, ConfigError
-from buildbot_lite.master.config.change_sources import ChangeSource, PollingChangeSource, change_of, named
+from buildbot_lite.master.config.change_fields import change_of, named
+from buildbot_lite.master.config.change_sources import ChangeSource, PollingChangeSource
 from buildbot_lite.master.scheduling.changes import sources
 from buildbot_lite.status import documents
 from buildbot_lite.storage.records import changes, states

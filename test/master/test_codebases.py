@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError
-from buildbot_lite.master.config.change_sources import change_of
+from buildbot_lite.master.config.change_fields import change_of
 from buildbot_lite.master.scheduling.changes.codebases import with_codebase
 from buildbot_lite.model.change import Change
 from buildbot_lite.storage.records import changes

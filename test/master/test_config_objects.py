@@ -9,15 +9,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite import plugins
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.config import objects
+from buildbot_lite.master.config.build_factory import BuildFactory
 from buildbot_lite.master.config.force_scheduler import ForceScheduler
-from buildbot_lite.master.config.objects import (
-    BuilderConfig,
-    BuildFactory,
-    BuildSlave,
-    Interpolate,
-    Property,
-    Secret,
-)
+from buildbot_lite.master.config.objects import BuilderConfig, BuildSlave
+from buildbot_lite.master.config.renderable_objects import Interpolate, Property, Secret
 from buildbot_lite.master.config.schedulers import Submit, Triggerable
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.rendering import View, render_now

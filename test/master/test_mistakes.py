@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
+from buildbot_lite.master.config.argument_fit import NotingType
 from buildbot_lite.master.config.mistakes import (
     MISSING,
     MOST_MISTAKES,
     Mistake,
     MistakesError,
-    NotingType,
     SourceLine,
     collecting,
     current_line,

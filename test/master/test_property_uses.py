@@ -4,8 +4,10 @@ Remarks on properties that nothing sets, and the properties that each build has.
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.master.config.build_factory import BuildFactory
 from buildbot_lite.master.config.loading import load
-from buildbot_lite.master.config.objects import BuilderConfig, BuildFactory, Interpolate
+from buildbot_lite.master.config.objects import BuilderConfig
+from buildbot_lite.master.config.renderable_objects import Interpolate
 from buildbot_lite.master.scheduling.preparation import directories_of
 from buildbot_lite.master.steps import ShellCommand
 from buildbot_lite.testing import command, run

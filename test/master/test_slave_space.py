@@ -9,7 +9,7 @@ from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.cli.tables import slaves
-from buildbot_lite.master.slaves.registry import SlaveDesk
+from buildbot_lite.master.slaves.desk import SlaveDesk
 from buildbot_lite.model.hello import Welcome
 from buildbot_lite.status.documents import of_slave
 

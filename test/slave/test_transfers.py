@@ -27,7 +27,7 @@ from buildbot_lite.model.spec import (
     UploadDirectory,
 )
 from buildbot_lite.slave import downloads, uploads
-from buildbot_lite.slave.transfer import LONGEST_DISK_WAIT
+from buildbot_lite.slave.transfer_files import LONGEST_DISK_WAIT
 
 from .fakes import (
     FakeCommand,

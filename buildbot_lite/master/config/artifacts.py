@@ -11,8 +11,9 @@ from ...errors import UnsafePathError
 from ...model.names import relative_path
 from ...model.rendering import View, is_renderable, render
 from ...model.suggestions import did_you_mean
+from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import NotingType, current_line, once_loaded
+from .mistakes import current_line, once_loaded
 
 LARGEST_NUMBER = 999_999_999
 """The largest number of a build."""

@@ -10,8 +10,9 @@ from attrs import frozen
 
 from ...model.change_view import ChangeView
 from ...model.suggestions import did_you_mean
+from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import NotingType, current_line
+from .mistakes import current_line
 
 
 class NotABranchType:

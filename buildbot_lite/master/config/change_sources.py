@@ -6,25 +6,24 @@ A constructor checks its arguments.  While the master runs, a supervisor (`maste
 `ChangeSource.deactivate`.  Method names are Buildbot's.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
 from twisted.internet.defer import Deferred
 
 from ...errors import ConfigError
-from ...model.change import LAST_TIME, Change
-from ...model.properties import checked_property_name, checked_value
+from ...model.change import Change
 from ...model.urls import without_passwords
 from ...storage.records.changes import RecordedChange
+from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import NotingType, current_line, note
+from .change_fields import LONGEST_NAME, change_of
+from .mistakes import current_line, note
 
 T = TypeVar("T")
 
 UNCHANGED: Any = object()
 """For *state*: leave it as it is."""
-LONGEST_NAME = 150
 DEFAULT_INTERVAL = 600.0
 _NEVER_CALLED = {
     "startService": "activate",
@@ -258,55 +257,3 @@ class MasterFacade:
     @property
     def updates(self) -> Self:
         return self
-
-
-def named(name: Any, address: Any) -> Any:
-    """
-    *name*, or if it is None, one that follows from *address*, without the passwords in it.
-    """
-    if name is not None or not isinstance(address, str) or not address:
-        return name
-    text = "".join(each if each.isprintable() else "?" for each in without_passwords(address))
-    if len(text) <= LONGEST_NAME:
-        return text
-    return f"{text[: LONGEST_NAME - 17]}…{hashlib.sha256(address.encode()).hexdigest()[:16]}"
-
-
-def change_of(fields: Mapping[str, Any], source: str) -> Change:
-    """
-    The change with these *fields* of `ChangeSource.addChange`; `ConfigError` names one that does not exist.
-    """
-    values = dict(fields)
-    author, happened = values.pop("who", None), values.pop("when", None)
-    author, happened = values.pop("author", author), values.pop("when_timestamp", happened)
-    values.pop("src", None)
-    names = {"committer", "comments", "revision", "branch", "repository", "project", "codebase", "category", "revlink"}
-    if unknown := sorted(set(values) - names - {"files", "properties"}):
-        raise ConfigError(f"addChange has no argument {unknown[0]!r:.100}.")
-    category = values.pop("category", None)
-    if callable(category):
-        category = category({"author": author, "when_timestamp": happened, **values})
-    properties = {
-        checked_property_name(name): [checked_value(name, value), "Change"]
-        for name, value in (values.pop("properties", None) or {}).items()
-    }
-    texts: dict[str, Any] = {
-        name: _text(value) for name, value in values.items() if name != "files" and value is not None
-    }
-    return Change(
-        author=_text(author if author is not None else ""),
-        source=source,
-        happened=None if happened is None else min(max(0.0, _seconds(happened)), LAST_TIME),
-        files=tuple(_text(file) for file in values.get("files") or ()),
-        category=None if category is None else _text(category),
-        properties=properties,
-        **texts,
-    )
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _seconds(value: Any) -> float:
-    return float(value.timestamp()) if hasattr(value, "timestamp") else float(value)

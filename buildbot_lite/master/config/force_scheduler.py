@@ -12,19 +12,16 @@ from attrs import field, frozen
 from ...errors import InputError
 from ...model.properties import Json
 from ...model.source_stamps import FIELDS
+from .force_groups import CodebaseParameter, checked_values, leaves, parameter_list
 from .force_parameters import (
     ANY_SLAVE,
     AnyPropertyParameter,
     BaseParameter,
-    CodebaseParameter,
     FixedParameter,
     InheritBuildParameter,
     StringParameter,
     UserNameParameter,
     WorkerChoiceParameter,
-    checked_values,
-    leaves,
-    parameter_list,
 )
 from .schedulers import BaseScheduler
 

@@ -9,15 +9,9 @@ from typing import Any
 
 from ...model.locks import LockName, LockUse, combined
 from ...model.rendering import is_renderable
+from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import (
-    NotingType,
-    SourceLine,
-    current_line,
-    declare,
-    declared,
-    note,
-)
+from .mistakes import SourceLine, current_line, declare, declared, note
 
 MODES = ("counting", "exclusive")
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from ...errors import BuildbotLiteError
 from ...model.properties import Json, checked_property_name, checked_value
+from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import NotingType, current_line
+from .mistakes import current_line
 
 MOST_COMBINATIONS = 256
 """Combinations of one matrix."""

@@ -1,30 +1,22 @@
 """
-The objects of a master.cfg, apart from its steps and schedulers: slaves, builders, factories, renderables.
+The slaves and builders of a master.cfg.
 
 They are values.  A constructor checks its own arguments, and keeps the *place*, the line of the call, and the
 *given_name*, valid or not.  ``assembly`` checks what concerns several objects (does that slave exist?) when all are
 known.  Constructors have Buildbot's spelling; attributes, which the rest of the master reads, have snake_case.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, cast, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
-from ...errors import ConfigError, UnsafePathError
-from ...model import interpolation, rendering
+from ...errors import UnsafePathError
 from ...model.lease import SHORTEST_GRACE
 from ...model.names import directory_name, relative_path
+from .argument_fit import NotingType
 from .arguments import ArgumentChecker
+from .build_factory import BuildFactory
 from .locks import LockAccess, checked_accesses, locks_argument
-from .mistakes import (
-    MISSING,
-    NotingType,
-    current_line,
-    note,
-    once_loaded,
-    remark,
-    uses_property,
-)
-from .placeholders import is_placeholder
+from .mistakes import MISSING, current_line, note, remark
 
 DEFAULT_GRACE = 1800.0
 DEFAULT_MISSING_TIMEOUT = 3600.0
@@ -111,91 +103,6 @@ class BuildSlave(metaclass=NotingType):
 
     def __repr__(self) -> str:
         return f"BuildSlave({self.name!r})"
-
-
-@runtime_checkable
-class StepLike(Protocol):
-    """
-    The part of a step that a factory knows.
-    """
-
-    @property
-    def recipe(self) -> Any:
-        """
-        The recipe from which each build makes a step of its own.
-        """
-
-    def run(self) -> Any:
-        """
-        Run the step.
-        """
-
-
-class BuildFactory(metaclass=NotingType):
-    """
-    The steps of a build, in order.
-
-    ``workdir``: the directory of all steps that have no ``workdir`` of their own, relative to the builder's: a path,
-    or a function of the list of the build's source stamps; default "build".  ``useProgress`` has no effect.
-    """
-
-    useProgress: Any = True  # noqa: N815 - Buildbot's name
-    # A subclass of the user's need not call the constructor first.
-    _workdir: str | Callable[[Sequence[Any]], Any] = "build"
-
-    def __init__(self, steps: Any = ()) -> None:
-        self.place = current_line(self)
-        self.steps: list[Any] = []
-        if steps is not None:
-            self.addSteps(steps)
-
-    @property
-    def workdir(self) -> str | Callable[[Sequence[Any]], Any]:
-        """
-        The directory of steps that have none of their own.
-        """
-        return self._workdir
-
-    @workdir.setter
-    def workdir(self, value: Any) -> None:
-        try:
-            self._workdir = value if callable(value) else relative_path(value)
-        except UnsafePathError:
-            ArgumentChecker("BuildFactory", self, place=current_line()).wrong(
-                "workdir", value, "a relative path that does not lead out of its directory, or a function"
-            )
-
-    def addStep(self, step: Any, **arguments: Any) -> None:
-        """
-        Append *step*; or, as Buildbot 0.7 had it, the step that the class *step* makes of *arguments*, also as a pair.
-        """
-        if isinstance(step, tuple) and len(step) == 2 and isinstance(step[0], type) and isinstance(step[1], Mapping):
-            step, arguments = step[0], {**step[1], **arguments}
-        if arguments and isinstance(step, type):
-            step = step(**arguments)
-        if is_placeholder(step):
-            return
-        if isinstance(step, type):
-            note(f"BuildFactory: {step.__name__} is a class; a step is made of it: {step.__name__}(…).")
-        elif not isinstance(step, StepLike):
-            note(f"BuildFactory: {step!r:.60} is not a step.")
-        else:
-            self.steps.append(step)
-
-    def addSteps(self, steps: Any) -> None:
-        """
-        Append all of *steps*, or the only one.
-        """
-        if is_placeholder(steps):
-            return
-        if isinstance(steps, StepLike) and not isinstance(steps, type):
-            self.addStep(steps)
-            return
-        if not isinstance(steps, (list, tuple)):
-            note(f"BuildFactory: the steps must be a list, not {steps!r:.60}.")
-            return
-        for step in steps:
-            self.addStep(step)
 
 
 class BuilderConfig(metaclass=NotingType):
@@ -333,56 +240,6 @@ class BuilderConfig(metaclass=NotingType):
         return f"BuilderConfig({self.name!r})"
 
 
-class Property(rendering.Property, metaclass=NotingType):
-    """
-    The value of the property *key* of the build.
-
-    *default* is for when there is none, and, unless *defaultWhenFalse* is False, for when it is empty, zero or False.
-    """
-
-    def __init__(self, key: Any, default: Any = rendering.NO_DEFAULT, defaultWhenFalse: Any = True) -> None:
-        try:
-            super().__init__(key, default, defaultWhenFalse)
-        except ConfigError as error:
-            ArgumentChecker("Property", self).unless_missing(error, key)
-            super().__init__("none")
-        else:
-            if default is rendering.NO_DEFAULT:
-                uses_property(key, of=self)
-
-
-class Interpolate(interpolation.Interpolate, metaclass=NotingType):
-    """
-    Text with values of the build in it: ``Interpolate("%(prop:branch:-main)s of %(src::repository)s")``.
-    """
-
-    def __init__(self, fmtstring: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            super().__init__(fmtstring, *args, **kwargs)
-        except ConfigError as error:
-            ArgumentChecker("Interpolate", self).unless_missing(error, fmtstring)
-            super().__init__("")
-        for secret in self.secrets:
-            _must_exist(secret, self)
-        for name in self.needed:
-            uses_property(name, of=self)
-
-
-class Secret(rendering.Secret, metaclass=NotingType):
-    """
-    The secret called *name*, wherever an argument of a step may be rendered.
-    """
-
-    def __init__(self, name: Any) -> None:
-        try:
-            super().__init__(name)
-        except ConfigError as error:
-            ArgumentChecker("Secret", self).unless_missing(error, name)
-            super().__init__("none")
-        else:
-            _must_exist(name, self)
-
-
 def collapse_rule(arguments: ArgumentChecker, value: Any) -> Any:
     """
     A rule for collapsing requests: True, False or a function.
@@ -416,11 +273,6 @@ def _directory(arguments: ArgumentChecker, given: Mapping[str, Any], builddir: A
         arguments.wrong("the build directory", value, "a relative path that does not lead out of its directory")
         return None
     return directory
-
-
-def _must_exist(secret: str, of: object) -> None:
-    # Checked once the whole configuration is known.  A secret that vanishes later fails the build.
-    once_loaded(lambda config: config.why_no_secret(secret), of=of)
 
 
 def _positive(arguments: ArgumentChecker) -> Callable[[str, Any], int]:

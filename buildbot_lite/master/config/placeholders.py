@@ -13,15 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...model.suggestions import did_you_mean
+from .argument_fit import NotingType
 from .buildbot_words import WORDS, Treatment, Word, find
-from .mistakes import (
-    NotingType,
-    handled_here,
-    loading,
-    missing_names,
-    note_once,
-    remark,
-)
+from .mistakes import handled_here, loading, missing_names, note_once, remark
 
 _PYTHON_2 = {
     "basestring": "str",

@@ -14,8 +14,9 @@ from ...model.interpolation import Interpolate
 from ...model.operations import Operation, Operators
 from ...model.properties import Properties
 from ...model.rendering import Property, Secret, View, render, renderer
+from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import NotingType, uses_property
+from .mistakes import uses_property
 
 _REPLACED = re.compile(r"(.*?):([-~+])(.*)", re.DOTALL)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from attrs import frozen
 
+from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import NotingType, current_line
+from .mistakes import current_line
 
 DAY = 86400.0
 MOST_POLICIES = 100

@@ -12,8 +12,9 @@ from typing import Any
 from ...model.rendering import is_renderable
 from ...model.source_stamps import FIELDS as STAMP_FIELDS
 from ...model.suggestions import did_you_mean
+from .argument_fit import NotingType, note_unknown
 from .arguments import LONGEST_TEXT, ArgumentChecker, shown
-from .mistakes import NotingType, current_line, note_unknown, once_loaded, remark
+from .mistakes import current_line, once_loaded, remark
 
 STDIN_KINDS = ("none", "patch", "tar", "properties")
 FILE_KINDS = ("tar", "patch", "file")

@@ -10,8 +10,9 @@ import stat
 from typing import Any, Protocol, runtime_checkable
 
 from ...errors import ConfigError
+from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import NotingType, once_loaded
+from .mistakes import once_loaded
 
 # The keeper masks values in logs; shorter ones would blacken half of every log and be guessed from the holes.
 SHORTEST_SECRET = 6

@@ -18,8 +18,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ...errors import ConfigError
+from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import NotingType, once_loaded
+from .mistakes import once_loaded
 from .secret_files import (
     LARGEST_SECRET,
     MOST_FILES,

@@ -4,8 +4,9 @@ Services: objects of ``c['services']`` that accompany the farm, like reporters a
 
 from typing import Any
 
+from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import NotingType, current_line
+from .mistakes import current_line
 
 
 class Service(metaclass=NotingType):

@@ -16,8 +16,8 @@ from ...model.webhook import DIALECTS
 from .arguments import ArgumentChecker
 from .buildbot_words import find
 from .mistakes import remark
-from .objects import Secret
 from .placeholders import is_placeholder
+from .renderable_objects import Secret
 
 HOOKS = "change_hook_dialects"
 SKIPS = (r"\[ *skip *ci *\]", r"\[ *ci *skip *\]")

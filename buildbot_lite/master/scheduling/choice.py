@@ -22,7 +22,8 @@ from ..builds.lock_waits import reason
 from ..builds.locks import LockObstacle, LockOwner, Locks
 from ..config.generations import Generations
 from ..config.objects import BuilderConfig
-from ..slaves.registry import Member, SlaveRegistry
+from ..slaves.member import Member
+from ..slaves.registry import SlaveRegistry
 from ..slaves.slots import Slot, Slots
 from .can_start import CanStartAnswers
 from .hold import Hold

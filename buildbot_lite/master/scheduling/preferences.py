@@ -17,7 +17,7 @@ from ...model import wait_reasons
 from ...model.wait_reasons import WaitReason
 from ..config.master_config import MasterConfig
 from ..config.objects import BuilderConfig
-from ..slaves.registry import Member
+from ..slaves.member import Member
 from .queue import BuilderQueue, WaitingRequest, urgency_of
 from .user_answers import FAILED, PENDING, UserAnswers
 from .views import BuilderView, MasterView, RequestView, SlaveView

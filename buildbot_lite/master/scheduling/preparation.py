@@ -41,10 +41,11 @@ from ..builds.recorder import BuildRecorder
 from ..builds.streams import BuildStreamFiles, StreamStorage
 from ..builds.triggered import ChildBuilds, RequestSubmission
 from ..config.artifacts import WantedArtifact
+from ..config.build_factory import BuildFactory
 from ..config.generations import Generations
 from ..config.loading import Generation
 from ..config.master_config import MasterConfig
-from ..config.objects import BuilderConfig, BuildFactory
+from ..config.objects import BuilderConfig
 from ..slaves.command_streams import Source
 from ..slaves.registry import SlaveRegistry
 from .schedulers.submitting import CHANGE

@@ -12,7 +12,8 @@ from twisted.logger import Logger
 from ...deferreds import background
 from ...storage.records import feed, states
 from ...storage.writer import Records
-from .registry import Member, SlaveRegistry
+from .member import Member
+from .registry import SlaveRegistry
 
 LOOK_EVERY = 60.0
 EVENT = "slave.missing"

@@ -1,36 +1,27 @@
 """
 The registry of slaves: which are present, which are away, and which may get builds.
 
-A `Member` is a slave with its `Session` and its state: paused, draining, revoked and so on.  A `SlaveDesk` is what a
-slave's FURL designates; the grants decide who may attach at it.
+A `Member` is a slave with its `Session` and its state: paused, draining, revoked and so on (`member`).  A `SlaveDesk`
+is what a slave's FURL designates (`desk`); the grants decide who may attach at it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
 
-from attrs import define, field, frozen
-from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ... import __version__
 from ...deferreds import background
-from ...errors import BuildbotLiteError, RefusedError, SupersededError
-from ...model import wait_reasons
+from ...errors import RefusedError
 from ...model.display import printable
 from ...model.hello import (
     MOST_DIRECTORIES,
-    PROTOCOL,
     Hello,
-    Welcome,
 )
 from ...model.token_bucket import TokenBucket
-from ...model.wait_reasons import WaitReason
 from ...storage.records import slaves as records_of_slaves
 from ...storage.writer import Records
-from ...wire.roles import Slave
 from ..config.objects import BuildSlave
+from .member import Member, SpaceTerms
 from .session import Session
 from .slots import Slots
 
@@ -42,67 +33,6 @@ MOST_CHARACTERS = 1 << 19
 """Characters of all directories in a welcome, which fit into its bytes however they are encoded."""
 OWN = "master"
 """The name of the session of the keeper on the master's own machine."""
-
-
-@frozen
-class SpaceTerms:
-    """
-    The part of a slave's welcome about its disk: `Welcome.minspace` and `Welcome.directories`.
-    """
-
-    minspace: int = 0
-    directories: tuple[str, ...] | None = None
-
-
-@define
-class Member:
-    """
-    A slave of the registry.
-
-    All times are in seconds since 1970.  *paused*: when an admin paused it, or None.  *lost_at*, *attached_at*: when
-    its link was last lost and made.  *revoked*: it has no FURL.  *leaving*: the incarnation of the slave process that
-    drains.  *breach*: when and how the slave last broke the wire contract.  *refused*: when an attachment with its FURL
-    was last refused, and the error that the slave got.  *platform*: the slave's last report about its machine.
-    *terms*: those of its last welcome.
-    """
-
-    config: BuildSlave
-    session: Session
-    paused: float | None = None
-    draining: bool = False
-    lost_at: float | None = None
-    attached_at: float | None = None
-    revoked: bool = False
-    leaving: str | None = None
-    breach: tuple[float, str] | None = None
-    refused: tuple[float, str] | None = None
-    platform: Mapping[str, Any] = field(factory=dict)
-    terms: SpaceTerms = SpaceTerms()
-
-    @property
-    def name(self) -> str:
-        """
-        The name in master.cfg.
-        """
-        return self.config.name
-
-    def obstacle(self) -> WaitReason | None:
-        """
-        The reason for which the slave gets no builds at all, or None.
-        """
-        if self.revoked:
-            return wait_reasons.revoked(self.name)
-        hello = self.session.hello
-        if hello is None:
-            since = "never seen" if self.lost_at is None else f"since {clock_time(self.lost_at)}"
-            return wait_reasons.absent(self.name, since)
-        if self.draining:
-            return wait_reasons.draining(self.name)
-        if self.paused is not None:
-            return wait_reasons.paused(self.name)
-        if hello.space < self.config.minspace:
-            return wait_reasons.low_space(self.name, hello.space, self.config.minspace, hello.removed)
-        return None
 
 
 class SlaveRegistry:
@@ -377,58 +307,3 @@ class SlaveRegistry:
             member.lost_at = now
         self._remark(name, f"{name}: connection lost; waiting for it to come back")
         self._changed()
-
-
-@define
-class SlaveDesk:
-    """
-    The object of one slave's FURL: the role `wire.roles.Desk`.
-
-    *admit*: called with the Tub id of the caller; raises the refusal that the caller gets.  *hints*: the connection
-    hints for the welcome.  *idle*: whether no build runs on the slave.
-    """
-
-    name: str
-    slaves: SlaveRegistry
-    admit: Callable[[str], None]
-    hints: Callable[[], Sequence[str]]
-    idle: Callable[[], bool] = lambda: False
-    _log: Logger = field(factory=Logger)
-
-    def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
-        if hello.protocol != PROTOCOL:
-            sentence = (
-                f"This master speaks version {PROTOCOL} of the protocol, the slave {hello.protocol}.  Install the same "
-                "buildbot_lite on both."
-            )
-            self.slaves.refused(self.name, sentence)
-            return fail(RefusedError(sentence))
-        try:
-            self.admit(key)
-            if hello.epoch > self.slaves.epoch:
-                # Before the session compares commands: a copy must not end the commands of the restored farm.
-                raise SupersededError  # noqa: TRY301 - noted like the other refusals
-        except Exception as error:  # noqa: BLE001 - the caller gets any error
-            if isinstance(error, BuildbotLiteError):
-                self.slaves.refused(self.name, str(error))
-            return fail()
-        self.slaves.session(self.name).attached(slave, hello)
-        terms = self.slaves.terms(self.name)
-        welcome = Welcome(
-            name=self.name,
-            version=__version__,
-            hints=tuple(self.hints()),
-            idle=self.idle(),
-            drain=self.slaves.is_to_leave(self.name),
-            epoch=self.slaves.epoch,
-            minspace=terms.minspace,
-            directories=terms.directories,
-        )
-        return succeed(welcome)
-
-
-def clock_time(when: float) -> str:
-    """
-    *when*, in seconds since 1970, as local date and time.
-    """
-    return datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S")

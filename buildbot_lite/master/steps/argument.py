@@ -25,8 +25,9 @@ from attrs import evolve, field, frozen
 
 from ...model.rendering import PLAIN, is_renderable
 from ...model.suggestions import nearest
+from ..config.argument_fit import note_unknown
 from ..config.arguments import ArgumentChecker
-from ..config.mistakes import MISSING, note, note_unknown
+from ..config.mistakes import MISSING, note
 
 Check: TypeAlias = Callable[[ArgumentChecker, str, Any], Any]
 """``check(checker, name, value)`` returns the value to use, or notes a mistake.  See `argument_checks`."""

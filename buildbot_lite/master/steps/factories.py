@@ -6,8 +6,8 @@ Each takes *source*, the step that gets the sources: a step, or a pair of a clas
 
 from typing import Any
 
+from ..config.build_factory import BuildFactory
 from ..config.mistakes import note
-from ..config.objects import BuildFactory
 from .counting import Compile, Test
 from .shell import Configure, ShellCommand
 from .svn import SVN

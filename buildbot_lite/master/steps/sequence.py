@@ -5,8 +5,8 @@ Several programs in one step.
 from typing import Any
 
 from ...model.results import Result, counted
+from ..config.argument_fit import NotingType
 from ..config.arguments import ArgumentChecker
-from ..config.mistakes import NotingType
 from . import argument_checks as checks
 from .argument import argument
 from .shell import ShellCommand

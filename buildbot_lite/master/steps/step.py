@@ -34,8 +34,9 @@ from ...model.spec import (
     Run,
     Spec,
 )
+from ..config.argument_fit import NotingType
 from ..config.arguments import ArgumentChecker
-from ..config.mistakes import MISSING, NotingType, SourceLine, current_line
+from ..config.mistakes import MISSING, SourceLine, current_line
 from ..config.placeholders import is_placeholder
 from ..slaves.command_streams import Source
 from . import argument_checks as checks

@@ -13,8 +13,9 @@ from typing import Any
 from attrs import frozen
 
 from ...errors import ConfigError
+from ...master.config.argument_fit import NotingType
 from ...master.config.arguments import ArgumentChecker
-from ...master.config.mistakes import NotingType, current_line
+from ...master.config.mistakes import current_line
 from ...model.rendering import render
 from ...model.results import Result
 from .details import BuildDetails

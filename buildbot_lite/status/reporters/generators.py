@@ -5,8 +5,9 @@ Generators: which builds a reporter sends messages about, and when.
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from ...master.config.argument_fit import NotingType
 from ...master.config.arguments import ArgumentChecker
-from ...master.config.mistakes import NotingType, current_line
+from ...master.config.mistakes import current_line
 from ...model.results import Result
 from .details import BuildDetails
 from .formatting import Formatter, MessageFormatter, MessageFormatterRenderable, formatter_of

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from twisted.internet.defer import CancelledError
 
 from ...http_client import basic
-from ...master.config.objects import Interpolate, Secret
+from ...master.config.renderable_objects import Interpolate, Secret
 from ...model.display import printable
 from ...model.rendering import is_renderable, render
 from ...model.results import Result

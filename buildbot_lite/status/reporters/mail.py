@@ -19,7 +19,7 @@ from typing import Any, Protocol, runtime_checkable
 from attrs import frozen
 from twisted.logger import Logger
 
-from ...master.config.objects import Secret
+from ...master.config.renderable_objects import Secret
 from ...model.display import printable
 from ...storage.records.outbox import OutboxMessage
 from .details import BuildDetails, FarmFacts

@@ -32,7 +32,8 @@ from ....model.urls import split_url, without_passwords
 from ....storage.files import make_directory
 from ...builds.redaction import Redaction
 from ...config.arguments import ArgumentChecker
-from ...config.change_sources import PollingChangeSource, named
+from ...config.change_fields import named
+from ...config.change_sources import PollingChangeSource
 from ...steps.git_credentials import RemoteAccess, remote_access, web_host
 from .commits import Commit
 from .followed_refs import FollowedRefs, SeenRefs

@@ -12,7 +12,8 @@ from typing import Any, cast
 from ....model.change import LONGEST_COMMENTS, LONGEST_NAME, Change, fitting_files
 from ....model.urls import without_passwords
 from ...config.arguments import ArgumentChecker
-from ...config.change_sources import PollingChangeSource, change_of, named
+from ...config.change_fields import change_of, named
+from ...config.change_sources import PollingChangeSource
 from .programs import output_of
 
 WORKDIR = "hgpoller_work"

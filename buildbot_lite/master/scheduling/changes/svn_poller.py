@@ -16,7 +16,8 @@ from attrs import frozen
 from ....errors import BuildbotLiteError
 from ....model.change import LONGEST_COMMENTS, LONGEST_NAME, Change, fitting_files
 from ...builds.redaction import Redaction
-from ...config.change_sources import PollingChangeSource, change_of, named
+from ...config.change_fields import change_of, named
+from ...config.change_sources import PollingChangeSource
 from .programs import ProgramError, output_of
 from .secrets import rendered
 

@@ -1,0 +1,96 @@
+"""
+Calls of constructors in a master.cfg: which arguments fit, and a mistake for each that does not.
+"""
+
+import inspect
+from abc import ABCMeta
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
+from typing import Any
+
+from ...model.suggestions import did_you_mean, nearest
+from .mistakes import MISSING, loading, note
+
+
+def fitting_arguments(
+    function: Callable[..., object], what: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, skip: int = 1
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """
+    The part of *args* and *kwargs* with which *function* can be called; `MISSING` for each required one that is not
+    given.
+
+    The rest is noted, an unknown keyword with the nearest known one.  *what*: the subject of the sentences.  *skip*:
+    how many first parameters (``self``) the caller does not give.
+    """
+    parameters = list(inspect.signature(function).parameters.values())[skip:]
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if len(args) > len(positional) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        note(f"{what} takes at most {len(positional)} arguments without a name, and was given {len(args)}.")
+        args = args[: len(positional)]
+    fits = dict(kwargs)
+    suggestions: set[str | None] = set()
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        suggestions = note_unknown(what, kwargs, named)
+        fits = {name: value for name, value in kwargs.items() if name in named}
+    for parameter in positional[: len(args)]:
+        if parameter.name in fits:
+            note(f"{what} was given {parameter.name!r} twice.")
+            del fits[parameter.name]
+    for parameter in parameters:
+        given = parameter in positional[: len(args)] or parameter.name in fits
+        needed = parameter.default in (parameter.empty, MISSING)
+        if given or parameter.name not in named or not (needed or parameter.default is None):
+            continue
+        if needed and parameter.name not in suggestions:
+            note(f"{what} needs the argument {parameter.name!r}.")
+        if needed or parameter.name in suggestions:
+            fits[parameter.name] = MISSING
+    return args, fits
+
+
+def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: object = None) -> set[str | None]:
+    """
+    Note each of the names *given* that is not *known*, with the nearest known one; return these nearest ones.
+    """
+    known = list(known)
+    unknown = [name for name in given if name not in known]
+    for name in unknown:
+        note(f"{what} has no argument {name!r}.{did_you_mean(name, known)}", of=of)
+    return {nearest(name, known) for name in unknown}
+
+
+class NotingType(ABCMeta):
+    """
+    The metaclass of a master.cfg's objects: a call that does not fit a constructor is noted instead of raised, also the
+    call of a subclass's ``super().__init__``.
+
+    An object's method ``constructed``, if it has one, is called when all its constructors have returned.  It is an
+    ABCMeta, so that a class of a configuration may have abstract base classes as well.
+    """
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **more: Any) -> None:
+        super().__init__(name, bases, namespace, **more)
+        if inspect.isfunction(own := namespace.get("__init__")):
+            type.__setattr__(cls, "__init__", _noting(own, name))
+
+
+def _noting(init: Callable[..., None], owner: str) -> Callable[..., None]:
+    @wraps(init)
+    def noting(self: Any, *args: Any, **kwargs: Any) -> None:
+        outermost = type(self).__init__ is noting
+        what = type(self).__name__ if outermost else owner
+        if loading():
+            args, kwargs = fitting_arguments(init, what, args, kwargs)
+            init(self, *args, **kwargs)
+        else:
+            # A build makes its steps from arguments that fitted during the load: check them only after a failure.
+            try:
+                init(self, *args, **kwargs)
+            except TypeError:
+                fitting_arguments(init, what, args, kwargs)
+                raise
+        if outermost and (constructed := inspect.getattr_static(self, "constructed", None)):
+            constructed(self)
+
+    return noting

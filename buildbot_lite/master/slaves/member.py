@@ -1,0 +1,82 @@
+"""
+A slave of the registry: its session and its state.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from attrs import define, field, frozen
+
+from ...model import wait_reasons
+from ...model.wait_reasons import WaitReason
+from ..config.objects import BuildSlave
+from .session import Session
+
+
+@frozen
+class SpaceTerms:
+    """
+    The part of a slave's welcome about its disk: `Welcome.minspace` and `Welcome.directories`.
+    """
+
+    minspace: int = 0
+    directories: tuple[str, ...] | None = None
+
+
+@define
+class Member:
+    """
+    A slave of the registry.
+
+    All times are in seconds since 1970.  *paused*: when an admin paused it, or None.  *lost_at*, *attached_at*: when
+    its link was last lost and made.  *revoked*: it has no FURL.  *leaving*: the incarnation of the slave process that
+    drains.  *breach*: when and how the slave last broke the wire contract.  *refused*: when an attachment with its FURL
+    was last refused, and the error that the slave got.  *platform*: the slave's last report about its machine.
+    *terms*: those of its last welcome.
+    """
+
+    config: BuildSlave
+    session: Session
+    paused: float | None = None
+    draining: bool = False
+    lost_at: float | None = None
+    attached_at: float | None = None
+    revoked: bool = False
+    leaving: str | None = None
+    breach: tuple[float, str] | None = None
+    refused: tuple[float, str] | None = None
+    platform: Mapping[str, Any] = field(factory=dict)
+    terms: SpaceTerms = SpaceTerms()
+
+    @property
+    def name(self) -> str:
+        """
+        The name in master.cfg.
+        """
+        return self.config.name
+
+    def obstacle(self) -> WaitReason | None:
+        """
+        The reason for which the slave gets no builds at all, or None.
+        """
+        if self.revoked:
+            return wait_reasons.revoked(self.name)
+        hello = self.session.hello
+        if hello is None:
+            since = "never seen" if self.lost_at is None else f"since {clock_time(self.lost_at)}"
+            return wait_reasons.absent(self.name, since)
+        if self.draining:
+            return wait_reasons.draining(self.name)
+        if self.paused is not None:
+            return wait_reasons.paused(self.name)
+        if hello.space < self.config.minspace:
+            return wait_reasons.low_space(self.name, hello.space, self.config.minspace, hello.removed)
+        return None
+
+
+def clock_time(when: float) -> str:
+    """
+    *when*, in seconds since 1970, as local date and time.
+    """
+    return datetime.fromtimestamp(when).astimezone().strftime("%Y-%m-%d %H:%M:%S")
