@@ -42,11 +42,13 @@ _OTHERS = {"who", "author", "files", "when", "properties"}
 @frozen
 class Pushed:
     """
-    A pushed reference: *ref* is now the commit *revision*; None: it was deleted.
+    A pushed reference: *ref* is now the commit *revision*; None: it was deleted.  *before*: the commit that it
+    was.
     """
 
     ref: str
     revision: str | None
+    before: str
 
 
 @frozen
@@ -138,12 +140,13 @@ def read_lines(text: bytes, allowed: Allowed, source: str) -> ReportedChanges:
     return ReportedChanges(changes, pushed, remarks)
 
 
-def change_of_push(push: Pushed, allowed: Allowed, source: str) -> Change:
+def change_of_push(push: Pushed, allowed: Allowed, source: str, now: float) -> Change:
     """
-    The change for *push*, without author, comments and files.
+    The change for *push*, without author, comments and files.  *now*: seconds since 1970.
     """
     change = allowed.example(branch_of(push.ref))
-    return evolve(change, author=source, source=source, revision=push.revision).checked()
+    move = f"{push.before}..{push.revision} {now}"
+    return evolve(change, author=source, source=source, revision=push.revision, move=move).checked()
 
 
 def change_from(reader: JsonReader, source: str) -> Change:
@@ -200,7 +203,7 @@ def _pushed(line: str, number: int) -> Pushed:
             f"Line {number} is neither OLD NEW REF, as git gives it to a post-receive hook, nor a JSON object: "
             f"{line!r:.100}"
         )
-    return Pushed(match[3], match[2] if match[2].strip("0") else None)
+    return Pushed(match[3], match[2] if match[2].strip("0") else None, match[1])
 
 
 def _obstacle(push: Pushed, allowed: Allowed) -> str | None:

@@ -214,7 +214,7 @@ class LineIntake:
         polled = self.sources.poll_soon(allowed.repository) if changes.pushed else ()
         # If the repository is polled here, the poller finds the pushed commits itself, with details that a hook does
         # not have: authors, comments and files.
-        pushes = () if polled else [change_of_push(push, allowed, source) for push in changes.pushed]
+        pushes = () if polled else [change_of_push(push, allowed, source, self.wall()) for push in changes.pushed]
         recorded = await self.recorder.add([*changes.changes, *pushes], marking_use(grant, self.wall()))
         remarks = [*changes.remarks, *named(recorded), *(f"{name} polls now" for name in polled)]
         return Intake(remarks=remarks or ["there is nothing new in this"])

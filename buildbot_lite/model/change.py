@@ -33,7 +33,8 @@ class Change:
     that identifies the repository; it is not fetched from unless master.cfg names it.  *codebase*: its place in builds
     of several repositories; "" is the only one of most builds.  *revlink*: a page about it.  *properties*: name →
     [value, source], for the builds.  *source*: the change source.  *untrusted*: it comes from a fork, so its author may
-    have no right to push.
+    have no right to push.  *move*: where the source saw a reference come to *revision*, a text that differs from those
+    of all other moves, so that a reference that comes back is a change again; None: unknown.
     """
 
     author: str
@@ -51,13 +52,14 @@ class Change:
     revlink: str = ""
     properties: Mapping[str, Any] = field(factory=dict)
     untrusted: bool = False
+    move: str | None = None
 
     @property
     def digest(self) -> str:
         """
         The identity of the change, a SHA-256 in hexadecimal of repository, branch, revision, project, codebase,
         category, and whether it is from a fork; without a revision, also author, comments and files and when it
-        happened.
+        happened.  Only different moves can be two changes with the same digest.
         """
         identity: list[Any] = [self.repository, self.branch, self.revision, self.project, self.codebase, self.category]
         identity.append(self.untrusted)
@@ -71,7 +73,7 @@ class Change:
         no date.
         """
         names = {"revision": self.revision, "project": self.project, "codebase": self.codebase, "source": self.source}
-        for noun, text in (names | {"category": self.category}).items():
+        for noun, text in (names | {"category": self.category, "move": self.move}).items():
             _check(noun, text, 200)
         long = {"branch": self.branch, "repository": self.repository, "author": self.author}
         for noun, text in (long | {"committer": self.committer, "revlink": self.revlink}).items():

@@ -75,7 +75,7 @@ changes = Table(
     "changes",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("digest", String(64), nullable=False, unique=True),  # of what makes two changes the same one
+    Column("digest", String(64), nullable=False),  # of what makes two changes the same one, but for moves
     Column("received", Float, nullable=False),
     Column("happened", Float, nullable=False),  # as its source says
     Column("author", Text, nullable=False),
@@ -92,7 +92,9 @@ changes = Table(
     Column("properties", Text, nullable=False, server_default="{}"),  # {"name": [value, source]}
     Column("source", String(200), nullable=False),  # the change source, or the label of the grant, that said it
     Column("untrusted", Integer, nullable=False, server_default="0"),  # 1: from a fork
+    Column("move", String(200)),  # of a reference to the revision; null: not known
 )
+Index("changes_by_digest", changes.c.digest)
 
 pending_changes = Table(
     "pending_changes",  # those that a scheduler's next builds will have

@@ -135,6 +135,16 @@ class PushTests(ChangeGrantCase):
         self.assertIn("# there is nothing new in this", again.err)
         self.assertEqual(len(self.changes()), 1)
 
+    def test_back(self) -> None:
+        """
+        Promise 8.1: a branch that is pushed back to an older commit is a change each time.
+        """
+        for old, new in ((ZERO, OLD), (OLD, NEW), (NEW, OLD), (OLD, NEW)):
+            self.send(f"{old} {new} refs/heads/main\n")
+            self.harness.clock.advance(1)
+
+        self.assertEqual([each.revision for each in self.changes()], [OLD, NEW, OLD, NEW])
+
     def test_ignored(self) -> None:
         """
         Promise 8.1: other branches, deletions and refs that are no branches are ignored with a remark, because a hook

@@ -11,7 +11,18 @@ from buildbot_lite.master.config.mistakes import MistakesError
 from buildbot_lite.master.scheduling.changes.webhooks.signatures import proof
 from buildbot_lite.model.webhook import DIALECTS, Delivery, HookReply
 from test.master.configurations import ONE
-from test.master.webhook_payloads import github_pull_request, github_push, gitlab_push
+from test.master.webhook_payloads import (
+    GITHUB_REPOSITORY,
+    ZERO,
+    A,
+    B,
+    C,
+    bitbucket_push,
+    gitea_push,
+    github_pull_request,
+    github_push,
+    gitlab_push,
+)
 
 from .test_changes import ChangeCase
 from .test_submissions import FakeWatcher
@@ -22,6 +33,33 @@ c["secretsProviders"] = [secrets.SecretInAFile("hooks")]
 c["www"] = {"change_hook_dialects": {"github": {"secret": util.Secret("forge")}}}
 """
 POLLER = 'c["change_source"] = changes.GitPoller("https://github.example/o/r.git", name="poller")\n'
+
+
+def pushed_at(second: int) -> dict[str, Any]:
+    """
+    GitHub's repository, of which the last push was in that *second*.
+    """
+    return {**GITHUB_REPOSITORY, "pushed_at": second}
+
+
+PUSHED: dict[str, tuple[str, Any]] = {
+    "github": ("push", lambda old, new: github_push(before=old, after=new, commits=[], head_commit={"id": new})),
+    "gitlab": (
+        "Push Hook",
+        lambda old, new: gitlab_push(before=old, after=new, checkout_sha=new, commits=[], total_commits_count=0),
+    ),
+    "gitea": ("push", lambda old, new: gitea_push(before=old, after=new, commits=[], head_commit={"id": new})),
+    "bitbucket": (
+        "repo:push",
+        lambda old, new: bitbucket_push(
+            {
+                "new": {"type": "branch", "name": "main", "target": {"hash": new}},
+                "old": None if old == ZERO else {"type": "branch", "name": "main", "target": {"hash": old}},
+            }
+        ),
+    ),
+}
+"""For each dialect a push that moves main from one commit to another, and names no commits."""
 
 
 def with_secret(basedir: str) -> None:
@@ -38,7 +76,7 @@ class WebhookCase(ChangeCase):
     def setUp(self) -> None:
         super().setUp()
         self.apply(WWW)
-        self.grant = self.ask("grant", to="change", object="webhooks", per_hour=3)
+        self.grant = self.ask("grant", to="change", object="webhooks", per_hour=200)
 
     def apply(self, more: str) -> None:
         """
@@ -90,6 +128,56 @@ class WebhookTests(WebhookCase):
         self.assertEqual(reply, HookReply(200, "2 changes had been recorded before."))
         self.assertEqual(len(self.changes()), 2)
 
+    def test_pushed_back(self) -> None:
+        """
+        Promise 8.1: a branch that is pushed back to an older commit is a change, whichever the forge; no replay is one.
+        """
+        for dialect, (event, pushed) in PUSHED.items():
+            with self.subTest(dialect=dialect):
+                self.apply(WWW.replace("github", dialect))
+                before = len(self.changes())
+                moves = [pushed(*pair) for pair in ((ZERO, A), (A, B), (B, A), (A, C))]
+                for payload in moves:
+                    self.assertEqual(self.send(dialect, event, payload), HookReply(200, "Recorded 1 change."))
+                for payload in [*moves, *moves[::-1]]:
+                    reply = self.send(dialect, event, payload)
+                    self.assertEqual(reply, HookReply(200, "1 change had been recorded before."))
+                self.assertEqual([each.revision for each in self.changes()[before:]], [A, B, A, C])
+
+    def test_pushed_back_again(self) -> None:
+        """
+        Promise 8.1: GitHub says when a push happened, so that the same move again is told from a replay.
+        """
+        moves = [
+            github_push(before=old, after=new, commits=[], head_commit={"id": new}, repository=pushed_at(second))
+            for second, (old, new) in enumerate([(A, B), (B, A), (A, B), (B, A)])
+        ]
+        for payload in [*moves, *moves]:
+            self.send("github", "push", payload)
+        self.assertEqual([each.revision for each in self.changes()], [B, A, B, A])
+
+    def test_pull_request_back(self) -> None:
+        """
+        Promise 8.1: a pull request that is pushed back to an older commit is a change; no replay is one.
+        """
+
+        def request(action: str, second: int, revision: str, before: str | None = None) -> dict[str, Any]:
+            payload = github_pull_request("o/r", action=action)
+            payload["pull_request"].update(updated_at=f"2026-11-20T09:00:0{second}Z")
+            payload["pull_request"]["head"]["sha"] = revision
+            return payload if before is None else {**payload, "before": before, "after": revision}
+
+        events = [
+            request("opened", 0, A),
+            request("synchronize", 1, B, A),
+            request("synchronize", 2, A, B),
+            request("reopened", 3, A),
+            request("synchronize", 4, B, A),
+        ]
+        for payload in [*events, *events, *events[::-1]]:
+            self.send("github", "pull_request", payload)
+        self.assertEqual([each.revision for each in self.changes()], [A, B, A, B])
+
     def test_fork(self) -> None:
         """
         Promise 8.1: a pull request from a fork is recorded as untrusted.
@@ -101,7 +189,8 @@ class WebhookTests(WebhookCase):
         """
         Promise 8.1: a delivery with a wrong signature is refused, records nothing, and uses up nothing.
         """
-        for _ in range(5):  # the string is good for three an hour
+        self.grant = self.ask("grant", to="change", object="webhooks", per_hour=3)
+        for _ in range(5):
             self.assertEqual(self.send("github", "push", github_push(), secret="guess").status, 403)
         self.assertEqual(self.changes(), [])
         self.assertEqual(self.send("github", "push", github_push()).status, 200)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import ConfigError
+from buildbot_lite.errors import ConfigError, StorageError
 from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.scheduling.changes import git_mirror, git_poller, programs, sources
 from buildbot_lite.master.scheduling.changes.commits import commit_in, files_of_commits, remote_refs
@@ -263,10 +263,11 @@ class PollingTests(PollerCase):
 
     def test_force_push(self) -> None:
         """
-        Promise 8.1: after a force-push only the commits that were not seen before are changes; back to a commit that
-        was never a change, it is one change.
+        Promise 8.1: after a force-push only the commits that were not seen before are changes; back to an older commit,
+        it is one change, each time, whether that was a change before or not.
         """
         stage = self.farm()
+        self.origin.commit(b="0")
         old = self.origin.commit(b="1")
         self.polled(stage)
         self.origin.git("reset", "-q", "--hard", self.first)
@@ -274,9 +275,23 @@ class PollingTests(PollerCase):
         self.assertEqual(self.seen(self.polled(stage)), [("main", each) for each in new])
         self.origin.git("reset", "-q", "--hard", self.first)
         self.assertEqual(self.seen(self.polled(stage)), [("main", self.first)])
-        self.origin.git("reset", "-q", "--hard", old)
+        for tip in (new[1], old, new[1], self.first, new[1]):
+            self.origin.git("reset", "-q", "--hard", tip)
+            self.assertEqual(self.seen(self.polled(stage)), [("main", tip)])
+            self.assertEqual(self.polled(stage), [])
 
-        self.assertEqual(self.polled(stage), [], "this commit of this branch was a change before")
+    def test_two_sources(self) -> None:
+        """
+        Promise 8.1: what another source recorded meanwhile is no change again.
+        """
+        stage = self.farm()
+        self.polled(stage)
+        new = [self.origin.commit(c=each) for each in "12"]
+        for revision in new:
+            said = Change(author="a", source="hook", repository=self.origin.path, branch="main", revision=revision)
+            stage.done(stage.farm.changes.add([said]))
+
+        self.assertEqual(self.polled(stage), [])
 
     def test_rewritten_and_forgotten(self) -> None:
         """
@@ -430,6 +445,28 @@ class OverTimeTests(PollerCase):
         found = stage.read(lambda c: [(each.change.branch, each.change.revision) for each in changes.after(c, 0)])
 
         self.assertEqual(found, [("main", one), ("main", two), ("new", two)])
+
+    def test_back_over_a_crash(self) -> None:
+        """
+        Promise 8.1: a branch that came back to an older commit is one change, also when the master dies before or after
+        it was recorded.
+        """
+        stage = self.farm()
+        self.polled(stage)
+        new = self.origin.commit(b="1")
+        self.assertEqual(self.seen(self.polled(stage)), [("main", new)])
+        tips = [self.first, new, self.first]
+        for number, tip in enumerate(tips, 2):
+            self.origin.git("reset", "-q", "--hard", tip)
+            with mock.patch.object(stage.farm.records, "write", side_effect=StorageError("broken")):
+                stage.settle(INTERVAL)
+            for _ in range(2):
+                stage.done(stage.farm.change_sources.stop())
+                stage.restart()
+                stage.settle(INTERVAL)
+                self.assertEqual(stage.read(changes.last_id), number)
+        found = [each.change.revision for each in stage.read(lambda connection: changes.after(connection, 1))]
+        self.assertEqual(found, tips)
 
     def test_not_recorded(self) -> None:
         """

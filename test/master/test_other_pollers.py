@@ -145,6 +145,19 @@ class HgTests(OtherPollerCase):
             sorted([("default", one), ("default", two), ("mark", one), ('rel"1', three)]),
         )
 
+    def test_moved_bookmarks(self) -> None:
+        """
+        Promise 8.1: a bookmark that was moved without new revisions is one change of its revision, each time.
+        """
+        first = self.run_program("hg", "log", "-r", ".", "-T", "{node}", where=self.origin)
+        second = self.commit("x")
+        self.run_program("hg", "bookmark", "-r", first, "mark", where=self.origin)
+        harness = self.hg_farm("bookmarks=['mark']")
+        self.polled(harness)
+        for tip in (second, first, second):
+            self.run_program("hg", "bookmark", "-f", "-r", tip, "mark", where=self.origin)
+            self.assertEqual([(each.branch, each.revision) for each in self.polled(harness)], [("mark", tip)])
+
     def test_restart_and_lost_copy(self) -> None:
         """
         Promise 8.1: nothing is missed over a restart, and a copy that was removed is made anew.

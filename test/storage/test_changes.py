@@ -58,11 +58,33 @@ class ChangesTests(RecordsCase):
         self.assertEqual([new for _, new in added], [True] * 4)
         self.assertEqual(self.do(changes.last_id), 5)
 
+    def test_moves(self) -> None:
+        """
+        Promise 8.1: a reference that comes back to a revision is a change each time; the same move again is none, nor
+        is the same revision by another source while it is the newest, nor one without a move.
+        """
+
+        def new(revision: str, move: str | None, **more: object) -> bool:
+            _, fresh = self.do(lambda c: changes.add(c, a_change(revision, branch="main", move=move, **more), 1.0))
+            return fresh
+
+        self.assertTrue(new("a", "0..a"))
+        self.assertTrue(new("b", "a..b", category="by function"))
+        self.assertTrue(new("a", "b..a"))
+        self.assertTrue(new("b", "a..b later", category="by function"))
+        for move in ("a..b", "a..b later", "another source saw it", None):
+            self.assertFalse(new("b", move, category="by function"), move)
+        for move in ("0..a", "b..a", None):
+            self.assertFalse(new("a", move), move)
+        self.assertTrue(new("a", "b..a later"))
+        self.assertTrue(new("a", "0..a", project="p"))
+        self.assertFalse(new("a", "elsewhere", project="p"), "only on another branch of development something happened")
+
     def test_round_trip(self) -> None:
         """
         A change is read as it was written.
         """
-        change = a_change(files=("a", "b é"), properties={"x": [1, "Change"]}, happened=5.0, branch="main")
+        change = a_change(files=("a", "b é"), properties={"x": [1, "Change"]}, happened=5.0, branch="main", move="m")
 
         recorded, _ = self.do(lambda c: changes.add(c, change, 9.0))
 

@@ -20,7 +20,7 @@ _buildsets = schema.buildsets
 
 _COLUMNS = (
     "received", "happened", "author", "committer", "comments", "files", "revision", "branch", "repository", "project",
-    "codebase", "category", "revlink", "properties", "source", "untrusted",
+    "codebase", "category", "revlink", "properties", "source", "untrusted", "move",
 )  # fmt: skip
 
 
@@ -63,7 +63,26 @@ def _waiting(*row: Any) -> PendingChange:
 _selected = [_changes.c.id, *[_changes.c[name] for name in _COLUMNS]]
 _ADD = Statement(inserting(_changes, "digest", *_COLUMNS).returning(_changes.c.id))
 _GET = Query(select(*_selected).where(_changes.c.id == bindparam("id")), _recorded)
-_BY_DIGEST = Query(select(*_selected).where(_changes.c.digest == bindparam("digest")), _recorded)
+_BY_DIGEST = Query(
+    select(*_selected).where(_changes.c.digest == bindparam("digest")).order_by(_changes.c.id.desc()).limit(1),
+    _recorded,
+)
+_OF_MOVE = Query(
+    select(*_selected).where(_changes.c.digest == bindparam("digest"), _changes.c.move == bindparam("move")), _recorded
+)
+_LATER_ON_BRANCH = Query(
+    select(_changes.c.id)
+    .where(
+        _changes.c.id > bindparam("after"),
+        _changes.c.repository == bindparam("repository"),
+        _changes.c.branch.is_not_distinct_from(bindparam("branch")),
+        _changes.c.project == bindparam("project"),
+        _changes.c.codebase == bindparam("codebase"),
+        _changes.c.untrusted == bindparam("untrusted"),
+    )
+    .limit(1),
+    int,
+)
 _AFTER = Query(
     select(*_selected).where(_changes.c.id > bindparam("after")).order_by(_changes.c.id).limit(bindparam("most")),
     _recorded,
@@ -152,9 +171,12 @@ _NO_BOUND = 1 << 62
 def add(connection: Connection, change: Change, now: float) -> tuple[RecordedChange, bool]:
     """
     Add *change*; False beside the earlier row when the same change is there already.
+
+    A move to a revision that was a change before is another change, unless that very move is there, or nothing happened
+    on the branch since: then another source saw the same.
     """
     digest = change.digest
-    if (earlier := _BY_DIGEST.first(connection, digest=digest)) is not None:
+    if (earlier := _same(connection, digest, change)) is not None:
         return earlier, False
     happened = now if change.happened is None else change.happened
     id = _ADD.number(
@@ -176,10 +198,30 @@ def add(connection: Connection, change: Change, now: float) -> tuple[RecordedCha
         properties=to_json(dict(change.properties)),
         source=change.source,
         untrusted=int(change.untrusted),
+        move=change.move,
     )
     recorded = get(connection, id)
     assert recorded is not None
     return recorded, True
+
+
+def _same(connection: Connection, digest: str, change: Change) -> RecordedChange | None:
+    newest = _BY_DIGEST.first(connection, digest=digest)
+    if newest is None or change.move is None:
+        return newest
+    if (earlier := _OF_MOVE.first(connection, digest=digest, move=change.move)) is not None:
+        return earlier
+    # Not of one category: a function may choose it by the author.
+    later = _LATER_ON_BRANCH.first(
+        connection,
+        after=newest.id,
+        repository=change.repository,
+        branch=change.branch,
+        project=change.project,
+        codebase=change.codebase,
+        untrusted=int(change.untrusted),
+    )
+    return newest if later is None else None
 
 
 def get(connection: Connection, id: int) -> RecordedChange | None:

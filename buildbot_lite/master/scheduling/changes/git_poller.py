@@ -9,7 +9,8 @@
     git fetch ──► the new commits of each reference ──► changes, and where each reference is now: one transaction
 
 The first poll only notes where the references are.  After that each commit that no followed reference led to before is
-a change, oldest first; a reference that moved without new commits is one change, too.
+a change, oldest first; a reference that moved without new commits is one change, too, also back to a commit that was a
+change before.
 """
 
 # ruff: noqa: N803 - arguments keep Buildbot's names
@@ -214,6 +215,8 @@ class GitPoller(PollingChangeSource):
                 ids = await self._new_commits(mirror, ref, commit, before, known, empty=seen == SeenRefs())
                 found = await mirror.read(ids, self.encoding)
                 changes += [self._change(ref, found[id]) for id in ids]
+                if ids:
+                    changes[-1] = evolve(changes[-1], move=f"{before or ''}..{commit} {self.context.wall()}")
             refs[ref] = commit
         commitless |= {ref for ref in seen.commitless if refs.get(ref) == seen.refs[ref]}
         await self.context.record(changes, SeenRefs(refs, others, commitless).document(self.repository))

@@ -1,6 +1,7 @@
 """
 `HgPoller`: finds changes by polling a Mercurial repository.  Each poll pulls into a copy without a working directory,
 and asks it for the revisions that are no ancestors of the heads of the last poll.  The first poll only notes the heads.
+A bookmark that was moved, also back, is a change of its revision.
 """
 
 import hashlib
@@ -8,6 +9,8 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
+
+from attrs import evolve
 
 from ....model.change import LONGEST_COMMENTS, LONGEST_NAME, Change, fitting_files
 from ....model.urls import without_passwords
@@ -22,6 +25,7 @@ MOST_REVISIONS = 500
 PULL_SECONDS = 3600.0
 LOCAL_SECONDS = 600.0
 
+_BOOKMARK = "bookmark:"
 _TEMPLATE = "{dict(node=node,user=user,date=date,desc=desc,files=files,branch=branch)|json}\n"
 
 
@@ -106,7 +110,13 @@ class HgPoller(PollingChangeSource):
         for key, name, revset in self._followed():
             heads[key] = [str(each["node"]) for each in await self._log(f"heads({revset})")]
             if key in seen and sorted(heads[key]) != sorted(seen[key]):
-                changes += await self._new_changes(name, revset, known)
+                found = await self._new_changes(name, revset, known)
+                if key.startswith(_BOOKMARK) and heads[key]:
+                    # All others are ancestors of the one that it leads to.
+                    moved = found or [self._change(each, name) for each in await self._log(heads[key][0])]
+                    move = f"{'+'.join(seen[key])}..{heads[key][0]} {self.context.wall()}"
+                    found = [*moved[:-1], evolve(moved[-1], move=move)]
+                changes += found
         if heads != seen:
             await self.context.record(changes, {"url": self.repourl, "heads": heads})
 
@@ -115,7 +125,7 @@ class HgPoller(PollingChangeSource):
         Branches and bookmarks: key in the state, name, and the set of revisions (``hg help revsets``).
         """
         branches = [(f"branch:{each}", each, f"present(branch({_quoted(each)}))") for each in self.branches]
-        bookmarks = [(f"bookmark:{each}", each, f"::present(bookmark({_quoted(each)}))") for each in self.bookmarks]
+        bookmarks = [(f"{_BOOKMARK}{each}", each, f"::present(bookmark({_quoted(each)}))") for each in self.bookmarks]
         return [*branches, *bookmarks]
 
     async def _new_changes(self, name: str, revset: str, known: Sequence[str]) -> list[Change]:

@@ -71,9 +71,10 @@ def _add_changes() -> None:
         sa.Column("properties", sa.Text(), server_default="{}", nullable=False),
         sa.Column("source", sa.String(200), nullable=False),
         sa.Column("untrusted", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("move", sa.String(200), nullable=True),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("digest"),
     )
+    op.create_index("changes_by_digest", "changes", ["digest"], unique=False)
     op.create_table(
         "pending_changes",
         sa.Column("scheduler", sa.String(80), nullable=False),

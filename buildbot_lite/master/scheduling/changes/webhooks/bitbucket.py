@@ -21,6 +21,7 @@ from .payload import (
     cut,
     in_change,
     message,
+    move_between,
     of_pull_request,
     of_push,
     part,
@@ -96,6 +97,7 @@ def _pushes(payload: JsonReader) -> Iterator[Push]:
             commits=commits,
             unnamed=None if each.flag("truncated", False) else 0,
             pusher=pusher,
+            move=move_between(text(part(old, "target"), "hash"), head.id),
         )
 
 

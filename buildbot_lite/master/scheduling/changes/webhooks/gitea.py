@@ -14,6 +14,7 @@ from .payload import (
     cut,
     in_change,
     is_none,
+    move_between,
     of_pull_request,
     of_push,
     part,
@@ -47,6 +48,7 @@ def _push(payload: JsonReader, dialect: HookDialect) -> HookReport:
         commits=commits,
         unnamed=max(0, payload.integer("total_commits", 0) - len(commits)),
         pusher=_user(part(payload, "pusher")),
+        move=move_between(text(payload, "before"), after),
     )
     return of_push(push, dialect)
 
@@ -72,6 +74,8 @@ def _pull_request(payload: JsonReader, dialect: HookDialect) -> HookReport:
             ),
             link=text(request, "html_url"),
             happened=time(request, "updated_at"),
+            # It does not say from which commit.
+            move=text(request, "updated_at", 200) or None if action == "synchronized" else None,
             properties=in_change({"basename": checked_branch(text(base, "ref")), "pullrequest_number": number}),
         ),
         dialect,

@@ -19,6 +19,7 @@ from .payload import (
     in_change,
     is_none,
     message,
+    move_between,
     of_pull_request,
     of_push,
     part,
@@ -85,6 +86,7 @@ def _push(payload: JsonReader, dialect: HookDialect) -> HookReport:
         revision="" if is_none(after) else text(head, "id") or after,
         commits=commits,
         pusher=person(part(payload, "pusher")),
+        move=move_between(text(payload, "before"), after, part(payload, "repository").document.get("pushed_at", "")),
     )
     return of_push(push, dialect)
 
@@ -113,6 +115,7 @@ def _pull_request(payload: JsonReader, dialect: HookDialect) -> HookReport:
             ),
             link=text(request, "html_url"),
             happened=time(request, "updated_at") or time(request, "created_at"),
+            move=_move(payload, request) if action == "synchronize" else None,
             properties={
                 **in_change({"basename": checked_branch(text(base, "ref"))}),
                 **whitelisted(request.document, "github", dialect.property_whitelist),
@@ -120,6 +123,10 @@ def _pull_request(payload: JsonReader, dialect: HookDialect) -> HookReport:
         ),
         dialect,
     )
+
+
+def _move(payload: JsonReader, request: JsonReader) -> str:
+    return move_between(text(payload, "before"), text(payload, "after"), text(request, "updated_at"))
 
 
 def _commits(request: JsonReader) -> str:

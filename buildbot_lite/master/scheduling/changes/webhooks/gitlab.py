@@ -17,6 +17,7 @@ from .payload import (
     in_change,
     is_none,
     message,
+    move_between,
     of_pull_request,
     of_push,
     part,
@@ -63,6 +64,7 @@ def _push(kind: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
         unnamed=max(0, payload.integer("total_commits_count", 0) - len(commits)),
         pusher=text(payload, "user_name"),
         event=kind,
+        move=move_between(text(payload, "before"), after),
     )
     return of_push(push, dialect)
 
@@ -102,6 +104,7 @@ def _merge_request(payload: JsonReader, dialect: HookDialect) -> HookReport:
             link=text(request, "url"),
             happened=time(last, "timestamp"),
             event="merge_request",
+            move=_move(request, text(last, "id")) if action == "update" else None,
             properties=in_change(
                 {
                     "source_branch": checked_branch(text(request, "source_branch")),
@@ -113,3 +116,7 @@ def _merge_request(payload: JsonReader, dialect: HookDialect) -> HookReport:
         ),
         dialect,
     )
+
+
+def _move(request: JsonReader, after: str) -> str:
+    return move_between(text(request, "oldrev"), after, text(request, "updated_at"))

@@ -70,12 +70,13 @@ class Push:
     """
     A push: *ref* is now the commit *revision*; "": it was deleted.  *commits*: the new ones, oldest first, as far as
     the forge names them.  *unnamed*: how many older ones it does not name; None: an unknown number.  *pusher*: for a
-    push without commits.
+    push without commits.  *move*: as of a change.
     """
 
     repository: HookedRepository
     ref: str
     revision: str
+    move: str
     commits: Sequence[HookedCommit] = ()
     unnamed: int | None = 0
     pusher: str = ""
@@ -86,7 +87,7 @@ class Push:
 class PullRequest:
     """
     A pull or merge request: *ref* leads to it in the *repository* into which it is to be merged.  *fork*: it comes from
-    another repository, so its code is untrusted.
+    another repository, so its code is untrusted.  *move*: as of a change.
     """
 
     repository: HookedRepository
@@ -99,6 +100,7 @@ class PullRequest:
     happened: float | None = None
     properties: Mapping[str, Any] = field(factory=dict)
     event: str = "pull_request"
+    move: str | None = None
 
 
 def of_push(push: Push, dialect: HookDialect) -> HookReport:
@@ -132,6 +134,7 @@ def of_push(push: Push, dialect: HookDialect) -> HookReport:
             category="tag" if ref.startswith(TAGS) else None,
             revlink=each.link,
             properties={**in_change({"event": push.event}), **each.properties},
+            move=push.move if each is head else None,
         ).checked()
         for each in commits[-MOST_COMMITS:]
     ]
@@ -163,6 +166,7 @@ def of_pull_request(request: PullRequest, dialect: HookDialect) -> HookReport:
         revlink=request.link,
         properties={**in_change({"event": request.event, "pullrequesturl": request.link}), **request.properties},
         untrusted=request.fork,
+        move=request.move,
     )
     return HookReport([change.checked()])
 
@@ -258,6 +262,14 @@ def is_none(revision: str) -> bool:
     Whether *revision* is what forges send for a reference that is not there (any more): nothing, or zeros.
     """
     return not revision.strip("0")
+
+
+def move_between(before: str, after: str, when: object = "") -> str:
+    """
+    The move of a reference, as the signed payload tells it, so that a replay is the same move: its commits, and *when*
+    it happened where the forge says that.
+    """
+    return cut(f"{before:.64}..{after:.64} {when!s:.60}".rstrip(), 200)
 
 
 def in_change(values: Mapping[str, Any]) -> dict[str, Any]:
