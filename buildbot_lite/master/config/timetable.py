@@ -1,12 +1,6 @@
 """
 Timetables: the times that a `Nightly` scheduler means by its minute, hour, dayOfMonth, month and dayOfWeek.
 
-<<<<<<< HEAD
-The fields are cron's, and so is what happens when clocks change (crontab(5), cron(8)): a time that a spring day does
-not have comes right after the gap, a time that an autumn day has twice comes once; "every hour" and "every five
-minutes" are not interrupted.  Two rules are not cron's: 0 is Monday in numbers for dayOfWeek, and when both dayOfMonth
-and dayOfWeek are given, either is enough, also where one of them begins with ``*``.
-=======
 The fields are cron's, and nearly so is what happens when clocks change (crontab(5), cron(8)).  With certain hours, each
 time comes once: what the local clock leaves out comes right after the gap, and what it shows twice comes the first
 time.  What is for every hour comes whenever the local clock shows it.
@@ -16,7 +10,6 @@ Three rules are not cron's: "every hour" is what the hour means, not whether a f
 when both dayOfMonth and dayOfWeek are given, either is enough, also where one of them begins with ``*``.
 
 (Rejected: cronsim's own reckoning with zones.  It loses times where clocks change by half an hour or at midnight.)
->>>>>>> b61c2c5 (scheduling: Nightly keeps its times however a clock changes)
 """
 
 import math
