@@ -59,7 +59,7 @@ ONE_BUILDER = ("each", "stable", "gathered", NIGHTLY, "parts", "nudged")
 """The schedulers of one builder each."""
 AUTONOMOUS_BUILDERS = ("pushed", "settled", "gathered", "ticked", "whole", "part", "nudged")
 CANCELLED_BUILDERS = ("settled",)
-COLLAPSED_BUILDERS = ("gathered", "ticked")
+COLLAPSED_BUILDERS = ("gathered", "ticked", "whole")
 INITIAL = "main"
 _PERSON = {"NAME": "A", "EMAIL": "a@example.org", "DATE": "2026-01-01T00:00:00Z"}
 
@@ -68,8 +68,8 @@ def configuration(holder: Path, repository: Path) -> str:
     """
     The part of master.cfg: its builders hold two of the lock *gate* in all, and of *room* one on bot1 and two on bot2.
 
-    The builds of *gathered* are so slow, and one at a time, that requests wait and are collapsed; those of *nudged*
-    wait for the same lock, and are not.
+    The builds of *gathered* are so slow, and one at a time, that requests wait and are collapsed, and that a master
+    that starts meanwhile must take their lock back; those of *nudged* wait for the same lock, and are not collapsed.
     """
     return f"""
 gate = util.MasterLock("gate", maxCount=2)
@@ -91,11 +91,11 @@ def autonomous(name, *steps, **more):
 ROOM = util.Interpolate("room-%(prop:slavename)s")
 autonomous("pushed", holds("gate", "2", "1"), holds(ROOM, limit_of_room, "1", locks=[room.access("counting")]),
            locks=[gate.access("counting")])
-autonomous("settled", holds("gate", "2", "2", locks=[gate.access("exclusive")]))
+autonomous("settled", holds("gate", "2", "2", "2.0", locks=[gate.access("exclusive")]))
 autonomous("ticked", holds(ROOM, limit_of_room, limit_of_room), locks=[room.access("exclusive")])
 autonomous("whole", steps.Trigger(schedulerNames=["parts"], waitForFinish=True))
 autonomous("part", holds("gate", "2", "1"), locks=[gate.access("counting")])
-autonomous("gathered", holds("narrow", "1", "1", "3.0"), locks=[narrow.access("exclusive")])
+autonomous("gathered", holds("narrow", "1", "1", "6.0"), locks=[narrow.access("exclusive")])
 autonomous("nudged", holds("narrow", "1", "1", "0.2"), locks=[narrow.access("exclusive")])
 c["change_source"] = changes.GitPoller({str(repository)!r}, branches=True, pollInterval=3, pollAtLaunch=True)
 c.setdefault("schedulers", []).extend([

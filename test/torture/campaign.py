@@ -23,7 +23,7 @@ from test.processes.farm import (
 )
 
 from .autonomous import PERIODIC, UNFINISHED
-from .evidence import Evidence
+from .evidence import Evidence, starts
 from .jobs import Job
 from .schedules import (
     MASTER,
@@ -132,12 +132,13 @@ class Campaign:
         snapshot = sqlite3.connect(":memory:")
         with closing(sqlite3.connect(self.farm.database, timeout=30)) as records:
             records.backup(snapshot)
+        log = self.farm.master.log_path.read_text(errors="replace")
         return Evidence(
             rows=lambda query, *arguments: snapshot.execute(query, arguments).fetchall(),
             revisions=self.farm.repository.revisions(),
             began=self.wall_began,
             ended=self.wall_ended,
-            disturbances=self.disturbances,
+            disturbances=[*self.disturbances, *starts(log, self.farm.master.ready)],
             overfull=self.farm.witnessed("overfull"),
             holders=self.farm.witnessed("holders"),
         )

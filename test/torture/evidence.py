@@ -4,6 +4,7 @@ What is known after a campaign about what the farm did by itself.
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import datetime
 from typing import Any
 
 from attrs import frozen
@@ -42,3 +43,20 @@ class Evidence:
             if begins <= by and ends >= at:
                 by = max(by, ends + patience)
         return by
+
+
+def starts(log: str, ready: str) -> list[tuple[float, float]]:
+    """
+    Begin and end of each start of the master, by its *log*; *ready*: what it says at the end of one.
+
+    The machine may be so busy that a start takes longer than anything has to.
+    """
+    found: list[tuple[float, float]] = []
+    for line in log.splitlines():
+        if "Loading master.tac" in line or ready in line:
+            at = datetime.fromisoformat(line.partition(" ")[0]).timestamp()
+            if ready not in line:
+                found.append((at, at))
+            elif found:
+                found[-1] = (found[-1][0], max(found[-1][0], at))
+    return found

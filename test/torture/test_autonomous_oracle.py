@@ -15,7 +15,7 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.storage import schema
 
 from .autonomous_oracle import LOSSES, judge_autonomous, missing_kinds
-from .evidence import Evidence
+from .evidence import Evidence, starts
 from .oracle import LOSSES as ALL_LOSSES
 from .oracle import Verdict
 
@@ -463,6 +463,17 @@ class DisturbanceTests(SynchronousTestCase):
         self.assertEqual(self.late(91, [(55, 62)]), set())
         self.assertEqual(self.late(91, [(20, 50)]), {"timers: skipped"})
         self.assertEqual(self.late(115, [(55, 62), (80, 86)]), set())
+
+    def test_slow_start(self) -> None:
+        """
+        The log tells how long each start of the master took, also one that was killed meanwhile.
+        """
+        log = (
+            "1970-01-01T12:00:10+0000 [-] Loading master.tac...\n"
+            "1970-01-01T12:00:20+0000 [-] Loading master.tac...\n1970-01-01T12:00:25+0000 [-] Loaded.\n"
+            "1970-01-01T12:00:50+0000 [x] the master is ready at tcp:127.0.0.1:9\n"
+        )
+        self.assertEqual(starts(log, "the master is ready at"), [(NOON + 10, NOON + 10), (NOON + 20, NOON + 50)])
 
     def test_down_and_never(self) -> None:
         """

@@ -13,8 +13,8 @@ from .evidence import Evidence, Note
 MINUTE = 60.0
 PATIENCE = 30.0
 """Seconds until a timer that is due must have fired, on a machine that is busy."""
-JITTER = 1.0
-"""Seconds by which the recorded time of a submission may be later than the decision."""
+JITTER = 4.0
+"""Seconds by which the recorded time of a submission may be later than the decision, on a machine that is busy."""
 # Seconds after a campaign's end: what has a later time was submitted while the master's clock was an hour ahead.
 AN_HOUR_AHEAD = 1800.0
 
