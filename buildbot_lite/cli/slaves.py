@@ -17,8 +17,11 @@ def pause(farm: FarmClient, slave: str) -> None:
     """
     Have SLAVE take no new builds, until unpause.
     """
-    farm.ask({"ask": "pause", "slave": slave, "paused": True})
-    click.echo(f"{slave} takes no new builds.")
+    answer = farm.ask({"ask": "pause", "slave": slave, "paused": True})
+    if answer.get("connected", True):
+        click.echo(f"{slave} takes no new builds.")
+    else:
+        click.echo(f"{slave} will take no builds when it connects: {answer['obstacle']}.")
 
 
 @commands.command(cls=FarmCommand)
@@ -27,8 +30,11 @@ def unpause(farm: FarmClient, slave: str) -> None:
     """
     Have SLAVE take builds again.
     """
-    farm.ask({"ask": "pause", "slave": slave, "paused": False})
-    click.echo(f"{slave} takes builds again.")
+    answer = farm.ask({"ask": "pause", "slave": slave, "paused": False})
+    if (obstacle := answer.get("obstacle")) is None:
+        click.echo(f"{slave} takes builds again.")
+    else:
+        click.echo(f"{slave} is not paused any more, but takes no builds yet: {obstacle}.")
 
 
 @commands.command(cls=FarmCommand)

@@ -33,7 +33,14 @@ class SlaveAdmin:
     async def _pause(self, question: JsonReader) -> Answer:
         name, paused = self._slave(question), question.flag("paused")
         await self.farm.slaves.pause(name, paused=paused)
-        return {"slave": name, "paused": paused}
+        member = self.farm.slaves[name]
+        obstacle = member.obstacle()
+        return {
+            "slave": name,
+            "paused": paused,
+            "connected": member.session.hello is not None,
+            "obstacle": None if obstacle is None else obstacle.sentence,
+        }
 
     async def _drain(self, question: JsonReader) -> Answer:
         name = self._slave(question)

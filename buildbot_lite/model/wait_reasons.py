@@ -37,6 +37,8 @@ class WaitKind(Enum):
 
 
 _NEARNESS = list(WaitKind)
+_STAYING = frozenset({WaitKind.REVOKED, WaitKind.LOW_SPACE, WaitKind.PAUSED, WaitKind.DRAINING})
+"""Obstacles of slaves that stay until somebody removes them."""
 
 
 @frozen
@@ -53,10 +55,14 @@ def nearest(reasons: Sequence[WaitReason]) -> WaitReason:
     """
     The most hopeful of *reasons*, one for each slave of a builder: the obstacle that is likely to go away first.
 
-    One sentence names up to five slaves with an obstacle of this kind.
+    One sentence names up to five slaves with an obstacle of this kind.  If none of the obstacles ends by itself,
+    somebody has to choose one to remove: then the sentence names slaves with other obstacles, too.
     """
     kind = max((reason.kind for reason in reasons), key=_NEARNESS.index)
     sentences = [reason.sentence for reason in reasons if reason.kind is kind]
+    if kind in _STAYING:
+        others = (reason for reason in reasons if reason.kind is not kind)
+        sentences += [each.sentence for each in sorted(others, key=lambda each: -_NEARNESS.index(each.kind))]
     text = "; ".join(sentences[:5])
     return WaitReason(kind, text if len(sentences) <= 5 else f"{text}; and {len(sentences) - 5} more")
 
@@ -123,11 +129,11 @@ def back_off(seconds: float, attempt: int) -> WaitReason:
     return WaitReason(WaitKind.BACK_OFF, f"retry {attempt} begins in {seconds:.0f} s")
 
 
-def absent(slave: str, since: str) -> WaitReason:
+def absent(slave: str, since: str, *, paused: bool = False) -> WaitReason:
     """
-    The slave is not connected.  *since*: "since 12:00:01" or "never seen".
+    The slave is not connected.  *since*: "since 12:00:01" or "never seen".  *paused*: an admin paused it, too.
     """
-    return WaitReason(WaitKind.ABSENT, f"{slave} is not connected ({since})")
+    return WaitReason(WaitKind.ABSENT, f"{slave} is not connected ({since})" + (" and paused" if paused else ""))
 
 
 def revoked(slave: str) -> WaitReason:

@@ -397,11 +397,28 @@ class ForceTests(FarmCommandCase):
         """
         `pause`, `unpause` and `unpin` name a slave.
         """
-        self.master.answers = {"pause": {}, "unpin": {}}
+        here = {"connected": True, "obstacle": None}
+        self.master.answers = {"pause": here, "unpin": {}}
         for verb in ("pause", "unpause", "unpin"):
             self.assertEqual(self.command(verb, "farm", "bot1").code, 0)
 
         self.assertEqual([question.get("paused") for question in self.master.questions], [True, False, None])
+
+    def test_absent_slave(self) -> None:
+        """
+        `pause` and `unpause` do not speak of a slave that is away as if it were there.
+        """
+        away = "bot1 is not connected (never seen)"
+        self.master.answers = {"pause": {"connected": False, "obstacle": f"{away} and paused"}}
+        self.assertEqual(
+            self.command("pause", "farm", "bot1").out,
+            f"bot1 will take no builds when it connects: {away} and paused.\n",
+        )
+        self.master.answers = {"pause": {"connected": False, "obstacle": away}}
+        self.assertEqual(
+            self.command("unpause", "farm", "bot1").out,
+            f"bot1 is not paused any more, but takes no builds yet: {away}.\n",
+        )
 
 
 class BuildsTests(FarmCommandCase):

@@ -445,7 +445,8 @@ class AdminAnswerTests(AdminDeskCase):
         self.ask("pause", slave="bot1", paused=True)
         self.ask("force", builder="b", properties={}, reason="test")
         self.assertEqual(self.ask("queue")["queue"][0]["why"]["sentence"], "bot1 is paused")
-        self.ask("pause", slave="bot1", paused=False)
+        answer = self.ask("pause", slave="bot1", paused=False)
+        self.assertEqual((answer["connected"], answer["obstacle"]), (True, None))
 
         self.assertEqual(self.ask("queue")["queue"], [])
         self.assertIn("There is no slave 'x'", self.refused("pause", slave="x", paused=True))

@@ -696,6 +696,10 @@ class LeavingSlaveTests(AdminGrantCase):
         `drain` of a slave that is not attached, and an unknown slave, are refused.
         """
         self.assertIn("bot1 is not connected", self.refused("drain", slave="bot1"))
+        answer = self.ask("pause", slave="bot1", paused=True)
+        self.assertEqual(
+            (answer["connected"], answer["obstacle"]), (False, "bot1 is not connected (never seen) and paused")
+        )
         for question in ("drain", "lost"):
             self.assertIn("There are: bot1, bot2", self.refused(question, slave="bot9"))
 

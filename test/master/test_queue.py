@@ -15,6 +15,7 @@ from buildbot_lite.master.scheduling.user_answers import MOST_PENDING
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import (
     WaitKind,
+    absent,
     busy,
     nearest,
     paused,
@@ -305,6 +306,18 @@ class ReasonTests(SynchronousTestCase):
         """
         self.assertEqual(nearest([paused("x"), busy("y", ["b/1"]), paused("z")]), busy("y", ["b/1"]))
         self.assertEqual(nearest([paused("x"), paused("z")]).sentence, "x is paused; z is paused")
+
+    def test_nearest_that_stay(self) -> None:
+        """
+        Where somebody has to remove one of the obstacles, all slaves are named.
+        """
+        away = absent("y", "never seen", paused=True)
+        reason = nearest([away, paused("x"), *(paused(f"z{number}") for number in range(2))])
+        self.assertEqual(reason.kind, WaitKind.PAUSED)
+        self.assertEqual(
+            reason.sentence, "x is paused; z0 is paused; z1 is paused; y is not connected (never seen) and paused"
+        )
+        self.assertEqual(nearest([away, busy("x", ["b/1"])]).sentence, "x is busy with b/1")
 
 
 class ChoiceTests(SynchronousTestCase):

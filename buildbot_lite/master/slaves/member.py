@@ -65,7 +65,7 @@ class Member:
         hello = self.session.hello
         if hello is None:
             since = "never seen" if self.lost_at is None else f"since {clock_time(self.lost_at)}"
-            return wait_reasons.absent(self.name, since)
+            return wait_reasons.absent(self.name, since, paused=self.paused is not None)
         if self.draining:
             return wait_reasons.draining(self.name)
         if self.paused is not None:

@@ -237,7 +237,9 @@ class SlaveRegistry:
         """
         member = self._members[name]
         if member.session.hello is None:
-            raise RefusedError(f"{name} is not connected, so it cannot be drained.  To give it no builds: pause")
+            raise RefusedError(
+                f"{name} is not connected, so it cannot be drained.  To give it no builds: buildbot-lite pause {name}"
+            )
         member.draining, member.leaving = True, member.session.hello.incarnation
         # The slave connects again, and its welcome tells it to drain.
         member.session.dismiss("it will stop")
