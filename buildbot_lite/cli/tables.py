@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..model.display import printable
+from .two_lines import TwoLines
 
 Document = Mapping[str, Any]
 
@@ -24,6 +25,8 @@ _SENTENCES = {
     *("slaves", "builders", "builds", "runs"),
 }
 """Columns that may take several lines, between words, where the terminal is narrow."""
+_RECENT = 180 * 86400
+"""Seconds for which a date without a year is clear."""
 _LONGEST_WORD = 30
 """Columns of a terminal that a word of a sentence may have and is not broken."""
 _STYLES = {
@@ -168,20 +171,26 @@ def builds(document: Sequence[Document]) -> RenderableType:
     """
     rows = [
         (
-            _label(each),
+            _text(_label(each)),
             _result(each["result"]),
-            each["slave"],
-            _when(each["started"]),
-            _span(each["started"], each["finished"]),
-            each["request"],
-            _sources(each),
-            _asked(each["asked"]),
-            "; ".join(filter(None, [each["reason"] or _current(each), _ends(each), _related(each)])),
+            _text(each["slave"]),
+            _text(_when(each["started"])),
+            _text(_span(each["started"], each["finished"])),
+            _text(str(each["request"])),
+            _text(_sources(each)),
+            _text(_asked(each["asked"])),
+            _text("; ".join(filter(None, [each["reason"] or _current(each), _ends(each), _related(each)]))),
         )
         for each in document
     ]
+    if not rows:
+        return _table((), ())
     heads = ("build", "result", "slave", "started", "took", "request", "sources", "requested", "")
-    return _table(heads, rows)
+    # Of a failure, the step matters more than the requester, which may have no room.
+    details = [Text("  ").join(filter(None, (why, asked))) for *_, asked, why in rows]
+    dated = [_text(_short_date(each["started"])) for each in document]
+    first = [(*row[:3], date, *row[4:-2]) for row, date in zip(rows, dated, strict=True)]
+    return TwoLines(_table(heads, rows), heads[:-2], first, details)
 
 
 def build(document: Document) -> RenderableType:
@@ -434,11 +443,25 @@ def _asked(asked: Document) -> str:
     The requester and the reason.
     """
     who, why = asked["by"] or asked["scheduler"], asked["reason"]
-    return why if any(name in why for name in (f"({who})", repr(who))) or who in why.split() else f"{who}: {why}"
+    return (
+        why
+        if any(name in why for name in (f"({who})", repr(who))) or who in re.findall(r"[\w.-]+", why)
+        else f"{who}: {why}"
+    )
 
 
 def _when(seconds: float | None) -> str:
     return "" if seconds is None else datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _short_date(seconds: float | None) -> str:
+    """
+    A past time as `ls` shows it: with the time of day, or the year if it is long ago.
+    """
+    if seconds is None:
+        return ""
+    recent = time.time() - seconds < _RECENT
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%m-%d %H:%M" if recent else "%Y-%m-%d")
 
 
 def _soon(seconds: float | None) -> str:

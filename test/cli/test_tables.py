@@ -40,11 +40,11 @@ SLAVE = {
 }
 
 
-def lines(what: str, document: Any) -> list[str]:
+def lines(what: str, document: Any, *, width: int = 200) -> list[str]:
     """
     The lines of a table.
     """
-    console = Console(width=200)
+    console = Console(width=width)
     with console.capture() as capture:
         console.print(tables.TABLES[what](document))
     return [line.rstrip() for line in capture.get().splitlines()]
@@ -64,6 +64,25 @@ class TablesTests(SynchronousTestCase):
             line,
             r"^hello/12  FAILURE  bot1   2001-09-0\d \d\d:46:40  1 min 15 s  40 + alice: why not  test: exit code 3$",
         )
+
+    def test_builds_at_80_columns(self) -> None:
+        """
+        On a narrow terminal a build has two lines, which are cut at the edge; on a wide one, and in a pipe, one line.
+        """
+        long = {**BUILD, "branch": "main", "revision": "a" * 40, "reason": "step test: " + "x" * 100}
+        shown = lines("builds", [long, BUILD], width=80)
+        self.assertEqual(len(shown), 5, shown)
+        self.assertLessEqual(max(map(len, shown)), 80)
+        self.assertEqual(shown[0].split(), ["build", "result", "slave", "started", "took", "request", "sources"])
+        self.assertRegex(shown[1], "^hello/12  FAILURE  bot1   2001-09-0.  1 min 15 s  40       main aaaaaaaaaa$")
+        self.assertRegex(shown[2], "^    step test: x*…$")
+        self.assertEqual(shown[4], "    test: exit code 3  alice: why not")
+        recent = {**BUILD, "started": time.time() - 60, "finished": None}
+        self.assertRegex(
+            lines("builds", [long, recent], width=80)[3], r"^hello/12  FAILURE  bot1   \d\d-\d\d \d\d:\d\d "
+        )
+        self.assertEqual(len(lines("builds", [BUILD], width=120)), 2)
+        self.assertIn("x" * 100 + "$", lines("builds", [long], width=500)[1] + "$")
 
     def test_requester(self) -> None:
         """

@@ -1,0 +1,52 @@
+"""
+A table for narrow terminals: two lines a row.
+"""
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.text import Text
+
+from .output import PLAIN_WIDTH
+
+USUAL = 80
+"""Columns of a terminal in which a row has two lines."""
+_INDENT = 4
+
+
+class TwoLines:
+    """
+    *wide* where each of its rows has one line, and where the output is no terminal; elsewhere the *rows* below *heads*,
+    each followed by its *details*: one line, which may end with "…", or on a terminal of less than `USUAL` columns
+    several.  The lines of *rows* are never cut: a terminal breaks longer ones.
+    """
+
+    def __init__(
+        self, wide: RenderableType, heads: Sequence[str], rows: Sequence[Sequence[Text]], details: Sequence[Text]
+    ) -> None:
+        self._wide = wide
+        self._rows = [[Text(head, style="bold") for head in heads], *rows]
+        self._details = [Text(), *details]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = Measurement.get(console, options.update(max_width=1 << 20), self._wide).maximum
+        if wide <= options.max_width or options.max_width >= PLAIN_WIDTH:
+            yield self._wide
+            return
+        widths = [max(map(cell_len, map(str, column))) for column in zip(*self._rows, strict=True)]
+        for row, details in zip(self._rows, self._details, strict=True):
+            first = Text(no_wrap=True, overflow="ignore")
+            for cell, width in zip(row, widths, strict=True):
+                first.append_text(cell).append(" " * (width - cell_len(str(cell)) + 2))
+            first.rstrip()
+            yield first
+            if details:
+                cut = options.max_width >= USUAL
+                line = Text(no_wrap=cut, overflow="ellipsis" if cut else "fold").append_text(details)
+                yield Padding(line, (0, 0, 0, _INDENT), expand=False)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, options.max_width)

@@ -1,0 +1,1 @@
+On a narrow terminal `buildbot-lite builds` shows each build on two lines.
