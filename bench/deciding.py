@@ -88,6 +88,7 @@ class _Decisions:
         from buildbot_lite.master.scheduling.hold import Hold
         from buildbot_lite.master.scheduling.preferences import Preferences
         from buildbot_lite.master.scheduling.queue import Queue
+        from buildbot_lite.master.scheduling.user_answers import UserAnswers
         from buildbot_lite.master.scheduling.wakeup import Wakeup
         from buildbot_lite.master.slaves.slots import Slots
         from buildbot_lite.model.locks import LockName, LockUse
@@ -97,8 +98,8 @@ class _Decisions:
         with tempfile.TemporaryDirectory() as directory:
             generation = load(directory, text)
         generations = _Generations(generation)
-        wakeup, can_start = Wakeup(clock), CanStartAnswers(clock=clock, changed=lambda: None)
-        self.queue = Queue(can_start=can_start, wakeup=wakeup, clock=clock, wall=clock.seconds)
+        wakeup, answers = Wakeup(clock), UserAnswers(clock=clock, changed=lambda: None)
+        self.queue = Queue(answers=answers, wakeup=wakeup, clock=clock, wall=clock.seconds)
         locks = Locks()
         locks.take(LockOwner(1), [LockUse(LockName("shared"), exclusive=True, limit=2)])
         hold = Hold.__new__(Hold)
@@ -112,8 +113,9 @@ class _Decisions:
             slots=Slots(),
             locks=locks,
             parent=lambda buildset: None,
-            can_start=can_start,
-            preferences=Preferences(clock=clock, changed=lambda: None),
+            can_start=CanStartAnswers(answers),
+            preferences=Preferences(answers),
+            answers=answers,
             generations=generations,
             hold=hold,
             wakeup=wakeup,

@@ -233,6 +233,12 @@ class InputError(BuildbotLiteError):
     """
 
 
+class UserFunctionOverdueError(BuildbotLiteError):
+    """
+    A function of master.cfg took too long and was ended.
+    """
+
+
 class PropertyError(BuildbotLiteError):
     """
     A property cannot have this value, or an argument cannot be rendered from the build's properties.

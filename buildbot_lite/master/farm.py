@@ -74,6 +74,7 @@ from .scheduling.schedulers.engine import SchedulerEngine
 from .scheduling.submission import Submissions, check_configured
 from .scheduling.submit_limits import HOUR, SubmitLimits
 from .scheduling.triggering import Triggering
+from .scheduling.user_answers import UserAnswers
 from .scheduling.wakeup import Wakeup
 from .slave_access import SlaveAccess
 from .slaves.registry import SlaveRegistry
@@ -199,16 +200,17 @@ class Farm:
             parent=self.running.parent_of,
             changed=self._wakeup.set,
         )
-        can_start = CanStartAnswers(clock=self.clock, changed=self._wakeup.set)
-        self.queue = Queue(can_start=can_start, wakeup=self._wakeup, clock=self.clock, wall=self.wall)
+        answers = UserAnswers(clock=self.clock, changed=self._wakeup.set)
+        self.queue = Queue(answers=answers, wakeup=self._wakeup, clock=self.clock, wall=self.wall)
         self.choice = BuildChoice(
             queue=self.queue,
             slaves=self.slaves,
             slots=self.slots,
             locks=self.locks,
             parent=self.running.parent,
-            can_start=can_start,
-            preferences=Preferences(clock=self.clock, changed=self._wakeup.set),
+            can_start=CanStartAnswers(answers),
+            preferences=Preferences(answers),
+            answers=answers,
             generations=self.generations,
             hold=self.hold,
             wakeup=self._wakeup,

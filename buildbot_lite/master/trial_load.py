@@ -4,7 +4,7 @@ Trial load: a master.cfg is loaded in a process of its own before a master loads
 A master.cfg is a program: it may loop, use all memory, or call ``os._exit``.  So it is loaded twice: first in a bounded
 child process, which reports the mistakes; then, if there are none, in the master.  The child's time is bounded (by
 `MARGIN` more than the given time; then the child and its descendants are killed), and so are its memory and processor
-time.  The second load is bounded in time only (`time_limit`), as far as Python can be interrupted: a master.cfg that
+time.  The second load is bounded in time only (`call_within`), as far as Python can be interrupted: a master.cfg that
 depends on the hour or on other machines may still behave differently there.
 
 The child inherits the environment.  Secrets that were removed from it (`secret_stores`) reach the child through a pipe.

@@ -34,6 +34,7 @@ from .properties import (
     checked_value,
 )
 from .spec import secret_reference
+from .user_functions import limited, said
 
 _DEEPEST = 50
 PLAIN = (str, int, float, bytes, type(None))
@@ -145,7 +146,7 @@ async def render(value: Any, view: View, _depth: int = 0) -> Any:
             await render(key, view, _depth + 1): await render(item, view, _depth + 1) for key, item in value.items()
         }
     if _renders(value):
-        result = value.getRenderingFor(view)
+        result = limited(value.getRenderingFor, type(value).__name__)(view)
         if inspect.isawaitable(result):
             result = await result
         return await render(result, view, _depth + 1)
@@ -245,7 +246,7 @@ class renderer(Operators):  # noqa: N801 - a decorator
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         if not callable(function):
             raise ConfigError(f"@renderer goes before a function, and {function!r:.60} is none.")
-        self._function = function
+        self._function = limited(function, "renderer")
         self._args = args
         self._kwargs = kwargs
         self.__doc__ = getattr(function, "__doc__", None)
@@ -269,9 +270,7 @@ class renderer(Operators):  # noqa: N801 - a decorator
         except BuildbotLiteError:
             raise
         except Exception as error:
-            raise PropertyError(
-                f"The renderer {self.__name__} failed: {type(error).__name__}: {error!s:.500}"
-            ) from error
+            raise PropertyError(f"The renderer {self.__name__} failed: {said(error)}") from error
 
     def __repr__(self) -> str:
         return f"renderer({self.__name__})"

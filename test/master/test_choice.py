@@ -2,12 +2,14 @@
 What the functions of a master.cfg decide: which builder, request and slave is next, and which requests are collapsed.
 """
 
+import inspect
 from typing import Any
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.master.scheduling import user_answers
 from buildbot_lite.master.scheduling.views import RequestView
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.results import Result
@@ -179,7 +181,7 @@ submit('a')
         self.assertEqual(self.why(request), "asked: nextBuild of a is being asked about these requests")
         self.assertEqual(self.why(self.submit("b")), "")
         function: Any = self.harness.farm.config.builders["a"].next_build
-        answer: Deferred[Any] = function.__globals__["asked"][0]
+        answer: Deferred[Any] = inspect.unwrap(function).__globals__["asked"][0]
         waiting = self.harness.farm.queue.get(request)
         assert waiting is not None
         answer.callback(RequestView(waiting.request, waiting.buildset))
@@ -204,6 +206,23 @@ submit('a')
                 self.assertEqual([each.slave for each in self.harness.builds(self.submit("a"))], [chosen])
         self.start("c['builders'] = [builder('a', nextSlave=lambda *_: None)]\nsubmit('a')\n")
         self.assertIn("refused: nextSlave of a does not choose", self.why(self.submit("a")))
+
+    def test_next_slave_of_a_cancelled_request(self) -> None:
+        """
+        A nextSlave that is being asked about a request that is cancelled is asked no longer: it holds up no other.
+        """
+        self.patch(user_answers, "MOST_PENDING", 1)
+        self.start(
+            "from twisted.internet.defer import Deferred\n"
+            "c['builders'] = [builder('a', nextSlave=lambda builder, slaves, request:\n"
+            "    Deferred() if request.id == 1 else slaves[0])]\nsubmit('a')\nc['collapseRequests'] = False\n"
+        )
+        first, second = self.submit("a"), self.submit("a")
+        self.assertIn("asked: nextSlave of a", self.why(first))
+        self.assertIn("asked: nextSlave of a", self.why(second))
+        self.assertTrue(self.harness.done(self.harness.farm.requests.cancel(first, "not wanted")))
+        self.harness.settle()
+        self.assertEqual(len(self.harness.builds(second)), 1)
 
     def test_requires(self) -> None:
         """

@@ -2,6 +2,7 @@
 `HgPoller` and `SVNPoller` on real repositories, where the programs are there.
 """
 
+import inspect
 import os
 import shutil
 import subprocess
@@ -221,7 +222,8 @@ class HgArgumentsTests(SynchronousTestCase):
         }
         for case, (arguments, attribute, value) in given.items():
             with self.subTest(case=case):
-                self.assertEqual(getattr(HgPoller("https://example.org/r", **arguments), attribute), value)
+                made = HgPoller("https://example.org/r", **arguments)
+                self.assertEqual(inspect.unwrap(getattr(made, attribute)), value)
 
     def test_mistakes(self) -> None:
         """
@@ -363,7 +365,7 @@ class SvnArgumentsTests(SynchronousTestCase):
         for case, (arguments, attribute, value) in given.items():
             with self.subTest(case=case):
                 made = SVNPoller(**{"repourl": "https://example.org/r", **arguments})
-                self.assertEqual(getattr(made, attribute), value)
+                self.assertEqual(inspect.unwrap(getattr(made, attribute)), value)
 
     def test_mistakes(self) -> None:
         """

@@ -2,6 +2,7 @@
 The choice of the next request and its slave, and the reasons for which other requests wait.
 """
 
+import inspect
 import os
 from typing import Any
 from unittest import mock
@@ -452,7 +453,7 @@ async def ask(builder, slave, request):
         The pending answers of canStartBuild by request, in `PENDING_CAN_START`.
         """
         builder: Any = harness.farm.config.builders["slow"]
-        found: dict[int, Deferred[bool]] = builder.can_start_build.__globals__["asked"]
+        found: dict[int, Deferred[bool]] = inspect.unwrap(builder.can_start_build).__globals__["asked"]
         return found
 
     def why(self, harness: MasterHarness, request: int) -> WaitKind:

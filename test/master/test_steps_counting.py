@@ -2,19 +2,18 @@
 Counting warnings.
 """
 
-from contextlib import nullcontext
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
-from unittest.mock import Mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.master.config.time_limit import time_limit
 from buildbot_lite.master.steps import counting
 from buildbot_lite.master.steps.counting import Compile
 from buildbot_lite.master.steps.warning_parser import read_suppressions
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.time_limit import call_within
 from buildbot_lite.plugins import steps
 from buildbot_lite.testing import command, replay, run
 
@@ -124,10 +123,15 @@ class WarningCountingTests(SynchronousTestCase):
         rest = [command("make all").exits(0, output)]
         # Only what never ends has a limit here: what does end may take its time on a busy machine.
         for evil, after, limits, replaced in (
-            (".* : (a+)+b\n", rest, [nullcontext(), time_limit(0.05)], {}),
-            (".* : a\n", [], [time_limit(0.05)], endless),
+            (".* : (a+)+b\n", rest, [None, 0.05], {}),
+            (".* : a\n", [], [0.05], endless),
         ):
-            with self.subTest(evil), mock.patch.multiple(counting, time_limit=Mock(side_effect=limits), **replaced):
+            left = iter(limits)
+
+            def limited(_: float, call: Any, argument: str, left: Iterator[float | None] = left) -> Any:
+                return call_within(next(left), call, argument)
+
+            with self.subTest(evil), mock.patch.multiple(counting, call_within=limited, **replaced):
                 step = steps.Compile(
                     suppressionFile="supp",
                     warningPattern=GROUPS,

@@ -3,8 +3,6 @@ Loading of a master.cfg in a child process with limits.
 """
 
 import os
-import signal
-import time
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -12,35 +10,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.master import trial_load
 from buildbot_lite.master.config import secret_stores
-from buildbot_lite.master.config.time_limit import OverdueError, time_limit
 from buildbot_lite.master.trial_load import TrialLoad, TrialResult
 from buildbot_lite.wire.endpoint import Endpoint, open_port
 
 from ..process_table import other_pids, read_proc
 from .configurations import HEAD, write
-
-
-class TimeLimitTests(SynchronousTestCase):
-    def test_ended(self) -> None:
-        """
-        Code that takes too long is interrupted, in a loop or in a sleep; then no timer is left.
-        """
-        before = signal.getsignal(signal.SIGALRM)
-        with self.assertRaises(OverdueError), time_limit(0.05):
-            time.sleep(1000)
-        with self.assertRaises(OverdueError), time_limit(0.05):
-            sum(iter(lambda: 0, 1))
-        self.assertEqual(signal.getitimer(signal.ITIMER_REAL), (0.0, 0.0))
-        self.assertIs(signal.getsignal(signal.SIGALRM), before)
-
-    def test_in_time(self) -> None:
-        """
-        Code that ends in time, or has no limit, is not interrupted.
-        """
-        for seconds in (1000.0, None):
-            with time_limit(seconds):
-                pass
-        self.assertEqual(signal.getitimer(signal.ITIMER_REAL), (0.0, 0.0))
 
 
 class TrialLoadTests(SynchronousTestCase):

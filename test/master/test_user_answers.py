@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.errors import UserFunctionOverdueError
 from buildbot_lite.master.scheduling.user_answers import (
     FAILED,
     GOOD_FOR,
@@ -104,12 +105,59 @@ class UserAnswersTests(SynchronousTestCase):
         self.clock.advance(GOOD_FOR)
         self.assertIs(self.ask(2), PENDING)
 
+    def spend(self, seconds: float) -> float:
+        """
+        A function that takes *seconds* before it answers.
+        """
+        self.asked.append(Deferred())
+        self.clock.rightNow += seconds
+        return seconds
+
+    def test_slow(self) -> None:
+        """
+        Functions that take long have a second in each decision; the rest is asked after a pause as long as they took,
+        and answers that took long are kept for it.
+        """
+        self.answers.begin()
+        asking = [self.answers.answer("f", lambda: self.spend(0.6), number) for number in range(3)]
+        self.assertEqual(asking, [0.6, 0.6, PENDING])
+        self.assertAlmostEqual(self.answers.again or 0.0, 1.2)
+        self.answers.begin()
+        asking = [self.answers.answer("f", lambda: self.spend(0.6), number) for number in range(3)]
+        self.assertEqual(asking, [0.6, 0.6, 0.6])
+        self.assertEqual((len(self.asked), self.answers.again), (3, None))
+
+    def test_slow_failure(self) -> None:
+        """
+        A function that was ended because it took too long is not asked the same again at once.
+        """
+
+        def overdue() -> None:
+            self.spend(5.0)
+            raise UserFunctionOverdueError
+
+        for _ in range(2):
+            self.answers.begin()
+            self.assertIs(self.answers.answer("f", overdue), FAILED)
+        self.assertEqual(len(self.asked), 1)
+        self.assertEqual(len(self.flushLoggedErrors(UserFunctionOverdueError)), 1)
+
+    def test_quick(self) -> None:
+        """
+        An answer that comes at once is not kept: the function is asked with every decision.
+        """
+        for _ in range(2):
+            self.answers.begin()
+            self.answers.answer("f", lambda: self.spend(0.0))
+        self.assertEqual(len(self.asked), 2)
+
     def test_forgotten(self) -> None:
         """
         What is forgotten is cancelled: nothing is logged, changed or kept of it.
         """
         self.ask(1)
-        self.answers.forget("f", 1)
+        self.answers.forget(1)
+        self.answers.forget(2)
         self.assertTrue(self.asked[0].called)
         with capturedLogs() as logged:
             self.clock.advance(LONGEST_CALL)

@@ -14,6 +14,7 @@ from ...model.names import checked_name
 from ...model.properties import Properties, checked_property_name, checked_value
 from ...model.rendering import Renderable, is_renderable
 from ...model.suggestions import did_you_mean
+from ...model.user_functions import limited
 from .mistakes import (
     MISSING,
     SourceLine,
@@ -154,10 +155,10 @@ class ArgumentChecker:
 
     def function(self, name: str, value: Any) -> Callable[..., Any] | None:
         """
-        Something that can be called.
+        Something that can be called; each call is `limited` in time.
         """
         if callable(value) and not isinstance(value, Renderable):
-            return value  # type: ignore[no-any-return]  # callable() gives Callable[..., object]
+            return limited(value, name)
         self.wrong(name, value, "a function")
         return None
 

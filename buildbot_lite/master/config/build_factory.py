@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from ...errors import UnsafePathError
 from ...model.names import relative_path
+from ...model.user_functions import limited
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
 from .mistakes import current_line, note
@@ -59,7 +60,7 @@ class BuildFactory(metaclass=NotingType):
     @workdir.setter
     def workdir(self, value: Any) -> None:
         try:
-            self._workdir = value if callable(value) else relative_path(value)
+            self._workdir = limited(value, "workdir") if callable(value) else relative_path(value)
         except UnsafePathError:
             ArgumentChecker("BuildFactory", self, place=current_line()).wrong(
                 "workdir", value, "a relative path that does not lead out of its directory, or a function"

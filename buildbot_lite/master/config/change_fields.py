@@ -10,6 +10,8 @@ from ...errors import ConfigError
 from ...model.change import LAST_TIME, Change
 from ...model.properties import checked_property_name, checked_value
 from ...model.urls import without_passwords
+from ...model.user_functions import limited
+from .arguments import ArgumentChecker
 
 LONGEST_NAME = 150
 
@@ -26,6 +28,15 @@ def named(name: Any, address: Any) -> Any:
     return f"{text[: LONGEST_NAME - 17]}…{hashlib.sha256(address.encode()).hexdigest()[:16]}"
 
 
+def category_of(checker: ArgumentChecker, value: Any) -> Any:
+    """
+    The argument *category*: a text, a function of a dictionary of the change, or None.
+    """
+    if callable(value):
+        return checker.function("category", value)
+    return checker.optional(checker.label, "category", value)
+
+
 def change_of(fields: Mapping[str, Any], source: str) -> Change:
     """
     The change with these *fields* of `ChangeSource.addChange`; `ConfigError` names one that does not exist.
@@ -39,7 +50,7 @@ def change_of(fields: Mapping[str, Any], source: str) -> Change:
         raise ConfigError(f"addChange has no argument {unknown[0]!r:.100}.")
     category = values.pop("category", None)
     if callable(category):
-        category = category({"author": author, "when_timestamp": happened, **values})
+        category = limited(category, "category")({"author": author, "when_timestamp": happened, **values})
     properties = {
         checked_property_name(name): [checked_value(name, value), "Change"]
         for name, value in (values.pop("properties", None) or {}).items()

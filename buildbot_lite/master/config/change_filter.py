@@ -10,6 +10,7 @@ from attrs import frozen
 
 from ...model.change_view import ChangeView
 from ...model.suggestions import did_you_mean
+from ...model.user_functions import limited
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
 from .mistakes import current_line
@@ -125,7 +126,8 @@ class ChangeFilter(metaclass=NotingType):
         if None in patterns:
             return None
         expected = form == "_re"
-        return lambda actual: _matches(patterns, actual) is expected
+        # A change may have a text for which a search takes for ever: (a+)+b with many a.
+        return limited(lambda actual: _matches(patterns, actual) is expected, name)
 
     def _pattern(self, name: str, value: Any) -> re.Pattern[str] | None:
         if isinstance(value, re.Pattern) and isinstance(value.pattern, str):

@@ -185,8 +185,8 @@ def _providers(checker: ArgumentChecker, value: Any) -> tuple[Provider, ...]:
     return tuple(providers)
 
 
-def _function(checker: ArgumentChecker, value: Any) -> Any:
-    return checker.function("the value", value)
+def _function(name: str) -> Callable[[ArgumentChecker, Any], Any]:
+    return lambda checker, value: checker.function(name, value)
 
 
 def _properties(checker: ArgumentChecker, value: Any) -> Mapping[str, Any]:
@@ -217,8 +217,8 @@ _OWN: tuple[AnyKey, ...] = (
     Key("reconfigTimeout", _whole(least=1, most=LONGEST_RECONFIG), DEFAULT_RECONFIG_TIMEOUT, "reconfig_timeout"),
     Key("secretsProviders", _providers, (), "secrets_providers"),
     Key("collapseRequests", collapse_rule, None, "collapse_requests", aliases=("mergeRequests",)),
-    Key("prioritizeBuilders", _function, None, "prioritize_builders"),
-    Key("codebaseGenerator", _function, None, "codebase_generator"),
+    Key("prioritizeBuilders", _function("prioritizeBuilders"), None, "prioritize_builders"),
+    Key("codebaseGenerator", _function("codebaseGenerator"), None, "codebase_generator"),
     Key("properties", _properties, MappingProxyType({}), "properties"),
     Key("retention", checked_policies, RetentionPolicies(), "retention"),
     Key("www", checked_www, {}, "webhooks"),

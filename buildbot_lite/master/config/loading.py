@@ -15,6 +15,7 @@ from attrs import frozen
 
 from ...errors import BuildbotLiteError, ConfigError
 from ...model.json_reader import encode
+from ...model.time_limit import OverdueError, call_within
 from .assembly import assemble
 from .keys import OWN_KEYS, AnyKey
 from .master_config import MasterConfig
@@ -34,7 +35,6 @@ from .modules import (
 )
 from .property_uses import remark_on_unset
 from .source_texts import key_lines
-from .time_limit import OverdueError, time_limit
 
 
 @frozen
@@ -75,8 +75,7 @@ def load(
         label = f"<generation {hash_of(files)[:12]}>"
     modules = Modules(sources, label)
     with collecting(modules.files, sources.texts) as mistakes:
-        with time_limit(seconds):
-            c = _executed(modules, basedir, mistakes)
+        c = _executed(modules, basedir, mistakes, seconds)
         places = {key: SourceLine(*place) for key, place in key_lines(sources.texts, MAIN_FILE).items()}
         config = assemble(c, basedir, places, keys)
         if files is None:
@@ -109,9 +108,9 @@ def _main_text(basedir: str) -> str:
         raise MistakesError([Mistake(SourceLine(), f"The file is not text: {error}.")]) from None
 
 
-def _executed(modules: Modules, basedir: str, mistakes: Mistakes) -> object:
+def _executed(modules: Modules, basedir: str, mistakes: Mistakes, seconds: float | None) -> object:
     try:
-        names = modules.execute_main({"basedir": basedir})
+        names = call_within(seconds, modules.execute_main, {"basedir": basedir})
     except (Exception, SystemExit, OverdueError) as error:
         # What was noted before it is a mistake of its own.
         mistakes.add(_as_mistake(error, modules.files))

@@ -244,8 +244,10 @@ def collapse_rule(arguments: ArgumentChecker, value: Any) -> Any:
     """
     A rule for collapsing requests: True, False or a function.
     """
-    if isinstance(value, bool) or (callable(value) and not isinstance(value, type)):
+    if isinstance(value, bool):
         return value
+    if callable(value) and not isinstance(value, type):
+        return arguments.function("collapseRequests", value)
     arguments.wrong("collapseRequests", value, "True, False or a function")
     return False
 

@@ -156,9 +156,9 @@ def _expressions(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, 
 
 
 def _codebase(checker: ArgumentChecker, name: str, value: Any) -> Any:
-    if callable(value) or value is None:
-        return value or ""
-    return checker.text(name, value)
+    if value is None:
+        return ""
+    return checker.function(name, value) if callable(value) else checker.text(name, value)
 
 
 _ALL = tuple(DIALECTS)

@@ -5,10 +5,8 @@ A slow one delays only the requests of its own builder.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any
-
-from twisted.internet.interfaces import IReactorTime
 
 from ...storage.records.requests import Request
 from ..config.objects import BuilderConfig, BuildSlave
@@ -17,11 +15,11 @@ from .user_answers import PENDING, UserAnswers
 
 class CanStartAnswers:
     """
-    The answers by request and slave.  *clock*, *changed*: as for `UserAnswers`.
+    The answers by request and slave.
     """
 
-    def __init__(self, *, clock: IReactorTime, changed: Callable[[], None]) -> None:
-        self._answers = UserAnswers(clock=clock, changed=changed)
+    def __init__(self, answers: UserAnswers) -> None:
+        self._answers = answers
 
     def allowed(self, builder: BuilderConfig, slave: BuildSlave, request: Request) -> bool | None:
         """
@@ -37,15 +35,9 @@ class CanStartAnswers:
 
     def knows(self, request: Request) -> bool:
         """
-        Whether an awaited answer about *request* has arrived.
+        Whether an answer about *request* is kept.
         """
         return self._answers.knows(_what(request), request.id)
-
-    def forget(self, request: Request) -> None:
-        """
-        Drop the answers about *request*, which has left the queue, and cancel its pending call.
-        """
-        self._answers.forget(_what(request), request.id)
 
 
 def _what(request: Request) -> str:

@@ -30,7 +30,7 @@ from .hold import Hold
 from .lock_needs import LockNeedsTable
 from .preferences import Preferences
 from .queue import Queue, WaitingRequest
-from .user_answers import GOOD_FOR
+from .user_answers import GOOD_FOR, UserAnswers
 from .wakeup import Wakeup
 
 LOOK_FOR_ROOM = 5.0
@@ -54,6 +54,7 @@ class BuildChoice:
         parent: Callable[[Buildset], int | None],
         can_start: CanStartAnswers,
         preferences: Preferences,
+        answers: UserAnswers,
         generations: Generations,
         hold: Hold,
         wakeup: Wakeup,
@@ -66,6 +67,7 @@ class BuildChoice:
         self._parent = parent
         self._can_start = can_start
         self._preferences = preferences
+        self._answers = answers
         self._generations = generations
         self._hold = hold
         self._needs = LockNeedsTable(generations)
@@ -84,6 +86,7 @@ class BuildChoice:
         again: list[float] = []
         hold, builders = self._hold.reason(), self._generations.config.builders
         self._needs.begin()
+        self._answers.begin()
         self._locks.serve()
         for each in self._queue.by_builder():
             gone = None if each.builder in builders else wait_reasons.no_builder(each.builder)
@@ -108,6 +111,8 @@ class BuildChoice:
                 again.append(GOOD_FOR if self._can_start.knows(waiting.request) else ASK_AGAIN)
         if self._needs.unfinished:
             again.append(0.0)
+        if (rest := self._answers.again) is not None:
+            again.append(rest)
         self._locks.retain(in_line)
         self._wakeup.set_after(min(again, default=None))
 

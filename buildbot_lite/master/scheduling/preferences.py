@@ -11,8 +11,6 @@ from functools import partial
 from heapq import merge
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
-
 from ...model import wait_reasons
 from ...model.wait_reasons import WaitReason
 from ..config.master_config import MasterConfig
@@ -25,11 +23,11 @@ from .views import BuilderView, MasterView, RequestView, SlaveView
 
 class Preferences:
     """
-    Calls the functions.  *clock*, *changed*: as for `UserAnswers`.
+    Calls the functions.
     """
 
-    def __init__(self, *, clock: IReactorTime, changed: Callable[[], None]) -> None:
-        self._answers = UserAnswers(clock=clock, changed=changed)
+    def __init__(self, answers: UserAnswers) -> None:
+        self._answers = answers
         self._order: Sequence[str] = ()
 
     def in_order(self, lists: Sequence[BuilderQueue], config: MasterConfig) -> Iterator[WaitingRequest]:

@@ -18,7 +18,7 @@ from ...model.json_reader import encode
 from ...model.source_stamps import slaves_of
 from ...model.wait_reasons import WaitKind, WaitReason
 from ...storage.records.requests import Buildset, Request
-from .can_start import CanStartAnswers
+from .user_answers import UserAnswers
 from .views import without_revision
 from .wakeup import Wakeup
 
@@ -172,18 +172,19 @@ class BuilderQueue:
 
 class Queue:
     """
-    The requests that wait, in one list for each builder.  *wall*: seconds since 1970.
+    The requests that wait, in one list for each builder.  *answers*: those about a request that leaves are
+    dropped.  *wall*: seconds since 1970.
     """
 
     def __init__(
         self,
         *,
-        can_start: CanStartAnswers,
+        answers: UserAnswers,
         wakeup: Wakeup,
         clock: IReactorTime,
         wall: Callable[[], float],
     ) -> None:
-        self._can_start = can_start
+        self._answers = answers
         self._wakeup = wakeup
         self._clock = clock
         self._wall = wall
@@ -215,7 +216,7 @@ class Queue:
                 del self._by_builder[waiting.request.builder]
             waiting.siblings = BuilderQueue(waiting.request.builder)  # the others do not have the same reason any more
             self._by_grant[waiting.buildset.by_grant] -= 1
-            self._can_start.forget(waiting.request)
+            self._answers.forget(request)
         return waiting
 
     def withdraw(self, request: int) -> bool:

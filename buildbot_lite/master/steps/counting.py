@@ -3,13 +3,15 @@ Programs whose output has warnings: compilers, and tests.
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.threads import deferToThread
 
 from ...model.results import Result
+from ...model.time_limit import OverdueError, call_within
+from ...model.user_functions import LONGEST_CALL
 from ..config.arguments import ArgumentChecker
-from ..config.time_limit import OverdueError, time_limit
 from . import argument_checks as checks
 from .argument import argument
 from .context import CommandResult
@@ -24,8 +26,8 @@ _ENTER = "make.*: Entering directory [\"`'\N{LEFT SINGLE QUOTATION MARK}](.*)['\
 _LEAVE = "make.*: Leaving directory"
 _LARGEST_OUTPUT = 64 << 20
 _LARGEST_SUPPRESSIONS = 1 << 20
-# Larger outputs are searched in a thread: expressions of a configuration may be slow.
-_QUICK = 1 << 20
+_PART = 1 << 20
+"""Characters of output that are searched in one turn of the reactor."""
 _LONGEST_SEARCH = 1.0
 """Seconds for which the expressions of a file on the slave may keep the master from everything else."""
 
@@ -47,10 +49,22 @@ def _suppressions(checker: ArgumentChecker, name: str, value: Any) -> list[Suppr
     return found
 
 
-def _overdue(file: str) -> str:
+def _parts(output: str) -> Iterator[str]:
+    """
+    *output* in parts of whole lines, which have at least `_PART` characters but for the last.
+    """
+    start = 0
+    while start < len(output):
+        end = output.find("\n", start + _PART) + 1 or len(output)
+        yield output[start:end]
+        start = end
+
+
+def _overdue(file: str | None) -> str:
+    whose, limit = ("step", LONGEST_CALL) if file is None else (f"suppressionFile {file!r:.100}", _LONGEST_SEARCH)
     return (
-        f"The expressions of the suppressionFile {file!r:.100} take longer than {_LONGEST_SEARCH:g} s on this output.  "
-        "Make them simpler: avoid repetitions of repetitions, like (a+)+."
+        f"The expressions of the {whose} take longer than {limit:g} s on this output.  Make them simpler: avoid "
+        "repetitions of repetitions, like (a+)+."
     )
 
 
@@ -70,7 +84,8 @@ class WarningCountingShellCommand(ShellCommand):
     groups 1, 2 and 3 of *warningPattern*.  *directoryEnterPattern*, *directoryLeavePattern*: the lines in which make
     says into which directory it goes; file names are relative to it.
 
-    The first 64 MiB of the output are looked at.  With a *suppressionFile*, that must take less than a second.
+    The first 64 MiB of the output are looked at.  With a *suppressionFile*, that must take less than a second;
+    otherwise less than 5 seconds for each MiB.
     """
 
     warningPattern = argument(checks.pattern, default=_PATTERN, nullable=True)
@@ -103,8 +118,8 @@ class WarningCountingShellCommand(ShellCommand):
             if result is not Result.SUCCESS:
                 return self.fail(f"The suppressionFile {self.suppressionFile!r:.100} cannot be read: {said}.", result)
             try:
-                with time_limit(_LONGEST_SEARCH):
-                    suppressions += read_suppressions(read.output(limit=_LARGEST_SUPPRESSIONS))
+                text = read.output(limit=_LARGEST_SUPPRESSIONS)
+                suppressions += call_within(_LONGEST_SEARCH, read_suppressions, text)
             except OverdueError:
                 return self.fail(_overdue(self.suppressionFile))
             except ValueError as error:
@@ -124,17 +139,18 @@ class WarningCountingShellCommand(ShellCommand):
             suppressions,
         )
         output = ran.output(limit=_LARGEST_OUTPUT)
-        if self.suppressionFile is not None:
-            # Anybody whose code is built may have written these expressions.  In a thread they could not be ended.
-            try:
-                with time_limit(_LONGEST_SEARCH):
-                    lines = parser.lines(output.splitlines())
-            except OverdueError:
-                return self.fail(_overdue(self.suppressionFile))
-        elif len(output) <= _QUICK:
-            lines = parser.lines(output.splitlines())
-        else:
-            lines = await deferToThread(lambda: parser.lines(output.splitlines()))
+        lines: list[str] = []
+        try:
+            if self.suppressionFile is not None:
+                lines = call_within(_LONGEST_SEARCH, parser.lines, output.splitlines())
+            else:
+                # Not in a thread: there, a search that never ends could not be ended, and would keep the interpreter.
+                for number, part in enumerate(_parts(output)):
+                    if number:
+                        await deferToThread(lambda: None)  # other work has its turn
+                    lines += call_within(LONGEST_CALL, parser.lines, part.splitlines())
+        except OverdueError:
+            return self.fail(_overdue(self.suppressionFile))
         count = len(lines)
         self.setStatistic("warnings", self.getStatistic("warnings", 0) + count)
         before = self.getProperty("warnings-count", 0)

@@ -34,6 +34,7 @@ from ...model.spec import (
     Run,
     Spec,
 )
+from ...model.user_functions import limited
 from ..config.argument_fit import NotingType
 from ..config.arguments import ArgumentChecker
 from ..config.mistakes import MISSING, SourceLine, current_line
@@ -329,7 +330,7 @@ async def _condition(question: Any, view: View, *args: Any) -> bool:
     A bool, a function of *args*, or something to be rendered.
     """
     if callable(question) and not hasattr(question, "getRenderingFor"):
-        answer = question(*args)
+        answer = limited(question, "doStepIf or hideStepIf")(*args)
         return bool(await awaited(answer))
     return bool(await render(question, view))
 

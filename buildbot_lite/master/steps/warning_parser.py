@@ -77,12 +77,13 @@ class WarningParser:
     enter: re.Pattern[str] | None = None
     leave: re.Pattern[str] | None = None
     suppressions: Sequence[Suppression] = field(factory=tuple)
+    _directories: list[str] = field(factory=list)
 
     def lines(self, output: Iterable[str]) -> list[str]:
         """
-        The lines of *output* that are warnings, and count.
+        The lines of *output* that are warnings, and count.  For a long output, call it with one part after the other.
         """
-        directories: list[str] = []
+        directories = self._directories
         found = []
         for line in output:
             if self.enter is not None and (match := self.enter.match(line)):

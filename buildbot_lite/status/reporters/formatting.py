@@ -18,6 +18,7 @@ from ...master.config.arguments import ArgumentChecker
 from ...master.config.mistakes import current_line
 from ...model.rendering import render
 from ...model.results import Result
+from ...model.user_functions import limited, said
 from .details import BuildDetails
 
 LONGEST_BODY = 1 << 20
@@ -139,8 +140,8 @@ class MessageFormatter(metaclass=NotingType):
         self.place = current_line(self)
         arguments = ArgumentChecker(type(self).__name__, self)
         self.type = arguments.choice("template_type", template_type, ("plain", "html"))
-        self._body = _compiled(arguments, "template", template, DEFAULT_TEMPLATE, html=self.type == "html")
-        self._subject = _compiled(arguments, "subject", subject, DEFAULT_SUBJECT)
+        self._body = _rendering(arguments, "template", template, DEFAULT_TEMPLATE, html=self.type == "html")
+        self._subject = _rendering(arguments, "subject", subject, DEFAULT_SUBJECT)
         self._extra = arguments.properties("ctx", {} if ctx is None else ctx)
 
     async def message(self, builds: Sequence[BuildDetails], mode: Sequence[str]) -> Message:
@@ -149,9 +150,9 @@ class MessageFormatter(metaclass=NotingType):
         """
         context = context_of(builds, mode, self._extra)
         try:
-            subject, body = self._subject.render(context), self._body.render(context)
+            subject, body = self._subject(context), self._body(context)
         except Exception as error:
-            raise ConfigError(f"A template of a reporter failed: {type(error).__name__}: {error}") from error
+            raise ConfigError(f"A template of a reporter failed: {said(error)}") from error
         return Message(subject[:LONGEST_SUBJECT], body[:LONGEST_BODY], self.type)
 
 
@@ -197,7 +198,7 @@ class MessageFormatterFunction(metaclass=NotingType):
             message = self._function(context_of(builds, mode, {}))
             body = await message if inspect.isawaitable(message) else message
         except Exception as error:
-            raise ConfigError(f"A function of a reporter failed: {type(error).__name__}: {error}") from error
+            raise ConfigError(f"A function of a reporter failed: {said(error)}") from error
         return Message(builds[0].summary, body if self.type == "json" else str(body)[:LONGEST_BODY], self.type)
 
 
@@ -205,16 +206,19 @@ Formatter = MessageFormatter | MessageFormatterRenderable | MessageFormatterFunc
 FORMATTERS = (MessageFormatter, MessageFormatterRenderable, MessageFormatterFunction)
 
 
-def _compiled(arguments: ArgumentChecker, name: str, template: Any, default: str, *, html: bool = False) -> Any:
+def _rendering(
+    arguments: ArgumentChecker, name: str, template: Any, default: str, *, html: bool = False
+) -> Callable[..., Any]:
     from jinja2 import TemplateError
 
     environment = _environment(html=html)
     text = default if template is None else arguments.text(name, template)
     try:
-        return environment.from_string(text)
+        compiled = environment.from_string(text)
     except TemplateError as error:
         arguments.note(f"{name} is no template: {error}")
-        return environment.from_string("")
+        compiled = environment.from_string("")
+    return limited(compiled.render, name)
 
 
 def formatter_of(arguments: ArgumentChecker, value: Any, default: Callable[[], Formatter]) -> Formatter:

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from ...master.config.renderable_objects import Secret
 from ...model.display import printable
+from ...model.user_functions import limited
 from ...storage.records.outbox import OutboxMessage
 from .details import BuildDetails, FarmFacts
 from .formatting import LONGEST_SUBJECT, Message
@@ -204,7 +205,7 @@ class MailNotifier(Reporter):
     async def _address(self, owner: str) -> str | None:
         lookup = self.lookup
         if isinstance(lookup, EmailLookup):
-            answer = lookup.getAddress(owner)
+            answer = limited(lookup.getAddress, "lookup.getAddress")(owner)
             address = await answer if inspect.isawaitable(answer) else answer
         else:
             address = parseaddr(owner)[1] or owner

@@ -33,7 +33,7 @@ from ....model.urls import split_url, without_passwords
 from ....storage.files import make_directory
 from ...builds.redaction import Redaction
 from ...config.arguments import ArgumentChecker
-from ...config.change_fields import named
+from ...config.change_fields import category_of, named
 from ...config.change_sources import PollingChangeSource
 from ...steps.git_credentials import RemoteAccess, remote_access, web_host
 from .commits import Commit
@@ -111,7 +111,7 @@ class GitPoller(PollingChangeSource):
         self.workdir = checker.text("workdir", workdir if workdir is not None else WORKDIR)
         self.gitbin = checker.text("gitbin", gitbin)
         self.usetimestamps = checker.flag("usetimestamps", usetimestamps)
-        self.category = category if callable(category) else checker.optional(checker.label, "category", category)
+        self.category = category_of(checker, category)
         self.project = checker.text("project", "" if project is None else project)
         self.codebase = checker.text("codebase", "" if codebase is None else codebase)
         self.encoding = _encoding(checker, encoding)
@@ -351,8 +351,10 @@ def _branches(checker: ArgumentChecker, branches: Any, branch: Any) -> Any:
         if branches is not None:
             checker.note("branch and branches exclude each other.")
         return (checker.text("branch", branch),)
-    if branches is None or branches is True or callable(branches):
+    if branches is None or branches is True:
         return branches
+    if callable(branches):
+        return checker.function("branches", branches)
     return checker.texts("branches", [branches] if isinstance(branches, str) else branches)
 
 

@@ -15,7 +15,7 @@ from attrs import evolve
 from ....model.change import LONGEST_COMMENTS, LONGEST_NAME, Change, fitting_files
 from ....model.urls import without_passwords
 from ...config.arguments import ArgumentChecker
-from ...config.change_fields import change_of, named
+from ...config.change_fields import category_of, change_of, named
 from ...config.change_sources import PollingChangeSource
 from .programs import output_of
 
@@ -80,7 +80,7 @@ class HgPoller(PollingChangeSource):
         self.workdir = checker.text("workdir", workdir if workdir is not None else WORKDIR)
         self.hgbin = checker.text("hgbin", hgbin)
         self.usetimestamps = checker.flag("usetimestamps", usetimestamps)
-        self.category = category if callable(category) else checker.optional(checker.label, "category", category)
+        self.category = category_of(checker, category)
         self.project = checker.text("project", "" if project is None else project)
         self.revlink = cast("Callable[..., Any] | None", checker.optional(checker.function, "revlink", revlink))
 

@@ -16,7 +16,7 @@ from attrs import frozen
 from ....errors import BuildbotLiteError
 from ....model.change import LONGEST_COMMENTS, LONGEST_NAME, Change, fitting_files
 from ...builds.redaction import Redaction
-from ...config.change_fields import change_of, named
+from ...config.change_fields import category_of, change_of, named
 from ...config.change_sources import PollingChangeSource
 from .programs import ProgramError, output_of
 from .secrets import rendered
@@ -123,7 +123,7 @@ class SVNPoller(PollingChangeSource):
         self.histmax = checker.whole("histmax", histmax, least=1, most=1000)
         self.svnbin = checker.text("svnbin", svnbin)
         self.revlinktmpl = checker.text("revlinktmpl", revlinktmpl or "")
-        self.category = category if callable(category) else checker.optional(checker.label, "category", category)
+        self.category = category_of(checker, category)
         self.project = checker.text("project", "" if project is None else project)
         self.extra_args = checker.texts("extra_args", () if extra_args is None else extra_args)
 

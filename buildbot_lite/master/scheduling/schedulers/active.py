@@ -9,6 +9,7 @@ from attrs import define, field, frozen
 from twisted.logger import Logger
 
 from ....model.change_view import ChangeView
+from ....model.user_functions import said
 from ....storage.records.changes import PendingChange, RecordedChange
 from ...config.change_schedulers import ChangeChoice
 from ...config.schedulers import BaseScheduler
@@ -103,7 +104,7 @@ def importance(choice: ChangeChoice, change: ChangeView, scheduler: BaseSchedule
             return None
     except Exception as error:  # noqa: BLE001 - a function of the configuration
         troubles.add(
-            f"its change_filter failed with change {change.number}, which it does not take therefore: {_said(error)}",
+            f"its change_filter failed with change {change.number}, which it does not take therefore: {said(error)}",
             traceback=True,
         )
         return None
@@ -120,12 +121,8 @@ def importance(choice: ChangeChoice, change: ChangeView, scheduler: BaseSchedule
         important = bool(choice.important(change))
     except Exception as error:  # noqa: BLE001 - a function of the configuration
         troubles.add(
-            f"its fileIsImportant failed with change {change.number}, which counts as not important: {_said(error)}",
+            f"its fileIsImportant failed with change {change.number}, which counts as not important: {said(error)}",
             traceback=True,
         )
         important = False
     return None if choice.only_important and not important else important
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error!s:.300}"

@@ -15,6 +15,7 @@ from ....model.change_view import ChangeView
 from ....model.properties import Properties
 from ....model.rendering import View, render
 from ....model.source_stamps import Stamp, source_of
+from ....model.user_functions import said
 from ....storage.records.changes import RecordedChange
 from ...config.master_config import MasterConfig
 from ...config.schedulers import LARGEST_PRIORITY, BaseScheduler
@@ -173,7 +174,7 @@ async def builders_for(
     except BuildbotLiteError as error:
         raise PropertyError(f"its builderNames cannot be rendered: {error}") from None
     except Exception as error:
-        raise PropertyError(f"its builderNames cannot be rendered: {type(error).__name__}: {error!s:.300}") from error
+        raise PropertyError(f"its builderNames cannot be rendered: {said(error)}") from error
     names = [found] if isinstance(found, str) else list(_flat(found))
     for name in names:
         if name not in config.builders:
@@ -205,7 +206,7 @@ def priority_for(scheduler: BaseScheduler, builders: Sequence[str], changes: Seq
     try:
         found = scheduler.priority(list(builders), by_codebase)
     except Exception as error:
-        raise PropertyError(f"its priority function failed: {type(error).__name__}: {error!s:.300}") from error
+        raise PropertyError(f"its priority function failed: {said(error)}") from error
     if inspect.isawaitable(found) or isinstance(found, bool) or not isinstance(found, (int, float, type(None))):
         raise PropertyError(f"its priority function returned {found!r:.100}, which is no number")
     return max(-LARGEST_PRIORITY, min(LARGEST_PRIORITY, int(found or 0)))

@@ -1,0 +1,100 @@
+"""
+Functions of a master.cfg that the master calls: limited in time, and named in what is said of their errors.
+
+They run in the one thread in which the farm does everything.  So a call may take `LONGEST_CALL` at most; and one
+function that is slow again and again gets less and less: no more than `SHARE` of the time, in the long run.  A call of
+`SHORTEST_LIMIT` is always possible.
+
+For a coroutine function, or one that returns a Deferred, the limit is for the call alone, not for its result.
+"""
+
+import inspect
+import os
+import time
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from types import MethodType
+from typing import Any
+
+from ..errors import BuildbotLiteError, UserFunctionOverdueError
+from .time_limit import OverdueError, call_within
+from .token_bucket import TokenBucket
+
+LONGEST_CALL = 5.0
+"""Seconds that one call may take."""
+SHARE = 0.1
+"""Seconds in each second that one function may take, after its first `LONGEST_CALL`."""
+SHORTEST_LIMIT = 0.1
+"""Seconds that each call may take, however slow the function has been."""
+_QUICK = 0.02
+"""Seconds; shorter calls do not count."""
+
+
+def limited(function: Callable[..., Any], what: str) -> Callable[..., Any]:
+    """
+    *function* with a limit on each call: `UserFunctionOverdueError`.  *what*: its place in the configuration, like
+    "nextBuild".  Its own exceptions are raised unchanged, with a note for `said`.
+    """
+    if isinstance(function, MethodType):
+        return MethodType(limited(function.__func__, what), function.__self__)
+    allowance: TokenBucket | None = None
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal allowance
+        limit = LONGEST_CALL if allowance is None else max(SHORTEST_LIMIT, allowance.left)
+        began = time.monotonic()
+        try:
+            result = call_within(limit, function, *args, **kwargs)
+        except OverdueError as error:
+            raise _overdue(function, what, limit).with_traceback(error.__traceback__) from None
+        except Exception as error:
+            _note(error, function, what)
+            raise
+        finally:
+            if (took := time.monotonic() - began) > _QUICK:
+                allowance = allowance or TokenBucket(time.monotonic, LONGEST_CALL, SHARE)
+                allowance.spend(min(took, allowance.left))
+        return _awaited(result, function, what, limit) if inspect.isawaitable(result) else result
+
+    return call
+
+
+async def _awaited(result: Awaitable[Any], function: Callable[..., Any], what: str, limit: float) -> Any:
+    try:
+        return await result
+    except OverdueError as error:
+        # Twisted has made a failure of it, because the function called it in a Deferred's callback.
+        raise _overdue(function, what, limit).with_traceback(error.__traceback__) from None
+    except Exception as error:
+        _note(error, function, what)
+        raise
+
+
+def said(error: BaseException | None) -> str:
+    """
+    What a person reads of the *error* of a function: type, text, and the function's name and place.
+    """
+    if isinstance(error, BuildbotLiteError):
+        return str(error)
+    notes = "".join(f", in {note:.200}" for note in getattr(error, "__notes__", ())[:1])
+    return f"{type(error).__name__}: {error!s:.300}{notes}"
+
+
+def _note(error: Exception, function: Callable[..., Any], what: str) -> None:
+    if not hasattr(error, "__notes__"):
+        error.add_note(_described(function, what))
+
+
+def _overdue(function: Callable[..., Any], what: str, limit: float) -> UserFunctionOverdueError:
+    return UserFunctionOverdueError(
+        f"{_described(function, what)} was ended, because it took longer than {limit:.1f} s.  The farm stands still "
+        "while it runs: let it compute less, or make it a coroutine function and wait in it with await."
+    )
+
+
+def _described(function: Callable[..., Any], what: str) -> str:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return what
+    return f"{what} ({code.co_name}, {os.path.basename(code.co_filename)} line {code.co_firstlineno})"
