@@ -11,7 +11,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 
-@frozen
+@frozen(cache_hash=True)
 class LockName:
     """
     One lock.  *slave*: for a lock that each slave has for itself, that slave.
@@ -68,14 +68,16 @@ class LockUse:
         )
 
 
+def _most(use: LockUse, other: LockUse) -> LockUse:
+    return evolve(use, exclusive=use.exclusive or other.exclusive, count=max(use.count, other.count))
+
+
 def combined(uses: Iterable[LockUse]) -> tuple[LockUse, ...]:
     """
     *uses* with one use of each lock: the most that any of them takes.
     """
     uses_by_lock: dict[LockName, LockUse] = {}
     for use in uses:
-        other = uses_by_lock.get(use.lock, use)
-        uses_by_lock[use.lock] = evolve(
-            use, exclusive=use.exclusive or other.exclusive, count=max(use.count, other.count)
-        )
+        other = uses_by_lock.get(use.lock)
+        uses_by_lock[use.lock] = use if other is None else _most(use, other)
     return tuple(uses_by_lock.values())

@@ -58,6 +58,8 @@ def nearest(reasons: Sequence[WaitReason]) -> WaitReason:
     One sentence names up to five slaves with an obstacle of this kind.  If none of the obstacles ends by itself,
     somebody has to choose one to remove: then the sentence names slaves with other obstacles, too.
     """
+    if len(reasons) == 1:
+        return reasons[0]
     kind = max((reason.kind for reason in reasons), key=_NEARNESS.index)
     sentences = [reason.sentence for reason in reasons if reason.kind is kind]
     if kind in _STAYING:

@@ -17,6 +17,7 @@ from .harness import FakeSlave, MasterHarness, StartedCommand, succeeding
 
 BUILDS = """
 db = util.MasterLock("db")
+two = util.MasterLock("two", maxCount=2)
 cpu = util.SlaveLock("cpu", maxCount=1, maxCountForSlave={"bot2": 2})
 c["slaves"] = [slave.BuildSlave("bot1"), slave.BuildSlave("bot2")]
 def builder(name, *slaves, locks=(), of_step=()):
@@ -34,6 +35,9 @@ c["builders"] = [
         lambda props: [db.access("exclusive")] if props.getProperty("slavename") == "bot1" else [])),
     builder("step-rendered", "bot1", of_step=util.renderer(lambda props: (db.access("exclusive"),))),
     builder("free", "bot1", "bot2"),
+    builder("part", "bot1", locks=[two.access("counting")]),
+    builder("all", "bot1", locks=[two.access("exclusive")]),
+    builder("other-part", "bot2", locks=[two.access("counting")]),
 ]
 c["schedulers"] = [schedulers.Submit(each.name, [each.name]) for each in c["builders"]]
 c["schedulers"].append(schedulers.Submit("urgent", ["other"], priority=5))
@@ -160,6 +164,16 @@ class BuildLockTests(LockingCase):
         self.assertEqual(self.harness.builds(second), [])
         self.end(self.running("bot1")[0])
         self.assertEqual((self.result(first), len(self.harness.builds(second))), (Result.CANCELLED, 1))
+
+    def test_cancelled_first_in_line(self) -> None:
+        """
+        Promise 8.4: when a request for which a lock is kept is cancelled, those behind it can have the lock at once.
+        """
+        _, first, second = (self.harness.submit(each) for each in ("part", "all", "other-part"))
+        self.assertIn("is promised to", self.why(second))
+        self.assertTrue(self.harness.done(self.harness.farm.requests.cancel(first, "not wanted")))
+        self.harness.settle()
+        self.assertEqual(len(self.harness.builds(second)), 1)
 
     def test_count_of_the_next_configuration(self) -> None:
         """

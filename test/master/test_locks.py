@@ -262,6 +262,16 @@ class FamilyTests(LocksCase):
         self.assertIsNone(self.build(2, exclusive()))
         self.assertEqual(self.build(3, exclusive()), LockObstacle(DB, (2,)))
 
+    def test_parent_that_waits_no_longer(self) -> None:
+        """
+        When a build no longer waits for another one, because it was cancelled, both count from that moment on.
+        """
+        self.parents[2] = 1
+        self.assertEqual([self.build(each, counting()) for each in (1, 2)], [None, None])
+        self.assertIsNone(self.locks.ask(3, [counting()], rank=(0, 3)))
+        self.parents.clear()
+        self.assertEqual(self.locks.obstacle(LockOwner(3)), LockObstacle(DB, (1, 2)))
+
     def test_counts_once(self) -> None:
         """
         What a child needs of a lock counts within what its parent holds.

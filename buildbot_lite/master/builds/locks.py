@@ -22,10 +22,11 @@ the parent, or as the children if these need more.  So a child never waits for i
 (Rejected: a line for each lock.  With several locks, the two orders can contradict each other, and then nobody goes.)
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
+from operator import attrgetter
 from typing import Any
 
 from attrs import define, field, frozen
@@ -70,8 +71,34 @@ class _Waiter:
     promised: set[LockName] = field(factory=set)
 
 
-def _place(waiter: _Waiter) -> tuple[Any, ...]:
-    return waiter.place
+@frozen
+class _Taken:
+    """
+    The units of a lock that are taken, and the *obstacle* that this is to all others.  As long as it is kept, no build
+    begins or stops to wait for another: from one `Locks.serve` to the end of the decision.
+    """
+
+    units: int
+    obstacle: LockObstacle
+
+
+_place = attrgetter("place")
+
+
+def _held_by(lock: LockName, holders: Iterable[LockOwner]) -> LockObstacle:
+    return LockObstacle(lock, tuple(dict.fromkeys(each.request for each in holders)))
+
+
+def _index(line: Sequence[_Waiter], waiter: _Waiter) -> int:
+    return line.index(waiter, bisect_left(line, waiter.place, key=_place))
+
+
+def _in_order(line: Sequence[_Waiter], index: int) -> bool:
+    """
+    Whether the waiter at *index* is in its place between its neighbours.
+    """
+    place = line[index].place
+    return (index == 0 or line[index - 1].place <= place) and (index + 1 == len(line) or place <= line[index + 1].place)
 
 
 class Locks:
@@ -97,7 +124,7 @@ class Locks:
         self._owners: dict[int, set[LockOwner]] = {}
         self._waiting: dict[LockOwner, _Waiter] = {}
         self._lines: dict[LockName, list[_Waiter]] = {}
-        self._loads: dict[LockName, int] = {}
+        self._taken: dict[LockName, _Taken] = {}
         self._steps_so_far = 0
 
     def ask(
@@ -110,15 +137,20 @@ class Locks:
         *parent*: the request whose build waits for it.  To be asked again with every decision of the queue, until
         `take` or `retain`.
         """
-        owner = LockOwner(request)
-        before = self._unqueue(owner)
-        if not uses:
-            return None
-        arrival = self._steps_so_far if before is None else before.place[0]
-        waiter = _Waiter(owner, tuple(uses), (arrival, 1, *rank), parent=parent)
-        if before is not None:
-            waiter.promised |= before.promised & {use.lock for use in uses}
-        self._enqueue(waiter)
+        owner, uses = LockOwner(request), tuple(uses)
+        waiter = self._waiting.get(owner)
+        arrival = self._steps_so_far if waiter is None else waiter.place[0]
+        place = (arrival, 1, *rank)
+        if waiter is not None and waiter.uses == uses:
+            self._move(waiter, place)
+            waiter.parent = parent
+        else:
+            self._unqueue(owner)
+            if not uses:
+                return None
+            promised = set() if waiter is None else waiter.promised & {use.lock for use in uses}
+            waiter = _Waiter(owner, uses, place, parent=parent, promised=promised)
+            self._enqueue(waiter)
         return self._obstacle(waiter)
 
     def take(self, owner: LockOwner, uses: Iterable[LockUse]) -> None:
@@ -132,7 +164,7 @@ class Locks:
         self._owners.setdefault(owner.request, set()).add(owner)
         for use in taken:
             self._held.setdefault(use.lock, {})[owner] = use
-            self._loads.pop(use.lock, None)
+            self._taken.pop(use.lock, None)
 
     def wait(self, owner: LockOwner, uses: Iterable[LockUse]) -> Deferred[None]:
         """
@@ -157,7 +189,7 @@ class Locks:
         for use in holding or ():
             holders = self._held[use.lock]
             del holders[owner]
-            self._loads.pop(use.lock, None)
+            self._taken.pop(use.lock, None)
             if not holders:
                 del self._held[use.lock]
         if waiter is not None or holding:
@@ -188,7 +220,7 @@ class Locks:
         """
         Give every waiting step the locks that it can have.
         """
-        self._loads.clear()
+        self._taken.clear()
         turns = []
         for waiter in sorted((each for each in self._waiting.values() if each.turn is not None), key=_place):
             if self._obstacle(waiter) is None:
@@ -203,6 +235,8 @@ class Locks:
         """
         What *owner* waits for; None when it does not.
         """
+        # Since the sums were kept, a build may have stopped waiting for another one.
+        self._taken.clear()
         waiter = self._waiting.get(owner)
         return None if waiter is None else self._obstacle(waiter)
 
@@ -225,12 +259,23 @@ class Locks:
 
     def _unqueue(self, owner: LockOwner) -> _Waiter | None:
         waiter = self._waiting.pop(owner, None)
-        for use in waiter.uses if waiter is not None else ():
-            line = self._lines[use.lock]
-            line.remove(waiter)  # type: ignore[arg-type]  # not None here
-            if not line:
-                del self._lines[use.lock]
+        if waiter is not None:
+            for use in waiter.uses:
+                line = self._lines[use.lock]
+                del line[_index(line, waiter)]
+                if not line:
+                    del self._lines[use.lock]
         return waiter
+
+    def _move(self, waiter: _Waiter, place: tuple[Any, ...]) -> None:
+        lines = [self._lines[use.lock] for use in waiter.uses]
+        indices = [_index(line, waiter) for line in lines]
+        waiter.place = place
+        for line, index in zip(lines, indices, strict=True):
+            # Mostly the order is that of the decision before.
+            if not _in_order(line, index):
+                del line[index]
+                insort(line, waiter, key=_place)
 
     def _obstacle(self, waiter: _Waiter) -> LockObstacle | None:
         found = None
@@ -247,26 +292,29 @@ class Locks:
     def _held_by_others(self, owner: LockOwner, use: LockUse) -> LockObstacle | None:
         if self._load(owner, use) <= self._units(use):
             return None
-        holders, family = self._held.get(use.lock, {}), self._family(owner.request)
-        others = dict.fromkeys(each.request for each in holders if each.request not in family)
-        return LockObstacle(use.lock, tuple(others))
+        if self._is_alone(owner.request):
+            return self._taken[use.lock].obstacle
+        family = self._family(owner.request)
+        return _held_by(use.lock, (each for each in self._held.get(use.lock, ()) if each.request not in family))
 
     def _load(self, owner: LockOwner, use: LockUse) -> int:
         """
         The units that would be taken if *owner* got *use*, too: children count within their parents.
         """
-        limit = self._units(use)
-        if self._parent_of(owner.request) is None and owner.request not in self._owners:
-            return self._taken(use.lock, limit) + use.units(limit)
-        return self._units_of({**self._held.get(use.lock, {}), owner: use}, limit)
+        limit, holders = self._units(use), self._held.get(use.lock, {})
+        if not self._is_alone(owner.request):
+            return self._units_of({**holders, owner: use}, limit)
+        # A decision asks for the same a thousand times.
+        taken = self._taken.get(use.lock)
+        if taken is None:
+            taken = self._taken[use.lock] = _Taken(self._units_of(holders, limit), _held_by(use.lock, holders))
+        return taken.units + use.units(limit)
 
-    def _taken(self, lock: LockName, limit: int) -> int:
+    def _is_alone(self, request: int) -> bool:
         """
-        The units that are taken.  Kept until the next `serve`: a decision asks for them a thousand times.
+        Whether *request* shares nothing with others: it waits, and no build waits for it.
         """
-        if lock not in self._loads:
-            self._loads[lock] = self._units_of(self._held.get(lock, {}), limit)
-        return self._loads[lock]
+        return request not in self._owners and self._parent_of(request) is None
 
     def _units_of(self, holders: Mapping[LockOwner, LockUse], limit: int) -> int:
         own, within, total = Counter[int](), Counter[int](), 0

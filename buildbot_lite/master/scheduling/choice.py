@@ -74,6 +74,7 @@ class BuildChoice:
         self._wakeup = wakeup
         self._clock = clock
         self._warm: dict[str, str] = {}
+        self._last_why: tuple[LockObstacle, WaitReason] | None = None
         self.decided = 0
         """How many times `choose` has begun: as long as it is the same, so is every reason."""
 
@@ -143,7 +144,10 @@ class BuildChoice:
         if (needs := self._needs.of(waiting, builder)) is None:
             waiting.siblings.reason = wait_reasons.starting()
             return waiting.siblings.reason
-        free.sort(key=lambda each: (each.name != before, *self._preference(each, builder)))
+        if len(free) > 1:
+            warm = self._warm.get(builder.name)
+            # First the one in whose line it waits, then the least loaded; of equals the one with the newest checkout.
+            free.sort(key=lambda each: (each.name != before, self._slots.count_on(each.name), each.name != warm))
         chosen = self._preferences.slaves(builder, waiting, free)
         if isinstance(chosen, WaitReason):
             return waiting.siblings.obstruct(waiting.kind, chosen)
@@ -154,7 +158,8 @@ class BuildChoice:
             if isinstance(uses, WaitReason):
                 obstacles.append(uses)
             elif (missing := line.ask(member.name, uses)) is not None:
-                obstacles.append(reason(missing, self._slots.label) or wait_reasons.starting())
+                if (why := self._why(missing)) not in obstacles:
+                    obstacles.append(why)
             elif allowed := self._can_start.allowed(builder, member.config, waiting.request):
                 return member, uses
             else:
@@ -164,6 +169,12 @@ class BuildChoice:
         waiting.in_line_on = line.settle()
         nearest = _nearest(obstacles, builder, waiting)
         return nearest if refused else waiting.siblings.obstruct(waiting.kind, nearest)
+
+    def _why(self, missing: LockObstacle) -> WaitReason:
+        # Most requests of a long line wait for the same.
+        if self._last_why is None or self._last_why[0] is not missing:
+            self._last_why = missing, reason(missing, self._slots.label) or wait_reasons.starting()
+        return self._last_why[1]
 
     def _free(self, waiting: WaitingRequest, builder: BuilderConfig) -> tuple[list[Member], list[WaitReason]]:
         """
@@ -182,6 +193,8 @@ class BuildChoice:
         return free, obstacles
 
     def _occupied(self, member: Member, builder: BuilderConfig) -> WaitReason | None:
+        if not self._slots.count_on(member.name):
+            return None
         running = self._slots.on(member.name)
         most = member.config.max_builds
         if most is not None and len(running) >= most:
@@ -191,10 +204,6 @@ class BuildChoice:
             if same:
                 return wait_reasons.builder_busy(member.name, same[0])
         return None
-
-    def _preference(self, member: Member, builder: BuilderConfig) -> tuple[int, bool]:
-        # The least loaded; of equals the one with the newest checkout.
-        return len(self._slots.on(member.name)), self._warm.get(builder.name) != member.name
 
 
 @define

@@ -52,6 +52,7 @@ class LockNeedsTable:
         self._generations = generations
         self._known: WeakValueDictionary[Hashable, LockNeeds] = WeakValueDictionary()
         self._of_builders: dict[str, LockNeeds] = {}
+        self._uses: dict[tuple[LockUse, ...], tuple[LockUse, ...]] = {}
         self._for = generations.current
         self._left = MOST_RENDERED
         self.unfinished = False
@@ -64,22 +65,24 @@ class LockNeedsTable:
         if self._for is not self._generations.current:
             self._for = self._generations.current
             self._of_builders.clear()
+            self._uses.clear()
 
     def of(self, waiting: WaitingRequest, builder: BuilderConfig) -> LockNeeds | None:
         """
         The needs of *waiting*; None when this decision may not render any more.
         """
+        if (written := self._of_builders.get(builder.name)) is not None:
+            return written
         if not is_renderable(builder.locks):
-            needs = self._of_builders.get(builder.name)
-            if needs is None:
-                needs = self._of_builders[builder.name] = self._made(builder, self._written(builder))
-            return needs
+            written = self._of_builders[builder.name] = LockNeeds(self._written(builder), self._for)
+            return written
         known = waiting.needs
         if not isinstance(known, LockNeeds) or known.generation is not self._for:
             self.unfinished = self._left <= 0
             if self.unfinished:
                 return None
-            known = waiting.needs = self._made(builder, self._rendered(waiting, builder))
+            known = self._made(builder, self._rendered(waiting, builder))
+            waiting.know(known)
         return known
 
     def _made(self, builder: BuilderConfig, on: Mapping[str, Sequence[LockUse] | WaitReason]) -> LockNeeds:
@@ -88,7 +91,17 @@ class LockNeedsTable:
 
     def _written(self, builder: BuilderConfig) -> Mapping[str, Sequence[LockUse]]:
         slaves = self._for.config.slaves
-        return {name: uses_on(name, builder.locks, slaves[name].locks) for name in builder.slavenames if name in slaves}
+        return {
+            name: self._shared(uses_on(name, builder.locks, slaves[name].locks))
+            for name in builder.slavenames
+            if name in slaves
+        }
+
+    def _shared(self, uses: tuple[LockUse, ...]) -> tuple[LockUse, ...]:
+        """
+        The first of those that are equal to *uses*: what is the same object is quickly compared.
+        """
+        return self._uses.setdefault(uses, uses)
 
     def _rendered(
         self, waiting: WaitingRequest, builder: BuilderConfig

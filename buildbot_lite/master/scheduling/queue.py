@@ -37,7 +37,9 @@ class WaitingRequest:
 
     *due*: the earliest start, in seconds of the monotonic clock.  *own*: its reason while the list has none.
     *in_line_on*: the slave on which it would be built if it had the locks for it.  *only*: the slaves that may build
-    it; None: all of its builder.  *needs*: its rendered locks, once they are known.
+    it; None: all of its builder.  *needs*: its rendered locks, once they are known.  *kind*: the same for requests of a
+    builder that need the same to start: if one cannot start, neither can the others.  (Builds for which another waits
+    share its locks.)
     """
 
     request: Request
@@ -48,6 +50,7 @@ class WaitingRequest:
     in_line_on: str | None = None
     needs: object = None
     only: tuple[str, ...] | None = field(init=False)
+    kind: Hashable = field(init=False)
     _alike: bytes | None = None
 
     @only.default
@@ -55,13 +58,16 @@ class WaitingRequest:
         only = slaves_of(self.buildset.source)
         return None if only is None else tuple(only)
 
-    @property
-    def kind(self) -> Hashable:
+    @kind.default
+    def _kind_without_needs(self) -> Hashable:
+        return self.only, None, self.buildset.parent_build
+
+    def know(self, needs: Hashable) -> None:
         """
-        The key of requests of a builder that need the same locks and slaves: if one cannot start, neither can the
-        others.  Builds that another build waits for share its locks, so its request is a part of the key.
+        Its locks are rendered.
         """
-        return self.only, self.needs, self.buildset.parent_build
+        self.needs = needs
+        self.kind = self.only, needs, self.buildset.parent_build
 
     @property
     def alike(self) -> bytes:
@@ -151,10 +157,11 @@ class BuilderQueue:
         """
         The requests for which this decision knows no obstacle yet.
         """
+        obstructed = self._obstructed
         for waiting in tuple(self.order):
             if self.reason is not None:
                 return
-            if self.why(waiting) is None:
+            if waiting.kind not in obstructed and (waiting.only is None or waiting.only not in obstructed):
                 yield waiting
 
     def after(self, urgency: Urgency) -> Iterator[WaitingRequest]:
@@ -217,6 +224,9 @@ class Queue:
             waiting.siblings = BuilderQueue(waiting.request.builder)  # the others do not have the same reason any more
             self._by_grant[waiting.buildset.by_grant] -= 1
             self._answers.forget(request)
+            if waiting.withdrawn:
+                # A lock may have been kept for it, or a function asked about it in the place of others.
+                self._wakeup.set()
         return waiting
 
     def withdraw(self, request: int) -> bool:

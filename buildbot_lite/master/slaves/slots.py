@@ -50,6 +50,12 @@ class Slots:
         """
         return list(self._by_slave.get(slave, {}).values())
 
+    def count_on(self, slave: str) -> int:
+        """
+        The number of occupied slots of *slave*.
+        """
+        return len(self._by_slave.get(slave, ()))
+
     def of_slave(self, slave: str) -> list[tuple[int, Slot]]:
         """
         The occupied slots of *slave*, each with its request, oldest first.
