@@ -201,6 +201,28 @@ class StableTimerTests(SynchronousTestCase):
         farm.settle(10)
         self.assertEqual(farm.built, [("r1",)])
 
+    def test_no_timer_any_more(self) -> None:
+        """
+        Promise 8.2: when a reconfiguration takes the timer away, each change that waited is built by itself, with those
+        before it that are not important; over a restart, too.
+        """
+        important = ", fileIsImportant=lambda change: change.comments != 'doc'"
+        timed = TIMED.replace("=60", f"=60{important}")
+        for restarts in (False, True):
+            farm = ScheduledFarm(timed)
+            for comments in ("doc", "", "", "doc"):
+                farm.change(comments=comments)
+            farm.change(branch="dev")
+            if restarts:
+                farm.farm.schedulers.stop()
+            farm.reconfigure(timed.replace("treeStableTimer=60", "treeStableTimer=None"))
+            if restarts:
+                farm.restart()
+            self.assertEqual(farm.built, [("r1", "r2"), ("r3",), ("r5",)])
+            farm.change()
+            self.assertEqual(farm.built[3:], [("r4", "r6")])
+            self.assertEqual(farm.read(changes.pending_schedulers), [])
+
     def test_clock_set_back(self) -> None:
         """
         A clock that is set back by a day makes the quiet time no longer than the timer.

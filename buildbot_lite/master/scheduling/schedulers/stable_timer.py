@@ -45,6 +45,23 @@ class ChangeGroup:
         self.changes.append((recorded, important))
         self.last = max(self.last, when)
 
+    def take(self, *, together: bool) -> list[list[RecordedChange]]:
+        """
+        Remove and return the changes of each build: all in one, or *not together*: each important change in its own,
+        with those before it that are not important; those after the last important one stay.
+        """
+        if together:
+            taken, self.changes = [[recorded for recorded, _ in self.changes]], []
+            return taken
+        taken, rest = [], self.changes
+        self.changes = []
+        for each in rest:
+            self.changes.append(each)
+            if each[1]:
+                taken.append([recorded for recorded, _ in self.changes])
+                self.changes = []
+        return taken
+
 
 class StableTimerScheduler:
     """
@@ -71,8 +88,7 @@ class StableTimerScheduler:
         group = self._group(recorded)
         group.add(recorded, decisions.now, important=important)
         if important and self.config.tree_stable_timer is None:
-            waiting = [each.id for each, _ in group.changes if each is not recorded]
-            self._fire(_line(recorded), waiting, decisions)
+            self._fire(_line(recorded), decisions, unrecorded=recorded.id)
         else:
             decisions.wait(self.config.name, recorded.id, important=important)
             self._bound(decisions)
@@ -87,7 +103,7 @@ class StableTimerScheduler:
             # A clock that was set back must not extend the timer.
             group.last = min(group.last, decisions.now)
             if group.important and group.last + timer <= decisions.now:
-                self._fire(line, [each.id for each, _ in group.changes], decisions)
+                self._fire(line, decisions)
 
     def describe(self) -> Mapping[str, Any]:
         waiting = sum(len(group.changes) for group in self._groups.values() if group.important)
@@ -96,20 +112,30 @@ class StableTimerScheduler:
         many = "1 change waits" if waiting == 1 else f"{waiting} changes wait"
         return {"waits_for": f"{self.config.tree_stable_timer or 0:g} s without a change; {many}", "next": self.due()}
 
-    def _fire(self, line: Line, waiting: list[int], decisions: Decisions) -> None:
-        changes = [each for each, _ in self._groups.pop(line).changes]
-        self._count -= len(waiting)
-        if waiting:
-            decisions.drop(self.config.name, waiting)
-        decisions.fire(
-            Firing(
-                scheduler=self.config,
-                stamps=stamps_for(self.config, changes, self._codebases),
-                reason=reason_for(self.config, changes),
-                changes=changes,
-                untrusted=changes[-1].change.untrusted,
+    def _fire(self, line: Line, decisions: Decisions, unrecorded: int | None = None) -> None:
+        """
+        Build the changes of *line*.  *unrecorded*: the one that is not recorded as waiting.
+
+        Without a timer each important change is built by itself, also those that have waited since the configuration
+        had one.
+        """
+        group = self._groups[line]
+        for changes in group.take(together=self.config.tree_stable_timer is not None):
+            waiting = [each.id for each in changes if each.id != unrecorded]
+            self._count -= len(waiting)
+            if waiting:
+                decisions.drop(self.config.name, waiting)
+            decisions.fire(
+                Firing(
+                    scheduler=self.config,
+                    stamps=stamps_for(self.config, changes, self._codebases),
+                    reason=reason_for(self.config, changes),
+                    changes=changes,
+                    untrusted=changes[-1].change.untrusted,
+                )
             )
-        )
+        if not group.changes:
+            del self._groups[line]
 
     def _group(self, recorded: RecordedChange) -> ChangeGroup:
         return self._groups.setdefault(_line(recorded), ChangeGroup())
