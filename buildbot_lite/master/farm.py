@@ -356,6 +356,7 @@ class Farm:
             try_out=self._environment.try_out,
         )
         self.reconfiguration.on_applied(lambda config: self.schedulers.wake())
+        self.reconfiguration.on_applied(lambda config: self.cancelling.configure())
 
     @property
     def config(self) -> MasterConfig:

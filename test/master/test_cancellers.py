@@ -148,6 +148,33 @@ class CancellerTests(SynchronousTestCase):
             [each.args[2] for each in put.call_args_list if "cancel" in each.args[1]], [{"considered": last}]
         )
 
+    def test_configured_again(self) -> None:
+        """
+        Promise 8.5: an OldBuildCanceller that a reconfiguration removes and another one adds again begins with the
+        changes that arrive after that: a change in between cancels nothing.
+        """
+        service = "util.OldBuildCanceller('old', [(['a'], util.SourceStampFilter())])"
+        self.start(service)
+        self.change(branch="main", revision="1")
+        self.reconfigure("")
+        request = self.harness.submit("one", source={"branch": "main", "repository": "r"})
+        self.change(branch="main", revision="2")
+        self.reconfigure(service)
+        self.change(branch="dev", revision="3")
+        self.assertIsNone(self.result(request)[0])
+        self.change(branch="main", revision="4")
+        self.slave.commands[-1].end(0)
+        self.harness.settle(30)
+        self.assertEqual(self.result(request), (Result.CANCELLED, "there is a newer change of main: 4"))
+
+    def reconfigure(self, services: str) -> None:
+        """
+        Apply a configuration with *services*.
+        """
+        self.harness.configure(f"{TEXT}c['services'] = [{services}]\n")
+        self.harness.done(self.harness.farm.reconfiguration.apply())
+        self.harness.settle(1)
+
     def test_crash_before_the_cancellation(self) -> None:
         """
         Promise 8.5: a master that dies between the commit of a change and the cancellation cancels at its next start,

@@ -69,6 +69,13 @@ class Cancelling:
         self._unsubscribe = self._records.on_commit(self._committed)
         background(self._resume(), self._log, "cancelling what a crash left")
 
+    def configure(self) -> None:
+        """
+        Another configuration is in force.
+        """
+        if not self._services(OldBuildCanceller):
+            background(self._forget(), self._log, "forgetting the changes that were considered")
+
     def stop(self) -> None:
         """
         Stop following.
@@ -94,8 +101,7 @@ class Cancelling:
         if self._services(OldBuildCanceller):
             await self._follow(await self._records.read(changes.last_id))
         else:
-            # A service that is configured later begins with the changes that arrive after that.
-            await self._records.write(lambda connection: states.put(connection, _OWNER, None, self._wall()))
+            await self._forget()
         failing = self._services(FailingBuildsetCanceller)
         buildsets = {buildset.id: buildset for _, _, buildset in self._unfinished()} if failing else {}
         for buildset in buildsets.values():
@@ -129,8 +135,17 @@ class Cancelling:
             considered = found[-1].id
             await self._record(considered)
 
+    async def _forget(self) -> None:
+        """
+        Forget which changes were considered: a service that is configured later, for the first time or again, begins
+        with the changes that arrive after that.
+        """
+        await self._turn.run(lambda: Deferred.fromCoroutine(self._put(None)))
+
     async def _record(self, considered: int) -> None:
-        value = {"considered": considered}
+        await self._put({"considered": considered})
+
+    async def _put(self, value: Mapping[str, int] | None) -> None:
         await self._records.write(lambda connection: states.put(connection, _OWNER, value, self._wall()))
 
     async def _cancel_old(self, service: OldBuildCanceller, found: Sequence[RecordedChange]) -> None:
