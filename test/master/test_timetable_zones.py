@@ -5,13 +5,14 @@ The times of Nightly where clocks change, against the plainest evaluation there 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
+from unittest import mock
 from zoneinfo import ZoneInfo
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.master.config.timetable import Timetable
+from buildbot_lite.master.config.timetable import Timetable, local_zone
 
 MINUTE = timedelta(minutes=1)
 CHANGES = [
@@ -176,3 +177,30 @@ class PlaceTests(SynchronousTestCase):
         table = Timetable.of_fields(minute=30, hour="*", dayOfMonth=29, month=2, dayOfWeek="*")
         found = table.next_after(datetime(2024, 3, 1, tzinfo=zone).timestamp(), zone)
         self.assertEqual(datetime.fromtimestamp(found, zone), datetime(2028, 2, 29, 0, 30, tzinfo=zone))
+
+
+class LocalZoneTests(SynchronousTestCase):
+    """
+    Which zone is the master's.
+    """
+
+    TABLE: ClassVar[list[tuple[str, float]]] = [
+        # TZ, and the hours that a clock there is before UTC in July.
+        ("Europe/Berlin", 2),
+        (":Europe/Berlin", 2),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", 2),
+        ("AEST-10", 10),
+        ("<+0330>-3:30", 3.5),
+        ("UTC0", 0),
+        ("Europe/Nowhere", 0),
+        ("/there/is/no/such/file", 0),
+        ("../../etc/passwd", 0),
+    ]
+
+    def test_table(self) -> None:
+        """
+        Promise 8.2: TZ is a name, a file or a rule.
+        """
+        for text, hours in self.TABLE:
+            with self.subTest(text), mock.patch.dict("os.environ", {"TZ": text}):
+                self.assertEqual(datetime(2026, 7, 1, tzinfo=local_zone()).utcoffset(), timedelta(hours=hours))

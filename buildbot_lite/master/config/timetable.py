@@ -12,9 +12,11 @@ when both dayOfMonth and dayOfWeek are given, either is enough, also where one o
 (Rejected: cronsim's own reckoning with zones.  It loses times where clocks change by half an hour or at midnight.)
 """
 
+import io
 import math
 import os
 import re
+import struct
 from bisect import bisect_left
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
@@ -22,9 +24,11 @@ from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 from cronsim import CronSim, CronSimError
+from twisted.logger import Logger
 
 from ...errors import ConfigError
 
+_log = Logger()
 _HOURS = 24
 _SECOND = timedelta(seconds=1)
 _HALF_A_DAY = 43_200
@@ -37,16 +41,29 @@ _DAYS = re.compile(r"\d+-\d+(/\d+)?\Z")
 
 def local_zone() -> tzinfo:
     """
-    The time zone of this machine: of the variable TZ or, without it, of /etc/localtime; UTC when neither is known.
+    The time zone of this machine: of the variable TZ, as tzset(3) has it, or, without it, of /etc/localtime; UTC when
+    neither is known, which the log says.
     """
     name = os.environ.get("TZ", "").removeprefix(":")
+    place = name if name.startswith("/") else "/etc/localtime"
     try:
         if name and not name.startswith("/"):
-            return ZoneInfo(name)
-        with open(name or "/etc/localtime", "rb") as file:
+            return _zone_named(name)
+        with open(place, "rb") as file:
             return ZoneInfo.from_file(file)
     except (OSError, ValueError, KeyError):
+        _log.warn("the time zone {zone} is not known: times in master.cfg are UTC's.", zone=name or place)
         return UTC
+
+
+def _zone_named(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        # The footer of a zone's file is a rule such as CET-1CEST,M3.5.0,M10.5.0/3 (RFC 8536, section 3.3).
+        header = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 4)
+        only_type = struct.pack(">lBB", 0, 0, 0) + b"UTC\0"
+        return ZoneInfo.from_file(io.BytesIO((header + only_type) * 2 + b"\n" + name.encode() + b"\n"), key=name)
 
 
 @frozen
