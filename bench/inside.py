@@ -126,6 +126,14 @@ class Control(Service):
             self._turns = _Turns()
         return {"seconds": self._turns.take()}
 
+    async def do_counts(self):
+        """
+        Answer how often the master has done what a build is made of; counting begins with the first request.
+        """
+        import counting
+
+        return counting.counts()
+
     async def do_collect(self):
         import gc
 

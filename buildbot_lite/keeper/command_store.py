@@ -1,29 +1,38 @@
 """
-The keeper's files: one directory for each command that it holds.
+The keeper's files: one for the records of all commands, and a directory for each command that has further files.
 
 ::
 
-    commands/ID/claim          fingerprint, names of streams; written before anything is spawned
-               spawned         written after the spawn: a symbolic link whose text is pid, start time and boot
-               stdio …         the spools, created at their first byte
+    claims                     what is recorded of each command, one JSON object in a line (`record_file`)
+        claim                  id, fingerprint, names of streams; synced before anything is spawned
+        spawned                id, pid, start time and boot of the main process; not synced
+        ended                  id, life and outcome; synced
+        forgotten              id, which must never be started again; not synced
+    commands/ID/stdio …        the spools, created at their first byte
                private/        files with secrets, 0600, removed when the command ends
-               outcome.json    empty at first; the outcome once the command has ended (torn JSON counts as empty)
-    forgotten                  ids that must never be started again, one per line
 
 A claim without an outcome, found by a new keeper, is a command that died with the old one: *lost* if it was spawned,
 *unknown* otherwise (the machine may have died between the spawn and its record).  Neither is started again.
+
+A forgotten command whose record is lost with the machine is held again: its outcome is reported once more.
+
+A keeper of version 0.1.0 kept a claim in ``commands/ID`` and the forgotten ids in a file ``forgotten``; the first
+keeper of a later version takes them over.
 """
 
 import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from .earlier_records import earlier_records, remove_earlier_records
+from .record_file import RecordFile
 from .tree_removal import remove_tree
 
 MOST_FORGOTTEN = 10_000
+# Bytes of new records after which those of no use are dropped: of about 4000 commands.
+_GROWTH = 4 << 20
 _LONGEST_NAME = 200
 _OWN_STREAMS = ("stdio", "stderr")
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+~")
@@ -67,6 +76,16 @@ def spool_path(keeper_directory: str, id: str, stream: str) -> str:
     return os.path.join(keeper_directory, "commands", safe_name(id), name)
 
 
+class _Held(NamedTuple):
+    """
+    The records of a command that is held.  *spawned*, *ended*: None until there is one.
+    """
+
+    claim: dict[str, Any]
+    spawned: dict[str, Any] | None = None
+    ended: dict[str, Any] | None = None
+
+
 class CommandStore:
     """
     The commands on disk below *directory*, the keeper's own.
@@ -76,21 +95,28 @@ class CommandStore:
         self._directory = directory
         self._commands = os.path.join(directory, "commands")
         os.makedirs(self._commands, mode=0o700, exist_ok=True)
-        # A claim is durable only if the directories above it are.
-        _sync_directory(directory)
-        self._tombs = os.path.join(directory, "forgotten")
-        self._forgotten = self._read_forgotten()
         self._commands_fd = os.open(self._commands, os.O_RDONLY | os.O_CLOEXEC)
+        self._records = RecordFile(os.path.join(directory, "claims"))
+        self._held: dict[str, _Held] = {}
+        self._forgotten: dict[str, None] = {}
+        for record in (*earlier_records(directory), *self._records.read()):
+            self._replay(record)
+        # On a full disk all stays as it is, until the next start.
+        with contextlib.suppress(OSError):
+            self._rewrite()
+            remove_earlier_records(directory)
+        self._remove_unclaimed()
 
     def close(self) -> None:
         """
-        Close the directory's descriptor.
+        Close the descriptors.
         """
+        self._records.close()
         os.close(self._commands_fd)
 
     def directory(self, id: str) -> str:
         """
-        The directory of the command *id*.
+        The directory of the command *id*.  It does not exist before the first file in it.
         """
         return os.path.join(self._commands, safe_name(id))
 
@@ -98,38 +124,28 @@ class CommandStore:
         """
         Claim *id*, durably, with the names of its *streams*.  After an OSError nothing of it is left.
         """
-        directory = self.directory(id)
-        try:
-            os.mkdir(directory, 0o700)
-            with _opened(os.path.join(directory, "claim"), os.O_WRONLY | os.O_CREAT | os.O_EXCL) as fd:
-                _write_all(fd, json.dumps({"id": id, "fingerprint": fingerprint, "streams": streams}).encode())
-                os.fsync(fd)
-            with _opened(os.path.join(directory, "outcome.json"), os.O_WRONLY | os.O_CREAT | os.O_EXCL):
-                # Synced with the directory now, so that the end costs one fsync and no rename.
-                pass
-            _sync_directory(directory)
-            os.fsync(self._commands_fd)
-        except OSError:
-            _remove(directory)
-            raise
+        claim = {"record": "claim", "id": id, "fingerprint": fingerprint, "streams": streams}
+        self._records.append(claim, sync=True)
+        self._held[id] = _Held(claim)
 
     def spawned(self, id: str, pid: int, started: int, boot: str) -> None:
         """
         Record the main process of *id*.  Not synced: without the record a command of a dead machine is *unknown*.
         """
+        record = {"record": "spawned", "id": id, "pid": pid, "started": started, "boot": boot}
         # On a full disk a lost command becomes "unknown", which is treated alike.
         with contextlib.suppress(OSError):
-            os.symlink(f"{pid} {started} {boot}", os.path.join(self.directory(id), "spawned"))
+            self._records.append(record, sync=False)
+            self._replay(record)
 
     def main_of(self, id: str, boot: str) -> tuple[int, ...]:
         """
         Pid and start of the main process of *id*, if an earlier keeper recorded them in this *boot*; otherwise ().
         """
-        with contextlib.suppress(OSError, ValueError):
-            pid, started, noted = os.readlink(os.path.join(self.directory(id), "spawned")).split(" ", 2)
-            if noted == boot and int(started):
-                return int(pid), int(started)
-        return ()
+        spawned = self._held[id].spawned
+        if spawned is None or spawned["boot"] != boot or not spawned["started"]:
+            return ()
+        return int(spawned["pid"]), int(spawned["started"])
 
     def make_private(self, id: str, owner: tuple[int, int] | None = None) -> str:
         """
@@ -137,7 +153,9 @@ class CommandStore:
         search permission on the directories above it.
         """
         directory = os.path.join(self.directory(id), "private")
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        for each in (self.directory(id), directory):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(each, 0o700)
         if owner is not None:
             os.chown(directory, *owner)
             for above in (self.directory(id), self._commands):
@@ -159,29 +177,30 @@ class CommandStore:
         """
         Remove the directory of `make_private`.
         """
-        _remove(os.path.join(self.directory(id), "private"))
+        with contextlib.suppress(OSError), _opened(self.directory(id), os.O_RDONLY | os.O_DIRECTORY) as fd:
+            remove_tree(b"private", fd)
 
     def end(self, finished: FinishedCommand) -> None:
         """
         Write the outcome durably; OSError if the disk is full.
         """
-        path = os.path.join(self.directory(finished.id), "outcome.json")
-        with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
-            _write_all(fd, json.dumps({"life": finished.life, "outcome": finished.outcome}).encode())
-            os.fsync(fd)
+        record = {"record": "ended", "id": finished.id, "life": finished.life, "outcome": finished.outcome}
+        self._records.append(record, sync=True)
+        self._replay(record)
 
     def forget(self, id: str) -> None:
         """
         Remove everything of *id*, except the record that it must not be started again.
         """
+        self._held.pop(id, None)
         if id not in self._forgotten:
             self._forgotten[id] = None
-            with contextlib.suppress(OSError), _opened(self._tombs, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as fd:
-                # The leading newline ends a line that a full disk or a crash has torn.
-                _write_all(fd, b"\n" + json.dumps(id).encode() + b"\n")
-            if len(self._forgotten) > 2 * MOST_FORGOTTEN:
-                self._trim_forgotten()
-        _remove(self.directory(id))
+            with contextlib.suppress(OSError):
+                self._records.append({"record": "forgotten", "id": id}, sync=False)
+        self._remove(safe_name(id))
+        if self._records.length > self._long or len(self._forgotten) > 2 * MOST_FORGOTTEN:
+            with contextlib.suppress(OSError):
+                self._rewrite()
 
     def forgot(self, id: str) -> bool:
         """
@@ -191,61 +210,68 @@ class CommandStore:
 
     def found(self) -> Iterator[tuple[str, str, dict[str, Any] | None, bool]]:
         """
-        The commands of an earlier keeper: id, fingerprint, contents of outcome.json or None, whether it was spawned.
+        The commands of an earlier keeper: id, fingerprint, life and outcome or None, whether it was spawned.
         """
-        for name in sorted(os.listdir(self._commands)):
-            directory = os.path.join(self._commands, name)
-            claim = _read_json(os.path.join(directory, "claim"))
-            if claim is None or safe_name(str(claim.get("id"))) != name:
-                # The claim is synced before the spawn, so nothing was spawned.
-                _remove(directory)
-                continue
-            outcome = _read_json(os.path.join(directory, "outcome.json"))
-            spawned = os.path.lexists(os.path.join(directory, "spawned"))
-            yield str(claim["id"]), str(claim.get("fingerprint")), outcome, spawned
+        for id, held in self._held.items():
+            yield id, str(held.claim.get("fingerprint")), held.ended, held.spawned is not None
 
     def seals(self, id: str) -> dict[str, dict[str, Any]]:
         """
         Length and checksum of every spool, by stream, for a command whose keeper died.
         """
         found = {}
-        claim = _read_json(os.path.join(self.directory(id), "claim")) or {}
-        for stream in claim.get("streams", []):
+        for stream in self._held[id].claim.get("streams", []):
             # A stream that cannot be read is left out; the command is lost anyhow.
             with contextlib.suppress(OSError), open(spool_path(self._directory, id, stream), "rb") as spool:
                 digest = hashlib.file_digest(spool, "sha256").hexdigest()
                 found[stream] = {"length": spool.tell(), "sha256": digest}
         return {stream: seal for stream, seal in found.items() if seal["length"]}
 
-    def _read_forgotten(self) -> dict[str, None]:
-        try:
-            with open(self._tombs, encoding="ascii", errors="replace") as lines:
-                ids = [id for line in lines if line.endswith("\n") and (id := _read_string(line)) is not None]
-        except FileNotFoundError:
-            return {}
-        return dict.fromkeys(ids[-MOST_FORGOTTEN:])
+    def _replay(self, record: dict[str, Any]) -> None:
+        id, kind = str(record.get("id")), record.get("record")
+        if kind == "claim" and id not in self._forgotten:
+            self._held[id] = _Held(record)
+        elif kind == "forgotten":
+            self._held.pop(id, None)
+            self._forgotten[id] = None
+        elif id in self._held and kind == "spawned":
+            self._held[id] = self._held[id]._replace(spawned=record)
+        elif id in self._held and kind == "ended":
+            self._held[id] = self._held[id]._replace(ended=record)
 
-    def _trim_forgotten(self) -> None:
+    def _rewrite(self) -> None:
+        """
+        Drop the records that are of no use any more.
+        """
         self._forgotten = dict.fromkeys(list(self._forgotten)[-MOST_FORGOTTEN:])
+        # At once if this fails: the file is as long as it was, and may grow as much again.
+        self._long = self._records.length + _GROWTH
+        held = [record for each in self._held.values() for record in each if record is not None]
+        self._records.rewrite([*({"record": "forgotten", "id": id} for id in self._forgotten), *held])
+        self._long = self._records.length + _GROWTH
+
+    def _remove_unclaimed(self) -> None:
+        """
+        Remove the directories of commands that were forgotten when the machine died.
+        """
+        claimed = set(map(safe_name, self._held))
+        for name in os.listdir(self._commands):
+            if name not in claimed:
+                self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        """
+        Remove a command's directory as far as possible.
+
+        A command may write anything into ``private``, even now: very deep directories, and links in place of
+        directories.
+        """
         with contextlib.suppress(OSError):
-            with _opened(self._tombs + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as fd:
-                _write_all(fd, b"".join(json.dumps(id).encode() + b"\n" for id in self._forgotten))
-            os.rename(self._tombs + ".new", self._tombs)
+            remove_tree(os.fsencode(name), self._commands_fd)
 
 
 def _escaped(char: str) -> str:
     return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
-
-
-def _remove(directory: str) -> None:
-    """
-    Remove a directory tree as far as possible.
-
-    A command may write anything into ``private``, even now: very deep directories, and links in place of directories.
-    """
-    above, name = os.path.split(os.fsencode(directory))
-    with contextlib.suppress(OSError), _opened(os.fsdecode(above), os.O_RDONLY | os.O_DIRECTORY) as fd:
-        remove_tree(name, fd)
 
 
 @contextlib.contextmanager
@@ -260,25 +286,3 @@ def _opened(path: str, flags: int) -> Iterator[int]:
 def _write_all(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]
-
-
-def _sync_directory(path: str) -> None:
-    with _opened(path, os.O_RDONLY) as fd:
-        os.fsync(fd)
-
-
-def _read_string(line: str) -> str | None:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    return found if isinstance(found, str) else None
-
-
-def _read_json(path: str) -> dict[str, Any] | None:
-    try:
-        with open(path, "rb") as source:
-            document = json.load(source)
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None

@@ -27,7 +27,7 @@ class Spool:
         written = 0
         try:
             if self._fd < 0:
-                self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+                self._fd = self._open()
             while written < len(data):
                 count = os.write(self._fd, data[written:] if written else data)
                 self._sha256.update(data[written : written + count] if count < len(data) else data)
@@ -54,3 +54,12 @@ class Spool:
             finally:
                 os.close(fd)
         return {"length": self.length, "sha256": self._sha256.hexdigest()}
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        try:
+            return os.open(self._path, flags, 0o600)
+        except FileNotFoundError:
+            # The first file of this command.
+            os.mkdir(os.path.dirname(self._path), 0o700)
+            return os.open(self._path, flags, 0o600)

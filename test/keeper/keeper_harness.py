@@ -75,6 +75,13 @@ class KeeperHarness:
             return spool.read()
         return b""
 
+    def records(self) -> list[dict[str, Any]]:
+        """
+        Return the records in the keeper's file of claims.
+        """
+        with open(os.path.join(self.home, "claims")) as lines:
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+
     def close(self) -> None:
         """
         End the keepers, and fail if one of them printed a traceback.

@@ -4,6 +4,7 @@ Bytes in and out: spools have the exact output of a command, and the command get
 
 import hashlib
 import os
+import resource
 import signal
 import sys
 
@@ -83,9 +84,7 @@ class BytesTests(SynchronousTestCase):
         """
         outcome = self.client.run("a-1", Run(argv=("true",)))
         self.assertEqual(outcome.streams, {})
-        self.assertEqual(
-            sorted(os.listdir(os.path.join(self.harness.home, "commands", "a-1"))), ["claim", "outcome.json", "spawned"]
-        )
+        self.assertEqual(os.listdir(os.path.join(self.harness.home, "commands")), [])
 
     def test_terminal(self) -> None:
         """
@@ -334,6 +333,7 @@ class DiskTests(SynchronousTestCase):
         self.client.start("a-1", Run(script=f"exec < {self.fifo}; {script}", timeout=4.0, sigterm_time=0.1))
         self.client.until("claimed")
         self.spool = os.path.join(self.harness.home, "commands", "a-1", "stdio")
+        os.mkdir(os.path.dirname(self.spool))
         os.symlink("/dev/full", self.spool)
         with open(self.fifo, "w") as door:
             door.write("go\n")
@@ -371,7 +371,9 @@ class DiskTests(SynchronousTestCase):
         self.harness.start_keeper()
         self.client = self.harness.client()
         path = os.path.join(self.harness.home, "commands", "a-1", "stdio")
-        outcome = self.client.run("a-1", Run(argv=("/bin/sh", "-c", "ln -s /dev/full $0; echo words", path)))
+        outcome = self.client.run(
+            "a-1", Run(argv=("/bin/sh", "-c", "mkdir ${0%/*}; ln -s /dev/full $0; echo words", path))
+        )
         self.assertEqual((outcome.why, outcome.exit_code), (Why.DISK_FULL, 0))
 
     def test_full_at_the_end_of_one_that_leaves_others(self) -> None:
@@ -383,7 +385,7 @@ class DiskTests(SynchronousTestCase):
         self.harness.start_keeper()
         self.client = self.harness.client()
         path = os.path.join(self.harness.home, "commands", "a-1", "stdio")
-        script = "ln -s /dev/full $0; sleep 600 & echo $! > left; echo words"
+        script = "mkdir ${0%/*}; ln -s /dev/full $0; sleep 600 & echo $! > left; echo words"
         self.client.start("a-1", Run(argv=("/bin/sh", "-c", script, path), leave_running=True))
         wait_until(self.reaped)
         os.unlink(path)
@@ -396,11 +398,8 @@ class DiskTests(SynchronousTestCase):
         """
         Return whether the keeper knows that the main process has ended.
         """
-        try:
-            main = os.readlink(os.path.join(self.harness.home, "commands", "a-1", "spawned")).split()[0]
-        except FileNotFoundError:
-            return False
-        return not os.path.exists(f"/proc/{main}")
+        mains = [record["pid"] for record in self.harness.records() if record["record"] == "spawned"]
+        return bool(mains) and not os.path.exists(f"/proc/{mains[0]}")
 
     def test_other_trouble(self) -> None:
         """
@@ -410,7 +409,9 @@ class DiskTests(SynchronousTestCase):
         self.addCleanup(self.harness.close)
         self.harness.start_keeper()
         path = os.path.join(self.harness.home, "commands", "a-1", "stdio")
-        outcome = self.harness.client().run("a-1", Run(argv=("/bin/sh", "-c", "mkdir $0; echo words; sleep 600", path)))
+        outcome = self.harness.client().run(
+            "a-1", Run(argv=("/bin/sh", "-c", "mkdir -p $0; echo words; sleep 600", path))
+        )
         self.assertEqual(outcome.why, Why.DISK_FULL)
         self.assertIn("cannot be written", outcome.sentence)
 
@@ -421,9 +422,19 @@ class DiskTests(SynchronousTestCase):
         harness = KeeperHarness()
         self.addCleanup(harness.close)
         with open("/dev/full", "wb") as full:
-            harness.start_keeper(stderr=full)
+            keeper = harness.start_keeper(stderr=full)
         client = harness.client()
-        path = os.path.join(harness.home, "commands", "a-1", "outcome.json")
-        outcome = client.run("a-1", Run(argv=("/bin/sh", "-c", "rm $0; ln -s /dev/full $0; echo words", path)))
-        self.assertTrue(outcome.succeeded)
+        fifo = os.path.join(harness.directory, "fifo")
+        os.mkfifo(fifo)
+        client.start("a-1", Run(script=f"exec < {fifo}; read x; echo words"))
+        client.until("claimed")
+        # The records can take no byte more; the spool is shorter than they are.
+        size = os.path.getsize(os.path.join(harness.home, "claims"))
+        _, hard = resource.prlimit(keeper.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(keeper.pid, resource.RLIMIT_FSIZE, (size, hard))
+        with open(fifo, "w") as door:
+            door.write("go\n")
+        self.assertTrue(client.ended("a-1").succeeded)
+        self.assertEqual([record["record"] for record in harness.records()], ["claim", "spawned"])
+        resource.prlimit(keeper.pid, resource.RLIMIT_FSIZE, (hard, hard))
         self.assertTrue(client.run("b-1", Run(argv=("true",))).succeeded)

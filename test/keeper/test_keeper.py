@@ -7,8 +7,10 @@ The keeper runs in this process, turn by turn; no command is spawned.
 import errno
 import json
 import os
+import shutil
 import socket
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -51,7 +53,7 @@ class InProcessKeeperTests(SynchronousTestCase):
         A keeper in a directory of its own, and a connection to it.
         """
         self.directory = os.path.realpath(tempfile.mkdtemp(prefix="keeper-"))
-        self.addCleanup(command_store._remove, self.directory)
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.directory)
         self.loop = Loop()
@@ -245,10 +247,10 @@ class InProcessKeeperTests(SynchronousTestCase):
         patched = self.patch(CommandStore, "end", full)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
         self.until("ended")
-        path = os.path.join(self.directory, "commands", "a-1", "outcome.json")
-        self.assertEqual(os.path.getsize(path), 0)
+        records = Path(self.directory, "claims")
+        self.assertNotIn("ended", records.read_text())
         patched.restore()
-        while not os.path.getsize(path):
+        while "ended" not in records.read_text():
             self.loop.turn()
 
     def test_nonsense(self) -> None:
@@ -382,9 +384,17 @@ class CommandStoreTests(SynchronousTestCase):
         An empty store.
         """
         self.directory = tempfile.mkdtemp(prefix="shelf-")
-        self.addCleanup(command_store._remove, self.directory)
-        self.store = CommandStore(self.directory)
-        self.addCleanup(self.store.close)
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.records = Path(self.directory, "claims")
+        self.store = self.again()
+
+    def again(self) -> CommandStore:
+        """
+        Return the store of the next keeper.
+        """
+        store = CommandStore(self.directory)
+        self.addCleanup(store.close)
+        return store
 
     def test_names(self) -> None:
         """
@@ -400,22 +410,75 @@ class CommandStoreTests(SynchronousTestCase):
 
     def test_torn_claim(self) -> None:
         """
-        A directory without a complete claim was never claimed: nothing was spawned, and the id is free.
+        What has no complete claim was never claimed: nothing was spawned, its id is free, and its files are removed.
+        """
+        os.mkdir(self.store.directory("a-1"))
+        with self.records.open("a") as lines:
+            lines.write('{"record":"claim","id":"a-2","fingerprint":"f"')
+        self.assertEqual(list(self.again().found()), [])
+        self.assertEqual(os.listdir(os.path.join(self.directory, "commands")), [])
+
+    def test_after_a_torn_record(self) -> None:
+        """
+        A record that a power failure has torn does not damage the next one, even when the disk is full at the start
+        (Invariant I1).
+        """
+        self.store.claim("a-1", "f", [])
+        with self.records.open("a") as lines:
+            lines.write('{"record":"claim","id":"a-2","fingerprint":"f"')
+        patched = self.patch(os, "rename", full)
+        self.again().claim("a-3", "f", [])
+        patched.restore()
+        self.assertEqual([id for id, *_ in self.again().found()], ["a-1", "a-3"])
+
+    def test_torn_claim_of_an_earlier_version(self) -> None:
+        """
+        The same for the files of version 0.1.0.
         """
         os.mkdir(self.store.directory("a-1"))
         os.mkdir(self.store.directory("a-2"))
-        with open(os.path.join(self.store.directory("a-2"), "claim"), "w") as claim:
-            claim.write('{"id": "a-')
-        self.assertEqual(list(self.store.found()), [])
+        Path(self.store.directory("a-2"), "claim").write_text('{"id": "a-')
+        self.assertEqual(list(self.again().found()), [])
         self.assertEqual(os.listdir(os.path.join(self.directory, "commands")), [])
+
+    def test_earlier_version(self) -> None:
+        """
+        What a keeper of version 0.1.0 recorded is taken over: claims, outcomes, and the ids that may not start again;
+        also when the disk is full at that time (Invariant I1).
+        """
+        for id in ("a-1", "a-2", "a-3"):
+            os.mkdir(self.store.directory(id))
+            claim = {"id": id, "fingerprint": "f", "streams": ["stdio"]}
+            Path(self.store.directory(id), "claim").write_text(json.dumps(claim))
+            Path(self.store.directory(id), "outcome.json").touch()
+        os.symlink("7 8 this one", os.path.join(self.store.directory("a-2"), "spawned"))
+        Path(self.store.directory("a-3"), "outcome.json").write_text(
+            '{"life": "ended", "outcome": {"ending": "exited"}}'
+        )
+        Path(self.directory, "forgotten").write_text('"b-1"\n\n"b-2"\n"b-3')
+        patched = self.patch(os, "rename", full)
+        for _ in range(2):
+            store = self.again()
+            found = {id: (ended and ended["outcome"], spawned) for id, _mark, ended, spawned in store.found()}
+            self.assertEqual(found, {"a-1": (None, False), "a-2": (None, True), "a-3": ({"ending": "exited"}, False)})
+            self.assertEqual(store.main_of("a-2", "this one"), (7, 8))
+            self.assertEqual([store.forgot(id) for id in ("b-1", "b-2", "b-3")], [True, True, False])
+            patched.restore()
+        self.assertFalse(os.path.exists(os.path.join(self.directory, "forgotten")))
+        self.assertEqual(os.listdir(store.directory("a-3")), [])
+        store.forget("a-3")
+        self.assertEqual([id for id, *_ in self.again().found()], ["a-1", "a-2"])
 
     def test_no_room(self) -> None:
         """
-        A claim that finds no space leaves no files.
+        Nothing is left of a claim that finds no space.
         """
-        self.patch(os, "fsync", full)
+        patched = self.patch(os, "fdatasync", full)
         self.assertRaises(OSError, self.store.claim, "a-1", "f", [])
-        self.assertEqual(os.listdir(os.path.join(self.directory, "commands")), [])
+        self.assertEqual(self.records.read_text(), "")
+        patched.restore()
+        self.store.claim("a-2", "f", [])
+        self.assertEqual([id for id, *_ in self.again().found()], ["a-2"])
 
     def test_found(self) -> None:
         """
@@ -429,10 +492,10 @@ class CommandStoreTests(SynchronousTestCase):
         spool.append(b"words")
 
         # Incomplete, as after a power failure: equivalent to a missing one.
-        with open(os.path.join(self.store.directory("a-1"), "outcome.json"), "w") as outcome:
-            outcome.write('{"life": "ended", "outc')
+        with self.records.open("a") as lines:
+            lines.write('{"record":"ended","id":"a-1","life":"ended","outc')
 
-        found = {id: (ended is not None, spawned) for id, _mark, ended, spawned in CommandStore(self.directory).found()}
+        found = {id: (ended is not None, spawned) for id, _mark, ended, spawned in self.again().found()}
         self.assertEqual(found, {"a-1": (False, False), "a-2": (False, True), "a-3": (True, False)})
         self.assertEqual(self.store.seals("a-2"), {"a/log": spool.seal()})
         self.assertEqual([self.store.main_of("a-2", boot) for boot in ("this one", "another")], [(1, 2), ()])
@@ -445,12 +508,26 @@ class CommandStoreTests(SynchronousTestCase):
         self.patch(command_store, "MOST_FORGOTTEN", 10)
         for number in range(100):
             self.store.forget(f"a-{number}")
-        again = CommandStore(self.directory)
-        self.addCleanup(again.close)
+        self.assertLess(len(self.records.read_text().splitlines()), 25)
+        again = self.again()
         self.assertTrue(all(again.forgot(f"a-{number}") for number in range(90, 100)))
         self.assertFalse(again.forgot("a-1"))
-        with open(os.path.join(self.directory, "forgotten")) as lines:
-            self.assertLess(len([line for line in lines if line.strip()]), 25)
+
+    def test_records_are_bounded(self) -> None:
+        """
+        Records of commands that are forgotten are dropped in time; those of the others are kept.
+        """
+        self.patch(command_store, "_GROWTH", 1000)
+        self.store = self.again()
+        self.store.claim("b", "f", [])
+        for number in range(100):
+            self.store.claim(f"a-{number}", "f" * 100, [])
+            self.store.forget(f"a-{number}")
+        self.assertNotIn("f" * 100, self.records.read_text().splitlines()[0])
+        self.assertLess(self.records.stat().st_size, 100 * 50 + 2 * 1000)
+        again = self.again()
+        self.assertEqual([id for id, *_ in again.found()], ["b"])
+        self.assertTrue(all(again.forgot(f"a-{number}") for number in range(100)))
 
     def test_torn_list_of_the_forgotten(self) -> None:
         """
@@ -458,34 +535,33 @@ class CommandStoreTests(SynchronousTestCase):
         (Invariant I1).
         """
         self.store.forget("a-1")
-        with open(os.path.join(self.directory, "forgotten"), "a") as lines:
-            lines.write('"a-2')
+        with self.records.open("a") as lines:
+            lines.write('{"record":"forgotten","id":"a-2')
         self.store.forget("a-3")
-        again = CommandStore(self.directory)
-        self.addCleanup(again.close)
+        again = self.again()
         self.assertEqual([again.forgot(id) for id in ("a-1", "a-2", "a-3")], [True, False, True])
 
     def test_directories_are_synced(self) -> None:
         """
-        A claim is synced with all its parent directories, also the first claim (Invariant I1).
+        A claim is synced with the directory of its file, also the first claim (Invariant I1).
         """
         synced: list[str] = []
-        self.patch(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+        for name in ("fsync", "fdatasync"):
+            self.patch(os, name, lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
         home = os.path.join(os.path.realpath(self.directory), "new")
         os.mkdir(home)
         store = CommandStore(home)
         self.addCleanup(store.close)
         store.claim("a-1", "f", [])
-        commands = os.path.join(home, "commands")
-        one = os.path.join(commands, "a-1")
-        self.assertEqual(synced, [home, os.path.join(one, "claim"), one, commands])
+        claims = os.path.join(home, "claims")
+        self.assertEqual(synced, [home, f"{claims}.new", home, claims])
 
     def test_unreadable_spool(self) -> None:
         """
         An unreadable spool does not keep the next keeper from starting.
         """
         self.store.claim("a-1", "f", ["stdio"])
-        os.mkdir(spool_path(self.directory, "a-1", "stdio"))
+        os.makedirs(spool_path(self.directory, "a-1", "stdio"))
         self.assertEqual(self.store.seals("a-1"), {})
 
 

@@ -2,10 +2,12 @@
 The states of a command at a real keeper (claimed, running, ended, forgotten), across deaths of client and keeper.
 """
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -165,7 +167,8 @@ class CommandLifeTests(SynchronousTestCase):
         self.client.until("claimed", "a-1")
         self.keeper.kill()
         self.keeper.wait()
-        os.unlink(os.path.join(self.harness.home, "commands", "a-1", "spawned"))
+        claim, _spawned = self.harness.records()
+        Path(self.harness.home, "claims").write_text(f"{json.dumps(claim)}\n")
         self.harness.start_keeper()
         again = self.harness.client()
 

@@ -71,7 +71,7 @@ def pack(source: str, target: str) -> None:
         return member
 
     with gzip.GzipFile(target, "wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as archive:
-        for name in ("commands", "forgotten"):
+        for name in ("commands", "claims"):
             archive.add(os.path.join(source, name), name, filter=plain)
 
 

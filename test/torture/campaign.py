@@ -376,8 +376,7 @@ class Campaign:
         said.append(farm.command("queue", "--furlfile", farm.private_furl(admin)).out.decode(errors="replace"))
         for name in (MASTER, *farm.slaves):
             said += [f"--- {name}", *farm.daemon(name).log.splitlines()[-40:]]
-            held = sorted(path.name for path in (farm.directory / name / "keeper" / "commands").glob("*/*"))
-            said.append(f"held: {held}")
+            said.append(f"held: {sorted(farm.held(name))}")
         return "\n".join(said)
 
 

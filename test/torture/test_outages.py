@@ -2,7 +2,6 @@
 Promises that random failures rarely test, each with the failure that tests it.
 """
 
-import os
 import signal
 import sqlite3
 import time
@@ -307,10 +306,9 @@ class MachineOutageTests(OutageCase):
         self.assertEqual(done.code, 0, done.err)
         self.assertEqual(self.results("lost"), [RETRY, SUCCESS])
 
-        commands = self.farm.directory / "bot1" / "keeper" / "commands"
-        self.assertEqual(len(os.listdir(commands)), 1)
+        self.assertEqual(len(self.farm.held("bot1")), 1)
         proxy.target = self.farm.port
-        until(lambda: not os.listdir(commands), "it has disowned what it held", PATIENCE)
+        until(lambda: not self.farm.held("bot1"), "it has disowned what it held", PATIENCE)
 
     @needs("flock")
     def test_reboot(self) -> None:
@@ -354,5 +352,4 @@ class MachineOutageTests(OutageCase):
 
         proxy.target = self.farm.port
         self.check("never", never.watch_furl())
-        commands = self.farm.directory / "bot1" / "keeper" / "commands"
-        until(lambda: not os.listdir(commands), "it has disowned what it held", PATIENCE)
+        until(lambda: not self.farm.held("bot1"), "it has disowned what it held", PATIENCE)

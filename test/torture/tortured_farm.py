@@ -6,6 +6,7 @@ The product needs no test switch for this: the slaves' FURLs contain the address
 root), libfaketime sets the clocks where it is installed, and ``slave.tac`` replaces the boot id.
 """
 
+import json
 import os
 import re
 import signal
@@ -180,17 +181,30 @@ class TorturedFarm(Farm):
 
         until(nobody_left, "every process of the machine was killed")
         self.slaves[name].kill()
-        for claim in (self.directory / name / "keeper" / "commands").glob("*/outcome.json"):
-            if not claim.stat().st_size:
-                self._forget_unsynced(claim.parent)
+        self._forget_unsynced(self.directory / name / "keeper")
         boot = self._boot_file(name)
         boot.write_text(f"boot-{int(boot.read_text().split('-')[1]) + 1}")
 
-    def _forget_unsynced(self, command: Path) -> None:
-        for path in command.iterdir():
-            if path.is_symlink():
-                path.unlink()
-            elif path.name == "stdio":
+    def held(self, name: str) -> set[str]:
+        """
+        Return the ids of the commands that the keeper of *name* holds.
+        """
+        held = set[str]()
+        claims = self.directory / name / "keeper" / "claims"
+        for line in claims.read_text().splitlines(keepends=True) if claims.exists() else ():
+            if line.endswith("\n"):
+                record = json.loads(line)
+                (held.discard if record["record"] == "forgotten" else held.add)(record["id"])
+        return held
+
+    def _forget_unsynced(self, keeper: Path) -> None:
+        records = [json.loads(line) for line in (keeper / "claims").read_text().splitlines()]
+        kept = [record for record in records if record["record"] != "spawned"]
+        (keeper / "claims").write_text("".join(f"{json.dumps(record)}\n" for record in kept))
+        ended = {record["id"] for record in records if record["record"] == "ended"}
+        for path in (keeper / "commands").glob("*/stdio"):
+            # No character of a command's id is written otherwise in the name of its directory.
+            if path.parent.name not in ended:
                 os.truncate(path, path.stat().st_size // 2)
 
     def processes_of(self, name: str) -> list[int]:

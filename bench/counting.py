@@ -1,0 +1,50 @@
+"""
+Counts what the measured master does, by wrapping the functions that do it.  Imported only when a measure asks: counting
+costs time.
+"""
+
+import collections
+import json
+
+import foolscap.broker
+import foolscap.eventual
+import inside
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from twisted.internet import reactor  # noqa: TID251 - of the process that is measured
+from twisted.internet.defer import Deferred
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+
+_found = collections.Counter()
+
+
+def counts():
+    return {"commits": inside.commits, **_found}
+
+
+def _count(owner, name, label, amount=lambda *arguments, **more: 1):
+    plain = getattr(owner, name)
+
+    def counted(*arguments, **more):
+        _found[label] += amount(*arguments, **more)
+        return plain(*arguments, **more)
+
+    setattr(owner, name, counted)
+
+
+@event.listens_for(Engine, "before_cursor_execute")
+def _statement(connection, cursor, statement, *_):
+    _found["statements"] += 1
+
+
+_count(foolscap.broker.Broker, "newRequestID", "calls to slaves")
+_count(foolscap.broker.Broker, "scheduleCall", "calls from slaves")
+_count(TLSMemoryBIOProtocol, "write", "writes to TLS")
+_count(TLSMemoryBIOProtocol, "dataReceived", "reads from TLS")
+_count(TLSMemoryBIOProtocol, "write", "bytes sent", lambda _, data: len(data))
+_count(json.JSONEncoder, "encode", "JSON encoded")
+_count(json.JSONDecoder, "decode", "JSON decoded")
+_count(reactor, "callLater", "timers")
+_count(reactor, "callFromThread", "calls between threads")
+_count(Deferred, "__init__", "Deferreds")
+_count(type(foolscap.eventual._theSimpleQueue), "append", "eventual sends")
