@@ -6,6 +6,7 @@ Names become directories, lines of ``buildslave.furls`` and words on a command l
 
 import os
 import re
+from collections.abc import Mapping
 from posixpath import normpath
 
 from ..errors import NameNotAllowedError, UnsafePathError
@@ -70,6 +71,13 @@ def locale_to_utf8(text: str) -> str:
     *text*, a path or variable decoded in this process's locale, as a process in UTF-8 mode decodes the same bytes.
     """
     return path_text(os.fsencode(text))
+
+
+def environment_to_utf8(env: Mapping[str, str]) -> dict[str, str]:
+    """
+    `locale_to_utf8` of the names and values of *env*.
+    """
+    return {locale_to_utf8(name): locale_to_utf8(value) for name, value in env.items()}
 
 
 def _can_be_written(path: str) -> bool:

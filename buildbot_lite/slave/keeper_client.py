@@ -136,9 +136,10 @@ class KeeperClient:
         """
         Run *spec*; ``claimed`` or ``refused`` follows.
 
-        *workdir*: an absolute path.  *env*: the environment that it inherits.  *stdin_path*: its input file.  *root*,
-        *wrapper*, *owner*, *umask*: see `keeper.wrapper`.  These strings are encoded as in this process, whose locale
-        may not be UTF-8; those in *spec* are UTF-8.
+        *workdir*: an absolute path.  *stdin_path*: its input file.  *root*, *wrapper*, *owner*, *umask*: see
+        `keeper.wrapper`.  These strings are encoded as in this process, whose locale may not be UTF-8.
+
+        *spec* and *env*, the environment that it inherits, are UTF-8 (`environment_to_utf8`).
         """
         self._say(
             {
@@ -148,7 +149,7 @@ class KeeperClient:
                 "spec": to_document(spec),
                 "secrets": dict(secrets),
                 "workdir": locale_to_utf8(workdir),
-                "env": {locale_to_utf8(name): locale_to_utf8(value) for name, value in env.items()},
+                "env": dict(env),
                 "stdin_path": stdin_path and locale_to_utf8(stdin_path),
                 "root": root and locale_to_utf8(root),
                 "wrapper": [locale_to_utf8(word) for word in wrapper],

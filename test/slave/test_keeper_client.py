@@ -26,6 +26,7 @@ from buildbot_lite.cli.main import run
 from buildbot_lite.errors import KeeperLostError
 from buildbot_lite.keeper.command_store import spool_path
 from buildbot_lite.model.hello import Life
+from buildbot_lite.model.names import environment_to_utf8
 from buildbot_lite.model.outcome import Ending, Outcome
 from buildbot_lite.model.spec import Run, fingerprint
 from buildbot_lite.slave.keeper_client import KeeperClient
@@ -368,7 +369,7 @@ class KeeperClientTests(TestCase):
         client = self.client()
         await client.ensure(self.news)
         run = Run(script='printf %s "$ODD"')
-        env = {"PATH": os.environ["PATH"], "ODD": os.fsdecode(b"\xe4 in Latin-1")}
+        env = environment_to_utf8({"PATH": os.environ["PATH"], "ODD": os.fsdecode(b"\xe4 in Latin-1")})
         client.start("a-1", fingerprint=fingerprint(run), spec=run, secrets={}, workdir=self.directory, env=env)
         await self.news.when("ended", "a-1")
         self.assertEqual(os.fsencode(contents(spool_path(client.directory, "a-1", "stdio"))), b"\xe4 in Latin-1")
