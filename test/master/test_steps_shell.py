@@ -2,6 +2,7 @@
 Steps that run programs.
 """
 
+import os
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -31,6 +32,8 @@ from buildbot_lite.testing import (
     replay,
     run,
 )
+
+from .local_machine import LocalMachine
 
 
 def spec_of(ran: Finished) -> Run:
@@ -308,6 +311,51 @@ class SetPropertyFromCommandTests(SynchronousTestCase):
         replay(SetPropertyFromCommand(command="x", property="p"), command("x").exits(0, "1"))
 
 
+class WorkdirTests(SynchronousTestCase):
+    """
+    Promise 8.6: commands work in other directories than the builder's where master.cfg says so.
+    """
+
+    def test_beside(self) -> None:
+        """
+        A workdir that begins with ../ is another directory of the slave's work, and not outside that.
+        """
+        for given, directory in (
+            ("../cache", "cache"),
+            ("../a/b/", "a/b"),
+            (Interpolate("../of-%(prop:p)s/x"), "of-v1/x"),
+        ):
+            ran = run(ShellCommand(command=["true"], workdir=given), command(), properties={"p": "v1"})
+            self.assertEqual(spec_of(ran).workdir, directory)
+        ran = run(ShellCommand(command=["true"], workdir="../../etc"))
+        self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
+        self.assertIn("leads out of its directory", ran.summary)
+
+    def test_anywhere(self) -> None:
+        """
+        An absolute workdir, or one in the user's home, is entered by a shell, and made if it is not there; words reach
+        the program as they are.
+        """
+        machine = LocalMachine(os.path.realpath(self.mktemp()))
+        os.makedirs(machine.path())
+        there = os.path.realpath(self.mktemp())
+        program = ["/bin/sh", "-c", 'printf "%s;" "$PWD" "$@"', "sh", "a b", "$HOME", "~"]
+        for given, directory in ((f"{there}/x y", f"{there}/x y"), ("~/x", f"{machine.root}/x")):
+            self.assertIs(machine.run(ShellCommand(command=program, workdir=given)), Result.SUCCESS)
+            self.assertEqual(machine.output, f"{directory};a b;$HOME;~;")
+            self.assertIs(machine.run(ShellCommand(command='echo "$PWD"; exit 3', workdir=given)), Result.FAILURE)
+            self.assertEqual(machine.output, f"{directory};a b;$HOME;~;{directory}\n")
+            machine.output = ""
+
+    def test_properties(self) -> None:
+        """
+        A property decides neither that it leads elsewhere, nor to which first name.
+        """
+        for given, value in ((Property("p"), "/etc"), (Property("p"), "../x"), (Interpolate("/%(prop:p)s"), "etc")):
+            ran = run(ShellCommand(command=["true"], workdir=given), properties={"p": value})
+            self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
+
+
 class MistakeTests(SynchronousTestCase):
     def test_listed(self) -> None:
         """
@@ -321,7 +369,11 @@ class MistakeTests(SynchronousTestCase):
             "ShellCommand(comand='x')": "no argument 'comand'.  Did you mean 'command'?",
             "ShellCommand(command=['x', None])": "each word of command must be text, not None",
             "ShellCommand(command='')": "command must be a list of words",
-            "ShellCommand(command='x', workdir='/etc')": "workdir must be a relative path",
+            "ShellCommand(command='x', workdir='a/../../etc')": "workdir must be a relative path",
+            "ShellCommand(command='x', workdir='/srv/../etc')": "workdir must be a path with '..' only at its",
+            "ShellCommand(command='x', workdir='/srv', logfiles={'a': 'x'})": "logfiles are relative to workdir",
+            "RemoveDirectory(dir='/srv')": "dir must be a relative path",
+            "Git(repourl='r', workdir='/srv')": "workdir must be a relative path",
             "ShellCommand(command='x', timeout='soon')": "timeout must be a time in seconds",
             "ShellCommand(command='x', env=['A'])": "env must be a dictionary",
             "ShellCommand(command='x', env={'A=B': '1'})": "'A=B' cannot be the name of an environment variable",

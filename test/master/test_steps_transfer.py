@@ -90,12 +90,23 @@ class UploadTests(SynchronousTestCase):
             for arguments in ({"slavesrc": path, "masterdest": "a"}, {"slavesrc": "a", "masterdest": path}):
                 error = self.assertRaises(ConfigError, FileUpload, **arguments)
                 self.assertIn("relative path", str(error))
+        self.assertRaises(ConfigError, FileUpload, slavesrc="/etc/passwd", masterdest="a")
         for path in ("/etc/passwd", "../x"):
-            self.assertRaises(ConfigError, FileUpload, slavesrc=path, masterdest="a")
             self.assertRaises(ConfigError, DirectoryUpload, slavesrc="a", masterdest=path)
         ran = run(FileUpload(slavesrc="a", masterdest=Property("p")), properties={"p": "a/../../evil"})
         self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
         self.assertIn("masterdest must be a relative path", ran.summary)
+
+    def test_beside(self) -> None:
+        """
+        Promise 8.6: a file on the slave may be in another directory of its work, where the configuration says so.
+        """
+        for given, path in (("../dist/a", "test/dist/a"), ("../../other/a", "other/a")):
+            ran = run(FileUpload(slavesrc=given, masterdest="a"), command().uploads(b""))
+            self.assertEqual(ran.asked[0].spec, Upload(path))
+        for refused in ("../../../a", Property("p")):
+            ran = run(FileUpload(slavesrc=refused, masterdest="a"), properties={"p": "../a"})
+            self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
 
     def test_elsewhere(self) -> None:
         """

@@ -9,9 +9,9 @@ and end with NUL; the checks remove them before they look for NULs.
 
 import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from posixpath import normpath
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import UnsafePathError
 from ...model.names import relative_path
@@ -23,13 +23,13 @@ from ..config.artifacts import WantedArtifact
 from ..config.locks import LockAccess, checked_accesses
 from ..config.matrix import Matrix
 from .argument import Check
-from .master_paths import leads_outside, outside
+from .master_paths import check_way_out, is_absolute, leads_outside, outside
 
 __all__ = [
     "anything", "artifact_name", "choice", "command", "count", "decode_rc", "destination", "destination_directory",
     "environment", "file_path", "flag", "function", "locks", "logfiles", "master_directory", "master_file", "matrix",
-    "mode", "names", "path", "pattern", "properties", "seconds", "signal_name", "source_stamp", "source_stamps",
-    "text", "texts", "whole", "word", "words",
+    "mode", "names", "path", "pattern", "properties", "seconds", "signal_name", "slave_file", "slave_path",
+    "source_stamp", "source_stamps", "text", "texts", "whole", "word", "words", "workdir",
 ]  # fmt: skip
 
 _LOG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ +@-]{0,79}\Z")
@@ -117,6 +117,26 @@ def environment(checker: ArgumentChecker, name: str, value: Any) -> dict[str, st
     return found
 
 
+_Checked = TypeVar("_Checked", bound=Callable[..., Any])
+_LEADING_OUT: set[Callable[..., Any]] = set()
+
+
+def _may_lead_out(check: _Checked) -> _Checked:
+    _LEADING_OUT.add(check)
+    return check
+
+
+def check_rendered(checker: ArgumentChecker, name: str, check: Check, given: Any, value: Any) -> Any:
+    """
+    *value*, to which a build rendered *given*, by the *check* of the argument.  No property decides that a path leads
+    out of its directory.
+    """
+    checked = check(checker, name, value)
+    if check in _LEADING_OUT:
+        check_way_out(checker, name, given, checked)
+    return checked
+
+
 def path(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     A path that stays inside the directory that it is relative to.
@@ -138,6 +158,34 @@ def file_path(checker: ArgumentChecker, name: str, value: Any) -> str:
     return path(checker, name, value)
 
 
+@_may_lead_out
+def slave_path(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `path`; it may begin with ``../``, and then leads to another directory of the slave's ``work``.
+    """
+    leads_up = isinstance(value, str) and value.startswith("../")
+    return outside(checker, name, value.rstrip("/")) if leads_up else path(checker, name, value)
+
+
+@_may_lead_out
+def slave_file(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `slave_path`, for a file.
+    """
+    leads_up = isinstance(value, str) and value.startswith("../")
+    return slave_path(checker, name, value) if leads_up else file_path(checker, name, value)
+
+
+@_may_lead_out
+def workdir(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `slave_path`; or any directory of the machine: absolute, or beginning with ``~/``.
+    """
+    if not isinstance(value, str) or not is_absolute(value):
+        return slave_path(checker, name, value)
+    return outside(checker, name, value.rstrip("/"))
+
+
 def artifact_name(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     As `file_path`, for the name of an artifact: it must be UTF-8 and without control characters.
@@ -154,6 +202,7 @@ def artifact_name(checker: ArgumentChecker, name: str, value: Any) -> str:
     return path
 
 
+@_may_lead_out
 def destination(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     As `artifact_name`; or the path of a file on the master that `leads_outside`.
@@ -166,6 +215,7 @@ def destination(checker: ArgumentChecker, name: str, value: Any) -> str:
     return outside(checker, name, value)
 
 
+@_may_lead_out
 def destination_directory(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     As `destination`, for a directory, after which a slash may stand.
@@ -173,6 +223,7 @@ def destination_directory(checker: ArgumentChecker, name: str, value: Any) -> st
     return destination(checker, name, value.rstrip("/") or value if isinstance(value, str) else value)
 
 
+@_may_lead_out
 def master_directory(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     As `path`; or a directory of the master that `leads_outside`.
@@ -253,9 +304,14 @@ def properties(checker: ArgumentChecker, name: str, value: Any) -> dict[str, Any
 
 def master_file(checker: ArgumentChecker, name: str, value: Any) -> str | WantedArtifact:
     """
-    The path of a file on the master, or an artifact.
+    The path of a file on the master, in which ``..`` stands only at the beginning, or an artifact.
     """
-    return value if isinstance(value, WantedArtifact) else word(checker, name, value)
+    if isinstance(value, WantedArtifact):
+        return value
+    found = word(checker, name, value)
+    if ".." not in found.split("/"):
+        return found
+    return outside(checker, name, found)
 
 
 def matrix(checker: ArgumentChecker, name: str, value: Any) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ class MakeDirectory(BuildStep):
 
     name = "MakeDirectory"
     haltOnFailure = True
-    dir = argument(checks.path, positional=True)
+    dir = argument(checks.slave_path, positional=True)
     workdir = ignored()
 
     async def run(self) -> Result:
@@ -50,7 +50,7 @@ class RemoveDirectory(BuildStep):
 
     name = "RemoveDirectory"
     haltOnFailure = True
-    dir = argument(checks.path, positional=True)
+    dir = argument(checks.slave_path, positional=True)
     workdir = ignored()
     maxTime = argument(checks.seconds, default=spec.DEFAULT_MAX_TIME, nullable=True)
 
@@ -73,8 +73,8 @@ class CopyDirectory(BuildStep):
 
     name = "CopyDirectory"
     haltOnFailure = True
-    src = argument(checks.path, positional=True)
-    dest = argument(checks.path, positional=True)
+    src = argument(checks.slave_path, positional=True)
+    dest = argument(checks.slave_path, positional=True)
     timeout = argument(checks.seconds, default=120, nullable=True)
     maxTime = argument(checks.seconds, default=None, nullable=True)
 
@@ -111,7 +111,7 @@ class FileExists(BuildStep):
 
     name = "FileExists"
     haltOnFailure = True
-    file = argument(checks.path, positional=True)
+    file = argument(checks.slave_path, positional=True)
 
     async def run(self) -> Result:
         ran = await self.execute(["test", "-f", f"./{self.file}"], workdir=".")

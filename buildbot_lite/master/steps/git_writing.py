@@ -52,7 +52,7 @@ class _GitWriting(BuildStep):
 
     haltOnFailure = True
 
-    workdir = argument(checks.path)
+    workdir = argument(checks.slave_path)
     config = argument(checks.environment, default=None)
     env = argument(checks.environment, default=None)
     timeout = argument(checks.seconds, default=DEFAULT_TIMEOUT, nullable=True)

@@ -15,6 +15,7 @@ from ...errors import UnsafePathError
 from ...model.names import relative_path
 from ..config.arguments import ArgumentChecker
 
+_ABSOLUTE = re.compile(r"/|~/")
 _WAY_OUT = re.compile(r"/+|~[^/]*/+|(?:\.\./+)+")
 _LITERAL = re.compile(r"(?:[^%]|%%)*")
 
@@ -24,6 +25,13 @@ def leads_outside(path: str) -> bool:
     Whether *path* is absolute, or begins with a home directory or with ``..``.
     """
     return _WAY_OUT.match(path) is not None
+
+
+def is_absolute(path: str) -> bool:
+    """
+    Whether *path* is absolute, or begins with the home directory of the user.
+    """
+    return _ABSOLUTE.match(path) is not None
 
 
 def inner_part(path: str) -> str:

@@ -19,6 +19,7 @@ from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument, declaration, ignored
 from .context import CommandResult
+from .master_paths import is_absolute
 from .outcomes import SUCCEEDS_WITH_0, result_of
 from .own_logs import OutputLog
 from .step import BuildStep, BuildStepFailed
@@ -86,13 +87,21 @@ class RemoteShell:
         return self._result not in {Result.SUCCESS, Result.WARNINGS}
 
 
+# The keeper begins commands in directories of its own only.
+_ELSEWHERE = """\
+case $1 in "~/"*) there=$HOME/${1#??} ;; *) there=$1 ;; esac
+shift
+mkdir -p -- "$there" && cd -- "$there" && exec "$@"
+"""
+
+
 class ShellMixin(_Step):
     """
     Arguments and methods for steps that run programs.  See `ShellCommand` for the arguments.
     """
 
     command = argument(checks.command, default=None)
-    workdir = argument(checks.path, default=None)
+    workdir = argument(checks.workdir, default=None)
     env = argument(checks.environment, default=None)
     stdin = argument(checks.text, default=None, aliases=("initialStdin",))
     timeout = argument(checks.seconds, default=DEFAULT_TIMEOUT, nullable=True)
@@ -116,9 +125,13 @@ class ShellMixin(_Step):
         """
         The command for the slave.
         """
+        words, elsewhere = self._words(), self.elsewhere()
+        if elsewhere is not None:
+            program = words.get("argv") or ("/bin/sh", "-c", words["script"])
+            words = {"argv": ("/bin/sh", "-c", _ELSEWHERE, "cd", elsewhere, *program)}
         return Run(
-            **self._words(),
-            workdir=self.workdir_path(self.workdir),
+            **words,
+            workdir=self.workdir_path(self.workdir if elsewhere is None else "."),
             env=self.env or {},
             stdin=self.stdin,
             timeout=self.timeout,
@@ -131,6 +144,12 @@ class ShellMixin(_Step):
             separate_stderr=self.separateStderr,
             leave_running=self.leaveRunning,
         )
+
+    def elsewhere(self) -> str | None:
+        """
+        The directory in which the command works, if it is none of those that the keeper may begin in.
+        """
+        return self.workdir if self.workdir and is_absolute(self.workdir) else None
 
     def _words(self) -> dict[str, Any]:
         command = self.command

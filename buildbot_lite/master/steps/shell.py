@@ -5,15 +5,12 @@ Running programs on the slave.
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import evolve
-
 from ...model.results import Result
-from ...model.spec import Run
 from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument
 from .context import CommandResult
-from .master_paths import absolute, check_way_out, leads_outside
+from .master_paths import absolute, is_absolute, leads_outside
 from .mixins import RemoteShell, ShellMixin
 from .outcomes import result_of
 from .own_logs import OutputLog
@@ -27,7 +24,8 @@ class ShellCommand(ShellMixin, BuildStep):
     Run a program.  Exit code 0 is SUCCESS, any other FAILURE, unless *decodeRC* says otherwise.
 
     *command*: a list of words, which reach the program exactly so; or one string, for ``/bin/sh -c``.
-    *workdir*: where, relative to the builder's directory; default "build".  It is made if it is not there.
+    *workdir*: where, relative to the builder's directory; default "build".  It is made if it is not there.  It may lead
+    to another directory: with ``../`` to one of the slave's ``work``, and absolute, or with ``~/``, anywhere.
     *env*: variable → text to add to the slave's environment; None removes it, a list is joined with colons, and
     ``${NAME}`` stands for the slave's own value, ``$${NAME}`` for the text ``${NAME}``.
     *stdin* (or *initialStdin*): text to feed; without it, standard input is empty.
@@ -53,8 +51,10 @@ class ShellCommand(ShellMixin, BuildStep):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        A terminal has one output.
+        A terminal has one output; log files are followed by the keeper, in the slave's own directories.
         """
+        if self.logfiles and isinstance(self.workdir, str) and is_absolute(self.workdir):
+            checker.note("logfiles are relative to workdir, which must not be absolute then.")
         if self.usePTY is True and self.separateStderr is True:
             checker.note("usePTY and separateStderr exclude each other: a terminal has one output.")
 
@@ -173,8 +173,8 @@ class MasterShellCommand(ShellCommand):
     Run a program on the master's machine, as the master's user.
 
     Everything that `ShellCommand` takes.  *workdir* is relative to a directory of the builder's own that is kept for
-    such commands; default: that directory.  It may be another one, which is there: absolute, or beginning with ``~/``,
-    or with ``../`` and then relative to the master's directory.
+    such commands; default: that directory.  It may be another one: absolute, or beginning with ``~/``, or with
+    ``../`` and then relative to the master's directory.
     """
 
     name = "MasterShellCommand"
@@ -182,40 +182,17 @@ class MasterShellCommand(ShellCommand):
     command = argument(checks.command, positional=True)
     workdir = argument(checks.master_directory, default=".")
 
-    def check(self, checker: ArgumentChecker) -> None:
+    def elsewhere(self) -> str | None:
         """
-        Refuse a *workdir* that leads outside by a property, and log files there.
+        The directory, if it is outside the one that is kept for such commands.
         """
-        super().check(checker)
-        check_way_out(checker, "workdir", self.given("workdir"), self.workdir)
-        if self.logfiles and isinstance(self.workdir, str) and leads_outside(self.workdir):
-            checker.note("logfiles are relative to workdir, which must not lead outside then.")
-
-    def spec(self) -> Run:
-        """
-        The command for the master's keeper, which begins in the builder's directory.
-        """
-        inside = super().spec()
-        if not leads_outside(self.workdir):
-            return inside
-        words = ("/bin/sh", "-c", inside.script) if inside.script is not None else inside.argv
-        there = absolute(self.workdir, self.bench.master_directory)
-        return evolve(inside, script=None, argv=("/bin/sh", "-c", _THERE, "cd", there, *words))
-
-    def workdir_path(self, workdir: str | None) -> str:
-        """
-        *workdir* for the keeper, which begins all commands in directories of its own.
-        """
-        return super().workdir_path("." if workdir and leads_outside(workdir) else workdir)
+        return absolute(self.workdir, self.bench.master_directory) if leads_outside(self.workdir) else None
 
     async def run(self) -> Result:
         """
         Run the program once, under the master's own keeper.
         """
         return await self.conclude(await self.do(self.spec(), on_master=True))
-
-
-_THERE = 'cd -- "$1" && shift && exec "$@"'
 
 
 def _counted(properties: int) -> str:

@@ -126,7 +126,7 @@ class SourceStep(BuildStep):
     haltOnFailure = True
     applies_patch = True
 
-    workdir = argument(checks.path, default=None)
+    workdir = argument(checks.slave_path, default=None)
     retry = argument(retry, default=None)
     alwaysUseLatest = argument(checks.flag, default=False)
     codebase = argument(checks.text, default="")

@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Self
 from attrs import define
 
 from ...errors import ConfigError
-from ...model.names import directory_name
+from ...model.names import directory_name, relative_path
 from ...model.properties import Json
 from ...model.rendering import View, render
 from ...model.results import Result
@@ -194,7 +194,9 @@ class BuildStep(BuildbotStyle, metaclass=NotingType):
             for name, each in declared.arguments.items():
                 if each.rendered and getattr(self, name) is not self._final.get(name, MISSING):
                     value = await render(getattr(self, name), context.view)
-                    setattr(self, name, None if value is None else each.check(checker, name, value))
+                    if value is not None:
+                        value = checks.check_rendered(checker, name, each.check, self.given(name), value)
+                    setattr(self, name, value)
             self.check(checker)
         return wanted
 
@@ -250,9 +252,10 @@ class BuildStep(BuildbotStyle, metaclass=NotingType):
 
     def workdir_path(self, workdir: str | None) -> str:
         """
-        *workdir*, which is relative to the builder's directory, as a path relative to the slave's ``work``.
+        *workdir*, which is relative to the builder's directory, as a path relative to the slave's ``work``;
+        `UnsafePathError` if it leads out of that.
         """
-        return normpath(f"{self.bench.directory}/{workdir}") if workdir else self.build_directory
+        return relative_path(f"{self.bench.directory}/{workdir}") if workdir else self.build_directory
 
     async def do(self, spec: Spec, **options: Any) -> CommandResult:
         """

@@ -21,6 +21,7 @@ from ...errors import (
     UnsafePathError,
 )
 from ...model import spec
+from ...model.names import relative_path
 from ...model.properties import Json
 from ...model.results import Result
 from ...storage.files import file_error
@@ -29,7 +30,7 @@ from ..config.artifacts import WantedArtifact
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, ignored
-from .master_paths import absolute, check_way_out, inner_part, leads_outside, outside
+from .master_paths import absolute, check_way_out, inner_part, leads_outside
 from .outcomes import result_of
 from .step import BuildStep
 
@@ -43,13 +44,13 @@ _PUBLISHED = 0o644
 
 class _Transfer(BuildStep):
     haltOnFailure = True
-    workdir = argument(checks.path, default=None)
+    workdir = argument(checks.slave_path, default=None)
 
     def on_slave(self, path: str) -> str:
         """
-        *path*, relative to *workdir*, seen from the slave's ``work``.
+        *path*, relative to *workdir*, seen from the slave's ``work``; `UnsafePathError` if it leads out of that.
         """
-        return normpath(f"{self.workdir_path(self.workdir)}/{path}")
+        return relative_path(f"{self.workdir_path(self.workdir)}/{path}")
 
     async def transfer(self, what: spec.Spec, **options: Any) -> Result:
         """
@@ -63,15 +64,7 @@ class _Transfer(BuildStep):
 class ArtifactUpload(_Transfer):
     url = argument(checks.text, default=None)
     urlText = argument(checks.text, default=None)
-    masterdest: Any
     mode: Any = None
-
-    def check(self, checker: ArgumentChecker) -> None:
-        """
-        Refuse a *masterdest* that leads outside by a property.
-        """
-        super().check(checker)
-        check_way_out(checker, "masterdest", self.given("masterdest"), self.masterdest)
 
     async def upload(self, what: spec.Spec, destination: str) -> Result:
         """
@@ -115,7 +108,7 @@ class FileUpload(ArtifactUpload):
     """
 
     name = "upload"
-    slavesrc = argument(checks.file_path, positional=True, aliases=("workersrc",))
+    slavesrc = argument(checks.slave_file, positional=True, aliases=("workersrc",))
     masterdest = argument(checks.destination, positional=True)
     maxsize = argument(checks.whole, default=None)
     mode = argument(checks.anything, default=None)
@@ -144,7 +137,7 @@ class DirectoryUpload(ArtifactUpload):
     """
 
     name = "upload"
-    slavesrc = argument(checks.path, positional=True, aliases=("workersrc",))
+    slavesrc = argument(checks.slave_path, positional=True, aliases=("workersrc",))
     masterdest = argument(checks.artifact_name, positional=True)
     maxsize = argument(checks.whole, default=None)
     maxTime = argument(checks.seconds, default=spec.DEFAULT_MAX_TIME, nullable=True)
@@ -176,7 +169,7 @@ class FileDownload(_Transfer):
 
     name = "download"
     mastersrc = argument(checks.master_file, positional=True)
-    slavedest = argument(checks.file_path, positional=True, aliases=("workerdest",))
+    slavedest = argument(checks.slave_file, positional=True, aliases=("workerdest",))
     mode = argument(checks.mode, default=0o644)
     maxsize = argument(checks.whole, default=None)
     blocksize = ignored()
@@ -186,7 +179,6 @@ class FileDownload(_Transfer):
         Refuse ``..`` that the text in master.cfg does not begin with: no property may lead to another directory.
         """
         if isinstance(self.mastersrc, str) and ".." in self.mastersrc.split("/"):
-            outside(checker, "mastersrc", self.mastersrc)
             check_way_out(checker, "mastersrc", self.given("mastersrc"), self.mastersrc)
 
     async def run(self) -> Result:
@@ -235,7 +227,7 @@ class StringDownload(_Transfer):
 
     name = "string_download"
     s = argument(checks.text, positional=True)
-    slavedest = argument(checks.file_path, positional=True, aliases=("workerdest",))
+    slavedest = argument(checks.slave_file, positional=True, aliases=("workerdest",))
     mode = argument(checks.mode, default=None)
     maxsize = ignored()
     blocksize = ignored()
@@ -313,7 +305,7 @@ class SubmittedFile(_Submitted):
     """
 
     name = "submitted"
-    slavedest = argument(checks.file_path)
+    slavedest = argument(checks.slave_file)
     mode = argument(checks.mode, default=0o644)
 
     async def run(self) -> Result:
@@ -347,7 +339,7 @@ class Unpack(_Submitted):
     """
 
     name = "unpack"
-    slavedest = argument(checks.path, default=".")
+    slavedest = argument(checks.slave_path, default=".")
     maxsize = argument(checks.whole, default=spec.LARGEST_UNPACKED)
     maxMembers = argument(checks.whole, default=spec.MOST_MEMBERS)
     maxTime = argument(checks.seconds, default=spec.DEFAULT_MAX_TIME, nullable=True)
