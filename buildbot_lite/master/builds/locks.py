@@ -1,5 +1,5 @@
 """
-Locks: their holders, and those that wait for them.
+Locks: their holders, and the requests and steps that wait for them.
 
 ::
 
@@ -7,19 +7,19 @@ Locks: their holders, and those that wait for them.
                 └────► in line; the queue asks again with every decision
     step ───── wait ─► in line ── its turn ──► the step holds ── leave ──►
 
-Whoever needs several locks gets all of them at once, or none and waits.  So a waiting request holds nothing, and a
-waiting step holds only what its build holds.
+A request or step that needs several locks takes all of them at once, or waits and takes none.  So a waiting request
+holds nothing, and a waiting step holds only the locks of its build.
 
 **Order.**  There is one line, of requests and steps, in the order of arrival; requests that arrived between the same
-two steps are in the order of their urgency.  A lock that is not available to a waiter is promised to it from then on,
-and those behind it get only what the promise leaves over.  So a waiter that needs a whole lock is not overtaken for
-ever by others that need a part.  A waiter passes one before it that itself waits, directly or not, for the waiter's own
-build: otherwise the promise would be a deadlock.
+two steps are in the order of their urgency.  A lock that is not available to a waiter is promised to it from then on:
+the waiters behind it get only the units that the promise leaves over.  So others that need a part of a lock do not
+overtake a waiter that needs all of it for ever.  One exception: a waiter W passes a waiter before it that waits,
+directly or not, for W's own build; otherwise the promise would be a deadlock.
 
-**Families.**  While a build waits for builds that it triggered, they share its locks: together they count as much as
-the parent, or as the children if these need more.  So a child never waits for its parent.
+**Families.**  While a build waits for builds that it triggered, they share its locks: the family takes as many units as
+the parent, or as its children together if these need more.  So a child never waits for its parent.
 
-(Rejected: a line for each lock.  With several locks, the two orders can contradict each other, and then nobody goes.)
+(Rejected: a separate order for each lock.  With several locks, two orders can contradict each other: a deadlock.)
 """
 
 from bisect import bisect_left, insort
@@ -48,7 +48,8 @@ class LockOwner:
 @frozen
 class LockObstacle:
     """
-    Why a lock is not available: *requests*, whose builds hold it if *held*, or which have waited for it for longer.
+    Why a lock is not available.  *requests*: if *held*, those whose builds hold it; otherwise, those that have waited
+    for longer.
     """
 
     lock: LockName
@@ -59,8 +60,10 @@ class LockObstacle:
 @define(eq=False)
 class _Waiter:
     """
-    *place*: its place in the line.  *turn*: for a step, fires when it holds its locks.  *promised*: the locks of which
-    those behind it get only the rest.
+    A request or step that waits.
+
+    *place*: its sort key in the line.  *turn*: for a step, fires when it holds its locks.  *promised*: the locks that
+    are promised to it.
     """
 
     owner: LockOwner
@@ -131,11 +134,11 @@ class Locks:
         self, request: int, uses: Sequence[LockUse], *, rank: tuple[Any, ...], parent: int | None = None
     ) -> LockObstacle | None:
         """
-        Whether the build of *request* could have *uses* now; otherwise why not, and it waits in line.
+        Why *uses* are not available to the build of *request*, which then waits in line; None: they are available.
 
-        *rank*: smallest first; it gets smaller with each decision, so that the order of an earlier one does not matter.
-        *parent*: the request whose build waits for it.  To be asked again with every decision of the queue, until
-        `take` or `retain`.
+        *rank*: sort key, smallest first.  Ranks of a decision are smaller than those of earlier ones, so that only the
+        newest order counts.  *parent*: the request whose build waits for this one.  Each decision of the queue asks
+        again, until `take` or `retain`.
         """
         owner, uses = LockOwner(request), tuple(uses)
         waiter = self._waiting.get(owner)
@@ -155,7 +158,7 @@ class Locks:
 
     def take(self, owner: LockOwner, uses: Iterable[LockUse]) -> None:
         """
-        *owner* holds *uses* from now on, whatever others hold: they were found free, or recorded as held.
+        *owner* holds *uses* from now on.  Not checked: they are available by `ask`, or recorded as held.
         """
         waiter = self._unqueue(owner)
         taken = self._holding[owner] = tuple(uses)
@@ -179,7 +182,7 @@ class Locks:
 
     def leave(self, owner: LockOwner) -> None:
         """
-        *owner* holds nothing, and waits for nothing, any more.
+        Release what *owner* holds, and stop its waiting.
         """
         owners = self._owners.get(owner.request, set())
         owners.discard(owner)
@@ -198,7 +201,7 @@ class Locks:
 
     def leave_all(self, request: int) -> None:
         """
-        The build of *request* is over: neither it nor a step of it holds or waits for anything any more.
+        The build of *request* has ended: release what it and its steps hold, and stop their waiting.
         """
         self._unqueue(LockOwner(request))
         for owner in tuple(self._owners.get(request, ())):
@@ -206,14 +209,14 @@ class Locks:
 
     def retain(self, requests: Collection[int]) -> None:
         """
-        Only *requests* still wait in line, and all steps.
+        Remove all other requests than *requests* from the line.  Steps stay.
         """
-        gone = [each for each in self._waiting.values() if each.turn is None and each.owner.request not in requests]
-        for each in gone:
+        removed = [each for each in self._waiting.values() if each.turn is None and each.owner.request not in requests]
+        for each in removed:
             self._unqueue(each.owner)
         self.serve()
-        if any(each.promised for each in gone):
-            # Those that were asked about before may have waited for the promise.
+        if any(each.promised for each in removed):
+            # Requests that were asked about earlier in this decision may wait for the promise only.
             self._changed()
 
     def serve(self) -> None:
@@ -227,7 +230,7 @@ class Locks:
                 self.take(waiter.owner, waiter.uses)
                 turns.append(waiter.turn)
         for turn in turns:
-            # One that goes on may have cancelled another.
+            # A step that goes on may have cancelled another one.
             if turn is not None and not turn.called:
                 turn.callback(None)
 
@@ -235,7 +238,7 @@ class Locks:
         """
         What *owner* waits for; None when it does not.
         """
-        # Since the sums were kept, a build may have stopped waiting for another one.
+        # A build may have stopped waiting for another one since these sums were computed.
         self._taken.clear()
         waiter = self._waiting.get(owner)
         return None if waiter is None else self._obstacle(waiter)
@@ -278,13 +281,13 @@ class Locks:
                 insort(line, waiter, key=_place)
 
     def _obstacle(self, waiter: _Waiter) -> LockObstacle | None:
-        found = None
+        first = None
         for use in waiter.uses:
             obstacle = self._held_by_others(waiter.owner, use) or self._promised_to_others(waiter, use)
             if obstacle is not None:
                 waiter.promised.add(use.lock)
-                found = found or obstacle
-        return found
+                first = first or obstacle
+        return first
 
     def _units(self, use: LockUse) -> int:
         return self._limit(use.lock) or use.limit
@@ -351,10 +354,10 @@ class Locks:
         """
         *request*, and those whose builds wait for it, nearest first.
         """
-        found = [request]
-        while (parent := self._parent_of(found[-1])) is not None and parent not in found:
-            found.append(parent)
-        return found
+        family = [request]
+        while (parent := self._parent_of(family[-1])) is not None and parent not in family:
+            family.append(parent)
+        return family
 
     def _parent_of(self, request: int) -> int | None:
         waiter = self._waiting.get(LockOwner(request))
