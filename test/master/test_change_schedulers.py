@@ -281,16 +281,18 @@ class FunctionTests(SynchronousTestCase):
             schedulers.AnyBranchScheduler("filter", ["b"], change_filter=util.ChangeFilter(filter_fn=lambda c: 1 / 0)),
             schedulers.AnyBranchScheduler("priority", ["b"], priority=lambda builders, changes: 1 / 0),
             schedulers.AnyBranchScheduler("names", util.renderer(lambda props: 1 / 0)),
+            schedulers.AnyBranchScheduler("rendered", ["b"], priority=util.Interpolate("high")),
             schedulers.AnyBranchScheduler("good", ["b"]),
             """
         )
         farm.change()
         self.assertEqual(len(self.flushLoggedErrors(AttributeError, ZeroDivisionError)), 2)
-        self.assertEqual([each.scheduler for each in farm.submitted()], ["priority", "good"])
+        self.assertEqual([each.scheduler for each in farm.submitted()], ["priority", "rendered", "good"])
         expected = {
             "files": "fileIsImportant failed with change 1, which counts as not important: AttributeError",
             "filter": "change_filter failed with change 1, which it does not take therefore: ZeroDivisionError",
             "priority": "its priority function failed: ZeroDivisionError",
+            "rendered": "its priority was rendered to 'high', which is no number",
             "names": "ZeroDivisionError: division by zero",
         }
         for name, sentence in expected.items():
@@ -332,6 +334,25 @@ class SubmissionTests(SynchronousTestCase):
             'builderNames=["b"], priority=lambda names, changes: len(names) + (changes[""][0]["branch"] == "main")',
             {},
             {"priority": 2},
+        ),
+        ("priority: None", 'builderNames=["b"], priority=None', {}, {"priority": 0}),
+        (
+            "priority: a property",
+            'builderNames=["b"], priority=util.Property("urgency", default=1), properties={"urgency": 5}',
+            {},
+            {"priority": 5},
+        ),
+        (
+            "priority: an Interpolate",
+            'builderNames=["b"], priority=util.Interpolate("-%(prop:urgency)s"), properties={"urgency": "3"}',
+            {},
+            {"priority": -3},
+        ),
+        (
+            "priority: a renderer, with files",
+            'builderNames=["b"], priority=util.renderer(lambda props: len(props.files) + len(props.changes))',
+            {"files": ("x.c", "y.c")},
+            {"priority": 3},
         ),
         ("reason", 'builderNames=["b"], reason="of course"', {}, {"reason": "of course"}),
         (

@@ -164,6 +164,7 @@ class ArgumentTests(ForceCase):
             {"owner": "me"},
         ),
         (', label="Force it", buttonName="go", priority=3', {}, None, {"priority": 3}),
+        (', priority=util.Interpolate("4%(prop:branch)s")', {"branch": "2"}, None, {"priority": 42}),
         ("", {"branch": "dev", "revision": "1"}, None, {"source": {"branch": "dev", "revision": "1"}}),
         (', branch=util.FixedParameter("branch", default="main")', {}, None, {"source": {"branch": "main"}}),
         (

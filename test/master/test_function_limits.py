@@ -10,10 +10,11 @@ from unittest import mock
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import BuildbotLiteError
+from buildbot_lite.errors import BuildbotLiteError, UserFunctionOverdueError
 from buildbot_lite.master.config.change_fields import change_of
 from buildbot_lite.master.config.webhooks import HookDialect
-from buildbot_lite.master.scheduling.schedulers.submitting import priority_for
+from buildbot_lite.master.scheduling.changes.codebases import with_codebase
+from buildbot_lite.master.scheduling.schedulers.submitting import SchedulerView, priority_for
 from buildbot_lite.master.steps.step import _condition
 from buildbot_lite.model import user_functions
 from buildbot_lite.model.change import Change
@@ -118,7 +119,12 @@ CALLS: dict[str, Callable[[], Any]] = {
     "branch_re": lambda: util.ChangeFilter(branch_re="(a+)+b").why_not(EVIL),
     "branch_not_re": lambda: util.ChangeFilter(branch_not_re="(a+)+b").why_not(EVIL),
     "fileIsImportant": lambda: scheduler(fileIsImportant=hang).choice.important(EVIL),
-    "priority": lambda: priority_for(scheduler(priority=hang), [], []),
+    "priority": lambda: now(
+        priority_for(scheduler(priority=hang), [], SchedulerView(Properties(), {}, []), mock.Mock())
+    ),
+    "c['codebaseGenerator']": lambda: with_codebase(
+        Change(author="a", source="s"), configured(HOOKS + "c['codebaseGenerator'] = hang").codebase_generator, 0.0
+    ),
     "category of GitPoller": lambda: changes.GitPoller(URL, category=hang).category({}),
     "category of HgPoller": lambda: changes.HgPoller(URL, category=hang).category({}),
     "category of SVNPoller": lambda: changes.SVNPoller(URL, category=hang).category({}),
@@ -161,6 +167,7 @@ class FunctionLimitTests(SynchronousTestCase):
                 with self.assertRaises(BuildbotLiteError) as caught:
                     call()
                 self.assertRegex(str(caught.exception), r"was ended|UserFunctionOverdueError")
+        self.flushLoggedErrors(UserFunctionOverdueError)
 
     def test_in_steps(self) -> None:
         """

@@ -5,7 +5,7 @@ A scheduler here is a value: what to submit, and when.  ``master.scheduling.sche
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,13 +27,12 @@ class BaseScheduler(metaclass=NotingType):
 
     *builderNames*: the builders; each gets one request.  They may be rendered: a renderer gets the properties, and
     ``changes``, ``files`` and ``sourcestamps`` of what is submitted.  *properties*: of all its builds.  *priority*:
-    requests of a higher priority are built first; a number, or a function of the names of the builders and a dictionary
-    of changes by codebase.  *codebases*: the names of the codebases that it builds, or a dictionary of their
-    repository, branch, revision and project where nothing else says them.  *reason*: why the builds are made, for
-    people.  *forks*: it takes code from forks, which anybody may have written: False: no; True: yes, and builds of such
-    code get no `Secret`; a list of slaves: yes, on these slaves only.
-
-    A configuration may append to the list that it gives as *builderNames*, or to the attribute, until it is loaded.
+    requests of a higher priority are built first; a number, something rendered to one in the same way as
+    *builderNames*, or a function of the names of the builders and a dictionary of changes by codebase.  *codebases*:
+    the names of the codebases that it builds, or a dictionary of their repository, branch, revision and project where
+    nothing else says them.  *reason*: why the builds are made, for people.  *forks*: it takes code from forks, which
+    anybody may have written: False: no; True: yes, and builds of such code get no `Secret`; a list of slaves: yes, on
+    these slaves only.
     """
 
     def __init__(
@@ -56,7 +55,7 @@ class BaseScheduler(metaclass=NotingType):
         self.builders_to_render = builderNames if is_renderable(builderNames) else None
         once_loaded(self._why_no_builder_names, of=self)
         self.properties = self.arguments.properties("properties", {} if properties is None else properties)
-        self.priority: int | Callable[..., Any] = _priority(self.arguments, priority)
+        self.priority: Any = _priority(self.arguments, priority)
         self.has_codebases = codebases is not None
         self.codebases = _codebases(self.arguments, codebases)
         self.reason = self._reason(reason)
@@ -216,7 +215,12 @@ def _builders(arguments: ArgumentChecker, value: Any) -> list[Any]:
     return value if isinstance(value, list) else list(names)
 
 
-def _priority(arguments: ArgumentChecker, value: Any) -> int | Callable[..., Any]:
+def _priority(arguments: ArgumentChecker, value: Any) -> Any:
+    """
+    A number, a function, or what is to be rendered to a number.
+    """
+    if is_renderable(value) and not isinstance(value, (list, tuple, set, frozenset, Mapping)):
+        return value
     if callable(value):
         return arguments.function("priority", value) or 0
     return 0 if value is None else arguments.whole("priority", value, least=-LARGEST_PRIORITY, most=LARGEST_PRIORITY)

@@ -59,17 +59,15 @@ class BuildsetComposer:
         properties.update(scheduler.properties, "Scheduler")
         properties.update_from(given.without(SUBMITTED))
         stamps = with_properties(stamps_for(scheduler, source or {}), properties if source is None else given)
-        views = [seen(each) for each in changes]
+        view = SchedulerView(properties, stamps, [seen(each) for each in changes])
         if builders is None:
-            builders = await builders_for(
-                scheduler, self._generations.config, SchedulerView(properties, stamps, views), self._clock
-            )
+            builders = await builders_for(scheduler, self._generations.config, view, self._clock)
         new = NewBuildset(
             scheduler=scheduler.name,
             builders=builders,
             reason=reason,
             properties={name: (value, origin) for name, (value, origin) in properties.to_document().items()},
-            priority=priority_for(scheduler, builders, views),
+            priority=await priority_for(scheduler, builders, view, self._clock),
             source=source_of(stamps, untrusted=is_untrusted(source or {}), slaves=_slaves(scheduler, source or {})),
             changes=[each.id for each in changes],
             **more,

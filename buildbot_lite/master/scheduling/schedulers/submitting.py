@@ -2,7 +2,6 @@
 The buildset that a scheduler submits: builders, sources, properties, priority and reason.
 """
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from ....errors import BuildbotLiteError, PropertyError
 from ....model.change_view import ChangeView
 from ....model.properties import Properties
-from ....model.rendering import View, render
+from ....model.rendering import View, is_renderable, render
 from ....model.source_stamps import Stamp, source_of
 from ....model.user_functions import said
 from ....storage.records.changes import RecordedChange
@@ -22,7 +21,7 @@ from ...config.schedulers import LARGEST_PRIORITY, BaseScheduler
 from ..requests import NewBuildset
 
 LONGEST_RENDERING = 10.0
-"""Seconds that rendering the builderNames of a scheduler may take."""
+"""Seconds that rendering the builderNames or the priority of a scheduler may take."""
 MOST_OWNERS = 100
 CHANGE = "Change"
 """The source of the properties that changes have.  Those of a builder, a slave and a scheduler count more."""
@@ -30,7 +29,7 @@ CHANGE = "Change"
 
 class SchedulerView(View):
     """
-    What renderers of builderNames read: the properties, the *changes*, their *files*, and the source stamps.
+    What renderers of builderNames and priority read: the properties, the *changes*, their *files*, the source stamps.
     """
 
     def __init__(self, properties: Properties, stamps: Mapping[str, Stamp], changes: Sequence[ChangeView]) -> None:
@@ -100,14 +99,15 @@ async def new_buildset(firing: Firing, config: MasterConfig, clock: IReactorTime
     scheduler, changes = firing.scheduler, [seen(each) for each in firing.changes]
     troubles: list[str] = []
     properties = properties_for(scheduler, changes, firing.properties, troubles)
+    view = SchedulerView(properties, firing.stamps, changes)
     builders: Sequence[str] = ()
     try:
-        builders = await builders_for(scheduler, config, SchedulerView(properties, firing.stamps, changes), clock)
+        builders = await builders_for(scheduler, config, view, clock)
     except BuildbotLiteError as error:
         troubles.append(str(error))
     priority = 0
     try:
-        priority = priority_for(scheduler, builders, changes)
+        priority = await priority_for(scheduler, builders, view, clock)
     except BuildbotLiteError as error:
         troubles.append(str(error))
     wanted = NewBuildset(
@@ -166,15 +166,7 @@ async def builders_for(
     """
     if scheduler.builders_to_render is None:
         return list(scheduler.builder_names)
-    rendering = Deferred.fromCoroutine(render(scheduler.builders_to_render, view))
-    try:
-        found = await rendering.addTimeout(LONGEST_RENDERING, clock)
-    except TimeoutError:
-        raise PropertyError(f"its builderNames were not rendered within {LONGEST_RENDERING:g} s") from None
-    except BuildbotLiteError as error:
-        raise PropertyError(f"its builderNames cannot be rendered: {error}") from None
-    except Exception as error:
-        raise PropertyError(f"its builderNames cannot be rendered: {said(error)}") from error
+    found = await _rendered("builderNames", scheduler.builders_to_render, view, clock)
     names = [found] if isinstance(found, str) else list(_flat(found))
     for name in names:
         if name not in config.builders:
@@ -182,6 +174,18 @@ async def builders_for(
                 f"its builderNames were rendered to {found!r:.200}, and there is no builder {name!r:.80}"
             )
     return list(dict.fromkeys(names))
+
+
+async def _rendered(argument: str, value: Any, view: SchedulerView, clock: IReactorTime) -> Any:
+    rendering = Deferred.fromCoroutine(render(value, view))
+    try:
+        return await rendering.addTimeout(LONGEST_RENDERING, clock)
+    except TimeoutError:
+        raise PropertyError(f"its {argument} could not be rendered within {LONGEST_RENDERING:g} s") from None
+    except BuildbotLiteError as error:
+        raise PropertyError(f"its {argument} cannot be rendered: {error}") from None
+    except Exception as error:
+        raise PropertyError(f"its {argument} cannot be rendered: {said(error)}") from error
 
 
 def _flat(found: Any) -> Iterable[Any]:
@@ -194,22 +198,35 @@ def _flat(found: Any) -> Iterable[Any]:
             yield each
 
 
-def priority_for(scheduler: BaseScheduler, builders: Sequence[str], changes: Sequence[ChangeView]) -> int:
+async def priority_for(
+    scheduler: BaseScheduler, builders: Sequence[str], view: SchedulerView, clock: IReactorTime
+) -> int:
     """
-    The priority of what *scheduler* submits; `PropertyError` when its function fails.
+    The priority of what *scheduler* submits to *builders*; `PropertyError` when its function or renderer fails.
     """
-    if not callable(scheduler.priority):
+    if isinstance(scheduler.priority, int):
         return scheduler.priority
+    if is_renderable(scheduler.priority):
+        return _priority("was rendered to", await _rendered("priority", scheduler.priority, view, clock))
     by_codebase: dict[str, list[ChangeView]] = {}
-    for change in changes:
+    for change in view.changes:
         by_codebase.setdefault(change.codebase, []).append(change)
     try:
         found = scheduler.priority(list(builders), by_codebase)
     except Exception as error:
         raise PropertyError(f"its priority function failed: {said(error)}") from error
-    if inspect.isawaitable(found) or isinstance(found, bool) or not isinstance(found, (int, float, type(None))):
-        raise PropertyError(f"its priority function returned {found!r:.100}, which is no number")
-    return max(-LARGEST_PRIORITY, min(LARGEST_PRIORITY, int(found or 0)))
+    return _priority("function returned", found)
+
+
+def _priority(origin: str, found: Any) -> int:
+    try:
+        # An `Interpolate` makes a text of the number.
+        number = int(found) if isinstance(found, str) else found
+        if isinstance(number, (int, float, type(None))) and not isinstance(number, bool):
+            return max(-LARGEST_PRIORITY, min(LARGEST_PRIORITY, int(number or 0)))
+    except (ValueError, OverflowError):
+        pass
+    raise PropertyError(f"its priority {origin} {found!r:.100}, which is no number")
 
 
 def reason_for(scheduler: BaseScheduler, changes: Sequence[RecordedChange]) -> str:

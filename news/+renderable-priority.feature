@@ -1,0 +1,1 @@
+The ``priority`` of a scheduler may be rendered, in the same way as its ``builderNames``.
