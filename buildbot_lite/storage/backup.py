@@ -26,7 +26,7 @@ from .files import is_disk_full, remove, sync_directory
 from .revocation_log import FILE as REVOCATIONS
 from .upgrading import REVISION
 
-_NOT_COPIED = {"records", "streams", "artifacts", "inputs", "own", "gitpoller_work", "__pycache__"}
+_NOT_COPIED = {"records", "streams", "artifacts", "inputs", "own", "gitpoller_work", "hgpoller_work", "__pycache__"}
 _OF_PROCESSES = {f"private/{name}" for name in ("lock", "listening", "database", REVOCATIONS)}
 _KINDS = {"log": "streams", "artifact": "artifacts"}
 _ALWAYS = "builds.finished IS NULL OR builds.kept IS NOT NULL"

@@ -17,9 +17,10 @@ import json
 import os
 import stat
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from tempfile import TemporaryFile
+from types import MappingProxyType, NoneType
 from typing import IO, Any, BinaryIO
 
 from attrs import asdict, frozen
@@ -33,7 +34,12 @@ MANIFEST = "manifest.json"
 DATABASE = "records.sqlite"
 FARM = "farm/"
 LARGEST_MANIFEST = 1 << 20
+LARGEST_SUM_LINE = 1 << 16
 _PIECE = 1 << 20
+_KINDS: Mapping[str, Any] = MappingProxyType(
+    {"made": (int, float), "key": (str, NoneType), "logs": bool, "artifacts": bool}
+    | dict.fromkeys(("files", "length", "format"), int)
+)
 
 
 class BackupError(StorageError):
@@ -76,9 +82,16 @@ class Manifest:
             version = document["format"]
             if version != FORMAT:
                 raise BackupError(f"This backup has format {version}, and this version reads only {FORMAT}.")
-            return cls(**document)
-        except (ValueError, TypeError, KeyError):
-            raise BackupError from None
+            return cls(**{name: _checked(name, value) for name, value in document.items()})
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            raise BackupError("The backup is damaged: its manifest is not one of buildbot_lite's.") from None
+
+
+def _checked(name: str, value: Any) -> Any:
+    kind: Any = _KINDS.get(name, str)
+    if isinstance(value, kind) and isinstance(value, bool) is (kind is bool):
+        return value
+    raise TypeError(name)
 
 
 class ArchiveWriter:
@@ -188,7 +201,8 @@ class ArchiveReader:
         with tarfile.open(fileobj=self._source, mode="r|") as tar:
             while (entry := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined]  # tarfile has no other way
-                reader = tar.extractfile(entry) if entry.isreg() else None
+                # A sparse file of a few bytes may declare any size.
+                reader = tar.extractfile(entry) if entry.isreg() and not entry.issparse() else None
                 if reader is None:
                     raise BackupError(f"That is no backup: {entry.name!r:.200} is not a regular file.")
                 yield entry, reader
@@ -218,7 +232,8 @@ def checked_name(name: str) -> str:
 def _sentence_for_damage() -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, EOFError) as error:
+    # tarfile lets the other three out where the numbers and texts in a header are odd.
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, AttributeError) as error:
         raise BackupError(f"The file is no backup, or only a part of one: {error}.") from None
 
 
@@ -270,7 +285,7 @@ def _compared(source: IO[bytes], computed: IO[bytes]) -> str:
     The SHA-256 of the lines of *source*; `BackupError` at the first that is not as in *computed*.
     """
     digest = hashlib.sha256()
-    for line in source:
+    while line := source.readline(LARGEST_SUM_LINE):
         digest.update(line)
         if line != computed.readline():
             name = line.decode("utf-8", "replace").strip().partition("  ")[2]

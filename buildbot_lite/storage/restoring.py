@@ -26,7 +26,7 @@ from .database import open_database
 from .files import make_directory, sync_directory, write_whole
 from .records import epoch, grants
 from .records.grants import Grant
-from .revocation_log import FILE, LoggedRevocations, RevocationLog, latest, read_log
+from .revocation_log import FILE, LoggedRevocations, RevocationLog, read_chain, read_log
 from .upgrading import REVISION
 
 
@@ -97,8 +97,7 @@ class Restoration:
         """
         path = self.revocations or os.path.join(manifest.directory, "private", FILE)
         try:
-            path = latest(path)
-            logged = read_log(path)
+            path, logged = read_chain(path)
         except FileError:
             if self.revocations is not None:
                 raise

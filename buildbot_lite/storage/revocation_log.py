@@ -22,7 +22,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Self
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ..errors import FileError, RecordsFailingError
 from .files import sync_directory, write_all, write_whole
@@ -52,6 +52,17 @@ class LoggedRevocations:
     revoked: Mapping[str, float] = field(factory=dict)
     uses: Mapping[str, tuple[int, float]] = field(factory=dict)
     continued: str | None = None
+
+    def joined(self, following: Self) -> Self | None:
+        """
+        What this log and the *following* one say together; None if that is another farm's.
+        """
+        if following.fingerprint != self.fingerprint:
+            return None
+        uses = dict(following.uses)
+        for digest, used in self.uses.items():
+            uses[digest] = max(used, uses.get(digest, used))
+        return evolve(following, since=self.since, revoked={**following.revoked, **self.revoked}, uses=uses)
 
     def to_text(self) -> str:
         """
@@ -157,16 +168,22 @@ def read_log(path: str) -> LoggedRevocations | None:
         raise FileError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def latest(path: str) -> str:
+def read_chain(path: str) -> tuple[str, LoggedRevocations | None]:
     """
-    The path of the last one of the logs that go on after the log *path*.
+    The path of the last of the logs that go on after the log *path*, and what they all say together; None when one of
+    them is missing or another farm's.
+
+    Together, because a farm may go on after a restore that was only an exercise: each log may have what the others
+    have not, and what is void in one of them is void.
     """
+    found = read_log(path)
     for _ in range(MOST_CONTINUATIONS):
-        logged = read_log(path)
-        if logged is None or logged.continued is None:
-            break
-        path = logged.continued
-    return path
+        if found is None or found.continued is None:
+            return path, found
+        path = found.continued
+        following = read_log(path)
+        found = None if following is None else found.joined(following)
+    return path, None
 
 
 def _lines(lines: Iterator[str]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from unittest import mock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.master.scheduling.changes import hg_poller, programs, sources
+from buildbot_lite.master.scheduling.changes import hg_poller, programs, sources, svn_poller
 from buildbot_lite.master.scheduling.changes.hg_poller import HgPoller
 from buildbot_lite.master.scheduling.changes.svn_poller import (
     SVNPoller,
@@ -192,6 +192,39 @@ class HgTests(OtherPollerCase):
         shutil.rmtree(self.origin)
         self.assertRegex(self.error(self.hg_farm()), "hg could not pull from .*: abort: .*not found")
 
+    def copy(self, harness: MasterHarness) -> str:
+        """
+        The directory of the poller's copy.
+        """
+        work = os.path.join(harness.basedir, "hgpoller_work")
+        (name,) = os.listdir(work)
+        return os.path.join(work, name)
+
+    def test_killed_pull(self) -> None:
+        """
+        Promise 8.1: a pull that was killed is undone, or its copy is made anew, and nothing is missed.
+        """
+        harness = self.hg_farm()
+        self.polled(harness)
+        for name, journal in (("b", ""), ("c", "no journal\n\0")):
+            with open(os.path.join(self.copy(harness), ".hg", "store", "journal"), "w") as file:
+                file.write(journal)
+            new = self.commit(name)
+            self.assertEqual([each.revision for each in self.polled(harness)], [new])
+
+    def test_many_files(self) -> None:
+        """
+        Promise 8.1: a revision with more files than a poller reads is a change without files, and ends no poller.
+        """
+        harness = self.hg_farm()
+        self.polled(harness)
+        new = [self.commit("n" * 200, "first line\n" + "x" * 2000), self.commit("b")]
+        with mock.patch.object(hg_poller, "LARGEST_LOG", 1500):
+            found = self.polled(harness)
+        self.assertEqual([each.revision for each in found], new)
+        self.assertEqual((found[0].files, found[0].comments), ((), "first line"))
+        self.assertIn("name none", documents.of_farm(harness.farm)["change_sources"][0]["remark"])
+
 
 class HgArgumentsTests(SynchronousTestCase):
     """
@@ -302,6 +335,40 @@ class SvnTests(OtherPollerCase):
             [(None, "2", ("a",)), ("branches/one", "3", ())],
         )
 
+    def test_other_spelling(self) -> None:
+        """
+        Promise 8.1: an address that svn spells in another way finds the same changes.
+        """
+        there = self.url.removeprefix("file://")
+        for number, url in enumerate((f"file://localhost{there}/trunk", f"file://{there}//%74runk")):
+            harness = self.farm(f"changes.SVNPoller({url!r}, pollAtLaunch=True)")
+            self.polled(harness)
+            self.commit(f"trunk/{number}")
+            (change,) = self.polled(harness)
+            self.assertEqual((change.files, change.repository), ((str(number),), url))
+
+    def test_many_files(self) -> None:
+        """
+        Promise 8.1: a revision with more files than a poller reads is left out with a remark; all others are changes.
+        """
+        harness = self.svn_farm()
+        self.polled(harness)
+        for name in ("a", "b", "n" * 200, "c"):
+            self.commit(f"trunk/{name}")
+        remarks: list[str] = []
+        self.patch(sources.RunningSource, "remark", lambda source, sentence: remarks.append(sentence))
+
+        async def bounded(*given: Any, **more: Any) -> bytes:
+            output = await programs.output_of(*given, **more)
+            if b"nnn" in output:
+                raise programs.TooMuchOutputError("svn printed too much.")
+            return output
+
+        with mock.patch.object(svn_poller, "output_of", bounded):
+            found = self.polled(harness)
+        self.assertEqual([each.revision for each in found], ["2", "3", "5"])
+        self.assertEqual(remarks, ["Revision 4 has too many files to be read, and is no change."])
+
     def test_histmax(self) -> None:
         """
         Promise 8.1: a poll looks at histmax revisions, and the next ones follow at once, so that none is missed.
@@ -375,6 +442,8 @@ class SvnArgumentsTests(SynchronousTestCase):
             with self.subTest(value=value), self.assertRaises(ConfigError) as caught:
                 SVNPoller(value)
             self.assertIn("repourl must be", str(caught.exception))
+        with self.assertRaisesRegex(ConfigError, "has a password in it"):
+            SVNPoller("https://u:hunter2@h/r")
 
     CASES: ClassVar[dict[Any, dict[str, Any]]] = {
         split_file_alwaystrunk: {"trunk/a": {"path": "trunk/a"}},

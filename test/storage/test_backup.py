@@ -9,6 +9,7 @@ import stat
 import tarfile
 from collections.abc import Callable
 from contextlib import closing
+from random import Random
 from typing import Any, TypeVar
 from unittest import mock
 
@@ -25,7 +26,7 @@ from buildbot_lite.storage.database_place import keep_place, kept_place
 from buildbot_lite.storage.records import builds, epoch, generations, grants, requests, settings, streams
 from buildbot_lite.storage.records.grants import Grant, GrantLimits
 from buildbot_lite.storage.restoring import Restoration, RestoredFarm, Strings
-from buildbot_lite.storage.revocation_log import RevocationLog, latest, read_log
+from buildbot_lite.storage.revocation_log import RevocationLog, read_chain, read_log
 from buildbot_lite.storage.swissnums import SwissnumRecord, digest_of
 
 T = TypeVar("T")
@@ -48,7 +49,8 @@ class BackupCase(SynchronousTestCase):
         self.notes: list[str] = []
         for name, text in (
             ("master.cfg", "c = {}"), ("lib/own.py", "pass"), ("private/tub.pem", "key"), ("private/lock", ""),
-            ("private/generations/aa", "{}"), ("own/work/x", "x"), ("twistd.log", "log"), (".x.new", ""),
+            ("private/generations/aa", "{}"), ("own/work/x", "x"), ("hgpoller_work/x", "x"), ("twistd.log", "log"),
+            (".x.new", ""),
         ):  # fmt: skip
             self.write(name, text)
         os.mkdir(os.path.join(self.farm, "records"), 0o700)
@@ -298,13 +300,44 @@ class DamagedTests(BackupCase):
             lambda whole: b"no tar archive" * 100,
             lambda whole: whole.replace(b'"format": 1', b'"format": 2'),
             lambda whole: whole.replace(b'"files": ', b'"piles": '),
+            lambda whole: whole.replace(b'"logs": false', b'"logs": 12345'),
+            lambda whole: whole.replace(b'"made": 1000.0', b'"made": "1000"'),
+            lambda whole: whole.replace(b'"format": 1', b'"format": {'),
         ):
-            self.assertIsInstance(self.damage(change), BackupError)
+            error = self.damage(change)
+            self.assertIsInstance(error, BackupError)
+            self.assertTrue(str(error), change)
         self.assertIsInstance(
             self.damage(lambda whole: whole.replace(b'"revision": "00', b'"revision": "99')), NewerDatabaseError
         )
         self.assertFalse(os.path.exists(self.at("restored")))
         self.restore()
+
+    def test_damaged_anywhere(self) -> None:
+        """
+        Whatever bytes of a backup's headers are changed, also with a right checksum of the header, it is restored or
+        refused with a sentence.
+        """
+        self.write("lib/" + "long" * 40, "x")
+        self.backup()
+        with open(self.file, "rb") as file:
+            whole = file.read()
+        random = Random(8)
+        starts = [start for start in range(0, len(whole), 512) if whole[start + 257 : start + 262] == b"ustar"]
+        for number in range(400):
+            changed = bytearray(whole)
+            for _ in range(random.randint(1, 3)):
+                start = random.choice(starts)
+                # Also the records of extended headers, which follow them.
+                changed[start + random.choice((0, 512)) + random.randrange(0, 400)] = random.choice(b"\0019-/g=\xff")
+                header = changed[start : start + 148] + b" " * 8 + changed[start + 156 : start + 512]
+                changed[start + 148 : start + 156] = b"%06o\0 " % sum(header)
+            with open(self.file, "wb") as file:
+                file.write(changed)
+            try:
+                self.restore(str(number))
+            except BuildbotLiteError as error:
+                self.assertTrue(str(error))
 
     def test_fails_later(self) -> None:
         """
@@ -481,11 +514,25 @@ class StringsTests(BackupCase):
         self.revoke(self.once)
         self.restore("second")
         self.revoke(self.given, self.at("second"))
-        self.assertEqual(latest(self.log.path), self.at("second", "private", "revocations.log"))
+        self.assertEqual(read_chain(self.log.path)[0], self.at("second", "private", "revocations.log"))
         self.restore("third")
         self.assertEqual(self.in_force(self.at("third")), self.everything - {"submit given", "submit once"})
         os.unlink(self.at("third", "private", "revocations.log"))
         self.assertIs(self.restore("fourth").strings, Strings.VOID)
+
+    def test_exercise(self) -> None:
+        """
+        Promise 8.10: after a restore that was only an exercise, what the farm goes on to revoke and use up, and what
+        the restored one did, stays void at the next restore.
+        """
+        self.restore("exercise")
+        self.revoke(self.given)
+        self.use(self.once)
+        self.revoke(self.slave, self.at("exercise"))
+        self.assertIs(self.restore("real").strings, Strings.LOGGED)
+        self.assertEqual(
+            self.in_force(self.at("real")), self.everything - {"submit given", "submit once", "slave bot1"}
+        )
 
     def test_slave(self) -> None:
         """

@@ -7,6 +7,7 @@ A bookmark that was moved, also back, is a change of its revision.
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -17,16 +18,20 @@ from ....model.urls import without_passwords
 from ...config.arguments import ArgumentChecker
 from ...config.change_fields import category_of, change_of, named
 from ...config.change_sources import PollingChangeSource
-from .programs import output_of
+from .programs import ProgramError, TooMuchOutputError, output_of
 
 WORKDIR = "hgpoller_work"
 MOST_REVISIONS = 500
 """New revisions of one branch or bookmark that become changes in one poll: the newest ones."""
 PULL_SECONDS = 3600.0
 LOCAL_SECONDS = 600.0
+LARGEST_LOG = 8 << 20
+"""Bytes of what is read at once: of more, the files and all but the first lines of messages are left out."""
 
 _BOOKMARK = "bookmark:"
-_TEMPLATE = "{dict(node=node,user=user,date=date,desc=desc,files=files,branch=branch)|json}\n"
+_NODE = "{dict(node=node)|json}\n"
+_WHOLE = "{dict(node=node,user=user,date=date,desc=desc,files=files)|json}\n"
+_SHORT = "{dict(node=node,user=user,date=date,desc=desc|firstline)|json}\n"
 
 
 class HgPoller(PollingChangeSource):
@@ -113,7 +118,7 @@ class HgPoller(PollingChangeSource):
                 found = await self._new_changes(name, revset, known)
                 if key.startswith(_BOOKMARK) and heads[key]:
                     # All others are ancestors of the one that it leads to.
-                    moved = found or [self._change(each, name) for each in await self._log(heads[key][0])]
+                    moved = found or [self._change(each, name) for each in await self._revisions(name, heads[key][0])]
                     move = f"{'+'.join(seen[key])}..{heads[key][0]} {self.context.wall()}"
                     found = [*moved[:-1], evolve(moved[-1], move=move)]
                 changes += found
@@ -131,7 +136,7 @@ class HgPoller(PollingChangeSource):
     async def _new_changes(self, name: str, revset: str, known: Sequence[str]) -> list[Change]:
         # No revision seen before is present, so the new revisions are unknown.
         new = f"{revset} - ::({'+'.join(known)})" if known else f"heads({revset})"
-        found = await self._log(f"last(sort({new}, rev), {MOST_REVISIONS + 1})")
+        found = await self._revisions(name, f"last(sort({new}, rev), {MOST_REVISIONS + 1})")
         if len(found) > MOST_REVISIONS:
             newest = f"{found[-1]['node']:.10}"
             self.context.remark(
@@ -139,13 +144,23 @@ class HgPoller(PollingChangeSource):
             )
         return [self._change(each, name) for each in found[-MOST_REVISIONS:]]
 
+    async def _revisions(self, name: str, revset: str) -> list[dict[str, Any]]:
+        """
+        The revisions of *revset*, as far as `LARGEST_LOG` permits.
+        """
+        try:
+            return await self._log(revset, _WHOLE)
+        except TooMuchOutputError:
+            self.context.remark(f"The new revisions of {name} have too many files: their changes name none.")
+            return await self._log(revset, _SHORT)
+
     def _change(self, revision: Mapping[str, Any], branch: str) -> Change:
         node = str(revision["node"])
         fields: dict[str, Any] = {
             "author": str(revision["user"])[:LONGEST_NAME] or "unknown",
             "when_timestamp": _time(revision["date"]) if self.usetimestamps else None,
             "comments": str(revision["desc"])[:LONGEST_COMMENTS],
-            "files": fitting_files(map(str, revision["files"])),
+            "files": fitting_files(map(str, revision.get("files", ()))),
             "revision": node,
             "branch": branch,
             "repository": self.repourl,
@@ -160,15 +175,17 @@ class HgPoller(PollingChangeSource):
             return []
         return [str(each["node"]) for each in await self._log("+".join(f"present({node})" for node in sorted(nodes)))]
 
-    async def _log(self, revset: str) -> list[dict[str, Any]]:
-        words = ["log", "--template", _TEMPLATE, "--rev", revset]
-        argv = [self.hgbin, "-y", "-R", self._directory, *words]
-        output = await output_of(self.context, argv, trying="look at its copy", seconds=LOCAL_SECONDS)
+    async def _log(self, revset: str, template: str = _NODE) -> list[dict[str, Any]]:
+        words = ["log", "--template", template, "--rev", revset]
+        output = await self._local(words, trying="look at its copy")
         # A surrogate stands for a byte of a file name that is no UTF-8.
         text = output.decode("utf-8", "replace")
         return [_cleaned(json.loads(line)) for line in text.split("\n") if line]
 
     async def _pull(self) -> None:
+        interrupted = os.path.join(self._directory, ".hg", "store", "journal")
+        if await self.context.in_thread(lambda: os.path.exists(interrupted)):
+            await self._recover()
         if not await self.context.in_thread(lambda: os.path.isdir(os.path.join(self._directory, ".hg"))):
             argv = [self.hgbin, "-y", "init", "--", self._directory]
             await output_of(self.context, argv, trying="make a copy", seconds=LOCAL_SECONDS)
@@ -176,6 +193,22 @@ class HgPoller(PollingChangeSource):
         if self.bookmarks:
             # In a command of its own, because with these arguments only the bookmarks are pulled.
             await self._pulled([word for each in self.bookmarks for word in ("--bookmark", each)])
+
+    async def _recover(self) -> None:
+        """
+        Undo a pull that was killed, which hg does not do by itself; or remove the copy, which is made anew.
+        """
+        try:
+            await self._local(["recover", "--no-verify"], trying="recover its copy")
+        except ProgramError:
+            await self.context.in_thread(lambda: shutil.rmtree(self._directory))
+
+    async def _local(self, words: Sequence[str], *, trying: str) -> bytes:
+        """
+        Run hg on the copy.
+        """
+        argv = [self.hgbin, "-y", "-R", self._directory, *words]
+        return await output_of(self.context, argv, trying=trying, seconds=LOCAL_SECONDS, largest=LARGEST_LOG)
 
     async def _pulled(self, words: Sequence[str]) -> None:
         argv = [self.hgbin, "-y", "-R", self._directory, "pull", "--quiet", *words, "--", self.repourl]

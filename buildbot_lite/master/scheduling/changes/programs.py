@@ -37,6 +37,12 @@ class ProgramError(BuildbotLiteError):
     """
 
 
+class TooMuchOutputError(ProgramError):
+    """
+    A program printed more than it may.
+    """
+
+
 @frozen(kw_only=True)
 class SourceProgram:
     """
@@ -78,15 +84,23 @@ async def run(context: SourceContext, program: SourceProgram) -> Ran:
 
 
 async def output_of(
-    context: SourceContext, argv: Sequence[str], *, trying: str, seconds: float, stdin: bytes = b""
+    context: SourceContext,
+    argv: Sequence[str],
+    *,
+    trying: str,
+    seconds: float,
+    stdin: bytes = b"",
+    largest: int = LARGEST_OUTPUT,
 ) -> bytes:
     """
-    What *argv* prints, in the master's own environment; `ProgramError` when it fails *trying* something.
+    What *argv* prints, in the master's own environment; `ProgramError` when it fails *trying* something,
+    `TooMuchOutputError` when that is more than *largest* bytes.
     """
     env = {**os.environ, "LC_ALL": "C.UTF-8", "HGPLAIN": "1", "HGENCODING": "utf-8"}
-    ran = await run(context, SourceProgram(argv=argv, cwd=context.basedir, env=env, stdin=stdin, seconds=seconds))
+    program = SourceProgram(argv=argv, cwd=context.basedir, env=env, stdin=stdin, seconds=seconds, largest=largest)
+    ran = await run(context, program)
     if ran.cut_off:
-        raise ProgramError(f"{argv[0]} could not {trying}: it printed more than {LARGEST_OUTPUT} bytes.")
+        raise TooMuchOutputError(f"{argv[0]} could not {trying}: it printed more than {largest} bytes.")
     if ran.code:
         lines = ran.errors.decode("utf-8", "replace").strip().splitlines()
         said = next((line for line in lines if line.startswith(("abort:", "svn: E"))), lines[-1] if lines else "")

@@ -15,13 +15,16 @@ from attrs import frozen
 
 from ....errors import BuildbotLiteError
 from ....model.change import LONGEST_COMMENTS, LONGEST_NAME, Change, fitting_files
+from ....model.urls import without_passwords
 from ...builds.redaction import Redaction
 from ...config.change_fields import category_of, change_of, named
 from ...config.change_sources import PollingChangeSource
-from .programs import ProgramError, output_of
+from .programs import ProgramError, TooMuchOutputError, output_of
 from .secrets import rendered
 
 SECONDS = 600.0
+LARGEST_LOG = 8 << 20
+"""Bytes of the log that is read at once: of many revisions, or of many files, fewer revisions are."""
 
 
 def split_file_alwaystrunk(path: str) -> dict[str, Any]:
@@ -114,6 +117,8 @@ class SVNPoller(PollingChangeSource):
         self.repourl = checker.text("repourl", address).rstrip("/")
         if "://" not in self.repourl or self.repourl.startswith("-") or not self.repourl.isprintable():
             checker.wrong("repourl", address, 'an address like "https://svn.example.org/repos/project"')
+        elif without_passwords(self.repourl) != self.repourl:
+            checker.note("repourl has a password in it: give svnuser, and svnpasswd as a util.Secret.")
         self.split_file = cast(
             "Callable[[str], Any]",
             split_file_alwaystrunk if split_file is None else checker.function("split_file", split_file),
@@ -149,7 +154,9 @@ class SVNPoller(PollingChangeSource):
 
     async def _poll(self, password: str | None) -> None:
         info = _parsed(await self._svn(["info", "--xml"], self.repourl, password))
-        entry, root = info.find(".//entry"), info.findtext(".//root") or ""
+        entry, root, url = info.find(".//entry"), info.findtext(".//root") or "", info.findtext(".//url") or ""
+        if not root or not url.startswith(root):
+            raise ProgramError(f"svn does not say where {self.repourl} is in its repository.")
         newest = int(entry.get("revision") or 0) if entry is not None else 0
         state = await self.context.state()
         if state is None or state.get("url") != self.repourl:
@@ -158,15 +165,34 @@ class SVNPoller(PollingChangeSource):
         last = int(state["last"])
         if newest <= last:
             return
-        words = ["log", "--xml", "--verbose", f"--limit={self.histmax}", f"--revision={last + 1}:{newest}"]
-        revisions = list(_revisions(_parsed(await self._svn(words, self.repourl, password))))
-        prefix = unquote(self.repourl.removeprefix(root)).strip("/")
+        most, revisions = await self._log(last + 1, newest, password)
+        # As svn spells both: in repourl the host may be in capitals, or the port be the usual one.
+        prefix = unquote(url.removeprefix(root)).strip("/")
         changes = [change for each in revisions for change in self._changes(each, prefix)]
-        whole = len(revisions) < self.histmax
+        whole = len(revisions) < most
         seen = newest if whole else revisions[-1].number
         await self.context.record(changes, {"url": self.repourl, "last": seen})
         if not whole:
             self.context.poll_soon()
+
+    async def _log(self, first: int, newest: int, password: str | None) -> tuple[int, list[SvnRevision]]:
+        """
+        The revisions from *first* on, at most so many as the number beside them.
+        """
+        most = self.histmax
+        words = ["log", "--xml", f"--revision={first}:{newest}"]
+        while True:
+            try:
+                log = await self._svn([*words, "--verbose", f"--limit={most}"], self.repourl, password)
+                return most, list(_revisions(_parsed(log)))
+            except TooMuchOutputError:
+                if most == 1:
+                    break
+                most //= 2
+        # A single revision with too many files: nothing says of which branches it is.
+        (one, *_) = list(_revisions(_parsed(await self._svn([*words, "--limit=1"], self.repourl, password))))
+        self.context.remark(f"Revision {one.number} has too many files to be read, and is no change.")
+        return 1, [one]
 
     def _changes(self, revision: SvnRevision, prefix: str) -> list[Change]:
         """
@@ -207,7 +233,9 @@ class SVNPoller(PollingChangeSource):
         secret = [] if password is None else ["--password-from-stdin", "--no-auth-cache"]
         argv = [self.svnbin, *words, "--non-interactive", *user, *secret, *self.extra_args, "--", f"{url}@"]
         given = b"" if password is None else password.encode()
-        return await output_of(self.context, argv, trying=f"look at {url}", seconds=SECONDS, stdin=given)
+        return await output_of(
+            self.context, argv, trying=f"look at {url}", seconds=SECONDS, stdin=given, largest=LARGEST_LOG
+        )
 
 
 def _parsed(output: bytes) -> ET.Element:
