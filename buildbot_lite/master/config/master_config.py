@@ -146,7 +146,8 @@ class MasterConfig:
 
     def why_no_secret(self, name: str) -> str | None:
         """
-        Why the secret *name* is not available, in a sentence; None if it is, or if a slow provider lists it.
+        Why the secret *name* is not available, in a sentence; None if it is, if a slow provider lists it, or if it may
+        be in a directory that cannot be read: that is a mistake of its own.
         """
         try:
             for provider in self.secrets_providers:
@@ -157,6 +158,9 @@ class MasterConfig:
                     return None
         except ConfigError as error:
             return str(error)
+        unreadable = (getattr(provider, "why_unreadable", None) for provider in self.secrets_providers)
+        if any(why is not None and why(self.basedir) for why in unreadable):
+            return None
         return str(self._unknown(name))
 
     @property

@@ -54,7 +54,7 @@ class SecretInAFile(metaclass=NotingType):
         self.dirname = arguments.text("dirname", dirname)
         self.suffixes = arguments.texts("suffixes", [""] if suffixes is None else suffixes) or ("",)
         self.strip = arguments.flag("strip", strip)
-        once_loaded(lambda config: self._why_unreadable(config.basedir), of=self)
+        once_loaded(lambda config: self.why_unreadable(config.basedir), of=self)
 
     def names(self, basedir: str) -> list[str]:
         """
@@ -101,7 +101,10 @@ class SecretInAFile(metaclass=NotingType):
                 os.close(descriptor)
         return None
 
-    def _why_unreadable(self, basedir: str) -> str | None:
+    def why_unreadable(self, basedir: str) -> str | None:
+        """
+        Why the directory cannot be read, in a sentence; None if it can.
+        """
         try:
             self.names(basedir)
         except ConfigError as error:

@@ -2,8 +2,9 @@
 Missing slaves: an event for each slave that stays away longer than its ``missing_timeout``, once for each absence.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from attrs import frozen
 from sqlalchemy import Connection
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
@@ -17,13 +18,28 @@ from .registry import SlaveRegistry
 
 LOOK_EVERY = 60.0
 EVENT = "slave.missing"
+RETURN = 120.0
+"""Seconds in which slaves come back to a master that has started."""
+
+
+@frozen
+class _Absence:
+    """
+    *since*: the recorded loss of the link, in seconds since 1970, which tells one absence from another; None: never
+    seen.  *begun*: the reading of the monotonic clock.
+    """
+
+    since: float | None
+    begun: float
 
 
 class MissingSlaves:
     """
     Looks at *slaves* each minute, from `start` to `stop`.  *wall*: seconds since 1970.
 
-    An absence begins when the link was lost, or, for a slave that was never there, when this master started.
+    An absence begins when the link was lost, or, for a slave that was never there, when this master started.  It is
+    measured by *clock*, which a change of the system's time does not affect; only what passed before this master
+    started is known from the recorded time.
     """
 
     _log = Logger()
@@ -33,15 +49,23 @@ class MissingSlaves:
     ) -> None:
         self._slaves = slaves
         self._records = records
+        self._clock = clock
         self._wall = wall
-        self._started = wall()
+        self._started = clock.seconds()
+        self._absences: Mapping[str, _Absence] = {}
         self._looking = LoopingCall(self._look)
         self._looking.clock = clock
 
     def start(self) -> None:
         """
-        Begin; slaves have their ``missing_timeout`` to connect.
+        Begin, when the recorded slaves are known.  They have `RETURN` seconds to come back.
         """
+        self._started, wall = self._clock.seconds(), self._wall()
+        self._absences = {
+            member.name: _Absence(member.lost_at, self._started - max(0.0, wall - member.lost_at))
+            for member in self._slaves.everyone()
+            if member.lost_at is not None
+        }
         background(self._looking.start(LOOK_EVERY, now=False), self._log, "looking for missing slaves")
 
     def stop(self) -> None:
@@ -56,10 +80,13 @@ class MissingSlaves:
         background(self._publish(), self._log, "noting missing slaves")
 
     async def _publish(self) -> None:
-        now = self._wall()
-        missing = [member for member in self._slaves.everyone() if self._is_missing(member, now)]
+        self._absences = {
+            member.name: self._absence(member) for member in self._slaves.everyone() if member.session.hello is None
+        }
+        missing = [member for member in self._slaves.everyone() if self._is_missing(member)]
         if not missing:
             return
+        now = self._wall()
 
         def change(connection: Connection) -> None:
             for member in missing:
@@ -71,7 +98,14 @@ class MissingSlaves:
 
         await self._records.write(change)
 
-    def _is_missing(self, member: Member, now: float) -> bool:
-        if not member.config.notify_on_missing or member.session.hello is not None:
+    def _absence(self, member: Member) -> _Absence:
+        known = self._absences.get(member.name)
+        if known is not None and known.since == member.lost_at:
+            return known
+        return _Absence(member.lost_at, self._clock.seconds())
+
+    def _is_missing(self, member: Member) -> bool:
+        absence, now = self._absences.get(member.name), self._clock.seconds()
+        if absence is None or not member.config.notify_on_missing or now - self._started < RETURN:
             return False
-        return now - max(member.lost_at or 0.0, self._started) >= member.config.missing_timeout
+        return now - absence.begun >= member.config.missing_timeout
