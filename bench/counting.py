@@ -9,8 +9,6 @@ import json
 import foolscap.broker
 import foolscap.eventual
 import inside
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from twisted.internet import reactor  # noqa: TID251 - of the process that is measured
 from twisted.internet.defer import Deferred
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -22,26 +20,19 @@ def counts():
     return {"commits": inside.commits, **_found}
 
 
-def _count(owner, name, label, amount=lambda *arguments, **more: 1):
+def _count(owner, name, label):
     plain = getattr(owner, name)
 
     def counted(*arguments, **more):
-        _found[label] += amount(*arguments, **more)
+        _found[label] += 1
         return plain(*arguments, **more)
 
     setattr(owner, name, counted)
 
 
-@event.listens_for(Engine, "before_cursor_execute")
-def _statement(connection, cursor, statement, *_):
-    _found["statements"] += 1
-
-
 _count(foolscap.broker.Broker, "newRequestID", "calls to slaves")
 _count(foolscap.broker.Broker, "scheduleCall", "calls from slaves")
-_count(TLSMemoryBIOProtocol, "write", "writes to TLS")
 _count(TLSMemoryBIOProtocol, "dataReceived", "reads from TLS")
-_count(TLSMemoryBIOProtocol, "write", "bytes sent", lambda _, data: len(data))
 _count(json.JSONEncoder, "encode", "JSON encoded")
 _count(json.JSONDecoder, "decode", "JSON decoded")
 _count(reactor, "callLater", "timers")

@@ -4,15 +4,20 @@ The thread that changes the farm's database, and the threads that read it.
 ::
 
     reactor            writer's thread                           disk
-    write(a) ------->  BEGIN a COMMIT ------------------------>  (fsync)
+    write(a)
+    end of turn ---->  BEGIN a COMMIT ------------------------>  (fsync)
     write(b), write(c), write(d)    ...wait meanwhile...
     <--- events, then a's Deferred
                        BEGIN b c d COMMIT -------------------->  (fsync)
     <--- events of b c d, then their Deferreds
 
-Group commit: all changes that arrive during one transaction form the next one.  A single change does not wait; under
-load one fsync serves hundreds.  A change has no visible effect before it is on the disk: after the commit, first the
-subscribers receive its events, then its Deferred fires.
+Group commit: the changes of one turn of the reactor are handed over together, and all that arrive during one
+transaction form the next one.  A single change waits only for the end of its turn; under load one fsync serves
+hundreds.  A change has no visible effect before it is on the disk: after the commit, first the subscribers receive its
+events, then its Deferred fires.
+
+Rejected: to hand over each change at once.  The first one wakes the thread, and the rest of the turn is too late for
+its transaction.
 
 Changes are made in the order of the calls, or not at all: when a transaction fails as a whole (for example because the
 disk is full), all changes fail that were requested before the failure was known.  So no change is ever on the disk
@@ -187,8 +192,9 @@ class Writer:
         self._most_waiting = most_waiting
         self._waiting = 0
         self._known_failures = 0
-        self._notes: list[_PendingCall] = []
-        self._notes_timer: IDelayedCall | None = None
+        self._collected: list[_PendingCall] = []
+        # When what is collected is handed over, by the number of seconds that was asked for.
+        self._timers: dict[float, IDelayedCall] = {}
         self._closing = False
         self._closed: OneShot[None] = OneShot()
         self._subscribers = Subscribers()
@@ -204,16 +210,15 @@ class Writer:
         """
         As `Records.write`.
         """
-        self._hand_over_notes()
-        return self._enqueue(self._changes.put, change)
+        self._hand_over_within(0.0)
+        return self._enqueue(self._collected.append, change)
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
         """
         As `Records.note`.
         """
-        if self._notes_timer is None and not self._closing:
-            self._notes_timer = self._reactor.callLater(NOTED_WITHIN, self._hand_over_notes)
-        return self._enqueue(self._notes.append, change)
+        self._hand_over_within(NOTED_WITHIN)
+        return self._enqueue(self._collected.append, change)
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         """
@@ -232,7 +237,7 @@ class Writer:
         As `Records.close`.  May be called again; both Deferreds fire at the end.
         """
         if not self._closing:
-            self._hand_over_notes()
+            self._hand_over()
             self._closing = True
             self._changes.put(None)
             for _ in range(self._readers):
@@ -253,14 +258,21 @@ class Writer:
         enqueue(_PendingCall(work, done, self._known_failures))
         return done
 
-    def _hand_over_notes(self) -> None:
-        if self._notes_timer is not None:
-            if self._notes_timer.active():
-                self._notes_timer.cancel()
-            self._notes_timer = None
-            for note in self._notes:
-                self._changes.put(note)
-            self._notes.clear()
+    def _hand_over_within(self, seconds: float) -> None:
+        if seconds not in self._timers and not self._closing:
+            self._timers[seconds] = self._reactor.callLater(seconds, self._hand_over)
+
+    def _hand_over(self) -> None:
+        """
+        Hand all that is collected to the writer's thread together.
+        """
+        for timer in self._timers.values():
+            if timer.active():
+                timer.cancel()
+        self._timers.clear()
+        for call in self._collected:
+            self._changes.put(call)
+        self._collected.clear()
 
     def _finish(self, calls: Sequence[_PendingCall], batch: BatchResult) -> None:
         self._waiting -= len(calls)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event
 from twisted.internet import reactor  # noqa: TID251 - the writer's threads answer through a real one
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import Clock
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from buildbot_lite.errors import DatabaseFullError, StorageError
@@ -235,11 +236,11 @@ class Gate:
         assert self._opened.wait(60)
         return None
 
-    def entered(self) -> None:
+    async def entered(self) -> None:
         """
-        Wait until the change has begun.
+        Wait until the change has begun, which takes another turn of the reactor.
         """
-        assert self._entered.wait(60)
+        assert await deferToThread(self._entered.wait, 60)
 
     def open(self) -> None:
         """
@@ -288,13 +289,23 @@ class WriterTests(WriterCase):
         writer = self.writer()
         gate = Gate()
         first = writer.write(gate.held)
-        gate.entered()
+        await gate.entered()
         others = [writer.write(put(f"name {n}", "x")) for n in range(300)]
         gate.open()
         await first
         await gatherResults(others)
 
         self.assertEqual(len(commits), 2)
+
+    async def test_one_turn(self) -> None:
+        """
+        Changes of one turn of the reactor form one transaction, also when nothing else is written.
+        """
+        commits = counted(self.engine, "commit")
+        writer = self.writer()
+        await gatherResults([writer.write(put(f"name {n}", "x")) for n in range(300)])
+
+        self.assertEqual(len(commits), 1)
 
     async def test_one_failing_change_in_a_group(self) -> None:
         """
@@ -303,7 +314,7 @@ class WriterTests(WriterCase):
         writer = self.writer()
         gate = Gate()
         first = writer.write(gate.held)
-        gate.entered()
+        await gate.entered()
         good = [writer.write(put("a", "1")), writer.write(put("b", "1"))]
         bad = writer.write(failing_change("never"))
         good.append(writer.write(put("c", "1")))
@@ -340,7 +351,7 @@ class WriterTests(WriterCase):
             gate.held(connection)
 
         writing = writer.write(slow)
-        gate.entered()
+        await gate.entered()
         self.assertIsNone(await writer.read(get("title")))
         gate.open()
         await writing
@@ -399,7 +410,9 @@ class WriterTests(WriterCase):
         events: list[Event] = []
         writer.on_commit(events.extend)
         notes = [writer.note(publish(str(n))) for n in range(3)]
-        await writer.write(publish("3"))
+        written = writer.write(publish("3"))
+        clock.advance(0)
+        await written
 
         self.assertEqual([e.kind for e in events], ["0", "1", "2", "3"])
         self.assertEqual([(await each).kind for each in notes], ["0", "1", "2"])
@@ -455,7 +468,7 @@ class WriterTests(WriterCase):
         writer = self.writer()
         gate = Gate()
         first = writer.write(gate.held)
-        gate.entered()
+        await gate.entered()
         others = [writer.write(publish(str(n))) for n in range(25)]
         closing = writer.close()
         gate.open()
@@ -499,7 +512,7 @@ class WriterTests(WriterCase):
             raise DatabaseFullError
 
         first = writer.write(fails)
-        gate.entered()
+        await gate.entered()
         after = [writer.note(put("a", "x")), writer.write(put("b", "x"))]
         gate.open()
         later: list[Deferred[None]] = []
