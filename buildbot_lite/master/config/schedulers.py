@@ -33,6 +33,8 @@ class BaseScheduler(metaclass=NotingType):
     nothing else says them.  *reason*: why the builds are made, for people.  *forks*: it takes code from forks, which
     anybody may have written: False: no; True: yes, and builds of such code get no `Secret`; a list of slaves: yes, on
     these slaves only.
+
+    A configuration may append to the list that it gives as *builderNames*, or to the attribute, until it is loaded.
     """
 
     def __init__(
