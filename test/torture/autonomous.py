@@ -91,10 +91,10 @@ def autonomous(name, *steps, **more):
 ROOM = util.Interpolate("room-%(prop:slavename)s")
 autonomous("pushed", holds("gate", "2", "1"), holds(ROOM, limit_of_room, "1", locks=[room.access("counting")]),
            locks=[gate.access("counting")])
-autonomous("settled", holds("gate", "2", "2", "2.0", locks=[gate.access("exclusive")]))
+autonomous("settled", holds("gate", "2", "2", "2.0"), locks=[gate.access("exclusive")])
 autonomous("ticked", holds(ROOM, limit_of_room, limit_of_room), locks=[room.access("exclusive")])
 autonomous("whole", steps.Trigger(schedulerNames=["parts"], waitForFinish=True))
-autonomous("part", holds("gate", "2", "1"), locks=[gate.access("counting")])
+autonomous("part", holds("gate", "2", "1", locks=[gate.access("counting")]))
 autonomous("gathered", holds("narrow", "1", "1", "6.0"), locks=[narrow.access("exclusive")])
 autonomous("nudged", holds("narrow", "1", "1", "0.2"), locks=[narrow.access("exclusive")])
 c["change_source"] = changes.GitPoller({str(repository)!r}, branches=True, pollInterval=3, pollAtLaunch=True)

@@ -199,8 +199,9 @@ def _cancelled(evidence: Evidence, records: _Records, note: Note) -> None:
         own = max(records.ids(request), default=0)
         newer = [at for branch in records.branches(request) for id, at in arrived[branch] if id > own]
         if request.result == Result.CANCELLED:
+            said = any(f"a newer change of {branch}:" in request.reason for branch in records.branches(request))
             right = request.builder in CANCELLED_BUILDERS and any(at <= (request.finished or 0.0) for at in newer)
-            note("cancelled", right, f"{request} was cancelled, and there was no newer change")
+            note("cancelled", right and said, f"{request} was cancelled, and there was no newer change of its branch")
         elif request.builder in CANCELLED_BUILDERS and newer and request.finished is not None:
             late = request.finished > evidence.latest(max(min(newer), request.submitted), PATIENCE)
             note("cancelled", not late, f"{request} was not cancelled, though there was a newer change")

@@ -48,5 +48,7 @@ def torture(events: list[Event], *, say: Callable[[str], None] = lambda text: No
         campaign = Campaign(farm, say)
         campaign.run(events)
         verdict = judge(campaign)
+        if verdict.lost:
+            say(f"the master's log:\n{farm.master.log_path.read_text(errors='replace')}")
         ((retried,),) = farm.rows("select count(*) from builds where result = 5")
         return Report(campaign.injected, verdict, retried)

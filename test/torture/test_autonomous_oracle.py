@@ -132,6 +132,7 @@ def right_history() -> History:
         for change in (first, second, other)
     ]
     history.ended(stable[0], NOON + 13, Result.CANCELLED)
+    history.records.execute("update requests set reason = 'there is a newer change of fix: r2' where result = 6")
     history.built(stable[1], NOON + 14)
     history.built(stable[2], NOON + 15)
     gathered = [
@@ -191,10 +192,8 @@ class OracleTests(SynchronousTestCase):
             "a commit is two changes",
             "changes",
             (
-                "insert into changes select 99, 'x', received, happened, author, "
-                "committer, comments, files, revision, branch, repository, project, codebase, "
-                "category, revlink, properties, "
-                "source, untrusted from changes where id = 1"
+                "insert into changes (digest, received, happened, author, source, branch, revision) "
+                "select 'x', received, happened, author, source, branch, revision from changes where id = 1"
             ),
         ),
         (
@@ -309,6 +308,11 @@ class OracleTests(SynchronousTestCase):
         ("the newest was cancelled", "cancelled", f"update requests set result = 6 where id = {of('stable', 'max')}"),
         ("another builder's was cancelled", "cancelled", f"update requests set result = 6 where id = {of('each')}"),
         ("a timer's was cancelled", "cancelled", f"update requests set result = 6 where id = {of('minutely')}"),
+        (
+            "cancelled for another branch",
+            "cancelled",
+            "update requests set reason = 'there is a newer change of topic: r3' where result = 6",
+        ),
         ("cancelled too early", "cancelled", "update requests set finished = submitted - 10 where result = 6"),
         ("not cancelled", "cancelled", "update requests set result = 0, finished = submitted + 100 where result = 6"),
         (
