@@ -341,6 +341,8 @@ class SecretsTests(SynchronousTestCase):
             [str(mistake) for mistake in mistakes_in("c['secretsProviders'] = [secrets.SecretInAFile('none')]")],
             ["master.cfg:3: The secrets' directory 'none' cannot be read: No such file or directory."],
         )
+        used = "c['secretsProviders'] = [secrets.SecretInAFile('none')]\nutil.Secret('a'), util.Secret('b')\n"
+        self.assertEqual(len(mistakes_in(used)), 1)
         self.keep("key", "hunter2hunter2", 0o644)
         text = "c['secretsProviders'] = [secrets.SecretInAFile('secrets')]\nutil.Interpolate('%(secret:key)s')\n"
         (mistake,) = mistakes_in(text, self.directory)
