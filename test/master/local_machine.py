@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -203,7 +203,7 @@ class LocalMachine:
     def remark(self, text: str, log: str = "stdio") -> None:
         self.remarks.append(text)
 
-    def add_steps(self, recipes: Sequence[Any], *, last: bool) -> None:
+    def add_steps(self, recipes: Iterable[Any], *, last: bool) -> None:
         raise AssertionError("A step on this machine is alone; it cannot add others.")
 
     def input(self, name: str) -> tuple[Source, int, str] | None:

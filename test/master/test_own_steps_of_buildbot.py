@@ -2,13 +2,14 @@
 Steps of a configuration's own that were written for Buildbot, in both styles.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any, ClassVar
 
 from twisted.internet.defer import inlineCallbacks
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
+from buildbot_lite.master.builds.build_context import MOST_STEPS
 from buildbot_lite.master.steps import (
     BuildStep,
     Compile,
@@ -73,6 +74,31 @@ class NewStyleTests(SynchronousTestCase):
     Promise 8.6: steps with ``run``, which yield or await.
     """
 
+    def test_too_many_steps(self) -> None:
+        """
+        A step that adds steps without end is refused, and no more of them are made than a build may have.
+        """
+        for method in ("addStepsAfterCurrentStep", "addStepsAfterLastStep"):
+            made: list[int] = []
+
+            def endless(made: list[int] = made) -> Iterator[BuildStep]:
+                same = ShellCommand(command=["x"])
+                while True:
+                    made.append(1)
+                    yield same
+
+            class Adding(BuildStep):
+                async def run(self) -> Result:
+                    getattr(self.build, method)(endless())  # noqa: B023 - it runs in this turn
+                    return Result.SUCCESS
+
+            with self.subTest(method):
+                ran = run(Adding())
+                self.assertIs(ran.result, Result.EXCEPTION)
+                self.assertTrue(any(f"more than {MOST_STEPS} steps" in each for each in ran.remarks), ran.remarks)
+                self.assertEqual(len(made), MOST_STEPS + 1)
+                self.flushLoggedErrors()
+
     def test_yield(self) -> None:
         """
         A step that yields runs its command once, and the steps that it adds run in their order, whenever the master
@@ -90,6 +116,48 @@ class NewStyleTests(SynchronousTestCase):
         self.assertEqual((failed.result, failed.summary), (Result.FAILURE, "exit code 3"))
         with self.assertRaisesRegex(ConfigError, "usePTY"):
             GenerateStages(command=["list"], usePTY=True)
+
+    def test_log_of_a_command(self) -> None:
+        """
+        The output of a command gets into the log that stdioLogName names, and its observers; None: into neither.
+        """
+        rows: list[tuple[dict[str, Any], str, dict[str, list[str]]]] = [
+            ({}, "", {"stdio": ["otext"], "own": []}),
+            ({"stdioLogName": "stdio"}, "", {"stdio": ["otext"], "own": []}),
+            ({"stdioLogName": "own"}, "text\n", {"stdio": [], "own": ["otext"]}),
+            ({"stdioLogName": None, "collectStdout": True}, "", {"stdio": [], "own": []}),
+        ]
+        for given, own, observed in rows:
+            counters = {name: Counter() for name in observed}
+
+            class Own(ShellMixin, BuildStep):
+                async def run(self) -> Result:
+                    for name, counter in counters.items():  # noqa: B023 - it runs in this turn
+                        counter.lines.clear()
+                        self.addLogObserver(name, counter)
+                    cmd = await self.makeRemoteShellCommand(command=["ask"], **given)  # noqa: B023
+                    await self.runCommand(cmd)
+                    log = given.get("stdioLogName", "stdio")  # noqa: B023
+                    assert set(cmd.logs) == {"stderr", log} - {None}
+                    assert log is None or cmd.logs[log].getText() == "text\n"
+                    assert cmd.stdout == "text\n"
+                    return cmd.results()
+
+            with self.subTest(given):
+                ran = replay(Own(), command("ask").exits(0, "text\n"))
+                self.assertIs(ran.result, Result.SUCCESS)
+                self.assertEqual((ran.logs.get("own", b"").decode(), ran.log()), (own, "text\n"))
+                self.assertEqual({name: counter.lines for name, counter in counters.items()}, observed)
+
+        class Wrong(ShellMixin, BuildStep):
+            async def run(self) -> Result:
+                await self.makeRemoteShellCommand(command=["ask"], stdioLogName="a/b")
+                return Result.SUCCESS
+
+        refused = run(Wrong())
+        self.assertIs(refused.result, Result.EXCEPTION)
+        self.assertTrue(any("cannot be the name of a log" in each for each in refused.remarks), refused.remarks)
+        self.flushLoggedErrors()
 
     def test_await(self) -> None:
         """

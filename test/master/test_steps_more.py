@@ -178,6 +178,25 @@ class SmallStepTests(SynchronousTestCase):
         self.assertIs(escaped.result, Result.EXCEPTION)
         self.flushLoggedErrors()
 
+    def test_files_with_one_name(self) -> None:
+        """
+        Two files that would be one artifact are refused before anything is sent; one that is named twice is sent once.
+        """
+        for listed, artifact in {
+            "fa/log\0\nfb/log\0\n": "out/log",
+            "dx\0\nfx.tar\0\n": "out/x.tar",
+            "dx\0\ndy/x\0\n": "out/x.tar",
+        }.items():
+            with self.subTest(listed):
+                ran = run(steps.MultipleFileUpload(["*"], "out", glob=True), command().exits(0, listed))
+                self.assertIs(ran.result, Result.FAILURE)
+                self.assertIn(f"would both be the artifact {artifact!r}, and nothing was sent", ran.summary)
+        again = command().exits(0, "f./a\0\nfa\0\nf./a\0\n")
+        ran = run(
+            steps.MultipleFileUpload(["a", "*"], "out", glob=True), again, command("upload build/a").uploads(b"A")
+        )
+        self.assertEqual((ran.artifacts, ran.summary), ({"out/a": b"A"}, "1 file sent"))
+
 
 class ToolTests(SynchronousTestCase):
     """

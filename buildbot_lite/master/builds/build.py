@@ -33,7 +33,7 @@ from ...model.wait_reasons import WaitReason
 from ..config.locks import uses_on
 from ..steps.step import BuildStep, BuildStepFailed, Recipe, awaited
 from .abandon import abandon, cancel_children
-from .build_context import BuildContext
+from .build_context import MOST_STEPS, BuildContext
 from .journal import (
     Done,
     Journal,
@@ -51,8 +51,6 @@ STOP = "stop"
 
 LONGEST_HIDING = 60.0
 """Seconds that a ``hideStepIf`` may take; after that, the step is shown."""
-MOST_STEPS = 10_000
-"""The number of steps of one build, with those that steps add."""
 MOST_REMARKS = 5000
 """The number of remarks from outside its steps that one build may get."""
 
@@ -287,12 +285,12 @@ class Build:
             _name(steps[number], seen)
             await self._do(number, steps[number])
             number += 1
+            if len(steps) + sum(len(recipes) for _, recipes in self._context.added) > MOST_STEPS:
+                raise BuildbotLiteError(f"Steps have added more than {MOST_STEPS} steps to this build.")
             for place, recipes in self._context.added:
                 at = number if place == "next" else len(steps)
                 steps[at:at] = [recipe.make() for recipe in recipes]
             self._context.added.clear()
-            if len(steps) > MOST_STEPS:
-                raise BuildbotLiteError(f"Steps have added more than {MOST_STEPS} steps to this build.")
 
     def _with_unused_inputs(self, ended: Ended) -> Ended:
         """

@@ -26,6 +26,9 @@ from .recorder import BuildRecorder
 from .redaction import Redaction
 from .triggered import Child
 
+MOST_STEPS = 10_000
+"""The number of steps of one build, with those that steps add."""
+
 COMMAND = "command"
 """The kind of a journal entry for a command on a slave or on the master."""
 LOCK = "lock"

@@ -5,7 +5,8 @@ Each effect becomes an entry of the build's journal, so that a replay gives the 
 the slave's session, or to the session of the master's own keeper.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 
@@ -45,7 +46,7 @@ from ..slaves.command_streams import Source
 from ..steps.context import CommandResult
 from ..steps.master_paths import absolute
 from ..steps.step import Recipe
-from .build_context import COMMAND, LOCK, BuildContext
+from .build_context import COMMAND, LOCK, MOST_STEPS, BuildContext
 from .journal import Done, JournalEntry
 from .step_effects import StepEffects
 from .step_logs import StepLogs
@@ -263,12 +264,16 @@ class JournaledContext:
     def remark(self, text: str, log: str = "stdio") -> None:
         self.logs.remark(text, log)
 
-    def add_steps(self, recipes: Sequence[Recipe], *, last: bool) -> None:
+    def add_steps(self, recipes: Iterable[Recipe], *, last: bool) -> None:
         self._effects.check_open()
+        room = MOST_STEPS - sum(len(several) for _, several in self._build.added)
+        added = list(islice(recipes, room + 1))
+        if len(added) > room:
+            raise ConfigError(f"A step adds more than {MOST_STEPS} steps to this build.")
         # Several calls for the next place keep their order.
         place = "last" if last else "next"
         before = [each for where, several in self._build.added if where == place for each in several]
-        self._build.added[:] = [each for each in self._build.added if each[0] != place] + [(place, [*before, *recipes])]
+        self._build.added[:] = [each for each in self._build.added if each[0] != place] + [(place, [*before, *added])]
 
     def input(self, name: str) -> tuple[Source, int, str] | None:
         self._build.used.add(name)

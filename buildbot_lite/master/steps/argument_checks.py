@@ -366,6 +366,19 @@ def locks(checker: ArgumentChecker, name: str, value: Any) -> tuple[LockAccess, 
     return checked_accesses(checker, name, value)
 
 
+def is_log_name(checker: ArgumentChecker, name: str, value: Any) -> bool:
+    """
+    Whether *value* can be the name of a further log.
+    """
+    if isinstance(value, str) and _LOG.match(value) and value not in _OWN_LOGS:
+        return True
+    checker.note(
+        f"{name}: {value!r:.60} cannot be the name of a log.  Use letters, digits, spaces and . _ + @ -, "
+        f"and none of {', '.join(_OWN_LOGS)}."
+    )
+    return False
+
+
 def logfiles(checker: ArgumentChecker, name: str, value: Any) -> dict[str, str]:
     """
     Log → the path of a file to follow, or a dictionary with it as "filename".
@@ -375,11 +388,7 @@ def logfiles(checker: ArgumentChecker, name: str, value: Any) -> dict[str, str]:
         return {}
     found = {}
     for log, what in value.items():
-        if not isinstance(log, str) or not _LOG.match(log) or log in _OWN_LOGS:
-            checker.note(
-                f"{name}: {log!r:.60} cannot be the name of a log.  Use letters, digits, spaces and . _ + @ -, "
-                f"and none of {', '.join(_OWN_LOGS)}."
-            )
+        if not is_log_name(checker, name, log):
             continue
         filename = what
         if isinstance(what, Mapping):

@@ -2,7 +2,7 @@
 Methods that steps written for Buildbot call on themselves and on their build.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from ...deferreds import deferring
@@ -23,17 +23,17 @@ class BuildOfStep:
     def __init__(self, context: StepContext) -> None:
         self._context = context
 
-    def addStepsAfterCurrentStep(self, steps: Sequence[Any]) -> None:
+    def addStepsAfterCurrentStep(self, steps: Iterable[Any]) -> None:
         """
-        Run *steps* when the present step has ended.
+        Run *steps* when the present step has ended; `ConfigError` if they are more than a build may have.
         """
-        self._context.add_steps([each.recipe for each in steps], last=False)
+        self._context.add_steps((each.recipe for each in steps), last=False)
 
-    def addStepsAfterLastStep(self, steps: Sequence[Any]) -> None:
+    def addStepsAfterLastStep(self, steps: Iterable[Any]) -> None:
         """
-        Run *steps* at the end of the build.
+        Run *steps* at the end of the build; `ConfigError` if they are more than a build may have.
         """
-        self._context.add_steps([each.recipe for each in steps], last=True)
+        self._context.add_steps((each.recipe for each in steps), last=True)
 
     def getProperty(self, name: str, default: Json = None) -> Json:
         """
@@ -119,13 +119,15 @@ class BuildbotStyle:
         observer.setStep(self)
         self._observers = [*vars(self).get("_observers", ()), (logname, observer)]
 
-    def observe(self, ran: CommandResult) -> None:
+    def observe(self, ran: CommandResult, log: str | None = "stdio") -> None:
         """
-        Show the output of a command to the observers.
+        Show the output of a command to the observers.  *log*: those of this log get what it wrote; None: none do.
         """
         for name, observer in vars(self).get("_observers", ()):
-            observer.outReceived(ran.output(name, limit=_MOST_OBSERVED))
-            if name == "stdio" and (errors := ran.output("stderr", limit=_MOST_OBSERVED)):
+            if name == "stdio" != log:
+                continue
+            observer.outReceived(ran.output("stdio" if name == log else name, limit=_MOST_OBSERVED))
+            if name == log and (errors := ran.output("stderr", limit=_MOST_OBSERVED)):
                 observer.errReceived(errors)
             finish = getattr(observer, "finishReceived", None)
             if finish is not None:

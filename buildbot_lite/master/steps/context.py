@@ -2,7 +2,7 @@
 The interface of a running step to everything outside it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import frozen
@@ -158,9 +158,11 @@ class StepContext(Protocol):
         Add a remark: a line of the master's beside *log*, not in it.
         """
 
-    def add_steps(self, recipes: Sequence["Recipe"], *, last: bool) -> None:
+    def add_steps(self, recipes: Iterable["Recipe"], *, last: bool) -> None:
         """
         Run the steps of *recipes* after the present one, or, with *last*, at the end of the build.
+
+        `ConfigError` if they are more than a build may have, and no more of *recipes* are made then.
         """
 
     def input(self, name: str) -> tuple[Source, int, str] | None:

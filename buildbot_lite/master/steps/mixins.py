@@ -31,19 +31,23 @@ else:
     _Step = object
 
 _MOST_OUTPUT = 16 << 20
+STDIO = "stdio"
 
 
 class RemoteShell:
     """
     A command of a step: to be run, and after that with its exit code *rc*, its *stdout*, *stderr* and *logs*, which are
-    read when a step asks for them.
+    read when a step asks for them.  *log*: the name under which the step's logs and observers get its output; None:
+    they do not.
     """
 
-    def __init__(self, what: Run, decode: Mapping[int, Result]) -> None:
+    def __init__(self, what: Run, decode: Mapping[int, Result], log: str | None = STDIO) -> None:
         self.spec = what
         self.decode = decode
+        self.log = log
         self.rc: int | None = None
-        self.logs = {name: OutputLog(name, partial(self._output, name)) for name in ("stdio", "stderr")}
+        streams = {"stderr": "stderr"} if log is None else {log: STDIO, "stderr": "stderr"}
+        self.logs = {name: OutputLog(name, partial(self._output, stream)) for name, stream in streams.items()}
         self._ran: CommandResult | None = None
         self._result = Result.EXCEPTION
 
@@ -170,12 +174,17 @@ class ShellMixin(_Step):
 
     @deferring
     async def makeRemoteShellCommand(
-        self, collectStdout: bool = False, collectStderr: bool = False, stdioLogName: str = "stdio", **overrides: Any
+        self,
+        collectStdout: bool = False,
+        collectStderr: bool = False,
+        stdioLogName: str | None = STDIO,
+        **overrides: Any,
     ) -> RemoteShell:
         """
         A command with the arguments of the step, and *overrides* of them.  With *collectStdout* or *collectStderr*,
-        standard error is a log of its own, so that neither is in the other.  Its output is always in the log "stdio",
-        whatever *stdioLogName* is.
+        standard error is a log of its own, so that neither is in the other.  *stdioLogName*: the log to which the
+        output is added when the command has ended, and which observers and *logs* have; None: none.  The output is in
+        the log "stdio" in any case, from where it is read after a restart.
         """
         like, declared = copy(self), declaration(type(self))
         checker = ArgumentChecker(self.name)
@@ -189,7 +198,9 @@ class ShellMixin(_Step):
             raise ConfigError(f"{type(self).__name__}: makeRemoteShellCommand needs a command.")
         if (collectStdout or collectStderr) and not like.usePTY:
             like.separateStderr = True
-        return RemoteShell(like.spec(), like.decodeRC)
+        if stdioLogName not in (None, STDIO):
+            checks.is_log_name(checker, "stdioLogName", stdioLogName)
+        return RemoteShell(like.spec(), like.decodeRC, stdioLogName)
 
     @deferring
     async def runCommand(self, command: RemoteShell) -> RemoteShell:
@@ -199,7 +210,9 @@ class ShellMixin(_Step):
         ran = await self.do(command.spec)
         result, self.summary = result_of(ran.outcome, self.slave_name, command.decode)
         command.ended(ran, result)
-        self.observe(ran)
+        if command.log not in (None, STDIO):
+            self.bench.write(command.log, ran.output(limit=_MOST_OUTPUT))
+        self.observe(ran, command.log)
         return command
 
 

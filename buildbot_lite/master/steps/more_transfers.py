@@ -48,10 +48,10 @@ class MultipleFileUpload(ArtifactUpload):
 
     *slavesrcs* (or *workersrcs*): their paths, relative to *workdir*; with *glob* (default False), ``*``, ``?`` and
     ``[…]`` stand for any characters in them.  *masterdest*: the directory of the artifacts; each gets the last part of
-    its path as its name there, and a directory becomes a tar archive.  As for `FileUpload`, it may lead to another
-    place of the master's, where copies of files go, with the permission bits *mode*.  *workdir*: relative to the
-    builder's directory, default "build".  *maxsize*: bytes that each may have; default None: any number.  *url*,
-    *urlText*: as for `FileUpload`, once for all.
+    its path as its name there, and a directory becomes a tar archive.  If two would have one name, the step fails, and
+    nothing is sent.  As for `FileUpload`, it may lead to another place of the master's, where copies of files go, with
+    the permission bits *mode*.  *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes that
+    each may have; default None: any number.  *url*, *urlText*: as for `FileUpload`, once for all.
 
     Without effect: *blocksize*, *compress* and *keepstamp*.
     """
@@ -74,28 +74,38 @@ class MultipleFileUpload(ArtifactUpload):
         if result is not Result.SUCCESS:
             said = complaint_of(listed) if listed.outcome.ending is Ending.EXITED else ""
             return self.fail(said or self.summary, result)
-        found = [each for each in listed.output(limit=16 << 20).split("\0\n") if each]
-        if len(found) > _MOST_FILES:
-            return self.fail(f"There are {len(found)} files; at most {_MOST_FILES} are sent.")
-        for each in found:
-            result = await self._send(each[0], normpath(each[1:]))
+        lines = dict.fromkeys(each for each in listed.output(limit=16 << 20).split("\0\n") if each)
+        if len(lines) > _MOST_FILES:
+            return self.fail(f"There are {len(lines)} files; at most {_MOST_FILES} are sent.")
+        paths: dict[str, str] = {}
+        for artifact, path in (self._artifact_and_path(each[0], each[1:]) for each in lines):
+            if paths.setdefault(artifact, path) != path:
+                return self.fail(
+                    f"{paths[artifact]!r:.200} and {path!r:.200} would both be the artifact {artifact!r:.200}, and"
+                    " nothing was sent.  Send them in two steps with different masterdest, or send their directory."
+                )
+        for artifact, path in paths.items():
+            result = await self._send(artifact, path)
             if result is not Result.SUCCESS:
                 return result
         if self.url:
             self.addURL(self.urlText or basename(self.masterdest), self.url)
-        self.summary = f"{len(found)} {'file' if len(found) == 1 else 'files'} sent"
+        self.summary = f"{len(paths)} {'file' if len(paths) == 1 else 'files'} sent"
         return Result.SUCCESS
 
-    async def _send(self, kind: str, path: str) -> Result:
+    def _artifact_and_path(self, kind: str, path: str) -> tuple[str, str]:
         # The slave chose the names.
         checker = ArgumentChecker(self.name)
-        path = checks.path(checker, "the name of a file", path)
+        path = checks.path(checker, "the name of a file", normpath(path))
         destination = checks.destination(checker, "the name of an artifact", f"{self.masterdest}/{basename(path)}")
-        if kind == "f":
+        return (f"{destination}.tar", f"{path}/") if kind == "d" else (destination, path)
+
+    async def _send(self, destination: str, path: str) -> Result:
+        if not path.endswith("/"):
             return await self.store(spec.Upload(self.on_slave(path), self.maxsize), destination)
         if leads_outside(destination):
             return self.fail(f"{path!r:.200} is a directory; it can become an archive among the artifacts only.")
-        return await self.store(spec.UploadDirectory(self.on_slave(path), self.maxsize), f"{destination}.tar")
+        return await self.store(spec.UploadDirectory(self.on_slave(path.rstrip("/")), self.maxsize), destination)
 
 
 class JSONStringDownload(StringDownload):
