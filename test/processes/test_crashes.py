@@ -10,15 +10,20 @@ far apart, until all have been used.
 import io
 import os
 import re
+import shutil
 import tarfile
 from collections.abc import Sequence
-from typing import ClassVar
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import groupby
+from threading import Thread
+from typing import Any, ClassVar
 
+from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.plugins import steps
 
-from .farm import Farm
+from .farm import Done, Farm
 from .farm_case import FarmCase
 from .master_death import CrashPoint, die_at, make_mortal, wait_for_death
 
@@ -58,25 +63,73 @@ STEPS = [
     "steps.FileUpload(slavesrc='out/archive.tar', masterdest='archive.tar')",
     "steps.DirectoryUpload(slavesrc='out', masterdest='out')",
 ]
-# Steps whose crashes are only replayed in memory: test/master/test_steps_more.py, test_steps_svn.py,
-# test_git_writing.py,
-# test_steps_mercurial.py and test_steps_http.py.
-REPLAYED = {
-    "Assert",
-    "CopyDirectory",
-    "FileExists",
-    "GitCommit",
-    "GitPush",
-    "GitTag",
-    "HTTPStep",
-    "LogRenderable",
-    "Mercurial",
-    "MultipleFileUpload",
-    "SVN",
-    "SetPropertiesFromEnv",
-}
+DATES = "{'GIT_AUTHOR_DATE': '2026-01-01T00:00:00Z', 'GIT_COMMITTER_DATE': '2026-01-01T00:00:00Z'}"
+ME = "{'user.name': 'me', 'user.email': 'me@example.org'}"
+GCC = "echo gcc >> $WITNESS/lines; echo 'a.c:3: warning: odd'; echo 'b.c:4: warning: strange'"
+EXTRACT = "warningExtractor=steps.Compile.warnExtractFromRegexpGroups, warningPattern='(.*?):([0-9]+): warning: (.*)'"
+SEQUENCE = (
+    "steps.ShellSequence(commands=[util.ShellArg(command='echo one >> $WITNESS/lines; cat copy/*', logname='first'),"
+    " util.ShellArg(command='echo two >> $WITNESS/lines; echo two')])"
+)
+# The master dies in every second step that has an entry in the journal.
+OTHER_STEPS = [
+    "mkdir -p some; echo a > some/a; echo b > some/b; printf 'a.c : odd\nb.c : strange\n' > suppressed",
+    "steps.SetPropertiesFromEnv(variables=['WITNESS'])",
+    "steps.Assert(check=util.Property('WITNESS') == WITNESS)",
+    "steps.FileExists(file='build/some/a')",
+    "steps.CopyDirectory(src='build/some', dest='build/copy')",
+    "steps.Git(repourl=ORIGIN, mode='full', method='clobber', branch='main', workdir='repository')",
+    SEQUENCE,
+    "steps.LogRenderable(content=util.Property('buildername'))",
+    "steps.ShellCommand(command='echo new > new', workdir='repository')",
+    f"steps.Compile(command={GCC!r}, suppressionFile='suppressed', {EXTRACT})",
+    says("between"),
+    "steps.MultipleFileUpload(slavesrcs=['copy/?', 'suppressed'], masterdest='several', glob=True)",
+    says("after"),
+    "steps.HTTPStep(URL, method='PUT', data='text')",
+    "steps.ShellCommand(command=['sh', '-c', 'git --git-dir $0 update-ref -d refs/heads/main || :', PUSHED])",
+    f"steps.GitCommit(workdir='repository', paths=['new'], messages=['Add it'], config={ME}, env={DATES})",
+    "steps.GitTag(workdir='repository', tagName='v1')",
+    "steps.GitPush(workdir='repository', repourl=PUSHED, branch='main', force=True)",
+]
+if shutil.which("svn") and shutil.which("hg"):
+    OTHER_STEPS += [
+        says("others"),
+        "steps.SVN(repourl=SVN, mode='full', method='clobber', workdir='svn')",
+        "cat ../svn/file",
+        "steps.Mercurial(repourl=HG, mode='full', method='clobber', workdir='hg')",
+        "cat ../hg/file",
+    ]
+# Steps that this machine lacks a program for, or that are only replayed in memory.
+REPLAYED = {"SVN", "Mercurial"} if not (shutil.which("svn") and shutil.which("hg")) else set()
 # One build crashes at every n-th crash point of its class.
 BETWEEN = 5
+
+
+@frozen
+class Build:
+    """
+    What a build did: its log, the lines that its commands wrote to the witness file, and its artifacts by name.
+    """
+
+    log: bytes
+    witness: list[str]
+    artifacts: dict[str, bytes]
+
+
+class Answering(BaseHTTPRequestHandler):
+    """
+    Answers every PUT.
+    """
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        # Without the date, so that all answers are the same.
+        self.send_response_only(204)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
 
 
 def archive() -> bytes:
@@ -101,11 +154,10 @@ def any_child(log: bytes) -> bytes:
 
 class CrashCase(FarmCase):
     """
-    The crash points whose number leaves *remainder* when divided by *share*.
+    A builder "all" with *steps*, whose master dies at crash points of its builds.
     """
 
-    share: ClassVar[int] = 2
-    remainder: ClassVar[int]
+    steps: ClassVar[Sequence[str]]
     number: ClassVar[int] = 0
 
     @classmethod
@@ -117,8 +169,9 @@ class CrashCase(FarmCase):
         make_origin(farm)
         (farm.master_directory / "given").write_bytes(b"given by the master\n")
         make_mortal(farm)
-        farm.config(f"ORIGIN = {str(farm.directory / 'origin')!r}\n")
-        farm.builder("all", *STEPS, submit="stdin='tar'")
+        names = {"ORIGIN": str(farm.directory / "origin"), **cls.make_servers(farm)}
+        farm.config("".join(f"{name} = {value!r}\n" for name, value in names.items()))
+        farm.builder("all", *cls.steps, submit="stdin='tar'")
         child = "echo child $0 >> $WITNESS/lines"
         farm.builder(
             "child", f"steps.ShellCommand(command=['/bin/sh', '-c', {child!r}, util.Property('colour')])", submit=None
@@ -127,10 +180,16 @@ class CrashCase(FarmCase):
             "c['schedulers'].append(schedulers.Triggerable('child', builderNames=['child']))\nc['maxRetries'] = 0\n"
         )
 
-    def reference(self) -> tuple[bytes, list[str], list[CrashPoint]]:
+    @classmethod
+    def make_servers(cls, farm: Farm) -> dict[str, str]:
         """
-        Run an undisturbed build; return its log, the witness lines of its commands, and the crash points of its
-        journal.
+        Create what the steps need; return the names that they use, with their values.
+        """
+        return {}
+
+    def reference(self) -> tuple[Build, list[CrashPoint]]:
+        """
+        Run an undisturbed build; return it, and the crash points of its journal.
         """
         done = self.farm.submit("all", archive())
         self.assertEqual(done.code, 0, done.err)
@@ -139,45 +198,35 @@ class CrashCase(FarmCase):
             "select step, ordinal from journal join builds on id = build where builder = 'all' order by begun"
         )
         moments = [CrashPoint(step, ordinal, which) for step, ordinal in journal for which in ("begun", "ended")]
-        return done.out, self.taken_witness(), moments
+        return self.build(done), moments
 
-    def taken_witness(self) -> list[str]:
+    def build(self, done: Done) -> Build:
         """
-        Return the witness lines of one build, sorted, because the order of two commands in a pipe varies.
+        Return what the newest build did; *done*: the client that watched it.
+
+        The witness lines are sorted, because the order of two commands in a pipe varies.
         """
         lines = self.farm.witnessed()
         (self.farm.witness / "lines").unlink()
-        return sorted(lines)
+        directory = self.farm.master_directory / "artifacts" / "all" / str(type(self).number)
+        # An archive of a directory has its times.
+        files = [path for path in directory.rglob("*") if path.is_file() and path.name != "out.tar"]
+        contents = {path.name: path.read_bytes() for path in files}
+        return Build(any_child(done.out), sorted(lines), contents)
 
-    def artifacts(self, number: int) -> dict[str, bytes]:
+    def crash(self, expected: Build, moments: Sequence[CrashPoint]) -> None:
         """
-        Return the artifacts of a build.
+        Crash the master at each of *moments* of one build: it continues, with the same results as an undisturbed one.
         """
-        directory = self.farm.master_directory / "artifacts" / "all" / str(number)
-        return {path.name: path.read_bytes() for path in directory.iterdir()}
-
-    def check_moments(self) -> None:
-        """
-        Crash at each of our crash points: the same build continues, with the same results as an undisturbed one.
-        """
-        wanted_log, wanted_witness, moments = self.reference()
-        wanted_artifacts = self.artifacts(1)
-        self.assertEqual(set(wanted_artifacts), {"archive.tar", "out.tar"})
-        self.assertGreater(len(moments), 2 * 12)
-        ours = moments[self.remainder :: self.share]
-        for first in range(BETWEEN):
-            chosen = ours[first::BETWEEN]
-            self.die_at(chosen)
-            number = type(self).number
-            done = self.farm.watch(self.farm.watch_furl_of("all", number))
-            self.assertEqual(done.code, 0, f"{chosen}: {done.err}")
-            self.assertEqual(any_child(done.out), any_child(wanted_log), chosen)
-            self.assertEqual(self.taken_witness(), wanted_witness, chosen)
-            self.assertEqual(self.artifacts(number)["archive.tar"], wanted_artifacts["archive.tar"], chosen)
-            ((count, result),) = self.farm.rows(
-                "select count(*), max(result) from builds where builder = 'all' and number >= ?", number
-            )
-            self.assertEqual((count, result), (1, 0), f"{chosen}: it was the same build that went on")
+        self.die_at(moments)
+        number = type(self).number
+        done = self.farm.watch(self.farm.watch_furl_of("all", number))
+        self.assertEqual(done.code, 0, f"{moments}: {done.err}")
+        self.assertEqual(self.build(done), expected, moments)
+        ((count, result),) = self.farm.rows(
+            "select count(*), max(result) from builds where builder = 'all' and number >= ?", number
+        )
+        self.assertEqual((count, result), (1, 0), f"{moments}: it was the same build that went on")
 
     def die_at(self, moments: Sequence[CrashPoint]) -> None:
         """
@@ -196,7 +245,28 @@ class CrashCase(FarmCase):
         self.assertNotEqual(client.wait().code, 0)
 
 
-class IntentCrashTests(CrashCase):
+class AllMomentsCase(CrashCase):
+    """
+    The crash points whose number leaves *remainder* when divided by *share*.
+    """
+
+    steps = STEPS
+    share: ClassVar[int] = 2
+    remainder: ClassVar[int]
+
+    def check_moments(self) -> None:
+        """
+        Crash at each of our crash points.
+        """
+        expected, moments = self.reference()
+        self.assertEqual(set(expected.artifacts), {"archive.tar"})
+        self.assertGreater(len(moments), 2 * 12)
+        ours = moments[self.remainder :: self.share]
+        for first in range(BETWEEN):
+            self.crash(expected, ours[first::BETWEEN])
+
+
+class IntentCrashTests(AllMomentsCase):
     remainder = 0
 
     def test_every_second_moment(self) -> None:
@@ -207,7 +277,7 @@ class IntentCrashTests(CrashCase):
         self.check_moments()
 
 
-class OutcomeCrashTests(CrashCase):
+class OutcomeCrashTests(AllMomentsCase):
     remainder = 1
 
     def test_every_other_moment(self) -> None:
@@ -218,13 +288,53 @@ class OutcomeCrashTests(CrashCase):
         self.check_moments()
 
 
+class OtherStepsCrashTests(CrashCase):
+    """
+    Further steps, in each of which the master dies once.
+    """
+
+    steps = OTHER_STEPS
+
+    @classmethod
+    def make_servers(cls, farm: Farm) -> dict[str, str]:
+        """
+        Create an HTTP server and repositories.
+        """
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+        Thread(target=server.serve_forever, daemon=True).start()
+        cls.addClassCleanup(server.server_close)
+        cls.addClassCleanup(server.shutdown)
+        # The calls of git here are none of a build.
+        farm.run("git init -q --bare pushed; git -C origin branch -M main; rm $WITNESS/lines")
+        if not REPLAYED:
+            farm.run(
+                "svnadmin create svn && echo svn > file && svn import -q -m first file file://$PWD/svn/trunk/file"
+                " && hg init hg && cd hg && echo hg > file && hg commit -q -A -u me -m first"
+            )
+        names = {"URL": f"http://127.0.0.1:{server.server_port}/", "WITNESS": str(farm.witness)}
+        names |= {name.upper(): str(farm.directory / name) for name in ("pushed", "hg")}
+        return {**names, "SVN": f"file://{farm.directory}/svn/trunk"}
+
+    def test_once_in_each_step(self) -> None:
+        """
+        Promise 7: after kill -9 of the master once in each step the build continues, and each command runs once.
+        """
+        expected, moments = self.reference()
+        self.assertEqual(set(expected.artifacts), {"a", "b", "suppressed"})
+        by_step = [list(group) for _, group in groupby(moments, key=lambda moment: moment.step)][1::2]
+        self.assertGreater(len(by_step), 7)
+        # In the first of them at the commit of its first intent, in the second at that of the first outcome, and so on.
+        # Two deaths need some time between them: an outcome and the next intent may be committed together.
+        self.crash(expected, [group[number % len(group)] for number, group in enumerate(by_step)])
+
+
 class CrashedStepsTests(SynchronousTestCase):
     def test_the_build_uses_every_step(self) -> None:
         """
         Promise 7: the crashing build uses every shipped step, or a step of which it is a kind.
         """
         classes = vars(steps)
-        used = tuple(classes[name] for name in re.findall(r"steps\.(\w+)\(", " ".join(STEPS)))
+        used = tuple(classes[name] for name in re.findall(r"steps\.(\w+)\(", " ".join([*STEPS, *OTHER_STEPS])))
         shipped = {name: cls for name, cls in classes.items() if is_step(cls) and name not in {"BuildStep", "Source"}}
         known = {*used, *(classes[name] for name in REPLAYED)}
         others = {
