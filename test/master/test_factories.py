@@ -12,7 +12,7 @@ from buildbot_lite.model.spec import Run
 from buildbot_lite.plugins import steps, util
 from buildbot_lite.testing import run
 
-from .configurations import master_cfg
+from .configurations import master_cfg, sentences_in
 from .harness import FakeSlave, MasterHarness, succeeding
 
 SOURCE = steps.SVN("svn://h/trunk")
@@ -56,6 +56,15 @@ class FactoryTests(SynchronousTestCase):
         self.assertEqual([step.name for step in made.steps], names)
         error = self.assertRaises(ConfigError, util.GNUAutoconf, SOURCE, "sh configure", configureFlags=["--a"])
         self.assertIn("a list of words", str(error))
+
+    def test_with_secrets(self) -> None:
+        """
+        Secrets in files of the slave's are one mistake with its line and a remedy; the steps inside are still checked.
+        """
+        text = "f = util.BuildFactory()\nwith f.withSecrets([('~/.ssh/id_rsa', 'key')]):\n    f.addStep(3)\n"
+        (first, second) = sentences_in(text + master_cfg())
+        self.assertIn("withSecrets writes no files here", first)
+        self.assertIn("3 is not a step", second)
 
     def test_others(self) -> None:
         """

@@ -2,7 +2,8 @@
 The factory of a builder: its steps, in order.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from ...errors import UnsafePathError
@@ -97,3 +98,14 @@ class BuildFactory(metaclass=NotingType):
             return
         for step in steps:
             self.addStep(step)
+
+    @contextmanager
+    def withSecrets(self, secrets: Any) -> Iterator["BuildFactory"]:  # noqa: N802 - Buildbot's name
+        """
+        Note a mistake and the remedy.  In Buildbot the steps inside find secrets in files of the slave, at any path.
+        """
+        note(
+            "BuildFactory: withSecrets writes no files here.  Give the secret to a step in env, stdin or command, or"
+            " write it into the builder's directory with steps.StringDownload(s=util.Secret(…), slavedest=…)."
+        )
+        yield self

@@ -193,9 +193,9 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "VaultAuthenticatorApprole")),
     # Steps.
     ("steps", _LATER, "A steps.ShellCommand can run the tool.",
-     ("Bzr CVS Darcs Monotone P4 Repo GitDiffInfo "
+     ("Bzr CVS Darcs Monotone P4 Repo "
      "Pylint BuildEPYDoc PerlModuleTest Cppcheck MTR "
-     "Robocopy MaxQ DebLintian DebPbuilder DebCowbuilder UbuPbuilder UbuCowbuilder RpmBuild RpmLint RpmSpec Mock "
+     "Robocopy MaxQ DebPbuilder DebCowbuilder UbuPbuilder UbuCowbuilder RpmBuild RpmSpec Mock "
      "MockBuildSRPM MockRebuild VC6 VC7 VC8 VC9 VC10 VC11 VC12 VC14 VC141 VS2003 VS2005 VS2008 VS2010 VS2012 VS2013 "
      "VS2015 VS2017 VS2019 VS2022 VCExpress9 MsBuild MsBuild4 MsBuild12 MsBuild14 MsBuild141 MsBuild15 MsBuild16 "
      "MsBuild17 BSDSysInfo BSDSetMakeVar "

@@ -10,10 +10,12 @@ Their parts: ``context`` (the interface of a running step), ``buildbot_style`` (
 from .counting import Compile, Test, WarningCountingShellCommand
 from .directories import CopyDirectory, FileExists, MakeDirectory, RemoveDirectory
 from .git import Gerrit, Git, GitHub, GitLab
+from .git_diff_info import GitDiffInfo
 from .git_writing import GitCommit, GitPush, GitTag
 from .http_step import DELETE, GET, HEAD, OPTIONS, POST, PUT, HTTPStep
 from .mercurial import Mercurial
 from .more_transfers import JSONPropertiesDownload, JSONStringDownload, MultipleFileUpload
+from .package_checks import DebLintian, RpmLint
 from .properties import Assert, LogRenderable, SetProperties, SetPropertiesFromEnv, SetProperty
 from .sequence import ShellSequence
 from .shell import (
@@ -50,6 +52,7 @@ __all__ = [
     "Compile",
     "Configure",
     "CopyDirectory",
+    "DebLintian",
     "DirectoryUpload",
     "FileDownload",
     "FileExists",
@@ -57,6 +60,7 @@ __all__ = [
     "Gerrit",
     "Git",
     "GitCommit",
+    "GitDiffInfo",
     "GitHub",
     "GitLab",
     "GitPush",
@@ -73,6 +77,7 @@ __all__ = [
     "PyLint",
     "RemoveDirectory",
     "RemovePYCs",
+    "RpmLint",
     "SetProperties",
     "SetPropertiesFromEnv",
     "SetProperty",

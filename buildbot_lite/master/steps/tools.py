@@ -28,7 +28,7 @@ def _definitions(checker: ArgumentChecker, name: str, value: Any) -> dict[str, s
     }  # fmt: skip
 
 
-class _Tool(ShellCommand):
+class Tool(ShellCommand):
     """
     A `ShellCommand` whose words are made of its arguments, unless *command* is given.
     """
@@ -50,7 +50,7 @@ class _Tool(ShellCommand):
         return super().spec()
 
 
-class CMake(_Tool):
+class CMake(Tool):
     """
     Run ``cmake``.  Its failure ends the build.
 
@@ -75,7 +75,7 @@ class CMake(_Tool):
         return [self.cmake or self.DEFAULT_CMAKE, *generator, *defined, *options, *([self.path] if self.path else [])]
 
 
-class Trial(_Tool):
+class Trial(Tool):
     """
     Run Twisted's ``trial``; the summary has its counts.
 
@@ -131,7 +131,7 @@ class Trial(_Tool):
         return result
 
 
-class Sphinx(_Tool):
+class Sphinx(Tool):
     """
     Make documents with ``sphinx-build``.  Its failure ends the build; warnings in the output make it WARNINGS.
 

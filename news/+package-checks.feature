@@ -1,0 +1,1 @@
+`steps.DebLintian` and `steps.RpmLint` check packages, with Buildbot's arguments.
