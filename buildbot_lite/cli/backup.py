@@ -34,8 +34,8 @@ def backup(file: str, directory: str, logs: bool, artifacts: bool) -> None:
     from ..storage.backup import Backup
 
     need_a_master(directory)
-    made = Backup(directory, file, logs=logs, artifacts=artifacts, note=note, wall=time.time).make()
-    click.echo(f"Backed up {directory} to {file}: {made.files} files, {made.length} bytes.")
+    result = Backup(directory, file, logs=logs, artifacts=artifacts, note=note, wall=time.time).make()
+    click.echo(f"Backed up {directory} to {file}: {result.files} files, {result.length} bytes.")
 
 
 @commands.command(short_help="Make a master's directory from a backup.")
@@ -62,9 +62,9 @@ def restore(file: str, directory: str, revocations: str | None, keep_strings: bo
     from ..storage.restoring import Restoration, Strings
 
     done = Restoration(file, directory, revocations, keep_strings, time.time).run()
-    made = datetime.fromtimestamp(done.manifest.made).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    made_at = datetime.fromtimestamp(done.manifest.made).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     click.echo(
-        f"Restored {done.manifest.directory} of {made} into {directory}: {done.manifest.files} files, "
+        f"Restored {done.manifest.directory} of {made_at} into {directory}: {done.manifest.files} files, "
         f"epoch {done.epoch}."
     )
     names = [f"{grant.verb} {grant.label or grant.name}" for grant in done.void if grant.verb != "watch"]

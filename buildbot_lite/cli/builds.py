@@ -141,21 +141,21 @@ def log(
     """
 
     async def work(link: MasterLink) -> None:
-        which = number
-        if which is None:
+        build_number = number
+        if build_number is None:
             # After a restart of the master, another build may be the newest.
             found = (await link.ask({"ask": "builds", "builder": builder, "most": 1}))["builds"]
-            which = found[0]["number"] if found else None
+            build_number = found[0]["number"] if found else None
         question = {
             "follow": "log",
             "builder": builder,
-            "number": which,
+            "number": build_number,
             "step": step,
             "log": log_name,
             "remarks": remarks,
             "to_the_end": follow,
         }
-        words = [] if which is None else [which]
+        words = [] if build_number is None else [build_number]
         advice = f"The build continues.  To follow it again: {farm.command('log', builder, *words, '--follow')}"
         await link.follow_to_end(question, advice)
 
@@ -221,17 +221,17 @@ def _ask_for(farm: FarmClient, question: Document, *, wait: bool) -> int:
     requests: list[int] = []
 
     async def work(link: MasterLink) -> int:
-        asked = await link.ask(question)
-        requests.append(asked["request"])
+        answer = await link.ask(question)
+        requests.append(answer["request"])
         if not wait:
-            click.echo(f"request {asked['request']}")
+            click.echo(f"request {answer['request']}")
             return 0
-        note(f"# request {asked['request']}")
+        note(f"# request {answer['request']}")
         advice = (
             f"The build continues.  To see it: {farm.command('builds', question['builder'])}    "
-            f"To end it: {farm.command('cancel', asked['request'])}"
+            f"To end it: {farm.command('cancel', answer['request'])}"
         )
-        followed = await link.follow_to_end({"follow": "request", "buildset": asked["buildset"]}, advice)
+        followed = await link.follow_to_end({"follow": "request", "buildset": answer["buildset"]}, advice)
         return int(followed["exit_code"])
 
     try:

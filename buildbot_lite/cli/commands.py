@@ -41,8 +41,8 @@ class Program(click.CommandCollection):
         """
         Add the commands of *group*; `BuildbotLiteError` if one of their names is taken.
         """
-        taken = {name for source in self.sources for name in source.commands}
-        if clashes := sorted(taken & set(group.commands)):
+        names = {name for source in self.sources for name in source.commands}
+        if clashes := sorted(names & set(group.commands)):
             raise BuildbotLiteError(f"There are two commands of one name: {', '.join(clashes)}.")
         super().add_source(group)
 

@@ -185,7 +185,7 @@ def revoke(farm: FarmClient, which: str, kill: bool, cancel: bool) -> None:
     """
     answer = farm.ask({"ask": "revoke", "which": which, "kill": kill, "cancel": cancel})
     revoked = answer["grant"]
-    click.echo(f"Revoked string #{revoked['grant']} ({_what(revoked)}).")
+    click.echo(f"Revoked string #{revoked['grant']} ({_purpose(revoked)}).")
     if revoked["verb"] == "slave" and answer["ended"] and not kill:
         note(
             "Warning: if the slave cannot be reached, its commands end only after its grace period.  Until then two "
@@ -214,11 +214,11 @@ def rotate(farm: FarmClient, name: str) -> None:
 def _hand_out(farm: FarmClient, verb: str, **of: Any) -> None:
     answer = farm.ask({"ask": "grant", "to": verb, **{name: value for name, value in of.items() if value is not None}})
     given = answer["grant"]
-    note(f"# string #{given['grant']} ({_what(given)}); shown only this once")
+    note(f"# string #{given['grant']} ({_purpose(given)}); shown only this once")
     click.echo(answer["furl"])
 
 
-def _what(grant: dict[str, Any]) -> str:
+def _purpose(grant: dict[str, Any]) -> str:
     label = f", {grant['label']!r}" if grant["label"] else ""
     return f"{_DOINGS[grant['verb']]} {grant['name']}{label}"
 

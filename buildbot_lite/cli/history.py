@@ -65,29 +65,29 @@ BAD = ["FAILURE", "EXCEPTION"]
     "--before", type=NUMBER, metavar="NUMBER", help="Only older ones; a long list ends with the number to give."
 )
 @json_option
-def builds(farm: FarmClient, builder: str | None, number: int | None, most: int, as_json: bool, **wanted: Any) -> None:
+def builds(farm: FarmClient, builder: str | None, number: int | None, most: int, as_json: bool, **options: Any) -> None:
     """
     The newest builds, of BUILDER or of all; with NUMBER one build in detail.
     """
     if builder is not None and number is not None:
-        if given := [*_options(wanted, most), *(["--before"] if wanted["before"] else [])]:
+        if given := [*_options(options, most), *(["--before"] if options["before"] else [])]:
             raise click.UsageError(f"{given[0]} chooses among builds: leave it out, or NUMBER.")
         answer = farm.ask({"ask": "build", "builder": builder, "number": number})
         show(answer["build"], "build", as_json=as_json)
         return
     question = {
         "builder": builder,
-        "branch": wanted["branch"],
-        "results": list(wanted["results"]) or None,
-        "slave": wanted["slave"],
-        "since": wanted["since"],
-        "properties": dict(wanted["pairs"]) or None,
+        "branch": options["branch"],
+        "results": list(options["results"]) or None,
+        "slave": options["slave"],
+        "since": options["since"],
+        "properties": dict(options["pairs"]) or None,
     }
-    found, older = farm.call(lambda link: _page(link, question, most, wanted["before"]))
+    found, older = farm.call(lambda link: _page(link, question, most, options["before"]))
     show(found, "builds", as_json=as_json)
     if older is not None and not as_json:
         again = [] if builder is None else [builder]
-        note(f"# older ones: {farm.command('builds', *again, *_options(wanted, most), '--before', older)}")
+        note(f"# older ones: {farm.command('builds', *again, *_options(options, most), '--before', older)}")
 
 
 @commands.command("last-good", cls=FarmCommand, short_help="The newest good build of BUILDER.")
@@ -134,14 +134,14 @@ async def _page(link: MasterLink, question: Document, most: int, before: int | N
             return found, before
 
 
-def _options(wanted: dict[str, Any], most: int) -> list[str]:
+def _options(options: dict[str, Any], most: int) -> list[str]:
     """
     The options that were given, as they are typed.
     """
-    given: list[tuple[str, Any]] = [("--branch", wanted["branch"]), ("--slave", wanted["slave"])]
-    given += [("--result", each) for each in wanted["results"]]
-    given += [("--property", f"{name}={value}") for name, value in wanted["pairs"]]
-    since = wanted["since"]
+    given: list[tuple[str, Any]] = [("--branch", options["branch"]), ("--slave", options["slave"])]
+    given += [("--result", each) for each in options["results"]]
+    given += [("--property", f"{name}={value}") for name, value in options["pairs"]]
+    since = options["since"]
     given += [("--since", None if since is None else _iso(since)), ("--most", None if most == 20 else most)]
     return [str(word) for option, value in given if value is not None for word in (option, value)]
 

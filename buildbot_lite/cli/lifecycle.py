@@ -59,8 +59,8 @@ def checkconfig(directory: str) -> None:
     counts = [(found.slaves, "slave"), (found.builders, "builder"), (found.schedulers, "scheduler")]
     for remark in found.remarks:
         click.echo(remark)
-    said = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
-    click.echo(f"{os.path.join(directory, 'master.cfg')} is good: {said}.")
+    text = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+    click.echo(f"{os.path.join(directory, 'master.cfg')} is good: {text}.")
 
 
 @commands.command(cls=FarmCommand)
@@ -74,10 +74,10 @@ def reconfig(farm: FarmClient) -> None:
     if not answer["applied"]:
         raise ConfigError("\n".join([*answer["mistakes"], "Nothing was applied; the master goes on as before."]))
     changes = [
-        f"{what} {verb}: {', '.join(answer[what][verb])}"
-        for what in ("slaves", "builders", "schedulers")
+        f"{noun} {verb}: {', '.join(answer[noun][verb])}"
+        for noun in ("slaves", "builders", "schedulers")
         for verb in ("added", "removed")
-        if answer[what][verb]
+        if answer[noun][verb]
     ]
     click.echo("The configuration was applied" + (f" ({'; '.join(changes)})." if changes else "."))
     for remark in answer.get("remarks", ()):

@@ -142,7 +142,7 @@ def _let_go_of_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _meant(error: click.NoSuchCommand | click.NoSuchOption) -> str | None:
+def _suggestion(error: click.NoSuchCommand | click.NoSuchOption) -> str | None:
     """
     The command or option of which the unknown one is probably a misspelling.
     """
@@ -162,8 +162,8 @@ def sentence(error: Exception) -> str:
     """
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error.format_message()
-    if isinstance(error, click.NoSuchCommand | click.NoSuchOption) and (meant := _meant(error)):
-        return f"{error.message}  Did you mean {meant!r}?"
+    if isinstance(error, click.NoSuchCommand | click.NoSuchOption) and (suggestion := _suggestion(error)):
+        return f"{error.message}  Did you mean {suggestion!r}?"
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "buildbot-lite"
         if isinstance(error, click.BadParameter) and isinstance(error.param, click.Argument) and error.ctx:

@@ -153,6 +153,6 @@ class OutputWriter:
                 failure = Failure(BuildbotLiteError("The client does not accept output any more."))
                 reactor.callFromThread(written.errback, failure)
 
-    def _write(self, descriptor: int, rest: memoryview) -> None:
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+    def _write(self, descriptor: int, remaining: memoryview) -> None:
+        while remaining:
+            remaining = remaining[os.write(descriptor, remaining) :]

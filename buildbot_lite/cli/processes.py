@@ -290,11 +290,11 @@ def _descriptors_of(pid: int, path: str) -> Iterator[str]:
     """
     The descriptors of *pid* for the file *path*; `OSError` if permissions hide them.
     """
-    wanted = os.stat(path)
+    status = os.stat(path)
     directory = f"{_PROCESSES}/{pid}/fd"
     for name in os.listdir(directory):
         with suppress(OSError):
-            if os.path.samestat(os.stat(os.path.join(directory, name)), wanted):
+            if os.path.samestat(os.stat(os.path.join(directory, name)), status):
                 yield name
 
 

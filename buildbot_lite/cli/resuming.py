@@ -66,8 +66,8 @@ class Printed:
         news = self._news(chunk)
         if not news:
             return None
-        taken = self._take(news)
-        if taken is None:
+        processed = self._take(news)
+        if processed is None:
             return None
         idle: Deferred[None] = Deferred()
         self._idle = idle
@@ -76,7 +76,7 @@ class Printed:
             idle.callback(None)
             return result
 
-        return taken.addBoth(done)
+        return processed.addBoth(done)
 
     def _news(self, chunk: bytes) -> bytes:
         """
@@ -87,11 +87,11 @@ class Printed:
             self._to_skip -= skipped
             self._length += len(chunk) - 1 - skipped
             return chunk[:1] + chunk[1 + skipped :] if len(chunk) - 1 > skipped else b""
-        which = blake2b(chunk, digest_size=16).digest()
-        if self._remarks_to_skip[which] > 0:
-            self._remarks_to_skip[which] -= 1
+        digest = blake2b(chunk, digest_size=16).digest()
+        if self._remarks_to_skip[digest] > 0:
+            self._remarks_to_skip[digest] -= 1
             return b""
-        self._remarks[which] += 1
+        self._remarks[digest] += 1
         return chunk
 
 

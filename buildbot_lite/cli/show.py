@@ -80,5 +80,5 @@ def schedulers(farm: FarmClient, as_json: bool) -> None:
 
 
 def _show(farm: FarmClient, question: dict[str, Any], *, as_json: bool) -> None:
-    what = question["ask"]
-    show(farm.ask(question)[what], what, as_json=as_json)
+    question_name = question["ask"]
+    show(farm.ask(question)[question_name], question_name, as_json=as_json)

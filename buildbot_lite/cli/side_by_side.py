@@ -50,25 +50,25 @@ class _Lines:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._incomplete = b""
 
     def added(self, data: bytes) -> list[bytes]:
         """
         The lines that *data* completes.
         """
-        *lines, rest = (self._rest + data).split(b"\n")
-        while len(rest) > LONGEST_LINE:
-            lines.append(rest[:LONGEST_LINE])
-            rest = rest[LONGEST_LINE:]
-        self._rest = rest
+        *lines, incomplete = (self._incomplete + data).split(b"\n")
+        while len(incomplete) > LONGEST_LINE:
+            lines.append(incomplete[:LONGEST_LINE])
+            incomplete = incomplete[LONGEST_LINE:]
+        self._incomplete = incomplete
         return lines
 
     def finished(self) -> list[bytes]:
         """
         The last line, if it has no end.
         """
-        rest, self._rest = self._rest, b""
-        return [rest] if rest else []
+        incomplete, self._incomplete = self._incomplete, b""
+        return [incomplete] if incomplete else []
 
 
 class PlainLane:
@@ -113,7 +113,7 @@ class LiveLanes:
         self._now = now
         self._longest = max(len(label) for label in labels)
         self._lines = 0
-        self._drawn: float | None = None
+        self._drawn_at: float | None = None
         self.lanes = [LiveLane(label, self.draw) for label in labels]
         self.draw()
 
@@ -123,9 +123,9 @@ class LiveLanes:
         those that have not ended, and the number of the others.
         """
         now = self._now()
-        if self._drawn is not None and now - self._drawn < REDRAW:
+        if self._drawn_at is not None and now - self._drawn_at < REDRAW:
             return
-        self._drawn = now
+        self._drawn_at = now
         self._draw(self._size()[1] - 1)
 
     def finish(self) -> None:
@@ -192,8 +192,8 @@ class LiveLane:
             if stream == REMARK and (match := _ENDED.fullmatch(line)):
                 self._result = printable(match[1].decode("utf-8", "replace"))
             # Of a line that a program drew several times, a terminal shows the last state.
-            drawn = line.rstrip().rpartition(b"\r")[2]
-            shown = printable(drawn.decode("utf-8", "replace"))
+            visible = line.rstrip().rpartition(b"\r")[2]
+            shown = printable(visible.decode("utf-8", "replace"))
             self.last.append(shown)
             self.state = shown.removeprefix("# ") or self.state
         if lines:

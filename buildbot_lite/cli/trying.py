@@ -104,8 +104,8 @@ def _furls(farm: FarmClient, names: Sequence[str]) -> Mapping[str, str]:
     for name in names:
         path = os.path.join(farm.directory, "furls", f"{name}.furl")
         if "/" in name or not is_there(path):
-            meant = nearest(name, strings_in(farm.directory))
-            near = f"Did you mean {meant!r}?" if meant else f"See: {farm.command('schedulers')}"
+            suggestion = nearest(name, strings_in(farm.directory))
+            near = f"Did you mean {suggestion!r}?" if suggestion else f"See: {farm.command('schedulers')}"
             raise NotFoundError(f"There is no string for {name!r:.100} in {farm.directory}.  {near}")
         found[name] = read_furl(path)
     return found

@@ -60,8 +60,8 @@ def working_patch(directory: str, base: str | None = None) -> WorkingPatch:
         above = os.path.dirname(above)
     found = _KINDS[kind](above, base)
     if not found.length:
-        what = f" of {found.base.revision[:12]}" if found.base.revision else ""
-        raise BuildbotLiteError(f"There is nothing to try: {above} has the files{what} unchanged.")
+        revision = f" of {found.base.revision[:12]}" if found.base.revision else ""
+        raise BuildbotLiteError(f"There is nothing to try: {above} has the files{revision} unchanged.")
     return found
 
 
@@ -155,11 +155,11 @@ def _copy(source: IO[bytes], to: IO[bytes]) -> None:
             raise OSError(error.errno, error.strerror, tempfile.gettempdir()) from None
 
 
-def _of_git(top: str, wanted: str | None) -> WorkingPatch:
+def _of_git(top: str, revision: str | None) -> WorkingPatch:
     git = _Program("git", top)
     if git.line("rev-parse", "--verify", "--quiet", "HEAD^{commit}") is None:
         raise BuildbotLiteError(f"There is no commit in {top} yet.")
-    base = _git_base(git, wanted)
+    base = _git_base(git, revision)
     assert base.revision is not None
     with tempfile.TemporaryDirectory(prefix="try-") as directory:
         # New files become known in a copy of the index.

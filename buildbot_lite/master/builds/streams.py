@@ -251,13 +251,13 @@ class EntryStreamFiles:
         return RecordedStream(file, path, note, self._storage.notifications, self._storage.in_thread)
 
 
-def _names_in(directory: str, what: str) -> list[str]:
+def _names_in(directory: str, description: str) -> list[str]:
     try:
         return os.listdir(directory)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise file_error(error, what, cannot="be read") from error
+        raise file_error(error, description, cannot="be read") from error
 
 
 def _artifact_path(artifact: str) -> str:

@@ -174,16 +174,16 @@ class Cancelling:
     async def _cancel_siblings(
         self, services: Sequence[FailingBuildsetCanceller], failed: int, failed_builder: str, buildset: Buildset
     ) -> None:
-        stamps, which = _views(buildset), []
+        stamps, matching = _views(buildset), []
         for service in services:
             try:
-                which.append(service.cancelled_by(failed_builder, stamps))
+                matching.append(service.cancelled_by(failed_builder, stamps))
             except Exception:  # noqa: BLE001 - functions of the user's; another service's may be right
                 self._log.failure("{service} failed; it cancels nothing", service=repr(service))
         siblings = [
             request
             for request, builder, of in self._unfinished()
-            if of.id == buildset.id and request != failed and any(each(builder) for each in which)
+            if of.id == buildset.id and request != failed and any(each(builder) for each in matching)
         ]
         await self._canceller.cancel_unfinished(siblings, f"the build of {failed_builder} in its buildset failed")
 

@@ -85,14 +85,14 @@ class BuildChoice:
         """
         self.decided += 1
         again: list[float] = []
-        hold, builders = self._hold.reason(), self._generations.config.builders
+        hold_reason, builders = self._hold.reason(), self._generations.config.builders
         self._needs.begin()
         self._answers.begin()
         self._locks.serve()
         for each in self._queue.by_builder():
-            gone = None if each.builder in builders else wait_reasons.no_builder(each.builder)
-            each.begin(hold or gone)
-        if hold is not None and len(self._queue):
+            removed = None if each.builder in builders else wait_reasons.no_builder(each.builder)
+            each.begin(hold_reason or removed)
+        if hold_reason is not None and len(self._queue):
             again.append(LOOK_FOR_ROOM)
         in_line: set[int] = set()
         for position, waiting in enumerate(

@@ -77,10 +77,10 @@ class Dispatcher:
         return self._queue.page(most, after) if after else [*self._beginning(), *self._queue.page(most)]
 
     def _beginning(self) -> Sequence[WaitingRequest]:
-        hold = self._hold.reason()
+        hold_reason = self._hold.reason()
         beginning = self._running.beginning()
         for each in beginning:
-            each.own = hold or each.own
+            each.own = hold_reason or each.own
         return beginning
 
     async def _run(self) -> None:

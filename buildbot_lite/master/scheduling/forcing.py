@@ -95,8 +95,8 @@ class Forcing:
             known = [each.name for each in config.schedulers.values() if isinstance(each, ForceScheduler)]
             if name is not None and name not in known:
                 raise NotFoundError(there_is_no("ForceScheduler", name, known, see="buildbot-lite schedulers"))
-            which = "no ForceScheduler in master.cfg has" if name is None else f"{name} does not have"
-            raise NotFoundError(f"{builder} may not be forced: {which} it among its builderNames.")
+            subject = "no ForceScheduler in master.cfg has" if name is None else f"{name} does not have"
+            raise NotFoundError(f"{builder} may not be forced: {subject} it among its builderNames.")
         return scheduler
 
     def _checked(
@@ -165,11 +165,17 @@ def _original(connection: Connection, build: Build) -> tuple[Request, Buildset, 
     return request, buildset, [each.id for each in records_of_changes.of_buildset(connection, buildset.id)]
 
 
-def _at_revision(stamps: Mapping[str, Stamp], got: Json) -> dict[str, Stamp]:
+def _at_revision(stamps: Mapping[str, Stamp], got_revision: Json) -> dict[str, Stamp]:
     """
-    *stamps* at the revisions that a build *got*: a text, or a dictionary by codebase.
+    *stamps* at the revisions that a build *got_revision*: a text, or a dictionary by codebase.
     """
-    revisions = got if isinstance(got, dict) else dict.fromkeys(stamps, got) if len(stamps) == 1 else {}
+    revisions = (
+        got_revision
+        if isinstance(got_revision, dict)
+        else dict.fromkeys(stamps, got_revision)
+        if len(stamps) == 1
+        else {}
+    )
     return {
         codebase: {**stamp, "revision": revisions[codebase]} if isinstance(revisions.get(codebase), str) else stamp
         for codebase, stamp in stamps.items()

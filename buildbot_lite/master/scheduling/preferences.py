@@ -57,13 +57,15 @@ class Preferences:
             return free
         views = [SlaveView(each.config) for each in free]
         arguments = (BuilderView(builder), views, RequestView(waiting.request, waiting.buildset))
-        what = f"nextSlave of {builder.name}"
-        chosen = self._answers.answer(what, lambda: _call(function, *arguments), waiting.request.id)
+        function_name = f"nextSlave of {builder.name}"
+        chosen = self._answers.answer(function_name, lambda: _call(function, *arguments), waiting.request.id)
         about = f"request {waiting.request.id}"
-        if isinstance(obstacle := _no_answer(chosen, what, about), WaitReason):
+        if isinstance(obstacle := _no_answer(chosen, function_name, about), WaitReason):
             return obstacle
         name = getattr(chosen, "name", chosen)
-        return [each for each in free if each.name == name] or wait_reasons.left_out(what, "any slave that is free")
+        return [each for each in free if each.name == name] or wait_reasons.left_out(
+            function_name, "any slave that is free"
+        )
 
     def _builders(self, lists: Sequence[BuilderQueue], config: MasterConfig) -> Sequence[str]:
         views = [
@@ -83,19 +85,19 @@ class Preferences:
         if builder is None or builder.next_build is None:
             yield from waiting.open()
             return
-        what, function = f"nextBuild of {builder.name}", builder.next_build
+        function_name, function = f"nextBuild of {builder.name}", builder.next_build
         while waiting.reason is None and waiting.order:
             open_requests = {each.request.id: each for each in waiting.order if not each.withdrawn}
             views = [RequestView(each.request, each.buildset) for each in open_requests.values()]
             if not views:
                 return
             chosen = self._answers.answer(
-                what, partial(function, BuilderView(builder), views), frozenset(open_requests)
+                function_name, partial(function, BuilderView(builder), views), frozenset(open_requests)
             )
             found = open_requests.get(getattr(chosen, "id", -1))
             if found is None:
-                waiting.reason = _no_answer(chosen, what, "these requests") or wait_reasons.left_out(
-                    what, "any of them"
+                waiting.reason = _no_answer(chosen, function_name, "these requests") or wait_reasons.left_out(
+                    function_name, "any of them"
                 )
                 return
             yield found
@@ -103,10 +105,10 @@ class Preferences:
                 waiting.reason = found.own
 
 
-def _no_answer(answer: Any, what: str, of: str) -> WaitReason | None:
+def _no_answer(answer: Any, function_name: str, of: str) -> WaitReason | None:
     if answer is PENDING:
-        return wait_reasons.function_pending(what, of)
-    return wait_reasons.function_failed(what, of) if answer is FAILED else None
+        return wait_reasons.function_pending(function_name, of)
+    return wait_reasons.function_failed(function_name, of) if answer is FAILED else None
 
 
 def _chosen(names: Sequence[Any], known: Collection[str]) -> Sequence[str]:

@@ -233,10 +233,10 @@ class Preparation:
         await storage.in_thread(lambda: publish(source, path, mode, basedir=storage.basedir))
 
     async def _input_of(self, buildset: Buildset) -> Inputs:
-        which = buildset.input
-        if which is None:
+        input_row = buildset.input
+        if input_row is None:
             return {}
-        row = await read_retrying(self.records, lambda connection: inputs.get(connection, which), self.clock)
+        row = await read_retrying(self.records, lambda connection: inputs.get(connection, input_row), self.clock)
         if row is None:
             return {}
         return {row.kind: (StoredInput(self.inputs, row.sha256), row.length, row.sha256)}

@@ -112,13 +112,13 @@ class Requests:
 
     async def submit(
         self,
-        wanted: NewBuildset,
+        new: NewBuildset,
         *,
         in_transaction: Callable[[Connection, SubmittedBuildset], object] | None = None,
         committed: Callable[[], None] = lambda: None,
     ) -> SubmittedBuildset:
         """
-        Record *wanted*.  Once this returns, its requests survive a crash.
+        Record *new*.  Once this returns, its requests survive a crash.
 
         In the same transaction, *in_transaction* is called; but not when an earlier one with the same parent is there.
         *committed* is called after the commit.
@@ -126,7 +126,7 @@ class Requests:
         now = self._wall()
 
         def change(connection: Connection) -> tuple[SubmittedBuildset, bool]:
-            submitted, fresh = _add(connection, wanted, now)
+            submitted, fresh = _add(connection, new, now)
             if fresh and in_transaction is not None:
                 in_transaction(connection, submitted)
             return submitted, fresh
@@ -138,15 +138,15 @@ class Requests:
         return submitted
 
     async def submit_all(
-        self, wanted: Sequence[NewBuildset], in_transaction: Callable[[Connection], object]
+        self, new: Sequence[NewBuildset], in_transaction: Callable[[Connection], object]
     ) -> Sequence[SubmittedBuildset]:
         """
-        Record all of *wanted* in one transaction, in which *in_transaction* is called, too.
+        Record all of *new* in one transaction, in which *in_transaction* is called, too.
         """
         now = self._wall()
 
         def change(connection: Connection) -> list[tuple[SubmittedBuildset, bool]]:
-            added = [_add(connection, each, now) for each in wanted]
+            added = [_add(connection, each, now) for each in new]
             in_transaction(connection)
             return added
 
@@ -259,11 +259,13 @@ class Requests:
         """
         End those of *requests* that are still in the queue with SKIPPED, because the build of *into* serves them, too.
         """
-        wanted = [each for each in requests if each not in self._cancelling and self._queue.withdraw(each)]
-        if not wanted:
+        collapsible = [each for each in requests if each not in self._cancelling and self._queue.withdraw(each)]
+        if not collapsible:
             return
         now = self._wall()
-        buildsets = {each.request.id: each.buildset.id for each in map(self._queue.get, wanted) if each is not None}
+        buildsets = {
+            each.request.id: each.buildset.id for each in map(self._queue.get, collapsible) if each is not None
+        }
         reason = f"collapsed into request {into.id}, which asks for the same and is newer"
 
         def change(connection: Connection) -> list[Buildset | None]:
@@ -277,10 +279,10 @@ class Requests:
         try:
             over = await self._records.write(change)
         except BaseException:
-            for request in wanted:
+            for request in collapsible:
                 self._queue.restore(request)
             raise
-        for request in wanted:
+        for request in collapsible:
             self._queue.remove(request)
         for each in over:
             self._ended(each, now)
@@ -330,30 +332,30 @@ class Requests:
             finished.fire(buildset.result)
 
 
-def _add(connection: Connection, wanted: NewBuildset, now: float) -> tuple[SubmittedBuildset, bool]:
+def _add(connection: Connection, new: NewBuildset, now: float) -> tuple[SubmittedBuildset, bool]:
     """
-    The buildset of *wanted*, and whether it is new: none with the same parent was there.
+    The buildset of *new*, and whether it is new: none with the same parent was there.
     """
-    earlier = records_of_requests.by_parent(connection, wanted.parent) if wanted.parent else None
+    earlier = records_of_requests.by_parent(connection, new.parent) if new.parent else None
     if earlier is not None:
         return SubmittedBuildset(earlier, tuple(records_of_requests.of_buildset(connection, earlier.id))), False
     submitted = records_of_requests.submit(
         connection,
-        scheduler=wanted.scheduler,
-        builders=wanted.builders,
-        reason=wanted.reason,
+        scheduler=new.scheduler,
+        builders=new.builders,
+        reason=new.reason,
         now=now,
-        source=wanted.source,
-        properties=wanted.properties,
-        input=wanted.input(connection) if callable(wanted.input) else wanted.input,
-        parent=wanted.parent,
-        priority=wanted.priority,
-        by_grant=wanted.by_grant,
-        parent_build=wanted.parent_build,
+        source=new.source,
+        properties=new.properties,
+        input=new.input(connection) if callable(new.input) else new.input,
+        parent=new.parent,
+        priority=new.priority,
+        by_grant=new.by_grant,
+        parent_build=new.parent_build,
     )
-    records_of_changes.add_to_buildset(connection, submitted.buildset.id, wanted.changes)
+    records_of_changes.add_to_buildset(connection, submitted.buildset.id, new.changes)
     for request in submitted.requests:
-        body = {"builder": request.builder, "scheduler": wanted.scheduler, "reason": wanted.reason}
+        body = {"builder": request.builder, "scheduler": new.scheduler, "reason": new.reason}
         feed.publish(connection, "request.submitted", now=now, request=request.id, body=body)
     return submitted, True
 

@@ -177,11 +177,13 @@ class Submissions:
         minted, now = self._grants.mint(), self._wall()
         return grants.add(connection, name=name, verb=WATCH, object=object_, minted=minted, now=now)
 
-    def _adding_input(self, kept: InputFile, kind: str, name: str) -> Callable[[Connection], int]:
+    def _adding_input(self, stored: InputFile, kind: str, name: str) -> Callable[[Connection], int]:
         now = self._wall()
 
         def note(connection: Connection) -> int:
-            row = inputs.add(connection, name=name[:200], kind=kind, length=kept.length, sha256=kept.sha256, now=now)
+            row = inputs.add(
+                connection, name=name[:200], kind=kind, length=stored.length, sha256=stored.sha256, now=now
+            )
             return row.id
 
         return note

@@ -217,11 +217,15 @@ class MasterView:
     config: MasterConfig = field(repr=False)
 
 
-def same_sources(one: Buildset, other: Buildset) -> bool:
+def same_sources(first: Buildset, second: Buildset) -> bool:
     """
     Whether both requests have the same sources, apart from the revision, and neither has a submitted input.
     """
-    return one.input is None and other.input is None and without_revision(one.source) == without_revision(other.source)
+    return (
+        first.input is None
+        and second.input is None
+        and without_revision(first.source) == without_revision(second.source)
+    )
 
 
 def without_revision(source: Any) -> Any:

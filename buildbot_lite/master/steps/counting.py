@@ -114,9 +114,11 @@ class WarningCountingShellCommand(ShellCommand):
         suppressions = list(self.suppressionList)
         if self.suppressionFile is not None and self.warningPattern is not None:
             read = await self.execute(["cat", self.suppressionFile], workdir=self.workdir)
-            result, said = result_of(read.outcome, self.slave_name)
+            result, error_text = result_of(read.outcome, self.slave_name)
             if result is not Result.SUCCESS:
-                return self.fail(f"The suppressionFile {self.suppressionFile!r:.100} cannot be read: {said}.", result)
+                return self.fail(
+                    f"The suppressionFile {self.suppressionFile!r:.100} cannot be read: {error_text}.", result
+                )
             try:
                 text = read.output(limit=_LARGEST_SUPPRESSIONS)
                 suppressions += call_within(_LONGEST_SEARCH, read_suppressions, text)

@@ -83,8 +83,8 @@ class CopyDirectory(BuildStep):
         Neither directory may be in the other: removing one would remove the other.
         """
         if isinstance(self.src, str) and isinstance(self.dest, str):
-            one, other = normpath(self.src) + "/", normpath(self.dest) + "/"
-            if one.startswith(other) or other.startswith(one) or "./" in {one, other}:
+            source, destination = normpath(self.src) + "/", normpath(self.dest) + "/"
+            if source.startswith(destination) or destination.startswith(source) or "./" in {source, destination}:
                 checker.note(f"src and dest must not be in each other: {self.src!r:.60}, {self.dest!r:.60}.")
 
     async def run(self) -> Result:

@@ -156,12 +156,12 @@ class Git(SourceStep):
         return await self._repository(self.workdir).apply(patch)
 
     def why_not_applied(self, ran: CommandResult, revision: str) -> str:
-        said = complaint(ran)
-        if _NO_PATCH.search(said):
+        message = complaint(ran)
+        if _NO_PATCH.search(message):
             return f"The submitted file is not a patch.  Send the output of: {self.how_to_diff}"
         # Without --binary, git writes that a file differs, and not how.
-        hint = f"  Send the output of: {self.how_to_diff}" if "binary patch" in said else ""
-        return f"The submitted patch does not apply to revision {revision[:12]}: {said}.{hint}"
+        hint = f"  Send the output of: {self.how_to_diff}" if "binary patch" in message else ""
+        return f"The submitted patch does not apply to revision {revision[:12]}: {message}.{hint}"
 
     # Running commands.
 

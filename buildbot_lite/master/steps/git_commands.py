@@ -135,11 +135,11 @@ class Repository:
             hint = "  (With shallow, a commit needs all of its 40 digits.)" if self._shallow else ""
             raise CommandFailedError(Result.FAILURE, f"{self._url} has no revision {revision!r:.100}.{hint}")
         must_succeed(ran, f"git could not {_last_action(ran) or f'get {self._url}'}", self._slave, complaint)
-        said = ran.output()
-        commit = _COMMIT.search(said)
+        output = ran.output()
+        commit = _COMMIT.search(output)
         if commit is None:
             raise CommandFailedError(Result.FAILURE, "git did not say what it checked out; its log says more.")
-        if crowded := _CROWDED.findall(said):
+        if crowded := _CROWDED.findall(output):
             # The checkout succeeded, so a failure to pack is none of the step.
             await self.script(_PACK, "git-pack", crowded)
         return commit[1]
@@ -184,17 +184,17 @@ def complaint(ran: CommandResult) -> str:
     first = next((index for index, line in enumerate(lines) if line.startswith(_COMPLAINTS)), len(lines) - 1)
     if first > 0 and "Could not read from remote repository" in lines[first]:
         first -= 1  # ssh said why
-    said = lines[first] if lines else ""
-    said = said.partition(": ")[2] if said.startswith(_COMPLAINTS) else said
-    return without_passwords(said)[:LONGEST_COMPLAINT]
+    message = lines[first] if lines else ""
+    message = message.partition(": ")[2] if message.startswith(_COMPLAINTS) else message
+    return without_passwords(message)[:LONGEST_COMPLAINT]
 
 
 def _last_action(ran: CommandResult) -> str:
     """
     The last action that the output of *ran* names.
     """
-    said = _SAID.findall(ran.output())
-    return said[-1] if said else ""
+    actions = _SAID.findall(ran.output())
+    return actions[-1] if actions else ""
 
 
 @cache

@@ -44,11 +44,11 @@ def _headers(checker: ArgumentChecker, name: str, value: Any) -> dict[str, str]:
         return {}
     found = {}
     for key, item in value.items():
-        said = checks.words(checker, f"{name}[{key!r:.60}]", item)
-        if not isinstance(key, str) or not HEADER_NAME.match(key) or "\n" in said or "\r" in said:
+        text = checks.words(checker, f"{name}[{key!r:.60}]", item)
+        if not isinstance(key, str) or not HEADER_NAME.match(key) or "\n" in text or "\r" in text:
             checker.note(f"{name}: {key!r:.60} and its value are no header.")
         else:
-            found[key] = said
+            found[key] = text
     return found
 
 
@@ -64,8 +64,8 @@ def _pairs(checker: ArgumentChecker, name: str, value: Any) -> list[list[str]]:
     for key, item in items:
         for each in item if isinstance(item, (list, tuple)) else [item]:
             if each is not None:
-                said = str(each) if isinstance(each, bool) else checks.words(checker, f"{name}[{key!r:.60}]", each)
-                found.append([str(key), said])
+                text = str(each) if isinstance(each, bool) else checks.words(checker, f"{name}[{key!r:.60}]", each)
+                found.append([str(key), text])
     return found
 
 

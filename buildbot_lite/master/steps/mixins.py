@@ -240,8 +240,8 @@ class CommandMixin(_Step):
         """
         Remove the directory *dir* with its contents.
         """
-        what = spec.RemoveDirectory(self.workdir_path(dir), timeout or spec.DEFAULT_MAX_TIME)
-        return self._succeeded(await self.do(what), abandonOnFailure)
+        removal = spec.RemoveDirectory(self.workdir_path(dir), timeout or spec.DEFAULT_MAX_TIME)
+        return self._succeeded(await self.do(removal), abandonOnFailure)
 
     @deferring
     async def runRmFile(self, path: str, log: Any = None, abandonOnFailure: bool = True) -> bool:

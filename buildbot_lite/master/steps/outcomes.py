@@ -48,12 +48,12 @@ def must_succeed(
     Return *ran* if it succeeded; otherwise raise `CommandFailedError`.  *doing*: for the sentence, as in "git could not
     fetch".
     """
-    result, said = result_of(ran.outcome, slave)
+    result, sentence = result_of(ran.outcome, slave)
     if result is Result.SUCCESS:
         return ran
     if ran.outcome.ending is Ending.EXITED:
-        said = complaint(ran) or said
-    raise CommandFailedError(result, f"{doing}: {said.removesuffix('.')}.")
+        sentence = complaint(ran) or sentence
+    raise CommandFailedError(result, f"{doing}: {sentence.removesuffix('.')}.")
 
 
 def last_word(ran: CommandResult, what: str) -> str:
@@ -79,12 +79,12 @@ def result_of(outcome: Outcome, slave: str, decode: Mapping[int, Result] = SUCCE
     if outcome.ending is Ending.SIGNALLED:
         return Result.FAILURE, outcome.sentence or f"killed by signal {outcome.signal}"
     if outcome.ending is Ending.KILLED:
-        said = outcome.sentence or (_KILLED[outcome.why] if outcome.why else "killed")
+        sentence = outcome.sentence or (_KILLED[outcome.why] if outcome.why else "killed")
         if outcome.why is Why.INTERRUPTED:
-            return Result.CANCELLED, said
+            return Result.CANCELLED, sentence
         if outcome.why in {Why.LEASE, Why.STORAGE}:
-            return Result.EXCEPTION, said
-        return Result.FAILURE, f"{slave}: {said}" if outcome.why is Why.DISK_FULL else said
+            return Result.EXCEPTION, sentence
+        return Result.FAILURE, f"{slave}: {sentence}" if outcome.why is Why.DISK_FULL else sentence
     if outcome.ending is Ending.LOST:
         return Result.EXCEPTION, outcome.sentence or f"{slave} was lost"
     return Result.FAILURE, outcome.sentence or "the slave could not do it"

@@ -83,7 +83,7 @@ class ShellSequence(ShellCommand):
         """
         Run *commands*; return the result.
         """
-        whole, said = Result.SUCCESS, []
+        whole, sentences = Result.SUCCESS, []
         for each in commands:
             command = await self.render(each.command)
             if not self.shouldRunTheCommand(command):
@@ -96,9 +96,9 @@ class ShellSequence(ShellCommand):
             result = self.judge(ran)
             if self.summary:
                 words = self.command if isinstance(self.command, str) else " ".join(self.command)
-                said.append(f"{words:.60}: {self.summary}")
+                sentences.append(f"{words:.60}: {self.summary}")
             whole, ends = counted(result, each, whole)
             if ends:
                 break
-        self.summary = "; ".join(said)
+        self.summary = "; ".join(sentences)
         return whole

@@ -215,12 +215,12 @@ class SourceStep(BuildStep):
         The request's branch or revision (*name*), or else *default*; `InputError` if it does not match *pattern*.
         """
         stamp = self.bench.view.sources.get(self.codebase, {})
-        asked = stamp.get(name) or (self.getProperty(name) if not self.codebase else None)
-        if not asked:
+        value = stamp.get(name) or (self.getProperty(name) if not self.codebase else None)
+        if not value:
             return default
-        if not isinstance(asked, str) or not pattern.match(asked):
-            raise InputError(f"The request's {name} is {asked!r:.200}, which is not a valid name for one.")
-        return asked
+        if not isinstance(value, str) or not pattern.match(value):
+            raise InputError(f"The request's {name} is {value!r:.200}, which is not a valid name for one.")
+        return value
 
     def set_of_codebase(self, name: str, value: str) -> None:
         """
@@ -234,9 +234,9 @@ class SourceStep(BuildStep):
         """
         A command of the slave itself; `CommandFailedError`.
         """
-        result, said = result_of((await self.do(what)).outcome, self.slave_name)
+        result, sentence = result_of((await self.do(what)).outcome, self.slave_name)
         if result is not Result.SUCCESS:
-            raise CommandFailedError(result, said)
+            raise CommandFailedError(result, sentence)
 
     async def fill_build(self, command: Sequence[str]) -> None:
         """
@@ -266,10 +266,10 @@ class SourceStep(BuildStep):
         if size == 0:
             return self.fail(f"The submitted patch is empty.  Send the output of: {self.how_to_diff}")
         ran = await self.apply(patch)
-        result, said = result_of(ran.outcome, self.slave_name)
+        result, sentence = result_of(ran.outcome, self.slave_name)
         if result is Result.SUCCESS:
             self.summary += " with the submitted patch"
             return result
         if ran.outcome.ending is not Ending.EXITED:
-            return self.fail(said, result)
+            return self.fail(sentence, result)
         return self.fail(self.why_not_applied(ran, revision))

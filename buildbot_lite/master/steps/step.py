@@ -186,8 +186,8 @@ class BuildStep(BuildbotStyle, metaclass=NotingType):
         Render the arguments for this build, unless *doStepIf* skips the step; return whether it runs.
         """
         self.bench = context
-        wanted = await _condition(self.doStepIf, context.view, self)
-        if wanted:
+        condition = await _condition(self.doStepIf, context.view, self)
+        if condition:
             declared, checker = declaration(type(self)), ArgumentChecker(self.name)
             for name in declared.renderables:
                 setattr(self, name, await render(getattr(self, name), context.view))
@@ -198,7 +198,7 @@ class BuildStep(BuildbotStyle, metaclass=NotingType):
                         value = checks.check_rendered(checker, name, each.check, self.given(name), value)
                     setattr(self, name, value)
             self.check(checker)
-        return wanted
+        return condition
 
     async def hidden(self, result: Result) -> bool:
         """
@@ -211,8 +211,8 @@ class BuildStep(BuildbotStyle, metaclass=NotingType):
         The summary for people, after the step ended with *result*.
         """
         self.results = result
-        said = await awaited(self.getResultSummary())
-        return str(said.get("step", "") if isinstance(said, Mapping) else said or "")
+        summary = await awaited(self.getResultSummary())
+        return str(summary.get("step", "") if isinstance(summary, Mapping) else summary or "")
 
     def getResultSummary(self) -> Any:
         """

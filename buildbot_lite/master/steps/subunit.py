@@ -48,8 +48,8 @@ class SubunitShellCommand(ShellCommand):
             self.summary = self.summary or "no tests ran"
             return max(result, Result.FAILURE) if self.failureOnNoTests else result
         bad = counts["failed"] + counts["errors"]
-        said = [f"{counts[kind]} {kind}" for kind in ("passed", "failed", "errors", "skipped") if counts[kind]]
-        self.summary = ", ".join([f"{total} {'test' if total == 1 else 'tests'}", *said])
+        counts_shown = [f"{counts[kind]} {kind}" for kind in ("passed", "failed", "errors", "skipped") if counts[kind]]
+        self.summary = ", ".join([f"{total} {'test' if total == 1 else 'tests'}", *counts_shown])
         return max(result, Result.FAILURE) if bad else result
 
 
@@ -59,16 +59,16 @@ def outcomes_in(lines: Iterable[str]) -> tuple[Counter[str], list[str]]:
     """
     counts: Counter[str] = Counter()
     problems: list[str] = []
-    details = kept = False
+    details = has_failed = False
     for line in lines:
         if details:
             details = line.rstrip() != "]"
-            if kept and details:
+            if has_failed and details:
                 problems.append(f"    {line}")
         elif found := _OUTCOME.match(line):
             kind = _KINDS[found[1]]
             counts[kind] += 1
-            details, kept = found[3] is not None, kind in {"failed", "errors"}
-            if kept:
+            details, has_failed = found[3] is not None, kind in {"failed", "errors"}
+            if has_failed:
                 problems.append(f"{found[1]}: {found[2]}")
     return counts, problems

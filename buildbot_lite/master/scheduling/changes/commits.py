@@ -119,7 +119,7 @@ def files_of_commits(output: bytes, ids: Sequence[str]) -> dict[str, tuple[str, 
     The output of ``git diff-tree --stdin -r -z --raw`` for the commits *ids*: commit → its files, sorted, and at most
     as many as a change may have.
     """
-    wanted = set(ids)
+    wanted_ids = set(ids)
     found: dict[str, dict[str, None]] = {}
     files: dict[str, None] = {}
     tokens = iter(output.split(b"\0"))
@@ -128,7 +128,7 @@ def files_of_commits(output: bytes, ids: Sequence[str]) -> dict[str, tuple[str, 
             name = next(tokens, b"").decode("utf-8", "replace")
             if len(files) < MOST_FILES:
                 files[name] = None
-        elif (id := token.decode("ascii", "replace").strip()) in wanted:
+        elif (id := token.decode("ascii", "replace").strip()) in wanted_ids:
             files = found.setdefault(id, {})
     return {id: fitting_files(each) for id, each in found.items()}
 

@@ -110,11 +110,11 @@ class GitMirror:
         The references of the origin that match *patterns*; without any, all.
         """
         words = ["ls-remote", "--symref", "--", self._url, *patterns]
-        ran = await self._run(words, remote=True, seconds=LIST_SECONDS, largest=LARGEST_LIST)
-        if ran.cut_off:
+        result = await self._run(words, remote=True, seconds=LIST_SECONDS, largest=LARGEST_LIST)
+        if result.cut_off:
             raise ProgramError(f"{self._shown} has more references than a poller can look at.")
-        self._must_succeed(ran, "read")
-        return await self._context.in_thread(partial(remote_refs, ran.output))
+        self._must_succeed(result, "read")
+        return await self._context.in_thread(partial(remote_refs, result.output))
 
     async def fetch(self, refs: Collection[str]) -> None:
         """
@@ -123,12 +123,12 @@ class GitMirror:
         await self.make()
         if not refs:
             return  # without any, git would fetch HEAD
-        ran = await self._fetched(refs)
-        if ran.code and _DAMAGED.search(ran.errors):
+        result = await self._fetched(refs)
+        if result.code and _DAMAGED.search(result.errors):
             await self._context.in_thread(self._remove)
             await self.make()
-            ran = await self._fetched(refs)
-        self._must_succeed(ran, "fetch from")
+            result = await self._fetched(refs)
+        self._must_succeed(result, "fetch from")
 
     async def commits_of(self, refs: Sequence[str]) -> dict[str, str]:
         """
@@ -149,8 +149,8 @@ class GitMirror:
         The commits that lead to *tip* and to none of *known*: the newest *most*, oldest first.
         """
         words = ["rev-list", "--topo-order", f"--max-count={most}", "--stdin", tip]
-        ran = await self._local(words, "".join(f"^{commit}\n" for commit in sorted(known)))
-        return ran.output.decode("ascii", "replace").split()[::-1]
+        result = await self._local(words, "".join(f"^{commit}\n" for commit in sorted(known)))
+        return result.output.decode("ascii", "replace").split()[::-1]
 
     async def read(self, ids: Sequence[str], encoding: str) -> dict[str, Commit]:
         """
@@ -167,8 +167,8 @@ class GitMirror:
         # A few at a time, so that the largest commits together stay below the bound on output.
         for start in range(0, len(small), 50):
             part = "".join(f"{id}\n" for id in small[start : start + 50])
-            ran = await self._local(["cat-file", "--batch"], part)
-            found |= {id: commit_in(id, content, encoding) for id, _, content in objects(ran.output)}
+            result = await self._local(["cat-file", "--batch"], part)
+            found |= {id: commit_in(id, content, encoding) for id, _, content in objects(result.output)}
         files = await self._files(ids)
         return {id: evolve(commit, files=files[id]) for id, commit in found.items()}
 
@@ -177,10 +177,10 @@ class GitMirror:
         left = list(ids)
         words = ["diff-tree", "--stdin", "-r", "-z", "--raw", "--root", "--no-renames", "--diff-merges=first-parent"]
         while left:
-            ran = await self._local(words, "".join(f"{id}\n" for id in left))
-            part = await self._context.in_thread(partial(files_of_commits, ran.output, left))
+            result = await self._local(words, "".join(f"{id}\n" for id in left))
+            part = await self._context.in_thread(partial(files_of_commits, result.output, left))
             found |= {id: files for id, files in part.items() if id not in found}
-            if not ran.cut_off:
+            if not result.cut_off:
                 break
             # The output was cut off: continue after the last commit of which something arrived.
             left = left[max((left.index(id) for id in part), default=0) + 1 :]
@@ -203,8 +203,8 @@ class GitMirror:
     async def _peeled(self, names: Sequence[str]) -> list[str | None]:
         if not names:
             return []
-        ran = await self._local(["cat-file", "--batch-check=%(objectname) %(objecttype)"], "\n".join(names) + "\n")
-        lines = [line.split(" ") for line in ran.output.decode("utf-8", "replace").splitlines()]
+        result = await self._local(["cat-file", "--batch-check=%(objectname) %(objecttype)"], "\n".join(names) + "\n")
+        lines = [line.split(" ") for line in result.output.decode("utf-8", "replace").splitlines()]
         return [words[0] if words[1:] == ["commit"] else None for words in lines]
 
     async def make(self) -> None:
@@ -213,10 +213,10 @@ class GitMirror:
         killed.
         """
         if not await self._context.in_thread(self._ready):
-            ran = await self._run(
+            result = await self._run(
                 ["init", "--quiet", "--bare", "--template=", "--", self._directory], seconds=LOCAL_SECONDS
             )
-            self._must_succeed(ran, "make a copy of")
+            self._must_succeed(result, "make a copy of")
 
     def _ready(self) -> bool:
         if not all(os.path.exists(os.path.join(self._directory, part)) for part in ("HEAD", "objects", "refs")):
@@ -239,11 +239,11 @@ class GitMirror:
         """
         Run git on the copy.
         """
-        ran = await self._run(words, stdin, local=True, seconds=LOCAL_SECONDS)
-        if ran.code and not ran.cut_off:
+        result = await self._run(words, stdin, local=True, seconds=LOCAL_SECONDS)
+        if result.code and not result.cut_off:
             await self._context.in_thread(self._remove)  # it is damaged; the next poll makes it anew
-            self._must_succeed(ran, "look at its copy of")
-        return ran
+            self._must_succeed(result, "look at its copy of")
+        return result
 
     async def _run(
         self,
@@ -263,9 +263,9 @@ class GitMirror:
         program = SourceProgram(argv=argv, cwd=self._context.basedir, env=env, stdin=given, seconds=seconds, **more)
         return await run(self._context, program)
 
-    def _must_succeed(self, ran: Ran, trying: str) -> None:
-        if ran.code:
-            raise ProgramError(f"git could not {trying} {self._shown}: {complaint(ran.errors)}.")
+    def _must_succeed(self, result: Ran, trying: str) -> None:
+        if result.code:
+            raise ProgramError(f"git could not {trying} {self._shown}: {complaint(result.errors)}.")
 
 
 def complaint(errors: bytes) -> str:
@@ -276,6 +276,6 @@ def complaint(errors: bytes) -> str:
     first = next((i for i, line in enumerate(lines) if line.startswith(("fatal:", "error:"))), len(lines) - 1)
     if first > 0 and "Could not read from remote repository" in lines[first]:
         first -= 1  # the message of ssh is the reason
-    said = lines[first] if lines else "it did not say why"
-    said = said.partition(": ")[2] if said.startswith(("fatal:", "error:")) else said
-    return without_passwords(said)[:LONGEST_COMPLAINT].removesuffix(".")
+    message = lines[first] if lines else "it did not say why"
+    message = message.partition(": ")[2] if message.startswith(("fatal:", "error:")) else message
+    return without_passwords(message)[:LONGEST_COMPLAINT].removesuffix(".")

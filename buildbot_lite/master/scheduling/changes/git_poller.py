@@ -136,14 +136,14 @@ class GitPoller(PollingChangeSource):
         """
         followed = self.followed
         if followed.only_tags:
-            what = "tags"
+            branches = "tags"
         elif isinstance(followed.branches, tuple):
-            what = ", ".join(followed.branches)
+            branches = ", ".join(followed.branches)
         else:
-            what = (
+            branches = (
                 "HEAD" if followed.branches is None else "all branches" if followed.branches is True else "a function"
             )
-        return f"{without_passwords(self.repourl)}: {what}"
+        return f"{without_passwords(self.repourl)}: {branches}"
 
     async def poll(self) -> None:
         """
@@ -230,9 +230,9 @@ class GitPoller(PollingChangeSource):
         if not moved:
             return {}, ()
         await mirror.make()
-        here = await mirror.commits_of(sorted(followed))
+        present = await mirror.commits_of(sorted(followed))
         # Also fetch missing references, if the directory was made anew: new commits are found by comparison with them.
-        await mirror.fetch(moved | (followed.keys() - here.keys() - set(seen.commitless)))
+        await mirror.fetch(moved | (followed.keys() - present.keys() - set(seen.commitless)))
         return await mirror.commits_of(sorted(moved)), await mirror.present(set(seen.refs.values()))
 
     async def _new_commits(
@@ -292,7 +292,7 @@ class GitPoller(PollingChangeSource):
 
 
 def _category(function: Callable[[dict[str, Any]], Any], change: Change) -> str | None:
-    said = function(
+    category = function(
         {
             "author": change.author,
             "committer": change.committer,
@@ -308,7 +308,7 @@ def _category(function: Callable[[dict[str, Any]], Any], change: Change) -> str 
             "codebase": change.codebase,
         }
     )
-    return None if said is None else str(said)
+    return None if category is None else str(category)
 
 
 @contextmanager

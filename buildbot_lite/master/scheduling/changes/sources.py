@@ -257,7 +257,7 @@ class RunningSource:
         if pause > 0:
             await deferLater(self._farm.clock, pause)
 
-    async def _attempt(self, what: str, call: Callable[[], Any]) -> bool:
+    async def _attempt(self, action: str, call: Callable[[], Any]) -> bool:
         """
         Call the source; return False if that failed, which is noted.
         """
@@ -274,14 +274,14 @@ class RunningSource:
             failure.trap(Exception)
             if failure.check(RecordsClosedError):
                 failure.raiseException()
-            self._failed(what, failure)
+            self._failed(action, failure)
             return False
         if self.status.error is not None:
             self._log.info("{source} works again", source=self.source.name)
         self.status = evolve(self.status, error=None, failures=0)
         return True
 
-    def _failed(self, what: str, failure: Failure) -> None:
+    def _failed(self, action: str, failure: Failure) -> None:
         ours = failure.check(BuildbotLiteError, defer.TimeoutError)
         if ours is defer.TimeoutError:
             sentence = f"It did not end within {LONGEST_POLL / 60:.0f} min, and was given up."
@@ -291,7 +291,7 @@ class RunningSource:
             sentence = _shown(f"{type(failure.value).__name__}: {failure.value}")
         if sentence != self.status.error:
             # Log a repeated error once: a repository that is unreachable for a night is one line.
-            self._log.warn("{source} cannot {what}: {why}", source=self.source.name, what=what, why=sentence)
+            self._log.warn("{source} cannot {what}: {why}", source=self.source.name, what=action, why=sentence)
             if not ours:
                 self._log.failure("{source} failed", failure=failure, source=self.source.name)
         self.status = evolve(self.status, error=sentence, failures=self.status.failures + 1)

@@ -38,10 +38,10 @@ def split_file_branches(path: str) -> dict[str, Any] | None:
     """
     trunk/FILE is of no branch, branches/NAME/FILE of the branch branches/NAME; other files are left out.
     """
-    first, _, rest = path.partition("/")
+    first, _, remainder = path.partition("/")
     if first == "trunk":
-        return {"path": rest}
-    name, slash, file = rest.partition("/")
+        return {"path": remainder}
+    name, slash, file = remainder.partition("/")
     if first != "branches" or not name:
         return None
     return {"branch": f"branches/{name}", "path": file if slash else ""}
@@ -51,8 +51,8 @@ def split_file_projects_branches(path: str) -> dict[str, Any] | None:
     """
     As `split_file_branches` within a directory for each project, which is the project of the change.
     """
-    project, slash, rest = path.partition("/")
-    found = split_file_branches(rest) if slash else None
+    project, slash, remainder = path.partition("/")
+    found = split_file_branches(remainder) if slash else None
     return None if found is None else {**found, "project": project}
 
 
@@ -256,15 +256,15 @@ def _revisions(log: ET.Element) -> Iterator[SvnRevision]:
         )
 
 
-def _split(said: Any) -> dict[str, Any] | None:
+def _split(result: Any) -> dict[str, Any] | None:
     """
     The result of a split_file function, as a dictionary.
     """
-    if said is None:
+    if result is None:
         return None
-    if isinstance(said, Mapping):
-        return {"path": "", **said}
-    branch, path = said
+    if isinstance(result, Mapping):
+        return {"path": "", **result}
+    branch, path = result
     return {"branch": branch, "path": path}
 
 

@@ -29,7 +29,7 @@ class FiringTimes:
 
     *following*: the first time after a given one.  *rule*: a text that is another one when *following* is.
     *most_back*: seconds by which the clock may be set back without that being a correction.  *last*: the time up to
-    which nothing is to fire any more; None: it never fired, and fires *first*.  *kept*: what the records hold.
+    which nothing is to fire any more; None: it never fired, and fires *first*.  *recorded*: what the records hold.
     """
 
     following: Callable[[float], float]
@@ -37,7 +37,7 @@ class FiringTimes:
     most_back: float
     last: float | None = None
     first: float | None = None
-    kept: Mapping[str, Any] | None = None
+    recorded: Mapping[str, Any] | None = None
     _next: tuple[float, float] | None = None
 
     @classmethod
@@ -60,7 +60,7 @@ class FiringTimes:
         if state is None:
             times.first, times.last = (now, None) if at_once else (None, now)
         else:
-            times.kept = {"last": state["last"], "rule": state["rule"]}
+            times.recorded = {"last": state["last"], "rule": state["rule"]}
             times.last = now if state["rule"] != rule and not at_once else float(state["last"])
         return times
 
@@ -97,11 +97,11 @@ class FiringTimes:
         """
         Whether the records do not hold what is to outlive a restart.
         """
-        return self.kept != {"last": self.last, "rule": self.rule}
+        return self.recorded != {"last": self.last, "rule": self.rule}
 
     def to_document(self) -> dict[str, Any]:
         """
         The state to record; it counts as recorded from now on.
         """
-        self.kept = {"last": self.last, "rule": self.rule}
-        return dict(self.kept)
+        self.recorded = {"last": self.last, "rule": self.rule}
+        return dict(self.recorded)

@@ -41,11 +41,11 @@ class Decisions:
         """
         self._added.append((scheduler, change, important))
 
-    def drop(self, scheduler: str, which: Iterable[int]) -> None:
+    def drop(self, scheduler: str, changes: Iterable[int]) -> None:
         """
-        *which* changes wait no longer for *scheduler*.
+        *changes* changes wait no longer for *scheduler*.
         """
-        self._dropped.append((scheduler, tuple(which)))
+        self._dropped.append((scheduler, tuple(changes)))
 
     def keep_state(self, scheduler: str, value: Any) -> None:
         """

@@ -304,14 +304,14 @@ class SchedulerEngine:
         if not len(decisions):
             return
         config = at_work.generation.config
-        wanted: list[NewBuildset] = []
+        new: list[NewBuildset] = []
         for firing in decisions.firings:
-            made, troubles = await new_buildset(firing, config, self._clock)
+            buildset, troubles = await new_buildset(firing, config, self._clock)
             for sentence in troubles:
                 self._troubles[firing.scheduler.name].add(sentence)
-            if made.builders:
-                wanted.append(made)
-        await self._requests.submit_all(wanted, decisions.record)
+            if buildset.builders:
+                new.append(buildset)
+        await self._requests.submit_all(new, decisions.record)
 
 
 def _restore(connection: Connection, configured: Mapping[str, BaseScheduler], now: float) -> _Recorded:
@@ -322,15 +322,17 @@ def _restore(connection: Connection, configured: Mapping[str, BaseScheduler], no
     if own is None:
         own = {"considered": records_of_changes.last_id(connection)}
         states.put(connection, ENGINE, own, now)
-    kept = {owner.removeprefix(OWNED): value for owner, value in states.with_prefix(connection, OWNED).items()}
-    for name in kept.keys() - configured.keys():
+    recorded = {owner.removeprefix(OWNED): value for owner, value in states.with_prefix(connection, OWNED).items()}
+    for name in recorded.keys() - configured.keys():
         states.put(connection, f"{OWNED}{name}", None, now)
     waiting = set(records_of_changes.pending_schedulers(connection))
     dropped = {
         name: records_of_changes.drop_all_pending(connection, name) for name in sorted(waiting - configured.keys())
     }
     memories = {
-        name: Memory(kept.get(name), tuple(records_of_changes.pending_of(connection, name)) if name in waiting else ())
+        name: Memory(
+            recorded.get(name), tuple(records_of_changes.pending_of(connection, name)) if name in waiting else ()
+        )
         for name in configured
     }
     newest = records_of_changes.last_id(connection)

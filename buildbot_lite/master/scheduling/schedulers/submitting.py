@@ -110,7 +110,7 @@ async def new_buildset(firing: Firing, config: MasterConfig, clock: IReactorTime
         priority = await priority_for(scheduler, builders, view, clock)
     except BuildbotLiteError as error:
         troubles.append(str(error))
-    wanted = NewBuildset(
+    buildset = NewBuildset(
         scheduler=scheduler.name,
         builders=builders,
         reason=scheduler.reason or firing.reason,
@@ -120,7 +120,7 @@ async def new_buildset(firing: Firing, config: MasterConfig, clock: IReactorTime
         priority=priority,
         changes=[each.id for each in firing.changes],
     )
-    return wanted, troubles
+    return buildset, troubles
 
 
 def _slaves(firing: Firing) -> Sequence[str] | None:

@@ -145,8 +145,8 @@ def _left_out(push: Push, named: int) -> str:
     if push.unnamed is None:
         return "Older commits of this push were left out: the forge does not name them."
     number = max(0, named - MOST_COMMITS) + push.unnamed
-    what = "commit of this push was" if number == 1 else "commits of this push were"
-    return f"{number} older {what} left out." if number else ""
+    subject = "commit of this push was" if number == 1 else "commits of this push were"
+    return f"{number} older {subject} left out." if number else ""
 
 
 def of_pull_request(request: PullRequest, dialect: HookDialect) -> HookReport:

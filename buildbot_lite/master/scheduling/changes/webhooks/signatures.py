@@ -24,9 +24,9 @@ def check(delivery: Delivery, secret: str) -> None:
             f"The request has no header {delivery.proof_header}: enter the secret of c['www'] in the settings of the "
             "webhook.",
         )
-    wanted = proof(delivery.dialect, delivery.body, secret)
+    expected = proof(delivery.dialect, delivery.body, secret)
     # A header's bytes arrive as Latin-1; a secret is sent in UTF-8.
-    if not hmac.compare_digest(delivery.proof.encode("latin-1", "replace"), wanted.encode()):
+    if not hmac.compare_digest(delivery.proof.encode("latin-1", "replace"), expected.encode()):
         raise WebhookError(
             403,
             f"The header {delivery.proof_header} does not match: the webhook has another secret than c['www'] in "
