@@ -610,6 +610,24 @@ c["builders"].append(util.BuilderConfig("asks", ["bot1"], util.BuildFactory([
             texts = self.remarks(farm, "copies", 1 + untrusted)
             self.assertTrue(any(sentence in text for text in texts), texts)
 
+    def test_no_file_of_its_choice(self) -> None:
+        """
+        Promise 8.1: the branch of a fork is no path of the master's.
+        """
+        farm = ScheduledFarm(
+            'schedulers.AnyBranchScheduler("all", ["sends"], forks=True)',
+            """
+c["builders"].append(util.BuilderConfig("sends", ["bot1"], util.BuildFactory([
+    steps.FileDownload(mastersrc=util.Property("branch"), slavedest="a"),
+])))
+""",
+        )
+        farm.attach()
+        for untrusted, sentence in ((False, "The master cannot send"), (True, "comes from a fork")):
+            farm.change(branch="/nowhere/secret", untrusted=untrusted)
+            texts = self.remarks(farm, "sends", 1 + untrusted)
+            self.assertTrue(any(sentence in text for text in texts), texts)
+
     def test_named_slaves(self) -> None:
         """
         Forks may name the slaves on which such builds run; other builds do not wait for these slaves.

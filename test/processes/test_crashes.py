@@ -90,6 +90,7 @@ OTHER_STEPS = [
     "steps.ShellCommand(command=['sh', '-c', 'git --git-dir $0 update-ref -d refs/heads/main || :', PUSHED])",
     f"steps.GitCommit(workdir='repository', paths=['new'], messages=['Add it'], config={ME}, env={DATES})",
     "steps.GitTag(workdir='repository', tagName='v1')",
+    says("tagged"),
     "steps.GitDiffInfo(workdir='repository', compareToRef='HEAD~1')",
     "steps.GitPush(workdir='repository', repourl=PUSHED, branch='main', force=True)",
 ]

@@ -69,15 +69,22 @@ def check_way_out(checker: ArgumentChecker, name: str, given: Any, path: Any) ->
     """
     Note a mistake where *path* leads outside and *given*, of which a build made it, does not begin so.
     """
-    if not isinstance(path, str) or not leads_outside(path):
-        return
-    beginning = given if isinstance(given, str) else _beginning(given)
-    way_out = _WAY_OUT.match(beginning)
-    if way_out is None or way_out[0] == beginning:
+    if isinstance(path, str) and not is_way_out_given(given, path):
         checker.note(
             f"{name} became {path!r:.200}, which leads outside.  The text in master.cfg must begin so itself, with at "
             'least a part of the first name: Interpolate("/srv/www/%(prop:branch)s").'
         )
+
+
+def is_way_out_given(given: Any, path: str) -> bool:
+    """
+    Whether *path*, which a build made of *given*, stays inside, or leads outside by the text in master.cfg.
+    """
+    if not leads_outside(path):
+        return True
+    beginning = given if isinstance(given, str) else _beginning(given)
+    way_out = _WAY_OUT.match(beginning)
+    return way_out is not None and way_out[0] != beginning
 
 
 def _beginning(given: Any) -> str:

@@ -30,7 +30,7 @@ from ..config.artifacts import WantedArtifact
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, ignored
-from .master_paths import absolute, check_way_out, inner_part, leads_outside
+from .master_paths import absolute, check_way_out, inner_part, is_way_out_given, leads_outside
 from .outcomes import result_of
 from .step import BuildStep
 
@@ -187,6 +187,9 @@ class FileDownload(_Transfer):
         """
         if isinstance(self.mastersrc, WantedArtifact):
             return await self._send_artifact(self.mastersrc)
+        if not is_way_out_given(self.given("mastersrc"), self.mastersrc):
+            # Another build's properties, such as a slave's, may choose among all files of the master's user.
+            self.bench.check_trusted("This build gets no file that one of its properties chooses")
         path = absolute(self.mastersrc, self.bench.master_directory)
         # Recorded, so that a resumed build requests the same bytes.
         facts = await self.bench.record("looking at a file", self.mastersrc, lambda: _facts(path), repeatable=True)
