@@ -21,6 +21,7 @@ from ..master.scheduling.changes.recorder import ChangeRecorder
 from ..master.scheduling.changes.sources import ChangeSources
 from ..master.scheduling.changes.webhooks.payload import HookReport
 from ..master.scheduling.changes.webhooks.reading import read_delivery
+from ..model.rendering import Secret
 from ..model.webhook import LARGEST_FRAME, Delivery, HookReply
 from ..storage.records.grants import Grant
 from .changes import Intake, marking_use, named
@@ -83,7 +84,7 @@ class WebhookIntake:
 
 def _read(delivery: Delivery, dialect: HookDialect, config: MasterConfig) -> HookReport:
     try:
-        secret = config.secret(dialect.secret)
+        secret = config.secret(dialect.secret.name) if isinstance(dialect.secret, Secret) else dialect.secret
     except ConfigError:
         raise WebhookError(503, f"The farm's secret for webhooks of {dialect.name} is not there.") from None
     return read_delivery(delivery, dialect, secret)

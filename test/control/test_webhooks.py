@@ -5,6 +5,7 @@ What the holder of a string for webhooks can do, and what master.cfg says about 
 import json
 import os
 from typing import Any
+from unittest import mock
 
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.config.mistakes import MistakesError
@@ -127,6 +128,14 @@ class WebhookTests(WebhookCase):
         reply = self.send("github", "push", github_push())
         self.assertEqual(reply, HookReply(200, "2 changes had been recorded before."))
         self.assertEqual(len(self.changes()), 2)
+
+    def test_secret_from_elsewhere(self) -> None:
+        """
+        Promise 8.1: the secret may come from the environment.
+        """
+        with mock.patch.dict(os.environ, {"HOOK": SECRET}):
+            self.apply(WWW.replace('util.Secret("forge")', '__import__("os").environ["HOOK"]'))
+        self.assertEqual(self.send("github", "push", github_push()), HookReply(200, "Recorded 2 changes."))
 
     def test_pushed_back(self) -> None:
         """
@@ -280,7 +289,7 @@ class DialectTests(WebhookCase):
         )
         for dialect, option, field, value in table:
             (found,) = self.dialects(f'{{"{dialect}": {{"secret": util.Secret("forge"), {option}}}}}').values()
-            self.assertEqual((getattr(found, field), found.secret), (value, "forge"), option)
+            self.assertEqual((getattr(found, field), found.secret.name), (value, "forge"), option)
 
     def test_mistakes(self) -> None:
         """
@@ -290,6 +299,7 @@ class DialectTests(WebhookCase):
             '{"github": True}': "without it, anybody could send changes",
             '{"gitlab": {}}': "without it, anybody could send changes",
             '{"github": {"secret": "text"}}': "master.cfg is kept with each build",
+            '{"github": {"secret": __import__("os").environ.get("NOT_SET", "")}}': "secret is empty",
             '{"github": {"secret": util.Secret("missing")}}': "There is no secret 'missing'",
             '{"base": True}': "not signed",
             '{"poller": True}': "grant change",

@@ -213,7 +213,7 @@ class ShellCommandTests(SynchronousTestCase):
         """
         for step in (
             ShellCommand(command=["echo", Property("gone")]),
-            ShellCommand(command="x", workdir=Interpolate("../%(prop:x)s/..")),
+            ShellCommand(command="x", workdir=Interpolate("%(prop:x)s/../../..")),
             ShellCommand(command="x", timeout=renderer(lambda _: "soon")),
         ):
             ran = run(step)
@@ -351,7 +351,7 @@ class WorkdirTests(SynchronousTestCase):
         """
         A property decides neither that it leads elsewhere, nor to which first name.
         """
-        for given, value in ((Property("p"), "/etc"), (Property("p"), "../x"), (Interpolate("/%(prop:p)s"), "etc")):
+        for given, value in ((Property("p"), "/etc"), (Property("p"), "../x"), (Interpolate("/srv%(prop:p)s"), "/../etc")):
             ran = run(ShellCommand(command=["true"], workdir=given), properties={"p": value})
             self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
 

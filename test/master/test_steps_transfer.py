@@ -139,9 +139,7 @@ class UploadTests(SynchronousTestCase):
             (Property("p"), "../x"),
             (Property("p"), "~/x"),
             (Interpolate("%(prop:p)s/x"), "/etc"),
-            (Interpolate("/%(prop:p)s/x"), "etc"),
-            (Interpolate("../%(prop:p)s"), "x"),
-            (Interpolate("../%(prop:p)s"), "../x"),
+            (Interpolate("../x%(prop:p)s"), "/../../x"),
             (Interpolate("/srv/%(prop:p)s/x"), ".."),
             (Interpolate("/srv/%(prop:p)s/x"), "a/../../etc"),
             (Interpolate("/srv/%(prop:p)s"), "a\nb"),
@@ -150,15 +148,33 @@ class UploadTests(SynchronousTestCase):
             with self.subTest(value, given=given):
                 ran = run(FileUpload(slavesrc="a", masterdest=given), properties={"p": value})
                 self.assertEqual((ran.result, ran.commands, ran.published), (Result.EXCEPTION, [], {}))
-        given = Interpolate("../%(prop:p)s")
+        given = Interpolate("../x%(prop:p)s")
         for step in (
             FileDownload(mastersrc=given, slavedest="a"),
             steps.MasterShellCommand(command="true", workdir=given),
             steps.MultipleFileUpload(slavesrcs=["a"], masterdest=given),
+            steps.MasterShellCommand(command="true", workdir=Property("p")),
+            steps.MultipleFileUpload(slavesrcs=["a"], masterdest=Property("p")),
         ):
-            for value in ("x", "../x"):
+            for value in ("/../x", "/../../x"):
                 ran = run(step, properties={"p": value})
                 self.assertEqual((step.name, ran.result, ran.commands), (step.name, Result.EXCEPTION, []))
+
+    def test_beginnings(self) -> None:
+        """
+        Promise 8.6: a text that begins as no build would accept it is a mistake of the configuration, and not first one
+        of each build.
+        """
+        for make in (
+            lambda: DirectoryUpload(slavesrc="a", masterdest=Interpolate("../www/%(prop:p)s")),
+            lambda: FileUpload(slavesrc=Interpolate("/tmp/%(prop:p)s"), masterdest="a"),
+            lambda: FileUpload(slavesrc="a", masterdest=Interpolate("/%(prop:p)s")),
+            lambda: FileUpload(slavesrc=Interpolate("../%(prop:p)s"), masterdest="a"),
+            lambda: RemoveDirectory(dir=Interpolate("/srv/%(prop:p)s")),
+            lambda: steps.ShellCommand(command="x", workdir=Interpolate("/%(prop:p)s")),
+        ):
+            self.assertRaises(ConfigError, make)
+        FileUpload(slavesrc=Interpolate("../a%(prop:p)s/x"), masterdest=Interpolate("a/%(prop:p)s"))
 
     def test_several_elsewhere(self) -> None:
         """

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
+from unittest import mock
 
 from attrs import define, evolve, field
 from sqlalchemy import Connection, select
@@ -16,6 +17,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
+from buildbot_lite.master.config.loading import load
+from buildbot_lite.master.config.mistakes import MistakesError
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.source_stamps import source_of
@@ -40,6 +43,7 @@ from buildbot_lite.storage.records import (
     streams,
 )
 
+from ..master.configurations import write
 from .mail_server import ReceivedMails, mail_server
 
 T = TypeVar("T")
@@ -603,17 +607,46 @@ class HttpTests(ReportersCase):
         A token in master.cfg, a token over plain HTTP, and unchecked certificates are mistakes.
         """
         for make in (
-            lambda: reporters.GitHubStatusPush("ghp_token"),
+            lambda: reporters.GitHubStatusPush(""),
             lambda: reporters.GiteaStatusPush("http://git.example.org/", util.Secret("t")),
             lambda: reporters.GitHubStatusPush(util.Secret("t"), verify=False),
             lambda: reporters.HttpStatusPush("file:///etc/passwd"),
-            lambda: reporters.MailNotifier("farm@example.org", smtpUser="me", smtpPassword="text"),
+            lambda: reporters.MailNotifier("farm@example.org", smtpUser="me", smtpPassword=""),
             lambda: reporters.MailNotifier("nobody"),
             lambda: reporters.MailNotifier("farm@example.org", mode=["sometimes"]),
             lambda: reporters.MailNotifier("farm@example.org", subject="{{ unclosed"),
         ):
             with self.assertRaises(ConfigError):
                 make()
+
+    def test_secrets_from_elsewhere(self) -> None:
+        """
+        Promise 8.8: a token or password may be a text from the environment, and none in a file that is kept.
+        """
+        with mock.patch.dict(os.environ, {"TOKEN": "from outside"}):
+            for value, taken in (("os.environ['TOKEN']", True), ("'ghp_token'", False), ("module.token", False)):
+                for service in (
+                    f"reporters.GitHubStatusPush({value})",
+                    f"reporters.HttpStatusPush('https://example.org/', secret={value})",
+                    f"reporters.MailNotifier('farm@example.org', smtpUser='me', smtpPassword={value})",
+                ):
+                    text = f"import os, module\nfrom buildbot_lite.plugins import *\nc = {{'services': [{service}]}}"
+                    directory = self.mktemp()
+                    os.mkdir(directory)
+                    write(directory, {"master.cfg": text, "module.py": "token = 'ghp_token'\n"})
+                    with self.subTest(value, service=service):
+                        if taken:
+                            self.assertEqual(len(load(directory).config.services), 1)
+                        else:
+                            self.assertRaisesRegex(MistakesError, "is kept with each build", load, directory)
+
+    def test_token_from_elsewhere(self) -> None:
+        """
+        Promise 8.8: such a token is what is sent.
+        """
+        self.loop(reporters.GitHubStatusPush("text"))
+        self.run_one(Result.SUCCESS)
+        self.assertEqual(self.http.requests[0][2]["Authorization"], "token text")
 
 
 class MailTests(ReportersCase):

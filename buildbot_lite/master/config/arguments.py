@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 from ...errors import BuildbotLiteError
 from ...model.names import checked_name
 from ...model.properties import Properties, checked_property_name, checked_value
-from ...model.rendering import Renderable, is_renderable
+from ...model.rendering import Renderable, Secret, is_renderable
 from ...model.suggestions import did_you_mean
 from ...model.user_functions import limited
 from .mistakes import (
     MISSING,
     SourceLine,
+    is_in_sources,
     note,
 )
 from .placeholders import holds_placeholder, is_placeholder
@@ -201,6 +202,24 @@ class ArgumentChecker:
             except BuildbotLiteError as error:
                 self.note(f"{name}: {error}")
         return checked
+
+    def secret(self, name: str, value: Any) -> Any:
+        """
+        A `Secret`, or a text that stands in none of the configuration's files: it came from the environment, or from a
+        file that is not kept.
+        """
+        if isinstance(value, Secret) or is_placeholder(value):
+            return value
+        if isinstance(value, str) and value and not is_in_sources(value):
+            return value
+        if value in ("", None):
+            self.note(f'{name} is empty; give a util.Secret("…"), or a text from the environment.')
+        else:
+            self.note(
+                f'{name} must be a util.Secret("…"), or come from the environment or a file that is no module: '
+                "master.cfg is kept with each build, and so are its modules."
+            )
+        return ""
 
     def environment(self, name: str, value: Any) -> dict[str, Any]:
         """

@@ -156,6 +156,15 @@ def collecting(files: Mapping[str, str], texts: Mapping[str, str] | None = None)
         _collecting.reset(token)
 
 
+def is_in_sources(text: str) -> bool:
+    """
+    Whether *text* stands between quotes in one of the files of the configuration that is being loaded.
+    """
+    mistakes = _collecting.get()
+    texts = () if mistakes is None else mistakes.texts.values()
+    return any(quote + text + quote in source for source in texts for quote in "'\"")
+
+
 def note(sentence: str, place: SourceLine | None = None, *, of: object = None) -> None:
     """
     Note a mistake at *place*; default: `current_line`.  Raises `ConfigError` outside a load.

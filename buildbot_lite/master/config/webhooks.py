@@ -17,7 +17,6 @@ from .arguments import ArgumentChecker
 from .buildbot_words import find
 from .mistakes import remark
 from .placeholders import is_placeholder
-from .renderable_objects import Secret
 
 HOOKS = "change_hook_dialects"
 SKIPS = (r"\[ *skip *ci *\]", r"\[ *ci *skip *\]")
@@ -39,14 +38,14 @@ class HookDialect:
     """
     The webhooks of one forge.
 
-    *secret*: the name of the secret that its requests prove.  *codebase*: of its changes, or a function of the payload.
+    *secret*: a `Secret`, or a text, that its requests prove.  *codebase*: of its changes, or a function of the payload.
     *skips*: patterns; a push with one of them in the message of its newest commit is no change.  *pull_request_ref*:
     what of a pull request is built, "merge" or "head".  *property_whitelist*: patterns of the values of a pull request
     that become properties.  *only_push_commit*: only the newest commit of a push is a change.
     """
 
     name: str
-    secret: str
+    secret: Any
     codebase: str | Callable[[Any], Any] = ""
     skips: tuple[str, ...] = SKIPS
     pull_request_ref: str = "merge"
@@ -127,14 +126,13 @@ def _dialect(checker: ArgumentChecker, called: str, options: Any) -> HookDialect
     return HookDialect(name=name, secret=_secret(inner, options.get("secret")), **accepted)
 
 
-def _secret(checker: ArgumentChecker, value: Any) -> str:
-    if isinstance(value, Secret):
-        return value.name
-    if is_placeholder(value):
+def _secret(checker: ArgumentChecker, value: Any) -> Any:
+    if value is None:
+        checker.note(
+            'give the secret of the webhook as "secret": util.Secret("…"): without it, anybody could send changes.'
+        )
         return ""
-    explanation = "without it, anybody could send changes" if value is None else "master.cfg is kept with each build"
-    checker.note(f'give the secret of the webhook as "secret": util.Secret("…"): {explanation}.')
-    return ""
+    return checker.secret("secret", value)
 
 
 def _patterns(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from ...model.suggestions import nearest
 from ..config.argument_fit import note_unknown
 from ..config.arguments import ArgumentChecker
 from ..config.mistakes import MISSING, note
+from .master_paths import check_beginning
 
 Check: TypeAlias = Callable[[ArgumentChecker, str, Any], Any]
 """``check(checker, name, value)`` returns the value to use, or notes a mistake.  See `argument_checks`."""
@@ -155,7 +156,9 @@ def take(step: Any, values: Sequence[Any], given: Mapping[str, Any]) -> Mapping[
         if names and (given[names[0]] is not None or declared_as.nullable):
             setattr(step, name, given[names[0]])
         value = getattr(step, name, declared_as.default)
-        if value is not MISSING and value is not None and not (declared_as.rendered and is_renderable(value)):
+        if declared_as.rendered and is_renderable(value):
+            check_beginning(checker, name, declared_as.check, value)
+        elif value is not MISSING and value is not None:
             checked = declared_as.check(checker, name, value)
             if checked is not value:
                 setattr(step, name, checked)

@@ -9,9 +9,9 @@ and end with NUL; the checks remove them before they look for NULs.
 
 import re
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from posixpath import normpath
-from typing import Any, TypeVar
+from typing import Any
 
 from ...errors import UnsafePathError
 from ...model.names import relative_path
@@ -23,7 +23,7 @@ from ..config.artifacts import WantedArtifact
 from ..config.locks import LockAccess, checked_accesses
 from ..config.matrix import Matrix
 from .argument import Check
-from .master_paths import check_way_out, is_absolute, leads_outside, outside
+from .master_paths import is_absolute, leads_outside, outside, path_check
 
 __all__ = [
     "anything", "artifact_name", "choice", "command", "count", "decode_rc", "destination", "destination_directory",
@@ -117,26 +117,7 @@ def environment(checker: ArgumentChecker, name: str, value: Any) -> dict[str, st
     return found
 
 
-_Checked = TypeVar("_Checked", bound=Callable[..., Any])
-_LEADING_OUT: set[Callable[..., Any]] = set()
-
-
-def _may_lead_out(check: _Checked) -> _Checked:
-    _LEADING_OUT.add(check)
-    return check
-
-
-def check_rendered(checker: ArgumentChecker, name: str, check: Check, given: Any, value: Any) -> Any:
-    """
-    *value*, to which a build rendered *given*, by the *check* of the argument.  No property decides that a path leads
-    out of its directory.
-    """
-    checked = check(checker, name, value)
-    if check in _LEADING_OUT:
-        check_way_out(checker, name, given, checked)
-    return checked
-
-
+@path_check(leads_out=False)
 def path(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     A path that stays inside the directory that it is relative to.
@@ -148,6 +129,7 @@ def path(checker: ArgumentChecker, name: str, value: Any) -> str:
         return "."
 
 
+@path_check(leads_out=False)
 def file_path(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     As `path`, for a file: no trailing slash, and not the directory itself.
@@ -158,7 +140,7 @@ def file_path(checker: ArgumentChecker, name: str, value: Any) -> str:
     return path(checker, name, value)
 
 
-@_may_lead_out
+@path_check(leads_out=True)
 def slave_path(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     As `path`; it may begin with ``../``, and then leads to another directory of the slave's ``work``.
@@ -167,7 +149,7 @@ def slave_path(checker: ArgumentChecker, name: str, value: Any) -> str:
     return outside(checker, name, value.rstrip("/")) if leads_up else path(checker, name, value)
 
 
-@_may_lead_out
+@path_check(leads_out=True)
 def slave_file(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     As `slave_path`, for a file.
@@ -176,7 +158,7 @@ def slave_file(checker: ArgumentChecker, name: str, value: Any) -> str:
     return slave_path(checker, name, value) if leads_up else file_path(checker, name, value)
 
 
-@_may_lead_out
+@path_check(leads_out=True)
 def workdir(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     As `slave_path`; or any directory of the machine: absolute, or beginning with ``~/``.
@@ -186,6 +168,7 @@ def workdir(checker: ArgumentChecker, name: str, value: Any) -> str:
     return outside(checker, name, value.rstrip("/"))
 
 
+@path_check(leads_out=False)
 def artifact_name(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     As `file_path`, for the name of an artifact: it must be UTF-8 and without control characters.
@@ -202,7 +185,7 @@ def artifact_name(checker: ArgumentChecker, name: str, value: Any) -> str:
     return path
 
 
-@_may_lead_out
+@path_check(leads_out=True)
 def destination(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     As `artifact_name`; or the path of a file on the master that `leads_outside`.
@@ -215,7 +198,7 @@ def destination(checker: ArgumentChecker, name: str, value: Any) -> str:
     return outside(checker, name, value)
 
 
-@_may_lead_out
+@path_check(leads_out=True)
 def destination_directory(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     As `destination`, for a directory, after which a slash may stand.
@@ -223,7 +206,7 @@ def destination_directory(checker: ArgumentChecker, name: str, value: Any) -> st
     return destination(checker, name, value.rstrip("/") or value if isinstance(value, str) else value)
 
 
-@_may_lead_out
+@path_check(leads_out=True)
 def master_directory(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     As `path`; or a directory of the master that `leads_outside`.

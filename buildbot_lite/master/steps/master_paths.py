@@ -8,8 +8,9 @@ from there: whoever writes a branch's name or a command's output would choose am
 
 import os
 import re
+from collections.abc import Callable
 from posixpath import normpath
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import UnsafePathError
 from ...model.names import relative_path
@@ -17,6 +18,8 @@ from ..config.arguments import ArgumentChecker
 
 _ABSOLUTE = re.compile(r"/|~/")
 _WAY_OUT = re.compile(r"/+|~[^/]*/+|(?:\.\./+)+")
+Checked = TypeVar("Checked", bound=Callable[..., Any])
+_PATH_CHECKS: dict[Any, bool] = {}
 _LITERAL = re.compile(r"(?:[^%]|%%)*")
 
 
@@ -63,6 +66,38 @@ def _is_sound(inner: str) -> bool:
         return inner.isprintable() and ".." not in inner.split("/") and relative_path(inner) != "."
     except UnsafePathError:
         return False
+
+
+def path_check(*, leads_out: bool) -> Callable[[Checked], Checked]:
+    """
+    Declare a check of arguments that are paths.  *leads_out*: whether some of these may lead outside.
+    """
+
+    def declare(check: Checked) -> Checked:
+        _PATH_CHECKS[check] = leads_out
+        return check
+
+    return declare
+
+
+def check_beginning(checker: ArgumentChecker, name: str, check: Any, given: Any) -> None:
+    """
+    Note a mistake when *given*, which is still to be rendered, begins as no value of the argument may.
+    """
+    beginning = _beginning(given)
+    if check in _PATH_CHECKS and leads_outside(beginning):
+        check_rendered(checker, name, check, given, f"{beginning}…")
+
+
+def check_rendered(checker: ArgumentChecker, name: str, check: Any, given: Any, value: Any) -> Any:
+    """
+    *value*, to which a build rendered *given*, by the *check* of the argument.  No property decides that a path leads
+    out of its directory.
+    """
+    checked = check(checker, name, value)
+    if _PATH_CHECKS.get(check, False):
+        check_way_out(checker, name, given, checked)
+    return checked
 
 
 def check_way_out(checker: ArgumentChecker, name: str, given: Any, path: Any) -> None:

@@ -44,6 +44,7 @@ from . import argument_checks as checks
 from .argument import Table, argument, declaration, ignored, note_missing, take
 from .buildbot_style import BuildbotStyle
 from .context import CommandResult, StepContext
+from .master_paths import check_rendered
 from .own_steps import check_own_step
 
 
@@ -195,7 +196,7 @@ class BuildStep(BuildbotStyle, metaclass=NotingType):
                 if each.rendered and getattr(self, name) is not self._final.get(name, MISSING):
                     value = await render(getattr(self, name), context.view)
                     if value is not None:
-                        value = checks.check_rendered(checker, name, each.check, self.given(name), value)
+                        value = check_rendered(checker, name, each.check, self.given(name), value)
                     setattr(self, name, value)
             self.check(checker)
         return condition

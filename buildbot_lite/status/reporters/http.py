@@ -85,14 +85,6 @@ class HttpReporter(Reporter):
         self.arguments.wrong(name, value, 'an address like "https://example.org/"')
         return "https://localhost/"
 
-    def checked_secret(self, name: str, value: Any) -> Any:
-        """
-        *value*, a `Secret`.
-        """
-        if not isinstance(value, Secret):
-            self.arguments.note(f'{name} must be a util.Secret("…"): master.cfg is kept with each build.')
-        return value
-
 
 class HttpStatusPush(HttpReporter):
     """
@@ -116,7 +108,7 @@ class HttpStatusPush(HttpReporter):
         super().__init__(generators, name)
         self.url = self.checked_url("serverUrl", serverUrl)
         self.headers = self.arguments.properties("headers", {} if headers is None else headers)
-        self.secret = None if secret is None else self.checked_secret("secret", secret)
+        self.secret = None if secret is None else self.arguments.secret("secret", secret)
         self.auth = auth
         if auth is not None and not (isinstance(auth, (tuple, list)) and len(auth) == 2 and isinstance(auth[0], str)):
             self.arguments.wrong("auth", auth, "(user, password)")
@@ -169,7 +161,7 @@ class CommitStatus(HttpReporter):
     ) -> None:
         self._default = [described(startDescription, endDescription)]
         super().__init__(generators, name)
-        self.token = self.checked_secret("token", token)
+        self.token = self.arguments.secret("token", token)
         self.url = self.checked_url("baseURL", baseURL or self.default_url, safe=True).rstrip("/")
         self.context = Interpolate("buildbot/%(prop:buildername)s") if context is None else context
         if not isinstance(self.context, str) and not is_renderable(self.context):

@@ -132,12 +132,10 @@ class MailNotifier(Reporter):
             arguments.text("relayhost", relayhost),
             arguments.whole("smtpPort", smtpPort, least=1, most=65535),
             None if smtpUser is None else arguments.text("smtpUser", smtpUser),
-            smtpPassword,
+            None if smtpPassword is None else arguments.secret("smtpPassword", smtpPassword),
             arguments.flag("useTls", useTls),
             arguments.flag("useSmtps", useSmtps),
         )
-        if isinstance(smtpPassword, str):
-            arguments.note('smtpPassword must be a util.Secret("…"): master.cfg is kept with each build.')
 
     def default_generators(self) -> Sequence[Generator | WorkerMissingGenerator]:
         return self._default
