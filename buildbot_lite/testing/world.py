@@ -216,7 +216,7 @@ class World:
         session.attached(ScriptedSlave(self.script, on_master=on_master), hello)
         return session
 
-    async def _publish(self, artifact: str, path: str, mode: int) -> None:
+    async def _publish(self, artifact: str, path: str, mode: int | None) -> None:
         self.published[path] = artifact
 
     async def _http(self, request: HttpRequest) -> HttpAnswer:

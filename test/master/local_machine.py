@@ -108,7 +108,7 @@ class LocalMachine:
             found[0].raiseException()
         return Result(found[0])
 
-    async def publish(self, artifact: str, destination: str, mode: int) -> str | None:
+    async def publish(self, artifact: str, destination: str, mode: int | None) -> str | None:
         return "Nothing is copied on this machine."
 
     async def command(

@@ -351,7 +351,11 @@ class WorkdirTests(SynchronousTestCase):
         """
         A property decides neither that it leads elsewhere, nor to which first name.
         """
-        for given, value in ((Property("p"), "/etc"), (Property("p"), "../x"), (Interpolate("/srv%(prop:p)s"), "/../etc")):
+        for given, value in (
+            (Property("p"), "/etc"),
+            (Property("p"), "../x"),
+            (Interpolate("/srv%(prop:p)s"), "/../etc"),
+        ):
             ran = run(ShellCommand(command=["true"], workdir=given), properties={"p": value})
             self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
 

@@ -2,13 +2,15 @@
 Copies of artifacts at other places of the master.
 """
 
+import io
 import os
 import stat
+import tarfile
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FileError, UnsafePathError
-from buildbot_lite.storage.publishing import OWN_DIRECTORIES, publish
+from buildbot_lite.storage.publishing import OWN_DIRECTORIES, publish, publish_directory
 
 
 class PublishTests(SynchronousTestCase):
@@ -76,6 +78,71 @@ class PublishTests(SynchronousTestCase):
         with self.assertRaises(FileError):
             self.publish("www", "n" * 300)
         self.assertEqual(os.listdir(os.path.join(self.root, "www")), ["a"])
+
+    def archive(self, *members: tuple[str, bytes, bytes]) -> None:
+        """
+        Make the artifact an archive of members: name, type, and contents or target of a link.
+        """
+        with tarfile.open(self.source, "w", format=tarfile.PAX_FORMAT) as archive:
+            for name, kind, contents in members:
+                member = tarfile.TarInfo(name)
+                member.type, member.mode = kind, 0o600
+                if kind == tarfile.REGTYPE:
+                    member.size = len(contents)
+                else:
+                    member.linkname = contents.decode()
+                archive.addfile(member, io.BytesIO(contents))
+
+    def test_directory(self) -> None:
+        """
+        The files of an archive go into a directory, readable by all, beside those that are there; links do not.
+        """
+        self.publish("www", "index.html")
+        self.publish("www", "old.html")
+        self.archive(
+            ("sub", tarfile.DIRTYPE, b""),
+            ("sub/" + "long" * 60, tarfile.REGTYPE, b"1"),
+            ("./index.html", tarfile.REGTYPE, b"2"),
+            ("link", tarfile.SYMTYPE, b"/etc/passwd"),
+            ("hard", tarfile.LNKTYPE, b"index.html"),
+            ("pipe", tarfile.FIFOTYPE, b""),
+        )
+        directory = os.path.join(self.root, "www")
+        publish_directory(self.source, directory, basedir=self.basedir)
+        self.assertEqual(sorted(os.listdir(directory)), ["index.html", "old.html", "sub"])
+        with open(os.path.join(directory, "index.html")) as file:
+            self.assertEqual(file.read(), "2")
+        self.assertEqual(stat.S_IMODE(os.stat(os.path.join(directory, "index.html")).st_mode), 0o644)
+        self.assertEqual(os.listdir(os.path.join(directory, "sub")), ["long" * 60])
+
+    def test_hostile_archives(self) -> None:
+        """
+        An archive that leads elsewhere, is damaged, or has headers that would fill the memory is refused.
+        """
+        directory = os.path.join(self.root, "www")
+        for name in ("../evil", "/evil", "a/../../evil"):
+            self.archive((name, tarfile.REGTYPE, b"1"))
+            with self.assertRaises(UnsafePathError):
+                publish_directory(self.source, directory, basedir=self.basedir)
+        self.archive(("a", tarfile.DIRTYPE, b""), ("a", tarfile.REGTYPE, b"1"))
+        with self.assertRaisesRegex(FileError, "is a directory"):
+            publish_directory(self.source, directory, basedir=self.basedir)
+        header = tarfile.TarInfo("x")
+        for kind in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME):
+            header.type, header.size = kind, 8 << 30
+            with open(self.source, "wb") as file:
+                file.write(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+            with self.assertRaisesRegex(FileError, "header that is too large"):
+                publish_directory(self.source, directory, basedir=self.basedir)
+        for damaged in (b"no archive" * 100, b""):
+            with open(self.source, "wb") as file:
+                file.write(damaged)
+            with self.assertRaisesRegex(FileError, "damaged"):
+                publish_directory(self.source, directory, basedir=self.basedir)
+        self.archive(("private/key", tarfile.REGTYPE, b"1"))
+        with self.assertRaisesRegex(UnsafePathError, "own files"):
+            publish_directory(self.source, self.basedir, basedir=self.basedir)
+        self.assertEqual(sorted(os.listdir(self.root)), ["farm", "www"])
 
     def test_own_files(self) -> None:
         """

@@ -93,7 +93,7 @@ class TriggeredBuilds(Protocol):
         """
 
 
-async def _no_copy(artifact: str, path: str, mode: int) -> None:
+async def _no_copy(artifact: str, path: str, mode: int | None) -> None:
     raise RefusedError("Nothing is copied to other places of the master in this build.")
 
 
@@ -111,7 +111,7 @@ class BuildContext:
     *grace*: seconds for which a lost slave is waited for.  *env*: the builder's environment variables.  *secret*: looks
     up a secret's value by name.  *inputs*: by kind, each submitted file with its size and SHA-256.  *wall*: seconds
     since 1970.  *http*: sends a request.  *artifact*: finds one of another build.  *publish*: copies one of this build
-    to a path on the master, with permission bits.
+    to a path on the master, with permission bits, or its contents into a directory there.
     *revealed*: the names of the secrets that commands of the build have had so
     far.  *redaction*: hides their values in the master's own text.  *master_directory*: the directory of master.cfg.
     *random*: gives so many bytes.  *on_lost*: "retry" or "fail", for steps without an ``onLost``.  *room*: whether the
@@ -138,7 +138,7 @@ class BuildContext:
     wall: Callable[[], float]
     http: Callable[[HttpRequest], Awaitable[HttpAnswer]]
     artifact: Callable[[WantedArtifact], Awaitable[Mapping[str, Any]]] = _no_artifact
-    publish: Callable[[str, str, int], Awaitable[None]] = _no_copy
+    publish: Callable[[str, str, int | None], Awaitable[None]] = _no_copy
     live: LiveCommands = field(factory=LiveCommands)
     revealed: set[str] = field(factory=set)
     redaction: Redaction = field(factory=Redaction)

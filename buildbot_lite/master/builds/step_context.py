@@ -214,7 +214,7 @@ class JournaledContext:
     def check_trusted(self, effect: str) -> None:
         self._build.check_trusted(effect)
 
-    async def publish(self, artifact: str, destination: str, mode: int) -> str | None:
+    async def publish(self, artifact: str, destination: str, mode: int | None) -> str | None:
         async def ask() -> Json:
             try:
                 self._build.check_trusted("This build writes to no other place of the master")

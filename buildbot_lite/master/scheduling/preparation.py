@@ -23,7 +23,7 @@ from ...model.properties import (
 from ...model.rendering import View
 from ...model.source_stamps import FIELDS, is_untrusted, marks_of, stamps_of
 from ...storage.inputs import InputStore
-from ...storage.publishing import publish
+from ...storage.publishing import publish, publish_directory
 from ...storage.records import builds as records_of_builds
 from ...storage.records import inputs, slaves
 from ...storage.records import journal as records_of_journal
@@ -227,10 +227,13 @@ class Preparation:
         finding = partial(other_artifacts.find, wanted=wanted, parent=buildset.parent_build, untrusted=untrusted)
         return await read_retrying(self.records, finding, self.clock)
 
-    async def _publish(self, builder: str, number: int, artifact: str, path: str, mode: int) -> None:
+    async def _publish(self, builder: str, number: int, artifact: str, path: str, mode: int | None) -> None:
         storage = self.stream_storage
         source = os.path.join(storage.artifacts, directory_name(builder), str(number), artifact)
-        await storage.in_thread(lambda: publish(source, path, mode, basedir=storage.basedir))
+        if mode is None:
+            await storage.in_thread(lambda: publish_directory(source, path, basedir=storage.basedir))
+        else:
+            await storage.in_thread(lambda: publish(source, path, mode, basedir=storage.basedir))
 
     async def _input_of(self, buildset: Buildset) -> Inputs:
         input_row = buildset.input

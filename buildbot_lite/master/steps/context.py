@@ -132,10 +132,11 @@ class StepContext(Protocol):
         Requests from the master, commands on the master and secrets check it themselves.
         """
 
-    async def publish(self, artifact: str, destination: str, mode: int) -> str | None:
+    async def publish(self, artifact: str, destination: str, mode: int | None) -> str | None:
         """
         Put a copy of *artifact*, which this build has sent, at *destination* on the master, relative to its directory
-        unless it is absolute, with the permission bits *mode*.
+        unless it is absolute, with the permission bits *mode*; None: it is a tar archive, whose contents go into that
+        directory.
 
         Returns None, or a sentence that says why not.  When the master dies meanwhile, it is done again.
         """

@@ -12,9 +12,8 @@ from ...model.results import Result
 from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument, ignored
-from .master_paths import leads_outside
 from .outcomes import complaint_of, result_of
-from .transfer import ArtifactUpload, StringDownload
+from .transfer import ArtifactUpload, StringDownload, archive_name
 
 __all__ = ["JSONPropertiesDownload", "JSONStringDownload", "MultipleFileUpload"]
 
@@ -48,10 +47,10 @@ class MultipleFileUpload(ArtifactUpload):
 
     *slavesrcs* (or *workersrcs*): their paths, relative to *workdir*; with *glob* (default False), ``*``, ``?`` and
     ``[…]`` stand for any characters in them.  *masterdest*: the directory of the artifacts; each gets the last part of
-    its path as its name there, and a directory becomes a tar archive.  If two would have one name, the step fails, and
-    nothing is sent.  As for `FileUpload`, it may lead to another place of the master's, where copies of files go, with
-    the permission bits *mode*.  *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes that
-    each may have; default None: any number.  *url*, *urlText*: as for `FileUpload`, once for all.
+    its path as its name there, and a directory becomes a tar archive; two of one name are refused.  As for `FileUpload`
+    and `DirectoryUpload`, it may be another place on the master; *mode*: the permission bits of copies of files.
+    *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes that each may have; default None:
+    any number.  *url*, *urlText*: as for `FileUpload`, once for all.
 
     Without effect: *blocksize*, *compress* and *keepstamp*.
     """
@@ -98,14 +97,14 @@ class MultipleFileUpload(ArtifactUpload):
         checker = ArgumentChecker(self.name)
         path = checks.path(checker, "the name of a file", normpath(path))
         destination = checks.destination(checker, "the name of an artifact", f"{self.masterdest}/{basename(path)}")
-        return (f"{destination}.tar", f"{path}/") if kind == "d" else (destination, path)
+        return (archive_name(destination), f"{path}/") if kind == "d" else (destination, path)
 
     async def _send(self, destination: str, path: str) -> Result:
         if not path.endswith("/"):
             return await self.store(spec.Upload(self.on_slave(path), self.maxsize), destination)
-        if leads_outside(destination):
-            return self.fail(f"{path!r:.200} is a directory; it can become an archive among the artifacts only.")
-        return await self.store(spec.UploadDirectory(self.on_slave(path.rstrip("/")), self.maxsize), destination)
+        path = path.rstrip("/")
+        what = spec.UploadDirectory(self.on_slave(path), self.maxsize)
+        return await self.store(what, f"{self.masterdest}/{basename(path)}")
 
 
 class JSONStringDownload(StringDownload):

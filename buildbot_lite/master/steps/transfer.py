@@ -61,6 +61,13 @@ class _Transfer(BuildStep):
         return result
 
 
+def archive_name(destination: str) -> str:
+    """
+    The name of the artifact of a directory.
+    """
+    return destination if destination.endswith(".tar") else f"{destination}.tar"
+
+
 class ArtifactUpload(_Transfer):
     url = argument(checks.text, default=None)
     urlText = argument(checks.text, default=None)
@@ -77,13 +84,17 @@ class ArtifactUpload(_Transfer):
 
     async def store(self, what: spec.Spec, destination: str) -> Result:
         """
-        Send *what* as the artifact *destination*.  Where that leads outside, a copy of the artifact goes there.
+        Send *what* as the artifact *destination*, to which ``.tar`` is added for a directory.  Where it leads outside,
+        a copy of the artifact, or the contents of the directory, go there.
         """
+        is_directory = isinstance(what, spec.UploadDirectory)
+        artifact = archive_name(destination) if is_directory else destination
         if not leads_outside(destination):
-            return await self.transfer(what, artifact=destination)
-        artifact = inner_part(destination)
+            return await self.transfer(what, artifact=artifact)
+        artifact = inner_part(artifact)
         # Before the transfer: a wrong mode is told at once.
-        mode = checks.mode(ArgumentChecker(self.name), "mode", _PUBLISHED if self.mode is None else self.mode)
+        bits = checks.mode(ArgumentChecker(self.name), "mode", _PUBLISHED if self.mode is None else self.mode)
+        mode = None if is_directory else bits
         result = await self.transfer(what, artifact=artifact)
         if result is not Result.SUCCESS:
             return result
@@ -127,9 +138,10 @@ class DirectoryUpload(ArtifactUpload):
     Send a directory of the slave's to the master, as an artifact: an uncompressed tar archive.
 
     *slavesrc* (or *workersrc*): the directory, relative to *workdir*.  *masterdest*: the artifact's name; ".tar" is
-    added if it is missing.  *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes that are
-    allowed; default None: any number.  *maxTime*: seconds that packing may take, default 3600; None: any.  *url* and
-    *urlText*: as for `FileUpload`.
+    added if it is missing.  As for `FileUpload`, it may be another place on the master: a directory, into which the
+    files go, readable by all, and beside those that are there.  *workdir*: relative to the builder's directory,
+    default "build".  *maxsize*: bytes that are allowed; default None: any number.  *maxTime*: seconds that packing may
+    take, default 3600; None: any.  *url* and *urlText*: as for `FileUpload`.
 
     An unreadable file or directory fails the step.  Pipes, sockets and devices are left out, with a remark.
 
@@ -138,7 +150,7 @@ class DirectoryUpload(ArtifactUpload):
 
     name = "upload"
     slavesrc = argument(checks.slave_path, positional=True, aliases=("workersrc",))
-    masterdest = argument(checks.artifact_name, positional=True)
+    masterdest = argument(checks.destination_directory, positional=True)
     maxsize = argument(checks.whole, default=None)
     maxTime = argument(checks.seconds, default=spec.DEFAULT_MAX_TIME, nullable=True)
     blocksize = ignored()
@@ -148,8 +160,8 @@ class DirectoryUpload(ArtifactUpload):
         """
         Send it.
         """
-        called = self.masterdest if self.masterdest.endswith(".tar") else f"{self.masterdest}.tar"
-        return await self.upload(spec.UploadDirectory(self.on_slave(self.slavesrc), self.maxsize, self.maxTime), called)
+        what = spec.UploadDirectory(self.on_slave(self.slavesrc), self.maxsize, self.maxTime)
+        return await self.upload(what, self.masterdest)
 
 
 class FileDownload(_Transfer):
