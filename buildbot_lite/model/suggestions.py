@@ -22,7 +22,7 @@ def did_you_mean(word: str, words: Iterable[str], *, see: str = "") -> str:
     """
     ``"  Did you mean 'x'?"``, or the words if there are few, or where to *see* them, or nothing.
     """
-    candidates = list(dict.fromkeys(words))
+    candidates = sorted(words) if isinstance(words, (set, frozenset)) else list(dict.fromkeys(words))
     close = nearest(word, candidates)
     if close is not None:
         return f"  Did you mean {close!r}?"

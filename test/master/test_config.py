@@ -213,7 +213,7 @@ class ConsistencyTests(SynchronousTestCase):
             + "c['builders'].append(util.BuilderConfig('c', ['bot3'], util.BuildFactory()))\n"
             + "c['schedulers'].append(schedulers.Triggerable('t', ['a', 'd']))\n",
             "master.cfg:14: The builder 'c' names the slave 'bot3', and there is none of that name.  "
-            "Did you mean 'bot2'?",
+            "There are: bot1, bot2.",
             "master.cfg:15: The scheduler 't' names the builder 'd', and there is none of that name.  "
             "There are: a, b, c.",
         )

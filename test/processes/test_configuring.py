@@ -30,8 +30,8 @@ c['slaves'] = [
 ]
 factory = util.BuildFactory([
     steps.ShellCommand(comand="true"),
-    steps.ShellCommand(command="true", workdir="/etc"),
-    steps.FileUpload(slavesrc="../secret", masterdest="x"),
+    steps.ShellCommand(command="true", workdir="/srv/../etc"),
+    steps.FileUpload(slavesrc="/secret", masterdest="x"),
 ])
 factory.addStep(steps.ShellCommand)
 c['builders'] = [
@@ -50,8 +50,8 @@ MISTAKES = {
     6: "bot 2",
     7: "max_builds",
     10: "comand",
-    11: "/etc",
-    12: "../secret",
+    11: "/srv/../etc",
+    12: "/secret",
     14: "ShellCommand is a class",
     16: "bot9",
     17: "factory",

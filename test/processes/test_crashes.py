@@ -91,7 +91,7 @@ OTHER_STEPS = [
     f"steps.GitCommit(workdir='repository', paths=['new'], messages=['Add it'], config={ME}, env={DATES})",
     "steps.GitTag(workdir='repository', tagName='v1')",
     says("tagged"),
-    "steps.GitDiffInfo(workdir='repository', compareToRef='HEAD~1')",
+    "steps.GitDiffInfo(workdir='repository', compareToRef='v1')",
     "steps.GitPush(workdir='repository', repourl=PUSHED, branch='main', force=True)",
 ]
 if shutil.which("svn") and shutil.which("hg"):
