@@ -132,6 +132,21 @@ status = Namespace(
     "status",
     _mail.MailNotifier,
 )
+_NEW_STYLE = (
+    "Compile",
+    "Configure",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "HTTPStep",
+    "OPTIONS",
+    "POST",
+    "PUT",
+    "SetPropertyFromCommand",
+    "ShellCommand",
+    "Test",
+    "WarningCountingShellCommand",
+)
 steps = Namespace(
     "steps",
     _BuildStepFailed,
@@ -140,6 +155,8 @@ steps = Namespace(
     CompositeStepMixin=_mixins.CommandMixin,
     Source=_SourceStep,
     **{word: getattr(_steps, word) for word in _steps.__all__},
+    # Buildbot 2 called its steps so while there were old ones beside them.
+    **{f"{word}NewStyle": getattr(_steps, word) for word in _NEW_STYLE},
 )
 util = Namespace(
     "util",

@@ -515,7 +515,7 @@ class PathTests(SynchronousTestCase):
                     Git is steps.Git, FileUpload is steps.FileUpload is transfer.FileUpload,
                     ForceScheduler is schedulers.ForceScheduler, triggerable.Triggerable is schedulers.Triggerable,
                     BuilderConfig is util.BuilderConfig is config.BuilderConfig, plugins.util is util,
-                    properties.Interpolate is Interpolate,
+                    properties.Interpolate is Interpolate, shell.TestNewStyle is steps.Test,
                     SVNPoller is changes.SVNPoller, split_file_branches is util.svn.split_file_branches,
                     (SUCCESS, WARNINGS, FAILURE) == (util.SUCCESS, util.WARNINGS, util.FAILURE),
                 ]

@@ -205,8 +205,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
       "(docs/configuration.md)."),
      "DownloadSecretsToWorker RemoveWorkerFileSecret"),
     ("steps", _LATER, "",
-     ("ShellCommandNewStyle ConfigureNewStyle CompileNewStyle TestNewStyle "
-     "HTTPStepNewStyle WarningCountingShellCommandNewStyle BuildStepCancelled LogLineObserver")),
+     "BuildStepCancelled LogLineObserver"),
     ("steps", _INNER, "Derive from steps.BuildStep, and run commands with self.execute (docs/own-steps.md).",
      "LoggingBuildStep RemoteShellCommand RemoteCommand"),
     # Methods and attributes of own steps that do not exist, or are never called.
