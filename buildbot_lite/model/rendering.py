@@ -34,7 +34,7 @@ from .properties import (
     checked_value,
 )
 from .spec import secret_reference
-from .user_functions import limited, said
+from .user_functions import error_text, limited
 
 _DEEPEST = 50
 PLAIN = (str, int, float, bytes, type(None))
@@ -270,7 +270,7 @@ class renderer(Operators):  # noqa: N801 - a decorator
         except BuildbotLiteError:
             raise
         except Exception as error:
-            raise PropertyError(f"The renderer {self.__name__} failed: {said(error)}") from error
+            raise PropertyError(f"The renderer {self.__name__} failed: {error_text(error)}") from error
 
     def __repr__(self) -> str:
         return f"renderer({self.__name__})"

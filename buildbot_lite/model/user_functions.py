@@ -33,7 +33,7 @@ _QUICK = 0.02
 def limited(function: Callable[..., Any], what: str) -> Callable[..., Any]:
     """
     *function* with a limit on each call: `UserFunctionOverdueError`.  *what*: its place in the configuration, like
-    "nextBuild".  Its own exceptions are raised unchanged, with a note for `said`.
+    "nextBuild".  Its own exceptions are raised unchanged, with a note for `error_text`.
     """
     if isinstance(function, MethodType):
         return MethodType(limited(function.__func__, what), function.__self__)
@@ -71,7 +71,7 @@ async def _awaited(result: Awaitable[Any], function: Callable[..., Any], what: s
         raise
 
 
-def said(error: BaseException | None) -> str:
+def error_text(error: BaseException | None) -> str:
     """
     What a person reads of the *error* of a function: type, text, and the function's name and place.
     """
@@ -89,7 +89,7 @@ def _note(error: Exception, function: Callable[..., Any], what: str) -> None:
 def _overdue(function: Callable[..., Any], what: str, limit: float) -> UserFunctionOverdueError:
     return UserFunctionOverdueError(
         f"{_described(function, what)} was ended, because it took longer than {limit:.1f} s.  The farm stands still "
-        "while it runs: let it compute less, or make it a coroutine function and wait in it with await."
+        "while it runs: let it compute less, or, where it may be a coroutine function, wait in it with await."
     )
 
 

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import UserFunctionOverdueError
 from buildbot_lite.model import user_functions
-from buildbot_lite.model.user_functions import LONGEST_CALL, SHORTEST_LIMIT, limited, said
+from buildbot_lite.model.user_functions import LONGEST_CALL, SHORTEST_LIMIT, error_text, limited
 
 from .test_time_limit import endless
 
@@ -47,7 +47,7 @@ class LimitedTests(SynchronousTestCase):
         with self.assertRaises(ValueError) as caught:
             limited(broken, "priority")(3)
         self.assertRegex(
-            said(caught.exception), r"^ValueError: no 3, in priority \(broken, test_user_functions.py line \d+\)$"
+            error_text(caught.exception), r"^ValueError: no 3, in priority \(broken, test_user_functions.py line \d+\)$"
         )
 
     def test_awaited(self) -> None:
@@ -65,7 +65,7 @@ class LimitedTests(SynchronousTestCase):
         good, bad = (Deferred.fromCoroutine(limited(waits, "f")(fail=fail)) for fail in (False, True))
         fired.callback(5)
         self.assertEqual(self.successResultOf(good), 5)
-        self.assertIn("in f (waits, ", said(self.failureResultOf(bad, KeyError).value))
+        self.assertIn("in f (waits, ", error_text(self.failureResultOf(bad, KeyError).value))
 
     def test_overdue_in_deferred(self) -> None:
         """

@@ -27,7 +27,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ...model.token_bucket import TokenBucket, once_every
-from ...model.user_functions import said
+from ...model.user_functions import error_text
 
 LONGEST_CALL = 60.0
 """Seconds that a function may take."""
@@ -185,7 +185,7 @@ class UserAnswers:
     def _complain(self, what: str, failure: Failure) -> None:
         # This method is called at each change of the farm, so the log is limited.
         if self._complaints.setdefault(what, once_every(COMPLAIN_EVERY, self._clock.seconds)).take():
-            self._log.failure("{what} failed: {why}", failure, what=what, why=said(failure.value))
+            self._log.failure("{what} failed: {why}", failure, what=what, why=error_text(failure.value))
 
 
 async def _awaited(answer: Awaitable[Any]) -> Any:

@@ -18,7 +18,7 @@ from ...master.config.arguments import ArgumentChecker
 from ...master.config.mistakes import current_line
 from ...model.rendering import render
 from ...model.results import Result
-from ...model.user_functions import limited, said
+from ...model.user_functions import error_text, limited
 from .details import BuildDetails
 
 LONGEST_BODY = 1 << 20
@@ -152,7 +152,7 @@ class MessageFormatter(metaclass=NotingType):
         try:
             subject, body = self._subject(context), self._body(context)
         except Exception as error:
-            raise ConfigError(f"A template of a reporter failed: {said(error)}") from error
+            raise ConfigError(f"A template of a reporter failed: {error_text(error)}") from error
         return Message(subject[:LONGEST_SUBJECT], body[:LONGEST_BODY], self.type)
 
 
@@ -198,7 +198,7 @@ class MessageFormatterFunction(metaclass=NotingType):
             message = self._function(context_of(builds, mode, {}))
             body = await message if inspect.isawaitable(message) else message
         except Exception as error:
-            raise ConfigError(f"A function of a reporter failed: {said(error)}") from error
+            raise ConfigError(f"A function of a reporter failed: {error_text(error)}") from error
         return Message(builds[0].summary, body if self.type == "json" else str(body)[:LONGEST_BODY], self.type)
 
 

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from ....errors import ConfigError
 from ....model.change import Change
 from ....model.change_view import ChangeView
-from ....model.user_functions import said
+from ....model.user_functions import error_text
 
 _log = Logger()
 
@@ -30,7 +30,7 @@ def with_codebase(change: Change, generator: Callable[[dict[str, Any]], Any] | N
         codebase = generator(_dictionary(change, now))
     except Exception as error:
         _log.failure("c['codebaseGenerator'] failed")
-        raise ConfigError(f"{_failed(change)} failed: {said(error)}") from error
+        raise ConfigError(f"{_failed(change)} failed: {error_text(error)}") from error
     if not isinstance(codebase, str):
         raise ConfigError(f"{_failed(change)} returned {codebase!r:.100}, which is no text.")
     return evolve(change, codebase=codebase)

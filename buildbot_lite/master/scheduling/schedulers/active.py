@@ -9,7 +9,7 @@ from attrs import define, field, frozen
 from twisted.logger import Logger
 
 from ....model.change_view import ChangeView
-from ....model.user_functions import said
+from ....model.user_functions import error_text
 from ....storage.records.changes import PendingChange, RecordedChange
 from ...config.change_schedulers import ChangeChoice
 from ...config.schedulers import BaseScheduler
@@ -104,7 +104,8 @@ def importance(choice: ChangeChoice, change: ChangeView, scheduler: BaseSchedule
             return None
     except Exception as error:  # noqa: BLE001 - a function of the configuration
         troubles.add(
-            f"its change_filter failed with change {change.number}, which it does not take therefore: {said(error)}",
+            f"its change_filter failed with change {change.number}, which it does not take therefore: "
+            f"{error_text(error)}",
             traceback=True,
         )
         return None
@@ -121,7 +122,8 @@ def importance(choice: ChangeChoice, change: ChangeView, scheduler: BaseSchedule
         important = bool(choice.important(change))
     except Exception as error:  # noqa: BLE001 - a function of the configuration
         troubles.add(
-            f"its fileIsImportant failed with change {change.number}, which counts as not important: {said(error)}",
+            f"its fileIsImportant failed with change {change.number}, which counts as not important: "
+            f"{error_text(error)}",
             traceback=True,
         )
         important = False

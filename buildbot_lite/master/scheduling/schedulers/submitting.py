@@ -14,7 +14,7 @@ from ....model.change_view import ChangeView
 from ....model.properties import Properties
 from ....model.rendering import View, is_renderable, render
 from ....model.source_stamps import Stamp, source_of
-from ....model.user_functions import said
+from ....model.user_functions import error_text
 from ....storage.records.changes import RecordedChange
 from ...config.master_config import MasterConfig
 from ...config.schedulers import LARGEST_PRIORITY, BaseScheduler
@@ -185,7 +185,7 @@ async def _rendered(argument: str, value: Any, view: SchedulerView, clock: IReac
     except BuildbotLiteError as error:
         raise PropertyError(f"its {argument} cannot be rendered: {error}") from None
     except Exception as error:
-        raise PropertyError(f"its {argument} cannot be rendered: {said(error)}") from error
+        raise PropertyError(f"its {argument} cannot be rendered: {error_text(error)}") from error
 
 
 def _flat(found: Any) -> Iterable[Any]:
@@ -214,7 +214,7 @@ async def priority_for(
     try:
         found = scheduler.priority(list(builders), by_codebase)
     except Exception as error:
-        raise PropertyError(f"its priority function failed: {said(error)}") from error
+        raise PropertyError(f"its priority function failed: {error_text(error)}") from error
     return _priority("function returned", found)
 
 
