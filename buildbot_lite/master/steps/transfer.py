@@ -161,7 +161,8 @@ class DirectoryUpload(ArtifactUpload):
         Send it.
         """
         what = spec.UploadDirectory(self.on_slave(self.slavesrc), self.maxsize, self.maxTime)
-        return await self.upload(what, self.masterdest)
+        outside = leads_outside(self.masterdest)
+        return await self.upload(what, self.masterdest if outside else archive_name(self.masterdest))
 
 
 class FileDownload(_Transfer):
