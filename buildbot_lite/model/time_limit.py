@@ -41,33 +41,33 @@ def call_within(seconds: float | None, function: Callable[..., T], *args: Any, *
     """
     if seconds is None or threading.current_thread() is not threading.main_thread():
         return function(*args, **kwargs)
-    depth = _begin(seconds)
+    depth = len(_ends)
     try:
         try:
+            _begin(seconds)
             return function(*args, **kwargs)
         finally:
             _end(depth)
     except OverdueError:
-        # It may have interrupted `_end`.
+        # It may have interrupted `_begin` or `_end`.
         _end(depth)
         raise
 
 
-def _begin(seconds: float) -> int:
+def _begin(seconds: float) -> None:
     """
-    Begin a limit; the number of those around it.
+    Begin a limit.
     """
     global _installed
     if not _installed:
         signal.signal(signal.SIGALRM, _interrupt)
         _installed = True
-    depth, end = len(_ends), time.monotonic() + seconds
+    end = time.monotonic() + seconds
     if _ends and _ends[-1] < end:
         end = _ends[-1]
     else:
         signal.setitimer(signal.ITIMER_REAL, max(seconds, _AT_ONCE), _AGAIN)
     _ends.append(end)
-    return depth
 
 
 def _end(depth: int) -> None:

@@ -2,6 +2,7 @@
 Copies of artifacts at places outside of the farm's records, where other programs look for them.
 """
 
+import io
 import os
 import secrets
 import shutil
@@ -15,8 +16,8 @@ from ..model.names import relative_path
 from .files import file_error, remove, sync_directory
 
 _PUBLIC_DIRECTORY = 0o755
-_LARGEST_HEADER = 64 << 10
-"""Bytes of a member's extended header, which Python reads into memory; paths have at most 4096."""
+_LARGEST_HEADERS = 128 << 10
+"""Bytes of the headers of a member, which Python reads into memory; paths have at most 4096."""
 
 
 def publish(source: str, path: str, mode: int, *, basedir: str) -> None:
@@ -45,17 +46,20 @@ def publish_directory(archive: str, directory: str, *, basedir: str) -> None:
     Raises `FileError`, `UnsafePathError`; files that were placed before stay.
     """
     _check_own_files(os.path.join(directory, "file"), basedir)
+    if _is_inside(os.path.realpath(basedir), os.path.realpath(directory)):
+        raise UnsafePathError(f"{directory} contains the master's own directory; choose another directory.")
     try:
-        _check_headers(archive)
-        with tarfile.open(archive, "r:") as opened:
-            _make_public(directory)
-            for member in _ordinary(opened):
-                path = os.path.join(directory, relative_path(member.name))
-                _check_own_files(os.path.join(path, "file"), basedir)
-                if member.isdir():
-                    _make_public(path)
-                elif (contents := opened.extractfile(member)) is not None:
-                    _place(contents, path, 0o755 if member.mode & 0o100 else 0o644, sync=False)
+        with open(archive, "rb") as file:
+            reader = _BoundedReader(file)
+            with tarfile.open(fileobj=reader, mode="r:") as opened:
+                _make_public(directory)
+                for member in _ordinary(opened, reader):
+                    path = os.path.join(directory, relative_path(member.name))
+                    _check_own_files(os.path.join(path, "file") if member.isdir() else path, basedir)
+                    if member.isdir():
+                        _make_public(path)
+                    elif (contents := opened.extractfile(member)) is not None:
+                        _place(contents, path, 0o755 if member.mode & 0o100 else 0o644, sync=False)
         os.sync()
     except tarfile.TarError as error:
         raise FileError(f"The archive for {directory} is damaged: {error}.") from error
@@ -63,33 +67,42 @@ def publish_directory(archive: str, directory: str, *, basedir: str) -> None:
         raise file_error(error, f"directory {directory}") from error
 
 
-def _ordinary(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+class _BoundedReader(io.RawIOBase):
+    """
+    An archive, of which at most *left* bytes may be read before *left* is set again.
+
+    The slave made the archive.  Python reads the headers of one member, whatever sizes they claim, into memory.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.left = _LARGEST_HEADERS
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= self.left:
+            raise FileError("The archive has a header that is too large.")
+        self.left -= size
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _ordinary(archive: tarfile.TarFile, reader: _BoundedReader) -> Iterator[tarfile.TarInfo]:
     for member in archive:
-        archive.members = []  # type: ignore[attr-defined]  # it would keep all that it has read
+        # It would keep all members, and all headers that are for the rest of the archive.
+        archive.members = []  # type: ignore[attr-defined]
+        archive.pax_headers = {}
+        if member.size < 0:
+            # The next member would be this one again, for ever.
+            raise FileError(f"The archive has a member of {member.size} bytes.")
         if member.isdir() or (member.isreg() and not member.issparse()):
+            reader.left = member.size
             yield member
-
-
-def _check_headers(archive: str) -> None:
-    """
-    Refuse extended headers that would fill the memory: the slave made the archive.
-    """
-    with open(archive, "rb") as file:
-        while (block := file.read(tarfile.BLOCKSIZE)) and block.strip(b"\0"):
-            header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-            if header.type in _EXTENDED and header.size > _LARGEST_HEADER:
-                raise FileError("The archive has a header that is too large.")
-            if header.isreg() or header.type in _EXTENDED:
-                file.seek(-(-header.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE, os.SEEK_CUR)
-
-
-_EXTENDED = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
+        reader.left = _LARGEST_HEADERS
 
 
 def _place(contents: IO[bytes], path: str, mode: int, *, sync: bool) -> None:
@@ -122,13 +135,24 @@ def _make_public(directory: str) -> None:
 
 
 def _check_own_files(path: str, basedir: str) -> None:
+    if is_own_file(path, basedir):
+        raise UnsafePathError(f"{path} is among the master's own files; choose another directory.")
+
+
+def is_own_file(path: str, basedir: str) -> bool:
+    """
+    Whether *path* is a file at the top of *basedir*, the master's directory, or in a directory that is the master's.
+    """
     own = os.path.realpath(basedir)
     real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-    if os.path.commonpath([own, real]) != own:
-        return
+    if not _is_inside(real, own):
+        return False
     first, *more = os.path.relpath(real, own).split(os.sep)
-    if not more or first in OWN_DIRECTORIES or first.startswith("."):
-        raise UnsafePathError(f"{path} is among the master's own files; choose another directory.")
+    return not more or first in OWN_DIRECTORIES or first.startswith(".")
+
+
+def _is_inside(path: str, directory: str) -> bool:
+    return os.path.commonpath([directory, path]) == directory
 
 
 OWN_DIRECTORIES = frozenset(

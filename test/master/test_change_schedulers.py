@@ -623,10 +623,13 @@ c["builders"].append(util.BuilderConfig("sends", ["bot1"], util.BuildFactory([
 """,
         )
         farm.attach()
-        for untrusted, sentence in ((False, "The master cannot send"), (True, "comes from a fork")):
-            farm.change(branch="/nowhere/secret", untrusted=untrusted)
-            texts = self.remarks(farm, "sends", 1 + untrusted)
-            self.assertTrue(any(sentence in text for text in texts), texts)
+        number = 0
+        for branch in ("/nowhere/secret", "private/nowhere.pem", "nowhere.furls"):
+            for untrusted, sentence in ((False, "The master cannot send"), (True, "comes from a fork")):
+                farm.change(branch=branch, untrusted=untrusted)
+                number += 1
+                texts = self.remarks(farm, "sends", number)
+                self.assertTrue(any(sentence in text for text in texts), (branch, texts))
 
     def test_named_slaves(self) -> None:
         """

@@ -138,6 +138,7 @@ class UploadTests(SynchronousTestCase):
             (Property("p"), "~/x"),
             (Interpolate("%(prop:p)s/x"), "/etc"),
             (Interpolate("../x%(prop:p)s"), "/../../x"),
+            (Interpolate("../.%(prop:p)s"), "./x"),
             (Interpolate("/srv/%(prop:p)s/x"), ".."),
             (Interpolate("/srv/%(prop:p)s/x"), "a/../../etc"),
             (Interpolate("/srv/%(prop:p)s"), "a\nb"),
@@ -229,6 +230,17 @@ class FileDownloadTests(SynchronousTestCase):
         """
         ran = run(FileDownload(mastersrc=os.path.join(self.directory, "config"), workerdest="x"))
         self.assertEqual(ran.asked[0].read, b"\0contents")
+
+    def test_class_attribute(self) -> None:
+        """
+        A path that a class derived from FileDownload has leads outside by the text in master.cfg.
+        """
+
+        class Sends(FileDownload):
+            mastersrc = "../config"
+
+        ran = run(Sends(slavedest="x"), master_directory=os.path.join(self.directory, "farm"))
+        self.assertEqual((ran.result, ran.asked[0].read), (Result.SUCCESS, b"\0contents"))
 
     def test_impossible(self) -> None:
         """

@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.model import time_limit
 from buildbot_lite.model.time_limit import OverdueError, call_within
 
 
@@ -46,6 +47,22 @@ class TimeLimitTests(SynchronousTestCase):
             self.assertEqual(call_within(seconds, int, "11", base=2), 3)
             with self.assertRaises(ValueError):
                 call_within(seconds, int, "x")
+
+    def test_interrupted_at_its_beginning(self) -> None:
+        """
+        A limit that ends before its function has begun, because the process was stopped for a while, leaves no timer
+        that would interrupt other code.
+        """
+        begin = time_limit._begin
+
+        def late(seconds: float) -> None:
+            begin(seconds)
+            os.kill(os.getpid(), signal.SIGALRM)
+
+        self.patch(time_limit, "_begin", late)
+        with self.assertRaises(OverdueError):
+            call_within(1000.0, int)
+        self.assertEqual(signal.getitimer(signal.ITIMER_REAL), (0.0, 0.0))
 
     def test_another_thread(self) -> None:
         """

@@ -144,6 +144,41 @@ class PublishTests(SynchronousTestCase):
             publish_directory(self.source, self.basedir, basedir=self.basedir)
         self.assertEqual(sorted(os.listdir(self.root)), ["farm", "www"])
 
+    def test_impossible_sizes(self) -> None:
+        """
+        An archive whose member claims a negative size, in its own header or in an extended one, is refused; so is one
+        whose extended header is in what another claims to be contents.
+        """
+        directory = os.path.join(self.root, "www")
+        header = bytearray(tarfile.TarInfo("a").tobuf(tarfile.USTAR_FORMAT))
+        header[124:136] = b"\xff" * 10 + b"\xfe\x00"
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header)
+        extended = tarfile.TarInfo("a")
+        extended.pax_headers = {"size": "-512"}
+        hiding, bomb = tarfile.TarInfo("a"), tarfile.TarInfo("x")
+        hiding.pax_headers, hiding.size = {"size": "0"}, 1 << 20
+        bomb.type, bomb.size = tarfile.XHDTYPE, (1 << 20) - 512
+        hidden = hiding.tobuf(tarfile.PAX_FORMAT) + bomb.tobuf(tarfile.GNU_FORMAT) + b"x" * bomb.size
+        for archive in (bytes(header), extended.tobuf(tarfile.PAX_FORMAT), hidden):
+            with open(self.source, "wb") as file:
+                file.write(archive + bytes(1024))
+            with self.assertRaisesRegex(FileError, "-512 bytes|too large|damaged"):
+                publish_directory(self.source, directory, basedir=self.basedir)
+
+    def test_directory_around_the_master(self) -> None:
+        """
+        A directory that contains the master's own is refused, and a link to that leads to no file of it.
+        """
+        self.archive(("farm/master.cfg", tarfile.REGTYPE, b"1"))
+        with self.assertRaisesRegex(UnsafePathError, "contains the master's own directory"):
+            publish_directory(self.source, self.root, basedir=self.basedir)
+        os.makedirs(os.path.join(self.root, "www"))
+        os.symlink(self.basedir, os.path.join(self.root, "www", "farm"))
+        with self.assertRaisesRegex(UnsafePathError, "own files"):
+            publish_directory(self.source, os.path.join(self.root, "www"), basedir=self.basedir)
+        self.assertEqual(os.listdir(self.basedir), ["artifacts"])
+
     def test_own_files(self) -> None:
         """
         The master's own files are not overwritten, also by way of a link; other directories in its own may be used.

@@ -118,8 +118,16 @@ def is_way_out_given(given: Any, path: str) -> bool:
     if not leads_outside(path):
         return True
     beginning = given if isinstance(given, str) else _beginning(given)
-    way_out = _WAY_OUT.match(beginning)
-    return way_out is not None and way_out[0] != beginning
+    given_way_out, way_out = _WAY_OUT.match(beginning), _WAY_OUT.match(path)
+    # A property may continue "../." as "../../".
+    return given_way_out is not None and way_out is not None and beginning != given_way_out[0] == way_out[0]
+
+
+def is_first_name_given(given: Any) -> bool:
+    """
+    Whether the text in master.cfg has at least a part of the first name of the path that a build makes of *given*.
+    """
+    return isinstance(given, str) or _beginning(given) != ""
 
 
 def _beginning(given: Any) -> str:

@@ -19,7 +19,7 @@ from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument, declaration, ignored
 from .context import CommandResult
-from .master_paths import is_absolute
+from .master_paths import check_rendered, is_absolute
 from .outcomes import SUCCEEDS_WITH_0, result_of
 from .own_logs import OutputLog
 from .step import BuildStep, BuildStepFailed
@@ -192,7 +192,8 @@ class ShellMixin(_Step):
             if name not in declared.names:
                 raise ConfigError(f"{type(self).__name__}: makeRemoteShellCommand has no argument {name!r:.60}.")
             each = declared.arguments[declared.names[name]]
-            checked = None if value is None else each.check(checker, name, await self.render(value))
+            rendered = await self.render(value)
+            checked = None if rendered is None else check_rendered(checker, name, each.check, value, rendered)
             setattr(like, declared.names[name], checked)
         if like.command is None:
             raise ConfigError(f"{type(self).__name__}: makeRemoteShellCommand needs a command.")

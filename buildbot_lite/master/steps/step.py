@@ -233,7 +233,7 @@ class BuildStep(BuildbotStyle, metaclass=NotingType):
         """
         The argument *name* as master.cfg gives it, before a build renders it.
         """
-        return (self.recipe.attributes or vars(self)).get(name)
+        return (self.recipe.attributes or vars(self)).get(name, getattr(type(self), name, None))
 
     # For ``run``.
 

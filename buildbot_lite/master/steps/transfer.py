@@ -25,12 +25,13 @@ from ...model.names import relative_path
 from ...model.properties import Json
 from ...model.results import Result
 from ...storage.files import file_error
+from ...storage.publishing import is_own_file
 from ..config.arguments import ArgumentChecker
 from ..config.artifacts import WantedArtifact
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, ignored
-from .master_paths import absolute, check_way_out, inner_part, is_way_out_given, leads_outside
+from .master_paths import absolute, check_way_out, inner_part, is_first_name_given, is_way_out_given, leads_outside
 from .outcomes import result_of
 from .step import BuildStep
 
@@ -200,10 +201,11 @@ class FileDownload(_Transfer):
         """
         if isinstance(self.mastersrc, WantedArtifact):
             return await self._send_artifact(self.mastersrc)
-        if not is_way_out_given(self.given("mastersrc"), self.mastersrc):
+        path, given = absolute(self.mastersrc, self.bench.master_directory), self.given("mastersrc")
+        is_own = is_own_file(path, self.bench.master_directory)
+        if not is_way_out_given(given, self.mastersrc) or (is_own and not is_first_name_given(given)):
             # Another build's properties, such as a slave's, may choose among all files of the master's user.
             self.bench.check_trusted("This build gets no file that one of its properties chooses")
-        path = absolute(self.mastersrc, self.bench.master_directory)
         # Recorded, so that a resumed build requests the same bytes.
         facts = await self.bench.record("looking at a file", self.mastersrc, lambda: _facts(path), repeatable=True)
         if "problem" in facts:
