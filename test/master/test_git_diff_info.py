@@ -102,6 +102,17 @@ class GitDiffInfoTests(SynchronousTestCase):
         self.assertNotIn("diffinfo-master", ran.properties)
         self.assertTrue(any("is not set" in each for each in ran.remarks), ran.remarks)
 
+    def test_hostile(self) -> None:
+        """
+        The number of lines that a hunk claims is not counted to; too many parts are refused.
+        """
+        claims = f"diff --git a/x b/x\n@@ -1,{'9' * 18} +1 @@\n-a\n"
+        ran = run(steps.GitDiffInfo(), command().exits(0, claims))
+        self.assertEqual((ran.result, ran.summary), (Result.SUCCESS, "1 file changed"))
+        ran = run(steps.GitDiffInfo(), command().exits(0, "diff --git a/x b/x\n" + "@@ -1,0 +1,0 @@\n" * 100_000))
+        self.assertEqual((ran.result, ran.logs), (Result.FAILURE, {}))
+        self.assertIn("100000 parts or more", ran.summary)
+
     def test_git(self) -> None:
         """
         Real git: changes of the branch itself do not count, and a missing branch is said.

@@ -174,7 +174,7 @@ class SmallStepTests(SynchronousTestCase):
         self.assertEqual(failed.summary, "y" * LONGEST_COMPLAINT)
         stopped = run(steps.MultipleFileUpload(["x"], "out"), command().killed(Why.INTERRUPTED))
         self.assertEqual((stopped.result, stopped.summary), (Result.CANCELLED, "interrupted"))
-        escaped = run(steps.MultipleFileUpload(["x"], "out"), command().exits(0, "f./../etc/passwd\0\n"))
+        escaped = run(steps.MultipleFileUpload(["*"], "out", glob=True), command().exits(0, "f./../etc/passwd\0\n"))
         self.assertIs(escaped.result, Result.EXCEPTION)
         self.flushLoggedErrors()
 

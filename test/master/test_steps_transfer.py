@@ -182,10 +182,21 @@ class UploadTests(SynchronousTestCase):
         step = steps.MultipleFileUpload(slavesrcs=["x/a"], masterdest="/srv/www/", mode=0o640)
         ran = replay(step, listed, command().uploads(b"1"))
         self.assertEqual((ran.artifacts, ran.published), ({"srv/www/a": b"1"}, {"/srv/www/a": "srv/www/a"}))
+        step = steps.MultipleFileUpload(slavesrcs=["./x/"], masterdest="/srv/www/")
         ran = replay(step, command().exits(0, "d./x\0\n"), command().uploads(b"tar"))
         self.assertEqual((ran.artifacts, ran.published), ({"srv/www/x.tar": b"tar"}, {"/srv/www/x": "srv/www/x.tar"}))
         ran = replay(DirectoryUpload(slavesrc="html", masterdest="../www/html/"), command().uploads(b"tar"))
         self.assertEqual((ran.artifacts, list(ran.published.values())), ({"www/html.tar": b"tar"}, ["www/html.tar"]))
+
+    def test_lying_list(self) -> None:
+        """
+        Promise 8.6: a slave that lists other files than MultipleFileUpload asks for sends none.
+        """
+        step = steps.MultipleFileUpload(slavesrcs=["x/a"], masterdest="/srv/www")
+        for listed in ("f./x/a\0\nf./x/index.html\0\n", "d./x\0\n", "f./a\0\n", "d.\0\n"):
+            ran = run(step, command().exits(0, listed))
+            self.assertEqual((ran.result, ran.artifacts, ran.published), (Result.FAILURE, {}, {}))
+            self.assertIn("is not among the slavesrcs", ran.summary)
 
     def test_wrong_mode(self) -> None:
         """

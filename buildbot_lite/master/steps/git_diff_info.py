@@ -4,7 +4,9 @@ What a revision changed since it left another branch: files and the lines in the
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from ...model.results import Result
@@ -18,6 +20,7 @@ from .tools import Tool
 __all__ = ["GitDiffInfo"]
 
 _MOST_OUTPUT = 16 << 20
+_MOST_PARTS = 100_000
 _LARGEST_PROPERTY = 64 << 10
 _NOTHING = "/dev/null"
 _DIFF = """\
@@ -66,6 +69,8 @@ class GitDiffInfo(Tool):
         text = ran.output(limit=_MOST_OUTPUT)
         if len(text) >= _MOST_OUTPUT:
             return self.fail(f"The differences have {_MOST_OUTPUT >> 20} MiB or more, which is too much to look at.")
+        if text.count("\n@@ ") + text.count("\ndiff ") >= _MOST_PARTS:
+            return self.fail(f"The differences have {_MOST_PARTS} parts or more, which is too much to look at.")
         files = list(changed_files(text))
         document = json.dumps(files, ensure_ascii=False)
         self.bench.write(self.dataName, document + "\n")
@@ -95,9 +100,8 @@ def changed_files(diff: str) -> Iterator[dict[str, Any]]:
                 continue
             start, length, to, to_length = (1 if each is None else int(each) for each in hunk.groups())
             found["hunks"].append({"ss": start, "sl": length, "ts": to, "tl": to_length})
-            # The lines of the hunk may look like anything.
-            for _ in range(length + to_length):
-                next(lines, None)
+            # The lines of the hunk may look like anything.  Their number is what the slave says.
+            deque(islice(lines, min(length + to_length, len(diff))), maxlen=0)
     if found is not None:
         yield found
 

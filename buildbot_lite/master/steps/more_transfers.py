@@ -76,6 +76,9 @@ class MultipleFileUpload(ArtifactUpload):
         lines = dict.fromkeys(each for each in listed.output(limit=16 << 20).split("\0\n") if each)
         if len(lines) > _MOST_FILES:
             return self.fail(f"There are {len(lines)} files; at most {_MOST_FILES} are sent.")
+        asked = {normpath(each) for each in self.slavesrcs}
+        if not self.glob and (others := [each[1:] for each in lines if normpath(each[1:]) not in asked]):
+            return self.fail(f"{self.slave_name} lists {others[0]!r:.200}, which is not among the slavesrcs.")
         paths: dict[str, str] = {}
         for artifact, path in (self._artifact_and_path(each[0], each[1:]) for each in lines):
             if paths.setdefault(artifact, path) != path:
