@@ -170,6 +170,10 @@ class OtherArtifactTests(SynchronousTestCase):
         spec = second.commands[-1].spec
         assert isinstance(spec, Download)
         self.assertEqual((len(harness.builds(request)), spec.sha256), (1, "1" * 64))
+        (build,) = harness.builds(request)
+        choice = harness.read(lambda connection: journal.of_build(connection, build.id))[0]
+        # As a version that knew no branches recorded it: its builds go on.
+        self.assertEqual(choice.intent, {"name": "app", "builder": "make", "build": "last good"})
 
     def test_many_of_forks(self) -> None:
         """

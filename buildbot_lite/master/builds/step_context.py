@@ -208,7 +208,9 @@ class JournaledContext:
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
             return Done(dict(await self._build.artifact(wanted)))
 
-        entry = await self._effects.perform(USED, asdict(wanted), perform, properties=self._build.recorded_properties)
+        # Without the defaults of fields that builds of an earlier version did not record.
+        intent = asdict(wanted, filter=lambda attribute, value: value != attribute.default)
+        entry = await self._effects.perform(USED, intent, perform, properties=self._build.recorded_properties)
         return entry.outcome or {"problem": "it was not chosen"}
 
     def check_trusted(self, effect: str) -> None:
