@@ -13,8 +13,9 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ..errors import BuildbotLiteError, UserFunctionOverdueError
 from .time_limit import OverdueError, call_within
@@ -29,6 +30,9 @@ SHORTEST_LIMIT = 0.1
 _QUICK = 0.02
 """Seconds; shorter calls do not count."""
 
+# Of each function that was slow, one bucket: some functions are `limited` anew for each call.
+_buckets: WeakKeyDictionary[FunctionType, list[TokenBucket]] = WeakKeyDictionary()
+
 
 def limited(function: Callable[..., Any], what: str) -> Callable[..., Any]:
     """
@@ -37,12 +41,11 @@ def limited(function: Callable[..., Any], what: str) -> Callable[..., Any]:
     """
     if isinstance(function, MethodType):
         return MethodType(limited(function.__func__, what), function.__self__)
-    allowance: TokenBucket | None = None
+    buckets = _buckets.setdefault(function, []) if isinstance(function, FunctionType) else list[TokenBucket]()
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        nonlocal allowance
-        limit = LONGEST_CALL if allowance is None else max(SHORTEST_LIMIT, allowance.left)
+        limit = max(SHORTEST_LIMIT, buckets[0].left) if buckets else LONGEST_CALL
         began = time.monotonic()
         try:
             result = call_within(limit, function, *args, **kwargs)
@@ -53,8 +56,8 @@ def limited(function: Callable[..., Any], what: str) -> Callable[..., Any]:
             raise
         finally:
             if (took := time.monotonic() - began) > _QUICK:
-                allowance = allowance or TokenBucket(time.monotonic, LONGEST_CALL, SHARE)
-                allowance.spend(min(took, allowance.left))
+                buckets[:] = buckets or [TokenBucket(time.monotonic, LONGEST_CALL, SHARE)]
+                buckets[0].spend(min(took, buckets[0].left))
         return _awaited(result, function, what, limit) if inspect.isawaitable(result) else result
 
     return call

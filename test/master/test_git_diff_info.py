@@ -110,7 +110,7 @@ class GitDiffInfoTests(SynchronousTestCase):
         ran = run(steps.GitDiffInfo(), command().exits(0, claims))
         self.assertEqual((ran.result, ran.summary), (Result.SUCCESS, "1 file changed"))
         ran = run(steps.GitDiffInfo(), command().exits(0, "diff --git a/x b/x\n" + "@@ -1,0 +1,0 @@\n" * 100_000))
-        self.assertEqual((ran.result, ran.logs), (Result.FAILURE, {}))
+        self.assertEqual((ran.result, list(ran.logs)), (Result.FAILURE, ["stdio"]))
         self.assertIn("100000 parts or more", ran.summary)
 
     def test_git(self) -> None:

@@ -110,6 +110,30 @@ class LimitedTests(SynchronousTestCase):
         self.assertEqual(limits[5], LONGEST_CALL)
         self.assertGreater(SHORTEST_LIMIT, 0.0)
 
+    def test_limited_anew(self) -> None:
+        """
+        A function that is limited anew for each call, such as a doStepIf, has one share for all calls.
+        """
+        limits = []
+
+        def call_within(limit: float, function: Any) -> Any:
+            limits.append(limit)
+            now[0] += function()
+
+        now = [0.0]
+
+        def slow() -> float:
+            return 3.0
+
+        with (
+            mock.patch.object(user_functions, "call_within", call_within),
+            mock.patch("time.monotonic", lambda: now[0]),
+        ):
+            for _ in range(2):
+                limited(slow, "doStepIf")()
+        self.assertEqual(limits[0], LONGEST_CALL)
+        self.assertAlmostEqual(limits[1], LONGEST_CALL - 3.0)
+
     def test_method(self) -> None:
         """
         A method stays one.
