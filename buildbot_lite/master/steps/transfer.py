@@ -80,7 +80,9 @@ class ArtifactUpload(_Transfer):
         """
         result = await self.store(what, destination)
         if self.url and result is Result.SUCCESS:
-            self.addURL(self.urlText or basename(destination), self.url)
+            is_archive = isinstance(what, spec.UploadDirectory) and not leads_outside(destination)
+            shown = archive_name(destination) if is_archive else destination
+            self.addURL(self.urlText or basename(shown), self.url)
         return result
 
     async def store(self, what: spec.Spec, destination: str) -> Result:
