@@ -52,7 +52,9 @@ GRANTS_AT_ONCE = 1000
 CHANGES_AT_ONCE = 100
 """Rows that one transaction removes, so that it holds the writer for less than 50 ms."""
 LARGEST_LEAP = 3 * DAY
-"""Seconds by which the clock may be ahead of the last clean-up: what is too old follows from at most so many."""
+"""Seconds that ages may gain from one clean-up to the next, whatever the clock says."""
+FASTEST_GAIN = 3.0
+"""Seconds that ages may gain in each second that the clock shows since the last clean-up."""
 CLOCK = "maintenance"
 
 
@@ -149,23 +151,26 @@ class Maintenance:
         The time from which ages count, in seconds since 1970.
 
         A clock that is years ahead, as after the loss of a clock's battery, must not remove all that the farm has.  So
-        after a farm was away for a month, its data becomes old in the course of some days.
+        after a farm was away for a month, its data becomes old in the course of some days; and a master that starts
+        again and again, with a clock that is wrong, gains nothing by that.
         """
         wall = self._wall()
 
         def change(connection: Connection) -> float:
-            state = states.get(connection, CLOCK)
-            now = wall if state is None else min(wall, float(state["now"]) + LARGEST_LEAP)
+            state = states.get(connection, CLOCK) or {"now": wall, "wall": wall}
+            last = float(state["now"])
+            shown = wall - float(state["wall"])
+            now = min(wall, last + max(0.0, min(FASTEST_GAIN * shown, LARGEST_LEAP)))
             # A clock that is behind removes nothing, and is not remembered.
-            latest = now if state is None else max(now, float(state["now"]))
-            states.put(connection, CLOCK, {"now": latest}, wall)
+            if now >= last:
+                states.put(connection, CLOCK, {"now": now, "wall": wall}, wall)
             return now
 
         now = await self._farm.records.write(change)
         if now < wall:
             self._log.warn(
-                "the clock is {days:.0f} days after the last clean-up: old data is removed in the course of days",
-                days=(wall - now + LARGEST_LEAP) / DAY,
+                "the clock is {days:.0f} days ahead of the last clean-ups: old data is removed in the course of days",
+                days=(wall - now) / DAY,
             )
         return now
 

@@ -48,8 +48,8 @@ class MaintenanceTests(SynchronousTestCase):
 
     def test_clock_ahead(self) -> None:
         """
-        Promise 8.9: a clock that is years ahead, or behind, removes nothing but what is nearly old enough; after it is
-        right again, clean-up goes on.
+        Promise 8.9: a clock that is years ahead, or behind, removes nothing but what is nearly old enough, however
+        often the master starts; after it is right again, clean-up goes on.
         """
         harness = MasterHarness(ONE)
         wall = 1000 * maintenance.DAY
@@ -73,7 +73,8 @@ class MaintenanceTests(SynchronousTestCase):
         everything = [*(f"{age} days" for age in ages), "new"]
         self.assertEqual(clean_up(wall), everything)
         self.assertEqual(clean_up(0.0), everything)
-        self.assertEqual(clean_up(wall + 5000 * maintenance.DAY), everything[2:])
+        for minute in range(20):
+            self.assertEqual(clean_up(wall + 5000 * maintenance.DAY + 60 * minute), everything[2:])
         self.assertEqual(clean_up(wall + 4 * maintenance.DAY), everything[2:])
         self.assertEqual(clean_up(wall + 5 * maintenance.DAY), everything[2:])
         self.assertEqual(clean_up(wall + 12 * maintenance.DAY), everything[2:])
