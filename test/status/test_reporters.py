@@ -26,7 +26,7 @@ from buildbot_lite.plugins import reporters, util
 from buildbot_lite.status import documents
 from buildbot_lite.status.reporters import details as of
 from buildbot_lite.status.reporters.details import MOST_CHANGES, BuildDetails, FarmFacts
-from buildbot_lite.status.reporters.http import SIGNATURE, project_of
+from buildbot_lite.status.reporters.http import SIGNATURE, GitHubStatusPush, project_of
 from buildbot_lite.status.reporters.loop import GIVE_UP_AFTER, LARGEST_MESSAGE, LONGEST_PAUSE, ReporterLoop
 from buildbot_lite.status.reporters.reporter import Outside, Reporter
 from buildbot_lite.storage import schema
@@ -407,6 +407,38 @@ class LoopTests(ReportersCase):
             self.run_one(Result.FAILURE, author="A <a@example.org>")
         self.assertEqual([each[3] for each in self.http.requests], [{"n": 2}])
         self.assertEqual(self.do(documents.of_reporters), [])
+
+    def test_status_of_a_class_of_ones_own(self) -> None:
+        """
+        Promise 8.8: a class of one's own, whose message about a build has no subject, is told of the next build.
+        """
+
+        class OwnStatus(GitHubStatusPush):
+            async def compose(self, builds: Any, message: Any) -> Any:
+                status = await super().compose(builds, message)
+                return {} if builds[0].build.number == 1 else status
+
+        self.loop(OwnStatus(util.Secret("token")))
+        for _ in range(2):
+            self.run_one(Result.SUCCESS)
+        self.assertEqual([each[3]["state"] for each in self.http.requests], ["pending", "success"])
+
+    def test_reporter_reads_the_clock_late(self) -> None:
+        """
+        A message that becomes due just after the loop looked is sent a second later, not only at the next event.
+        """
+        self.http.status = 503
+        generator = reporters.BuildStatusGenerator()
+        loop = self.loop(reporters.HttpStatusPush("http://localhost/", generators=[generator]))
+        self.run_one(Result.SUCCESS)
+        self.http.status = 200
+        (due,) = self.do(lambda c: c.execute(select(schema.outbox.c.not_before)).scalars().all())
+        times = iter([due - 0.001])
+        loop._wall = lambda: next(times, due)
+        loop.wake()
+        self.assertEqual(len(self.http.requests), 1)
+        self.clock.advance(1.0)
+        self.assertEqual((len(self.http.requests), self.stored()), (2, []))
 
     def test_body_of_another_reporter(self) -> None:
         """

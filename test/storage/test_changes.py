@@ -197,11 +197,11 @@ class OutboxTests(RecordsCase):
         self.do(lambda c: outbox.sent(c, second.id))
 
         self.assertEqual(self.do(lambda c: outbox.due(c, "mail", 59.0)), [])
-        self.assertEqual(self.do(lambda c: outbox.next_due(c, "mail", 59.0)), 60.0)
+        self.assertEqual(self.do(lambda c: outbox.next_due(c, "mail")), 60.0)
         (failing,) = self.do(lambda c: outbox.due(c, "mail", 60.0))
         self.assertEqual((failing.key, failing.attempts, failing.failure), ("1", 1, "no connection"))
         self.assertEqual(self.do(outbox.unsent), [outbox.Unsent("mail", 1, 1.0, 60.0, "no connection")])
-        self.assertIsNone(self.do(lambda c: outbox.next_due(c, "other", 59.0)))
+        self.assertIsNone(self.do(lambda c: outbox.next_due(c, "other")))
 
     def test_subjects(self) -> None:
         """
@@ -215,6 +215,18 @@ class OutboxTests(RecordsCase):
         self.assertEqual([each.key for each in self.do(lambda c: outbox.due(c, "mail", 1.0))], ["3", "4", "5"])
         self.do(lambda c: outbox.sent(c, first[0].id))
         self.assertEqual([each.key for each in self.do(lambda c: outbox.due(c, "mail", 1.0))], ["2", "3", "4", "5"])
+
+    def test_next_time(self) -> None:
+        """
+        The next time is that of a message which may be sent then, also when it is just past, and not of one behind it.
+        """
+        for key in ("1", "2"):
+            self.do(lambda c, k=key: outbox.add(c, reporter="mail", key=k, subject="a", body=1, now=1.0))  # type: ignore[misc]  # lambda
+        (message,) = self.do(lambda c: outbox.due(c, "mail", 1.0))
+        self.do(lambda c: outbox.failed(c, message.id, "no connection", 60.0))
+        self.assertEqual(self.do(lambda c: outbox.next_due(c, "mail")), 60.0)
+        self.do(lambda c: outbox.sent(c, message.id))
+        self.assertEqual(self.do(lambda c: outbox.next_due(c, "mail")), 0.0)
 
     def test_wrong_clock(self) -> None:
         """

@@ -56,7 +56,7 @@ class _NewMessage:
     """
 
     key: str
-    about: str
+    subject: str
     body: Any
 
 
@@ -179,15 +179,11 @@ class ReporterLoop:
             return False
         messages = [message for report in reports for message in await self._messages(report)]
         messages += [message for event in missing for message in self._of_missing(facts, event)]
-        reporter, now = self.reporter, self._wall()
-        rows = [
-            {"key": each.key, "subject": reporter.subject_of(each.body, each.about), "body": each.body}
-            for each in messages
-        ]
+        name, now = self.reporter.name, self._wall()
 
         def change(connection: Connection) -> None:
-            for row in rows:
-                outbox.add(connection, reporter=reporter.name, now=now, **row)
+            for each in messages:
+                outbox.add(connection, reporter=name, key=each.key, subject=each.subject, body=each.body, now=now)
             state = states.get(connection, self._owner) or {}
             states.put(connection, self._owner, {**state, "seq": seq}, now)
 
@@ -209,13 +205,14 @@ class ReporterLoop:
                 continue
             try:
                 body = await self._composed(generator, report.builds if report.of_set else reports, report)
+                subject = self.reporter.subject_of(body, report.about) if body is not None else ""
             except CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001 - code of master.cfg
                 # What fails for one build must not keep the others from being told.
                 self._log.error("the reporter {name}: {why}", name=self.reporter.name, why=_why(error))
                 continue
-            messages += [] if body is None else [_NewMessage(f"{report.key}-{number}", report.about, body)]
+            messages += [] if body is None else [_NewMessage(f"{report.key}-{number}", subject, body)]
         return messages
 
     async def _composed(self, generator: Generator, builds: Sequence[BuildDetails], report: _Report) -> Any:
@@ -247,9 +244,10 @@ class ReporterLoop:
         """
         The seconds until more may be sent; None: when there is more.
         """
-        name, now = self.reporter.name, self._wall()
-        following = await self._records.read(lambda connection: outbox.next_due(connection, name, now))
-        return None if following is None else max(1.0, min(LONGEST_PAUSE, following - now))
+        name = self.reporter.name
+        following = await self._records.read(lambda connection: outbox.next_due(connection, name))
+        # One may have become due since `_send_some` looked.
+        return None if following is None else max(1.0, min(LONGEST_PAUSE, following - self._wall()))
 
     async def _send(self, message: OutboxMessage) -> None:
         try:

@@ -86,9 +86,7 @@ _DUE = Query(
     _message,
 )
 _NEXT_DUE = Query(
-    select(func.min(_outbox.c.not_before)).where(
-        _outbox.c.reporter == bindparam("reporter"), _outbox.c.not_before > bindparam("now")
-    ),
+    select(func.min(_outbox.c.not_before)).where(_outbox.c.reporter == bindparam("reporter"), ~exists(_before_it)),
     lambda due: (due,),
 )
 _failing = (
@@ -139,11 +137,11 @@ def due(connection: Connection, reporter: str, now: float, most: int = 20) -> li
     return _DUE.all(connection, reporter=reporter, now=now, latest=now + LONGEST_WAIT, most=most)
 
 
-def next_due(connection: Connection, reporter: str, now: float) -> float | None:
+def next_due(connection: Connection, reporter: str) -> float | None:
     """
-    When the next of the messages of *reporter* that wait may be sent, in seconds since 1970; None when none waits.
+    When the next message of *reporter* may be sent, in seconds since 1970, perhaps by now; None when there is none.
     """
-    row = _NEXT_DUE.first(connection, reporter=reporter, now=now)
+    row = _NEXT_DUE.first(connection, reporter=reporter)
     return None if row is None else row[0]
 
 
