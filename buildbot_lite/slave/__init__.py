@@ -16,7 +16,7 @@ Talking to the keeper: `keeper_client` (stay attached), `keeper_connection` (con
 `keeper_messages` (decode its events), `keeper_command` (a command under the keeper, as the agent sees it).
 
 Files: `transfers`, `uploads`, `downloads` and `transfer` (done by the slave itself, without a keeper), `safe_paths` and
-`nofollow` (paths below ``work`` that no symbolic link leads out of), `archive` and `archive_input` (tar),
+`nofollow` (paths below ``work`` that no symbolic link leads out of), `archive` (tar),
 `worker_process`, `file_worker` and `file_jobs` (long or risky jobs in a process of their own).
 
 `directory` (identity, places, facts about the machine), `policy` (what slave.tac allows), `connection_state` (how the

@@ -23,13 +23,13 @@ from ..errors import (
     UnsafePathError,
 )
 from ..model.names import path_bytes, path_text
-from ..storage.files import is_disk_full
-from .archive_input import (
+from ..storage.archive_input import (
     Archive,
     Bounds,
     open_archive,
     unpacks_to_more,
 )
+from ..storage.files import is_disk_full
 from .archive_paths import file_errors, parts_of, safe_target
 from .nofollow import (
     Owner,

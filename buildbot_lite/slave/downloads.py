@@ -13,9 +13,9 @@ from ..deferreds import background, shielded
 from ..errors import InputError, MessageError
 from ..model.json_reader import JsonReader
 from ..model.outcome import Outcome
+from ..storage.archive_input import Bounds
 from ..storage.files import remove
 from ..wire.roles import Command
-from .archive_input import Bounds
 from .file_jobs import discard_job, unpack_job
 from .transfer import Transfer, TransferContext, succeeded
 from .transfer_files import with_room, write_at

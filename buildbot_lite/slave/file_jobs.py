@@ -13,8 +13,8 @@ from typing import Any
 from ..errors import BuildbotLiteError
 from ..keeper.tree_removal import remove_tree
 from ..model.names import locale_to_utf8
+from ..storage.archive_input import Bounds
 from .archive import pack, unpack
-from .archive_input import Bounds
 from .nofollow import DIRECTORY
 from .safe_paths import SafePaths
 

@@ -11,6 +11,7 @@ Persistent state: files, the database, and the records in it.
 ``notifications``       waiting for a stream to grow
 ``artifacts``           files that builds produced
 ``inputs``              files that were submitted
+``archive_input``       reading of a tar archive that somebody else made, within bounds (slaves use it too)
 ``swissnums``           the secret parts of FURLs
 ``generation_texts``    the texts of applied configurations
 ``database``            opening the farm's database

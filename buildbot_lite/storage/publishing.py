@@ -2,22 +2,19 @@
 Copies of artifacts at places outside of the farm's records, where other programs look for them.
 """
 
-import io
 import os
 import secrets
 import shutil
 import tarfile
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO
 
-from ..errors import FileError, UnsafePathError
+from ..errors import FileError, InputError, UnsafePathError
 from ..model.names import relative_path
+from .archive_input import Bounds, open_archive
 from .files import file_error, remove, sync_directory
 
 _PUBLIC_DIRECTORY = 0o755
-_LARGEST_HEADERS = 128 << 10
-"""Bytes of the headers of a member, which Python reads into memory; paths have at most 4096."""
 
 
 def publish(source: str, path: str, mode: int, *, basedir: str) -> None:
@@ -49,60 +46,25 @@ def publish_directory(archive: str, directory: str, *, basedir: str) -> None:
     if _is_inside(os.path.realpath(basedir), os.path.realpath(directory)):
         raise UnsafePathError(f"{directory} contains the master's own directory; choose another directory.")
     try:
-        with open(archive, "rb") as file:
-            reader = _BoundedReader(file)
-            with tarfile.open(fileobj=reader, mode="r:") as opened:
-                _make_public(directory)
-                for member in _ordinary(opened, reader):
-                    path = os.path.join(directory, relative_path(member.name))
-                    _check_own_files(os.path.join(path, "file") if member.isdir() else path, basedir)
-                    if member.isdir():
-                        _make_public(path)
-                    elif (contents := opened.extractfile(member)) is not None:
-                        _place(contents, path, 0o755 if member.mode & 0o100 else 0o644, sync=False)
+        # The slave made the archive; none has more in it than it is long.
+        length = os.path.getsize(archive)
+        bounds = Bounds(length, 1 + length // tarfile.BLOCKSIZE)
+        with open(archive, "rb") as file, open_archive(file, bounds) as opened:
+            _make_public(directory)
+            for member in opened.members():
+                if not member.isdir() and (not member.isreg() or member.issparse()):
+                    continue
+                path = os.path.join(directory, relative_path(member.name))
+                _check_own_files(os.path.join(path, "file") if member.isdir() else path, basedir)
+                if member.isdir():
+                    _make_public(path)
+                else:
+                    _place(opened.contents(member), path, 0o755 if member.mode & 0o100 else 0o644, sync=False)
         os.sync()
-    except tarfile.TarError as error:
-        raise FileError(f"The archive for {directory} is damaged: {error}.") from error
+    except InputError as error:
+        raise FileError(f"The archive for {directory} is damaged.  {error}") from error
     except (OSError, ValueError) as error:
         raise file_error(error, f"directory {directory}") from error
-
-
-class _BoundedReader(io.RawIOBase):
-    """
-    An archive, of which at most *left* bytes may be read before *left* is set again.
-
-    The slave made the archive.  Python reads the headers of one member, whatever sizes they claim, into memory.
-    """
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.left = _LARGEST_HEADERS
-
-    def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= self.left:
-            raise FileError("The archive has a header that is too large.")
-        self.left -= size
-        return self._file.read(size)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-
-def _ordinary(archive: tarfile.TarFile, reader: _BoundedReader) -> Iterator[tarfile.TarInfo]:
-    for member in archive:
-        # It would keep all members, and all headers that are for the rest of the archive.
-        archive.members = []  # type: ignore[attr-defined]
-        archive.pax_headers = {}
-        if member.size < 0:
-            # The next member would be this one again, for ever.
-            raise FileError(f"The archive has a member of {member.size} bytes.")
-        if member.isdir() or (member.isreg() and not member.issparse()):
-            reader.left = member.size
-            yield member
-        reader.left = _LARGEST_HEADERS
 
 
 def _place(contents: IO[bytes], path: str, mode: int, *, sync: bool) -> None:

@@ -22,8 +22,8 @@ from buildbot_lite.slave.archive import (
     pack,
     unpack,
 )
-from buildbot_lite.slave.archive_input import LARGEST_HEADER, Bounds
 from buildbot_lite.slave.file_jobs import discard_job, perform
+from buildbot_lite.storage.archive_input import LARGEST_HEADER, Bounds
 
 from .fakes import (
     as_nobody,

@@ -17,11 +17,11 @@ from buildbot_lite.errors import (
     FileError,
     UnsafePathError,
 )
-from buildbot_lite.slave.archive_input import Bounds
 from buildbot_lite.slave.directory import SlaveDirectory
 from buildbot_lite.slave.file_jobs import perform, unpack_job
 from buildbot_lite.slave.policy import Policy
 from buildbot_lite.slave.safe_paths import SafePaths
+from buildbot_lite.storage.archive_input import Bounds
 
 from .fakes import make_deep, new_directory
 

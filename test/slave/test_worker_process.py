@@ -17,7 +17,6 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from buildbot_lite.errors import FileError
-from buildbot_lite.slave.archive_input import Bounds
 from buildbot_lite.slave.file_jobs import (
     Job,
     pack_job,
@@ -27,6 +26,7 @@ from buildbot_lite.slave.file_jobs import (
 )
 from buildbot_lite.slave.safe_paths import SafePaths
 from buildbot_lite.slave.worker_process import RunningJob, WorkerProcesses
+from buildbot_lite.storage.archive_input import Bounds
 
 from .fakes import new_directory
 

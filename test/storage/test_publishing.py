@@ -115,6 +115,14 @@ class PublishTests(SynchronousTestCase):
         self.assertEqual(stat.S_IMODE(os.stat(os.path.join(directory, "index.html")).st_mode), 0o644)
         self.assertEqual(os.listdir(os.path.join(directory, "sub")), ["long" * 60])
 
+    def test_empty_directory(self) -> None:
+        """
+        A directory without files is made.
+        """
+        self.archive()
+        publish_directory(self.source, os.path.join(self.root, "www"), basedir=self.basedir)
+        self.assertEqual(os.listdir(os.path.join(self.root, "www")), [])
+
     def test_hostile_archives(self) -> None:
         """
         An archive that leads elsewhere, is damaged, or has headers that would fill the memory is refused.
@@ -132,8 +140,14 @@ class PublishTests(SynchronousTestCase):
             header.type, header.size = kind, 8 << 30
             with open(self.source, "wb") as file:
                 file.write(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
-            with self.assertRaisesRegex(FileError, "header that is too large"):
+            with self.assertRaisesRegex(FileError, "header of more than"):
                 publish_directory(self.source, directory, basedir=self.basedir)
+        # A reader that goes back by this size would read it again and again.
+        header.type, header.size, header.pax_headers = tarfile.REGTYPE, 512, {"size": "-1536"}
+        with open(self.source, "wb") as file:
+            file.write(tarfile.TarInfo("first").tobuf() + header.tobuf(tarfile.PAX_FORMAT) + bytes(1536))
+        with self.assertRaisesRegex(FileError, "negative size"):
+            publish_directory(self.source, directory, basedir=self.basedir)
         for damaged in (b"no archive" * 100, b""):
             with open(self.source, "wb") as file:
                 file.write(damaged)
