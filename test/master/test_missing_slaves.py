@@ -137,3 +137,15 @@ class MissingSlavesTests(SynchronousTestCase):
         self.harness.attach()
         self.minutes(20)
         self.assertEqual(self.noted(), 0)
+
+    def test_there_when_the_master_ended(self) -> None:
+        """
+        Of a slave that was there when the master ended, the time before does not count as absence.
+        """
+        self.harness.attach()
+        self.minutes(60)
+        self.restart()
+        self.minutes(9)
+        self.assertEqual(self.noted(), 0)
+        self.minutes(2)
+        self.assertEqual(self.noted(), 1)

@@ -75,12 +75,17 @@ class SlaveRegistry:
     def remember(self, rows: Sequence[records_of_slaves.Slave]) -> None:
         """
         Restore the state of the slaves from the records of an earlier master.
+
+        A slave that was there when that one died counts as lost from now on.
         """
         for row in rows:
             if member := self._members.get(row.name):
                 member.paused = row.paused
-                member.lost_at = row.lost or row.attached
+                member.lost_at = row.lost
                 member.platform = row.platform
+                if row.lost is None and row.attached is not None:
+                    member.lost_at = self._wall()
+                    self._note_loss(row.name, member.lost_at)
 
     def configure(self, slaves: Mapping[str, BuildSlave]) -> None:
         """
@@ -299,12 +304,15 @@ class SlaveRegistry:
             self._remark(name, f"{name}: {news}")
         self._changed()
 
+    def _note_loss(self, name: str, now: float) -> None:
+        background(self._records.write(lambda c: records_of_slaves.lost(c, name, now)), self._log, "noting a loss")
+
     def slave_lost(self, name: str) -> None:
         now = self._wall()
         if name == OWN:
             return
         self._log.info("{slave}: connection lost", slave=name)
-        background(self._records.write(lambda c: records_of_slaves.lost(c, name, now)), self._log, "noting a loss")
+        self._note_loss(name, now)
         if member := self._members.get(name):
             member.lost_at = now
         self._remark(name, f"{name}: connection lost; waiting for it to come back")
