@@ -27,8 +27,8 @@ SHARE = 0.1
 """Seconds in each second that one function may take, after its first `LONGEST_CALL`."""
 SHORTEST_LIMIT = 0.1
 """Seconds that each call may take, however slow the function has been."""
-_QUICK = 0.02
-"""Seconds; shorter calls do not count."""
+_QUICK = 0.5
+"""Seconds; shorter calls do not count: after a restart, all builds render their arguments again at once."""
 
 # Of each function that was slow, one bucket: some functions are `limited` anew for each call.
 _buckets: WeakKeyDictionary[FunctionType, list[TokenBucket]] = WeakKeyDictionary()

@@ -92,7 +92,7 @@ class LimitedTests(SynchronousTestCase):
             now[0] += function()
             return None
 
-        took = iter([0.001, 3.0, 2.0, 0.05, 0.0, 0.0])
+        took = iter([0.4, 3.0, 2.0, 0.6, 0.0, 0.0])
         slow = limited(lambda: next(took), "f")
         with (
             mock.patch.object(user_functions, "call_within", call_within),
@@ -106,7 +106,7 @@ class LimitedTests(SynchronousTestCase):
         self.assertEqual(limits[1], LONGEST_CALL)
         self.assertAlmostEqual(limits[2], LONGEST_CALL - 3.0)
         self.assertAlmostEqual(limits[3], 0.2)
-        self.assertAlmostEqual(limits[4], 0.155)
+        self.assertAlmostEqual(limits[4], SHORTEST_LIMIT)
         self.assertEqual(limits[5], LONGEST_CALL)
         self.assertGreater(SHORTEST_LIMIT, 0.0)
 

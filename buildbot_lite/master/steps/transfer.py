@@ -164,8 +164,7 @@ class DirectoryUpload(ArtifactUpload):
         Send it.
         """
         what = spec.UploadDirectory(self.on_slave(self.slavesrc), self.maxsize, self.maxTime)
-        outside = leads_outside(self.masterdest)
-        return await self.upload(what, self.masterdest if outside else archive_name(self.masterdest))
+        return await self.upload(what, self.masterdest)
 
 
 class FileDownload(_Transfer):
