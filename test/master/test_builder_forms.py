@@ -104,6 +104,9 @@ class FormTests(SynchronousTestCase):
         builders = "c['builders'] = [util.BuilderConfig(n, 'bot1', f) for n in ('b', 'other')]\n"
         scheduler = configured(f"{head}names.append('b')\n{more}{builders}").schedulers["t"]
         self.assertEqual(scheduler.builder_names, ("b", "other"))
+        late = configured(f"{head}names.append('b')\nc['title'] = 'x'\n{builders}f.names = names\n")
+        late.builders["b"].factory.names.append("gone")
+        self.assertEqual(late.schedulers["t"].builder_names, ("b",))
         self.assertIn("there is none of that name", sentences_in(f"{head}names.append('nope')\n{builders}")[0])
         self.assertIn("must be a list of texts", sentences_in(f"{head}names.append(3)\n{builders}")[0])
 

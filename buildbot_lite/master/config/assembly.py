@@ -231,6 +231,8 @@ def _check_schedulers(
     schedulers: Mapping[str, BaseScheduler], builders: Collection[str] | None, slaves: Collection[str]
 ) -> None:
     for scheduler in schedulers.values():
+        # A function of the configuration must not change a list that has been checked.
+        scheduler.builderNames = list(scheduler.builderNames)
         place = scheduler.place or SourceLine()
         _note_unknown(f"The scheduler {scheduler.name!r}", "builder", scheduler.builder_names, builders, place)
         if isinstance(scheduler, Submit) and scheduler.name in slaves:
