@@ -103,6 +103,21 @@ class PlaceholderTests(SynchronousTestCase):
             ],
         )
 
+    def test_stars(self) -> None:
+        """
+        ``import *`` from a module of Buildbot's brings the words that are documented there, wherever they are here.
+        """
+        for path, words in {
+            "schedulers.forcesched": "ForceScheduler StringParameter FixedParameter BuildslaveChoiceParameter",
+            "schedulers.filter": "ChangeFilter",
+            "changes.filter": "ChangeFilter",
+            "status.results": "SUCCESS FAILURE Results",
+            "status.builder": "SUCCESS FAILURE Results",
+            "process.buildstep": "BuildStep SUCCESS",
+        }.items():
+            with self.subTest(path=path):
+                self.assertEqual(mistakes_in(f"from buildbot.{path} import *\nx = [{words.replace(' ', ', ')}]"), [])
+
     def test_undefined_names(self) -> None:
         """
         A name that is not defined is noted with its line, in functions and classes, too; one of Buildbot's that an

@@ -32,6 +32,20 @@ class OwnStepTests(SynchronousTestCase):
             ["master.cfg:4: Old.getText is never called here", "master.cfg:4: Old.start is never called here"],
         )
 
+    def test_set_build(self) -> None:
+        """
+        So is one that Buildbot calls before a step begins, and that would set what its command needs.
+        """
+        (found,) = mistakes_in(
+            """
+            class Listing(steps.ShellCommand):
+                def setBuild(self, build):
+                    steps.ShellCommand.setBuild(self, build)
+                    self.setProperty("changed", "a b")
+            """
+        )
+        self.assertIn("Listing.setBuild is never called here.  Compute it in a function", str(found))
+
     def test_shipped(self) -> None:
         """
         A shipped step whose module is imported first during a load is no class of the configuration's.

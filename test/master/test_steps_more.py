@@ -211,6 +211,7 @@ class ToolTests(SynchronousTestCase):
             (steps.CMake(), "cmake"),
             (steps.CMake("src", "Ninja", {"A": True, "B": "x y", "C": 3}, ["-Wdev"], "cmake3"),
              "cmake3 -G Ninja -DA=1 '-DB=x y' -DC=3 -Wdev src"),
+            (steps.CMake("src", definitions={}, options=[]), "cmake src"),
             (steps.CMake(path=util.Property("p"), definitions={"P": util.Property("p")}), "cmake -DP=src src"),
             (steps.Trial(tests="app.test"), "trial --reporter=bwverbose app.test"),
             (steps.Trial(python=["python3", "-W"], trial="bin/trial", trialMode=["-v"], trialArgs=["-x"], jobs=2,

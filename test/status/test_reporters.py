@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 from unittest import mock
 
@@ -634,6 +635,25 @@ class HttpTests(ReportersCase):
         self.run_one(Result.SUCCESS)
         self.assertEqual([each[3]["description"] for each in self.http.requests], ["begun", "b!"])
 
+    def test_builders(self) -> None:
+        """
+        With *builders*, only their builds are reported.
+        """
+        token = util.Secret("token")
+        for kind, make in {
+            "GitHub": partial(reporters.GitHubStatusPush, token),
+            "GitLab": partial(reporters.GitLabStatusPush, token),
+            "Gitea": partial(reporters.GiteaStatusPush, "https://git.example.org/", token),
+            "HTTP": partial(reporters.HttpStatusPush, "http://localhost/"),
+        }.items():
+            for builders, count in ((["b"], 2), (["other"], 0)):
+                with self.subTest(kind=kind, builders=builders):
+                    self.http.requests.clear()
+                    loop = self.loop(make(builders=builders))
+                    self.run_one(Result.SUCCESS)
+                    loop.stop()
+                    self.assertEqual(len(self.http.requests), count)
+
     def test_arguments(self) -> None:
         """
         A token in master.cfg, a token over plain HTTP, and unchecked certificates are mistakes.
@@ -643,6 +663,9 @@ class HttpTests(ReportersCase):
             lambda: reporters.GiteaStatusPush("http://git.example.org/", util.Secret("t")),
             lambda: reporters.GitHubStatusPush(util.Secret("t"), verify=False),
             lambda: reporters.HttpStatusPush("file:///etc/passwd"),
+            lambda: reporters.HttpStatusPush("https://example.org/", builders="b"),
+            lambda: reporters.HttpStatusPush("https://example.org/", builders=["b"], generators=[]),
+            lambda: reporters.MailNotifier("farm@example.org", messageFormatter=lambda build: "text"),
             lambda: reporters.MailNotifier("farm@example.org", smtpUser="me", smtpPassword=""),
             lambda: reporters.MailNotifier("nobody"),
             lambda: reporters.MailNotifier("farm@example.org", mode=["sometimes"]),

@@ -57,6 +57,22 @@ _HEADS: Mapping[str, str] = MappingProxyType(
     }
 )
 """The part after ``buildbot.`` → the namespace in which its words are looked for first."""
+_RESULTS = "SUCCESS WARNINGS FAILURE SKIPPED EXCEPTION RETRY CANCELLED Results worst_status"
+_ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "changes.filter": "ChangeFilter",
+        "process.buildstep": "BuildStep",
+        "schedulers.filter": "ChangeFilter",
+        "schedulers.forcesched": (
+            "AnyPropertyParameter BaseParameter BooleanParameter BuildslaveChoiceParameter ChoiceStringParameter"
+            " CodebaseParameter FileParameter FixedParameter InheritBuildParameter IntParameter NestedParameter"
+            " StringParameter TextParameter UserNameParameter WorkerChoiceParameter"
+        ),
+        "status.builder": _RESULTS,
+        "status.results": _RESULTS,
+    }
+)
+"""A module of Buildbot's → its words that are in another namespace than the others; ``import *`` brings them, too."""
 # Named and not imported, because it is above.
 _PLUGINS = "buildbot_lite.plugins"
 _OURS = _PLUGINS.partition(".")[0]
@@ -109,7 +125,7 @@ class AliasModule(ModuleType):
 
     def __getattr__(self, word: str) -> Any:
         if word == "__all__":
-            return _known(self._where)
+            return [*_known(self._where), *_ELSEWHERE.get(self.__name__.partition(".")[2], "").split()]
         if word.startswith("_"):
             raise AttributeError(word)
         plugins = import_module(_PLUGINS)

@@ -217,6 +217,10 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "people read."),
      ("evaluateCommand createSummary commandComplete getText getText2 describe "
      "logConsumer logProgress")),
+    ("BuildStep", _REFUSED,
+     ("Compute it in a function under @util.renderer, which each build calls, or in async def run(self) "
+      "(docs/own-steps.md)."),
+     "setBuild setStepStatus setupProgress acquireLocks releaseLocks"),
     ("BuildStep", _REFUSED, "A command is interrupted by the master when its build is cancelled.", "interrupt"),
     ("BuildStep", _REFUSED,
      "Derive from steps.ShellMixin or steps.CommandMixin, or run commands with await self.execute(command).",

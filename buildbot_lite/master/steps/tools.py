@@ -28,6 +28,10 @@ def _definitions(checker: ArgumentChecker, name: str, value: Any) -> dict[str, s
     }  # fmt: skip
 
 
+def _options(checker: ArgumentChecker, name: str, value: Any) -> str | list[str]:
+    return [] if value in ([], ()) else checks.command(checker, name, value)
+
+
 class Tool(ShellCommand):
     """
     A `ShellCommand` whose words are made of its arguments, unless *command* is given.
@@ -65,7 +69,7 @@ class CMake(Tool):
     path = argument(checks.words, default=None, positional=True)
     generator = argument(checks.word, default=None, positional=True)
     definitions = argument(_definitions, default=None, positional=True)
-    options = argument(checks.command, default=None, positional=True)
+    options = argument(_options, default=None, positional=True)
     cmake = argument(checks.word, default=None, positional=True)
 
     def words(self) -> list[str]:

@@ -228,5 +228,7 @@ def formatter_of(arguments: ArgumentChecker, value: Any, default: Callable[[], F
     if isinstance(value, FORMATTERS):
         return value
     if value is not None:
-        arguments.wrong("message_formatter", value, "a MessageFormatter")
+        arguments.wrong(
+            "message_formatter", value, 'a MessageFormatter, or MessageFormatterFunction(function, "plain")'
+        )
     return default()

@@ -178,11 +178,14 @@ class WorkerMissingGenerator(metaclass=NotingType):
         return self.workers is None or slave in self.workers
 
 
-def described(start: Any, end: Any) -> BuildStartEndStatusGenerator:
+def described(start: Any, end: Any, builders: Any) -> BuildStartEndStatusGenerator:
     """
     The generator of a commit status with these descriptions, renderables of the build; None: the farm's own.
+
+    *builders*: those whose builds it reports; None: all.
     """
     return BuildStartEndStatusGenerator(
+        builders=builders,
         start_formatter=None if start is None else MessageFormatterRenderable(start),
         end_formatter=None if end is None else MessageFormatterRenderable(end),
     )

@@ -39,7 +39,19 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 class HttpReporter(Reporter):
     """
     The base of reporters that send JSON to *url*.
+
+    Without *generators*, they report the start and the end of the builds of *builders*, with the descriptions *start*
+    and *end*.
     """
+
+    def __init__(self, generators: Any, name: Any, *, builders: Any, start: Any = None, end: Any = None) -> None:
+        self._default = [described(start, end, builders)]
+        super().__init__(generators, name)
+        if builders is not None and generators is not None:
+            self.arguments.note("builders has no effect beside generators; give it to each of them.")
+
+    def default_generators(self) -> Sequence[Generator]:
+        return self._default
 
     async def post(
         self, outside: Outside, message: OutboxMessage, url: str, document: Any, headers: Mapping[str, str]
@@ -104,8 +116,10 @@ class HttpStatusPush(HttpReporter):
         verify: Any = None,
         secret: Any = None,
         name: Any = None,
+        *,
+        builders: Any = None,
     ) -> None:
-        super().__init__(generators, name)
+        super().__init__(generators, name, builders=builders)
         self.url = self.checked_url("serverUrl", serverUrl)
         self.headers = self.arguments.properties("headers", {} if headers is None else headers)
         self.secret = None if secret is None else self.arguments.secret("secret", secret)
@@ -115,9 +129,6 @@ class HttpStatusPush(HttpReporter):
             self.auth = None
         if verify is False:
             self.arguments.note("verify=False would send what the farm builds to anybody; leave it out.")
-
-    def default_generators(self) -> Sequence[Generator]:
-        return [described(None, None)]
 
     async def compose(self, builds: Sequence[BuildDetails], message: Message) -> Any:
         if message.type == "json":
@@ -158,9 +169,10 @@ class CommitStatus(HttpReporter):
         debug: Any = None,
         verify: Any = None,
         name: Any = None,
+        *,
+        builders: Any = None,
     ) -> None:
-        self._default = [described(startDescription, endDescription)]
-        super().__init__(generators, name)
+        super().__init__(generators, name, builders=builders, start=startDescription, end=endDescription)
         self.token = self.arguments.secret("token", token)
         self.url = self.checked_url("baseURL", baseURL or self.default_url, safe=True).rstrip("/")
         self.context = Interpolate("buildbot/%(prop:buildername)s") if context is None else context
@@ -169,9 +181,6 @@ class CommitStatus(HttpReporter):
         self._has_own_words = any(each is not None for each in (startDescription, endDescription, generators))
         if verify is False:
             self.arguments.note("verify=False would send the token to anybody; leave it out.")
-
-    def default_generators(self) -> Sequence[Generator]:
-        return self._default
 
     async def compose(self, builds: Sequence[BuildDetails], message: Message) -> Any:
         (build, *_) = builds
