@@ -2,6 +2,8 @@
 Remarks on properties that nothing sets, and the properties that each build has.
 """
 
+import os
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master.config.build_factory import BuildFactory
@@ -63,6 +65,33 @@ class UnsetTests(SynchronousTestCase):
             "util.Property('a'); c['slaves'] = [slave.BuildSlave('bot1', properties={'a': 1})]",
         ):
             self.assertEqual(self.remarks(text), [], text)
+
+    def test_of_steps(self) -> None:
+        """
+        No remark on what a shipped step sets under a name of its own.
+        """
+        for name in ("commit-description", "tree-size-KiB", "warnings-count"):
+            self.assertEqual(self.remarks(f"util.Property({name!r})"), [], name)
+
+    def test_computed_names(self) -> None:
+        """
+        When names are computed, by a step's extract_fn or by a forge whose webhooks are taken, only on those that look
+        like a misspelt name of the build's.
+        """
+        text = (
+            "import os\nutil.Property('a')\nutil.Property('biulddir')\n"
+            "def found(rc, out, err):\n    return dict([out.split('=')])\n"
+            "c['slaves'] = [slave.BuildSlave('bot1')]\n"
+            "f = util.BuildFactory([steps.ShellCommand(command=['true'])])\n"
+            "c['builders'] = [util.BuilderConfig('b', ['bot1'], f)]\n"
+        )
+        step = "f.addStep(steps.SetPropertyFromCommand(command=['env'], extract_fn=found))\n"
+        hook = "c['www'] = {'change_hook_dialects': {'github': {'secret': os.environ['HOOK_SECRET']}}}\n"
+        self.patch(os, "environ", {**os.environ, "HOOK_SECRET": "0123456789abcdef"})
+        self.assertEqual(len(self.remarks(text)), 2)
+        for more in (step, hook):
+            (remark,) = self.remarks(text + more)
+            self.assertIn("'biulddir'", remark)
 
     def test_submitted_properties(self) -> None:
         """
