@@ -284,6 +284,21 @@ class PlaceholderTests(SynchronousTestCase):
             ],
         )
 
+    def test_without_names(self) -> None:
+        """
+        Nor is one where something that is no slave, or no list of builders, stands for them.
+        """
+        for text, said in {
+            "c['slaves'] = [('bot1', 'x')]\nc['builders'] = [util.BuilderConfig('b', 'bot1', util.BuildFactory())]": (
+                "c['slaves'] holds ('bot1', 'x'), which is no BuildSlave."
+            ),
+            "c['builders'] = {}.values()\nc['schedulers'] = [schedulers.ForceScheduler('f', ['b'])]": (
+                "c['builders'] must be a list, not dict_values([])."
+            ),
+        }.items():
+            with self.subTest(text=text):
+                self.assertEqual(sentences_in(text), [said])
+
 
 class KeyTests(SynchronousTestCase):
     def test_lines(self) -> None:

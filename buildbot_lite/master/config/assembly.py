@@ -120,14 +120,15 @@ class _Reader:
     def names(self, key: str) -> set[str] | None:
         """
         The names of the objects in ``c[key]``, also of those with a mistake, since one mistake must not be reported at
-        two lines; None if a word that is missing may stand for more of them.
+        two lines; None if there may be more of them: a word is missing, or something there has no name.
         """
         listed = next(iter(self._given(self.keys[key]).values()), ())
         if is_placeholder(listed):
             return None
         if not isinstance(listed, (list, tuple, set, frozenset)):
             listed = [listed]
-        return {_given_name(each) for each in listed if not is_placeholder(each)}
+        names = {_given_name(each) for each in listed if not is_placeholder(each)}
+        return None if "" in names else names
 
     def by_name(self, key: ListKey) -> dict[str, Any]:
         objects: dict[str, Any] = {}

@@ -64,7 +64,9 @@ class BuildFactory(metaclass=NotingType):
             self._workdir = limited(value, "workdir") if callable(value) else relative_path(value)
         except UnsafePathError:
             ArgumentChecker("BuildFactory", self, place=current_line()).wrong(
-                "workdir", value, "a relative path that does not lead out of its directory, or a function"
+                "workdir",
+                value,
+                "a relative path that does not lead out of its directory (that of a command may), or a function",
             )
 
     def addStep(self, step: Any, **arguments: Any) -> None:
