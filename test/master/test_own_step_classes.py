@@ -46,6 +46,22 @@ class OwnStepTests(SynchronousTestCase):
         )
         self.assertIn("Listing.setBuild is never called here.  Compute it in a function", str(found))
 
+    def test_hooks_of_shipped(self) -> None:
+        """
+        So is one that Buildbot's trigger, upload or counting step calls.
+        """
+        for base, name, remedy in (
+            ("Trigger", "getSchedulersAndProperties", "addStepsAfterCurrentStep"),
+            ("Trigger", "createTriggerProperties", "addStepsAfterCurrentStep"),
+            ("FileUpload", "uploadDone", "await super().run()"),
+            ("MultipleFileUpload", "allUploadsDone", "await super().run()"),
+            ("WarningCountingShellCommand", "maybeAddWarning", "warningExtractor"),
+        ):
+            with self.subTest(name=name):
+                (found,) = mistakes_in(f"class C(steps.{base}):\n    def {name}(self, *values):\n        pass\n")
+                self.assertIn(f"C.{name} is never called here.", str(found))
+                self.assertIn(remedy, str(found))
+
     def test_shipped(self) -> None:
         """
         A shipped step whose module is imported first during a load is no class of the configuration's.

@@ -221,11 +221,19 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      ("Compute it in a function under @util.renderer, which each build calls, or in async def run(self) "
       "(docs/own-steps.md)."),
      "setBuild setStepStatus setupProgress acquireLocks releaseLocks"),
+    ("BuildStep", _REFUSED,
+     ("Write a step whose run adds steps.Trigger(…) for each set of properties, with "
+      "self.build.addStepsAfterCurrentStep (docs/own-steps.md)."),
+     "getSchedulersAndProperties createTriggerProperties getSchedulerByName"),
+    ("BuildStep", _REFUSED, "Do it in async def run(self), after await super().run() (docs/own-steps.md).",
+     "uploadDone allUploadsDone"),
+    ("BuildStep", _REFUSED, "The argument warningExtractor finds warnings, suppressionFile leaves some out.",
+     "maybeAddWarning addSuppression"),
     ("BuildStep", _REFUSED, "A command is interrupted by the master when its build is cancelled.", "interrupt"),
     ("BuildStep", _REFUSED,
      "Derive from steps.ShellMixin or steps.CommandMixin, or run commands with await self.execute(command).",
      ("makeRemoteShellCommand runCommand runRemoteCommand runMkdir runRmdir pathExists runGlob "
-     "getFileContentFromWorker downloadFileContentToWorker remote_update")),
+     "getFileContentFromWorker downloadFileContentToWorker remote_update _dovccmd")),
     ("BuildStep", _REFUSED, "Write with self.addLog(name) or self.addCompleteLog(name, text) (docs/own-steps.md).",
      "addLogWithFailure addLogWithException addStdout addStderr addHeader"),
     ("BuildStep", _REFUSED, "Read the output when the command has ended: (await self.execute(command)).output().",
