@@ -62,6 +62,26 @@ class OwnStepTests(SynchronousTestCase):
                 self.assertIn(f"C.{name} is never called here.", str(found))
                 self.assertIn(remedy, str(found))
 
+    def test_other_classes(self) -> None:
+        """
+        So is one of a reporter, scheduler, slave or factory; a method of the configuration's own is not.
+        """
+        for base, name, remedy in (
+            ("reporters.MailNotifier", "isMessageNeeded", "generators"),
+            ("reporters.HttpStatusPush", "sendMessage", "generators"),
+            ("schedulers.SingleBranchScheduler", "gotChange", "change_filter"),
+            ("slave.BuildSlave", "canStartBuild", "BuilderConfig"),
+            ("util.BuildFactory", "newBuild", "addStepsAfterCurrentStep"),
+        ):
+            with self.subTest(name=name):
+                (found,) = mistakes_in(
+                    "from buildbot_lite.plugins import reporters\n"
+                    f"class C({base}):\n    def {name}(self, *values):\n        pass\n"
+                    "    def own(self):\n        pass\n"
+                )
+                self.assertIn(f"C.{name} is never called here.", str(found))
+                self.assertIn(remedy, str(found))
+
     def test_shipped(self) -> None:
         """
         A shipped step whose module is imported first during a load is no class of the configuration's.

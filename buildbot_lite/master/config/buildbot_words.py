@@ -243,6 +243,16 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("BuildStep", _REFUSED, "Properties are read and set on the step itself: self.getProperty(name).",
      ("buildslave worker workerVersion workerVersionIsOlderThan slaveVersion slaveVersionIsOlderThan "
      "checkWorkerHasCommand checkSlaveHasCommand remote")),
+    # Methods of other classes that are never called.
+    ("Reporter", _REFUSED, "Give generators, whose message_formatter makes the message (docs/reporters.md).",
+     "sendMessage createEmail isMessageNeeded getRecipients isStatus2XX createStatus"),
+    ("BaseScheduler", _REFUSED, "Choose changes with change_filter and fileIsImportant, and sources with codebases.",
+     "gotChange addBuildsetForChanges addBuildsetForSourceStamps addBuildsetForSourceStampsWithDefaults"),
+    ("BuildSlave", _REFUSED, "Decide in a function that is the argument canStartBuild of the BuilderConfig.",
+     "canStartBuild"),
+    ("BuildFactory", _REFUSED,
+     "Add the steps in the constructor, or in a build with self.build.addStepsAfterCurrentStep (docs/own-steps.md).",
+     "newBuild"),
     # What else is in util.
     ("util", _LATER, _LEAVE_OUT,
      ("Filter GerritChangeFilter Project "
