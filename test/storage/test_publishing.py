@@ -146,7 +146,7 @@ class PublishTests(SynchronousTestCase):
         header.type, header.size, header.pax_headers = tarfile.REGTYPE, 512, {"size": "-1536"}
         with open(self.source, "wb") as file:
             file.write(tarfile.TarInfo("first").tobuf() + header.tobuf(tarfile.PAX_FORMAT) + bytes(1536))
-        with self.assertRaisesRegex(FileError, "negative size"):
+        with self.assertRaisesRegex(FileError, "damaged.*(negative size|invalid offset)"):
             publish_directory(self.source, directory, basedir=self.basedir)
         for damaged in (b"no archive" * 100, b""):
             with open(self.source, "wb") as file:
