@@ -118,6 +118,18 @@ def _is_inside(path: str, directory: str) -> bool:
 
 
 OWN_DIRECTORIES = frozenset(
-    {"artifacts", "furls", "gitpoller_work", "inputs", "own", "private", "records", "secrets", "streams", "web"}
+    {
+        "artifacts",
+        "furls",
+        "gitpoller_work",
+        "hgpoller_work",
+        "inputs",
+        "own",
+        "private",
+        "records",
+        "secrets",
+        "streams",
+        "web",
+    }
 )
 """Directories that the master keeps in its own, and in which nothing else writes."""

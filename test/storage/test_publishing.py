@@ -199,7 +199,13 @@ class PublishTests(SynchronousTestCase):
         """
         os.symlink(os.path.join(self.basedir, "private"), os.path.join(self.root, "elsewhere"))
         os.mkdir(os.path.join(self.basedir, "private"))
-        refused = [("farm", "master.cfg"), ("farm", ".hidden", "a"), ("elsewhere", "keys"), ("farm", "x", "..", "a")]
+        refused = [
+            ("farm", "master.cfg"),
+            ("farm", "hgpoller_work", "x"),
+            ("farm", ".hidden", "a"),
+            ("elsewhere", "keys"),
+            ("farm", "x", "..", "a"),
+        ]
         for path in (*refused, *(("farm", directory, "new") for directory in OWN_DIRECTORIES)):
             with self.subTest(path), self.assertRaisesRegex((UnsafePathError, FileError), "own files|directory"):
                 self.publish(*path)
