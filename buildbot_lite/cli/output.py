@@ -26,8 +26,6 @@ OUT, ERR = 1, 2
 NAMES = {OUT: "Standard output", ERR: "Standard error"}
 TakeChunk = Callable[[bytes], Deferred[None] | None]
 Document = Mapping[str, Any]
-PLAIN_WIDTH = 500
-"""Columns of a table that is not on a terminal: enough that nothing is cut."""
 
 
 def show(document: Any, what: str, *, as_json: bool) -> None:
@@ -41,6 +39,7 @@ def show(document: Any, what: str, *, as_json: bool) -> None:
     from rich.measure import Measurement
 
     from .tables import TABLES
+    from .two_lines import PLAIN_WIDTH
 
     table = TABLES[what](document)
     console = Console(width=None if on_a_terminal() else PLAIN_WIDTH, highlight=False)

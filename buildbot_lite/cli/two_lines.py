@@ -10,7 +10,8 @@ from rich.measure import Measurement
 from rich.padding import Padding
 from rich.text import Text
 
-from .output import PLAIN_WIDTH
+PLAIN_WIDTH = 500
+"""Columns of a table that is not on a terminal: enough that nothing is cut."""
 
 USUAL = 80
 """Columns of a terminal in which a row has two lines."""
