@@ -74,6 +74,13 @@ async def _awaited(result: Awaitable[Any], function: Callable[..., Any], what: s
         raise
 
 
+async def awaited(answer: Any) -> Any:
+    """
+    The value of *answer*, awaited if it is awaitable: a user's function may be a coroutine function.
+    """
+    return await answer if inspect.isawaitable(answer) else answer
+
+
 def error_text(error: BaseException | None) -> str:
     """
     What a person reads of the *error* of a function: type, text, and the function's name and place.

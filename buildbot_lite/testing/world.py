@@ -20,9 +20,10 @@ from ..master.builds.journal import (
 )
 from ..master.slaves.command_streams import Source
 from ..master.slaves.session import Session
-from ..master.steps.step import BuildStep, builder_directory
+from ..master.steps.step import BuildStep
 from ..model.hello import Hello
 from ..model.http_request import HttpAnswer, HttpRequest
+from ..model.names import directory_name
 from ..model.properties import Json, Properties
 from ..model.rendering import View
 from ..model.results import Result
@@ -34,7 +35,7 @@ from .script import (
     ScriptedSlave,
 )
 
-_DIRECTORY = builder_directory("test")
+_DIRECTORY = directory_name("test")
 _DIRECTORIES = {
     "basedir": "/slave/work",
     "builddir": f"/slave/work/{_DIRECTORY}",

@@ -190,7 +190,7 @@ class FileErrorTests(SynchronousTestCase):
         """
         harness, bot, request = self.begin(DOWNLOAD)
         unreadable = file_error(OSError(errno.EIO, "Input/output error"), "file f", cannot="be read")
-        with mock.patch("buildbot_lite.master.steps.transfer._Text.read", side_effect=unreadable):
+        with mock.patch("buildbot_lite.master.steps.download_sources.TextSource.read", side_effect=unreadable):
             answers: list[Any] = []
             _ = bot.commands[0].command.read("text", 0, 10).addBoth(answers.append)
         answers[0].trap(RefusedError)

@@ -13,8 +13,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
-from buildbot_lite.master.steps.step import builder_directory
 from buildbot_lite.master.steps.svn import SVN, is_on_host
+from buildbot_lite.model.names import directory_name
 from buildbot_lite.model.rendering import Secret
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Run
@@ -448,8 +448,8 @@ class SvnArgumentTests(SynchronousTestCase):
             ({**plain, "env": {"LC_ALL": "de"}}, {"env": {"LC_ALL": "de", "LANGUAGE": None}}),
             ({**plain, "timeout": 60}, {"timeout": 60.0}),
             ({**plain, "timeout": None}, {"timeout": None}),
-            ({**plain, "workdir": "w"}, {"workdir": f"{builder_directory('test')}/w"}),
-            ({**plain, "mode": "copy", "workdir": "w"}, {"workdir": f"{builder_directory('test')}/source"}),
+            ({**plain, "workdir": "w"}, {"workdir": f"{directory_name('test')}/w"}),
+            ({**plain, "mode": "copy", "workdir": "w"}, {"workdir": f"{directory_name('test')}/source"}),
             ({**plain, "logEnviron": False}, {"stdin": None}),
             ({**plain, "username": "me", "password": "pw"}, {"stdin": "pw\n"}),
         ]

@@ -29,9 +29,11 @@ from ...errors import (
     ReplayError,
 )
 from ...model.results import Result, worst
+from ...model.user_functions import awaited
 from ...model.wait_reasons import WaitReason
 from ..config.locks import uses_on
-from ..steps.step import BuildStep, BuildStepFailed, Recipe, awaited
+from ..steps.recipe import Recipe
+from ..steps.step import BuildStep, BuildStepFailed
 from .abandon import abandon, cancel_children
 from .build_context import MOST_STEPS, BuildContext
 from .journal import (
@@ -124,7 +126,7 @@ class Build:
         *,
         id: int,
         label: str,
-        recipes: Sequence[Recipe],
+        recipes: Sequence[Recipe[BuildStep]],
         context: Callable[["Build", Journal], BuildContext],
         store: JournalStore,
         clock: IReactorTime,

@@ -18,7 +18,8 @@ from ...model.results import Result
 from ..config.artifacts import WantedArtifact
 from ..slaves.command_streams import EntryStreams, Source
 from ..slaves.session import Session
-from ..steps.step import Recipe
+from ..steps.recipe import Recipe
+from ..steps.step import BuildStep
 from .journal import Journal, JournalEntry
 from .live_commands import LiveCommands
 from .lock_waits import BuildLocks
@@ -147,7 +148,7 @@ class BuildContext:
     on_lost: str = "retry"
     room: Callable[[int], bool] = lambda size: True
     begun: list[str] = field(factory=list)
-    added: list[tuple[str, Sequence[Recipe]]] = field(factory=list)
+    added: list[tuple[str, Sequence[Recipe[BuildStep]]]] = field(factory=list)
     used: set[str] = field(factory=set)
     inherited: bool = False
     workdir: str | Callable[[Sequence[Any]], Any] = "build"

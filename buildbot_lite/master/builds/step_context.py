@@ -45,7 +45,8 @@ from ..slaves.command import DispatchedCommand
 from ..slaves.command_streams import Source
 from ..steps.context import CommandResult
 from ..steps.master_paths import absolute
-from ..steps.step import Recipe
+from ..steps.recipe import Recipe
+from ..steps.step import BuildStep
 from .build_context import COMMAND, LOCK, MOST_STEPS, BuildContext
 from .journal import Done, JournalEntry
 from .step_effects import StepEffects
@@ -266,7 +267,7 @@ class JournaledContext:
     def remark(self, text: str, log: str = "stdio") -> None:
         self.logs.remark(text, log)
 
-    def add_steps(self, recipes: Iterable[Recipe], *, last: bool) -> None:
+    def add_steps(self, recipes: Iterable[Recipe[BuildStep]], *, last: bool) -> None:
         self._effects.check_open()
         room = MOST_STEPS - sum(len(several) for _, several in self._build.added)
         added = list(islice(recipes, room + 1))

@@ -1,10 +1,16 @@
 """
-The shipped steps.  ``step`` has the base class; the others use its public parts only.
+The shipped steps.  ``step`` has the base class; the others use only what a user's step may use, too.
 
-Their parts: ``context`` (the interface of a running step), ``buildbot_style`` (Buildbot's methods), ``argument``
-(declarations), ``argument_checks``, ``outcomes`` (from a command's outcome to a result),
-``source_step`` (what all steps that check out share), and for `Git` ``git_commands`` (what runs on the slave) and
-``git_credentials`` (keys and passwords).
+What they are made of:
+
+- ``step``: the base class; ``recipe``: how each build makes its own step; ``context``: the interface through which a
+  running step acts; ``buildbot_style`` and ``own_logs``: methods and logs under Buildbot's names; ``own_steps``: checks
+  of the classes in master.cfg.
+- ``argument``: declarations of arguments; ``argument_checks``: their checks (``value_checks``, ``path_checks``,
+  ``command_checks``); ``master_paths``: paths that lead out of a directory.
+- ``outcomes``: the result of a step from the outcome of a command; ``mixins``: commands of programs.
+- ``source_step``: what all steps that check out share; ``git_commands``: the git commands on the slave;
+  ``git_credentials``: keys and passwords.
 """
 
 from .counting import Compile, Test, WarningCountingShellCommand
@@ -25,17 +31,11 @@ from .shell import (
     ShellCommand,
 )
 from .step import BuildStep
+from .submitted import SubmittedFile, Unpack
 from .subunit import SubunitShellCommand
 from .svn import SVN
 from .tools import CMake, PyFlakes, PyLint, RemovePYCs, Sphinx, TreeSize, Trial
-from .transfer import (
-    DirectoryUpload,
-    FileDownload,
-    FileUpload,
-    StringDownload,
-    SubmittedFile,
-    Unpack,
-)
+from .transfer import DirectoryUpload, FileDownload, FileUpload, StringDownload
 from .trigger import Trigger
 
 __all__ = [

@@ -3,7 +3,7 @@ The interface of a running step to everything outside it.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from attrs import frozen
 
@@ -15,9 +15,7 @@ from ...model.results import Result
 from ...model.spec import Spec
 from ..config.artifacts import WantedArtifact
 from ..slaves.command_streams import Source
-
-if TYPE_CHECKING:
-    from .step import Recipe
+from .recipe import Recipe
 
 
 @frozen
@@ -159,7 +157,7 @@ class StepContext(Protocol):
         Add a remark: a line of the master's beside *log*, not in it.
         """
 
-    def add_steps(self, recipes: Iterable["Recipe"], *, last: bool) -> None:
+    def add_steps(self, recipes: Iterable[Recipe[Any]], *, last: bool) -> None:
         """
         Run the steps of *recipes* after the present one, or, with *last*, at the end of the build.
 

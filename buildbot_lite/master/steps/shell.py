@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...model.results import Result
+from ...model.user_functions import awaited
 from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument
@@ -14,7 +15,7 @@ from .master_paths import absolute, is_absolute, leads_outside
 from .mixins import RemoteShell, ShellMixin
 from .outcomes import result_of
 from .own_logs import OutputLog
-from .step import BuildStep, awaited
+from .step import BuildStep
 
 __all__ = ["Configure", "MasterShellCommand", "SetPropertyFromCommand", "ShellCommand"]
 

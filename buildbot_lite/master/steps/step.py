@@ -1,43 +1,26 @@
 """
 The base class of steps.
 
-master.cfg makes each step once; each build makes its own from the same arguments::
-
-    factory.addStep(Compile(command=["make"]))     # keeps class, arguments and line: the recipe
-        build 1:  recipe.make() ─► Compile           # a fresh one, bound to a context, arguments rendered
-        build 2:  recipe.make() ─► Compile
-
-A step of a class without a constructor of its own is made as a copy of the one in master.cfg, whose arguments are
-checked: checking them all again takes longer than the rest of preparing a small build.
-
 ``run`` is a coroutine.  It may use any Python, and must get everything from outside (commands, time, random numbers,
 other builds) through its `StepContext` (``self.bench``).  The context records each answer, so that the same ``run``,
 repeated after a crash, makes the same decisions.
 """
 
-import inspect
 from collections.abc import Mapping, Sequence
-from copy import copy
 from posixpath import normpath
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
-from attrs import define
-
 from ...errors import ConfigError
-from ...model.names import directory_name, relative_path
+from ...model.names import relative_path
 from ...model.properties import Json
 from ...model.rendering import View, render
 from ...model.results import Result
-from ...model.spec import (
-    DEFAULT_TIMEOUT,
-    Run,
-    Spec,
-)
-from ...model.user_functions import limited
+from ...model.spec import DEFAULT_TIMEOUT, Run, Spec
+from ...model.user_functions import awaited, limited
 from ..config.argument_fit import NotingType
 from ..config.arguments import ArgumentChecker
-from ..config.mistakes import MISSING, SourceLine, current_line
+from ..config.mistakes import MISSING, current_line
 from ..config.placeholders import is_placeholder
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
@@ -46,43 +29,13 @@ from .buildbot_style import BuildbotStyle
 from .context import CommandResult, StepContext
 from .master_paths import check_rendered
 from .own_steps import check_own_step
+from .recipe import Recipe
 
 
 class BuildStepFailed(Exception):  # noqa: N818 - Buildbot's name
     """
     Ends the step with FAILURE; its text is the summary.
     """
-
-
-@define(eq=False)
-class Recipe:
-    """
-    How to make a step: class, arguments as in master.cfg, and the line.  *attributes*: those of the step in master.cfg,
-    once its constructor has checked them.
-    """
-
-    cls: type["BuildStep"]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    place: SourceLine | None
-    attributes: Mapping[str, Any] | None = None
-
-    def make(self) -> "BuildStep":
-        """
-        Make the step of a build.
-        """
-        if self.attributes is None or not self._is_copied:
-            return self.cls(*self.args, **self.kwargs)
-        step = object.__new__(self.cls)
-        for name, value in self.attributes.items():
-            # A build may change its list; a constructor would have made another one, too.
-            vars(step)[name] = copy(value) if isinstance(value, (list, dict, set)) else value
-        return step
-
-    @property
-    def _is_copied(self) -> bool:
-        # A constructor of the user's may do anything, and does it for each build.
-        return self.cls.__init__ is BuildStep.__init__ and self.cls.__new__ is BuildStep.__new__
 
 
 class BuildStep(BuildbotStyle, metaclass=NotingType):
@@ -135,7 +88,7 @@ class BuildStep(BuildbotStyle, metaclass=NotingType):
     parms: ClassVar[list[str]] = []
     applies_patch: ClassVar[bool] = False  # whether it applies the patch that came with the request
 
-    recipe: Recipe
+    recipe: Recipe["BuildStep"]
     bench: StepContext
     results: Result = Result.SUCCESS
     # Of the constructor; a class of the user's need not call it.
@@ -150,7 +103,9 @@ class BuildStep(BuildbotStyle, metaclass=NotingType):
         Keep class, arguments and line as the recipe.
         """
         self = super().__new__(cls)
-        self.recipe = Recipe(cls, args, dict(kwargs), current_line(self))
+        # A constructor of the user's may do anything, and does it for each build.
+        is_copied = cls.__init__ is BuildStep.__init__ and cls.__new__ is BuildStep.__new__
+        self.recipe = Recipe(cls, args, dict(kwargs), current_line(self), is_copied=is_copied)
         return self
 
     def __init__(self, *values: Any, **arguments: Any) -> None:
@@ -337,17 +292,3 @@ async def _condition(question: Any, view: View, *args: Any) -> bool:
         answer = limited(question, "doStepIf or hideStepIf")(*args)
         return bool(await awaited(answer))
     return bool(await render(question, view))
-
-
-async def awaited(answer: Any) -> Any:
-    """
-    The value of *answer*, awaited if it is awaitable: a user's function may be a coroutine function.
-    """
-    return await answer if inspect.isawaitable(answer) else answer
-
-
-def builder_directory(builder: str) -> str:
-    """
-    The directory of *builder* on a slave, relative to its ``work``.
-    """
-    return directory_name(builder)

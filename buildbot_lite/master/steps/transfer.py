@@ -7,43 +7,28 @@ the input submitted with the request.
 
 import hashlib
 import os
-import stat
-from collections.abc import Mapping
 from posixpath import basename, normpath, split
 from typing import Any
 
-from attrs import frozen
-from twisted.internet.threads import deferToThread
-
-from ...errors import (
-    InputError,
-    NotFoundError,
-    UnsafePathError,
-)
 from ...model import spec
 from ...model.names import relative_path
-from ...model.properties import Json
 from ...model.results import Result
-from ...storage.files import file_error
 from ...storage.publishing import is_own_file
 from ..config.arguments import ArgumentChecker
 from ..config.artifacts import WantedArtifact
-from ..slaves.command_streams import Source
 from . import argument_checks as checks
 from .argument import argument, ignored
+from .download_sources import MasterFile, TextSource, facts_of
 from .master_paths import absolute, check_way_out, inner_part, is_first_name_given, is_way_out_given, leads_outside
 from .outcomes import result_of
 from .step import BuildStep
 
-__all__ = ["DirectoryUpload", "FileDownload", "FileUpload", "StringDownload", "SubmittedFile", "Unpack"]
+__all__ = ["DirectoryUpload", "FileDownload", "FileUpload", "StringDownload"]
 
-# Files up to this size are hashed in the reactor's thread, larger ones in a thread of their own.
-_QUICK = 8 << 20
-_BLOCK = 1 << 20
 _PUBLISHED = 0o644
 
 
-class _Transfer(BuildStep):
+class Transferring(BuildStep):
     haltOnFailure = True
     workdir = argument(checks.slave_path, default=None)
 
@@ -69,7 +54,7 @@ def archive_name(destination: str) -> str:
     return destination if destination.endswith(".tar") else f"{destination}.tar"
 
 
-class ArtifactUpload(_Transfer):
+class ArtifactUpload(Transferring):
     url = argument(checks.text, default=None)
     urlText = argument(checks.text, default=None)
     mode: Any = None
@@ -167,7 +152,7 @@ class DirectoryUpload(ArtifactUpload):
         return await self.upload(what, self.masterdest)
 
 
-class FileDownload(_Transfer):
+class FileDownload(Transferring):
     """
     Send a file of the master's to the slave.
 
@@ -208,14 +193,14 @@ class FileDownload(_Transfer):
             # Another build's properties, such as a slave's, may choose among all files of the master's user.
             self.bench.check_trusted("This build gets no file that one of its properties chooses")
         # Recorded, so that a resumed build requests the same bytes.
-        facts = await self.bench.record("looking at a file", self.mastersrc, lambda: _facts(path), repeatable=True)
+        facts = await self.bench.record("looking at a file", self.mastersrc, lambda: facts_of(path), repeatable=True)
         if "problem" in facts:
             return self.fail(f"The master cannot send {self.mastersrc!r:.200}: {facts['problem']}.")
         if self.maxsize is not None and facts["size"] > self.maxsize:
             return self.fail(f"{self.mastersrc!r:.200} has {facts['size']} bytes; maxsize allows {self.maxsize}.")
         return await self.transfer(
             spec.Download(self.on_slave(self.slavedest), "file", facts["size"], facts["sha256"], self.mode),
-            sources={"file": _MasterFile(path)},
+            sources={"file": MasterFile(path)},
         )
 
     async def _send_artifact(self, wanted: WantedArtifact) -> Result:
@@ -229,11 +214,11 @@ class FileDownload(_Transfer):
         path = os.path.join(self.bench.master_directory, "artifacts", found["path"])
         return await self.transfer(
             spec.Download(self.on_slave(self.slavedest), "file", size, found["sha256"], self.mode),
-            sources={"file": _MasterFile(path)},
+            sources={"file": MasterFile(path)},
         )
 
 
-class StringDownload(_Transfer):
+class StringDownload(Transferring):
     """
     Make a file on the slave from a text.
 
@@ -261,7 +246,7 @@ class StringDownload(_Transfer):
         mode = 0o644 if self.mode is None else self.mode
         return await self.transfer(
             spec.Download(self.on_slave(self.slavedest), "text", len(data), hashlib.sha256(data).hexdigest(), mode),
-            sources={"text": _Text(data)},
+            sources={"text": TextSource(data)},
         )
 
     async def _with_secrets(self) -> Result:
@@ -295,154 +280,3 @@ chmod "$2" "$part"
 if [ -d "./$1" ]; then rm -f -- "$part"; echo "$1 is a directory" >&2; exit 1; fi
 mv -f -- "$part" "./$1"
 """
-
-
-class _Submitted(_Transfer):
-    input = argument(checks.choice("tar", "file", "patch"), default=None)
-
-    def submitted(self) -> tuple[Source, int, str]:
-        """
-        The input of the request: the one named by *input*, or the first of "tar" and "file" that exists.
-        """
-        for name in (self.input,) if self.input else ("tar", "file"):
-            found = self.bench.input(name)
-            if found is not None:
-                return found
-        what = f"no {self.input}" if self.input else "neither a tar archive nor a file"
-        raise InputError(
-            f"With this request {what} was submitted.  Submit it to a Submit scheduler with stdin= or file= for it."
-        )
-
-
-class SubmittedFile(_Submitted):
-    """
-    Put the submitted input on the slave, as a file.
-
-    *slavedest*: where to put it, relative to *workdir*.  *input*: "tar", "file" or "patch"; default: the tar archive or
-    file that there is.  *mode*: its permission bits, default 0o644.  *workdir*: relative to the builder's directory,
-    default "build".
-    """
-
-    name = "submitted"
-    slavedest = argument(checks.slave_file)
-    mode = argument(checks.mode, default=0o644)
-
-    async def run(self) -> Result:
-        """
-        Send it.
-        """
-        try:
-            source, size, sha256 = self.submitted()
-        except InputError as error:
-            return self.fail(str(error))
-        return await self.transfer(
-            spec.Download(self.on_slave(self.slavedest), "input", size, sha256, self.mode), sources={"input": source}
-        )
-
-
-class Unpack(_Submitted):
-    """
-    Unpack the tar archive that was submitted with the request, compressed or not, on the slave.
-
-    *slavedest*: into which directory, relative to *workdir*; default: *workdir* itself.  *input*: "tar" (it came on
-    standard input) or "file" (it was uploaded); default: the one that there is.  *workdir*: relative to the builder's
-    directory, default "build".
-
-    *maxsize*: bytes that it may unpack to, default 10 GiB.  *maxMembers*: how many files, directories and links it may
-    have, default 1000000.  *maxTime*: seconds that unpacking may take, default 3600; None: any.  A process of its
-    own does it, with 256 MiB of memory.
-
-    An archive that breaks off, that is beyond these bounds, or that would write outside that directory (also through
-    links, its own or others), is refused, and nothing of it remains.  Existing files in the directory stay: put
-    `RemoveDirectory` before this step to remove them.
-    """
-
-    name = "unpack"
-    slavedest = argument(checks.slave_path, default=".")
-    maxsize = argument(checks.whole, default=spec.LARGEST_UNPACKED)
-    maxMembers = argument(checks.whole, default=spec.MOST_MEMBERS)
-    maxTime = argument(checks.seconds, default=spec.DEFAULT_MAX_TIME, nullable=True)
-
-    async def run(self) -> Result:
-        """
-        Send the archive; the slave unpacks it.
-        """
-        try:
-            source, size, sha256 = self.submitted()
-        except InputError as error:
-            return self.fail(str(error))
-        return await self.transfer(
-            spec.Download(
-                self.on_slave(self.slavedest),
-                "input",
-                size,
-                sha256,
-                unpack=True,
-                largest=self.maxsize,
-                members=self.maxMembers,
-                max_time=self.maxTime,
-            ),
-            sources={"input": source},
-        )
-
-
-@frozen
-class _Text:
-    data: bytes
-
-    def read(self, offset: int, size: int) -> bytes:
-        return self.data[offset : offset + size]
-
-
-@frozen
-class _MasterFile:
-    """
-    A regular file of the master.  It is opened for each chunk, so that no descriptor outlives the build.
-    """
-
-    path: str
-
-    def read(self, offset: int, size: int) -> bytes:
-        try:
-            descriptor = _open(self.path)
-            try:
-                return os.pread(descriptor, size, offset)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise file_error(error, f"file {os.path.basename(self.path)}", cannot="be read") from error
-        except NotFoundError as error:
-            raise NotFoundError(f"The master cannot send {os.path.basename(self.path)!r:.200}: {error}.") from None
-
-
-def _open(path: str) -> int:
-    # Without blocking, because it might be a pipe; then it is refused.
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        raise NotFoundError(error.strerror or "it cannot be opened") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise NotFoundError("it is not a regular file")
-    return descriptor
-
-
-async def _facts(path: str) -> Mapping[str, Json]:
-    try:
-        descriptor = _open(path)
-    except (NotFoundError, UnsafePathError, ValueError) as error:
-        return {"problem": str(error)}
-    try:
-        if os.fstat(descriptor).st_size <= _QUICK:
-            return _measured(descriptor)
-        return await deferToThread(_measured, descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _measured(descriptor: int) -> Mapping[str, Json]:
-    digest, size = hashlib.sha256(), 0
-    while block := os.pread(descriptor, _BLOCK, size):
-        digest.update(block)
-        size += len(block)
-    return {"size": size, "sha256": digest.hexdigest()}

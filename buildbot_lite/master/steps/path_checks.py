@@ -1,0 +1,110 @@
+"""
+Checks of the arguments of steps: paths on the slave, names of artifacts, and paths on the master.
+"""
+
+from posixpath import normpath
+from typing import Any
+
+from ...errors import UnsafePathError
+from ...model.names import relative_path
+from ..config.arguments import ArgumentChecker
+from .master_paths import is_absolute, leads_outside, outside, path_check
+
+
+@path_check(leads_out=False)
+def path(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    A path that stays inside the directory that it is relative to.
+    """
+    try:
+        return relative_path(value)
+    except UnsafePathError:
+        checker.wrong(name, value, "a relative path that does not lead out of its directory")
+        return "."
+
+
+@path_check(leads_out=False)
+def file_path(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `path`, for a file: no trailing slash, and not the directory itself.
+    """
+    if isinstance(value, str) and (value.endswith("/") or normpath(value or ".") == "."):
+        checker.wrong(name, value, "the relative path of a file")
+        return "file"
+    return path(checker, name, value)
+
+
+@path_check(leads_out=True)
+def slave_path(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `path`; it may begin with ``../``, and then leads to another directory of the slave's ``work``.
+    """
+    leads_up = isinstance(value, str) and value.startswith("../")
+    return outside(checker, name, value.rstrip("/")) if leads_up else path(checker, name, value)
+
+
+@path_check(leads_out=True)
+def slave_file(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `slave_path`, for a file.
+    """
+    leads_up = isinstance(value, str) and value.startswith("../")
+    return slave_path(checker, name, value) if leads_up else file_path(checker, name, value)
+
+
+@path_check(leads_out=True)
+def workdir(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `slave_path`; or any directory of the machine: absolute, or beginning with ``~/``.
+    """
+    if not isinstance(value, str) or not is_absolute(value):
+        return slave_path(checker, name, value)
+    return outside(checker, name, value.rstrip("/"))
+
+
+@path_check(leads_out=False)
+def artifact_name(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `file_path`, for the name of an artifact: it must be UTF-8 and without control characters.
+    """
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        checker.wrong(name, value, "text that can be written as UTF-8")
+        return "file"
+    path = file_path(checker, name, value)
+    if not path.isprintable():
+        checker.wrong(name, value, "a name without control characters")
+        return "file"
+    return path
+
+
+@path_check(leads_out=True)
+def destination(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `artifact_name`; or the path of a file on the master that `leads_outside`.
+    """
+    if not isinstance(value, str) or not leads_outside(value):
+        return artifact_name(checker, name, value)
+    if value.endswith("/"):
+        checker.wrong(name, value, "the path of a file")
+        return "file"
+    return outside(checker, name, value)
+
+
+@path_check(leads_out=True)
+def destination_directory(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `destination`, for a directory, after which a slash may stand.
+    """
+    return destination(checker, name, value.rstrip("/") or value if isinstance(value, str) else value)
+
+
+@path_check(leads_out=True)
+def master_directory(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    As `path`; or a directory of the master that `leads_outside`.
+    """
+    if not isinstance(value, str) or not leads_outside(value):
+        return path(checker, name, value)
+    return outside(checker, name, value.rstrip("/") or value)

@@ -1,0 +1,138 @@
+"""
+Checks of the arguments of steps: single values, and lists of them.
+"""
+
+import re
+from typing import Any
+
+from ...model.spec import SECRET_REFERENCE
+from ..config.arguments import ArgumentChecker
+from .argument import Check
+
+_LARGEST_TEXT = 1 << 20
+
+
+def flag(checker: ArgumentChecker, name: str, value: Any) -> bool:
+    """
+    True or False; as in Buildbot, also 1 or 0, and "true" or "True".
+
+    The text "False" is refused: it is true in Buildbot, and its author means the opposite.
+    """
+    if isinstance(value, int) and value in (0, 1):
+        return bool(value)
+    return checker.flag(name, True if isinstance(value, str) and value in ("true", "True") else value)
+
+
+def anything(checker: ArgumentChecker, name: str, value: Any) -> Any:
+    """
+    Any value.
+    """
+    return value
+
+
+def text(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    Text, also with references to secrets; at most a million characters.
+    """
+    if isinstance(value, str) and len(value) <= _LARGEST_TEXT and "\0" not in SECRET_REFERENCE.sub("", value):
+        return value
+    checker.wrong(name, value, "text")
+    return ""
+
+
+def word(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    Text that is not empty.
+    """
+    if value == "":
+        checker.wrong(name, value, "text that is not empty")
+    return text(checker, name, value)
+
+
+def words(checker: ArgumentChecker, name: str, value: Any) -> str:
+    """
+    Text, or a number, which becomes text: an argument of a program.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return text(checker, name, value)
+
+
+def seconds(checker: ArgumentChecker, name: str, value: Any) -> float:
+    """
+    A time in seconds.
+    """
+    return checker.seconds(name, value)
+
+
+def whole(checker: ArgumentChecker, name: str, value: Any) -> int:
+    """
+    A whole number, 1 or more.
+    """
+    return checker.whole(name, value, least=1)
+
+
+def count(checker: ArgumentChecker, name: str, value: Any) -> int:
+    """
+    A whole number, 0 or more.
+    """
+    return checker.whole(name, value)
+
+
+def pattern(checker: ArgumentChecker, name: str, value: Any) -> re.Pattern[str]:
+    """
+    A regular expression, as text or compiled.
+    """
+    if isinstance(value, re.Pattern) and isinstance(value.pattern, str):
+        return value
+    try:
+        return re.compile(value if isinstance(value, str) else "(")
+    except re.error:
+        checker.wrong(name, value, "a regular expression")
+        return re.compile("")
+
+
+def mode(checker: ArgumentChecker, name: str, value: Any) -> int:
+    """
+    Permission bits.
+    """
+    return checker.whole(name, value, most=0o777)
+
+
+def function(checker: ArgumentChecker, name: str, value: Any) -> Any:
+    """
+    Something that can be called.
+    """
+    return checker.function(name, value)
+
+
+def texts(checker: ArgumentChecker, name: str, value: Any) -> list[str]:
+    """
+    A list of texts.
+    """
+    return list(checker.texts(name, value))
+
+
+def names(checker: ArgumentChecker, name: str, value: Any) -> list[str]:
+    """
+    A list of at least one name.
+    """
+    return list(checker.several(name, value))
+
+
+def properties(checker: ArgumentChecker, name: str, value: Any) -> dict[str, Any]:
+    """
+    Property → value.
+    """
+    return checker.properties(name, value)
+
+
+def choice(*choices: str) -> Check:
+    """
+    One of *choices*.
+    """
+
+    def check(checker: ArgumentChecker, name: str, value: Any) -> str:
+        return checker.choice(name, value, choices)
+
+    return check
