@@ -18,7 +18,7 @@ from ..master.builds.build_context import BuildContext
 from ..master.builds.journal import (
     Journal,
 )
-from ..master.slaves.command_streams import Source
+from ..master.slaves.command_streams import ARTIFACT, STDIO, Source, log_of
 from ..master.slaves.session import Session
 from ..master.steps.step import BuildStep
 from ..model.hello import Hello
@@ -74,7 +74,7 @@ class Finished:
         """
         return [asked.text for asked in self.asked]
 
-    def log(self, name: str = "stdio") -> str:
+    def log(self, name: str = STDIO) -> str:
         """
         The log *name* as text; empty if there is no such log.
         """
@@ -99,6 +99,7 @@ class World:
     store: MemoryJournal = field(factory=MemoryJournal)
     streams: dict[tuple[int, int], MemoryEntryStreams] = field(factory=dict)
     artifacts: dict[tuple[int, int], str] = field(factory=dict)
+    output_logs: dict[tuple[int, int], str] = field(factory=dict)
     # References to crashed builds, which wait for ever: collecting a coroutine would run its ``finally`` clauses.
     crashed: list[Deferred[Ended]] = field(factory=list)
     requests: list[HttpRequest] = field(factory=list)
@@ -143,7 +144,7 @@ class World:
             asked=tuple(self.script.asked),
             logs=self._logs(),
             artifacts={
-                name: self.streams[key].read("artifact", 0, 1 << 40)
+                name: self.streams[key].read(ARTIFACT, 0, 1 << 40)
                 for key, name in self.artifacts.items()
                 if key in self.streams
             },
@@ -154,10 +155,11 @@ class World:
             published=dict(self.published),
         )
 
-    def entry(self, step: int, ordinal: int, artifact: str | None = None) -> MemoryEntryStreams:
+    def entry(self, step: int, ordinal: int, artifact: str | None = None, log: str = STDIO) -> MemoryEntryStreams:
         """
         The streams of one entry.
         """
+        self.output_logs[step, ordinal] = log
         if artifact is not None:
             self.artifacts[step, ordinal] = artifact
         return self.streams.setdefault((step, ordinal), MemoryEntryStreams())
@@ -166,8 +168,9 @@ class World:
         logs: dict[str, bytes] = {}
         for key in sorted(self.streams):
             for name, stream in self.streams[key].streams.items():
-                if name != "artifact":
-                    logs[name] = logs.get(name, b"") + stream.data
+                if name != ARTIFACT:
+                    log = log_of(name, self.output_logs[key])
+                    logs[log] = logs.get(log, b"") + stream.data
         return logs
 
     def _start(self, step: BuildStep) -> tuple[MemoryRecorder, View, Deferred[Ended]]:

@@ -119,6 +119,7 @@ class LocalMachine:
         sources: Mapping[str, Source] | None = None,
         artifact: str | None = None,
         on_lost: str | None = None,
+        log: str = "stdio",
     ) -> CommandResult:
         self.specs.append(spec)
         if isinstance(spec, Run):

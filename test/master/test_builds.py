@@ -18,7 +18,7 @@ from zope.interface import provider
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.grants import verbs
 from buildbot_lite.model.hello import HeldCommand, Life
-from buildbot_lite.model.outcome import Ending, Why
+from buildbot_lite.model.outcome import Ending, Remark, Why
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import fingerprint
 from buildbot_lite.storage import schema
@@ -31,6 +31,7 @@ from .configurations import ONE, four_steps, master_cfg, run_step
 from .harness import (
     FakeSlave,
     MasterHarness,
+    StartedCommand,
     scripted,
     succeeding,
 )
@@ -105,6 +106,46 @@ c["builders"][0].factory.addStep(Bad())
         names = [row.name for row in harness.read(lambda c: streams.of_build(c, build.id))]
         self.assertEqual(names, ["traceback"])
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+
+class NamedOutputTests(SynchronousTestCase):
+    """
+    A step that names the log of its command's output.
+    """
+
+    def test_recorded(self) -> None:
+        """
+        Promise 8.13: the bytes, the keeper's remarks and the checksum are recorded under that name, and none under
+        stdio.
+        """
+        harness = MasterHarness(
+            ONE
+            + """
+class Own(steps.ShellMixin, steps.BuildStep):
+    async def run(self):
+        for word in ("one", "two"):
+            cmd = await self.makeRemoteShellCommand(command=[word], stdioLogName="own")
+            await self.runCommand(cmd)
+        return cmd.results() if cmd.stdout == "text" else util.FAILURE
+c["builders"][0].factory.steps[:] = []
+c["builders"][0].factory.addStep(Own())
+"""
+        )
+
+        def writing(started: StartedCommand) -> None:
+            started.write(b"text")
+            started.end(0, streams={"stdio": b"text"}, remarks=[Remark("stdio", 4, 0.0, "the end")])
+
+        harness.attach(slave=FakeSlave(behaviour=writing))
+        request = harness.submit()
+        self.assertEqual(harness.request(request).result, Result.SUCCESS)
+        (build,) = harness.builds(request)
+        rows = harness.read(lambda c: streams.of_build(c, build.id))
+        self.assertEqual([(row.name, row.length) for row in rows], [("own", 4), ("own", 4)])
+        noted = harness.read(lambda c: remarks.of_step(c, build.id, 0))
+        placed = [(each.offset, each.text.partition("  ")[0]) for each in noted if each.log == "own"]
+        self.assertEqual(sorted(placed), [(0, "$ one"), (4, "$ two"), (4, "the end"), (8, "the end")])
+        self.assertEqual({each.log for each in noted}, {"own"})
 
 
 class SecretTests(SynchronousTestCase):

@@ -119,15 +119,16 @@ class NewStyleTests(SynchronousTestCase):
 
     def test_log_of_a_command(self) -> None:
         """
-        The output of a command gets into the log that stdioLogName names, and its observers; None: into neither.
+        The output of a command gets into the log that stdioLogName names, instead of stdio, and its observers; None:
+        into stdio, and no observer has it.
         """
-        rows: list[tuple[dict[str, Any], str, dict[str, list[str]]]] = [
-            ({}, "", {"stdio": ["otext"], "own": []}),
-            ({"stdioLogName": "stdio"}, "", {"stdio": ["otext"], "own": []}),
-            ({"stdioLogName": "own"}, "text\n", {"stdio": [], "own": ["otext"]}),
-            ({"stdioLogName": None, "collectStdout": True}, "", {"stdio": [], "own": []}),
+        rows: list[tuple[dict[str, Any], dict[str, str], dict[str, list[str]]]] = [
+            ({}, {"stdio": "text\n"}, {"stdio": ["otext"], "own": []}),
+            ({"stdioLogName": "stdio"}, {"stdio": "text\n"}, {"stdio": ["otext"], "own": []}),
+            ({"stdioLogName": "own"}, {"own": "text\n"}, {"stdio": [], "own": ["otext"]}),
+            ({"stdioLogName": None, "collectStdout": True}, {"stdio": "text\n"}, {"stdio": [], "own": []}),
         ]
-        for given, own, observed in rows:
+        for given, logs, observed in rows:
             counters = {name: Counter() for name in observed}
 
             class Own(ShellMixin, BuildStep):
@@ -146,18 +147,23 @@ class NewStyleTests(SynchronousTestCase):
             with self.subTest(given):
                 ran = replay(Own(), command("ask").exits(0, "text\n"))
                 self.assertIs(ran.result, Result.SUCCESS)
-                self.assertEqual((ran.logs.get("own", b"").decode(), ran.log()), (own, "text\n"))
+                written = {name: text.decode() for name, text in ran.logs.items() if text}
+                self.assertEqual(written, logs)
                 self.assertEqual({name: counter.lines for name, counter in counters.items()}, observed)
 
         class Wrong(ShellMixin, BuildStep):
+            wrong: Any = None
+
             async def run(self) -> Result:
-                await self.makeRemoteShellCommand(command=["ask"], stdioLogName="a/b")
+                await self.makeRemoteShellCommand(command=["ask"], logfiles={"followed": "f"}, stdioLogName=self.wrong)
                 return Result.SUCCESS
 
-        refused = run(Wrong())
-        self.assertIs(refused.result, Result.EXCEPTION)
-        self.assertTrue(any("cannot be the name of a log" in each for each in refused.remarks), refused.remarks)
-        self.flushLoggedErrors()
+        for name, said in (("a/b", "cannot be the name of a log"), ("followed", "is also one of logfiles")):
+            Wrong.wrong = name
+            refused = run(Wrong())
+            self.assertIs(refused.result, Result.EXCEPTION)
+            self.assertTrue(any(said in each for each in refused.remarks), refused.remarks)
+            self.flushLoggedErrors()
 
     def test_await(self) -> None:
         """

@@ -16,7 +16,7 @@ from ...model.properties import Json
 from ...model.rendering import View
 from ...model.results import Result
 from ..config.artifacts import WantedArtifact
-from ..slaves.command_streams import EntryStreams, Source
+from ..slaves.command_streams import STDIO, EntryStreams, Source
 from ..slaves.session import Session
 from ..steps.recipe import Recipe
 from ..steps.step import BuildStep
@@ -59,9 +59,10 @@ class BuildStreams(Protocol):
     The streams of one build.
     """
 
-    def entry(self, step: int, ordinal: int, artifact: str | None = None) -> ReadableEntryStreams:
+    def entry(self, step: int, ordinal: int, artifact: str | None = None, log: str = STDIO) -> ReadableEntryStreams:
         """
-        The streams of one journal entry.  *artifact*: the name of the file that it uploads.
+        The streams of one journal entry.  *artifact*: the name of the file that it uploads.  *log*: the name of the log
+        with the output of its program.
         """
 
 

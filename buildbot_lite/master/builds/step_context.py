@@ -42,7 +42,7 @@ from ...storage.records.artifacts import USED
 from ..config.artifacts import WantedArtifact
 from ..config.matrix import labelled
 from ..slaves.command import DispatchedCommand
-from ..slaves.command_streams import Source
+from ..slaves.command_streams import STDIO, Source, log_of
 from ..steps.context import CommandResult
 from ..steps.master_paths import absolute
 from ..steps.recipe import Recipe
@@ -121,6 +121,7 @@ class JournaledContext:
         sources: Mapping[str, Source] | None = None,
         artifact: str | None = None,
         on_lost: str | None = None,
+        log: str = STDIO,
     ) -> CommandResult:
         build = self._build
         repeats = (on_lost or build.on_lost) != "fail"
@@ -129,10 +130,12 @@ class JournaledContext:
             spec = evolve(spec, grace=grace, env={**await rendered_environment(build.env, self.view), **spec.env})
         document = to_document(spec)
         intent: dict[str, Any] = {"spec": document, "where": "master" if on_master else "slave", "artifact": artifact}
+        if log != STDIO:
+            intent["log"] = log
         session = build.session_at(intent["where"])
         # A file may hold the secrets of an earlier command, so the keeper masks them in this command's output, too.
         build.revealed.update(_secrets_in(document))
-        self._announce(spec)
+        self._announce(spec, log)
 
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
             if on_master:
@@ -142,7 +145,7 @@ class JournaledContext:
                 spec=spec,
                 secrets={name: await build.secret_of(name) for name in sorted(build.revealed)},
                 grace=build.grace if repeats else None,
-                streams=build.streams.entry(entry.step, entry.ordinal, artifact),
+                streams=build.streams.entry(entry.step, entry.ordinal, artifact, log),
                 sources=sources or {},
                 home=None if on_master else build.home,
                 resumed=resumed,
@@ -156,18 +159,19 @@ class JournaledContext:
                 outcome = await running
             finally:
                 build.live.ended(command.id)
-            remarks = self.logs.placed(outcome.remarks)
-            return Done(outcome.to_document(), outcome.streams, remarks, command.committed, held=True)
+            remarks = self.logs.placed(outcome.remarks, log)
+            seals = {log_of(name, log): seal for name, seal in outcome.streams.items()}
+            return Done(outcome.to_document(), seals, remarks, command.committed, held=True)
 
         entry = await self._effects.perform(
             COMMAND, intent, perform, properties=build.recorded_properties, live_at_once=False
         )
         outcome = Outcome.from_document(entry.outcome)
-        self.logs.add_output(outcome.streams)
+        self.logs.add_output(outcome.streams, log)
         self._check_lost(outcome, repeats=repeats)
-        streams = build.streams.entry(entry.step, entry.ordinal, artifact)
+        streams = build.streams.entry(entry.step, entry.ordinal, artifact, log)
         final = {name.partition("~")[0]: name for name in outcome.streams}
-        return CommandResult(outcome, lambda log, limit: streams.read(final.get(log, log), 0, limit))
+        return CommandResult(outcome, lambda name, limit: streams.read(final.get(name, name), 0, limit))
 
     async def trigger(
         self,
@@ -264,7 +268,7 @@ class JournaledContext:
     def write(self, log: str, text: str) -> None:
         self.logs.write(log, text)
 
-    def remark(self, text: str, log: str = "stdio") -> None:
+    def remark(self, text: str, log: str = STDIO) -> None:
         self.logs.remark(text, log)
 
     def add_steps(self, recipes: Iterable[Recipe[BuildStep]], *, last: bool) -> None:
@@ -294,15 +298,15 @@ class JournaledContext:
             self._list_begun()
             raise SlaveLostError(outcome.sentence)
 
-    def _announce(self, spec: Spec) -> None:
+    def _announce(self, spec: Spec, log: str) -> None:
         """
-        Remark on the command that is about to run.
+        Remark beside *log* on the command that is about to run.
         """
         if isinstance(spec, Run):
             words = spec.script if spec.script is not None else " ".join(map(_shown, spec.argv))
             line = f"$ {SECRET_REFERENCE.sub('*****', words)}"
             self._build.begun.append(line)
-            self.remark(f"{line}  (in {spec.workdir})")
+            self.remark(f"{line}  (in {spec.workdir})", log)
 
     def _list_begun(self) -> None:
         """

@@ -10,6 +10,7 @@ from attrs import define, evolve
 from ...errors import FileError
 from ...model.display import printable
 from ...model.outcome import Remark, Seal
+from ..slaves.command_streams import STDIO, log_of
 from .build_context import BuildContext, ReadableEntryStreams
 from .step_effects import StepEffects
 
@@ -61,7 +62,7 @@ class StepLogs:
         self._build.journal.once_committed(append)
         self._raise_error()
 
-    def remark(self, text: str, log: str = "stdio") -> None:
+    def remark(self, text: str, log: str = STDIO) -> None:
         """
         Record *text* beside *log*, at its present end.  Not in a replay, which recorded it before, and not once the
         step's code is cut off.
@@ -69,7 +70,7 @@ class StepLogs:
         if not self._effects.is_closed:
             self.build_remark(text, log)
 
-    def build_remark(self, text: str, log: str = "stdio") -> None:
+    def build_remark(self, text: str, log: str = STDIO) -> None:
         """
         The same for a remark of the build itself, also when the step's code is cut off.
         """
@@ -78,18 +79,20 @@ class StepLogs:
             remark = Remark(log, self._lengths[log], self._build.wall(), masked)
             self._build.recorder.remark(self._effects.step, remark)
 
-    def placed(self, remarks: Sequence[Remark]) -> Sequence[Remark]:
+    def placed(self, remarks: Sequence[Remark], log: str) -> Sequence[Remark]:
         """
         *remarks* of a command, whose offsets count from its own first byte, moved to their places in the step's logs.
+        *log*: the one with the output of its program.
         """
-        return [evolve(each, offset=each.offset + self._lengths[each.stream]) for each in remarks]
+        named = [(log_of(each.stream, log), each) for each in remarks]
+        return [evolve(each, stream=name, offset=each.offset + self._lengths[name]) for name, each in named]
 
-    def add_output(self, streams: Mapping[str, Seal]) -> None:
+    def add_output(self, streams: Mapping[str, Seal], log: str) -> None:
         """
-        A command of the step ended with these *streams*.
+        A command of the step ended with these *streams*; *log* is the one with the output of its program.
         """
         for name, seal in streams.items():
-            self._lengths[name.partition("~")[0]] += seal.length
+            self._lengths[log_of(name, log)] += seal.length
 
     async def settled(self) -> None:
         """

@@ -26,7 +26,7 @@ from ...storage.artifacts import ArtifactFile, incoming_path
 from ...storage.files import file_error
 from ...storage.notifications import Notifications
 from ...storage.streams import StreamFile, seal_stream
-from ..slaves.command_streams import ARTIFACT
+from ..slaves.command_streams import ARTIFACT, STDIO, log_of
 from .recorder import BuildRecorder
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class BuildStreamFiles:
         # By path, the entry that uploads to it first; a replay has the entries in the same order.
         self._first: dict[str, tuple[int, int]] = {}
 
-    def entry(self, step: int, ordinal: int, artifact: str | None = None) -> "EntryStreamFiles":
+    def entry(self, step: int, ordinal: int, artifact: str | None = None, log: str = STDIO) -> "EntryStreamFiles":
         """
         The streams of one journal entry.  `UnsafePathError` when *artifact* is not a path inside the build's directory.
         """
@@ -97,6 +97,7 @@ class BuildStreamFiles:
                 step=step,
                 ordinal=ordinal,
                 directory=streams_directory(self._build),
+                log=log,
                 artifact=path,
                 incoming=incoming_path(self._builder, self._number, step, ordinal),
                 replaces=path is not None and self._first.setdefault(path, key) != key,
@@ -161,8 +162,9 @@ class EntryStreamFiles:
     """
     The streams of one journal entry: the role `build_context.ReadableEntryStreams`.
 
-    *directory*: that of the build's logs.  *artifact*: the path of the entry's upload, or None.  *incoming*: the path
-    of the upload while it is being received.  *replaces*: whether the upload may replace a file.
+    *directory*: that of the build's logs.  *log*: the name of the log with the stream "stdio".  *artifact*: the path of
+    the entry's upload, or None.  *incoming*: the path of the upload while it is being received.  *replaces*: whether
+    the upload may replace a file.
     """
 
     def __init__(
@@ -173,6 +175,7 @@ class EntryStreamFiles:
         step: int,
         ordinal: int,
         directory: str,
+        log: str,
         artifact: str | None,
         incoming: str,
         replaces: bool = False,
@@ -182,6 +185,7 @@ class EntryStreamFiles:
         self._step = step
         self._ordinal = ordinal
         self._directory = directory
+        self._log = log
         self._artifact = artifact
         self._incoming = incoming
         self._replaces = replaces
@@ -229,7 +233,7 @@ class EntryStreamFiles:
     def _log_stream(self, name: str) -> RecordedStream:
         path = f"{self._directory}/{self._step}-{self._ordinal}-{name}"
         file = StreamFile(os.path.join(self._storage.streams, path), what=f"log {name}")
-        return self._keep(file, path, name.partition("~")[0], "log")
+        return self._keep(file, path, log_of(name, self._log), "log")
 
     def _artifact_stream(self, name: str) -> RecordedStream:
         assert self._artifact is not None

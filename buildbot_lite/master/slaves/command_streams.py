@@ -19,6 +19,8 @@ from ...model.spec import (
 
 ARTIFACT = "artifact"
 """The name of an upload's stream."""
+STDIO = "stdio"
+"""The name of the stream with a program's output."""
 _ATTEMPTS = ("", "~1", "~2")
 
 
@@ -123,10 +125,18 @@ def streams_of(spec: Spec) -> frozenset[str]:
     """
     names: set[str] = set()
     if isinstance(spec, Run):
-        names = {"stdio", *spec.logfiles, *(["stderr"] if spec.separate_stderr else [])}
+        names = {STDIO, *spec.logfiles, *(["stderr"] if spec.separate_stderr else [])}
     elif isinstance(spec, Upload | UploadDirectory):
         names = {ARTIFACT}
     return frozenset(name + attempt for name in names for attempt in _ATTEMPTS)
+
+
+def log_of(stream: str, log: str) -> str:
+    """
+    The log to which the bytes of *stream* belong.  *log*: the one for the output of the program.
+    """
+    name = stream.partition("~")[0]
+    return log if name == STDIO else name
 
 
 def _most_bytes(spec: Spec) -> int | None:

@@ -14,7 +14,7 @@ from ...model.rendering import View
 from ...model.results import Result
 from ...model.spec import Spec
 from ..config.artifacts import WantedArtifact
-from ..slaves.command_streams import Source
+from ..slaves.command_streams import STDIO, Source
 from .recipe import Recipe
 
 
@@ -27,7 +27,7 @@ class CommandResult:
     outcome: Outcome
     _read: Callable[[str, int], bytes]
 
-    def output(self, log: str = "stdio", limit: int = 1 << 20) -> str:
+    def output(self, log: str = STDIO, limit: int = 1 << 20) -> str:
         """
         The first *limit* bytes that it wrote to *log*, as text; undecodable bytes are replaced.
         """
@@ -71,12 +71,14 @@ class StepContext(Protocol):
         sources: Mapping[str, Source] | None = None,
         artifact: str | None = None,
         on_lost: str | None = None,
+        log: str = STDIO,
     ) -> CommandResult:
         """
         Run *spec* on the slave, or under the master's own keeper; exactly once unless that machine dies.
 
         *sources*: name → what the command may read from the master.  *artifact*: the name of an upload.  *on_lost*:
         when the slave is lost, "retry" ends the build with RETRY, "fail" gives the outcome LOST; None: the builder's.
+        *log*: the log that gets the output of a program.
         """
 
     async def trigger(
@@ -152,7 +154,7 @@ class StepContext(Protocol):
         Append *text* to *log*, which is not one of a command.
         """
 
-    def remark(self, text: str, log: str = "stdio") -> None:
+    def remark(self, text: str, log: str = STDIO) -> None:
         """
         Add a remark: a line of the master's beside *log*, not in it.
         """

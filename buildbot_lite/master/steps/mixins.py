@@ -16,6 +16,7 @@ from ...model import spec
 from ...model.results import Result
 from ...model.spec import DEFAULT_SIGTERM_TIME, DEFAULT_TIMEOUT, Run
 from ..config.arguments import ArgumentChecker
+from ..slaves.command_streams import STDIO
 from . import argument_checks as checks
 from .argument import argument, declaration, ignored
 from .context import CommandResult
@@ -31,7 +32,6 @@ else:
     _Step = object
 
 _MOST_OUTPUT = 16 << 20
-STDIO = "stdio"
 
 
 class RemoteShell:
@@ -182,9 +182,9 @@ class ShellMixin(_Step):
     ) -> RemoteShell:
         """
         A command with the arguments of the step, and *overrides* of them.  With *collectStdout* or *collectStderr*,
-        standard error is a log of its own, so that neither is in the other.  *stdioLogName*: the log to which the
-        output is added when the command has ended, and which observers and *logs* have; None: none.  The output is in
-        the log "stdio" in any case, from where it is read after a restart.
+        standard error is a log of its own, so that neither is in the other.  *stdioLogName*: the log that gets the
+        output, and by which observers and *logs* know it; None: the log "stdio", from where it is read after a
+        restart, and neither observers nor *logs* have it.
         """
         like, declared = copy(self), declaration(type(self))
         checker = ArgumentChecker(self.name)
@@ -201,6 +201,8 @@ class ShellMixin(_Step):
             like.separateStderr = True
         if stdioLogName not in (None, STDIO):
             checks.is_log_name(checker, "stdioLogName", stdioLogName)
+            if stdioLogName in (like.logfiles or {}):
+                raise ConfigError(f"{type(self).__name__}: stdioLogName {stdioLogName!r:.60} is also one of logfiles.")
         return RemoteShell(like.spec(), like.decodeRC, stdioLogName)
 
     @deferring
@@ -208,11 +210,9 @@ class ShellMixin(_Step):
         """
         Run *command*; its outcome is in it.
         """
-        ran = await self.do(command.spec)
+        ran = await self.do(command.spec, log=command.log or STDIO)
         result, self.summary = result_of(ran.outcome, self.slave_name, command.decode)
         command.ended(ran, result)
-        if command.log not in (None, STDIO):
-            self.bench.write(command.log, ran.output(limit=_MOST_OUTPUT))
         self.observe(ran, command.log)
         return command
 
