@@ -18,7 +18,7 @@ class OwnStepTests(SynchronousTestCase):
         found = mistakes_in(
             """
             class Old(steps.ShellCommand):
-                def start(self):
+                def startVC(self, branch, revision, patch):
                     pass
                 def getText(self, cmd, results):
                     pass
@@ -29,7 +29,7 @@ class OwnStepTests(SynchronousTestCase):
         )
         self.assertEqual(
             [str(mistake).partition(".  ")[0] for mistake in found],
-            ["master.cfg:4: Old.getText is never called here", "master.cfg:4: Old.start is never called here"],
+            ["master.cfg:4: Old.getText is never called here", "master.cfg:4: Old.startVC is never called here"],
         )
 
     def test_set_build(self) -> None:
@@ -111,6 +111,30 @@ class OwnStepTests(SynchronousTestCase):
         self.assertEqual(
             [str(mistake)[:71] for mistake in found],
             ["master.cfg:4: Old uses self.makeRemoteShellCommand, which is not here.  "[:71]],
+        )
+
+    def test_finished_in_run(self) -> None:
+        """
+        A step with run that calls finished or failed of Buildbot's first style is a mistake; a method of its own with
+        such a name is its own affair.
+        """
+        found = mistakes_in(
+            """
+            class Mixed(steps.BuildStep):
+                def run(self):
+                    self.finished(util.SUCCESS)
+            class Mine(steps.BuildStep):
+                async def run(self):
+                    return self.failed(1)
+                def failed(self, number):
+                    return util.FAILURE
+            class Old(steps.BuildStep):
+                def start(self):
+                    self.finished(util.SUCCESS)
+            """
+        )
+        self.assertEqual(
+            [str(mistake).partition(".  ")[0] for mistake in found], ["master.cfg:4: Mixed calls self.finished"]
         )
 
     def test_own_methods(self) -> None:

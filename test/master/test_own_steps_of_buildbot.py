@@ -5,7 +5,8 @@ Steps of a configuration's own that were written for Buildbot, in both styles.
 from collections.abc import Generator, Iterator
 from typing import Any, ClassVar
 
-from twisted.internet.defer import inlineCallbacks
+from twisted.internet.defer import CancelledError, Deferred, fail, inlineCallbacks, succeed
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
@@ -284,6 +285,118 @@ class NewStyleTests(SynchronousTestCase):
         ran = run(Own(name="own"))
         self.assertEqual((ran.result, ran.summary), (Result.EXCEPTION, "KeyError: 'built'"))
         self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+
+class StartedTests(SynchronousTestCase):
+    """
+    Promise 8.6: steps of Buildbot's first style, which begin with ``start``.
+    """
+
+    def test_finished(self) -> None:
+        """
+        The step ends with what it calls: finished at once or later, failed, or the answer SKIPPED of start.
+        """
+
+        class Old(BuildStep):
+            ending: Any = None
+
+            def start(self) -> Any:
+                return type(self).ending(self)
+
+        boom = Failure(ZeroDivisionError("boom"))
+        rows: list[tuple[Any, Result]] = [
+            (lambda step: step.finished(Result.WARNINGS), Result.WARNINGS),
+            (lambda step: step.finished(2), Result.FAILURE),
+            (lambda step: [step.finished(0), step.finished(2)], Result.SUCCESS),
+            (lambda step: Result.SKIPPED, Result.SKIPPED),
+            (lambda step: step.failed(boom), Result.EXCEPTION),
+            (lambda step: fail(boom), Result.EXCEPTION),
+            (lambda step: succeed(1).addCallback(lambda _: step.finished(0)), Result.SUCCESS),
+        ]
+        for ending, expected in rows:
+            with self.subTest(expected):
+                Old.ending = staticmethod(ending)
+                self.assertIs(run(Old()).result, expected)
+                self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_base(self) -> None:
+        """
+        A start that prepares the command and calls that of its base runs the base's step once, whenever the master
+        crashes; the methods that look at the output are called.
+        """
+
+        class Old(ShellCommand):
+            def start(self) -> None:
+                self.setCommand(["make", self.getProperty("target")])
+                ShellCommand.start(self)
+
+            def createSummary(self, log: Any) -> None:
+                self.setProperty("lines", log.readlines())
+
+        class Derived(Old):
+            def start(self) -> None:
+                self.setProperty("target", "all")
+                super().start()
+
+        for code, result in ((0, Result.SUCCESS), (2, Result.FAILURE)):
+            ran = replay(Derived(command="x"), command("make all").exits(code, "a\n"))
+            self.assertEqual((ran.result, ran.properties["lines"]), (result, ["a\n"]))
+
+    def test_callbacks(self) -> None:
+        """
+        A start that leaves callbacks behind, on commands that it runs, is replayed like any other step.
+        """
+
+        class Old(ShellMixin, BuildStep):
+            def start(self) -> None:
+                begun = self.makeRemoteShellCommand(command=["ask"]).addCallback(self.runCommand)
+                begun.addCallback(lambda cmd: self.finished(cmd.results())).addErrback(self.failed)
+
+        ran = replay(Old(), command("ask").exits(5))
+        self.assertEqual((ran.result, ran.summary), (Result.FAILURE, "exit code 5"))
+
+    def test_new_style_of_old(self) -> None:
+        """
+        A run of the class itself, or of a subclass, is the one that is used.
+        """
+
+        class Old(BuildStep):
+            def start(self) -> None:
+                self.finished(Result.FAILURE)
+
+        class New(Old):
+            async def run(self) -> Result:
+                return Result.WARNINGS
+
+        class Both(BuildStep):
+            def start(self) -> None:
+                raise ValueError
+
+            async def run(self) -> Result:
+                return Result.WARNINGS
+
+        for cls in (New, Both):
+            self.assertIs(run(cls()).result, Result.WARNINGS)
+
+    def test_stopped(self) -> None:
+        """
+        A step whose wait is cancelled cancels what its base began.
+        """
+        begun: list[Deferred[Any]] = []
+
+        class Waiting(BuildStep):
+            async def run(self) -> Result:
+                begun.append(Deferred())
+                return Result(await begun[0])
+
+        class Old(Waiting):
+            def start(self) -> None:
+                super().start()
+
+        running = Deferred.fromCoroutine(Old().run())
+        running.cancel()
+        self.failureResultOf(running, CancelledError)
+        self.assertTrue(begun[0].called)
 
 
 class OldStyleTests(SynchronousTestCase):

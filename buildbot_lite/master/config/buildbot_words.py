@@ -210,7 +210,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "LoggingBuildStep RemoteShellCommand RemoteCommand"),
     # Methods and attributes of own steps that do not exist, or are never called.
     ("BuildStep", _REFUSED, "Write async def run(self), which answers a result (docs/own-steps.md).",
-     ("start startStep startVC run_vc finished failed skipWorkdir setupLogfiles buildCommandKwargs setupEnvironment "
+     ("startStep startCommand startVC run_vc skipWorkdir setupLogfiles buildCommandKwargs setupEnvironment "
      "setDefaultWorkdir computeSourceRevision")),
     ("BuildStep", _REFUSED,
      ("Look at the output and decide the result in async def run(self) (docs/own-steps.md); self.summary is what "

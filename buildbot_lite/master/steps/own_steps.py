@@ -2,21 +2,23 @@
 Checks of the step classes of a configuration when they are made.
 
 Buildbot calls many methods of a step, and a step of the configuration's own may have been written for those.  Here
-``run`` is the only one, so a class that relies on another would be accepted, and then fail each build, or succeed
-where it should fail.
+most are never called, so a class that relies on one would be accepted, and then fail each build, or succeed where it
+should fail.
 """
 
 import inspect
+from functools import partial
 
 from ..config.buildbot_words import Word, find
 from ..config.mistakes import loading, once_loaded, text_here
 from ..config.placeholders import is_placeholder
 from ..config.source_texts import attributes_of_self
+from .old_style import OldStyle
 
 _STEP = "BuildStep"
 
 
-def check_own_step(cls: type) -> None:
+def check_own_step(cls: type[OldStyle]) -> None:
     """
     Note which methods of the new class *cls* are never called, and what it uses of ``self`` that is not there.
 
@@ -35,9 +37,14 @@ def check_own_step(cls: type) -> None:
     for name in sorted(used):
         if not hasattr(cls, name):
             _mistake(f"{cls.__name__} uses self.{name}, which is not here.", find(_STEP, name))
+    if not cls.is_old_style():
+        for name in sorted(used & {"finished", "failed"}):
+            if getattr(cls, name) is getattr(OldStyle, name):
+                advice = "It ends a step that has a method start; run returns the result, or raises the exception."
+                once_loaded(partial(_said, f"{cls.__name__} calls self.{name}.  {advice}"))
     if inspect.isgeneratorfunction(vars(cls).get("run")):
         sentence = f"{cls.__name__}.run is a generator: write async def run(self), or @defer.inlineCallbacks before it."
-        once_loaded(lambda config: sentence)
+        once_loaded(partial(_said, sentence))
 
 
 def _is_shipped(cls: type) -> bool:
@@ -47,4 +54,8 @@ def _is_shipped(cls: type) -> bool:
 
 def _mistake(sentence: str, found: Word | None) -> None:
     if found is not None:
-        once_loaded(lambda config: f"{sentence}  {found.advice}")
+        once_loaded(partial(_said, f"{sentence}  {found.advice}"))
+
+
+def _said(sentence: str, config: object) -> str:
+    return sentence

@@ -28,6 +28,7 @@ from .argument import Table, argument, declaration, ignored, note_missing, take
 from .buildbot_style import BuildbotStyle
 from .context import CommandResult, StepContext
 from .master_paths import check_rendered
+from .old_style import OldStyle
 from .own_steps import check_own_step
 from .recipe import Recipe
 
@@ -38,7 +39,7 @@ class BuildStepFailed(Exception):  # noqa: N818 - Buildbot's name
     """
 
 
-class BuildStep(BuildbotStyle, metaclass=NotingType):
+class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
     """
     One step of a build; subclasses have ``async def run(self)``, which answers a `Result`.
 

@@ -1,0 +1,83 @@
+"""
+Steps of Buildbot's first style: ``start`` begins, and the step ends when it calls ``finished`` or ``failed``.
+
+::
+
+    class Tag(BuildStep):                      class Build(ShellCommand):
+        def start(self):                           def start(self):
+            self.setProperty("tag", "v1")              self.setCommand(["make", self.getProperty("target")])
+            self.finished(SUCCESS)                     ShellCommand.start(self)      # its ``run``, then ``finished``
+
+A class that has ``start``, and whose nearest ``run`` is that of a base, gets one that calls it.  The effects of
+``start``, and of the callbacks that it leaves behind, are journalled like those of ``run``.
+"""
+
+import inspect
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from ...deferreds import OneShot
+from ...model.results import Result
+from ...model.user_functions import awaited
+
+
+class OldStyle:
+    """
+    ``start``, ``finished`` and ``failed`` of a step.
+    """
+
+    _end: OneShot[Result]
+    _begun: tuple[Deferred[Any], ...] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        nearest: Any = next(base for base in cls.__mro__ if {"start", "run"} & vars(base).keys())
+        if "run" not in vars(nearest) and inspect.isroutine(vars(nearest)["start"]):
+            cls.run = OldStyle.run_started  # type: ignore[attr-defined]  # a step has one
+
+    @classmethod
+    def is_old_style(cls) -> bool:
+        """
+        Whether the class's steps begin with ``start``.
+        """
+        return getattr(cls, "run", None) is OldStyle.run_started
+
+    def start(self) -> Any:
+        """
+        Begin the step.  A subclass may do anything here that ends with `finished`, and may return SKIPPED instead, or a
+        Deferred, whose failure is the step's.
+
+        This one runs the step as its base does.
+        """
+        runs = (vars(base).get("run") for base in type(self).__mro__)
+        run = next(each for each in runs if each not in (None, OldStyle.run_started))
+        running = Deferred.fromCoroutine(awaited(run(self)))
+        self._begun = (*self._begun, running)
+        running.addCallbacks(self.finished, self.failed)  # type: ignore[unused-awaitable]  # `run_started` waits
+
+    def finished(self, results: Any) -> None:
+        """
+        End the step with *results*.  Only the first call counts.
+        """
+        self._end.fire(Result(results))
+
+    def failed(self, why: Failure) -> None:
+        """
+        End the step with the exception of *why*.  Only the first call counts.
+        """
+        self._end.fire(why)
+
+    async def run_started(self) -> Result:
+        """
+        Call ``start``, and wait until the step has finished.
+        """
+        self._end = OneShot(self._abandoned)
+        answer = await awaited(self.start())
+        return Result.SKIPPED if answer is Result.SKIPPED else await self._end.wait()
+
+    def _abandoned(self) -> None:
+        # Nobody waits for the end any more: the step was cancelled.
+        for running in self._begun:
+            running.cancel()
