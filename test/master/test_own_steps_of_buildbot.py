@@ -350,7 +350,7 @@ class StartedTests(SynchronousTestCase):
         class Old(ShellMixin, BuildStep):
             def start(self) -> None:
                 begun = self.makeRemoteShellCommand(command=["ask"]).addCallback(self.runCommand)
-                begun.addCallback(lambda cmd: self.finished(cmd.results())).addErrback(self.failed)
+                _ = begun.addCallback(lambda cmd: self.finished(cmd.results())).addErrback(self.failed)
 
         ran = replay(Old(), command("ask").exits(5))
         self.assertEqual((ran.result, ran.summary), (Result.FAILURE, "exit code 5"))
