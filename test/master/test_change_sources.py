@@ -389,7 +389,7 @@ class MistakesTests(ChangeSourceCase):
             'changes.FakeSource("")': "name must be 1 to 150 printable characters, not ''.",
             'changes.FakeSource("p", pollInterval=1, pollinterval=2)': "pollinterval is the old name of pollInterval.",
             "class S(changes.ChangeSource):\n    def startService(self): pass": (
-                "S.startService is never called here: write it as activate."
+                "S.startService is never called here.  Write it as activate."
             ),
         }
         for text, sentence in cases.items():

@@ -64,23 +64,59 @@ class OwnStepTests(SynchronousTestCase):
 
     def test_other_classes(self) -> None:
         """
-        So is one of a reporter, scheduler, slave or factory; a method of the configuration's own is not.
+        Promise 8.13: so is one of any other class that may be subclassed; a method of the configuration's own is not,
+        nor one that the class calls itself.
         """
         for base, name, remedy in (
             ("reporters.MailNotifier", "isMessageNeeded", "generators"),
             ("reporters.HttpStatusPush", "sendMessage", "generators"),
+            ("reporters.GitHubStatusPush", "checkConfig", "__init__"),
+            ("reporters.BuildStatusGenerator", "generate", "message_formatter"),
+            ("reporters.MessageFormatter", "buildAdditionalContext", "ctx"),
             ("schedulers.SingleBranchScheduler", "gotChange", "change_filter"),
+            ("schedulers.ForceScheduler", "force", "properties"),
+            ("schedulers.Triggerable", "trigger", "properties"),
+            ("schedulers.Nightly", "getNextBuildTime", "properties"),
+            ("schedulers.Periodic", "startService", "__init__"),
+            ("changes.GitPoller", "_process_changes", "PollingChangeSource"),
+            ("changes.ChangeSource", "stopService", "deactivate"),
+            ("secrets.SecretInAFile", "get", "value(basedir, name)"),
             ("slave.BuildSlave", "canStartBuild", "BuilderConfig"),
+            ("slave.BuildSlave", "attached", "step of your own"),
+            ("util.BuilderConfig", "getConfigDict", "constructor"),
             ("util.BuildFactory", "newBuild", "addStepsAfterCurrentStep"),
+            ("util.StringParameter", "parse_from_arg", "regex"),
+            ("util.LogLineObserver", "logChunk", "outReceived"),
+            ("util.OldBuildCanceller", "reconfigService", "__init__"),
+            ("steps.Git", "patch", "step of your own"),
+            ("steps.SVN", "parseGotRevision", "step of your own"),
         ):
-            with self.subTest(name=name):
-                (found,) = mistakes_in(
-                    "from buildbot_lite.plugins import reporters\n"
-                    f"class C({base}):\n    def {name}(self, *values):\n        pass\n"
-                    "    def own(self):\n        pass\n"
+            with self.subTest(base=base, name=name):
+                text = (
+                    f"from buildbot_lite.plugins import reporters\nclass C({base}):\n    def {name}(self, *values):\n"
                 )
+                (found,) = mistakes_in(f"{text}        pass\n    def own(self):\n        pass\n")
                 self.assertIn(f"C.{name} is never called here.", str(found))
                 self.assertIn(remedy, str(found))
+                configured(f"{text}        pass\n    def own(self):\n        self.{name}()\n")
+
+    def test_other_arguments(self) -> None:
+        """
+        So is one that hides a method which is called with other arguments, also a private one; one that takes the same
+        is not.
+        """
+        for base, method, remedy in (
+            ("reporters.HttpStatusPush", "send(self, build)", "send hides a method of HttpStatusPush"),
+            ("steps.ShellCommand", "check(self)", "Give it another name."),
+            ("steps.ShellCommand", "_words(self, text)", "Give it another name."),
+            ("util.StringParameter", "parsed(self, value, more)", "Give it another name."),
+        ):
+            with self.subTest(base=base):
+                text = f"from buildbot_lite.plugins import reporters\nclass C({base}):\n    def "
+                (found,) = mistakes_in(f"{text}{method}:\n        pass\n")
+                self.assertIn(remedy, str(found))
+                name = method.partition("(")[0]
+                configured(f"{text}{name}(self, *given, more=None):\n        pass\n")
 
     def test_shipped(self) -> None:
         """

@@ -5,12 +5,12 @@ Calls of constructors in a master.cfg: which arguments fit, and a mistake for ea
 import inspect
 from abc import ABCMeta
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial, wraps
+from functools import wraps
 from typing import Any
 
 from ...model.suggestions import did_you_mean, nearest
-from .buildbot_words import find
-from .mistakes import MISSING, loading, note, once_loaded
+from .mistakes import MISSING, loading, note
+from .overrides import check_overrides, is_shipped
 
 
 def fitting_arguments(
@@ -61,10 +61,6 @@ def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: o
     return {nearest(name, known) for name in unknown}
 
 
-OVERRIDDEN = ("BaseScheduler", "BuildFactory", "BuildSlave", "Reporter")
-"""Bases of which the table of Buildbot's words has methods that nothing calls."""
-
-
 class NotingType(ABCMeta):
     """
     The metaclass of a master.cfg's objects: a call that does not fit a constructor is noted instead of raised, also the
@@ -78,25 +74,8 @@ class NotingType(ABCMeta):
         super().__init__(name, bases, namespace, **more)
         if inspect.isfunction(own := namespace.get("__init__")):
             type.__setattr__(cls, "__init__", _noting(own, name))
-        if loading() and not cls.__module__.startswith(f"{__name__.partition('.')[0]}."):
-            _note_never_called(cls, namespace)
-
-
-def _note_never_called(cls: type, namespace: Mapping[str, object]) -> None:
-    """
-    Note the methods of the configuration's own class *cls* that Buildbot calls and nothing here does.
-
-    Those of steps are checked in ``own_steps``.
-    """
-    owners = [base.__name__ for base in cls.__mro__[1:] if base.__name__ in OVERRIDDEN]
-    for method in sorted(namespace):
-        for word in filter(None, (find(owner, method) for owner in owners)):
-            sentence = f"{cls.__name__}.{method} is never called here.  {word.advice}"
-            once_loaded(partial(_said, sentence))
-
-
-def _said(sentence: str, config: Any) -> str:
-    return sentence
+        if loading() and not is_shipped(cls):
+            check_overrides(cls, namespace)
 
 
 def _noting(init: Callable[..., None], owner: str) -> Callable[..., None]:

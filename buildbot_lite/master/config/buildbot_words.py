@@ -244,15 +244,52 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      ("buildslave worker workerVersion workerVersionIsOlderThan slaveVersion slaveVersionIsOlderThan "
      "checkWorkerHasCommand checkSlaveHasCommand remote")),
     # Methods of other classes that are never called.
+    ("SourceStep", _REFUSED,
+     "Write a step of your own, which runs before or after this one (docs/own-steps.md).",
+     ("patch applyPatch sourcedirIsUpdatable sourcedirIsPatched "
+     "parseGotRevision mode_full mode_incremental clobber fresh copy full incremental")),
     ("Reporter", _REFUSED, "Give generators, whose message_formatter makes the message (docs/reporters.md).",
-     "sendMessage createEmail isMessageNeeded getRecipients isStatus2XX createStatus"),
+     ("sendMessage createEmail isMessageNeeded getRecipients isStatus2XX createStatus createReport "
+     "buildMessage buildStarted buildFinished buildsetComplete sendNotifications useLookup "
+     "findInterrestedUsersEmails processRecipients shouldAttachLog")),
+    ("Generator", _REFUSED,
+     "Choose builds with mode, builders, tags, branches and schedulers; give a message_formatter (docs/reporters.md).",
+     "generate build_message buildset_message is_message_needed_by_props is_message_needed_by_results"),
+    ("MessageFormatter", _REFUSED, "Give template, subject and ctx, or write MessageFormatterFunction(function, type).",
+     ("format_message_for_build formatMessageForBuildResults buildAdditionalContext buildBuildStatusContext "
+     "render_message_body render_message_subject render_message_dict")),
+    ("BaseParameter", _REFUSED, "Say what is allowed with regex, maxsize, required or choices (docs/schedulers.md).",
+     "parse_from_arg parse_from_args getFromKwargs updateFromKwargs setParent getSpec"),
     ("BaseScheduler", _REFUSED, "Choose changes with change_filter and fileIsImportant, and sources with codebases.",
-     "gotChange addBuildsetForChanges addBuildsetForSourceStamps addBuildsetForSourceStampsWithDefaults"),
+     ("gotChange addBuildsetForChanges addBuildsetForSourceStamps addBuildsetForSourceStampsWithDefaults "
+     "getTimerForChange stableTimerFired startConsumingChanges getCodebaseDict createAbsoluteSourceStamps "
+     "getPendingBuildTimes")),
+    ("BaseScheduler", _REFUSED, "Give the scheduler properties, each of which may be renderable.",
+     "trigger force gatherPropertiesAndChanges getNextBuildTime startBuild scheduleNextBuild"),
+    ("BaseScheduler", _REFUSED, "Write it in the constructor, __init__.",
+     "startService stopService activate deactivate checkConfig reconfigService"),
+    ("Service", _REFUSED, "Write it in the constructor, __init__.",
+     "startService stopService setServiceParent checkConfig reconfigService reconfigServiceWithSibling"),
+    ("ChangeSource", _REFUSED, "Write it as activate.", "startService"),
+    ("ChangeSource", _REFUSED, "Write it as deactivate.", "stopService"),
+    ("ChangeSource", _REFUSED, "Write it in the constructor, __init__.",
+     "checkConfig reconfigService reconfigServiceWithSibling"),
+    ("PollingChangeSource", _REFUSED, "Derive from changes.PollingChangeSource, and write poll (docs/changes.md).",
+     ("doPoll _process_changes get_logs parse_logs get_prefix determine_prefix get_new_logentries "
+     "create_changes submit_changes")),
+    ("SecretInAFile", _REFUSED, "Write a provider of your own with value(basedir, name) and names(basedir).",
+     "get loadSecrets checkConfig reconfigService checkFileIsReadable checkSecretDirectoryIsAvailableAndReadable"),
     ("BuildSlave", _REFUSED, "Decide in a function that is the argument canStartBuild of the BuilderConfig.",
      "canStartBuild"),
+    ("BuildSlave", _REFUSED, _LATENT, "start_instance stop_instance substantiate insubstantiate"),
+    ("BuildSlave", _REFUSED, "Write a step of your own that does it in each build (docs/own-steps.md).",
+     "attached detached buildStarted buildFinished sendBuilderList checkConfig reconfigService"),
+    ("BuilderConfig", _REFUSED, "Give the constructor the arguments.", "getConfigDict"),
     ("BuildFactory", _REFUSED,
      "Add the steps in the constructor, or in a build with self.build.addStepsAfterCurrentStep (docs/own-steps.md).",
      "newBuild"),
+    ("LogObserver", _REFUSED, "Write outReceived or errReceived, or derive from LogLineObserver (docs/own-steps.md).",
+     "logChunk headerReceived"),
     # What else is in util.
     ("util", _LATER, _LEAVE_OUT,
      ("Filter GerritChangeFilter Project "

@@ -18,20 +18,13 @@ from ...storage.records.changes import RecordedChange
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
 from .change_fields import LONGEST_NAME, change_of
-from .mistakes import current_line, note
+from .mistakes import current_line
 
 T = TypeVar("T")
 
 UNCHANGED: Any = object()
 """For *state*: leave it as it is."""
 DEFAULT_INTERVAL = 600.0
-_NEVER_CALLED = {
-    "startService": "activate",
-    "stopService": "deactivate",
-    "checkConfig": "__init__",
-    "reconfigService": "__init__",
-    "reconfigServiceWithSibling": "__init__",
-}
 
 
 class SourceContext(Protocol):
@@ -97,12 +90,6 @@ class ChangeSource(metaclass=NotingType):
         source = super().__new__(cls)
         source.recipe = (args, kwargs)
         return source
-
-    def __init_subclass__(cls, **more: Any) -> None:
-        super().__init_subclass__(**more)
-        for method, instead in _NEVER_CALLED.items():
-            if method in vars(cls):
-                note(f"{cls.__name__}.{method} is never called here: write it as {instead}.")
 
     def __init__(self, name: Any = None) -> None:
         self.place = current_line(self)

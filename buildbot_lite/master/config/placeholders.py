@@ -117,7 +117,7 @@ def placeholder(word: str) -> Any:
     A new placeholder for *word*.
     """
     # A new class each time: another configuration must not see attributes that this one sets.
-    return PlaceholderType(word.rpartition(".")[2], (Placeholder,), {"word": word})
+    return PlaceholderType(word.rpartition(".")[2], (Placeholder,), {"word": word, "__module__": "buildbot"})
 
 
 def is_placeholder(value: object) -> bool:

@@ -7,6 +7,8 @@ An observer gets the output when the command has ended, and again in a replay: w
 from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
+from ..config.argument_fit import NotingType
+
 __all__ = [
     "BufferLogObserver", "LineConsumerLogObserver", "LogLineObserver", "LogObserver", "OutputLog",
     "OutputProgressObserver", "WrittenLog",
@@ -99,7 +101,7 @@ class Observer(Protocol):
         """
 
 
-class LogObserver:
+class LogObserver(metaclass=NotingType):
     """
     Gets the output of a command; to be subclassed.
     """

@@ -7,15 +7,13 @@ should fail.
 """
 
 import inspect
-from functools import partial
 
-from ..config.buildbot_words import Word, find
-from ..config.mistakes import loading, once_loaded, text_here
+from ..config.buildbot_words import find
+from ..config.mistakes import loading, text_here
+from ..config.overrides import is_shipped, mistake
 from ..config.placeholders import is_placeholder
 from ..config.source_texts import attributes_of_self
 from .old_style import OldStyle
-
-_STEP = "BuildStep"
 
 
 def check_own_step(cls: type[OldStyle]) -> None:
@@ -25,37 +23,18 @@ def check_own_step(cls: type[OldStyle]) -> None:
     Without effect outside a load, in a stored generation, whose builds go on as they began, for a class with a base
     that is not here, because that was noted, and for a shipped step, whose module may be imported first during a load.
     """
-    if not loading() or is_placeholder(cls) or _is_shipped(cls):
+    if not loading() or is_placeholder(cls) or is_shipped(cls):
         return
     text, line = text_here()
     used = attributes_of_self(text, cls.__name__, line)
-    for name in sorted(vars(cls)):
-        inherited = any(name in vars(base) for base in cls.__mro__[1:])
-        # A method that the class calls itself is its own affair.
-        if name not in used and not inherited and inspect.isroutine(vars(cls)[name]):
-            _mistake(f"{cls.__name__}.{name} is never called here.", find(_STEP, name))
     for name in sorted(used):
-        if not hasattr(cls, name):
-            _mistake(f"{cls.__name__} uses self.{name}, which is not here.", find(_STEP, name))
+        if not hasattr(cls, name) and (word := find("BuildStep", name)):
+            mistake(f"{cls.__name__} uses self.{name}, which is not here.  {word.advice}")
     if not cls.is_old_style():
         for name in sorted(used & {"finished", "failed"}):
             if getattr(cls, name) is getattr(OldStyle, name):
                 advice = "It ends a step that has a method start; run returns the result, or raises the exception."
-                once_loaded(partial(_said, f"{cls.__name__} calls self.{name}.  {advice}"))
+                mistake(f"{cls.__name__} calls self.{name}.  {advice}")
     if inspect.isgeneratorfunction(vars(cls).get("run")):
         sentence = f"{cls.__name__}.run is a generator: write async def run(self), or @defer.inlineCallbacks before it."
-        once_loaded(partial(_said, sentence))
-
-
-def _is_shipped(cls: type) -> bool:
-    package, _, _ = __name__.partition(".")
-    return cls.__module__.startswith(f"{package}.")
-
-
-def _mistake(sentence: str, found: Word | None) -> None:
-    if found is not None:
-        once_loaded(partial(_said, f"{sentence}  {found.advice}"))
-
-
-def _said(sentence: str, config: object) -> str:
-    return sentence
+        mistake(sentence)
