@@ -21,5 +21,5 @@ The protocol between master, slaves and clients.  The only importer of Foolscap.
 ``broker``        one connection: bounds, release of memory, closing
 ``keepalive``     detects a peer that does not answer
 ``flow_control``  how many bytes may be in flight
-``limits``        bounds on the cost of peers
+``limits``        bounds on what a peer can cost
 """

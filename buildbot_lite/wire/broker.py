@@ -4,13 +4,13 @@ One connection: bounds on what the peer sends, release of memory, closing.
 A broker is Foolscap's object for one end of a connection.  This one differs from the stock one:
 
 * One exact timer detects a dead peer (`keepalive`).
-* The arguments of a call are released when the call was made.  The stock readers form a cycle, and each keeps its chunk
-  until the garbage collector runs: a hundred chunks and more.
+* The arguments of a call are released as soon as it was made.  The stock unslicers form a reference cycle, and each
+  keeps its chunk until the garbage collector runs: a hundred chunks and more.
 * Everything that a peer can make grow is bounded: the bytes of an unauthenticated peer, the unanswered calls, the
   unread answers (`send_backlog`).
 * The CPU time for an authenticated peer is bounded (`cpu_share`).
-* A failure is sent as its sentence (`failures`), and logged here if it is a defect.
-* A connection that is given up is cut, without waiting for the peer to read the rest.
+* A failure is sent as a sentence (`failures`), and logged here if it is a defect.
+* A connection that is given up is cut, without waiting until the peer has read the rest.
 
 The rest of the program sees a `BrokerLink`.
 """
@@ -48,7 +48,7 @@ from .contract import (
 from .failures import (
     NotOfferedError,
     SentenceErrorSlicer,
-    is_foreseen,
+    is_expected,
 )
 from .keepalive import Keepalive
 from .limits.cpu_share import CpuShare
@@ -59,9 +59,9 @@ from .roles import Link
 
 # Calls whose argument is bytes of a stream: their CPU time is refunded.
 _STREAM_CALLS = {"append", "feed_stdin"}
-# Bytes that any message takes in a buffer, beside its data.
+# Bytes that a message takes in a buffer in addition to its data.
 _MESSAGE_OVERHEAD = 200
-# Bytes.  Shorter pieces of a string are charged, because handling a piece costs time whatever its length.
+# Bytes.  Shorter pieces of a string are charged, because each piece costs time, however short it is.
 _SHORTEST_PIECE = 256
 # Bytes of a token before its body (Foolscap's "header").
 _LONGEST_HEAD = 65
@@ -101,9 +101,9 @@ class BrokerLink:
 
 class Broker(stock.Broker):
     """
-    One end of a connection, bounded.  A negotiation makes it, for a Tub of `tub.make_tub`.
+    One end of a connection, bounded.  The negotiation of a Tub from `tub.make_tub` makes it.
 
-    *unauthenticated*: the tracked peer, where this end listens; None where it connected.
+    *unauthenticated*: the record of the peer on the end that listens; None on the end that connected.
     """
 
     log = Logger()
@@ -123,7 +123,7 @@ class Broker(stock.Broker):
         unauthenticated: UnauthenticatedPeer | None = None,
     ) -> None:
         self.disconnected: bool
-        # The stock timers stay off.
+        # None: without the stock timers, which `keepalive` replaces.
         super().__init__(remote_tubref, params, None, None, connectionInfo)
         self.buffer = ByteQueue()
         self.link: Link = BrokerLink(self)
@@ -244,8 +244,8 @@ class Broker(stock.Broker):
 
     # Sending
 
-    # Each token is one write: Foolscap's own methods write each byte of a token's header on its own, four writes for a
-    # usual token.
+    # Each token is one write.  Foolscap's own methods write each byte of a token's header separately: four writes for
+    # a typical token.
 
     def sendOpen(self):
         open_id = self.openCount
@@ -273,7 +273,7 @@ class Broker(stock.Broker):
 
     def count_stream_bytes(self, size: int) -> None:
         """
-        Refund the CPU time that the acknowledgements of *size* bytes of a stream will cost, which are being sent.
+        Refund the CPU time for the acknowledgements of *size* bytes of a stream that are being sent.
         """
         if self._cpu_share is not None:
             self._cpu_share.refund_sent(size)
@@ -296,15 +296,15 @@ class Broker(stock.Broker):
 
     def call_begins(self, number: int) -> None:
         """
-        Count a call with *number*, of which the first tokens were read; `BananaError` if it is one too many.
+        Count the call *number*, whose first token was read; `BananaError` if that makes too many calls.
         """
         self._calls += 1
         if self._unauthenticated is not None and self._calls > UNAUTHENTICATED_CALLS:
-            raise BananaError("the unauthenticated peer has made all of its calls")
+            raise BananaError("too many calls by an unauthenticated peer")
         if len(self.activeLocalCalls) >= MOST_CALLS or len(self.inboundDeliveryQueue) >= MOST_CALLS:
             raise BananaError("too many calls at once")
         if number in self.activeLocalCalls:
-            raise BananaError("a call's number is in use")
+            raise BananaError("the number of an unanswered call was used again")
 
     def scheduleCall(self, delivery, ready_deferred):
         delivery.size = _size(delivery)
@@ -325,7 +325,7 @@ class Broker(stock.Broker):
         try:
             return super()._doCall(delivery)
         finally:
-            # The cycle of CallUnslicer, ArgumentUnslicer and parent remains, without the data.
+            # The reference cycle of CallUnslicer, ArgumentUnslicer and parent remains, but without the data.
             delivery.allargs.args.clear()
             delivery.allargs.kwargs.clear()
             if delivery.reqID == 0:
@@ -339,8 +339,8 @@ class Broker(stock.Broker):
         super()._callFinished(res, delivery)
 
     def callFailed(self, f: Failure, reqID: int, delivery: InboundDelivery | None = None) -> None:
-        if not is_foreseen(f):
-            self.log.failure("a call by {peer} failed; the peer gets no details", failure=f, peer=self._peer())
+        if not is_expected(f):
+            self.log.failure("a call by {peer} failed; the peer is sent no details", failure=f, peer=self._peer())
         if reqID in self.activeLocalCalls and reqID != 0:
             self._answered(delivery, _MESSAGE_OVERHEAD)
             background(self.send(SentenceErrorSlicer(reqID, f)), self.log, "refusing a call")
@@ -350,9 +350,9 @@ class Broker(stock.Broker):
 
     def _breached(self, sentence: str) -> None:
         """
-        The peer broke the contract: the owners of the FURLs that it showed decide whether to cut the link.
+        The peer broke the contract: the grants of the FURLs that it presented decide whether to cut the link.
         """
-        if not self.disconnected and any(right.breach(sentence[:LONGEST_REASON]) for right in self._rights):
+        if not self.disconnected and any(right.on_breach(sentence[:LONGEST_REASON]) for right in self._rights):
             self.shutdown(Failure(error.ConnectionLost("contract broken")))
 
     def _slowed(self, sentence: str) -> None:
@@ -361,7 +361,7 @@ class Broker(stock.Broker):
         """
         self.log.warn("{peer}: {why}", peer=self._peer(), why=sentence)
         for right in self._rights:
-            right.slowed(sentence)
+            right.on_slowed(sentence)
 
     def _answered(self, delivery: InboundDelivery | None, size: int) -> None:
         if delivery is not None and delivery.reqID != 0:
@@ -372,7 +372,7 @@ class Broker(stock.Broker):
 
     def handleError(self, msg: bytes) -> None:
         """
-        The peer says that we broke the contract.  Its text is not logged, and nothing more is read from it.
+        The peer reports that we broke the contract.  Its text is not logged, and nothing more is read from it.
         """
         if self._unauthenticated is None:
             self.drop("the peer reported a breach of the contract")
@@ -381,12 +381,12 @@ class Broker(stock.Broker):
 
     def sendPONG(self, number: int) -> None:
         if self.backlog.full:
-            return  # the unread answers in its buffer show that we are alive
+            return  # a peer that reads receives the answers in the buffer, so it needs no pong
         super().sendPONG(number)
 
     def reportReceiveError(self, f: Failure) -> None:
         """
-        The peer violated the protocol and was sent an error message; close the connection.
+        Close the connection to a peer that violated the protocol, and was sent an error message.
         """
         if self._unauthenticated is None:
             if self.tub.log_lines.take():
@@ -396,7 +396,7 @@ class Broker(stock.Broker):
                     why=printable(str(f.value), longest=LONGEST_REASON),
                 )
             for right in self._rights:
-                right.breach(str(f.value)[:LONGEST_REASON])
+                right.on_breach(str(f.value)[:LONGEST_REASON])
         self.backlog.unregister()
         self.finish(Failure(error.ConnectionLost("contract broken")))
         if self._unauthenticated is not None:
@@ -413,7 +413,7 @@ class Broker(stock.Broker):
 
     def sendError(self, msg: str) -> None:
         self.backlog.unregister()
-        super().sendError("The contract was broken.")  # *msg* would disclose our objects
+        super().sendError("The contract was broken.")  # *msg* describes our objects
 
     def sendFailed(self, f: Failure) -> None:
         if not self.disconnected:
@@ -447,7 +447,7 @@ class Broker(stock.Broker):
                 self.drop("the peer did not release a reference")
 
         freeing = self.remote_broker.callRemote("decref", clid=tracker.clid, count=count).addErrback(refused)
-        background(freeing.addCallback(self.freeYourReferenceTracker, tracker), self.log, "giving a reference back")
+        background(freeing.addCallback(self.freeYourReferenceTracker, tracker), self.log, "releasing a reference")
 
     def remote_getReferenceByName(self, name: bytes) -> Any:
         try:
@@ -460,7 +460,7 @@ class Broker(stock.Broker):
         if self._unauthenticated is not None:
             unauthenticated, self._unauthenticated = self._unauthenticated, None
             unauthenticated.release()
-            # The first FURL that it shows determines the account.
+            # The first FURL that the peer presents determines the account.
             bucket = found.revocable.cpu_bucket(self.tub.clock)
             self._cpu_share = CpuShare(self.tub.clock, bucket, self.transport, self.tub.processor_time, self._slowed)
             self.log = found.revocable.account.log

@@ -1,9 +1,9 @@
 """
-Byte queue: what was received and not parsed yet.
+A queue of the bytes that were received and not parsed yet.
 
-Foolscap parses a token by taking 65 bytes and putting back those that it did not need.  Its own `StringChain` copies
-the rest of the piece for both, which is up to 16 KiB of a TLS record, a dozen times for each chunk of a log.  Here
-taking and putting back moves a mark.
+Foolscap parses a token by taking 65 bytes and putting back those that it did not need.  For both, its own `StringChain`
+copies the rest of the piece: up to 16 KiB (one TLS record), a dozen times for each chunk of a log.  Here, both only
+move an offset.
 """
 
 from collections import deque
@@ -16,7 +16,7 @@ class ByteQueue:
 
     def __init__(self) -> None:
         self._pieces: deque[bytes] = deque()
-        # The bytes of the first piece that were taken: fewer than it has.
+        # The number of bytes of the first piece that were taken; always less than its length.
         self._offset = 0
         self._length = 0
 
@@ -48,7 +48,7 @@ class ByteQueue:
 
     def appendleft(self, data: bytes) -> None:
         """
-        Put *data* back, which must be the bytes that were taken last.
+        Put *data* back at the front.  It must be the bytes that were taken last.
         """
         self._length += len(data)
         if len(data) <= self._offset:

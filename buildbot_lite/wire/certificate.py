@@ -27,7 +27,7 @@ _END = dt.datetime(2120, 1, 1, tzinfo=dt.UTC)
 
 class CertificateError(BuildbotLiteError):
     """
-    The file with this side's key cannot be used.  Restore it from a backup.
+    The file with the private key cannot be used.  Restore it from a backup.
     """
 
 
@@ -71,7 +71,7 @@ def key_derived_from(pem: bytes, purpose: str) -> bytes:
     """
     match = _PRIVATE_KEY.search(pem)
     if match is None:
-        raise CertificateError("The PEM file of this side contains no private key.  Restore it from a backup.")
+        raise CertificateError("The certificate file contains no private key.  Restore it from a backup.")
     private = serialization.load_pem_private_key(pem[match.start() :], None)
     secret = private.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -82,10 +82,10 @@ def key_derived_from(pem: bytes, purpose: str) -> bytes:
 def _load(path: str) -> bytes:
     with open(path, "rb") as file:
         if os.fstat(file.fileno()).st_mode & 0o077:
-            raise CertificateError(f"{path} holds a private key, and others may read it.  Run: chmod 600 {path}")
+            raise CertificateError(f"Other users can read {path}, a private key.  Run: chmod 600 {path}")
         pem = file.read(1 << 16)
     if b"PRIVATE KEY" not in pem or b"BEGIN CERTIFICATE" not in pem:
-        raise CertificateError(f"{path} does not hold a key and its certificate.  Restore it from a backup.")
+        raise CertificateError(f"{path} does not contain a key and its certificate.  Restore it from a backup.")
     return pem
 
 

@@ -52,8 +52,8 @@ async def ask(reactor: IReactorTime, furl: str, question: Document) -> Document:
     """
     The master's answer to *question*.
 
-    Raises `NoAnswerError` when no master answers at the places of *furl*, `FurlError` when it is invalid or another
-    master answers, `LinkLostError` when the connection breaks, and the master's own refusals.
+    Raises `NoAnswerError` when no master answers at the addresses in *furl*, `FurlError` when *furl* is invalid or
+    another master answers, `LinkLostError` when the connection breaks, and a `RefusedError` when the master refuses.
     """
     return await _with_control(reactor, furl, lambda control: control.ask(question))
 
@@ -62,21 +62,23 @@ async def follow(
     reactor: IReactorTime, furl: str, question: Document, take: Callable[[bytes], Deferred[None] | None]
 ) -> Document:
     """
-    Like `ask`, for a growing answer: *take* gets its bytes, in order; returns the final answer.
+    Like `ask`, for an answer that grows: *take* gets its bytes in chunks, in order, as in `control.ExposedFollower`.
+    Returns the final answer.
     """
     return await _with_control(reactor, furl, lambda control: control.follow(question, take))
 
 
 Take = Callable[[bytes], Deferred[None] | None]
-"""Takes a chunk of output, with "1" (standard output) or "2" (standard error) before it."""
+"""
+Takes a chunk of output that begins with "1" (for standard output) or "2" (for standard error).  The master sends no
+more before the Deferred fires.
+"""
 
 
 async def watch(reactor: IReactorTime, furl: str, take: Take, request: int | None = None) -> Document:
     """
-    Follow the requests of the watch FURL *furl*, or only *request*, from the beginning to the end; returns the
-    ``exit_code``.
-
-    *take* gets chunks as in `follow`.  Raises as `ask` does.
+    Follow the requests of the watch FURL *furl*, or only *request*, from the beginning of their logs to the end;
+    returns the ``exit_code``.  Raises as `ask` does.
     """
     parts = parse(furl)
     async with _reference(reactor, parts) as reference:
@@ -91,7 +93,7 @@ async def watch(reactor: IReactorTime, furl: str, take: Take, request: int | Non
                 await reference.callRemote("watch", watcher=watcher)
             else:
                 await reference.callRemote("watch_request", watcher=watcher, request=request)
-        except Exception as raised:  # noqa: BLE001 - each becomes an error of ours
+        except Exception as raised:  # noqa: BLE001 - converted to an error of ours
             raise our_error(raised) from None
         return {"exit_code": await watcher.exit_code.wait()}
 
@@ -116,8 +118,8 @@ class BoundedOutput:
 
 class SubmitClient:
     """
-    A client of the submit or change FURL *furl*, like ``flappclient run-command``, that keeps its connection for the
-    next submission.  *certificate*: its own; None: a new one.
+    A client of the submit or change FURL *furl*.  It does what ``flappclient run-command`` does, and keeps its
+    connection for the next submission.  *certificate*: the client's own (PEM); None: a new one.
     """
 
     def __init__(self, reactor: IReactorTime, furl: str, certificate: bytes | None = None) -> None:
@@ -127,7 +129,7 @@ class SubmitClient:
 
     def start(self) -> None:
         """
-        Make connections possible.
+        Start the client's Tub; `submit` connects.
         """
         self._tub.startService()
 
@@ -139,15 +141,17 @@ class SubmitClient:
 
     async def submit(self, data: bytes, take: Take) -> int:
         """
-        Submit *data*; returns the exit code.  *take* gets the output.  Raises as `ask` does.
+        Submit *data* as the standard input, and follow the requests to their end; returns the exit code.  *take* gets
+        the output.  Raises as `ask` does.
         """
         return await self._submit(BytesIO(data), take, "execute")
 
     async def submit_patch(self, patch: IO[bytes], base: PatchBase) -> Document:
         """
-        Submit *patch*, from its beginning, which applies to *base*; returns "requests", their "builders", and the FURL
-        to "watch" them.  The farm may cancel them when the connection ends.  Raises as `ask` does, and `RefusedError`
-        with the sentence of a master that refuses the patch.
+        Submit the file *patch*, read from its beginning, which applies to *base*.
+
+        Returns "requests" (their numbers), their "builders", and the FURL to "watch" them.  The farm may cancel the
+        requests when the connection ends.  Raises as `ask` does; `RefusedError` also when the master refuses the patch.
         """
         answer, refusal = BoundedOutput(LARGEST_ANSWER), BoundedOutput(LONGEST_SENTENCE)
 
@@ -169,11 +173,11 @@ class SubmitClient:
             stdin = await reference.callRemote(method, watcher=watcher, **more)
             if stdin is not None:
                 data.seek(0)
-                # A master that has refused needs no more of it.
+                # After the exit code the master reads no more: it has refused the submission.
                 while not watcher.exit_code.fired and (piece := data.read(_PIECE)):
                     await stdin.callRemote("feed_stdin", data=piece)
                 await stdin.callRemote("close_stdin")
-        except Exception as raised:  # noqa: BLE001 - each becomes an error of ours
+        except Exception as raised:  # noqa: BLE001 - converted to an error of ours
             raise our_error(raised) from None
         return await watcher.exit_code.wait()
 
@@ -204,7 +208,7 @@ class _ExposedWatcher(Referenceable):
         try:
             return self._take(chunk)
         except BuildbotLiteError:
-            # The output is refused: there is nothing to wait for any more.
+            # *take* refused the output, so the call that waits for the exit code fails with its error.
             self.exit_code.fire(Failure())
             raise
 
@@ -219,7 +223,9 @@ async def _with_control(
 @asynccontextmanager
 async def control_connection(reactor: IReactorTime, furl: str) -> AsyncIterator[RemoteControl]:
     """
-    The object of a control FURL, for several questions; raises as `ask` does.
+    A context with the object of the control FURL *furl*, for several questions on one connection.
+
+    Raises as `ask` does.
     """
     parts = parse(furl)
     async with _reference(reactor, parts) as reference:
@@ -249,15 +255,17 @@ async def _resolved(tub: Tub, parts: Furl) -> Any:
     reference: Deferred[Any] = tub.getReference(str(parts))
     try:
         return await reference
-    except Exception as raised:  # noqa: BLE001 - networks fail with any class
-        error, places = our_error(raised), ", ".join(parts.hints)
+    except Exception as raised:  # noqa: BLE001 - a failed connection may raise any class
+        error, addresses = our_error(raised), ", ".join(parts.hints)
         if isinstance(error, PinnedError):
-            # The error's remedy is for slaves, and would give the FURL to the next machine that uses it.
+            # The remedy in PinnedError (unpin) would allow any machine to use the slave's FURL.
             raise WrongVerbError("This string belongs to a slave, and works only in that slave's slave.tac.") from None
         if isinstance(error, RefusedError):
             raise error from None
         if wrong_master(raised):
-            raise FurlError(f"Another master than that of this string answers at {places}.") from None
+            raise FurlError(
+                f"The master that answers at {addresses} is not the one of this string.  Copy the whole string again."
+            ) from None
         raise NoAnswerError(
-            f"No master answers at {places}: {why_unreachable(raised)}.  Start it with: buildbot-lite start DIR"
+            f"No master answers at {addresses}: {why_unreachable(raised)}.  Start it with: buildbot-lite start DIR"
         ) from None

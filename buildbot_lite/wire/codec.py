@@ -19,24 +19,24 @@ MOST_BYTES = 1 << 62
 
 def lengths_to_bytes(lengths: Mapping[str, int]) -> bytes:
     """
-    The lengths of streams.
+    The JSON of *lengths*, in bytes by stream.
     """
     return encode(dict(lengths))
 
 
 def lengths_from_bytes(data: bytes) -> dict[str, int]:
     """
-    The lengths of streams; `MessageError` if *data* is invalid.
+    Length in bytes by stream; `MessageError` if *data* is invalid.
     """
     reader = JsonReader.decode(data, "lengths", LARGEST_LENGTHS)
     if len(reader.document) > _MOST_STREAMS:
-        raise MessageError("Those are too many streams.")
+        raise MessageError(f"There are lengths of more than {_MOST_STREAMS} streams.")
     return {name: reader.integer(name) for name in reader.document}
 
 
 def streams_to_bytes(streams: Iterable[str]) -> bytes:
     """
-    The names of streams.
+    The JSON of the names *streams*.
     """
     return encode(list(streams))
 
@@ -50,15 +50,15 @@ def streams_from_bytes(data: bytes) -> tuple[str, ...]:
     except (ValueError, RecursionError):
         raise MessageError("The names of streams are not JSON.") from None
     if not isinstance(streams, list) or len(streams) > _MOST_STREAMS:
-        raise MessageError("The names of streams are no list, or too long a one.")
+        raise MessageError(f"The names of streams are not a list, or are more than {_MOST_STREAMS}.")
     if not all(isinstance(name, str) and 0 < len(name) <= LONGEST_NAME for name in streams):
-        raise MessageError("The name of a stream is no name.")
+        raise MessageError(f"The name of a stream is not a text of 1 to {LONGEST_NAME} characters.")
     return tuple(streams)
 
 
 def text(data: bytes, limit: int = LONGEST_ID) -> str:
     """
-    A name of 1 to *limit* bytes of UTF-8; `MessageError` if *data* is none.
+    The name in *data*: 1 to *limit* bytes of UTF-8; `MessageError` otherwise.
     """
     try:
         name = data.decode("utf-8")

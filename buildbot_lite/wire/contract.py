@@ -20,7 +20,7 @@ only when all of it is in memory, while bytes and integers are bounded as they a
                <---------------------- finished(outcome) -
                -- streams to send again ----------------->
 
-    RISubmission, RIControl <------------- not_a_desk() --   (the slave has another verb's FURL)
+    RISubmission, RIControl <------------- not_a_desk() --   (the slave's FURL is not for a slave)
 
     master                                         flappclient (stock: without our interfaces)
     RISubmission <-- execute(watcher) | putfile(name, source)
@@ -49,16 +49,19 @@ from ..model.spec import LARGEST_SPEC
 
 # Bytes of one chunk of a stream, a file, standard input.  We send at most 256 KiB; later versions may send more.
 LARGEST_CHUNK = 1 << 20
-# Bytes of a command's id; of the name of a stream, an input or an interface; of the name of a submitted file.
+# Bytes of the id of a command.
 LONGEST_ID = 100
+# Bytes of the name of a stream, an input or an interface.
 LONGEST_NAME = 200
+# Bytes of the name of a submitted file.
 LONGEST_FILE_NAME = 1024
 # Bytes after the last slash of a FURL.
 LONGEST_SWISSNUM = 100
 # Bytes of the reason of an interrupt.
 LONGEST_REASON = 2000
-# Bytes of the JSON with lengths of streams, and with names of streams to send again; of a question; of its answer.
+# Bytes of the JSON with the lengths of streams, or with the names of streams to send again.
 LARGEST_LENGTHS = 64 << 10
+# Bytes of the JSON of a question of the ``buildbot-lite`` command, and of its answer.
 LARGEST_QUESTION = 1 << 20
 LARGEST_ANSWER = 16 << 20
 # Bytes of the sentence of an error; Foolscap has the same bound.
@@ -66,58 +69,63 @@ LONGEST_SENTENCE = 1000
 # Bytes of an offset or a length.
 BYTES_OF_OFFSET = 8
 
-# Bytes of the name of a method or an argument; arguments of a call.
-LONGEST_WORD = 64
+# Bytes of the name of a method, an argument or an attribute.
+LONGEST_IDENTIFIER = 64
+# Number of arguments of a call.
 MOST_ARGUMENTS = 8
 # Unanswered calls of one peer, and the bytes of their arguments.
 MOST_CALLS = 1000
 MOST_BYTES_IN_CALLS = 64 << 20
-# References to objects of one peer; a slave has one for each command that it holds.
+# Our references to objects of one peer.  A slave has one for each command that it holds.
 MOST_REFERENCES = 4000
 # Bytes of answers that a peer has not read.
 MOST_BYTES_UNREAD = 16 << 20
 
-# Links on which one FURL was shown.  A slave needs one, and a few whose loss was not detected yet.
+# Links on which one FURL was presented; a slave needs one, and a few whose loss was not detected yet.
 MOST_LINKS = 2000
 MOST_LINKS_OF_A_SLAVE = 20
-# Lines of our log about connections that were cut: the peers can connect again at once.
+# Token bucket for log lines about connections that were cut, as the peers can connect again at once.
 LOG_LINES_BURST = 1000
 LOG_LINES_PER_SECOND = 5.0
-# CPU time of the links of one holder: seconds per second; seconds that may be saved up; seconds per byte of a stream
-# that are refunded, three times the usual cost.
+# Token bucket for the CPU time of all links of one holder: seconds per second, and seconds that may be saved up.
 HOLDER_SHARE = 0.5
 HOLDER_BURST = 2.0
-# Questions of one holder that are answered at a time; unanswered ones; clients that follow something.
-QUESTIONS_AT_ONCE = 2
-MOST_QUESTIONS = 100
-MOST_FOLLOWERS = 1000
+# Seconds of CPU time that are refunded for each byte of a stream: three times the usual cost.
 FREE_SECONDS_PER_BYTE = 0.01 / (1 << 20)
 # The same for bytes that are sent: only their acknowledgements are charged.
 FREE_SECONDS_PER_SENT_BYTE = FREE_SECONDS_PER_BYTE / 8
+# Questions of one holder that are answered at a time, and those that may be unanswered.
+QUESTIONS_AT_ONCE = 2
+MOST_QUESTIONS = 100
+# Clients of one holder that follow something.
+MOST_FOLLOWERS = 1000
 
-# Unauthenticated connections; of each: bytes, seconds, calls.
+# Number of unauthenticated connections.
 MOST_UNAUTHENTICATED = 4096
+# Bytes, seconds and calls of each of them.
 UNAUTHENTICATED_BYTES = 64 << 10
 UNAUTHENTICATED_SECONDS = 20.0
 UNAUTHENTICATED_CALLS = 16
-# Bytes of a ClientHello; connections between it and the end of the handshake.
+# Bytes of a ClientHello.
 LARGEST_CLIENT_HELLO = 8 << 10
+# Connections that have sent more than a ClientHello, and have not ended the handshake.
 MOST_HANDSHAKES = 256
-# Uses of one pre-authentication token (`preauth`): at once; per second.
+# Token bucket for uses of one pre-authentication token (`preauth`): uses at once, and uses per second.
 PREAUTH_BURST = 10.0
 PREAUTH_PER_SECOND = 0.5
 # CPU time of all unauthenticated connections, seconds per second.
 UNAUTHENTICATED_SHARE = 1 / 3
-# Peers of which the number of connections is kept.
+# Peers whose number of connections is kept (`tub`).
 MOST_PEERS = 10_000
 
 # Seconds.  A link is pinged when it has been silent for KEEPALIVE, and given up when silent for SILENCE.
 KEEPALIVE = 10.0
 SILENCE = 25.0
+# Seconds for a TCP connection to be made, and for Foolscap's negotiation on it.
 CONNECT = 15.0
 NEGOTIATION = 20.0
-# Seconds between two attempts to connect: the first, the factor between two, the longest, and the random variation as a
-# fraction.
+# Seconds between two attempts to connect: the first delay, the factor to the next one, the longest delay.  Each is
+# varied at random by the fraction JITTER.
 FIRST_DELAY = 0.5
 DELAY_FACTOR = 1.5
 LONGEST_DELAY = 30.0
@@ -125,7 +133,7 @@ JITTER = 0.3
 # Seconds until the next attempt after a refusal: an unknown FURL may be added later, a revoked one stays revoked.
 REFUSED_DELAY = 60.0
 REVOKED_DELAY = 3600.0
-# Seconds from closing, with the rest still sent, to cutting.
+# Seconds after which a connection that is being closed is cut, even if unsent data is left.
 LINGER = 2.0
 
 _Id = ByteStringConstraint(LONGEST_ID)
@@ -205,7 +213,7 @@ class RIDesk(RemoteInterface):
 
 class RIStdin(RemoteInterface):
     """
-    Receives the standard input of ``flappclient run-command``, which waits for no answer.
+    Receives the standard input of ``flappclient run-command``, which does not wait for answers.
     """
 
     __remote_name__ = "RIStdin.buildbot-lite"
@@ -231,11 +239,11 @@ class RISubmission(RemoteInterface):
         return _Nothing
 
     def watch(watcher=AnyReference):
-        # Not flappclient's: like ``execute``, but refused by every FURL that is not for watching.
+        # For the ``buildbot-lite`` command: like ``execute``, but refused by FURLs that are not for watching.
         return _Nothing
 
     def watch_request(watcher=AnyReference, request=_Offset):
-        # The same, for one request of those that the FURL is for.
+        # Like ``watch``, for one of the requests that the FURL permits to watch.
         return _Nothing
 
     def submit_patch(watcher=AnyReference, base=ByteStringConstraint(LONGEST_BASE)):
@@ -277,7 +285,7 @@ class RIFollower(RemoteInterface):
 
 class RIControl(RemoteInterface):
     """
-    The object of an admin's or a control FURL.
+    The object of an admin or control FURL.
     """
 
     __remote_name__ = "RIControl.buildbot-lite"

@@ -30,7 +30,8 @@ Document = Mapping[str, Any]
 
 CHUNKS_IN_ORDER = "chunks_in_order"
 """
-A field of a question to follow: its client accepts several chunks at a time, and keeps their order.
+A field of a question to `Control.follow`.  True: the client accepts several unacknowledged chunks, and keeps their
+order.
 """
 
 
@@ -59,7 +60,7 @@ class Follower(Protocol):
 @runtime_checkable
 class Control(Protocol):
     """
-    The object of an admin's or a control FURL.
+    The object of an admin or control FURL.
     """
 
     def ask(self, question: Document) -> Deferred[Document]:
@@ -109,7 +110,8 @@ class ExposedControl(Exposed):
 @implementer(RIFollower)
 class ExposedFollower(Referenceable):
     """
-    Passes chunks from the master to *take*, which may return a Deferred.
+    Passes chunks from the master to *take*.  A chunk is acknowledged when the Deferred that *take* returned fires, or
+    at once if it returned None.
     """
 
     def __init__(self, take: Callable[[bytes], Deferred[None] | None]) -> None:
@@ -129,8 +131,8 @@ class RemoteControl(Remote):
 
     def follow(self, question: Document, take: Callable[[bytes], Deferred[None] | None]) -> Deferred[Document]:
         """
-        Like `Control.follow`, with *take* for the chunks, which are in order: each is acknowledged when the Deferred of
-        *take* fires, and several come before that.
+        Like `Control.follow`.  *take* is called with each chunk, in order, as in `ExposedFollower`; several calls are
+        made before the first chunk is acknowledged.
         """
         asked = {**question, CHUNKS_IN_ORDER: True}
         following = self._call("follow", request=_encode(asked), follower=ExposedFollower(take))

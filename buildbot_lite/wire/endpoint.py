@@ -1,7 +1,7 @@
 """
 TCP endpoints in Twisted's notation, and sockets bound to them.
 
-A socket is bound and listens before anything depends on it, so a busy or forbidden port is found while the
+A socket is bound and listens before anything depends on it.  So a busy or forbidden port is found while the
 configuration can still be rejected.
 """
 
@@ -21,7 +21,7 @@ _PATTERN = re.compile(r"tcp(?P<six>6?):(?P<port>[0-9]{1,5})(?P<options>(?::(?:in
 _OPTION = re.compile(r":(interface|backlog)=((?:\\:|[^:=\s])+)")
 _REMEDIES = {
     errno.EADDRINUSE: "Stop the program that listens there, or choose another port with c['port'] in master.cfg.",
-    errno.EACCES: "Ports below 1024 are root's: choose another one with c['port'] in master.cfg.",
+    errno.EACCES: "Only root may use ports below 1024: choose another one with c['port'] in master.cfg.",
     errno.EADDRNOTAVAIL: "Give an address of this machine as its interface, in c['port'] of master.cfg.",
 }
 
@@ -29,7 +29,8 @@ _REMEDIES = {
 @frozen
 class Endpoint:
     """
-    Where to listen.  *interface*: the local address to bind; empty: all addresses of *family*.
+    An address to listen at.  *interface*: the local address to bind; empty: all addresses of *family*.  *backlog*:
+    connections that may wait to be accepted.
 
     An IPv6 endpoint without an interface accepts IPv4 connections too, unless it is *ipv6_only* (ipv6(7)).
     """
@@ -64,7 +65,7 @@ class Endpoint:
     @property
     def local_host(self) -> str:
         """
-        The host by which programs on this machine reach it, in the notation of FURLs.
+        The host by which programs on this machine reach this endpoint, in the notation of FURLs.
         """
         if self.interface not in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
             return f"[{self.interface}]" if ":" in self.interface else self.interface
@@ -84,7 +85,7 @@ def open_port(endpoint: Endpoint, *, port: int | None = None) -> socket.socket:
     """
     A listening socket bound to *endpoint*; `PortError`, with a remedy, if that fails.
 
-    *port*: used instead of the endpoint's; 0: any free one.
+    *port*: the port to use instead of the endpoint's; 0: any free port.
     """
     opened = None
     try:

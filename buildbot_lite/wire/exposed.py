@@ -52,11 +52,11 @@ def _no_expiry() -> None:
     pass
 
 
-def _not_cut(sentence: str) -> bool:
+def _keep_link(sentence: str) -> bool:
     return False
 
 
-def _ignore_slowed(sentence: str) -> None:
+def _ignore_sentence(sentence: str) -> None:
     pass
 
 
@@ -68,7 +68,7 @@ def _any_key(key: str) -> None:
     pass
 
 
-def _ignore_shown(port: int) -> None:
+def _ignore_port(port: int) -> None:
     pass
 
 
@@ -76,36 +76,39 @@ class Revocable:
     """
     The right to use one FURL, which can be revoked.
 
-    A grant has one while the process runs, and every object that the FURL leads to is exposed under it.
+    A grant has one object of this class as long as the process runs.  Every object that the FURL gives access to is
+    exposed with it.
 
-    - *still*: called before each use; raises when the right has expired.
-    - *breach*: called with a sentence when the holder breaks the contract; returns whether to cut the link.
-    - *slowed*: called with a sentence, at most once a minute, when a link is paused for using too much CPU time.
-    - *most_links*: with more links, the oldest is cut whose key is not that of *owner* (None: no owner).
-    - *shown*: called for each new link, with the local port.
-    - *account*: the limits that it shares with other FURLs of its holder.
-    - *check_key*: raises when the FURL is not for the Tub with that key; called before the object is handed out.
+    - *check_expiry*: called before each use; raises when the right has expired.
+    - *on_breach*: called with a sentence when the holder breaks the contract; returns whether to cut the link.
+    - *on_slowed*: called with a sentence, at most once a minute, when a link is paused for using too much CPU time.
+    - *most_links*: when there would be more links, the oldest one is cut whose key is not that of *owner* (None: no
+      owner).
+    - *on_presented*: called for each new link on which the FURL was presented, with the local port.
+    - *account*: the limits that the FURL shares with others of its holder.
+    - *check_key*: called before the object is handed out; raises when the FURL is not for the Tub with that key.
     """
 
     def __init__(
         self,
-        still: Callable[[], None] = _no_expiry,
-        breach: Callable[[str], bool] = _not_cut,
-        slowed: Callable[[str], None] = _ignore_slowed,
+        *,
+        check_expiry: Callable[[], None] = _no_expiry,
+        on_breach: Callable[[str], bool] = _keep_link,
+        on_slowed: Callable[[str], None] = _ignore_sentence,
         most_links: int = MOST_LINKS,
         owner: Callable[[], str | None] = _no_owner,
-        shown: Callable[[int], None] = _ignore_shown,
+        on_presented: Callable[[int], None] = _ignore_port,
         account: Account | None = None,
         check_key: Callable[[str], None] = _any_key,
     ) -> None:
         self.check_key = check_key
         self.account = account or Account()
-        self._shown = shown
+        self._on_presented = on_presented
         self._owner = owner
-        self._still = still
+        self._check_expiry = check_expiry
         self._most_links = most_links
-        self.breach = breach
-        self.slowed = slowed
+        self.on_breach = on_breach
+        self.on_slowed = on_slowed
         self._refusal: BuildbotLiteError | None = None
         self._links: dict[Link, None] = {}  # oldest first
 
@@ -115,27 +118,27 @@ class Revocable:
         """
         if self._refusal is not None:
             raise self._refusal
-        self._still()
+        self._check_expiry()
 
     def used_by(self, link: Link, port: int = 0) -> None:
         """
-        Note that the FURL was shown on *link*, accepted at the local *port* (0: none); revoking cuts the link.
+        Note that the FURL was presented on *link*, accepted at the local *port* (0: none); revoking cuts the link.
         """
         if link not in self._links:
             if port:
-                self._shown(port)
+                self._on_presented(port)
             while len(self._links) >= self._most_links:
                 owner = self._owner()
                 oldest = next((each for each in self._links if each.key != owner), next(iter(self._links)))
                 del self._links[oldest]
-                oldest.drop(f"its string is in use on {self._most_links} newer connections")
+                oldest.drop(f"its string is used on {self._most_links} newer connections")
             self._links[link] = None
             link.when_lost(lambda: self._links.pop(link, None))
 
     @property
     def links(self) -> tuple[Link, ...]:
         """
-        The live links on which the FURL was shown.
+        The live links on which the FURL was presented.
         """
         return tuple(self._links)
 
@@ -150,11 +153,11 @@ class Revocable:
         Refuse every later call with *refusal* (default: a `RevokedError`), and cut the links.
         """
         self._refusal = refusal or RevokedError()
-        self.cut("its right was revoked")
+        self.cut("its string was revoked")
 
     def cut(self, reason: str) -> None:
         """
-        Cut the links on which the FURL was shown; *reason* goes into our log.
+        Cut the links on which the FURL was presented; *reason* goes into our log.
         """
         for link in self.links:
             link.drop(reason)
@@ -162,7 +165,7 @@ class Revocable:
 
 class Exposed(Referenceable):
     """
-    The common part: the check of the right.
+    An object that checks *revocable* before each call.
     """
 
     log = Logger()
@@ -175,7 +178,7 @@ class Exposed(Referenceable):
         return super().doRemoteCall(methodname, args, kwargs)
 
     def remote_not_a_desk(self) -> None:
-        # The slave has noticed by itself; this is for our log.
+        # The slave knows already that its FURL is not for a slave; it makes this call so that our log says so.
         self.revocable.account.log.warn("a slave was refused: {why}", why=str(WrongVerbError()))
 
 
@@ -190,9 +193,9 @@ class ExposedDesk(Exposed):
         self._desk = desk
 
     def remote_attach(self, slave, hello: bytes) -> Deferred[bytes]:
-        greeting = Hello.from_bytes(hello)
+        decoded = Hello.from_bytes(hello)
         remote = RemoteSlave(slave, lambda command: ExposedCommand(command, self.revocable))
-        return self._desk.attach(remote, greeting, remote.link.key).addCallback(Welcome.to_bytes)
+        return self._desk.attach(remote, decoded, remote.link.key).addCallback(Welcome.to_bytes)
 
 
 @implementer(RISlave)

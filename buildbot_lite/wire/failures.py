@@ -1,13 +1,13 @@
 """
 Failures on the wire: sent as the class's name and a sentence, never as a traceback.
 
-Our own errors are sent with name and sentence: people read the sentence, and the name lets the other side raise the
-same class.  Every other exception is a defect, or discloses internals: its text goes to our log alone.
+Our own errors are sent with the name, by which the other side raises the same class, and the sentence for the user.
+Any other exception is a defect or discloses internals: its text goes only to our log.
 
-Stock Foolscap clients print the field ``traceback``; it holds the sentence again.
+Stock Foolscap clients print the field ``traceback``, so it holds the sentence, too.
 
-A peer may send anything.  So a received sentence is truncated and stripped of control characters before it can reach a
-terminal or a log, and a received name selects among our own errors only.
+A peer may send anything.  So a received sentence is truncated and freed of control characters before it can reach a
+terminal or a log, and a received name can only select one of our own classes.
 """
 
 from typing import Any
@@ -29,10 +29,10 @@ from ..errors import (
 from ..model.display import printable
 from .contract import LONGEST_SENTENCE
 
-OUR_FAULT = "The other side failed with an error of its own.  See its log."
+INTERNAL_ERROR = "The other side failed with an internal error.  Its log has the details."
 NOT_IN_THE_CONTRACT = "The other side's protocol does not have this call."
 
-# The classes that a received name may select, without the two that describe our own side: no answer, link lost.
+# The classes that a received name may select: all but those that describe our own side.
 _KNOWN: dict[str, type[BuildbotLiteError]] = {
     name: kind
     for name, kind in vars(errors).items()
@@ -42,7 +42,7 @@ _KNOWN: dict[str, type[BuildbotLiteError]] = {
 
 class NotOfferedError(Violation):
     """
-    A call of a method that the object does not have: the FURL is for another verb.
+    A call of a method that the object does not have, because the FURL is for something else.
     """
 
     def __str__(self) -> str:
@@ -60,18 +60,18 @@ def sentence_of(failure: Failure) -> tuple[str, str]:
         return MessageError.__name__, NOT_IN_THE_CONTRACT
     if isinstance(error, BuildbotLiteError):
         return type(error).__name__, str(error)
-    return RefusedError.__name__, OUR_FAULT
+    return RefusedError.__name__, INTERNAL_ERROR
 
 
-def is_foreseen(failure: Failure) -> bool:
+def is_expected(failure: Failure) -> bool:
     """
-    Whether *failure* was foreseen: raised on purpose, or a call that broke the contract.
+    Whether *failure* is no defect: it was raised on purpose, or the call broke the contract.
     """
     return isinstance(failure.value, BuildbotLiteError | Violation)
 
 
 class _SentenceFailureSlicer(FailureSlicer):
-    slices = None  # used explicitly; Foolscap's own stays registered for everything else
+    slices = None  # not registered: `SentenceErrorSlicer` uses it directly
 
     def getStateToCopy(self, obj: Failure, broker: object) -> dict[str, Any]:
         kind, sentence = sentence_of(obj)
@@ -86,7 +86,7 @@ class _SentenceFailureSlicer(FailureSlicer):
 
 class SentenceErrorSlicer(ErrorSlicer):
     """
-    Foolscap's ``error`` message with our sentence in it.
+    Foolscap's ``error`` message, with our sentence.
     """
 
     def sliceBody(self, streamable, banana):
@@ -96,7 +96,7 @@ class SentenceErrorSlicer(ErrorSlicer):
 
 def translated(failure: Failure) -> Failure:
     """
-    An errback for remote calls: Foolscap's and Twisted's exceptions become ours.
+    An errback for remote calls: converts exceptions of Foolscap and Twisted to ours.
     """
     return Failure(our_error(failure.value))
 
@@ -135,7 +135,7 @@ def why_unreachable(error: BaseException | None) -> str:
     if isinstance(error, BananaError | RemoteNegotiationError) and wrong_master(error):
         return "another farm answers there, or the master has a new key"
     if isinstance(error, NegotiationError):
-        return "nothing answered in time"
+        return "no answer came in time"
     if isinstance(error, BananaError | RemoteNegotiationError):
         return "the program that answers there does not speak this protocol"
     return _cut(str(our_error(error)) or type(error).__name__)

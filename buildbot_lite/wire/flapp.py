@@ -13,8 +13,8 @@ The objects that a stock ``flappclient`` may call: submissions and uploads.
            <-- done(None, code) ---
 
 ``run-command`` prints the data and exits with the code; ``upload-file`` prints the file's name and exits 0.  On a
-refusal, either prints its sentence and exits 255.  A FURL serves one of the two verbs, and refuses the other with a
-sentence that says so.
+refusal, either prints the sentence and exits 255.  A FURL permits one of the two commands, and refuses the other with
+a sentence that says which one it permits.
 """
 
 from collections.abc import Callable
@@ -39,9 +39,10 @@ from .exposed import Exposed, Revocable
 from .failures import our_error, would_block
 from .proxies import Remote
 
-# Bytes of the smallest buffer of a stock client's standard output: Python makes it as large as the file's block, which
-# is 4096 bytes for a pipe and 1024 for a terminal.  Then, seconds between two checks whether it is empty.
+# Bytes of the smallest buffer of a stock client's standard output.  Python makes it as large as the file's block size:
+# 4096 bytes for a pipe, 1024 for a terminal.
 _CLIENT_BUFFER = 1024
+# Seconds before the first and, doubled each time, between later checks whether that buffer was written.
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.5
 
@@ -49,15 +50,15 @@ TAKES_NO_FILE = "This string takes no file.  Use it with: flappclient --furlfile
 TAKES_A_FILE = "This string takes a file.  Use it with: flappclient --furlfile FILE upload-file NAME"
 
 TAKES_NO_PATCH = (
-    'This string takes no patch: its Submit scheduler in master.cfg has no stdin="patch".  Ask the farm\'s admin for a '
-    "string of one that has."
+    'This string takes no patch: its Submit scheduler in master.cfg has no stdin="patch".  Ask the farm\'s admin for '
+    "the string of a scheduler that has it."
 )
 NOT_TO_WATCH = "This string is for submitting.  To follow a submission, use the watch string that it prints."
 
 Read = Callable[[int], Deferred[bytes]]
 """
-Reads the next bytes of the uploader's file, at most so many; ``b""`` at its end.  Several calls may be unanswered at
-a time; they are answered in order.
+Reads the next bytes of the file that the client uploads, at most the given number (and `LARGEST_CHUNK`); ``b""`` at its
+end.  Several calls may be unanswered at a time; they are answered in order.
 """
 
 
@@ -69,14 +70,14 @@ class Watcher(Protocol):
 
     def stdout(self, data: bytes) -> Deferred[None]:
         """
-        Print *data*, at most `LARGEST_CHUNK` bytes; fires when that is done.
+        Print *data*, at most `LARGEST_CHUNK` bytes, on standard output; fires when that is done.
 
-        Wait for it before sending more: a slow client then costs no memory.
+        Wait for that before sending more, so that data for a slow client does not accumulate in memory.
         """
 
     def stderr(self, data: bytes) -> Deferred[None]:
         """
-        The same, for standard error.
+        Like `stdout`, for standard error.
         """
 
     def when_writable(self) -> Deferred[None]:
@@ -86,29 +87,29 @@ class Watcher(Protocol):
 
     def done(self, exit_code: int) -> Deferred[None]:
         """
-        Make the client exit; fires when it has the exit code, or is gone.
+        Make the client exit with *exit_code*; fires when the client has it or is disconnected.
         """
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         """
-        Call *callback* once, when the client is gone.
+        Call *callback* once, when the client is disconnected.
         """
 
 
 @runtime_checkable
 class StdinFeed(Protocol):
     """
-    A consumer of a client's standard input.  Its exceptions do not reach the client; use the `Watcher`.
+    A consumer of a client's standard input.  Its exceptions do not reach the client: report errors to the `Watcher`.
     """
 
     def feed(self, data: bytes) -> None:
         """
-        The next bytes.
+        Take the next bytes.
         """
 
     def close(self) -> None:
         """
-        The end of the input.  Not called when the client is lost.
+        Note the end of the input.  Not called when the client is disconnected before.
         """
 
 
@@ -120,13 +121,13 @@ class Submission(Protocol):
 
     def execute(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
         """
-        ``run-command``: submit, and send output to *watcher*.  Fires with the consumer of its standard input, or None;
-        or fails with a refusal.
+        ``run-command``: submit, and send output to *watcher*.  Fires with the consumer of the client's standard input,
+        None if it is not wanted; fails with a `RefusedError`.
         """
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
         """
-        ``upload-file``: store the file called *name* (any bytes); fires when it is stored, or fails with a refusal.
+        ``upload-file``: store the file called *name* (any bytes); fires when it is stored, fails with a `RefusedError`.
         """
 
 
@@ -138,7 +139,8 @@ class Watchable(Protocol):
 
     def watch(self, watcher: Watcher, request: int | None = None) -> None:
         """
-        Send the output of *request*, or of all requests, to *watcher*, from the beginning to the end; raises a refusal.
+        Send the output of *request* (None: of all requests of the FURL) to *watcher*, from the beginning of the logs to
+        the end.  Raises a `RefusedError`.
         """
 
 
@@ -150,8 +152,10 @@ class PatchSubmission(Protocol):
 
     def submit_patch(self, watcher: Watcher, base: PatchBase) -> Deferred[StdinFeed | None]:
         """
-        Submit the patch that is fed, which applies to *base*.  *watcher*'s standard output gets a JSON object:
-        "requests" (their numbers), "builders" and "watch" (the watch FURL).  Its exit code is 0 then.
+        Submit a patch that applies to *base*; fires with the consumer of the patch.
+
+        If it is accepted, *watcher* gets on standard output a JSON object with "requests" (their numbers), "builders"
+        and "watch" (the watch FURL), and the exit code 0.
         """
 
 
@@ -159,14 +163,14 @@ class RemoteWatcher(Remote):
     """
     A `Watcher` on a stock client, which has no Foolscap interfaces.
 
-    A stock client that sends its standard input has made its standard output non-blocking too.  If the reader of that
-    output is slow, a write fails there with BlockingIOError.  Bytes that fit into the client's buffer are kept in it.
-    So such a client gets pieces of the buffer's size, one at a time; after a failed write it gets empty pieces until
-    one succeeds, which means that the buffer was written.  (Under PYTHONUNBUFFERED there is no buffer: the client loses
-    output, undetected.)
+    A stock client that sends its standard input has made its standard output non-blocking, too.  If that output is read
+    slowly, a write in the client fails with BlockingIOError; bytes that fit into the client's output buffer stay in it.
+    So such a client gets pieces of the buffer's size, one at a time.  After a failed write it gets empty pieces until
+    one succeeds, which means that the buffer was written.  (With PYTHONUNBUFFERED there is no buffer, and the client
+    loses output without an error.)
 
-    A stock client that does not send its standard input blocks while the reader of its output does, and answers no
-    pings.  So its link is not given up for silence.
+    A stock client that does not send its standard input blocks while its output is not read, and answers no pings.  So
+    its link is not given up for silence.
     """
 
     def __init__(self, reference: Any) -> None:
@@ -193,11 +197,11 @@ class RemoteWatcher(Remote):
         return self.backlog.when_clear()
 
     def done(self, exit_code: int) -> Deferred[None]:
-        told = self._one_at_a_time.run(
+        answer = self._one_at_a_time.run(
             self._call, "done", signal=None, exitcode=exit_code, _resultConstraint=Acknowledgement
         )
-        # A client may exit before it has answered.
-        return told.addErrback(lambda failure: failure.trap(LinkLostError) and None)
+        # The client may exit before it answers.
+        return answer.addErrback(lambda failure: failure.trap(LinkLostError) and None)
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         self.link.when_lost(callback)
@@ -219,7 +223,7 @@ class RemoteWatcher(Remote):
     async def _blocks(self, stream: str, piece: bytes) -> bool:
         try:
             await self._reference.callRemote(stream, data=piece, _resultConstraint=Acknowledgement)
-        except Exception as raised:  # noqa: BLE001 - each becomes an error of ours
+        except Exception as raised:  # noqa: BLE001 - converted to an error of ours
             if would_block(raised):
                 return True
             raise our_error(raised) from None
@@ -228,7 +232,7 @@ class RemoteWatcher(Remote):
 
 class RemoteSource(Remote):
     """
-    A file that a stock client has opened.
+    A file that a stock client uploads.
     """
 
     def read(self, size: int) -> Deferred[bytes]:
@@ -241,7 +245,7 @@ class RemoteSource(Remote):
 @implementer(RIStdin)
 class ExposedStdin(Exposed):
     """
-    *feed*, for the client that sends its standard input.
+    *feed*, for the client that sends its standard input.  Calls after ``close_stdin`` are ignored.
     """
 
     def __init__(self, feed: StdinFeed, revocable: Revocable) -> None:
@@ -293,8 +297,8 @@ class FlappService(Exposed):
     def remote_submit_patch(self, watcher: Any, base: bytes) -> Deferred[Referenceable | None]:
         if not isinstance(self._local, PatchSubmission):
             raise WrongVerbError(TAKES_NO_PATCH)
-        feeding = self._local.submit_patch(RemoteWatcher(watcher), PatchBase.from_bytes(base))
-        return feeding.addCallback(lambda feed: None if feed is None else ExposedStdin(feed, self.revocable))
+        submitting = self._local.submit_patch(RemoteWatcher(watcher), PatchBase.from_bytes(base))
+        return submitting.addCallback(lambda feed: None if feed is None else ExposedStdin(feed, self.revocable))
 
     def remote_putfile(self, name: bytes, source: Any) -> Deferred[None]:
         return self._local.put(name, RemoteSource(source).read).addCallback(lambda _: None)

@@ -1,13 +1,14 @@
 """
 How many bytes may be in flight on one connection: a slave's to its master, a master's to a client following a log.
 
-A slave has one `FlowControl` per link, shared by all streams on it; a follower has one of its own.  A fast link is kept
-full: chunks of 256 KiB, several in flight (measured best).  A slow link gets no more than it carries in `LONGEST_QUEUE`
-seconds, because keepalives and interrupts wait in the same queue: a link choked by a log looks dead, and is cut.
+A slave has one `FlowControl` per link, shared by all streams on it; each follower has one of its own.  On a fast link,
+several chunks of 256 KiB are in flight (measured best).  A slow link gets no more than it carries in `LONGEST_QUEUE`
+seconds, because keepalives and interrupts wait in the same queue: behind too much data, they would come too late, and
+the link would be cut for silence.
 
-The rate is measured as BBR does: the bytes acknowledged between sending a chunk and its acknowledgement, divided by
-that time.  The window starts at one small chunk and grows with the measured rate, so the first line of a log arrives at
-once on any link.
+The rate is measured as in BBR (draft-cheng-iccrg-delivery-rate-estimation): the bytes that were acknowledged between
+the sending of a chunk and its acknowledgement, divided by that time.  The window starts at one small chunk and grows
+with the measured rate, so the first line of a log arrives at once on any link.
 """
 
 from collections.abc import Callable
@@ -15,9 +16,11 @@ from collections.abc import Callable
 from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 
+# Bytes.
 SMALLEST_CHUNK = 16 << 10
 LARGEST_CHUNK = 256 << 10
 LARGEST_WINDOW = 4 << 20
+# Seconds that the bytes in flight may need at the measured rate.
 LONGEST_QUEUE = 5.0
 
 
@@ -78,14 +81,14 @@ class FlowControl:
 
     def answered(self, chunk: SentChunk, *, measure: bool = True) -> None:
         """
-        The chunk was answered.  *measure*: it was accepted, so its time measures the connection.
+        Count *chunk* as answered.  *measure*: the chunk was accepted, so the time of its answer measures the rate.
         """
         self._in_flight -= chunk.size
         if measure:
             self._acknowledged += chunk.size
             took = max(self._clock.seconds() - chunk.when, 1e-4)
             rate = (self._acknowledged - chunk.acknowledged) / took
-            # Without a full window the rate is only a lower bound of the connection's.
+            # While the window is not full, the measured rate is only a lower bound.
             if chunk.full or rate > self._rate:
                 self._rate = rate if rate > self._rate else (3 * self._rate + rate) / 4
         while self._waiting and self.room:
@@ -95,12 +98,12 @@ class FlowControl:
 
     def wait(self, call: Callable[[], None]) -> None:
         """
-        Call *call* once, when there is room; first come, first served.
+        Call *call* once, when there is room; calls are made in the order of their registration.
         """
         self._waiting.setdefault(call)
 
     def stop_waiting(self, call: Callable[[], None]) -> None:
         """
-        Cancel `wait`.
+        Cancel the registration of *call* by `wait`, if there is one.
         """
         self._waiting.pop(call, None)

@@ -32,7 +32,7 @@ _COPY = "Copy the whole string, from pb:// to its last character."
 @frozen
 class Furl:
     """
-    The parts of a FURL.  Its `repr` omits the swissnum.
+    The parts of a FURL.  Its `repr` omits the swissnum, its `str` does not.
     """
 
     tub_id: str
@@ -59,7 +59,7 @@ def parse(text: str) -> Furl:
     tub_id, at, remainder = text.removeprefix("pb://").partition("@")
     if not at:
         raise FurlError(f"This FURL has no @: a part of it is missing.  {_COPY}")
-    places, slash, swissnum = remainder.partition("/")
+    addresses, slash, swissnum = remainder.partition("/")
     if not slash or not swissnum:
         raise FurlError(f"This FURL ends too early: the part after the last / is missing.  {_COPY}")
     if len(tub_id) != _TUB_ID_LENGTH or not _BASE32.match(tub_id):
@@ -68,9 +68,9 @@ def parse(text: str) -> Furl:
         raise FurlError(
             f"The part after the last / of this FURL is too short, too long, or has wrong characters.  {_COPY}"
         )
-    hints = tuple(places.split(","))
+    hints = tuple(addresses.split(","))
     if len(hints) > MOST_HINTS:
-        raise FurlError(f"This FURL names more than {MOST_HINTS} places.")
+        raise FurlError(f"This FURL has more than {MOST_HINTS} addresses.  {_COPY}")
     for hint in hints:
         check_hint(hint)
     return Furl(tub_id, hints, swissnum)
@@ -97,7 +97,7 @@ def build(tub_id: str, hints: Iterable[str], swissnum: str) -> str:
 
 def with_hints(furl: str, hints: Iterable[str]) -> str:
     """
-    *furl* with *hints* before its own, without duplicates, and `MOST_HINTS` at most.  Invalid hints are skipped.
+    *furl* with *hints* before its own; duplicates, invalid ones and all after the first `MOST_HINTS` are left out.
     """
     parts = parse(furl)
     usable = []
@@ -105,7 +105,7 @@ def with_hints(furl: str, hints: Iterable[str]) -> str:
         try:
             usable.append(check_hint(hint))
         except FurlError:
-            continue  # a newer master may send hints of a newer kind
+            continue  # a newer master may send kinds of hints that this version does not know
     hints_kept = tuple(dict.fromkeys((*usable, *parts.hints)))[:MOST_HINTS]
     return build(parts.tub_id, hints_kept, parts.swissnum)
 
@@ -122,7 +122,7 @@ def read_furl(path: str) -> str:
 
 def text_in(path: str) -> str:
     """
-    The text of the file *path*, which should hold a FURL; `FurlError` if the file cannot be read.
+    The first `LARGEST_FURL_FILE` bytes of the file *path*, decoded; `FurlError` if it cannot be read.
     """
     try:
         with open(path, "rb") as file:
@@ -133,9 +133,10 @@ def text_in(path: str) -> str:
 
 def furls_in(text: str) -> list[str]:
     """
-    The FURLs in *text*, each alone in its line or after a name as in ``buildslave.furls``.
+    The FURLs in *text*: each is alone in its line, or follows a name as in ``buildslave.furls``.
 
-    If there are none, those at the ends of comments: the first line of a submission's output is a comment.
+    If there are none, the FURLs at the ends of comment lines: the first line of a submission's output is a comment
+    that ends with the watch FURL.
     """
     lines = [(line.startswith("#"), line.split()) for line in text.splitlines()]
     furls = [words[-1] for comment, words in lines if not comment and len(words) in {1, 2} and _is_furl(words[-1])]
@@ -144,7 +145,7 @@ def furls_in(text: str) -> list[str]:
 
 def decoded(data: bytes) -> str:
     """
-    The text of a file that holds a FURL, without the byte order mark that editors on Windows write.
+    *data* as text, without the byte order mark that some editors write at the beginning of a file.
     """
     return data.decode("utf-8-sig", "replace")
 

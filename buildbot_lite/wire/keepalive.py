@@ -1,9 +1,8 @@
 """
 Keepalive: detects a peer that does not answer.
 
-A link on which nothing arrived for `KEEPALIVE` seconds is pinged, and given up after `SILENCE` seconds.  Foolscap has
-a timer for each, which looks at the wall clock every *n* seconds and may take twice *n*.  Here one exact timer does
-both::
+A link on which nothing arrived for `KEEPALIVE` seconds is pinged, and given up after `SILENCE` seconds.  Foolscap's two
+timers read the wall clock once per period, so each may fire up to one period late.  Here one exact timer does both::
 
     data arrived ──10 s──► ping ──10 s──► ping ──5 s──► silent
          ▲                  │
@@ -17,16 +16,16 @@ from twisted.internet.interfaces import IReactorTime
 
 from .contract import KEEPALIVE, SILENCE
 
-# Seconds by which a timer may be early; without it, rounding could make a timer fire over and over.
-_GRAIN = 0.01
+# Seconds by which a timer may fire early.  Without this tolerance, rounding could make it fire again and again.
+_TOLERANCE = 0.01
 
 
 class Keepalive:
     """
     The keepalive of one link, which starts at once.
 
-    *ping*: sends a ping.  *silent*: called once, when the peer was silent for `SILENCE`.  *paused_until*: the last
-    moment at which we did not read the link ourselves; silence up to then does not count.
+    *ping*: sends a ping.  *silent*: called once, when the peer was silent for `SILENCE`.  *paused_until*: returns the
+    last time, on *clock*, at which we ourselves had stopped reading the link; silence before it does not count.
     """
 
     def __init__(
@@ -81,11 +80,11 @@ class Keepalive:
     def _time_passed(self) -> None:
         now = self._clock.seconds()
         self._heard = max(self._heard, self._paused_until())
-        if now >= self._heard + self._longest - _GRAIN:
+        if now >= self._heard + self._longest - _TOLERANCE:
             self._silent()
             return
-        if now >= max(self._heard, self._pinged) + KEEPALIVE - _GRAIN:
+        if now >= max(self._heard, self._pinged) + KEEPALIVE - _TOLERANCE:
             self._pinged = now
             self._ping()
-        next_look = min(max(self._heard, self._pinged) + KEEPALIVE, self._heard + self._longest)
-        self._timer = self._clock.callLater(max(_GRAIN, next_look - now), self._time_passed)
+        next_check = min(max(self._heard, self._pinged) + KEEPALIVE, self._heard + self._longest)
+        self._timer = self._clock.callLater(max(_TOLERANCE, next_check - now), self._time_passed)

@@ -16,7 +16,7 @@ from ..errors import LinkLostError, RefusedError
 from ..model.hello import Hello, Welcome
 from ..model.outcome import Outcome
 from ..model.spec import Spec
-from .failures import OUR_FAULT, is_foreseen
+from .failures import INTERNAL_ERROR, is_expected
 from .roles import (
     Command,
     Desk,
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 class LoopbackLink:
     """
-    A `roles.Link` without a connection: once dropped, no call passes it and no answer arrives.
+    A `roles.Link` without a connection.  After `drop`, every call fails, also those that wait for their answer.
     """
 
     log = Logger()
@@ -69,7 +69,7 @@ class LoopbackLink:
 
     def call(self, function: Callable[..., Deferred[T]], *arguments: Any) -> Deferred[T]:
         """
-        The answer of *function*; or `LinkLostError` if the link is lost first.
+        Fires with the answer of *function*; fails with `LinkLostError` if the link is lost first.
         """
         answer: Deferred[T] = Deferred()
         if self._lost:
@@ -81,9 +81,9 @@ class LoopbackLink:
             if answer not in self._waiting:
                 return  # the link was lost: the call has failed already
             self._waiting.discard(answer)
-            if isinstance(result, Failure) and not is_foreseen(result):
-                self.log.failure("a call failed; its caller gets no details", failure=result)
-                result = Failure(RefusedError(OUR_FAULT))
+            if isinstance(result, Failure) and not is_expected(result):
+                self.log.failure("a call failed; its caller is sent no details", failure=result)
+                result = Failure(RefusedError(INTERNAL_ERROR))
             answer.callback(result)
 
         maybeDeferred(function, *arguments).addBoth(answered)  # type: ignore[unused-awaitable]  # answered() never fails

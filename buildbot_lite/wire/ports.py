@@ -1,5 +1,5 @@
 """
-The TCP ports at which a Tub listens, and their change while it runs.
+The TCP ports at which a Tub listens, which can change while it runs.
 
 ::
 
@@ -96,7 +96,7 @@ class Ports:
 @frozen(eq=False)
 class PortChange:
     """
-    A change that `Ports.bind` has prepared: call one of its methods.
+    A change that `Ports.bind` has prepared.  The caller must call one of its methods, once.
     """
 
     _ports: Ports

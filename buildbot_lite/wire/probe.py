@@ -1,8 +1,8 @@
 """
-Checks whether an address leads to a certain Tub, with the first lines of Foolscap's negotiation.  Needs no FURL.
+Checks whether a certain Tub listens at an address.  Needs no FURL.
 
-The client sends ``GET /id/TUBID HTTP/1.1``; a listener with that Tub answers ``HTTP/1.1 101`` and would continue with
-TLS.  The probe disconnects there.
+The probe sends the first lines of Foolscap's negotiation, ``GET /id/TUBID HTTP/1.1``.  A listener with that Tub answers
+``HTTP/1.1 101``, after which TLS would begin; the probe disconnects instead.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ _EXPECTED = b"HTTP/1.1 101 "
 
 class _Probe(Protocol):
     """
-    *answered* fires with the first bytes of the answer, or those that came before the connection ended.
+    *answered* fires with the beginning of the answer, or with what had arrived when the connection ended.
     """
 
     def __init__(self, opening: bytes) -> None:
@@ -47,9 +47,9 @@ class _Probe(Protocol):
 
 async def why_not_reached(reactor: Any, tub_id: str, hint: str, *, within: float) -> str:
     """
-    The reason why *hint* (``tcp:HOST:PORT``) does not lead to the Tub *tub_id*; "" when it does.
+    The reason why the Tub *tub_id* is not reached at *hint* (``tcp:HOST:PORT``); "" when it is.
 
-    *within*: seconds for connecting, and the same for the answer.
+    *within*: seconds for connecting, and again for the answer.
     """
     host, _, port = hint.removeprefix("tcp:").rpartition(":")
     bare = host.strip("[]")
@@ -61,9 +61,9 @@ async def why_not_reached(reactor: Any, tub_id: str, hint: str, *, within: float
         answer = await probe.answered.wait().addTimeout(within, reactor)
     except defer.TimeoutError:
         return f"no answer within {within:.0f} s"
-    except Exception as raised:  # noqa: BLE001 - networks fail with any class
+    except Exception as raised:  # noqa: BLE001 - a failed connection may raise any class
         return why_unreachable(raised)
     finally:
         if probe.transport is not None:
-            probe.transport.abortConnection()  # type: ignore[attr-defined]  # it is one of TCP
+            probe.transport.abortConnection()  # type: ignore[attr-defined]  # a TCP transport has it
     return "" if answer.startswith(_EXPECTED) else "another program answers there"

@@ -32,7 +32,7 @@ ExposeSlave = Callable[[Slave], Referenceable]
 
 class Remote:
     """
-    The common part: a reference, and its link.
+    A Foolscap reference, with its link.
     """
 
     def __init__(self, reference: Any) -> None:
@@ -42,14 +42,14 @@ class Remote:
     @property
     def backlog(self) -> SendBacklog:
         """
-        The link's bytes that the peer has not read.
+        The bytes sent on the link that the peer has not read.
         """
         backlog: SendBacklog = self._reference.tracker.broker.backlog
         return backlog
 
     def count_stream_bytes(self, size: int) -> None:
         """
-        *size* bytes of a stream are sent: their CPU time is refunded (`limits.cpu_share`).
+        Refund the CPU time for *size* bytes of a stream that are being sent (`limits.cpu_share`).
         """
         self._reference.tracker.broker.count_stream_bytes(size)
 
@@ -75,7 +75,7 @@ class RemoteCommand(Remote):
 
 class RemoteSlave(Remote):
     """
-    A `Slave`, at the other end.  *expose* makes a command callable from there.
+    A `Slave` at the other end.  *expose* wraps a command so that the slave can call it.
     """
 
     def __init__(self, reference: Any, expose: ExposeCommand) -> None:
@@ -103,7 +103,7 @@ class RemoteSlave(Remote):
 
 class RemoteDesk(Remote):
     """
-    A `Desk` on the master.  *expose* wraps a slave for calls from there.
+    A `Desk` on the master.  *expose* wraps a slave so that the master can call it.
     """
 
     def __init__(self, reference: Any, expose: ExposeSlave) -> None:
@@ -112,7 +112,7 @@ class RemoteDesk(Remote):
 
     def attach(self, slave: Slave, hello: Hello, key: str = "") -> Deferred[Welcome]:
         """
-        Attach *slave*.  *key* is not sent: the master knows the key of the connection.
+        Attach *slave*.  *key* is ignored: the master takes it from the TLS connection.
         """
         return self._call("attach", slave=self._expose(slave), hello=hello.to_bytes()).addCallback(Welcome.from_bytes)
 

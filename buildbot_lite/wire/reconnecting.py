@@ -1,9 +1,9 @@
 """
-Keep a slave connected: the only code that reconnects.
+Keeps a slave connected.  No other module reconnects.
 
-Foolscap's Reconnector with our delays: 0.5 s after a link is lost, then longer, at most 30 s, with random variation so
-that a thousand slaves do not return at the same moment.  A refusal lasts until an admin acts: it is reported once per
-sentence, and the next attempt is after a minute, or after an hour if the FURL was revoked.
+This is Foolscap's Reconnector with our delays: 0.5 s after a link is lost, then longer, at most 30 s, with random
+variation so that a thousand slaves do not return at the same moment.  A refusal usually lasts until an admin acts, so
+it is reported once per sentence, and the next attempt is after a minute, or after an hour if the FURL was revoked.
 
 ::
 
@@ -101,7 +101,7 @@ class DeskConnection:
 
     def stop(self) -> None:
         """
-        Do not connect again.  An existing link stays.
+        Stop connecting.  An existing link is not cut.
         """
         self._reconnector.stop()
 
@@ -123,7 +123,7 @@ class DeskConnection:
     def _connected(self, reference: Any) -> None:
         self._link = link = reference.tracker.broker.link
         if reference.tracker.interfaceName != RIDesk.__remote_name__:
-            # For the master's log.
+            # The call has no effect but a line in the master's log.
             notice = defer.maybeDeferred(reference.callRemote, "not_a_desk")
             notice.addBoth(lambda _: self.refused(WrongVerbError()))  # type: ignore[unused-awaitable]  # cannot fail
             return
@@ -139,12 +139,13 @@ def connect(
     on_unreachable: OnUnreachable = _ignore,
 ) -> DeskConnection:
     """
-    Connect *tub*, used for nothing else, to the desk of *furl*, and again whenever the link is lost.
+    Connect *tub*, which is used for nothing else, to the desk of *furl*, and again whenever the link is lost.
 
     - *hints*: more addresses to try (those of an earlier welcome).
     - *on_desk*: called with the desk and the new link after each connection.
-    - *on_refused*: called once per sentence, with a `RefusedError`, or a `FurlError` when another master answers.
-    - *on_unreachable*: called once per reason, with "ADDRESSES: REASON".
+    - *on_refused*: called with a `RefusedError`, or a `FurlError` when another master answers, unless its sentence is
+      the one reported last.
+    - *on_unreachable*: called with "ADDRESSES: REASON", unless the reason is the one reported last.
 
     An invalid *furl* raises `FurlError`.
     """
@@ -164,9 +165,9 @@ class _Reconnector(Reconnector):
     _delay: float
 
     def __init__(self, connection: DeskConnection, furl: str) -> None:
-        super().__init__(furl, connection._connected, (), {})  # noqa: SLF001 - a part of it
-        self._on_refused = connection._on_refused  # noqa: SLF001 - a part of it
-        self._on_unreachable = connection._on_unreachable  # noqa: SLF001 - a part of it
+        super().__init__(furl, connection._connected, (), {})  # noqa: SLF001 - a class of the same module
+        self._on_refused = connection._on_refused  # noqa: SLF001 - a class of the same module
+        self._on_unreachable = connection._on_unreachable  # noqa: SLF001 - a class of the same module
         self._last_reason = ""
         self._timer: IDelayedCall | None = None
         self._pause: float | None = None
@@ -211,15 +212,15 @@ class _Reconnector(Reconnector):
             self.refused(error)
             self._hang_up()
         elif wrong_master(f.value):
-            places = ", ".join(parse(self._url).hints)
+            addresses = ", ".join(parse(self._url).hints)
             self.refused(
                 FurlError(
-                    f"Another master than that of this string answers at {places}: the string was mistyped, or the "
-                    "master has a new key.  Copy the string again from its buildslave.furls."
+                    f"The master that answers at {addresses} is not the one of this string: the string was mistyped, "
+                    "or the master has a new key.  Copy the string again from its buildslave.furls."
                 )
             )
         elif not isinstance(error, LinkLostError | MessageError) or str(error) != self._last_reason:
-            self._say(why_unreachable(f.value))
+            self._report_unreachable(why_unreachable(f.value))
         self._retry()
         self._delay = min(self._delay * self.factor, self.maxDelay)
 
@@ -228,17 +229,17 @@ class _Reconnector(Reconnector):
         self._retry()
 
     def _hang_up(self) -> None:
-        # The link is unauthenticated: the master would cut it.
+        # The link is unauthenticated, so the master would cut it soon.
         broker = self._tub.brokers.get(SturdyRef(self._url).getTubRef()) if self._tub is not None else None
         if broker is not None:
             broker.link.drop("the master rejected our string")
 
-    def _say(self, reason: str) -> None:
+    def _report_unreachable(self, reason: str) -> None:
         if reason != self._last_reason:
             self._last_reason = reason
-            places = ", ".join(parse(self._url).hints)
-            self.log.info("cannot connect to {places}: {reason}; trying again", places=places, reason=reason)
-            self._on_unreachable(f"{places}: {reason}")
+            addresses = ", ".join(parse(self._url).hints)
+            self.log.info("cannot connect to {addresses}: {reason}; trying again", addresses=addresses, reason=reason)
+            self._on_unreachable(f"{addresses}: {reason}")
 
     def _retry(self) -> None:
         if not self._active or self._tub is None:

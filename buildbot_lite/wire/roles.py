@@ -5,6 +5,9 @@ Both ends of a link are written against these.  The wire implements each twice: 
 an exposed object that forwards to a local one.  A slave in the master's own process (for ``MasterShellCommand``) is
 connected without a network (`loopback`).
 
+Every call fails with `LinkLostError` when the link is lost before its answer arrives, with a `RefusedError` when the
+other side refuses it, and with `MessageError` when one side violates the protocol.
+
 ::
 
         master                                  slave
@@ -36,23 +39,25 @@ class Command(Protocol):
 
     def append(self, stream: str, offset: int, data: bytes) -> Deferred[int]:
         """
-        Append *data*, the bytes of *stream* from *offset* on.
+        Append *data*, the bytes of *stream* from *offset* on, at most `contract.LARGEST_CHUNK`.
 
-        Fires with the length of the stream on the master: less than *offset* when bytes before it are missing.  Or with
-        `LATER`.
+        Fires with the length of the stream on the master in bytes (less than *offset* when earlier bytes are missing),
+        or with `LATER`.
         """
 
     def read(self, name: str, offset: int, size: int) -> Deferred[bytes]:
         """
-        At most *size* bytes from *offset* on of the input *name* (a `Download`'s or *stdin_input*); ``b""`` at its end.
+        Fires with at most *size* bytes of the input *name* (of a `Download`, or *stdin_input*) from *offset* on;
+        ``b""`` at its end.
         """
 
     def finished(self, outcome: Outcome) -> Deferred[tuple[str, ...]]:
         """
         Report the outcome, after every byte of the streams was acknowledged.
 
-        Fires with ``()`` after the outcome is committed: forget the command.  Or with the names of streams with a wrong
-        checksum: send each again from 0 as its next generation (``stdio`` → ``stdio~1``), then call this again.
+        Fires with ``()`` when the outcome is committed; the slave then forgets the command.  If the checksum of a
+        stream is wrong, fires with the names of all such streams; the slave sends each again from 0 as its next
+        generation (``stdio`` → ``stdio~1``) and calls this again.
         """
 
 
@@ -64,9 +69,10 @@ class Slave(Protocol):
 
     def start(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
         """
-        Start *spec* as the command *id*.  Does nothing if it was started before with the same fingerprint.
+        Start *spec* as the command *id*; if it was started before with the same fingerprint, only resume it.
 
-        Fires when the command is claimed: from then on it is started at most once, ever.
+        Fires when the slave has claimed the command, which it then never starts again.  *secrets*: the value of each
+        secret that *spec* names.
         """
 
     def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
@@ -76,7 +82,7 @@ class Slave(Protocol):
 
     def interrupt(self, id: str, reason: str) -> Deferred[None]:
         """
-        Kill the command; its outcome follows.
+        Kill the command.  `Command.finished` follows, with *reason* as the outcome's sentence.
         """
 
     def disown(self, id: str) -> Deferred[None]:
@@ -86,12 +92,12 @@ class Slave(Protocol):
 
     def drop(self, reason: str) -> None:
         """
-        Cut the link.
+        Cut the link; *reason* goes into the log of this side.
         """
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         """
-        Call *callback* once, when the link is lost.
+        Call *callback* once, when the link is lost; also if it is lost already.
         """
 
 
@@ -110,7 +116,7 @@ class Link(Protocol):
     @property
     def lost(self) -> bool:
         """
-        Whether it is lost.
+        Whether the link is lost, which is final: a slave that connects again gets a new one.
         """
 
     def silence(self) -> float:
@@ -120,7 +126,7 @@ class Link(Protocol):
 
     def drop(self, reason: str) -> None:
         """
-        Cut the link; *reason* goes into our log.
+        Cut the link; *reason* goes into the log of this side.
         """
 
     def when_lost(self, callback: Callable[[], None]) -> None:
@@ -137,5 +143,8 @@ class Desk(Protocol):
 
     def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
         """
-        Attach *slave*.  *key*: the TubID of the caller.
+        Attach *slave*, of which *hello* is the present state; fires with the master's welcome.
+
+        *key*: the TubID of the caller.  Refusals include `RevokedError`, `PinnedError` (the FURL belongs to another
+        key) and `SupersededError` (this master is an old copy).
         """

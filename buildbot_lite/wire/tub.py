@@ -1,7 +1,7 @@
 """
 A Tub: Foolscap's end point, with every option set explicitly.
 
-Foolscap's defaults date from 2005 and assume a friendly network.  The differences:
+Foolscap's defaults date from 2005 and assume a trusted network.  The differences:
 
 * Failures are sent as sentences (`failures`), never as tracebacks.  Gifts, by which a peer makes us connect to a third
   party, are refused.  Objects passed by reference get no FURL of their own (`getOrCreateURLForReference`).
@@ -10,7 +10,7 @@ Foolscap's defaults date from 2005 and assume a friendly network.  The differenc
 * Connecting may take 15 seconds and negotiating 20, not 120; a silent link is pinged after 10 and cut after 25
   (`broker`).  A slave that returns after a silent loss replaces its old link.
 * One TLS context serves all connections of a Tub.
-* Foolscap keeps a log of its own in memory, with bytes and FURLs.  Nothing of ours is written to it.
+* Foolscap keeps a log of its own in memory, which contains received bytes and FURLs.  We write nothing to it.
 """
 
 import resource
@@ -54,7 +54,8 @@ Finds the object that a swissnum designates (`exposed`, `flapp`, `control`).  No
 
 class _SharedContext(FoolscapContextFactory):
     """
-    Foolscap configures its context again for each connection, which OpenSSL refuses once the context is in use.
+    One context for all connections.  Foolscap's own class configures the context anew for each connection, which
+    OpenSSL refuses while the context is in use.
     """
 
     def __init__(self, **options: object) -> None:
@@ -67,10 +68,10 @@ class _SharedContext(FoolscapContextFactory):
 
 class _RecentPeers(dict[str, int]):
     """
-    The number of connections of each peer, by TubID, of the last `MOST_PEERS` peers: each run of a stock client is
-    a new peer.
+    The number of connections of each peer, by TubID, for the last `MOST_PEERS` peers.  It is bounded because each run
+    of a stock client is a new peer.
 
-    Foolscap uses the number to tell a new connection from the existing one, which has its own number.  After a peer is
+    Foolscap gives each connection this number, to tell a new connection from the existing one.  When a peer has been
     dropped here, its connections count from 1 again.
     """
 
@@ -93,7 +94,7 @@ class BoundedNegotiation(Negotiation):
 
     def log(self, *args, **kwargs):
         """
-        Log defects only: other messages contain bytes of unauthenticated peers.
+        Log only defects: other messages contain bytes from unauthenticated peers.
         """
         if kwargs.get("level") == UNUSUAL and "failure" in kwargs and self.unauthenticated is not None:
             self.unauthenticated.log_defect(kwargs["failure"])
@@ -110,7 +111,7 @@ class BoundedNegotiation(Negotiation):
     def startTLS(self, cert):
         self.transport.startTLS(self.tub.tls)
         if self.unauthenticated is not None:
-            # The transport's protocol is the TLS layer now.
+            # From here on, the transport's protocol is the TLS layer.
             self.unauthenticated.meter(self.transport.protocol, self.transport)
 
     def dataReceived(self, chunk):
@@ -132,7 +133,7 @@ class BoundedNegotiation(Negotiation):
     def switchToBanana(self, params):
         if self.unauthenticated is not None:
             if not self.unauthenticated.tracked:
-                return  # it was cut just now
+                return  # it was cut during this call
             self.brokerClass = partial(self.brokerClass, unauthenticated=self.unauthenticated)
         super().switchToBanana(params)
 
@@ -164,7 +165,7 @@ class TubListener(pb.Listener):
     @property
     def preauth(self) -> Preauth:
         """
-        The Tub's.
+        The pre-authentication tokens that are accepted here.
         """
         return self._tub.preauth
 
@@ -196,7 +197,8 @@ class TubListener(pb.Listener):
 
 class Tub(pb.Tub):
     """
-    A Foolscap Tub.  *clock*: the reactor.  *certificate*: PEM.  *lookup*: finds the object of a swissnum.
+    A Foolscap Tub.  *clock*: the reactor.  *certificate*: key and certificate as PEM.  *lookup*: finds the object of a
+    swissnum.
     """
 
     unsafeTracebacks = False
@@ -211,7 +213,7 @@ class Tub(pb.Tub):
         self.setOption("handle-old-duplicate-connections", int(SILENCE))
         self.clock = clock
         self.log_lines = TokenBucket(clock.seconds, LOG_LINES_BURST, LOG_LINES_PER_SECOND)
-        """Bounds the lines of our log about connections that were cut."""
+        """Limits our log lines about connections that were cut."""
         self.processor_time: Callable[[], float] = time.thread_time
         self.unauthenticated = UnauthenticatedPeers(clock)
         self.tls = _SharedContext(
@@ -220,9 +222,9 @@ class Tub(pb.Tub):
         self.master_table = _RecentPeers()
         self._lookup = lookup
         self.preauth = Preauth(self.tub_id, clock.seconds)
-        """The tokens that are accepted where we listen."""
+        """The pre-authentication tokens that our listeners accept."""
         self.preauth_token = ""
-        """The token that a client sends when it connects."""
+        """The pre-authentication token that we send when we connect; "" for none."""
 
     @property
     def tub_id(self) -> str:
@@ -260,7 +262,8 @@ class Tub(pb.Tub):
 
     def getOrCreateURLForReference(self, ref):
         """
-        None: an object passed by reference is for that connection alone, and `grants` builds the FURLs.
+        Return None: an object passed by reference can only be called on that connection.  (`master.grants` makes the
+        FURLs.)
         """
 
     def connectTo(self, _furl, _cb, *args, **kwargs):
@@ -271,8 +274,8 @@ def make_tub(clock: IReactorTime, certificate: bytes, lookup: Lookup | None = No
     """
     A Tub, which is a Twisted service: it can be started and stopped once.
 
-    *clock*: the reactor.  *certificate*: PEM, as from `certificate.load_or_create`.  Without *lookup* no object can be
-    found: a slave's or a client's Tub.
+    *clock*: the reactor.  *certificate*: PEM, as from `certificate.load_or_create`.  *lookup*: finds the object of a
+    swissnum; None for the Tub of a slave or client, which has no objects with a FURL.
     """
     return Tub(clock, certificate, lookup or _nothing)
 

@@ -24,7 +24,7 @@ from buildbot_lite.errors import LinkLostError, RefusedError
 from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.outcome import Outcome
 from buildbot_lite.model.spec import Spec
-from buildbot_lite.wire.failures import OUR_FAULT, is_foreseen
+from buildbot_lite.wire.failures import INTERNAL_ERROR, is_expected
 from buildbot_lite.wire.roles import (
     Command,
     Desk,
@@ -104,9 +104,9 @@ class LinkEnd:
             maybeDeferred(function, *arguments).addBoth(answered)  # type: ignore[unused-awaitable]  # answered() never fails
 
         def answered(result: T | Failure) -> None:
-            if isinstance(result, Failure) and not is_foreseen(result):
+            if isinstance(result, Failure) and not is_expected(result):
                 self.link.defects.append(result)
-                result = Failure(RefusedError(OUR_FAULT))
+                result = Failure(RefusedError(INTERNAL_ERROR))
             if not self.other.lost:
                 self.link.say(self, lambda: back(result))
 

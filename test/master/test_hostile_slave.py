@@ -417,7 +417,7 @@ class FarmTests(SynchronousTestCase):
         request = self.harness.submit()
         (build,) = self.harness.builds(request)
         for number in range(200):
-            self.desk().revocable.breach(str(number))
+            self.desk().revocable.on_breach(str(number))
         said = [each.text for each in self.harness.read(lambda c: remarks.of_build(c, build.id))]
         member = self.harness.farm.slaves["bot1"]
 
@@ -432,7 +432,7 @@ class FarmTests(SynchronousTestCase):
         self.harness.attach("bot1")
         self.harness.attach("bot2")
         ours, theirs = self.harness.submit(), self.harness.submit()
-        self.assertTrue(self.desk().revocable.breach("'../x' is no place in a stream\x1b[2J"))
+        self.assertTrue(self.desk().revocable.on_breach("'../x' is no place in a stream\x1b[2J"))
         member = self.harness.farm.slaves["bot1"]
 
         assert member.breach is not None

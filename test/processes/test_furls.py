@@ -272,7 +272,7 @@ class WrongFurlsTests(FarmCase):
         """
         furl = self.farm.furl("bot2")
         letter = "a" if furl[6] != "a" else "b"
-        self.refused(furl[:6] + letter + furl[7:], r"Another master than that of this string answers at")
+        self.refused(furl[:6] + letter + furl[7:], r"The master that answers at .* is not the one of this string")
 
     def test_mistyped(self) -> None:
         """

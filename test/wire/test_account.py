@@ -22,7 +22,7 @@ from buildbot_lite.wire.limits.account import Account
 
 class AccountTests(SynchronousTestCase):
     """
-    An account; the test sets the cost of its work.
+    An account; the tests set the CPU time of the work.
     """
 
     def setUp(self) -> None:
@@ -91,7 +91,7 @@ class AccountTests(SynchronousTestCase):
         self.waiting[0].callback("")
         self.assertNoResult(self.ask())
 
-    def test_each_turn_is_paid_for(self) -> None:
+    def test_each_turn_is_charged(self) -> None:
         """
         Promise 6.15: work after a Deferred is charged; the next question waits until the debt is paid.
         """
@@ -107,7 +107,7 @@ class AccountTests(SynchronousTestCase):
         self.waiting[1].callback("at last")
         self.assertEqual(self.successResultOf(later), "at last")
 
-    def test_threads_are_paid_for(self) -> None:
+    def test_threads_are_charged(self) -> None:
         """
         Promise 6.15: the work of a thread for a question is charged, also if it fails.
         """

@@ -1,5 +1,5 @@
 """
-Over TLS, a holder of a FURL that breaks the contract (issue 3, promise 14).
+A holder of a FURL that breaks the contract, over TLS (promise 14).
 """
 
 from typing import Any
@@ -33,32 +33,32 @@ class BreachTests(TubTestCase):
         """
         Attach a slave whose desk answers as given; return the reported breaches, the link, and the answer.
         """
-        said: list[str] = []
+        reported: list[str] = []
 
         def breach(sentence: str) -> bool:
-            said.append(sentence)
+            reported.append(sentence)
             return True
 
         desk = RecordingDesk()
         desk.answer = answer
-        exposed = ExposedDesk(desk, Revocable(breach=breach))
+        exposed = ExposedDesk(desk, Revocable(on_breach=breach))
         tub, listener = self.listening(lambda swissnum: exposed)
         await listener.ready
-        met: Deferred[tuple[Desk, Link]] = Deferred()
+        connected: Deferred[tuple[Desk, Link]] = Deferred()
 
         def on_desk(far: Desk, link: Link) -> None:
-            if not met.called:
-                met.callback((far, link))
+            if not connected.called:
+                connected.callback((far, link))
 
         connection = connect(self.tub(SLAVE_KEY), self.furl(tub, listener), (), on_desk, lambda error: None)
         self.addCleanup(connection.stop)
-        far, link = await met
-        told: Any = None
+        far, link = await connected
+        refusal: Any = None
         try:
             await far.attach(RecordingSlave(), HELLO, "")
         except BuildbotLiteError as error:
-            told = error
-        return said, link, told
+            refusal = error
+        return reported, link, refusal
 
     @with_reactor
     async def test_dropped(self: Any) -> None:
@@ -66,11 +66,11 @@ class BreachTests(TubTestCase):
         Promise 14: a holder that breaks the contract gets the sentence, is reported with the reason, and is
         disconnected.
         """
-        said, link, told = await self.attached(MessageError("'../x' is no place in a stream."))
+        reported, link, refusal = await self.attached(MessageError("'../x' is no place in a stream."))
         await until(lambda: link.lost)
 
-        self.assertEqual(said, ["'../x' is no place in a stream."])
-        self.assertIsInstance(told, BuildbotLiteError)
+        self.assertEqual(reported, ["'../x' is no place in a stream."])
+        self.assertIsInstance(refusal, BuildbotLiteError)
 
     @with_reactor
     async def test_refused_is_no_breach(self: Any) -> None:
@@ -78,6 +78,6 @@ class BreachTests(TubTestCase):
         A holder that is refused, or welcomed, is not reported as one that broke the contract.
         """
         for answer in (PinnedError(), None):
-            said, link, _ = await self.attached(answer)
+            reported, link, _ = await self.attached(answer)
 
-            self.assertEqual((said, link.lost), ([], False))
+            self.assertEqual((reported, link.lost), ([], False))

@@ -1,5 +1,5 @@
 """
-The limits of one connection, before and after it has shown a valid FURL.
+The limits of one connection, before and after it has presented a valid FURL.
 """
 
 import gc
@@ -175,12 +175,12 @@ class UnauthenticatedConnectionTests(BrokerTestCase):
         await self.assertCut(b"".join(a_call(n + 1, 2 * n) for n in range(UNAUTHENTICATED_CALLS + 1)))
 
     @with_reactor
-    async def test_nothing_is_remembered(self) -> None:
+    async def test_no_state_is_kept(self) -> None:
         """
-        Promise 3.11: the master keeps no state about peers that showed no valid FURL, and bounded state about the
+        Promise 3.11: the master keeps no state about peers that presented no valid FURL, and bounded state about the
         others.
         """
-        for _ in range(6):  # TubIDs are random: either side may decide
+        for _ in range(6):  # the TubIDs, which are random, determine which side decides the negotiation
             broker = await self.unauthenticated_broker()
             await self.stock.pop().stopService()
             await until(lambda: len(self.farm.unauthenticated) == 0 and bool(broker.disconnected))  # noqa: B023
@@ -198,12 +198,12 @@ class UnauthenticatedConnectionTests(BrokerTestCase):
         self.assertEqual(peers["peer 5"], 2)
 
     @with_reactor
-    async def test_cut_before_it_is_there(self) -> None:
+    async def test_cut_during_negotiation(self) -> None:
         """
         No state is left of a peer that sends garbage together with the end of its negotiation.
         """
 
-        class Hasty(Negotiation):  # type: ignore[misc]  # Foolscap has no types
+        class GarbageAfterDecision(Negotiation):  # type: ignore[misc]  # Foolscap has no types
             def sendBlock(self, block: dict[str, Any]) -> None:
                 super().sendBlock(block)
                 if "banana-decision-version" in block:
@@ -212,7 +212,7 @@ class UnauthenticatedConnectionTests(BrokerTestCase):
         tub = StockTub(certData=new_certificate())
         while tub.tubID < self.farm.tub_id:  # the side with the greater TubID decides the negotiation
             tub = StockTub(certData=new_certificate())
-        tub.negotiationClass = Hasty
+        tub.negotiationClass = GarbageAfterDecision
         tub.startService()
         self.stock.append(tub)
         broker = await tub.getBrokerForTubRef(SturdyRef(self.url).getTubRef())
@@ -233,7 +233,7 @@ class UnauthenticatedConnectionTests(BrokerTestCase):
         await until(lambda: bool(broker.disconnected))
 
     @with_reactor
-    async def test_half_a_handshake(self) -> None:
+    async def test_no_handshake(self) -> None:
         """
         An unauthenticated connection that never starts TLS is cut after 20 seconds.
         """
@@ -242,12 +242,12 @@ class UnauthenticatedConnectionTests(BrokerTestCase):
 
         lost: list[object] = []
 
-        class Mute(Protocol):
+        class SilentProtocol(Protocol):
             def connectionLost(self, reason: object = None) -> None:
                 lost.append(reason)
 
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.listener.port)
-        await connectProtocol(endpoint, Mute())
+        await connectProtocol(endpoint, SilentProtocol())
         await until(lambda: len(self.farm.unauthenticated) == 1)
         self.clock.advance(20)
         await until(lambda: bool(lost))
@@ -262,14 +262,14 @@ class UnauthenticatedConnectionTests(BrokerTestCase):
             head = begin(0, b"call") + number(77) + number(0) + string(b"decref") + begin(1, b"arguments")
             broker.transport.write(head + number(0) + string(b"clid") + begin(2, kind) + string(b"x") + end(2) + end(1))
             broker.transport.write(end(0))
-            # The next call is answered: only the former call was refused, not the connection.
+            # The next call is answered, so only the call was refused, and the connection still exists.
             self.assertIn("does not know this string", await refusal(broker, "getReferenceByName", name=b"nothing"))
             self.assertEqual(self.farm.tubConnectors, {})
 
     @with_reactor
-    async def test_names_nothing(self) -> None:
+    async def test_unknown_names(self) -> None:
         """
-        An unknown FURL and an unknown method are refused with our sentence, which repeats nothing of the request.
+        An unknown FURL and an unknown method are refused with our sentence, which repeats no part of the request.
         """
         broker = await self.unauthenticated_broker()
         unknown = await refusal(broker, "getReferenceByName", name=b"sesame")
@@ -299,7 +299,7 @@ class UnauthenticatedConnectionTests(BrokerTestCase):
 
 class AuthenticatedLinkTests(BrokerTestCase):
     @with_reactor
-    async def test_references_not_taken_back(self) -> None:
+    async def test_references_not_released(self) -> None:
         """
         Promise 3.13: a peer that answers the release of its reference wrongly is cut, without a traceback in the log.
         """
@@ -381,7 +381,7 @@ class AuthenticatedLinkTests(BrokerTestCase):
         old.transport.pauseProducing()  # the master does not notice what the slave does
         slave = self.tubs[-1]
         (far,) = slave.brokers.values()
-        far.drop("the line is dead")
+        far.drop("the connection is dead")
 
         connected: Deferred[Link] = Deferred()
         connection = connect(slave, self.url, [], lambda _, link: connected.callback(link), connected.errback)
@@ -417,7 +417,7 @@ class AuthenticatedLinkTests(BrokerTestCase):
         A peer that sends calls and does not read the answers is cut before the answers fill the memory.
         """
         command, far = await self.command()
-        command.read = lambda name, offset, size: _bytes(size)  # type: ignore[method-assign]  # much
+        command.read = lambda name, offset, size: _bytes(size)  # type: ignore[method-assign]  # as much as requested
         (broker,) = self.farm.brokers.values()
         slave = self.tubs[-1]
         (mine,) = slave.brokers.values()
@@ -437,7 +437,7 @@ class AuthenticatedLinkTests(BrokerTestCase):
         """
         command, far = await self.command()
         command.append = lambda stream, offset, data: _length(offset, data)  # type: ignore[method-assign]  # keeps nothing
-        command.read = lambda name, offset, size: _bytes(size)  # type: ignore[method-assign]  # much
+        command.read = lambda name, offset, size: _bytes(size)  # type: ignore[method-assign]  # as much as requested
         chunk = b"x" * (256 << 10)
 
         calls = [far.append("stdio", 0, chunk) for _ in range(40)]
@@ -453,19 +453,19 @@ class AuthenticatedLinkTests(BrokerTestCase):
         """
         command, far = await self.command()
         (broker,) = self.farm.brokers.values()
-        whole, look = broker.dataReceived, broker.handleData
-        looked_at: list[int] = []
+        receive, parse = broker.dataReceived, broker.handleData
+        parsed: list[int] = []
 
-        def noted(chunk: bytes) -> None:
-            looked_at.append(len(chunk))
-            look(chunk)
+        def counted(chunk: bytes) -> None:
+            parsed.append(len(chunk))
+            parse(chunk)
 
-        self.patch(broker, "handleData", noted)
+        self.patch(broker, "handleData", counted)
         for size in (1, 7, 64, 65, 66, 1000):
 
             def split(data: bytes, size: int = size) -> None:
                 for begins in range(0, len(data), size):
-                    whole(data[begins : begins + size])
+                    receive(data[begins : begins + size])
 
             self.patch(broker, "dataReceived", split)
             for length in (0, 1, 60, 64, 65, 66, 127, 128, 129, 5000, 20_000):
@@ -474,9 +474,9 @@ class AuthenticatedLinkTests(BrokerTestCase):
                 self.assertEqual(command.streams[stream], data)
 
         self.assertEqual(broker.disconnected, False)
-        looked_at.clear()
+        parsed.clear()
         await far.append("long", 0, os.urandom(LARGEST_CHUNK))
-        self.assertLess(len(looked_at), 10)
+        self.assertLess(len(parsed), 10)
 
     @with_reactor
     async def test_nothing_is_kept_after_a_breach(self) -> None:
@@ -509,7 +509,7 @@ class AuthenticatedLinkTests(BrokerTestCase):
     @with_reactor
     async def test_revoked(self) -> None:
         """
-        Revoking refuses further calls with its sentence, cuts the link, and refuses the FURL from then on.
+        Revoking cuts the link; from then on, the FURL is refused with the sentence of the revocation.
         """
         _, link = await self.slave()
         self.revocable.revoke(RevokedError())
@@ -536,7 +536,7 @@ class AuthenticatedLinkTests(BrokerTestCase):
     @with_reactor
     async def test_contract_broken(self) -> None:
         """
-        The log tells of an authenticated link that is cut because of a protocol violation.
+        An authenticated link is cut because of a protocol violation.
         """
         _, link = await self.slave()
         (mine,) = self.tubs[-1].brokers.values()
@@ -562,7 +562,7 @@ class AuthenticatedLinkTests(BrokerTestCase):
 
 async def refusal(broker: Any, method: str, **arguments: Any) -> str:
     """
-    Return all that an unauthenticated peer learns about the failure of its call of object 0.
+    Return all text that an unauthenticated peer gets about the failure of its call of object 0.
     """
     call = broker.remote_broker.callRemote(method, **arguments)
     text: str = await call.addErrback(lambda failure: f"{failure.value} {failure.traceback} {failure.parents}")

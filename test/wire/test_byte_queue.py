@@ -1,5 +1,5 @@
 """
-What was received and not parsed yet.
+The queue of bytes that were received and not parsed yet.
 """
 
 from foolscap.stringchain import StringChain
@@ -58,7 +58,7 @@ class ByteQueueTests(SynchronousTestCase):
     )
     def test_as_foolscap(self, steps: list[tuple[str, int, int]]) -> None:
         """
-        Whatever arrives, is taken and put back in part or in two parts: the same as with Foolscap's own chain.
+        Any sequence of adding, taking and putting back, also in two parts, has the results of Foolscap's `StringChain`.
         """
         queue, chain, number = ByteQueue(), StringChain(), 0
         for what, size, kept in steps:

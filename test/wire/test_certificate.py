@@ -33,7 +33,7 @@ class CertificateTest(SynchronousTestCase):
         self.assertEqual(make_tub(Clock(), first).tub_id, make_tub(Clock(), second).tub_id)
         self.assertEqual(os.listdir(os.path.dirname(self.path)), ["tub.pem"])
 
-    def test_private_from_birth(self) -> None:
+    def test_permissions(self) -> None:
         """
         Whatever the umask, no other user can ever read the file (Promise 2).
         """
@@ -46,7 +46,7 @@ class CertificateTest(SynchronousTestCase):
 
     def test_readable_by_others(self) -> None:
         """
-        A key file that others may read is refused, with the remedy.
+        A key file that other users may read is refused, with the remedy.
         """
         load_or_create(self.path)
         os.chmod(self.path, 0o640)
@@ -55,7 +55,7 @@ class CertificateTest(SynchronousTestCase):
 
     def test_broken(self) -> None:
         """
-        A file without a key is refused and not replaced: a new key would change the farm's identity.
+        A file without a key is refused and not replaced, because a new key would invalidate all FURLs.
         """
         with open(self.path, "w", encoding="ascii"):
             pass

@@ -1,5 +1,5 @@
 """
-A client of a submission, against masters that keep to no bound.
+The client of submissions, also with masters that exceed the bounds.
 """
 
 from io import BytesIO
@@ -22,7 +22,7 @@ from .tub_case import SWISSNUM, TubTestCase, until, with_reactor
 
 class PatchSubmission(PrintingSubmission):
     """
-    Takes a patch, and prints.
+    A `PrintingSubmission` that takes a patch.
     """
 
     def submit_patch(self, watcher: Watcher, base: PatchBase) -> Deferred[StdinFeed | None]:
@@ -54,8 +54,7 @@ class SubmitPatchTests(TubTestCase):
     @with_reactor
     async def test_endless_answer(self) -> None:
         """
-        An answer that exceeds its bound ends the submission at once: no more of it is kept, and nothing else is waited
-        for.
+        An answer that exceeds its bound ends the submission at once, with an error; no more of the answer is kept.
         """
         submission = PatchSubmission([b"x" * 60, b"x" * 60])
         client = self.client(submission)
@@ -68,7 +67,7 @@ class SubmitPatchTests(TubTestCase):
     @with_reactor
     async def test_refused(self) -> None:
         """
-        The refusal of a master is its sentence.
+        When the master refuses the patch, the error is the master's sentence.
         """
         error = await failing(self.client(PatchSubmission([], code=2)).submit_patch(BytesIO(b"patch"), PatchBase()))
         self.assertIsInstance(error, RefusedError)

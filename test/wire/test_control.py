@@ -133,7 +133,7 @@ class ControlTest(TubTestCase):
     @with_reactor
     async def test_another_master(self) -> None:
         """
-        A master with another TubID at the address gives another error than no master at all.
+        If a master with another TubID listens at the address, the error says so.
         """
         _, listener = self.listening(nothing)
         furl = build("a" * 32, [f"tcp:127.0.0.1:{listener.port}"], SWISSNUM)
@@ -141,7 +141,7 @@ class ControlTest(TubTestCase):
         error = await failing(ask(reactor, furl, {}))
 
         self.assertIsInstance(error, FurlError)
-        self.assertIn("Another master", str(error))
+        self.assertIn("is not the one of this string", str(error))
 
     @with_reactor
     async def test_unknown(self) -> None:
@@ -167,15 +167,15 @@ class ControlTest(TubTestCase):
         self.assertIsInstance(error, WrongVerbError)
         self.assertIn("admin.furl", str(error))
 
-    async def test_a_slaves(self) -> None:
+    async def test_furl_of_a_slave(self) -> None:
         """
         The error for a slave's FURL, on asking and on watching, never advises to unpin that slave.
         """
 
-        def another_machines(swissnum: str) -> NoReturn:
+        def refuse_as_pinned(swissnum: str) -> NoReturn:
             raise PinnedError("bot1's string belongs to another machine.  Run: buildbot-lite unpin bot1")
 
-        tub, listener = self.listening(another_machines)
+        tub, listener = self.listening(refuse_as_pinned)
         furl = self.furl(tub, listener)
 
         for asking in (ask(reactor, furl, {}), watch(reactor, furl, lambda data: None)):

@@ -1,5 +1,5 @@
 """
-The CPU time that the holder of a FURL may use (issue 3, promise 14).
+The CPU time that the holder of a FURL may use (promise 14).
 """
 
 from typing import Any
@@ -48,7 +48,7 @@ class CpuShareTests(SynchronousTestCase):
         with self.share.metered():
             self.used += seconds
 
-    def test_saved(self) -> None:
+    def test_burst(self) -> None:
         """
         A burst, such as that of a slave which attaches with a thousand commands, does not pause the link.
         """
@@ -66,7 +66,7 @@ class CpuShareTests(SynchronousTestCase):
         self.clock.advance(0.1)
         self.assertEqual((self.share.paused, self.transport.producerState), (False, "producing"))
 
-    def test_what_had_come_already(self) -> None:
+    def test_data_before_the_pause(self) -> None:
         """
         Work for data that arrived before the pause is charged.
         """
@@ -107,7 +107,7 @@ class CpuShareTests(SynchronousTestCase):
         self.work(HOLDER_BURST + 0.1)
         self.assertEqual(self.transport.producerState, "paused")
 
-    def test_said(self) -> None:
+    def test_pause_is_reported(self) -> None:
         """
         The reason for a pause is reported at most once a minute.
         """
@@ -118,7 +118,7 @@ class CpuShareTests(SynchronousTestCase):
 
     def test_one_bucket(self) -> None:
         """
-        Promise 14: showing a FURL on many links gives no more CPU time.
+        Promise 14: presenting a FURL on many links gives no more CPU time.
         """
         other = CpuShare(self.clock, self.bucket, StringTransport(), lambda: self.used, self.slowed.append)
         self.work(HOLDER_BURST)
@@ -138,27 +138,27 @@ class CpuShareTests(SynchronousTestCase):
 
 class CpuShareLinkTests(BrokerTestCase):
     @with_reactor
-    async def test_lines_of_the_log(self: Any) -> None:
+    async def test_log_is_bounded(self: Any) -> None:
         """
         Promise 14: a peer that reconnects each time it is cut does not fill the log.
         """
-        said = []
+        lines = []
         for _ in range(2):
             await self.slave()
             (link,) = self.revocable.links
             with capturedLogs() as logs:
                 link.drop("for no reason")
-            said.append(len([each for each in logs if "closing the connection" in each["log_format"]]))
+            lines.append(len([each for each in logs if "closing the connection" in each["log_format"]]))
             await until(lambda: not self.revocable.links)
             self.farm.log_lines.spend(LOG_LINES_BURST)
 
-        self.assertEqual(said, [1, 0])
+        self.assertEqual(lines, [1, 0])
 
     @with_reactor
     async def test_endless_calls(self: Any) -> None:
         """
-        Promise 14: a slave that calls without end is paused, but not cut, although it is silent meanwhile; the FURL's
-        owner is told of the pause, and all calls are answered in the end.
+        Promise 14: a slave that calls without end is paused, but not cut, although it is silent meanwhile; the grant is
+        notified of the pause, and all calls are answered in the end.
         """
         used = [0.0]
         slowed: list[str] = []
@@ -168,7 +168,7 @@ class CpuShareLinkTests(BrokerTestCase):
             return used[0]
 
         _, remote = await self.command()
-        self.revocable.slowed = slowed.append
+        self.revocable.on_slowed = slowed.append
         (broker,) = {link._broker for link in self.revocable.links}
         broker._cpu_share._time = each_time
         calls = [remote.read("x", 0, 0) for _ in range(200)]
@@ -195,14 +195,14 @@ class RefundTests(SynchronousTestCase):
         share = CpuShare(Clock(), bucket, mock.Mock(), lambda: 0.0, lambda sentence: None)
         for refund in (share.refund, share.refund_sent):
             refund(1 << 20)
-        came, sent = (-call.args[0] for call in bucket.spend.call_args_list)
-        self.assertEqual(came, (1 << 20) * FREE_SECONDS_PER_BYTE)
-        # A quick chunk is 256 KiB, and the acknowledgement of one takes about 0.3 ms.
+        received, sent = (-call.args[0] for call in bucket.spend.call_args_list)
+        self.assertEqual(received, (1 << 20) * FREE_SECONDS_PER_BYTE)
+        # A chunk on a fast link has 256 KiB, and its acknowledgement takes about 0.3 ms.
         self.assertLess(sent / 4, 0.0004)
 
 
 class FollowerRefundTests(SynchronousTestCase):
-    def test_paid_by_the_byte(self) -> None:
+    def test_refunded_by_the_byte(self) -> None:
         """
         Promise 7.5: log bytes sent to a follower are refunded like bytes that a slave sends; remarks are not.
         """

@@ -23,7 +23,7 @@ class RevocableLinksTests(SynchronousTestCase):
 
     def test_owner(self) -> None:
         """
-        Promise 18: links of a thief of the FURL do not displace the link of the slave that owns it.
+        Promise 18: links on which a stolen FURL is used do not displace the link of the slave that owns it.
         """
         revocable = Revocable(most_links=3, owner=lambda: "bot1")
         own = LoopbackLink("bot1")

@@ -88,7 +88,7 @@ class PrintingSubmission:
         self.fed = b""
         self.closed = 0
         self.lost: list[str] = []
-        self.talking = True
+        self.running = True
         self.watcher: Watcher | None = None
         self.error: BaseException | None = None
 
@@ -104,15 +104,15 @@ class PrintingSubmission:
         return fail(WrongVerbError(TAKES_NO_FILE))
 
     def go(self) -> None:
-        self.said = Deferred.fromCoroutine(self._say()).addErrback(self._failed).addCallback(self._ended)
+        self.printed = Deferred.fromCoroutine(self._print()).addErrback(self._failed).addCallback(self._ended)
 
     def _failed(self, failure: Failure) -> None:
         self.error = failure.value
 
     def _ended(self, result: None) -> None:
-        self.talking = False
+        self.running = False
 
-    async def _say(self) -> None:
+    async def _print(self) -> None:
         assert self.watcher is not None
         await self.watcher.stderr(b"request 1\n")
         for data in self.out:
@@ -232,7 +232,7 @@ class FlappTest(TubTestCase):
     @with_reactor
     async def test_slow_client(self) -> None:
         """
-        A stopped client gets no more output until it has received the former (Promise 4).
+        A stopped client gets no more output until it has acknowledged the earlier output (Promise 4).
         """
         say = PrintingSubmission([], stdin=True)
         client = FlappClient(self.submission(say), "run-command", stdin=None)
@@ -241,11 +241,11 @@ class FlappTest(TubTestCase):
         assert say.watcher is not None
 
         first = say.watcher.stdout(b"a" * (1 << 20))
-        told: list[None] = []
-        printed = first.addCallback(told.append)
+        answered: list[None] = []
+        printed = first.addCallback(answered.append)
         for _ in range(100):
             await deferLater(reactor, 0.001)
-        self.assertEqual(told, [])
+        self.assertEqual(answered, [])
 
         client.process.signalProcess(signal.SIGCONT)
         await printed
@@ -272,7 +272,7 @@ class FlappTest(TubTestCase):
             await until(lambda: client.err == b"request 1\n")  # noqa: B023 - it is called in this round
             for _ in range(100):
                 await deferLater(reactor, 0.001)
-            self.assertTrue(say.talking)
+            self.assertTrue(say.running)
 
             client.process.pipes[1].resumeProducing()
 
@@ -329,13 +329,13 @@ class FlappTest(TubTestCase):
         run = self.submission(PrintingSubmission([]))
         put = self.upload(StoringSubmission())
         desk = self.expose(lambda revocable: ExposedDesk(RecordingDesk(), revocable))
-        asked: list[tuple[str, tuple[Any, ...], bytes]] = [
+        wrong_uses: list[tuple[str, tuple[Any, ...], bytes]] = [
             (run, ("upload-file", __file__), b"run-command"),
             (put, ("run-command",), b"upload-file NAME"),
             (desk, ("run-command",), b"buildslave.furls"),
         ]
 
-        for furlfile, arguments, remedy in asked:
+        for furlfile, arguments, remedy in wrong_uses:
             client = FlappClient(furlfile, *arguments)
             self.assertEqual(await client.ended, 255)
             self.assertIn(remedy, client.err)

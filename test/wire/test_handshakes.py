@@ -44,7 +44,7 @@ class HandshakeQueueTest(SynchronousTestCase):
         self.assertEqual(self.begun, ["a1", "a2", "a3"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_their_share(self) -> None:
+    def test_share(self) -> None:
         """
         Promise 3.12: any number of handshakes gets the configured share of CPU time and no more.
         """
@@ -79,7 +79,7 @@ class HandshakeQueueTest(SynchronousTestCase):
             self.clock.advance(0.1)
         self.assertEqual(self.begun, ["a3", "b2", "c1", "a2", "b1", "a1"])
 
-    def test_work_is_owed(self) -> None:
+    def test_debt_delays_later_peers(self) -> None:
         """
         Promise 3.12: the debt for handshakes is unbounded and delays later peers too, so the share holds exactly.
         """
@@ -91,7 +91,7 @@ class HandshakeQueueTest(SynchronousTestCase):
         self.clock.pump([0.1] * 40)
         self.assertEqual(self.begun, ["a1"])
 
-    def test_leave(self) -> None:
+    def test_cancelled(self) -> None:
         """
         A cancelled handshake does not begin; when none is left, no timer runs.
         """

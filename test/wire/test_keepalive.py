@@ -51,7 +51,7 @@ class KeepaliveTests(SynchronousTestCase):
         self.assertEqual(self.happened, [("ping", 10), ("ping", 20), ("ping", 34), ("ping", 44)])
         self.assertEqual(self.keepalive.silence, 24)
 
-    def test_talkative(self) -> None:
+    def test_data_keeps_arriving(self) -> None:
         """
         A peer that keeps sending is never pinged.
         """

@@ -160,7 +160,7 @@ class PortsTests(SynchronousTestCase):
         """
         self.tub = FakeTub()
         self.addCleanup(self.tub.close)
-        self.ports = Ports(self.tub, None)  # type: ignore[arg-type]  # as much of one as is needed
+        self.ports = Ports(self.tub, None)  # type: ignore[arg-type]  # the fake has the methods that are called
         self.first, self.second, self.third = free_ports(3)
 
     def listen(self, *ports: int) -> None:
@@ -169,7 +169,7 @@ class PortsTests(SynchronousTestCase):
         """
         self.ports.bind(map(local, ports)).commit()
 
-    def heard(self) -> list[int]:
+    def open(self) -> list[int]:
         """
         Return the ports that accept connections.
         """
@@ -183,7 +183,7 @@ class PortsTests(SynchronousTestCase):
         kept = self.tub.listeners[1]
         self.listen(self.second, self.third)
 
-        self.assertEqual(self.heard(), [self.second, self.third])
+        self.assertEqual(self.open(), [self.second, self.third])
         self.assertIs(self.tub.listeners[0], kept)
         self.assertEqual([each.port for each in self.ports.endpoints], [self.second, self.third])
 
@@ -193,10 +193,10 @@ class PortsTests(SynchronousTestCase):
         """
         self.listen(self.first)
         change = self.ports.bind(map(local, [self.second, self.third]))
-        self.assertEqual(self.heard(), [self.first, self.second, self.third])
+        self.assertEqual(self.open(), [self.first, self.second, self.third])
         change.cancel()
 
-        self.assertEqual(self.heard(), [self.first])
+        self.assertEqual(self.open(), [self.first])
         self.assertEqual(self.ports.endpoints, (local(self.first),))
 
     def test_refused_whole(self) -> None:
@@ -206,7 +206,7 @@ class PortsTests(SynchronousTestCase):
         self.listen(self.first)
         with open_port(local(self.third)):
             self.assertRaises(PortError, self.ports.bind, map(local, [self.first, self.second, self.third]))
-        self.assertEqual(self.heard(), [self.first])
+        self.assertEqual(self.open(), [self.first])
 
     def test_own_port(self) -> None:
         """

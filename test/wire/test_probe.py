@@ -1,5 +1,5 @@
 """
-The probe of an address: does it lead to a given Tub?
+The probe that checks whether a given Tub listens at an address.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ reactor: Any = _reactor
 class ProbeTests(TubTestCase):
     def asked(self, hint: str, tub_id: str) -> Deferred[str]:
         """
-        Return why *hint* does not lead to that Tub.
+        Return why that Tub is not reached at *hint*.
         """
         return Deferred.fromCoroutine(why_not_reached(reactor, tub_id, hint, within=60.0))
 

@@ -97,7 +97,7 @@ class ReconnectionTests(TubTestCase):
 
     async def pauses(self, count: int, step: Callable[[], object] = lambda: None) -> list[float]:
         """
-        Return the next *count* pauses between dials.
+        Return the next *count* pauses between attempts to connect.
         """
         seen: list[float] = []
         for _ in range(count):
@@ -108,7 +108,7 @@ class ReconnectionTests(TubTestCase):
         return seen
 
     @with_reactor
-    async def test_dials_again(self) -> None:
+    async def test_reconnects(self) -> None:
         """
         Half a second after the loss of its link, the slave has a new one.
         """
@@ -145,14 +145,14 @@ class ReconnectionTests(TubTestCase):
         await self.pauses(1)
         await until(lambda: len(self.links) == 1)
 
-        told = [event for event in self.events if "cannot connect" in str(event.get("log_format"))]
-        self.assertEqual(len(told), 1)
+        lines = [event for event in self.events if "cannot connect" in str(event.get("log_format"))]
+        self.assertEqual(len(lines), 1)
         self.assertEqual(self.refused, [])
         self.assertEqual(len(self.unreachable), 1)
         self.assertRegex(self.unreachable[0], rf"^tcp:127\.0\.0\.1:{port}: .*refused")
 
     @with_reactor
-    async def test_expected(self) -> None:
+    async def test_preauthenticated(self) -> None:
         """
         Promise 3.12: a slave with a known FURL attaches while the handshake queue does not advance, from any address.
         """

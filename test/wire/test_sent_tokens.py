@@ -1,5 +1,5 @@
 """
-The tokens that our broker writes are Foolscap's, in fewer writes.
+Our broker writes the same tokens as Foolscap, in fewer writes.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ STRINGS = st.sampled_from(sorted(WORDS)) | st.binary(max_size=300) | LENGTHS.map
 
 class FakeTransport:
     """
-    Keeps what is written.
+    Records what is written.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class FakeTransport:
 
 def sender(kind: Any) -> Any:
     """
-    A *kind* that only sends tokens.
+    An object of the class *kind*, initialised only as far as sending tokens needs it.
     """
     made = kind.__new__(kind)
     made.transport = FakeTransport()

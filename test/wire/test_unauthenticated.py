@@ -1,5 +1,5 @@
 """
-Connections that have not shown a valid FURL.
+Connections that have not presented a valid FURL.
 """
 
 from functools import partial
@@ -53,9 +53,9 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
         self.assertEqual(self.cut, ["a1", "b1"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_known(self) -> None:
+    def test_authenticated(self) -> None:
         """
-        A connection that has shown a valid FURL is not cut, and no timer runs any more.
+        A connection that has presented a valid FURL is not cut, and no timer runs any more.
         """
         peer = self.accept("a1")
 
@@ -111,7 +111,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
     def test_giant_handshake(self) -> None:
         """
         Promise 3.11: a ClientHello that declares more than 8 KiB, or is malformed, is not passed to OpenSSL, which
-        would allocate memory for all of it; however small its pieces.
+        would allocate memory for the declared length; also if it arrives in small pieces.
         """
         for name, message in (("a", hello(8193)), ("b", hello(1 << 17)), ("c", b"GET / HTTP/1.1"), ("d", hello(9, 3))):
             layer, heard = self.tls(self.accept(name))
@@ -125,10 +125,10 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
         layer.dataReceived(hello(8192))
         self.assertEqual((sum(heard), self.cut), (8201, []))
 
-    def test_half_handshakes(self) -> None:
+    def test_unfinished_handshakes(self) -> None:
         """
-        Promise 3.11: handshakes that are unfinished after the ClientHello are few; those that wait for the master, and
-        finished ones, may be many.
+        Promise 3.11: the number of handshakes that are unfinished after the ClientHello is bounded; those that wait for
+        the master, and finished ones, do not count.
         """
         peers = UnauthenticatedPeers(self.clock, most=1000, seconds=20.0, now=self.clock.seconds)
         layers = []
@@ -171,7 +171,7 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
 
         self.assertEqual((heard, nothing, transport.producerState), ([hello(100)], [], "producing"))
 
-    def test_expected(self) -> None:
+    def test_preauthenticated(self) -> None:
         """
         Promise 3.12: a pre-authenticated connection does not wait in the queue.
         """
@@ -206,7 +206,9 @@ class UnauthenticatedPeersTest(SynchronousTestCase):
             self.peers.log_refusal("a", "Revoked.")
             self.peers.log_refusal("b", "The farm does not know this string.")
             self.assertEqual(len(events), 3)
-            self.assertEqual(formatEvent(events[0]), "a string was refused to a: The farm does not know this string.")
+            self.assertEqual(
+                formatEvent(events[0]), "refused a string presented by a: The farm does not know this string."
+            )
             for number in range(1000):
                 self.peers.log_refusal(str(number), "Unknown.")
             self.assertEqual(len(events), 100)

@@ -7,7 +7,7 @@ from foolscap.banana import int2b128
 
 def number(value: int, kind: int = 0x81) -> bytes:
     """
-    Encode a token without body: a number (0x81), the beginning (0x88) or the end (0x89) of a sequence.
+    Encode a token without body, such as a number (0x81), the beginning (0x88) or the end (0x89) of a sequence.
     """
     written: list[bytes] = []
     int2b128(value, written.append)
@@ -49,7 +49,7 @@ def end(count: int) -> bytes:
 
 def call(request: int, count: int, target: int, method: bytes, arguments: dict[bytes, bytes]) -> bytes:
     """
-    Encode a call; *arguments* are encoded already.  *count* numbers its sequences: it uses *count* and the next.
+    Encode a call; *arguments* are encoded already.  Its two sequences have the numbers *count* and *count* + 1.
     """
     return (
         begin(count, b"call")
@@ -66,7 +66,7 @@ def call(request: int, count: int, target: int, method: bytes, arguments: dict[b
 
 def a_call(request: int, count: int, target: int = 0, method: bytes = b"decref") -> bytes:
     """
-    Encode a call of object 0.
+    Encode a valid call of object 0.
     """
     return call(request, count, target, method, {b"clid": number(1), b"count": number(1)})
 

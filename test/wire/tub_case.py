@@ -24,8 +24,8 @@ from buildbot_lite.wire.tub import (
 
 SWISSNUM = "a" * 32
 
-PATIENCE = 120.0
-# One pair of keys for all tests: key generation is slow and is not what these tests test.
+LONGEST_WAIT = 120.0
+# One pair of keys for all tests, because key generation is slow and not what these tests check.
 FARM_KEY = new_certificate()
 SLAVE_KEY = new_certificate()
 
@@ -39,11 +39,11 @@ async def turn() -> None:
 
 async def until(true: Callable[[], bool]) -> None:
     """
-    Wait, one reactor iteration after another, until *true* returns true.
+    Wait, one reactor iteration after another, until *true* returns true, for at most `LONGEST_WAIT` seconds.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LONGEST_WAIT
     while not true():
-        assert time.monotonic() < deadline, "it never became true"
+        assert time.monotonic() < deadline, f"the condition did not become true within {LONGEST_WAIT:.0f} s"
         await deferLater(reactor, 0.0005)
 
 
@@ -71,7 +71,7 @@ class TubTestCase(TestCase):
     Stops the Tubs of a test when it ends.
     """
 
-    timeout = 2 * PATIENCE
+    timeout = 2 * LONGEST_WAIT
 
     def setUp(self) -> None:
         self.tubs: list[Tub] = []

@@ -288,14 +288,14 @@ class GrantRegistry:
 
     def _revocable(self, live: LiveGrant) -> Revocable:
         return Revocable(
-            lambda: self._check(live.grant),
-            lambda why: self._breach(live.grant, why),
-            lambda why: self._slowed(live.grant, why),
-            MOST_LINKS_OF_A_SLAVE if live.grant.verb == SLAVE else MOST_LINKS,
-            lambda: live.grant.pin,
-            lambda port: self._uses.arrived_at(live, port),
-            self._account(live),
-            lambda key: self._admits(live.grant, key),
+            check_expiry=lambda: self._check(live.grant),
+            on_breach=lambda why: self._breach(live.grant, why),
+            on_slowed=lambda why: self._slowed(live.grant, why),
+            most_links=MOST_LINKS_OF_A_SLAVE if live.grant.verb == SLAVE else MOST_LINKS,
+            owner=lambda: live.grant.pin,
+            on_presented=lambda port: self._uses.arrived_at(live, port),
+            account=self._account(live),
+            check_key=lambda key: self._admits(live.grant, key),
         )
 
     def _cut_when_expired(self, live: LiveGrant) -> None:

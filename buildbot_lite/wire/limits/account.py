@@ -1,12 +1,12 @@
 """
-The account: limits that all FURLs of one holder share.
+An account: limits that all FURLs of one holder share.
 
-A submission mints a FURL to watch it with.  If each had limits of its own, the holder of a FURL to submit could
-multiply these limits.  So a watch FURL is charged to the account of the FURL with which it was made.
+Each submission makes a watch FURL.  If each of those had its own limits, the holder of a submit FURL could multiply
+them.  So a watch FURL uses the account of the FURL that submitted.
 
-The account bounds the CPU time spent for the holder (see `cpu_share`), the questions that are answered at a time, and
-the clients that follow something.  A question is charged wherever work is done for it: in the reactor, in the threads
-that read the records, and while its answer is encoded.  While the account is overdrawn, the next question waits.
+An account bounds the CPU time spent for the holder (`cpu_share`), the questions that are answered at a time, and the
+clients that follow something.  A question is charged for all work that is done for it: in the reactor, in the threads
+that read the records, and in the encoding of its answer.  While the account is overdrawn, the next question waits.
 """
 
 import time
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 class Account:
     """
-    The account of one holder.  *time*: CPU time of the calling thread, s.
+    The account of one holder.  *time*: returns the CPU time of the calling thread in seconds.
     """
 
     def __init__(self, time: Callable[[], float] = time.thread_time) -> None:
@@ -138,7 +138,7 @@ class Account:
             except GeneratorExit:
                 working.close()
                 raise
-            except BaseException as error:  # noqa: BLE001 - it is the coroutine's own
+            except BaseException as error:  # noqa: BLE001 - thrown into the coroutine
                 value, failure = None, error
 
     def _spend(self, seconds: float) -> None:

@@ -1,18 +1,18 @@
 """
-CPU time for the holder of one FURL: at most half of the master's.
+Limits the CPU time for the holder of a FURL to half of the master's.
 
 A holder may make any call of the contract as often as it likes: read nothing, append nothing, send documents that take
-long to parse.  Each call is answered, but others must not wait for it.  So the CPU time that a link causes is charged
-to a token bucket, which all links share on which that FURL was shown.  While the bucket is overdrawn, the link is not
-read::
+long to parse.  Each call is answered, but other peers must not wait for that.  So the CPU time that a link causes is
+charged to a token bucket, which all links of the holder share (`account`).  While the bucket is overdrawn, the link is
+not read::
 
     reading ──a call overdraws the bucket──► paused ──the bucket has recovered──► reading
 
-Nothing else happens: TCP's flow control holds the peer back.  An honest slave under load sends more bytes per call and
-makes fewer calls.  The bytes of streams are the purpose of links; up to three times their usual cost is refunded.
+TCP's flow control then makes the peer wait.  A slave of ours that has to wait sends more bytes per call and makes fewer
+calls.  Bytes of streams are what links are for, so up to three times their usual cost is refunded.
 
-Rejected: counting calls, because one can cost a thousand times as much as another; cutting the link, because a slow
-machine may owe its debt to others.
+Rejected: counting calls, because one can cost a thousand times as much as another; cutting the link, because on a slow
+machine the usual calls of a correct peer can overdraw the bucket, too.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,8 @@ _SHORTEST_PAUSE = 0.01
 
 class _Metered:
     """
-    One metered block.  A class, because a generator takes three times as long, twice for each message.
+    A context that charges the CPU time of its block.  (A class, because `contextmanager` takes three times as long, and
+    there are two of these for each message.)
     """
 
     __slots__ = ("_begun", "_charge", "_time")
@@ -53,8 +54,8 @@ class CpuShare:
     """
     The CPU time of one link, charged to *bucket*.
 
-    *transport*: the link's, paused while the bucket is overdrawn.  *time*: CPU time of this thread, s.  *slowed*:
-    called with a sentence when a pause begins, at most once a minute.
+    *transport*: that of the link, paused while the bucket is overdrawn.  *time*: returns the CPU time of this thread in
+    seconds.  *slowed*: called with a sentence when a pause begins, at most once a minute.
     """
 
     def __init__(
@@ -85,13 +86,14 @@ class CpuShare:
     @property
     def paused_until(self) -> float:
         """
-        The last moment, on *clock*, at which the link was not read: silence up to then says nothing about the peer.
+        The last time, on *clock*, at which the link was not read.  Silence until then does not mean that the peer is
+        dead.
         """
         return self._clock.seconds() if self.paused else self._resumed_at
 
     def metered(self) -> AbstractContextManager[None]:
         """
-        Charge the CPU time of the block.
+        A context that charges the CPU time of its block.
         """
         return _Metered(self._time, self._charge)
 
@@ -116,7 +118,7 @@ class CpuShare:
 
     def stop(self) -> None:
         """
-        Stop metering: the link is lost.
+        Stop metering, because the link is lost.
         """
         self._stopped = True
         if self._resume_call is not None:
@@ -129,7 +131,7 @@ class CpuShare:
     def _resume(self) -> None:
         self._resume_call = None
         if self._bucket.left < 0:
-            self._resume_later()  # what was received before the pause cost more
+            self._resume_later()  # data that was received before the pause was charged meanwhile
         else:
             self._resumed_at = self._clock.seconds()
             self._transport.resumeProducing()

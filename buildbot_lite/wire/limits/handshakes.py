@@ -1,15 +1,14 @@
 """
-CPU time for TLS handshakes: unauthenticated peers get at most a third of it.
+Limits the CPU time for unauthenticated peers, mostly for their TLS handshakes, to a third of the master's.
 
-A TLS handshake takes one or two milliseconds; five hundred a second would leave nothing for builds.  So all work for
-unauthenticated peers is timed, and a handshake that would begin waits until their share has recovered.  Addresses take
-turns.  Within an address the newest connection comes first: in a flood, the oldest are about to time out, and their
-handshakes would be wasted.
+A TLS handshake takes one or two milliseconds; five hundred a second would leave no time for builds.  So all work for
+unauthenticated peers is timed, and a new handshake waits until their share has recovered.  The waiting addresses take
+turns.  Within an address the newest connection comes first: in a flood, the oldest ones are about to time out, and
+their handshakes would be wasted.
 
 ::
 
-    ClientHello complete ──► queued ──address's turn, time available──► OpenSSL answers ──► … (timed until
-                                                                                                authenticated)
+    ClientHello complete ──► queued ──address's turn, time available──► OpenSSL answers ──► … timed until authenticated
 """
 
 from collections import OrderedDict
@@ -22,8 +21,8 @@ from ..contract import UNAUTHENTICATED_SHARE
 
 # Seconds of CPU time that may be saved up, so that two hundred slaves that connect at once do not wait.
 _BURST = 0.5
-# Seconds of debt for work before TLS.  That work is done in any case, and a peer that connects after a flood should not
-# wait for the flood's debt.
+# Seconds of debt to which work before TLS is charged.  That work cannot be delayed; without this limit, a peer that
+# connects after a flood would wait until all of the flood's work is paid for.
 _LARGEST_DEBT = 0.5
 _SHORTEST_WAIT = 0.001
 
@@ -32,7 +31,7 @@ Begin = Callable[[], None]
 
 class HandshakeQueue:
     """
-    The handshakes that wait for CPU time.  *now*: a clock with millisecond resolution, s.
+    The handshakes that wait for CPU time.  *now*: returns seconds with a resolution of a millisecond or better.
     """
 
     def __init__(self, clock: IReactorTime, now: Callable[[], float]) -> None:
@@ -54,7 +53,7 @@ class HandshakeQueue:
 
     def metered_plaintext(self, work: Callable[[], None]) -> None:
         """
-        Call *work*, which comes before TLS, and charge its time up to the largest debt.
+        Call *work*, which is done before TLS begins, and charge its time, up to the largest debt.
         """
         begun = self._now()
         try:
@@ -65,7 +64,7 @@ class HandshakeQueue:
 
     def enqueue(self, address: str, begin: Begin) -> None:
         """
-        Call *begin* when a handshake from *address* may begin: at once if there is time and nothing waits.
+        Call *begin* when a handshake from *address* may begin: at once if there is time and no other handshake waits.
         """
         if not self._waiting and self._time.left >= 0:
             begin()

@@ -16,9 +16,10 @@ INTERVAL = 60.0
 
 class LimitedLog(Logger):
     """
-    A logger that writes one line a minute, with the number of lines that it left out before.  *now*: monotonic, s.
+    A logger that writes one line a minute, with the number of lines that it left out before.
 
-    Not for class attributes: a `Logger` there copies itself on each access.
+    *now*: returns seconds on a monotonic clock.  Do not use it as a class attribute: there, Twisted's `Logger` makes a
+    new object on each access.
     """
 
     def __init__(self, namespace: str, now: Callable[[], float] = time.monotonic) -> None:

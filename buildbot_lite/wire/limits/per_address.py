@@ -1,8 +1,8 @@
 """
 A collection of connections by address, for fair eviction.
 
-When there are too many, the oldest of the address that holds most is evicted: a flood from one address displaces only
-itself.
+When there are too many, the oldest connection of the address that has most is evicted.  So a flood from one address
+evicts only connections from that address.
 """
 
 from collections import OrderedDict
@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 class Addressed(Protocol):
     """
-    A member: a connection, with the address that it came from.
+    A member of the collection: a connection, with the address that it came from.
     """
 
     @property
@@ -26,7 +26,7 @@ T = TypeVar("T", bound=Addressed)
 
 class PerAddress(Generic[T]):
     """
-    Members in order of arrival.  Every operation takes constant time.
+    Members, in order of arrival for each address.  Every operation takes constant time.
     """
 
     def __init__(self) -> None:

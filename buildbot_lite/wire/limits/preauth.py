@@ -10,9 +10,9 @@ of the FURL can compute::
     Knock: 5b0f…                     128 bits of HMAC-SHA256(swissnum, TUBID), in hexadecimal digits
     Upgrade: TLS/1.0
 
-The token grants nothing but priority.  An eavesdropper can replay it, so each token is good for a few connections at
-once and then one every two seconds: enough for a slave, too few for a flood.  Foolscap ignores unknown lines, so older
-masters and slaves work as before.
+The token grants only priority.  An eavesdropper can replay it, so each token is accepted for a few connections at once,
+and then for one every two seconds: enough for a slave, too few for a flood.  Foolscap ignores unknown lines, so the
+line does not disturb older masters.
 """
 
 import hmac
@@ -44,7 +44,7 @@ def plaintext_request(tub_id: str, host: str, token: str) -> bytes:
 
 class Preauth:
     """
-    The tokens that the Tub *tub_id* accepts.  *now*: a monotonic clock, s.
+    The tokens that the Tub *tub_id* accepts.  *now*: returns seconds on a monotonic clock.
     """
 
     def __init__(self, tub_id: str, now: Callable[[], float]) -> None:
@@ -67,7 +67,8 @@ class Preauth:
 
     def admits(self, head: bytes) -> bool:
         """
-        Whether *head*, the first lines of a connection, has an accepted token that was not used too often.
+        Whether *head*, the first lines of a connection, has an accepted token that was not used too often.  Counts as a
+        use of the token.
         """
         match = _LINE.search(head)
         bucket = self._buckets.get(match[1].decode()) if match else None

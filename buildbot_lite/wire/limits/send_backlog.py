@@ -1,8 +1,9 @@
 """
 The backlog of unread answers of one connection.
 
-A peer that sends many requests and reads nothing would fill our memory with answers.  Twisted tells a producer when the
-transport's buffer is full.  The producer here produces nothing: it counts the bytes that are added from then on.
+A peer that sends many requests and reads nothing would fill our memory with answers.  Twisted tells a registered
+producer when the transport's buffer is full.  The producer here exists only to be told; from then on, it counts the
+bytes that are added.
 """
 
 from twisted.internet.defer import Deferred, succeed
@@ -16,7 +17,7 @@ from ..contract import MOST_BYTES_UNREAD
 @implementer(IPushProducer)
 class SendBacklog:
     """
-    The bytes that *transport* got since its buffer was full.
+    The bytes that were written to *transport* since its buffer was full.
     """
 
     def __init__(self, transport: IConsumer) -> None:
@@ -42,7 +43,7 @@ class SendBacklog:
 
     def add(self, size: int) -> bool:
         """
-        Count *size* bytes more; whether the backlog is larger than `MOST_BYTES_UNREAD` now.
+        Count *size* more bytes; return whether the backlog is larger than `MOST_BYTES_UNREAD` now.
         """
         if self._bytes is None:
             return False
@@ -51,7 +52,7 @@ class SendBacklog:
 
     def unregister(self) -> None:
         """
-        Detach from the transport.  Needed before it is closed: it would wait for its producer first.
+        Detach from the transport.  Call it before closing the transport, which would otherwise wait for this producer.
         """
         transport, self._transport = self._transport, None
         if transport is not None:

@@ -1,21 +1,21 @@
 """
-Connections that have not shown a valid FURL yet.
+Connections that have not presented a valid FURL yet.
 
-Any host can connect to the master's port.  Until a connection has named an object that exists, its cost is bounded: a
-bounded number of calls (`broker`) and bytes, a bounded time, and a bounded number of such connections.  When there are
-too many, the oldest of the address that has most is cut (`per_address`).  All of them together get a third of our CPU
-time (`handshakes`), except pre-authenticated ones (`preauth`).
+Any host can connect to the master's port.  Until a connection has presented the FURL of an existing object, its calls
+(`broker`), its bytes and its time are bounded, and so is the number of such connections: when there are too many, the
+oldest one of the address that has most is cut (`per_address`).  All of them together get a third of our CPU time
+(`handshakes`), except pre-authenticated ones (`preauth`).
 
-Bytes are counted as they come from the network, before TLS decrypts them: half a handshake takes memory too, and so do
-the bytes that follow a refused offer.
+Bytes are counted as they come from the network, before TLS decrypts them, because an incomplete handshake takes memory,
+too, and so does what a peer sends after its negotiation was refused.
 
 ::
 
-    accepted --shows a valid FURL--> released
-       |------ 20 s pass ----------> cut
-       |------ 64 KiB received ----> cut
-       |------ too many -----------> cut
-       `------ lost ---------------> released
+    accepted --presents a valid FURL--> released
+       |------ 20 s pass -------------> cut
+       |------ 64 KiB received -------> cut
+       |------ too many --------------> cut
+       `------ lost ------------------> released
 """
 
 import time
@@ -40,18 +40,21 @@ from .per_address import PerAddress
 
 _LOG_INTERVAL = 60.0
 _MOST_LOGGED_REFUSALS = 100
-# RFC 8446, sections 4 and 5.1: the header of a TLS record (type, version, length) and of the message in it (type,
-# length); the type of a record with handshake messages; the type of a ClientHello.
+# RFC 8446, sections 4 and 5.1.  Bytes of the header of a TLS record (type, version, length) with that of the message in
+# it (type, length).
 _HEADER = 9
+# The type of a record with handshake messages, and the type of a ClientHello.
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
+# Bytes of a record that holds the header of a message.
 _SHORTEST_RECORD = 4
+# Bytes that OpenSSL gets at a time.
 _PIECE = 2 << 10
 
 
 class UnauthenticatedPeer:
     """
-    One such connection.  *since*: when it was accepted.  *cut*: ends it.
+    One unauthenticated connection.  *since*: when it was accepted.  *cut*: ends it.
     """
 
     def __init__(self, peers: "UnauthenticatedPeers", address: str, since: float, cut: Callable[[], None]) -> None:
@@ -69,7 +72,8 @@ class UnauthenticatedPeer:
 
     def received(self, size: int) -> bool:
         """
-        Count *size* bytes from the network; whether they may be processed.  With too many, the connection is cut.
+        Count *size* bytes from the network; return whether they may be processed.  If they are too many, the connection
+        is cut.
         """
         self._received += size
         if self.tracked and self._received > UNAUTHENTICATED_BYTES:
@@ -78,7 +82,7 @@ class UnauthenticatedPeer:
 
     def metered_plaintext(self, work: Callable[[], None]) -> None:
         """
-        Call *work*, which comes before TLS, and charge its time.
+        Call *work*, which is done before TLS begins, and charge its time.
         """
         self._peers.handshakes.metered_plaintext(work)
 
@@ -90,15 +94,15 @@ class UnauthenticatedPeer:
 
     def skip_queue(self) -> None:
         """
-        Begin its handshake without waiting: it is pre-authenticated.
+        Begin the handshake of this connection without waiting, because it is pre-authenticated.
         """
         self._begin = _at_once
 
     def meter(self, outermost: Protocol, transport: IPushProducer) -> None:
         """
-        From the beginning of TLS until `release`, bound what *outermost*, its TLS layer, receives.
+        Bound what *outermost*, the TLS layer of the connection, receives until `release`.
 
-        *transport*: paused while the handshake is queued.
+        *transport*: that of the connection, paused while the handshake is queued.
         """
         take = outermost.dataReceived
 
@@ -109,7 +113,7 @@ class UnauthenticatedPeer:
             if hello is None or hello.answered:
                 self.metered(lambda: take_all(data))
             elif not hello.is_prefix(data) or hello.exceeded:
-                # No client sends more before it has an answer.
+                # After its ClientHello, a client sends nothing until it is answered (RFC 8446 §2).
                 self._peers.drop(self)
             elif not hello.complete:
                 take(data)
@@ -126,33 +130,33 @@ class UnauthenticatedPeer:
                 transport.resumeProducing()
 
         def take_all(data: bytes) -> None:
-            # In small pieces: OpenSSL keeps a buffer as large as the largest piece that it ever took.
+            # In small pieces, because OpenSSL keeps a buffer as large as the largest piece that it got.
             for start in range(0, len(data), _PIECE):
                 take(data[start : start + _PIECE])
             if self.tracked and self._hello is not None:
                 self._peers.handshake_began(self)
 
-        # On the instance, so that an authenticated link costs nothing more.
-        outermost.dataReceived = take_some  # type: ignore[method-assign]  # that is the point
+        # Replaced on the instance, and restored by `untrack`: so an authenticated link has no additional cost.
+        outermost.dataReceived = take_some  # type: ignore[method-assign]  # replaced on purpose
         self._unmeter = lambda: vars(outermost).pop("dataReceived", None)
 
     def tls_established(self) -> None:
         """
-        Its handshake is complete.
+        Note that the handshake is complete.
         """
         self._hello = None
         self._peers.handshake_ended(self)
 
     def release(self) -> None:
         """
-        Stop tracking it: it has shown a valid FURL, or it is lost.  Harmless when repeated.
+        Stop tracking the connection: it has presented a valid FURL, or it is lost.  May be repeated.
         """
         if self.tracked:
             self._peers.release(self)
 
     def untrack(self) -> None:
         """
-        Remove its bounds.  Called by `UnauthenticatedPeers` alone.
+        Remove the bounds.  Only `UnauthenticatedPeers` calls this.
         """
         self.tracked = False
         if self._waiting is not None:
@@ -163,7 +167,7 @@ class UnauthenticatedPeer:
 
     def log_defect(self, failure: Failure) -> None:
         """
-        Log *failure*, an exception of ours that its bytes caused.
+        Log *failure*, an exception in our code that the peer's bytes caused.
         """
         self._peers.log_defect(failure)
 
@@ -175,12 +179,13 @@ class ClientHello:
     """
     The length of a ClientHello, the first message of a TLS handshake (RFC 8446, section 4.1.2).
 
-    OpenSSL allocates memory for all that a peer declares, up to 128 KiB, as soon as it has read the declaration.
+    It is bounded before OpenSSL gets it: OpenSSL allocates memory for the length that the peer declares, up to 128 KiB,
+    as soon as it has read the declaration.
     """
 
     def __init__(self) -> None:
         self.answered = False
-        """Whether OpenSSL has the whole message, or will have it."""
+        """Whether the whole message was given to OpenSSL, or is queued for it."""
         self._header = b""
         self._left = 1
 
@@ -194,13 +199,13 @@ class ClientHello:
     @property
     def exceeded(self) -> bool:
         """
-        Whether more than it was received.
+        Whether more bytes than the message has were received.
         """
         return self._left < 0
 
     def is_prefix(self, data: bytes) -> bool:
         """
-        Append *data*; whether all bytes so far can be the beginning of a ClientHello of an allowed length.
+        Append *data*; return whether all bytes so far can be the beginning of a ClientHello of an allowed length.
         """
         if len(self._header) == _HEADER:
             self._left -= len(data)
@@ -222,7 +227,9 @@ class ClientHello:
 
 class UnauthenticatedPeers:
     """
-    All unauthenticated connections of one listening Tub.  *now*: a clock with millisecond resolution, s.
+    All unauthenticated connections of one listening Tub: *most* at a time, each for at most *seconds*.
+
+    *now*: returns seconds with a resolution of a millisecond or better.
     """
 
     log = Logger()
@@ -274,15 +281,16 @@ class UnauthenticatedPeers:
             self._timer.cancel()
             self._timer = None
         elif len(self._ages) > 2 * self._most:
-            # Released peers are removed only from the front, so a peer that stays there makes later ones accumulate.
+            # Released peers are removed only at the front, so later ones accumulate behind a peer that stays.
             self._ages = deque(one for one in self._ages if one.tracked)
 
     def handshake_began(self, peer: UnauthenticatedPeer) -> None:
         """
-        *peer* has sent more than its ClientHello, and its TLS is not established.
+        Note that *peer* has sent more than its ClientHello, and its TLS is not established.
 
-        Honest peers send the rest at once and are in this state for a moment only.  Meanwhile OpenSSL reserves memory
-        for a certificate of the declared length.  So `MOST_HANDSHAKES` may be in it; others are cut as in `accept`.
+        A correct peer sends the rest at once, so this state is short.  In it, OpenSSL reserves memory for a certificate
+        of the length that the peer declared.  So at most `MOST_HANDSHAKES` peers may be in this state; if there are
+        more, one is cut as in `accept`.
         """
         if peer in self._in_handshake:
             return
@@ -292,7 +300,7 @@ class UnauthenticatedPeers:
 
     def handshake_ended(self, peer: UnauthenticatedPeer) -> None:
         """
-        The TLS of *peer* is established, or it is not tracked any more.
+        Note that the TLS of *peer* is established, or that it is not tracked any more.
         """
         if peer in self._in_handshake:
             self._in_handshake.remove(peer)
@@ -305,7 +313,7 @@ class UnauthenticatedPeers:
         peer.cut()
         self._cut += 1
         if self._cut_lines.take():
-            self.log.info("{count} connections showed no valid string and were cut", count=self._cut)
+            self.log.info("cut {count} connections that presented no valid string", count=self._cut)
             self._cut = 0
 
     def log_defect(self, failure: Failure) -> None:
@@ -317,13 +325,13 @@ class UnauthenticatedPeers:
 
     def log_refusal(self, address: str, sentence: str) -> None:
         """
-        Log that a FURL shown from *address* was refused, at most once a minute for the same *sentence*.
+        Log that a FURL presented by *address* was refused, at most once a minute for the same address and *sentence*.
         """
         now = self._clock.seconds()
         self._refused = {key: at for key, at in self._refused.items() if now - at < _LOG_INTERVAL}
         if (address, sentence) not in self._refused and len(self._refused) < _MOST_LOGGED_REFUSALS:
             self._refused[address, sentence] = now
-            self.log.warn("a string was refused to {address}: {why}", address=address, why=sentence)
+            self.log.warn("refused a string presented by {address}: {why}", address=address, why=sentence)
 
     def _set_timer(self) -> None:
         if self._timer is None and self._ages:

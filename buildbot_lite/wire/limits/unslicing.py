@@ -2,15 +2,16 @@
 Readers of Foolscap's tokens ("unslicers"), each token bounded before it is in memory.
 
 Foolscap bounds what a schema describes, but nothing before the schema is known: the name of the method, the names of
-arguments, the name and address of a reference.  It also accepts many kinds of object that we never send.  An
-unauthenticated peer could declare 2 GiB for a method's name.  These readers accept only what the contract needs, and
-reject the rest at its first byte:
+arguments, the name and address of a reference.  So an unauthenticated peer could declare 2 GiB for a method's name.
+Foolscap also accepts many kinds of object that we never send.  These readers accept only what the contract needs, and
+reject anything else at its first byte:
 
 * at the top: ``call``, ``answer``, ``error``;
-* inside: arguments, references to the peer's objects, None, lists of class names of an exception, and exceptions.  No
-  gifts (which would make us connect to a third party), no bound methods, dictionaries, text or back references; so
-  nothing nests deeper than the contract says.
-* Every call has a schema; a call of a method that the object does not have fails with our sentence.
+* inside: arguments, references to the peer's objects, None, exceptions, and the list of class names in an exception.
+  Rejected are gifts (which would make us connect to a third party), bound methods, dictionaries, text and back
+  references; so nothing nests deeper than the contract says.
+
+Every call has a schema; a call of a method that the object does not have fails with a `NotOfferedError`.
 
 A violation of the protocol (`BananaError`) ends the connection; a violation of a schema (`Violation`) fails the call.
 """
@@ -33,8 +34,8 @@ from foolscap.slicers.none import NoneUnslicer
 from foolscap.tokens import BananaError, Violation
 
 from ..contract import (
+    LONGEST_IDENTIFIER,
     LONGEST_NAME,
-    LONGEST_WORD,
     MOST_ARGUMENTS,
     MOST_REFERENCES,
 )
@@ -42,7 +43,7 @@ from ..failures import NotOfferedError
 
 _LARGEST_INTEGER = 1 << 62
 _FAILURE = "twisted.python.failure.Failure"
-# Bytes.  Foolscap sends a FURL with each reference; we neither send nor use it.
+# Bytes of the FURL that Foolscap sends with a reference; we neither send nor use it.
 _LONGEST_ADDRESS = 4000
 
 
@@ -56,7 +57,7 @@ class BoundedArguments(ArgumentUnslicer):
             if size > MOST_ARGUMENTS:
                 raise BananaError("too many arguments")
         elif len(self.args) >= self.numargs and self.argname is None:
-            if typebyte == tokens.STRING and size > LONGEST_WORD:
+            if typebyte == tokens.STRING and size > LONGEST_IDENTIFIER:
                 raise BananaError("the name of an argument is too long")
             if len(self.kwargs) >= MOST_ARGUMENTS:
                 raise BananaError("too many arguments")
@@ -73,7 +74,7 @@ class BoundedCall(CallUnslicer):
     def checkToken(self, typebyte, size):
         if self.stage < 2 and (typebyte != tokens.INT or size > _LARGEST_INTEGER):
             raise BananaError("a call begins with two numbers")
-        if self.stage == 2 and typebyte == tokens.STRING and size > LONGEST_WORD:
+        if self.stage == 2 and typebyte == tokens.STRING and size > LONGEST_IDENTIFIER:
             raise BananaError("the name of a method is too long")
         super().checkToken(typebyte, size)
 
@@ -93,7 +94,7 @@ class BoundedReference(ReferenceUnslicer):
 
     def checkToken(self, typebyte, size):
         if self.state == 0 and (typebyte != tokens.INT or not 0 < size < _LARGEST_INTEGER):
-            raise BananaError("the number of a reference is no number")
+            raise BananaError("the id of a reference is not a positive integer")
         if self.state == 1 and typebyte == tokens.STRING and size > LONGEST_NAME:
             raise BananaError("the name of an interface is too long")
         if self.state == 2 and typebyte == tokens.STRING and size > _LONGEST_ADDRESS:
@@ -102,7 +103,7 @@ class BoundedReference(ReferenceUnslicer):
 
     def receiveClose(self):
         self.url = None
-        # Returned references remain here until the peer acknowledges the return.
+        # A reference that we released counts until the peer has acknowledged the release.
         if len(self.broker.yourReferenceByCLID) >= MOST_REFERENCES:
             raise BananaError("too many references")
         return super().receiveClose()
@@ -134,10 +135,10 @@ class BoundedFailure(NonCyclicRemoteCopyUnslicer):
 
     def setConstraint(self, constraint):
         if not isinstance(constraint, FailureConstraint):
-            raise Violation("an exception is no value")
+            raise Violation("an exception is not allowed here")
 
     def checkToken(self, typebyte, size):
-        if self.attrname is None and typebyte == tokens.STRING and size > LONGEST_WORD:
+        if self.attrname is None and typebyte == tokens.STRING and size > LONGEST_IDENTIFIER:
             raise BananaError("the name of an attribute is too long")
         super().checkToken(typebyte, size)
 
@@ -164,7 +165,7 @@ class BoundedRoot(PBRootUnslicer):
             return None  # the class's name follows
         reader = self.openRegistries[0].get(kind)
         if reader is None:
-            raise Violation(f"no {kind[0]!r} is in the contract")
+            raise Violation(f"objects of the type {kind[0]!r} are not in the contract")
         child = reader()
         child.broker = self.broker
         return child
