@@ -149,7 +149,7 @@ class ProcessTracker:
         if not self._facilities.subreaper:
             return None
         try:
-            with open(f"/proc/self/task/{self._self}/children", "rb") as children:
+            with open(f"/proc/self/task/{self._self}/children", "rb", buffering=0) as children:
                 return set(map(int, children.read().split())) <= set(mains)
         except OSError:
             return None
@@ -169,7 +169,8 @@ class ProcessTracker:
         """
         `NoProcessTableError` unless processes can be listed now.
         """
-        if not self._facilities.proc or _read_stat(self._self) is None:
+        # Not read: that takes twenty times as long, and this is called for each command.
+        if not self._facilities.proc or not os.path.exists(f"/proc/{self._self}/stat"):
             self.table()
 
     def members(self, process_set: ProcessSet, others: Mapping[int, ProcessSet]) -> list[ProcessEntry]:

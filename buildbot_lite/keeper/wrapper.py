@@ -57,7 +57,7 @@ class Wrapper(NamedTuple):
 
     prefix: list[str]
     root: str | None
-    outer: dict[bytes, bytes]
+    outer: Mapping[bytes, bytes]
     owner: tuple[int, int] | None
     umask: int
 
@@ -69,9 +69,9 @@ class Wrapper(NamedTuple):
         return [os.fsencode(word) for word in (*filled, "/bin/sh", "-c", _SHELL, "sh")]
 
 
-def read_wrapper(message: Mapping[str, Any], workdir: str) -> Wrapper:
+def read_wrapper(message: Mapping[str, Any], workdir: str, env: Mapping[bytes, bytes]) -> Wrapper:
     """
-    Decode the fields of a ``start`` that come from the slave, not from the master.
+    Decode the fields of a ``start`` that come from the slave, not from the master.  *env*: the slave's environment.
     """
     prefix = [str(word) for word in message.get("wrapper") or []]
     root = message.get("root")
@@ -81,11 +81,10 @@ def read_wrapper(message: Mapping[str, Any], workdir: str) -> Wrapper:
             f"The working directory {workdir!r:.200} has a character that this slave's wrapper might misunderstand: "
             "use letters, digits, spaces and . _ + @ = -"
         )
-    env = message.get("env") or {}
     return Wrapper(
         prefix,
         str(root) if root else None,
-        {os.fsencode(name): os.fsencode(value) for name, value in env.items()},
+        env,
         (int(owner[0]), int(owner[1])) if owner else None,
         # A slave of 0.1.0 does not send this field.
         int(message.get("umask", UMASK)),

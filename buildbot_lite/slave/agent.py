@@ -50,6 +50,7 @@ from .held import SlaveCommand
 from .keeper_command import KeeperCommand
 from .keeper_messages import Holding
 from .policy import DEFAULT_POLICY, Policy
+from .safe_paths import ResolvedPath
 from .transfer import TransferContext
 from .transfers import (
     INPUT,
@@ -194,11 +195,12 @@ class Agent:
         if len(self._held) >= MOST_HELD:
             raise RefusedError(f"This slave already holds {MOST_HELD} commands.")
 
-    def run(self, id: str, spec: Run, secrets: Mapping[str, str], stdin_path: str | None) -> SlaveCommand:
+    def run(
+        self, id: str, spec: Run, secrets: Mapping[str, str], workdir: ResolvedPath, stdin_path: str | None
+    ) -> SlaveCommand:
         """
-        Have the keeper run *spec*, with the file *stdin_path* as its input.
+        Have the keeper run *spec* in *workdir*, with the file *stdin_path* as its input.
         """
-        workdir = self.context.paths.make(spec.workdir)
         command = self._adopt(id, fingerprint(spec))
 
         def start() -> None:

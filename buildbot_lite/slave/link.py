@@ -20,6 +20,7 @@ from ..wire.flow_control import FlowControl
 from ..wire.roles import Command
 from .agent import Agent
 from .held import SlaveCommand
+from .safe_paths import ResolvedPath
 from .stream_sender import StreamSender
 from .transfer_files import os_sentence, private_file, with_room, write_at
 
@@ -38,7 +39,7 @@ class AgentLink:
         self._drop = drop
         self._flow_control = FlowControl(agent.clock)
         self._senders: dict[str, StreamSender] = {}
-        self._fetches: dict[str, Deferred[None]] = {}
+        self._fetches: dict[str, Deferred[ResolvedPath]] = {}
         self._lost = False
         self._when_lost: list[Callable[[], None]] = []
         agent.linked(self)
@@ -146,33 +147,34 @@ class AgentLink:
         try:
             if not isinstance(spec, Run):
                 return self._agent.transfer(id, spec)
-            return self._agent.run(id, spec, secrets, await self._prepared(id, spec, command))
+            workdir, stdin_path = await self._prepared(id, spec, command)
+            return self._agent.run(id, spec, secrets, workdir, stdin_path)
         except OSError as error:
             raise RefusedError(f"The slave cannot start it: {os_sentence(error)}") from None
 
-    async def _prepared(self, id: str, spec: Run, command: Command) -> str | None:
+    async def _prepared(self, id: str, spec: Run, command: Command) -> tuple[ResolvedPath, str | None]:
         """
         Make a command's working directory and fetch its standard input, before it is claimed: when that fails, nothing
-        has happened.  Return the path of the input, or None.
+        has happened.  Return the directory, and the path of the input or None.
         """
         if id in self._fetches:
             raise RefusedError("This command is being started already.")
         clock, paths = self._agent.clock, self._agent.context.paths
         path = None if spec.stdin_input is None else self._agent.input_path(id)
 
-        async def preparing() -> None:
-            await with_room(clock, lambda: paths.make(spec.workdir))
+        async def preparing() -> ResolvedPath:
+            workdir = await with_room(clock, lambda: paths.make(spec.workdir))
             if path is not None and spec.stdin_input is not None:
                 await self._fetch(path, spec.stdin_input, command)
+            return workdir
 
         going = self._fetches[id] = Deferred.fromCoroutine(preparing())
         try:
-            await going
+            return await going, path
         except CancelledError:
             raise LinkLostError if self._lost else RefusedError("It was interrupted before it began.") from None
         finally:
             del self._fetches[id]
-        return path
 
     async def _fetch(self, path: str, name: str, command: Command) -> None:
         clock, size = self._agent.clock, 0

@@ -44,6 +44,7 @@ from .contract import (
     UNAUTHENTICATED_CALLS,
     AnyReference,
     RIBoundedBroker,
+    RICommand,
 )
 from .failures import (
     NotOfferedError,
@@ -440,6 +441,11 @@ class Broker(stock.Broker):
 
     def freeYourReference(self, tracker: Any, count: int) -> None:
         if self.disconnected:
+            return
+        if tracker.interfaceName == RICommand.__remote_name__:
+            # The master sends each once (`proxies`), so it cannot refer to this one again while the message travels.
+            self.remote_broker.callRemoteOnly("decref", clid=tracker.clid, count=count)
+            self.freeYourReferenceTracker(None, tracker)
             return
 
         def refused(failure: Failure) -> None:

@@ -534,6 +534,28 @@ class AuthenticatedLinkTests(BrokerTestCase):
         self.assertIsNone(self.farm.getOrCreateURLForReference(Referenceable()))
 
     @with_reactor
+    async def test_command_given_back(self) -> None:
+        """
+        A slave gives the reference to a command back when it has forgotten the command, and waits for no answer.
+        """
+        desk, _ = await self.slave()
+        slave, command = RecordingSlave(), RecordingCommand()
+        await desk.attach(slave, HELLO, "")
+        await self.desk.slaves[-1].start("1", Run(argv=("true",)), {}, command)
+        (mine,) = self.tubs[-1].brokers.values()
+        (theirs,) = self.farm.brokers.values()
+        held, exposed = len(mine.yourReferenceByCLID), len(theirs.myReferenceByCLID)
+        asked: list[object] = []
+        mine.addRequest = asked.append
+
+        slave.commands.clear()
+        gc.collect()
+        await until(lambda: len(theirs.myReferenceByCLID) < exposed)
+
+        self.assertEqual(len(mine.yourReferenceByCLID), held - 1)
+        self.assertEqual(asked, [])
+
+    @with_reactor
     async def test_contract_broken(self) -> None:
         """
         An authenticated link is cut because of a protocol violation.
