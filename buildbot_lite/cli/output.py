@@ -38,8 +38,8 @@ def show(document: Any, what: str, *, as_json: bool) -> None:
     from rich.console import Console
     from rich.measure import Measurement
 
+    from .layout import PLAIN_WIDTH
     from .tables import TABLES
-    from .two_lines import PLAIN_WIDTH
 
     table = TABLES[what](document)
     console = Console(width=None if on_a_terminal() else PLAIN_WIDTH, highlight=False)

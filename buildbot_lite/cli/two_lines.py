@@ -1,5 +1,5 @@
 """
-A table for narrow terminals: two lines a row.
+A table with two lines for each row, for narrow terminals.
 """
 
 from collections.abc import Sequence
@@ -10,19 +10,18 @@ from rich.measure import Measurement
 from rich.padding import Padding
 from rich.text import Text
 
-PLAIN_WIDTH = 500
-"""Columns of a table that is not on a terminal: enough that nothing is cut."""
+from .layout import PLAIN_WIDTH, widest
 
 USUAL = 80
-"""Columns of a terminal in which a row has two lines."""
+"""Columns from which on a row has exactly two lines."""
 _INDENT = 4
 
 
 class TwoLines:
     """
-    *wide* where each of its rows has one line, and where the output is no terminal; elsewhere the *rows* below *heads*,
-    each followed by its *details*: one line, which may end with "…", or on a terminal of less than `USUAL` columns
-    several.  The lines of *rows* are never cut: a terminal breaks longer ones.
+    *wide*, if each of its rows fits on a line, or if the output is not a terminal.  Otherwise the *rows* below *heads*,
+    each followed by its *details*.  These have one line, which may end with "…"; on a terminal of less than `USUAL`
+    columns they have several lines.  The lines of *rows* are not cut: the terminal breaks longer ones.
     """
 
     def __init__(
@@ -33,8 +32,7 @@ class TwoLines:
         self._details = [Text(), *details]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        wide = Measurement.get(console, options.update(max_width=1 << 20), self._wide).maximum
-        if wide <= options.max_width or options.max_width >= PLAIN_WIDTH:
+        if options.max_width >= PLAIN_WIDTH or widest(console, options, self._wide) <= options.max_width:
             yield self._wide
             return
         widths = [max(map(cell_len, map(str, column))) for column in zip(*self._rows, strict=True)]

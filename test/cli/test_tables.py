@@ -167,6 +167,21 @@ class TablesTests(SynchronousTestCase):
 
         self.assertEqual(states, ["here", "draining", "paused", "away", "never seen"])
 
+    def test_narrow(self) -> None:
+        """
+        Where rows do not fit, dates are short, empty columns are left out, and sentences take several lines; in a pipe
+        everything is shown.
+        """
+        recent = {**SLAVE, "since": time.time() - 60, "running": []}
+        recent["platform"] = {"hostname": "builder-in-the-cellar", "os": "Debian GNU/Linux 12 (bookworm)"}
+        heads, *rows = lines("slaves", [recent], width=80)
+        self.assertEqual(heads.split(), ["slave", "state", "since", "host", "system", "version"])
+        self.assertRegex(rows[0], r"^bot1   here   \d\d-\d\d \d\d:\d\d  builder-in-the-cellar  Debian")
+        self.assertLessEqual(max(map(len, rows)), 80)
+        heads, *rows = lines("slaves", [recent], width=500)
+        self.assertEqual(heads.split(), ["slave", "state", "since", "runs", "host", "system", "version"])
+        self.assertRegex(rows[0], r"^bot1   here   \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  ")
+
     def test_nothing(self) -> None:
         """
         An empty list is shown as "none".

@@ -1,0 +1,123 @@
+"""
+Single values in tables, as people read them.
+
+Control characters in texts of slaves and submitters are replaced, so that a terminal does not interpret them.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from attrs import frozen
+from rich.text import Text
+
+from ..model.display import printable
+
+Document = Mapping[str, Any]
+
+_RECENT = 180 * 86400
+"""Seconds for which a date without a year is clear."""
+_STYLES = {
+    "SUCCESS": "green",
+    "WARNINGS": "yellow",
+    "FAILURE": "red",
+    "SKIPPED": "dim",
+    "EXCEPTION": "magenta",
+    "RETRY": "cyan",
+    "CANCELLED": "dim",
+}
+
+
+@frozen
+class Date:
+    """
+    A time in a table, in seconds since 1970; None is shown as nothing.
+    """
+
+    seconds: float | None
+
+    def __str__(self) -> str:
+        if self.seconds is None:
+            return ""
+        return datetime.fromtimestamp(self.seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+    def short(self) -> str:
+        """
+        For a narrow terminal, as `ls` shows it: with the time of day, or the year if it is not in the last half year.
+        """
+        if self.seconds is None:
+            return ""
+        recent = abs(time.time() - self.seconds) < _RECENT
+        return datetime.fromtimestamp(self.seconds).astimezone().strftime("%m-%d %H:%M" if recent else "%Y-%m-%d")
+
+
+def plain(text: str, style: str = "") -> Text:
+    """
+    *text* without control characters.
+    """
+    return Text(printable(text), style=style)
+
+
+def build_name(build: Document | None) -> str:
+    """
+    The name of a build: hello/12.
+    """
+    return f"{build['builder']}/{build['number']}" if build else ""
+
+
+def result_text(name: str | None) -> Text:
+    """
+    The result of a build or step; None: it runs.
+    """
+    return plain("running", "cyan") if name is None else plain(name, _STYLES.get(name, ""))
+
+
+def short_sources(build: Document) -> str:
+    """
+    Branch and revision, shortened as git does it.
+    """
+    revision = build["revision"] or ""
+    short = revision[:10] if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", revision) else revision
+    return " ".join(filter(None, [build["branch"], short]))
+
+
+def requester(asked: Document) -> str:
+    """
+    The requester and the reason.
+    """
+    who, why = asked["by"] or asked["scheduler"], asked["reason"]
+    return (
+        why
+        if any(name in why for name in (f"({who})", repr(who))) or who in re.findall(r"[\w.-]+", why)
+        else f"{who}: {why}"
+    )
+
+
+def time_to_come(seconds: float | None) -> str:
+    """
+    A time to come, without the date if that is today's.
+    """
+    if seconds is None:
+        return ""
+    if seconds <= time.time():
+        return "now"
+    at, today = datetime.fromtimestamp(seconds).astimezone(), datetime.now().astimezone()
+    return at.strftime("%H:%M:%S") if at.date() == today.date() else str(Date(seconds))
+
+
+def duration(start: float | None, end: float | None) -> str:
+    """
+    From *start* to *end*, or to now.
+    """
+    if start is None:
+        return ""
+    seconds = max(0.0, (time.time() if end is None else end) - start)
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
