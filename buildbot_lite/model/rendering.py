@@ -14,7 +14,7 @@ value, not to None.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from attrs import frozen
@@ -47,7 +47,8 @@ class View:
     The values of a build that renderers can read.
 
     *sources*: codebase → its source stamp ("branch", "revision", "repository", "project"…); without codebases there is
-    one, whose name is "".  *slave*: facts about the build's slave, at least its "name".
+    one, whose name is "".  *slave*: facts about the build's slave, at least its "name".  *files*: those that the
+    build's changes changed.
     """
 
     def __init__(
@@ -56,8 +57,10 @@ class View:
         *,
         sources: Mapping[str, Mapping[str, Json]] | None = None,
         slave: Mapping[str, Json] | None = None,
+        files: Sequence[str] = (),
     ) -> None:
         self.properties = properties
+        self.files = tuple(files)
         self.sources = {
             codebase: {name: checked_value(name, value) for name, value in stamp.items()}
             for codebase, stamp in (sources or {}).items()
@@ -89,6 +92,18 @@ class View:
         *value*, rendered for this build.
         """
         return await render(value, self)
+
+    def getBuild(self) -> "View":  # noqa: N802 - Buildbot's name
+        """
+        The same: what a renderer may ask of a build.
+        """
+        return self
+
+    def allFiles(self) -> list[str]:  # noqa: N802 - Buildbot's name
+        """
+        The files that the build's changes changed, each once, in the order of the changes.
+        """
+        return list(self.files)
 
     def __getitem__(self, name: str) -> Json:
         return self.properties[name]

@@ -11,6 +11,7 @@ from buildbot_lite.errors import StorageError
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.http_request import HttpAnswer, HttpRequest
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.spec import Run
 from buildbot_lite.status import documents
 from buildbot_lite.storage.records import builds, changes, remarks
 
@@ -40,6 +41,33 @@ class EngineTests(SynchronousTestCase):
             farm.submitted()[1].source,
             {"branch": "main", "revision": "r2", "repository": "https://example.org/r", "project": "p"},
         )
+
+    def test_changed_files(self) -> None:
+        """
+        Promise 8.6: a renderer and a step get the files that the build's changes changed, also after a restart of the
+        master in the middle of the build.
+        """
+        own = (
+            "@util.renderer\ndef files(props):\n    return ' '.join(props.getBuild().allFiles())\n"
+            "class Own(steps.BuildStep):\n"
+            "    async def run(self):\n"
+            "        for words in (files, self.build.allFiles()):\n"
+            "            await self.execute(['echo', *(await self.render([words] if words is files else words))])\n"
+            "        return util.SUCCESS\n"
+        )
+        farm = ScheduledFarm(TIMED, before=f"{own}c['builders'][0].factory = util.BuildFactory([Own()])\n")
+        farm.attach(slave=(first := FakeSlave()))
+        farm.change(files=("a", "b"))
+        farm.change(files=("b", "c"))
+        farm.clock.advance(60)
+        farm.settle()
+        farm.restart()
+        slave = FakeSlave(commands=first.commands, behaviour=succeeding)
+        farm.attach(slave=slave, held=first.held())
+        first.commands[0].end(0)
+        farm.settle()
+        ran = [each.spec.argv for each in slave.commands if isinstance(each.spec, Run)]
+        self.assertEqual(ran, [("echo", "a b c"), ("echo", "a", "b", "c")])
 
     def test_many_in_one_transaction(self) -> None:
         """

@@ -332,6 +332,18 @@ class SecretsTests(SynchronousTestCase):
             self.assertIn(sentence, str(caught.exception))
             self.assertNotIn("hunter2", str(caught.exception))
 
+    def test_get(self) -> None:
+        """
+        Asking a provider for the value while master.cfg is read, as Buildbot's may be asked, is a mistake with the
+        remedy, and does not end the load.
+        """
+        for provider in ("SecretInAFile('secrets')", "SecretInPass()", "SecretInEnvironment('CI_')"):
+            with self.subTest(provider):
+                text = f"value = secrets.{provider}.get('key') + 'more'\nutil.Nothing\n"
+                said = [mistake.sentence for mistake in mistakes_in(text, self.directory)]
+                self.assertTrue(any("Write util.Secret('key') instead." in each for each in said), said)
+                self.assertTrue(any("Nothing" in each for each in said), said)
+
     def test_no_directory(self) -> None:
         """
         A missing directory of secrets is a mistake at the line that names the directory; so is a secret that others may

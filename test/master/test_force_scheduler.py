@@ -47,6 +47,7 @@ class ParameterTests(ForceCase):
         ('util.StringParameter("x", autopopulate={}, tablabel="t", hide=True)', {}, {"x": ""}),
         ('util.TextParameter("x", cols=60, rows=5)', {"x": "a\nb"}, {"x": "a\nb"}),
         ('util.FixedParameter("x", default="f")', {}, {"x": "f"}),
+        ('util.FixedParameter("x", default="f", choices=["f", "g"])', {}, {"x": "f"}),
         ('util.FixedParameter("x", default="f")', {"x": "g"}, "x is fixed to 'f': leave it out."),
         ('util.IntParameter("x", default=2)', {}, {"x": 2}),
         ('util.IntParameter("x")', {"x": "7"}, {"x": 7}),

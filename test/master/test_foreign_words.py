@@ -408,7 +408,7 @@ class KeyTests(SynchronousTestCase):
             "c['www'] = {'change_hook_dialects': {'github': {}}}": "util.Secret(",
             "c['status'] = [plugins.status.WebStatus(8010, change_hook_dialects={})]": "status.WebStatus(change_hook",
             "c['status'] = [plugins.status.GitHubStatus('token')]": "c['services']",
-            "c['slaves'] = [slave.LocalSlave('a')]": "create and start a slave with its string",
+            "c['slaves'] = [slave.LocalSlave('a')]": "create-slave local -",
             "c['change_source'] = plugins.changes.PBChangeSource()": "a string of its own",
             "c['schedulers'] = [schedulers.Try_Userpass('a', ['b'], port=1, userpass=[])]": 'stdin="patch"',
             "c['db_url'] = 'mysql://me:sesame@db/farm'": "a file of SQLite",

@@ -674,6 +674,74 @@ class HttpTests(ReportersCase):
             with self.assertRaises(ConfigError):
                 make()
 
+    def test_beside_generators(self) -> None:
+        """
+        Promise 8.13: an argument that says which builds, or what is said of them, is a mistake beside generators, where
+        it would have no effect; so is one that asks for logs.
+        """
+        generators = [reporters.BuildStatusGenerator()]
+        formatter = reporters.MessageFormatter()
+        rows: dict[str, dict[str, Any]] = {
+            "MailNotifier": {
+                "mode": "failing",
+                "categories": ["c"],
+                "tags": ["t"],
+                "builders": ["b"],
+                "schedulers": ["s"],
+                "branches": ["main"],
+                "subject": "s",
+                "addLogs": True,
+                "buildSetSummary": True,
+                "messageFormatter": formatter,
+            },
+            "HttpStatusPush": {"builders": ["b"], "format_fn": dict},
+            "GitHubStatusPush": {"builders": ["b"], "startDescription": "a", "endDescription": "b"},
+        }
+        first: dict[str, Any] = {
+            "MailNotifier": "farm@example.org",
+            "HttpStatusPush": "https://example.org/",
+            "GitHubStatusPush": util.Secret("t"),
+        }
+        for word, given in rows.items():
+            make = getattr(reporters, word)
+            make(first[word], generators=generators)
+            for name, value in given.items():
+                with self.subTest(word, name=name):
+                    make(first[word], **{name: value})
+                    with self.assertRaisesRegex(ConfigError, f"{name} has no effect beside generators"):
+                        make(first[word], **{name: value}, generators=generators)
+        with self.assertRaisesRegex(ConfigError, "the document has no logs"):
+            reporters.HttpStatusPush("https://example.org/", wantLogs=True)
+
+    def test_format_function(self) -> None:
+        """
+        Promise 8.8: format_fn makes the document of a build, at its start and its end; what it might want is there.
+        """
+        push = reporters.HttpStatusPush(
+            "http://localhost/",
+            format_fn=lambda build: {"n": build["number"], "ended": build["result"], "steps": len(build["steps"])},
+            wantProperties=True,
+            wantSteps=True,
+            wantPreviousBuild=False,
+            wantLogs=False,
+        )
+        self.loop(push)
+        self.run_one(Result.SUCCESS)
+        sent = [body for _, _, _, body in self.http.requests]
+        self.assertEqual([(each["n"], each["ended"]) for each in sent], [(1, None), (1, "SUCCESS")])
+        with self.assertRaisesRegex(ConfigError, "function must be a function"):
+            reporters.HttpStatusPush("https://example.org/", format_fn="text")
+
+    def test_names_of_formatters(self) -> None:
+        """
+        What is no formatter is refused under the name of its argument.
+        """
+        with self.assertRaisesRegex(ConfigError, "messageFormatter must be a MessageFormatter"):
+            reporters.MailNotifier("farm@example.org", messageFormatter=lambda build: "text")
+        for name in ("start_formatter", "end_formatter"):
+            with self.assertRaisesRegex(ConfigError, f"{name} must be a MessageFormatter"):
+                reporters.BuildStartEndStatusGenerator(**{name: "text"})
+
     def test_secrets_from_elsewhere(self) -> None:
         """
         Promise 8.8: a token or password may be a text from the environment, and none in a file that is kept.

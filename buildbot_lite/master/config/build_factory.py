@@ -66,7 +66,8 @@ class BuildFactory(metaclass=NotingType):
             ArgumentChecker("BuildFactory", self, place=current_line()).wrong(
                 "workdir",
                 value,
-                "a relative path that does not lead out of its directory (that of a command may), or a function",
+                "a relative path that does not lead out of the builder's directory, or a function; each step that runs "
+                "a command elsewhere has a workdir of its own",
             )
 
     def addStep(self, step: Any, **arguments: Any) -> None:

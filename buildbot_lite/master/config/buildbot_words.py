@@ -145,8 +145,9 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("status", _INNER, _NO_INSIDE, "StatusReceiverMultiService StatusReceiver STDOUT STDERR IStatusReceiver Status"),
     # Slaves.
     ("slave", _REFUSED,
-     ("No slave runs inside the master.  Write slave.BuildSlave, and create and start a slave with its string on the "
-     "master's machine."), "LocalSlave LocalWorker"),
+     ('No slave runs inside the master.  Write slave.BuildSlave("local", max_builds=1), and on the master\'s machine '
+      "`buildbot-lite furl MASTER local | buildbot-lite create-slave local -` and `buildbot-lite start local`."),
+     "LocalSlave LocalWorker"),
     ("slave", _REFUSED, _LATENT,
      ("AbstractLatentWorker AbstractLatentBuildSlave EC2LatentWorker EC2LatentBuildSlave DockerLatentWorker "
      "DockerSwarmLatentWorker KubeLatentWorker LibVirtWorker LibVirtSlave MarathonLatentWorker OpenStackLatentWorker "
@@ -184,7 +185,9 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "BitbucketServerCoreAPIStatusPush BitbucketServerPRCommentPush BuildSetCombinedStatusGenerator "
      "BuildRequestGenerator MessageFormatterFunctionRaw MessageFormatterBase "
      "MessageFormatterMissingWorker")),
-    ("reporters", _INNER, "",
+    ("reporters", _INNER,
+     ("Derive from reporters.HttpStatusPush, or give it generators with a MessageFormatterFunction, whose answer is "
+      "what it sends (docs/reporters.md)."),
      ("ReporterBase BuildStatusGeneratorMixin getDetailsForBuild getDetailsForBuilds getURLForBuild "
      "getURLForBuildrequest get_details_for_buildrequest merge_reports_prop merge_reports_prop_take_first")),
     # Secrets.
@@ -277,7 +280,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("PollingChangeSource", _REFUSED, "Derive from changes.PollingChangeSource, and write poll (docs/changes.md).",
      ("doPoll _process_changes get_logs parse_logs get_prefix determine_prefix get_new_logentries "
      "create_changes submit_changes")),
-    ("SecretInAFile", _REFUSED, "Write a provider of your own with value(basedir, name) and names(basedir).",
+    ("SecretStore", _REFUSED, "Write a provider of your own with value(basedir, name) and names(basedir).",
      "get loadSecrets checkConfig reconfigService checkFileIsReadable checkSecretDirectoryIsAvailableAndReadable"),
     ("BuildSlave", _REFUSED, "Decide in a function that is the argument canStartBuild of the BuilderConfig.",
      "canStartBuild"),
@@ -292,7 +295,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "logChunk headerReceived"),
     # What else is in util.
     ("util", _LATER, _LEAVE_OUT,
-     ("Filter GerritChangeFilter Project "
+     ("GerritChangeFilter Project "
      "enforceChosenWorker enforceChosenSlave "
      "flatten ShellSequence CommandlineUserManager PatchParameter DateParameter ValidationError "
      "URLForBuild "
@@ -303,7 +306,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      ("AbstractWorkerForBuilder AsyncMultiService BuildbotService BuildMaster Build Builder BuildModel BuildRequest "
      "BuildRequestModel BuildslaveForBuilder ConfigErrors ConfigWarning ConfiguratorBase Connection "
      "DBConnector EqConnectionPool FullTwistedBuildFactory HTTPClientService HTTPSession IConfigLoader IControl "
-     "IReportGenerator IStatusReceiver LocalWorkerForBuilder MasterConfig QuickTwistedBuildFactory "
+     "Filter IReportGenerator IStatusReceiver LocalWorkerForBuilder MasterConfig QuickTwistedBuildFactory "
      "ReconfigurableServiceMixin RemoteCommand RemoteShellCommand STDERR STDOUT SourceStamp StateMixin StreamLog "
      "TestResult TwistedReactorsBuildFactory async_to_deferred asyncSleep datetime2epoch "
      "deferredLocked formatInterval human_readable_delta "

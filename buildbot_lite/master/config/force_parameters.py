@@ -12,7 +12,7 @@ from ...errors import InputError
 from ...model.properties import LARGEST_VALUE, Json
 from .argument_fit import NotingType, note_unknown
 from .arguments import ArgumentChecker
-from .mistakes import current_line
+from .mistakes import current_line, remark
 
 ANY_SLAVE = "any"
 """The choice of `WorkerChoiceParameter` that leaves the slave open."""
@@ -123,8 +123,16 @@ class TextParameter(BaseParameter):
 
 class FixedParameter(BaseParameter):
     """
-    A parameter that always has its *default*; `InputError` when a value is given.
+    A parameter that always has its *default*; `InputError` when a value is given.  *choices* have no effect.
     """
+
+    def __init__(self, name: Any, label: Any = None, *, choices: Any = None, **more: Any) -> None:
+        super().__init__(name, label, **more)
+        if choices is not None:
+            remark(f"FixedParameter {name!r:.100}: choices has no effect; the value is always {self.default!r:.80}.")
+
+    def known_arguments(self) -> Sequence[str]:
+        return (*super().known_arguments(), "choices")
 
     def value(self, given: Json) -> Json:
         if given not in (None, "", self.default):

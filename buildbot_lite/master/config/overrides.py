@@ -43,7 +43,8 @@ def check_overrides(cls: type, namespace: Mapping[str, Any]) -> None:
             continue
         hidden = next((base for base in cls.__mro__[1:] if name in vars(base)), None)
         word = never_called(cls, name)
-        if word is not None and hidden is None and name not in used:
+        is_ours = hidden is not None and find(hidden.__name__, name) is None
+        if word is not None and not is_ours and name not in used:
             mistake(f"{cls.__name__}.{name} is never called here.  {word.advice}")
         elif hidden is not None and is_shipped(hidden) and not _is_called_alike(namespace[name], vars(hidden)[name]):
             mistake(

@@ -12,7 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 from ...errors import ConfigError
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import once_loaded
+from .mistakes import note, once_loaded
+from .placeholders import placeholder
 
 # The keeper masks values in logs; shorter ones would blacken half of every log and be guessed from the holes.
 SHORTEST_SECRET = 6
@@ -39,7 +40,20 @@ class Provider(Protocol):
         """
 
 
-class SecretInAFile(metaclass=NotingType):
+class SecretStore(metaclass=NotingType):
+    """
+    The base of the providers that are shipped.
+    """
+
+    def get(self, entry: Any) -> Any:
+        """
+        Note a mistake: a secret is looked up when a command starts, and never while master.cfg is read.
+        """
+        note(f"{type(self).__name__}: get gives no secret to master.cfg.  Write util.Secret({entry!r:.60}) instead.")
+        return placeholder("get")
+
+
+class SecretInAFile(SecretStore):
     """
     Secrets in the files of a directory: the name of a file is the name of the secret, its contents the value.
 

@@ -18,12 +18,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ...errors import ConfigError
-from .argument_fit import NotingType
 from .arguments import ArgumentChecker
 from .mistakes import once_loaded
 from .secret_files import (
     LARGEST_SECRET,
     MOST_FILES,
+    SecretStore,
     usable,
 )
 
@@ -42,7 +42,7 @@ def taken() -> dict[str, str]:
     return dict(_variables)
 
 
-class SecretInEnvironment(metaclass=NotingType):
+class SecretInEnvironment(SecretStore):
     """
     Secrets in environment variables of the master, named *prefix* and the name of the secret.
 
@@ -81,7 +81,7 @@ class SecretInEnvironment(metaclass=NotingType):
         return None
 
 
-class SecretInPass(metaclass=NotingType):
+class SecretInPass(SecretStore):
     """
     Secrets in ``pass``: the name of an entry is the name of the secret.
 

@@ -25,7 +25,7 @@ from ...model.source_stamps import FIELDS, is_untrusted, marks_of, stamps_of
 from ...storage.inputs import InputStore
 from ...storage.publishing import publish, publish_directory
 from ...storage.records import builds as records_of_builds
-from ...storage.records import inputs, slaves
+from ...storage.records import changes, inputs, slaves
 from ...storage.records import journal as records_of_journal
 from ...storage.records.requests import Buildset, Request
 from ...storage.retrying import read_retrying
@@ -133,7 +133,8 @@ class Preparation:
         if builder is None:
             raise NotFoundError(f"The builder {row.builder} is not in the configuration that the build began with.")
         directories = directories_of(builder, await self._work_directory(row.slave))
-        context = partial(self._context, recorded, config, builder, submitted, directories, recorder, streams)
+        files = await self._files_of(recorded.buildset)
+        context = partial(self._context, recorded, config, builder, submitted, files, directories, recorder, streams)
         return Build(
             id=row.id,
             label=recorded.label,
@@ -154,6 +155,7 @@ class Preparation:
         config: MasterConfig,
         builder: BuilderConfig,
         submitted: Inputs,
+        files: Sequence[str],
         directories: Mapping[str, Json],
         recorder: BuildRecorder,
         streams: BuildStreamFiles,
@@ -175,7 +177,7 @@ class Preparation:
             journal=journal,
             recorder=recorder,
             streams=streams,
-            view=View(properties, sources=stamps_of(buildset.source), slave={"name": row.slave}),
+            view=View(properties, sources=stamps_of(buildset.source), slave={"name": row.slave}, files=files),
             secret=self._secrets_of(config),
             triggers=self._children(row, buildset),
             inputs=submitted,
@@ -202,6 +204,11 @@ class Preparation:
             platform = member.platform
         found = platform.get("work")
         return found if isinstance(found, str) and found.startswith("/") else None
+
+    async def _files_of(self, buildset: Buildset) -> Sequence[str]:
+        finding = partial(changes.of_buildset, buildset=buildset.id)
+        found = await read_retrying(self.records, finding, self.clock)
+        return list(dict.fromkeys(file for each in found for file in each.change.files))
 
     def _secrets_of(self, config: MasterConfig) -> Callable[[str], Awaitable[str]]:
         async def secret(name: str) -> str:

@@ -59,6 +59,12 @@ class BuildOfStep:
         """
         return self._context.view.getProperties()
 
+    def allFiles(self) -> list[str]:
+        """
+        The files that the build's changes changed, each once, in the order of the changes.
+        """
+        return self._context.view.allFiles()
+
     @deferring
     async def render(self, value: Any) -> Any:
         """

@@ -221,14 +221,14 @@ def _rendering(
     return limited(compiled.render, name)
 
 
-def formatter_of(arguments: ArgumentChecker, value: Any, default: Callable[[], Formatter]) -> Formatter:
+def formatter_of(
+    arguments: ArgumentChecker, value: Any, default: Callable[[], Formatter], name: str = "message_formatter"
+) -> Formatter:
     """
-    *value*, if it is a formatter; *default* for None.
+    *value*, the argument *name*, if it is a formatter; *default* for None.
     """
     if isinstance(value, FORMATTERS):
         return value
     if value is not None:
-        arguments.wrong(
-            "message_formatter", value, 'a MessageFormatter, or MessageFormatterFunction(function, "plain")'
-        )
+        arguments.wrong(name, value, 'a MessageFormatter, or MessageFormatterFunction(function, "plain")')
     return default()

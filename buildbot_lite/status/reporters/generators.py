@@ -152,8 +152,8 @@ class BuildStartEndStatusGenerator(Generator):
     ) -> None:
         super().__init__(ALL, tags, builders, schedulers, branches)
         arguments = ArgumentChecker(type(self).__name__, self)
-        self.start_formatter = formatter_of(arguments, start_formatter, MessageFormatter)
-        self.formatter = formatter_of(arguments, end_formatter, MessageFormatter)
+        self.start_formatter = formatter_of(arguments, start_formatter, MessageFormatter, "start_formatter")
+        self.formatter = formatter_of(arguments, end_formatter, MessageFormatter, "end_formatter")
 
     def wants(self, details: BuildDetails, tags: Collection[str]) -> bool:
         return self.selection.matches(details, tags)

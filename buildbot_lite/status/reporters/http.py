@@ -21,7 +21,7 @@ from ...model.rendering import is_renderable, render
 from ...model.results import Result
 from ...storage.records.outbox import OutboxMessage
 from .details import BuildDetails
-from .formatting import Message
+from .formatting import Message, MessageFormatterFunction
 from .generators import Generator, described
 from .reporter import NotSentError, Outside, RefusedForGoodError, Reporter
 
@@ -46,9 +46,7 @@ class HttpReporter(Reporter):
 
     def __init__(self, generators: Any, name: Any, *, builders: Any, start: Any = None, end: Any = None) -> None:
         self._default = [described(start, end, builders)]
-        super().__init__(generators, name)
-        if builders is not None and generators is not None:
-            self.arguments.note("builders has no effect beside generators; give it to each of them.")
+        super().__init__(generators, name, builders=builders, startDescription=start, endDescription=end)
 
     def default_generators(self) -> Sequence[Generator]:
         return self._default
@@ -102,7 +100,8 @@ class HttpStatusPush(HttpReporter):
     """
     POSTs a JSON document about each build to *serverUrl*.
 
-    *headers*: more of them.  *auth*: (user, password), basic authentication (RFC 7617); the password may be a `Secret`.
+    *format_fn*: a function of the build's document that returns another one, as Buildbot 1 had it.  *headers*: more of
+    them.  *auth*: (user, password), basic authentication (RFC 7617); the password may be a `Secret`.
     *secret*: a `Secret`; the body is signed with it in the header `SIGNATURE`.
     """
 
@@ -118,8 +117,22 @@ class HttpStatusPush(HttpReporter):
         name: Any = None,
         *,
         builders: Any = None,
+        format_fn: Any = None,
+        wantProperties: Any = None,
+        wantSteps: Any = None,
+        wantPreviousBuild: Any = None,
+        wantLogs: Any = None,
     ) -> None:
         super().__init__(generators, name, builders=builders)
+        if format_fn is not None:
+            if generators is not None:
+                self.arguments.note("format_fn has no effect beside generators; give each a MessageFormatterFunction.")
+            (ends,) = self._default
+            ends.start_formatter = ends.formatter = MessageFormatterFunction(_of_build(format_fn), "json")
+        if wantLogs:
+            self.arguments.note(
+                "the document has no logs; a receiver reads them with `buildbot-lite log` and a string."
+            )
         self.url = self.checked_url("serverUrl", serverUrl)
         self.headers = self.arguments.properties("headers", {} if headers is None else headers)
         self.secret = None if secret is None else self.arguments.secret("secret", secret)
@@ -310,6 +323,13 @@ def project_of(repository: str) -> str | None:
         return None
     segments = match["path"].strip("/").removesuffix(".git").split("/")
     return "/".join(segments) if len(segments) > 1 and all(map(_SEGMENT.fullmatch, segments)) else None
+
+
+def _of_build(function: Any) -> Any:
+    """
+    The function of a formatter for a *function* of the build alone.
+    """
+    return (lambda context: function(context["build"])) if callable(function) else function
 
 
 def _last_two(path: str) -> str:

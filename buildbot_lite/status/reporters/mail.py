@@ -19,12 +19,13 @@ from typing import Any, Protocol, runtime_checkable
 from attrs import frozen
 from twisted.logger import Logger
 
+from ...master.config.arguments import ArgumentChecker
 from ...master.config.renderable_objects import Secret
 from ...model.display import printable
 from ...model.user_functions import limited
 from ...storage.records.outbox import OutboxMessage
 from .details import BuildDetails, FarmFacts
-from .formatting import LONGEST_SUBJECT, Message
+from .formatting import LONGEST_SUBJECT, Message, MessageFormatter, formatter_of
 from .generators import ALL, BuildSetStatusGenerator, BuildStatusGenerator, Generator, WorkerMissingGenerator
 from .reporter import NotSentError, Outside, RefusedForGoodError, Reporter
 
@@ -104,12 +105,28 @@ class MailNotifier(Reporter):
         name: Any = None,
     ) -> None:
         chosen = tags if categories is None else categories
+        selecting = {
+            "mode": None if mode is ALL else mode,
+            "categories": categories,
+            "tags": tags,
+            "builders": builders,
+            "schedulers": schedulers,
+            "branches": branches,
+            "subject": subject,
+            "addLogs": addLogs or None,
+            "buildSetSummary": buildSetSummary or None,
+            "messageFormatter": messageFormatter,
+        }
         generator_class = BuildSetStatusGenerator if buildSetSummary else BuildStatusGenerator
+        arguments = ArgumentChecker(type(self).__name__, self)
+        formatter = formatter_of(
+            arguments, messageFormatter, lambda: MessageFormatter(subject=subject), "messageFormatter"
+        )
         self._default: Sequence[Generator | WorkerMissingGenerator] = [
-            generator_class(mode, chosen, builders, schedulers, branches, subject, message_formatter=messageFormatter),
+            generator_class(mode, chosen, builders, schedulers, branches, message_formatter=formatter),
             WorkerMissingGenerator(),
         ]
-        super().__init__(generators, name)
+        super().__init__(generators, name, **selecting)
         arguments = self.arguments
         self.sender = arguments.text("fromaddr", fromaddr)
         if not _is_address(parseaddr(self.sender)[1]):

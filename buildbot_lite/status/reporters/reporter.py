@@ -50,10 +50,15 @@ class Outside:
 class Reporter(Service):
     """
     A reporter: *generators* choose the builds, `compose` makes what is stored, `send` sends it.
+
+    *for_generators*: by name, the arguments that belong to the generators when these are given; None: not given.
     """
 
-    def __init__(self, generators: Any = None, name: Any = None) -> None:
+    def __init__(self, generators: Any = None, name: Any = None, **for_generators: Any) -> None:
         super().__init__(name)
+        for argument, value in for_generators.items():
+            if generators is not None and value is not None:
+                self.arguments.note(f"{argument} has no effect beside generators; give it to each of them.")
         checked = self.default_generators() if generators is None else generators
         kinds = (Generator, WorkerMissingGenerator)
         if not isinstance(checked, (list, tuple)) or not all(isinstance(each, kinds) for each in checked):
