@@ -60,7 +60,7 @@ class View:
         files: Sequence[str] = (),
     ) -> None:
         self.properties = properties
-        self.files = tuple(files)
+        self.files = list(files)
         self.sources = {
             codebase: {name: checked_value(name, value) for name, value in stamp.items()}
             for codebase, stamp in (sources or {}).items()

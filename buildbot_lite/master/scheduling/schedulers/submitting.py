@@ -33,9 +33,9 @@ class SchedulerView(View):
     """
 
     def __init__(self, properties: Properties, stamps: Mapping[str, Stamp], changes: Sequence[ChangeView]) -> None:
-        super().__init__(properties, sources=stamps)
+        files = dict.fromkeys(path for change in changes for path in change.files)
+        super().__init__(properties, sources=stamps, files=list(files))
         self.changes = list(changes)
-        self.files = list(dict.fromkeys(path for change in changes for path in change.files))
         self.sourcestamps = [{"codebase": codebase, **stamp} for codebase, stamp in stamps.items()]
 
 
