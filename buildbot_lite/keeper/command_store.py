@@ -6,13 +6,18 @@ The keeper's files: one for the records of all commands, and a directory for eac
     claims                     what is recorded of each command, one JSON object in a line (`record_file`)
         claim                  id, fingerprint, names of streams; synced before anything is spawned
         spawned                id, pid, start time and boot of the main process; not synced
-        ended                  id, life and outcome; synced
+        ended                  id, life and outcome; not synced
+        synced                 id, whose outcome and streams are on the disk; synced
         forgotten              id, which must never be started again; not synced
     commands/ID/stdio …        the spools, created at their first byte
                private/        files with secrets, 0600, removed when the command ends
 
 A claim without an outcome, found by a new keeper, is a command that died with the old one: *lost* if it was spawned,
 *unknown* otherwise (the machine may have died between the spawn and its record).  Neither is started again.
+
+An outcome is written at once, so it survives this keeper.  To survive the machine it must be synced, which is not worth
+its time while the master takes the outcome.  So an outcome without *synced* counts if the spools have its checksums;
+if not, the command died with the machine.
 
 A forgotten command whose record is lost with the machine is held again: its outcome is reported once more.
 
@@ -78,12 +83,13 @@ def spool_path(keeper_directory: str, id: str, stream: str) -> str:
 
 class _Held(NamedTuple):
     """
-    The records of a command that is held.  *spawned*, *ended*: None until there is one.
+    The records of a command that is held.  *spawned*, *ended*, *synced*: None until there is one.
     """
 
     claim: dict[str, Any]
     spawned: dict[str, Any] | None = None
     ended: dict[str, Any] | None = None
+    synced: dict[str, Any] | None = None
 
 
 class CommandStore:
@@ -182,9 +188,23 @@ class CommandStore:
 
     def end(self, finished: FinishedCommand) -> None:
         """
-        Write the outcome durably; OSError if the disk is full.
+        Write the outcome, for the next keeper; OSError if the disk is full.
         """
         record = {"record": "ended", "id": finished.id, "life": finished.life, "outcome": finished.outcome}
+        self._records.append(record, sync=False)
+        self._replay(record)
+
+    def sync(self, id: str) -> None:
+        """
+        Bring the outcome of *id* and its streams to the disk, if it is held and has one.  OSError if the disk fails.
+        """
+        held = self._held.get(id)
+        if held is None or held.ended is None or held.synced is not None:
+            return
+        for path in self._spools(held).values():
+            with contextlib.suppress(FileNotFoundError), _opened(path, os.O_RDONLY) as spool:
+                os.fsync(spool)
+        record = {"record": "synced", "id": id}
         self._records.append(record, sync=True)
         self._replay(record)
 
@@ -213,19 +233,36 @@ class CommandStore:
         The commands of an earlier keeper: id, fingerprint, life and outcome or None, whether it was spawned.
         """
         for id, held in self._held.items():
-            yield id, str(held.claim.get("fingerprint")), held.ended, held.spawned is not None
+            yield id, str(held.claim.get("fingerprint")), self._ending(id, held), held.spawned is not None
 
     def seals(self, id: str) -> dict[str, dict[str, Any]]:
         """
         Length and checksum of every spool, by stream, for a command whose keeper died.
         """
         found = {}
-        for stream in self._held[id].claim.get("streams", []):
+        for stream, path in self._spools(self._held[id]).items():
             # A stream that cannot be read is left out; the command is lost anyhow.
-            with contextlib.suppress(OSError), open(spool_path(self._directory, id, stream), "rb") as spool:
+            with contextlib.suppress(OSError), open(path, "rb") as spool:
                 digest = hashlib.file_digest(spool, "sha256").hexdigest()
                 found[stream] = {"length": spool.tell(), "sha256": digest}
         return {stream: seal for stream, seal in found.items() if seal["length"]}
+
+    def _ending(self, id: str, held: _Held) -> dict[str, Any] | None:
+        """
+        The record of the outcome of *id*, if the streams that it describes are here.
+        """
+        if held.ended is None or held.synced is not None:
+            return held.ended
+        outcome = held.ended.get("outcome")
+        intact = isinstance(outcome, dict) and self.seals(id) == outcome.get("streams", {})
+        return held.ended if intact else None
+
+    def _spools(self, held: _Held) -> dict[str, str]:
+        """
+        The path of every stream that the command may have.
+        """
+        id = str(held.claim["id"])
+        return {stream: spool_path(self._directory, id, stream) for stream in held.claim.get("streams", [])}
 
     def _replay(self, record: dict[str, Any]) -> None:
         id, kind = str(record.get("id")), record.get("record")
@@ -237,7 +274,9 @@ class CommandStore:
         elif id in self._held and kind == "spawned":
             self._held[id] = self._held[id]._replace(spawned=record)
         elif id in self._held and kind == "ended":
-            self._held[id] = self._held[id]._replace(ended=record)
+            self._held[id] = self._held[id]._replace(ended=record, synced=None)
+        elif id in self._held and kind == "synced":
+            self._held[id] = self._held[id]._replace(synced=record)
 
     def _rewrite(self) -> None:
         """

@@ -13,7 +13,8 @@ from .tail import ChangeNotifier
 class WaitLimits(NamedTuple):
     """
     Seconds to wait: for room on the *disk*, with an attempt every *retry*; for pipes to *drain* when all processes are
-    dead; for processes to die of SIGKILL (*kill*); in an *urgent* case, between the command's own signal and SIGKILL.
+    dead; for processes to die of SIGKILL (*kill*); in an *urgent* case, between the command's own signal and SIGKILL;
+    for the master to take an outcome, before it is synced here (*take*).
     """
 
     disk: float = 600.0
@@ -21,6 +22,7 @@ class WaitLimits(NamedTuple):
     drain: float = 5.0
     kill: float = 60.0
     urgent: float = 15.0
+    take: float = 1.0
 
 
 class KeeperContext(NamedTuple):

@@ -67,6 +67,7 @@ class Keeper:
         self._finished: dict[str, FinishedCommand] = {}
         self._waiting: dict[str, Timer] = {}
         self._unwritten: dict[str, Timer] = {}
+        self._unsynced: dict[str, Timer] = {}
         self._to_forget: set[str] = set()
         # Events to send: (event, id), in order.  Growth is collected apart, and sent once a period.
         self._events: dict[tuple[str, str], None] = {}
@@ -99,6 +100,8 @@ class Keeper:
         Close sockets and files.
         """
         self._server.close()
+        for id in list(self._unsynced):
+            self._sync(id)
         self._context.notifier.close()
         self._store.close()
 
@@ -296,7 +299,7 @@ class Keeper:
             self._refuse(id, f"It was interrupted before it began: {reason}")
 
     def _forget(self, id: str) -> None:
-        for timers in (self._waiting, self._unwritten):
+        for timers in (self._waiting, self._unwritten, self._unsynced):
             if id in timers:
                 timers.pop(id).cancel()
         if id in self._running:
@@ -318,6 +321,7 @@ class Keeper:
             outcome = (ending or {}).get("outcome")
             if ending is not None and isinstance(outcome, dict):
                 self._finished[id] = FinishedCommand(id, fingerprint, str(ending.get("life")), outcome)
+                self._sync_later(id)
             else:
                 dead.append((id, fingerprint, spawned))
         if not dead:
@@ -353,7 +357,7 @@ class Keeper:
     def _write(self, finished: FinishedCommand) -> None:
         """
         Write an outcome; retry while the disk is full.  The client gets the outcome without waiting for this.  (If this
-        keeper dies before there is room, the next one reports the command as lost.)
+        keeper dies before there is room, or the machine before it is synced, the command counts as lost.)
         """
         self._unwritten.pop(finished.id, None)
         try:
@@ -364,7 +368,22 @@ class Keeper:
                 self._settings.wait_limits.retry, lambda: self._write(finished)
             )
         else:
+            self._sync_later(finished.id)
             self._update_idle()
+
+    def _sync_later(self, id: str) -> None:
+        """
+        Sync an outcome unless the master takes it first: then the master has it on its disk, and it is forgotten here.
+        """
+        self._unsynced[id] = self._loop.later(self._settings.wait_limits.take, lambda: self._sync(id))
+
+    def _sync(self, id: str) -> None:
+        self._unsynced.pop(id).cancel()
+        try:
+            self._store.sync(id)
+        except OSError as error:
+            # Not tried again: only the first fsync reports a lost page.  The next keeper compares the checksums.
+            warn(f"an outcome cannot be synced: {error.strerror}")
 
     def _refuse(self, id: str, sentence: str) -> None:
         if id in self._waiting:

@@ -33,8 +33,7 @@ class AnySpool(Protocol):
 
     def seal(self) -> dict[str, object]:
         """
-        Sync and close; return length and checksum.  OSError if that failed; a second call then returns both without an
-        error.
+        Close; return length and checksum.
         """
 
 
@@ -132,22 +131,12 @@ class Output:
         """
         return {stream: spool.length for stream, spool in self._spools.items() if spool.length}
 
-    def seal(self) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
+    def seal(self) -> dict[str, dict[str, object]]:
         """
-        Sync all streams; return length and checksum of each that is not empty, and the error text of each that could
-        not be synced.
+        Close all streams; return length and checksum of each that is not empty.
         """
-        seals: dict[str, dict[str, object]] = {}
-        failed: dict[str, str] = {}
-        for stream, spool in self._spools.items():
-            try:
-                seal = spool.seal()
-            except OSError as error:
-                failed[stream] = str(error.strerror)
-                seal = spool.seal()
-            if seal["length"]:
-                seals[stream] = seal
-        return seals, failed
+        seals = {stream: spool.seal() for stream, spool in self._spools.items()}
+        return {stream: seal for stream, seal in seals.items() if seal["length"]}
 
     def _write(self, stream: str, data: bytes) -> None:
         if not data:

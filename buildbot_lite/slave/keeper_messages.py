@@ -43,7 +43,7 @@ class KeeperListener(Protocol):
 
     def ended(self, id: str, outcome: Outcome, life: Life = Life.ENDED) -> None:
         """
-        The command is over, and *outcome* is on disk.  May be repeated.
+        The command is over; *outcome* is recorded, but perhaps not synced yet.  May be repeated.
         """
 
     def refused(self, id: str, sentence: str) -> None:

@@ -59,8 +59,17 @@ class InProcessKeeperTests(SynchronousTestCase):
         self.loop = Loop()
         self.addCleanup(self.loop.close)
         self.keeper = Keeper(self.directory, self.loop, Settings(without=MEANS, wait_limits=WaitLimits(retry=0.01)))
-        self.addCleanup(self.keeper.close)
+        self.closed = False
+        self.addCleanup(self.close)
         self.client = self.connect()
+
+    def close(self) -> None:
+        """
+        Close the keeper, once.
+        """
+        if not self.closed:
+            self.closed = True
+            self.keeper.close()
 
     def connect(self) -> socket.socket:
         """
@@ -130,6 +139,63 @@ class InProcessKeeperTests(SynchronousTestCase):
         patched.restore()
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
         self.until("claimed")
+
+    def patient(self, seconds: float) -> None:
+        """
+        Let the keeper sync an outcome when it was not taken for so many *seconds*.
+        """
+        self.patch(self.keeper, "_settings", Settings(wait_limits=WaitLimits(take=seconds)))
+
+    def synced(self) -> bool:
+        """
+        Whether an outcome was synced.
+        """
+        return '"record":"synced"' in Path("claims").read_text()
+
+    def test_taken(self) -> None:
+        """
+        Promise 7.6: an outcome is told without a sync, and needs none when the master takes it.
+        """
+        self.patient(1000.0)
+        self.send(self.client, op="start", id="a-1", **ELSEWHERE)
+        self.until("ended")
+        self.send(self.client, op="forget", id="a-1")
+        self.until("forgotten")
+        self.close()
+        self.assertFalse(self.synced())
+
+    def test_not_taken(self) -> None:
+        """
+        Promise 7.6: an outcome that the master does not take is synced, once.
+        """
+        self.patient(0.01)
+        self.send(self.client, op="start", id="a-1", **ELSEWHERE)
+        self.until("ended")
+        self.assertFalse(self.synced())
+        while not self.synced():
+            self.loop.turn()
+        self.send(self.client, op="forget", id="a-1")
+        self.until("forgotten")
+
+    def test_closed_before_it_is_taken(self) -> None:
+        """
+        Promise 7.6: a keeper that ends syncs the outcomes that were not taken.
+        """
+        self.patient(1000.0)
+        self.send(self.client, op="start", id="a-1", **ELSEWHERE)
+        self.until("ended")
+        self.close()
+        self.assertTrue(self.synced())
+
+    def test_cannot_be_synced(self) -> None:
+        """
+        A disk that fails at the sync does not end the keeper.
+        """
+        self.patient(0.01)
+        self.patch(CommandStore, "sync", full)
+        self.send(self.client, op="start", id="a-1", **ELSEWHERE)
+        self.until("ended")
+        self.close()
 
     def test_forgotten_while_waiting(self) -> None:
         """
@@ -501,6 +567,98 @@ class CommandStoreTests(SynchronousTestCase):
         self.assertEqual([self.store.main_of("a-2", boot) for boot in ("this one", "another")], [(1, 2), ()])
         self.assertEqual(self.store.main_of("a-1", "this one"), ())
 
+    def ended(self, text: bytes = b"words") -> FinishedCommand:
+        """
+        A command that wrote *text* and ended; its outcome is in the records, and nothing was synced.
+        """
+        self.store.claim("a-1", "f", ["stdio", "log"])
+        spool = Spool(self.path)
+        spool.append(text)
+        finished = FinishedCommand("a-1", "f", "ended", {"ending": "exited", "streams": {"stdio": spool.seal()}})
+        self.store.end(finished)
+        return finished
+
+    @property
+    def path(self) -> str:
+        """
+        The spool of `ended`.
+        """
+        return spool_path(self.directory, "a-1", "stdio")
+
+    def has_ended(self) -> bool:
+        """
+        Whether the next keeper takes the command for one that has ended.
+        """
+        [(_id, _fingerprint, ending, _spawned)] = self.again().found()
+        return ending is not None
+
+    def test_keeper_killed_before_the_sync(self) -> None:
+        """
+        Promise 7.6: an outcome survives its keeper before it is synced.
+        """
+        self.ended()
+        self.assertTrue(self.has_ended())
+
+    def test_machine_died_before_the_sync(self) -> None:
+        """
+        Promise 7.6: an outcome that reached the disk before its streams, when the machine died, does not count: the
+        streams are shorter, missing, or contain other bytes.
+        """
+        for left in (b"wor", b"", b"\0\0\0\0\0", None):
+            with self.subTest(left=left):
+                self.ended()
+                if left is None:
+                    os.unlink(self.path)
+                else:
+                    Path(self.path).write_bytes(left)
+                self.assertFalse(self.has_ended())
+                self.store.forget("a-1")
+                self.records.unlink()
+                self.store = self.again()
+
+    def test_synced(self) -> None:
+        """
+        Promise 7.6: the streams are on the disk before the record says so; from then on the outcome counts.
+        """
+        synced: list[tuple[str, int]] = []
+
+        def sync(fd: int) -> None:
+            synced.append(
+                (os.path.basename(os.readlink(f"/proc/self/fd/{fd}")), self.records.read_text().count("synced"))
+            )
+
+        self.ended()
+        for name in ("fsync", "fdatasync"):
+            self.patch(os, name, sync)
+        self.store.sync("a-1")
+        self.store.sync("a-1")
+        self.assertEqual(synced, [("stdio", 0), ("claims", 1)])
+        self.patch(CommandStore, "seals", lambda store, id: self.fail("a synced stream is not read"))
+        self.assertTrue(self.has_ended())
+
+    def test_nothing_to_sync(self) -> None:
+        """
+        A command without an outcome, and an unknown one, need no sync.
+        """
+        self.store.claim("a-1", "f", ["stdio"])
+        before = self.records.read_text()
+        self.store.sync("a-1")
+        self.store.sync("a-2")
+        self.assertEqual(self.records.read_text(), before)
+
+    def test_failing_disk(self) -> None:
+        """
+        When a stream cannot be synced, no record says that it was.
+        """
+
+        def failing(fd: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        self.ended()
+        self.patch(os, "fsync", failing)
+        self.assertRaises(OSError, self.store.sync, "a-1")
+        self.assertNotIn("synced", self.records.read_text())
+
     def test_forgotten_is_bounded(self) -> None:
         """
         The list of forgotten ids is bounded, in memory and on disk, and keeps the latest.
@@ -629,26 +787,6 @@ class OutputTests(SynchronousTestCase):
         output = self.output(cap=5)
         output.accept("stdio", b"12345")
         self.assertNotIn("capped", self.events)
-
-    def test_failing_disk(self) -> None:
-        """
-        When the disk rejects every stream, all errors are reported with their streams.
-        """
-        paths = {stream: os.path.join(self.mktemp(), stream) for stream in self.written}
-        for path in paths.values():
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-        calm = OutputCallbacks(grew=nothing, capped=nothing, stalled=nothing, failed=self.events.append)
-        output = Output(list(paths), secrets=[], cap=None, open_spool=lambda name: Spool(paths[name]), callbacks=calm)
-        for stream in paths:
-            output.accept(stream, b"words")
-
-        def failing(fd: int) -> None:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-        self.patch(os, "fsync", failing)
-        seals, failed = output.seal()
-        self.assertEqual({name: seal["length"] for name, seal in seals.items()}, {"stdio": 5, "log": 5})
-        self.assertEqual(failed, dict.fromkeys(paths, os.strerror(errno.EIO)))
 
     def test_full_at_the_end(self) -> None:
         """

@@ -12,6 +12,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.keeper.__main__ import BUSY
+from buildbot_lite.keeper.command_store import spool_path
 from buildbot_lite.model.outcome import Ending
 from buildbot_lite.model.spec import Run
 
@@ -134,6 +135,28 @@ class CommandLifeTests(SynchronousTestCase):
         again.start("a-1", run)
         again.until("claimed", "a-1")
         self.assertEqual(again.ended("a-1").ending, Ending.LOST)
+
+    def test_keeper_killed_after_the_end(self) -> None:
+        """
+        Promise 7.6: an outcome that was told survives the keeper, whose log was not synced yet; not a machine that lost
+        a part of the log.
+        """
+        for lost, life, ending in ((0, "ended", Ending.EXITED), (1, "lost", Ending.LOST)):
+            with self.subTest(lost=lost):
+                id = f"a-{lost}"
+                self.client.run(id, Run(script="echo words"))
+                self.keeper.kill()
+                self.keeper.wait()
+                unsynced = [record for record in self.harness.records() if record["record"] != "synced"]
+                lines = "".join(f"{json.dumps(record)}\n" for record in unsynced)
+                Path(self.harness.home, "claims").write_text(lines)
+                os.truncate(spool_path(self.harness.home, id, "stdio"), len("words\n") - lost)
+                self.keeper = self.harness.start_keeper()
+                self.client = self.harness.client()
+                self.assertEqual([held["life"] for held in self.client.hello["held"]], [life])
+                self.assertEqual(self.client.ended(id).ending, ending)
+                self.client.say(op="forget", id=id)
+                self.client.until("forgotten", id)
 
     def test_lost_without_marks(self) -> None:
         """

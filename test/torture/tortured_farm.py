@@ -201,10 +201,10 @@ class TorturedFarm(Farm):
         records = [json.loads(line) for line in (keeper / "claims").read_text().splitlines()]
         kept = [record for record in records if record["record"] != "spawned"]
         (keeper / "claims").write_text("".join(f"{json.dumps(record)}\n" for record in kept))
-        ended = {record["id"] for record in records if record["record"] == "ended"}
+        synced = {record["id"] for record in records if record["record"] == "synced"}
         for path in (keeper / "commands").glob("*/stdio"):
             # No character of a command's id is written otherwise in the name of its directory.
-            if path.parent.name not in ended:
+            if path.parent.name not in synced:
                 os.truncate(path, path.stat().st_size // 2)
 
     def processes_of(self, name: str) -> list[int]:
