@@ -24,7 +24,7 @@ The source of properties from a submitting client.  A property of the configurat
 OF_THE_BUILD = frozenset(
     {
         *("buildername", "buildnumber", "slavename", "workername", "scheduler", "requestid"),
-        *("basedir", "builddir", "workdir"),
+        *("artifactsdir", "basedir", "builddir", "workdir"),
     }
 )
 """Names that every build sets itself; no other source can override them."""

@@ -37,6 +37,7 @@ from .script import (
 
 _DIRECTORY = directory_name("test")
 _DIRECTORIES = {
+    "artifactsdir": f"/master/artifacts/{_DIRECTORY}/1",
     "basedir": "/slave/work",
     "builddir": f"/slave/work/{_DIRECTORY}",
     "workdir": f"/slave/work/{_DIRECTORY}",

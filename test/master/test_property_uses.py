@@ -12,9 +12,12 @@ from buildbot_lite.master.config.objects import BuilderConfig
 from buildbot_lite.master.config.renderable_objects import Interpolate
 from buildbot_lite.master.scheduling.preparation import directories_of
 from buildbot_lite.master.steps import ShellCommand
+from buildbot_lite.model.spec import Run
 from buildbot_lite.testing import command, run
 
 from .configurations import HEAD as WORDS
+from .configurations import master_cfg
+from .harness import FakeSlave, MasterHarness, StartedCommand, hello
 
 
 class UnsetTests(SynchronousTestCase):
@@ -124,6 +127,57 @@ class DirectoriesTests(SynchronousTestCase):
         """
         builder = BuilderConfig("b", ["bot1"], BuildFactory())
         self.assertEqual(directories_of(builder, None), {"basedir": "../..", "builddir": "..", "workdir": ".."})
+
+    def test_artifacts(self) -> None:
+        """
+        Promise 8.13: artifactsdir is the directory of the build's artifacts on the master, which commands there can
+        use.
+        """
+        harness = MasterHarness(
+            master_cfg(
+                steps=(
+                    'steps.FileUpload("x", "a/b")',
+                    'steps.MasterShellCommand(["cat", util.Interpolate("%(prop:artifactsdir)s/a/b")])',
+                )
+            )
+        )
+
+        def behave(started: StartedCommand) -> None:
+            started.write(b"text", "artifact")
+            started.end(0, streams={"artifact": b"text"})
+
+        harness.farm.slaves.own.attached(own := FakeSlave(), hello())
+        harness.attach(slave=FakeSlave(behaviour=behave))
+        harness.submit()
+        (started,) = own.commands
+        assert isinstance(started.spec, Run)
+        (_, path) = started.spec.argv
+        with open(path, "rb") as file:
+            self.assertEqual(file.read(), b"text")
+
+    def test_upload_used_elsewhere(self) -> None:
+        """
+        Promise 8.13: checkconfig remarks on a command of the master that names an earlier upload of its factory, unless
+        it says where that is.
+        """
+        rows = [
+            ('steps.FileUpload("x", "a/b")', 'steps.MasterShellCommand("tar xf a/b")', "a/b"),
+            ('steps.FileUpload("x", "a/b")', 'steps.MasterShellCommand(["sh", "-c", "cat < a/b"])', "a/b"),
+            ('steps.DirectoryUpload("x", "out")', 'steps.MasterShellCommand(["cp", "out/x", "/srv"])', "out.tar"),
+            ('steps.FileUpload("x", util.Interpolate("%(prop:n)s.t"))',
+             'steps.MasterShellCommand(["ls", util.Interpolate("%(prop:n)s.t")])', "%(prop:n)s.t"),
+            ('steps.FileUpload("x", "a/b")',
+             'steps.MasterShellCommand(util.Interpolate("cat %(prop:artifactsdir)s/a/b"))', None),
+            ('steps.FileUpload("x", "/srv/a/b")', 'steps.MasterShellCommand("cat /srv/a/b")', None),
+            ('steps.FileUpload("x", "a/b")', 'steps.MasterShellCommand("cat a/b.asc c/a/b /a/b")', None),
+            ('steps.MasterShellCommand("cat a/b")', 'steps.FileUpload("x", "a/b")', None),
+        ]  # fmt: skip
+        for *given, stored in rows:
+            with self.subTest(given):
+                loaded = load("/nowhere", WORDS + master_cfg(steps=given))
+                remarks = [each.sentence for each in loaded.remarks if "is an artifact" in each.sentence]
+                expected = [] if stored is None else [f'util.Interpolate("%(prop:artifactsdir)s/{stored}").']
+                self.assertEqual([each.rpartition("write ")[2] for each in remarks], expected)
 
     def test_in_tests_of_steps(self) -> None:
         """

@@ -106,6 +106,23 @@ class UploadTests(SynchronousTestCase):
             ran = run(FileUpload(slavesrc=refused, masterdest="a"), properties={"p": "../a"})
             self.assertEqual((ran.result, ran.commands), (Result.EXCEPTION, []))
 
+    def test_absolute_on_slave(self) -> None:
+        """
+        Promise 8.6: an absolute path on the slave, or one in its user's home, is refused with what to do instead.
+        """
+        for make in (
+            lambda path: FileUpload(path, "a"),
+            lambda path: DirectoryUpload(path, "a"),
+            lambda path: steps.MultipleFileUpload([path], "a"),
+            lambda path: FileDownload("a", path),
+            lambda path: StringDownload("a", path),
+            lambda path: steps.MakeDirectory(path),
+            lambda path: steps.RemoveDirectory(path),
+        ):
+            for path in ("/home/x/a", "~/a"):
+                with self.assertRaisesRegex(ConfigError, "a ShellCommand can copy from and to other places"):
+                    make(path)
+
     def test_elsewhere(self) -> None:
         """
         Promise 8.6: a masterdest that leads outside: the file is an artifact, and a copy of it goes there.

@@ -48,6 +48,7 @@ from ..config.master_config import MasterConfig
 from ..config.objects import BuilderConfig
 from ..slaves.command_streams import Source
 from ..slaves.registry import SlaveRegistry
+from ..steps.artifact_uses import ARTIFACTS_DIRECTORY
 from .schedulers.submitting import CHANGE
 
 
@@ -164,7 +165,9 @@ class Preparation:
     ) -> BuildContext:
         row, buildset = recorded.row, recorded.buildset
         slave = config.slaves.get(row.slave)
-        properties = Properties(directories, "Slave")
+        artifacts = os.path.join(self.stream_storage.artifacts, directory_name(row.builder), str(row.number))
+        properties = Properties({ARTIFACTS_DIRECTORY: artifacts}, "Build")
+        properties.update(directories, "Slave")
         properties.update_from(properties_of(config, row, buildset))
         return BuildContext(
             nonce=row.nonce,

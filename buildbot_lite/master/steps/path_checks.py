@@ -10,16 +10,21 @@ from ...model.names import relative_path
 from ..config.arguments import ArgumentChecker
 from .master_paths import is_absolute, leads_outside, outside, path_check
 
+_INSIDE = "a relative path that does not lead out of its directory"
+
 
 @path_check(leads_out=False)
 def path(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
     A path that stays inside the directory that it is relative to.
     """
+    if isinstance(value, str) and is_absolute(value):
+        checker.wrong(name, value, f"{_INSIDE} (a ShellCommand can copy from and to other places of the slave)")
+        return "."
     try:
         return relative_path(value)
     except UnsafePathError:
-        checker.wrong(name, value, "a relative path that does not lead out of its directory")
+        checker.wrong(name, value, _INSIDE)
         return "."
 
 

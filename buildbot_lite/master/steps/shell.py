@@ -3,13 +3,16 @@ Running programs on the slave.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from ...model.results import Result
 from ...model.user_functions import awaited
 from ..config.arguments import ArgumentChecker
+from ..config.mistakes import once_loaded
 from . import argument_checks as checks
 from .argument import argument
+from .artifact_uses import remark_on_uploads
 from .context import CommandResult
 from .master_paths import absolute, is_absolute, leads_outside
 from .mixins import RemoteShell, ShellMixin
@@ -175,13 +178,21 @@ class MasterShellCommand(ShellCommand):
 
     Everything that `ShellCommand` takes.  *workdir* is relative to a directory of the builder's own that is kept for
     such commands; default: that directory.  It may be another one: absolute, or beginning with ``~/``, or with
-    ``../`` and then relative to the master's directory.
+    ``../`` and then relative to the master's directory.  The artifacts of the build are in the directory that the
+    property ``artifactsdir`` names.
     """
 
     name = "MasterShellCommand"
     haltOnFailure = True
     command = argument(checks.command, positional=True)
     workdir = argument(checks.master_directory, default=".")
+
+    def constructed(self) -> None:
+        """
+        Called when all constructors have returned.
+        """
+        super().constructed()
+        once_loaded(partial(remark_on_uploads, self), of=self)
 
     def elsewhere(self) -> str | None:
         """
