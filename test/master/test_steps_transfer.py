@@ -116,8 +116,8 @@ class UploadTests(SynchronousTestCase):
             lambda path: steps.MultipleFileUpload([path], "a"),
             lambda path: FileDownload("a", path),
             lambda path: StringDownload("a", path),
-            lambda path: steps.MakeDirectory(path),
-            lambda path: steps.RemoveDirectory(path),
+            steps.MakeDirectory,
+            steps.RemoveDirectory,
         ):
             for path in ("/home/x/a", "~/a"):
                 with self.assertRaisesRegex(ConfigError, "a ShellCommand can copy from and to other places"):
