@@ -114,3 +114,10 @@ def loaded(directory: str, files: Mapping[str, str]) -> Generation:
     """
     write(directory, files)
     return load(directory)
+
+
+def remarks_in(text: str) -> list[str]:
+    """
+    The remarks about *text*, after the usual imports, with their lines.
+    """
+    return [str(remark) for remark in load("/nowhere", HEAD + textwrap.dedent(text)).remarks]

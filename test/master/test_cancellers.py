@@ -81,6 +81,23 @@ class CancellerTests(SynchronousTestCase):
         self.change(branch="main", revision="2")
         self.assertEqual(self.result(request)[0], None)
 
+    def test_filter_fn(self) -> None:
+        """
+        Promise 8.5: the function of a filter gets the source stamp as a dictionary.
+        """
+        stamp = StampView("p", "c", "r", "b", revision="1")
+        whole = {"project": "p", "codebase": "c", "repository": "r", "branch": "b", "revision": "1"}
+        self.assertTrue(SourceStampFilter(lambda given: given == whole).takes(stamp))
+        self.assertFalse(SourceStampFilter(filter_fn=lambda given: given["branch"] == "x").takes(stamp))
+        self.start("util.OldBuildCanceller('old', [(['a'], util.SourceStampFilter(lambda ss: ss['revision'] == '1'))])")
+        requests = [
+            self.harness.submit("one", source={"branch": "f/x", "repository": "r", "revision": each}) for each in "12"
+        ]
+        self.change(branch="f/x", revision="3")
+        self.slave.commands[0].end(0)
+        self.harness.settle(30)
+        self.assertEqual([self.result(each)[0] for each in requests], [Result.CANCELLED, None])
+
     def test_branch_key(self) -> None:
         """
         Promise 8.5: patch sets of one change in Gerrit are one branch; another branch_key may be given.
@@ -240,7 +257,7 @@ class CancellerTests(SynchronousTestCase):
                 ({f"{name}_re": f"^{value}$"}, True),
                 ({f"{name}_not_re": f"^{value}$"}, False),
             ]
-        forms += [({"filter_fn": lambda ss: ss.branch == "x"}, False)]
+        forms += [({"filter_fn": lambda ss: ss["branch"] == "x"}, False)]
         for arguments, taken in forms:
             with self.subTest(arguments):
                 self.assertEqual(SourceStampFilter(**arguments).takes(stamp), taken)

@@ -126,17 +126,20 @@ class PollingTests(ChangeSourceCase):
 
     def test_random_delay(self) -> None:
         """
-        A number of seconds between pollRandomDelayMin and pollRandomDelayMax is added to the interval.
+        Before each poll passes a number of seconds between pollRandomDelayMin and pollRandomDelayMax; also before that
+        at launch, so that many sources do not poll all at once then.
         """
-        harness = self.farm(
-            'c["change_source"] = '
-            '[changes.FakeSource("p", pollInterval=100, pollRandomDelayMin=10, pollRandomDelayMax=20)]'
-        )
-        (running,) = harness.farm.change_sources.everyone()
-        assert running.status.next is not None
-        pause = running.status.next - harness.clock.seconds()
+        for more, least in (("", 110), (", pollAtLaunch=True", 10)):
+            harness = self.farm(
+                'c["change_source"] = '
+                f'[changes.FakeSource("p", pollInterval=100, pollRandomDelayMin=10, pollRandomDelayMax=20{more})]'
+            )
+            (running,) = harness.farm.change_sources.everyone()
+            assert running.status.next is not None
+            pause = running.status.next - harness.clock.seconds()
 
-        self.assertTrue(110 <= pause <= 120, pause)
+            self.assertTrue(least <= pause <= least + 10, pause)
+            harness.done(harness.farm.change_sources.stop())
 
     def test_interval_of_zero(self) -> None:
         """
@@ -386,6 +389,9 @@ class MistakesTests(ChangeSourceCase):
             'changes.FakeSource("p", pollInterval=-1)': "pollInterval must be a time in seconds, 0 or more, not -1.",
             'changes.FakeSource("p", pollAtLaunch=3)': "pollAtLaunch must be True or False, not 3.",
             'changes.FakeSource("p", pollRandomDelayMin=3)': "pollRandomDelayMin must not be above pollRandomDelayMax.",
+            'changes.FakeSource("p", pollInterval=5, pollRandomDelayMax=5)': (
+                "pollRandomDelayMax must be less than pollInterval."
+            ),
             'changes.FakeSource("")': "name must be 1 to 150 printable characters, not ''.",
             'changes.FakeSource("p", pollInterval=1, pollinterval=2)': "pollinterval is the old name of pollInterval.",
             "class S(changes.ChangeSource):\n    def startService(self): pass": (

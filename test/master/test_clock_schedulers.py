@@ -13,7 +13,7 @@ from buildbot_lite.master.scheduling.schedulers.engine import TRY_AGAIN
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import requests
 
-from .configurations import sentences_in
+from .configurations import remarks_in, sentences_in
 from .harness import FakeSlave, scripted, succeeding
 from .scheduled import HEAD, ScheduledFarm
 
@@ -146,7 +146,10 @@ class NightlyTests(SynchronousTestCase):
         ("forks", "onlyIfChanged=True", {"changed": {"untrusted": True}, "none": True}),
         ("forks=True", "onlyIfChanged=True, forks=True", {"changed": {"untrusted": True}, "changes": ("r1",)}),
         ("force_at", "onlyIfChanged=True, force_at_hour=3", {"changes": ()}),
-        ("force_at other", "onlyIfChanged=True, force_at_hour=4", {"none": True}),
+        ("force_at other", "onlyIfChanged=True, force_at_hour=[3, 4], force_at_minute=[0, 30]", {"changes": ()}),
+        ("force_at another", "onlyIfChanged=True, force_at_hour=[4, 5]", {"none": True}),
+        ("force_at without effect", "force_at_hour=4", {"changes": ()}),
+        ("another codebase", 'onlyIfChanged=True, codebases=["a"]', {"changed": {"codebase": "b"}, "none": True}),
         ("force_at_minute", "onlyIfChanged=True, force_at_minute=0", {"changes": ()}),
         ("force_at_day_of_month", "onlyIfChanged=True, force_at_day_of_month=9", {"changes": ()}),
         ("force_at_month", "onlyIfChanged=True, force_at_month=9", {"changes": ()}),
@@ -194,6 +197,28 @@ class NightlyTests(SynchronousTestCase):
         farm.settle(DAY)
         self.assertEqual(len(farm.built), 2)
 
+    def test_forced_remarks(self) -> None:
+        """
+        Promise 8.2: what force_at_… cannot do is a remark.
+        """
+        remarks = [
+            ("force_at_hour=3", "has no effect without onlyIfChanged=True"),
+            ("hour=3, onlyIfChanged=True, force_at_hour=4", "names none of its times"),
+            ("minute=30, onlyIfChanged=True, force_at_hour=4", "names none of its times"),
+            ("onlyIfChanged=True, dayOfMonth=1, force_at_day_of_month=2", "names none of its times"),
+            ("onlyIfChanged=True, dayOfWeek=1, force_at_day_of_week=[2, 3]", "names none of its times"),
+            ("onlyIfChanged=True, month=1, force_at_month='feb-mar'", "names none of its times"),
+            ("onlyIfChanged=True, dayOfWeek='1#2', force_at_day_of_week=2", None),
+            ("onlyIfChanged=True, dayOfMonth=31, force_at_day_of_month='L'", None),
+            ("onlyIfChanged=True, dayOfMonth=1, dayOfWeek=1, force_at_day_of_month=2", None),
+            ("onlyIfChanged=True, dayOfWeek=0, force_at_day_of_month=2", None),
+            ("onlyIfChanged=True, minute='*/10', force_at_minute=30", None),
+        ]
+        for arguments, sentence in remarks:
+            with self.subTest(arguments):
+                found = remarks_in(f"{HEAD}\nc['schedulers'] = [schedulers.Nightly('n', ['b'], {arguments})]\n")
+                self.assertEqual([sentence in each for each in found], [True] if sentence else [], found)
+
     def test_mistakes(self) -> None:
         """
         Wrong times are mistakes with a sentence.
@@ -201,7 +226,6 @@ class NightlyTests(SynchronousTestCase):
         wrong = [
             ('schedulers.Nightly("n", ["b"], hour=25)', "hour must be a number from 0 to 23"),
             ('schedulers.Nightly("n", ["b"], dayOfWeek="1-5")', "Write names, like 'mon-fri'"),
-            ('schedulers.Nightly("n", ["b"], force_at_hour=3)', "force_at_… is for onlyIfChanged=True"),
             ('schedulers.Nightly("n", ["b"], hours=3)', "Did you mean 'hour'?"),
             (
                 'schedulers.Periodic("n", ["b"], periodicBuildTimer=0)',

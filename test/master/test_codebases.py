@@ -41,6 +41,21 @@ class GeneratorTests(SynchronousTestCase):
         """
         return [each.change.codebase for each in farm.read(lambda connection: changes.after(connection, 0))]
 
+    def test_other_codebase(self) -> None:
+        """
+        Promise 8.2: ``codebases`` of a scheduler leave out the changes of others without a word; a scheduler without
+        them says in status that a change has a codebase.
+        """
+        for codebases, sentence in (("codebases=['app']", None), ("", "change 1 is of the codebase 'lib'")):
+            farm = ScheduledFarm(f"schedulers.AnyBranchScheduler('s', ['b'], {codebases})", before=GENERATOR)
+            farm.change(repository=LIB)
+            error = farm.described("s")["error"]
+            self.assertEqual(farm.built, [])
+            if sentence is None:
+                self.assertIsNone(error)
+            else:
+                self.assertIn(sentence, error[1])
+
     def test_schedulers(self) -> None:
         """
         Promise 8.2: a change gets its codebase by the generator, before schedulers decide by it.

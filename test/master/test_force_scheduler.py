@@ -14,6 +14,14 @@ from .configurations import sentences_in
 from .harness import FakeSlave, succeeding
 from .scheduled import HEAD, ScheduledFarm, Submitted
 
+AUTOPOPULATE = (
+    'util.StringParameter("x", autopopulate={"a": {"y": "b"}}), '
+    'util.StringParameter("y", default="d", autopopulate={"b": {"n.z": "5", "x": "c"}}), '
+    'util.NestedParameter("n", fields=[util.IntParameter("z")])'
+)
+
+POPULATING = 'autopopulate={"dev": {"username": "d@e", "one.revision": "7"}}'
+
 
 class ForceCase(SynchronousTestCase):
     """
@@ -45,6 +53,10 @@ class ParameterTests(ForceCase):
         ('util.StringParameter("x", regex="[a-z]+$")', {"x": "a"}, {"x": "a"}),
         ('util.StringParameter("x", maxsize=3)', {"x": "1234"}, "x may have 3 bytes, and has 4."),
         ('util.StringParameter("x", autopopulate={}, tablabel="t", hide=True)', {}, {"x": ""}),
+        (AUTOPOPULATE, {}, {"x": "", "y": "d", "n": {"z": 0}}),
+        (AUTOPOPULATE, {"x": "c"}, {"x": "c", "y": "d", "n": {"z": 0}}),
+        (AUTOPOPULATE, {"x": "a"}, {"x": "a", "y": "b", "n": {"z": 5}}),
+        (AUTOPOPULATE, {"x": "a", "y": "e"}, {"x": "a", "y": "e", "n": {"z": 0}}),
         ('util.TextParameter("x", cols=60, rows=5)', {"x": "a\nb"}, {"x": "a\nb"}),
         ('util.FixedParameter("x", default="f")', {}, {"x": "f"}),
         ('util.FixedParameter("x", default="f", choices=["f", "g"])', {}, {"x": "f"}),
@@ -129,6 +141,19 @@ class ParameterTests(ForceCase):
         with self.assertRaises(PropertyError):
             self.force("", {"workername": "bot2"})
 
+    def test_enforced(self) -> None:
+        """
+        util.enforceChosenWorker may be canStartBuild: the build waits for the chosen slave.
+        """
+        self.farm = ScheduledFarm(
+            'schedulers.ForceScheduler("force", ["b"], properties=[util.WorkerChoiceParameter()])',
+            before='c["builders"][0] = util.BuilderConfig("b", ["bot1", "bot2"], util.BuildFactory(['
+            'steps.ShellCommand(command=["true"])]), canStartBuild=util.enforceChosenWorker)',
+        )
+        self.farm.done(self.farm.farm.forcing.force("b", {"workername": "bot2"}))
+        self.assertEqual(self.farm.attach("bot1").commands, [])
+        self.assertEqual(len(self.farm.attach("bot2").commands), 1)
+
     def test_inherit(self) -> None:
         """
         InheritBuildParameter: the properties with which another build was forced; those given count more.
@@ -153,7 +178,7 @@ class ArgumentTests(ForceCase):
 
     TABLE: ClassVar[list[tuple[str, dict[str, Any], str | None, dict[str, Any]]]] = [
         # the arguments, what is given, the reason given, what is submitted
-        ("", {}, None, {"reason": "forced", "source": {}}),
+        ("", {}, None, {"reason": "force build", "source": {}}),
         ("", {}, "because", {"reason": "because"}),
         (', reason=util.StringParameter("reason", default="d")', {}, None, {"reason": "d"}),
         (', reason=util.FixedParameter("reason", default="f")', {}, None, {"reason": "f"}),
@@ -179,6 +204,15 @@ class ArgumentTests(ForceCase):
             {"one.branch": "x"},
             None,
             {"source": {"codebases": {"one": {"branch": "x"}, "two": {}}}},
+        ),
+        (
+            f', codebases=[util.CodebaseParameter("one", branch=util.StringParameter("branch", {POPULATING}))]',
+            {"one.branch": "dev"},
+            None,
+            {
+                "source": {"codebases": {"one": {"branch": "dev", "revision": "7"}}, "branch": "dev", "revision": "7"},
+                "owner": "d@e",
+            },
         ),
         (
             ', codebases=[util.CodebaseParameter(codebase="one")]',
@@ -252,6 +286,7 @@ class ArgumentTests(ForceCase):
             ("reason=5", "reason must be a parameter"),
             ('reasonString="%(nobody)s"', "reasonString may have %(owner)s and %(reason)s"),
             ('codebases=[util.CodebaseParameter("", patch=5)]', 'stdin="patch"'),
+            ('properties=[util.StringParameter("x", autopopulate={"a": 1})]', "must be a dictionary of dictionaries"),
             ('butonName="x"', "Did you mean 'buttonName'?"),
         ]
         for text, sentence in wrong:

@@ -16,17 +16,9 @@ from buildbot_lite.master.config.master_config import DEFAULT_DB
 from buildbot_lite.master.config.mistakes import MistakesError
 from buildbot_lite.model.results import Result
 
-from .configurations import HEAD as IMPORTS
-from .configurations import configured, loaded, mistakes_in, sentences_in
+from .configurations import configured, loaded, mistakes_in, remarks_in, sentences_in
 
 DOCS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs")
-
-
-def remarks_in(text: str) -> list[str]:
-    """
-    The remarks about *text*, after the usual imports, with their lines.
-    """
-    return [str(remark) for remark in load("/nowhere", IMPORTS + textwrap.dedent(text)).remarks]
 
 
 class PlaceholderTests(SynchronousTestCase):

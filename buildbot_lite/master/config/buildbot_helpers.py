@@ -61,6 +61,14 @@ def s(step_class: Any, **arguments: Any) -> Any:
     return step_class(**arguments)
 
 
+def enforceChosenWorker(bldr: Any, workerforbuilder: Any, breq: Any) -> bool:  # noqa: N802 - Buildbot's name
+    """
+    For ``canStartBuild``: True, because the queue itself builds a request only on the slave that was chosen for it with
+    a `WorkerChoiceParameter`.
+    """
+    return True
+
+
 def error(error: str, always_raise: bool = False) -> None:
     """
     Report a mistake of the configuration, at the line of the call.

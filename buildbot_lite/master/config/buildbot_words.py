@@ -296,7 +296,6 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     # What else is in util.
     ("util", _LATER, _LEAVE_OUT,
      ("GerritChangeFilter Project "
-     "enforceChosenWorker enforceChosenSlave "
      "flatten ShellSequence CommandlineUserManager PatchParameter DateParameter ValidationError "
      "URLForBuild "
      "JenkinsEventHandler computeResultAndTermination ")),

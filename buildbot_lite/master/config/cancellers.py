@@ -33,19 +33,20 @@ class StampView:
     category: Any = None
     files: Sequence[str] = ()
     properties: Mapping[str, Any] = field(factory=dict)
+    revision: Any = None
 
     def to_document(self) -> dict[str, Any]:
         """
-        As a dictionary, for ``branch_key``.
+        As a dictionary, for functions of master.cfg.
         """
-        return {name: getattr(self, name) for name in _FIELDS}
+        return {name: getattr(self, name) for name in (*_FIELDS, "revision")}
 
 
 class SourceStampFilter(ChangeFilter):
     """
     Takes the source stamps that meet all conditions: of project, codebase, repository and branch, ``project_eq``,
     ``project_not_eq``, ``project_re``, ``project_not_re``, each a text or a list; and *filter_fn*, a function of the
-    source stamp.
+    source stamp as a dictionary with project, codebase, repository, branch and revision.
     """
 
     def __init__(self, filter_fn: Any = None, **conditions: Any) -> None:
@@ -58,6 +59,9 @@ class SourceStampFilter(ChangeFilter):
             filter_fn,
             **{name.removesuffix("_eq") if not name.endswith("_not_eq") else name: filters[name] for name in filters},
         )
+
+    def whole(self, change: Any) -> Any:
+        return change.to_document()
 
     def takes(self, stamp: StampView) -> bool:
         """
@@ -81,7 +85,7 @@ class OldBuildCanceller(Service):
     Cancel the requests and builds of a branch when a newer change of it comes.
 
     *filters*: pairs of a list of builders and a `SourceStampFilter`.  *branch_key*: a function of a dictionary with
-    project, codebase, repository and branch; changes with the same key are of one branch.
+    project, codebase, repository, branch and revision; changes with the same key are of one branch.
     """
 
     def __init__(self, name: Any, filters: Any, branch_key: Any = None) -> None:

@@ -52,8 +52,8 @@ class ChangeFilter(metaclass=NotingType):
     ``project_not_eq``: it is none of them; ``project_re``: one of these regular expressions matches at its beginning;
     ``project_not_re``: none does; ``project_fn``: a function of it returns a true value.  ``branch=None`` is the
     default branch.  ``files_re``, ``files_fn``: at least one file does.  ``property_eq``, ``property_not_eq``,
-    ``property_re``, ``property_not_re``: dictionaries, by name of the property.  *filter_fn*: a function of the change
-    returns a true value.
+    ``property_re``, ``property_not_re``: dictionaries, by name of the property; a property that is not there is none of
+    the values, and matches nothing.  *filter_fn*: a function of the change returns a true value.
     """
 
     def __init__(self, filter_fn: Any = None, **conditions: Any) -> None:
@@ -69,7 +69,13 @@ class ChangeFilter(metaclass=NotingType):
             elif value is not NOT_A_BRANCH and (value is not None or name in ("branch", "branch_not_eq")):
                 self._add(name, value)
         if filter_fn is not None and (function := self._arguments.function("filter_fn", filter_fn)) is not None:
-            self._checks.append(_Check("filter_fn", lambda change: change, function))
+            self._checks.append(_Check("filter_fn", self.whole, function))
+
+    def whole(self, change: Any) -> Any:
+        """
+        The argument of *filter_fn*.
+        """
+        return change
 
     def why_not(self, change: ChangeView) -> str | None:
         """
@@ -96,6 +102,8 @@ class ChangeFilter(metaclass=NotingType):
             every = form.startswith("not")
             together: Callable[[Iterable[object]], bool] = all if every else any
             self._checks.append(_Check(name, lambda change: change.files, lambda files: together(map(test, files))))
+        elif form in ("re", "not_re"):
+            self._checks.append(_Check(name, lambda change: getattr(change, attribute) or "", test))
         else:
             self._checks.append(_Check(name, lambda change: getattr(change, attribute), test))
 
@@ -146,7 +154,7 @@ class ChangeFilter(metaclass=NotingType):
 
 
 def _matches(patterns: Iterable[Any], actual: object) -> bool:
-    return any(pattern.match("" if actual is None else str(actual)) for pattern in patterns)
+    return actual is not None and any(pattern.match(str(actual)) for pattern in patterns)
 
 
 def _property(name: str) -> Callable[[ChangeView], Any]:

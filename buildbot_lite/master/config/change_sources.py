@@ -180,7 +180,8 @@ class PollingChangeSource(ChangeSource):
 
     *pollInterval*: seconds between the end of a poll and the next one, default 600; 0: it does not poll by itself.
     *pollAtLaunch*: also poll when the master starts; default False.
-    *pollRandomDelayMin*, *pollRandomDelayMax*: seconds, of which a random number is added to each interval.
+    *pollRandomDelayMin*, *pollRandomDelayMax*: seconds, of which a random number passes before each poll, that at the
+    launch among them; less than *pollInterval*.
     """
 
     pollInterval: float = DEFAULT_INTERVAL
@@ -214,6 +215,8 @@ class PollingChangeSource(ChangeSource):
             self.pollAtLaunch = self.arguments.flag("pollAtLaunch", pollAtLaunch)
         if self.pollRandomDelayMin > self.pollRandomDelayMax:
             self.arguments.note("pollRandomDelayMin must not be above pollRandomDelayMax.")
+        if self.pollRandomDelayMax and self.pollRandomDelayMax >= self.pollInterval:
+            self.arguments.note("pollRandomDelayMax must be less than pollInterval.")
 
     @property
     def repository(self) -> str:

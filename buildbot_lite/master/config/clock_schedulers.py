@@ -9,6 +9,7 @@ from typing import Any
 from ...errors import ConfigError
 from .change_filter import NOT_A_BRANCH, ChangeFilter
 from .change_schedulers import ChangeChoice
+from .mistakes import remark
 from .schedulers import BaseScheduler, Triggerable
 from .timetable import FIELDS, Timetable
 
@@ -73,7 +74,8 @@ class Nightly(ClockScheduler):
 
     Each is a number, a list of numbers, or a text of cron's: ``"*"``, ``"*/5"``, ``"1-5"``, ``"jan,dec"``,
     ``"mon-fri"``, ``"L"``.  For *dayOfWeek* 0 is Monday.  When both *dayOfMonth* and *dayOfWeek* are given, either is
-    enough.  *force_at_minute* and so on, with *onlyIfChanged*: at these times also without a change.
+    enough.  *force_at_minute* and so on, with *onlyIfChanged*: at those of its times that these name, also without a
+    change.
     """
 
     def __init__(
@@ -101,7 +103,17 @@ class Nightly(ClockScheduler):
             whole = [default if value is None else value for value, default in zip(forced, _DEFAULTS, strict=True)]
             self.forced = timetable(self, whole)
             if not self.only_if_changed:
-                self.arguments.note("force_at_… is for onlyIfChanged=True; without that each time builds anyway.")
+                remark(
+                    f"{self.arguments.owner}: force_at_… has no effect without onlyIfChanged=True: each time builds "
+                    "anyway.",
+                    self.place,
+                )
+            elif not self.forced.may_meet(self.timetable):
+                remark(
+                    f"{self.arguments.owner}: force_at_… ({self.forced}) names none of its times ({self.timetable}), "
+                    "so nothing is forced.",
+                    self.place,
+                )
 
 
 class NightlyTriggerable(Triggerable):

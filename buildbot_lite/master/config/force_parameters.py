@@ -5,7 +5,7 @@ Parameters of a `ForceScheduler`: what may be given with a forced build, and how
 # ruff: noqa: N802 - names are Buildbot's
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ...errors import InputError
@@ -16,7 +16,7 @@ from .mistakes import current_line, remark
 
 ANY_SLAVE = "any"
 """The choice of `WorkerChoiceParameter` that leaves the slave open."""
-_LOOKS = ("tablabel", "size", "cols", "rows", "layout", "columns", "autopopulate", "debug", "hide", "sort")
+_LOOKS = ("tablabel", "size", "cols", "rows", "layout", "columns", "debug", "hide", "sort")
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0", "")
 # Each part of the pattern ends where the next begins, so that no text of a user takes minutes to match.
@@ -28,8 +28,10 @@ class BaseParameter(metaclass=NotingType):
     One value that may be given with a forced build.
 
     *name*: of the property.  *label*: for people.  *default*: without a value.  *required*: there must be one.
-    *regex*: it must match at the value's beginning.  *maxsize*: bytes at most.  *multiple*: a list.  What only concerns
-    the look of a form (*size*, *cols*, *rows*, *layout*, *columns*, *tablabel*, *autopopulate*, *hide*) is taken.
+    *regex*: it must match at the value's beginning.  *maxsize*: bytes at most.  *multiple*: a list.  *autopopulate*: a
+    dictionary: value → dictionary of the values that other parameters get when this one is given that value, and they
+    are not given.  What only concerns the look of a form (*size*, *cols*, *rows*, *layout*, *columns*, *tablabel*,
+    *hide*) is taken.
     """
 
     default_value: Json = ""
@@ -45,6 +47,7 @@ class BaseParameter(metaclass=NotingType):
         regex: Any = None,
         maxsize: Any = None,
         multiple: Any = False,
+        autopopulate: Any = None,
         **looks: Any,
     ) -> None:
         kind = type(self).__name__
@@ -59,12 +62,19 @@ class BaseParameter(metaclass=NotingType):
         self.maxsize = self.default_maxsize if maxsize is None else self.arguments.whole("maxsize", maxsize, least=1)
         self.regex = self._pattern(regex)
         self.default: Json = self.default_value if default is None else default
+        self.autopopulate = self._populated(autopopulate)
 
     def known_arguments(self) -> Sequence[str]:
         """
         The names of the arguments.
         """
-        return ("name", "label", "default", "required", "regex", "maxsize", "multiple", *_LOOKS)
+        return ("name", "label", "default", "required", "regex", "maxsize", "multiple", "autopopulate", *_LOOKS)
+
+    def populates(self, given: Json) -> Mapping[str, Json]:
+        """
+        The values of other parameters, by name, when this one is *given*.
+        """
+        return self.autopopulate.get(str(given), {})
 
     def value(self, given: Json) -> Json:
         """
@@ -98,6 +108,14 @@ class BaseParameter(metaclass=NotingType):
         The values to choose from; overridden by parameters that compute them.
         """
         return ()
+
+    def _populated(self, autopopulate: Any) -> dict[str, Mapping[str, Json]]:
+        if autopopulate is None:
+            return {}
+        if isinstance(autopopulate, Mapping) and all(isinstance(each, Mapping) for each in autopopulate.values()):
+            return {str(value): dict(others) for value, others in autopopulate.items()}
+        self.arguments.wrong("autopopulate", autopopulate, "a dictionary of dictionaries")
+        return {}
 
     def _pattern(self, regex: Any) -> re.Pattern[str] | None:
         if regex is None or isinstance(regex, re.Pattern):

@@ -25,7 +25,7 @@ from .force_parameters import (
 )
 from .schedulers import BaseScheduler
 
-REASON = "forced"
+REASON = "force build"
 
 
 @frozen
@@ -97,7 +97,7 @@ class ForceScheduler(BaseScheduler):
         Check what is *given* with a forced build: properties, "branch" and so on (with more codebases
         "CODEBASE.branch"), "username"; `InputError` when something is wrong or missing.
         """
-        remaining = dict(given)
+        remaining = self._populated(given)
         stamps = {each.codebase: self._stamp(each, remaining) for each in self.codebase_parameters}
         owner = str(self.username_parameter.value(remaining.pop(self.username_parameter.name, None)))
         reason_text = str(self.reason_parameter.value(reason))
@@ -118,6 +118,24 @@ class ForceScheduler(BaseScheduler):
             tuple(str(each) for each in inherit if each),
         )
 
+    def _populated(self, given: Mapping[str, Json]) -> dict[str, Json]:
+        """
+        What is *given*, with the values that it gives to other parameters (``autopopulate``).
+        """
+        of_codebases = {
+            f"{_prefix(each)}{name}": parameter
+            for each in self.codebase_parameters
+            for name, parameter in each.fields.items()
+        }
+        of_properties = {".".join(path): parameter for path, parameter in leaves(self.parameters or ())}
+        parameters = {**of_codebases, **of_properties, self.username_parameter.name: self.username_parameter}
+        values, waiting = dict(given), list(given)
+        for name in waiting:
+            new = parameters[name].populates(values[name]) if name in parameters else {}
+            waiting += new.keys() - values.keys()
+            values = {**new, **values}
+        return values
+
     def _reason_of(self, owner: str, reason: str) -> str:
         try:
             return self.reason_string % {"owner": owner, "reason": reason}
@@ -125,10 +143,9 @@ class ForceScheduler(BaseScheduler):
             raise InputError("reasonString may have %(owner)s and %(reason)s, and %% for a percent sign.") from None
 
     def _stamp(self, parameter: CodebaseParameter, remaining: dict[str, Json]) -> dict[str, Json]:
-        prefix = f"{parameter.codebase}." if parameter.codebase else ""
         source = {}
         for name, each in parameter.fields.items():
-            value = each.value(remaining.pop(f"{prefix}{name}", None))
+            value = each.value(remaining.pop(f"{_prefix(parameter)}{name}", None))
             if value not in (None, ""):
                 source[name] = value
         return source
@@ -176,3 +193,10 @@ class ForceScheduler(BaseScheduler):
             self.arguments.wrong(name, value, "a parameter")
             return default
         return value
+
+
+def _prefix(parameter: CodebaseParameter) -> str:
+    """
+    The beginning of the names under which the values of a codebase are given.
+    """
+    return f"{parameter.codebase}." if parameter.codebase else ""

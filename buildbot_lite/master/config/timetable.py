@@ -18,6 +18,7 @@ import os
 import re
 import struct
 from bisect import bisect_left
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -105,8 +106,31 @@ class Timetable:
         """
         return float(min(_next_after(expression, math.floor(seconds), zone) for expression in self.expressions))
 
+    def may_meet(self, other: "Timetable") -> bool:
+        """
+        False: by its fields it has no time in common with *other*.
+        """
+        return any(_may_meet(one, two) for one in self.expressions for two in other.expressions)
+
     def __str__(self) -> str:
         return " or ".join(self.expressions)
+
+
+def _may_meet(one: str, two: str) -> bool:
+    names = ["minutes", "hours", "months"]
+    # Otherwise the day of the month or that of the week is enough.
+    if all("*" in (days, weekdays) for _, _, days, _, weekdays in (one.split(), two.split())):
+        names += ["days", "weekdays"]
+    first, second = (CronSim(each, datetime(2000, 1, 1, tzinfo=UTC)) for each in (one, two))
+    return all(_overlap(getattr(first, name), getattr(second, name)) for name in names)
+
+
+def _overlap(one: AbstractSet[Any], two: AbstractSet[Any]) -> bool:
+    """
+    Whether two sets of a field's values may have one in common; the last day and the nth weekday of a month may be any.
+    """
+    special = any(isinstance(each, tuple) or each < 0 for each in one | two)
+    return special or not one.isdisjoint(two)
 
 
 def _next_after(expression: str, seconds: int, zone: tzinfo) -> int:

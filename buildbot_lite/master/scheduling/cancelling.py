@@ -190,7 +190,13 @@ class Cancelling:
 
 def _views(buildset: Buildset) -> list[StampView]:
     return [
-        StampView(stamp.get("project") or "", codebase, stamp.get("repository") or "", stamp.get("branch"))
+        StampView(
+            stamp.get("project") or "",
+            codebase,
+            stamp.get("repository") or "",
+            stamp.get("branch"),
+            revision=stamp.get("revision"),
+        )
         for codebase, stamp in stamps_of(buildset.source).items()
     ]
 
@@ -211,7 +217,7 @@ def _newest_of_branches(
     newest = {}
     for each in found:
         change = each.change
-        stamp = StampView(change.project, change.codebase, change.repository, change.branch)
+        stamp = StampView(change.project, change.codebase, change.repository, change.branch, revision=change.revision)
         newest[change.untrusted, _branch_of(service, stamp)] = each
     return newest
 

@@ -297,8 +297,10 @@ class RunningSource:
         self.status = evolve(self.status, error=sentence, failures=self.status.failures + 1)
 
     def _first_pause(self, source: PollingChangeSource) -> float | None:
-        if source.pollAtLaunch or self.status.failures:
+        if self.status.failures:
             return 0.0
+        if source.pollAtLaunch:
+            return self._random_delay(source)
         if self.status.next is not None:
             # The time at which the earlier source would have polled: reconfigurations must not postpone polls again and
             # again.
@@ -310,10 +312,12 @@ class RunningSource:
             return self._pause(source.pollInterval)
         if not source.pollInterval:
             return None
+        delay = self._random_delay(source)
+        return source.pollInterval + delay if delay else self._with_jitter(source.pollInterval)
+
+    def _random_delay(self, source: PollingChangeSource) -> float:
         low, high = source.pollRandomDelayMin, source.pollRandomDelayMax
-        if high:
-            return source.pollInterval + low + (high - low) * self._farm.jitter()
-        return self._with_jitter(source.pollInterval)
+        return low + (high - low) * self._farm.jitter()
 
     def _pause(self, interval: float) -> float:
         first = min(interval or LONGEST_PAUSE, FIRST_PAUSE)

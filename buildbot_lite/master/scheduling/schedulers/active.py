@@ -110,6 +110,8 @@ def importance(choice: ChangeChoice, change: ChangeView, scheduler: BaseSchedule
         )
         return None
     if change.codebase not in scheduler.codebases:
+        if scheduler.has_codebases:
+            return None
         known = ", ".join(map(repr, scheduler.codebases))
         troubles.add(
             f"change {change.number} is of the codebase {change.codebase!r:.100}, and its codebases are {known}: "

@@ -1,0 +1,1 @@
+Parameters of a `ForceScheduler` take `autopopulate`, and `util.enforceChosenWorker` is accepted as `canStartBuild`.
