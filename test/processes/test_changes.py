@@ -25,6 +25,12 @@ c["schedulers"] = [
     )
 ]
 """
+CLOCK = """
+c["schedulers"] += [
+    schedulers.Nightly("minutely", ["clocked"], minute="*"),
+    schedulers.Periodic("periodic", ["clocked"], periodicBuildTimer=15),
+]
+"""
 HOOK = "#!/bin/sh\nexec flappclient --furlfile {furl} run-command\n"
 
 
@@ -52,13 +58,14 @@ class ChangesTests(FarmCase):
             f"c['change_source'] = [changes.GitPoller({str(cls.polled)!r}, branches=True, pollInterval=86400, "
             "pollAtLaunch=True, project='polled')]\n" + CODEBASES.format(app=str(cls.app), lib=str(cls.lib))
         )
-        return farm.builder(
+        farm.builder(
             "product",
             f"steps.Git({str(cls.app)!r}, codebase='app', workdir='app')",
             f"steps.Git({str(cls.lib)!r}, codebase='lib', workdir='lib')",
             "echo $(git -C ../app rev-parse HEAD) $(git -C ../lib rev-parse HEAD) >> $WITNESS/product",
             submit=None,
         )
+        return farm.builder("clocked", "echo built >> $WITNESS/clocked", submit=None).config(CLOCK)
 
     @classmethod
     def begin(cls) -> None:
@@ -278,3 +285,22 @@ class ChangesTests(FarmCase):
         self.assertEqual((change["files"], change["comments"]), (["src/a.c", "b\x1b[31m"], "häl\nlo"))
         self.assertEqual((change["when"], change["properties"]), (1e9, {"k:": ["v", "Change"]}))
         self.assertNotIn("\x1b", self.command("changes"))
+
+    def test_the_clock(self) -> None:
+        """
+        Promise 8.2: by the real clock a Nightly starts a build at each minute that it names, and a Periodic one at once
+        and after each period; neither fires twice, although other tests kill and restart the master.
+        """
+
+        # The last test of the class, so that the minute has mostly passed when it begins.
+        def fired(scheduler: str) -> list[float]:
+            rows = self.farm.rows("select submitted from buildsets where scheduler = ? order by id", scheduler)
+            return [submitted for (submitted,) in rows]
+
+        until(lambda: fired("minutely") and len(fired("periodic")) > 2, "a minute, and two periods")
+        until(lambda: self.farm.witnessed("clocked"), "a build")
+
+        minutes = [int(submitted // 60) for submitted in fired("minutely")]
+        self.assertEqual(minutes, sorted(set(minutes)))
+        listed = {each["scheduler"]: each["next"] for each in json.loads(self.command("schedulers", "--json"))}
+        self.assertTrue(listed["minutely"] and listed["periodic"], listed)
