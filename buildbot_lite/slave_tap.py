@@ -35,7 +35,7 @@ from .errors import (
     StorageError,
     sentence,
 )
-from .keeper.loop import awake
+from .keeper.loop import boottime
 from .keeper.wrapper import UMASK
 from .model.hello import Welcome
 from .slave import connection_state
@@ -299,7 +299,7 @@ def _service(furl: str, basedir: str, *, found_in: str, policy: Policy) -> Slave
 
     # Leases and time-outs must not jump when the clock is set, and must count while the machine is suspended, as the
     # master's time-outs do.  Nothing is scheduled yet.
-    reactor.seconds = awake  # type: ignore[method-assign]  # another clock
+    reactor.seconds = boottime  # type: ignore[method-assign]  # another clock
     try:
         service = SlaveService(furl, basedir, reactor, policy)
     except (BuildbotLiteError, OSError) as error:

@@ -1,8 +1,9 @@
 """
 The keeper: a small process on a build machine, the parent of every command.
 
-It uses neither the network nor Twisted, so that twistd can die, be restarted and upgraded while commands run.  Standard
-library only, and little of it: a keeper takes a few megabytes and runs all the time.
+Commands outlive the slave's own process, twistd, which may be restarted or upgraded while they run.  The keeper imports
+only a small part of the standard library, and neither uses the network nor Twisted: it takes a few megabytes of memory,
+and has few reasons to be restarted.
 
 ::
 

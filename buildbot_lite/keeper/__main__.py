@@ -17,12 +17,14 @@ from .loop import Loop
 from .wrapper import UMASK
 
 BUSY = 3
+"""The exit code when another keeper holds the directory."""
+# Bytes; a longer log is emptied when a keeper starts.
 _LARGEST_LOG = 1 << 20
 
 
 def main(arguments: list[str] | None = None) -> int:
     """
-    Return the exit code.
+    Start the keeper; return the exit code.
     """
     options = _parser().parse_args(arguments)
     os.makedirs(options.directory, mode=0o700, exist_ok=True)
@@ -36,9 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
         return BUSY
     os.umask(UMASK)
     if options.foreground:
-        _work(directory, options)
+        _run_keeper(directory, options)
         return 0
-    return _detached(directory, options)
+    return _run_in_background(directory, options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,22 +48,36 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m buildbot_lite.keeper", description="Runs the commands of a slave.  The slave starts it."
     )
     parser.add_argument("directory")
-    parser.add_argument("--foreground", action="store_true", help="stay, and log to stderr")
+    parser.add_argument("--foreground", action="store_true", help="run in the foreground, and log to stderr")
     parser.add_argument(
-        "--linger", type=float, default=60.0, metavar="SECONDS", help="stay so long when idle and alone"
+        "--linger", type=float, default=60.0, metavar="SECONDS", help="exit after so long without client and commands"
     )
-    parser.add_argument("--disk-patience", type=float, default=600.0, metavar="SECONDS", help="wait so long for room")
-    parser.add_argument("--haste", type=float, default=15.0, metavar="SECONDS", help="the longest sigtermTime in haste")
     parser.add_argument(
-        "--without", default="", metavar="MEANS", help="do not use: pidfd,subreaper,proc,inotify,spawn (for tests)"
+        "--disk-patience",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="kill a command after so long with a full disk",
+    )
+    parser.add_argument(
+        "--haste",
+        type=float,
+        default=15.0,
+        metavar="SECONDS",
+        help="the longest sigtermTime when a lease ends or this keeper has to exit",
+    )
+    parser.add_argument(
+        "--without",
+        default="",
+        metavar="FACILITIES",
+        help="do not use these of pidfd,subreaper,proc,inotify,spawn (for tests)",
     )
     return parser
 
 
-def _detached(directory: str, options: argparse.Namespace) -> int:
+def _run_in_background(directory: str, options: argparse.Namespace) -> int:
     """
-    Run the keeper in a daemon process.  The child inherits the lock with its descriptor; the parent waits until the
-    child listens.
+    Run the keeper in a daemon process, which inherits the lock; return the exit code when it listens or has failed.
     """
     ready, ready_fd = os.pipe()
     if os.fork():
@@ -71,7 +87,7 @@ def _detached(directory: str, options: argparse.Namespace) -> int:
     os.close(ready)
     os.setsid()
     _redirect()
-    _work(directory, options, ready_fd)
+    _run_keeper(directory, options, ready_fd)
     return 0
 
 
@@ -89,14 +105,14 @@ def _redirect() -> None:
     os.close(log)
 
 
-def _work(directory: str, options: argparse.Namespace, ready_fd: int | None = None) -> None:
+def _run_keeper(directory: str, options: argparse.Namespace, ready_fd: int | None = None) -> None:
     loop = Loop()
     without = tuple(filter(None, options.without.split(",")))
     settings = Settings(options.linger, without, WaitLimits(disk=options.disk_patience, urgent=options.haste))
     keeper = Keeper(directory, loop, settings)
     loop.on_signal(signal.SIGCHLD, keeper.reap)
     loop.on_signal(signal.SIGTERM, keeper.stop)
-    # A terminal that is closed, or Ctrl-C in it, must not end the keeper.
+    # Closing the terminal, or Ctrl-C in it, must not end the keeper.
     for signum in (signal.SIGHUP, signal.SIGINT):
         loop.on_signal(signum, _nothing)
     if ready_fd is not None:
@@ -108,7 +124,7 @@ def _work(directory: str, options: argparse.Namespace, ready_fd: int | None = No
 
 def _nothing() -> None:
     """
-    Catch the signal without effect.  (An ignored signal would be ignored in the commands as well: execve(2).)
+    Handle the signal without effect.  (It is not ignored, because the commands would inherit that: execve(2).)
     """
 
 

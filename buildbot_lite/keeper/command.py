@@ -7,13 +7,12 @@ One command's life in the keeper, from its claim to its outcome.
        |                    `--main process ended, leaveRunning----------------------------^
        `--killed, or it could not be spawned-----------------------------------------------'
 
-Waiting: for room on the disk for its private files; usually there is room, and it is spawned at once.
-Running: `Timeouts` watches for silence (`timeout`) and for the total time (`max_time`).
-Ending: `Termination` signals the processes, waits, and kills them; at last those that outlive the main process.
+Waiting: for space on the disk for its private files; usually there is enough, and it is spawned at once.
+Running: `Timeouts` limits the time without output (`timeout`) and the total time (`max_time`).
+Ending: `Termination` signals the processes, waits, and kills them, also those that outlive the main process.
 Over: `CommandIO` reads pipes and logs to their ends and seals the streams; then the outcome is written.
 
-`CommandIO` reads and writes in all stages.  A request that is repeated counts once; of several reasons to kill, the
-outcome has the first.
+`CommandIO` reads and writes in all stages.  Of several reasons to kill a command, the outcome has the first one.
 """
 
 import os
@@ -37,11 +36,13 @@ from .termination import Termination
 from .timeouts import Timeouts, expired
 from .wrapper import settings
 
-# Reasons to end that cannot wait for the command's own sigtermTime, which may be hours: the master tries elsewhere
-# soon after the grace (`model.lease`), and the machine shuts down.
+# Reasons to kill for which the command's own sigtermTime, which may be hours, is shortened.  After a lease has ended,
+# the master soon runs the command on another slave (`model.lease`); "" means that the keeper has to exit, as when the
+# machine shuts down.
 _URGENT = ("lease", "")
-# Reasons that count also when the command ended by itself, because its log is incomplete.
+# Reasons that the outcome gives even if the command ended by itself, because its log is incomplete.
 _TRUNCATING = ("cap", "disk-full")
+# Processes that one remark names.
 _MOST_NAMED = 5
 
 
@@ -52,12 +53,12 @@ class CommandListener(Protocol):
 
     def grew(self, id: str) -> None:
         """
-        A spool of *id* grew.
+        Note that a spool of *id* grew.
         """
 
     def ended(self, finished: FinishedCommand) -> None:
         """
-        The command is over; its outcome is not on disk yet.
+        Note that the command is over; its outcome is not on disk yet.
         """
 
 
@@ -92,7 +93,8 @@ class OverStage(NamedTuple):
 
 class LiveCommand:
     """
-    A claimed command.  *requested_at*: when its ``start`` came, on the clock `Loop.awake`; the lease counts from then.
+    A claimed command.  *requested_at*: when its ``start`` arrived, on the clock `Loop.boottime`, from which the lease
+    is counted.
     """
 
     def __init__(
@@ -112,7 +114,7 @@ class LiveCommand:
         self._context = context
         self._listener = listener
         self._stage: WaitingStage | RunningStage | EndingStage | OverStage = WaitingStage()
-        # Processes that outlived the main process and were killed for that: name by pid.
+        # The processes that outlived the main process and were killed: name by pid.
         self._survivors: dict[int, str] = {}
         self._recorder = OutcomeRecorder(context.loop)
         self._io = CommandIO(
@@ -127,7 +129,7 @@ class LiveCommand:
 
     def begin(self) -> None:
         """
-        Spawn the command.  If that fails, the command ends at once, FAILED; while the disk is full, it waits.
+        Spawn the command.  If that fails, the command ends FAILED; while the disk is full, it waits.
         """
         for secret in self._request.seen_in_ps:
             self._recorder.remark(
@@ -136,11 +138,13 @@ class LiveCommand:
                 f"The secret {secret} is in this command's arguments, which all users of this "
                 "machine can see in ps.  Give it in env, stdin or a file.",
             )
-        self._try()
+        self._try_to_spawn()
 
     def kill(self, why: str, sentence: str) -> None:
         """
-        End all its processes: with the command's own signal first, then with SIGKILL.
+        End all processes of the command, with its own signal first, then with SIGKILL.
+
+        *why*: a value of `model.outcome.Why`, or "" if the keeper has to exit.  *sentence*: the same for people.
         """
         stage, urgent = self._stage, self._context.wait_limits.urgent
         if isinstance(stage, WaitingStage):
@@ -151,34 +155,35 @@ class LiveCommand:
             stage.timeouts.cancel()
             self._stage = EndingStage(stage.termination)
             allowed = 0.0 if self._request.interrupt_signal == signal.SIGKILL else self._request.sigterm_time
-            stage.termination.ask(self._request.interrupt_signal, min(allowed, urgent) if why in _URGENT else allowed)
+            stage.termination.begin(self._request.interrupt_signal, min(allowed, urgent) if why in _URGENT else allowed)
         elif why in _TRUNCATING:
             self._recorder.killed(why, sentence)
         elif isinstance(stage, EndingStage) and why in _URGENT:
-            stage.termination.hurry(urgent)
+            stage.termination.shorten(urgent)
 
     def give_up(self, sentence: str) -> None:
         """
-        End the command because the keeper itself ends: the outcome is LOST.
+        End the command because the keeper has to exit: the outcome is LOST.
         """
         self.kill("", sentence)
 
     def check_lease(self, seconds: float) -> None:
         """
-        Kill the command if its lease is over: *seconds* have passed since the master's last message, of which those
-        before this command's ``start`` do not count.
+        Kill the command if its lease has ended.
+
+        *seconds*: time since the master's last message; the time before this command's ``start`` does not count.
         """
-        sentence = expired(self._request, min(seconds, self._context.loop.awake() - self._requested_at))
+        sentence = expired(self._request, min(seconds, self._context.loop.boottime() - self._requested_at))
         if sentence is not None:
             self.kill("lease", sentence)
 
     def main_ended(self, status: int, usage: Any) -> None:
         """
-        The main process was reaped.
+        Note that the main process was reaped; *status* and *usage* are those of ``os.wait4``.
         """
         stage = self._stage
         if self._recorder.is_reaped or not isinstance(stage, RunningStage | EndingStage):
-            # The status of an earlier process with the same pid.
+            # They belong to an earlier process with the same pid.
             return
         self._recorder.reaped(status, usage)
         if isinstance(stage, RunningStage):
@@ -198,11 +203,11 @@ class LiveCommand:
         """
         return self._io.lengths()
 
-    # -- from stage to stage
+    # -- changes of the stage
 
-    def _try(self) -> None:
+    def _try_to_spawn(self) -> None:
         if not isinstance(self._stage, WaitingStage):
-            # Killed in the meantime.
+            # It was killed while it waited.
             return
         loop, wait_limits = self._context.loop, self._context.wait_limits
         try:
@@ -214,7 +219,7 @@ class LiveCommand:
             if error.errno not in FULL:
                 self._fail(f"The command's private files cannot be written: {error.strerror}.")
             elif self._recorder.elapsed < wait_limits.disk:
-                loop.later(wait_limits.retry, self._try)
+                loop.later(wait_limits.retry, self._try_to_spawn)
             else:
                 self._fail("disk full")
         else:
@@ -225,7 +230,7 @@ class LiveCommand:
         self._context.store.spawned(self.id, spawned.pid, process_set.started, boot())
         termination = Termination(process_set, context=self._context, ended=self._terminated)
         self._io.begin(spawned)
-        timeouts = Timeouts(self._request, loop=self._context.loop, silence=self._io.silence, passed=self.kill)
+        timeouts = Timeouts(self._request, loop=self._context.loop, silence=self._io.silence, exceeded=self.kill)
         self._stage = RunningStage(termination, timeouts)
 
     def _fail(self, sentence: str) -> None:
@@ -244,7 +249,7 @@ class LiveCommand:
             more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
             self._io.remark(
                 f"Killed processes that the command left running: {', '.join(named[:_MOST_NAMED])}{more}.  "
-                "leaveRunning=True would let them go on."
+                "With leaveRunning=True they would go on."
             )
         if sentence:
             self._io.remark(sentence)
@@ -262,12 +267,13 @@ class LiveCommand:
 
 def _spawned(id: str, request: StartRequest, context: KeeperContext) -> Spawned:
     """
-    Spawn *request* with its private files, its marks and its wrapper.  Raises OSError if the files cannot be written.
+    Spawn *request* with its private files, the tracker's variables and its wrapper.  OSError if the files cannot be
+    written.
     """
     wrapper = request.wrapper
     marks = context.tracker.marks(id)
     env = {**request.env, **marks}
-    argv, third = request.argv, None
+    argv, descriptor_3 = request.argv, None
     private = context.store.make_private(id, wrapper.owner) if request.files or wrapper.prefix else ""
     for name, contents in request.files.items():
         path = context.store.write_private(id, name, contents, wrapper.owner)
@@ -275,7 +281,7 @@ def _spawned(id: str, request: StartRequest, context: KeeperContext) -> Spawned:
     if wrapper.prefix:
         words = wrapper.words(workdir=request.workdir, work=wrapper.root or request.workdir, private=private, id=id)
         outer = {**wrapper.outer, **marks}
-        argv, env, third = [*words, *argv], outer, settings(env, outer)
+        argv, env, descriptor_3 = [*words, *argv], outer, settings(env, outer)
     return spawn(
         argv,
         env,
@@ -286,6 +292,6 @@ def _spawned(id: str, request: StartRequest, context: KeeperContext) -> Spawned:
         separate_stderr=request.separate_stderr,
         portable=context.portable_spawn,
         root=wrapper.root,
-        third=third,
+        descriptor_3=descriptor_3,
         umask=wrapper.umask,
     )

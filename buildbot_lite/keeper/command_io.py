@@ -8,8 +8,8 @@ A command's input and output: stdin, pipes or pty, and the log files that it wri
                                                +---> Output ---> spools, sealed in the end
     log files ------------ polled, by tail ----'
 
-While the disk is full nothing is read: the command blocks instead of losing output, and `timeout` does not count.  When
-there is no room for `WaitLimits.disk` seconds, the command is killed, and further output is dropped.
+While the disk is full, nothing is read: the command blocks, so no output is lost, and `timeout` does not count.  If the
+disk stays full for `WaitLimits.disk` seconds, the command is killed, and further output is dropped.
 """
 
 import errno
@@ -35,11 +35,14 @@ from .spawn import Spawned
 from .start_request import StartRequest
 from .tail import LogTail
 
+# Bytes to read at a time.
 _CHUNK = 256 << 10
-_MOST_CHUNKS = 64  # of a pipe; it holds 256 KiB, or 1 MiB if the command asked for that
-# A command that writes line by line would wake the keeper for every line: so after a small read, reading pauses for
-# this many seconds, and the pipe collects.
+# Chunks that are read from a pipe after the end of a command.  A pipe holds 256 KiB, or 1 MiB if the command set that.
+_MOST_CHUNKS = 64
+# After a read of fewer bytes than this, reading pauses, so that a command that writes line by line does not wake the
+# keeper for every line.
 _SMALL_READ = 16 << 10
+# Seconds of that pause.
 _READ_PAUSE = 0.001
 
 
@@ -50,8 +53,8 @@ class ReadUntil(Enum):
 
     OVER = "until it is over"
     CLOSED = "until its pipes are closed"
-    EMPTY = "until its pipes are empty: processes that were left running may keep them open for ever"
-    READ = "no more: everything was read"
+    EMPTY = "until its pipes are empty, because processes that were left running may keep them open for ever"
+    READ = "no longer: everything was read"
 
 
 class CommandIO:
@@ -83,7 +86,7 @@ class CommandIO:
         self._timers = Timers(context.loop)
         self._channels: dict[int, str] = {}
         self._until = ReadUntil.OVER
-        self._heard = self._loop.now()
+        self._last_output = self._loop.now()
         self._output = Output(
             request.streams(),
             secrets=request.secrets,
@@ -96,7 +99,7 @@ class CommandIO:
                 failed=partial(kill, "disk-full"),
             ),
         )
-        # Opened before the command begins, so that what is in the files already does not count as its output.
+        # Opened before the command begins, so that their present contents do not count as its output.
         self._log_tails = [
             LogTail(
                 stream,
@@ -123,7 +126,7 @@ class CommandIO:
 
     def never_spawned(self) -> None:
         """
-        The command was not spawned: close the log files without a remark that they were never written.
+        Close the log files of a command that was not spawned, without a remark that they were never written.
         """
         for log_tail in self._log_tails:
             log_tail.close()
@@ -133,7 +136,7 @@ class CommandIO:
         """
         Seconds since its last output; 0 while the disk is full, when it cannot write.
         """
-        return 0.0 if self._output.stalled() else self._loop.now() - self._heard
+        return 0.0 if self._output.stalled() else self._loop.now() - self._last_output
 
     def lengths(self) -> dict[str, int]:
         """
@@ -149,18 +152,19 @@ class CommandIO:
 
     def finish(self, until: ReadUntil) -> None:
         """
-        The command is over: read the rest, *until* its pipes are CLOSED (for `WaitLimits.drain` seconds) or EMPTY.
+        Read the rest of the output of a command that is over: *until* its pipes are CLOSED (for at most
+        `WaitLimits.drain` seconds), or EMPTY.
         """
         self._until = until
         for fd in list(self._channels):
-            # Bounded, as another process may write for ever; a pipe held less than this when the main process ended.
+            # Bounded, because another process may write for ever; what the command itself wrote is less than this.
             for _chunk in range(_MOST_CHUNKS):
                 if self._output.stalled() or not self._read(fd):
                     break
         if not self._channels or until is ReadUntil.EMPTY:
-            self._settle()
+            self._complete()
         else:
-            self._timers.set("drain", self._wait_limits.drain, self._never_drained)
+            self._timers.set("drain", self._wait_limits.drain, self._drain_timed_out)
 
     def seal(self) -> dict[str, dict[str, object]]:
         """
@@ -177,7 +181,7 @@ class CommandIO:
     def _ready(self, fd: int) -> None:
         if self._read(fd) < _SMALL_READ and fd in self._channels:
             self._loop.unwatch(fd)
-            self._timers.set(f"rest {fd}", _READ_PAUSE, partial(self._resume_reading, fd))
+            self._timers.set(f"read {fd}", _READ_PAUSE, partial(self._resume_reading, fd))
 
     def _resume_reading(self, fd: int) -> None:
         if fd in self._channels and not self._output.stalled():
@@ -194,7 +198,7 @@ class CommandIO:
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
-            # A terminal that no process has open any more (EIO on Linux).
+            # On Linux, reading a terminal that no process has open any more fails with EIO.
             data = b""
         if data:
             self._accept(self._channels[fd], data)
@@ -203,7 +207,7 @@ class CommandIO:
         del self._channels[fd]
         os.close(fd)
         if not self._channels:
-            self._settle()
+            self._complete()
         return 0
 
     def _poll(self, log_tail: LogTail) -> None:
@@ -212,9 +216,9 @@ class CommandIO:
 
     def _accept(self, stream: str, data: bytes) -> bool:
         """
-        Take all output; return whether more can be taken now.
+        Write *data*, and what finds no room later; return whether there is room for more.
         """
-        self._heard = self._loop.now()
+        self._last_output = self._loop.now()
         self._output.accept(stream, data)
         return not self._output.stalled()
 
@@ -232,14 +236,14 @@ class CommandIO:
     def _retry(self) -> None:
         if self._output.retry():
             self._timers.cancel("disk")
-            self._heard = self._loop.now()
+            self._last_output = self._loop.now()
             self._resume()
 
     def _disk_stays_full(self) -> None:
         self._timers.cancel("retry")
         self._output.abandon()
         self._kill("disk-full", "disk full")
-        # Output is read and dropped from now on, so that no process hangs in a write.
+        # From now on output is read and dropped, so that no process blocks in a write.
         self._resume()
 
     def _resume(self) -> None:
@@ -252,19 +256,21 @@ class CommandIO:
 
     # -- ending
 
-    def _never_drained(self) -> None:
+    def _drain_timed_out(self) -> None:
         if self._output.stalled():
-            self._timers.set("drain", self._wait_limits.drain, self._never_drained)
+            self._timers.set("drain", self._wait_limits.drain, self._drain_timed_out)
             return
         self.remark(
-            "A process that outlived this command still holds its output open.  The log does not have what that "
+            "A process that outlived this command still holds its output open.  The log does not contain what that "
             "process writes from now on."
         )
-        self._settle()
+        self._complete()
 
-    def _settle(self) -> None:
+    def _complete(self) -> None:
         """
-        If the command is over: close the pipes, read the log files to their ends, and write what the maskers hold back.
+        If the command is over: close the pipes, read the log files to their ends, and write what the maskers held back.
+
+        Called again after a stall.
         """
         if self._until in (ReadUntil.OVER, ReadUntil.READ) or self._output.stalled():
             return
@@ -279,7 +285,6 @@ class CommandIO:
         if not self._output.stalled():
             self._output.flush()
         if self._output.stalled():
-            # Called again when there is room.
             return
         self._timers.clear()
         self._until = ReadUntil.READ
@@ -288,7 +293,7 @@ class CommandIO:
 
 def feed(loop: Loop, fd: int, data: bytes) -> None:
     """
-    Write *data* to *fd* as the reader takes it, then close *fd*; also when the reader closes its end first.
+    Write *data* to *fd* as fast as the reader takes it, then close *fd*; also if the reader closes its end before.
     """
     rest = memoryview(data)
 

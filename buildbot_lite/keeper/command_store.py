@@ -36,7 +36,7 @@ from .record_file import RecordFile
 from .tree_removal import remove_tree
 
 MOST_FORGOTTEN = 10_000
-# Bytes of new records after which those of no use are dropped: of about 4000 commands.
+# Bytes of new records, about those of 4000 commands, after which the file is rewritten without superseded records.
 _GROWTH = 4 << 20
 _LONGEST_NAME = 200
 _OWN_STREAMS = ("stdio", "stderr")
@@ -107,7 +107,7 @@ class CommandStore:
         self._forgotten: dict[str, None] = {}
         for record in (*earlier_records(directory), *self._records.read()):
             self._replay(record)
-        # On a full disk all stays as it is, until the next start.
+        # On a full disk the files stay unchanged until a keeper starts again.
         with contextlib.suppress(OSError):
             self._rewrite()
             remove_earlier_records(directory)
@@ -128,7 +128,7 @@ class CommandStore:
 
     def claim(self, id: str, fingerprint: str, streams: list[str]) -> None:
         """
-        Claim *id*, durably, with the names of its *streams*.  After an OSError nothing of it is left.
+        Claim *id*, durably, with the names of its *streams*.  After an OSError it is not claimed.
         """
         claim = {"record": "claim", "id": id, "fingerprint": fingerprint, "streams": streams}
         self._records.append(claim, sync=True)
@@ -139,7 +139,7 @@ class CommandStore:
         Record the main process of *id*.  Not synced: without the record a command of a dead machine is *unknown*.
         """
         record = {"record": "spawned", "id": id, "pid": pid, "started": started, "boot": boot}
-        # On a full disk a lost command becomes "unknown", which is treated alike.
+        # Without this record, on a full disk, a lost command becomes "unknown", which the master handles as "lost".
         with contextlib.suppress(OSError):
             self._records.append(record, sync=False)
             self._replay(record)
@@ -165,7 +165,7 @@ class CommandStore:
         if owner is not None:
             os.chown(directory, *owner)
             for above in (self.directory(id), self._commands):
-                os.chmod(above, 0o711)  # noqa: S103 - what is in it is for us only
+                os.chmod(above, 0o711)  # noqa: S103 - the other files in it have mode 0600
         return directory
 
     def write_private(self, id: str, name: str, contents: bytes, owner: tuple[int, int] | None = None) -> str:
@@ -218,7 +218,7 @@ class CommandStore:
             with contextlib.suppress(OSError):
                 self._records.append({"record": "forgotten", "id": id}, sync=False)
         self._remove(safe_name(id))
-        if self._records.length > self._long or len(self._forgotten) > 2 * MOST_FORGOTTEN:
+        if self._records.length > self._rewrite_at or len(self._forgotten) > 2 * MOST_FORGOTTEN:
             with contextlib.suppress(OSError):
                 self._rewrite()
 
@@ -280,18 +280,19 @@ class CommandStore:
 
     def _rewrite(self) -> None:
         """
-        Drop the records that are of no use any more.
+        Rewrite the file with the records of held commands and the latest `MOST_FORGOTTEN` forgotten ids only.
         """
         self._forgotten = dict.fromkeys(list(self._forgotten)[-MOST_FORGOTTEN:])
-        # At once if this fails: the file is as long as it was, and may grow as much again.
-        self._long = self._records.length + _GROWTH
+        # Also set here, so that after an error the next attempt is made only when the file has grown further.
+        self._rewrite_at = self._records.length + _GROWTH
         held = [record for each in self._held.values() for record in each if record is not None]
         self._records.rewrite([*({"record": "forgotten", "id": id} for id in self._forgotten), *held])
-        self._long = self._records.length + _GROWTH
+        self._rewrite_at = self._records.length + _GROWTH
 
     def _remove_unclaimed(self) -> None:
         """
-        Remove the directories of commands that were forgotten when the machine died.
+        Remove the directories of commands that are not held: they were forgotten, but not removed before the machine
+        or the keeper died.
         """
         claimed = set(map(safe_name, self._held))
         for name in os.listdir(self._commands):
@@ -302,8 +303,8 @@ class CommandStore:
         """
         Remove a command's directory as far as possible.
 
-        A command may write anything into ``private``, even now: very deep directories, and links in place of
-        directories.
+        (`remove_tree`, because a command can write anything into ``private``, even now: very deep directories, or links
+        in place of directories.)
         """
         with contextlib.suppress(OSError):
             remove_tree(os.fsencode(name), self._commands_fd)

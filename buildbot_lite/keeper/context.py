@@ -27,7 +27,8 @@ class WaitLimits(NamedTuple):
 
 class KeeperContext(NamedTuple):
     """
-    *process_sets*: those of the running commands, by the pid of the main process.
+    *directory*: the keeper's own.  *process_sets*: those of the running commands, by the pid of the main process.
+    *portable_spawn*: do not use ``posix_spawn`` (for tests).
     """
 
     directory: str

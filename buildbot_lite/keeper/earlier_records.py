@@ -1,5 +1,5 @@
 """
-The records of a keeper of version 0.1.0, as those of today's.
+Converts the records of a keeper of version 0.1.0 to the present form.
 
 ::
 
@@ -34,7 +34,7 @@ def earlier_records(directory: str) -> Iterator[dict[str, Any]]:
 
 def remove_earlier_records(directory: str) -> None:
     """
-    Remove these files; today's records have what was in them.
+    Remove the files of version 0.1.0, after their records were written in the present form.
     """
     commands = os.path.join(directory, "commands")
     paths = [os.path.join(commands, name, each) for name in os.listdir(commands) for each in _NAMES]
@@ -46,7 +46,7 @@ def remove_earlier_records(directory: str) -> None:
 def _of_command(directory: str) -> Iterator[dict[str, Any]]:
     claim = _contents(os.path.join(directory, "claim"))
     if claim is None:
-        # The claim was synced before the spawn, so nothing was spawned.
+        # A claim was complete on the disk before the spawn, so this command was not spawned.
         return
     id = claim.get("id")
     yield {**claim, "record": "claim"}

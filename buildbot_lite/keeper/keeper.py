@@ -1,9 +1,9 @@
 """
 All commands of one directory, and the protocol with the client.
 
-The client's requests are idempotent: a ``start`` of a known id claims nothing again, a ``forget`` of an unknown id has
-no effect.  Events are built when they are sent, from the state at that moment (*grew* with the present lengths,
-*ended* with the outcome), so that the memory for them is bounded by the number of commands.
+The client's requests are idempotent: a ``start`` of a known id starts nothing, a ``forget`` of an unknown id only
+records the id.  An event is built when it is sent, from the state at that time (*grew* with the present lengths,
+*ended* with the outcome), so that the memory for events is bounded by the number of commands.
 """
 
 import os
@@ -44,7 +44,7 @@ _STOPPED = "The slave was stopped together with its commands."
 
 class Settings(NamedTuple):
     """
-    *linger*: seconds without command and client after which the keeper ends.  *without*: facilities that are not used
+    *linger*: seconds without command and client after which the keeper exits.  *without*: facilities that are not used
     (for tests), of ``pidfd``, ``subreaper``, ``proc``, ``inotify``, ``spawn``.
     """
 
@@ -77,7 +77,7 @@ class Keeper:
         self._lease_timer: Timer | None = None
         self._stopping = False
         self._greeted = False
-        self._heard_at = loop.awake()
+        self._heard_at = loop.boottime()
         tracker = ProcessTracker(Facilities.here(settings.without), directory)
         self._context = KeeperContext(
             directory=directory,
@@ -124,7 +124,7 @@ class Keeper:
 
     def stop(self, sentence: str = _SHUTDOWN) -> None:
         """
-        Kill all commands and end.
+        Kill all commands, and exit when they have ended.  *sentence*: the reason, for their outcomes.
         """
         self._stopping = True
         for timer in self._waiting.values():
@@ -138,7 +138,7 @@ class Keeper:
 
     def received(self, message: dict[str, Any]) -> None:
         """
-        Handle one message of the client.
+        Handle one message of the client.  Unknown and malformed messages are logged.
         """
         op = message.get("op")
         if op == "hello":
@@ -146,7 +146,7 @@ class Keeper:
         elif op == "word":
             age = message.get("age")
             if isinstance(age, int | float):
-                self._heard_at = max(self._heard_at, self._loop.awake() - max(0.0, age))
+                self._heard_at = max(self._heard_at, self._loop.boottime() - max(0.0, age))
         elif op == "stop":
             self.stop(_STOPPED)
         elif isinstance(id := message.get("id"), str) and 0 < len(id) <= _LONGEST_ID:
@@ -243,7 +243,7 @@ class Keeper:
         elif (problem := self._listing_problem()) is not None:
             self._refuse(id, problem)
         elif id not in self._waiting:
-            self._claim(id, fingerprint, message, self._loop.awake())
+            self._claim(id, fingerprint, message, self._loop.boottime())
 
     def _listing_problem(self) -> str | None:
         """
@@ -262,7 +262,7 @@ class Keeper:
             request = read_start_request(message)
         except StartRequestError as error:
             sentence = str(error)
-        waited = self._loop.awake() - requested_at
+        waited = self._loop.boottime() - requested_at
         if request is not None and (over := expired(request, min(waited, self._silence()))) is not None:
             # While it waited for room, the master may have started it on another slave.
             self._refuse(id, over)
@@ -410,7 +410,7 @@ class Keeper:
         """
         Seconds since the last message from the master.
         """
-        return self._loop.awake() - self._heard_at
+        return self._loop.boottime() - self._heard_at
 
     def _check_leases(self) -> None:
         for command in list(self._running.values()):

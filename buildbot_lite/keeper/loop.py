@@ -1,9 +1,9 @@
 """
 The event loop: ready descriptors, due timers, signals.
 
-One thread, one `selectors` selector.  SIGCHLD, through the wake-up descriptor, is the only notice that a child ended,
-on every system.  Rejected: a pidfd for each command, because orphans that the kernel gives to this subreaper must be
-reaped too, and only SIGCHLD reports those.
+One thread, one `selectors` selector.  On every system, the only notice that a child ended is SIGCHLD, through the
+wake-up descriptor.  Rejected: a pidfd for each command, because orphans that the kernel gives to this subreaper must be
+reaped, too, and only SIGCHLD reports their end.
 """
 
 import contextlib
@@ -42,8 +42,8 @@ class Loop:
     """
     Runs until it is stopped.
 
-    A callback that raises is a defect of this program: the traceback goes to stderr, and its descriptor is unwatched,
-    so that the loop cannot spin; other commands go on.  The hundredth such exception ends the loop.
+    A callback that raises is a defect of this program: the traceback goes to stderr, and its descriptor is no longer
+    watched, so that it is not called again and again; other commands go on.  The hundredth exception ends the loop.
     """
 
     def __init__(self) -> None:
@@ -75,8 +75,11 @@ class Loop:
         """
         return time.monotonic()
 
-    def awake(self) -> float:
-        return awake()
+    def boottime(self) -> float:
+        """
+        Seconds on a clock that also counts while the machine is suspended.
+        """
+        return boottime()
 
     def watch(self, fd: int, ready: Callable[[], object], events: int = READ) -> None:
         """
@@ -96,7 +99,7 @@ class Loop:
 
     def later(self, seconds: float, call: Callable[[], object]) -> Timer:
         """
-        Call *call* once, in *seconds*.
+        Call *call* once, in *seconds*, on the clock of `now`.
         """
         timer = Timer(self.now() + max(0.0, seconds), call)
         self._count += 1
@@ -111,7 +114,7 @@ class Loop:
 
     def on_signal(self, signum: int, call: Callable[[], object]) -> None:
         """
-        Call *call* after one or more signals *signum* came.
+        Call *call* when *signum* was received; signals that arrive together cause one call.
         """
         self._signals[signum] = call
         signal.signal(signum, _nothing)
@@ -135,7 +138,7 @@ class Loop:
         Wait for events, and make their calls.
         """
         for key, _events in self._selector.select(self._select_timeout()):
-            # An earlier call of this turn may have closed it.
+            # An earlier call of this turn may have closed or replaced the descriptor.
             current = self._selector.get_map().get(key.fd)
             if current is not None and current.data is key.data:
                 self._do(key.data, key.fd)
@@ -219,9 +222,11 @@ class Timers:
         call()
 
 
-def awake() -> float:
+def boottime() -> float:
     """
-    Seconds on a clock that counts while the machine is suspended (CLOCK_BOOTTIME): the master is not suspended with it.
+    Seconds on a clock that also counts while the machine is suspended (CLOCK_BOOTTIME), when the master goes on.
+
+    Where there is none (not Linux), the monotonic clock.
     """
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
@@ -231,7 +236,7 @@ def warn(sentence: str) -> None:
     """
     Write a line to the keeper's log; a full disk loses the line.
     """
-    # Not through sys.stderr: on a full disk it would raise, keep the text in its buffer, and raise again.
+    # Not with sys.stderr: on a full disk, it would keep the text in its buffer and raise at each later write, too.
     with contextlib.suppress(OSError):
         os.write(2, f"keeper: {sentence}\n".encode("utf-8", "replace"))
 

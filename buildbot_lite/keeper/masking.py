@@ -3,22 +3,23 @@ Masks secrets in a stream while it is written.
 
 ::
 
-    secrets --patterns--> short (find each) | long (one pass over 8-byte words) | pieces (the same pass)
-    data --> held + data --> masked up to what is undecided --> the rest is held
+    secrets --> patterns: short (`find` for each) | long, pieces of base64 (one pass over 8-byte words)
+    held + data --> masked up to the undecided bytes, which are held
 
 Every byte of every occurrence of a secret becomes ``*``, so the stream keeps its length and no offset changes.  A
-secret of several lines (a key) is searched as a whole and line by line, because tools indent and cut.  Each is also
-searched as programs write it (`spellings`): escaped for URLs, JSON, XML, shells; and in base64 (both alphabets), at
-each of the three alignments.  Tools break base64 into lines anywhere, so any 16 characters of it count.
+secret of several lines (a key) is searched as a whole and line by line, because tools indent and cut it.  Each is also
+searched in the forms in which programs write it (`spellings`): escaped for URLs, JSON, XML, shells; and in base64 (both
+alphabets), at each of the three alignments.  Tools break base64 into lines anywhere, so any 16 characters of it are
+masked.
 
-The end of a chunk may be the beginning of a secret; it is held back until the next chunk, or the end, decides.  The
-result does not depend on where the stream was cut into chunks: a test compares it with the plain definition, which is
-`patterns`, each byte of each occurrence of each.
+The end of a chunk may be the beginning of a secret; such bytes are held back until the next chunk, or the end of the
+stream, decides.  The result does not depend on how the stream was cut into chunks.  A test compares it with the
+definition: each byte of each occurrence of each of the `patterns` is masked.
 
-Speed: a pattern of 15 bytes or more covers, at any position, a whole aligned word of 8 bytes, which is one of the
+Speed: at any position, a pattern of 15 bytes or more covers a whole aligned word of 8 bytes, which is one of the
 pattern's own 8-byte words.  So one pass in C over the aligned words (a set of numbers, ``isdisjoint``) shows whether
-there is any long pattern, independent of their number; a key of 27 lines has thousands.  Rejected: one ``find`` for
-each (time grows with the lines of a key), and one regular expression (slower than both).
+there is any long pattern.  Its time does not depend on their number; a key of 27 lines has thousands.  Rejected: one
+``find`` for each pattern (the time grows with the lines of a key), and one regular expression (slower than both).
 """
 
 import sys
@@ -27,10 +28,13 @@ from collections.abc import Iterable, Iterator
 from .spellings import escaped, in_base64
 
 SHORTEST = 6
+"""Bytes of the shortest secret, or line of a secret, that is masked."""
 _STAR = b"*"
+# Bytes of a word in the fast pass.
 _WORD = 8
-# Characters of base64 that count as an occurrence of a secret.
+# Characters of a secret's base64 that are masked wherever they occur.
 _PIECE = 16
+# Bytes of the shortest pattern that covers an aligned word at any position.
 _LONG = 2 * _WORD - 1
 
 
@@ -55,9 +59,9 @@ class SecretTexts:
     @classmethod
     def of(cls, secrets: Iterable[bytes]) -> "SecretTexts":
         """
-        The texts of *secrets*, each stripped of white space.
+        The texts of *secrets*, each without white space at its ends.
 
-        (The last newline of a key is not secret, and masking newlines makes a log hard to read.)
+        (The last newline of a key is not secret, and a log with masked newlines is hard to read.)
         """
         whole: dict[bytes, None] = {}
         broken: dict[bytes, None] = {}
@@ -70,7 +74,7 @@ class SecretTexts:
                     whole.update(dict.fromkeys([part, *escaped(part)]))
                     encoded = dict.fromkeys(in_base64(part))
                     whole.update(dict.fromkeys(text for text in encoded if len(text) < _PIECE))
-                    # The base64 of the whole secret contains that of its lines.
+                    # The base64 of the whole secret contains that of each line.
                     if number == 0:
                         broken.update(dict.fromkeys(text for text in encoded if len(text) >= _PIECE))
         return cls(list(whole), list(broken))
@@ -95,7 +99,7 @@ class Search:
         self._whole = texts.whole
         self._broken = b"\0".join(texts.broken)
         self._pieces: set[bytes] | None = None
-        # For `undecided`: all beginnings of up to 7 bytes; and all longer texts, in which it searches the last 8 bytes.
+        # For `undecided`: all beginnings of up to 7 bytes; all longer texts, in which the last 8 bytes are searched.
         self._beginnings = {text[:size] for text in texts.whole for size in range(1, min(_WORD, len(text)))}
         longer = [text for text in texts.whole if len(text) > _WORD]
         self._of_one_line = b"\0".join(text for text in longer if b"\n" not in text)
@@ -106,7 +110,7 @@ class Search:
 
     def found(self, buffer: bytes) -> Iterator[tuple[int, int]]:
         """
-        Begin and end of each range to mask; a range may come twice.
+        Begin and end of each range to mask; a range may be repeated.
         """
         for text in self._short:
             at = buffer.find(text)
@@ -126,7 +130,7 @@ class Search:
             if buffer[length - size :] in self._beginnings:
                 held = size
         last = buffer[-_WORD:]
-        # Most chunks end with a newline, which is in few texts.
+        # Most chunks end with a newline, and few texts contain one.
         if length >= _WORD and (last in self._of_several_lines or (b"\n" not in last and last in self._of_one_line)):
             for text in self._whole:
                 at = text.rfind(last, 0, -1)
@@ -135,14 +139,14 @@ class Search:
                 held = max(held, at + _WORD if at >= 0 else 0)
         size = 1
         while size < _PIECE and size <= length and buffer[length - size :] in self._broken:
-            # NUL separates the texts, and does not occur in base64.
+            # NUL separates the texts; base64 does not contain it.
             held = max(held, 0 if b"\0" in buffer[length - size :] else size)
             size += 1
         return length - held
 
     def _found_long(self, buffer: bytes) -> Iterator[tuple[int, int]]:
         if self._pieces is None:
-            # Computed at the first hit only.
+            # Computed only when first needed.
             texts = self._broken.split(b"\0")
             self._pieces = {text[at : at + _PIECE] for text in texts for at in range(len(text) - _PIECE + 1)}
         for number, word in enumerate(_words(buffer, 0)):
@@ -164,7 +168,7 @@ class Masker:
     def __init__(self, secrets: "Iterable[bytes] | Search") -> None:
         self._search = secrets if isinstance(secrets, Search) else Search(secrets)
         self._held = b""
-        # The number of bytes at the beginning of the held ones that belong to a secret which began earlier.
+        # The number of bytes, at the beginning of the held ones, that belong to a secret which began before them.
         self._covered = 0
 
     def feed(self, data: bytes) -> bytes:
@@ -178,7 +182,7 @@ class Masker:
 
     def flush(self) -> bytes:
         """
-        The stream is complete: return the rest, masked.
+        Return the bytes that are held back, masked, because the stream is complete.
         """
         return self._masked(self._held, len(self._held))
 

@@ -1,5 +1,5 @@
 """
-Records the remarks and the end of a command, and makes the outcome of them.
+Records the remarks and the end of a command, from which it makes the outcome.
 
 ::
 
@@ -8,7 +8,7 @@ Records the remarks and the end of a command, and makes the outcome of them.
     reaped(status, usage) --> exit code or signal --+--> outcome(streams)
     remark(stream, offset, text) -------------------'
 
-The outcome is the JSON of `buildbot_lite.model.outcome.Outcome`, which says what its fields mean.
+The outcome is the JSON of `buildbot_lite.model.outcome.Outcome`, which documents the fields.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from .loop import Loop
 
 MOST_REMARKS = 200
 LONGEST_SENTENCE = 1000
-# Linux counts KiB, macOS bytes.
+# The unit of ru_maxrss (getrusage(2)) is KiB on Linux, and one byte on macOS.
 _PEAK_SHIFT = 10 if sys.platform == "darwin" else 0
 
 
@@ -53,27 +53,28 @@ class OutcomeRecorder:
     @property
     def life(self) -> str:
         """
-        ``ended``, or ``lost`` when it was killed because the keeper itself had to end.
+        ``ended``, or ``lost`` when it was killed because the keeper had to exit.
         """
         return "lost" if self._why == "" else "ended"
 
     def failed(self, sentence: str) -> None:
         """
-        The command could not be spawned.
+        Note that the command could not be spawned.
         """
         self._failed = True
         self._sentence = sentence
 
     def killed(self, why: str, sentence: str) -> None:
         """
-        The command is being killed, for the reason *why*; "": the keeper ends.  Only the first reason counts.
+        Note that the command is being killed, for the reason *why*; "": the keeper has to exit.  Only the first reason
+        is recorded.
         """
         if self._why is None:
             self._why, self._sentence = why, sentence
 
     def reaped(self, status: int, usage: Any) -> None:
         """
-        The main process ended; *status* and *usage* are those of ``os.wait4``.
+        Note that the main process ended; *status* and *usage* are those of ``os.wait4``.
         """
         code = os.waitstatus_to_exitcode(status)
         self.is_reaped = True
@@ -90,12 +91,12 @@ class OutcomeRecorder:
         if len(self._remarks) >= MOST_REMARKS:
             return
         if len(self._remarks) == MOST_REMARKS - 1:
-            text = "Further remarks are left out: there were too many."
+            text = f"There were more than {MOST_REMARKS} remarks; the others are left out."
         self._remarks.append({"stream": stream, "offset": offset, "when": time.time(), "text": text[:LONGEST_SENTENCE]})
 
     def outcome(self, streams: dict[str, dict[str, object]]) -> dict[str, Any]:
         """
-        The outcome; *streams* has length and checksum of each sealed stream.
+        Return the outcome; *streams*: length and checksum of each stream.
         """
         return {
             "ending": self._ending(),

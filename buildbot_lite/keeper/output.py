@@ -1,5 +1,5 @@
 """
-A command's output on its way into spools: masked, capped, and stalled while the disk is full.
+Writes a command's output to spools: masks it, limits its size, and stalls while the disk is full.
 
 ::
 
@@ -17,6 +17,7 @@ from .masking import Masker, Search
 from .spool import Spool
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+"""The error numbers of a full disk."""
 
 
 class AnySpool(Protocol):
@@ -39,8 +40,8 @@ class AnySpool(Protocol):
 
 class OutputCallbacks(NamedTuple):
     """
-    Called when a stream *grew*, the cap was passed (*capped*), the disk is full (*stalled*), or writing *failed* for
-    good (with a sentence).
+    Called when a stream *grew*, when there is more output than the cap (*capped*), when the disk is full (*stalled*),
+    and when writing *failed* with another error (with a sentence), after which output is dropped.
     """
 
     grew: Callable[[], None]
@@ -51,7 +52,7 @@ class OutputCallbacks(NamedTuple):
 
 class Output:
     """
-    All streams of one command.  *cap*: bytes in all of them together, or None.
+    All streams of one command.  *cap*: the most bytes of all of them together, or None.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Output:
 
     def stalled(self) -> bool:
         """
-        Whether bytes wait for room on the disk; then `accept` must not be called.
+        Whether bytes wait for space on the disk; then `accept` must not be called.
         """
         return bool(self._pending)
 
@@ -83,19 +84,19 @@ class Output:
         """
         if self._closed:
             return
-        passed = False
+        exceeded = False
         if self._left is not None:
-            passed = len(data) > self._left
+            exceeded = len(data) > self._left
             data = data[: self._left]
             self._left -= len(data)
         self._write(stream, self._maskers[stream].feed(data))
-        if passed:
+        if exceeded:
             self._closed = True
             self._callbacks.capped()
 
     def flush(self) -> None:
         """
-        The output is complete: write what the maskers hold back.  This may stall again.
+        Write what the maskers hold back, because the output is complete.  This may stall again.
         """
         for stream, masker in self._maskers.items():
             self._write(stream, self._pending.pop(stream, b"") + masker.flush())
@@ -103,7 +104,7 @@ class Output:
 
     def retry(self) -> bool:
         """
-        Write again what waits for room; return whether all of it was written.
+        Try to write the bytes that wait for space; return whether all of them were written.
         """
         pending, self._pending = self._pending, {}
         for stream, data in pending.items():
@@ -112,7 +113,7 @@ class Output:
 
     def abandon(self) -> None:
         """
-        Drop what waits for room, and everything that comes later: the spools stay as they are.
+        Drop the bytes that wait for space, and all later ones.
         """
         self._closed = True
         self._pending.clear()

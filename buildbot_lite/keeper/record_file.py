@@ -7,8 +7,8 @@ An append-only file of JSON objects, one in a line.
                      │
     rewrite ──►  PATH.new, synced ──rename──► PATH
 
-Appending to one file costs a fifth of what a new file and its directory's entry cost, and one sync where those need
-two.  A line that a crash has torn, or that could not be written or synced, is cut off.
+Appending takes a fifth of the time of a new file with its directory entry, and one sync instead of two.  An incomplete
+last line, which a crash has left, is cut off, and so is a line that could not be written or synced.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ class RecordFile:
         self.length = sum(len(line) for line in self._lines())
         """Its present length in bytes."""
         os.ftruncate(self._fd, self.length)
-        # A record is durable only if the file's name is.
+        # A record is durable only if the directory entry of its file is.
         _sync_directory(os.path.dirname(path))
 
     def close(self) -> None:
@@ -58,7 +58,7 @@ class RecordFile:
         try:
             _write_all(self._fd, line, self.length)
             if sync:
-                # This syncs the new length as well: fdatasync(2).
+                # fdatasync(2) also syncs the new length.
                 _sync(self._fd)
         except OSError:
             with contextlib.suppress(OSError):
@@ -85,23 +85,17 @@ class RecordFile:
 
     def _lines(self) -> Iterator[bytes]:
         """
-        All lines but a last one without an end, which a crash has torn.
+        All lines except an incomplete last one.
         """
         with open(self._path, "rb") as lines:
             yield from (line for line in lines if line.endswith(b"\n"))
 
 
 def _encoded(record: dict[str, Any]) -> bytes:
-    """
-    The line of *record*.
-    """
     return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
 def _sync_directory(path: str) -> None:
-    """
-    Sync the entries of the directory *path*.
-    """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -116,5 +110,5 @@ def _write_all(fd: int, data: bytes, offset: int) -> None:
 
 
 def _sync(fd: int) -> None:
-    # Not everywhere (macOS).
+    # Some systems (macOS) have no fdatasync.
     getattr(os, "fdatasync", os.fsync)(fd)

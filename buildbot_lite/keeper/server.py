@@ -1,8 +1,8 @@
 """
 The keeper's socket: JSON lines, one client at a time.
 
-A client that does not read costs no memory: events are kept as the set of commands that have one, and are encoded only
-while there is room in the buffer.  A new client replaces the old one, whose connection is closed.
+For a client that does not read, memory is bounded: only the ids of commands with events are kept, and an event is
+encoded when there is space in the buffer.  A new client replaces the old one, whose connection is closed.
 """
 
 import contextlib
@@ -19,10 +19,14 @@ from .loop import (
     warn,
 )
 
+# Bytes of a request.
 LONGEST_LINE = 8 << 20
-_ROOM = 256 << 10
+# Bytes that wait to be sent: with more, no further event is encoded; with four times as many, no request is read.
+_SEND_BUFFER = 256 << 10
+# Bytes to receive at a time.
 _CHUNK = 256 << 10
 SOCKET = "socket"
+"""The name of the socket in the keeper's directory."""
 
 
 class ServerBackend(Protocol):
@@ -37,18 +41,19 @@ class ServerBackend(Protocol):
 
     def next_event(self) -> dict[str, Any] | None:
         """
-        The next event to send, or None; called only while there is room.
+        The next event to send, or None; called only while there is space in the buffer.
         """
 
     def client_changed(self, present: bool) -> None:
         """
-        A client connected, or disconnected.
+        Note that a client connected or disconnected.
         """
 
 
 class Server:
     """
-    Listens at ``socket`` in the current directory, the keeper's own.  (A relative path is short enough for an address.)
+    Listens at ``socket`` in the current directory, which is the keeper's.  (An absolute path might be too long for the
+    address of a socket: unix(7).)
     """
 
     def __init__(self, loop: Loop, backend: ServerBackend) -> None:
@@ -70,7 +75,7 @@ class Server:
 
     def leave(self) -> bool:
         """
-        Stop listening, unless a client connected at the last moment; return whether listening has stopped.
+        Stop listening, unless a client has just connected; return whether listening has stopped.
         """
         with contextlib.suppress(FileNotFoundError):
             os.unlink(SOCKET)
@@ -85,7 +90,7 @@ class Server:
 
     def close(self) -> None:
         """
-        Send the remaining events, within a second, and close.
+        Send the remaining events, for at most a second, and close.
         """
         with contextlib.suppress(FileNotFoundError):
             os.unlink(SOCKET)
@@ -100,7 +105,7 @@ class Server:
 
     def send(self, message: dict[str, Any]) -> None:
         """
-        Send a message without waiting for room; only for answers, of which there are no more than requests.
+        Send *message*, however full the buffer is.  Only for answers, because requests are bounded.
         """
         if self._client is not None:
             self._out += _line(message)
@@ -108,10 +113,10 @@ class Server:
 
     def flush(self) -> None:
         """
-        Send as many events as there is room for.
+        Send as many events as the client takes.
         """
         while self._client is not None:
-            while len(self._out) < _ROOM and (event := self._backend.next_event()) is not None:
+            while len(self._out) < _SEND_BUFFER and (event := self._backend.next_event()) is not None:
                 self._out += _line(event)
             if not self._out:
                 return
@@ -145,13 +150,13 @@ class Server:
             client, _address = self._listener.accept()
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.ECONNABORTED):
-                # Most likely too many open files.  Pause: the descriptor stays ready.
+                # Most likely there are too many open files.  The descriptor stays ready, so it is not watched for 1 s.
                 warn(f"cannot accept a client: {error.strerror}")
                 self._loop.unwatch(self._listener.fileno())
                 self._loop.later(1.0, lambda: self._loop.watch(self._listener.fileno(), self._accept))
             return
         if self._client is not None:
-            # So that the old client does not connect again at once, which would replace the new one.
+            # The message tells the old client not to connect again, which would replace the new one.
             with contextlib.suppress(OSError):
                 self._client.send(_line({"event": "replaced"}))
             self._drop()
@@ -164,15 +169,15 @@ class Server:
     def _watch(self) -> None:
         if self._client is None:
             return
-        # While a client does not read the answers, its requests are not read either.
-        events = (READ if len(self._out) < 4 * _ROOM else 0) | (WRITE if self._out else 0)
+        # While a client does not read the answers, its requests are not read, either.
+        events = (READ if len(self._out) < 4 * _SEND_BUFFER else 0) | (WRITE if self._out else 0)
         if events != self._selected:
             self._selected = events
             self._loop.watch(self._client.fileno(), self._ready, events)
 
     def _ready(self) -> None:
         self.flush()
-        if self._client is None or len(self._out) >= 4 * _ROOM:
+        if self._client is None or len(self._out) >= 4 * _SEND_BUFFER:
             return
         try:
             data = self._client.recv(_CHUNK)
@@ -188,12 +193,12 @@ class Server:
             *lines, rest = bytes(self._in).split(b"\n")
             self._in = bytearray(rest)
             for line in lines:
-                self._line_came(line)
+                self._line_received(line)
         if len(self._in) > LONGEST_LINE:
-            warn("the client sent a line without an end")
+            warn(f"the client sent a line of more than {LONGEST_LINE} bytes")
             self._drop()
 
-    def _line_came(self, line: bytes) -> None:
+    def _line_received(self, line: bytes) -> None:
         if self._client is None:
             return
         try:

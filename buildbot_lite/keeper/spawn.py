@@ -1,9 +1,10 @@
 """
 Spawns a command in a session of its own.
 
-``posix_spawn`` takes 1.2 ms, less than a fork of even this small process, and resets SIGPIPE and SIGXFSZ, which Python
-ignores and a child would inherit.  It cannot change directories, so the keeper does so for a moment (it has one
-thread).  Where it cannot make a session (some libc), ``subprocess`` does the same more slowly.
+``posix_spawn`` takes 1.2 ms, less than a fork even of this small process, and resets SIGPIPE and SIGXFSZ, which Python
+ignores, as a child would otherwise inherit that.  It cannot change the directory, so the keeper, which has one thread,
+changes its own during the call.  With a libc whose ``posix_spawn`` cannot make a session, the slower ``subprocess`` is
+used.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 from .wrapper import inside
 
-# Bytes that a command may be ahead of the keeper: four times the default of a pipe (pipe(7)).
+# Bytes of output that may wait in a pipe until the keeper reads them: four times the default (pipe(7)).
 _PIPE = 256 << 10
 _SET_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux
 # Signals that Python ignores, and those that the keeper's parent may have ignored (nohup).
@@ -43,14 +44,15 @@ class Spawned(NamedTuple):
 
 class ChildDescriptors(NamedTuple):
     """
-    The child's descriptors 0 to 2; *terminal*: the path of its pty, or None; *third*: its descriptor 3, or -1.
+    The keeper's descriptors that become the child's 0, 1, 2 and 3 (*extra*; -1: none).  *terminal*: the path of the
+    child's pty, or None.
     """
 
     stdin: int
     stdout: int
     stderr: int
     terminal: str | None
-    third: int = -1
+    extra: int = -1
 
 
 def spawn(
@@ -64,22 +66,22 @@ def spawn(
     separate_stderr: bool,
     portable: bool = False,
     root: str | None = None,
-    third: bytes | None = None,
+    descriptor_3: bytes | None = None,
     umask: int | None = None,
 ) -> Spawned:
     """
     Start *argv* in *workdir*, made if missing; `SpawnError` is a sentence.
 
     *feed*: stdin is a pipe; otherwise it is the file *stdin_path*, or empty.  *pty*: the output is a terminal.
-    *portable*: do not use ``posix_spawn``.  *root*: below it, *workdir* must not go through a symbolic link.  *third*:
-    contents of descriptor 3.  *umask*: None for the keeper's.
+    *portable*: do not use ``posix_spawn``.  *root*: below it, *workdir* must not go through a symbolic link.
+    *descriptor_3*: what the command reads from descriptor 3.  *umask*: None for the keeper's.
     """
     ours: list[int] = []
     theirs: list[int] = []
     try:
         stdin, feeder = _stdin(stdin_path, feed, ours, theirs)
         outputs, stdout, stderr, terminal = _outputs(pty, separate_stderr, ours, theirs)
-        memory = -1 if third is None else _memory(third, theirs)
+        memory = -1 if descriptor_3 is None else _memory(descriptor_3, theirs)
         with _inside(workdir, root):
             program = find_program(argv[0], env)
             start = _by_subprocess if portable else _by_posix_spawn
@@ -146,8 +148,8 @@ def _by_posix_spawn(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, b
             (os.POSIX_SPAWN_OPEN, 1, os.fsencode(ends.terminal), os.O_RDWR, 0),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ]
-    if ends.third >= 0:
-        actions.append((os.POSIX_SPAWN_DUP2, ends.third, 3))
+    if ends.extra >= 0:
+        actions.append((os.POSIX_SPAWN_DUP2, ends.extra, 3))
     try:
         return os.posix_spawn(
             program, list(argv), env, file_actions=actions, setsid=True, setsigmask=[], setsigdef=_RESET
@@ -157,9 +159,9 @@ def _by_posix_spawn(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, b
 
 
 def _by_subprocess(program: bytes, argv: Sequence[bytes], env: Mapping[bytes, bytes], ends: ChildDescriptors) -> int:
-    if ends.third >= 0:
-        # subprocess cannot renumber a descriptor.
-        raise SpawnError("This system cannot start commands through a wrapper: its posix_spawn makes no sessions.")
+    if ends.extra >= 0:
+        # subprocess cannot give a descriptor another number.
+        raise SpawnError("This system cannot start commands through a wrapper: its posix_spawn cannot make sessions.")
 
     def prepare() -> None:
         for each in _RESET:
@@ -201,7 +203,7 @@ def _stdin(path: str | None, feed: bool, ours: list[int], theirs: list[int]) -> 
 
 def _memory(contents: bytes, theirs: list[int]) -> int:
     """
-    A descriptor of an unnamed file with *contents*.
+    A descriptor of an unnamed file with *contents*, positioned at its beginning.
     """
     if hasattr(os, "memfd_create"):
         made = os.memfd_create("settings")
@@ -244,7 +246,7 @@ def _outputs(
 def _pipe() -> tuple[int, int]:
     read, write = os.pipe()
     if _SET_SIZE is not None:
-        # The sum of a user's pipes is limited (/proc/sys/fs/pipe-user-pages-soft).
+        # Fails when the pipes of this user are too large together (/proc/sys/fs/pipe-user-pages-soft).
         with contextlib.suppress(OSError):
             fcntl.fcntl(read, _SET_SIZE, _PIPE)
     return read, write
@@ -274,7 +276,7 @@ def _inside(workdir: str, root: str | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _umask(umask: int | None) -> Iterator[None]:
-    # One thread: no file is made meanwhile with this umask.
+    # The keeper has one thread, so it makes no file meanwhile.
     before = None if umask is None else os.umask(umask)
     try:
         yield

@@ -1,8 +1,8 @@
 """
 The forms in which programs print a secret: escaped, or in base64.
 
-A secret with a quote, a slash or a character beyond ASCII looks different in JSON, XML, a URL or the trace of a shell.
-Each way of escaping is a table from characters to text, with the programs that use it beside it.  Double escaping (JSON
+A secret with a quote, a slash or a non-ASCII character has another form in JSON, XML, a URL or the trace of a shell.
+Each way of escaping is a table from characters to text; comments name the programs that use it.  Double escaping (JSON
 within JSON) is not covered.
 """
 
@@ -11,19 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 
 Table = Mapping[int, str]
-"""The text for a character; a character that is not in it stands for itself."""
-Beyond = Callable[[str], str]
-"""The text for a character beyond ASCII that is not in the table."""
+"""The text for a character; a character that is not in the table is left unchanged."""
+EscapeNonAscii = Callable[[str], str]
+"""Returns the text for a non-ASCII character that is not in the table."""
 
-_BEYOND = range(128, 256)
+_NON_ASCII_BYTES = range(128, 256)
 _LAST_OF_ASCII = "\x7f"
 _CONTROLS = (*range(32), 127)
 
-# Characters that percent-encoding leaves unchanged: RFC 3986 unreserved, in a path, encodeURIComponent, encodeURI; and
-# in forms, which write a space as a plus.
+# The unreserved characters of RFC 3986.
 _PLAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
-_LEFT = (_PLAIN, _PLAIN + "/", _PLAIN + "!'()*", _PLAIN + ";,/?:@&=+$!*'()#")
-# Unchanged in every table; only encoding of every byte (`escaped`) changes them.
+# Characters that percent-encoding leaves unchanged: by RFC 3986, in a path, by encodeURIComponent, by encodeURI.
+_UNCHANGED = (_PLAIN, _PLAIN + "/", _PLAIN + "!'()*", _PLAIN + ";,/?:@&=+$!*'()#")
+# Characters that no table changes; only percent-encoding of every byte (`escaped`) does.
 _NEVER_CHANGED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _ITSELF = {each: each for each in _NEVER_CHANGED}
 
@@ -32,7 +32,7 @@ def in_base64(part: bytes) -> Iterator[bytes]:
     """
     The characters of base64 that depend on *part* alone, at each of three alignments, in both alphabets (RFC 4648).
 
-    Characters at the ends that also depend on the neighbours are left out: they hold 4 bits of *part* at most.
+    Characters at the ends that also depend on neighbouring bytes are left out: they contain at most 4 bits of *part*.
     """
     for before in range(3):
         begin = (before * 8 + 5) // 6
@@ -58,22 +58,22 @@ def escaped(part: bytes) -> Iterator[bytes]:
         yield spelt.encode()
 
 
-def _spelt(text: str, tables: Iterable[tuple[Table, Beyond]]) -> Iterator[str]:
+def _spelt(text: str, tables: Iterable[tuple[Table, EscapeNonAscii]]) -> Iterator[str]:
     """
     *text* as each of *tables* spells it, without duplicates and without *text* itself.
     """
     letters = sorted({*text} - _NEVER_CHANGED)
-    # Several tables agree on the characters of one text, and a long text is expensive to spell.
+    # Several tables may have the same result for a text, and converting a long text takes time.
     seen = {tuple(letters)}
-    for table, beyond in tables:
-        spelt = tuple([table.get(ord(each)) or (beyond(each) if each > _LAST_OF_ASCII else each) for each in letters])
+    for table, escape in tables:
+        spelt = tuple([table.get(ord(each)) or (escape(each) if each > _LAST_OF_ASCII else each) for each in letters])
         if spelt not in seen:
             seen.add(spelt)
             yield "".join(map({**_ITSELF, **dict(zip(letters, spelt, strict=True))}.__getitem__, text))
 
 
 @cache
-def _tables_of_bytes() -> list[tuple[Table, Beyond]]:
+def _tables_of_bytes() -> list[tuple[Table, EscapeNonAscii]]:
     tables = (*_percent(), *_xml(), *_quoted_printable(), *_shells(), *_doubled(), *_languages())
     return [(table, str) for table in tables]
 
@@ -83,9 +83,9 @@ def _percent() -> Iterator[Table]:
     RFC 3986 §2.1, with upper-case and with lower-case digits.
     """
     for form in ("%%%02X", "%%%02x"):
-        tables = [{byte: form % byte for byte in range(256) if chr(byte) not in left} for left in _LEFT]
+        tables = [{byte: form % byte for byte in range(256) if chr(byte) not in plain} for plain in _UNCHANGED]
         yield from tables
-        yield {**tables[0], 0x20: "+"}
+        yield {**tables[0], 0x20: "+"}  # in forms, where a space becomes a plus
 
 
 def _xml() -> Iterator[Table]:
@@ -110,7 +110,7 @@ def _xml() -> Iterator[Table]:
 
 def _doubled() -> Iterator[Table]:
     """
-    A quote within quotes: YAML's and SQL's single ones, CSV's and SQL's double ones.
+    Doubled quotes: single ones in YAML and SQL, double ones in CSV and SQL.
     """
     for quote in "'\"":
         yield _of({quote: quote * 2})
@@ -118,9 +118,9 @@ def _doubled() -> Iterator[Table]:
 
 def _quoted_printable() -> Iterator[Table]:
     """
-    RFC 2045 §6.7, without its soft line breaks; and that of headers, RFC 2047 §4.2.
+    RFC 2045 §6.7, without soft line breaks; and the form for headers, RFC 2047 §4.2.
     """
-    body = {byte: f"={byte:02X}" for byte in (*_CONTROLS, ord("="), *_BEYOND)}
+    body = {byte: f"={byte:02X}" for byte in (*_CONTROLS, ord("="), *_NON_ASCII_BYTES)}
     yield body
     yield {byte: text for byte, text in body.items() if byte not in b"\t\r\n"}
     yield {**body, **{ord(each): f"={ord(each):02X}" for each in "?_"}, 0x20: "_"}
@@ -146,21 +146,21 @@ def _languages() -> Iterator[Table]:
         basic = _of({"\\": "\\\\", **{each: f"\\{each}" for each in quotes}})
         for names, form, codes in (
             (short, "\\x%02x", _CONTROLS),  # repr of text that can be printed
-            (short, "\\x%02x", (*_CONTROLS, *_BEYOND)),  # repr of bytes
-            (c, "\\%03o", (*_CONTROLS, *_BEYOND)),  # bash, git
-            ({**c, "\x1b": "\\E"}, "\\%03o", (*_CONTROLS, *_BEYOND)),
+            (short, "\\x%02x", (*_CONTROLS, *_NON_ASCII_BYTES)),  # repr of bytes
+            (c, "\\%03o", (*_CONTROLS, *_NON_ASCII_BYTES)),  # bash, git
+            ({**c, "\x1b": "\\E"}, "\\%03o", (*_CONTROLS, *_NON_ASCII_BYTES)),
         ):
             yield {**{code: form % code for code in codes}, **_of(names), **basic}
 
 
 @cache
-def _tables_of_characters() -> list[tuple[Table, Beyond]]:
+def _tables_of_characters() -> list[tuple[Table, EscapeNonAscii]]:
     """
-    XML, JSON (RFC 8259 §7) and string literals, each with a function for characters beyond ASCII.
+    XML, JSON (RFC 8259 §7) and string literals, each with a function for non-ASCII characters.
     """
     names = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
     basic = {'"': '\\"', "\\": "\\\\"}
-    tables: list[tuple[Table, Beyond]] = []
+    tables: list[tuple[Table, EscapeNonAscii]] = []
     for form in ("\\u%04x", "\\u%04X"):
         controls = {chr(code): form % code for code in _CONTROLS[:-1]}
         for more in (

@@ -1,8 +1,8 @@
 """
 A spool: the file of one stream, to which only the keeper appends.
 
-The slave reads it up to its length.  The checksum is computed while appending, so that the end of a command does not
-read the file again.
+The slave reads it up to the length that the keeper reports.  The checksum is computed while appending, so that the file
+need not be read again when the command ends.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ class Spool:
                 self.length += count
                 written += count
         except OSError as error:
-            # Opened again at the next attempt: another disk may be mounted by then.
+            # The next attempt opens the file again, because another disk may be mounted by then.
             if self._fd >= 0:
                 os.close(self._fd)
                 self._fd = -1

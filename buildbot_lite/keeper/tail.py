@@ -16,10 +16,13 @@ from collections.abc import Callable
 from .loop import Loop, Timer
 from .wrapper import open_below
 
+# Bytes to read at a time.
 _CHUNK = 256 << 10
+# Seconds between two checks of a file.
 _PERIOD = 1.0
 # Bytes before the position that are compared to recognise a rewritten file.
 _TAIL = 256
+# Event masks: inotify(7).
 _IN_MODIFY = 0x2
 _IN_IGNORED = 0x8000
 
@@ -27,8 +30,8 @@ _IN_IGNORED = 0x8000
 class LogTail:
     """
     One followed file.  *accept* takes bytes, and returns whether it takes more now; *remark* takes stream, offset and
-    text.  *root*: a directory below which no symbolic link is followed, as the command may have fewer rights than the
-    keeper.
+    text.  *root*: a directory below which no symbolic link is followed, because the command may have fewer permissions
+    than the keeper.
     """
 
     def __init__(
@@ -48,11 +51,11 @@ class LogTail:
         self._fd = -1
         self._position = 0
         self._last_bytes = b""
-        self._required = 0
-        self._odd = False
+        self._accepted = 0
+        self._is_irregular = False
         self._finished = False
         self._end: int | None = None
-        self._open("there already")
+        self._open("existed")
 
     def poll(self) -> bool:
         """
@@ -67,25 +70,25 @@ class LogTail:
         try:
             return self._copy() or self._changed()
         except OSError as error:
-            self._say(f"{os.path.basename(self.path)} cannot be read any more: {error.strerror}.")
+            self._add_remark(f"{os.path.basename(self.path)} cannot be read any more: {error.strerror}.")
             self._close()
             self._finished = True
             return False
 
     def finish(self) -> bool:
         """
-        Copy one chunk of the rest; return whether to call again.  After the last chunk the file is closed.
+        Copy one chunk of the rest; return whether there may be more.  After the last chunk the file is closed.
         """
         if self._finished:
             return False
         if self._fd >= 0 and self._end is None:
-            # Bounded: a process that was left running may write for ever.
+            # Bounded, because a process that was left running may write for ever.
             self._end = os.fstat(self._fd).st_size
         if self.poll():
             return True
         self._finished = True
-        if self._fd < 0 and not self._odd:
-            self._say(f"{os.path.basename(self.path)} was never written.")
+        if self._fd < 0 and not self._is_irregular:
+            self._add_remark(f"{os.path.basename(self.path)} was never written.")
         self._close()
         return False
 
@@ -101,49 +104,50 @@ class LogTail:
         data = os.pread(self._fd, size, self._position)
         if not data:
             return False
-        if not self._goes_on():
-            self._say(f"{os.path.basename(self.path)} was written anew; it is read from its beginning.")
+        if not self._is_continued():
+            self._add_remark(f"{os.path.basename(self.path)} was overwritten; it is read from its beginning.")
             self._position, self._last_bytes = 0, b""
             return True
         self._position += len(data)
         self._last_bytes = (self._last_bytes + data)[-_TAIL:]
-        self._required += len(data)
-        # When *accept* returns False, `poll` is called again once there is room.
+        self._accepted += len(data)
+        # After *accept* has returned False, `poll` is called again when there is room.
         return self._accept(self._stream, data)
 
-    def _goes_on(self) -> bool:
+    def _is_continued(self) -> bool:
         """
-        Whether the bytes read last are unchanged.  A file can be truncated and filled again between two polls.
+        Whether the bytes that were read last are unchanged.  Between two polls, a file can be truncated and filled
+        again.
         """
         return os.pread(self._fd, len(self._last_bytes), self._position - len(self._last_bytes)) == self._last_bytes
 
     def _changed(self) -> bool:
         """
-        Whether there is more to read although the file is read to its end: it was truncated or replaced.
+        Whether a file that was read to its end was truncated or replaced, so that there may be more to read.
         """
         name = os.path.basename(self.path)
         if os.fstat(self._fd).st_size < self._position:
-            self._say(f"{name} was truncated; it is read from its beginning again.")
+            self._add_remark(f"{name} was truncated; it is read from its beginning again.")
             self._position, self._last_bytes = 0, b""
             return True
         try:
-            there = os.stat(self.path)
+            named = os.stat(self.path)
         except OSError:
-            # Renamed or removed: the open file may still grow, until another file has the name.
+            # It was renamed or removed.  The open file may still grow until another file has the name.
             return False
-        here = os.fstat(self._fd)
-        if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino):
+        opened = os.fstat(self._fd)
+        if (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino):
             return False
         if self._end is None and os.pread(self._fd, 1, self._position):
             return True
         self._close()
-        self._say(f"{name} was replaced by another file, which is read from its beginning.")
+        self._add_remark(f"{name} was replaced by another file, which is read from its beginning.")
         self._open("replaced")
         return self._fd >= 0
 
     def _open(self, how: str) -> None:
         try:
-            # A FIFO would block the keeper, and a device might be read for ever.
+            # O_NONBLOCK, because opening a FIFO would block.
             flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
             if self._root is None:
                 fd = os.open(self.path, flags)
@@ -154,29 +158,29 @@ class LogTail:
         state = os.fstat(fd)
         if not stat.S_ISREG(state.st_mode):
             os.close(fd)
-            if not self._odd:
-                self._odd = True
-                self._say(f"{os.path.basename(self.path)} is not a regular file; it is not followed.")
+            if not self._is_irregular:
+                self._is_irregular = True
+                self._add_remark(f"{os.path.basename(self.path)} is not a regular file; it is not followed.")
             return
         self._fd = fd
         self._position, self._last_bytes = 0, b""
         self._end = None
         name = os.path.basename(self.path)
         if how == "appeared":
-            self._say(f"{name} appeared.")
-        elif how == "there already" and state.st_size:
+            self._add_remark(f"{name} appeared.")
+        elif how == "existed" and state.st_size:
             self._position = state.st_size
             begin = max(0, state.st_size - _TAIL)
             self._last_bytes = os.pread(fd, state.st_size - begin, begin)
-            self._say(f"{name} was there before; its first {state.st_size} bytes are not shown.")
+            self._add_remark(f"{name} existed before; its first {state.st_size} bytes are not shown.")
 
     def _close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
-    def _say(self, text: str) -> None:
-        self._remark(self._stream, self._required, text)
+    def _add_remark(self, text: str) -> None:
+        self._remark(self._stream, self._accepted, text)
 
 
 class ChangeNotifier:
@@ -204,16 +208,16 @@ class ChangeNotifier:
 
     def add(self, log_tail: LogTail, poll: Callable[[LogTail], None]) -> None:
         """
-        Call *poll* whenever *log_tail* should look.
+        Call *poll* whenever *log_tail* should check its file.
         """
         self._polls[log_tail] = poll
-        self._attend(log_tail)
+        self._add_watch(log_tail)
         if self._timer is None:
             self._timer = self._loop.later(_PERIOD, self._tick)
 
     def remove(self, log_tail: LogTail) -> None:
         """
-        Stop polling.
+        Stop calling *poll* for *log_tail*.
         """
         self._polls.pop(log_tail, None)
         for watch, log_tails in list(self._watches.items()):
@@ -225,7 +229,7 @@ class ChangeNotifier:
     def _tick(self) -> None:
         self._timer = None
         for log_tail, poll in list(self._polls.items()):
-            self._attend(log_tail)
+            self._add_watch(log_tail)
             poll(log_tail)
         if self._polls and self._timer is None:
             self._timer = self._loop.later(_PERIOD, self._tick)
@@ -237,10 +241,10 @@ class ChangeNotifier:
         if self._fd >= 0:
             self._loop.watch(self._fd, self._inotify_ready)
 
-    def _attend(self, log_tail: LogTail) -> None:
+    def _add_watch(self, log_tail: LogTail) -> None:
         if self._fd < 0 or self._libc is None:
             return
-        # For the same file this is cheap and returns the same watch; for a new file under the name, a new watch.
+        # Repeated for the same file, this returns the same watch; if another file has the name, a new one.
         watch = self._libc.inotify_add_watch(self._fd, os.fsencode(log_tail.path), _IN_MODIFY)
         if watch >= 0:
             self._watches.setdefault(watch, set()).add(log_tail)

@@ -3,19 +3,19 @@ Ends the processes of one command.
 
 ::
 
-    main process lives --ask--> asked --time is up--> SIGKILL, again and again
-            |                     |                      |
-            `----- main ended ----+------ main ended ----'
-                                  |
-                                  v
-                   the rest: the request's signal, once each, while there is time;
-                             then SIGKILL, until none is left or `WaitLimits.kill` seconds have passed
+    main process alive --begin--> signalled --deadline--> SIGKILL every 0.05 s
+            |                         |                       |
+            `----- main ended --------+------ main ended -----'
+                                      |
+                                      v
+                   the others: the same signal, once each, until the deadline;
+                               then SIGKILL, until none is left or `WaitLimits.kill` seconds have passed
 
-`process_tracker` lists the processes, anew before each round of signals: a process may be forked between the listing
-and the signals.
+Before each round of signals `process_tracker` lists the processes again, because a process may have been forked between
+the last listing and the signals.
 
-While processes cannot be listed, the main process is signalled all the same (it is a child, so its pid is not reused
-until it is reaped), and the listing is retried.
+While processes cannot be listed, only the main process is signalled (it is a child, so its pid is not reused before it
+is reaped), and the listing is retried.
 """
 
 import signal
@@ -47,8 +47,8 @@ class TerminationRequest(NamedTuple):
 
 class Termination:
     """
-    Ends the processes of *process_set*, a command that has just been spawned.  *ended* is called once, when nothing
-    more is done: with "" when no process is left, otherwise with a sentence about those that survive.
+    Ends the processes of *process_set*, a command that has just been spawned.  *ended* is called once, when that is
+    done or given up: with "" when no process is left, otherwise with a sentence about those that survive.
     """
 
     def __init__(self, process_set: ProcessSet, *, context: KeeperContext, ended: Callable[[str], None]) -> None:
@@ -60,11 +60,11 @@ class Termination:
         self._ended = ended
         self._timers = Timers(context.loop)
         self._report_survivors: Callable[[list[ProcessEntry]], None] = lambda left: None
-        # Without a request, processes that outlive the main process are killed at once.
+        # Without `begin`, processes that outlive the main process get SIGKILL at once.
         self._request = TerminationRequest(signal.SIGKILL, 0.0, set())
         self._process_sets[process_set.pid] = process_set
 
-    def ask(self, signum: int, seconds: float) -> None:
+    def begin(self, signum: int, seconds: float) -> None:
         """
         Send *signum* to all processes, and SIGKILL to those that are alive *seconds* later.
         """
@@ -72,9 +72,9 @@ class Termination:
         self._signal(self._members())
         self._timers.set("force", seconds, self._force)
 
-    def hurry(self, seconds: float) -> None:
+    def shorten(self, seconds: float) -> None:
         """
-        Shorten the time until SIGKILL to *seconds*; a shorter one stays.
+        Send SIGKILL in *seconds* at the latest.
         """
         now = self._loop.now()
         self._request = self._request._replace(until=min(self._request.until, now + seconds))
@@ -83,21 +83,21 @@ class Termination:
 
     def main_ended(self, report_survivors: Callable[[list[ProcessEntry]], None] = lambda left: None) -> None:
         """
-        The main process was reaped: end the others as well.  *report_survivors* gets the processes that outlived it,
-        each time before they are killed.
+        Note that the main process was reaped, and end the others.  *report_survivors*: called with the processes that
+        outlived it, before each time that they get SIGKILL.
         """
         self._report_survivors = report_survivors
-        # Its pid may be reused.
+        # From now on, its pid may be reused.
         self._process_set.members.pop(self._process_set.pid, None)
         self._timers.cancel("force")
         if self._tracker.childless(self._process_sets):
             self._finish("")
         else:
-            self._clean()
+            self._end_survivors()
 
     def leave_running(self) -> None:
         """
-        The main process was reaped: stop tracking the survivors (`leaveRunning`).  *ended* is not called.
+        Note that the main process was reaped, and stop tracking the others (`leaveRunning`).  *ended* is not called.
         """
         self._tracker.leave_running(self._process_set)
         self._forget()
@@ -109,27 +109,27 @@ class Termination:
         self._kill(self._members())
         self._timers.set("force", 0.05, self._force)
 
-    def _clean(self) -> None:
+    def _end_survivors(self) -> None:
         """
         End the processes that outlived the main process.
         """
         try:
             left = self._members()
         except NoProcessTableError:
-            # Perhaps only for now: ps cannot be started while the process table is full.
+            # This may pass: for instance, ps cannot be started while the process table is full.
             self._give_up_later()
-            self._timers.set("clean", _RETRY_PERIOD, self._clean)
+            self._timers.set("survivors", _RETRY_PERIOD, self._end_survivors)
             return
         if not left:
             self._finish("")
         elif self._loop.now() < self._request.until:
-            # Processes forked while the others were signalled.
+            # Some may have been forked while the others were signalled.
             self._signal(process for process in left if _identity(process) not in self._request.signalled)
-            self._timers.set("clean", 0.05, self._clean)
+            self._timers.set("survivors", 0.05, self._end_survivors)
         else:
             self._report_survivors(left)
             self._kill(left)
-            self._timers.set("clean", 0.01, self._clean)
+            self._timers.set("survivors", 0.01, self._end_survivors)
 
     def _members(self) -> list[ProcessEntry]:
         process_set = self._process_set
@@ -145,7 +145,7 @@ class Termination:
             self._request.signalled.add(_identity(process))
             self._tracker.signal(process, self._request.signum)
             if self._request.signum != signal.SIGKILL:
-                # A stopped process would not handle the signal.
+                # A stopped process handles no signal before it is continued.
                 self._tracker.signal(process, signal.SIGCONT)
 
     def _kill(self, processes: Iterable[ProcessEntry]) -> None:

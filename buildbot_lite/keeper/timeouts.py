@@ -20,33 +20,34 @@ class Timeouts:
     """
     `timeout` and `max_time` of *request*, for a command that begins now.
 
-    *silence*: the seconds since its last output.  *passed*: called with a reason and a sentence when a limit is passed.
+    *silence*: returns the seconds since its last output.  *exceeded*: called with a reason (of `model.outcome.Why`) and
+    a sentence when a limit is exceeded.
     """
 
     def __init__(
-        self, request: StartRequest, *, loop: Loop, silence: Callable[[], float], passed: Callable[[str, str], None]
+        self, request: StartRequest, *, loop: Loop, silence: Callable[[], float], exceeded: Callable[[str, str], None]
     ) -> None:
         self._timers = Timers(loop)
         self._silence = silence
-        self._passed = passed
+        self._exceeded = exceeded
         if request.timeout is not None:
-            self._timers.set("timeout", request.timeout, partial(self._listen, request.timeout))
+            self._timers.set("timeout", request.timeout, partial(self._check_silence, request.timeout))
         if request.max_time is not None:
             sentence = f"It was still running after {request.max_time:g} s."
-            self._timers.set("max-time", request.max_time, partial(passed, "max-time", sentence))
+            self._timers.set("max-time", request.max_time, partial(exceeded, "max-time", sentence))
 
     def cancel(self) -> None:
         """
-        The command is being ended: its own limits no longer apply.
+        Stop watching, because the command is being ended.
         """
         self._timers.clear()
 
-    def _listen(self, limit: float) -> None:
+    def _check_silence(self, limit: float) -> None:
         silence = self._silence()
         if silence >= limit:
-            self._passed("timeout", f"There was no output for {limit:g} s.")
+            self._exceeded("timeout", f"There was no output for {limit:g} s.")
         else:
-            self._timers.set("timeout", max(limit - silence, 0.001), partial(self._listen, limit))
+            self._timers.set("timeout", max(limit - silence, 0.001), partial(self._check_silence, limit))
 
 
 def expired(request: StartRequest, silence: float) -> str | None:

@@ -1,9 +1,9 @@
 """
 Removes a directory tree of any depth, width and permissions that another process made.
 
-Iterative, with directory descriptors only: the system takes no path longer than PATH_MAX (4096 bytes), and a path may
-lead elsewhere a moment after it was checked.  At most `MOST_OPEN` directories are open at a time; a directory below
-that depth is first moved up into the top directory of the tree::
+It is iterative and uses only directory descriptors, because the system takes no path longer than PATH_MAX (4096 bytes),
+and a path may lead elsewhere after it was checked.  At most `MOST_OPEN` directories are open at a time; a directory
+below that depth is first moved up into the top directory of the tree::
 
     top/a/b/…/y/z   --rename-->   top/.removed-1f2e…    (removed with the rest of top)
 
@@ -19,8 +19,8 @@ from contextlib import suppress
 
 MOST_OPEN = 100
 """Directories that are open at the same time."""
-MOST_VAIN_PASSES = 100
-"""How often a directory may be read without finding an entry, and still not be empty."""
+MOST_EMPTY_READS = 100
+"""How often in succession a directory may be read without an entry, and still not be removable as empty."""
 _FLAGS = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -49,7 +49,7 @@ class _Level:
         self.name = name
         self._above = above
         self.descriptor = _opened(name, above)
-        self._vain_passes = 0
+        self._empty_reads = 0
         self._entries = self._read()
 
     def next(self) -> bytes | None:
@@ -66,8 +66,8 @@ class _Level:
             try:
                 os.rmdir(self.name, dir_fd=self._above)
             except OSError as error:
-                # Some file systems skip entries while others are removed; and a process may create new ones.
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or self._vain_passes >= MOST_VAIN_PASSES:
+                # Some file systems leave out entries while others are removed, and a process may create new ones.
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or self._empty_reads >= MOST_EMPTY_READS:
                     raise
                 self._entries = self._read()
                 return False
@@ -78,10 +78,10 @@ class _Level:
         os.close(self.descriptor)
 
     def _read(self) -> Iterator[bytes]:
-        self._vain_passes += 1
+        self._empty_reads += 1
         with os.scandir(self.descriptor) as entries:
             for entry in entries:
-                self._vain_passes = 0
+                self._empty_reads = 0
                 yield os.fsencode(entry.name)
 
 
@@ -103,8 +103,8 @@ def _advance(levels: list[_Level]) -> None:
     except FileNotFoundError:
         pass  # another process removed it
     except OSError as error:
-        where = b"/".join([*(each.name for each in levels), *([name] if name is not None else [])])
-        raise OSError(error.errno, error.strerror, where) from None
+        path = b"/".join([*(each.name for each in levels), *([name] if name is not None else [])])
+        raise OSError(error.errno, error.strerror, path) from None
 
 
 def _unlinked(name: bytes, directory: int) -> bool:
@@ -138,8 +138,8 @@ def _opened(name: bytes, directory: int) -> int:
     try:
         mode = stat.S_IMODE(os.fstat(opened).st_mode)
         if mode & stat.S_IRWXU != stat.S_IRWXU:
-            # Some tools (Go's module cache) leave directories without write permission.  Changing those of another user
-            # is not permitted; if that matters, the removal fails.
+            # Some tools (Go's module cache) leave directories without write permission.  For a directory of another
+            # user this is not permitted; if its entries cannot be removed, that fails later.
             with suppress(PermissionError):
                 os.fchmod(opened, mode | stat.S_IRWXU)
     except BaseException:
@@ -155,7 +155,8 @@ def _unlock(name: bytes, directory: int) -> None:
     if not hasattr(os, "O_PATH"):
         os.chmod(name, stat.S_IRWXU, dir_fd=directory, follow_symlinks=False)
         return
-    # Before Linux 6.6 no chmod refuses to follow a link; but /proc/self/fd names an open file, even an unreadable one.
+    # Before Linux 6.6, chmod cannot refuse to follow a link (fchmodat2(2)).  The name in /proc/self/fd of a file that
+    # was opened with O_PATH works without read permission.
     reference = os.open(name, os.O_PATH | _FLAGS, dir_fd=directory)
     try:
         os.chmod(f"/proc/self/fd/{reference}", stat.S_IRWXU)

@@ -225,13 +225,13 @@ class InProcessKeeperTests(SynchronousTestCase):
         A start that waits for space until its lease ends is refused: another slave may run it (Invariant I8).
         """
         patched = self.patch(CommandStore, "claim", full)
-        awake = self.loop.awake
+        boottime = self.loop.boottime
         spec = {"argv": ["touch", os.path.join(self.directory, "ran")], "grace": 120.0}
         order = {"spec": spec, "workdir": self.directory, "fingerprint": "f", "env": {"PATH": os.environ["PATH"]}}
         self.send(self.client, op="start", id="a-1", **order)
         self.send(self.client, op="forget", id="b-1")
         self.until("forgotten")
-        self.loop.awake = lambda: awake() + 91.0  # type: ignore[method-assign]  # the line was cut meanwhile
+        self.loop.boottime = lambda: boottime() + 91.0  # type: ignore[method-assign]  # without a connection meanwhile
         patched.restore()
         self.assertIn("lease expired", self.until("refused")["sentence"])
         self.assertEqual(os.listdir("commands"), [])

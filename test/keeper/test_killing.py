@@ -171,7 +171,7 @@ class KillTests(SynchronousTestCase):
         self.assertRegex(
             remark.text,
             r"Killed processes that the command left running: sleep \(\d+\), sleep \(\d+\)\.  "
-            r"leaveRunning=True would let them go on\.",
+            r"With leaveRunning=True they would go on\.",
         )
         self.assertEqual(remark.offset, outcome.streams["stdio"].length)
 

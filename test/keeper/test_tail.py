@@ -79,7 +79,7 @@ class LogTailTests(SynchronousTestCase):
             self.assertTrue(self.taken.endswith(today))
         self.finish(log_tail)
         self.assertEqual(self.taken.count(b"tests"), 1)
-        self.assertIn("was written anew", self.remarks[-1][1])
+        self.assertIn("was overwritten", self.remarks[-1][1])
 
     def test_there_before(self) -> None:
         """
@@ -90,7 +90,7 @@ class LogTailTests(SynchronousTestCase):
         self.write(b"new\n")
         self.finish(log_tail)
         self.assertEqual(self.taken, b"new\n")
-        self.assertEqual(self.remarks, [(0, "test.log was there before; its first 13 bytes are not shown.")])
+        self.assertEqual(self.remarks, [(0, "test.log existed before; its first 13 bytes are not shown.")])
 
     def test_rotated(self) -> None:
         """

@@ -137,7 +137,7 @@ class TerminationTests(SynchronousTestCase):
         Processes that end on the first signal get no other; after the last one the set is no longer tracked.
         """
         self.tracker.obey = [MAIN, CHILD]
-        self.termination.ask(TERM, 5.0)
+        self.termination.begin(TERM, 5.0)
         self.assertEqual(self.process_sets, {MAIN.pid: self.process_set})
         self.main_ends()
         self.loop.pass_by(1000.0)
@@ -149,7 +149,7 @@ class TerminationTests(SynchronousTestCase):
         Until the deadline, only processes that are new since the first signal get it; after the deadline all get
         SIGKILL.
         """
-        self.termination.ask(TERM, 1.0)
+        self.termination.begin(TERM, 1.0)
         self.tracker.events.clear()
         self.tracker.alive.append(NEWBORN)
         self.main_ends()
@@ -165,7 +165,7 @@ class TerminationTests(SynchronousTestCase):
         """
         After the deadline of the main process, a new process gets SIGKILL at once.
         """
-        self.termination.ask(TERM, 1.0)
+        self.termination.begin(TERM, 1.0)
         self.loop.pass_by(1.0)
         self.tracker.events.clear()
         self.tracker.alive.append(NEWBORN)
@@ -178,7 +178,7 @@ class TerminationTests(SynchronousTestCase):
         """
         self.main_ends()
         self.assertEqual(self.tracker.events, [(0, 11, KILL)])
-        self.termination.hurry(15.0)
+        self.termination.shorten(15.0)
         self.loop.pass_by(0.1)
         self.assertEqual(self.tracker.events, [(0, 11, KILL)])
         self.assertEqual(self.sentences, [""])
@@ -187,9 +187,9 @@ class TerminationTests(SynchronousTestCase):
         """
         The time until SIGKILL can be shortened, and is never extended.
         """
-        self.termination.ask(TERM, 7200.0)
-        self.termination.hurry(15.0)
-        self.termination.hurry(7200.0)
+        self.termination.begin(TERM, 7200.0)
+        self.termination.shorten(15.0)
+        self.termination.shorten(7200.0)
         self.tracker.immortal = [MAIN]
         self.tracker.events.clear()
         self.loop.pass_by(15.0)
@@ -199,10 +199,10 @@ class TerminationTests(SynchronousTestCase):
         """
         The time until SIGKILL can also be shortened after the main process has ended.
         """
-        self.termination.ask(TERM, 7200.0)
+        self.termination.begin(TERM, 7200.0)
         self.main_ends()
         self.tracker.events.clear()
-        self.termination.hurry(15.0)
+        self.termination.shorten(15.0)
         self.loop.pass_by(14.9)
         self.assertEqual(self.tracker.events, [])
         self.loop.pass_by(0.2)
@@ -213,7 +213,7 @@ class TerminationTests(SynchronousTestCase):
         Processes that survive SIGKILL for a minute are named and given up: no signal is sent after that.
         """
         self.tracker.immortal = [MAIN]
-        self.termination.ask(TERM, 1.0)
+        self.termination.begin(TERM, 1.0)
         self.loop.pass_by(60.9)
         self.assertEqual(self.sentences, [])
         self.loop.pass_by(0.2)
@@ -228,7 +228,7 @@ class TerminationTests(SynchronousTestCase):
         While processes cannot be listed, only the main process is signalled; the others follow when the list works.
         """
         self.tracker.blind = True
-        self.termination.ask(TERM, 1.0)
+        self.termination.begin(TERM, 1.0)
         self.loop.pass_by(1.0)
         self.assertEqual(self.tracker.events, [(0, 10, TERM), (0, 10, CONT), (1, 10, KILL)])
         self.main_ends()
@@ -268,7 +268,7 @@ class TerminationTests(SynchronousTestCase):
         """
         When the pid was reused by another command's main process, that command's set stays tracked.
         """
-        self.termination.ask(TERM, 1.0)
+        self.termination.begin(TERM, 1.0)
         another = self.process_sets[MAIN.pid] = self.process_set._replace(id="b-1")
         self.main_ends()
         self.loop.pass_by(2.0)

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FurlError, PinnedError
-from buildbot_lite.keeper.loop import awake
+from buildbot_lite.keeper.loop import boottime
 from buildbot_lite.model.hello import (
     Hello,
     Life,
@@ -311,7 +311,7 @@ class FurlFileTests(SynchronousTestCase):
         """
         self.patch(reactor, "seconds", reactor.seconds)
         self.assertRaises(SystemExit, application_for, "no string", basedir="/nowhere")
-        self.assertIs(reactor.seconds, awake)
+        self.assertIs(reactor.seconds, boottime)
 
     def test_no_permission(self) -> None:
         """
