@@ -15,7 +15,7 @@ and has few reasons to be restarted.
 
 Reading order: `loop` (descriptors, timers, signals), `start_request` and `wrapper` (what to run), `command_store` and
 `spool` (files on disk), `masking` and `spellings` (secrets), `output` (from a pipe into spools), `tail` (log files),
-`spawn`, `process_tracker` (which process belongs to which command), `outcome`, `context` (what all commands share); for
-one command `command_io` (input and output), `termination` (ending its processes), `timeouts` and `command` (its
-stages); `keeper` (all commands), `server` (the socket).
+`spawn`, `process_table` (all processes), `process_tracker` (which process belongs to which command), `outcome`,
+`context` (what all commands share); for one command `command_io` (input and output), `termination` (ending its
+processes), `timeouts` and `command` (its stages); `keeper` (all commands), `server` (the socket).
 """

@@ -25,7 +25,7 @@ from .context import KeeperContext
 from .masking import Masker
 from .outcome import OutcomeRecorder
 from .output import FULL
-from .process_tracker import ProcessEntry, boot
+from .process_table import ProcessEntry, boot
 from .spawn import (
     Spawned,
     SpawnError,

@@ -19,12 +19,8 @@ from .loop import (
     warn,
 )
 from .output import FULL
-from .process_tracker import (
-    Facilities,
-    NoProcessTableError,
-    ProcessTracker,
-    boot,
-)
+from .process_table import NoProcessTableError, boot
+from .process_tracker import Facilities, ProcessTracker
 from .server import Server
 from .start_request import (
     StartRequest,

@@ -1,8 +1,8 @@
 """
 A ``start`` request: decoded from JSON and checked, with secrets filled in.
 
-`buildbot_lite.model.spec.Run` documents the fields.  Values of secrets replace their references here, and go from here
-to the process only.
+`buildbot_lite.model.spec.Run` documents the fields.  Here the values of secrets replace their references; they are
+passed only to the command, and to the masker of its output.
 """
 
 import functools
@@ -20,10 +20,10 @@ from .wrapper import (
 
 __all__ = ["StartRequest", "StartRequestError", "read_start_request"]
 
-# Equal to buildbot_lite.model.spec.SECRET_REFERENCE (a test compares them), which the keeper must not import, as model
-# needs attrs.
+# Equal to buildbot_lite.model.spec.SECRET_REFERENCE (a test compares them).  The keeper must not import that module,
+# which needs attrs.
 SECRET_REFERENCE = re.compile("\0([^\0]{1,80})\0")
-# As in Buildbot, ``env={"PATH": "${HOME}/bin:${PATH}"}`` refers to the slave's own variables.  Beyond Buildbot,
+# As in Buildbot, ``env={"PATH": "${HOME}/bin:${PATH}"}`` refers to the slave's own variables.  In addition,
 # ``$${HOME}`` is the text ``${HOME}``.
 _VARIABLE = re.compile(r"\$?\$\{([A-Za-z0-9_]+)\}")
 SHORTEST_SECRET = 6
@@ -32,7 +32,10 @@ LARGEST_SECRET = 64 << 10
 
 class StartRequest(NamedTuple):
     """
-    A command that can be spawned: bytes, absolute paths, seconds.
+    A command that can be spawned.  Paths are absolute, times in seconds, *cap* is in bytes; None: no limit.
+
+    *files*: contents by the variable that gets the path.  *logfiles*: path in *workdir* by stream.  *secrets*: their
+    values.  *seen_in_ps*: names of secrets in *argv*.
     """
 
     argv: list[bytes]
@@ -65,7 +68,7 @@ class StartRequest(NamedTuple):
 
 def read_start_request(message: Mapping[str, Any]) -> StartRequest:
     """
-    Decode the message of a ``start``; `StartRequestError` is a sentence that says what is wrong.
+    Decode the message of a ``start``.  `StartRequestError` says what is wrong with it.
     """
     spec = _required(message, "spec", dict)
     secrets = {name: _encoded(value, f"the secret {name}") for name, value in _strings(message, "secrets").items()}
@@ -155,7 +158,7 @@ def _logfiles(spec: Mapping[str, Any]) -> dict[str, str]:
     taken = {"stdio", "stderr"} if spec.get("separate_stderr") else {"stdio"}
     for name, path in found.items():
         if name in taken or not name:
-            raise StartRequestError(f"A followed log file cannot be called {name!r}: that is the command's own output.")
+            raise StartRequestError(f"A log file cannot have the name {name!r}, which is for the command's own output.")
         if os.path.isabs(path) or ".." in path.split("/") or not path or "\0" in path:
             raise StartRequestError(
                 f"The log file {path!r:.200} leads out of the working directory.  Give a path inside it, without '..'."
@@ -179,7 +182,7 @@ def _argument(text: object, secrets: Mapping[str, bytes]) -> bytes:
         raise StartRequestError("An argument of the command is not text.")
     filled = _filled(text, secrets)
     if b"\0" in filled:
-        raise StartRequestError("An argument or a variable contains a NUL character; no program can be given one.")
+        raise StartRequestError("An argument or a variable contains a NUL character, which no program can be passed.")
     return filled
 
 

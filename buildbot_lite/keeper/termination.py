@@ -24,11 +24,8 @@ from typing import NamedTuple
 
 from .context import KeeperContext
 from .loop import Timers
-from .process_tracker import (
-    NoProcessTableError,
-    ProcessEntry,
-    ProcessSet,
-)
+from .process_table import NoProcessTableError, ProcessEntry
+from .process_tracker import ProcessSet
 
 # Seconds between two attempts to list processes when the first one failed.
 _RETRY_PERIOD = 1.0

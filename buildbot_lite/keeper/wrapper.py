@@ -1,21 +1,21 @@
 """
-The settings of slave.tac for every command, independent of the master: a wrapper, the owner of files, the umask.
+The settings of slave.tac for every command, which the master cannot change: a wrapper, the owner of files, the umask.
 
 ::
 
     the slave's environment --> wrapper --> sh --> the command
                                              ^
-                      descriptor 3: what the master adds to the environment
+                      descriptor 3: the changes that the master makes to the environment
 
-The wrapper (``bwrap …``, ``podman run …``, ``setpriv …``) runs outside of the sandbox that it makes.  So no variable of
-the master's may reach it: LD_PRELOAD, PATH or CONTAINERS_CONF would run the master's program outside of the sandbox.
-The wrapper gets the slave's environment; a shell inside the sandbox reads the master's variables from an unnamed file.
-(Rejected: ``env NAME=VALUE …`` inside, because arguments are visible in ps, and values include secrets; a list of
-dangerous variables, which would never be complete.)
+The wrapper (``bwrap …``, ``podman run …``, ``setpriv …``) runs outside of the sandbox that it makes.  So it must not
+get variables from the master: with LD_PRELOAD, PATH or CONTAINERS_CONF, the master could run its own program outside of
+the sandbox.  The wrapper gets the slave's environment; a shell inside the sandbox reads the master's variables from an
+unnamed file.  (Rejected: ``env NAME=VALUE …`` inside, because arguments are visible in ps, and values include secrets;
+a list of dangerous variables, because it would never be complete.)
 
 The only path that the master chooses is the working directory.  It is opened one directory at a time without following
-links, because a running command may create one; and it may contain only characters that mean nothing to a wrapper's
-options.
+links, because a running command may create one; and it may contain only characters without a special meaning in a
+wrapper's options.
 """
 
 import os
@@ -34,25 +34,26 @@ _SHELL = (
 _PLAIN_PATH = re.compile(r"[\w.+@=/ -]*\Z")
 _VARIABLE = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*\Z")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# Set by the shell itself, or read-only in it.
-_SHELL_OWN = {b"_", b"PPID", b"UID", b"EUID", b"BASHOPTS", b"SHELLOPTS"}
+# Variables that the shell sets itself, or that are read-only in it.
+_OF_THE_SHELL = {b"_", b"PPID", b"UID", b"EUID", b"BASHOPTS", b"SHELLOPTS"}
 
 
 UMASK = 0o022
-"""The keeper's own, and the default for commands."""
+"""The keeper's own umask, and the default for commands."""
 
 
 class StartRequestError(ValueError):
     """
-    A sentence: why the command cannot be run.  (Not in `buildbot_lite.errors`: the keeper puts it into the outcome.)
+    A sentence that says why the command cannot be run.  (Not a class of `buildbot_lite.errors`, because the keeper puts
+    its sentence into the outcome.)
     """
 
 
 class Wrapper(NamedTuple):
     """
-    *prefix*: the words before those of the command, with placeholders; may be empty.  *root*: a directory that contains
-    the working directory, or None: anywhere.  *outer*: the wrapper's environment.  *owner*: uid and gid of private
-    files, or None: the keeper's.  *umask*: the command's.
+    *prefix*: the arguments before those of the command, with placeholders; may be empty.  *root*: a directory that must
+    contain the working directory, or None.  *outer*: the wrapper's environment.  *owner*: uid and gid of private files,
+    or None for the keeper's.  *umask*: the command's.
     """
 
     prefix: list[str]
@@ -61,11 +62,11 @@ class Wrapper(NamedTuple):
     owner: tuple[int, int] | None
     umask: int
 
-    def words(self, **places: str) -> list[bytes]:
+    def words(self, **values: str) -> list[bytes]:
         """
-        The words before those of the command, with the placeholders replaced by *places*.
+        The arguments before those of the command, with the placeholders replaced by *values*.
         """
-        filled = [PLACEHOLDER.sub(lambda match: places.get(match[1], match[0]), word) for word in self.prefix]
+        filled = [PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), word) for word in self.prefix]
         return [os.fsencode(word) for word in (*filled, "/bin/sh", "-c", _SHELL, "sh")]
 
 
@@ -93,11 +94,12 @@ def read_wrapper(message: Mapping[str, Any], workdir: str, env: Mapping[bytes, b
 
 def settings(env: Mapping[bytes, bytes], outer: Mapping[bytes, bytes]) -> bytes:
     """
-    A script for the shell inside the sandbox that changes the environment *outer* into *env*.
+    A script for the shell inside the sandbox, which changes the environment *outer* into *env*.  `StartRequestError` if
+    a name is not valid in a shell.
     """
     lines = [b"unset " + name for name in sorted(outer.keys() - env.keys()) if _VARIABLE.match(name)]
     for name, value in env.items():
-        if outer.get(name) == value or name in _SHELL_OWN:
+        if outer.get(name) == value or name in _OF_THE_SHELL:
             continue
         if not _VARIABLE.match(name):
             shown = os.fsdecode(name)
@@ -111,28 +113,31 @@ def settings(env: Mapping[bytes, bytes], outer: Mapping[bytes, bytes]) -> bytes:
 @contextmanager
 def inside(workdir: str, root: str | None) -> Iterator[None]:
     """
-    Change to the directory *workdir*, made if missing, and back.  Below *root* no symbolic link is followed.
+    A context in which *workdir* is the current directory; it is made if it does not exist.  Below *root* no symbolic
+    link is followed.
     """
-    back = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
+    previous = os.open(".", os.O_RDONLY | os.O_CLOEXEC)
     try:
         if root is None:
             os.makedirs(workdir, exist_ok=True)
             os.chdir(workdir)
         else:
-            here = open_below(root, os.path.relpath(workdir, root), make=True)
+            directory = open_below(root, os.path.relpath(workdir, root), make=True)
             try:
-                os.fchdir(here)
+                os.fchdir(directory)
             finally:
-                os.close(here)
+                os.close(directory)
         yield
     finally:
-        os.fchdir(back)
-        os.close(back)
+        os.fchdir(previous)
+        os.close(previous)
 
 
 def open_below(root: str, path: str, *, make: bool = False, flags: int = _DIRECTORY) -> int:
     """
-    Open *path* below the directory *root* without following a link below *root*.  *make*: missing directories.
+    A descriptor of *path* below the directory *root*, opened without following a link below *root*.
+
+    *make*: make missing directories.  OSError if *path* leads out of *root*, goes through a link, or does not exist.
     """
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:

@@ -7,11 +7,8 @@ import tempfile
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.process_tracker import (
-    Facilities,
-    ProcessEntry,
-    ProcessTracker,
-)
+from buildbot_lite.keeper.process_table import ProcessEntry
+from buildbot_lite.keeper.process_tracker import Facilities, ProcessTracker
 
 
 class ProcessTrackerTests(SynchronousTestCase):

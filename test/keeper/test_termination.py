@@ -12,11 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.keeper.context import KeeperContext, WaitLimits
 from buildbot_lite.keeper.loop import Timer
-from buildbot_lite.keeper.process_tracker import (
-    NoProcessTableError,
-    ProcessEntry,
-    ProcessSet,
-)
+from buildbot_lite.keeper.process_table import NoProcessTableError, ProcessEntry
+from buildbot_lite.keeper.process_tracker import ProcessSet
 from buildbot_lite.keeper.termination import Termination
 
 KILL, TERM, CONT = signal.SIGKILL, signal.SIGTERM, signal.SIGCONT
