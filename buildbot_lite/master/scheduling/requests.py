@@ -187,9 +187,9 @@ class Requests:
             builds.finish(connection, build.id, ended.result, now, ended.reason)
             body = {"builder": build.builder, "result": int(ended.result), "reason": ended.reason}
             feed.publish(connection, "build.finished", now=now, request=request.id, build=build.id, body=body)
-            current = records_of_requests.get(connection, request.id) or request
             if ended.result is not Result.RETRY:
                 return None, self._end(connection, request.id, ended.result, now, ended.reason)
+            current = records_of_requests.get(connection, request.id) or request
             if current.retries >= most:
                 return None, self._end(connection, request.id, Result.EXCEPTION, now, _used_up(connection, current))
             wait = back_off(current.retries + 1)

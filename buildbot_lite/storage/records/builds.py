@@ -98,23 +98,16 @@ def from_row(*row: Any) -> Build:
     )
 
 
-_NEXT = Statement(
-    select(func.coalesce(func.max(_builds.c.number), 0) + 1).where(_builds.c.builder == bindparam("builder"))
-)
-_ADD = Statement(
-    inserting(
-        _builds,
-        "request",
-        "builder",
-        "number",
-        "slave",
-        "home",
-        "nonce",
-        "generation",
-        "started",
-        "properties",
-        "locks",
-    ).returning(_builds.c.id)
+_earlier = _builds.alias("earlier")
+_ADD = Query(
+    inserting(_builds, "request", "builder", "slave", "home", "nonce", "generation", "started", "properties", "locks")
+    .values(
+        number=select(func.coalesce(func.max(_earlier.c.number), 0) + 1)
+        .where(_earlier.c.builder == bindparam("builder"))
+        .scalar_subquery()
+    )
+    .returning(_builds.c.id, _builds.c.number),
+    lambda id, number: (id, number),
 )
 _GET = Query(selecting(_builds, Build).where(_builds.c.id == bindparam("id")), from_row)
 _BY_NUMBER = Query(
@@ -168,12 +161,10 @@ def start(
     Add a build of *request*, with the builder's next number.
     """
     properties = dict(properties or {})
-    number = _NEXT.number(connection, builder=builder)
-    id = _ADD.number(
+    ((id, number),) = _ADD.all(
         connection,
         request=request,
         builder=builder,
-        number=number,
         slave=slave,
         home=home,
         nonce=nonce,

@@ -174,10 +174,12 @@ _RESULTS = Query(
     select(_requests.c.finished, _requests.c.result).where(_requests.c.buildset == bindparam("buildset")),
     lambda finished, result: None if finished is None else Result(result),
 )
-_FINISH_BUILDSET = Statement(
+_FINISH_BUILDSET = Query(
     update(_buildsets)
     .where(_buildsets.c.id == bindparam("which"))
     .values(finished=bindparam("now"), result=bindparam("with_result"))
+    .returning(*selecting(_buildsets, Buildset).selected_columns),
+    _buildset,
 )
 
 _NO_BOUND = 1 << 62
@@ -341,8 +343,8 @@ def finish(connection: Connection, id: int, result: Result, now: float, reason: 
     if None in results:
         return None
     worst_of_all = worst(result for result in results if result is not None)
-    _FINISH_BUILDSET.run(connection, which=of, now=now, with_result=int(worst_of_all))
-    return buildset(connection, of)
+    (buildset,) = _FINISH_BUILDSET.all(connection, which=of, now=now, with_result=int(worst_of_all))
+    return buildset
 
 
 def collapse(connection: Connection, id: int, into: int) -> None:

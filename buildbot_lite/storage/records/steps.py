@@ -5,14 +5,13 @@ Steps of builds, as shown to people.
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from ...model.results import Result
 from .. import schema
 from ..statements import (
     Query,
     Statement,
-    inserting,
     selecting,
 )
 
@@ -42,7 +41,14 @@ def _step(*row: Any) -> Step:
 
 
 _HERE = (_steps.c.build == bindparam("of_build"), _steps.c.number == bindparam("which"))
-_ADD = Statement(inserting(_steps, "build", "number", "name", "started"))
+_ADD = Statement(
+    insert(_steps).from_select(
+        ["build", "number", "name", "started"],
+        select(bindparam("of_build"), bindparam("which"), bindparam("called"), bindparam("now")).where(
+            ~select(_steps.c.build).where(*_HERE).exists()
+        ),
+    )
+)
 _GET = Query(selecting(_steps, Step).where(*_HERE), _step)
 _FINISH = Statement(
     update(_steps)
@@ -61,10 +67,7 @@ def start(connection: Connection, build: int, number: int, name: str, now: float
     """
     Record that the step began.  False, and no change, when it began before (its build is replayed).
     """
-    if get(connection, build, number) is not None:
-        return False
-    _ADD.run(connection, build=build, number=number, name=name, started=now)
-    return True
+    return bool(_ADD.changed(connection, of_build=build, which=number, called=name, now=now))
 
 
 def get(connection: Connection, build: int, number: int) -> Step | None:
