@@ -82,13 +82,13 @@ def commit(
         _retry_while_locked(connection.begin, lock_timeout, pause)
         cursor = connection.connection.cursor()
         results = tuple([_apply(connection, cursor, change) for change in changes])
-        events = feed.collected(connection)
+        events = feed.write_collected(connection)
         # The driver's commit, because it can be repeated: after a failed commit SQLAlchemy considers the transaction
         # finished, and its commit and rollback have no effect.
         _retry_while_locked(connection.connection.commit, lock_timeout, pause)
         connection.commit()
     except Exception as error:  # noqa: BLE001 - the result of every change
-        feed.collected(connection)
+        feed.forget_collected(connection)
         _abandon(connection)
         return BatchResult((Failure(as_failing(error)),) * len(changes), failures=1)
     return BatchResult(results, events)

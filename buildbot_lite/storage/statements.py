@@ -11,7 +11,7 @@ step's summary) become "?", so that no record is lost because of a character.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from attrs import AttrsInstance, fields, frozen
@@ -75,6 +75,14 @@ class Statement:
         except UnicodeEncodeError:
             cursor.execute(compiled.text, compiled.arranged({name: _as_utf8(value) for name, value in values.items()}))
         return cursor
+
+    def run_for_each(self, connection: Connection, rows: Iterable[dict[str, float | str | None]]) -> None:
+        """
+        Run the statement, which returns no rows, with each of *rows*; their texts can be encoded in UTF-8.
+        """
+        compiled = self.compiled(connection.dialect)
+        parameters: list[Any] = [compiled.arranged(row) for row in rows]
+        connection.connection.cursor().executemany(compiled.text, parameters)
 
     def changed(self, connection: Connection, **values: float | str | None) -> int:
         """

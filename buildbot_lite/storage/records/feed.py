@@ -1,15 +1,15 @@
 """
 The feed: the ordered table of committed events.
 
-`publish` adds an event in the transaction of the change that it reports, and collects it in ``connection.info``; after
-the commit the writer passes the collected events to the subscribers.  Events that are rolled back reach no subscriber.
-A follower that reads all events `since` its last one and then subscribes misses none: ``seq`` only grows, and one
-thread writes the table.
+`publish` numbers an event and collects it in ``connection.info``.  At the end of the transaction `write_collected`
+writes all events together, which takes half the time of a statement for each; after the commit the writer passes them
+to the subscribers.  Events that are rolled back reach no subscriber.  A follower that reads all events `since` its last
+one and then subscribes misses none: ``seq`` only grows, and one thread writes the table.
 """
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import field, frozen
 from sqlalchemy import Connection, bindparam, delete, func, select
@@ -43,11 +43,31 @@ class Event:
     body: Mapping[str, Any] = field(factory=dict)
 
 
+class _Collected(NamedTuple):
+    """
+    An event of the present transaction.  *body*: as JSON.
+    """
+
+    event: Event
+    body: str
+
+
+def _row(event: Event, body: str) -> dict[str, float | str | None]:
+    return {
+        "seq": event.seq,
+        "at": event.at,
+        "kind": event.kind,
+        "request": event.request,
+        "build": event.build,
+        "body": body,
+    }
+
+
 def _event(seq: int, at: float, kind: str, request: int | None, build: int | None, body: str) -> Event:
     return Event(seq, at, kind, request, build, json.loads(body))
 
 
-_ADD = Statement(inserting(_feed, "at", "kind", "request", "build", "body").returning(_feed.c.seq))
+_ADD = Statement(inserting(_feed, "seq", "at", "kind", "request", "build", "body"))
 _AFTER = selecting(_feed, Event).where(_feed.c.seq > bindparam("seq")).order_by(_feed.c.seq).limit(bindparam("most"))
 _SINCE = Query(_AFTER, _event)
 _OF_REQUEST = Query(_AFTER.where(_feed.c.request == bindparam("request")), _event)
@@ -79,9 +99,8 @@ def publish(
     Add an event, which becomes visible when the transaction commits.  An event with a *build* needs its *request*.
     """
     body = {} if body is None else dict(body)
-    seq = _ADD.number(connection, at=now, kind=kind, request=request, build=build, body=to_json(body))
-    event = Event(seq, now, kind, request, build, body)
-    connection.info.setdefault(_COLLECTED, []).append(event)
+    event = Event(last(connection) + 1, now, kind, request, build, body)
+    connection.info.setdefault(_COLLECTED, []).append(_Collected(event, to_json(body)))
     return event
 
 
@@ -109,9 +128,10 @@ def prune(connection: Connection, before: float, most: int = 10_000) -> int:
 
 def last(connection: Connection) -> int:
     """
-    The ``seq`` of the newest event; 0 when there is none.
+    The ``seq`` of the newest event, also of this transaction; 0 when there is none.
     """
-    return _LAST.number(connection)
+    collected = connection.info.get(_COLLECTED)
+    return collected[-1].event.seq if collected else _LAST.number(connection)
 
 
 def mark(connection: Connection) -> int:
@@ -128,8 +148,17 @@ def drop_after(connection: Connection, mark: int) -> None:
     del connection.info.get(_COLLECTED, [])[mark:]
 
 
-def collected(connection: Connection) -> tuple[Event, ...]:
+def write_collected(connection: Connection) -> tuple[Event, ...]:
     """
-    The events that this transaction published; resets the collection.
+    Write the events that this transaction published, at its end; returns them, and resets the collection.
     """
-    return tuple(connection.info.pop(_COLLECTED, ()))
+    collected: list[_Collected] = connection.info.pop(_COLLECTED, [])
+    _ADD.run_for_each(connection, [_row(*each) for each in collected])
+    return tuple(event for event, _body in collected)
+
+
+def forget_collected(connection: Connection) -> None:
+    """
+    Reset the collection, because the transaction is rolled back.
+    """
+    connection.info.pop(_COLLECTED, None)
