@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 LONGEST_TEXT = 1 << 20
 MOST_ITEMS = 10_000
+# `json.dumps` would make one for each document.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 _BEGINNINGS = (b"{", b"[", b",")
 
 
@@ -23,7 +25,7 @@ def encode(document: object) -> bytes:
     """
     The canonical JSON of *document*: sorted keys, no spaces, UTF-8 with lone surrogates kept as escapes.
     """
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    return _ENCODER.encode(document).encode("ascii")
 
 
 class JsonReader:

@@ -93,11 +93,14 @@ class Outcome:
         """
         The outcome as a JSON object.
         """
-        document = asdict(self)
-        document["ending"] = self.ending.value
-        document["why"] = self.why.value if self.why else None
-        document["remarks"] = list(document["remarks"])
-        return document
+        return {
+            **asdict(self, recurse=False),
+            "ending": self.ending.value,
+            "why": self.why.value if self.why else None,
+            "streams": {name: asdict(seal) for name, seal in self.streams.items()},
+            "usage": dict(self.usage),
+            "remarks": [asdict(remark) for remark in self.remarks],
+        }
 
     def to_bytes(self) -> bytes:
         """

@@ -21,6 +21,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 T = TypeVar("T")
 
+# `json.dumps` would make one for each document.
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 
 @frozen
 class CompiledStatement:
@@ -144,4 +147,4 @@ def to_json(document: object) -> str:
     """
     *document* as compact JSON for a column.
     """
-    return json.dumps(document, separators=(",", ":"))
+    return _ENCODER.encode(document)

@@ -444,7 +444,7 @@ class Broker(stock.Broker):
             return
         if tracker.interfaceName == RICommand.__remote_name__:
             # The master sends each once (`proxies`), so it cannot refer to this one again while the message travels.
-            self.remote_broker.callRemoteOnly("decref", clid=tracker.clid, count=count)
+            self.remote_broker.callRemoteOnly("decref", _useSchema=False, clid=tracker.clid, count=count)
             self.freeYourReferenceTracker(None, tracker)
             return
 
