@@ -35,6 +35,7 @@ from ..storage.retrying import RetryingRecords
 from ..storage.swissnums import Swissnums
 from ..storage.writer import Records
 from ..wire.limits.preauth import Preauth
+from .builds.code_time import CodeTime
 from .builds.disk_reserve import DiskReserve
 from .builds.locks import Locks
 from .builds.streams import InThread, StreamStorage
@@ -179,6 +180,7 @@ class Farm:
         """
         From the repositories to recorded changes.
         """
+        self.code_time = CodeTime(self.clock)
         self.changes = ChangeRecorder(records=self.records, generations=self.generations, wall=self.wall)
         self.change_sources = ChangeSources(
             basedir=self.basedir,
@@ -188,6 +190,7 @@ class Farm:
             clock=self.clock,
             wall=self.wall,
             in_thread=self._environment.in_thread,
+            code_time=self.code_time,
         )
 
     def _compose_queue(self) -> None:
@@ -328,6 +331,7 @@ class Farm:
             generations=self.generations,
             clock=self.clock,
             wall=self.wall,
+            code_time=self.code_time,
             http=self._environment.http,
         )
 

@@ -5,24 +5,40 @@ SIGALRM interrupts the code.  Python handles signals in the main thread only, be
 a search of `re`): there is no limit in other threads, and no other single call into a C library is interrupted.
 
 The handler is installed once and stays: installing it for each limit would take five times as long as the timer.
+
+Limited code may call the program's own functions, which must not be interrupted between two of their statements::
+
+    call_within(5.0, user's) ──► user's code ──► unlimited(ours) ──► ours ──► call_within(5.0, another user's)
+        limited: 5 s                             neither limited nor counted          limited again
+
+A coroutine is limited from one wait to the next (`in_turns`), and a coroutine of ours that it awaits is not
+(`never_interrupted`).
 """
 
+import math
 import signal
 import threading
 import time
-from collections.abc import Callable
-from types import FrameType
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from functools import wraps
+from types import FrameType, coroutine
+from typing import Any, ParamSpec, TypeVar
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _AGAIN = 1.0
 """Seconds after which code that has caught `OverdueError` is interrupted again."""
 _AT_ONCE = 1e-6
+_SOON = 0.2
+"""Seconds after the end of an inner limit in which code whose own limit is over, too, may say what was interrupted."""
 
-# The ends of the limits that the main thread is in, by `time.monotonic`; none is later than the one before it.
+# The ends of the limits that the main thread is in, by `limited_time`; none is later than the one before it, except
+# that infinity stands for unlimited code, which is independent of the limits around it.
 _ends: list[float] = []
 _installed = False
+# Seconds that unlimited code within limits has taken so far.
+_unlimited_time = 0.0
 
 
 class OverdueError(BaseException):
@@ -37,7 +53,7 @@ def call_within(seconds: float | None, function: Callable[..., T], *args: Any, *
     The result of *function*; `OverdueError` is raised in it after *seconds*.  None: no limit.
 
     A limit within another ends with the other at the latest.  If the outer one is over, it interrupts the outer
-    function as soon as the inner one has ended.
+    function soon after the inner one has ended.
     """
     if seconds is None or threading.current_thread() is not threading.main_thread():
         return function(*args, **kwargs)
@@ -54,6 +70,73 @@ def call_within(seconds: float | None, function: Callable[..., T], *args: Any, *
         raise
 
 
+def unlimited(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """
+    The result of *function*, which limited code calls and which no limit around it interrupts.  Its time does not
+    count.
+    """
+    global _unlimited_time
+    if not _ends or _ends[-1] == math.inf or threading.current_thread() is not threading.main_thread():
+        return function(*args, **kwargs)
+    depth, before = len(_ends), _unlimited_time
+    _ends.append(math.inf)
+    began = time.monotonic()
+    try:
+        return function(*args, **kwargs)
+    finally:
+        # That of unlimited code within it is part of its own.
+        _unlimited_time = before + time.monotonic() - began
+        _end(depth)
+
+
+def limited_time() -> float:
+    """
+    A monotonic clock, in seconds, that stands still while limited code waits for `unlimited` code.
+    """
+    return time.monotonic() - _unlimited_time
+
+
+@coroutine
+def in_turns(
+    work: Generator[Any, Any, T] | Coroutine[Any, Any, T],
+    call: Callable[..., Any],
+    pause: Callable[[], Awaitable[None] | None] = lambda: None,
+) -> Generator[Any, Any, T]:
+    """
+    The result of the coroutine *work*, each of whose turns, from one wait to the next, is run by *call*, a function
+    such as `call_within` for one limit.  *pause*: what is awaited before each turn, if anything.
+    """
+    turn: Callable[[Any], Any]
+    turn, value = work.send, None
+    while True:
+        try:
+            if (waiting := pause()) is not None:
+                yield from waiting.__await__()
+        except BaseException as error:  # noqa: BLE001 - such as a cancellation, which *work* is to see
+            turn, value = work.throw, error
+        try:
+            waits_for = call(turn, value)
+        except StopIteration as ended:
+            result: T = ended.value
+            return result
+        try:
+            turn, value = work.send, (yield waits_for)
+        except BaseException as error:  # noqa: BLE001 - of what it waits for
+            turn, value = work.throw, error
+
+
+def never_interrupted(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """
+    Let the coroutine function be `unlimited`, so that limited coroutines may await it.
+    """
+
+    @wraps(function)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await in_turns(function(*args, **kwargs), unlimited)
+
+    return call
+
+
 def _begin(seconds: float) -> None:
     """
     Begin a limit.
@@ -62,7 +145,7 @@ def _begin(seconds: float) -> None:
     if not _installed:
         signal.signal(signal.SIGALRM, _interrupt)
         _installed = True
-    end = time.monotonic() + seconds
+    end = limited_time() + seconds
     if _ends and _ends[-1] < end:
         end = _ends[-1]
     else:
@@ -75,11 +158,14 @@ def _end(depth: int) -> None:
     End the limits that have at least *depth* around them.
     """
     del _ends[depth:]
-    left = max(_ends[-1] - time.monotonic(), _AT_ONCE) if _ends else 0.0
-    signal.setitimer(signal.ITIMER_REAL, left, _AGAIN if _ends else 0.0)
+    if _ends and _ends[-1] != math.inf:
+        signal.setitimer(signal.ITIMER_REAL, max(_ends[-1] - limited_time(), _SOON), _AGAIN)
+    else:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    # A signal that came just before the end of the last limit is handled after it.
-    if _ends:
+    # A signal that came just before the end of the last limit is handled after it; one that comes during unlimited code
+    # is late, and comes again when that has ended.
+    if _ends and _ends[-1] != math.inf:
         raise OverdueError

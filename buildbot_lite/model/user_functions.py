@@ -5,20 +5,21 @@ They run in the one thread in which the farm does everything.  So a call may tak
 function that is slow again and again gets less and less: no more than `SHARE` of the time, in the long run.  A call of
 `SHORTEST_LIMIT` is always possible.
 
-For a coroutine function, or one that returns a Deferred, the limit is for the call alone, not for its result.
+A coroutine function may take `LONGEST_CALL` from one wait to the next.  For a function that returns a Deferred, the
+limit is for the call alone.
 """
 
 import inspect
 import os
 import time
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from functools import partial, wraps
 from types import FunctionType, MethodType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from ..errors import BuildbotLiteError, UserFunctionOverdueError
-from .time_limit import OverdueError, call_within
+from .time_limit import OverdueError, call_within, in_turns
 from .token_bucket import TokenBucket
 
 LONGEST_CALL = 5.0
@@ -50,7 +51,7 @@ def limited(function: Callable[..., Any], what: str) -> Callable[..., Any]:
         try:
             result = call_within(limit, function, *args, **kwargs)
         except OverdueError as error:
-            raise _overdue(function, what, limit).with_traceback(error.__traceback__) from None
+            raise overdue(function, what, limit).with_traceback(error.__traceback__) from None
         except Exception as error:
             _note(error, function, what)
             raise
@@ -65,10 +66,13 @@ def limited(function: Callable[..., Any], what: str) -> Callable[..., Any]:
 
 async def _awaited(result: Awaitable[Any], function: Callable[..., Any], what: str, limit: float) -> Any:
     try:
+        if inspect.iscoroutine(result):
+            limit = LONGEST_CALL
+            return await in_turns(result, partial(call_within, limit))
         return await result
     except OverdueError as error:
-        # Twisted has made a failure of it, because the function called it in a Deferred's callback.
-        raise _overdue(function, what, limit).with_traceback(error.__traceback__) from None
+        # Of a turn; or Twisted has made a failure of it, because the function called it in a Deferred's callback.
+        raise overdue(function, what, limit).with_traceback(error.__traceback__) from None
     except Exception as error:
         _note(error, function, what)
         raise
@@ -96,7 +100,10 @@ def _note(error: Exception, function: Callable[..., Any], what: str) -> None:
         error.add_note(_described(function, what))
 
 
-def _overdue(function: Callable[..., Any], what: str, limit: float) -> UserFunctionOverdueError:
+def overdue(function: Callable[..., Any], what: str, limit: float) -> UserFunctionOverdueError:
+    """
+    The error about *function* of *what*, which took longer than *limit* seconds.
+    """
     return UserFunctionOverdueError(
         f"{_described(function, what)} was ended, because it took longer than {limit:.1f} s.  The farm stands still "
         "while it runs: let it compute less, or, where it may be a coroutine function, wait in it with await."

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from ..errors import NotFoundError
 from ..master.builds.build import Build, Ended
 from ..master.builds.build_context import BuildContext
+from ..master.builds.code_time import CodeTime
 from ..master.builds.journal import (
     Journal,
 )
@@ -198,6 +199,7 @@ class World:
                 inputs={name: _input(data) for name, data in self.inputs.items()},
                 http=self._http,
                 publish=self._publish,
+                code_time=CodeTime(clock, meter=clock.seconds).of("test"),
                 wall=lambda: 1_700_000_000.0 + len(self.store.entries),
                 random=self._random,
                 master_directory=self.master_directory,
@@ -213,7 +215,10 @@ class World:
             started=0.0,
             recorded=tuple(self.store.entries.values()),
         )
-        return recorder, view, Deferred.fromCoroutine(build.run())
+        running = Deferred.fromCoroutine(build.run())
+        while any(call.getTime() <= clock.seconds() for call in clock.getDelayedCalls()):
+            clock.advance(0)
+        return recorder, view, running
 
     def _session(self, clock: Clock, *, on_master: bool) -> Session:
         session = Session("master" if on_master else self.slave, clock=clock, listener=IgnoringListener())

@@ -204,6 +204,11 @@ class LocalMachine:
     def remark(self, text: str, log: str = "stdio") -> None:
         self.remarks.append(text)
 
+    async def others_turn(self) -> None:
+        """
+        Nothing else is there.
+        """
+
     def add_steps(self, recipes: Iterable[Any], *, last: bool) -> None:
         raise AssertionError("A step on this machine is alone; it cannot add others.")
 

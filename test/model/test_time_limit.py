@@ -7,11 +7,12 @@ import signal
 import threading
 import time
 from typing import Any
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model import time_limit
-from buildbot_lite.model.time_limit import OverdueError, call_within
+from buildbot_lite.model.time_limit import OverdueError, call_within, limited_time, unlimited
 
 
 def endless() -> None:
@@ -125,3 +126,46 @@ class TimeLimitTests(SynchronousTestCase):
 
         with self.assertRaises(OverdueError):
             call_within(0.05, outer)
+
+    def test_unlimited(self) -> None:
+        """
+        A function that limited code calls as unlimited is not interrupted; what it calls with a limit has that; and the
+        limit around it holds again after it.
+        """
+
+        def ours() -> str:
+            os.kill(os.getpid(), signal.SIGALRM)
+            with self.assertRaises(OverdueError):
+                call_within(0.05, endless)
+            return "whole"
+
+        def outer() -> None:
+            self.assertEqual(unlimited(ours), "whole")
+            endless()
+
+        with self.assertRaises(OverdueError):
+            call_within(0.2, outer)
+
+    def test_unlimited_time(self) -> None:
+        """
+        The time of unlimited code does not count, and counts once as such when more of it is within it.
+        """
+        now = [0.0]
+
+        def ours(seconds: float) -> None:
+            now[0] += seconds
+
+        def both() -> None:
+            ours(500.0)
+            unlimited(ours, 1000.0)
+
+        def outer() -> None:
+            before = limited_time()
+            unlimited(both)
+            self.assertEqual(limited_time(), before)
+            self.assertGreater(signal.getitimer(signal.ITIMER_REAL)[0], 900.0)
+            ours(3.0)
+            self.assertEqual(limited_time(), before + 3.0)
+
+        with mock.patch("time.monotonic", lambda: now[0]):
+            call_within(1000.0, outer)

@@ -29,7 +29,6 @@ from ...errors import (
     ReplayError,
 )
 from ...model.results import Result, worst
-from ...model.user_functions import awaited
 from ...model.wait_reasons import WaitReason
 from ..config.locks import uses_on
 from ..steps.recipe import Recipe
@@ -383,15 +382,18 @@ class Build:
     async def _run_step(self, step: BuildStep, step_context: JournaledContext) -> tuple[Result, str]:
         summary = ""
         try:
-            if not await step.prepare(step_context):
+            if not await self._context.code_time.run("rendering the arguments", step.prepare, step_context):
                 return Result.SKIPPED, "skipped"
             if uses := uses_on(step.slave_name, step.locks):
                 await step_context.lock(uses)
-            result = Result(await awaited(step.run()))
+            result = Result(await self._context.code_time.run("run", step.run))
         except BuildStepFailed as failed:
             result, summary = Result.FAILURE, str(failed)
         await step_context.logs.settled()
-        return result, self._context.redaction.text(summary or await step.summary_of(result))
+        return result, self._context.redaction.text(summary or await self._summary_of(step, result))
+
+    async def _summary_of(self, step: BuildStep, result: Result) -> str:
+        return str(await self._context.code_time.run("getResultSummary", step.summary_of, result))
 
     def _write_traceback(self, step: BuildStep, step_context: JournaledContext, error: Exception) -> None:
         text = "".join(traceback.format_exception(error))

@@ -20,6 +20,7 @@ from ..slaves.command_streams import STDIO, EntryStreams, Source
 from ..slaves.session import Session
 from ..steps.recipe import Recipe
 from ..steps.step import BuildStep
+from .code_time import OwnersTime
 from .journal import Journal, JournalEntry
 from .live_commands import LiveCommands
 from .lock_waits import BuildLocks
@@ -120,7 +121,8 @@ class BuildContext:
     slave may send so many bytes now.  *begun*: the commands so far, in words.  *added*: steps that the present step
     adds, each with its place, "next" or "last".  *used*: the kinds of input that steps used or passed on.  *inherited*:
     whether the inputs were submitted for a parent build.  *locks*: those of its steps.
-    *workdir*: the factory's.  *untrusted*: whether the code comes from a fork.
+    *workdir*: the factory's.  *code_time*: the time of the builder's steps.  *untrusted*: whether the code comes from a
+    fork.
     """
 
     nonce: str
@@ -138,6 +140,7 @@ class BuildContext:
     triggers: TriggeredBuilds
     inputs: Mapping[str, tuple[Source, int, str]]
     wall: Callable[[], float]
+    code_time: OwnersTime
     http: Callable[[HttpRequest], Awaitable[HttpAnswer]]
     artifact: Callable[[WantedArtifact], Awaitable[Mapping[str, Any]]] = _no_artifact
     publish: Callable[[str, str, int | None], Awaitable[None]] = _no_copy

@@ -38,6 +38,8 @@ from ...model.spec import (
     Spec,
     to_document,
 )
+from ...model.time_limit import never_interrupted, unlimited
+from ...model.user_functions import limited
 from ...storage.records.artifacts import USED
 from ..config.artifacts import WantedArtifact
 from ..config.matrix import labelled
@@ -113,6 +115,7 @@ class JournaledContext:
     def master_directory(self) -> str:
         return self._build.master_directory
 
+    @never_interrupted
     async def command(
         self,
         spec: Spec,
@@ -173,6 +176,7 @@ class JournaledContext:
         final = {name.partition("~")[0]: name for name in outcome.streams}
         return CommandResult(outcome, lambda name, limit: streams.read(final.get(name, name), 0, limit))
 
+    @never_interrupted
     async def trigger(
         self,
         names: list[str],
@@ -189,15 +193,21 @@ class JournaledContext:
         }
         return await self._triggers.run(asks, wait=wait, source=source, log=log)
 
+    @never_interrupted
     async def now(self) -> float:
         return float(await self._effects.once("now", None, self._build.wall))
 
+    @never_interrupted
     async def random(self, size: int) -> bytes:
         if not 0 <= size <= MOST_RANDOM:
             raise ConfigError(f"random() gives 0 to {MOST_RANDOM} bytes, not {size}.")
         return bytes.fromhex(await self._effects.once("random", size, lambda: self._build.random(size).hex()))
 
+    @never_interrupted
     async def record(self, what: str, intent: Json, ask: Callable[[], Awaitable[Json]], *, repeatable: bool) -> Json:
+        return await self._record(what, intent, limited(ask, what), repeatable=repeatable)
+
+    async def _record(self, what: str, intent: Json, ask: Callable[[], Awaitable[Json]], *, repeatable: bool) -> Json:
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
             if resumed and not repeatable:
                 raise OutcomeUnknownError(
@@ -209,6 +219,7 @@ class JournaledContext:
         entry = await self._effects.perform("record", recorded, perform, properties=self._build.recorded_properties)
         return entry.outcome["answer"] if entry.outcome else None
 
+    @never_interrupted
     async def artifact(self, wanted: WantedArtifact) -> Mapping[str, Any]:
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
             return Done(dict(await self._build.artifact(wanted)))
@@ -221,6 +232,7 @@ class JournaledContext:
     def check_trusted(self, effect: str) -> None:
         self._build.check_trusted(effect)
 
+    @never_interrupted
     async def publish(self, artifact: str, destination: str, mode: int | None) -> str | None:
         async def ask() -> Json:
             try:
@@ -230,9 +242,10 @@ class JournaledContext:
                 return str(error)
             return None
 
-        problem = await self.record("copying an artifact", [artifact, destination, mode], ask, repeatable=True)
+        problem = await self._record("copying an artifact", [artifact, destination, mode], ask, repeatable=True)
         return None if problem is None else str(problem)
 
+    @never_interrupted
     async def http(self, request: HttpRequest) -> HttpAnswer:
         build = self._build
 
@@ -246,9 +259,10 @@ class JournaledContext:
             self._effects.check_open()
             return (await build.http(whole)).filled(build.redaction.text).to_document()
 
-        answer = await self.record("http", request.to_document(), ask, repeatable=request.method in IDEMPOTENT)
+        answer = await self._record("http", request.to_document(), ask, repeatable=request.method in IDEMPOTENT)
         return HttpAnswer(**answer)
 
+    @never_interrupted
     async def lock(self, uses: Sequence[LockUse]) -> None:
         """
         Wait until the step holds *uses*.  A replay holds them again at once: the master took them back when it started.
@@ -266,10 +280,13 @@ class JournaledContext:
         await self._effects.perform(LOCK, [use.to_document() for use in uses], perform)
 
     def write(self, log: str, text: str) -> None:
-        self.logs.write(log, text)
+        unlimited(self.logs.write, log, text)
 
     def remark(self, text: str, log: str = STDIO) -> None:
-        self.logs.remark(text, log)
+        unlimited(self.logs.remark, text, log)
+
+    async def others_turn(self) -> None:
+        await self._build.code_time.others_turn()
 
     def add_steps(self, recipes: Iterable[Recipe[BuildStep]], *, last: bool) -> None:
         self._effects.check_open()

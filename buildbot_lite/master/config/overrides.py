@@ -15,11 +15,11 @@ from .source_texts import attributes_of_self
 _PACKAGE = __name__.partition(".")[0]
 
 
-def is_shipped(cls: type) -> bool:
+def is_shipped(code: Any) -> bool:
     """
-    Whether *cls* is one of ours.
+    Whether *code*, a class or a function, is one of ours.
     """
-    return cls.__module__.startswith(f"{_PACKAGE}.")
+    return str(code.__module__).startswith(f"{_PACKAGE}.")
 
 
 def never_called(cls: type, method: str) -> Word | None:

@@ -33,6 +33,7 @@ from ...storage.writer import Records
 from ..builds import other_artifacts
 from ..builds.build import Build
 from ..builds.build_context import BuildContext
+from ..builds.code_time import CodeTime
 from ..builds.disk_reserve import DiskReserve
 from ..builds.journal import Journal, JournalEntry
 from ..builds.lock_waits import BuildLocks
@@ -109,6 +110,7 @@ class Preparation:
     generations: Generations
     clock: IReactorTime
     wall: Callable[[], float]
+    code_time: CodeTime
     http: Callable[[HttpRequest], Awaitable[HttpAnswer]]
 
     async def prepare(
@@ -186,6 +188,7 @@ class Preparation:
             inputs=submitted,
             inherited=buildset.parent is not None,
             wall=self.wall,
+            code_time=self.code_time.of(builder.name),
             http=self.http,
             artifact=partial(self._artifact, buildset),
             publish=partial(self._publish, builder.name, row.number),

@@ -2,14 +2,14 @@
 Methods that steps written for Buildbot call on themselves and on their build.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...deferreds import deferring
 from ...model.properties import Json
 from ...model.rendering import render
 from .context import CommandResult, StepContext
-from .own_logs import Observer, WrittenLog
+from .own_logs import Observer, WrittenLog, in_parts
 
 _MOST_OBSERVED = 64 << 20
 """Bytes of a command's output that observers get."""
@@ -125,19 +125,25 @@ class BuildbotStyle:
         observer.setStep(self)
         self._observers = [*vars(self).get("_observers", ()), (logname, observer)]
 
-    def observe(self, ran: CommandResult, log: str | None = "stdio") -> None:
+    async def observe(self, ran: CommandResult, log: str | None = "stdio") -> None:
         """
         Show the output of a command to the observers.  *log*: those of this log get what it wrote; None: none do.
         """
         for name, observer in vars(self).get("_observers", ()):
             if name == "stdio" != log:
                 continue
-            observer.outReceived(ran.output("stdio" if name == log else name, limit=_MOST_OBSERVED))
+            await self._show(ran.output("stdio" if name == log else name, limit=_MOST_OBSERVED), observer.outReceived)
             if name == log and (errors := ran.output("stderr", limit=_MOST_OBSERVED)):
-                observer.errReceived(errors)
+                await self._show(errors, observer.errReceived)
             finish = getattr(observer, "finishReceived", None)
             if finish is not None:
                 finish()
+
+    async def _show(self, output: str, received: Callable[[str], None]) -> None:
+        for number, part in enumerate(in_parts(output) if output else [""]):
+            if number:
+                await self.bench.others_turn()
+            received(part)
 
     @property
     def build(self) -> "BuildOfStep":

@@ -159,6 +159,11 @@ class StepContext(Protocol):
         Add a remark: a line of the master's beside *log*, not in it.
         """
 
+    async def others_turn(self) -> None:
+        """
+        Let everything else that the master does have its turn, in the middle of long work.
+        """
+
     def add_steps(self, recipes: Iterable[Recipe[Any]], *, last: bool) -> None:
         """
         Run the steps of *recipes* after the present one, or, with *last*, at the end of the build.

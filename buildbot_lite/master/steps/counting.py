@@ -3,10 +3,7 @@ Programs whose output has warnings: compilers, and tests.
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any
-
-from twisted.internet.threads import deferToThread
 
 from ...model.results import Result
 from ...model.time_limit import OverdueError, call_within
@@ -16,6 +13,7 @@ from . import argument_checks as checks
 from .argument import argument
 from .context import CommandResult
 from .outcomes import result_of
+from .own_logs import in_parts
 from .shell import ShellCommand
 from .warning_parser import Found, Suppression, WarningParser, read_suppressions
 
@@ -26,8 +24,6 @@ _ENTER = "make.*: Entering directory [\"`'\N{LEFT SINGLE QUOTATION MARK}](.*)['\
 _LEAVE = "make.*: Leaving directory"
 _LARGEST_OUTPUT = 64 << 20
 _LARGEST_SUPPRESSIONS = 1 << 20
-_PART = 1 << 20
-"""Characters of output that are searched in one turn of the reactor."""
 _LONGEST_SEARCH = 1.0
 """Seconds for which the expressions of a file on the slave may keep the master from everything else."""
 
@@ -47,17 +43,6 @@ def _suppressions(checker: ArgumentChecker, name: str, value: Any) -> list[Suppr
             first, last = (None if part is None else checker.whole(name, part) for part in each[2:])
             found.append(Suppression(file, text, first, last))
     return found
-
-
-def _parts(output: str) -> Iterator[str]:
-    """
-    *output* in parts of whole lines, which have at least `_PART` characters but for the last.
-    """
-    start = 0
-    while start < len(output):
-        end = output.find("\n", start + _PART) + 1 or len(output)
-        yield output[start:end]
-        start = end
 
 
 def _overdue(file: str | None) -> str:
@@ -85,7 +70,7 @@ class WarningCountingShellCommand(ShellCommand):
     says into which directory it goes; file names are relative to it.
 
     The first 64 MiB of the output are looked at.  With a *suppressionFile*, that must take less than a second;
-    otherwise less than 5 seconds for each MiB.
+    otherwise less than 5 seconds for each 64 KiB, and a search that takes long in all gets a tenth of the time.
     """
 
     warningPattern = argument(checks.pattern, default=_PATTERN, nullable=True)
@@ -147,10 +132,11 @@ class WarningCountingShellCommand(ShellCommand):
                 lines = call_within(_LONGEST_SEARCH, parser.lines, output.splitlines())
             else:
                 # Not in a thread: there, a search that never ends could not be ended, and would keep the interpreter.
-                for number, part in enumerate(_parts(output)):
+                # Each turn of a step has a limit, `LONGEST_CALL`.
+                for number, part in enumerate(in_parts(output)):
                     if number:
-                        await deferToThread(lambda: None)  # other work has its turn
-                    lines += call_within(LONGEST_CALL, parser.lines, part.splitlines())
+                        await self.bench.others_turn()
+                    lines += parser.lines(part.splitlines())
         except OverdueError:
             return self.fail(_overdue(self.suppressionFile))
         count = len(lines)

@@ -213,7 +213,7 @@ class ShellMixin(_Step):
         ran = await self.do(command.spec, log=command.log or STDIO)
         result, self.summary = result_of(ran.outcome, self.slave_name, command.decode)
         command.ended(ran, result)
-        self.observe(ran, command.log)
+        await self.observe(ran, command.log)
         return command
 
 

@@ -1,18 +1,34 @@
 """
 Logs of steps in Buildbot's form: those that a step writes, those that it reads, and observers of a command's output.
 
-An observer gets the output when the command has ended, and again in a replay: what it concludes is the same each time.
+An observer gets the output when the command has ended, in parts of whole lines, and again in a replay: what it
+concludes is the same each time.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
 from ..config.argument_fit import NotingType
 
 __all__ = [
     "BufferLogObserver", "LineConsumerLogObserver", "LogLineObserver", "LogObserver", "OutputLog",
-    "OutputProgressObserver", "WrittenLog",
+    "OutputProgressObserver", "WrittenLog", "in_parts",
 ]  # fmt: skip
+
+
+_PART = 1 << 16
+"""Characters of output that a step looks at before other work has its turn."""
+
+
+def in_parts(output: str) -> Iterator[str]:
+    """
+    *output* in parts of whole lines, which have at least `_PART` characters but for the last.
+    """
+    start = 0
+    while start < len(output):
+        end = output.find("\n", start + _PART) + 1 or len(output)
+        yield output[start:end]
+        start = end
 
 
 class WrittenLog:
@@ -92,12 +108,12 @@ class Observer(Protocol):
 
     def outReceived(self, data: str) -> None:
         """
-        All standard output.
+        Standard output: the next lines, or the end.
         """
 
     def errReceived(self, data: str) -> None:
         """
-        All standard error, if it is a log of its own.
+        The same of standard error, if it is a log of its own.
         """
 
 
@@ -116,12 +132,12 @@ class LogObserver(metaclass=NotingType):
 
     def outReceived(self, data: str) -> None:
         """
-        All standard output; a subclass looks at it.
+        Standard output: the next lines, or the end; a subclass looks at it.
         """
 
     def errReceived(self, data: str) -> None:
         """
-        All standard error; a subclass looks at it.
+        The same of standard error.
         """
 
     def finishReceived(self) -> None:

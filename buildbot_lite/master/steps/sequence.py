@@ -92,7 +92,7 @@ class ShellSequence(ShellCommand):
             ran = await self.do(self.spec())
             if each.logname is not None:
                 self.bench.write(each.logname, ran.output())
-            self.observe(ran)
+            await self.observe(ran)
             result = self.judge(ran)
             if self.summary:
                 words = self.command if isinstance(self.command, str) else " ".join(self.command)

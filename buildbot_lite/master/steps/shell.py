@@ -70,7 +70,7 @@ class ShellCommand(ShellMixin, BuildStep):
         Have observers, and the methods that Buildbot's steps may override, look at the output; return the result.
         """
         result = self.judge(ran)
-        self.observe(ran)
+        await self.observe(ran)
         command = RemoteShell(self.spec(), self.decodeRC)
         command.ended(ran, result)
         await awaited(self.commandComplete(command))

@@ -28,13 +28,16 @@ from ....deferreds import shielded
 from ....errors import BuildbotLiteError, RecordsClosedError
 from ....model.change import Change
 from ....model.display import printable
+from ....model.time_limit import never_interrupted, unlimited
 from ....model.urls import without_passwords
 from ....storage.records import states
 from ....storage.records.changes import RecordedChange
 from ....storage.writer import Records
+from ...builds.code_time import CodeTime
 from ...builds.streams import InThread
 from ...config.change_sources import UNCHANGED, ChangeSource, PollingChangeSource
 from ...config.generations import Generations
+from ...config.overrides import is_shipped
 from ..wakeup import Wakeup
 from .recorder import ChangeRecorder
 
@@ -92,6 +95,7 @@ class ChangeSources:
         clock: IReactorTime,
         wall: Callable[[], float],
         in_thread: InThread,
+        code_time: CodeTime,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.basedir = basedir
@@ -101,6 +105,7 @@ class ChangeSources:
         self.clock = clock
         self.wall = wall
         self.jitter = jitter
+        self.code_time = code_time
         self._in_thread = in_thread
         self._threads = DeferredSemaphore(MOST_AT_ONCE)
         self._running: dict[str, RunningSource] = {}
@@ -178,7 +183,7 @@ class RunningSource:
         self._run.cancel()
         self._wakeup.set_after(None)
         self.status = evolve(self.status, polling=None)
-        ended = maybeDeferred(self.source.deactivate).addTimeout(LONGEST_END, self._farm.clock)
+        ended = self._call("deactivate").addTimeout(LONGEST_END, self._farm.clock)
         return ended.addErrback(self._not_ended).addCallback(lambda _: None)
 
     def polls(self, repository: str) -> bool:
@@ -200,16 +205,19 @@ class RunningSource:
     def wall(self) -> float:
         return self._farm.wall()
 
+    @never_interrupted
     async def record(self, changes: Sequence[Change], state: Any = UNCHANGED) -> list[RecordedChange]:
         owner, now = f"source:{self.source.name}", self.wall()
         if state is UNCHANGED:
             return await self._farm.recorder.add(changes)
         return await self._farm.recorder.add(changes, lambda connection: states.put(connection, owner, state, now))
 
+    @never_interrupted
     async def state(self) -> Any:
         owner = f"source:{self.source.name}"
         return await self._farm.records.read(lambda connection: states.get(connection, owner))
 
+    @never_interrupted
     async def secret(self, name: str) -> str:
         config = self._farm.generations.config
         if not config.slow_secrets:
@@ -217,6 +225,9 @@ class RunningSource:
         return await self.in_thread(lambda: config.secret(name))
 
     def remark(self, sentence: str) -> None:
+        unlimited(self._remark, sentence)
+
+    def _remark(self, sentence: str) -> None:
         shown = _shown(sentence)
         if shown != self._remark_before:
             # Log a repeated remark once.
@@ -227,7 +238,7 @@ class RunningSource:
 
     async def _until_stopped(self, after: Deferred[None]) -> None:
         await after
-        while not await self._attempt("begin", self.source.activate):
+        while not await self._attempt("begin", "activate"):
             woken = self._wakeup.next()
             self._sleep(self._pause(FIRST_PAUSE))
             await woken
@@ -243,7 +254,7 @@ class RunningSource:
             self._wakeup.set_after(None)
             self._remark_before = self.status.remark
             self.status = evolve(self.status, polling=self.wall(), next=None, remark=None)
-            if await self._attempt("poll", self.source.poll):
+            if await self._attempt("poll", "poll"):
                 self.status = evolve(self.status, polled=self.wall())
             self.status = evolve(self.status, polling=None)
             self._ended_at = self._farm.clock.seconds()
@@ -257,11 +268,21 @@ class RunningSource:
         if pause > 0:
             await deferLater(self._farm.clock, pause)
 
-    async def _attempt(self, action: str, call: Callable[[], Any]) -> bool:
+    def _call(self, method: str) -> Deferred[Any]:
         """
-        Call the source; return False if that failed, which is noted.
+        The result of a *method* of the source, which may be the user's.
         """
-        doing: Deferred[Any] = maybeDeferred(call).addTimeout(LONGEST_POLL, self._farm.clock)
+        call = getattr(self.source, method)
+        if is_shipped(call):
+            return maybeDeferred(call)
+        code_time = self._farm.code_time.of(f"source {self.source.name}")
+        return Deferred.fromCoroutine(code_time.run(f"{type(self.source).__name__}.{method}", call))
+
+    async def _attempt(self, action: str, method: str) -> bool:
+        """
+        Call *method* of the source; return False if that failed, which is noted.
+        """
+        doing: Deferred[Any] = self._call(method).addTimeout(LONGEST_POLL, self._farm.clock)
         # The failure is kept as a value, to distinguish it from the cancellation by `stop`: the source's code may raise
         # CancelledError, too.
         outcome: Deferred[tuple[Failure, ...]] = doing.addCallbacks(lambda _: (), lambda failure: (failure,))

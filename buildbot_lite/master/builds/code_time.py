@@ -1,0 +1,141 @@
+"""
+The time of the reactor's thread that code of the configuration takes: methods of steps and of change sources.
+
+They run in the one thread in which the farm does everything.  Each turn of them, from one wait to the next, may take
+`LONGEST_CALL`, and then the code of each owner, such as a builder, waits when it has used up its time::
+
+    turn ──► turn ──► 5 s are used up ──► wait until they are earned ──► turn ──► …
+                                          0.1 s in each second, and 0.3 s for all owners together
+
+So a search that is slow on hostile output takes long, and everything else goes on.  The program's own work that such
+code asks for is neither interrupted nor counted (`model.time_limit.unlimited`).
+
+Rejected: ending code that has used up its time.  A build would fail for the length of its log.
+"""
+
+import inspect
+from collections.abc import Callable, Generator
+from functools import partial
+from types import coroutine
+from typing import Any
+
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from ...model import user_functions
+from ...model.time_limit import OverdueError, call_within, in_turns, limited_time
+from ...model.token_bucket import TokenBucket
+from ...model.user_functions import LONGEST_CALL, SHARE, overdue
+
+SHARE_OF_ALL = 0.3
+"""Seconds in each second that the code of all owners that have used up their time may take."""
+QUICK = 0.005
+"""Seconds; a shorter turn does not count, so that many builds in succession do not slow each other down."""
+
+
+class CodeTime:
+    """
+    The time of all owners.  *meter*: a clock that counts what turns take.
+    """
+
+    def __init__(self, clock: IReactorTime, *, meter: Callable[[], float] = limited_time) -> None:
+        self._clock = clock
+        self._meter = meter
+        self._all = TokenBucket(clock.seconds, 2 * LONGEST_CALL, SHARE_OF_ALL)
+        self._owners: dict[str, OwnersTime] = {}
+
+    def of(self, owner: str) -> "OwnersTime":
+        """
+        The time of *owner*.
+        """
+        if owner not in self._owners:
+            # The others are like new ones.
+            self._owners = {name: each for name, each in self._owners.items() if each.is_short}
+            self._owners[owner] = OwnersTime(self._clock, self._meter, self._all)
+        return self._owners[owner]
+
+
+class OwnersTime:
+    """
+    The time of one owner, within that *of_all*.
+    """
+
+    def __init__(self, clock: IReactorTime, meter: Callable[[], float], of_all: TokenBucket) -> None:
+        self._clock = clock
+        self._meter = meter
+        self._all = of_all
+        self._own = TokenBucket(clock.seconds, LONGEST_CALL, SHARE)
+
+    @property
+    def is_short(self) -> bool:
+        """
+        Whether the owner has used time that it has not yet earned again.
+        """
+        return self._own.left < LONGEST_CALL
+
+    async def run(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
+        """
+        The result of *function*, awaited if it is awaitable.  `UserFunctionOverdueError` if a turn takes too long.
+        *what*: the place of the function in the configuration.
+        """
+        call = partial(self._turn, what, function)
+        if (waiting := self._pause()) is not None:
+            await waiting
+        result = call(_unwound(function), *args)
+        try:
+            if inspect.iscoroutine(result) or inspect.isgenerator(result):
+                return await in_turns(result, call, self._pause)
+            return await result if inspect.isawaitable(result) else result
+        except OverdueError as error:
+            # Twisted has made a failure of it, because it came in a callback of a Deferred.
+            raise overdue(function, what, LONGEST_CALL).with_traceback(error.__traceback__) from None
+
+    async def others_turn(self) -> None:
+        """
+        Let everything else have its turn.
+        """
+        await deferLater(self._clock, 0)
+
+    def _pause(self) -> Deferred[None] | None:
+        own = self._own.wait
+        # Those who have only begun do not wait for the others.
+        wait = max(own, self._all.wait) if self._own.left < LONGEST_CALL / 2 else own
+        return deferLater(self._clock, wait) if wait else None
+
+    def _turn(self, what: str, function: Callable[..., Any], turn: Callable[..., Any], *args: Any) -> Any:
+        limit, began = user_functions.LONGEST_CALL, self._meter()
+        try:
+            return call_within(limit, turn, *args)
+        except OverdueError as error:
+            raise overdue(function, what, limit).with_traceback(error.__traceback__) from None
+        finally:
+            if (took := self._meter() - began) > QUICK:
+                self._own.spend(took)
+                self._all.spend(took)
+
+
+# The code of each function that `inlineCallbacks` has made.
+_INLINED = inspect.unwrap(defer.inlineCallbacks, stop=lambda _: True)(lambda: (yield None)).__code__
+# Raised by `returnValue`, which Twisted has deprecated.
+_RETURNED: Any = getattr(defer, "_DefGen_Return", StopIteration)
+
+
+def _unwound(function: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    *function*, or the coroutine function that does the same as one that `inlineCallbacks` made: the turns of that would
+    be Twisted's.
+    """
+    if getattr(function, "__code__", None) is not _INLINED:
+        return function
+    return partial(_inlined, function)
+
+
+@coroutine
+def _inlined(function: Any, *args: Any) -> Generator[Any, Any, Any]:
+    owner = () if inspect.isfunction(function) else (function.__self__,)
+    try:
+        return (yield from function.__wrapped__(*owner, *args))
+    except _RETURNED as ended:
+        return ended.value
