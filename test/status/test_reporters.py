@@ -2,10 +2,14 @@
 Reporters: which messages are stored, and how they are sent.
 """
 
+import contextlib
 import hashlib
 import hmac
 import json
 import os
+import socket
+import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -26,9 +30,16 @@ from buildbot_lite.model.source_stamps import source_of
 from buildbot_lite.plugins import reporters, util
 from buildbot_lite.status import documents
 from buildbot_lite.status.reporters import details as of
+from buildbot_lite.status.reporters import mail
 from buildbot_lite.status.reporters.details import MOST_CHANGES, BuildDetails, FarmFacts
 from buildbot_lite.status.reporters.http import SIGNATURE, GitHubStatusPush, project_of
-from buildbot_lite.status.reporters.loop import GIVE_UP_AFTER, LARGEST_MESSAGE, LONGEST_PAUSE, ReporterLoop
+from buildbot_lite.status.reporters.loop import (
+    GIVE_UP_AFTER,
+    LARGEST_MESSAGE,
+    LONGEST_PAUSE,
+    LONGEST_WORK,
+    ReporterLoop,
+)
 from buildbot_lite.status.reporters.reporter import Outside, Reporter
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.inline import InlineWriter
@@ -491,6 +502,55 @@ class LoopTests(ReportersCase):
         self.run_one(Result.SUCCESS)
         self.assertEqual((len(self.http.requests), self.stored()), (1, []))
 
+    def test_lookup_that_never_answers(self) -> None:
+        """
+        Promise 8.8: a lookup that never answers loses its own mail, and the next one is sent.
+        """
+        waiting: list[Deferred[str]] = []
+
+        class Lookup:
+            def getAddress(self, name: str) -> Any:
+                if name == "ghost":
+                    waiting.append(Deferred())
+                    return waiting[-1]
+                return "a@example.org"
+
+        self.loop(mail_notifier(lookup=Lookup()))
+        self.run_one(Result.FAILURE, author="ghost")
+        self.run_one(Result.FAILURE, author="a")
+        self.assertEqual((len(waiting), self.stored()), (1, []))
+        self.clock.advance(LONGEST_WORK)
+        self.assertEqual([each["to"] for each in self.stored()], [["a@example.org"]])
+
+    def test_sending_that_never_ends(self) -> None:
+        """
+        Promise 8.8: what is sent and never answered is tried again.
+        """
+        self.http.answers = [Deferred()]
+        self.loop(reporters.HttpStatusPush("http://localhost/", generators=[reporters.BuildStatusGenerator()]))
+        self.run_one(Result.SUCCESS)
+        self.clock.advance(LONGEST_WORK)
+        (failing,) = self.do(documents.of_reporters)
+        self.assertIn("did not end within 5 min", failing["failure"])
+        self.clock.advance(LONGEST_PAUSE)
+        self.assertEqual((len(self.http.requests), self.stored()), (2, []))
+
+    def test_token_that_may_not(self) -> None:
+        """
+        Promise 8.8: forges answer 404 to a token that may not set a status: that is said, and tried again.
+        """
+        self.http.status = 404
+        generators = [reporters.BuildStatusGenerator()]
+        self.loop(reporters.GitHubStatusPush(util.Secret("token"), generators=generators))
+        self.run_one(Result.SUCCESS)
+        (failing,) = self.do(documents.of_reporters)
+        self.assertRegex(
+            failing["failure"], r"^api.github.com answered 404: .*; is the token allowed to set the status"
+        )
+        self.http.status = 201
+        self.clock.advance(LONGEST_PAUSE)
+        self.assertEqual((len(self.http.requests), self.stored()), (2, []))
+
     def test_template_that_fails(self) -> None:
         """
         A template that fails for a build is logged, and the next event is considered.
@@ -836,6 +896,35 @@ class MailTests(ReportersCase):
                 self.assertRegex(
                     said, r"^the mail server 127\.0\.0\.1(:1: Connection refused| does not .*: 451 later)$"
                 )
+
+    def test_server_that_drips(self) -> None:
+        """
+        A server that answers one byte at a time, and never a whole line, is cut off; the mail stays.
+        """
+        self.patch(mail, "LONGEST_SENDING", 0.2)
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listening.close)
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                while True:
+                    connection.sendall(b"2")
+                    time.sleep(0.02)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        self.addCleanup(thread.join, 60)
+        self.loop(
+            reporters.MailNotifier(
+                "farm@example.org",
+                relayhost="127.0.0.1",
+                smtpPort=listening.getsockname()[1],
+                extraRecipients=["team@example.org"],
+            )
+        )
+        self.run_one(Result.FAILURE)
+        self.assertEqual(len(self.stored()), 1)
 
     def test_some_later(self) -> None:
         """

@@ -30,6 +30,7 @@ SIGNATURE = "X-Buildbot-Lite-Signature"
 LONGEST_DESCRIPTION = 140
 """Characters of a description that GitHub takes."""
 _FOR_GOOD = frozenset({400, 404, 405, 410, 413, 422})
+_HIDDEN = 404
 _REVISION = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 # After the host of a URL, or after the colon of "user@host:path".
 _PATH = re.compile(r"(?:[a-z+]+://[^/?#\s]+/|[^/:\s]+:)(?P<path>[^?#\s]+)\Z")
@@ -74,7 +75,13 @@ class HttpReporter(Reporter):
         if 200 <= status < 300:
             return
         answer_text = f"{host} answered {status}: {printable(answer[:200].decode(errors='replace'))}"
-        raise RefusedForGoodError(answer_text) if status in _FOR_GOOD else NotSentError(answer_text)
+        raise self.refusal(status, answer_text)
+
+    def refusal(self, status: int, answer: str) -> NotSentError | RefusedForGoodError:
+        """
+        The error for an answer with *status*.  *answer*: it, in words.
+        """
+        return RefusedForGoodError(answer) if status in _FOR_GOOD else NotSentError(answer)
 
     async def value(self, outside: Outside, secret: Any) -> str:
         """
@@ -221,6 +228,12 @@ class CommitStatus(HttpReporter):
         url, document = self.request_for(message.body)
         headers = self.authorization(await self.value(outside, self.token))
         await self.post(outside, message, self.url + url, document, headers)
+
+    def refusal(self, status: int, answer: str) -> NotSentError | RefusedForGoodError:
+        if status == _HIDDEN:
+            # A forge hides a repository in this way from a token that may not write to it, which can be mended.
+            return NotSentError(f"{answer}; is the token allowed to set the status of commits of this repository?")
+        return super().refusal(status, answer)
 
     def request_for(self, status: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         """

@@ -9,12 +9,13 @@ key.  A message that fails delays those about the same subject and no others.
 Nothing ends a loop but `stop`: code of master.cfg, such as a lookup or a function that formats, may raise anything.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from attrs import evolve, frozen
 from sqlalchemy import Connection
+from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -45,6 +46,8 @@ GIVE_UP_AFTER = 3 * 86400.0
 LONGEST_FAILURE = 1000
 AGAIN = 30.0
 """Seconds after which a loop goes on that failed otherwise."""
+LONGEST_WORK = 300.0
+"""Seconds that composing a message, or sending one, may take; code of master.cfg may wait for ever."""
 LARGEST_MESSAGE = 4 << 20
 """Characters of a stored message."""
 
@@ -96,6 +99,7 @@ class ReporterLoop:
         self._config = config
         self._facts = facts
         self._outside = outside
+        self._clock = clock
         self._wall = wall
         self._wakeup = Wakeup(clock)
         self._running: Deferred[None] | None = None
@@ -204,7 +208,9 @@ class ReporterLoop:
             if not reports:
                 continue
             try:
-                body = await self._composed(generator, report.builds if report.of_set else reports, report)
+                body = await self._in_time(
+                    self._composed(generator, report.builds if report.of_set else reports, report)
+                )
                 subject = self.reporter.subject_of(body, report.about) if body is not None else ""
             except CancelledError:
                 raise
@@ -214,6 +220,9 @@ class ReporterLoop:
                 continue
             messages += [] if body is None else [_NewMessage(f"{report.key}-{number}", subject, body)]
         return messages
+
+    def _in_time(self, work: Coroutine[Deferred[Any], Any, Any]) -> Deferred[Any]:
+        return Deferred.fromCoroutine(work).addTimeout(LONGEST_WORK, self._clock)
 
     async def _composed(self, generator: Generator, builds: Sequence[BuildDetails], report: _Report) -> Any:
         formatter = generator.start_formatter if report.starting else generator.formatter
@@ -251,7 +260,7 @@ class ReporterLoop:
 
     async def _send(self, message: OutboxMessage) -> None:
         try:
-            await self.reporter.send(message, self._outside)
+            await self._in_time(self.reporter.send(message, self._outside))
         except (RecordsClosedError, CancelledError):
             raise
         except RefusedForGoodError as error:
@@ -292,6 +301,8 @@ def _why(error: Exception) -> str:
     """
     *error* as a sentence for logs and ``status``.
     """
+    if isinstance(error, defer.TimeoutError):
+        return f"it did not end within {LONGEST_WORK / 60:.0f} min, and was given up"
     said = str(error) if isinstance(error, BuildbotLiteError) else f"{type(error).__name__}: {error}"
     return printable(said, longest=LONGEST_FAILURE)
 

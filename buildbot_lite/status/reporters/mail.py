@@ -8,8 +8,11 @@ mail only at allowed domains.
 import inspect
 import re
 import smtplib
+import socket
 import ssl
+import threading
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
@@ -31,6 +34,8 @@ from .reporter import NotSentError, Outside, RefusedForGoodError, Reporter
 
 TIMEOUT = 30.0
 """Seconds for the connection, and for each answer of the mail server."""
+LONGEST_SENDING = 120.0
+"""Seconds for one mail in all: a server that answers one byte at a time must not keep a thread."""
 MOST_RECIPIENTS = 50
 _log = Logger()
 # RFC 5321 4.5.3.1: 64 octets before the @, 255 after it.
@@ -273,10 +278,50 @@ def _send(
     return {address: reply for address, reply in refused.items() if address not in for_good}
 
 
+class _CutOff:
+    """
+    A client of smtplib's whose connection ends after `LONGEST_SENDING`, whatever it waits for.
+    """
+
+    sock: socket.socket | None
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        self.sock = None
+        self._timer = threading.Timer(LONGEST_SENDING, self._cut)
+        self._timer.daemon = True
+        self._timer.start()
+        try:
+            super().__init__(*args, **named)
+        except BaseException:
+            self._timer.cancel()
+            raise
+
+    def close(self) -> None:
+        """
+        Close the connection.
+        """
+        self._timer.cancel()
+        super().close()  # type: ignore[misc]  # of smtplib's class, beside this one
+
+    def _cut(self) -> None:
+        if (connection := self.sock) is not None:
+            # What is read from it from now on is its end.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Smtp(_CutOff, smtplib.SMTP):
+    pass
+
+
+class _SmtpOverTls(_CutOff, smtplib.SMTP_SSL):
+    pass
+
+
 def _connected(server: MailServer) -> smtplib.SMTP:
     if server.tls:
-        return smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT, context=ssl.create_default_context())
-    client = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT)
+        return _SmtpOverTls(server.host, server.port, timeout=TIMEOUT, context=ssl.create_default_context())
+    client = _Smtp(server.host, server.port, timeout=TIMEOUT)
     if server.starttls:
         try:
             client.starttls(context=ssl.create_default_context())
