@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import tarfile
+from collections.abc import Collection
 from contextlib import suppress
 from typing import IO
 
@@ -17,15 +18,15 @@ from .files import file_error, remove, sync_directory
 _PUBLIC_DIRECTORY = 0o755
 
 
-def publish(source: str, path: str, mode: int, *, basedir: str) -> None:
+def publish(source: str, path: str, mode: int, *, basedir: str, own: Collection[str] = ()) -> None:
     """
     Put a copy of the file *source* at *path*, with the permission bits *mode*: whole or not at all.
 
     A file that is there is replaced; missing directories are made.  *basedir*: the master's own directory, whose files
-    and directories with private data are not overwritten.  Blocks while it copies.  Raises `FileError`,
-    `UnsafePathError`.
+    and directories with private data are not overwritten; *own*: other directories with such data.  Blocks while it
+    copies.  Raises `FileError`, `UnsafePathError`.
     """
-    _check_own_files(path, basedir)
+    _check_own_files(path, basedir, own)
     try:
         with open(source, "rb") as contents:
             _place(contents, path, mode, sync=True)
@@ -34,15 +35,15 @@ def publish(source: str, path: str, mode: int, *, basedir: str) -> None:
         raise file_error(error, f"file {path}") from error
 
 
-def publish_directory(archive: str, directory: str, *, basedir: str) -> None:
+def publish_directory(archive: str, directory: str, *, basedir: str, own: Collection[str] = ()) -> None:
     """
     Put the files and directories of the tar archive *archive* into *directory*; each file appears whole or not at all.
 
     Files that are there stay, unless they have the name of one in the archive.  Only ordinary files and directories are
-    taken: a link might lead whoever reads there to any file of the machine.  *basedir*: as for `publish`.  Blocks.
-    Raises `FileError`, `UnsafePathError`; files that were placed before stay.
+    taken: a link might lead whoever reads there to any file of the machine.  *basedir*, *own*: as for `publish`.
+    Blocks.  Raises `FileError`, `UnsafePathError`; files that were placed before stay.
     """
-    _check_own_files(os.path.join(directory, "file"), basedir)
+    _check_own_files(os.path.join(directory, "file"), basedir, own)
     if _is_inside(os.path.realpath(basedir), os.path.realpath(directory)):
         raise UnsafePathError(f"{directory} contains the master's own directory; choose another directory.")
     try:
@@ -55,7 +56,7 @@ def publish_directory(archive: str, directory: str, *, basedir: str) -> None:
                 if not member.isdir() and (not member.isreg() or member.issparse()):
                     continue
                 path = os.path.join(directory, relative_path(member.name))
-                _check_own_files(os.path.join(path, "file") if member.isdir() else path, basedir)
+                _check_own_files(os.path.join(path, "file") if member.isdir() else path, basedir, own)
                 if member.isdir():
                     _make_public(path)
                 else:
@@ -96,20 +97,23 @@ def _make_public(directory: str) -> None:
         os.chmod(directory, _PUBLIC_DIRECTORY)
 
 
-def _check_own_files(path: str, basedir: str) -> None:
-    if is_own_file(path, basedir):
+def _check_own_files(path: str, basedir: str, own: Collection[str]) -> None:
+    if is_own_file(path, basedir, own):
         raise UnsafePathError(f"{path} is among the master's own files; choose another directory.")
 
 
-def is_own_file(path: str, basedir: str) -> bool:
+def is_own_file(path: str, basedir: str, own: Collection[str] = ()) -> bool:
     """
-    Whether *path* is a file at the top of *basedir*, the master's directory, or in a directory that is the master's.
+    Whether *path* is a file at the top of *basedir*, the master's directory, or in a directory that is the master's: of
+    the usual ones, or of *own*.
     """
-    own = os.path.realpath(basedir)
+    top = os.path.realpath(basedir)
     real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-    if not _is_inside(real, own):
+    if any(_is_inside(real, os.path.realpath(each)) for each in own):
+        return True
+    if not _is_inside(real, top):
         return False
-    first, *more = os.path.relpath(real, own).split(os.sep)
+    first, *more = os.path.relpath(real, top).split(os.sep)
     return not more or first in OWN_DIRECTORIES or first.startswith(".")
 
 

@@ -120,6 +120,27 @@ class KeysTests(SynchronousTestCase):
         for wrong in ("3", "''", "'sqlite:///'", "':memory:'", "'a/'", "{}"):
             self.assertEqual(len(mistakes_in(f"c['db'] = {wrong}")), 1, wrong)
 
+    def test_own_directories(self) -> None:
+        """
+        Database, secrets and copies of repositories may be anywhere; their directories are the master's own, and its
+        directory, or one around it, is not among them.
+        """
+        keys = os.path.realpath(self.mktemp())
+        os.mkdir(keys)
+        config = configured(
+            f"""
+c["db"] = "state/farm.sqlite"
+c["secretsProviders"] = [secrets.SecretInAFile({keys!r})]
+c["change_source"] = [
+    changes.GitPoller("https://example.org/a", workdir="/srv/mirrors"),
+    changes.HgPoller("https://example.org/b", workdir="."),
+    changes.HgPoller("https://example.org/c", workdir=".."),
+]
+"""
+        )
+        own = config.own_directories("/farms/one")
+        self.assertEqual(own, tuple(sorted([keys, "/farms/one/state", "/srv/mirrors"])))
+
     def test_db_keeps_passwords(self) -> None:
         """
         The sentence about an unsupported database does not show its password.

@@ -10,7 +10,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import ConfigError
+from buildbot_lite.errors import ConfigError, UnsafePathError
 from buildbot_lite.master.steps import (
     BuildStep,
     DirectoryUpload,
@@ -25,6 +25,7 @@ from buildbot_lite.master.steps import (
     Trigger,
     Unpack,
 )
+from buildbot_lite.master.steps.master_paths import absolute
 from buildbot_lite.model.interpolation import Interpolate
 from buildbot_lite.model.rendering import Property
 from buildbot_lite.model.results import Result
@@ -128,6 +129,8 @@ class UploadTests(SynchronousTestCase):
         Promise 8.6: a masterdest that leads outside: the file is an artifact, and a copy of it goes there.
         """
         home = os.path.expanduser("~")
+        with self.assertRaisesRegex(UnsafePathError, "a user whom this machine does not have"):
+            absolute("~nouser/x", "/farm")
         for given, artifact, path in (
             ("/srv/www/a.tar", "srv/www/a.tar", "/srv/www/a.tar"),
             ("~/dist/a.tar", "dist/a.tar", f"{home}/dist/a.tar"),

@@ -211,3 +211,13 @@ class PublishTests(SynchronousTestCase):
                 self.publish(*path)
         self.publish("farm", "public_html", "a")
         self.assertEqual(sorted(os.listdir(self.basedir)), ["artifacts", "private", "public_html"])
+
+    def test_directories_of_the_configuration(self) -> None:
+        """
+        What master.cfg names as directories of the master's own is not overwritten either, wherever it is.
+        """
+        own = [os.path.join(self.basedir, "state"), os.path.join(self.root, "mirrors")]
+        for path in (("farm", "state", "x.sqlite"), ("farm", "state", "deep", "a"), ("mirrors", "a")):
+            with self.subTest(path), self.assertRaisesRegex(UnsafePathError, "own files"):
+                publish(self.source, os.path.join(self.root, *path), 0o644, basedir=self.basedir, own=own)
+        publish(self.source, os.path.join(self.basedir, "state.d", "a"), 0o644, basedir=self.basedir, own=own)

@@ -96,6 +96,19 @@ class MasterConfig:
         """
         return self.db if "://" in self.db else os.path.join(basedir, self.db)
 
+    def own_directories(self, basedir: str) -> tuple[str, ...]:
+        """
+        The directories of the master in *basedir* that master.cfg names: of the database, of the secrets, and of copies
+        of repositories.  Without *basedir*, and what contains it.
+        """
+        named = [getattr(each, "workdir", None) for each in self.change_sources.values()]
+        named += [getattr(each, "dirname", None) for each in self.secrets_providers]
+        named += [] if "://" in self.db else [os.path.dirname(self.db)]
+        names = [name for name in named if isinstance(name, str)]
+        top = os.path.realpath(basedir)
+        paths = {os.path.realpath(os.path.join(basedir, name)) for name in names}
+        return tuple(sorted(path for path in paths if os.path.commonpath([path, top]) != path))
+
     @property
     def submits(self) -> dict[str, Submit]:
         """

@@ -241,12 +241,12 @@ class Preparation:
         return await read_retrying(self.records, finding, self.clock)
 
     async def _publish(self, builder: str, number: int, artifact: str, path: str, mode: int | None) -> None:
-        storage = self.stream_storage
+        storage, own = self.stream_storage, self.generations.config.own_directories(self.stream_storage.basedir)
         source = os.path.join(storage.artifacts, directory_name(builder), str(number), artifact)
         if mode is None:
-            await storage.in_thread(lambda: publish_directory(source, path, basedir=storage.basedir))
+            await storage.in_thread(lambda: publish_directory(source, path, basedir=storage.basedir, own=own))
         else:
-            await storage.in_thread(lambda: publish(source, path, mode, basedir=storage.basedir))
+            await storage.in_thread(lambda: publish(source, path, mode, basedir=storage.basedir, own=own))
 
     async def _input_of(self, buildset: Buildset) -> Inputs:
         input_row = buildset.input

@@ -47,8 +47,12 @@ def inner_part(path: str) -> str:
 def absolute(path: str, directory: str) -> str:
     """
     *path*, relative to *directory* unless it is absolute, with the home directory that it may begin with.
+    `UnsafePathError` if that is of no user of this machine.
     """
-    return normpath(os.path.join(directory, os.path.expanduser(path)))
+    expanded = os.path.expanduser(path)
+    if expanded.startswith("~") and leads_outside(path):
+        raise UnsafePathError(f"{path!r:.200} names the home directory of a user whom this machine does not have.")
+    return normpath(os.path.join(directory, expanded))
 
 
 def outside(checker: ArgumentChecker, name: str, value: str) -> str:
