@@ -28,11 +28,14 @@ class RecordFile:
     def __init__(self, path: str) -> None:
         self._path = path
         self._fd = os.open(path, _FLAGS, 0o600)
-        self.length = sum(len(line) for line in self._lines())
-        """Its present length in bytes."""
-        os.ftruncate(self._fd, self.length)
-        # A record is durable only if the directory entry of its file is.
-        _sync_directory(os.path.dirname(path))
+        try:
+            self.length = sum(len(line) for line in self._lines())
+            """Its present length in bytes."""
+            os.ftruncate(self._fd, self.length)
+            self._sync_name()
+        except OSError:
+            os.close(self._fd)
+            raise
 
     def close(self) -> None:
         """
@@ -52,7 +55,8 @@ class RecordFile:
 
     def append(self, record: dict[str, Any], *, sync: bool) -> None:
         """
-        Add *record* as the last line, with *sync* durably.  After an OSError it is not in the file.
+        Add *record* as the last line, with *sync* durably.  After an OSError it is not in the file; if the machine stops
+        before the next durable one, it may be.
         """
         line = _encoded(record)
         try:
@@ -60,6 +64,8 @@ class RecordFile:
             if sync:
                 # fdatasync(2) also syncs the new length.
                 _sync(self._fd)
+                if not self._has_durable_name:
+                    self._sync_name()
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self.length)
@@ -81,7 +87,16 @@ class RecordFile:
             raise
         os.close(self._fd)
         self._fd, self.length = fd, len(lines)
+        self._sync_name()
+
+    def _sync_name(self) -> None:
+        """
+        Sync the file's name: its records are not durable without it.  Before the next durable record again, if this
+        fails.
+        """
+        self._has_durable_name = False
         _sync_directory(os.path.dirname(self._path))
+        self._has_durable_name = True
 
     def _lines(self) -> Iterator[bytes]:
         """
