@@ -55,8 +55,8 @@ class RecordFile:
 
     def append(self, record: dict[str, Any], *, sync: bool) -> None:
         """
-        Add *record* as the last line, with *sync* durably.  After an OSError it is not in the file; if the machine stops
-        before the next durable one, it may be.
+        Add *record* as the last line, with *sync* durably.  After an OSError it is not in the file; if the machine
+        stops before the next durable one, it may be.
         """
         line = _encoded(record)
         try:

@@ -11,8 +11,10 @@ from urllib.parse import unquote, urlsplit
 
 # Greedy: an "@" that should have been encoded is part of the user or password.
 _WITH_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#\s]*)@")
-_WITH_USER_IN_TEXT = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)([^/?#\s'\"]*)@")
-_WEB = frozenset({"http://", "https://"})
+# A scheme is looked for once in each run of its characters: anybody may have written the text, and a search from each
+# of them takes hours for a megabyte.
+_WITH_USER_IN_TEXT = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]++://)([^/?#\s'\"]*)@")
+_WEB = ("http://", "https://")
 
 
 class SplitUrl(NamedTuple):
@@ -67,6 +69,6 @@ def _hidden(match: re.Match[str]) -> str:
     user, _, password = userinfo.partition(":")
     if password:
         return f"{scheme}{user}:*****@"
-    if user and scheme.lower() in _WEB:
+    if user and scheme.lower().endswith(_WEB):
         return f"{scheme}***@"  # also https://TOKEN:@host
     return match.group()

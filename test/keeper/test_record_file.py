@@ -40,8 +40,9 @@ class Inode:
         """
         The contents that a crash may leave.
         """
-        unsynced = self.data[len(os.path.commonprefix([self.data, self.durable])) :]
-        kept = self.data[: len(self.data) - len(unsynced)]
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(self.data, self.durable, strict=False))
+        kept = self.data[: sum(1 for _ in same)]
+        unsynced = self.data[len(kept) :]
         torn = [kept + unsynced[:count] for count in {len(unsynced) // 2, max(len(unsynced) - 1, 0)}]
         return [self.durable, self.data, *torn, kept + b"\0" * len(unsynced)]
 

@@ -4,6 +4,7 @@ URLs with passwords.
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.model.time_limit import call_within
 from buildbot_lite.model.urls import (
     SplitUrl,
     split_url,
@@ -55,3 +56,28 @@ class UrlsTests(SynchronousTestCase):
             "git fetch 'https://***@example.org/x' HTTP://***@h ssh://git@h/x git@h:x https://h/a@b https://me:*****@h/"
             " https://***@h/ https://***@h/",
         )
+
+    def test_long_text(self) -> None:
+        """
+        A long text without an URL, as anybody may write it into a log, is searched in one go, and not from each of its
+        characters, which would take hours; the URL after it is found.
+        """
+        for character in "y.+-1@:/ ":
+            with self.subTest(character):
+                text = character * (1 << 20)
+                self.assertEqual(call_within(60.0, without_passwords, text), text)
+        self.assertEqual(
+            call_within(60.0, without_passwords, "y" * (1 << 20) + " http://u:p@h"),
+            "y" * (1 << 20) + " http://u:*****@h",
+        )
+
+    def test_characters_before_a_scheme(self) -> None:
+        """
+        What cannot be a part of a scheme, but looks so, hides no password.
+        """
+        for text, shown in {
+            "1http://u:p@h": "1http://u:*****@h",
+            "-https://TOKEN@h": "-https://***@h",
+            "see.http://TOKEN@h": "see.http://***@h",
+        }.items():
+            self.assertEqual(without_passwords(text), shown)
