@@ -21,11 +21,14 @@ from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 
 from ..errors import BuildbotLiteError
+from ..keeper.spawn import resize_pipe
 
 OUT, ERR = 1, 2
 NAMES = {OUT: "Standard output", ERR: "Standard error"}
 TakeChunk = Callable[[bytes], Deferred[None] | None]
 Document = Mapping[str, Any]
+# Bytes that standard output holds if it is a pipe: what the master has in flight, and the most without privileges.
+_PIPE = 1 << 20
 
 
 def show(document: Any, what: str, *, as_json: bool) -> None:
@@ -131,6 +134,8 @@ class OutputWriter:
         written: Deferred[None] = Deferred()
         self._chunks.put((data, written))
         if self._writer is None:
+            for descriptor in self._descriptors.values():
+                resize_pipe(descriptor, _PIPE)
             # A daemon thread: Ctrl-C need not wait for it.
             self._writer = threading.Thread(target=self._write_all, args=(reactor,), daemon=True)
             self._writer.start()

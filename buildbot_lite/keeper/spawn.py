@@ -245,11 +245,19 @@ def _outputs(
 
 def _pipe() -> tuple[int, int]:
     read, write = os.pipe()
-    if _SET_SIZE is not None:
-        # Fails when the pipes of this user are too large together (/proc/sys/fs/pipe-user-pages-soft).
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(read, _SET_SIZE, _PIPE)
+    resize_pipe(read, _PIPE)
     return read, write
+
+
+def resize_pipe(descriptor: int, size: int) -> None:
+    """
+    Let a pipe hold *size* bytes, where the system permits; without effect if *descriptor* is no pipe.
+
+    The system refuses when the pipes of this user are too large together (/proc/sys/fs/pipe-user-pages-soft).
+    """
+    if _SET_SIZE is not None:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, _SET_SIZE, size)
 
 
 def _make_transparent(terminal: int) -> None:

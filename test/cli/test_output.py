@@ -2,10 +2,13 @@
 The writer that copies what a client follows to standard output and standard error.
 """
 
+import fcntl
 import os
 from collections.abc import Callable
+from pathlib import Path
 from queue import Queue
 from typing import Any
+from unittest import SkipTest
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
@@ -90,6 +93,30 @@ class OutputWriterTests(SynchronousTestCase):
             read += len(os.read(self.out, 1 << 16))
         self.reactor.make_calls(1)
         self.assertIsNone(self.successResultOf(second))
+
+    def test_large_pipe(self) -> None:
+        """
+        Promise 7.5: a pipe holds all that the master has in flight, so that the writer waits for its reader seldom.
+        """
+        try:
+            fcntl.fcntl(self.err, fcntl.F_SETPIPE_SZ, 1 << 20)
+        except (AttributeError, OSError) as error:
+            raise SkipTest("no such pipes here") from error
+        self.take(b"1a")
+        self.reactor.make_calls(1)
+        self.assertEqual(fcntl.fcntl(self.out, fcntl.F_GETPIPE_SZ), 1 << 20)
+
+    def test_no_pipe(self) -> None:
+        """
+        Standard output may be a file.
+        """
+        path = self.mktemp()
+        with open(path, "wb") as file:
+            taken = OutputWriter({OUT: file.fileno()}).by(self.reactor)(b"1words")
+            self.reactor.make_calls(1)
+        assert isinstance(taken, Deferred)
+        self.assertIsNone(self.successResultOf(taken))
+        self.assertEqual(Path(path).read_bytes(), b"words")
 
     def test_closed(self) -> None:
         """

@@ -1,0 +1,1 @@
+`buildbot-lite log` into a pipe needs a seventh less processor time.
