@@ -72,6 +72,13 @@ class OtherPollerCase(SynchronousTestCase):
         self.assertIsNone(document["error"], document)
         return [each.change for each in harness.read(lambda connection: changes.after(connection, before))]
 
+    def remark(self, harness: MasterHarness) -> str | None:
+        """
+        The remark of the last poll.
+        """
+        found: str | None = documents.of_farm(harness.farm)["change_sources"][0]["remark"]
+        return found
+
     def error(self, harness: MasterHarness) -> str:
         """
         Why it cannot poll.
@@ -127,7 +134,8 @@ class HgTests(OtherPollerCase):
 
     def test_branches_and_bookmarks(self) -> None:
         """
-        Promise 8.1: only the branches and bookmarks that are named are followed; a branch may have several heads.
+        Promise 8.1: only the branches and bookmarks that are named are followed; a branch with several heads has no
+        changes until they are merged, and then all of them.
         """
         first = self.commit("x")
         self.run_program("hg", "bookmark", "mark", where=self.origin)
@@ -138,13 +146,59 @@ class HgTests(OtherPollerCase):
         two = self.commit("second-head")
         self.run_program("hg", "branch", "-q", 'rel"1', where=self.origin)
         three = self.commit("release")
+        four = self.commit("release-2")
         self.run_program("hg", "branch", "-q", "other", where=self.origin)
         self.commit("unseen")
 
         self.assertEqual(
-            sorted((str(each.branch), str(each.revision)) for each in self.polled(harness)),
-            sorted([("default", one), ("default", two), ("mark", one), ('rel"1', three)]),
+            [(str(each.branch), str(each.revision)) for each in self.polled(harness)],
+            [('rel"1', three), ('rel"1', four), ("mark", one)],
         )
+        self.assertIn("The branch default has several heads", self.remark(harness))
+        self.assertEqual(self.polled(harness), [])
+
+        self.run_program("hg", "update", "-q", two, where=self.origin)
+        self.run_program("hg", "merge", "-q", "-r", one, where=self.origin)
+        merged = self.commit("merged")
+        self.assertEqual(
+            [(each.branch, each.revision) for each in self.polled(harness)],
+            [("default", one), ("default", two), ("default", merged)],
+        )
+        self.assertIsNone(self.remark(harness))
+
+    def test_closed_head(self) -> None:
+        """
+        Promise 8.1: a head that was closed is none of several.
+        """
+        first = self.commit("x")
+        harness = self.hg_farm()
+        self.polled(harness)
+        aside = self.commit("aside")
+        self.run_program("hg", "commit", "-q", "--close-branch", "-u", "a", "-m", "close", where=self.origin)
+        self.run_program("hg", "update", "-q", first, where=self.origin)
+        new = self.commit("new")
+        found = [each.revision for each in self.polled(harness)]
+        self.assertEqual((found[0], found[-1], len(found)), (aside, new, 3))
+        newest = self.commit("newest")
+        self.assertEqual([each.revision for each in self.polled(harness)], [newest])
+
+    def test_missing_bookmark(self) -> None:
+        """
+        Promise 8.1: a bookmark that the repository does not have, yet or any more, is a remark, and the others are
+        polled.
+        """
+        harness = self.hg_farm("bookmarks=['ä', 'mark'], branch='default'")
+        self.polled(harness)
+        self.assertEqual(self.remark(harness), "The repository does not have the bookmark ä, mark.")
+        new = self.commit("x")
+        self.run_program("hg", "bookmark", "-r", new, "ä", where=self.origin)
+        self.assertEqual(
+            [(each.branch, each.revision) for each in self.polled(harness)], [("default", new), ("ä", new)]
+        )
+        self.assertEqual(self.remark(harness), "The repository does not have the bookmark mark.")
+        self.run_program("hg", "bookmark", "-d", "ä", where=self.origin)
+        self.assertEqual(self.polled(harness), [])
+        self.assertIn("bookmark ä, mark", str(self.remark(harness)))
 
     def test_moved_bookmarks(self) -> None:
         """
@@ -335,6 +389,29 @@ class SvnTests(OtherPollerCase):
             [(None, "2", ("a",)), ("branches/one", "3", ())],
         )
 
+    def test_directories(self) -> None:
+        """
+        Promise 8.1: split_file gets directories with a slash at their ends, and may be a method of a subclass; the
+        files of a change have none.
+        """
+        self.commit("trunk/a")
+        harness = MasterHarness(
+            "class Poller(changes.SVNPoller):\n"
+            "    def split_file(self, path):\n"
+            "        return ('x' if path.endswith('/') else 'y', path) if path else ('root', '')\n"
+            f"c['change_source'] = Poller({self.url + '/trunk'!r}, pollAtLaunch=True)\n"
+        )
+        self.addCleanup(lambda: harness.done(harness.farm.change_sources.stop()))
+        self.polled(harness)
+        self.run_program("svn", "mkdir", "-q", "-m", "one", f"{self.url}/trunk/d", f"{self.url}/trunk2")
+        self.run_program("svn", "checkout", "-q", f"{self.url}/trunk", "w")
+        self.run_program("svn", "propset", "-q", "p", "v", "w", "w/d", "w/a")
+        self.run_program("svn", "commit", "-q", "-m", "two", "w")
+        self.assertEqual(
+            [(each.revision, each.branch, each.files) for each in self.polled(harness)],
+            [("3", "x", ("d",)), ("4", "root", ()), ("4", "y", ("a",)), ("4", "x", ("d",))],
+        )
+
     def test_other_spelling(self) -> None:
         """
         Promise 8.1: an address that svn spells in another way finds the same changes.
@@ -450,6 +527,10 @@ class SvnArgumentsTests(SynchronousTestCase):
         split_file_branches: {
             "trunk/a/b": {"path": "a/b"},
             "trunk": {"path": ""},
+            "trunk/": {"path": ""},
+            "branches/1.x/": {"branch": "branches/1.x", "path": ""},
+            "branches/1.x/d/": {"branch": "branches/1.x", "path": "d/"},
+            "branches/": None,
             "branches/1.x/a": {"branch": "branches/1.x", "path": "a"},
             "branches/1.x": {"branch": "branches/1.x", "path": ""},
             "branches": None,
@@ -474,23 +555,27 @@ class SvnArgumentsTests(SynchronousTestCase):
 
     def test_password(self) -> None:
         """
-        Promise 8.1: the password goes to svn's standard input, and is not in its arguments.
+        Promise 8.1: the password goes to svn's standard input, and is not in its arguments; the user may be a secret.
         """
         self.patch(sources, "JITTER", 0.0)
         seen: list[programs.SourceProgram] = []
 
         def fake(program: programs.SourceProgram, unwanted: Any) -> programs.Ran:
             seen.append(program)
-            return programs.Ran(1, b"", b"svn: E170001: no access with hunter2\n")
+            return programs.Ran(1, b"", b"svn: E170001: no access for a-user with hunter2\n")
 
         self.patch(programs, "run_here", fake)
         harness = MasterHarness(
-            "c['change_source'] = changes.SVNPoller('https://h/r', svnuser='u', svnpasswd='hunter2', pollAtLaunch=True)"
+            "import os; os.environ['FARM_SECRET_who'] = 'a-user'\n"
+            "c['secretsProviders'] = [secrets.SecretInEnvironment(prefix='FARM_SECRET_')]\n"
+            "c['change_source'] = changes.SVNPoller('https://h/r', svnuser=util.Secret('who'), svnpasswd='hunter2', "
+            "pollAtLaunch=True)"
         )
         self.addCleanup(lambda: harness.done(harness.farm.change_sources.stop()))
 
         self.assertEqual(seen[0].stdin, b"hunter2")
         self.assertNotIn("hunter2", " ".join(seen[0].argv))
         self.assertIn("--non-interactive", seen[0].argv)
+        self.assertIn("--username=a-user", seen[0].argv)
         (document,) = documents.of_farm(harness.farm)["change_sources"]
-        self.assertRegex(document["error"], r"no access with \*+")
+        self.assertRegex(document["error"], r"no access for \*+ with \*+")

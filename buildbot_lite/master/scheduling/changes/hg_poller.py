@@ -2,6 +2,9 @@
 `HgPoller`: finds changes by polling a Mercurial repository.  Each poll pulls into a copy without a working directory,
 and asks it for the revisions that are no ancestors of the heads of the last poll.  The first poll only notes the heads.
 A bookmark that was moved, also back, is a change of its revision.
+
+A branch with several open heads is left alone, with a remark, until they are merged; then all of its new revisions are
+changes.
 """
 
 import hashlib
@@ -39,7 +42,8 @@ class HgPoller(PollingChangeSource):
     Changes of a Mercurial repository.
 
     *repourl*: its address or path.  A password is given in ``[auth]`` of the ``.hgrc`` of the master's user.
-    *branch*, or *branches*: the branches to follow; default "default".  *bookmarks*: bookmarks to follow.
+    *branch*, or *branches*: the branches to follow; default "default".  *bookmarks*: bookmarks to follow.  While a
+    branch has several open heads, nothing of it is a change.
     *pollInterval*, *pollAtLaunch*, *pollRandomDelayMin*, *pollRandomDelayMax*, *name* (default: *repourl*): see
     `PollingChangeSource`.
     *project*, *category*: of the changes; *category* may be a function of a dictionary of the change.
@@ -113,17 +117,32 @@ class HgPoller(PollingChangeSource):
         heads: dict[str, list[str]] = {}
         changes: list[Change] = []
         for key, name, revset in self._followed():
-            heads[key] = [str(each["node"]) for each in await self._log(f"heads({revset})")]
-            if key in seen and sorted(heads[key]) != sorted(seen[key]):
-                found = await self._new_changes(name, revset, known)
-                if key.startswith(_BOOKMARK) and heads[key]:
-                    # All others are ancestors of the one that it leads to.
-                    moved = found or [self._change(each, name) for each in await self._revisions(name, heads[key][0])]
-                    move = f"{'+'.join(seen[key])}..{heads[key][0]} {self.context.wall()}"
-                    found = [*moved[:-1], evolve(moved[-1], move=move)]
-                changes += found
+            heads[key] = await self._nodes(f"heads({revset})")
+            if key.startswith(_BOOKMARK):
+                changes += await self._moved(name, revset, seen.get(key), heads[key], known)
+            elif len(await self._nodes(f"heads({revset}) - closed()")) > 1:
+                self.context.remark(f"The branch {name} has several heads: until they are merged, it has no changes.")
+                heads[key] = seen.get(key, heads[key])
+            elif key in seen and sorted(heads[key]) != sorted(seen[key]):
+                # A revision is of one branch only, so the heads of other branches say nothing about it.
+                own = [node for node in seen[key] if node in known]
+                changes += await self._new_changes(name, revset, own, whole=not seen[key])
         if heads != seen:
             await self.context.record(changes, {"url": self.repourl, "heads": heads})
+
+    async def _moved(
+        self, name: str, revset: str, before: list[str] | None, now: list[str], known: Sequence[str]
+    ) -> list[Change]:
+        """
+        The changes of the bookmark *name*, whose revision was *before* (None: it is followed from now on).
+        """
+        if before is None or before == now or not now:
+            return []
+        # All others are ancestors of the one that it leads to.
+        (node, *_) = now
+        found = await self._new_changes(name, revset, known)
+        moved = found or [self._change(each, name) for each in await self._revisions(name, node)]
+        return [*moved[:-1], evolve(moved[-1], move=f"{'+'.join(before)}..{node} {self.context.wall()}")]
 
     def _followed(self) -> Sequence[tuple[str, str, str]]:
         """
@@ -133,9 +152,13 @@ class HgPoller(PollingChangeSource):
         bookmarks = [(f"{_BOOKMARK}{each}", each, f"::present(bookmark({_quoted(each)}))") for each in self.bookmarks]
         return [*branches, *bookmarks]
 
-    async def _new_changes(self, name: str, revset: str, known: Sequence[str]) -> list[Change]:
-        # No revision seen before is present, so the new revisions are unknown.
-        new = f"{revset} - ::({'+'.join(known)})" if known else f"heads({revset})"
+    async def _new_changes(self, name: str, revset: str, known: Sequence[str], *, whole: bool = False) -> list[Change]:
+        """
+        The changes of *revset* that are no ancestors of *known*.  *whole*: all are new, if none is known.
+        """
+        # Unless all are new, and no revision seen before is present, the new revisions are unknown.
+        unknown = revset if whole else f"heads({revset})"
+        new = f"{revset} - ::({'+'.join(known)})" if known else unknown
         found = await self._revisions(name, f"last(sort({new}, rev), {MOST_REVISIONS + 1})")
         if len(found) > MOST_REVISIONS:
             newest = f"{found[-1]['node']:.10}"
@@ -173,9 +196,12 @@ class HgPoller(PollingChangeSource):
     async def _present(self, nodes: set[str]) -> list[str]:
         if not nodes:
             return []
-        return [str(each["node"]) for each in await self._log("+".join(f"present({node})" for node in sorted(nodes)))]
+        return await self._nodes("+".join(f"present({node})" for node in sorted(nodes)))
 
-    async def _log(self, revset: str, template: str = _NODE) -> list[dict[str, Any]]:
+    async def _nodes(self, revset: str) -> list[str]:
+        return [str(each["node"]) for each in await self._log(revset, _NODE)]
+
+    async def _log(self, revset: str, template: str) -> list[dict[str, Any]]:
         words = ["log", "--template", template, "--rev", revset]
         output = await self._local(words, trying="look at its copy")
         # A surrogate stands for a byte of a file name that is no UTF-8.
@@ -192,7 +218,22 @@ class HgPoller(PollingChangeSource):
         await self._pulled([])
         if self.bookmarks:
             # In a command of its own, because with these arguments only the bookmarks are pulled.
-            await self._pulled([word for each in self.bookmarks for word in ("--bookmark", each)])
+            there = await self._bookmarks_there()
+            await self._pulled([word for each in self.bookmarks if each in there for word in ("--bookmark", each)])
+            if missing := [each for each in self.bookmarks if each not in there]:
+                self.context.remark(f"The repository does not have the bookmark {', '.join(missing)}.")
+
+    async def _bookmarks_there(self) -> set[str]:
+        """
+        The bookmarks of the repository.  A pull of one that it does not have would fail.
+        """
+        argv = [self.hgbin, "-y", "-R", self._directory, "debugpushkey", "--", self.repourl, "bookmarks"]
+        output = await output_of(
+            self.context, argv, trying=f"list the bookmarks of {self.repourl}", seconds=LOCAL_SECONDS
+        )
+        # Bytes that are not of ASCII are printed as in a literal of Python's.
+        names = (line.partition(b"\t")[0].decode("unicode_escape") for line in output.splitlines())
+        return {name.encode("latin-1", "replace").decode("utf-8", "replace") for name in names}
 
     async def _recover(self) -> None:
         """

@@ -7,14 +7,15 @@ change on each branch of which it changed files.  The first poll only notes the 
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote, unquote
 from xml.etree import ElementTree as ET
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ....errors import BuildbotLiteError
 from ....model.change import LONGEST_COMMENTS, LONGEST_NAME, Change, fitting_files
+from ....model.rendering import is_renderable
 from ....model.urls import without_passwords
 from ...builds.redaction import Redaction
 from ...config.change_fields import category_of, change_of, named
@@ -59,7 +60,7 @@ def split_file_projects_branches(path: str) -> dict[str, Any] | None:
 @frozen
 class SvnRevision:
     """
-    An entry of ``svn log``.  *paths*: path from the repository's root → action.
+    An entry of ``svn log``.  *paths*: path from the repository's root, of a directory with a slash at its end → action.
     """
 
     number: int
@@ -69,14 +70,25 @@ class SvnRevision:
     paths: Mapping[str, str]
 
 
+@frozen
+class SvnLogin:
+    """
+    Who asks the repository; None: nobody in particular.
+    """
+
+    user: str | None
+    password: str | None = field(repr=False)
+
+
 class SVNPoller(PollingChangeSource):
     """
     Changes of a Subversion repository, or of a directory of it.
 
-    *repourl* (or *svnurl*): its address.  *split_file*: a function of the path of a file below it, which returns None
-    (the file does not count), a pair of branch and path, or a dictionary with path and perhaps branch, project,
-    codebase, repository; default: all are of no branch.  See ``util.svn``.
-    *svnuser*, *svnpasswd*: for the repository; *svnpasswd* is usually a ``util.Secret``, and never an argument of svn.
+    *repourl* (or *svnurl*): its address.  *split_file*: a function of the path of a file below it, or of a directory,
+    with a slash at its end, which returns None (the file does not count), a pair of branch and path, or a dictionary
+    with path and perhaps branch, project, codebase, repository; default: all are of no branch.  See ``util.svn``.  A
+    subclass may have a method of that name instead.
+    *svnuser*, *svnpasswd*: for the repository; each may be a ``util.Secret``.  *svnpasswd* is never an argument of svn.
     *histmax*: how many revisions a poll looks at, default 100; the next poll, at once, looks at the next ones.
     *pollInterval*, *pollAtLaunch*, *pollRandomDelayMin*, *pollRandomDelayMax*, *name* (default: *repourl*): see
     `PollingChangeSource`.
@@ -85,6 +97,8 @@ class SVNPoller(PollingChangeSource):
     *svnbin*: the program.  *extra_args*: more arguments of it.
     Without effect, because the last revision is in the farm's records: *cachepath*.
     """
+
+    split_file: Callable[..., Any] = staticmethod(split_file_alwaystrunk)
 
     def __init__(
         self,
@@ -119,11 +133,9 @@ class SVNPoller(PollingChangeSource):
             checker.wrong("repourl", address, 'an address like "https://svn.example.org/repos/project"')
         elif without_passwords(self.repourl) != self.repourl:
             checker.note("repourl has a password in it: give svnuser, and svnpasswd as a util.Secret.")
-        self.split_file = cast(
-            "Callable[[str], Any]",
-            split_file_alwaystrunk if split_file is None else checker.function("split_file", split_file),
-        )
-        self.user = checker.optional(checker.text, "svnuser", svnuser)
+        given = self.split_file if split_file is None else split_file
+        self.split_file = checker.function("split_file", given) or split_file_alwaystrunk
+        self.user = svnuser if is_renderable(svnuser) else checker.optional(checker.text, "svnuser", svnuser)
         self.password = svnpasswd
         self.histmax = checker.whole("histmax", histmax, least=1, most=1000)
         self.svnbin = checker.text("svnbin", svnbin)
@@ -144,16 +156,18 @@ class SVNPoller(PollingChangeSource):
         Poll once.
         """
         redaction = Redaction()
-        password = await rendered(self.context, redaction, self.password)
-        if password:
-            redaction.hide("svnpasswd", password)
+        login = SvnLogin(
+            await rendered(self.context, redaction, self.user), await rendered(self.context, redaction, self.password)
+        )
+        if login.password:
+            redaction.hide("svnpasswd", login.password)
         try:
-            await self._poll(password)
+            await self._poll(login)
         except BuildbotLiteError as error:
             raise type(error)(redaction.text(str(error))) from None
 
-    async def _poll(self, password: str | None) -> None:
-        info = _parsed(await self._svn(["info", "--xml"], self.repourl, password))
+    async def _poll(self, login: SvnLogin) -> None:
+        info = _parsed(await self._svn(["info", "--xml"], self.repourl, login))
         entry, root, url = info.find(".//entry"), info.findtext(".//root") or "", info.findtext(".//url") or ""
         if not root or not url.startswith(root):
             raise ProgramError(f"svn does not say where {self.repourl} is in its repository.")
@@ -165,7 +179,7 @@ class SVNPoller(PollingChangeSource):
         last = int(state["last"])
         if newest <= last:
             return
-        most, revisions = await self._log(last + 1, newest, password)
+        most, revisions = await self._log(last + 1, newest, login)
         # As svn spells both: in repourl the host may be in capitals, or the port be the usual one.
         prefix = unquote(url.removeprefix(root)).strip("/")
         changes = [change for each in revisions for change in self._changes(each, prefix)]
@@ -175,7 +189,7 @@ class SVNPoller(PollingChangeSource):
         if not whole:
             self.context.poll_soon()
 
-    async def _log(self, first: int, newest: int, password: str | None) -> tuple[int, list[SvnRevision]]:
+    async def _log(self, first: int, newest: int, login: SvnLogin) -> tuple[int, list[SvnRevision]]:
         """
         The revisions from *first* on, at most so many as the number beside them.
         """
@@ -183,14 +197,14 @@ class SVNPoller(PollingChangeSource):
         words = ["log", "--xml", f"--revision={first}:{newest}"]
         while True:
             try:
-                log = await self._svn([*words, "--verbose", f"--limit={most}"], self.repourl, password)
+                log = await self._svn([*words, "--verbose", f"--limit={most}"], self.repourl, login)
                 return most, list(_revisions(_parsed(log)))
             except TooMuchOutputError:
                 if most == 1:
                     break
                 most //= 2
         # A single revision with too many files: nothing says of which branches it is.
-        (one, *_) = list(_revisions(_parsed(await self._svn([*words, "--limit=1"], self.repourl, password))))
+        (one, *_) = list(_revisions(_parsed(await self._svn([*words, "--limit=1"], self.repourl, login))))
         self.context.remark(f"Revision {one.number} has too many files to be read, and is no change.")
         return 1, [one]
 
@@ -200,14 +214,17 @@ class SVNPoller(PollingChangeSource):
         """
         found: dict[tuple[Any, ...], list[str]] = {}
         for path, action in revision.paths.items():
-            inside = path.strip("/")
-            if prefix and inside != prefix and not inside.startswith(f"{prefix}/"):
+            inside = path.lstrip("/")
+            if prefix and not f"{inside}/".startswith(f"{prefix}/"):
                 continue
-            split = _split(self.split_file(inside.removeprefix(prefix).strip("/")))
-            if split is None or (not split["path"] and action == "D"):
+            split = _split(self.split_file(inside.removeprefix(prefix).lstrip("/")))
+            if split is None:
+                continue
+            file = str(split["path"]).removesuffix("/")
+            if not file and action == "D":
                 continue  # a branch that was removed has nothing to build
             of = tuple(split.get(name) for name in ("branch", "project", "codebase", "repository"))
-            found.setdefault(of, []).append(str(split["path"]))
+            found.setdefault(of, []).append(file)
         return [self._change(revision, of, files) for of, files in found.items()]
 
     def _change(self, revision: SvnRevision, of: tuple[Any, ...], files: list[str]) -> Change:
@@ -228,11 +245,11 @@ class SVNPoller(PollingChangeSource):
         }
         return change_of(fields, self.name)
 
-    async def _svn(self, words: list[str], url: str, password: str | None) -> bytes:
-        user = [] if self.user is None else [f"--username={self.user}"]
-        secret = [] if password is None else ["--password-from-stdin", "--no-auth-cache"]
+    async def _svn(self, words: list[str], url: str, login: SvnLogin) -> bytes:
+        user = [] if login.user is None else [f"--username={login.user}"]
+        secret = [] if login.password is None else ["--password-from-stdin", "--no-auth-cache"]
         argv = [self.svnbin, *words, "--non-interactive", *user, *secret, *self.extra_args, "--", f"{url}@"]
-        given = b"" if password is None else password.encode()
+        given = (login.password or "").encode()
         return await output_of(
             self.context, argv, trying=f"look at {url}", seconds=SECONDS, stdin=given, largest=LARGEST_LOG
         )
@@ -252,8 +269,13 @@ def _revisions(log: ET.Element) -> Iterator[SvnRevision]:
             author=entry.findtext("author") or "",
             date=entry.findtext("date") or "",
             message=entry.findtext("msg") or "",
-            paths={path.text or "": path.get("action") or "" for path in entry.iter("path")},
+            paths={_path(path): path.get("action") or "" for path in entry.iter("path")},
         )
+
+
+def _path(element: ET.Element) -> str:
+    path = (element.text or "").rstrip("/")
+    return f"{path}/" if element.get("kind") == "dir" else path
 
 
 def _split(result: Any) -> dict[str, Any] | None:
