@@ -1,0 +1,10 @@
+"""
+Packages of Debian and RPM: from a source package to its builds on several architectures.
+
+::
+
+    submitted_package ──► debian_source ──► control_text          what a submitted file is
+          │          '──► rpm_source ──► rpm_header
+          ▼
+    source_package ──► architectures ──► debian_architectures      for what it is built
+"""

@@ -1,0 +1,62 @@
+"""
+The description of a Debian source package, a .dsc (Debian Policy 5.4, dsc(5)).
+"""
+
+import re
+
+from ..errors import InputError
+from .control_text import read_paragraph
+from .source_package import DEB, ListedFile, SourcePackage, checked_file, checked_name, checked_version
+
+LARGEST_DSC = 1 << 20
+"""Bytes of a .dsc; those of Debian's largest packages have less than 100 KB."""
+MOST_FILES = 200
+
+_LINE = re.compile(r"(?P<sha256>[0-9a-f]{64}) +(?P<length>[0-9]{1,15}) +(?P<name>\S+)\Z")
+_NEEDED = ("source", "version", "architecture", "checksums-sha256")
+_ARCHITECTURE = re.compile(r"[a-z0-9]+(-[a-z0-9]+){0,3}\Z")
+
+
+def read_dsc(text: bytes) -> SourcePackage:
+    """
+    The package that a .dsc describes; its signature, if it has one, is not looked at.  `InputError` says what is wrong.
+    """
+    fields = read_paragraph(text)
+    for name in _NEEDED:
+        if not fields.get(name, "").strip():
+            raise InputError(f"The .dsc has no field {name.title()}: it is damaged, or no description of a source.")
+    epoch, colon, version = fields["version"].strip().rpartition(":")
+    if colon and not epoch:
+        raise InputError(f"{fields['version'].strip()!r:.128} is no version: there is nothing before the colon.")
+    checked_version(version, epoch)
+    return SourcePackage(
+        family=DEB,
+        name=checked_name(fields["source"].strip()),
+        epoch=epoch,
+        version=version,
+        architectures=_architectures(fields["architecture"]),
+        files=_files(fields["checksums-sha256"]),
+    )
+
+
+def _architectures(field: str) -> tuple[str, ...]:
+    words = tuple(field.split())
+    for word in words:
+        if not _ARCHITECTURE.match(word):
+            raise InputError(f"The .dsc is for {word!r:.60}, which is no architecture of Debian.")
+    return words
+
+
+def _files(field: str) -> dict[str, ListedFile]:
+    files: dict[str, ListedFile] = {}
+    for line in filter(None, map(str.strip, field.splitlines())):
+        match = _LINE.match(line)
+        if match is None:
+            raise InputError(f"The .dsc has a line in Checksums-Sha256 that lists no file: {line!r:.120}")
+        name = checked_file(match["name"])
+        if name in files:
+            raise InputError(f"The .dsc lists {name} twice.")
+        files[name] = ListedFile(name, int(match["length"]), match["sha256"])
+    if len(files) > MOST_FILES:
+        raise InputError(f"The .dsc lists {len(files)} files; at most {MOST_FILES} are allowed.")
+    return files

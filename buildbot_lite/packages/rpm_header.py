@@ -1,0 +1,147 @@
+"""
+Headers of RPM files (version 3 and 4 of the format; "RPM package file structure" in the Linux Standard Base 5.0, core,
+chapter 25, and RPM's own manual of the format).
+
+::
+
+    lead, 96 bytes │ signature header │ 0 to 7 zeros │ main header │ payload
+
+A header is an index of tags and a store of their values.  The file comes from others, so every length and offset is
+checked before it is used, and nothing is trusted to be text.
+"""
+
+import struct
+from collections.abc import Mapping
+from typing import IO
+
+from attrs import frozen
+
+from ..errors import InputError
+
+LEAD = 96
+LARGEST_HEADER = 32 << 20
+"""Bytes of the values of one header; packages with a hundred thousand files stay below."""
+MOST_TAGS = 10_000
+
+LEAD_MAGIC = b"\xed\xab\xee\xdb"
+"""The first bytes of every RPM file."""
+_HEADER_MAGIC = b"\x8e\xad\xe8\x01"
+_INTRODUCTION = struct.Struct(">4s4xII")
+_ENTRY = struct.Struct(">IIII")
+_INT32, _STRING, _BINARY, _STRINGS, _LOCALISED = 4, 6, 7, 8, 9
+
+
+@frozen
+class _Entry:
+    kind: int
+    offset: int
+    count: int
+
+
+class Header:
+    """
+    One header: its tags by number.  *raw*: all its bytes, as digests and signatures are made of them.
+    """
+
+    def __init__(self, raw: bytes, entries: Mapping[int, _Entry], store: bytes) -> None:
+        self.raw = raw
+        self._entries = entries
+        self._store = store
+
+    def __contains__(self, tag: int) -> bool:
+        return tag in self._entries
+
+    def text(self, tag: int) -> str:
+        """
+        The text of *tag*; "" when the header does not have it, `InputError` when it is no text.
+        """
+        texts = self.texts(tag)
+        return texts[0] if texts else ""
+
+    def texts(self, tag: int) -> tuple[str, ...]:
+        """
+        The texts of *tag*; none when the header does not have it, `InputError` when they are no texts.
+        """
+        entry = self._entries.get(tag)
+        if entry is None:
+            return ()
+        if entry.kind not in (_STRING, _STRINGS, _LOCALISED):
+            raise damaged(f"the tag {tag} is no text")
+        parts = self._store[entry.offset :].split(b"\0", entry.count) if entry.count <= MOST_TAGS else []
+        if len(parts) <= entry.count:
+            raise damaged(f"the text of the tag {tag} does not end")
+        try:
+            return tuple(part.decode("utf-8") for part in parts[: entry.count])
+        except UnicodeDecodeError:
+            raise damaged(f"the tag {tag} is not UTF-8 text") from None
+
+    def number(self, tag: int) -> int | None:
+        """
+        The first number of *tag*, of 32 bits; None when the header does not have it.
+        """
+        entry = self._entries.get(tag)
+        if entry is None:
+            return None
+        value = self._store[entry.offset : entry.offset + 4]
+        if entry.kind != _INT32 or entry.count < 1 or len(value) < 4:
+            raise damaged(f"the tag {tag} is no number")
+        return int.from_bytes(value, "big")
+
+    def binary(self, tag: int) -> bytes:
+        """
+        The bytes of *tag*; none when the header does not have it.
+        """
+        entry = self._entries.get(tag)
+        if entry is None:
+            return b""
+        value = self._store[entry.offset : entry.offset + entry.count]
+        if entry.kind != _BINARY or len(value) < entry.count:
+            raise damaged(f"the tag {tag} has no bytes")
+        return value
+
+
+def read_lead(file: IO[bytes]) -> None:
+    """
+    Read the lead at the beginning of *file*, of which only the magic number has a meaning today.
+    """
+    lead = file.read(LEAD)
+    if not lead.startswith(LEAD_MAGIC):
+        raise InputError("That is no RPM package: it does not begin as one.")
+    if len(lead) < LEAD:
+        raise damaged("it ends in its first bytes")
+
+
+def read_header(file: IO[bytes], *, padded: bool = False) -> Header:
+    """
+    Read the header at the position of *file*.  *padded*: and the zeros after it, up to a multiple of eight bytes.
+    """
+    introduction = _exactly(file, _INTRODUCTION.size)
+    magic, tags, size = _INTRODUCTION.unpack(introduction)
+    if magic != _HEADER_MAGIC:
+        raise damaged("it has no header where one should be")
+    if tags > MOST_TAGS or size > LARGEST_HEADER:
+        raise damaged(f"its header has {tags} tags and {size} bytes")
+    index = _exactly(file, tags * _ENTRY.size)
+    store = _exactly(file, size)
+    if padded:
+        _exactly(file, -size % 8)
+    entries = {}
+    for tag, kind, offset, count in _ENTRY.iter_unpack(index):
+        if offset > size:
+            raise damaged(f"the tag {tag} lies outside its header")
+        entries.setdefault(tag, _Entry(kind, offset, count))
+    return Header(introduction + index + store, entries, store)
+
+
+def damaged(reason: str) -> InputError:
+    """
+    The error for a package that is damaged or truncated.
+    """
+    return InputError(f"The RPM package is damaged or truncated: {reason}.")
+
+
+def _exactly(file: IO[bytes], size: int) -> bytes:
+    data = file.read(size)
+    if len(data) < size:
+        raise damaged("it ends in the middle of a header")
+    return data
