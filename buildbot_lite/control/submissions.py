@@ -133,7 +133,7 @@ class SubmitTarget:
             return fail()  # a client with too many followers may not read a remark
         try:
             scheduler = self._submissions.scheduler(self._grant)
-            if scheduler.file is not None:
+            if not scheduler.takes_commands:
                 return fail(WrongVerbError(TAKES_A_FILE))
             if base is not None and scheduler.stdin != "patch":
                 return fail(WrongVerbError(TAKES_NO_PATCH))
@@ -166,10 +166,16 @@ class SubmitTarget:
         receiver = self._receiver(admission, kind, name)
         assert receiver is not None
         background(pump(read, receiver), self._account.log, "receiving a file")
-        await self._submit(admission, receiver)
+        # A client that uploads a file gets no answer that could contain a FURL.
+        await self._submit(admission, receiver, watched=False)
 
     async def _submit(
-        self, admission: Admission, receiver: InputReceiver[SubmissionInput] | None, base: PatchBase | None = None
+        self,
+        admission: Admission,
+        receiver: InputReceiver[SubmissionInput] | None,
+        base: PatchBase | None = None,
+        *,
+        watched: bool = True,
     ) -> SubmittedBuildset:
         """
         Submit.  Owns *admission*: spends it, or gives it back if nothing was submitted.
@@ -177,7 +183,7 @@ class SubmitTarget:
         with admission:
             submission_input = NO_INPUT if receiver is None else await receiver.given
             try:
-                return await self._submissions.submit(admission, submission_input, base)
+                return await self._submissions.submit(admission, submission_input, base, watched=watched)
             except DiskFullError:
                 raise
             except StorageError as error:

@@ -263,6 +263,8 @@ class Farm:
             grants=self.grants,
             limits=self.submit_limits,
             furls=self.furls,
+            inputs=self.inputs,
+            in_thread=self.in_thread,
             wall=self.wall,
         )
 

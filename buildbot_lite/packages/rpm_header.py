@@ -125,7 +125,7 @@ def read_header(file: IO[bytes], *, padded: bool = False) -> Header:
     store = _exactly(file, size)
     if padded:
         _exactly(file, -size % 8)
-    entries = {}
+    entries: dict[int, _Entry] = {}
     for tag, kind, offset, count in _ENTRY.iter_unpack(index):
         if offset > size:
             raise damaged(f"the tag {tag} lies outside its header")

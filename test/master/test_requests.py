@@ -64,8 +64,10 @@ class WatchTests(SynchronousTestCase):
         desk, grant = self.harness.farm.submissions, self.grants.of(verbs.SUBMIT, name)
         assert grant is not None
         with desk.admit(grant.id) as admission:
-            kind = desk.scheduler(grant.id).input_kind
-            submitted: SubmittedBuildset = self.harness.done(desk.submit(admission, SubmissionInput(kind)))
+            scheduler = desk.scheduler(grant.id)
+            given = SubmissionInput(scheduler.input_kinds[0])
+            submitting = desk.submit(admission, given, watched=scheduler.takes_commands)
+            submitted: SubmittedBuildset = self.harness.done(submitting)
         return submitted
 
     def watches(self, submitted: SubmittedBuildset) -> list[Grant]:

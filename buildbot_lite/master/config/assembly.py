@@ -53,17 +53,42 @@ def assemble(
             fields[key.field] = reader.value(key)
         else:
             extensions[key.name] = reader.value(key)
+    contributed = [
+        key.contributes(extensions[key.name])
+        for key in keys.values()
+        if isinstance(key, Key) and key.contributes is not None
+    ]
+    for each in contributed:
+        _add("builder", fields["builders"], each.builders)
+        _add("scheduler", fields["schedulers"], each.schedulers)
     config = MasterConfig(basedir=basedir, extensions=extensions, locks=declared_locks(), **fields)
     _choose_slaves(config.builders, config.slaves)
     _check_builders(config.builders, reader.names("slaves"))
     check_locks(config.builders, config.slaves)
-    _check_schedulers(config.schedulers, reader.names("builders"), config.slaves)
+    builders = reader.names("builders")
+    if builders is not None:
+        builders.update(builder.name for each in contributed for builder in each.builders)
+    _check_schedulers(config.schedulers, builders, config.slaves)
     hints = sum(1 if has_port(each) else len(config.ports) for each in config.location)
     if hints > MOST_HINTS:
         reader.note(
             "location", f"with {len(config.ports)} ports these are more than the {MOST_HINTS} places of a string."
         )
     return config
+
+
+def _add(noun: str, objects: dict[str, Any], more: Iterable[BuilderConfig | BaseScheduler]) -> None:
+    """
+    Add *more*, which other objects stand for, to *objects* by name.
+    """
+    for each in more:
+        if each.name in objects:
+            note(
+                f"There is a {noun} called {each.name!r} already, which is the name of one that this makes.",
+                each.place or SourceLine(),
+            )
+        else:
+            objects[each.name] = each
 
 
 @frozen

@@ -13,7 +13,7 @@ A generation keeps the keys with which it was read: the next master.cfg and stor
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeAlias, cast
 from urllib.parse import urlsplit
@@ -44,6 +44,17 @@ MOST_PORTS = 5
 LONGEST_RECONFIG = 3600
 
 
+@frozen
+class Contribution:
+    """
+    Builders and schedulers that the value of a key stands for, beside those in ``c["builders"]`` and
+    ``c["schedulers"]``.
+    """
+
+    builders: Sequence[BuilderConfig] = ()
+    schedulers: Sequence[BaseScheduler] = ()
+
+
 @frozen(eq=False)
 class Key:
     """
@@ -51,7 +62,8 @@ class Key:
 
     *check*: ``check(checker, value)`` returns the value to use, or notes a mistake.  *default*: the value when the key
     is missing or None.  *field*: the field of `MasterConfig` that gets the value; None for a key that another package
-    adds, which reads it with `MasterConfig.extension`.  *aliases*: what Buildbot calls the same.
+    adds, which reads it with `MasterConfig.extension`.  *aliases*: what Buildbot calls the same.  *contributes*: the
+    builders and schedulers for a checked value.
     """
 
     name: str
@@ -59,6 +71,7 @@ class Key:
     default: Any = None
     field: str | None = None
     aliases: tuple[str, ...] = ()
+    contributes: Callable[[Any], Contribution] | None = None
 
 
 @frozen(eq=False)

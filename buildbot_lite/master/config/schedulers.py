@@ -5,18 +5,23 @@ A scheduler here is a value: what to submit, and when.  ``master.scheduling.sche
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import IO, Any, ClassVar
 
+from attrs import frozen
+from sqlalchemy import Connection
+
+from ...model.properties import Json
 from ...model.rendering import is_renderable
 from ...model.source_stamps import FIELDS as STAMP_FIELDS
 from ...model.suggestions import did_you_mean
+from ...storage.records.requests import SubmittedBuildset
 from .argument_fit import NotingType, note_unknown
 from .arguments import LONGEST_TEXT, ArgumentChecker, shown
 from .mistakes import current_line, once_loaded, remark
 
-STDIN_KINDS = ("none", "patch", "tar", "properties")
+STDIN_KINDS = ("none", "patch", "tar", "file", "properties")
 FILE_KINDS = ("tar", "patch", "file")
 LARGEST_PRIORITY = 1_000_000
 
@@ -102,14 +107,33 @@ class BaseScheduler(metaclass=NotingType):
         return f"{self.kind}({self.name!r})"
 
 
+@frozen
+class Examination:
+    """
+    What a submitted file is, as a scheduler found that examines it.
+
+    *builders*: those that build it.  *properties*: further ones of the builds.  *title*: what it is, for the reason of
+    the builds.  *record*: called with the connection and the submitted buildset in the transaction that records it.
+    """
+
+    builders: Sequence[str]
+    properties: Mapping[str, Json]
+    title: str
+    record: Callable[[Connection, SubmittedBuildset], object]
+
+
 class Submit(BaseScheduler):
     """
     Build requests by ``flappclient`` and the string of *name* in ``submit.furls``.
 
-    *stdin*: what ``run-command`` reads from its standard input: "none", a "patch", a "tar" archive, or "properties"
-    (lines ``name=value``).  *file*: what ``upload-file`` sends: None (it is refused), a "tar" archive, a "patch", any
-    "file". *cancelOnDisconnect*: cancel the builds when the client goes away; otherwise they go on.
+    *stdin*: what ``run-command`` reads from its standard input: "none", a "patch", a "tar" archive, any "file", or
+    "properties" (lines ``name=value``).  *file*: what ``upload-file`` sends: None (it is refused), a "tar" archive, a
+    "patch", any "file"; without *stdin*, ``run-command`` is refused then.  *cancelOnDisconnect*: cancel the builds when
+    the client goes away; otherwise they go on.
     """
+
+    examines: ClassVar[bool] = False
+    """Whether it decides by the submitted file what is built."""
 
     def __init__(
         self,
@@ -139,11 +163,25 @@ class Submit(BaseScheduler):
         return f"{self.arguments.owner}: builderNames is empty, and must name at least one."
 
     @property
-    def input_kind(self) -> str:
+    def takes_commands(self) -> bool:
         """
-        The kind of input of a submission: one of `STDIN_KINDS` or `FILE_KINDS`.
+        Whether ``run-command`` is accepted.
         """
-        return str(self.file or self.stdin)
+        return self.file is None or self.stdin != "none"
+
+    @property
+    def input_kinds(self) -> Sequence[str]:
+        """
+        The kinds of input that a submission may have, of `STDIN_KINDS` and `FILE_KINDS`.
+        """
+        return [self.stdin] * self.takes_commands + ([] if self.file is None else [self.file])
+
+    def examine(self, file: IO[bytes]) -> Examination:
+        """
+        What the submitted *file* is; `InputError`, which says what is wrong with it.  Called in a thread, for classes
+        whose `examines` is True.
+        """
+        raise NotImplementedError
 
     def checked_name(self, name: Any) -> str:
         """

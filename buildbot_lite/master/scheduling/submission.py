@@ -17,7 +17,7 @@ from ...model.properties import (
     SUBMITTED,
     Properties,
 )
-from ...storage.inputs import InputFile
+from ...storage.inputs import InputFile, InputStore
 from ...storage.records import (
     grants,
     inputs,
@@ -26,9 +26,10 @@ from ...storage.records.grants import Grant
 from ...storage.records.requests import (
     SubmittedBuildset,
 )
+from ..builds.streams import InThread
 from ..config.generations import Generations
 from ..config.master_config import MasterConfig
-from ..config.schedulers import Submit
+from ..config.schedulers import Examination, Submit
 from ..grants.publisher import FurlPublisher
 from ..grants.registry import GrantRegistry
 from ..grants.verbs import SUBMIT, WATCH
@@ -40,7 +41,7 @@ from .submit_limits import Admission, SubmitLimits
 @frozen
 class SubmissionInput:
     """
-    The input of a submission: its *kind* as in `Submit.input_kind`, and the submitter's *name* for it.
+    The input of a submission: its *kind*, one of `Submit.input_kinds`, and the submitter's *name* for it.
 
     *kept*: the stored file, for a patch or an upload; an input of *properties* is not stored.
     """
@@ -68,6 +69,8 @@ class Submissions:
         grants: GrantRegistry,
         limits: SubmitLimits,
         furls: FurlPublisher,
+        inputs: InputStore,
+        in_thread: InThread,
         wall: Callable[[], float],
     ) -> None:
         self._generations = generations
@@ -76,6 +79,8 @@ class Submissions:
         self._grants = grants
         self._limits = limits
         self._furls = furls
+        self._inputs = inputs
+        self._in_thread = in_thread
         self._wall = wall
 
     def scheduler(self, grant: int) -> Submit:
@@ -89,27 +94,40 @@ class Submissions:
         The permission to submit now with the FURL of *grant*; `RefusedError` says why there is none, and until when.
         """
         scheduler = self.scheduler(grant)
-        return self._limits.admit(grant, len(scheduler.builder_names), with_input=scheduler.input_kind != NO_INPUT.kind)
+        with_input = scheduler.input_kinds != [NO_INPUT.kind]
+        return self._limits.admit(grant, len(scheduler.builder_names), with_input=with_input)
 
     async def submit(
-        self, admission: Admission, given: SubmissionInput, base: PatchBase | None = None
+        self,
+        admission: Admission,
+        given: SubmissionInput,
+        base: PatchBase | None = None,
+        *,
+        watched: bool = True,
     ) -> SubmittedBuildset:
         """
         Record the requests that *admission* permits, with the input *given*.  *base*: the sources to which a patch
-        applies.  Its branch is ignored where the farm sets another, because the revision is sufficient.
+        applies.  Its branch is ignored where the farm sets another, because the revision is sufficient.  *watched*:
+        the submitter gets a FURL to watch it.
         """
         grant = self._grants.in_force(admission.grant.id)
         scheduler = scheduler_of(self._generations.config, grant)
-        if given.kind != scheduler.input_kind:
+        if given.kind not in scheduler.input_kinds:
             raise InputError(f"The settings of {scheduler.name} changed during this submission.  Submit again.")
+        examined = await self._examined(scheduler, given)
         by = f" ({grant.label})" if grant.label else ""
-        name = f": {given.name}" if given.name else ""
+        title = given.name if examined is None else examined.title
+        name = f": {title}" if title else ""
+        properties = self._properties(scheduler, given, base)
+        if examined is not None:
+            properties.update(examined.properties, scheduler.kind)
         watches: list[Grant] = []
 
         def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> None:
             grants.used(connection, grant.id, self._wall())
-            # A client that uploads a file gets no answer that could contain a FURL.
-            if not scheduler.file:
+            if examined is not None:
+                examined.record(connection, submitted)
+            if watched:
                 watches.append(self._add_watch(connection, submitted))
 
         def committed() -> None:
@@ -119,13 +137,26 @@ class Submissions:
 
         return await self._composer.submit(
             scheduler,
-            self._properties(scheduler, given, base),
+            properties,
+            builders=None if examined is None else examined.builders,
             reason=f"submitted through {scheduler.name}{by}{name}",
             input=None if given.kept is None else self._adding_input(given.kept, given.kind, given.name),
             by_grant=grant.id,
             in_transaction=in_transaction,
             committed=committed,
         )
+
+    async def _examined(self, scheduler: Submit, given: SubmissionInput) -> Examination | None:
+        if not scheduler.examines or given.kept is None:
+            return None
+        path = self._inputs.path(given.kept.sha256)
+
+        def examine() -> Examination:
+            with open(path, "rb") as file:
+                return scheduler.examine(file)
+
+        examined: Examination = await self._in_thread(examine)
+        return examined
 
     def _properties(self, scheduler: Submit, given: SubmissionInput, base: PatchBase | None) -> Properties:
         properties, fixed = given.properties.copy(), self._fixed(scheduler)

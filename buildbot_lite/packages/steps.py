@@ -1,0 +1,143 @@
+"""
+The steps of a build of a package.  Their names are the states in which people see it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..master.steps import argument_checks as checks
+from ..master.steps.argument import argument
+from ..master.steps.context import CommandResult
+from ..master.steps.more_transfers import MultipleFileUpload
+from ..master.steps.outcomes import CommandFailedError, complaint_of, must_succeed
+from ..master.steps.step import BuildStep
+from ..master.steps.transfer import Unpack
+from ..model.results import Result
+from .roots import FILES, INCOMING, RESULTS, Root
+
+LONGEST_SILENCE = 3600.0
+"""Seconds without output after which a command of a build is killed: the last link of a large program is silent."""
+
+# The version in the first line of debian/changelog is that of all packages made.
+_BUILD = """\
+build=$1 suffix=$2
+cd out
+dpkg-source --no-check --extract ../in/*.dsc src
+cd src
+[ -z "$suffix" ] || sed -i "1s/)/$suffix)/" debian/changelog
+DEB_BUILD_OPTIONS="parallel=$(nproc)" dpkg-buildpackage --no-sign --build="$build"
+cd ..
+rm -rf src
+"""
+
+
+class _PackageStep(BuildStep):
+    """
+    A step with a *root*, for an *architecture*.
+    """
+
+    haltOnFailure = True
+    root = argument(checks.anything, rendered=False)
+    architecture = argument(checks.word, rendered=False)
+
+    async def run(self) -> Result:
+        try:
+            await self.work()
+        except CommandFailedError as error:
+            return self.fail(error.sentence, error.result)
+        return Result.SUCCESS
+
+    async def work(self) -> None:
+        """
+        Do it; `CommandFailedError` when a command fails.
+        """
+        raise NotImplementedError
+
+    async def must(self, words: Sequence[str], doing: str) -> CommandResult:
+        """
+        Run *words* on the slave; `CommandFailedError` unless they succeed.  *doing*: what failed then.
+        """
+        ran = await self.execute(words, timeout=LONGEST_SILENCE)
+        return must_succeed(ran, doing, self.slave_name, complaint_of)
+
+
+class Downloading(Unpack):
+    """
+    The source package on the slave, in an empty directory.
+    """
+
+    name = "downloading"
+    input = "file"
+    slavedest = f"{FILES}/{INCOMING}"
+    root = argument(checks.anything, rendered=False)
+
+    async def run(self) -> Result:
+        # A slave that died during a build has left its root.
+        ended = await self.execute(self.root.end())
+        if ended.outcome.exit_code != 0:
+            return self.fail(f"{self.slave_name} cannot remove what an earlier build left: {complaint_of(ended)}")
+        return await super().run()
+
+
+class DebianPrepping(_PackageStep):
+    """
+    A root in which everything is installed that the package needs to be built.
+    """
+
+    name = "prepping"
+
+    async def work(self) -> None:
+        root: Root = self.root
+        await self.must(["mkdir", "-p", f"{FILES}/{RESULTS}"], "The directory of the results could not be made")
+        for words in root.begin(self.architecture):
+            await self.must(words, "The root could not be made")
+        for script, network in root.debian_preparation():
+            await self.must(
+                root.inside(self.architecture, script, network=network), "What the package needs could not be installed"
+            )
+        self.summary = f"root ready on {self.slave_name}"
+
+
+class DebianBuilding(_PackageStep):
+    """
+    The package, built without the network.  *build*: what, as dpkg-buildpackage calls it.  *suffix*: appended to the
+    version.
+    """
+
+    name = "building"
+    build_type = argument(checks.word, rendered=False)
+    suffix = argument(checks.text, default="", rendered=False)
+
+    async def work(self) -> None:
+        words = self.root.inside(self.architecture, _BUILD, self.build_type, self.suffix)
+        await self.must(words, "The package could not be built")
+        self.summary = f"built for {self.build_type}"
+
+
+class Uploading(MultipleFileUpload):
+    """
+    The results, as artifacts.
+    """
+
+    name = "uploading"
+    slavesrcs: Any = tuple(f"{FILES}/{RESULTS}/*.{kind}" for kind in ("deb", "udeb", "buildinfo", "changes", "txt"))
+    masterdest: Any = "packages"
+    glob: Any = True
+
+
+class Cleanup(BuildStep):
+    """
+    The root removed, also after a failure.
+    """
+
+    name = "cleanup"
+    alwaysRun = True
+    flunkOnFailure = False
+    warnOnFailure = True
+    root = argument(checks.anything, rendered=False)
+
+    async def run(self) -> Result:
+        ended = await self.execute(self.root.end())
+        if ended.outcome.exit_code != 0:
+            return self.fail(f"{self.slave_name} cannot remove the root: {complaint_of(ended)}")
+        return Result.SUCCESS
