@@ -17,6 +17,7 @@ class WaitKind(Enum):
     """
 
     NO_BUILDER = "no-builder"
+    OTHER_MACHINE = "other-machine"
     STOPPING = "stopping"
     DISK_FULL = "disk-full"
     LOCKED = "database-locked"
@@ -84,6 +85,16 @@ def no_slave_of(builder: str, slaves: Sequence[str]) -> WaitReason:
     """
     return WaitReason(
         WaitKind.NO_BUILDER, f"it may be built on {', '.join(slaves)} only, and {builder} has none of these slaves"
+    )
+
+
+def other_machine(slave: str, machine: str, wanted: Sequence[str]) -> WaitReason:
+    """
+    The machine of *slave*, as it calls itself, is none of the architectures *wanted*.
+    """
+    return WaitReason(
+        WaitKind.OTHER_MACHINE,
+        f"{slave} is a machine of {machine or 'an unknown kind'}, and {' or '.join(wanted)} is needed",
     )
 
 

@@ -64,7 +64,7 @@ base() { # BASES SUITE ARCH MIRROR SECONDS PACKAGES
     new=$bases/base.$(date +%s).$$
     [ -n "$map" ] && mode=unshare || mode=root
     echo "making a root of $suite for $arch" >&2
-    mmdebstrap --quiet --variant=buildd --mode=$mode --architectures="$arch" --skip=cleanup/apt/lists --include="$packages" \
+    mmdebstrap --quiet --variant=buildd --mode=$mode --architectures="$arch" --skip=cleanup/apt/lists ${packages:+"--include=$packages"} \
         --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         "$suite" "$new.tar" "deb $mirror $suite main" >&2
     mkdir "$new"

@@ -17,9 +17,10 @@ from ..master.config.argument_fit import NotingType
 from ..master.config.arguments import ArgumentChecker
 from ..master.config.build_factory import BuildFactory
 from ..master.config.keys import Contribution, Key
-from ..master.config.mistakes import MISSING, current_line
+from ..master.config.mistakes import MISSING, SourceLine, current_line, note
 from ..master.config.objects import BuilderConfig
 from ..master.config.schedulers import Examination, Submit
+from ..model.machines import ARCH
 from .architectures import BuildPlan, debian_plan
 from .debian_architectures import ALL, is_wildcard
 from .roots import Root
@@ -29,8 +30,6 @@ from .submitted_package import SubmittedPackage, examine
 
 MOST_ARCHITECTURES = 20
 MOST_TARGETS = 50
-ARCH = "arch"
-"""The property of a slave that says for which architectures it builds."""
 
 _SUFFIX = re.compile(r"[a-z0-9+.~]{1,40}\Z")
 
@@ -73,8 +72,8 @@ class DebTarget(Target):
 
     *arches*: for which architectures packages are built; "all" makes one more build, on any of these machines, of what
     is the same on every architecture.  *root*: where, like ``Overlay("bookworm")``.  *version_suffix*: appended to the
-    version of what is built, like "+farm1".  *slavenames*: the slaves that build; without it, all whose property
-    ``arch`` names the architecture.
+    version of what is built, like "+farm1".  *slavenames*: the slaves that build; without it, all whose
+    machines run programs of the architecture, or whose property ``arch`` names it.
     """
 
     def __init__(
@@ -176,7 +175,7 @@ def checked_targets(checker: ArgumentChecker, value: Any) -> tuple[Target, ...]:
         if not isinstance(each, Target):
             checker.wrong("a target", each, 'one like DebTarget("bookworm", …)')
         elif each.name in targets:
-            each.arguments.note("there are two targets of this name.")
+            note(f"There are two targets called {each.name!r}.", each.place or SourceLine())
         elif each.name:
             targets[each.name] = each
     return tuple(targets.values())

@@ -143,11 +143,17 @@ def tarball() -> bytes:
 
 
 class SubmissionCase(SynchronousTestCase):
+    def configuration(self) -> str:
+        """
+        The configuration of the farm.
+        """
+        return config()
+
     def setUp(self) -> None:
         """
         A farm whose slave is not attached.
         """
-        self.harness = MasterHarness(config(), lambda farm: [verbs.Verb(verbs.SUBMIT, self.expose)])
+        self.harness = MasterHarness(self.configuration(), lambda farm: [verbs.Verb(verbs.SUBMIT, self.expose)])
         self.farm = self.harness.farm
         self.addCleanup(shutil.rmtree, self.harness.basedir)
         self.addCleanup(notify_followers(self.farm.records, self.farm.notifications))

@@ -19,6 +19,7 @@ from twisted.internet.task import Clock
 
 from buildbot_lite.control.verbs import granted_verbs
 from buildbot_lite.errors import LinkLostError
+from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.loading import Generation, load
 from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.farm import Environment, Farm
@@ -265,7 +266,7 @@ class MasterHarness:
         self.clock = Clock()
         self.clock.advance(1_000_000_000)
         self.configure(text)
-        self.farm = self._farm(load(self.basedir))
+        self.farm = self._farm(load(self.basedir, keys=configuration_keys()))
         self.start()
 
     def configure(self, text: str) -> None:
@@ -289,7 +290,7 @@ class MasterHarness:
         """
         The master dies without notice, and a new one starts.
         """
-        self.farm = self._farm(load(self.basedir))
+        self.farm = self._farm(load(self.basedir, keys=configuration_keys()))
         self.start()
 
     def settle(self, seconds: float = 0.0) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from ...model.hello import MOST_HINTS
+from ...model.machines import ARCH
 from ...model.suggestions import did_you_mean
 from .arguments import ArgumentChecker, shown
 from .buildbot_words import Treatment, find
@@ -26,7 +27,7 @@ from .mistakes import (
     placed,
     remark,
 )
-from .objects import BuilderConfig, BuildSlave
+from .objects import BuilderConfig, BuildSlave, listed
 from .placeholders import holds_placeholder, is_placeholder
 from .schedulers import BaseScheduler, Submit
 
@@ -233,8 +234,10 @@ def _choose_slaves(builders: Mapping[str, BuilderConfig], slaves: Mapping[str, B
 
 
 def _has(slave: BuildSlave, name: str, wanted: Any) -> bool:
-    values = wanted if isinstance(wanted, (list, tuple)) else [wanted]
-    return name in slave.properties and slave.properties[name] in values
+    if name not in slave.properties:
+        # Its machine says so when it attaches.
+        return name == ARCH
+    return any(each in listed(wanted) for each in listed(slave.properties[name]))
 
 
 def _check_builders(builders: Mapping[str, BuilderConfig], slaves: Collection[str] | None) -> None:

@@ -6,11 +6,12 @@ They are values.  A constructor checks its own arguments, and keeps the *place*,
 known.  Constructors have Buildbot's spelling; attributes, which the rest of the master reads, have snake_case.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from ...errors import UnsafePathError
 from ...model.lease import SHORTEST_GRACE
+from ...model.machines import ARCH
 from ...model.names import directory_name, relative_path
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
@@ -118,7 +119,8 @@ class BuilderConfig(metaclass=NotingType):
     *canStartBuild*: a function of builder, slave and request, which may refuse by returning False.
     *locks*: what each of its builds holds from beginning to end, like ``[lock.access("exclusive")]``.
     *slavename*, *workername*, *workernames*: as *slavenames*, which may be one text.  *requires*: property → value, or
-    a list of values, that a slave must have; without *slavenames*, each slave that has them.
+    a list of values, of which a slave must have one; without *slavenames*, each slave that has them.  ``arch`` is
+    decided by a slave's machine unless the slave has that property.
     *slavebuilddir*, *workerbuilddir*: its directory on slaves; default: *builddir*, or made of its name.  *category*:
     one more tag.  *defaultProperties*: properties that its builds have unless something else sets them.
     *nextBuild*: a function of builder and requests that chooses the next request.  *nextSlave*, *nextWorker*: a
@@ -236,8 +238,22 @@ class BuilderConfig(metaclass=NotingType):
         """
         return slave.grace if self.grace is None else min(self.grace, slave.grace)
 
+    @property
+    def architectures(self) -> Sequence[str]:
+        """
+        Those of which a slave's machine must run one; none: any machine will do.
+        """
+        return listed(self.requires[ARCH]) if ARCH in self.requires else ()
+
     def __repr__(self) -> str:
         return f"BuilderConfig({self.name!r})"
+
+
+def listed(value: Any) -> Sequence[Any]:
+    """
+    *value* itself if it is a list, and otherwise a list of it.
+    """
+    return value if isinstance(value, (list, tuple)) else [value]
 
 
 def collapse_rule(arguments: ArgumentChecker, value: Any) -> Any:

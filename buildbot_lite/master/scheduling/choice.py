@@ -185,7 +185,7 @@ class BuildChoice:
             member = self._slaves.get(name)
             if member is None or (waiting.only is not None and name not in waiting.only):
                 continue
-            obstacle = member.obstacle() or self._occupied(member, builder)
+            obstacle = member.obstacle() or member.other_machine(builder) or self._occupied(member, builder)
             if obstacle is None:
                 free.append(member)
             else:

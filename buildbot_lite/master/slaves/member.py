@@ -9,8 +9,9 @@ from typing import Any
 from attrs import define, field, frozen
 
 from ...model import wait_reasons
+from ...model.machines import ARCH, architectures_of
 from ...model.wait_reasons import WaitReason
-from ..config.objects import BuildSlave
+from ..config.objects import BuilderConfig, BuildSlave
 from .session import Session
 
 
@@ -73,6 +74,18 @@ class Member:
         if hello.space < self.config.minspace:
             return wait_reasons.low_space(self.name, hello.space, self.config.minspace, hello.removed)
         return None
+
+    def other_machine(self, builder: BuilderConfig) -> WaitReason | None:
+        """
+        The reason for which it cannot build for *builder*, because its machine is another; or None.
+        """
+        wanted = builder.architectures
+        if not wanted or ARCH in self.config.properties:
+            return None
+        machine = str(self.platform.get("machine", ""))
+        if any(each in wanted for each in architectures_of(machine)):
+            return None
+        return wait_reasons.other_machine(self.name, machine, wanted)
 
 
 def clock_time(when: float) -> str:
