@@ -9,6 +9,7 @@ Imports go down only; ``lint-imports`` holds it::
     cli  master_tap  slave_tap  web_tap  plugins  testing   programs, and modules that users import
       web                                             the web process: webhooks; it knows only the wire
       extensions                                      additions of higher packages to the master: keys of ``c``
+      packages                                        packages of Debian: targets, clean roots, source packages
       control                                         objects for holders of FURLs: submissions, administration
       status                                          read-only views: followed logs, documents
       master | slave                                  the two ends; neither imports the other
