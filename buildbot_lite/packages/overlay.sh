@@ -52,27 +52,30 @@ base() { # BASES SUITE ARCH MIRROR SECONDS PACKAGES
     mkdir -p "$bases"
     exec 9>"$bases/.lock"
     flock 9
-    if [ -e "$bases/current/.complete" ] && [ $(($(date +%s) - $(stat -c %Y "$bases/current/.complete"))) -lt "$seconds" ]; then
+    if [ -e "$bases/current" ] && [ $(($(date +%s) - $(stat -c %Y "$(readlink -f "$bases/current").lock"))) -lt "$seconds" ]; then
         exit 0
     fi
-    # What an interrupted attempt left, and roots that were current before the last one and are not in use.
-    for old in "$bases"/base.*; do
-        [ -d "$old" ] || continue
-        [ "$(readlink "$bases/current" 2>/dev/null || true)" != "${old##*/}" ] || continue
-        if [ ! -e "$old/.complete" ] || flock -n -x "$old.lock" true; then remove "$old" "$old.lock" "$old.tar"; fi
+    # Bases that were current before the last one and are not in use.
+    for old in "$bases"/base.*.lock; do
+        [ -e "$old" ] || continue
+        directory=${old%.lock}
+        [ "$(readlink "$bases/current" 2>/dev/null || true)" != "${directory##*/}" ] || continue
+        if flock -n -x "$old" true; then remove "$directory" "$old"; fi
     done
-    new=$bases/base.$(date +%s).$$
+    incoming=$bases/.incoming new=base.$(date +%s).$$
+    remove "$incoming" "$incoming.tar"
     [ -n "$map" ] && mode=unshare || mode=root
     echo "making a root of $suite for $arch" >&2
-    mmdebstrap --quiet --variant=buildd --mode=$mode --architectures="$arch" --skip=cleanup/apt/lists ${packages:+"--include=$packages"} \
-        --aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
-        "$suite" "$new.tar" "deb $mirror $suite main" >&2
-    mkdir "$new"
-    unshare $map --mount tar -C "$new" -xpf "$new.tar" --exclude='./dev/*'
-    rm -f "$new.tar"
-    : >"$new.lock"
-    unshare $map --mount sh -c ': >"$1/.complete"' sh "$new"
-    ln -sfn "${new##*/}" "$bases/.next"
+    mmdebstrap --quiet --variant=buildd --mode=$mode --architectures="$arch" --skip=cleanup/apt/lists \
+        ${packages:+"--include=$packages"} --aptopt='Acquire::Languages "none"' \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        "$suite" "$incoming.tar" "deb $mirror $suite main" >&2
+    mkdir "$incoming"
+    unshare $map --mount tar -C "$incoming" -xpf "$incoming.tar" --exclude='./dev/*'
+    rm -f "$incoming.tar"
+    : >"$bases/$new.lock"
+    mv "$incoming" "$bases/$new"
+    ln -sfn "$new" "$bases/.next"
     mv -T "$bases/.next" "$bases/current"
 }
 

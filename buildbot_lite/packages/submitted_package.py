@@ -10,13 +10,14 @@ from attrs import frozen
 
 from ..errors import InputError
 from ..storage.archive_input import Archive, Bounds, open_archive
+from ..storage.inputs import LARGEST_INPUT
 from .debian_source import LARGEST_DSC, read_dsc
 from .rpm_header import LEAD_MAGIC
 from .rpm_source import read_srpm
 from .source_package import SourcePackage
 
-BOUNDS = Bounds(size=8 << 30, members=1000)
-"""Of a submitted archive: bytes unpacked, and members."""
+BOUNDS = Bounds(size=LARGEST_INPUT, members=1000)
+"""Of a submitted archive: bytes unpacked (a source package is compressed inside it, so it is not larger), members."""
 MOST_NAMED = 3
 """Files that one sentence names."""
 
