@@ -11,7 +11,7 @@ from ..master.steps.context import CommandResult
 from ..master.steps.more_transfers import MultipleFileUpload
 from ..master.steps.outcomes import CommandFailedError, complaint_of, must_succeed
 from ..master.steps.step import BuildStep
-from ..master.steps.transfer import Unpack
+from ..master.steps.submitted import Unpack
 from ..model.results import Result
 from .roots import FILES, INCOMING, RESULTS, Root
 
