@@ -88,16 +88,16 @@ class RunTests(SynchronousTestCase):
         ran = run(Deploy("there"), first, second.exits(1), **AROUND)
         self.assertEqual((ran.result, ran.summary), (Result.FAILURE, "a could not be copied."))
         error = self.assertRaises(AssertionError, run, Deploy("there"), first, second.exits(1), third, **AROUND)
-        self.assertIn("never asked for 'copy b there'", str(error))
+        self.assertIn("did not run 'copy b there'", str(error))
 
     def test_unexpected(self) -> None:
         """
         An unexpected command fails the test with both texts.
         """
         error = self.assertRaises(AssertionError, run, ShellCommand(command=["make"]), command("ninja"))
-        self.assertEqual(str(error), "the step asked for 'make'; expected was 'ninja'.")
+        self.assertEqual(str(error), "The step ran 'make', but 'ninja' is expected.")
         error = self.assertRaises(AssertionError, run, Deploy("there"), command("ls *").exits(0, "a"), **AROUND)
-        self.assertIn("after everything that was expected", str(error))
+        self.assertIn("no further command is expected", str(error))
 
     def test_patterns(self) -> None:
         """

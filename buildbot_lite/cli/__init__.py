@@ -5,12 +5,15 @@ The command ``buildbot-lite``.
 
     main        the program: all commands, and how errors become sentences and exit codes
     commands    the groups in which modules define commands
-    create      create-master, create-slave, furl
+    create      create-master, create-slave, create-web, furl
     lifecycle   checkconfig, reconfig, start, stop, restart
-    show        status, queue, slaves, builders
+    show        status, queue, slaves, builders, schedulers
     history     builds, last-good
-    builds      force, rebuild, cancel, log, artifacts
+    builds      force, rebuild, cancel, log, artifacts, keep
+    trying      try; working_tree makes the patch, side_by_side shows several builds
     watching    follow
+    changes     sendchange, changes
+    backup      backup, restore
     slaves      pause, unpause, unpin, drain, lost
     grants      grant, grants, revoke, rotate
 
@@ -21,7 +24,8 @@ The command ``buildbot-lite``.
     processes   finding, stopping and starting the process of a directory
     download    files that arrive whole or not at all
     output      standard output and standard error
-    tables      the master's documents as tables
+    tables      the master's documents as tables; build_tables: those of builds
+    layout      how a table fits a terminal; two_lines: rows of two lines; cells: single values
 
 The master answers questions (`control.admin`); these modules send and print.  Only the commands that need the master's
 packages import them: ``pip install buildbot-lite`` installs neither SQLAlchemy nor rich.

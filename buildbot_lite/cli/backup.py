@@ -20,15 +20,15 @@ MOST_NAMED = 20
 @commands.command(short_help="Back up the farm, while its master runs.")
 @click.argument("file", type=click.Path(dir_okay=False))
 @directory_argument
-@click.option("--logs", is_flag=True, help="With the logs of all builds.")
-@click.option("--artifacts", is_flag=True, help="With the artifacts of all builds.")
+@click.option("--logs", is_flag=True, help="Also the logs of all other builds.")
+@click.option("--artifacts", is_flag=True, help="Also the artifacts of all other builds.")
 def backup(file: str, directory: str, logs: bool, artifacts: bool) -> None:
     """
     Write a backup of the farm in DIR to FILE, a tar archive with mode 0600.
 
-    It has the records, the farm's key and everything else in private/, master.cfg and the files beside it, submitted
-    inputs, and the logs and artifacts of unfinished builds and of those with a mark.  Whoever reads FILE can act as
-    the master.
+    It contains the records, the farm's key and everything else in private/, master.cfg and the files beside it,
+    submitted inputs, and the logs and artifacts of unfinished builds and of those that keep marked.  Whoever can read
+    FILE can act as the master.
     """
     need_master_packages()
     from ..storage.backup import Backup
@@ -52,11 +52,11 @@ def backup(file: str, directory: str, logs: bool, artifacts: bool) -> None:
 )
 def restore(file: str, directory: str, revocations: str | None, keep_strings: bool) -> None:
     """
-    Verify the backup FILE, and make the new or empty directory DIR a master's from it.
+    Verify the backup FILE, and make a master's directory from it in DIR, which must be new or empty.
 
-    Slaves attach with the strings that they have, and refuse the former master from then on.  Strings that were
-    revoked or used up since the backup stay void: private/revocations.log of the former master says which.  Without it,
-    all strings but those of slaves are void.
+    Slaves can use the strings that they have, and refuse the former master from then on.  Strings that were revoked or
+    used up since the backup stay invalid; private/revocations.log of the former master tells which.  Without that file,
+    only the strings of slaves stay valid.
     """
     need_master_packages()
     from ..storage.restoring import Restoration, Strings
@@ -83,4 +83,4 @@ def restore(file: str, directory: str, revocations: str | None, keep_strings: bo
         note(f"For a new string: {'; '.join(f'buildbot-lite rotate {name}' for name in lost[:MOST_NAMED])}")
     if done.unmarked:
         note(f"{done.unmarked} cannot be written.  Remove it: later revocations are only in the restored farm's.")
-    click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}    (and never again the former master)")
+    click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}    (and never start the former master again)")

@@ -31,8 +31,8 @@ commands = Commands()
 @click.option(
     "-p", "--property", "pairs", type=PAIR, multiple=True, metavar="NAME=VALUE", help="A property; may be repeated."
 )
-@click.option("--reason", default="", metavar="TEXT", help="Why; shown by builds.")
-@click.option("--scheduler", default="", metavar="NAME", help="The ForceScheduler, if several have the builder.")
+@click.option("--reason", default="", metavar="TEXT", help="Why; builds shows it.")
+@click.option("--scheduler", default="", metavar="NAME", help="Which ForceScheduler, if several have the builder.")
 @click.option("--wait", is_flag=True, help="Show the log until the build ends; the exit code is the build's.")
 def force(
     farm: FarmClient, builder: str, pairs: tuple[tuple[str, str], ...], reason: str, scheduler: str, wait: bool
@@ -40,7 +40,7 @@ def force(
     """
     Request a build of BUILDER.
 
-    A ForceScheduler in master.cfg must allow it, and its parameters check the properties.  Branch and revision are
+    A ForceScheduler in master.cfg must have the builder; its parameters check the properties.  Branch and revision are
     given as properties, too: -p branch=main
 
     With --wait the log goes to standard output and remarks to standard error.  The exit code is 0 for success and
@@ -86,12 +86,12 @@ def cancel(farm: FarmClient, request: int) -> None:
 @commands.command(cls=BuildCommand)
 @click.argument("builder")
 @click.argument("number", type=NUMBER)
-@click.option("--reason", default="kept from the command line", show_default=True, help="Why; shown by kept.")
+@click.option("--reason", default="kept from the command line", show_default=True, help="Why; kept shows it.")
 def keep(farm: FarmClient, builder: str, number: int, reason: str) -> None:
     """
-    Keep a build, with its logs and artifacts, for ever.
+    Keep a build, with its logs and artifacts, until unkeep.
 
-    Until unkeep, nothing of it is removed, whatever c['retention'] in master.cfg says.
+    Nothing of it is removed, whatever c['retention'] in master.cfg says.
     """
     farm.ask({"ask": "keep", "builder": builder, "number": number, "reason": reason})
     click.echo(f"{builder}/{number} is kept until: {farm.command('unkeep', builder, number)}")
@@ -185,7 +185,7 @@ def list_artifacts(farm: FarmClient, builder: str, number: int, as_json: bool) -
 @click.argument("builder")
 @click.argument("number", type=NUMBER)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--to", metavar="DIRECTORY", default=".", help="Where to put them, instead of here.")
+@click.option("--to", metavar="DIRECTORY", default=".", help="The directory for them, instead of the current one.")
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 def fetch_artifacts(
     farm: FarmClient, builder: str, number: int, names: tuple[str, ...], to: str, overwrite: bool
@@ -193,7 +193,7 @@ def fetch_artifacts(
     """
     Fetch files that a build produced.
 
-    Those with these NAMEs, or all.
+    Those with these NAMEs, or all of the build.
 
     A file is written only if all of it arrived, with the right checksum.
     """

@@ -1,5 +1,5 @@
 """
-Changes: say one, list the newest.
+Report a change; list the newest ones.
 """
 
 import sys
@@ -52,10 +52,18 @@ class _When(click.ParamType[float]):
 @click.option("-C", "--category", metavar="NAME", help="The category.")
 @click.option("-c", "--comments", metavar="TEXT", help="The log message.")
 @click.option("-F", "--logfile", metavar="FILE", help="A file with the log message; -: standard input.")
-@click.option("-p", "--property", "pairs", type=PAIR, multiple=True, metavar="NAME=VALUE", help="May be repeated.")
+@click.option(
+    "-p",
+    "--property",
+    "pairs",
+    type=PAIR,
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A property of the change; may be repeated.",
+)
 @click.option("-w", "--when", type=_When(), metavar="TIME", help="When it happened: a date, or seconds since 1970.")
 @click.option("-l", "--revlink", metavar="URL", help="A page about the revision.")
-@click.option("-e", "--encoding", default="utf-8", show_default=True, help="Of the log message in --logfile.")
+@click.option("-e", "--encoding", default="utf-8", show_default=True, help="The character set of --logfile.")
 def sendchange(
     farm: FarmClient,
     files: tuple[str, ...],

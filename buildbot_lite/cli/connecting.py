@@ -1,5 +1,5 @@
 """
-Wait until a slave that was started is connected to its master, or until the reason against it is known.
+Wait until a slave that was started is connected to its master, or until it is known why it is not.
 
 A slave may be started while its master is away: it keeps trying.  So nothing here stops the slave.
 """

@@ -240,7 +240,7 @@ class FarmCommand(click.Command):
     The master's directory is the value of ``buildbot-lite -C``, or the first word, or the current directory.
     """
 
-    furlfile_help = "A copy of private/admin.furl, to ask a master from elsewhere.  Leave DIR out then."
+    furlfile_help = "A file with a string, such as a copy of private/admin.furl, instead of DIR."
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -106,7 +106,7 @@ def create_slave(directory: str, furl: str) -> None:
 @click.argument("furl", metavar="FURL|-")
 def create_web(directory: str, furl: str) -> None:
     """
-    Make DIR the directory of a web process, which receives webhooks and hands them to the master.
+    Make DIR the directory of a web process, which receives webhooks and passes them to the master.
 
     It needs one string, that of buildbot-lite grant webhooks.  For example:
 
@@ -129,7 +129,7 @@ def create_web(directory: str, furl: str) -> None:
     click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}")
 
 
-@commands.command("furl", short_help="Print the one string of a slave or a submission, or replace a slave's.")
+@commands.command("furl", short_help="Print the string of a slave or a Submit scheduler, or replace a slave's.")
 @click.option("--replace", is_flag=True, help="Give the slave in DIR the string NAME; - reads it from standard input.")
 @click.argument("directory", metavar="DIR")
 @click.argument("name", metavar="NAME|-")
@@ -141,8 +141,8 @@ def furl_of(directory: str, name: str, replace: bool) -> None:
 
     buildbot-lite furl farm bot1 | ssh bot1 buildbot-lite create-slave bot1 -
 
-    With --replace, give the slave in DIR another string, because its own was rotated or revoked.  Everything else in
-    DIR stays as it is.
+    With --replace, run on the slave's machine, give the slave in DIR another string, because its own was rotated or
+    revoked.  Everything else in DIR stays as it is.
     """
     from ..wire.furl import read_furl
     from .processes import Kind, kind_of, strings_in

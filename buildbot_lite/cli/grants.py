@@ -42,10 +42,10 @@ _label = click.option("--label", default="", help="A note about its user or its 
 _count = click.IntRange(1, 1 << 40)
 
 
-@commands.group(short_help="Hand out a string: to submit, say changes, watch, control, administer.")
+@commands.group(short_help="Make a string: to submit, report changes, watch, control, administer.")
 def grant() -> None:
     """
-    Hand out a string: to submit, to say what changed, to watch, to control, to do everything.
+    Make a string: to submit builds, to report changes, to watch, to control, or to do everything.
 
     The string is printed once, on standard output, and is in no file of the farm.
     """
@@ -71,7 +71,7 @@ def grant_submit(farm: FarmClient, builder: str, largest: float | None, expires:
     _hand_out(farm, "submit", object=builder, lasts=expires, **more)
 
 
-@grant.command("change", cls=FarmCommand, short_help="A string to say what changed in one REPOSITORY.")
+@grant.command("change", cls=FarmCommand, short_help="A string to report changes of one REPOSITORY.")
 @click.argument("repository")
 @click.option("--branch", "branches", multiple=True, metavar="GLOB", help="Only these branches; may be repeated.")
 @click.option("--project", default="", help="The project of the changes.")
@@ -80,7 +80,7 @@ def grant_submit(farm: FarmClient, builder: str, largest: float | None, expires:
 @click.option("--uses", type=_count, metavar="N", help="How often it may be used.")
 @_expires
 @click.option("--per-hour", type=_count, metavar="N", help="How often in any hour.")
-@click.option("--largest", type=SIZE, metavar="SIZE", help="How much may be said at a time: 500k, 1M.")
+@click.option("--largest", type=SIZE, metavar="SIZE", help="The largest input: 500k, 1M.")
 @_label
 def grant_change(
     farm: FarmClient,
@@ -94,7 +94,7 @@ def grant_change(
     **more: Any,
 ) -> None:
     """
-    A string to say what changed in REPOSITORY, the address that the changes get, and in nothing else.
+    A string to report changes of REPOSITORY, and nothing else.  REPOSITORY is the address that the changes get.
 
     It is for a hook.  In git's hooks/post-receive: exec flappclient --furlfile FILE run-command
 
@@ -111,13 +111,13 @@ def grant_change(
     _hand_out(farm, "change", object=json.dumps(binding), lasts=expires, **more)
 
 
-@grant.command("webhooks", cls=FarmCommand, short_help="A string for the web process, to hand over webhooks.")
+@grant.command("webhooks", cls=FarmCommand, short_help="A string for the web process, to pass on webhooks.")
 @_expires
 @click.option("--per-hour", type=_count, metavar="N", help="How many webhooks in any hour.")
 @_label
 def grant_webhooks(farm: FarmClient, expires: float | None, per_hour: int | None, label: str) -> None:
     """
-    A string to hand over webhooks of forges, each of which the master checks with the secret in master.cfg.
+    A string to pass webhooks of forges to the master, which checks each with the secret in master.cfg.
 
     Use it with: buildbot-lite create-web WEBDIR -
     """
@@ -139,12 +139,14 @@ def grant_watch(farm: FarmClient, request: str | None, expires: float | None, la
     _hand_out(farm, "watch", object=request or "", lasts=expires, label=label)
 
 
-@grant.command("control", cls=FarmCommand, short_help="A string to look at the farm, and to steer it.")
+@grant.command(
+    "control", cls=FarmCommand, short_help="A string to look at the farm, and to force, cancel, pause and the like."
+)
 @_expires
 @_label
 def grant_control(farm: FarmClient, expires: float | None, label: str) -> None:
     """
-    A string to look at the farm, and to force, cancel, pause and drain.
+    A string to look at the farm, and to force, rebuild, cancel, keep, pause, drain and sendchange.
 
     Use it with: buildbot-lite force --furlfile FILE, and so on.
     """
@@ -173,13 +175,13 @@ def grants(farm: FarmClient, everything: bool, as_json: bool) -> None:
     show(farm.ask({"ask": "grants", "all": everything})["grants"], "grants", as_json=as_json)
 
 
-@commands.command(cls=FarmCommand, short_help="Take a string back.")
+@commands.command(cls=FarmCommand, short_help="Revoke a string.")
 @click.argument("which")
-@click.option("--kill", is_flag=True, help="Of a slave: first interrupt its commands, for at most 10 s.")
+@click.option("--kill", is_flag=True, help="Of a slave: end its commands first, which takes at most 10 s.")
 @click.option("--cancel", is_flag=True, help="End its builds as cancelled, instead of trying them again elsewhere.")
 def revoke(farm: FarmClient, which: str, kill: bool, cancel: bool) -> None:
     """
-    Take a string back: of a slave or submission by its name, others by label or number (see grants).
+    Revoke the string of a slave or Submit scheduler by its name, or any string by its label or number (see grants).
 
     Connections that use the string are cut at once.  A slave's builds are tried again on another slave.
     """
@@ -198,9 +200,9 @@ def revoke(farm: FarmClient, which: str, kill: bool, cancel: bool) -> None:
 @click.argument("name")
 def rotate(farm: FarmClient, name: str) -> None:
     """
-    Replace the string of the slave or submission NAME, or the admin's own (admin), with a new one.
+    Replace the string of the slave or Submit scheduler NAME, or the admin's own (admin), with a new one.
 
-    The old string is revoked, and the farm's files hold the new one.  The builds of a slave are tried again.
+    The old string is revoked, and the farm's files contain the new one.  The builds of a slave are tried again.
     """
     answer = farm.ask({"ask": "rotate", "name": name})
     if answer["verb"] == "admin":

@@ -40,7 +40,7 @@ patience_option = click.option(
     metavar="SECONDS",
     default=60.0,
     show_default=True,
-    help="How long to wait for its end.",
+    help="How long to wait for the process.",
 )
 
 
@@ -50,7 +50,7 @@ def checkconfig(directory: str) -> None:
     """
     List the mistakes in master.cfg, with their lines.
 
-    Without mistakes it says so, after remarks about what in it has no effect.
+    If there are none, the command says so.  It also prints remarks, for example about settings without effect.
     """
     from ..master.trial_load import TrialLoad
 
@@ -66,9 +66,9 @@ def checkconfig(directory: str) -> None:
 @commands.command(cls=FarmCommand)
 def reconfig(farm: FarmClient) -> None:
     """
-    Have the master apply master.cfg as it is now.
+    Have the running master apply master.cfg as it is now.
 
-    If there is a mistake in it, nothing is applied.  Running builds keep the configuration that they began with.
+    If it has a mistake, nothing is applied.  Running builds keep the configuration that they began with.
     """
     answer = farm.ask({"ask": "reconfig"})
     if not answer["applied"]:

@@ -27,7 +27,7 @@ def status(farm: FarmClient, as_json: bool) -> None:
 
 
 @commands.command(cls=FarmCommand)
-@click.option("-n", "--most", type=click.IntRange(1), metavar="N", help="How many; all if not given.")
+@click.option("-n", "--most", type=click.IntRange(1), metavar="N", help="How many; all by default.")
 @json_option
 def queue(farm: FarmClient, most: int | None, as_json: bool) -> None:
     """

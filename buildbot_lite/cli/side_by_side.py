@@ -1,8 +1,8 @@
 """
-The output of several requests at a time: a lane for each.
+The output of several requests at the same time: a lane for each.
 
-On a terminal a lane is one line, which shows the newest line of its log or its newest remark; at the end the last lines
-of those that failed follow.  Elsewhere each line of every log is printed, behind the name of its lane.
+On a terminal a lane is one line, which shows the newest line of its log or its newest remark; at the end come the last
+lines of each log of a failed build.  Elsewhere all lines of all logs are printed, each after the name of its lane.
 """
 
 import re
@@ -24,7 +24,7 @@ LAST_LINES = 40
 """Lines of a failed log that are shown at the end."""
 REDRAW = 0.1
 """Seconds between two drawings."""
-_RESULTS = MappingProxyType({0: "success", 1: "failed", 2: "exception", 4: "cancelled, or lost too often"})
+_RESULTS = MappingProxyType({0: "success", 1: "failed", 2: "exception", 4: "cancelled, or retries used up"})
 _ENDED = re.compile(rb"# \S+: ([A-Z]+.*)")
 
 

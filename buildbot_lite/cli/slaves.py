@@ -1,5 +1,5 @@
 """
-Steering slaves: pause, unpause, unpin, drain, lost.
+Commands about slaves: pause, unpause, unpin, drain, lost.
 """
 
 import click
@@ -54,9 +54,9 @@ def unpin(farm: FarmClient, slave: str) -> None:
 @click.argument("slave")
 def drain(farm: FarmClient, slave: str) -> None:
     """
-    Have SLAVE take no new builds, and stop when its last one ended.
+    Have SLAVE take no new builds, and stop when its last one has ended.
 
-    Started again, it takes builds again.
+    When it is started again, it takes builds again.
     """
     answer = farm.ask({"ask": "drain", "slave": slave})
     after = f" when these have ended: {', '.join(answer['running'])}" if answer["running"] else " now"

@@ -48,21 +48,24 @@ class TryCommand(FarmCommand):
     A `FarmCommand` whose string may be that of a submission.
     """
 
-    furlfile_help = "A file with a string that takes a patch, to try without a master's directory.  Leave DIR out then."
+    furlfile_help = "A file with the string of a Submit scheduler, instead of DIR and BUILDER."
 
 
 @commands.command("try", cls=TryCommand, short_help="Build the changes in the working tree.")
 @click.argument("names", metavar="[BUILDER]...", nargs=-1)
-@click.option("--base", metavar="REVISION", help="What to compare with, instead of the newest commit of the server.")
+@click.option(
+    "--base", metavar="REVISION", help="The revision to compare with, instead of the newest commit that the server has."
+)
 @click.option("--print", "only_print", is_flag=True, help="Print the patch, and submit nothing.")
 def try_(farm: FarmClient, names: tuple[str, ...], base: str | None, only_print: bool) -> Any:
     """
     Build the changes in the working tree (git, Mercurial, Subversion) before they are committed, and show the logs.
 
-    The strings are those of the Submit schedulers BUILDER of the master in DIR, or the one in the file of --furlfile.
-    Each must take a patch (stdin="patch" in master.cfg), and all of its builders build it.
+    BUILDER is the name of a Submit scheduler of the master in DIR, which takes a patch (stdin="patch" in master.cfg).
+    All builders of that scheduler build it.
 
-    The exit code is that of the worst build: 0 good, 1 failed, 2 exception, 4 cancelled or lost too often.
+    The exit code is that of the worst build: 0 for success and warnings, 1 for a failure, 2 for an exception, 4 if a
+    build was cancelled or its retries were used up.
     """
     patch = working_patch(os.curdir, base)
     for remark in patch.remarks:

@@ -56,7 +56,8 @@ def working_patch(directory: str, base: str | None = None) -> WorkingPatch:
     above = os.path.abspath(directory)
     while not (kind := next((name for name in _KINDS if os.path.exists(os.path.join(above, name))), None)):
         if above == os.path.dirname(above):
-            raise NotFoundError(f"{directory} is in no working tree of git, Mercurial or Subversion.")
+            place = "The current directory" if directory == "." else directory
+            raise NotFoundError(f"{place} is not in a working tree of git, Mercurial or Subversion.")
         above = os.path.dirname(above)
     found = _KINDS[kind](above, base)
     if not found.length:

@@ -3,8 +3,9 @@ The objects that holders of FURLs call.
 
 ``verbs``           the verbs of FURLs: what each permits and leads to
 ``admin``           questions about builds, and the dispatch of all questions
-``admin_grants``    questions about grants
-``admin_slaves``    questions about slaves
+``admin_grants``    questions about grants; likewise ``admin_slaves``, ``admin_changes``, ``admin_marks``
 ``submissions``     submitting a build, watching a request
 ``input_receiver``  the input of a submission, from its client to the store
+``changes``         changes that hooks report; ``change_lines`` reads their lines
+``webhooks``        deliveries of forges, from the web process
 """

@@ -126,7 +126,8 @@ def read_lines(text: bytes, allowed: Allowed, source: str) -> ReportedChanges:
         if line.startswith("{"):
             change = allowed.bound(_change(line, number, source), number)
             if not allowed.has_branch(change.branch):
-                raise InputError(f"Line {number}: this string is not for the branch {change.branch!r:.200}.")
+                which = "without a branch" if change.branch is None else f"of the branch {change.branch!r:.200}"
+                raise InputError(f"Line {number}: this string does not permit changes {which}.")
             changes.append(change)
         else:
             push = _pushed(line, number)
@@ -136,7 +137,7 @@ def read_lines(text: bytes, allowed: Allowed, source: str) -> ReportedChanges:
             else:
                 pushed.append(push)
         if len(changes) + len(pushed) > MOST_CHANGES:
-            raise InputError(f"There are more than {MOST_CHANGES} changes.  Say them in several parts.")
+            raise InputError(f"There are more than {MOST_CHANGES} changes.  Send them in several inputs.")
     return ReportedChanges(changes, pushed, remarks)
 
 

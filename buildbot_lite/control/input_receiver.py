@@ -10,9 +10,9 @@ The input of a submission, from its client to the store.
 Standard input (``run-command``) is fed by the client; a file (``upload-file``) is read from the client by `pump`, so
 that both end in the same way.
 
-A stalled input occupies one of the few places that its FURL has for inputs, so it is abandoned.  With a plain idle
-time-out, a client could keep the place by a byte now and then; a limit on the total time would forbid large inputs over
-slow links.  So each byte extends the deadline, which is at most `STALL_TIMEOUT` seconds away.
+A FURL permits only a few inputs at a time, so a stalled input is abandoned.  With a plain idle time-out, a client could
+block others by sending a byte now and then; a limit on the total time would forbid large inputs over slow links.  So
+each byte extends the deadline, which is at most `STALL_TIMEOUT` seconds away.
 """
 
 import codecs
@@ -37,7 +37,7 @@ T_co = TypeVar("T_co", covariant=True)
 STALL_TIMEOUT = 300.0
 """Seconds for which an input may stall."""
 SLOWEST = 1024
-"""Bytes per second that an input must have in the long run."""
+"""Bytes per second that an input must have on average."""
 LARGEST_PROPERTIES = 256 << 10
 PIECE = 256 << 10
 

@@ -1,7 +1,8 @@
 """
 The read-only view of builds for people and programs.
 
-``documents``        the farm, its builds and queue as JSON
+``documents``        the running farm and its queue as JSON; ``build_documents``: changes, builds and artifacts
+``estimating``       how long builds take, and when waiting requests will start
 ``build_filter``     the filter of a question about builds
 ``following``        requests as they proceed: the log, remarks, the exit code
 ``log_output``       logs of one build, whole or as they grow

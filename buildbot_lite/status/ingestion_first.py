@@ -20,8 +20,8 @@ in memory for the others (`storage.shared_reading`).
 "Much" begins at `MUCH` bytes a second and ends below `LITTLE`.  A single threshold would oscillate: released followers
 slow the build down below the threshold, which releases them again.
 
-Rejected: a decision by the load of the processor, because a machine shared with slaves is busy when the master is not;
-and a share of time for each follower, because fifty followers have fifty shares.
+Rejected: a decision by the load of the processor, because a machine that also runs slaves is busy when the master is
+not; and a share of time for each follower, because fifty followers have fifty shares.
 """
 
 from collections.abc import Callable, Hashable

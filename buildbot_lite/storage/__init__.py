@@ -22,4 +22,8 @@ Persistent state: files, the database, and the records in it.
 ``writer``              the thread that changes the database, with many changes to a transaction
 ``batch``               one such transaction, without threads; ``inline``: records without threads
 ``retrying``            records that wait while the database fails
+``database_place``      where the database is, for programs that do not load master.cfg
+``backup``              backups of a farm, in the format of ``backup_archive``; ``restoring`` restores them
+``revocation_log``      revoked and used FURLs, for a restore
+``publishing``          copies of artifacts outside of the farm's directories
 """

@@ -1,10 +1,10 @@
 """
 Backups of a farm, made while its master runs.
 
-First the database is copied, then the files that it names: these are on the disk before the records that name them, so
-each record of the copy finds its file.  Logs grow meanwhile, and are copied as they are then; a restored master has
-the rest sent again.  Records whose files are not in the backup, because they were not wanted or were removed
-meanwhile, are removed from the copy.  Those of builds that are unfinished, or have a mark, are always wanted.
+First the database is copied, then the files that it names.  Files are on the disk before the records that name them, so
+each record of the copy has its file.  Logs that grow meanwhile are copied in their present state; a restored master
+gets the rest from the slaves again.  Records whose files are not in the backup, because they were not wanted or were
+removed meanwhile, are removed from the copy.  Files of builds that are unfinished, or have a mark, are always wanted.
 
 Not in a backup: what only the running processes of this directory need, and the log of revocations, which a restore
 compares with the backup.
@@ -149,7 +149,7 @@ class Backup:
 
     def _add_files(self, archive: ArchiveWriter) -> None:
         """
-        Add what people wrote, and ``private/``.
+        Add master.cfg, the files beside it, and ``private/``.
         """
         database = os.path.realpath(kept_place(self.directory))
         for name in self._files(""):

@@ -40,8 +40,8 @@ def publish_directory(archive: str, directory: str, *, basedir: str, own: Collec
     Put the files and directories of the tar archive *archive* into *directory*; each file appears whole or not at all.
 
     Files that are there stay, unless they have the name of one in the archive.  Only ordinary files and directories are
-    taken: a link might lead whoever reads there to any file of the machine.  *basedir*, *own*: as for `publish`.
-    Blocks.  Raises `FileError`, `UnsafePathError`; files that were placed before stay.
+    taken: a link might lead readers, such as a web server, to any file of the machine.  *basedir*, *own*: as for
+    `publish`.  Blocks.  Raises `FileError`, `UnsafePathError`; files that were placed before stay.
     """
     _check_own_files(os.path.join(directory, "file"), basedir, own)
     if _is_inside(os.path.realpath(basedir), os.path.realpath(directory)):
@@ -93,7 +93,7 @@ def _make_public(directory: str) -> None:
     _make_public(os.path.dirname(directory))
     with suppress(FileExistsError):
         os.mkdir(directory)
-        # Whatever the umask: who looks for the copies is another user, such as a web server's.
+        # Whatever the umask: the copies are for other users, such as that of a web server.
         os.chmod(directory, _PUBLIC_DIRECTORY)
 
 

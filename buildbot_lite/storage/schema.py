@@ -75,7 +75,7 @@ changes = Table(
     "changes",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("digest", String(64), nullable=False),  # of what makes two changes the same one, but for moves
+    Column("digest", String(64), nullable=False),  # of the fields that identify a change
     Column("received", Float, nullable=False),
     Column("happened", Float, nullable=False),  # as its source says
     Column("author", Text, nullable=False),
@@ -90,7 +90,7 @@ changes = Table(
     Column("category", String(200)),
     Column("revlink", Text, nullable=False, server_default=""),
     Column("properties", Text, nullable=False, server_default="{}"),  # {"name": [value, source]}
-    Column("source", String(200), nullable=False),  # the change source, or the label of the grant, that said it
+    Column("source", String(200), nullable=False),  # the change source, or the label of the grant, that reported it
     Column("untrusted", Integer, nullable=False, server_default="0"),  # 1: from a fork
     Column("move", String(200)),  # of a reference to the revision; null: not known
 )
@@ -107,7 +107,7 @@ pending_changes = Table(
 )
 
 states = Table(
-    "states",  # what outlives a restart: where a poller has read to, when a scheduler last fired
+    "states",  # kept over restarts: the position of a poller, the time when a scheduler last fired
     metadata,
     Column("owner", String(200), primary_key=True),  # "scheduler:nightly", "source:https://…"
     Column("value", Text, nullable=False),
@@ -293,8 +293,8 @@ outbox = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("reporter", String(80), nullable=False),
-    Column("key", String(200), nullable=False),  # what makes two messages the same one
-    Column("subject", String(200), nullable=False, server_default=""),  # those of the same one are sent in order
+    Column("key", String(200), nullable=False),  # identifies the message
+    Column("subject", String(200), nullable=False, server_default=""),  # messages with the same value are sent in order
     Column("body", Text, nullable=False),
     Column("created", Float, nullable=False),
     Column("attempts", Integer, nullable=False, server_default="0"),

@@ -16,8 +16,8 @@ transaction form the next one.  A single change waits only for the end of its tu
 hundreds.  A change has no visible effect before it is on the disk: after the commit, first the subscribers receive its
 events, then its Deferred fires.
 
-Rejected: to hand over each change at once.  The first one wakes the thread, and the rest of the turn is too late for
-its transaction.
+Rejected: handing over each change at once.  The first one would wake the thread, and the others of the turn would be
+too late for its transaction.
 
 Changes are made in the order of the calls, or not at all: when a transaction fails as a whole (for example because the
 disk is full), all changes fail that were requested before the failure was known.  So no change is ever on the disk
@@ -193,7 +193,7 @@ class Writer:
         self._waiting = 0
         self._known_failures = 0
         self._collected: list[_PendingCall] = []
-        # When what is collected is handed over, by the number of seconds that was asked for.
+        # The scheduled calls that hand over the collected changes, by their delay in seconds.
         self._timers: dict[float, IDelayedCall] = {}
         self._closing = False
         self._closed: OneShot[None] = OneShot()

@@ -193,13 +193,13 @@ class Script:
         known = [asked for asked in self.asked if asked.id == id]
         if known:
             if specs.fingerprint(known[0].spec) != specs.fingerprint(spec):
-                raise AssertionError(f"the step asked for {known[0].text!r} first, and for {self._text(spec)!r} again.")
+                raise AssertionError(f"The step first ran {known[0].text!r}, and {self._text(spec)!r} after a restart.")
             return
         text = self._text(spec)
         answer = self._next(text)
         read = _read(spec, command)
         if isinstance(spec, specs.Download) and sealed(read) != Seal(spec.size, spec.sha256):
-            answer = answer.fails(f"{spec.name} has another size or checksum than was said.")
+            answer = answer.fails(f"{spec.name} does not have the announced size or checksum.")
         self.asked.append(Asked(id, text, spec, on_master, dict(secrets), read))
         self.answered[id] = answer
 
@@ -213,9 +213,9 @@ class Script:
         if self._lenient:
             return Answer(text)
         if not self._answers:
-            raise AssertionError(f"the step asked for {text!r}, after everything that was expected.")
+            raise AssertionError(f"The step ran {text!r}, but no further command is expected.")
         if not re.fullmatch(_pattern(self._answers[0].pattern), text, re.DOTALL):
-            raise AssertionError(f"the step asked for {text!r}; expected was {self._answers[0].pattern!r}.")
+            raise AssertionError(f"The step ran {text!r}, but {self._answers[0].pattern!r} is expected.")
         return self._answers.pop(0)
 
     def _text(self, spec: specs.Spec) -> str:

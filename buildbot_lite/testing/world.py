@@ -132,11 +132,11 @@ class World:
         if self.script.complaints:
             raise AssertionError(self.script.complaints[0])
         if not found:
-            raise AssertionError("the step still waits for something that will not happen in this test.")
+            raise AssertionError("The step waits for something that does not happen in this test.")
         if isinstance(found[0], Failure):
             found[0].raiseException()
         if self.script.left() and recorder.finished is not None and recorder.finished[0] is not Result.SKIPPED:
-            raise AssertionError(f"the step ended {_ending(recorder)} and never asked for {self.script.left()[0]!r}.")
+            raise AssertionError(f"The step ended {_ending(recorder)}, and did not run {self.script.left()[0]!r}.")
         result, summary, hidden = recorder.finished or (found[0].result, found[0].reason, False)
         return Finished(
             result=result,
@@ -246,7 +246,7 @@ class World:
 
 
 def _ending(recorder: MemoryRecorder) -> str:
-    return f"{recorder.finished[0].name} ({recorder.finished[1]})" if recorder.finished else "early"
+    return f"with {recorder.finished[0].name} ({recorder.finished[1]})" if recorder.finished else "early"
 
 
 def _input(data: bytes) -> tuple[Source, int, str]:

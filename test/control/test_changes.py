@@ -179,8 +179,8 @@ class PushTests(ChangeGrantCase):
             ('{"who": 5}', "Line 2: "),
             ('{"whom": "a"}', "Line 2: A change has no 'whom'."),
             ('{"who": "a", "when": 1e15}', "when is no time"),
-            ('{"who": "a", "branch": "secret"}', "Line 2: this string is not for the branch 'secret'."),
-            ('{"who": "a"}', "this string is not for the branch None"),
+            ('{"who": "a", "branch": "secret"}', "Line 2: this string does not permit changes of the branch 'secret'."),
+            ('{"who": "a"}', "this string does not permit changes without a branch"),
             (
                 '{"who": "a", "branch": "main", "repository": "https://evil/"}',
                 "Line 2: this string is for the repository",
