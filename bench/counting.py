@@ -6,9 +6,9 @@ costs time.
 import collections
 import json
 
+import commits
 import foolscap.broker
 import foolscap.eventual
-import inside
 from twisted.internet import reactor  # noqa: TID251 - of the process that is measured
 from twisted.internet.defer import Deferred
 from twisted.protocols.tls import TLSMemoryBIOProtocol
@@ -17,7 +17,7 @@ _found = collections.Counter()
 
 
 def counts():
-    return {"commits": inside.commits, **_found}
+    return {"commits": commits.total(), **_found}
 
 
 def _count(owner, name, label):

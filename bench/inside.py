@@ -9,24 +9,11 @@ import json
 import os
 import time
 
+import commits
 from twisted.application.service import IServiceCollection, Service
 from twisted.internet import endpoints, protocol
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.protocols.basic import LineReceiver
-
-import buildbot_lite.storage.writer as writing
-
-commits = 0
-_commit = writing.commit
-
-
-def _counted(*arguments, **more):
-    global commits
-    commits += 1
-    return _commit(*arguments, **more)
-
-
-writing.commit = _counted
 
 
 class _Requests(LineReceiver):
@@ -116,7 +103,7 @@ class Control(Service):
         return {"rows": await self._farm.records.read(lambda connection: connection.execute(counting).scalar_one())}
 
     async def do_commits(self):
-        return {"commits": commits}
+        return {"commits": commits.total()}
 
     async def do_longest_turn(self):
         """
