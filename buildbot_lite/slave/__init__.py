@@ -9,16 +9,17 @@ A slave: the program on a build machine that runs the master's commands.
     Command <-- append ----   stream_sender <-- grew, ended ----'                             |
                                  '------------ reads ------------------------ spool <---------'
 
-Talking to the master: `session` (attach, hello, lease), `link` (what a master may ask over one link), `agent`
-(everything held for the master, across links), `stream_sender` (the streams and the outcome of one command).
+To the master: `session` (attach, hello, lease), `link` (the calls that a master may make over one link), `agent` (all
+commands that are held for the master, across links), `stream_sender` (the streams and the outcome of one command).
 
-Talking to the keeper: `keeper_client` (stay attached), `keeper_connection` (connect, start a keeper),
-`keeper_messages` (decode its events), `keeper_command` (a command under the keeper, as the agent sees it).
+To the keeper: `keeper_client` (stay attached), `keeper_connection` (connect, start a keeper), `keeper_messages` (decode
+its events), `keeper_command` (the agent's view of a command that runs in the keeper).
 
 Files: `transfers`, `uploads`, `downloads` and `transfer` (done by the slave itself, without a keeper), `safe_paths` and
-`nofollow` (paths below ``work`` that no symbolic link leads out of), `archive` (tar),
-`worker_process`, `file_worker` and `file_jobs` (long or risky jobs in a process of their own).
+`nofollow` (paths below ``work`` that no symbolic link leads out of), `archive` (tar), `worker_process`, `file_worker`
+and `file_jobs` (long or risky jobs in a process of their own), `disk_space` and `served` (removal of work directories).
 
-`directory` (identity, places, facts about the machine), `policy` (what slave.tac allows), `connection_state` (how the
-slave stands, for other programs), `assembly` (all of this put together; also a slave inside the master's process).
+`directory` (identity, paths, facts about the machine), `epochs` (masters from before a restore), `policy` (the settings
+of slave.tac for commands), `connection_state` (the state of the link, for other programs), `assembly` (a whole slave;
+also one inside the master's process).
 """

@@ -1,5 +1,5 @@
 """
-Everything that a slave holds for its master, across links.
+All commands that a slave holds for its master, across links.
 
 ::
 
@@ -10,9 +10,9 @@ Everything that a slave holds for its master, across links.
                └───────────────────────┘ changed└───────────────────────────────┘
                  lives as long as one link        lives as long as this process
 
-The agent holds each command until the master has committed its outcome or disowned it; links come and go.  State that
-belongs to one link (the master's end, the bytes in flight) is in `link.AgentLink` and ends with it, so that an answer
-is never taken for one on another link.
+The agent holds each command until the master has committed its outcome or disowned it, whatever happens to links.
+State of one link (the master's end, the bytes in flight) is in `link.AgentLink` and ends with it, so that an answer is
+never mistaken for one on another link.
 """
 
 import os
@@ -60,7 +60,7 @@ from .transfers import (
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
 MOST_STARTS = 3
-"""How many keepers get a start until one of them claims it."""
+"""The number of keepers, one after the other, that get the start of a command which none has claimed."""
 
 
 class CommandKeeper(Protocol):
@@ -84,17 +84,17 @@ class CommandKeeper(Protocol):
         umask: int = UMASK,
     ) -> None:
         """
-        Run *spec*; ``claimed`` or ``refused`` follows.
+        Run *spec*; the event ``claimed`` or ``refused`` follows.  The arguments are those of `KeeperClient.start`.
         """
 
     def interrupt(self, id: str, reason: str) -> None:
         """
-        Kill the command; ``ended`` follows.
+        Kill the command; the event ``ended`` follows.
         """
 
     def forget(self, id: str) -> None:
         """
-        Kill the command if it is running, and forget it; ``forgotten`` follows.
+        Kill the command if it is running, and forget it; the event ``forgotten`` follows.
         """
 
 
@@ -105,12 +105,12 @@ class LinkEnd(Protocol):
 
     def lost(self) -> None:
         """
-        A new link replaces this one.
+        End this link, because a new one replaces it.
         """
 
     def streams_changed(self, id: str) -> None:
         """
-        The command *id* has new bytes or an outcome to send.
+        Note that the command *id* has new bytes or an outcome to send.
         """
 
     def fetches(self, id: str) -> bool:
@@ -121,7 +121,7 @@ class LinkEnd(Protocol):
     @property
     def preparing(self) -> bool:
         """
-        Whether a command is being prepared that is not held yet.
+        Whether a command that is not held yet is being prepared.
         """
 
 
@@ -130,7 +130,7 @@ class Agent:
     The commands that this slave holds.
 
     *env*: the environment that commands inherit.  *keeper_directory*: the directory of the spools.  *policy*: that of
-    slave.tac, which no master can change.
+    slave.tac, which the master cannot change.
     """
 
     log = Logger()
@@ -150,7 +150,7 @@ class Agent:
         self.context = context
         self._client = client
         self._keeper_directory = keeper_directory
-        # Once, not for each command: it takes a tenth of the CPU time of a small one.
+        # Encoded once, because it takes a tenth of the CPU time for a small command.
         self._env = environment_to_utf8(env)
         self._held: dict[str, SlaveCommand] = {}
         self._keeper_commands: dict[str, KeeperCommand] = {}  # also those that are being forgotten
@@ -163,7 +163,7 @@ class Agent:
         """
         Continue the transfers of an earlier process.
 
-        Not in the constructor: the process may fork afterwards (twistd does), and a transfer has child processes.
+        Not in the constructor, because twistd forks after it, and a transfer has child processes.
         """
         for transfer in saved_transfers(self.context, self._changed):
             self._held[transfer.id] = transfer
@@ -191,7 +191,7 @@ class Agent:
         `MessageError` if *id* is malformed, `RefusedError` if too many commands are held.
         """
         if not _ID.match(id):
-            raise MessageError(f"{id!r:.100} is no command's id.")
+            raise MessageError(f"{id!r:.100} is not the id of a command.")
         if len(self._held) >= MOST_HELD:
             raise RefusedError(f"This slave already holds {MOST_HELD} commands.")
 
@@ -242,7 +242,7 @@ class Agent:
 
     async def forget(self, id: str) -> None:
         """
-        End the command if it is running, and forget it; fires when nothing of it is left.
+        End the command if it is running, and forget it; returns when all of its files are removed.
         """
         held = self._held.pop(id, None)
         self._starts.pop(id, None)
@@ -256,9 +256,9 @@ class Agent:
 
     async def forget_everything(self) -> None:
         """
-        End and forget all commands, also those that a keeper reports later, until there is a link again.
+        End and forget all commands, also those that a keeper reports before there is a link again.
 
-        For a slave whose FURL was revoked.
+        Called when the slave's FURL was revoked.
         """
         self._disowned = True
         if self._held:
@@ -276,10 +276,10 @@ class Agent:
 
     async def held(self) -> tuple[HeldCommand, ...]:
         """
-        All held commands; waits until the keeper has claimed or refused each.
+        All held commands; waits until the keeper has claimed or refused each of them.
         """
         for held in list(self._held.values()):
-            with suppress(BuildbotLiteError):  # refused, so no longer held
+            with suppress(BuildbotLiteError):  # a refused command is no longer held
                 await held.when_claimed()
         return tuple(
             HeldCommand(held.id, held.fingerprint, held.life, dict(held.lengths())) for held in self._held.values()
@@ -287,7 +287,7 @@ class Agent:
 
     def leave(self) -> None:
         """
-        Stop the transfers, whose state stays on disk: this process is about to end.
+        Stop the transfers, because this process is about to exit.  Their state stays on disk.
         """
         for held in self._held.values():
             held.leave()
@@ -308,7 +308,7 @@ class Agent:
             command = self._keeper_commands.get(id) or self._adopt(id, mark)
             command.held(life, lengths)
             if id not in self._held:
-                self._client.forget(id)  # forgotten here while no keeper was attached
+                self._client.forget(id)  # it was forgotten here while no keeper was attached
             self._changed(id)
         for id, command in list(self._keeper_commands.items()):
             if id not in held:
@@ -361,7 +361,7 @@ class Agent:
         if id not in self._held:
             self.forgotten(id)
         elif start is not None and attempts_left and not command.interrupted:
-            # Not claimed, hence not spawned: another keeper may start it.
+            # It was not claimed, so it was not spawned, and another keeper may start it.
             self._starts[id] = (start, attempts_left - 1)
             start()
         elif not command.settled:

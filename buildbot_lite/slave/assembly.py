@@ -1,8 +1,8 @@
 """
-A slave's parts put together, without the connection to its master.
+Composes a slave, without the connection to its master.
 
-`SlaveAssembly` is what every slave consists of.  `LocalSlave` is a slave in the master's own process, linked in memory:
-it runs the master's own commands (``MasterShellCommand``), so that these outlive the master's process, too.
+`SlaveAssembly` has the parts of every slave.  `LocalSlave` is a slave in the master's own process, linked in memory: it
+runs the master's own commands (``MasterShellCommand``) under a keeper, so that they, too, outlive the master's process.
 """
 
 import os
@@ -30,11 +30,15 @@ from .worker_process import WorkerProcesses
 T = TypeVar("T")
 
 REATTACH = 0.5
+"""Seconds after which a `LocalSlave` attaches again."""
 
 
 class SlaveAssembly:
     """
     Keeper client, agent and session in *directory*, which is locked, under *policy*.
+
+    *welcomed*, *refused*: as for `Session`.  *env*: the slave's environment.  `ConfigError` when the user of the policy
+    has no permission to enter the work directory.
     """
 
     def __init__(
@@ -80,7 +84,7 @@ class SlaveAssembly:
 
 class LocalSlave:
     """
-    A slave in this process: ``start()``, ``attach_to(desk)``, finally ``stop()``, after which its commands go on.
+    A slave in this process.  Call ``start()``, ``attach_to(desk)``, and finally ``stop()``; its commands go on.
     """
 
     _log = Logger()
@@ -96,7 +100,7 @@ class LocalSlave:
 
     def start(self) -> None:
         """
-        Attach to a keeper, started if there is none.
+        Attach to a keeper, which is started if there is none.
         """
         self._assembly.session.start()
 
@@ -109,7 +113,7 @@ class LocalSlave:
 
     async def stop(self, *, kill: bool = False) -> None:
         """
-        Drop the link.  *kill*: also all commands, which otherwise go on.
+        Drop the link.  *kill*: also kill all commands, which otherwise go on.
         """
         self._desk = None
         if self._waiting is not None and self._waiting.active():
@@ -122,15 +126,15 @@ class LocalSlave:
         if self._desk is not None:
             link = self._link = LoopbackLink()
             self._assembly.session.connected(LoopbackDesk(self._desk, link), link)
-            link.when_lost(self._again)
+            link.when_lost(self._attach_later)
 
     def _welcomed(self, _: Welcome) -> None:
         self._log.info("ready to run the master's own commands")
 
     def _refused(self, error: BuildbotLiteError) -> None:
         self._log.error("the master refuses its own slave: {sentence}", sentence=str(error))
-        self._again()
+        self._attach_later()
 
-    def _again(self) -> None:
+    def _attach_later(self) -> None:
         if self._desk is not None and (self._waiting is None or not self._waiting.active()):
             self._waiting = self._reactor.callLater(REATTACH, self._attach)

@@ -16,6 +16,7 @@ from attrs import frozen
 from ..storage.files import write_whole
 
 LONGEST = 1 << 14
+"""Bytes of the file that are read."""
 
 
 class State(Enum):
@@ -32,8 +33,8 @@ class State(Enum):
 @frozen
 class ConnectionState:
     """
-    *reason*: why the master is unreachable (half a sentence that begins with the address), or refused the slave (a
-    sentence).  *retry*: approximate seconds between the refusal and the next attempt.
+    *reason*: why the master is unreachable ("ADDRESSES: REASON"), or refused the slave (a sentence).  *retry*:
+    approximate seconds between the refusal and the next attempt.
     """
 
     state: State
@@ -43,7 +44,7 @@ class ConnectionState:
 
 def write(private: str, state: ConnectionState) -> None:
     """
-    Write the state *state*.  *private*: the slave's private directory.  `StorageError` when it is not writable.
+    Store *state*.  *private*: the slave's private directory.  `StorageError` when it is not writable.
     """
     document = {"state": state.state.value, "reason": state.reason, "retry": state.retry}
     write_whole(_path(private), json.dumps(document).encode())
@@ -51,7 +52,7 @@ def write(private: str, state: ConnectionState) -> None:
 
 def read(private: str) -> ConnectionState | None:
     """
-    The last state; None if there is none.
+    The last state; None if none is stored, or it cannot be read.
     """
     try:
         with open(_path(private), encoding="utf-8", errors="replace") as file:

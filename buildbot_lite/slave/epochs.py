@@ -1,15 +1,16 @@
 """
-The epochs of masters that a slave has worked for.
+The epochs of the masters that a slave has worked for.
 
-A farm that is restored from a backup has a higher epoch than before, and the same key.  A slave keeps the highest one
-that it has seen for each key, one on each line of a file: ``TUBID EPOCH``, the latest at the end.  With it, the slave
-refuses a copy of the farm from before the restore.
+When a farm is restored from a backup, it keeps its key and gets a higher epoch.  A slave stores the highest epoch that
+it has seen for each key, one on each line of a file: ``TUBID EPOCH``, the latest at the end.  So it can refuse a copy
+of the farm from before the restore.
 """
 
 from ..storage.files import write_whole
 
 MOST_KEYS = 20
 LARGEST = 4096
+"""Bytes of the file that are read."""
 
 
 class SeenEpochs:
@@ -22,13 +23,13 @@ class SeenEpochs:
 
     def highest(self, key: str) -> int:
         """
-        The highest epoch of masters with the Tub id *key*; 0: none is known.
+        The highest epoch of masters with the TubID *key*; 0: none is known.
         """
         return self._read().get(key, 0)
 
     def note(self, key: str, epoch: int) -> None:
         """
-        The master with the Tub id *key* has this *epoch*.  `StorageError` when that cannot be stored.
+        Store that the master with the TubID *key* has this *epoch*.  `StorageError` when that fails.
         """
         epochs = self._read()
         if epoch <= epochs.get(key, 0):

@@ -1,5 +1,5 @@
 """
-The common interface of everything that a slave holds: commands in the keeper, and transfers.
+The common interface of the commands that a slave holds: commands in the keeper, and transfers.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class SlaveCommand(StreamSource, Protocol):
     @property
     def id(self) -> str:
         """
-        As the master gave it.
+        The id that the master gave it.
         """
 
     @property
@@ -37,22 +37,22 @@ class SlaveCommand(StreamSource, Protocol):
 
     def when_claimed(self) -> Deferred[None]:
         """
-        Fires when it is claimed, so that nothing starts it again; fails with `RefusedError` when it was refused.
+        Fires when it is claimed, after which it is never started again; fails with `RefusedError` when it was refused.
         """
 
     def have(self, lengths: Mapping[str, int]) -> None:
         """
-        The master has *lengths*, in bytes by stream; the names include the generations that it knows.
+        Note that the master has *lengths*, in bytes by stream, of which the names include generations.
         """
 
     def linked(self, command: Command) -> None:
         """
-        *command* is the master's end until `unlinked`.
+        Use *command*, the master's end, until `unlinked`.
         """
 
     def unlinked(self) -> None:
         """
-        The link is lost.
+        Note that the link is lost, or that streams are not sent any more.
         """
 
     def interrupt(self, reason: str) -> None:
@@ -62,10 +62,10 @@ class SlaveCommand(StreamSource, Protocol):
 
     def leave(self) -> None:
         """
-        Stop, so that the next process can continue: this one ends.
+        Stop, because this process exits; the next one continues.
         """
 
     def forget(self) -> Deferred[None]:
         """
-        End it if it is running, and remove everything of it.  Fires when that is done.
+        End it if it is running, and remove all of its files.  Fires when that is done.
         """

@@ -1,5 +1,5 @@
 """
-The client of the keeper: it stays attached to a running keeper, through restarts of the keeper and of the slave.
+The client of the keeper, which stays attached to a running keeper, also when the keeper or the slave is restarted.
 
 ::
 
@@ -9,9 +9,9 @@ The client of the keeper: it stays attached to a running keeper, through restart
        │◄─ensure fails────┘  │  └──────lost────┘  │
        └──detach, stop───────┴────────────────────┴──detach, stop, replaced
 
-While not attached, the client drops requests, except interrupts: ``attached`` tells the listener which commands the
-keeper holds, and the listener repeats the missing requests.  No command starts twice, because a claim is on disk before
-anything is spawned.
+While it is not attached, the client drops requests, except interrupts.  The event ``attached`` has the commands that
+the keeper holds, so that the listener can repeat the missing requests.  No command starts twice, because its claim is
+on disk before it is spawned.
 """
 
 import os
@@ -43,20 +43,21 @@ from .keeper_messages import (
     deliver,
 )
 
+# Seconds.
 _PAUSE_AFTER_FAILURE = 10.0
 
 
 @frozen
 class _Detached:
     """
-    No keeper is wanted.
+    The client does not try to attach.
     """
 
 
 @define
 class _Attaching:
     """
-    *attempt* ends in `_Attached`; cancelling it ends the attempt.
+    The client connects to a keeper, or starts one.  *attempt* fires when that is done; cancelling it ends the attempt.
     """
 
     attempt: Deferred[None] = field(factory=lambda: succeed(None))
@@ -69,9 +70,9 @@ class _Attached:
 
 class KeeperClient:
     """
-    Keeps a keeper running in *directory*, and attached.
+    Keeps a keeper running in *directory*, and stays attached to it.
 
-    *python*: the interpreter for a new keeper, which ends after *linger* seconds without client and commands.
+    *python*: the interpreter for a new keeper, which exits after *linger* seconds without client and commands.
     *options*: further arguments for it.
     """
 
@@ -107,7 +108,7 @@ class KeeperClient:
 
     async def ensure(self, listener: KeeperListener) -> None:
         """
-        Attach to the keeper, started if there is none.  *listener* gets its events, and those of later keepers.
+        Attach to the keeper, which is started if there is none.  *listener* gets its events, and those of later ones.
 
         `KeeperLostError` when none can be started, `MessageError` when its hello is malformed.
         """
@@ -134,14 +135,13 @@ class KeeperClient:
         umask: int = UMASK,
     ) -> None:
         """
-        Run *spec*; ``claimed`` or ``refused`` follows.
+        Run *spec*; the event ``claimed`` or ``refused`` follows.
 
-        *workdir*: an absolute path.  *stdin_path*: its input file.  *root*, *wrapper*, *owner*, *umask*: see
-        `keeper.wrapper`.  These strings are encoded as in this process, whose locale may not be UTF-8.
-
-        *spec* and *env*, the environment that it inherits, are UTF-8 (`environment_to_utf8`).
+        *workdir*: an absolute path.  *stdin_path*: its input file.  *root*, *wrapper*, *owner*, *umask*: as in
+        `keeper.wrapper`.  These strings are decoded as the locale of this process says, which may not be UTF-8; *spec*
+        and *env*, the environment that the command inherits, are UTF-8 (`environment_to_utf8`).
         """
-        self._say(
+        self._send(
             {
                 "op": "start",
                 "id": id,
@@ -154,46 +154,46 @@ class KeeperClient:
                 "root": root and locale_to_utf8(root),
                 "wrapper": [locale_to_utf8(word) for word in wrapper],
                 "owner": owner,
-                # A keeper of 0.1.0 does not know this field: send it only when it matters.
+                # Sent only when it differs from the default, because a keeper of 0.1.0 does not know this field.
                 **({} if umask == UMASK else {"umask": umask}),
             }
         )
 
     def interrupt(self, id: str, reason: str) -> None:
         """
-        Kill the command for *reason*; ``ended`` follows.
+        Kill the command for *reason*; the event ``ended`` follows.
         """
         if not isinstance(self._state, _Attached):
             self._interrupts[id] = reason
-        self._say({"op": "interrupt", "id": id, "reason": reason})
+        self._send({"op": "interrupt", "id": id, "reason": reason})
 
     def forget(self, id: str) -> None:
         """
-        Kill the command if it is running, and forget it; ``forgotten`` follows.
+        Kill the command if it is running, and forget it; the event ``forgotten`` follows.
         """
-        self._say({"op": "forget", "id": id})
+        self._send({"op": "forget", "id": id})
 
-    def word(self, age: float) -> None:
+    def renew_leases(self, age: float) -> None:
         """
-        The last message of the master came *age* seconds ago: leases are counted from then.
+        Report that the last message of the master arrived *age* seconds ago; leases are counted from then.
         """
-        self._say({"op": "word", "age": age})
+        self._send({"op": "word", "age": age})
 
     def detach(self) -> None:
         """
-        Close the connection; the keeper and its commands go on.
+        Close the connection; the keeper and its commands continue.
         """
         if (connection := self._detach()) is not None:
             connection.close()
 
     async def stop(self) -> None:
         """
-        Have the keeper kill all commands and end, also if it is not attached yet; fires when the keeper has ended.
+        Make the keeper, attached or not, kill all commands and exit; returns when it has.
         """
         connection = self._detach() or await self._dialer.connect_to_existing()
         if connection is not None:
             lost = connection.when_lost()
-            connection.say({"op": "stop"})
+            connection.send({"op": "stop"})
             await lost
 
     def _begin(self, attaching: Coroutine[Deferred[Any], Any, None]) -> Deferred[None]:
@@ -204,7 +204,7 @@ class KeeperClient:
 
     def _detach(self) -> KeeperConnection | None:
         """
-        Enter `_Detached`; return the connection that was attached.
+        Enter `_Detached`; return the connection of `_Attached`, if that was the state.
         """
         state, self._state = self._state, _Detached()
         if isinstance(state, _Attaching):
@@ -224,7 +224,7 @@ class KeeperClient:
         lost = connection.when_lost()
         lost.addCallback(lambda _: self._lost(connection, listener))  # type: ignore[unused-awaitable]  # runs in the background
         for id, reason in self._interrupts.items():
-            self._say({"op": "interrupt", "id": id, "reason": reason})
+            self._send({"op": "interrupt", "id": id, "reason": reason})
         self._interrupts.clear()
         listener.attached(self.held)
         connection.listen(lambda message: self._received(message, listener))
@@ -251,9 +251,9 @@ class KeeperClient:
             else:
                 deliver(message, listener)
         except MessageError as error:
-            # From a keeper of another version.  A new connection would only get the same message again.
+            # The keeper has another version.  The connection stays, as a new one would get the same message again.
             self.log.warn("ignoring a message of the keeper: {why}", why=str(error))
 
-    def _say(self, message: Mapping[str, Any]) -> None:
+    def _send(self, message: Mapping[str, Any]) -> None:
         if isinstance(self._state, _Attached):
-            self._state.connection.say(message)
+            self._state.connection.send(message)

@@ -25,12 +25,12 @@ class CommandControl(Protocol):
 
     def interrupt(self, id: str, reason: str) -> None:
         """
-        Kill the command; ``ended`` follows.
+        Kill the command; the event ``ended`` follows.
         """
 
     def forget(self, id: str) -> None:
         """
-        Kill the command if it is running, and forget it; ``forgotten`` follows.
+        Kill the command if it is running, and forget it; the event ``forgotten`` follows.
         """
 
 
@@ -44,12 +44,12 @@ class KeeperCommand:
         self.fingerprint = fingerprint
         self.life = Life.RUNNING
         self.interrupted = False
-        """Whether it was interrupted; if so, it must not be started later."""
+        """Whether it was interrupted, so that it must not be started later."""
         self._keeper = keeper
         self._directory = directory
         self._outcome: Outcome | None = None
         self._lengths: dict[str, int] = {}
-        # The keeper's name of a stream → the name of the generation that the master gets, where that differs.
+        # The name of the generation that is sent to the master, by the keeper's name of the stream, where they differ.
         self._generations: dict[str, str] = {}
         self._settled: OneShot[None] = OneShot()
         self._forgotten: OneShot[None] = OneShot()
@@ -68,7 +68,7 @@ class KeeperCommand:
 
     def held(self, life: Life, lengths: Mapping[str, int]) -> None:
         """
-        A keeper that was attached holds the command, with this life and these lengths.
+        Note that the keeper which was just attached holds the command, with this life and these lengths.
         """
         self.life = life
         self.grew(lengths)
@@ -76,7 +76,7 @@ class KeeperCommand:
 
     def ended(self, outcome: Outcome, life: Life = Life.ENDED) -> None:
         """
-        The command is over; *outcome* has the final lengths.
+        Note that the command is over; *outcome* has the final lengths.
         """
         self.life = life
         self.grew({stream: seal.length for stream, seal in outcome.streams.items()})
@@ -106,7 +106,7 @@ class KeeperCommand:
 
     def read(self, stream: str, offset: int, size: int) -> bytes:
         """
-        Read from the spool, which is in the page cache if it was just written.
+        Read from the spool.  If that fails, the command counts as lost.
         """
         path = spool_path(self._directory, self.id, stream.partition("~")[0])
         try:
@@ -121,7 +121,7 @@ class KeeperCommand:
             problem = "it is too short"
         if len(data) == size:
             return data
-        # The keeper's directory was tampered with, or the disk is damaged.
+        # Another program changed the keeper's directory, or the disk is damaged.
         self._lengths.clear()
         self.ended(Outcome.lost(f"The spool of {stream} on the slave cannot be read: {problem}."), Life.LOST)
         return b""
@@ -134,7 +134,7 @@ class KeeperCommand:
 
     def confirm(self) -> bool:
         """
-        True: the keeper's outcome is final.
+        Return True: the keeper's outcome is final.
         """
         return True
 
@@ -157,12 +157,12 @@ class KeeperCommand:
 
     def linked(self, command: Command) -> None:
         """
-        Nothing: the stream sender does all of it.
+        Do nothing: the stream sender sends everything.
         """
 
     def unlinked(self) -> None:
         """
-        Nothing: the command goes on in the keeper.
+        Do nothing: the command goes on in the keeper.
         """
 
     def interrupt(self, reason: str) -> None:
@@ -172,7 +172,7 @@ class KeeperCommand:
 
     def leave(self) -> None:
         """
-        Nothing: the command goes on in the keeper.
+        Do nothing: the command goes on in the keeper.
         """
 
     def forget(self) -> Deferred[None]:

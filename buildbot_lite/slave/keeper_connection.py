@@ -4,11 +4,12 @@ Connections to the keeper's socket, and the process that starts a keeper.
 ::
 
     connect ──► a keeper listens ──────────────────────► KeeperConnection ──hello──► greeted
-       ▲            none does
+       ▲         none listens
        │                │
        └── 0, or busy ──┴── start a keeper ── any other exit code ──► KeeperLostError
 
-Several processes may start a keeper at once; its lock lets one of them win, and the others connect to that one.
+Several processes may start keepers at once.  The lock in the directory lets one keeper run, to which all of them
+connect.
 """
 
 import json
@@ -32,12 +33,15 @@ from ..model.json_reader import JsonReader
 
 _BUSY = 3
 """Exit code of a keeper that finds another one in its directory (`keeper.__main__.BUSY`)."""
+# Bytes of a message from the keeper.
 _LONGEST_LINE = 8 << 20
+# Bytes of the path of a socket.
 _LONGEST_PATH = 100
+# Attempts to connect to, or start, a keeper; and the seconds between two while another one is starting.
 _ATTEMPTS = 60
 _PAUSE = 0.1
 _DESCRIPTORS_ARE_PATHS = os.path.exists("/proc/self/fd")
-# The directory of the package need not be in any site-packages.
+# In PYTHONPATH of a new keeper, because the package need not be installed.
 _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -76,19 +80,19 @@ class KeeperConnection(LineOnlyReceiver):
         """
         Send a hello, and return the keeper's.  If none comes, close the connection.
         """
-        self.say({"op": "hello"})
+        self.send({"op": "hello"})
         try:
             return await self._hello.wait()
         except BaseException:
             self.close()
             raise
 
-    def say(self, message: Mapping[str, Any]) -> None:
+    def send(self, message: Mapping[str, Any]) -> None:
         self._transport().write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
     def listen(self, listener: Callable[[JsonReader], None]) -> None:
         """
-        Give each message to *listener* from now on.
+        Call *listener* with each message from now on.
         """
         self._listener = listener
         self._transport().resumeProducing()
@@ -106,7 +110,8 @@ class KeeperConnection(LineOnlyReceiver):
 
 class KeeperDialer:
     """
-    Connects to the keeper in *directory*, an absolute path.  *python* runs a keeper that is started, with *arguments*.
+    Connects to the keeper in *directory*, an absolute path, or starts one with the interpreter *python* and
+    *arguments*.
     """
 
     def __init__(
@@ -135,7 +140,7 @@ class KeeperDialer:
             if exit_code == _BUSY:
                 await deferLater(self._reactor, _PAUSE)
         raise KeeperLostError(
-            f"Something holds {self._directory}/lock, but does not answer at {self._directory}/socket."
+            f"Another process holds {self._directory}/lock, but does not answer at {self._directory}/socket."
         )
 
     async def connect_to_existing(self) -> KeeperConnection | None:
@@ -154,8 +159,8 @@ class KeeperDialer:
 
     async def _connect(self) -> KeeperConnection:
         path = os.path.join(self._directory, "socket")
-        # An address has room for 107 bytes (unix(7)), and Twisted encodes it as the locale says; the path of a
-        # descriptor is short and ASCII, whatever the directory is called.
+        # The address of a socket has at most 107 bytes (unix(7)), and Twisted encodes it as the locale says.  The path
+        # of a descriptor is short and ASCII, whatever the name of the directory.
         if not _DESCRIPTORS_ARE_PATHS or (path.isascii() and len(path) < _LONGEST_PATH):
             return await self._connect_to(path)
         directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -175,13 +180,13 @@ class KeeperDialer:
 
     async def _start_keeper(self) -> tuple[int | None, str]:
         """
-        Start a keeper, which puts itself into the background; return exit code and output of the process that did so.
+        Start a keeper, which runs in the background; return exit code and output of the process that started it.
         """
         os.makedirs(self._directory, mode=0o700, exist_ok=True)
         path = os.pathsep.join(filter(None, [_SOURCE, os.environ.get("PYTHONPATH")]))
         # Bytes: Twisted refuses strings with surrogates, which stand for bytes outside the locale's encoding.
         env = {**os.environb, b"PYTHONPATH": os.fsencode(path)}
-        # UTF-8 mode in any locale, because the messages are UTF-8.
+        # UTF-8 mode, because the messages are UTF-8, whatever the locale.
         words = [self._python, "-X", "utf8", "-m", "buildbot_lite.keeper", *self._arguments, self._directory]
         arguments = [os.fsencode(word) for word in words]
         start = self._start = _KeeperStart()
@@ -191,7 +196,7 @@ class KeeperDialer:
 
 class _KeeperStart(ProcessProtocol):
     """
-    The process that starts a keeper, until that is in the background.
+    The process that starts a keeper in the background, and exits then.
     """
 
     def __init__(self) -> None:
@@ -202,7 +207,7 @@ class _KeeperStart(ProcessProtocol):
         self._output = (self._output + data)[-2000:]
 
     def processExited(self, reason: Failure) -> None:  # noqa: N802 - Twisted's
-        # Not processEnded: that also waits for the pipes, which the keeper may hold open.
+        # Not processEnded, which also waits until the pipes are closed: the keeper may hold them open.
         exit_code = getattr(reason.value, "exitCode", None)
         self._ended.fire((exit_code, self._output.decode("utf-8", "replace").strip()))
 

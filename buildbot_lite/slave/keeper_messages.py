@@ -1,8 +1,8 @@
 """
 The keeper's messages: decoded, and delivered to a listener.
 
-Each is one JSON object with an ``event``.  The keeper may be of another version of this program (it survives an
-upgrade of the slave): unknown events are ignored, and an outcome that cannot be decoded counts as lost.
+Each is a JSON object with an ``event``.  The keeper, which survives an upgrade of the slave, may have another version:
+unknown events are ignored, and an outcome that cannot be decoded counts as lost.
 """
 
 from collections.abc import Mapping
@@ -26,14 +26,14 @@ class KeeperListener(Protocol):
 
     def attached(self, held: Mapping[str, Holding]) -> None:
         """
-        A keeper is connected, perhaps not the same as before, and holds the commands *held*, by id.
+        A keeper, perhaps not the same as before, is attached, and holds the commands *held*, by id.
 
-        `ended` follows for each that is over.
+        `ended` follows for each one that is over.
         """
 
     def claimed(self, id: str) -> None:
         """
-        The keeper has claimed *id*: nothing starts it a second time.
+        The keeper has claimed *id*, which is never started a second time.
         """
 
     def grew(self, id: str, lengths: Mapping[str, int]) -> None:
@@ -48,7 +48,7 @@ class KeeperListener(Protocol):
 
     def refused(self, id: str, sentence: str) -> None:
         """
-        The command was not started and will not be; *sentence* says why.
+        The command was not started, and never will be, for the reason *sentence*.
         """
 
     def forgotten(self, id: str) -> None:
@@ -60,7 +60,7 @@ class KeeperListener(Protocol):
 @frozen
 class KeeperHello:
     """
-    A keeper's first message: the names of this run of the *keeper* and of the machine (*boot*); the commands *held*.
+    A keeper's first message: identifiers of this run of the *keeper* and of the machine (*boot*); the commands *held*.
     """
 
     keeper: str
@@ -70,7 +70,7 @@ class KeeperHello:
     @classmethod
     def read(cls, message: JsonReader) -> "KeeperHello":
         """
-        `MessageError` when a field is missing or too long.
+        Decode *message*; `MessageError` when a field is missing or too long.
         """
         return cls(
             message.text("keeper", limit=64),
@@ -111,7 +111,7 @@ def _ended(message: JsonReader) -> tuple[Outcome, Life]:
 def _holding(command: JsonReader) -> tuple[str, Holding]:
     return command.text("id", limit=100), (
         command.text("fingerprint", limit=64),
-        # If the command is over, `ended` follows; until then it may be running.
+        # RUNNING for an unknown word: if the command is over, `ended` follows.
         _life(command.text("life", limit=20), otherwise=Life.RUNNING),
         _lengths(command.mapping("lengths", {}, most=1000)),
     )
@@ -119,7 +119,7 @@ def _holding(command: JsonReader) -> tuple[str, Holding]:
 
 def _life(word: str, *, otherwise: Life) -> Life:
     """
-    *otherwise*: the result for a word that only another version knows.
+    The `Life` called *word*; *otherwise* for a word of another version.
     """
     try:
         return Life(word)

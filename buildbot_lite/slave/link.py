@@ -1,7 +1,7 @@
 """
-The slave's end of one link: the master's requests, and the streams that it gets.
+The slave's end of one link: the calls of the master, and the streams that are sent to it.
 
-Stream senders, flow control and inputs that are being fetched belong to the link and end with it.  The commands go on.
+Stream senders, flow control and fetches of inputs belong to the link, and end with it.  The commands go on.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,14 +24,15 @@ from .safe_paths import ResolvedPath
 from .stream_sender import StreamSender
 from .transfer_files import os_sentence, private_file, with_room, write_at
 
+# Bytes of an input that are fetched at a time.
 _CHUNK = 256 << 10
 
 
 class AgentLink:
     """
-    The agent over one link: `wire.roles.Slave`.
+    The agent, for the master at the other end of one link: implements `wire.roles.Slave`.
 
-    ``drop(reason)`` closes the connection, whose owner then calls `lost`.
+    *drop*: called with a reason, closes the connection, whose owner then calls `lost`.
     """
 
     def __init__(self, agent: Agent, drop: Callable[[str], None]) -> None:
@@ -50,10 +51,6 @@ class AgentLink:
         return Deferred.fromCoroutine(self._started(id, spec, secrets, command))
 
     def resume(self, id: str, command: Command, have: Mapping[str, int]) -> Deferred[None]:
-        """
-        The role `wire.roles.Slave`.
-        """
-
         async def resumed() -> None:
             self._check()
             held = self._agent.find(id)
@@ -64,10 +61,6 @@ class AgentLink:
         return Deferred.fromCoroutine(resumed())
 
     def interrupt(self, id: str, reason: str) -> Deferred[None]:
-        """
-        The role `wire.roles.Slave`.
-        """
-
         async def interrupted() -> None:
             self._check()
             self._cancel_fetch(id)
@@ -78,10 +71,6 @@ class AgentLink:
         return Deferred.fromCoroutine(interrupted())
 
     def disown(self, id: str) -> Deferred[None]:
-        """
-        The role `wire.roles.Slave`.
-        """
-
         async def disowned() -> None:
             self._check()
             self._cancel_fetch(id)
@@ -105,7 +94,7 @@ class AgentLink:
 
     def lost(self) -> None:
         """
-        The connection is lost: stop the stream senders and the fetches.  The commands go on.
+        Stop the stream senders and the fetches, because the connection is lost.  The commands go on.
         """
         if self._lost:
             return
@@ -154,8 +143,10 @@ class AgentLink:
 
     async def _prepared(self, id: str, spec: Run, command: Command) -> tuple[ResolvedPath, str | None]:
         """
-        Make a command's working directory and fetch its standard input, before it is claimed: when that fails, nothing
-        has happened.  Return the directory, and the path of the input or None.
+        Make a command's working directory and fetch its standard input.  Return the directory, and the path of the
+        input, or None.
+
+        This is done before the command is claimed, so that the command did not begin if it fails.
         """
         if id in self._fetches:
             raise RefusedError("This command is being started already.")

@@ -2,8 +2,8 @@
 The policy of slave.tac for all commands and transfers: user, wrapper, environment, umask, and the directories beyond
 ``work`` to which links may lead.
 
-The master cannot change it.  The slave enforces the directories (`safe_paths`); user, wrapper and umask go to the
-keeper with each command, beside the master's spec and not in it (`keeper.wrapper`).
+The master cannot change it.  The slave enforces the directories (`safe_paths`); user, wrapper and umask are sent to the
+keeper with each command, beside the master's spec (`keeper.wrapper`).
 """
 
 import os
@@ -67,8 +67,8 @@ class Policy:
 
         *user*: the user that commands run as; the slave itself must run as root.  *directories*: absolute paths to
         which symbolic links in ``work`` may lead.  *environment*: the slave's variables that commands get ("LC_*": all
-        with that prefix), None: all.  *wrapper*: the words before those of each command.  *umask*: permission bits that
-        files and directories of builds do not get; it must leave all of the owner's.
+        with that prefix), None: all.  *wrapper*: the arguments before those of each command.  *umask*: permission bits
+        that files and directories of builds do not get; it must not contain those of the owner.
         """
         return cls(
             _command_user(user),
@@ -94,7 +94,7 @@ class Policy:
     @property
     def words(self) -> list[str]:
         """
-        The words before those of every command: the change of user, and the wrapper.
+        The arguments before those of every command: the change of user, and the wrapper.
         """
         if self.user is None:
             return list(self.wrapper)
@@ -105,7 +105,7 @@ class Policy:
     @property
     def owner_of_files(self) -> tuple[int, int] | None:
         """
-        Uid and gid of everything in ``work``; None: those of the slave.
+        Uid and gid of all files in ``work``; None: those of the slave.
         """
         return None if self.user is None else (self.user.uid, self.user.gid)
 
@@ -119,7 +119,7 @@ class Policy:
             status = os.stat(path)
             is_own = status.st_uid == self.user.uid or status.st_gid == self.user.gid
             if not is_own and not status.st_mode & stat.S_IXOTH:
-                return f"The user {self.user.name} cannot enter {path}, and so not work there.  Run: chmod o+x {path}"
+                return f"The user {self.user.name} has no permission to enter {path}.  Run: chmod o+x {path}"
             path = os.path.dirname(path)
         return None
 
@@ -130,7 +130,7 @@ DEFAULT_POLICY = Policy()
 def _listed(name: str, value: Any) -> list[str]:
     usable = isinstance(value, (list, tuple))
     if not usable or not all(isinstance(each, str) and each and "\0" not in each for each in value):
-        raise ConfigError(f"{name} in slave.tac must be a list of texts that are not empty.")
+        raise ConfigError(f"{name} in slave.tac must be a list of strings that are not empty.")
     return list(value)
 
 
@@ -147,7 +147,7 @@ def _command_user(user: str | None) -> CommandUser | None:
             f"start it as {user}."
         )
     if entry.pw_uid == 0:
-        raise ConfigError("user= in slave.tac is root, so nothing would be forbidden.  Name another user.")
+        raise ConfigError("user= in slave.tac is root, who may do everything.  Name another user.")
     setpriv = _program("setpriv")
     if setpriv is None:
         raise ConfigError(
@@ -160,13 +160,13 @@ def _directory(path: str) -> str:
     if not os.path.isabs(path) or os.path.realpath(path) == "/":
         raise ConfigError(f"directories in slave.tac has {path!r}: give absolute directories, and not all of them.")
     if not os.path.isdir(path):
-        raise ConfigError(f"directories in slave.tac has {path!r}, which is no directory.")
+        raise ConfigError(f"directories in slave.tac has {path!r}, which is not a directory.")
     return os.path.realpath(path)
 
 
 def _variable(name: str) -> str:
     if not _VARIABLE.match(name):
-        raise ConfigError(f'environment in slave.tac has {name!r}: give names of variables, or beginnings like "LC_*".')
+        raise ConfigError(f'environment in slave.tac has {name!r}: give names of variables, or prefixes like "LC_*".')
     return name
 
 
@@ -175,17 +175,17 @@ def _wrapper(words: list[str]) -> tuple[str, ...]:
         return ()
     program = _program(words[0])
     if program is None or ("/" in words[0] and not os.path.isabs(words[0])):
-        raise ConfigError(f"The wrapper {words[0]!r} in slave.tac is no program here.  No command would be safe.")
+        raise ConfigError(f"The wrapper {words[0]!r} in slave.tac is not a program on this machine.")
     for word in words:
         for name in PLACEHOLDER.findall(word):
             if name not in PLACEHOLDERS:
-                places = ", ".join("{" + each + "}" for each in PLACEHOLDERS)
-                raise ConfigError(f"The wrapper in slave.tac has {{{name}}}, but only these are replaced: {places}.")
+                known = ", ".join("{" + each + "}" for each in PLACEHOLDERS)
+                raise ConfigError(f"The wrapper in slave.tac has {{{name}}}, but only these are replaced: {known}.")
     return (program, *words[1:])
 
 
 def _umask(bits: Any) -> int:
-    # True is an int, but a mistake; so is 22 in place of 0o22.
+    # True is an int, but a mistake.  (22, written in place of 0o22, is 0o26: that cannot be recognised.)
     if isinstance(bits, bool) or not isinstance(bits, int) or not 0 <= bits <= 0o077:
         raise ConfigError(
             f"umask in slave.tac is {bits!r}: give an octal number from 0 to 0o077, like 0o022 or 0o002.  (It "
@@ -198,8 +198,8 @@ def _program(name: str) -> str | None:
     """
     The absolute path of the program *name*.
 
-    Found once, at the start of the slave: if it were looked up for each command, in the command's directory, a PATH
-    with ``.`` in it would find a program that a build put there.
+    It is looked up once, when the slave starts: if it were looked up for each command, in the command's directory, a
+    PATH that contains ``.`` would find a program that a build put there.
     """
     program = shutil.which(name)
     return None if program is None else os.path.abspath(program)

@@ -1,8 +1,8 @@
 """
-The work directories that a slave has served: those that its master has named since the slave is there.
+The work directories that the master has ever named to this slave.
 
-Only such a directory may be removed when space is short: what else is in ``work``, somebody made on purpose.  The names
-are kept in a file, one on each line, the latest at the end.
+When there is too little free space, only such a directory may be removed: anything else in ``work`` was made by a
+person or another program.  The names are kept in a file, one on each line, the latest at the end.
 """
 
 from collections.abc import Collection
@@ -11,6 +11,7 @@ from ..storage.files import write_whole
 
 MOST_NAMES = 20_000
 LARGEST = 8 << 20
+"""Bytes of the file that are read."""
 
 
 class ServedDirectories:
@@ -29,7 +30,7 @@ class ServedDirectories:
 
     def note(self, names: Collection[str]) -> None:
         """
-        The master has named *names*.  `StorageError` when that cannot be stored.
+        Store that the master has named *names*; only the latest `MOST_NAMES` are kept.  `StorageError` when that fails.
         """
         directories = self._read()
         if directories.keys() >= set(names):

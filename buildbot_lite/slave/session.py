@@ -1,5 +1,5 @@
 """
-A slave's side of its conversation with the master.
+The slave's side of its protocol with the master, for one process of the slave.
 
 ::
 
@@ -8,11 +8,12 @@ A slave's side of its conversation with the master.
                  ▲                                │                              │
                  └─── connected again ◄── refused ┴──────────── link lost ◄──────┘
 
-One link is one coroutine, which ends with the link.  State that outlives a link is in the agent and in the keeper.
+For each link there is one coroutine, which ends with the link.  State that outlives a link is in the agent and in the
+keeper.
 
-**The lease.**  A command must not run after the master has given it up.  So while there is a link, the session tells
-the keeper how long ago the master's last message came; when no such report comes for a command's grace period (less a
-margin), the keeper kills it.
+**The lease.**  A command must not run any longer when the master has given it up.  So while there is a link, the
+session reports to the keeper how long ago the master's last message arrived.  When that was longer ago than a command's
+grace period (less a margin: `model.lease`), the keeper kills the command.
 """
 
 import secrets
@@ -43,8 +44,10 @@ from .disk_space import DiskSpace
 from .keeper_messages import KeeperListener
 from .link import AgentLink
 
-WORD_INTERVAL = 10.0
+RENEWAL_INTERVAL = 10.0
+"""Seconds between two renewals of the leases."""
 PAUSE_WITHOUT_KEEPER = 10.0
+"""Seconds between two attempts to start a keeper."""
 
 
 class KeeperLifecycle(Protocol):
@@ -55,13 +58,13 @@ class KeeperLifecycle(Protocol):
     @property
     def keeper(self) -> str:
         """
-        The name of this run of the keeper.
+        The identifier of this run of the keeper.
         """
 
     @property
     def boot(self) -> str:
         """
-        The name of this run of the machine.
+        The identifier of this run of the machine.
         """
 
     async def ensure(self, listener: KeeperListener) -> None:
@@ -69,9 +72,9 @@ class KeeperLifecycle(Protocol):
         Attach to a keeper; *listener* gets its events.
         """
 
-    def word(self, age: float) -> None:
+    def renew_leases(self, age: float) -> None:
         """
-        The last message of the master came *age* seconds ago.
+        Report that the last message of the master arrived *age* seconds ago.
         """
 
     def detach(self) -> None:
@@ -81,16 +84,16 @@ class KeeperLifecycle(Protocol):
 
     async def stop(self) -> None:
         """
-        Have the keeper kill all commands and end.
+        Make the keeper kill all commands and exit.
         """
 
 
 class Session:
     """
-    One process of a slave, across its links.
+    The links of one process of a slave.
 
-    *welcomed*: called with the master's welcome.  *refused*: called with the error of a refusal; decides when to
-    connect again.
+    *welcomed*: called with the master's welcome on each link.  *refused*: called with the error when the master
+    refuses; it decides when to connect again.
     """
 
     _log = Logger()
@@ -123,7 +126,7 @@ class Session:
 
     def start(self) -> None:
         """
-        Attach to a keeper, started if there is none, and continue the commands of an earlier process.
+        Attach to a keeper, which is started if there is none, and continue the commands of an earlier process.
         """
         self._agent.start()
         self._starting = Deferred.fromCoroutine(self._start())
@@ -131,7 +134,7 @@ class Session:
 
     def connected(self, desk: Desk, link: Link) -> None:
         """
-        There is a link to the master; a former link counts as lost.
+        Use *link*, which leads to *desk*; a former link counts as lost.
         """
         self._end_attachment()
         self._link = link
@@ -142,8 +145,8 @@ class Session:
         """
         Take no new builds; *drained* is called when no build is left on this slave.
 
-        The session drops the link and attaches again with `draining` set.  The master drops the link after the last
-        build, so that the session attaches once more and gets a welcome with `idle` set.
+        The session drops the link and attaches again with `Hello.draining` set.  After the last build the master drops
+        the link, so the session attaches once more, and gets a welcome with `Welcome.idle` set.
         """
         self._drained = drained
         if self._link is not None:
@@ -158,7 +161,7 @@ class Session:
 
     async def stop(self, *, kill: bool = False) -> None:
         """
-        End the session.  *kill*: also all commands, and the keeper; otherwise they go on.
+        End the session.  *kill*: also kill all commands and end the keeper, which otherwise go on.
         """
         self._end_attachment()
         if self._starting is not None:
@@ -171,7 +174,7 @@ class Session:
 
     async def hello(self, master: str) -> Hello:
         """
-        The `Hello` of this slave for the master with the Tub id *master*; waits until a keeper is attached.
+        The `Hello` of this slave for the master with the TubID *master*; waits until a keeper is attached.
         """
         await self._ready.wait()
         held = await self._agent.held()
@@ -211,7 +214,7 @@ class Session:
             self._refused(error)
             return
         if welcome.epoch < self._directory.epochs.highest(link.key):
-            # A master that does not compare epochs itself.
+            # Checked here because an older master does not compare epochs itself.
             self._refused(SupersededError())
             return
         self._note_epoch(link.key, welcome.epoch)
@@ -223,25 +226,25 @@ class Session:
         link.when_lost(watching.cancel)
         try:
             while not link.lost:
-                self._client.word(link.silence())
-                await deferLater(self._clock, WORD_INTERVAL)
+                self._client.renew_leases(link.silence())
+                await deferLater(self._clock, RENEWAL_INTERVAL)
         except CancelledError:
             watching.cancel()
             raise
 
-    async def _watch_space(self, welcome: Welcome, told: int, link: Link) -> None:
+    async def _watch_space(self, welcome: Welcome, reported: int, link: Link) -> None:
         """
-        Attach again when the master, which was *told* the free space in the hello, has to know that it changed.
+        Attach again when the free space has changed in a way that the master must know.  *reported*: that of the hello.
         """
         if welcome.minspace:
-            await self._disk_space.watch(welcome.minspace, welcome.directories, told)
+            await self._disk_space.watch(welcome.minspace, welcome.directories, reported)
             link.drop("the free space of this slave's disk changed")
 
     def _note_epoch(self, master: str, epoch: int) -> None:
         try:
             self._directory.epochs.note(master, epoch)
         except StorageError as error:
-            # Noted by the next welcome instead; until then a copy would not be refused.
+            # The next welcome tries again; until then, an older copy of the farm would not be refused.
             self._log.warn("{sentence}", sentence=str(error))
 
     def _end_attachment(self) -> None:

@@ -10,9 +10,10 @@ Sends the streams of one command to the master, and finally its outcome.
     all acknowledged, outcome known ──finished──► ()     forget the command
                                               └─► names  send those again, as their next generation
 
-A sender belongs to one link: when the link is lost it is stopped, and the next link gets a new one, which begins at the
-lengths that the master has.  So no sender sees answers from another link.  The answer to an append is the length that
-the master has; it alone decides where to go on, whether the chunk was new, already there, or came after a gap.
+A sender belongs to one link.  When the link is lost, the sender is stopped, and the next link gets a new one, which
+begins at the lengths that the master has; so no sender gets answers from another link.  The answer to an append is the
+length that the master has.  It alone determines where to continue, whether the chunk was new, was there already, or
+came after a gap.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,19 +33,21 @@ from ..wire.flow_control import FlowControl, SentChunk
 from ..wire.roles import LATER, Command
 
 MOST_IN_FLIGHT = 4
+"""Appends of one stream without an answer."""
 SHORTEST_WAIT = 1.0
+"""Seconds until sending continues after `LATER` or an error; doubled each time, up to `LONGEST_WAIT`."""
 LONGEST_WAIT = 30.0
 
 
 class StreamSource(Protocol):
     """
-    Append-only streams and an outcome, to be sent.
+    Append-only streams and an outcome that are to be sent.
     """
 
     @property
     def outcome(self) -> Outcome | None:
         """
-        None while the command runs.  Once it is known, no stream grows.
+        The outcome; None while the command runs.  After that, no stream grows.
         """
 
     def lengths(self) -> Mapping[str, int]:
@@ -54,19 +57,18 @@ class StreamSource(Protocol):
 
     def read(self, stream: str, offset: int, size: int) -> bytes:
         """
-        Exactly *size* bytes at *offset*, which are within `lengths`.
-
-        ``b""`` if they cannot be read after all; then `lengths` or `outcome` have changed.
+        Exactly *size* bytes at *offset*, which are within `lengths`; ``b""`` if they cannot be read, after which
+        `lengths` or `outcome` have changed.
         """
 
     def resend(self, stream: str) -> None:
         """
-        The master's copy is damaged: replace *stream* with its next generation.
+        Replace *stream* with its next generation, because the master's copy is damaged.
         """
 
     def confirm(self) -> bool:
         """
-        Check the source before the outcome is sent.  False: it has changed, and there is more to send.
+        Check the source before the outcome is sent.  False if it has changed, so that there is more to send.
         """
 
 
@@ -91,8 +93,8 @@ def latest_generations(streams: Iterable[str]) -> dict[str, str]:
 @define
 class _Mirror:
     """
-    The progress of one stream, in bytes; *in_flight*: appends without an answer.  *rewinds* counts how often `sent` was
-    set back, to recognise answers to appends from before.
+    The progress of one stream in bytes.  *in_flight*: appends without an answer.  *rewinds*: how often `sent` was set
+    back, by which answers to appends from before that are recognised.
     """
 
     acked: int = 0
@@ -103,7 +105,7 @@ class _Mirror:
 
 class StreamSender:
     """
-    Sends *source* to *command*, the master's end, which has *have* already: length in bytes by stream.
+    Sends *source* to *command*, the master's end.  *have*: what the master has already, length in bytes by stream.
     """
 
     _log = Logger()
@@ -134,14 +136,14 @@ class StreamSender:
 
     def start(self) -> Deferred[None]:
         """
-        Send; fires when the master has committed the outcome, fails with `CancelledError` when `stop` comes first.
+        Send everything; fires when the master has committed the outcome, fails with `CancelledError` after `stop`.
         """
         self._task = Deferred.fromCoroutine(self._run())
         return self._task
 
     def stop(self) -> None:
         """
-        Stop sending: the link is lost or the command disowned.
+        Stop sending, because the link is lost or the command was disowned.
         """
         self._stopped = True
         self._flow_control.stop_waiting(self.streams_changed)
@@ -151,9 +153,10 @@ class StreamSender:
 
     def streams_changed(self) -> None:
         """
-        The source may have grown or ended: send what is new.
+        Send what is new, because the source may have grown or ended.
         """
-        # An answer may come at once and call this again: a loop, or each chunk of a log would take a stack frame.
+        # An answer may come during the call and call this again.  A loop, as recursion would take a stack frame for
+        # each chunk of a log.
         self._more = True
         if self._sending:
             return
@@ -197,7 +200,7 @@ class StreamSender:
         while mirror.sent < length and mirror.in_flight < MOST_IN_FLIGHT:
             size = min(length - mirror.sent, self._flow_control.chunk)
             if mirror.in_flight and size < self._flow_control.chunk and not ended:
-                break  # more bytes will be there at the next answer: fewer, larger calls
+                break  # wait for the next answer, when there are more bytes for one call
             if not self._flow_control.room:
                 self._flow_control.wait(self.streams_changed)
                 break
@@ -210,10 +213,10 @@ class StreamSender:
             mirror.in_flight += 1
             chunk = self._flow_control.sent(len(data))
             answer = shielded(self._command.append(stream, offset, data))
-            landing = self._answered(answer, mirror, offset + len(data), chunk)
-            background(landing, self._log, f"sending {self._id} to the master")
+            answering = self._answered(answer, mirror, offset + len(data), chunk)
+            background(answering, self._log, f"sending {self._id} to the master")
             if self._stopped or self._pause is not None:
-                return False  # answered at once, with LATER or an error
+                return False  # the answer came during the call, and was LATER or an error
         return True
 
     async def _answered(self, answer: Deferred[int], mirror: _Mirror, end: int, chunk: SentChunk) -> None:
@@ -232,7 +235,7 @@ class StreamSender:
             mirror.acked = length
             if length < end:
                 self._rewind(mirror)
-            # The master may have more than *have* said, from an append on an earlier link.
+            # The master may have more than in *have*, from an append on an earlier link.
             mirror.sent = max(mirror.sent, length)
         self.streams_changed()
 
@@ -241,7 +244,7 @@ class StreamSender:
             return await answer
         except (LinkLostError, CancelledError):
             pass  # the link stops this sender
-        except Exception:  # noqa: BLE001 - whatever the master's fault, the bytes are kept here, and sent again
+        except Exception:  # noqa: BLE001 - the bytes are sent again, whatever error the master has
             self._warn(Failure())
         return LATER
 
@@ -279,7 +282,7 @@ class StreamSender:
             return await shielded(self._command.finished(outcome))
         except (LinkLostError, CancelledError):
             raise
-        except Exception:  # noqa: BLE001 - whatever the master's fault, the outcome is kept here, and sent again
+        except Exception:  # noqa: BLE001 - the outcome is sent again, whatever error the master has
             self._warn(Failure())
             await self._after_a_while()
             return None

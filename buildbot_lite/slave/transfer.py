@@ -1,16 +1,16 @@
 """
-Transfers: commands on files and directories, which the slave executes itself, without a keeper.
+Transfers: commands on files and directories that the slave executes itself, without a keeper.
 
 ::
 
     claim (transfers/ID.json) ──► perform ──► outcome ──► sent ──► forgotten
                  │                   │
-                 └── a new process ──┘   begins again from the start
+                 └── a new process ──┘   begins again
 
-A transfer is idempotent, so unlike a process it may be begun again after a crash.  Its claim need not survive a power
-failure, and is not synced: after that, no command of the same build is running either.
+A transfer is idempotent, so, unlike a command, it may be started again after a crash.  Its claim is not synced, because
+it need not survive a power failure, after which no command of the same build is running, either.
 
-This module has the common base class; `transfers` lists the kinds.
+This module has the base class; `transfers` lists the kinds.
 """
 
 import os
@@ -53,8 +53,8 @@ class TransferContext:
     """
     The collaborators of every transfer.
 
-    *paths*: the work directory.  *directory*: the claims' directory.  *in_thread*: runs a function that may block
-    briefly in a thread.  *workers*: run long or risky jobs, each in a process of its own.
+    *paths*: the work directory.  *directory*: the directory of the claims.  *in_thread*: runs, in a thread, a function
+    that blocks for a short time.  *workers*: run long or risky jobs, each in a process of its own.
     """
 
     paths: SafePaths
@@ -66,7 +66,8 @@ class TransferContext:
 
 class Transfer:
     """
-    A `SlaveCommand`.  *changed*: called when there are new bytes or an outcome to send.
+    A `SlaveCommand`.  *changed*: called when there are new bytes or an outcome to send.  *saved*: the state that an
+    earlier process saved; None for a new transfer.
     """
 
     _log = Logger()
@@ -98,14 +99,14 @@ class Transfer:
     @property
     def _over(self) -> bool:
         """
-        Whether an interrupt has no effect any more.
+        Whether it is too late for an interrupt.
         """
         return self._outcome is not None
 
     @property
     def life(self) -> Life:
         """
-        Running or ended.
+        RUNNING or ENDED.
         """
         return Life.RUNNING if self._outcome is None else Life.ENDED
 
@@ -117,20 +118,20 @@ class Transfer:
 
     def begin(self) -> None:
         """
-        Begin, or begin again after a restart, unless the outcome is known.
+        Begin, or begin again in a new process, unless the outcome is known.
         """
         if self._outcome is None:
             self._go(self._perform())
 
     def when_claimed(self) -> Deferred[None]:
         """
-        At once: a transfer is claimed when it is made.
+        Fires at once, because a transfer is claimed when it is made.
         """
         return succeed(None)
 
     def lengths(self) -> Mapping[str, int]:
         """
-        None, unless the kind of transfer has a stream.
+        {}, unless the kind of transfer has a stream.
         """
         return {}
 
@@ -139,7 +140,7 @@ class Transfer:
 
     def resend(self, stream: str) -> None:
         """
-        Nothing: there is no stream.
+        Do nothing: there is no stream.
         """
 
     def confirm(self) -> bool:
@@ -147,17 +148,17 @@ class Transfer:
 
     def have(self, lengths: Mapping[str, int]) -> None:
         """
-        Nothing: there is no stream.
+        Do nothing: there is no stream.
         """
 
     def linked(self, command: Command) -> None:
         """
-        Nothing, unless the kind of transfer needs the master.
+        Do nothing, unless the kind of transfer needs the master.
         """
 
     def unlinked(self) -> None:
         """
-        Nothing, unless the kind of transfer needs the master.
+        Do nothing, unless the kind of transfer needs the master.
         """
 
     def interrupt(self, reason: str) -> None:
@@ -167,7 +168,7 @@ class Transfer:
 
     def leave(self) -> None:
         """
-        Stop; the claim stays on disk.
+        Stop, but keep the claim on disk.
         """
         background(self._stop(), self._log, "stopping a transfer")
 
@@ -184,7 +185,7 @@ class Transfer:
 
     async def _perform(self) -> None:
         """
-        Do the transfer; an exception makes it fail.
+        Do the transfer.  If it raises, the transfer has failed.
         """
         raise NotImplementedError
 
@@ -216,9 +217,9 @@ class Transfer:
                 self._fail(os_sentence(error, self._spec.path))
             except BuildbotLiteError as error:
                 self._fail(str(error))
-            except Exception:  # noqa: BLE001 - a defect of ours must not leave a build waiting for ever
+            except Exception:  # noqa: BLE001 - after a defect of ours, the build must not wait for ever
                 self._log.failure("transfer {id}", id=self.id)
-                self._fail("An error of the slave itself.  The slave's log (twistd.log) has the traceback.")
+                self._fail("The slave failed with an internal error.  Its log (twistd.log) has the traceback.")
 
         self._task = Deferred.fromCoroutine(going())
 
@@ -262,7 +263,7 @@ class Transfer:
         self._notify()
 
     def _notify(self) -> None:
-        # In a later reactor turn: the listener may make this transfer begin again.
+        # In a later turn of the reactor, because the listener may make this transfer begin again.
         self._context.clock.callLater(0, self._changed)
 
     def _saved_outcome(self) -> Outcome | None:
@@ -287,7 +288,7 @@ class Transfer:
                 out.write(encode(document))
             os.replace(temporary, self._path(".json"))
         except OSError as error:
-            # Harmless: after a restart the transfer is dropped or begun again.
+            # Without the file, a new process drops the transfer, or begins it again, which is allowed.
             self._log.warn("cannot save transfer {id}: {problem}", id=self.id, problem=os_sentence(error))
 
 

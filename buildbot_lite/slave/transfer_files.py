@@ -1,5 +1,5 @@
 """
-Files of transfers: writing, waiting for room on the disk, and errors for people.
+Files of transfers: writing, waiting for space on the disk, and error messages.
 """
 
 import os
@@ -19,7 +19,7 @@ LONGEST_DISK_WAIT = 600
 
 def os_sentence(error: OSError, path: str = "") -> str:
     """
-    *error* as a message: without the number, and naming *path*, the path in the step's arguments.
+    A message for *error*, without its number.  *path*: the path in the step's arguments, "" for that of the error.
     """
     if is_disk_full(error):
         return "disk full"
@@ -29,7 +29,8 @@ def os_sentence(error: OSError, path: str = "") -> str:
 
 async def with_room(clock: IReactorTime, attempt: Callable[[], T]) -> T:
     """
-    The result of *attempt*, repeated every second while the disk is full, for `LONGEST_DISK_WAIT` seconds at most.
+    The result of *attempt*, which is repeated every second while the disk is full, for at most `LONGEST_DISK_WAIT`
+    seconds; then, and for any other reason, its OSError.
     """
     retries = LONGEST_DISK_WAIT
     while True:
@@ -44,7 +45,7 @@ async def with_room(clock: IReactorTime, attempt: Callable[[], T]) -> T:
 
 def write_at(descriptor: int, data: bytes, offset: int) -> None:
     """
-    Write all of *data* at *offset*.  (On a disk that is nearly full, pwrite(2) writes a part without an error.)
+    Write all of *data* at *offset*.  (On a nearly full disk, pwrite(2) writes a part of it without an error.)
     """
     remaining = memoryview(data)
     while remaining:

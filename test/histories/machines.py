@@ -290,7 +290,7 @@ class FakeKeeperClient:
     def forget(self, id: str) -> None:
         self._say(lambda: self._machine.take_forget(id))
 
-    def word(self, age: float) -> None:
+    def renew_leases(self, age: float) -> None:
         self._say(lambda: self._machine.take_word(age))
 
     def detach(self) -> None:

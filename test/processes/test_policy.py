@@ -185,4 +185,4 @@ class PolicyChangeTests(FarmCase):
         self.farm.write_slave_tac("bot1", policy="wrapper=['no-such-wrapper']")
         slave = self.farm.spawn_slave("bot1")
         self.assertEqual(slave.wait(), 1)
-        self.assertIn("The wrapper 'no-such-wrapper' in slave.tac is no program here.", slave.said)
+        self.assertIn("The wrapper 'no-such-wrapper' in slave.tac is not a program on this machine.", slave.said)

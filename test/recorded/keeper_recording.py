@@ -131,7 +131,7 @@ async def converse(client: KeeperClient, news: RecordingListener, home: str) -> 
     await news.when("ended", QUICK)
     start(LONG, RUNS[LONG])
     await news.when("grew", LONG)
-    client.word(0.5)
+    client.renew_leases(0.5)
     start(LONG, RUNS[OTHER])
     await news.when("refused", LONG)
     client.interrupt(LONG, "stopped by Zoë")

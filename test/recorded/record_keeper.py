@@ -34,7 +34,7 @@ async def record(directory: str, reactor: KeeperReactor) -> list[Entry]:
     Record the conversation of a keeper in *directory*, which then leaves its files.
     """
     recording: list[Entry] = []
-    told, asked = KeeperConnection.lineReceived, KeeperConnection.say
+    told, asked = KeeperConnection.lineReceived, KeeperConnection.send
 
     def keep_told(line: Any, data: bytes) -> None:
         message = json.loads(data.replace(directory.encode(), HOME.encode()))
@@ -50,7 +50,7 @@ async def record(directory: str, reactor: KeeperReactor) -> list[Entry]:
         asked(line, message)
 
     heard: Any = KeeperConnection
-    heard.lineReceived, heard.say = keep_told, keep_asked
+    heard.lineReceived, heard.send = keep_told, keep_asked
     client = KeeperClient(os.path.join(directory, "keeper"), reactor, linger=5.0)
     await converse(client, RecordingListener(), directory)
     while recording[-1][0] == "asked":

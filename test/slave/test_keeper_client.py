@@ -184,7 +184,7 @@ class KeeperClientTests(TestCase):
         await client.ensure(self.news)
         self.start(client, "a-1", Run(script="echo hello; exec sleep 600"))
         self.assertEqual(await self.news.when("grew", "a-1"), {"stdio": 6})
-        client.word(0.0)
+        client.renew_leases(0.0)
         client.interrupt("a-1", "Enough.")
         outcome, _life = await self.news.when("ended", "a-1")
         self.assertEqual((outcome.ending, outcome.sentence), (Ending.KILLED, "Enough."))

@@ -80,13 +80,13 @@ class PolicyTests(SynchronousTestCase):
             ({"umask": -1}, "umask in slave.tac is -1"),
             ({"directories": ["srv"]}, "absolute"),
             ({"directories": ["/"]}, "not all of them"),
-            ({"directories": ["/no/such"]}, "no directory"),
+            ({"directories": ["/no/such"]}, "not a directory"),
             ({"environment": "PATH"}, "must be a list"),
             ({"environment": ["*"]}, "names of variables"),
             ({"environment": ["A=b"]}, "names of variables"),
             ({"wrapper": "bwrap"}, "must be a list"),
-            ({"wrapper": ["no-such-program"]}, "is no program here"),
-            ({"wrapper": ["./env"]}, "is no program here"),
+            ({"wrapper": ["no-such-program"]}, "is not a program on this machine"),
+            ({"wrapper": ["./env"]}, "is not a program on this machine"),
             (
                 {"wrapper": ["env", "{builder}"]},
                 "{builder}, but only these are replaced: {workdir}, {work}, {private}, {id}",
@@ -94,7 +94,7 @@ class PolicyTests(SynchronousTestCase):
             ({"wrapper": ["env", ""]}, "not empty"),
         ]
         if os.geteuid() == 0:
-            mistakes.append(({"user": "root"}, "nothing would be forbidden"))
+            mistakes.append(({"user": "root"}, "may do everything"))
         for policy, sentence in mistakes:
             self.assertIn(sentence, str(self.assertRaises(ConfigError, Policy.of, **policy)))
 
@@ -106,11 +106,11 @@ class PolicyTests(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, directory)
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(directory)
-        for name in ("fence", "setpriv"):
+        for name in ("wrapper", "setpriv"):
             with open(name, "w") as program:
                 os.fchmod(program.fileno(), 0o755)
         self.patch(os, "environ", {**os.environ, "PATH": f".:{os.environ['PATH']}"})
-        self.assertEqual(Policy.of(wrapper=["fence", "x"]).words, [os.path.join(directory, "fence"), "x"])
+        self.assertEqual(Policy.of(wrapper=["fence", "x"]).words, [os.path.join(directory, "wrapper"), "x"])
         if os.geteuid() == 0:
             self.assertEqual(Policy.of(user=USER).words[0], os.path.join(directory, "setpriv"))
 

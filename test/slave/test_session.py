@@ -21,7 +21,7 @@ from buildbot_lite.slave.epochs import SeenEpochs
 from buildbot_lite.slave.keeper_messages import KeeperListener
 from buildbot_lite.slave.session import (
     PAUSE_WITHOUT_KEEPER,
-    WORD_INTERVAL,
+    RENEWAL_INTERVAL,
     Session,
 )
 from buildbot_lite.wire.loopback import LoopbackLink
@@ -60,7 +60,7 @@ class FakeKeeperClient:
             await Deferred[None]()
         news.attached({})
 
-    def word(self, age: float) -> None:
+    def renew_leases(self, age: float) -> None:
         self.asked.append(f"word {age:g}")
 
     def detach(self) -> None:
@@ -187,7 +187,7 @@ class SessionTests(SynchronousTestCase):
             self.desk.answers.pop(0).callback(welcome)
             self.assertFalse(link.lost)
             link.drop("cut")
-            self.clock.advance(WORD_INTERVAL)
+            self.clock.advance(RENEWAL_INTERVAL)
         self.assertEqual(sorted(os.listdir(self.home.work)), ["stale", "used"])
         link = FakeLink()
         self.session.connected(self.desk, link)
@@ -265,12 +265,12 @@ class SessionTests(SynchronousTestCase):
         self.session.connected(self.desk, link)
         self.assertEqual(self.client.asked, ["ensure"])
         self.desk.welcome()
-        self.clock.advance(WORD_INTERVAL)
+        self.clock.advance(RENEWAL_INTERVAL)
         link.age = 12
-        self.clock.advance(WORD_INTERVAL)
+        self.clock.advance(RENEWAL_INTERVAL)
         self.assertEqual(self.client.asked, ["ensure", "word 0", "word 0", "word 12"])
         link.drop("cut")
-        self.clock.pump([WORD_INTERVAL] * 5)
+        self.clock.pump([RENEWAL_INTERVAL] * 5)
         self.assertEqual(self.client.asked, ["ensure", "word 0", "word 0", "word 12"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
