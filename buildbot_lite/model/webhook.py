@@ -27,6 +27,10 @@ body of this size, until its signature was checked.
 """
 LONGEST_HEADER = 1000
 """Characters of the value of a header."""
+OF_ADDRESS = ("project", "codebase")
+"""What the query of the address may say of the changes."""
+LONGEST_OF_ADDRESS = 200
+"""Characters of each."""
 LARGEST_FRAME = LARGEST_BODY + (16 << 10)
 """Bytes of a `Delivery` as it travels."""
 
@@ -47,11 +51,16 @@ DIALECTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 class Delivery:
     """
     A request of a forge of the *dialect*: its *headers* by name in lower case, and its *body*.
+
+    *project*, *codebase*: of its changes, as the address has them (``/change_hook/github?project=p``), unsigned; "": it
+    does not.
     """
 
     dialect: str
     headers: Mapping[str, str]
     body: bytes
+    project: str = ""
+    codebase: str = ""
 
     @property
     def event(self) -> str:
@@ -78,7 +87,9 @@ class Delivery:
         """
         A line of JSON, and the body.
         """
-        return encode({"dialect": self.dialect, "headers": dict(self.headers)}) + b"\n" + self.body
+        of_address = {"project": self.project, "codebase": self.codebase}
+        head = {"dialect": self.dialect, "headers": dict(self.headers), **of_address}
+        return encode(head) + b"\n" + self.body
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -91,7 +102,8 @@ class Delivery:
         headers_reader = JsonReader(reader.mapping("headers", {}), "headers of the delivery")
         names = DIALECTS.get(dialect, ())
         headers = {name: headers_reader.text(name, limit=LONGEST_HEADER) for name in names if headers_reader.has(name)}
-        return cls(dialect, headers, body)
+        project, codebase = (reader.text(name, "", limit=LONGEST_OF_ADDRESS) for name in OF_ADDRESS)
+        return cls(dialect, headers, body, project, codebase)
 
 
 @frozen

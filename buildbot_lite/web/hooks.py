@@ -9,6 +9,7 @@ Webhooks: from a request to the master, and its reply back to the forge.
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import parse_qs
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
@@ -17,7 +18,15 @@ from twisted.web.server import NOT_DONE_YET
 
 from ..deferreds import background
 from ..errors import BuildbotLiteError, LinkLostError, NoAnswerError
-from ..model.webhook import DIALECTS, LARGEST_BODY, LONGEST_HEADER, Delivery, HookReply
+from ..model.webhook import (
+    DIALECTS,
+    LARGEST_BODY,
+    LONGEST_HEADER,
+    LONGEST_OF_ADDRESS,
+    OF_ADDRESS,
+    Delivery,
+    HookReply,
+)
 from ..wire.client import Take
 from ..wire.limits.limited_log import LimitedLog
 from .site import WebPage, answered
@@ -108,7 +117,10 @@ class ChangeHook(WebPage):
             return answered(request, 404, "There is nothing at this address.")
         if (body := request.whole_body()) is None:
             return answered(request, 413, f"The body has more than {LARGEST_BODY >> 20} MiB.")
-        delivery = Delivery(self._dialect, self._headers(request), body)
+        project, codebase = _of_address(request.uri)
+        if max(len(project), len(codebase)) > LONGEST_OF_ADDRESS:
+            return answered(request, 400, f"A name in the address has more than {LONGEST_OF_ADDRESS} characters.")
+        delivery = Delivery(self._dialect, self._headers(request), body, project, codebase)
         serving = Deferred.fromCoroutine(self._serve(delivery, request))
         request.notifyFinish().addErrback(lambda failure: serving.cancel())
         background(serving, self._taken, "handing over a webhook")
@@ -135,3 +147,14 @@ class ChangeHook(WebPage):
             request.setHeader(b"retry-after", b"%d" % _LATER)
         request.write(answered(request, reply.status, reply.sentence))
         request.finish()
+
+
+def _of_address(uri: bytes) -> list[str]:
+    """
+    The project and the codebase in the query of *uri*; "" for one that it does not name.
+    """
+    try:
+        query = parse_qs(uri.partition(b"?")[2].decode("ascii", "replace"), max_num_fields=10)
+    except ValueError:
+        query = {}
+    return [query.get(name, [""])[0] for name in OF_ADDRESS]

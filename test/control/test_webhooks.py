@@ -89,14 +89,14 @@ class WebhookCase(ChangeCase):
         farm.generations.current = load(self.harness.basedir)
         farm.change_sources.configure(farm.config.change_sources)
 
-    def send(self, dialect: str, event: str, payload: Any, secret: str = SECRET) -> HookReply:
+    def send(self, dialect: str, event: str, payload: Any, secret: str = SECRET, **of_address: str) -> HookReply:
         """
         Hand over a webhook; returns the reply.
         """
         body = json.dumps(payload).encode()
         event_header, proof_header, _ = DIALECTS[dialect]
         headers = {event_header: event, proof_header: proof(dialect, body, secret)}
-        watcher = self.hand_over(Delivery(dialect, headers, body).to_bytes())
+        watcher = self.hand_over(Delivery(dialect, headers, body, **of_address).to_bytes())
         self.assertEqual((watcher.codes, watcher.err.count("Traceback")), ([0], 0), watcher.err)
         reply = HookReply.from_bytes(watcher.out)
         assert reply is not None
@@ -186,6 +186,20 @@ class WebhookTests(WebhookCase):
         for payload in [*events, *events, *events[::-1]]:
             self.send("github", "pull_request", payload)
         self.assertEqual([each.revision for each in self.changes()], [A, B, A, B])
+
+    def test_of_address(self) -> None:
+        """
+        Promise 8.1: project and codebase in the address of a webhook are those of its changes.
+        """
+        cases: list[tuple[dict[str, str], tuple[str, str]]] = [
+            ({}, ("o/r", "")),
+            ({"project": "p"}, ("p", "")),
+            ({"project": "p", "codebase": "c"}, ("p", "c")),
+        ]
+        for of_address, expected in cases:
+            self.send("github", "push", github_push(), **of_address)
+            self.assertEqual({(each.project, each.codebase) for each in self.changes()[-2:]}, {expected})
+        self.assertEqual(len(self.changes()), 6)
 
     def test_fork(self) -> None:
         """
@@ -307,6 +321,8 @@ class DialectTests(WebhookCase):
             '{"github": {"secret": util.Secret("forge"), "skip": []}}': "no option 'skip'.  Did you mean 'skips'",
             '{"github": {"secret": util.Secret("forge"), "skips": ["("]}}': "no regular expression",
             '{"gitlab": {"secret": util.Secret("forge"), "skips": []}}': "no option 'skips'",
+            '{"github": {"secret": util.Secret("forge"), "class": object}}': "class: payloads are read by the farm's",
+            '{"github": {"secret": util.Secret("forge"), "custom_class": object}}': "choose with skips, codebase",
             "[]": "a dictionary",
         }.items():
             with self.assertRaises(MistakesError, msg=text) as caught:

@@ -110,6 +110,25 @@ class HandingOverTests(HookCase):
         self.assertEqual(self.answer(transport), (403, "wrong\n"))
         self.assertIn(b"nosniff", transport.value())
 
+    def test_address(self) -> None:
+        """
+        Promise 8.1: project and codebase may stand in the address; a name that is too long is refused.
+        """
+        path = "/change_hook/gitlab"
+        for query, expected in (
+            ("", ("", "")),
+            ("?project=a%2Fb&codebase=c&other=d", ("a/b", "c")),
+            ("?codebase=%C3%A4", ("", "ä")),
+            ("?" + "&".join(f"x{number}=1" for number in range(11)), ("", "")),
+        ):
+            self.post(path=path + query)
+            found = self.master.submitted[-1]
+            self.assertEqual((found.project, found.codebase), expected)
+            self.master.reply(HookReply(200, "recorded").to_bytes())
+        self.post(b"project=body", path, ["Content-Type: application/x-www-form-urlencoded"])
+        self.assertEqual(self.master.submitted[-1].project, "")
+        self.assertEqual(self.answer(self.post(path=f"{path}?project={'x' * 201}"))[0], 400)
+
     def test_forms_are_not_parsed(self) -> None:
         """
         The body of a form travels unchanged too.

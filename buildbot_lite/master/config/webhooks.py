@@ -119,7 +119,13 @@ def _dialect(checker: ArgumentChecker, called: str, options: Any) -> HookDialect
     }
     names = [key for key, (_, _, of) in _OPTIONS.items() if name in of]
     for key in options:
-        if key in _IGNORED:
+        if key in _HANDLERS:
+            if options[key] is not None and not is_placeholder(options[key]):
+                inner.note(
+                    f"{key}: payloads are read by the farm's own code.  Leave it out, and choose with skips, codebase "
+                    "and the change_filter of a scheduler."
+                )
+        elif key in _IGNORED:
             remark(f"{inner.owner}: {key} has no effect here: {_IGNORED[key]}", checker.place)
         elif key not in ("secret", *names):
             inner.note(f"there is no option {str(key)!r:.60}.{did_you_mean(str(key), ['secret', *names])}")
@@ -177,6 +183,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[ArgumentChecker, str, Any], Any], tu
         ("gitea",),
     ),
 }
+_HANDLERS = ("class", "custom_class")
 _IGNORED = {
     "strict": "every request must prove the secret.",
     "token": "nothing is asked of the forge.",

@@ -35,8 +35,12 @@ def read_delivery(delivery: Delivery, dialect: HookDialect, secret: str) -> Hook
         report = _READERS[delivery.dialect](delivery.event, payload, dialect)
         if not report.changes:
             return report  # a function of master.cfg need not know other payloads
-        codebase = dialect.codebase_of(payload.document)
-        return evolve(report, changes=[evolve(each, codebase=codebase).checked() for each in report.changes])
+        codebase = delivery.codebase or dialect.codebase_of(payload.document)
+        changes = [
+            evolve(each, codebase=codebase, project=delivery.project or each.project).checked()
+            for each in report.changes
+        ]
+        return evolve(report, changes=changes)
     except WebhookError:
         raise
     except BuildbotLiteError as error:
