@@ -13,7 +13,7 @@ Each byte is passed to write(2) before it is acknowledged, so it survives the en
 updated as bytes arrive; only after a restart is it computed from the file.
 
 Sealing compares the length and checksum of the file with the slave's, and syncs the file.  For a large file that may
-take long; `seal_stream` then uses a thread.
+take long; `seal_stream` then uses a thread, and `early_sync` leaves little to do.
 """
 
 import hashlib
@@ -56,6 +56,9 @@ class StreamFile:
         self._sum = hashlib.sha256()
         self._summed = 0
         self._sealed = False
+        # The length when the last early sync began, and its error: fdatasync(2) reports a lost page only once.
+        self._sync_begun = 0
+        self._sync_error: OSError | None = None
         # Directories that got a new entry, for syncing.
         self._new: tuple[str, ...] = ()
 
@@ -79,6 +82,13 @@ class StreamFile:
         Whether this object has sealed the file.
         """
         return self._sealed
+
+    @property
+    def unsynced(self) -> int:
+        """
+        The number of bytes at the end that no early sync brings to the disk.
+        """
+        return self._length - self._sync_begun
 
     def append(self, offset: int, data: bytes) -> int:
         """
@@ -128,6 +138,9 @@ class StreamFile:
                 return False
             if self._length:
                 os.fdatasync(self._open())
+                if self._sync_error is not None:
+                    # Also of a full disk: bytes that were acknowledged may be lost, so waiting does not help.
+                    raise FileError(f"The {self._what} cannot be stored on the master: {self._sync_error.strerror}.")
                 for directory in (os.path.dirname(self._path), *self._new):
                     sync_directory(directory)
         except OSError as error:
@@ -135,6 +148,27 @@ class StreamFile:
         self._sealed = True
         self.close()
         return True
+
+    def begin_sync(self) -> Callable[[], None]:
+        """
+        Return work for a thread, which brings to the disk what was written so far.  If it fails, sealing fails.
+        """
+        self._sync_begun = self._length
+
+        def work() -> None:
+            try:
+                # Not the descriptor of this object, which may be closed meanwhile.
+                descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except OSError:
+                return
+            try:
+                os.fdatasync(descriptor)
+            except OSError as error:
+                self._sync_error = error
+            finally:
+                os.close(descriptor)
+
+        return work
 
     def close(self) -> None:
         """

@@ -167,6 +167,26 @@ class FileErrorTests(SynchronousTestCase):
                 self.assertIn(os.strerror(code), self.ended(harness, bot, request, Result.EXCEPTION))
                 self.assertEqual(answers, [()])
 
+    def test_early_sync(self) -> None:
+        """
+        Promise 7.6: a log, or an artifact, of which an early sync failed ends its step with EXCEPTION, although the
+        disk has recovered since.
+        """
+        for text, stream, what in ((SHELL, "stdio", "log stdio"), (UPLOAD, "artifact", "artifact report/f")):
+            for code in (errno.EIO, errno.ENOSPC):
+                harness, bot, request = self.begin(text)
+                with (
+                    mock.patch("buildbot_lite.storage.early_sync.UNSYNCED", 1),
+                    mock.patch("buildbot_lite.storage.streams.os.fdatasync", raising(code)),
+                ):
+                    (length,) = self.append(bot.commands[0], stream)
+                self.assertEqual(length, len("some bytes"))
+                bot.commands[0].end(streams={stream: b"some bytes"})
+                self.assertEqual(
+                    self.ended(harness, bot, request, Result.EXCEPTION),
+                    f"The {what} cannot be stored on the master: {os.strerror(code)}.",
+                )
+
     def test_attaching(self) -> None:
         """
         Promise 6.6: a log whose directory cannot be read when the slave reattaches ends its own build; the slave

@@ -23,6 +23,7 @@ from ...errors import UnsafePathError
 from ...model.names import directory_name, relative_path
 from ...model.outcome import Seal
 from ...storage.artifacts import ArtifactFile, incoming_path
+from ...storage.early_sync import EarlySync
 from ...storage.files import file_error
 from ...storage.notifications import Notifications
 from ...storage.streams import StreamFile, seal_stream
@@ -51,6 +52,11 @@ class StreamStorage:
     basedir: str
     notifications: Notifications
     in_thread: InThread
+    early_sync: EarlySync = field(init=False)
+
+    @early_sync.default
+    def _one_for_all(self) -> EarlySync:
+        return EarlySync(self.in_thread)
 
     @property
     def streams(self) -> str:
@@ -124,8 +130,7 @@ class RecordedStream:
     file: StreamFile
     key: str
     note: Callable[[], None]
-    notifications: Notifications
-    in_thread: InThread
+    storage: StreamStorage
     _noted: bool = field(default=False)
 
     @property
@@ -141,7 +146,8 @@ class RecordedStream:
         if length and not self._noted:
             self._noted = True
             self.note()
-        self.notifications.changed(self.key, length - before)
+        self.storage.notifications.changed(self.key, length - before)
+        self.storage.early_sync.grown(self.file)
         return length
 
     def seal(self, seal: Seal) -> Deferred[bool]:
@@ -151,7 +157,7 @@ class RecordedStream:
             self.note()
         if not seal.length and not self.file.length and not isinstance(self.file, ArtifactFile):
             return succeed(seal.sha256 == hashlib.sha256().hexdigest())
-        return seal_stream(self.file, seal.length, seal.sha256, self.in_thread).addBoth(self._rest)
+        return seal_stream(self.file, seal.length, seal.sha256, self.storage.in_thread).addBoth(self._rest)
 
     def _rest(self, answer: T) -> T:
         self.file.close()
@@ -252,7 +258,7 @@ class EntryStreamFiles:
         def note() -> None:
             self._recorder.stream_begun(self._step, self._ordinal, name, kind, path)
 
-        return RecordedStream(file, path, note, self._storage.notifications, self._storage.in_thread)
+        return RecordedStream(file, path, note, self._storage)
 
 
 def _names_in(directory: str, description: str) -> list[str]:
