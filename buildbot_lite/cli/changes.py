@@ -3,8 +3,8 @@ Report a change; list the newest ones.
 """
 
 import sys
+from contextlib import nullcontext
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,6 +18,8 @@ from .show import json_option
 commands = Commands()
 
 MOST = 1000
+_LARGEST_FILE = 1 << 20
+"""Bytes that are read of a log message or a revision; the master takes less."""
 
 
 class _When(click.ParamType[float]):
@@ -79,7 +81,7 @@ def sendchange(
     if revision_file is not None:
         if given["revision"] is not None:
             raise click.UsageError("Give --revision or --revision_file, not both.")
-        given["revision"] = Path(revision_file).read_text("utf-8", "replace").strip()
+        given["revision"] = _read(revision_file, "utf-8").strip()
     if logfile is not None:
         if given["comments"] is not None:
             raise click.UsageError("Give --comments or --logfile, not both.")
@@ -128,7 +130,9 @@ async def _page(link: MasterLink, most: int, before: int | None) -> tuple[list[A
 
 def _read(path: str, encoding: str) -> str:
     try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        return data.decode(encoding, "replace")
+        with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
+            return file.read(_LARGEST_FILE).decode(encoding, "replace")
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from None
     except LookupError:
         raise click.UsageError(f"There is no encoding {encoding!r:.40}.") from None

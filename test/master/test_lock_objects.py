@@ -11,7 +11,7 @@ from buildbot_lite.master.config.locks import LockAccess, MasterLock, SlaveLock,
 from buildbot_lite.model.locks import LockName, LockUse
 from buildbot_lite.plugins import util
 
-from .configurations import mistakes_in
+from .configurations import mistakes_in, remarks_in
 
 
 class LockObjectTests(SynchronousTestCase):
@@ -85,10 +85,19 @@ HEAD = """
 a, b = util.MasterLock("a"), util.MasterLock("b", maxCount=3)
 s, t = util.SlaveLock("s"), util.WorkerLock("t")
 c["slaves"] = [slave.BuildSlave("bot1"), slave.BuildSlave("bot2")]
-def builder(name, locks=(), of_step=(), slaves=("bot1",)):
-    factory = util.BuildFactory([steps.ShellCommand(command=["true"], locks=of_step)])
-    return util.BuilderConfig(name, list(slaves), factory, locks=locks)
+def builder(name, locks=(), of_step=(), slaves=("bot1",), triggers=None, waits=True, doStepIf=True, **more):
+    factory = util.BuildFactory([steps.ShellCommand(command=["true"], locks=of_step, doStepIf=doStepIf)])
+    if triggers:
+        factory.addStep(steps.Trigger(schedulerNames=["of-" + triggers], waitForFinish=waits))
+    return util.BuilderConfig(name, list(slaves), factory, locks=locks, **more)
 X, N = (lambda lock: [lock.access("exclusive")]), (lambda lock: [lock.access("counting")])
+"""
+
+
+TRIGGERABLES = """
+c["schedulers"] = [
+    schedulers.Triggerable("of-" + each.name, [each.name]) for each in c["builders"] if each.name in ("c", "d")
+]
 """
 
 
@@ -101,7 +110,9 @@ class DeadlockTests(SynchronousTestCase):
         """
         The mistakes of a configuration with these builders.
         """
-        return "\n".join(map(str, mistakes_in(f'{HEAD}{more}\nc["builders"] = [{", ".join(builders)}]\n')))
+        return "\n".join(
+            map(str, mistakes_in(f'{HEAD}{more}\nc["builders"] = [{", ".join(builders)}]\n{TRIGGERABLES}'))
+        )
 
     def test_harmless(self) -> None:
         """
@@ -148,6 +159,82 @@ class DeadlockTests(SynchronousTestCase):
         found = self.found("builder('x', X(a), X(b))", "builder('y', X(b), X(s))", "builder('z', X(s), X(a))")
         self.assertEqual(found.count("Builds could wait"), 1)
         self.assertIn("Builds could wait", self.found("builder('x', X(s), X(t))", "builder('y', X(t), X(s))"))
+
+    def remarks(self, *builders: str, more: str = "") -> str:
+        """
+        The remarks about deadlocks, of a configuration that is no mistake.
+        """
+        found = remarks_in(f'{HEAD}{more}\nc["builders"] = [{", ".join(builders)}]\n{TRIGGERABLES}')
+        return "\n".join(each for each in found if "wait for each other" in each)
+
+    def test_circles_that_cannot_close(self) -> None:
+        """
+        Builds that never run at the same time are no deadlock: because of a lock that both hold, or for want of slots.
+        """
+        circle = "builder('x', X(a), X(b))", "builder('y', X(b), X(a))"
+        self.assertIn("Builds could wait", self.found(*circle))
+        one_slot = 'c["slaves"] = [slave.BuildSlave("bot1", max_builds=1), slave.BuildSlave("bot2")]'
+        self.assertEqual((self.found(*circle, more=one_slot), self.remarks(*circle, more=one_slot)), ("", ""))
+        other_slave = circle[0], "builder('y', X(b), X(a), ['bot2'])"
+        self.assertIn("Builds could wait", self.found(*other_slave, more=one_slot))
+        gated = "builder('x', X(a) + X(g), X(b))", "builder('y', X(b) + N(g), X(a))"
+        gate = 'g = util.MasterLock("g", maxCount=5)'
+        self.assertEqual((self.found(*gated, more=gate), self.remarks(*gated, more=gate)), ("", ""))
+
+    def test_circles_that_may_not_close(self) -> None:
+        """
+        What functions, conditions, rendered locks or further holders decide is a remark, and no mistake.
+        """
+        may = [
+            ("builder('x', X(a), X(b))", "builder('y', X(b), X(a), canStartBuild=lambda *of: True)"),
+            ("builder('x', X(a), X(b))", "builder('y', X(b), X(a), doStepIf=lambda step: True)"),
+            ("builder('x', N(b), X(a))", "builder('y', X(a), N(b))"),
+        ]
+        for builders in may:
+            with self.subTest(builders):
+                self.assertEqual(self.found(*builders), "")
+                self.assertEqual(self.remarks(*builders).count("Builds could wait"), 1)
+
+    def test_triggered(self) -> None:
+        """
+        Builds for which a Trigger waits share what the waiting build has; where they need more, or another lock, that
+        is a remark.
+        """
+        harmless = [
+            ("builder('x', X(a), triggers='c')", "builder('c', X(a))"),
+            ("builder('x', X(a), triggers='c')", "builder('c', X(b))"),
+            (
+                "builder('x', X(a) + X(b), triggers='c')",
+                "builder('c', X(b))",
+                "builder('y', X(b), triggers='d')",
+                "builder('d', X(b))",
+            ),
+            ("builder('x', N(b), triggers='c', waits=False)", "builder('c', X(b))"),
+            ("builder('x', N(b), triggers='c')", "builder('c', X(b))"),
+        ]
+        for builders in harmless:
+            with self.subTest(builders):
+                self.assertEqual((self.found(*builders), self.remarks(*builders)), ("", ""))
+        found = self.remarks(
+            "builder('x', X(a), triggers='c')",
+            "builder('c', X(b))",
+            "builder('y', X(b), triggers='d')",
+            "builder('d', (), X(a))",
+        )
+        self.assertIn(
+            "a build of x holds a while a build of c, which it triggers, waits for b; a build of y holds b while a "
+            "build of d, which it triggers, waits for a.  Give a build all locks",
+            found,
+        )
+        found = self.remarks("builder('x', N(b), (), ['bot1', 'bot2'], triggers='c')", "builder('c', X(b))")
+        self.assertIn("waits for b, and another build of it does the same", found)
+        found = self.remarks(
+            "builder('x', X(a), triggers='c')",
+            "builder('c', triggers='d')",
+            "builder('d', X(b))",
+            "builder('y', X(b), X(a))",
+        )
+        self.assertIn("a build of x holds a while a build of d, which it triggers, waits for b", found)
 
     def test_two_of_one_name(self) -> None:
         """

@@ -65,7 +65,7 @@ def assemble(
     config = MasterConfig(basedir=basedir, extensions=extensions, locks=declared_locks(), **fields)
     _choose_slaves(config.builders, config.slaves)
     _check_builders(config.builders, reader.names("slaves"))
-    check_locks(config.builders, config.slaves)
+    check_locks(config.builders, config.slaves, config.schedulers)
     builders = reader.names("builders")
     if builders is not None:
         builders.update(builder.name for each in contributed for builder in each.builders)

@@ -1,52 +1,200 @@
 """
-Deadlocks that a configuration can have: builds that hold locks while their steps wait for others.
+Deadlocks that a configuration can have: builds that hold locks while their steps, or builds that they trigger, wait.
 
-A build has all its locks from its beginning to its end; a step takes its locks while the build has them.  So with two
-locks A and B there is a deadlock when a build holds A and a step of it needs B, while another holds B and needs A.
-Only locks that are written down are seen, not those that builds render.
+A build has all its locks from its beginning to its end; a step takes its locks while the build has them; builds for
+which a Trigger waits share what the waiting build has, and wait for the rest.  Each of these is an order of two
+locks::
+
+    a build of x holds A while a step waits for B    A ──► B
+    a build of y holds B while a step waits for A    B ──► A     a circle: a deadlock when both run
+
+A circle is a mistake only where the builds can run at the same time whatever else master.cfg says, and each of them
+alone keeps the next one waiting.  One that other things may prevent (functions, conditions, locks that builds render)
+is a remark, and so is each one by way of a Trigger.  One whose builds never run together, because of another lock or
+for want of slots, is neither.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, islice, product
 from typing import Any
 
 from attrs import frozen
 
-from ...model.locks import LockName
+from ...model.locks import LockName, LockUse, combined
 from .locks import LockAccess, uses_on
-from .mistakes import SourceLine, note
+from .mistakes import SourceLine, note, remark
 from .objects import BuilderConfig, BuildSlave
+from .schedulers import BaseScheduler, Triggerable
+
+_MOST_TRIED = 2000
+"""Combinations of builds that are tried for one circle of locks."""
 
 
 @frozen
 class _Order:
     """
-    *builder* holds *first* while one of its steps waits for *then*.
+    A build of *builder* on *slave* has *held*, *first* among it, while *waiter* waits for *then*.
+
+    *is_triggered*: the waiter is a triggered build.  *is_sure*: nothing is known that might prevent it.
     """
 
-    first: LockName
-    then: LockName
+    first: LockUse
+    then: LockUse
+    held: Sequence[LockUse]
     builder: BuilderConfig
+    slave: str
+    waiter: str = "a step"
+    is_triggered: bool = False
+    is_sure: bool = True
+
+    @property
+    def locks(self) -> tuple[LockName, LockName]:
+        """
+        The two locks.
+        """
+        return self.first.lock, self.then.lock
+
+    def __str__(self) -> str:
+        return (
+            f"a build of {self.builder.name} holds {self.first.lock.name} while {self.waiter} waits for "
+            f"{self.then.lock.name}"
+        )
 
 
-def check_locks(builders: Mapping[str, BuilderConfig], slaves: Mapping[str, BuildSlave]) -> None:
+@frozen
+class LockChecks:
     """
-    Note the deadlocks of these builders on these slaves.
+    The checks of *builders* on *slaves*, which *schedulers* start.
     """
-    orders: dict[tuple[LockName, LockName], _Order] = {}
-    for builder in builders.values():
-        own: set[LockName] = set()
-        for order in _orders(builder, slaves):
-            if order.first == order.then:
-                own.add(order.first)
-            else:
-                orders.setdefault((order.first, order.then), order)
-        for name in sorted({lock.name for lock in own}):
-            note(
-                f"The builder {builder.name!r} has the lock {name!r} during its builds, and one of its steps asks for "
-                "it again.  Take it away from one of the two.",
-                builder.place or SourceLine(),
-            )
-    _note_circles(list(orders.values()))
+
+    builders: Mapping[str, BuilderConfig]
+    slaves: Mapping[str, BuildSlave]
+    schedulers: Mapping[str, BaseScheduler]
+
+    def note(self) -> None:
+        """
+        Note the deadlocks, as mistakes and remarks.
+        """
+        orders: dict[tuple[LockName, LockName], list[_Order]] = {}
+        for builder in self.builders.values():
+            own: set[str] = set()
+            for order in self._orders(builder):
+                if order.first.lock == order.then.lock and not order.is_triggered:
+                    own.add(order.first.lock.name)
+                else:
+                    orders.setdefault(order.locks, []).append(order)
+            for name in sorted(own):
+                note(
+                    f"The builder {builder.name!r} has the lock {name!r} during its builds, and one of its steps asks "
+                    "for it again.  Take it away from one of the two.",
+                    builder.place or SourceLine(),
+                )
+        self._note_circles(orders)
+
+    def _orders(self, builder: BuilderConfig) -> Iterator[_Order]:
+        waiting = [step for step in builder.steps if accesses_of(getattr(step, "locks", ())) or _triggers(step)]
+        for slave in builder.slavenames if waiting else ():
+            of_slave = accesses_of(self.slaves[slave].locks) if slave in self.slaves else ()
+            held = uses_on(slave, accesses_of(builder.locks), of_slave)
+            for step in waiting:
+                wanted = uses_on(slave, accesses_of(getattr(step, "locks", ())))
+                is_sure = self._is_sure(builder) and getattr(step, "doStepIf", True) is True
+                for first, then in product(held, wanted):
+                    yield _Order(first, then, held, builder, slave, is_sure=is_sure)
+                while_waiting = combined([*held, *wanted])
+                for child, then in self._of_children(step, while_waiting, (builder.name,)):
+                    waiter = f"a build of {child}, which it triggers,"
+                    for first in while_waiting:
+                        yield _Order(first, then, while_waiting, builder, slave, waiter, True, False)
+
+    def _is_sure(self, builder: BuilderConfig) -> bool:
+        """
+        Whether only slots and locks that are written down decide when a build of *builder* begins.
+        """
+        starting = [each for each in self.schedulers.values() if builder.name in each.builder_names]
+        is_only_triggered = bool(starting) and all(isinstance(each, Triggerable) for each in starting)
+        # Whatever locks the triggering builds hold, the triggered one has, too.
+        return builder.can_start_build is None and isinstance(builder.locks, tuple) and not is_only_triggered
+
+    def _of_children(
+        self, step: Any, shared: Sequence[LockUse], parents: tuple[str, ...]
+    ) -> Iterator[tuple[str, LockUse]]:
+        """
+        The uses for which builds that *step* triggers may have to wait, each with its builder: more than they share.
+        """
+        units = {use.lock: use.units(use.limit) for use in shared}
+        for name in _triggers(step):
+            scheduler = self.schedulers.get(name)
+            for child in scheduler.builder_names if isinstance(scheduler, Triggerable) else ():
+                builder = self.builders.get(child)
+                if builder is None or child in parents:
+                    continue
+                # One that may also be built on another slave need not wait for a lock of this one.
+                slave, *others = builder.slavenames or [""]
+                own = uses_on(slave, accesses_of(builder.locks))
+                of_steps = [uses_on(slave, accesses_of(getattr(each, "locks", ()))) for each in builder.steps]
+                for use in combined(use for uses in (own, *of_steps) for use in uses):
+                    if use.units(use.limit) > units.get(use.lock, 0) and not (others and use.lock.slave):
+                        yield child, use
+                for each in builder.steps:
+                    yield from self._of_children(each, combined([*shared, *own]), (*parents, child))
+
+    def _note_circles(self, orders: Mapping[tuple[LockName, LockName], Sequence[_Order]]) -> None:
+        noted: set[frozenset[str]] = set()
+        for first, then in orders:
+            locks = _way(list(orders), (first, then))
+            names = frozenset(pair[0].name for pair in locks)
+            if not locks or names in noted:
+                continue
+            # A circle of one lock needs two builds.
+            edges = [orders[pair] for pair in (locks if len(locks) > 1 else locks * 2)]
+            ways = [way for way in islice(product(*edges), _MOST_TRIED) if self._can_run_together(way)]
+            if not ways:
+                continue
+            noted.add(names)
+            is_mistake, way = max(((_is_deadlock(way), way) for way in ways), key=lambda found: found[0])
+            self._say(way, is_mistake=is_mistake)
+
+    def _say(self, way: Sequence[_Order], *, is_mistake: bool) -> None:
+        circle = "; ".join(dict.fromkeys(map(str, way)))
+        if len(set(map(str, way))) == 1:
+            circle += ", and another build of it does the same"
+        advice = (
+            "Give a build all locks that its triggered builds need: they share them"
+            if any(order.is_triggered for order in way)
+            else "Let all of them take these locks in one order, or give each build all its locks at its beginning: "
+            "BuilderConfig(locks=[…])"
+        )
+        say = note if is_mistake else remark
+        say(f"Builds could wait for each other for ever: {circle}.  {advice}.", way[0].builder.place or SourceLine())
+
+    def _can_run_together(self, way: Sequence[_Order]) -> bool:
+        """
+        Whether builds of *way* can hold what they do at the same time.
+        """
+        for one, other in combinations(way, 2):
+            units = {use.lock: use for use in one.held}
+            for use in other.held:
+                if (same := units.get(use.lock)) and same.units(use.limit) + use.units(use.limit) > use.limit:
+                    return False
+        builds = Counter((order.slave, order.builder.name) for order in way)
+        if any(count > 1 and not self.builders[name].concurrent for (_, name), count in builds.items()):
+            return False
+        slots = Counter(order.slave for order in way)
+        most = {name: self.slaves[name].max_builds for name in slots if name in self.slaves}
+        return all(count <= (most.get(name) or count) for name, count in slots.items())
+
+
+def check_locks(
+    builders: Mapping[str, BuilderConfig],
+    slaves: Mapping[str, BuildSlave],
+    schedulers: Mapping[str, BaseScheduler],
+) -> None:
+    """
+    Note the deadlocks of *builders*.
+    """
+    LockChecks(builders, slaves, schedulers).note()
 
 
 def accesses_of(value: Any) -> tuple[LockAccess, ...]:
@@ -56,51 +204,44 @@ def accesses_of(value: Any) -> tuple[LockAccess, ...]:
     return tuple(each for each in value if isinstance(each, LockAccess)) if isinstance(value, (list, tuple)) else ()
 
 
-def _orders(builder: BuilderConfig, slaves: Mapping[str, BuildSlave]) -> Iterator[_Order]:
-    of_steps = [accesses for step in builder.steps if (accesses := accesses_of(getattr(step, "locks", ())))]
-    for name in builder.slavenames if of_steps else ():
-        of_slave = accesses_of(slaves[name].locks) if name in slaves else ()
-        held = uses_on(name, accesses_of(builder.locks), of_slave)
-        for use in held:
-            for accesses in of_steps:
-                for wanted in uses_on(name, accesses):
-                    yield _Order(use.lock, wanted.lock, builder)
-
-
-def _note_circles(orders: list[_Order]) -> None:
-    after: dict[LockName, list[_Order]] = {}
-    for order in orders:
-        after.setdefault(order.first, []).append(order)
-    noted: set[frozenset[str]] = set()
-    for order in orders:
-        way = _way(after, order)
-        names = frozenset(each.first.name for each in way)
-        if not way or names in noted:
-            continue
-        noted.add(names)
-        circle = "; ".join(
-            f"a build of {each.builder.name} holds {each.first.name} while a step waits for {each.then.name}"
-            for each in way
-        )
-        note(
-            f"Builds could wait for each other for ever: {circle}.  Let all of them take these locks in one order, or "
-            "give each build all its locks at its beginning: BuilderConfig(locks=[…]).",
-            order.builder.place or SourceLine(),
-        )
-
-
-def _way(after: Mapping[LockName, list[_Order]], start: _Order) -> list[_Order]:
+def _triggers(step: Any) -> list[str]:
     """
-    The shortest circle of orders that begins with *start*; empty if there is none.
+    The Triggerable schedulers whose builds *step* waits for, as far as they are known before a build.
     """
-    ways, seen = [[start]], {start.then}
+    names = getattr(step, "schedulerNames", None)
+    if getattr(step, "waitForFinish", False) is not True or not isinstance(names, (list, tuple)):
+        return []
+    return [name for name in names if isinstance(name, str)]
+
+
+def _is_deadlock(way: Sequence[_Order]) -> bool:
+    """
+    Whether each build of *way* alone keeps the one before it waiting, and nothing may prevent that.
+    """
+    following = [*way[1:], way[0]]
+    return all(
+        order.is_sure and order.then.units(order.then.limit) + after.first.units(order.then.limit) > order.then.limit
+        for order, after in zip(way, following, strict=True)
+    )
+
+
+def _way(
+    pairs: Sequence[tuple[LockName, LockName]], start: tuple[LockName, LockName]
+) -> list[tuple[LockName, LockName]]:
+    """
+    The shortest circle of *pairs* that begins with *start*; empty if there is none.
+    """
+    after: dict[LockName, list[tuple[LockName, LockName]]] = {}
+    for pair in pairs:
+        after.setdefault(pair[0], []).append(pair)
+    ways, seen = [[start]], {start[1]}
     for way in ways:
-        if way[-1].then == start.first:
+        if way[-1][1] == start[0]:
             return way
-        for order in after.get(way[-1].then, ()):
-            if order.then == start.first:
-                return [*way, order]
-            if order.then not in seen:
-                seen.add(order.then)
-                ways.append([*way, order])
+        for pair in after.get(way[-1][1], ()):
+            if pair[1] == start[0]:
+                return [*way, pair]
+            if pair[1] not in seen:
+                seen.add(pair[1])
+                ways.append([*way, pair])
     return []
