@@ -110,7 +110,7 @@ class PolicyTests(SynchronousTestCase):
             with open(name, "w") as program:
                 os.fchmod(program.fileno(), 0o755)
         self.patch(os, "environ", {**os.environ, "PATH": f".:{os.environ['PATH']}"})
-        self.assertEqual(Policy.of(wrapper=["fence", "x"]).words, [os.path.join(directory, "wrapper"), "x"])
+        self.assertEqual(Policy.of(wrapper=["wrapper", "x"]).words, [os.path.join(directory, "wrapper"), "x"])
         if os.geteuid() == 0:
             self.assertEqual(Policy.of(user=USER).words[0], os.path.join(directory, "setpriv"))
 
