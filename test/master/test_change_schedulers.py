@@ -447,6 +447,33 @@ class SubmissionTests(SynchronousTestCase):
                     else:
                         self.assertEqual(getattr(found[0], name), value)
 
+    def test_builders_by_tags(self) -> None:
+        """
+        Promise 8.2: a renderer of builderNames may ask its master for the builders and their tags; for nothing else.
+        """
+        before = (
+            "import fnmatch\n"
+            "from twisted.internet import defer\n"
+            "c['builders'][1].tags = ['nightly', 'docs']\n"
+            "@util.renderer\n"
+            "@defer.inlineCallbacks\n"
+            "def names(props):\n"
+            "    found = yield props.master.data.get((props.getProperty('of', 'builders'),))\n"
+            "    wanted = set(props.getProperty('tags', '').split())\n"
+            "    pattern = props.getProperty('pattern', '*')\n"
+            "    tagged = [each['name'] for each in found if wanted <= set(each['tags'])]\n"
+            "    return fnmatch.filter(tagged, pattern)\n"
+        )
+        for properties, expected in (
+            ({"tags": "docs nightly"}, [("other",)]),
+            ({"pattern": "*t*"}, [("other", "third")]),
+            ({"of": "workers"}, []),
+        ):
+            farm = ScheduledFarm("schedulers.AnyBranchScheduler('s', names)", before=before)
+            farm.change(properties={name: [value, "Change"] for name, value in properties.items()})
+            self.assertEqual([each.builders for each in farm.submitted()], expected)
+        self.assertIn("only ('builders',) can be asked", farm.described("s")["error"][1])
+
     def test_absolute(self) -> None:
         """
         With createAbsoluteSourceStamps a codebase without a change is built at the revision that was last seen.

@@ -282,6 +282,7 @@ class ArgumentTests(ForceCase):
                 'properties=[util.NestedParameter("n", fields=[util.WorkerChoiceParameter("x")])]',
                 "'n.x' cannot be in a NestedParameter with a name",
             ),
+            ('builderNames=util.Property("x")', "builderNames must be a list of texts"),
             ('codebases="x"', "codebases must be a list of names and CodebaseParameters"),
             ("reason=5", "reason must be a parameter"),
             ('reasonString="%(nobody)s"', "reasonString may have %(owner)s and %(reason)s"),
@@ -291,5 +292,6 @@ class ArgumentTests(ForceCase):
         ]
         for text, sentence in wrong:
             with self.subTest(text):
-                found = sentences_in(f'{HEAD}\nc["schedulers"] = [schedulers.ForceScheduler("f", ["b"], {text})]\n')
+                builders = "" if "builderNames" in text else '["b"], '
+                found = sentences_in(f'{HEAD}\nc["schedulers"] = [schedulers.ForceScheduler("f", {builders}{text})]\n')
                 self.assertTrue(any(sentence in each for each in found), found)

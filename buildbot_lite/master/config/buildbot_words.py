@@ -170,9 +170,14 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      ('Write schedulers.Submit(name, builderNames=[…], stdin="patch"): whoever has its string sends a patch, with '
       "buildbot-lite try."),
      "Try_Userpass Try_Jobdir Try"),
-    ("changes", _LATER, _LEAVE_OUT,
-     ("P4Poller BitbucketPullrequestPoller GitHubPullrequestPoller GerritChangeSource "
-     "GerritEventLogPoller")),
+    ("changes", _LATER, _LEAVE_OUT, "P4Poller"),
+    ("changes", _REFUSED,
+     "A webhook of the forge reports pull requests: c['www'] = {'change_hook_dialects': …} (docs/changes.md).",
+     "BitbucketPullrequestPoller GitHubPullrequestPoller"),
+    ("changes", _REFUSED,
+     ("Give Gerrit's hooks a string of `buildbot-lite grant change REPOSITORY`, or follow refs/changes/* with a "
+     "GitPoller whose branches are a function (docs/changes.md)."),
+     "GerritChangeSource GerritEventLogPoller"),
     ("schedulers", _LATER, _LEAVE_OUT,
      "BaseScheduler"),
     # Reporters.
@@ -296,9 +301,12 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     # What else is in util.
     ("util", _LATER, _LEAVE_OUT,
      ("GerritChangeFilter Project "
-     "flatten ShellSequence CommandlineUserManager PatchParameter DateParameter ValidationError "
+     "flatten ShellSequence CommandlineUserManager DateParameter ValidationError "
      "URLForBuild "
      "JenkinsEventHandler computeResultAndTermination ")),
+    ("util", _REFUSED,
+     'A patch is submitted by a string: schedulers.Submit(name, builderNames=[…], stdin="patch") (buildbot-lite try).',
+     "PatchParameter"),
     ("util", _REFUSED, "There is no step for CVS.  Write util.GNUAutoconf(source=steps.Git(repourl=…)).",
      "BasicBuildFactory QuickBuildFactory"),
     ("util", _INNER, _NO_INSIDE,

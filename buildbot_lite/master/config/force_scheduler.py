@@ -72,6 +72,8 @@ class ForceScheduler(BaseScheduler):
         stamp = {word: old.pop(word) for word in FIELDS if word in old}
         fixed = properties if isinstance(properties, Mapping) else None
         super().__init__(name, builderNames, properties=fixed, priority=priority, **old)
+        if self.builders_to_render is not None:
+            self.arguments.wrong("builderNames", self.builders_to_render, "a list of texts")
         self.parameters = self._given_parameters(properties)
         self.codebase_parameters = self._codebases(codebases, stamp)
         self.reason_parameter = self._parameter("reason", reason, StringParameter("reason", default=REASON))

@@ -59,9 +59,10 @@ class BuildsetComposer:
         properties.update(scheduler.properties, "Scheduler")
         properties.update_from(given.without(SUBMITTED))
         stamps = with_properties(stamps_for(scheduler, source or {}), properties if source is None else given)
-        view = SchedulerView(properties, stamps, [seen(each) for each in changes])
+        config = self._generations.config
+        view = SchedulerView(properties, stamps, [seen(each) for each in changes], config)
         if builders is None:
-            builders = await builders_for(scheduler, self._generations.config, view, self._clock)
+            builders = await builders_for(scheduler, config, view, self._clock)
         new = NewBuildset(
             scheduler=scheduler.name,
             builders=builders,

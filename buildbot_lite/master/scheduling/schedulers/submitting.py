@@ -3,9 +3,9 @@ The buildset that a scheduler submits: builders, sources, properties, priority a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.defer import Deferred, TimeoutError  # noqa: A004 - Twisted's
 from twisted.internet.interfaces import IReactorTime
 
@@ -27,12 +27,45 @@ CHANGE = "Change"
 """The source of the properties that changes have.  Those of a builder, a slave and a scheduler count more."""
 
 
-class SchedulerView(View):
+@frozen
+class BuildersFacade:
     """
-    What renderers of builderNames and priority read: the properties, the *changes*, their *files*, the source stamps.
+    The part of Buildbot's master that renderers of builderNames use: ``props.master.data.get(("builders",))``.
     """
 
-    def __init__(self, properties: Properties, stamps: Mapping[str, Stamp], changes: Sequence[ChangeView]) -> None:
+    _config: MasterConfig = field(repr=False)
+
+    @property
+    def data(self) -> Self:
+        """
+        The object with `get`.
+        """
+        return self
+
+    def get(self, path: Sequence[str], **unused: Any) -> list[dict[str, Any]]:
+        """
+        The builders of master.cfg, each with "name", "tags" and "description".  `PropertyError` for another *path*.
+        """
+        if tuple(path) != ("builders",):
+            raise PropertyError(f"only ('builders',) can be asked of props.master.data here, not {path!r:.80}")
+        builders = self._config.builders.values()
+        return [{"name": each.name, "tags": list(each.tags), "description": each.description} for each in builders]
+
+
+class SchedulerView(View):
+    """
+    What renderers of builderNames and priority read: the properties, the *changes*, their *files*, the source stamps,
+    and by *master* the builders of *config*.
+    """
+
+    def __init__(
+        self,
+        properties: Properties,
+        stamps: Mapping[str, Stamp],
+        changes: Sequence[ChangeView],
+        config: MasterConfig,
+    ) -> None:
+        self.master = BuildersFacade(config)
         files = dict.fromkeys(path for change in changes for path in change.files)
         super().__init__(properties, sources=stamps, files=list(files))
         self.changes = list(changes)
@@ -99,7 +132,7 @@ async def new_buildset(firing: Firing, config: MasterConfig, clock: IReactorTime
     scheduler, changes = firing.scheduler, [seen(each) for each in firing.changes]
     troubles: list[str] = []
     properties = properties_for(scheduler, changes, firing.properties, troubles)
-    view = SchedulerView(properties, firing.stamps, changes)
+    view = SchedulerView(properties, firing.stamps, changes, config)
     builders: Sequence[str] = ()
     try:
         builders = await builders_for(scheduler, config, view, clock)
