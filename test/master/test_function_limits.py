@@ -120,7 +120,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "branch_not_re": lambda: util.ChangeFilter(branch_not_re="(a+)+b").why_not(EVIL),
     "fileIsImportant": lambda: scheduler(fileIsImportant=hang).choice.important(EVIL),
     "priority": lambda: now(
-        priority_for(scheduler(priority=hang), [], SchedulerView(Properties(), {}, []), mock.Mock())
+        priority_for(scheduler(priority=hang), [], SchedulerView(Properties(), {}, [], mock.Mock()), mock.Mock())
     ),
     "c['codebaseGenerator']": lambda: with_codebase(
         Change(author="a", source="s"), configured(HOOKS + "c['codebaseGenerator'] = hang").codebase_generator, 0.0
