@@ -1,0 +1,170 @@
+"""
+The steps of a build of a package, on a slave of this test's.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from buildbot_lite.model import spec
+from buildbot_lite.model.results import Result
+from buildbot_lite.storage.records import steps
+from test.control.test_submissions import SubmissionCase
+from test.master.harness import FakeSlave, StartedCommand
+
+from .archives import archive, greet
+
+NAMES = ("downloading", "prepping", "building", "uploading", "cleanup")
+
+
+def failing(*words: str, complaint: str = "") -> Callable[[StartedCommand], None]:
+    """
+    A slave on which commands with one of *words* fail, with that last line.
+    """
+
+    def behave(started: StartedCommand) -> None:
+        run = started.spec
+        fails = isinstance(run, spec.Run) and any(word in run.argv or () for word in words)
+        said = f"{complaint}\n".encode() if fails else b""
+        if said:
+            started.write(said)
+        started.end(100 if fails else 0, streams={"stdio": said} if said else {})
+
+    return behave
+
+
+class PackageStepsTests(SubmissionCase):
+    """
+    Which commands they run, and what becomes of failures.
+    """
+
+    def configuration(self) -> str:
+        return (
+            "from buildbot_lite.packages import DebTarget, Overlay, Plain\n"
+            'c["slaves"] = [slave.BuildSlave("bot1", properties={"arch": ["amd64", "i386"]})]\n'
+            "c['targets'] = [\n"
+            "    DebTarget('bookworm', arches=['i386'], root=Overlay('bookworm'), version_suffix='+farm1'),\n"
+            "    DebTarget('everywhere', arches=['amd64', 'all'], root=Overlay('bookworm')),\n"
+            "    DebTarget('plain', arches=['amd64'], root=Plain()),\n"
+            "]\n"
+        )
+
+    def build(self, target: str, slave: FakeSlave, **fields: str) -> Mapping[str, Result | None]:
+        """
+        The results of the steps of the first build of a package with these fields.
+        """
+        self.harness.attach("bot1", slave)
+        self.run_command(target, archive(greet(**fields)))
+        self.harness.settle()
+        return dict(self.harness.steps(1))
+
+    def test_overlay(self) -> None:
+        """
+        Promise 9.4: the root is begun before anything else, apt alone has the network, and the build has none.
+        """
+        slave = FakeSlave(behaviour=failing())
+        results = self.build("bookworm", slave)
+        self.assertEqual(results, dict.fromkeys(NAMES, Result.SUCCESS))
+        self.assertEqual(
+            [each[:3] for each in _overlays(slave)],
+            [
+                ("remove", "root", "files"),
+                ("base", "../../roots/bookworm-i386", "bookworm"),
+                ("begin", "../../roots/bookworm-i386", "root"),
+                ("run", "root", "files"),
+                ("run", "root", "files"),
+                ("run", "root", "files"),
+                ("remove", "root", "files"),
+            ],
+        )
+        runs = [each[3:5] for each in _overlays(slave) if each[0] == "run"]
+        self.assertEqual(runs, [("i386", "yes"), ("i386", "no"), ("i386", "no")])
+        with_network = next(each for each in _overlays(slave) if "yes" in each)
+        self.assertIn("--download-only", with_network[-2])
+        self.assertEqual(_overlays(slave)[-2][-2:], ("any", "+farm1"))
+
+    def test_all(self) -> None:
+        """
+        What is the same everywhere is built in the root of the target's first architecture.
+        """
+        slave = FakeSlave(behaviour=failing())
+        self.build("everywhere", slave, Architecture="all")
+        built = [each for each in _overlays(slave) if each[0] == "run"][-1]
+        self.assertEqual((built[3], built[-2:]), ("amd64", ("all", "")))
+
+    def test_failures(self) -> None:
+        """
+        Promise 9.4: after a failure nothing more is built, the step says the program's last line, and the root goes.
+        """
+        self.check_failure("base", "The root could not be made: no namespaces here.")
+
+    def test_failed_preparation(self) -> None:
+        """
+        The same when apt finds something missing.
+        """
+        self.check_failure("run", "What the package needs could not be installed: no namespaces here.")
+
+    def check_failure(self, word: str, sentence: str) -> None:
+        """
+        Check what happens when commands with *word* fail.
+        """
+        slave = FakeSlave(behaviour=failing(word, complaint="no namespaces here."))
+        results = self.build("bookworm", slave)
+        wanted = {"downloading": Result.SUCCESS, "prepping": Result.FAILURE, "cleanup": Result.SUCCESS}
+        self.assertEqual(results, wanted)
+        self.assertEqual(_overlays(slave)[-1], ("remove", "root", "files"))
+        self.assertEqual(self.summary("prepping"), sentence)
+
+    def test_leftovers(self) -> None:
+        """
+        What an earlier build left must be gone before another begins.
+        """
+        results = self.build("bookworm", FakeSlave(behaviour=failing("remove", complaint="Permission denied")))
+        self.assertEqual(results, {"downloading": Result.FAILURE, "cleanup": Result.FAILURE})
+        self.assertIn("cannot remove what an earlier build left: Permission denied", self.summary("downloading"))
+
+    def test_plain(self) -> None:
+        """
+        Without a root, everything runs in the directory of the build.
+        """
+        slave = FakeSlave(behaviour=failing())
+        self.assertEqual(self.build("plain", slave), dict.fromkeys(NAMES, Result.SUCCESS))
+        words = _commands(slave)
+        self.assertEqual(words[0], ("rm", "-rf", "--", "root", "files"))
+        self.assertFalse([each for each in words if "overlay" in each])
+
+    def test_restarts(self) -> None:
+        """
+        A master that dies during the build goes on where it was, and nothing runs twice.
+        """
+        slave = FakeSlave()
+        self.harness.attach("bot1", slave)
+        self.run_command("bookworm", archive(greet()))
+        ended = 0
+        while self.harness.request(1).result is None:
+            self.assertLess(ended, 30)
+            self.harness.restart()
+            self.harness.attach("bot1", slave, held=slave.held()[ended:])
+            slave.commands[ended].end(0)
+            ended += 1
+            self.harness.settle()
+        self.assertEqual(self.harness.request(1).result, Result.SUCCESS)
+        self.assertEqual(
+            [each[0] for each in _overlays(slave)], ["remove", "base", "begin", "run", "run", "run", "remove"]
+        )
+
+    def summary(self, step: str) -> str:
+        """
+        What the step of the first build says.
+        """
+        rows = self.harness.read(lambda connection: steps.of_build(connection, 1))
+        return next(str(row.summary) for row in rows if row.name == step)
+
+
+def _commands(slave: FakeSlave) -> Sequence[tuple[str, ...]]:
+    return [tuple(each.spec.argv or ()) for each in slave.commands if isinstance(each.spec, spec.Run)]
+
+
+def _overlays(slave: FakeSlave) -> Sequence[tuple[str, ...]]:
+    """
+    The words of the calls of overlay.sh.
+    """
+    return [words[4:] for words in _commands(slave) if words[3:4] == ("overlay",)]
