@@ -11,7 +11,7 @@ import os
 import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 from attrs import evolve, frozen
@@ -32,6 +32,9 @@ from .output import (
 )
 from .processes import is_there, need_a_master
 from .resuming import resumed
+
+if TYPE_CHECKING:
+    from ..wire.client import SubmitClient
 
 T = TypeVar("T")
 
@@ -77,6 +80,11 @@ class MasterLink(Protocol):
         """
         Submit a patch; the connection stays until the end of the context.  The answer is that of
         `wire.client.SubmitClient.submit_patch`.
+        """
+
+    def submit_file(self, file: IO[bytes]) -> AbstractAsyncContextManager[Document]:
+        """
+        Submit a file that is no patch, in the same way.
         """
 
     async def pause(self, seconds: float) -> None:
@@ -136,19 +144,25 @@ class NetworkLink:
             advice=advice,
         )
 
+    def submit_patch(self, patch: IO[bytes], base: PatchBase) -> AbstractAsyncContextManager[Document]:
+        return self._submitted(lambda client: client.submit_patch(patch, base))
+
+    def submit_file(self, file: IO[bytes]) -> AbstractAsyncContextManager[Document]:
+        return self._submitted(lambda client: client.submit_file(file))
+
     @asynccontextmanager
-    async def submit_patch(self, patch: IO[bytes], base: PatchBase) -> AsyncIterator[Document]:
+    async def _submitted(self, submit: Callable[["SubmitClient"], Awaitable[Document]]) -> AsyncIterator[Document]:
         from ..wire.client import SubmitClient
 
         client = SubmitClient(self.reactor, self.furl)
         client.start()
         try:
             try:
-                answer = await client.submit_patch(patch, base)
+                answer = await submit(client)
             except LinkLostError:
                 raise LinkLostError(
-                    "Lost the connection to the master before it answered.  The patch may have been submitted: see "
-                    "buildbot-lite queue before you try it again."
+                    "Lost the connection to the master before it answered.  It may have been submitted: see "
+                    "buildbot-lite queue before you try again."
                 ) from None
             yield answer
         finally:

@@ -14,7 +14,7 @@ Submit builds and watch requests: the objects that FURLs of submissions and watc
 The first line on stderr names the request and its watch FURL; a client that lost its connection continues with that.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from attrs import field, frozen
@@ -30,7 +30,7 @@ from ..errors import (
     StorageError,
     WrongVerbError,
 )
-from ..master.config.schedulers import Submit
+from ..master.config.schedulers import SKIPPED, Submit
 from ..master.scheduling.submission import NO_INPUT, SubmissionInput, Submissions
 from ..master.scheduling.submit_limits import Admission
 from ..model.display import file_name, printable
@@ -122,10 +122,20 @@ class SubmitTarget:
     def submit_patch(self, watcher: Watcher, base: PatchBase) -> Deferred[StdinFeed | None]:
         return self._begin(watcher, self._say, base)
 
-    def _begin(self, watcher: Watcher, afterwards: Afterwards, base: PatchBase | None = None) -> Submitting:
+    def submit_file(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
+        return self._begin(watcher, self._say, only=("tar", "file"))
+
+    def _begin(
+        self,
+        watcher: Watcher,
+        afterwards: Afterwards,
+        base: PatchBase | None = None,
+        *,
+        only: Sequence[str] | None = None,
+    ) -> Submitting:
         """
         Submit what *watcher*'s client feeds, and tell it of the submission by *afterwards*.  *base*: of a patch, which
-        the input has to be; None: it may be anything that the scheduler takes.
+        the input has to be; None: it may be anything that the scheduler takes, or one of the kinds *only*.
         """
         try:
             self._account.check_following()
@@ -137,6 +147,8 @@ class SubmitTarget:
                 return fail(WrongVerbError(TAKES_A_FILE))
             if base is not None and scheduler.stdin != "patch":
                 return fail(WrongVerbError(TAKES_NO_PATCH))
+            if only is not None and scheduler.stdin not in only:
+                return fail(WrongVerbError(TAKES_NO_FILE))
             admission = self._submissions.admit(self._grant)
         except BuildbotLiteError as error:
             self._tell(watcher, raising(error))
@@ -199,6 +211,8 @@ class SubmitTarget:
         self._cancel_when_lost(watcher, scheduler, submitted)
         furl = await self._submissions.watch_furl(submitted)
         await watcher.stderr(f"# {_numbers(submitted)}: watch with {furl}\n".encode())
+        for name, reason in _skipped(submitted).items():
+            await watcher.stderr(f"# not built for {name}: {reason}\n".encode())
         if scheduler.stdin == "none" and self._submissions.applies_patches(scheduler):
             # The master cannot see whether the client has input.  Requesting it makes flappclient take the log in
             # pieces of 1 KiB, so the master requests input only where a scheduler uses it.
@@ -212,6 +226,7 @@ class SubmitTarget:
             "requests": [request.id for request in submitted.requests],
             "builders": [request.builder for request in submitted.requests],
             "watch": await self._submissions.watch_furl(submitted),
+            "skipped": _skipped(submitted),
         }
         await watcher.stdout(encode(document))
         return 0
@@ -272,6 +287,14 @@ async def raising(error: BuildbotLiteError) -> int:
     Work that fails with *error*, for `report_end`.
     """
     raise error
+
+
+def _skipped(submitted: SubmittedBuildset) -> Mapping[str, str]:
+    """
+    For what it is not built, and why.
+    """
+    value, _ = submitted.buildset.properties.get(SKIPPED, ({}, ""))
+    return {str(name): printable(str(reason)) for name, reason in value.items()} if isinstance(value, Mapping) else {}
 
 
 def _numbers(submitted: SubmittedBuildset) -> str:

@@ -12,7 +12,21 @@ Packages of Debian and RPM: from a source package to its builds on several archi
     source_package ──► architectures ──► debian_architectures      for what it is built
 """
 
-from .roots import Overlay, Plain
-from .targets import DebTarget
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .roots import Overlay, Plain
+    from .targets import DebTarget
 
 __all__ = ["DebTarget", "Overlay", "Plain"]
+
+_HOMES = {"DebTarget": "targets", "Overlay": "roots", "Plain": "roots"}
+
+
+def __getattr__(name: str) -> Any:
+    # Maintainers check a package without what a master needs, so nothing of that is imported before it is used.
+    from importlib import import_module
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -26,7 +26,7 @@ from .debian_architectures import ALL, is_wildcard
 from .roots import Root
 from .source_package import DEB, SourcePackage
 from .steps import Cleanup, DebianBuilding, DebianPrepping, Downloading, Uploading
-from .submitted_package import SubmittedPackage, examine
+from .submitted_package import examine
 
 MOST_ARCHITECTURES = 20
 MOST_TARGETS = 50
@@ -145,20 +145,11 @@ class PackageScheduler(Submit):
         plan = self.target.plan(found.package)
         builders = self.target.builders
         return Examination(
-            builders=[builders[each.architecture].name for each in plan.builds],
-            properties=_properties(found, plan),
             title=str(found.package),
-            record=lambda connection, submitted: None,
+            builders=[builders[each.architecture].name for each in plan.builds],
+            skipped=plan.skipped,
+            properties={"package": found.package.name, "package_version": found.package.full_version},
         )
-
-
-def _properties(found: SubmittedPackage, plan: BuildPlan) -> dict[str, Any]:
-    package = found.package
-    return {
-        "package": package.name,
-        "package_version": package.full_version,
-        "package_skipped": dict(plan.skipped),
-    }
 
 
 def checked_targets(checker: ArgumentChecker, value: Any) -> tuple[Target, ...]:

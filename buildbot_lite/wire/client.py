@@ -153,12 +153,21 @@ class SubmitClient:
         Returns "requests" (their numbers), their "builders", and the FURL to "watch" them.  The farm may cancel the
         requests when the connection ends.  Raises as `ask` does; `RefusedError` also when the master refuses the patch.
         """
+        return await self._answered(patch, "submit_patch", base=base.to_bytes())
+
+    async def submit_file(self, file: IO[bytes]) -> Document:
+        """
+        Submit *file*, which is no patch, as `submit_patch` does.
+        """
+        return await self._answered(file, "submit_file")
+
+    async def _answered(self, data: IO[bytes], method: str, **more: bytes) -> Document:
         answer, refusal = BoundedOutput(LARGEST_ANSWER), BoundedOutput(LONGEST_SENTENCE)
 
         def take(chunk: bytes) -> None:
             (answer if chunk[:1] == b"1" else refusal).add(chunk[1:])
 
-        code = await self._submit(patch, take, "submit_patch", base=base.to_bytes())
+        code = await self._submit(data, take, method, **more)
         if code:
             raise RefusedError(printable(refusal.data.decode("utf-8", "replace").strip()))
         return JsonReader.decode(bytes(answer.data), "answer", LARGEST_ANSWER).document

@@ -29,7 +29,8 @@ only when all of it is in memory, while bytes and integers are bounded as they a
                -- read(size) ------------------------------> source
 
     master                                         buildbot-lite (the command)
-    RISubmission <-- submit_patch(watcher, base) · watch(watcher) · watch_request(watcher, request)
+    RISubmission <-- submit_patch(watcher, base) · submit_file(watcher)
+    RISubmission <-- watch(watcher) · watch_request(watcher, request)
                -- stdout(data) · stderr(data) · done(signal, code) --> RIWatcher
     RIControl  <-- ask(request) · follow(request, follower)
                -- chunk(data) -----------------------------> RIFollower
@@ -249,6 +250,10 @@ class RISubmission(RemoteInterface):
     def submit_patch(watcher=AnyReference, base=ByteStringConstraint(LONGEST_BASE)):
         # Like ``execute``, for a patch that applies to *base*.  The output is a JSON object with the requests,
         # their builders and the watch FURL; the requests are not followed.
+        return ChoiceOf(RIStdin, None)
+
+    def submit_file(watcher=AnyReference):
+        # The same for any other file.
         return ChoiceOf(RIStdin, None)
 
     def not_a_desk():

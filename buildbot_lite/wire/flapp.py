@@ -145,9 +145,9 @@ class Watchable(Protocol):
 
 
 @runtime_checkable
-class PatchSubmission(Protocol):
+class AnsweringSubmission(Protocol):
     """
-    A `Submission` that takes patches.
+    A `Submission` that can say what it requested, instead of following it.
     """
 
     def submit_patch(self, watcher: Watcher, base: PatchBase) -> Deferred[StdinFeed | None]:
@@ -156,6 +156,11 @@ class PatchSubmission(Protocol):
 
         If it is accepted, *watcher* gets on standard output a JSON object with "requests" (their numbers), "builders"
         and "watch" (the watch FURL), and the exit code 0.
+        """
+
+    def submit_file(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
+        """
+        The same for an input that is no patch.
         """
 
 
@@ -295,9 +300,16 @@ class FlappService(Exposed):
         self._local.watch(RemoteWatcher(watcher), request)
 
     def remote_submit_patch(self, watcher: Any, base: bytes) -> Deferred[Referenceable | None]:
-        if not isinstance(self._local, PatchSubmission):
+        if not isinstance(self._local, AnsweringSubmission):
             raise WrongVerbError(TAKES_NO_PATCH)
-        submitting = self._local.submit_patch(RemoteWatcher(watcher), PatchBase.from_bytes(base))
+        return self._fed(self._local.submit_patch(RemoteWatcher(watcher), PatchBase.from_bytes(base)))
+
+    def remote_submit_file(self, watcher: Any) -> Deferred[Referenceable | None]:
+        if not isinstance(self._local, AnsweringSubmission):
+            raise WrongVerbError(TAKES_NO_FILE)
+        return self._fed(self._local.submit_file(RemoteWatcher(watcher)))
+
+    def _fed(self, submitting: Deferred[StdinFeed | None]) -> Deferred[Referenceable | None]:
         return submitting.addCallback(lambda feed: None if feed is None else ExposedStdin(feed, self.revocable))
 
     def remote_putfile(self, name: bytes, source: Any) -> Deferred[None]:

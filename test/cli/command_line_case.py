@@ -48,6 +48,7 @@ class FakeMaster:
     questions: list[Mapping[str, Any]] = field(factory=list)
     output: list[bytes] = field(factory=list)
     patches: list[tuple[bytes, PatchBase]] = field(factory=list)
+    submitted_files: list[bytes] = field(factory=list)
     submitting: int = 0
     watched_while_submitting: list[int] = field(factory=list)
     connections: int = 0
@@ -100,9 +101,21 @@ class FakeMaster:
     async def submit_patch(self, patch: IO[bytes], base: PatchBase) -> AsyncIterator[Mapping[str, Any]]:
         patch.seek(0)
         self.patches.append((patch.read(), base))
+        async with self._submitted("submit_patch") as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def submit_file(self, file: IO[bytes]) -> AsyncIterator[Mapping[str, Any]]:
+        file.seek(0)
+        self.submitted_files.append(file.read())
+        async with self._submitted("submit_file") as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def _submitted(self, question: str) -> AsyncIterator[Mapping[str, Any]]:
         self.submitting += 1
         try:
-            yield await self.ask({"ask": "submit_patch"})
+            yield await self.ask({"ask": question})
         finally:
             self.submitting -= 1
 

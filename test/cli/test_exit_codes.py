@@ -26,6 +26,7 @@ from buildbot_lite.errors import (
     RefusedError,
     RevokedError,
 )
+from test.packages.archives import TINY_SRPM
 
 from .command_line_case import FURL, CommandLineCase
 
@@ -40,6 +41,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "backup": ("nowhere.tar", "nowhere"),
     "restore": ("nowhere.tar", "nowhere"),
     "checkconfig": ("nowhere",),
+    "package build": ("hello", "tiny.src.rpm"),
     "reconfig": (),
     "start": ("nowhere",),
     "stop": ("nowhere",),
@@ -109,6 +111,8 @@ class ExitCodesTests(CommandLineCase):
         ):
             subprocess.run(["git", *words], check=True)
         self.write("farm/furls/hello.furl", f"{FURL}\n")
+        with open("tiny.src.rpm", "wb") as file:
+            file.write(TINY_SRPM)
         self.command()
         self.commands = dict(commands(program))
 

@@ -13,7 +13,7 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.cli import trying, working_tree
+from buildbot_lite.cli import submitted, working_tree
 from buildbot_lite.cli.main import NO_ANSWER, USAGE
 from buildbot_lite.cli.side_by_side import LAST_LINES, LONGEST_LINE, LiveLanes, PlainLane
 from buildbot_lite.errors import NoAnswerError, RefusedError
@@ -107,7 +107,7 @@ class TryTests(TryCase):
         """
         self.requests(linux=0, bsd=1)
         self.master.chunks = [b"1log\n", b"2# x/1: SUCCESS\n"]
-        with mock.patch.object(trying, "on_a_terminal", return_value=True):
+        with mock.patch.object(submitted, "on_a_terminal", return_value=True):
             tried = self.command("-C", "../farm", "try", "linux")
         self.assertEqual((tried.code, self.master.output), (1, []))
         self.assertIn("linux  SUCCESS\n", tried.out)
@@ -137,7 +137,7 @@ class TryTests(TryCase):
         self.git("checkout", "-q", ".")
         self.assertIn("There is nothing to try", self.refused("-C", "../farm", "try", "linux"))
         os.chdir("..")
-        self.assertIn("in no working tree", self.refused("-C", "farm", "try", "linux"))
+        self.assertIn("is not in a working tree", self.refused("-C", "farm", "try", "linux"))
 
     def test_too_large(self) -> None:
         """

@@ -246,7 +246,7 @@ class GitTreeTests(WorkingTreeCase):
         self.run_in(".", "git", "init", "-q", "empty")
         with self.assertRaisesRegex(BuildbotLiteError, "There is no commit"):
             self.patch_of("empty")
-        with self.assertRaisesRegex(NotFoundError, "in no working tree"):
+        with self.assertRaisesRegex(NotFoundError, "is not in a working tree"):
             self.patch_of(".")
 
     def test_no_program(self) -> None:

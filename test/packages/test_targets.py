@@ -138,7 +138,7 @@ class SubmittingTests(SubmissionCase):
         """
         self.run_command("bookworm", archive(greet(Architecture="i386")))
         self.assertEqual([each.builder for each in self.requests()], ["bookworm-i386"])
-        self.assertEqual(set(self._properties()["package_skipped"]), {"amd64", "all"})
+        self.assertEqual(set(self._properties()["skipped"]), {"amd64", "all"})
 
     def test_refused(self) -> None:
         """

@@ -22,8 +22,11 @@ from .tub_case import SWISSNUM, TubTestCase, until, with_reactor
 
 class PatchSubmission(PrintingSubmission):
     """
-    A `PrintingSubmission` that takes a patch.
+    A `PrintingSubmission` that takes patches and other files.
     """
+
+    def submit_file(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
+        return self.execute(watcher)
 
     def submit_patch(self, watcher: Watcher, base: PatchBase) -> Deferred[StdinFeed | None]:
         return self.execute(watcher)
@@ -50,6 +53,16 @@ class SubmitPatchTests(TubTestCase):
         patch.read()
         answer = await self.client(submission).submit_patch(patch, PatchBase())
         self.assertEqual((answer, submission.fed, submission.closed), ({"watch": "x"}, patch.getvalue(), 1))
+
+    @with_reactor
+    async def test_file(self) -> None:
+        """
+        Any other file is submitted in the same way.
+        """
+        submission = PatchSubmission([b'{"watch":', b'"x"}'], stdin=True)
+        file = BytesIO(b"p" * 600_000)
+        answer = await self.client(submission).submit_file(file)
+        self.assertEqual((answer, submission.fed, submission.closed), ({"watch": "x"}, file.getvalue(), 1))
 
     @with_reactor
     async def test_endless_answer(self) -> None:

@@ -5,18 +5,16 @@ A scheduler here is a value: what to submit, and when.  ``master.scheduling.sche
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import IO, Any, ClassVar
 
 from attrs import frozen
-from sqlalchemy import Connection
 
 from ...model.properties import Json
 from ...model.rendering import is_renderable
 from ...model.source_stamps import FIELDS as STAMP_FIELDS
 from ...model.suggestions import did_you_mean
-from ...storage.records.requests import SubmittedBuildset
 from .argument_fit import NotingType, note_unknown
 from .arguments import LONGEST_TEXT, ArgumentChecker, shown
 from .mistakes import current_line, once_loaded, remark
@@ -112,14 +110,18 @@ class Examination:
     """
     What a submitted file is, as a scheduler found that examines it.
 
-    *builders*: those that build it.  *properties*: further ones of the builds.  *title*: what it is, for the reason of
-    the builds.  *record*: called with the connection and the submitted buildset in the transaction that records it.
+    *title*: what it is, for the reason of the builds.  *builders*: those that build it.  *skipped*: for what it is not
+    built, each with the reason; a property of the builds, too.  *properties*: further ones.
     """
 
-    builders: Sequence[str]
-    properties: Mapping[str, Json]
     title: str
-    record: Callable[[Connection, SubmittedBuildset], object]
+    builders: Sequence[str]
+    skipped: Mapping[str, str]
+    properties: Mapping[str, Json]
+
+
+SKIPPED = "skipped"
+"""The property of builds that has `Examination.skipped`."""
 
 
 class Submit(BaseScheduler):

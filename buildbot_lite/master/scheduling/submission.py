@@ -29,7 +29,7 @@ from ...storage.records.requests import (
 from ..builds.streams import InThread
 from ..config.generations import Generations
 from ..config.master_config import MasterConfig
-from ..config.schedulers import Examination, Submit
+from ..config.schedulers import SKIPPED, Examination, Submit
 from ..grants.publisher import FurlPublisher
 from ..grants.registry import GrantRegistry
 from ..grants.verbs import SUBMIT, WATCH
@@ -120,13 +120,11 @@ class Submissions:
         name = f": {title}" if title else ""
         properties = self._properties(scheduler, given, base)
         if examined is not None:
-            properties.update(examined.properties, scheduler.kind)
+            properties.update({**examined.properties, SKIPPED: dict(examined.skipped)}, scheduler.kind)
         watches: list[Grant] = []
 
         def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> None:
             grants.used(connection, grant.id, self._wall())
-            if examined is not None:
-                examined.record(connection, submitted)
             if watched:
                 watches.append(self._add_watch(connection, submitted))
 

@@ -1,0 +1,114 @@
+"""
+Package builds: submit a source package, and see it built for each architecture.
+"""
+
+import os
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import IO, Any
+
+import click
+
+from ..errors import FileError, sentence
+from ..packages.debian_source import LARGEST_DSC, read_dsc
+from ..packages.submitted_package import SubmittedPackage, examine
+from .commands import Commands
+from .connection import FarmClient, FarmCommand, MasterLink
+from .output import note
+from .submitted import ADVICE, follow_all, submit_furl, told_requests
+
+commands = Commands()
+
+
+class PackageCommand(FarmCommand):
+    """
+    A `FarmCommand` whose string is that of a target.
+    """
+
+    furlfile_help = "A file with the string of a target, to build without a master's directory.  Leave DIR out then."
+
+
+@commands.group("package", short_help="Build packages.")
+def package() -> None:
+    """
+    Build packages of Debian for the targets of a farm.
+    """
+
+
+@package.command("build", cls=PackageCommand, short_help="Build a source package, and show its logs.")
+@click.argument("words", metavar="[TARGET] FILE...", nargs=-1, required=True)
+@click.option("--no-wait", is_flag=True, help="Do not wait for the builds.")
+def build(farm: FarmClient, words: tuple[str, ...], no_wait: bool) -> Any:
+    """
+    Build a source package for each architecture that applies, and show the logs, each line after its builder's name.
+
+    FILE is a .dsc, whose other files lie beside it, or a tar archive of all files.  The package is checked before it is
+    sent.  The string is that of TARGET of the master in DIR, or the one in the file of --furlfile.
+
+    The exit code is that of the worst build: 0 good, 1 failed, 2 exception, 4 cancelled or lost too often.
+    """
+    from ..wire.furl import read_furl
+
+    if farm.directory is None:
+        furl, files = read_furl(farm.furlfile), words
+    elif len(words) < 2:
+        raise click.UsageError("Give TARGET and FILE, or --furlfile FILE and FILE.")
+    else:
+        furl, files = submit_furl(farm, words[0]), words[1:]
+    with submittable(files) as file:
+        found = examine_again(file)
+        size = file.seek(0, os.SEEK_END)
+        note(f"# {found.package}: {size} bytes")
+        try:
+            return farm.connect(furl, lambda link: _built(link, file, wait=not no_wait))
+        except KeyboardInterrupt:
+            note(f"\n{ADVICE}")
+            raise click.Abort from None
+
+
+def submittable(paths: Sequence[str]) -> IO[bytes]:
+    """
+    The file to submit for *paths*: one that is an archive or a source RPM itself; or a new archive of a .dsc, the files
+    that it lists, and other files.  `InputError`, `FileError`.
+    """
+    if len(paths) == 1 and not paths[0].endswith(".dsc"):
+        return _opened(paths[0])
+    files = dict.fromkeys(paths)
+    for path in paths:
+        if path.endswith(".dsc"):
+            with _opened(path) as dsc:
+                listed = read_dsc(dsc.read(LARGEST_DSC)).files
+            files.update(dict.fromkeys(os.path.join(os.path.dirname(path), name) for name in listed))
+    target: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        for path in files:
+            with _opened(path) as file:
+                member = tarfile.TarInfo(os.path.basename(path))
+                member.size = os.fstat(file.fileno()).st_size
+                archive.addfile(member, file)
+    return target
+
+
+def examine_again(file: IO[bytes]) -> SubmittedPackage:
+    """
+    The package in *file*, from its beginning, as the master will find it.
+    """
+    file.seek(0)
+    # Examining an archive closes the file that it reads.
+    with os.fdopen(os.dup(file.fileno()), "rb") as again:
+        return examine(again)
+
+
+def _opened(path: str) -> IO[bytes]:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise FileError(sentence(error)) from None
+
+
+async def _built(link: MasterLink, file: IO[bytes], *, wait: bool) -> int:
+    async with AsyncExitStack() as submitting:
+        requests = told_requests(await submitting.enter_async_context(link.submit_file(file)))
+        return await follow_all(link, requests) if wait else 0

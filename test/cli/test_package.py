@@ -1,0 +1,101 @@
+"""
+``buildbot-lite package build``.
+"""
+
+import io
+import os
+import tarfile
+
+from buildbot_lite.errors import RefusedError
+from test.packages.archives import TINY_SRPM, archive, greet
+
+from .command_line_case import FURL, CommandLineCase
+
+USAGE, FAILED = 64, 70
+
+
+class PackageBuildTests(CommandLineCase):
+    def setUp(self) -> None:
+        """
+        A farm with the target bookworm, and a source package.
+        """
+        super().setUp()
+        self.make_farm()
+        self.write("farm/furls/bookworm.furl", f"{FURL}-bookworm\n")
+        os.mkdir("src")
+        for name, data in greet(Architecture="any all").items():
+            with open(os.path.join("src", name), "wb") as file:
+                file.write(data)
+        self.master.answers = {
+            "submit_file": {
+                "requests": [7, 8],
+                "builders": ["bookworm-amd64", "bookworm-all"],
+                "watch": f"{FURL}-watch",
+                "skipped": {"i386": "the package is for amd64 only"},
+            },
+            "watch": {7: {"exit_code": 0}, 8: {"exit_code": 1}},
+        }
+
+    def test_built(self) -> None:
+        """
+        Promise 9.1: the files that a .dsc lists are sent with it, all builds are followed, and the exit code is that of
+        the worst; what is left out is told.
+        """
+        self.master.chunks = [b"1log\n"]
+        built = self.command("package", "build", "farm", "bookworm", "src/greet_1.0.dsc")
+        self.assertEqual(built.code, 1, built)
+        (sent,) = self.master.submitted_files
+        with tarfile.open(fileobj=io.BytesIO(sent)) as tar:
+            self.assertEqual(tar.getnames(), ["greet_1.0.dsc", "greet_1.0.tar.xz"])
+        self.assertIn("# greet 1.0: ", built.err)
+        self.assertIn("# bookworm-amd64 (request 7), bookworm-all (request 8): watch with", built.err)
+        self.assertIn("# not built for i386: the package is for amd64 only\n", built.err)
+        self.assertEqual(sorted(self.master.output), [b"1bookworm-all   | log\n", b"1bookworm-amd64 | log\n"])
+
+    def test_not_followed(self) -> None:
+        """
+        With --no-wait it ends when the package is queued; an archive and a source RPM are sent as they are.
+        """
+        self.write("bookworm.furl", f"{FURL}\n")
+        for data in (archive(greet()), TINY_SRPM):
+            with open("package", "wb") as file:
+                file.write(data)
+            built = self.command("package", "build", "--furlfile", "bookworm.furl", "--no-wait", "package")
+            self.assertEqual((built.code, self.master.submitted_files[-1]), (0, data), built)
+        self.assertEqual(self.master.output, [])
+
+    def test_refused(self) -> None:
+        """
+        Promise 9.1: what is wrong with a package is said before anything is sent.
+        """
+        with open("src/greet_1.0.tar.xz", "wb") as file:
+            file.write(b"other bytes")
+        self.write("nonsense", "nonsense")
+        self.write("src/no.dsc", "nonsense")
+        for words, sentence in (
+            (("src/greet_1.0.dsc",), "does not have the SHA-256 digest"),
+            (("nonsense",), "no tar archive"),
+            (("src/no.dsc",), "a line that is no field"),
+            (("missing.dsc",), "missing.dsc: No such file or directory"),
+            (("src",), "src: Is a directory"),
+            (("src/greet_1.0.dsc", "missing"), "missing: No such file or directory"),
+        ):
+            with self.subTest(words=words):
+                self.assertIn(sentence, self.refused("package", "build", "farm", "bookworm", *words, code=FAILED))
+        self.assertEqual(self.master.submitted_files, [])
+
+    def test_refused_by_the_master(self) -> None:
+        """
+        The master's sentence is the error.
+        """
+        self.master.answers = {"submit_file": RefusedError("greet 1.0 cannot be built at this target.")}
+        said = self.refused("package", "build", "farm", "bookworm", "src/greet_1.0.dsc", code=FAILED)
+        self.assertTrue(said.endswith("\ngreet 1.0 cannot be built at this target."), said)
+
+    def test_targets(self) -> None:
+        """
+        A name that is no target's has a suggestion; a file alone is not enough.
+        """
+        said = self.refused("package", "build", "farm", "bookwurm", "src/greet_1.0.dsc", code=FAILED)
+        self.assertIn("Did you mean 'bookworm'?", said)
+        self.assertIn("Give TARGET and FILE", self.refused("package", "build", "farm", "src/greet_1.0.dsc", code=USAGE))
