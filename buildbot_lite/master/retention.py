@@ -30,7 +30,7 @@ from .builds.streams import StreamStorage, streams_directory
 from .config.retention import DAY, RetentionPolicies
 
 ROWS_AT_ONCE = 300
-"""Rows that one transaction removes; of a build with more entries in its journal, these are removed before it."""
+"""Rows that one transaction removes; a build with more of them loses them before it is removed."""
 MOST_LEFT = 100
 """Directories that cannot be removed, after which a run removes no more rows: something is wrong with the disk."""
 PAGES_AT_ONCE = 500
@@ -182,18 +182,18 @@ class RetentionRun:
             for some in slices(old, lambda build: build.rows, ROWS_AT_ONCE):
                 for build in some:
                     if build.rows > ROWS_AT_ONCE:
-                        await self._drop_journal(build)
+                        await self._drop_rows(build)
                 await self._drop(some, retention.drop_build, ("log", "artifact"))
 
-    async def _drop_journal(self, build: OldBuild) -> None:
+    async def _drop_rows(self, build: OldBuild) -> None:
         """
-        Remove the journal of a large build before the build.
+        Remove most rows of a large build before the build.
         """
 
         def change(connection: Connection) -> int:
             if not not_held(connection, [build], self._holders):
                 return 0
-            return retention.drop_journal(connection, build.id, ROWS_AT_ONCE)
+            return retention.drop_rows(connection, build.id, ROWS_AT_ONCE)
 
         while await self._records.write(change) == ROWS_AT_ONCE:
             pass

@@ -409,7 +409,7 @@ class RetentionTests(SynchronousTestCase):
 
     def test_large_build(self) -> None:
         """
-        Promise 8.9: no transaction removes more than a bounded part of the journal of a build.
+        Promise 8.9: no transaction removes more than a bounded part of a build: of its journal, remarks and steps.
         """
         made = self.build(500.0)
         self.build(1.0)
@@ -417,10 +417,11 @@ class RetentionTests(SynchronousTestCase):
         def change(connection: Connection) -> None:
             for ordinal in range(1, 50):
                 journal.begin(connection, made.build, 0, ordinal, kind="command", fingerprint="f", intent={}, now=1.0)
+                steps.start(connection, made.build, ordinal, "step", 1.0)
 
         self.do(change)
         seen: list[int] = []
-        dropped = records_of_retention.drop_journal
+        dropped = records_of_retention.drop_rows
 
         def dropping(connection: Connection, build: int, most: int) -> int:
             seen.append(dropped(connection, build, most))
@@ -428,10 +429,10 @@ class RetentionTests(SynchronousTestCase):
 
         with (
             mock.patch.object(retention, "ROWS_AT_ONCE", 20),
-            mock.patch.object(records_of_retention, "drop_journal", dropping),
+            mock.patch.object(records_of_retention, "drop_rows", dropping),
         ):
             self.apply()
-        self.assertEqual(seen, [20, 20, 10])
+        self.assertEqual(seen, [20, 20, 20, 20, 20, 1])
         self.assertIsNone(self.do(lambda c: builds.get(c, made.build)))
 
     def test_space_given_back(self) -> None:

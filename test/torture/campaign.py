@@ -220,22 +220,19 @@ class Campaign:
             self._pause(slave, pid, seconds)
 
     def _do_stop_master(self, seconds: str) -> None:
-        self._disturb(seconds)
         self._pause(MASTER, self.farm.master.pid, seconds)
 
     def _do_kill_master(self, seconds: str) -> None:
-        self._disturb(seconds)
         self.farm.master.kill()
-        self._after(seconds, lambda: self._up(MASTER))
+        self._disturbed(seconds, lambda: self._up(MASTER))
 
     def _do_restart_master(self) -> None:
         self._restart(MASTER)
 
     def _do_kill_both(self, slave: str, seconds: str) -> None:
-        self._disturb(seconds)
         self.farm.master.kill()
         self.farm.slaves[slave].kill()
-        self._after(seconds, lambda: self._up(MASTER))
+        self._disturbed(seconds, lambda: self._up(MASTER))
         self._after(seconds, lambda: self._up(slave))
 
     def _do_reconfigure(self) -> None:
@@ -244,25 +241,22 @@ class Campaign:
         self.farm.client("buildbot-lite", "reconfig", "--furlfile", self.farm.private_furl(admin))
 
     def _do_edit_and_kill_master(self, seconds: str) -> None:
-        self._disturb(seconds)
         self.farm.master.kill()
+        self._disturbed(seconds, lambda: self._up(MASTER))
         self.farm.edit_config()
-        self._after(seconds, lambda: self._up(MASTER))
 
     def _do_fill_disk(self, whose: str, seconds: str) -> None:
         if not self.farm.disks or (ballast := self.farm.directory / whose / "ballast").exists():
             return
-        self._disturb(seconds, whose)
+        self._disturbed(seconds, ballast.unlink, whose)
         self.farm.fill_up(whose)
-        self._after(seconds, ballast.unlink)
 
     def _do_lock_database(self, seconds: str) -> None:
-        self._disturb(seconds)
         path = self.farm.master_directory / "records" / "farm.sqlite"
         connection = sqlite3.connect(path, timeout=0.2, isolation_level=None)
         with suppress(sqlite3.OperationalError):
             connection.execute("begin immediate")
-        self._after(seconds, connection.close)
+        self._disturbed(seconds, connection.close)
 
     def _do_clock(self, whose: str, seconds: str) -> None:
         # For that hour, what is to happen at a time of day has happened already.
@@ -279,6 +273,20 @@ class Campaign:
         self._excuse(slave, 10.0, "reboot")
         self.farm.reboot(slave)
         self._after(seconds, lambda: self._up(slave))
+
+    def _disturbed(self, seconds: str, repair: Callable[[], None], whose: str = MASTER) -> None:
+        """
+        Note a disturbance that ends with *repair*, in *seconds*, or later where this program is busy.
+        """
+        began = time.time()
+        self._disturb(seconds, whose)
+
+        def repaired() -> None:
+            repair()
+            if whose == MASTER:
+                self.disturbances.append((began, time.time()))
+
+        self._after(seconds, repaired)
 
     def _disturb(self, seconds: str, whose: str = MASTER) -> None:
         if whose == MASTER:
@@ -300,7 +308,7 @@ class Campaign:
                 if _started(pid) == stat:
                     os.kill(pid, signal.SIGCONT)
 
-        self._after(seconds, go_on)
+        self._disturbed(seconds, go_on, whose)
 
     def _restart(self, whose: str) -> None:
         daemon = self.farm.daemon(whose)

@@ -4,7 +4,9 @@ The oracle of the torture harness, over made-up histories: a right one passes, a
 
 import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
+from unittest import mock
 
 from attrs import define, evolve, field
 from sqlalchemy import create_engine
@@ -15,9 +17,11 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.storage import schema
 
 from .autonomous_oracle import LOSSES, judge_autonomous, missing_kinds
+from .campaign import Campaign
 from .evidence import Evidence, starts
 from .oracle import LOSSES as ALL_LOSSES
 from .oracle import Verdict
+from .schedules import MASTER, Event
 
 NOON = 43_200.0
 ENDED = NOON + 200.0
@@ -467,6 +471,31 @@ class DisturbanceTests(SynchronousTestCase):
         self.assertEqual(self.late(91, [(55, 62)]), set())
         self.assertEqual(self.late(91, [(20, 50)]), {"timers: skipped"})
         self.assertEqual(self.late(115, [(55, 62), (80, 86)]), set())
+
+    def test_late_repair(self) -> None:
+        """
+        A disturbance lasts until it is really repaired, which is later than planned when the campaign is busy, such as
+        with a push.
+        """
+        for event in ("kill-master", "stop-master", "lock-database", "kill-both", "edit-and-kill-master", "fill-disk"):
+            farm, now = mock.MagicMock(), [NOON]
+            farm.disks, farm.master.pid, farm.directory = True, 1 << 30, Path(self.mktemp())
+            farm.master_directory = farm.directory
+            for name in ("records", MASTER):
+                (farm.directory / name).mkdir(parents=True)
+            farm.fill_up = lambda whose, farm=farm: (farm.directory / whose / "ballast").touch()
+            words = {"kill-both": ("bot1", "5"), "fill-disk": (MASTER, "5")}.get(event, ("5",))
+            campaign = Campaign(farm, lambda said: None)
+            with (
+                self.subTest(event),
+                mock.patch("time.time", lambda now=now: now[0]),
+                mock.patch(f"{Campaign.__module__}._started", return_value=b""),
+            ):
+                campaign._do(Event(0.0, event, words))
+                now[0] += 60.0
+                for _, _, action in campaign._later:
+                    action()
+                self.assertIn((NOON, NOON + 60.0), campaign.disturbances)
 
     def test_slow_start(self) -> None:
         """

@@ -8,7 +8,19 @@ slices of few rows, each one transaction.
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from attrs import frozen
-from sqlalchemy import Connection, Select, bindparam, delete, exists, func, select, update
+from sqlalchemy import (
+    Connection,
+    ScalarSelect,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    tuple_,
+    update,
+)
 
 from .. import schema
 from ..statements import Query, Statement
@@ -106,6 +118,12 @@ _is_newest = ~exists(
 _unfinished_request = exists(
     select(_requests.c.id).where(_requests.c.id == _builds.c.request, _requests.c.finished.is_(None))
 )
+
+
+def _rows_in(table: Table) -> ScalarSelect[int]:
+    return select(func.count()).select_from(table).where(table.c.build == _builds.c.id).scalar_subquery()
+
+
 _WITH_FILES = {kind: Query(_with_files(kind), _old) for kind in ("log", "artifact")}
 _FINISHED = Query(
     select(
@@ -114,10 +132,7 @@ _FINISHED = Query(
         _builds.c.number,
         _builds.c.started,
         _builds.c.finished,
-        select(func.count())
-        .select_from(schema.journal)
-        .where(schema.journal.c.build == _builds.c.id)
-        .scalar_subquery(),
+        _rows_in(schema.journal) + _rows_in(schema.remarks) + _rows_in(schema.steps),
         _marked | _is_newest | _unfinished_request,
     )
     .where(_builds.c.id > bindparam("after"), _builds.c.finished.is_not(None))
@@ -187,32 +202,29 @@ def drop_files(connection: Connection, build: int, kind: str) -> None:
     _DROP_FILES.run(connection, build=build, of_kind=kind)
 
 
-_journal = schema.journal
-_SOME_OF_JOURNAL = Query(
-    select(_journal.c.step, _journal.c.ordinal)
-    .where(_journal.c.build == bindparam("build"))
-    .order_by(_journal.c.step, _journal.c.ordinal)
-    .limit(bindparam("most")),
-    lambda step, ordinal: (step, ordinal),
-)
-_DROP_ENTRY = Statement(
-    delete(_journal).where(
-        _journal.c.build == bindparam("build"),
-        _journal.c.step == bindparam("of_step"),
-        _journal.c.ordinal == bindparam("number"),
-    )
-)
+def _drop_some(table: Table) -> Statement:
+    """
+    Deletes at most *most* rows of *build* from *table*.
+    """
+    keys = [column for column in table.primary_key.columns if column.name != "build"]
+    some = select(*keys).where(table.c.build == bindparam("build")).order_by(*keys).limit(bindparam("most"))
+    of_key = keys[0].in_(some) if len(keys) == 1 else tuple_(*keys).in_(some)
+    return Statement(delete(table).where(table.c.build == bindparam("build"), of_key))
 
 
-def drop_journal(connection: Connection, build: int, most: int) -> int:
+_DROP_SOME = [_drop_some(table) for table in (schema.journal, schema.remarks, schema.steps)]
+
+
+def drop_rows(connection: Connection, build: int, most: int) -> int:
     """
-    Forget at most *most* entries of the journal of *build*, which nothing needs once it is finished; returns their
-    number.
+    Forget at most *most* rows of *build*, which is finished and will be removed: of its journal, its remarks and its
+    steps.  Returns their number.
     """
-    entries = _SOME_OF_JOURNAL.all(connection, build=build, most=most)
-    for step, ordinal in entries:
-        _DROP_ENTRY.run(connection, build=build, of_step=step, number=ordinal)
-    return len(entries)
+    left = most
+    for some in _DROP_SOME:
+        if left:
+            left -= some.changed(connection, build=build, most=left)
+    return most - left
 
 
 def drop_build(connection: Connection, build: int) -> None:
