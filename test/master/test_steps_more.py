@@ -126,7 +126,7 @@ class SmallStepTests(SynchronousTestCase):
         """
         self.assertEqual(run(steps.FileExists(file="build/-x"), command("test -f ./build/-x")).result, Result.SUCCESS)
         ran = replay(steps.FileExists("a"), command().exits(1))
-        self.assertEqual((ran.result, ran.summary), (Result.FAILURE, "a is not there, or is no file"))
+        self.assertEqual((ran.result, ran.summary), (Result.FAILURE, "a does not exist, or is not a file"))
 
     def test_assert(self) -> None:
         """

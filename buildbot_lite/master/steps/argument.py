@@ -8,7 +8,7 @@ Declaring the arguments of a step, each once::
     Wait("the mirror is slow", delay=60)        # step.delay == 60.0, or what it is rendered to
 
 A subclass changes a default with a plain attribute (``delay = 10``).  An `Argument` is a descriptor without
-``__set__``: it answers its default until the constructor, or a build, sets the attribute of the step.
+``__set__``: the attribute is its default until the constructor, or a build, sets it on the step.
 
 Steps written for 0.1.0 have a table ``arguments`` (name → check), plain attributes as defaults, and the parallel lists
 ``positional``, ``aliases``, ``nullable`` and ``without_effect``.  Stored generations contain such steps, so
@@ -31,13 +31,13 @@ from ..config.mistakes import MISSING, note
 from .master_paths import check_beginning
 
 Check: TypeAlias = Callable[[ArgumentChecker, str, Any], Any]
-"""``check(checker, name, value)`` returns the value to use, or notes a mistake.  See `argument_checks`."""
+"""``check(checker, name, value)`` returns the value to use, or notes a mistake.  `argument_checks` has the usual."""
 
 
 @frozen(eq=False)
 class Argument:
     """
-    One argument of a step class; see `argument`.
+    One argument of a step class: the parameters of `argument`, as an attribute of the class.
     """
 
     check: Check
@@ -63,11 +63,13 @@ def argument(
     """
     Declare an argument, in the body of a step class.
 
-    *check*: ``check(checker, name, value)``, called when the configuration is read, unless the value is still to be
-    rendered, and in each build.  *default*: the value when it is not given; without a default the argument must be
-    given.  *nullable*: None is a value of its own; otherwise None counts as not given.  *positional*: it may be given
-    without its name; several in the order of their declarations.  *aliases*: other names for it.  *rendered*: whether
-    each build renders it (properties, secrets) before ``run``.
+    *check*: ``check(checker, name, value)``.  A value that needs no rendering is checked when the configuration is
+    read; a rendered one in each build.
+    *default*: the value when none is given; without a default, the argument is required.
+    *nullable*: whether None is a value of the argument; otherwise None counts as not given.
+    *positional*: whether it may be given without its name.  The order is that of the declarations.
+    *aliases*: other names for it.
+    *rendered*: whether each build renders it (properties, secrets) before ``run``.
     """
     return Argument(check, default, nullable, positional, tuple(aliases), rendered)
 
@@ -102,8 +104,8 @@ class Declaration:
 
 class Table:
     """
-    A table of 0.1.0 as an attribute of step classes: computed from the declaration, without the arguments of every
-    step.  A class that has a table of the same name in its body has that instead.
+    A table of 0.1.0 as an attribute of step classes.  It is computed from the declaration, without the arguments that
+    all steps have.  A class with a table of the same name in its body has that one instead.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -131,7 +133,7 @@ def declaration(cls: type) -> Declaration:
     """
     found = vars(cls).get("_declaration")
     if not isinstance(found, Declaration):
-        # Kept on the class: a cache beside it would keep the classes of every configuration that was ever loaded.
+        # Stored on the class: a global cache would keep the classes of all configurations that were ever loaded.
         found = _declare(cls)
         type.__setattr__(cls, "_declaration", found)
     return found
@@ -139,14 +141,17 @@ def declaration(cls: type) -> Declaration:
 
 def take(step: Any, values: Sequence[Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
     """
-    Set attributes of *step* from what its constructor was given: *values* by their place, *given* by name.  Mistakes
-    are noted.  Returns the arguments that no build has to render or check, as long as they are the same objects.
+    Set the attributes of *step* from the arguments of its constructor: *values* are positional, *given* are by name.
+    Mistakes are noted.
+
+    Returns name → value of the arguments that a build need neither render nor check, unless another object was
+    assigned to the attribute since.
     """
     declared, what = declaration(type(step)), type(step).__name__
     given = _named(step, declared.positional, values, given)
     if unknown := given.keys() - declared.names.keys():
         note_unknown(what, sorted(unknown), [*declared.parameters, *declared.names], of=step)
-    # A check may be a function of master.cfg: the mistake is in the line of the step, not in that of the check.
+    # The place is that of the step: a check may be a function in master.cfg, and the mistake is not in its line.
     checker = ArgumentChecker(what, step, place=step.recipe.place)
     final: dict[str, Any] = {}
     for name, declared_as in declared.arguments.items():
@@ -170,9 +175,10 @@ def take(step: Any, values: Sequence[Any], given: Mapping[str, Any]) -> Mapping[
 
 def note_missing(step: Any) -> None:
     """
-    Note each argument that *step*, whose constructors have returned, needs and was not given.
+    Note each required argument that *step* does not have.
 
-    A constructor of the configuration's own may set an attribute after that of its base class.
+    Called when all constructors have returned, because one in master.cfg may set an attribute after it called that of
+    its base class.
     """
     what, given = type(step).__name__, step.recipe.kwargs
     declared = declaration(type(step))
@@ -205,7 +211,7 @@ def _declare(cls: type) -> Declaration:
                 arguments[name] = value
                 if value.positional and name not in positional:
                     positional.append(name)
-        # As in Buildbot, where arguments may be a list of names.
+        # Buildbot's older form of a declaration: a list of names.
         arguments.update({name: Argument(_anything, None) for name in own.get("parms", ()) if name not in arguments})
         if isinstance(listed := own.get("positional"), (tuple, list)):
             positional = list(listed)

@@ -57,7 +57,7 @@ __all__ = [
 
 def master_file(checker: ArgumentChecker, name: str, value: Any) -> str | WantedArtifact:
     """
-    The path of a file on the master, in which ``..`` stands only at the beginning, or an artifact.
+    The path of a file on the master, with ``..`` at its beginning only; or an artifact.
     """
     if isinstance(value, WantedArtifact):
         return value
@@ -88,19 +88,19 @@ def source_stamp(checker: ArgumentChecker, name: str, value: Any) -> dict[str, A
 
 def source_stamps(checker: ArgumentChecker, name: str, value: Any) -> list[dict[str, Any]]:
     """
-    A list of such dictionaries, each with another codebase.
+    A list of dictionaries as for `source_stamp`, with different codebases.
     """
     if not isinstance(value, (list, tuple)):
         checker.wrong(name, value, "a list of dictionaries")
         return []
     stamps = [source_stamp(checker, name, each) for each in value]
     if len({str(each.get("codebase", "")) for each in stamps}) < len(stamps):
-        checker.note(f"{name} has a codebase twice.")
+        checker.note(f"{name} has two dictionaries with the same codebase.")
     return stamps
 
 
 def locks(checker: ArgumentChecker, name: str, value: Any) -> tuple[LockAccess, ...]:
     """
-    Uses of locks: a list, or a single one.
+    Accesses to locks, like ``lock.access("exclusive")``: a list, or a single one.
     """
     return checked_accesses(checker, name, value)

@@ -12,12 +12,12 @@ from .context import CommandResult, StepContext
 from .own_logs import Observer, WrittenLog, in_parts
 
 _MOST_OBSERVED = 64 << 20
-"""Bytes of a command's output that observers get."""
+"""Bytes; observers get the beginning of each log, up to this size."""
 
 
 class BuildOfStep:
     """
-    The build of a step, under Buildbot's names.
+    What a step may do with its build, under Buildbot's names.
     """
 
     def __init__(self, context: StepContext) -> None:
@@ -25,37 +25,37 @@ class BuildOfStep:
 
     def addStepsAfterCurrentStep(self, steps: Iterable[Any]) -> None:
         """
-        Run *steps* when the present step has ended; `ConfigError` if they are more than a build may have.
+        Run *steps* after the current step; `ConfigError` if the build would have too many steps.
         """
         self._context.add_steps((each.recipe for each in steps), last=False)
 
     def addStepsAfterLastStep(self, steps: Iterable[Any]) -> None:
         """
-        Run *steps* at the end of the build; `ConfigError` if they are more than a build may have.
+        Run *steps* at the end of the build; `ConfigError` if the build would have too many steps.
         """
         self._context.add_steps((each.recipe for each in steps), last=True)
 
     def getProperty(self, name: str, default: Json = None) -> Json:
         """
-        The value of a property.
+        The value of the property *name*, or *default*.
         """
         return self._context.view.getProperty(name, default)
 
     def hasProperty(self, name: str) -> bool:
         """
-        Whether the build has the property.
+        Whether the build has the property *name*.
         """
         return self._context.view.hasProperty(name)
 
     def setProperty(self, name: str, value: Json, source: str = "Build") -> None:
         """
-        Give the build a property.
+        Set a property of the build.  *source*: who set it, for people.
         """
         self._context.view.properties.set(name, value, source)
 
     def getProperties(self) -> Any:
         """
-        All properties.
+        The build's `Properties`.
         """
         return self._context.view.getProperties()
 
@@ -68,7 +68,7 @@ class BuildOfStep:
     @deferring
     async def render(self, value: Any) -> Any:
         """
-        *value* with the build's properties put in.
+        *value*, rendered with the build's properties.
         """
         return await render(value, self._context.view)
 
@@ -91,43 +91,44 @@ class BuildbotStyle:
 
     def getCurrentSummary(self) -> Any:
         """
-        The summary of the running step, as ``{"step": text}``.  It is not shown: a step has one summary, at its end.
+        The summary of the running step, as ``{"step": text}``.  Nothing shows it: summaries are those of ended steps.
         """
         return {"step": "running"}
 
     def updateSummary(self) -> None:
         """
-        Nothing: a step has one summary, at its end.
+        Without effect: the summary of a running step is not shown.
         """
 
     def addLog(self, name: str, type: str = "s", logEncoding: str | None = None) -> WrittenLog:  # noqa: A002
         """
-        A log that the step writes.
+        A log for the step to write.  *type* and *logEncoding* have no effect.
         """
         return WrittenLog(name, self.bench.write)
 
     def addCompleteLog(self, name: str, text: str | bytes) -> Any:
         """
-        A log with *text* in it; it may be awaited, and need not be.
+        Append *text* to the log *name*.  The answer may be awaited, as in Buildbot, and need not be.
         """
         return self.addLog(name).addStdout(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
 
     def addHTMLLog(self, name: str, html: str | bytes) -> Any:
         """
-        The same; nothing shows the text as HTML.
+        `addCompleteLog`: nothing shows the text as HTML.
         """
         return self.addCompleteLog(name, html)
 
     def addLogObserver(self, logname: str, observer: Observer) -> None:
         """
-        Let *observer* look at the output of each command of the step that writes to *logname*, when it has ended.
+        Pass what each further command of the step writes to *logname* to *observer*, when the command has ended.
         """
         observer.setStep(self)
         self._observers = [*vars(self).get("_observers", ()), (logname, observer)]
 
     async def observe(self, ran: CommandResult, log: str | None = "stdio") -> None:
         """
-        Show the output of a command to the observers.  *log*: those of this log get what it wrote; None: none do.
+        Pass the output of the command *ran* to the observers.  *log*: the observers of this log get the command's
+        "stdio"; None: no observer gets it.
         """
         for name, observer in vars(self).get("_observers", ()):
             if name == "stdio" != log:
@@ -148,24 +149,24 @@ class BuildbotStyle:
     @property
     def build(self) -> "BuildOfStep":
         """
-        The build, as far as a step may reach it.
+        The build of the step, with those of Buildbot's methods that a step may call.
         """
         return BuildOfStep(self.bench)
 
     def addFactoryArguments(self, **arguments: Any) -> None:
         """
-        Nothing: a step's arguments are kept by themselves.
+        Without effect: the arguments of a step are always kept.
         """
 
     def setStatistic(self, name: str, value: Any) -> None:
         """
-        Keep a number of the step, as long as the step runs.
+        Set the statistic *name* of the step.  Statistics are not stored: they exist while the step runs.
         """
         self.statistics = {**self.getStatistics(), name: value}
 
     def getStatistic(self, name: str, default: Any = None) -> Any:
         """
-        The statistic *name* of the step.
+        The statistic *name* of the step, or *default*.
         """
         return self.getStatistics().get(name, default)
 
@@ -183,6 +184,6 @@ class BuildbotStyle:
 
     def addURL(self, name: str, url: str) -> None:
         """
-        Add a link to the step: a remark with *name* and *url*.
+        Show a link beside the step's log: a remark with *name* and *url*.
         """
         self.bench.remark(f"{name}: {url}")

@@ -32,7 +32,8 @@ def command(checker: ArgumentChecker, name: str, value: Any) -> str | list[str]:
 
 def environment(checker: ArgumentChecker, name: str, value: Any) -> dict[str, str | None]:
     """
-    Variable → text, number, None to remove it, or a list of directories to be joined with colons.
+    A dictionary: environment variable → text, a number, a list of directories, which are joined with colons, or None,
+    which removes the variable.
     """
     if not isinstance(value, Mapping):
         checker.wrong(name, value, "a dictionary")
@@ -65,7 +66,7 @@ def signal_name(checker: ArgumentChecker, name: str, value: Any) -> str:
 
 def is_log_name(checker: ArgumentChecker, name: str, value: Any) -> bool:
     """
-    Whether *value* can be the name of a further log.
+    Whether *value* can be the name of a log beside those that the farm itself writes; if not, a mistake is noted.
     """
     if isinstance(value, str) and _LOG.match(value) and value not in _OWN_LOGS:
         return True
@@ -78,7 +79,7 @@ def is_log_name(checker: ArgumentChecker, name: str, value: Any) -> bool:
 
 def logfiles(checker: ArgumentChecker, name: str, value: Any) -> dict[str, str]:
     """
-    Log → the path of a file to follow, or a dictionary with it as "filename".
+    A dictionary: log → the path of a file to follow, or a dictionary with the path as "filename".
     """
     if not isinstance(value, Mapping):
         checker.wrong(name, value, 'a dictionary like {"test.log": "out/test.log"}')
@@ -90,17 +91,17 @@ def logfiles(checker: ArgumentChecker, name: str, value: Any) -> dict[str, str]:
         filename = what
         if isinstance(what, Mapping):
             filename = what.get("filename")
-            # True has no effect: earlier contents of a file are never the command's output.
+            # Either value has the effect of True: what the file had before the command is never its output.
             flag(checker, f"{name}[{log!r}]['follow']", what.get("follow", True))
             for key in sorted(map(str, what.keys() - {"filename", "follow"})):
-                checker.note(f"{name}[{log!r}] has a {key!r:.60}; there are only 'filename' and 'follow'.")
+                checker.note(f"{name}[{log!r}] has the key {key!r:.60}; the keys are 'filename' and 'follow'.")
         found[log] = file_path(checker, f"{name}[{log!r}]", filename)
     return found
 
 
 def decode_rc(checker: ArgumentChecker, name: str, value: Any) -> dict[int, Result]:
     """
-    Exit code → result.
+    A dictionary: exit code → result.
     """
     if not isinstance(value, Mapping):
         checker.wrong(name, value, "a dictionary like {0: SUCCESS, 77: SKIPPED}")
@@ -109,7 +110,7 @@ def decode_rc(checker: ArgumentChecker, name: str, value: Any) -> dict[int, Resu
     for code, result in value.items():
         number = isinstance(code, int) and not isinstance(code, bool)
         if not number or isinstance(result, bool) or result not in tuple(Result):
-            checker.note(f"{name}: {code!r:.30}: {result!r:.30} is no exit code with a result, like 77: SKIPPED.")
+            checker.note(f"{name}: {code!r:.30}: {result!r:.30} is not an exit code and a result, like 77: SKIPPED.")
         else:
             found[code] = Result(result)
     return found

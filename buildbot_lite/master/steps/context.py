@@ -29,7 +29,7 @@ class CommandResult:
 
     def output(self, log: str = STDIO, limit: int = 1 << 20) -> str:
         """
-        The first *limit* bytes that it wrote to *log*, as text; undecodable bytes are replaced.
+        The first *limit* bytes that the command wrote to *log*, decoded as UTF-8; invalid bytes are replaced.
         """
         return self._read(log, limit).decode("utf-8", "replace")
 
@@ -54,13 +54,13 @@ class StepContext(Protocol):
     @property
     def workdir(self) -> str:
         """
-        The directory of commands that have none of their own, relative to the builder's; usually "build".
+        The default working directory of commands, relative to the builder's directory; usually "build".
         """
 
     @property
     def master_directory(self) -> str:
         """
-        The master's own directory, in which master.cfg is.
+        The absolute path of the master's directory, in which master.cfg is.
         """
 
     async def command(
@@ -74,11 +74,12 @@ class StepContext(Protocol):
         log: str = STDIO,
     ) -> CommandResult:
         """
-        Run *spec* on the slave, or under the master's own keeper; exactly once unless that machine dies.
+        Run *spec* and return when it has ended; exactly once, unless the machine that runs it dies.
 
-        *sources*: name → what the command may read from the master.  *artifact*: the name of an upload.  *on_lost*:
-        when the slave is lost, "retry" ends the build with RETRY, "fail" gives the outcome LOST; None: the builder's.
-        *log*: the log that gets the output of a program.
+        *on_master*: run it on the master's machine, not on the slave.  *sources*: name → what the command may read from
+        the master.  *artifact*: the name under which an upload is stored.  *on_lost*: when the slave is lost, "retry"
+        ends the build with RETRY, "fail" returns the outcome LOST; None: as the builder says.  *log*:
+        the log that gets the output of a program.
         """
 
     async def trigger(
@@ -94,10 +95,11 @@ class StepContext(Protocol):
         """
         Start the Triggerable schedulers called *names*, once; return the result of each, or None without *wait*.
 
-        Their builds get the input submitted for this one.  *source*: their branch, revision, repository and project;
-        None: this build's.  *matrix*: combinations of properties; each scheduler is started for each, and the result
-        is that of "scheduler (combination)".  Each result becomes a remark as soon as it is known, and a line of *log*.
-        When the step is stopped while it waits, the builds that have not ended are cancelled.
+        Their builds get the input submitted for this one, and *properties*.  *source*: their branch, revision,
+        repository and project; None: those of this build.  *matrix*: combinations of properties; each scheduler is
+        started once for each, and the keys of the answer are then "scheduler (combination)".  Each result becomes a
+        remark as soon as it is known, and a line of *log*.  When the step is stopped while it waits, the triggered
+        builds that have not ended are cancelled.
         """
 
     async def now(self) -> float:
@@ -114,31 +116,32 @@ class StepContext(Protocol):
         """
         Call *ask* once, and return its answer, which must be JSON; a replay gets the recorded answer.
 
-        *what* and *intent* describe the effect in the journal.  When the master dies during the call, *repeatable* has
-        it called again; otherwise the step ends with EXCEPTION, because it is not known whether the effect happened.
+        *what* and *intent* describe the effect in the journal.  *repeatable*: whether to call *ask* again if the master
+        died during the call; if not, the step ends with EXCEPTION, because it is not known whether the effect happened.
         """
 
     async def artifact(self, wanted: WantedArtifact) -> Mapping[str, Any]:
         """
         Choose an artifact of another build, once: its "label", "path", "size" and "sha256", or a "problem", for people.
 
-        A replay gets the same, and retention keeps it until this build has ended.
+        A replay gets the same one.  Retention does not delete it before this build has ended.
         """
 
     def check_trusted(self, effect: str) -> None:
         """
-        `RefusedError` if the code of the build comes from a fork.  *effect*: what is not done then, a main clause.
+        Raise `RefusedError` if the code of the build comes from a fork.
 
-        Requests from the master, commands on the master and secrets check it themselves.
+        *effect*: a clause that says what is not done then, like "This build pushes nothing".  The methods that send
+        requests from the master, run commands there or use secrets call this themselves.
         """
 
     async def publish(self, artifact: str, destination: str, mode: int | None) -> str | None:
         """
-        Put a copy of *artifact*, which this build has sent, at *destination* on the master, relative to its directory
-        unless it is absolute, with the permission bits *mode*; None: it is a tar archive, whose contents go into that
-        directory.
+        Copy *artifact*, which this build has uploaded, to the path *destination* on the master.
 
-        Returns None, or a sentence that says why not.  When the master dies meanwhile, it is done again.
+        *destination*: absolute, or relative to the master's directory.  *mode*: the permission bits of the copy; None:
+        the artifact is a tar archive, whose contents go into the directory *destination*.  Returns None, or a sentence
+        that says why it failed.  It is repeated if the master dies meanwhile.
         """
 
     async def http(self, request: HttpRequest) -> HttpAnswer:
@@ -151,12 +154,12 @@ class StepContext(Protocol):
 
     def write(self, log: str, text: str) -> None:
         """
-        Append *text* to *log*, which is not one of a command.
+        Append *text* to *log*, which must not be a log that a command writes.
         """
 
     def remark(self, text: str, log: str = STDIO) -> None:
         """
-        Add a remark: a line of the master's beside *log*, not in it.
+        Add a remark: a line that is shown beside *log*, and is not part of it.
         """
 
     async def others_turn(self) -> None:
@@ -166,12 +169,14 @@ class StepContext(Protocol):
 
     def add_steps(self, recipes: Iterable[Recipe[Any]], *, last: bool) -> None:
         """
-        Run the steps of *recipes* after the present one, or, with *last*, at the end of the build.
+        Run the steps of *recipes* after the current one, or, with *last*, at the end of the build.
 
-        `ConfigError` if they are more than a build may have, and no more of *recipes* are made then.
+        `ConfigError` if the build would have too many steps; the iteration of *recipes* stops there, so that an endless
+        one does no harm.
         """
 
     def input(self, name: str) -> tuple[Source, int, str] | None:
         """
-        The input submitted with the request as *name* ("patch", "tar", "file"): source, size in bytes, SHA-256.
+        The input that was submitted with the request as *name* ("patch", "tar" or "file"): its source, its size in
+        bytes and its SHA-256.  None if there is none.
         """

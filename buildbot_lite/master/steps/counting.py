@@ -1,5 +1,5 @@
 """
-Programs whose output has warnings: compilers, and tests.
+Steps that count warnings in the output of a program.
 """
 
 import re
@@ -25,7 +25,7 @@ _LEAVE = "make.*: Leaving directory"
 _LARGEST_OUTPUT = 64 << 20
 _LARGEST_SUPPRESSIONS = 1 << 20
 _LONGEST_SEARCH = 1.0
-"""Seconds for which the expressions of a file on the slave may keep the master from everything else."""
+"""Seconds for the search with the expressions of a file on the slave.  The master does nothing else meanwhile."""
 
 
 def _suppressions(checker: ArgumentChecker, name: str, value: Any) -> list[Suppression]:
@@ -48,29 +48,30 @@ def _suppressions(checker: ArgumentChecker, name: str, value: Any) -> list[Suppr
 def _overdue(file: str | None) -> str:
     whose, limit = ("step", LONGEST_CALL) if file is None else (f"suppressionFile {file!r:.100}", _LONGEST_SEARCH)
     return (
-        f"The expressions of the {whose} take longer than {limit:g} s on this output.  Make them simpler: avoid "
+        f"The expressions of the {whose} take longer than {limit:g} s to search this output.  Make them simpler: avoid "
         "repetitions of repetitions, like (a+)+."
     )
 
 
 class WarningCountingShellCommand(ShellCommand):
     """
-    A `ShellCommand` that counts the warnings in its output: with warnings, a success is WARNINGS.
+    A `ShellCommand` that counts the warnings in its output.  If there are any, the result is WARNINGS, not SUCCESS.
 
     *warningPattern*: the regular expression of a line that is a warning, default ``(?i).*warning[: ].*``; None: nothing
-    is counted.  The lines become the log "warnings", their number the statistic "warnings", and the property
-    "warnings-count" grows by it.  *maxWarnCount*: with more warnings than this, the step fails; default None.
+    is counted.  The lines become the log "warnings", and their number the statistic "warnings"; it is also added to the
+    property "warnings-count".  *maxWarnCount*: with more warnings than this, the step fails; default None: no limit.
 
     *suppressionList*: warnings that do not count, as tuples ``(file, text, first line, last line)``: file and text are
     regular expressions, and None means any.  *suppressionFile*: a file on the slave, relative to *workdir*, with lines
     ``FILE : TEXT`` or ``FILE : TEXT : FIRST-LAST``.
-    *warningExtractor*: a function of step, line and match, which answers the file, the line number and the text of a
+    *warningExtractor*: a function of step, line and match, which returns the file, the line number and the text of a
     warning, for the suppressions.  Default: the text is the whole line; ``warnExtractFromRegexpGroups`` takes the
     groups 1, 2 and 3 of *warningPattern*.  *directoryEnterPattern*, *directoryLeavePattern*: the lines in which make
-    says into which directory it goes; file names are relative to it.
+    reports that it enters a directory (its first group) and leaves it; file names are relative to it.
 
-    The first 64 MiB of the output are looked at.  With a *suppressionFile*, that must take less than a second;
-    otherwise less than 5 seconds for each 64 KiB, and a search that takes long in all gets a tenth of the time.
+    The first 64 MiB of the output are searched.  With a *suppressionFile*, the search may take 1 second, otherwise
+    5 seconds for each 64 KiB, and a search that takes long in all gets a tenth of the time.  A longer one fails the
+    step.
     """
 
     warningPattern = argument(checks.pattern, default=_PATTERN, nullable=True)
@@ -83,13 +84,13 @@ class WarningCountingShellCommand(ShellCommand):
 
     def warnExtractWholeLine(self, line: str, match: re.Match[str]) -> Found:
         """
-        A warning without file and line, whose text is the *line*.
+        A *warningExtractor*: no file, no line number, and the whole *line* as the text.
         """
         return None, None, line
 
     def warnExtractFromRegexpGroups(self, line: str, match: re.Match[str]) -> Found:
         """
-        File, line number and text of a warning are the groups 1, 2 and 3 of *match*.
+        A *warningExtractor*: file, line number and text are the groups 1, 2 and 3 of *match*.
         """
         groups = [*match.groups(), None, None, None]
         number = int(groups[1]) if groups[1] is not None and groups[1].isdecimal() else None
@@ -116,7 +117,7 @@ class WarningCountingShellCommand(ShellCommand):
         return result if self.warningPattern is None else await self._counted(ran, result, suppressions)
 
     async def _counted(self, ran: CommandResult, result: Result, suppressions: list[Suppression]) -> Result:
-        # In the body of a class the function is a method, and gets the step twice.
+        # A function in the body of a class is a method by now, and would get the step twice.
         extractor = getattr(self.warningExtractor, "__func__", self.warningExtractor)
         parser = WarningParser(
             self.warningPattern,
@@ -149,7 +150,7 @@ class WarningCountingShellCommand(ShellCommand):
         counted = f"{count} {'warning' if count == 1 else 'warnings'}"
         self.summary = f"{self.summary}, {counted}" if self.summary else counted
         if self.maxWarnCount is not None and count > self.maxWarnCount:
-            self.summary += f", and {self.maxWarnCount} are allowed"
+            self.summary += f", but maxWarnCount allows {self.maxWarnCount}"
             return max(result, Result.FAILURE)
         return Result.WARNINGS if result is Result.SUCCESS else result
 
@@ -166,8 +167,8 @@ class Compile(WarningCountingShellCommand):
 
 class Test(WarningCountingShellCommand):
     """
-    A `WarningCountingShellCommand` that runs ``make test``; its failure makes the build a failure and does not end it.
-    It counts warnings if it has a *warningPattern*.
+    A `WarningCountingShellCommand` that runs ``make test``.  After its failure the build goes on, and fails at its end.
+    Warnings are counted if *warningPattern* is given.
     """
 
     name = "test"
@@ -177,7 +178,7 @@ class Test(WarningCountingShellCommand):
 
     def setTestResults(self, total: int = 0, failed: int = 0, passed: int = 0, warnings: int = 0) -> None:
         """
-        Add to the statistics "tests-total", "tests-failed", "tests-passed" and "tests-warnings".
+        Add the numbers to the statistics "tests-total", "tests-failed", "tests-passed" and "tests-warnings".
         """
         for name, value in {"total": total, "failed": failed, "passed": passed, "warnings": warnings}.items():
             self.setStatistic(f"tests-{name}", self.getStatistic(f"tests-{name}", 0) + value)

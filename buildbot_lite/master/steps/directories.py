@@ -1,5 +1,5 @@
 """
-Directories and files on the slave.
+Steps that make, remove, copy and look for directories and files on the slave.
 """
 
 from posixpath import normpath, relpath
@@ -30,9 +30,6 @@ class MakeDirectory(BuildStep):
     workdir = ignored()
 
     async def run(self) -> Result:
-        """
-        Make the directory.
-        """
         ran = await self.do(spec.MakeDirectory(self.workdir_path(self.dir)))
         result, self.summary = result_of(ran.outcome, self.slave_name)
         return result
@@ -55,9 +52,6 @@ class RemoveDirectory(BuildStep):
     maxTime = argument(checks.seconds, default=spec.DEFAULT_MAX_TIME, nullable=True)
 
     async def run(self) -> Result:
-        """
-        Remove the directory.
-        """
         ran = await self.do(spec.RemoveDirectory(self.workdir_path(self.dir), self.maxTime))
         result, self.summary = result_of(ran.outcome, self.slave_name)
         return result
@@ -67,8 +61,8 @@ class CopyDirectory(BuildStep):
     """
     Make the directory *dest* a copy of the directory *src*; what was in *dest* is removed first.
 
-    Both are relative to the builder's directory.  *timeout*: seconds without output after which it is killed, default
-    120; None: never.  *maxTime*: seconds in all; default None: no limit.
+    Both are relative to the builder's directory.  *timeout*: seconds without output after which ``cp`` is killed,
+    default 120; None: never.  *maxTime*: seconds after which it is killed in any case; default None: never.
     """
 
     name = "CopyDirectory"
@@ -80,12 +74,12 @@ class CopyDirectory(BuildStep):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        Neither directory may be in the other: removing one would remove the other.
+        Refuse directories of which one is in the other: the removal of *dest* would remove *src*, or a part of it.
         """
         if isinstance(self.src, str) and isinstance(self.dest, str):
             source, destination = normpath(self.src) + "/", normpath(self.dest) + "/"
             if source.startswith(destination) or destination.startswith(source) or "./" in {source, destination}:
-                checker.note(f"src and dest must not be in each other: {self.src!r:.60}, {self.dest!r:.60}.")
+                checker.note(f"neither of src and dest may be in the other: {self.src!r:.60}, {self.dest!r:.60}.")
 
     async def run(self) -> Result:
         target = self.workdir_path(self.dest)
@@ -116,6 +110,6 @@ class FileExists(BuildStep):
     async def run(self) -> Result:
         ran = await self.execute(["test", "-f", f"./{self.file}"], workdir=".")
         if ran.outcome.exit_code == 1:
-            return self.fail(f"{self.file} is not there, or is no file")
+            return self.fail(f"{self.file} does not exist, or is not a file")
         result, self.summary = result_of(ran.outcome, self.slave_name)
         return result

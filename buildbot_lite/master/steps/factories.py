@@ -1,7 +1,7 @@
 """
-Factories for the usual ways to build a project, as Buildbot has them.
+Buildbot's factories for projects with common build systems.
 
-Each takes *source*, the step that gets the sources: a step, or a pair of a class and its arguments.
+Each takes *source*: the step that gets the sources, or a pair of its class and a dictionary of its arguments.
 """
 
 from typing import Any
@@ -20,10 +20,10 @@ class GNUAutoconf(BuildFactory):
     """
     For projects with GNU autoconf and automake: configure, compile, test, and test the archive for distribution.
 
-    *configure*: the program, or a list of words; *configureEnv*: its environment; *configureFlags*: more words of it.
-    *reconf*: True to make "configure" with ``autoreconf -si`` first, or the command for that.
-    *compile*, *test*, *distcheck*: commands, by default ``make all``, ``make check`` and ``make distcheck``; None
-    leaves the step out.
+    *configure*: the program, or a list of words; *configureEnv*: variables for it; *configureFlags*: further words.
+    *reconf*: True to make "configure" with ``autoreconf -si`` first, or the command for that; default None: it is not
+    made.  *compile*, *test*, *distcheck*: the commands of steps, by default ``make all``, ``make check`` and
+    ``make distcheck``; None leaves the step out.
     """
 
     def __init__(
@@ -53,7 +53,8 @@ class GNUAutoconf(BuildFactory):
 
 class BasicSVN(GNUAutoconf):
     """
-    A `GNUAutoconf` whose sources are those at *svnurl*, updated incrementally; without ``make distcheck``.
+    A `GNUAutoconf` without ``make distcheck``, whose sources are checked out from *svnurl* with Subversion,
+    incrementally.
     """
 
     useProgress = False
@@ -93,9 +94,9 @@ class TrialFactory(BuildFactory):
     """
     For Python projects that Twisted's ``trial`` tests; `util.Trial` in a configuration.
 
-    *buildpython*: the words of the interpreter that runs ``setup.py build``, or an empty list: nothing is built.
-    *trialpython*: the words of the interpreter for trial, if trial is not run itself.  *tests*: what is tested; other
-    arguments are those of the step `Trial`.
+    *buildpython*: the interpreter that runs ``setup.py build``, as a list of words; empty: nothing is built.
+    *trialpython*: the interpreter that runs trial, as a list of words; empty: trial is run directly.  *tests*: what is
+    tested; required.  Other arguments are those of the step `Trial`.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class TrialFactory(BuildFactory):
     ) -> None:
         super().__init__([source])
         if useTestCaseNames:
-            note("Trial: useTestCaseNames is not here.  Give the names in tests.", of=self)
+            note("Trial: useTestCaseNames is not supported.  Give the names in tests.", of=self)
         elif tests is None:
             note("Trial needs the argument 'tests'.", of=self)
         if buildpython:
@@ -121,5 +122,5 @@ def _with_flags(configure: Any, flags: Any) -> Any:
     if not flags:
         return configure
     if isinstance(configure, str) and " " in configure:
-        note("GNUAutoconf: with configureFlags, configure is a list of words, or one word.")
+        note("GNUAutoconf: with configureFlags, configure must be one word or a list of words.")
     return [*([configure] if isinstance(configure, str) else configure), *flags]

@@ -1,5 +1,5 @@
 """
-Getting sources.
+Getting sources with git.
 
 `Git` never clones.  In a new or existing directory it makes a repository if there is none, fetches only the wanted
 revision, and checks it out::
@@ -7,8 +7,8 @@ revision, and checks it out::
     (remove) ─► get ─► (pack) ─► (copy) ─► (patch)
 
 The sequence is the same for a directory that is missing, empty, used before, or half made by a lost build.
-`git_commands` has the commands of each arrow, `git_credentials` the secrets for the arrow that connects to the
-repository.
+`git_commands` has the commands of each stage, `git_credentials` the secrets for "get", the only stage that connects to
+the repository.
 """
 
 import re
@@ -42,14 +42,15 @@ def _depth(checker: ArgumentChecker, name: str, value: Any) -> bool | int:
 
 def _description(checker: ArgumentChecker, name: str, value: Any) -> bool | list[str]:
     """
-    True, or options of ``git describe``, which become its words.
+    True or False; or a dictionary of options of ``git describe``, which becomes a list of words.
     """
     if not isinstance(value, Mapping):
         return value if isinstance(value, list) else checker.flag(name, value)
     words = []
     for key, item in value.items():
         if key not in _DESCRIBE:
-            checker.note(f"{name}: {key!r:.60} is no option of git describe; there are {', '.join(sorted(_DESCRIBE))}.")
+            known = ", ".join(sorted(_DESCRIBE))
+            checker.note(f"{name}: {key!r:.60} is not a supported option of git describe; these are: {known}.")
         elif item is True:
             words.append(f"--{key}")
         elif item is not False and item is not None:
@@ -59,14 +60,14 @@ def _description(checker: ArgumentChecker, name: str, value: Any) -> bool | list
 
 class Git(SourceStep):
     """
-    Check out sources with git.  The property *got_revision* gets the full hash of what was checked out.
+    Check out sources with git.  The property *got_revision* gets the full hash of the commit that was checked out.
 
     *repourl*: the repository: ``https://…``, ``ssh://…``, ``user@host:path``, ``file:///…`` or a path on the slave.  A
     password in it, or a token as in ``https://TOKEN@host``, is never shown, and not kept on the slave.
-    *branch*: branch, tag or full ref; default: the one of the request, or else the repository's own (HEAD).
-    *revision*: the commit or tag; default: the one of the request, or else the newest of the branch.
+    *branch*: branch, tag or full ref, for requests that name none; default: the repository's default branch (HEAD).
+    *revision*: commit or tag, for requests that name none; default: the newest commit of the branch.
 
-    *mode*: "incremental" (default) leaves behind what earlier builds made; "full" does not, by *method*:
+    *mode*: "incremental" (default) keeps the files that earlier builds made; "full" removes them, by *method*:
     "fresh" (default for full): removes every file that is not in the repository;
     "clean": removes those, except what ``.gitignore`` names;
     "clobber": removes the whole directory first, and fetches everything again;
@@ -75,18 +76,19 @@ class Git(SourceStep):
 
     *shallow*: True for the newest commit only, or how many commits; default False: the whole history.
     *submodules*: also check out submodules, recursively; default False.
-    *progress*: have git report its progress in the log, which also keeps *timeout* from striking; default True.
-    *retryFetch*: when it fails, try once more, at once; without effect beside *retry*.
-    *tags*: fetch all tags, not only those of the history; default False.
-    *getDescription*: True, or a dictionary of options of ``git describe``: what it says becomes the property
-    "commit-description"; nothing does when it finds no name.
-    *clobberOnFailure*: when it fails, remove the directory and try once more from nothing; default False.
+    *progress*: have git report its progress in the log, so that *timeout* does not end a long fetch; default True.
+    *retryFetch*: after a failure, try once more, immediately; default False; without effect if *retry* is given.
+    *tags*: fetch all tags, not only those of the fetched history; default False.
+    *getDescription*: True, or a dictionary of options of ``git describe``: its output becomes the property
+    "commit-description", which is not set when git finds no name; default False.
+    *clobberOnFailure*: after a failure, remove the directory and try once more; default False.
     *config*: a dictionary of git settings for these commands, like ``{"http.sslVerify": "true"}``.
 
-    *sshPrivateKey*: the private key for ssh, usually a ``util.Secret``.  *sshHostKey*: the repository host's public key
-    (as in ``ssh-rsa AAAA…``), or *sshKnownHosts*: lines of a known_hosts file; without them the slave's own count.
+    *sshPrivateKey*: the private key for ssh, usually a ``util.Secret``.  *sshHostKey*: the public key of the
+    repository's host (as in ``ssh-rsa AAAA…``), or *sshKnownHosts*: lines of a known_hosts file; without them, the
+    known_hosts files of the slave's user apply.
     *auth_credentials*: ``(user, password)`` for a repository at https://, usually ``("x", util.Secret("token"))``.
-    They are for the repository's host alone, and are nowhere after the command.
+    All of them are sent to the repository's host only, and are removed from the slave after the command.
 
     A patch that was submitted with the request is applied (``git apply --index -p1``).  Git never prompts: without
     permission to read a repository, the step fails.  All other arguments are those of `SourceStep`.
@@ -118,7 +120,7 @@ class Git(SourceStep):
         Refuse arguments that exclude each other.
         """
         if self.method is not None and self.mode in {"copy", "clobber"}:
-            checker.note(f'method is for mode="full", and the mode is {self.mode!r}.')
+            checker.note(f'method is for mode="full" only; the mode is {self.mode!r}.')
         if self.sshHostKey is not None and self.sshKnownHosts is not None:
             checker.note("sshHostKey and sshKnownHosts exclude each other.")
         check_repository(checker, self.repourl, self.auth_credentials)
@@ -188,8 +190,8 @@ class Git(SourceStep):
 
 class GitHub(Git):
     """
-    A `Git` for repositories of GitHub: the merge of a pull request (a branch like ``refs/pull/7/merge``) is fetched
-    whatever its revision was, because GitHub makes it anew when the target moves.
+    A `Git` for repositories of GitHub.  For the merge of a pull request (a branch like ``refs/pull/7/merge``), the
+    request's revision is ignored: GitHub makes that merge anew whenever the target branch moves.
     """
 
     name = "github"
@@ -202,7 +204,7 @@ class GitHub(Git):
 class GitLab(Git):
     """
     A `Git` for repositories of GitLab.  The branch of a merge request is ``refs/merge-requests/7/head`` in the target's
-    repository, where GitLab keeps it also for a fork: no repository but *repourl* is asked.
+    repository.  GitLab keeps it there for forks, too, so nothing is fetched from another repository than *repourl*.
     """
 
     name = "gitlab"
@@ -210,8 +212,9 @@ class GitLab(Git):
 
 class Gerrit(Git):
     """
-    A `Git` for repositories under review by Gerrit: it fetches the change of the property "event.patchSet.ref", or of
-    "gerrit_change" (``NUMBER/PATCHSET``), if the change is of this project.  The property "gerrit_branch" gets its ref.
+    A `Git` for repositories with reviews in Gerrit.  It fetches the change that the property "gerrit_change"
+    (``NUMBER/PATCHSET``) or else "event.patchSet.ref" names, unless "event.change.project" is another project than the
+    request's.  The property "gerrit_branch" gets the ref of the change.
     """
 
     name = "gerrit"

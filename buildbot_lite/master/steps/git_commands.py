@@ -1,11 +1,12 @@
 """
 The git commands that run on the slave, and the reading of their output.
 
-A whole checkout is one command, the shell program ``git_get.sh``: it costs one round trip to the slave, and no program
-of the build runs between its parts.  Its comments say how it makes a directory safe that builds could write to.
+A whole checkout is one command, the shell program ``git_get.sh``, so that it costs one round trip to the slave, and no
+program of the build can run between its parts.  Its comments say how it makes a directory safe that earlier builds
+could write to.
 
-Every command names its repository (GIT_DIR).  Otherwise, when the repository in the build directory is broken, git
-searches the directories above; for a slave inside a checkout it would find that repository, and change it.
+Every command names its repository (GIT_DIR).  Without that, git ignores a broken repository in the build directory, and
+searches the directories above.  If the slave's own directory is in a checkout, git would change that one.
 """
 
 import re
@@ -56,12 +57,12 @@ _QUIET: Mapping[str, str | None] = {
 
 _SAID = re.compile(r"^==> (.*)$", re.MULTILINE)
 _COMMIT = re.compile(r"^==> commit ([0-9a-f]{40}(?:[0-9a-f]{24})?)$", re.MULTILINE)
-_CROWDED = re.compile(r"^==> there is much to pack in (.+)$", re.MULTILINE)
+_MUCH_TO_PACK = re.compile(r"^==> there is much to pack in (.+)$", re.MULTILINE)
 _NO_SUCH_REVISION = 3
 _COMPLAINTS = ("fatal:", "error:")
 
-# The settings come before the words, each as NAME=VALUE, and end with "--".  Children of git inherit them.  A user name
-# may be a token, so it comes in the environment: every user of the machine can read arguments.
+# The settings precede the words, each as NAME=VALUE, and "--" ends them.  The processes that git starts inherit them.
+# A user name may be a token, so it is passed in the environment: all users of the machine can read arguments.
 _TAKE_SETTINGS = r"""
 for setting; do
     shift
@@ -77,7 +78,7 @@ export GIT_CONFIG_PARAMETERS
 _PACK = """\
 for each; do GIT_DIR=$each git gc --auto -q; done
 """
-# The index goes to the next checkout as well, so that it knows which files the patch added.
+# The index is also kept for the next checkout, which removes the files that the patch added.
 _APPLY = """\
 export GIT_INDEX_FILE=.git/checked-out
 git update-index -q --refresh
@@ -90,9 +91,9 @@ class Repository:
     A copy of the repository at *url* on the slave.
 
     *run*: ``run(words, …)`` runs a command in its directory, as `BuildStep.execute` does.  *env*: the step's variables.
-    *settings*: of git, for all commands; those that are None are left out.  *access*: for commands that connect to
-    *url*.  *shallow*: how many commits to fetch; False: all.  *tags*: whether to fetch all tags.  *slave*: its name,
-    for sentences.
+    *settings*: settings of git for all commands; those whose value is None are left out.  *access*: the credentials for
+    commands that connect to *url*.  *shallow*: how many commits to fetch; False: all.  *tags*: whether to fetch all
+    tags.  *progress*: whether git reports its progress in the log.  *slave*: the slave's name, for error messages.
     """
 
     def __init__(
@@ -125,8 +126,9 @@ class Repository:
         """
         Check out *revision*, or the newest commit of *branch*; return the full hash of the commit.
 
-        *mode*: "keep" files that are not in the repository, remove them all ("fresh"), or remove those that .gitignore
-        does not name ("clean").
+        *mode*: what to do with files that are not in the repository: "keep" them, remove them all ("fresh"), or remove
+        those that are not ignored by .gitignore ("clean").  *submodules*: whether to check out submodules.
+        `CommandFailedError` if it fails.
         """
         access = self._access
         words = [mode, "get" if submodules else "leave", self._url, branch or "", revision or "", *self._options]
@@ -138,15 +140,15 @@ class Repository:
         output = ran.output()
         commit = _COMMIT.search(output)
         if commit is None:
-            raise CommandFailedError(Result.FAILURE, "git did not say what it checked out; its log says more.")
-        if crowded := _CROWDED.findall(output):
-            # The checkout succeeded, so a failure to pack is none of the step.
-            await self.script(_PACK, "git-pack", crowded)
+            raise CommandFailedError(Result.FAILURE, "git did not report the commit that it checked out; see the log.")
+        if to_pack := _MUCH_TO_PACK.findall(output):
+            # The checkout succeeded, so the step does not fail if this does.
+            await self.script(_PACK, "git-pack", to_pack)
         return commit[1]
 
     async def describe(self, options: Sequence[str] | bool) -> str:
         """
-        What ``git describe`` with *options* says of the checkout; empty if it finds no name.
+        The output of ``git describe`` with *options* for the checkout; empty if it finds no name.
         """
         words = [] if isinstance(options, bool) else options
         ran = await self.script('git describe "$@"', "git-describe", words)
@@ -154,7 +156,7 @@ class Repository:
 
     async def apply(self, patch: Source) -> CommandResult:
         """
-        Apply *patch*, to files and index.
+        Apply *patch* to the files and the index.
         """
         return await self.script(_APPLY, "git-apply", stdin_input="patch", sources={"patch": patch})
 
@@ -168,7 +170,8 @@ class Repository:
         **more: Any,
     ) -> CommandResult:
         """
-        Run *script* with *words*; *name* is what people see of it.  *settings*, *env*: those of a `RemoteAccess`.
+        Run *script* with *words* as its arguments.  *name*: the name of the command, for people.  *settings*, *env*:
+        those of a `RemoteAccess`.  *more*: further arguments of *run*.
         """
         arguments = [*self._settings, *settings, "--", *words]
         argv = ["/bin/sh", "-c", _TAKE_SETTINGS + script, name, *arguments]
@@ -183,7 +186,7 @@ def complaint(ran: CommandResult) -> str:
     lines = [line.strip() for line in re.split(r"[\r\n]+", output) if line.strip()]
     first = next((index for index, line in enumerate(lines) if line.startswith(_COMPLAINTS)), len(lines) - 1)
     if first > 0 and "Could not read from remote repository" in lines[first]:
-        first -= 1  # ssh said why
+        first -= 1  # the line before is ssh's, and has the reason
     message = lines[first] if lines else ""
     message = message.partition(": ")[2] if message.startswith(_COMPLAINTS) else message
     return without_passwords(message)[:LONGEST_COMPLAINT]

@@ -2,13 +2,13 @@
 #
 #     git_get.sh MODE LINKS URL BRANCH REVISION OPTION…
 #
-# MODE: "keep" what is not in the repository; "clean": remove it, except what is ignored;
-# "fresh": remove it all.  LINKS: "get" submodules, or "leave" them.  BRANCH and REVISION may be empty.  OPTION: for
-# git fetch.  Exit codes: 0, it is all there; 3, the repository has no such revision; else git failed.
+# MODE: what to do with files that are not in the repository: "keep" them; "clean": remove those that are not ignored;
+# "fresh": remove them all.  LINKS: "get" submodules, or "leave" them.  BRANCH and REVISION may be empty.  OPTION: for
+# git fetch.  Exit codes: 0: success; 3: the repository has no such revision; any other: git failed.
 #
-# The directory that this runs in, with the .git in it, was within reach of earlier builds, and a git in it may have been
-# killed at any moment.  Whatever is there, git must do nothing with our credentials but what it is told here, and what
-# is checked out in the end must be what the commit says.  So an old .git is never used as it is: see `renew`.
+# Earlier builds could write to the working directory and the .git in it, and a git process there may have been killed at
+# any time.  Whatever they left, two things must hold: git uses our credentials only for the fetches below, and the files
+# at the end are those of the commit.  So an old .git is never used as it is: `renew` says what is kept of it.
 
 mode=$1 links=$2 url=$3 branch=$4 revision=$5
 shift 5
@@ -19,30 +19,32 @@ tab='	'
 
 NO_SUCH_REVISION=3
 DAMAGED=4
-CROWDED="there is much to pack in"
+MUCH_TO_PACK="there is much to pack in"
 
-# What is fetched stands under one name, whatever it was called: a branch "a" may become "a/b" by the next build.
+# The ref of what is fetched.  It is the same for all branches: git cannot store a branch "a/b" beside a branch "a",
+# which the next build may find renamed.
 FETCHED=refs/fetched/it
-# What was checked out last, for the case that there is no index of it.
+# The commit that was checked out last.  It is needed when the index was lost.
 CHECKED_OUT=refs/fetched/checked-out
 
-# The last of these lines says what was being done; the master reads them.
+# Print the name of the action that begins.  The master reads these lines, and names the last one after a failure.
 say() { printf '==> %s\n' "$*"; }
 
 remove() {
     rm -rf -- "$@" 2> /dev/null || { make_writable "$@"; rm -rf -- "$@"; }
 }
 
-make_writable() {  # Tools such as Go's leave directories without write permission in their caches.
+make_writable() {  # Some tools, such as Go's, make the directories of their caches read-only.
     find "$@" -type d ! -perm -700 -exec chmod u+rwx {} \; 2> /dev/null
 }
 
 is_directory() { [ -d "$1" ] && [ ! -L "$1" ]; }
 is_file() { [ -f "$1" ] && [ ! -L "$1" ]; }
 
-# Keep of an old repository what cannot mislead: objects, which are known by their contents; what was fetched; and the
-# index as the last checkout left it.  Everything else is removed and made anew: configuration, hooks, HEAD, alternates,
-# grafts, replacements, local branches and tags, locks of a git that was killed.  Sets *old* if there was something.
+# Prepare the repository.  Of an old one, keep only what can be verified or does no harm: objects, whose names are the
+# hashes of their contents; refs that were fetched; and the index as the last checkout left it.  Remove and make anew
+# everything else: configuration, hooks, HEAD, alternates, grafts, replacements, local branches and tags, and locks of
+# git processes that were killed.  Sets *old* if there were objects.
 renew() {
     say "prepare a repository"
     command -v git > /dev/null || { echo "fatal: there is no program git on PATH"; return 127; }
@@ -50,7 +52,7 @@ renew() {
     [ -w "$GIT_DIR" ] && [ -x "$GIT_DIR" ] && [ -r "$GIT_DIR" ] && { [ ! -d "$GIT_DIR/objects" ] ||
         { [ -w "$GIT_DIR/objects" ] && [ -w "$GIT_DIR/objects/pack" ]; }; } || make_writable "$GIT_DIR"
     old=
-    # Whoever follows it would remove what it leads to.
+    # Files would be removed in the directory that the link leads to.
     [ ! -L "$GIT_DIR/objects" ] || rm -f "$GIT_DIR/objects" || return
     set -- "$GIT_DIR~new"
     for each in "$GIT_DIR"/objects/*; do
@@ -79,7 +81,7 @@ renew() {
     if [ -d "$GIT_DIR/refs/remotes" ]; then
         find "$GIT_DIR/refs/remotes" \( -type l -o -name '*.lock' -o -type f ! -size 41c ! -size 65c \) \
             -exec rm -rf {} + 2> /dev/null
-        # A ref that names another one is nobody's that was fetched.
+        # A fetched ref is never a symbolic one.
         grep -rl '^ref:' "$GIT_DIR/refs/remotes" 2> /dev/null | while IFS= read -r each; do rm -f -- "$each"; done
     fi
     [ -e "$GIT_DIR/$CHECKED_OUT" ] || cp "$GIT_DIR/$FETCHED" "$GIT_DIR/$CHECKED_OUT" 2> /dev/null
@@ -90,8 +92,8 @@ renew() {
     create
 }
 
-# LFS believes an object that has the right size.  Keep of its cache what is what it is called.  (With "keep", nothing:
-# all of it would have to be read, where LFS needs only what is new.)
+# Git LFS trusts a cached object that has the right size.  So keep only the objects whose names are the hashes of their
+# contents.  (With "keep", `renew` has removed the cache: to read all of it may take longer than to fetch what is new.)
 check_lfs() {
     set --
     for each in "$GIT_DIR"/lfs/* "$GIT_DIR"/lfs/.[!.]*; do
@@ -119,7 +121,7 @@ create() {
         esac
 }
 
-# Fetch what is wanted, and set *commit* to it, and *branch* to "" if it is not the name of a branch.
+# Fetch the wanted revision, and set *commit* to its hash, and *branch* to "" if it is not the name of a branch.
 find_commit() {
     case $revision in
         '') find_branch && resolve "$FETCHED" ;;
@@ -142,9 +144,9 @@ find_branch() {
 
 find_revision() {
     if is_hash "$revision"; then
-        # Tags are fetched anew each time.
+        # With --tags, fetch even if the commit is here: tags may have been added or moved.
         case " $options " in *' --tags '*) ;; *) is_cut || { resolve "$revision" && return; } ;; esac
-        # Most servers give away a single commit; from others everything is fetched.
+        # Most servers allow to fetch a single commit by its hash; from others everything is fetched, below.
         say "fetch $revision from $shown"
         fetch "+$revision:$FETCHED" && resolve "$revision" && return
     fi
@@ -168,17 +170,18 @@ resolve() {
 
 fetch() {
     if is_cut; then whole=--unshallow; else whole=; fi
-    heard git fetch --no-auto-gc --force --no-recurse-submodules --refmap= $options $whole origin "$@"
+    run_and_copy_output git fetch --no-auto-gc --force --no-recurse-submodules --refmap= $options $whole origin "$@"
 }
 
-# Whether an earlier step fetched less of the history than this one is to.
+# Whether an earlier step fetched a shallow history, and this one is to have a whole one.
 is_cut() {
     case " $options " in *' --depth='*) return 1 ;; esac
     [ -s "$GIT_DIR/shallow" ]
 }
 
-# Run that, and keep what is said as well.  It worked if that could be noted: not if there was no room, or no process.
-heard() {
+# Run the command given as arguments, and copy its output to the file "said".  The exit code of a pipeline is that of
+# its last command, so success is passed on in the file "worked", which also fails if the disk is full.
+run_and_copy_output() {
     rm -f "$GIT_DIR/worked"
     { "$@" 2>&1 && echo yes > "$GIT_DIR/worked"; } | tee "$GIT_DIR/said"
     [ -s "$GIT_DIR/worked" ]
@@ -190,7 +193,7 @@ unreachable() {
     grep -Eqi "could not read (from remote|username|password)|unable to access|authentication failed|repository '.*' not found|transport '.*' not allowed|does not appear to be a git repository|unable to find remote helper" "$GIT_DIR/said"
 }
 
-# Fetch into the repository that is there.  If that fails, and not for the other side's sake, the repository is damaged.
+# Fetch into the existing repository.  If that fails for a reason that is not the server's, the repository is damaged.
 get() {
     renew || return
     find_commit && return
@@ -199,7 +202,7 @@ get() {
     begin_anew
 }
 
-# Fetch into a new repository.  It takes the place of the old one only when that works.
+# Fetch into a new repository, which replaces the old one only after a success.
 begin_anew() {
     say "try once more with a new repository"
     here=$GIT_DIR before=$(git rev-parse -q --verify "$CHECKED_OUT^{commit}" 2> /dev/null)
@@ -215,40 +218,40 @@ begin_anew() {
     remove "$here" && mv "$here~new" "$here"
 }
 
-# Make the files those of *commit*.  The index is our own, not the one that builds' commands change: a file that was
-# touched since the last checkout is compared and, if need be, written again.
+# Make the files those of *commit*.  The index is not the one that the commands of builds change, so that a file that
+# was changed since the last checkout is compared and, if it differs, written again.
 check_out() {
     say "check out $commit"
     [ -f "$GIT_INDEX_FILE" ] || read_files
-    part_from_submodules
-    write_files || { make_writable .; read_files; clean; write_files; } || return $(blame)
+    detach_submodules
+    write_files || { make_writable .; read_files; clean; write_files; } || return $(checkout_failure)
     printf 'update %s %s\n' $CHECKED_OUT "$commit" ${branch:+"refs/heads/$branch" "$commit"} | git update-ref --stdin &&
         { [ -z "$branch" ] || git symbolic-ref HEAD "refs/heads/$branch"; } && clean && { [ -z "$old$used" ] || verify; } &&
         share_index
 }
 
-# Make an index of the files that are there, as far as they are those that were checked out last.
+# Make an index of the existing files that are unchanged since the last checkout.
 read_files() {
     rm -f "$GIT_INDEX_FILE"
     git read-tree $CHECKED_OUT 2> /dev/null && git update-index -q --refresh > /dev/null 2>&1
 }
 
-# What git cannot remove, it only warns of.
+# When git cannot remove a file, it succeeds with a warning; here that is a failure.
 write_files() {
-    heard git checkout -q -f --detach "$commit" -- &&
+    run_and_copy_output git checkout -q -f --detach "$commit" -- &&
         { [ ! -s "$GIT_DIR/said" ] || ! grep -q 'unable to unlink' "$GIT_DIR/said"; }
 }
 
-# Git reads what it finds in the directories of submodules, and gives up when that is damaged.
-part_from_submodules() {
+# Remove the .git of each submodule: git would read it during the checkout, and fail if it is damaged.
+detach_submodules() {
     [ -f .gitmodules ] || [ -d "$GIT_DIR/modules" ] || return 0
     { git ls-tree -r -z "$commit"; git ls-tree -r -z $CHECKED_OUT 2> /dev/null; } | tr '\n\0' '\1\n' |
         sed -n "s/^160000 [^$tab]*$tab//p" | while IFS= read -r each; do (enter "$each" && remove .git); done
     return 0
 }
 
-# Say which kind of failure it was, to check out.
-blame() {
+# Print the exit code for a failed checkout: DAMAGED if objects of the commit are missing or damaged, otherwise 1.
+checkout_failure() {
     git rev-list --objects --verify-objects --no-walk --quiet "$commit" > /dev/null 2>&1 && echo 1 || echo $DAMAGED
 }
 
@@ -259,15 +262,15 @@ clean() {
         fresh) ignored=-x listed= ;;
     esac
     git clean -q -f -f -d $ignored 2> /dev/null || { make_writable . && git clean -q -f -f -d $ignored 2> /dev/null; } ||
-        # Git cannot remove what is deeper than a path may be long.
+        # Git cannot remove directories whose path is longer than PATH_MAX.
         git ls-files -z --others --directory $listed | xargs -0 rm -rf --
 }
 
-# See to it that what is there is what the commit says.  Where nothing of an earlier build is to be left, the index of the
-# last checkout is not believed either: every file is read and hashed, and so is every directory's listing.  What differs
-# is written again, from objects that are what they are called.
+# Make sure that the files are those of the commit.  Unless files of earlier builds are kept, the index of the last
+# checkout is not trusted: all files are read and hashed, and all directories listed.  Files that differ are written
+# again, after the hashes of their objects were verified.
 verify() {
-    # A checkout that finds the commit without its tree (as git 2.39 does) succeeds, and leaves no file.
+    # If the commit's tree is missing, a checkout by git 2.39 succeeds, and leaves no files.
     if [ "$mode" = keep ]; then index_is_right; else read_all; fi || return $DAMAGED
     git diff-files --raw --no-abbrev --ignore-submodules=all > "$GIT_DIR/differing" || return
     [ -s "$GIT_DIR/differing" ] || return 0
@@ -276,30 +279,31 @@ verify() {
     git checkout-index -q -f -u -a
 }
 
-# Make an index that knows nothing yet, and read the files.
+# Make an index of the commit without the files' times and sizes, so that git reads all files.
 read_all() {
     rm -f "$GIT_INDEX_FILE"
     git ls-tree -r -z --full-tree "$commit" | git update-index -z --index-info &&
         index_is_right && { git update-index -q --refresh > /dev/null || :; }
 }
 
-# Whether the index lists the files that the commit names, by their hashes.
+# Whether the index has the files of the commit, with the same hashes.
 index_is_right() { [ "$(git write-tree --missing-ok)" = "$(git rev-parse "$commit^{tree}")" ]; }
 
-# Get what *url* and *revision* say into GIT_DIR, and check it out here.
-take() {
-    # Attributes that nobody committed may be among what is here, and git obeys them while it writes files.
+# Fetch *revision* from *url* into GIT_DIR, and check it out in the working directory.
+fetch_and_check_out() {
+    # Remember whether there were files: a .gitattributes among them changes how git writes others.
     used=$(find . ! -name . -prune ! -name .git -print | head -n 1)
     get || return
     check_out
     result=$?
     if [ $result = $DAMAGED ] && begin_anew; then check_out; result=$?; fi
     [ $result = 0 ] || return $result
-    if crowded; then say "$CROWDED ${GIT_DIR#"$root/"}"; fi
+    if has_much_to_pack; then say "$MUCH_TO_PACK ${GIT_DIR#"$root/"}"; fi
 }
 
-# Whether there is much to pack, by git's own rule.  It would do so in background, where what a command leaves is ended.
-crowded() {
+# Whether there is much to pack, by the rule of git-gc(1).  Git itself would pack in the background, where processes are
+# killed at the end of the command.
+has_much_to_pack() {
     git config --get-regexp '^gc\.auto(packlimit)?$' | {
         packs=50 objects=6700
         while read -r name value; do
@@ -312,7 +316,7 @@ crowded() {
     } 2> /dev/null
 }
 
-# The submodules of what is checked out in *place*, whose repository is *store*; both are seen from *root*.
+# Check out the submodules of the commit in the directory *place*, whose repository is *store*; both relative to *root*.
 get_submodules() (
     place=$1 store=$2
     [ -n "$(submodules)" ] || exit 0
@@ -323,7 +327,7 @@ get_submodules() (
     done
 )
 
-# "COMMIT PATH" of each, a line each.
+# Print a line "COMMIT PATH" for each submodule.
 submodules() {
     git ls-files -s -z | tr '\n\0' '\1\n' | sed -n "s/^160000 \([0-9a-f]*\) 0$tab/\1 /p"
 }
@@ -339,34 +343,34 @@ get_submodule() (
         while IFS= read -r each; do
             [ "${each#*"$tab"}" != "$path" ] || { each=${each%%"$tab"*} && each=${each#submodule.} && echo "${each%.path}"; }
         done)
-    # Not one of those that are active, or none that is wanted.
+    # Skip a submodule that is not active, or whose update is "none".
     url=$(git config "submodule.$name.url") && [ "$(git config "submodule.$name.update")" != none ] || {
         empty "$path"
         exit
     }
     if [ "$(git config -f .gitmodules --bool "submodule.$name.shallow")" = true ]; then options="$options --depth=1"; fi
-    # Names of submodules may have slashes, and each part of one may be a link by now.
+    # The name of a submodule may have slashes in it, and an earlier build may have put a link in place of each part.
     (cd "$root/$store" && enter "modules/$name" make) || exit
     place=${place:+$place/}$path store=$store/modules/$name shown="the submodule $place"
     cd "$root" && enter "$place" make || exit
     work_on "$store" "$(up "$store")/$place"
-    # As git does: what a commit names may not be a path here, unless the configuration says so.
+    # As `git submodule` does: a commit may not name a repository on this machine, unless the configuration allows it.
     GIT_PROTOCOL_FROM_USER=0
     export GIT_PROTOCOL_FROM_USER
     remove .git
     printf 'gitdir: %s/%s\n' "$(up "$place")" "$store" > .git || exit
-    take && get_submodules "$place" "$store"
+    fetch_and_check_out && get_submodules "$place" "$store"
 )
 
-# Use the repository $1, seen from *root*; the work tree is $2, seen from there, if it is not the usual one.
+# Use the repository $1, relative to *root*.  $2: its work tree, relative to the repository; empty: the usual one.
 work_on() { GIT_DIR=$root/$1 GIT_INDEX_FILE=$root/$1/checked-out worktree=$2; }
 
-# What builds' commands know as the index is another name of ours, until they write it.
+# Give the commands of builds an index: a hard link to ours, which git replaces when it writes, or a copy.
 share_index() {
     ln -f "$GIT_INDEX_FILE" "$GIT_DIR/index" 2> /dev/null || cp -p "$GIT_INDEX_FILE" "$GIT_DIR/index"
 }
 
-# Be in the directory $1 that is below this one, and in no other that a link leads to.  $2: make it if it is not there.
+# Change to the subdirectory $1, without following links.  $2: if given, make it if it does not exist.
 enter() {
     rest=$1/
     while [ -n "$rest" ]; do
@@ -376,16 +380,16 @@ enter() {
     done
 }
 
-# The way back from the relative path $1.
+# Print the relative path from the directory $1 back to this one.
 up() { printf '%s' "$1" | sed 's|[^/][^/]*|..|g'; }
 
-# Leave nothing in the directory of a submodule that nobody wants.
+# Empty the directory of a submodule that is not checked out.
 empty() ( [ "$mode" = keep ] || { enter "$1" make && remove "$PWD" && mkdir "$PWD"; } )
 
 export GIT_DIR GIT_INDEX_FILE
 shown=$url
 work_on .git ""
-take || exit
+fetch_and_check_out || exit
 say "commit $commit"
 case $links in
     get) get_submodules "" .git ;;

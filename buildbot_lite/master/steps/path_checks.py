@@ -16,7 +16,7 @@ _INSIDE = "a relative path that does not lead out of its directory"
 @path_check(leads_out=False)
 def path(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
-    A path that stays inside the directory that it is relative to.
+    A relative path that does not lead out of the directory that it is relative to.
     """
     if isinstance(value, str) and is_absolute(value):
         checker.wrong(name, value, f"{_INSIDE} (a ShellCommand can copy from and to other places of the slave)")
@@ -42,7 +42,7 @@ def file_path(checker: ArgumentChecker, name: str, value: Any) -> str:
 @path_check(leads_out=True)
 def slave_path(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
-    As `path`; it may begin with ``../``, and then leads to another directory of the slave's ``work``.
+    As `path`; or a path that begins with ``../``, to another directory in the slave's ``work``.
     """
     leads_up = isinstance(value, str) and value.startswith("../")
     return outside(checker, name, value.rstrip("/")) if leads_up else path(checker, name, value)
@@ -60,7 +60,7 @@ def slave_file(checker: ArgumentChecker, name: str, value: Any) -> str:
 @path_check(leads_out=True)
 def workdir(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
-    As `slave_path`; or any directory of the machine: absolute, or beginning with ``~/``.
+    As `slave_path`; or any directory of the slave's machine, absolute or beginning with ``~/``.
     """
     if not isinstance(value, str) or not is_absolute(value):
         return slave_path(checker, name, value)
@@ -70,7 +70,7 @@ def workdir(checker: ArgumentChecker, name: str, value: Any) -> str:
 @path_check(leads_out=False)
 def artifact_name(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
-    As `file_path`, for the name of an artifact: it must be UTF-8 and without control characters.
+    The name of an artifact: as `file_path`, and without control characters or characters that UTF-8 cannot encode.
     """
     try:
         str(value).encode()
@@ -100,7 +100,7 @@ def destination(checker: ArgumentChecker, name: str, value: Any) -> str:
 @path_check(leads_out=True)
 def destination_directory(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
-    As `destination`, for a directory, after which a slash may stand.
+    As `destination`, for a directory; the path may end with a slash.
     """
     return destination(checker, name, value.rstrip("/") or value if isinstance(value, str) else value)
 

@@ -16,7 +16,7 @@ def flag(checker: ArgumentChecker, name: str, value: Any) -> bool:
     """
     True or False; as in Buildbot, also 1 or 0, and "true" or "True".
 
-    The text "False" is refused: it is true in Buildbot, and its author means the opposite.
+    Other texts are refused: for Buildbot, "False" is a text that is not empty, and so true, which nobody means.
     """
     if isinstance(value, int) and value in (0, 1):
         return bool(value)
@@ -32,7 +32,7 @@ def anything(checker: ArgumentChecker, name: str, value: Any) -> Any:
 
 def text(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
-    Text, also with references to secrets; at most a million characters.
+    Text of at most 2**20 characters, without NUL.  It may have references to secrets in it.
     """
     if isinstance(value, str) and len(value) <= _LARGEST_TEXT and "\0" not in SECRET_REFERENCE.sub("", value):
         return value
@@ -51,7 +51,7 @@ def word(checker: ArgumentChecker, name: str, value: Any) -> str:
 
 def words(checker: ArgumentChecker, name: str, value: Any) -> str:
     """
-    Text, or a number, which becomes text: an argument of a program.
+    An argument of a program: text, or a number, which becomes text.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
@@ -60,7 +60,7 @@ def words(checker: ArgumentChecker, name: str, value: Any) -> str:
 
 def seconds(checker: ArgumentChecker, name: str, value: Any) -> float:
     """
-    A time in seconds.
+    A duration in seconds, 0 or more.
     """
     return checker.seconds(name, value)
 
@@ -94,14 +94,14 @@ def pattern(checker: ArgumentChecker, name: str, value: Any) -> re.Pattern[str]:
 
 def mode(checker: ArgumentChecker, name: str, value: Any) -> int:
     """
-    Permission bits.
+    Permission bits of a file: 0 to 0o777.
     """
     return checker.whole(name, value, most=0o777)
 
 
 def function(checker: ArgumentChecker, name: str, value: Any) -> Any:
     """
-    Something that can be called.
+    A function, or anything else that can be called.
     """
     return checker.function(name, value)
 
@@ -122,7 +122,7 @@ def names(checker: ArgumentChecker, name: str, value: Any) -> list[str]:
 
 def properties(checker: ArgumentChecker, name: str, value: Any) -> dict[str, Any]:
     """
-    Property → value.
+    A dictionary: name of a property → value.
     """
     return checker.properties(name, value)
 
