@@ -13,8 +13,9 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from ..errors import NotFoundError
-from ..master.builds.build import Build, Ended
+from ..master.builds.build import Build
 from ..master.builds.build_context import BuildContext
+from ..master.builds.build_progress import Ended
 from ..master.builds.code_time import CodeTime
 from ..master.builds.journal import (
     Journal,

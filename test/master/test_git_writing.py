@@ -110,7 +110,7 @@ class GitWritingTests(SynchronousTestCase):
         """
         What to do when nothing changed.
         """
-        self.assertEqual(self.commit(Result.FAILURE), "There is nothing to commit: none of the paths has changed.")
+        self.assertEqual(self.commit(Result.FAILURE), "There is nothing to commit: the paths have not changed.")
         self.assertEqual(self.commit(emptyCommits="ignore"), "nothing to commit")
         self.assertEqual(self.git("rev-parse", "HEAD"), self.first)
         self.assertEqual(self.commit(emptyCommits="create-empty-commit"), "committed")

@@ -117,7 +117,7 @@ class SmallStepTests(SynchronousTestCase):
         failed = run(steps.CopyDirectory("a", "b"), command("rmdir b"), command("mkdir b").fails("No room."))
         self.assertEqual((failed.result, failed.summary), (Result.FAILURE, "No room."))
         for src, dest in [("a", "a/b"), ("a/b", "a"), ("a", "a"), (".", "a")]:
-            with self.subTest(src=src, dest=dest), self.assertRaisesRegex(ConfigError, "in each other"):
+            with self.subTest(src=src, dest=dest), self.assertRaisesRegex(ConfigError, "may be in the other"):
                 steps.CopyDirectory(src, dest)
 
     def test_exists(self) -> None:
@@ -168,8 +168,8 @@ class SmallStepTests(SynchronousTestCase):
         )
         self.assertEqual(ran.artifacts, {"out/a b": b"A", "out/d1.tar": b"D"})
         self.assertIn("out: u", ran.remarks)
-        failed = run(steps.MultipleFileUpload(["x"], "out"), command().exits(1, "./x is not there\n"))
-        self.assertEqual((failed.result, failed.summary), (Result.FAILURE, "./x is not there"))
+        failed = run(steps.MultipleFileUpload(["x"], "out"), command().exits(1, "./x does not exist\n"))
+        self.assertEqual((failed.result, failed.summary), (Result.FAILURE, "./x does not exist"))
         failed = run(steps.MultipleFileUpload(["x"], "out"), command().exits(1, "y" * 100_000))
         self.assertEqual(failed.summary, "y" * LONGEST_COMPLAINT)
         stopped = run(steps.MultipleFileUpload(["x"], "out"), command().killed(Why.INTERRUPTED))
@@ -190,7 +190,7 @@ class SmallStepTests(SynchronousTestCase):
             with self.subTest(listed):
                 ran = run(steps.MultipleFileUpload(["*"], "out", glob=True), command().exits(0, listed))
                 self.assertIs(ran.result, Result.FAILURE)
-                self.assertIn(f"would both be the artifact {artifact!r}, and nothing was sent", ran.summary)
+                self.assertIn(f"would both be the artifact {artifact!r}, so nothing was sent", ran.summary)
         again = command().exits(0, "f./a\0\nfa\0\nf./a\0\n")
         ran = run(
             steps.MultipleFileUpload(["a", "*"], "out", glob=True), again, command("upload build/a").uploads(b"A")

@@ -292,7 +292,7 @@ class SetPropertyFromCommandTests(SynchronousTestCase):
         """
         ran = run(SetPropertyFromCommand(command="x", extract_fn=lambda *_: "text"))
         self.assertEqual(ran.result, Result.FAILURE)
-        self.assertIn("extract_fn answered 'text'", ran.summary)
+        self.assertIn("extract_fn returned 'text'", ran.summary)
         ran = run(SetPropertyFromCommand(command="x", extract_fn=lambda *_: 1 // 0))
         self.assertEqual(ran.result, Result.EXCEPTION)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
@@ -375,7 +375,7 @@ class MistakeTests(SynchronousTestCase):
             "ShellCommand(command='')": "command must be a list of words",
             "ShellCommand(command='x', workdir='a/../../etc')": "workdir must be a relative path",
             "ShellCommand(command='x', workdir='/srv/../etc')": "workdir must be a path with '..' only at its",
-            "ShellCommand(command='x', workdir='/srv', logfiles={'a': 'x'})": "logfiles are relative to workdir",
+            "ShellCommand(command='x', workdir='/srv', logfiles={'a': 'x'})": "with logfiles, workdir must not be",
             "RemoveDirectory(dir='/srv')": "dir must be a relative path",
             "Git(repourl='r', workdir='/srv')": "workdir must be a relative path",
             "ShellCommand(command='x', timeout='soon')": "timeout must be a time in seconds",
@@ -386,7 +386,7 @@ class MistakeTests(SynchronousTestCase):
             "ShellCommand(command='x', logfiles={'a': '../x'})": "logfiles['a'] must be a relative path",
             "ShellCommand(command='x', logfiles={'a': {'filename': 'x', 'follow': 7}})": "must be True or False",
             "ShellCommand(command='x', logfiles={'a': {'filename': 'x', 'folow': True}})": "'filename' and 'follow'",
-            "ShellCommand(command='x', decodeRC={'a': 1})": "no exit code with a result",
+            "ShellCommand(command='x', decodeRC={'a': 1})": "is not an exit code and a result",
             "ShellCommand(command='x', usePTY=1, separateStderr=True)": "exclude each other",
             "ShellCommand(command='x', stdin='a', initialStdin='b')": "mean the same argument",
             "ShellCommand(command='x', logMaxSize=0)": "logMaxSize must be a whole number",

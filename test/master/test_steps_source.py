@@ -299,7 +299,7 @@ class GitTests(SynchronousTestCase):
         self.put("built.o")
         step = self.step(branch="nope", clobberOnFailure=True)
         self.assertEqual(self.machine.run(step), Result.FAILURE)
-        self.assertIn("Trying again from nothing", self.machine.remarks[0])
+        self.assertIn("Trying again with an empty directory", self.machine.remarks[0])
         self.assertEqual(self.files(), [])
 
     def test_broken_inside_another(self) -> None:
@@ -949,7 +949,7 @@ class GitTests(SynchronousTestCase):
         for arguments, words in (
             ({"mode": "fast"}, "mode must be one of 'incremental', 'full', 'update', 'copy', 'clobber'"),
             ({"mode": "copy", "method": "clean"}, 'method is for mode="full"'),
-            ({"getDescription": {"upload-pack": "x"}}, "no option of git describe"),
+            ({"getDescription": {"upload-pack": "x"}}, "is not a supported option of git describe"),
             ({"getDescription": "yes"}, "getDescription must be True or False"),
             ({"mode": "full", "method": "gentle"}, "method must be one of"),
             ({"shallow": "yes"}, "shallow must be a whole number"),

@@ -1,11 +1,11 @@
 """
-Giving up the commands that a build began and will not continue.
+Ending the commands of a build that cannot be continued.
 
-A build that cannot be continued is tried again from its beginning.  A command of the first attempt may still run, on a
-slave that is away, and two attempts never run at the same time (invariant I8).  So the second attempt waits until the
-slave has been told to forget the command, or has been away until the command's lease ran out.
+Such a build is tried again from its beginning.  A command of the first attempt may still run on a slave that is not
+connected, and two attempts must never run at the same time.  So the second attempt waits until the slave was told to
+end the command, or was disconnected for longer than the command's lease.
 
-The builds for which the first attempt waited are cancelled: the second attempt triggers its own.
+The builds that the first attempt triggered and waited for are cancelled: the second attempt triggers its own.
 """
 
 from twisted.internet.defer import Deferred, succeed
@@ -19,7 +19,7 @@ from .build_context import COMMAND, TRIGGERED, BuildContext
 
 async def abandon(build: BuildContext) -> None:
     """
-    Wait until no command runs that *build* began and did not finish.
+    Wait until none of the commands that *build* started can run any more.
     """
     waiting = []
     for entry in build.journal.unfinished():
@@ -28,7 +28,8 @@ async def abandon(build: BuildContext) -> None:
                 id=build.command_id(entry),
                 spec=from_document(entry.intent["spec"]),
                 secrets={},
-                # None (no lease): only the slave or an admin can say that the command does not run.  0: a transfer.
+                # None (no lease): only the slave or an admin can confirm the command's end.  0: a transfer, which ends
+                # with the connection.
                 grace=entry.intent["spec"].get("grace", 0.0),
                 streams=_DiscardingStreams(),
                 sources={},

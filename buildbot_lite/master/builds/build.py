@@ -8,114 +8,50 @@ One build: a coroutine that runs its steps, and can be run again from its journa
                                          context ◄──────────┘  (side effects: step_context.py, journal.py)
 
 Three things end a build early: a failed step with *haltOnFailure* (later steps with *alwaysRun* still run); a stop by
-an admin or by *maxTime*, which is recorded in the journal at the step that it met, so that a replay stops there too;
-and a lost slave (RETRY: no step can run there any more).
+an admin or by *maxTime*, which is recorded in the journal with the number of the current step, so that a replay stops
+at the same step; and a lost slave (RETRY: no step can run there any more).
 """
 
-import traceback
 from collections.abc import Callable, Sequence
 
-from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ...deferreds import background, shielded
-from ...errors import (
-    BuildbotLiteError,
-    FileError,
-    RecordsClosedError,
-    ReplayError,
-)
-from ...model.results import Result, worst
+from ...errors import BuildbotLiteError, ReplayError
+from ...model.results import Result
 from ...model.wait_reasons import WaitReason
-from ..config.locks import uses_on
 from ..steps.recipe import Recipe
-from ..steps.step import BuildStep, BuildStepFailed
+from ..steps.step import BuildStep
 from .abandon import abandon, cancel_children
 from .build_context import MOST_STEPS, BuildContext
-from .journal import (
-    Done,
-    Journal,
-    JournalEntry,
-    JournalStore,
-    fingerprint,
-)
+from .build_progress import BuildProgress, Ended, Stop
+from .journal import Done, Journal, JournalEntry, JournalStore, fingerprint
 from .step_code import StepCode
 from .step_context import JournaledContext, SlaveLostError
+from .step_runner import StepRunner
 
-# The journal keeps a stop beside the effects of the step that it met.
+# A stop is an entry of the journal, among the effects of the step during which it was recorded.
 STOP_ORDINAL = -1
 STOP = "stop"
 
 
-LONGEST_HIDING = 60.0
-"""Seconds that a ``hideStepIf`` may take; after that, the step is shown."""
 MOST_REMARKS = 5000
-"""The number of remarks from outside its steps that one build may get."""
-
-
-@frozen
-class Stop:
-    """
-    The build was stopped in *step*, with *result*, because of *reason*.
-    """
-
-    step: int
-    result: Result
-    reason: str
-
-
-@frozen
-class Ended:
-    """
-    The end of a build; *reason* is for people, and empty when the results of the steps suffice.
-    """
-
-    result: Result
-    reason: str = ""
-
-
-@define
-class BuildProgress:
-    """
-    How far a build has come.
-
-    *step*: the number of the present step.  *results*: those of the steps so far.  *halted*: only steps with
-    *alwaysRun* are left to run.  *stops*: one for each step in which the build was stopped, because a stopped build
-    still runs steps with *alwaysRun*, and they can be stopped too.
-    """
-
-    step: int = 0
-    results: list[Result] = field(factory=list)
-    halted: bool = False
-    stops: list[Stop] = field(factory=list)
-    reason: str = ""
-
-    @property
-    def stop(self) -> Stop | None:
-        """
-        The first stop, which decides the build's result.
-        """
-        return self.stops[0] if self.stops else None
-
-    def stopped_in(self, step: int) -> Stop | None:
-        """
-        The stop that met *step*.
-        """
-        return next((stop for stop in self.stops if stop.step == step), None)
+"""The largest number of remarks that a build records apart from those of its steps."""
 
 
 class Build:
     """
     One attempt at a request.
 
-    *label*: "builder/number".  *context*: makes what the steps share.  *max_time*: the longest duration in seconds, or
-    None.  *started*: when the build first began, in seconds since 1970.  *recorded*: the journal of an earlier run of
-    the same build.  *went_live*: called when the replay of that journal ends; from then on the build's commands are
-    known to its sessions.  *cannot*: why the build cannot be continued; it then runs no step, and ends when none of its
-    commands can run any more.
+    *id*: the row of the build in the records.  *label*: "builder/number".  *recipes*: its steps.  *context*: makes the
+    context that the steps share.  *store*: stores the journal.  *started*: when the build first began, in seconds since
+    1970.  *max_time*: the longest duration in seconds, or None.  *recorded*: the journal of an earlier run of the same
+    build.  *went_live*: called when the replay of that journal ends; from then on, the sessions know the commands of
+    the build.  *cannot*: why the build cannot be continued, if it cannot; then no step runs, and the build ends as soon
+    as none of its commands can run any more.
     """
 
     _log = Logger()
@@ -156,7 +92,7 @@ class Build:
     @property
     def step(self) -> int:
         """
-        The number of the present step.
+        The number of the current step, from 0.
         """
         return self._progress.step
 
@@ -170,21 +106,21 @@ class Build:
     @property
     def waits_for_lock(self) -> WaitReason | None:
         """
-        The lock that the present step waits for, if any.
+        The lock for which the current step waits, if any.
         """
         return self._context.locks.reason(self._progress.step)
 
     @property
     def wanted_stop(self) -> Stop | None:
         """
-        The stop of the build, also while it is being recorded (it is recorded before the end of the build is).
+        The stop of the build, also while it is being recorded.  It is recorded before the end of the build is.
         """
         return self._progress.stop or self._stops.get(self._progress.step)
 
     def remark(self, text: str) -> None:
         """
-        Record *text* beside the log of the present step.  Dropped after `MOST_REMARKS`, because slaves cause as
-        many remarks as they like.
+        Record *text* beside the log of the current step.  After `MOST_REMARKS` it is dropped, because a slave could
+        cause any number of remarks.
         """
         self._remarks += 1
         if self._remarks > MOST_REMARKS:
@@ -193,7 +129,7 @@ class Build:
 
     async def run(self) -> Ended:
         """
-        Run the build from the beginning, or from where its journal ends.
+        Run the build, after a replay of its journal; return how it ended.
         """
         timer = None
         if self._deadline is not None:
@@ -211,9 +147,9 @@ class Build:
 
     async def _abandoned(self, ended: Ended) -> Ended:
         """
-        The end of the build, after its unfinished commands can run no more (`abandon`).
+        Return the end of the build, as soon as none of its commands can run any more (`abandon`).
 
-        A build that is stopped does not wait: it is not tried again.
+        A stopped build does not wait for that, because it is not tried again.
         """
         context, none_runs = self._context, Deferred[None]()
         Deferred.fromCoroutine(abandon(context)).addBoth(_unless_cancelled, none_runs)  # type: ignore[unused-awaitable]  # waited for below
@@ -229,8 +165,8 @@ class Build:
 
     async def stop(self, reason: str, result: Result = Result.CANCELLED) -> None:
         """
-        Interrupt the present step, and run only those later ones that have *alwaysRun*.  Done when the stop is
-        recorded.
+        Interrupt the current step, and run only those later steps that have *alwaysRun*.  Returns when the stop is
+        recorded.  *reason*: for people.  *result*: the result of the build.
         """
         await shielded(self._stop_in_turn(reason, result))
 
@@ -250,8 +186,8 @@ class Build:
             # The build is not stopped: the next `stop` must record it.
             del self._stops[step]
             raise
-        # A replay obeys an entry that has begun; its outcome only completes the record.
-        background(self._store.end(self.id, entry, Done({}), {}), self._log, "recording that a stop was obeyed")
+        # A replay stops at an entry without an outcome, too, so nothing waits for the outcome.
+        background(self._store.end(self.id, entry, Done({}), {}), self._log, "recording the outcome of a stop")
         if self._progress.step == step:
             self._halt(stop)
         else:
@@ -272,13 +208,11 @@ class Build:
         except ReplayError as error:
             self._log.warn("{build} cannot be continued: {why}", build=self.label, why=str(error))
             return Ended(Result.RETRY, str(error))
-        if self._progress.stop is not None:
-            return Ended(self._progress.stop.result, self._progress.stop.reason)
-        return Ended(worst(self._progress.results), self._progress.reason)
+        return self._progress.ended()
 
     async def _run_steps(self) -> None:
         """
-        Run the steps, and those that steps add; a replay adds the same at the same places.
+        Run the steps, and the steps that they add.
         """
         steps, number, seen = [recipe.make() for recipe in self._recipes], 0, dict[str, int]()
         while number < len(steps):
@@ -319,113 +253,42 @@ class Build:
         if progress.halted and not step.alwaysRun and not progress.stopped_in(number):
             return
         step_context = JournaledContext(context, number)
+        runner = StepRunner(step, step_context, context.redaction, context.code_time, self.label)
         context.recorder.step_started(number, step.name)
-        self._code = StepCode(
-            self._result_of(step, step_context), clock=self._clock, busy=lambda: bool(context.live.ids)
-        )
+        self._code = StepCode(runner.run(), clock=self._clock, busy=lambda: bool(context.live.ids))
         if progress.stopped_in(number):
             self._code.stop()
         try:
             result, summary = await self._code.when_ended()
         except CancelledError:
-            # The step's code did not end, and is abandoned: nothing that it does from now on may reach a slave.
+            # The step's code ignored its cancellation.  It must not cause any effect from now on.
             step_context.close()
             result, summary = Result.CANCELLED, "cancelled"
         except SlaveLostError as error:
-            await self._finish(number, step, step_context, *self._unless_stopped(number, Result.RETRY, str(error)))
+            await self._finish(number, runner, *self._unless_stopped(number, Result.RETRY, str(error)))
             raise
         await context.live.drained("its step has ended")
         context.locks.leave(number)
         result, summary = self._unless_stopped(number, result, summary)
         if progress.stopped_in(number):
-            context.live.relent()
-        self._count(step, result)
-        await self._finish(number, step, step_context, result, summary)
+            context.live.allow()
+        progress.count(step, result)
+        await self._finish(number, runner, result, summary)
 
     def _unless_stopped(self, number: int, result: Result, summary: str) -> tuple[Result, str]:
         stop = self._progress.stopped_in(number)
         return (result, summary) if stop is None else (max(stop.result, Result.FAILURE), stop.reason)
 
-    async def _finish(
-        self, number: int, step: BuildStep, step_context: JournaledContext, result: Result, summary: str
-    ) -> None:
-        hidden = await Deferred.fromCoroutine(_quietly_hidden(step, result)).addTimeout(
-            LONGEST_HIDING, self._clock, lambda result, timeout: False
-        )
+    async def _finish(self, number: int, runner: StepRunner, result: Result, summary: str) -> None:
         self._context.recorder.step_finished(
             number,
-            step.name,
+            runner.step.name,
             result,
             summary,
-            hidden=hidden,
+            hidden=await runner.is_hidden(result, self._clock),
             properties=self._context.recorded_properties(),
-            texts=await step_context.logs.sealed(),
+            texts=await runner.context.logs.sealed(),
         )
-
-    async def _result_of(self, step: BuildStep, step_context: JournaledContext) -> tuple[Result, str]:
-        try:
-            return await self._run_step(step, step_context)
-        except (SlaveLostError, ReplayError, RecordsClosedError):
-            raise
-        except CancelledError:
-            return Result.CANCELLED, "cancelled"
-        except BuildbotLiteError as error:
-            sentence = str(error)
-        except Exception as error:  # noqa: BLE001 - the user's code: a bad step must not end the farm
-            # A traceback's text may quote values; its frames do not.
-            sentence = self._context.redaction.text(f"{type(error).__name__}: {error}")[:500]
-            self._write_traceback(step, step_context, error)
-        sentence = self._context.redaction.text(sentence)
-        step_context.remark(sentence)
-        return Result.EXCEPTION, sentence
-
-    async def _run_step(self, step: BuildStep, step_context: JournaledContext) -> tuple[Result, str]:
-        summary = ""
-        try:
-            if not await self._context.code_time.run("rendering the arguments", step.prepare, step_context):
-                return Result.SKIPPED, "skipped"
-            if uses := uses_on(step.slave_name, step.locks):
-                await step_context.lock(uses)
-            result = Result(await self._context.code_time.run("run", step.run))
-        except BuildStepFailed as failed:
-            result, summary = Result.FAILURE, str(failed)
-        await step_context.logs.settled()
-        return result, self._context.redaction.text(summary or await self._summary_of(step, result))
-
-    async def _summary_of(self, step: BuildStep, result: Result) -> str:
-        return str(await self._context.code_time.run("getResultSummary", step.summary_of, result))
-
-    def _write_traceback(self, step: BuildStep, step_context: JournaledContext, error: Exception) -> None:
-        text = "".join(traceback.format_exception(error))
-        masked = self._context.redaction.text(text)
-        if masked == text:
-            self._log.failure("{step} of {build} failed", step=step.name, build=self.label)
-        else:
-            self._log.error("{step} of {build} failed:\n{text}", step=step.name, build=self.label, text=masked)
-        try:
-            step_context.write("traceback", masked)
-        except FileError as unwritten:
-            self._log.warn("the traceback of {build} is not in its log: {why}", build=self.label, why=str(unwritten))
-
-    def _count(self, step: BuildStep, result: Result) -> None:
-        """
-        Add the step's *result* to those of the build, and halt the build if need be.
-        """
-        progress = self._progress
-        counted = result
-        if result is Result.FAILURE and not step.flunkOnFailure:
-            counted = Result.WARNINGS if step.warnOnFailure else Result.SUCCESS
-        elif result is Result.WARNINGS:
-            if step.flunkOnWarnings:
-                counted = Result.FAILURE
-            elif not step.warnOnWarnings:
-                counted = Result.SUCCESS
-        progress.results.append(counted)
-        if counted > Result.WARNINGS and counted is not Result.SKIPPED and not progress.reason:
-            progress.reason = f"step {step.name}: {result.name.lower()}"
-        bad = result in {Result.FAILURE, Result.EXCEPTION, Result.RETRY, Result.CANCELLED}
-        if bad and (step.haltOnFailure or result is not Result.FAILURE):
-            progress.halted = True
 
     def _halt(self, stop: Stop) -> None:
         self._progress.stops.append(stop)
@@ -461,12 +324,3 @@ def _name(step: BuildStep, seen: dict[str, int]) -> None:
     count = seen.get(step.name, 0)
     seen[step.name] = count + 1
     step.name = f"{step.name}_{count}" if count else step.name
-
-
-async def _quietly_hidden(step: BuildStep, result: Result) -> bool:
-    if not hasattr(step, "bench"):
-        return False
-    try:
-        return await step.hidden(result)
-    except Exception:  # noqa: BLE001 - the user's function; what cannot be asked is shown
-        return False

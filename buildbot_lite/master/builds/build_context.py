@@ -29,7 +29,7 @@ from .redaction import Redaction
 from .triggered import Child
 
 MOST_STEPS = 10_000
-"""The number of steps of one build, with those that steps add."""
+"""The largest number of steps of one build, with those that steps add."""
 
 COMMAND = "command"
 """The kind of a journal entry for a command on a slave or on the master."""
@@ -51,7 +51,7 @@ class ReadableEntryStreams(EntryStreams, Protocol):
 
     def seals(self) -> dict[str, Seal]:
         """
-        The present length and checksum of every stream.
+        The length and checksum of every stream, now.
         """
 
 
@@ -76,8 +76,8 @@ class TriggeredBuilds(Protocol):
         self, scheduler: str, parent: str, properties: Mapping[str, Json], source: Mapping[str, Json]
     ) -> Deferred[int]:
         """
-        Ask the Triggerable called *scheduler* for builds; answer the buildset.  A second call with the same *parent*
-        (the id of the journal entry that asks) answers the same buildset.
+        Start the Triggerable called *scheduler*; return the id of its buildset, or 0 if it builds later.  *parent*: the
+        id of the journal entry; a second call with the same id returns the same buildset.
         """
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
@@ -87,17 +87,17 @@ class TriggeredBuilds(Protocol):
 
     def children(self, buildset: int) -> Deferred[Sequence[Child]]:
         """
-        The present state of each request of *buildset*.
+        The state of each request of *buildset*, now.
         """
 
     async def cancel(self, buildset: int, reason: str) -> Sequence[Child]:
         """
-        Cancel the unfinished requests of *buildset*; answer them.
+        Cancel the unfinished requests of *buildset*, and return them.
         """
 
 
 async def _no_copy(artifact: str, path: str, mode: int | None) -> None:
-    raise RefusedError("Nothing is copied to other places of the master in this build.")
+    raise RefusedError("This build cannot copy artifacts to other places on the master.")
 
 
 async def _no_artifact(wanted: WantedArtifact) -> Mapping[str, Any]:
@@ -109,19 +109,25 @@ class BuildContext:
     """
     The context of a build, shared by its steps.
 
+    Where it runs: *session*: of its slave; *own_session*: of the master's own keeper; *nonce*: the random part of
+    command ids; *builder_directory*: relative to the slave's ``work``; *workdir*: of the factory; *home*: the identity
+    of the slave's directory when the build began; *grace*: seconds to wait for a lost slave; *on_lost*: "retry" or
+    "fail", for steps without an ``onLost``; *env*: the builder's environment variables.
 
-    *nonce*: the random part of command ids.  *home*: the identity of the slave's directory when the build began.
-    *grace*: seconds for which a lost slave is waited for.  *env*: the builder's environment variables.  *secret*: looks
-    up a secret's value by name.  *inputs*: by kind, each submitted file with its size and SHA-256.  *wall*: seconds
-    since 1970.  *http*: sends a request.  *artifact*: finds one of another build.  *publish*: copies one of this build
-    to a path on the master, with permission bits, or its contents into a directory there.
-    *revealed*: the names of the secrets that commands of the build have had so
-    far.  *redaction*: hides their values in the master's own text.  *master_directory*: the directory of master.cfg.
-    *random*: gives so many bytes.  *on_lost*: "retry" or "fail", for steps without an ``onLost``.  *room*: whether the
-    slave may send so many bytes now.  *begun*: the commands so far, in words.  *added*: steps that the present step
-    adds, each with its place, "next" or "last".  *used*: the kinds of input that steps used or passed on.  *inherited*:
-    whether the inputs were submitted for a parent build.  *locks*: those of its steps.
-    *workdir*: the factory's.  *code_time*: the time of the builder's steps.  *untrusted*: whether the code comes from a
+    What is recorded: *journal*, *recorder*, *streams*; *begun*: the commands so far, for people; *view*: properties,
+    sources and slave; *redaction*: hides the values of secrets in the master's own text; *revealed*: the names of the
+    secrets that commands of the build have got so far.
+
+    What steps can ask for: *secret*: the value of a secret by its name; *triggers*: other builds; *inputs*: kind →
+    source, size in bytes and SHA-256 of what was submitted; *wall*: the time in seconds since 1970; *random*: random
+    bytes of a given number; *http*: sends a request; *artifact*: finds an artifact of another build; *publish*: copies
+    an artifact to an absolute path on the master, with permission bits (None: unpacks it there); *master_directory*:
+    the directory of master.cfg; *locks*: those of its steps.
+
+    State: *live*: what runs now; *added*: the steps that the current step added, each list with its place, "next" or
+    "last"; *used*: the kinds of input that steps used or passed on; *inherited*: whether the inputs were submitted for
+    a parent build; *room*: whether the slave may send a number of bytes now; *code_time*: the time that the code of the
+    builder's steps takes; *untrusted*: whether the code comes from a
     fork.
     """
 
@@ -161,14 +167,15 @@ class BuildContext:
 
     def check_trusted(self, effect: str) -> None:
         """
-        `RefusedError` if the code of the build comes from a fork.  *effect*: what is not done then, a main clause.
+        Raise `RefusedError` if the code of the build comes from a fork.  *effect*: a clause that says what is not done.
         """
         if self.untrusted:
             raise RefusedError(f"{effect}: its code comes from a fork, and anybody may have written it.")
 
     async def secret_of(self, name: str) -> str:
         """
-        The value of a secret; the master's own texts hide it from now on.
+        The value of the secret *name*, which the master's own text hides from now on.  `RefusedError` if the code comes
+        from a fork.
         """
         self.check_trusted(f"The secret {name!r} is not given to this build")
         return self.redaction.hide(name, await self.secret(name))
@@ -187,7 +194,7 @@ class BuildContext:
 
     def recorded_properties(self) -> Mapping[str, Any]:
         """
-        The build's properties as the records keep them: by name, value and source, without values of secrets.
+        The build's properties for the records: name → value and source, with the values of secrets masked.
         """
         self.redaction.properties(self.view.properties)
         return {name: tuple(pair) for name, pair in self.view.properties.to_document().items()}

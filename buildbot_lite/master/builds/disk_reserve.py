@@ -1,18 +1,18 @@
 """
 A reserve on the master's disk that no single slave can use up.
 
-A log or an artifact may have any length; no limit would be right for all.  But when less than the reserve is free, the
-slave that sent most recently waits (its bytes are answered with "later", as on a full disk), and the rest of the disk
-is for the other slaves::
+A log or an artifact may have any length, because no limit would be right for all.  But if less than the reserve is
+free, the slave that has sent the most bytes in the last hours must wait (the master refuses its bytes for now, as with
+a full disk), and the rest of the disk is for the other slaves::
 
     plenty ──less than the reserve is free──► scarce: the largest sender waits
        ^──────────── there is room again ────────'
 
-The count of sent bytes halves every hour, so that a slave that has been busy for long does not count as the one that
-just began to flood the disk.  A slave that has sent little is never stopped.
+The count of sent bytes halves every hour, so that a slave that began to flood the disk just now counts more than one
+that was busy for days.  A slave that has sent little is never stopped.
 
-Rejected: a default limit on the size of every stream.  A slave with many builds fills any disk within that limit, and a
-legitimate log that is longer would be cut off.
+Rejected: a default limit on the size of every stream.  A slave with many builds can fill any disk within such a limit,
+and a longer log would be cut although nothing is wrong with it.
 """
 
 from collections.abc import Callable
@@ -25,9 +25,9 @@ from ...model.token_bucket import TokenBucket, once_every
 
 LARGEST_RESERVE = 1 << 30
 SHARE_OF_DISK = 20
-"""The default reserve is one part in so many of the disk, but at most `LARGEST_RESERVE` bytes."""
+"""The default reserve is the size of the disk divided by this, but at most `LARGEST_RESERVE` bytes."""
 LITTLE = 16
-"""A slave that has sent less than one part in so many of the reserve is never stopped."""
+"""A slave that has sent less than the reserve divided by this is never stopped."""
 
 _HALF_LIFE = 3600.0
 _MEASURE_EVERY = 1.0
@@ -54,10 +54,10 @@ class _SentBytes:
 @define
 class DiskReserve:
     """
-    Decides whose bytes the master stores while its disk is almost full.
+    Decides which slaves' bytes the master stores while its disk is almost full.
 
-    *disk*: gives the total and the free bytes.  *least*: gives the configured reserve in bytes, or None.  *report*:
-    called with the name of a slave that waits and the reason.
+    *disk*: returns the size and the free space of the disk in bytes.  *least*: returns the configured reserve in bytes,
+    or None.  *report*: called with the name of a slave that must wait and the reason, at most once a minute for each.
     """
 
     clock: IReactorTime
@@ -109,7 +109,7 @@ class DiskReserve:
     def _report(self, slave: str) -> None:
         reason = (
             f"the master's disk has less than {self._reserve} bytes free (c['minspace']), and {slave} recently sent "
-            "most: it waits until there is more room; other slaves go on"
+            "most: its output waits until there is more room; other slaves go on"
         )
         self._log.warn("{slave}: {why}", slave=slave, why=reason)
         self.report(slave, reason)

@@ -10,14 +10,15 @@ Whatever the coroutine causes or observes outside its own variables is an effect
        |                  |-- outcome, committed      |
        |<------ outcome --|-- after(): may be forgotten ->|
 
-A slave holds the outcome of a command until the master says that it is committed.  So the coroutine does not wait for
-that commit: the outcome is committed together with the next intent, or with the end of the build.  Until then nothing
-that depends on the outcome may be seen outside: the next effect is performed only when all outcomes before it are
-committed, and other work waits in `Journal.once_committed`.  After a crash the slave still has the outcome.
+A slave keeps the outcome of a command until the master reports that it is committed.  So the coroutine does not wait
+for that commit: the outcome is committed together with the next intent, or with the end of the build.  Until then,
+nothing that depends on the outcome may become visible outside: the next effect is performed only when all earlier
+outcomes are committed, and other work waits in `Journal.once_committed`.  After a crash the slave still has the
+outcome.
 
-After a crash the same coroutine runs again from its beginning.  An effect whose outcome is recorded answers at once.
-An effect of which only the intent is recorded is performed with ``resumed=True``: for a command on a slave, the master
-then resumes it instead of starting it.  There is no other recovery.
+After a crash the same coroutine runs again from its beginning.  An effect whose outcome is recorded returns it
+immediately.  An effect of which only the intent is recorded is performed with ``resumed=True``: a command on a slave is
+then resumed, not started again.  There is no other recovery.
 
 An effect is identified by its step and its *ordinal*, which counts the step's effects from 0.  If the coroutine asks
 for a different effect at the same place than in the earlier run, its code has changed and the build cannot be
@@ -41,8 +42,10 @@ from ...model.outcome import Remark, Seal
 @frozen
 class JournalEntry:
     """
-    One effect: *ordinal* counts within the step from 0; *intent* and *outcome* are JSON values; *outcome* is None until
-    it is known.
+    One effect.
+
+    *ordinal*: counts the effects of the step from 0.  *kind*: what it is, like "command".  *fingerprint*: of the
+    intent.  *intent*, *outcome*: JSON values; *outcome* is None until it is known.
     """
 
     step: int
@@ -58,9 +61,9 @@ class Done:
     """
     The result of performing an effect.
 
-    *outcome*: a JSON value, never None.  *seals*: by name, the streams that are now complete.  *remarks*: to be
-    recorded beside the logs.  *after*: called when the outcome is committed.  *held*: until then a slave holds the
-    outcome, and gives it again when the effect is resumed.
+    *outcome*: a JSON value, never None.  *seals*: name → seal of the streams that are complete now.  *remarks*: are
+    recorded beside the logs.  *after*: called when the outcome is committed.  *held*: whether a slave keeps the outcome
+    until then, and returns it again if the effect is resumed.
     """
 
     outcome: Any
@@ -72,7 +75,7 @@ class Done:
 
 class JournalStore(Protocol):
     """
-    The storage of a journal.  Both methods answer when the change is committed.
+    The storage of a journal.  The Deferreds of both methods fire when the change is committed.
     """
 
     def begin(self, build: int, entry: JournalEntry) -> Deferred[None]:
@@ -82,8 +85,8 @@ class JournalStore(Protocol):
 
     def end(self, build: int, entry: JournalEntry, done: Done, properties: Mapping[str, Any]) -> Deferred[None]:
         """
-        Record the outcome of *entry*, its seals, remarks and the build's *properties* in one transaction; if the
-        outcome is held, in the transaction of the next intent.
+        Record the outcome of *entry*, its seals, its remarks and the build's *properties* in one transaction.  If the
+        outcome is held, that may be the transaction of a later change.
         """
 
 
@@ -99,7 +102,7 @@ class Journal:
     The effects of one build, in the order in which its coroutine requests them.
 
     *recorded*: the entries of an earlier run of the same build.  *went_live*: called when the replay ends, which is at
-    the first effect whose outcome is not recorded; it may be called again.  `live` is the same function.
+    the first effect without a recorded outcome; it may be called several times.  It is available as `live`.
     """
 
     def __init__(
@@ -120,7 +123,7 @@ class Journal:
     @property
     def replaying(self) -> bool:
         """
-        Whether recorded entries are left that the coroutine has not reached.
+        Whether there are recorded entries that the coroutine has not reached yet.
         """
         return bool(self._recorded)
 
@@ -132,7 +135,8 @@ class Journal:
 
     def allocate(self, step: int) -> int:
         """
-        The next ordinal of *step*.  Called directly for a log that the step writes, which has an ordinal but no entry.
+        Take the next ordinal of *step*.  Called from outside only for a log that the step writes: it has an ordinal and
+        no entry.
         """
         ordinal = self._next.get(step, 0)
         self._next[step] = ordinal + 1
@@ -149,11 +153,12 @@ class Journal:
         live_at_once: bool = True,
     ) -> JournalEntry:
         """
-        The entry of an effect with its outcome, which is recorded, or comes from ``perform(entry, resumed)``.
+        Return the entry of an effect with its outcome, which is the recorded one, or that of ``perform(entry,
+        resumed)``.
 
-        *properties*: called for the build's properties after the effect, which are recorded for display only (a replay
-        sets them again).  *live_at_once*: False if *perform* calls `live` itself, as soon as a slave that asks about
-        the effect would be answered.  `ReplayError` if another effect is recorded at this place.
+        *properties*: returns the build's properties after the effect, which are recorded for display only (a replay
+        sets them again).  *live_at_once*: False if *perform* calls `live` itself, when the master can answer a slave
+        that asks about the effect.  `ReplayError` if another effect is recorded at this place.
         """
         entry = JournalEntry(step, self.allocate(step), kind, fingerprint(intent), intent)
         recorded = self._recorded.get((entry.step, entry.ordinal))
@@ -167,7 +172,7 @@ class Journal:
             await self._store.begin(self._build, entry)
         elif recorded.outcome is not None:
             return recorded
-        # Usually they were committed by the transaction of the intent, or by an earlier one.
+        # Usually there is nothing to wait for: the transaction of the intent has committed earlier outcomes, too.
         await self.all_committed()
         performing = Deferred.fromCoroutine(_awaited(perform(entry, recorded is not None)))
         if live_at_once:
@@ -182,8 +187,8 @@ class Journal:
 
     def once_committed(self, work: Callable[[], None]) -> None:
         """
-        Call *work*, which depends on the outcomes so far and must not raise: now if they are committed, otherwise when
-        they are, and never if the commit fails.
+        Call *work*, which depends on the outcomes so far and must not raise, as soon as they are committed; never, if
+        the commit fails.
         """
         if self._uncommitted:
             self._waiting.append(work)
@@ -192,8 +197,8 @@ class Journal:
 
     async def all_committed(self) -> None:
         """
-        Wait until every outcome so far is committed, and the work of `once_committed` is done.  Raises the error of a
-        commit that failed.
+        Wait until every outcome so far is committed, and the work of `once_committed` was called.  Raises the error of
+        a commit that failed.
         """
         if self._uncommitted:
             await self._settled.wait()

@@ -42,7 +42,7 @@ class LiveCommands:
 
     def began(self, id: str, session: Session) -> None:
         """
-        The command *id* runs in *session*.  It is interrupted at once if the step is being stopped.
+        Add the command *id*, which runs in *session*.  It is interrupted immediately if the step is being stopped.
         """
         self._running[id] = session
         if self._reason is not None:
@@ -50,7 +50,7 @@ class LiveCommands:
 
     def ended(self, id: str) -> None:
         """
-        The command *id* is over.
+        Remove the command *id*, which has ended.
         """
         self._running.pop(id, None)
         if not self._running:
@@ -58,7 +58,7 @@ class LiveCommands:
 
     def interrupt(self, reason: str) -> None:
         """
-        Interrupt every command, and those that begin before `relent`; cancel what `waiting_for` waits for.
+        Interrupt all commands, and those that begin before `allow`; cancel the events of `waiting_for`.
         """
         self._reason = reason
         for id, session in tuple(self._running.items()):
@@ -66,15 +66,15 @@ class LiveCommands:
         for wait in tuple(self._waits):
             wait.cancel()
 
-    def relent(self) -> None:
+    def allow(self) -> None:
         """
-        Commands may begin again: the next step runs.
+        Allow commands again, for the next step.
         """
         self._reason = None
 
     async def drained(self, reason: str) -> None:
         """
-        Interrupt the commands that a step left running, and wait until all of them are over.
+        Interrupt the commands that a step left running, and wait until all have ended.
         """
         if self._running:
             empty: OneShot[None] = OneShot()
@@ -85,7 +85,7 @@ class LiveCommands:
 
     async def waiting_for(self, event: Deferred[T]) -> T:
         """
-        The result of *event*, which is cancelled when the step is stopped.
+        Wait for *event* and return its result.  It is cancelled when the step is stopped.
         """
         if self._reason is not None:
             event.cancel()

@@ -16,7 +16,9 @@ from .locks import LockObstacle, LockOwner, Locks
 @frozen
 class BuildLocks:
     """
-    What the steps of the build of *request* hold.  *label*: a request's build, for people.
+    The locks that the steps of one build hold or wait for.
+
+    *_request*: the request of the build.  *_label*: returns the name of a request's build, for people.
     """
 
     _locks: Locks = field(factory=Locks)
@@ -25,32 +27,32 @@ class BuildLocks:
 
     def wait(self, step: int, uses: Iterable[LockUse]) -> Deferred[None]:
         """
-        Fires when the step holds *uses*.  Cancel it to stop waiting.
+        A Deferred that fires when *step* holds *uses*.  Cancelling it ends the waiting.
         """
         return self._locks.wait(LockOwner(self._request, step), uses)
 
     def reason(self, step: int) -> WaitReason | None:
         """
-        What the step waits for; None when it does not.
+        Why *step* waits for a lock; None if it does not wait.
         """
         return reason(self._locks.obstacle(LockOwner(self._request, step)), self._label)
 
     def leave(self, step: int) -> None:
         """
-        The step has ended.
+        Release the locks of *step*, which has ended.
         """
         self._locks.leave(LockOwner(self._request, step))
 
     def shared(self) -> None:
         """
-        The build waits for others from now on, which share what it holds.
+        Called when the build begins to wait for other builds, which share its locks from now on.
         """
         self._locks.serve()
 
 
 def reason(obstacle: LockObstacle | None, label: Callable[[int], str]) -> WaitReason | None:
     """
-    *obstacle* for people.
+    *obstacle* as a reason for people to wait.  *label*: returns the name of a request's build.
     """
     if obstacle is None:
         return None

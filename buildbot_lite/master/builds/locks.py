@@ -4,22 +4,22 @@ Locks: their holders, and the requests and steps that wait for them.
 ::
 
     request ── ask ──► free ── take ──► its build holds ── leave ──►
-                └────► in line; the queue asks again with every decision
-    step ───── wait ─► in line ── its turn ──► the step holds ── leave ──►
+                └────► waits; the queue asks again with every decision
+    step ───── wait ─► waits ── its turn ──► the step holds ── leave ──►
 
-A request or step that needs several locks takes all of them at once, or waits and takes none.  So a waiting request
-holds nothing, and a waiting step holds only the locks of its build.
+A request or step that needs several locks gets all of them at once, or waits and gets none.  So a waiting request holds
+nothing, and a waiting step holds only the locks of its build.
 
-**Order.**  There is one line, of requests and steps, in the order of arrival; requests that arrived between the same
-two steps are in the order of their urgency.  A lock that is not available to a waiter is promised to it from then on:
-the waiters behind it get only the units that the promise leaves over.  So others that need a part of a lock do not
-overtake a waiter that needs all of it for ever.  One exception: a waiter W passes a waiter before it that waits,
-directly or not, for W's own build; otherwise the promise would be a deadlock.
+**Order.**  All waiting requests and steps form one queue (here: the line), in the order of arrival; requests that
+arrived between the same two steps are ordered by urgency.  When a lock is not available to a waiter, it is reserved
+("promised") for it: later waiters get only the units that the reservations leave free.  Otherwise, later waiters that
+need a part of a lock could overtake one that needs all of it for ever.  One exception: a waiter W may overtake an
+earlier waiter that waits, directly or not, for W's own build; otherwise the reservation would cause a deadlock.
 
 **Families.**  While a build waits for builds that it triggered, they share its locks: the family takes as many units as
-the parent, or as its children together if these need more.  So a child never waits for its parent.
+the parent, or as all its children together if these need more.  So a child never waits for its parent.
 
-(Rejected: a separate order for each lock.  With several locks, two orders can contradict each other: a deadlock.)
+(Rejected: a separate queue for each lock.  With several locks, two orders can contradict each other: a deadlock.)
 """
 
 from bisect import bisect_left, insort
@@ -48,8 +48,8 @@ class LockOwner:
 @frozen
 class LockObstacle:
     """
-    Why a lock is not available.  *requests*: if *held*, those whose builds hold it; otherwise, those that have waited
-    for longer.
+    Why a lock is not available.  *requests*: if *held*, the requests whose builds hold it; otherwise, those that have
+    waited longer.
     """
 
     lock: LockName
@@ -62,8 +62,8 @@ class _Waiter:
     """
     A request or step that waits.
 
-    *place*: its sort key in the line.  *turn*: for a step, fires when it holds its locks.  *promised*: the locks that
-    are promised to it.
+    *place*: its sort key in the line.  *turn*: for a step, fires when it holds its locks.  *parent*: for a request, the
+    request whose build waits for it.  *promised*: the locks that are reserved for it.
     """
 
     owner: LockOwner
@@ -77,8 +77,8 @@ class _Waiter:
 @frozen
 class _Taken:
     """
-    The units of a lock that are taken, and the *obstacle* that this is to all others.  As long as it is kept, no build
-    begins or stops to wait for another: from one `Locks.serve` to the end of the decision.
+    A cached sum: the *units* of a lock that are taken, and the *obstacle* to show to all others.  It is valid until a
+    build begins or stops to wait for another, so it is cleared before each series of questions.
     """
 
     units: int
@@ -98,7 +98,7 @@ def _index(line: Sequence[_Waiter], waiter: _Waiter) -> int:
 
 def _in_order(line: Sequence[_Waiter], index: int) -> bool:
     """
-    Whether the waiter at *index* is in its place between its neighbours.
+    Whether the waiter at *index* is in order with its neighbours in the sorted *line*.
     """
     place = line[index].place
     return (index == 0 or line[index - 1].place <= place) and (index + 1 == len(line) or place <= line[index + 1].place)
@@ -108,8 +108,9 @@ class Locks:
     """
     All locks of the farm.
 
-    *limit*: the units of a lock in the configuration in force; None if it has no such lock.  *parent*: the request
-    whose build waits for the running build of a request, if any.  *changed*: called when the queue should ask again.
+    *limit*: returns the units of a lock in the current configuration, or None if it has no such lock.  *parent*:
+    returns the request whose build waits for the running build of a request, if any.  *changed*: called when the queue
+    should ask again.
     """
 
     def __init__(
@@ -134,11 +135,11 @@ class Locks:
         self, request: int, uses: Sequence[LockUse], *, rank: tuple[Any, ...], parent: int | None = None
     ) -> LockObstacle | None:
         """
-        Why *uses* are not available to the build of *request*, which then waits in line; None: they are available.
+        Return None if *uses* are available to the build of *request*.  Otherwise return why not, and let it wait.
 
-        *rank*: sort key, smallest first.  Ranks of a decision are smaller than those of earlier ones, so that only the
-        newest order counts.  *parent*: the request whose build waits for this one.  Each decision of the queue asks
-        again, until `take` or `retain`.
+        *rank*: sort key, smallest first.  The ranks of a decision of the queue must be smaller than those of earlier
+        decisions, so that only the newest order counts.  *parent*: the request whose build waits for this one.  Each
+        decision must ask again, until `take`, or until `retain` removes the request.
         """
         owner, uses = LockOwner(request), tuple(uses)
         waiter = self._waiting.get(owner)
@@ -158,7 +159,8 @@ class Locks:
 
     def take(self, owner: LockOwner, uses: Iterable[LockUse]) -> None:
         """
-        *owner* holds *uses* from now on.  Not checked: they are available by `ask`, or recorded as held.
+        Let *owner* hold *uses*.  The caller knows that they are available, by `ask` or because they are recorded as
+        held; this is not checked.
         """
         waiter = self._unqueue(owner)
         taken = self._holding[owner] = tuple(uses)
@@ -171,7 +173,7 @@ class Locks:
 
     def wait(self, owner: LockOwner, uses: Iterable[LockUse]) -> Deferred[None]:
         """
-        Fires when *owner*, a step, holds *uses*.  Cancel it to stop waiting.
+        A Deferred that fires when *owner*, a step, holds *uses*.  Cancelling it ends the waiting.
         """
         turn: Deferred[None] = Deferred(lambda _: self.leave(owner))
         self._steps_so_far += 1
@@ -182,7 +184,7 @@ class Locks:
 
     def leave(self, owner: LockOwner) -> None:
         """
-        Release what *owner* holds, and stop its waiting.
+        Release the locks of *owner*, and end its waiting.
         """
         owners = self._owners.get(owner.request, set())
         owners.discard(owner)
@@ -201,7 +203,7 @@ class Locks:
 
     def leave_all(self, request: int) -> None:
         """
-        The build of *request* has ended: release what it and its steps hold, and stop their waiting.
+        Release the locks of the build of *request* and its steps, which have ended, and end their waiting.
         """
         self._unqueue(LockOwner(request))
         for owner in tuple(self._owners.get(request, ())):
@@ -209,19 +211,19 @@ class Locks:
 
     def retain(self, requests: Collection[int]) -> None:
         """
-        Remove all other requests than *requests* from the line.  Steps stay.
+        End the waiting of all requests except *requests*.  Steps go on waiting.
         """
         removed = [each for each in self._waiting.values() if each.turn is None and each.owner.request not in requests]
         for each in removed:
             self._unqueue(each.owner)
         self.serve()
         if any(each.promised for each in removed):
-            # Requests that were asked about earlier in this decision may wait for the promise only.
+            # Requests that were asked for earlier in this decision may wait for these reservations only.
             self._changed()
 
     def serve(self) -> None:
         """
-        Give every waiting step the locks that it can have.
+        Give all waiting steps the locks that are available to them.
         """
         self._taken.clear()
         turns = []
@@ -230,22 +232,22 @@ class Locks:
                 self.take(waiter.owner, waiter.uses)
                 turns.append(waiter.turn)
         for turn in turns:
-            # A step that goes on may have cancelled another one.
+            # The code of a step that continues here may have cancelled another one.
             if turn is not None and not turn.called:
                 turn.callback(None)
 
     def obstacle(self, owner: LockOwner) -> LockObstacle | None:
         """
-        What *owner* waits for; None when it does not.
+        Why *owner* waits; None if it does not wait.
         """
-        # A build may have stopped waiting for another one since these sums were computed.
+        # A build may have stopped waiting for another one since the sums were computed.
         self._taken.clear()
         waiter = self._waiting.get(owner)
         return None if waiter is None else self._obstacle(waiter)
 
     def holding(self, owner: LockOwner) -> Sequence[LockUse]:
         """
-        What *owner* holds.
+        The locks that *owner* holds.
         """
         return self._holding.get(owner, ())
 
@@ -275,7 +277,7 @@ class Locks:
         indices = [_index(line, waiter) for line in lines]
         waiter.place = place
         for line, index in zip(lines, indices, strict=True):
-            # Mostly the order is that of the decision before.
+            # Usually the order is that of the previous decision.
             if not _in_order(line, index):
                 del line[index]
                 insort(line, waiter, key=_place)
@@ -302,12 +304,12 @@ class Locks:
 
     def _load(self, owner: LockOwner, use: LockUse) -> int:
         """
-        The units that would be taken if *owner* got *use*, too: children count within their parents.
+        The units that would be taken if *owner* also got *use*.  Children share the units of their parents.
         """
         limit, holders = self._units(use), self._held.get(use.lock, {})
         if not self._is_alone(owner.request):
             return self._units_of({**holders, owner: use}, limit)
-        # A decision asks for the same a thousand times.
+        # Cached, because one decision may ask for the same sum a thousand times.
         taken = self._taken.get(use.lock)
         if taken is None:
             taken = self._taken[use.lock] = _Taken(self._units_of(holders, limit), _held_by(use.lock, holders))
@@ -315,7 +317,7 @@ class Locks:
 
     def _is_alone(self, request: int) -> bool:
         """
-        Whether *request* shares nothing with others: it waits, and no build waits for it.
+        Whether *request* shares locks with nobody: its build holds none, and no build waits for it.
         """
         return request not in self._owners and self._parent_of(request) is None
 
@@ -335,7 +337,7 @@ class Locks:
 
     def _promised_to_others(self, waiter: _Waiter, use: LockUse) -> LockObstacle | None:
         """
-        The waiters before *waiter* that leave too little of the lock.
+        The earlier waiters for which so much of the lock is reserved that too little is left for *waiter*.
         """
         limit = self._units(use)
         left, before = limit - self._load(waiter.owner, use), []
@@ -352,7 +354,7 @@ class Locks:
 
     def _family(self, request: int) -> Sequence[int]:
         """
-        *request*, and those whose builds wait for it, nearest first.
+        *request*, the request whose build waits for it, and so on upwards.
         """
         family = [request]
         while (parent := self._parent_of(family[-1])) is not None and parent not in family:
@@ -365,8 +367,7 @@ class Locks:
 
     def _waits_for(self, waiter: _Waiter, family: Sequence[int]) -> bool:
         """
-        Whether *waiter* may have to wait for the builds of *family*, which hold locks: for what they hold, or for
-        others that wait for that.
+        Whether *waiter* may have to wait, directly or not, for the builds of *family*, which hold locks.
         """
         seen = [waiter]  # grows in the loop
         for each in seen:
@@ -390,7 +391,7 @@ class Locks:
 
     def _below(self, request: int) -> Iterator[_Waiter]:
         """
-        The waiters without which the build of *request* does not go on.
+        The waiters for which the build of *request* waits: its own steps, and its descendants.
         """
         for waiter in self._waiting.values():
             if request in self._family(waiter.owner.request):

@@ -1,5 +1,5 @@
 """
-Finding artifacts of other builds for a build.
+The search for an artifact of another build.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,11 @@ def find(
     connection: Connection, wanted: WantedArtifact, *, parent: int | None, untrusted: bool
 ) -> Mapping[str, str | int]:
     """
-    The artifact for a build: its "build" (a row), "label", "path", "size" and "sha256"; or a "problem", for people.
+    Find the *wanted* artifact for a build.  Return its "build" (the row), "label", "path", "size" in bytes and
+    "sha256"; or a "problem", for people.
 
-    *parent*: the build that triggered this one.  *untrusted*: whether this build is of a fork; one that is not gets no
-    artifact of a fork.
+    *parent*: the row of the build that triggered this one.  *untrusted*: whether the code of this build comes from a
+    fork; only then may it get artifacts of builds whose code comes from forks.
     """
     builder, number = wanted.builder, wanted.build
     if number == TRIGGER:
@@ -40,7 +41,7 @@ def find(
         if artifact is None:
             return {"problem": f"build {builder:.100}/{number} does not have it, or it has been removed"}
         if is_untrusted(artifact.source) and not untrusted:
-            return {"problem": f"build {builder:.100}/{number} is of a fork, and this build is not"}
+            return {"problem": f"build {builder:.100}/{number} has code from a fork, and this build has not"}
     return _document(builder, artifact)
 
 

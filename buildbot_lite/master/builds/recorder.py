@@ -1,8 +1,8 @@
 """
 The records of one build, written in the order in which things happen.
 
-Every method makes one change, together with its events in the feed.  A change for which nothing waits (a step began, a
-log has its first byte) is committed with the next change for which something waits, so that one commit does for both.
+Every method makes one change, together with its events in the feed.  If nothing waits for a change (a step began, a log
+has its first byte), it is committed together with the next change for which something waits.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,9 +30,9 @@ from .journal import Done, JournalEntry
 
 class BuildRecorder:
     """
-    The journal, steps, streams and remarks of one build, in the records.
+    Writes the journal, steps, streams and remarks of one build to the records.
 
-    *wall*: seconds since 1970.
+    *build*, *request*: their rows.  *wall*: returns the time in seconds since 1970.
     """
 
     _log = Logger()
@@ -102,9 +102,9 @@ class BuildRecorder:
         texts: Mapping[int, tuple[str, Seal]],
     ) -> None:
         """
-        The step *number* ended.  *texts*: by ordinal, name and seal of each log that the step wrote itself.
+        The step *number* ended.  *texts*: ordinal → name and seal of the logs that the step wrote itself.
 
-        Committed with the first entry of the next step, or with the end of the build.
+        It is committed with the first entry of the next step, or with the end of the build.
         """
         now = self._wall()
         record_properties = self._recording(properties)
@@ -147,8 +147,8 @@ class BuildRecorder:
 
     def _recording(self, properties: Mapping[str, Any]) -> Callable[[Connection], None]:
         """
-        The change that records *properties*, or none if they are recorded already: most steps change no properties,
-        and each write would cost a page or two of the database.  Empty *properties* mean "not known here".
+        Return the change that records *properties*, or an empty one if they are recorded already: most steps change no
+        properties, and a write would cost one or two pages of the database.  Empty *properties* mean "unknown".
         """
         encoded = encode(properties)
         if not properties or encoded == self._recorded_properties:

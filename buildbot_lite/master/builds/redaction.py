@@ -2,9 +2,9 @@
 Redaction of secrets in the text that the master writes about a build.
 
 Keepers mask the logs of commands, and a step has only references to secrets, never their values.  But the code of a
-configuration may get at a value in another way (it reads the same file, and quotes it in an exception).  So the master
-masks its own text too: tracebacks, remarks, summaries and properties.  After a restart it knows a value again when the
-build's next command needs it.
+configuration can get a value in another way: it may read the same file, and quote it in an exception.  So the master
+masks its own text, too: tracebacks, remarks, summaries and properties.  After a restart, a value is masked from the
+next command on that needs it.
 """
 
 from typing import cast
@@ -27,7 +27,7 @@ class Redaction:
 
     def hide(self, name: str, value: str) -> str:
         """
-        From now on hide *value*, the value of the secret *name*; answer *value*.
+        Hide *value*, the value of the secret *name*, from now on; return *value*.
         """
         if self._values.get(name) != value:
             self._values[name] = value
@@ -36,7 +36,7 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """
-        *text* in which a star replaces each byte of a secret, and stars replace the passwords in URLs.
+        *text*, with a star for each byte of a secret, and with stars for passwords in URLs.
         """
         return without_passwords(self._masked(text))
 

@@ -9,9 +9,9 @@ The coroutine of a step, and how it is stopped.
     its commands were interrupted ──► none runs any more ──► cancelled ──► abandoned
                                  10 s                   10 s          10 s
 
-A step may wait for anything: the answer of another server, a Deferred that never fires.  A step that waits for a
-command ends with the command; any other wait is cancelled; a step that ignores its cancellation is abandoned.  So a
-build that is stopped always ends.
+A step may wait for anything, also for a Deferred that never fires.  When it is stopped, its commands are interrupted
+first; a step that waits for a command ends with the command.  Then its coroutine is cancelled, and a coroutine that
+ignores that is abandoned.  So a build that is stopped always ends.
 """
 
 from collections.abc import Callable, Coroutine
@@ -24,12 +24,12 @@ from twisted.python.failure import Failure
 T = TypeVar("T")
 
 STAGE_TIMEOUT = 10.0
-"""Seconds between two of these stages."""
+"""Seconds between two stages of stopping a step."""
 
 
 class StepCode(Generic[T]):
     """
-    The running coroutine *work*.  *busy*: whether commands of the step run.
+    The running coroutine *work*.  *busy*: returns whether commands of the step run.
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class StepCode(Generic[T]):
 
     def when_ended(self) -> Deferred[T]:
         """
-        Fires with the result of the coroutine; fails with `CancelledError` if it was stopped and ignored that.  To be
-        called once.
+        A Deferred that fires with the result of the coroutine, or fails with `CancelledError` if it was stopped and
+        ignored that.  May be called once.
         """
         return self._outcome
 
     def stop(self) -> None:
         """
-        The step's commands were interrupted: make the coroutine end.
+        Make the coroutine end.  The caller has interrupted the step's commands.
         """
         if self._timer is None and not self._outcome.called:
             self._timer = self._clock.callLater(STAGE_TIMEOUT, self._cancel)
@@ -60,10 +60,10 @@ class StepCode(Generic[T]):
         if self._busy():
             self._timer = self._clock.callLater(STAGE_TIMEOUT, self._cancel)
         else:
-            self._timer = self._clock.callLater(STAGE_TIMEOUT, self._leave_alone)
+            self._timer = self._clock.callLater(STAGE_TIMEOUT, self._abandon)
             self._running.cancel()
 
-    def _leave_alone(self) -> None:
+    def _abandon(self) -> None:
         self._outcome.errback(CancelledError())
 
     def _ended(self, result: T | Failure) -> None:

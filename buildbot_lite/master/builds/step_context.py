@@ -1,8 +1,8 @@
 """
-The API of a running step: the only way in which a step causes or observes side effects.
+The implementation of `StepContext`, the only API through which a step causes or observes side effects.
 
-Each effect becomes an entry of the build's journal, so that a replay gives the step the same answers.  Commands go to
-the slave's session, or to the session of the master's own keeper.
+Each effect becomes an entry of the build's journal, so that the step gets the same answers in a replay.  Commands are
+sent to the slave's session, or to the session of the master's own keeper.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -50,22 +50,19 @@ from ..steps.master_paths import absolute
 from ..steps.recipe import Recipe
 from ..steps.step import BuildStep
 from .build_context import COMMAND, LOCK, MOST_STEPS, BuildContext
+from .command_lines import command_line, listed
 from .journal import Done, JournalEntry
 from .step_effects import StepEffects
 from .step_logs import StepLogs
 from .step_triggers import StepTriggers
 
 MOST_RANDOM = 1024
-"""Bytes that `JournaledContext.random` gives at most."""
-LONGEST_SHOWN = 100
-"""Characters of an argument; remarks show longer arguments, and those of several lines, as an ellipsis."""
-MOST_LISTED = 15
-"""Commands that the remark about a repeated build lists."""
+"""Bytes; the most that one call of `JournaledContext.random` returns."""
 
 
 class SlaveLostError(BuildbotLiteError):
     """
-    The slave was lost while a command ran: the build is tried again.
+    The slave was lost while a command ran, and the build is tried again.
     """
 
 
@@ -88,7 +85,7 @@ class JournaledContext:
 
     def close(self) -> None:
         """
-        Cut the step's code off: from now on its effects fail with `CancelledError`, and its remarks are dropped.
+        Disconnect the step's code: its further effects fail with `CancelledError`, and its remarks are dropped.
         """
         self._effects.close()
 
@@ -136,13 +133,15 @@ class JournaledContext:
         if log != STDIO:
             intent["log"] = log
         session = build.session_at(intent["where"])
-        # A file may hold the secrets of an earlier command, so the keeper masks them in this command's output, too.
+        # An earlier command may have written a secret to a file, so the keeper masks it in this command's output, too.
         build.revealed.update(_secrets_in(document))
-        self._announce(spec, log)
+        if isinstance(spec, Run):
+            self.remark(f"{command_line(spec)}  (in {spec.workdir})", log)
+            build.begun.append(command_line(spec))
 
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
             if on_master:
-                build.check_trusted("This build runs no command on the master")
+                build.check_trusted("This build may run no command on the master")
             command = DispatchedCommand(
                 id=build.command_id(entry),
                 spec=spec,
@@ -187,11 +186,11 @@ class JournaledContext:
         log: str | None = None,
         matrix: Sequence[Mapping[str, Json]] = (),
     ) -> dict[str, Result | None]:
-        asks = {
+        wanted = {
             label: (name, {**properties, **combination})
             for label, (name, combination) in labelled(names, matrix).items()
         }
-        return await self._triggers.run(asks, wait=wait, source=source, log=log)
+        return await self._triggers.run(wanted, wait=wait, source=source, log=log)
 
     @never_interrupted
     async def now(self) -> float:
@@ -200,7 +199,7 @@ class JournaledContext:
     @never_interrupted
     async def random(self, size: int) -> bytes:
         if not 0 <= size <= MOST_RANDOM:
-            raise ConfigError(f"random() gives 0 to {MOST_RANDOM} bytes, not {size}.")
+            raise ConfigError(f"random() returns 0 to {MOST_RANDOM} bytes, not {size}.")
         return bytes.fromhex(await self._effects.once("random", size, lambda: self._build.random(size).hex()))
 
     @never_interrupted
@@ -224,7 +223,7 @@ class JournaledContext:
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
             return Done(dict(await self._build.artifact(wanted)))
 
-        # Without the defaults of fields that builds of an earlier version did not record.
+        # Fields with default values are left out, because builds of an earlier version did not record all of them.
         intent = asdict(wanted, filter=lambda attribute, value: value != attribute.default)
         entry = await self._effects.perform(USED, intent, perform, properties=self._build.recorded_properties)
         return entry.outcome or {"problem": "it was not chosen"}
@@ -236,7 +235,7 @@ class JournaledContext:
     async def publish(self, artifact: str, destination: str, mode: int | None) -> str | None:
         async def ask() -> Json:
             try:
-                self._build.check_trusted("This build writes to no other place of the master")
+                self._build.check_trusted("This build may not write to other places on the master")
                 await self._build.publish(artifact, absolute(destination, self._build.master_directory), mode)
             except BuildbotLiteError as error:
                 return str(error)
@@ -250,7 +249,7 @@ class JournaledContext:
         build = self._build
 
         async def ask() -> Json:
-            build.check_trusted("This build sends no request from the master")
+            build.check_trusted("This build may send no request from the master")
             names = _secrets_in(request.to_document())
             values = {name: await build.secret_of(name) for name in names}
             whole = request.filled(lambda text: SECRET_REFERENCE.sub(lambda found: values[found[1]], text))
@@ -265,7 +264,8 @@ class JournaledContext:
     @never_interrupted
     async def lock(self, uses: Sequence[LockUse]) -> None:
         """
-        Wait until the step holds *uses*.  A replay holds them again at once: the master took them back when it started.
+        Wait until the step holds *uses*.  In a replay there is nothing to wait for: when the master starts, it gives
+        recorded locks back to their holders.
         """
         build, step = self._build, self._effects.step
 
@@ -294,7 +294,7 @@ class JournaledContext:
         added = list(islice(recipes, room + 1))
         if len(added) > room:
             raise ConfigError(f"A step adds more than {MOST_STEPS} steps to this build.")
-        # Several calls for the next place keep their order.
+        # Steps of several calls for the same place keep their order.
         place = "last" if last else "next"
         before = [each for where, several in self._build.added if where == place for each in several]
         self._build.added[:] = [each for each in self._build.added if each[0] != place] + [(place, [*before, *added])]
@@ -309,38 +309,15 @@ class JournaledContext:
         """
         if outcome.why is Why.STORAGE:
             raise FileError(outcome.sentence)
-        # An expired lease is the slave's side of the same loss.  A stopped build can do nothing more on a lost slave,
-        # whatever *on_lost* says.
+        # When a command's lease expired, the slave had lost the master, which is the same.  A stopped build can run no
+        # more commands on a lost slave, whatever *on_lost* says.
         if (outcome.ending is Ending.LOST or outcome.why is Why.LEASE) and (repeats or self._build.live.reason):
-            self._list_begun()
+            # All these commands are about to be repeated.
+            if begun := self._build.begun:
+                self.remark(f"these had started: {listed(begun)}")
             raise SlaveLostError(outcome.sentence)
-
-    def _announce(self, spec: Spec, log: str) -> None:
-        """
-        Remark beside *log* on the command that is about to run.
-        """
-        if isinstance(spec, Run):
-            words = spec.script if spec.script is not None else " ".join(map(_shown, spec.argv))
-            line = f"$ {SECRET_REFERENCE.sub('*****', words)}"
-            self._build.begun.append(line)
-            self.remark(f"{line}  (in {spec.workdir})", log)
-
-    def _list_begun(self) -> None:
-        """
-        Remark on the commands that the build has begun: it is about to be repeated, and they with it.
-        """
-        begun = self._build.begun
-        if begun:
-            left_out = f"… {len(begun) - MOST_LISTED} earlier ones; " if len(begun) > MOST_LISTED else ""
-            self.remark("these had started: " + left_out + "; ".join(each[:100] for each in begun[-MOST_LISTED:]))
 
 
 def _secrets_in(document: Mapping[str, Any]) -> list[str]:
-    # In canonical JSON a NUL is an escape; names have no characters that JSON would escape.
+    # JSON escapes the NULs of a reference; the name in it has no characters that JSON escapes.
     return SECRET_REFERENCE.findall(encode(document).decode("ascii").replace("\\u0000", "\0"))
-
-
-def _shown(argument: str) -> str:
-    if "\n" in argument or len(argument) > LONGEST_SHOWN:
-        return "…"
-    return argument if argument and not set(argument) & set(" \t\n'\"$`\\|&;<>()*?#~") else repr(argument)

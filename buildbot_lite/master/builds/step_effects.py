@@ -1,5 +1,5 @@
 """
-The journal of one step, until the build abandons the step's code.
+The effects of one step, which end when the build abandons the step's code.
 """
 
 from collections.abc import Awaitable, Callable
@@ -23,13 +23,13 @@ class StepEffects:
 
     def close(self) -> None:
         """
-        From now on every effect fails with `CancelledError`: the step's code ignored its cancellation.
+        Let all further effects fail with `CancelledError`, because the step's code ignored its cancellation.
         """
         self.is_closed = True
 
     def check_open(self) -> None:
         """
-        `CancelledError` once closed.
+        Raise `CancelledError` after `close`.
         """
         if self.is_closed:
             raise CancelledError
@@ -38,7 +38,8 @@ class StepEffects:
         self, kind: str, intent: Json, perform: Callable[[JournalEntry, bool], Awaitable[Done]], **options: Any
     ) -> JournalEntry:
         """
-        An effect with its outcome, recorded, resumed or performed now; *options* are those of `Journal.effect`.
+        Return the entry of an effect, which is recorded, resumed or performed now.  *options*: further arguments of
+        `Journal.effect`.
         """
         self.check_open()
 
@@ -50,7 +51,7 @@ class StepEffects:
 
     async def once(self, kind: str, intent: Json, ask: Callable[[], Json]) -> Any:
         """
-        The answer of *ask*, which is called once, or again if the master dies before the answer is committed.
+        Return the answer of *ask*.  It is called once; again only if the master dies before that is committed.
         """
 
         async def perform(entry: JournalEntry, resumed: bool) -> Done:

@@ -35,7 +35,7 @@ class StepLogs:
         self._build = build
         self._effects = effects
         self._own: dict[str, _OwnLog] = {}
-        # Of each log, the bytes of all commands and all own text so far: where the next remark stands.
+        # By log, the bytes of all commands and of all own text so far: the offset of the next remark.
         self._lengths: dict[str, int] = defaultdict(int)
         self._error: FileError | None = None
 
@@ -58,21 +58,21 @@ class StepLogs:
             except FileError as error:
                 self._error = error
 
-        # Followers read it at once: it must not depend on outcomes that a replay may not have.
+        # Followers read the text immediately, so it must not depend on outcomes that a crash could undo.
         self._build.journal.once_committed(append)
         self._raise_error()
 
     def remark(self, text: str, log: str = STDIO) -> None:
         """
-        Record *text* beside *log*, at its present end.  Not in a replay, which recorded it before, and not once the
-        step's code is cut off.
+        Record *text* beside *log*, at its current end.  Dropped in a replay, because it is recorded already, and after
+        the step's code was abandoned.
         """
         if not self._effects.is_closed:
             self.build_remark(text, log)
 
     def build_remark(self, text: str, log: str = STDIO) -> None:
         """
-        The same for a remark of the build itself, also when the step's code is cut off.
+        Record a remark of the build itself, also after the step's code was abandoned.
         """
         if not self._build.journal.replaying:
             masked = printable(self._build.redaction.text(text), lines=True)
@@ -81,22 +81,22 @@ class StepLogs:
 
     def placed(self, remarks: Sequence[Remark], log: str) -> Sequence[Remark]:
         """
-        *remarks* of a command, whose offsets count from its own first byte, moved to their places in the step's logs.
-        *log*: the one with the output of its program.
+        Convert the offsets of a command's *remarks*, which count from its first byte, to offsets in the step's logs.
+        *log*: the log with the output of its program.
         """
         named = [(log_of(each.stream, log), each) for each in remarks]
         return [evolve(each, stream=name, offset=each.offset + self._lengths[name]) for name, each in named]
 
     def add_output(self, streams: Mapping[str, Seal], log: str) -> None:
         """
-        A command of the step ended with these *streams*; *log* is the one with the output of its program.
+        Add the lengths of the *streams* of a command that has ended.  *log*: the log with the output of its program.
         """
         for name, seal in streams.items():
             self._lengths[log_of(name, log)] += seal.length
 
     async def settled(self) -> None:
         """
-        Wait until all own text is stored; `FileError` if it cannot be.
+        Wait until all text that the step wrote is stored; `FileError` if that failed.
         """
         if self._own:
             await self._build.journal.all_committed()
@@ -104,7 +104,7 @@ class StepLogs:
 
     async def sealed(self) -> dict[int, tuple[str, Seal]]:
         """
-        Of each own log that could be stored, its name, length and checksum, by ordinal.
+        Ordinal → name and seal of the step's own logs, without those that could not be stored.
         """
         if self._own:
             await self._build.journal.all_committed()

@@ -1,7 +1,8 @@
 """
-Starting other builds from a step, and waiting for them.
+How a step starts other builds, and waits for them.
 
-Each scheduler makes two entries in the journal: "trigger" has the buildset, `TRIGGERED` has its result and its builds.
+For each scheduler there are two entries in the journal: "trigger" records the buildset, `TRIGGERED` its result and its
+builds.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from .triggered import MOST_CHILDREN, Child
 
 class StepTriggers:
     """
-    The Triggerable schedulers that one step asks.
+    Starts Triggerable schedulers for one step.
     """
 
     def __init__(self, build: BuildContext, effects: StepEffects, logs: StepLogs) -> None:
@@ -32,33 +33,34 @@ class StepTriggers:
 
     async def run(
         self,
-        asks: Mapping[str, tuple[str, Mapping[str, Json]]],
+        wanted: Mapping[str, tuple[str, Mapping[str, Json]]],
         *,
         wait: bool,
         source: Mapping[str, Json] | None,
         log: str | None,
     ) -> dict[str, Result | None]:
         """
-        Ask the schedulers, and with *wait* await their results, as `StepContext.trigger` says.  *asks*: by label, the
-        name of a scheduler and the properties that it gets.
+        Start schedulers, and with *wait* wait for their results, as described in `StepContext.trigger`.
+
+        *wanted*: label → name of a scheduler and the properties that it gets.  Returns label → result.
         """
-        # An input that is passed on counts as used: its use is up to the children.
+        # The inputs are passed on, which counts as a use.
         self._build.used.update(self._build.inputs)
         source = source_of(self._build.view.sources) if source is None else source
-        answers = {label: await self._ask(label, *ask, source) for label, ask in asks.items()}
-        # A scheduler that builds at its own time answers without a buildset, and nothing is waited for.
+        answers = {label: await self._start(label, *each, source) for label, each in wanted.items()}
+        # A scheduler that builds later, at its own time, returns no buildset to wait for.
         buildsets = {name: int(outcome["buildset"]) for name, outcome in answers.items() if outcome["buildset"]}
         if not wait:
             if log is not None:
                 self._logs.write(log, "".join(f"{name}: {_requests(outcome)}\n" for name, outcome in answers.items()))
-            return dict.fromkeys(asks)
+            return dict.fromkeys(wanted)
         outcomes = await self._await_all(buildsets)
         if log is not None:
             lines = [f"{name}: {line}\n" for name, outcome in outcomes.items() for line in _lines(outcome)]
             self._logs.write(log, "".join(lines))
-        return {name: Result(outcomes[name]["result"]) if name in outcomes else None for name in asks}
+        return {name: Result(outcomes[name]["result"]) if name in outcomes else None for name in wanted}
 
-    async def _ask(
+    async def _start(
         self, label: str, name: str, properties: Mapping[str, Json], source: Mapping[str, Json]
     ) -> Mapping[str, Any]:
         triggers = self._build.triggers
@@ -80,7 +82,7 @@ class StepTriggers:
         ended: list[tuple[bool, Any]] = await DeferredList(waits, consumeErrors=True)
         for succeeded, failure in ended:
             if not succeeded:
-                # All are cancelled, even when the step itself is cancelled meanwhile.
+                # Shielded: if the step is cancelled now, the rest must be cancelled all the same.
                 await shielded(self._cancel(buildsets))
                 raise failure.value
         return {name: outcome for name, (_, outcome) in zip(buildsets, ended, strict=True)}
@@ -119,13 +121,13 @@ class StepTriggers:
 
 def _requests(outcome: Mapping[str, Any]) -> str:
     if not outcome["buildset"]:
-        return "it builds this source at its time"
+        return "it will build this source later, at its own time"
     return ", ".join(f"request {id} ({builder})" for id, builder in outcome.get("requests", ()))
 
 
 def _lines(outcome: Mapping[str, Any]) -> list[str]:
     """
-    The lines about triggered builds, for people.  An entry of version 0.1.0 has no "builds", and no lines.
+    Lines, for people, about the builds of *outcome*; none for an entry of version 0.1.0, which has no "builds".
     """
     lines = [line for each in outcome.get("builds", ()) for line in Child.from_document(each).lines]
     more = outcome.get("more", 0)

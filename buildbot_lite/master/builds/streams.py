@@ -3,12 +3,12 @@ The files of builds on the master's disk: logs and artifacts.
 
 ::
 
-    streams/<build / 1000>/<build>/<step>-<ordinal>-<stream>      logs: found again through the records
-    artifacts/<builder>/<number>/<name>                            files that people fetch
-    artifacts/<builder>/.incoming/<number>-<step>-<ordinal>        the same while they are being received
+    streams/<build / 1000>/<build>/<step>-<ordinal>-<stream>      logs, whose paths are in the records
+    artifacts/<builder>/<number>/<name>                            artifacts
+    artifacts/<builder>/.incoming/<number>-<step>-<ordinal>        artifacts that are being received
 
-A stream is noted in the records at its first byte, notifies its followers as it grows, and is synced to the disk when
-it is complete.
+A stream is added to the records with its first byte, notifies its followers when it grows, and is synced to the disk
+when it is complete.
 """
 
 import hashlib
@@ -87,12 +87,13 @@ class BuildStreamFiles:
         self._number = number
         self._recorder = recorder
         self._entries: dict[tuple[int, int], EntryStreamFiles] = {}
-        # By path, the entry that uploads to it first; a replay has the entries in the same order.
+        # Path → the first entry that uploads to it.  In a replay, the entries come in the same order.
         self._first: dict[str, tuple[int, int]] = {}
 
     def entry(self, step: int, ordinal: int, artifact: str | None = None, log: str = STDIO) -> "EntryStreamFiles":
         """
-        The streams of one journal entry.  `UnsafePathError` when *artifact* is not a path inside the build's directory.
+        The streams of one journal entry.  *artifact*: the name of its upload.  `UnsafePathError` if that is not a path
+        inside the build's directory.
         """
         key = step, ordinal
         if key not in self._entries:
@@ -112,7 +113,7 @@ class BuildStreamFiles:
 
     def close(self) -> None:
         """
-        Close all files: the build ended.
+        Close all files, at the end of the build.
         """
         for entry in self._entries.values():
             entry.close()
@@ -124,7 +125,7 @@ class RecordedStream:
     """
     The file of one stream: the role `command_streams.WritableStream`.
 
-    *key*: what its followers know it by.  *note*: called at the first byte, to note the stream in the records.
+    *key*: its name in *notifications*.  *note*: called with the first byte, to add the stream to the records.
     """
 
     file: StreamFile
@@ -151,7 +152,8 @@ class RecordedStream:
         return length
 
     def seal(self, seal: Seal) -> Deferred[bool]:
-        # The slave does not send bytes again that a killed master stored but did not note in the records.
+        # If the master was killed after it stored the first bytes and before it recorded the stream, the slave does
+        # not send these bytes again.
         if not self._noted and (isinstance(self.file, ArtifactFile) or self.file.length):
             self._noted = True
             self.note()
@@ -219,7 +221,7 @@ class EntryStreamFiles:
             stream.file.close()
 
     def seals(self) -> dict[str, Seal]:
-        # Reads whole files, which is fine for the logs that a step writes itself.
+        # This reads whole files.  It is only used for the logs that a step writes itself, which are short.
         seals = {}
         for name, stream in self._streams.items():
             text = self.read(name, 0, stream.length)
@@ -247,7 +249,7 @@ class EntryStreamFiles:
         path, incoming = os.path.join(directory, self._artifact), os.path.join(directory, self._incoming)
         file = ArtifactFile(
             path,
-            # An upload that is sent again, because it changed or arrived damaged, is received as another file: "~1".
+            # An upload that is repeated, because the file changed or arrived damaged, goes to another file: "~1".
             incoming + name.removeprefix(ARTIFACT),
             replaces=self._replaces,
             what=f"artifact {self._artifact.split('/', 2)[-1]}",

@@ -7,8 +7,8 @@ The builds that a `Trigger` step starts: what they inherit, and their results.
       ▲                                                                                       │
       '───────────── one result; a remark and lines of a log for each child ◄─────────────────'
 
-A child is the newest build of one request of such a buildset.  The text about it that reaches the parent was masked
-when it was recorded.
+A child is the newest build of one request of such a buildset.  The text about it that the parent shows comes from the
+records, in which secrets are masked.
 """
 
 import os
@@ -35,7 +35,7 @@ from ...storage.retrying import read_retrying
 from ...storage.writer import Records
 
 MOST_CHILDREN = 50
-"""Children of one scheduler that are described; the others are only counted."""
+"""The most children of one scheduler that are described; further ones are only counted."""
 TAIL_LINES = 5
 LONGEST_LINE = 200
 _TAIL_BYTES = 4096
@@ -47,9 +47,9 @@ class Child:
     """
     The state of one request that a build made.
 
-    *number*: that of its newest build; None before the first.  *result*: None until the request is finished.  *reason*:
-    why it has this result; may be empty.  *step*, *summary*: the first step that failed.  *tail*: the last lines of
-    that step's log, at most `TAIL_LINES`.
+    *number*: the number of its newest build; None before the first.  *result*: None until the request is finished.
+    *reason*: why it has this result; may be empty.  *step*, *summary*: the name and the summary of the first step that
+    failed.  *tail*: the last lines of that step's log, at most `TAIL_LINES`.
     """
 
     request: int
@@ -64,14 +64,14 @@ class Child:
     @property
     def label(self) -> str:
         """
-        "builder/number", or the request before its first build.
+        "builder/number"; before the first build, the number of the request.
         """
         return f"request {self.request} ({self.builder})" if self.number is None else f"{self.builder}/{self.number}"
 
     @property
     def lines(self) -> list[str]:
         """
-        For people: the result, and after a failure the end of the failed step's log, indented.
+        Lines for people: the result, and after a failure the end of the failed step's log, indented.
         """
         if self.result is None:
             return [f"{self.label}: not finished"]
@@ -102,7 +102,7 @@ class Child:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Child":
         """
-        The opposite of `to_document`.
+        Read what `to_document` returned.
         """
         result = document["result"]
         return cls(
@@ -126,10 +126,10 @@ class RequestSubmission(Protocol):
         input: int | None = None,
     ) -> Deferred[int]:
         """
-        Make requests as the Triggerable called *scheduler*; answer the buildset.
+        Make the requests of the Triggerable called *scheduler*; return the id of the buildset, or 0 if it builds later.
 
-        *parent*: the id of the journal entry that asks; a second call with the same id answers the same buildset.
-        *build*: the row of the parent build.  *input*: the row of what was submitted for it.
+        *parent*: the id of the journal entry; a second call with the same id returns the same buildset.  *source*: the
+        source of the requests.  *build*: the row of the parent build.  *input*: the row of its submitted input.
         """
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
@@ -147,8 +147,8 @@ class ChildBuilds:
     """
     The builds that one *parent* starts: the role `build_context.TriggeredBuilds`.
 
-    *input*: the row of what was submitted for the parent, which the children inherit.  *marks*: what the source of the
-    parent says apart from its stamps, which holds for the children, too.  *directory*: that of the logs.
+    *input*: the row of the input submitted for the parent, which the children inherit.  *marks*: fields of the parent's
+    source that apply to the children, too, whatever their source stamps are.  *directory*: the directory of the logs.
     """
 
     def __init__(
@@ -187,14 +187,14 @@ class ChildBuilds:
 
     async def cancel(self, buildset: int, reason: str) -> Sequence[Child]:
         unfinished = [child for child in await self.children(buildset) if child.result is None]
-        because = f"its parent {self._parent.builder}/{self._parent.number} waits no more: {reason}"
+        because = f"its parent {self._parent.builder}/{self._parent.number} no longer waits for it: {reason}"
         await self._submission.cancel_unfinished([child.request for child in unfinished], because)
         return unfinished
 
 
 def read_children(connection: Connection, buildset: int, directory: str) -> Sequence[Child]:
     """
-    The state of each request of *buildset*, in the order of its builders.  *directory*: that of the logs.
+    The state of each request of *buildset*, in the order of its builders.  *directory*: the directory of the logs.
     """
     return [_child(connection, request, directory) for request in requests.of_buildset(connection, buildset)]
 
@@ -223,7 +223,7 @@ def _tail(path: str) -> tuple[str, ...]:
         finally:
             reading.close()
     except (StorageError, OSError):
-        # The remark is about the build; a log that cannot be read is another matter.
+        # Without the end of an unreadable log, the rest of the description is still of use.
         return ()
     lines = [line.rstrip() for line in data.decode("utf-8", "replace").splitlines()]
     return tuple(line[-LONGEST_LINE:] for line in lines if line)[-TAIL_LINES:]

@@ -35,7 +35,7 @@ from ...storage.records.requests import (
 )
 from ...storage.retrying import read_retrying
 from ...storage.writer import Records
-from ..builds.build import Ended
+from ..builds.build_progress import Ended
 from ..config.generations import Generations
 from ..grants.registry import GrantRegistry
 from .collapsing import CollapseRule

@@ -31,8 +31,8 @@ from ...model.results import Result
 from ...storage.records import builds as records_of_builds
 from ...storage.records import feed
 from ...storage.writer import Records
-from ..builds.build import Ended
 from ..builds.build_context import LOCK
+from ..builds.build_progress import Ended
 from ..builds.locks import LockOwner, Locks
 from ..builds.recorder import BuildRecorder
 from ..builds.streams import BuildStreamFiles, StreamStorage

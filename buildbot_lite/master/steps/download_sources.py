@@ -22,7 +22,7 @@ _BLOCK = 1 << 20
 @frozen
 class TextSource:
     """
-    The bytes *data*.
+    A source that is the bytes *data*.
     """
 
     data: bytes
@@ -34,7 +34,8 @@ class TextSource:
 @frozen
 class MasterFile:
     """
-    A regular file of the master.  It is opened for each chunk, so that no descriptor outlives the build.
+    A source that is the regular file at *path* on the master.  It is opened for each chunk, so that no file descriptor
+    is left open when a build ends early.
     """
 
     path: str
@@ -53,7 +54,7 @@ class MasterFile:
 
 
 def _open(path: str) -> int:
-    # Without blocking, because it might be a pipe; then it is refused.
+    # O_NONBLOCK, because to open a pipe could wait for ever.  Pipes and devices are refused.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:

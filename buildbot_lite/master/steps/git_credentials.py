@@ -18,7 +18,8 @@ _HELPER = (
 
 class RemoteAccess(NamedTuple):
     """
-    *settings* of git as ``name=value``, variables for its *env*, and private *files*.
+    How a git command gets credentials: *settings* of git, as ``name=value``; *env*: environment variables; *files*:
+    environment variable → contents of a private file, whose path the variable gets.
     """
 
     settings: Sequence[str]
@@ -35,12 +36,14 @@ def remote_access(
     credentials: tuple[str, str] | None,
 ) -> tuple[str, RemoteAccess]:
     """
-    The address of the repository without a password, and the access to it: the private *key* for ssh, the host's public
-    *host_key* or lines for ssh's *known_hosts*, user and password as *credentials* for http and https, or else those in
-    *repourl*.  For each that is None, the slave's own configuration applies.
+    Return *repourl* without a password, and the credentials for it.
 
-    A user without a password in *repourl* is the user name for http and https.  The slave's configuration may have a
-    password for it; otherwise it is a token, and the password is empty.
+    *key*: the private key for ssh.  *host_key*: the public key of the host, or *known_hosts*: lines of a known_hosts
+    file.  *credentials*: user and password for http and https; None: those in *repourl*, if there are any.  For each
+    that is None, the slave's own configuration applies.
+
+    A user without a password in *repourl* is the user name for http and https.  If the slave's configuration has no
+    password for it, it is a token, and the password is empty.
     """
     url, in_url, user = split_url(repourl)
     credentials = credentials or in_url
@@ -63,7 +66,8 @@ def remote_access(
         settings = ["credential.helper=", f"credential.{web_host(url)}.helper={_HELPER}"]
     elif user is not None:
         env["BUILDBOT_LITE_USER"], env["BUILDBOT_LITE_PASSWORD"] = user, ""
-        # The slave inserts the value of the first.  Git asks helpers in order, and this one is the last.
+        # The script on the slave completes the first setting from BUILDBOT_LITE_USER.  Git asks credential helpers in
+        # order, and those of the slave's configuration come before this one.
         settings = [f"credential.{web_host(url)}.username=", f"credential.{web_host(url)}.helper={_HELPER}"]
     return url, RemoteAccess(settings, env, files)
 

@@ -1,5 +1,5 @@
 """
-What a revision changed since it left another branch: files and the lines in them, as JSON.
+A step that lists, as JSON, the files and lines that were changed since the last common ancestor with another branch.
 """
 
 import json
@@ -35,15 +35,16 @@ _ESCAPED = {b"a": b"\a", b"b": b"\b", b"t": b"\t", b"n": b"\n", b"v": b"\v", b"f
 
 class GitDiffInfo(Tool):
     """
-    Find what the checked-out commit changed since its last common ancestor with another branch.
+    List the files and lines that changed between the checked-out commit and its last common ancestor with another
+    branch.
 
-    *compareToRef*: that branch or commit, as git in *workdir* knows it; default "master".  *dataName*: the log that
-    gets the list as JSON, and the property that gets it if it has at most 64 KiB; default "diffinfo-master".  The other
-    arguments are those of `ShellCommand`, without *command*.
+    *compareToRef*: that branch or commit, which must exist in the repository in *workdir*; default "master".
+    *dataName*: the name of a log, which gets the list as JSON, and of a property, which gets the list if its JSON has
+    at most 64 KiB; default "diffinfo-master".  The other arguments are those of `ShellCommand`, without *command*.
 
-    The list has a dictionary for each file: "source_file" and "target_file" ("/dev/null" where there is none),
-    "is_binary", "is_rename", and "hunks", each with start and length in lines before ("ss", "sl") and after ("ts",
-    "tl").
+    The list has a dictionary for each file: "source_file" and "target_file" ("/dev/null" for an added or a removed
+    file), "is_binary", "is_rename", and "hunks": each with the first line and the number of lines before ("ss", "sl")
+    and after ("ts", "tl").  16 MiB of differences, or 100000 parts, fail the step.
     """
 
     name = "GitDiffInfo"
@@ -52,7 +53,7 @@ class GitDiffInfo(Tool):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        The command is git's.
+        Refuse *command*: the step has its own.
         """
         if self.command is not None:
             checker.note("it does not take the argument 'command'.")
@@ -68,9 +69,9 @@ class GitDiffInfo(Tool):
             return self.fail(ran.output("stderr").strip()[:200] or self.summary, result)
         text = ran.output(limit=_MOST_OUTPUT)
         if len(text) >= _MOST_OUTPUT:
-            return self.fail(f"The differences have {_MOST_OUTPUT >> 20} MiB or more, which is too much to look at.")
+            return self.fail(f"The differences have {_MOST_OUTPUT >> 20} MiB or more, which is too much for this step.")
         if text.count("\n@@ ") + text.count("\ndiff ") >= _MOST_PARTS:
-            return self.fail(f"The differences have {_MOST_PARTS} parts or more, which is too much to look at.")
+            return self.fail(f"The differences have {_MOST_PARTS} parts or more, which is too much for this step.")
         files = list(changed_files(text))
         document = json.dumps(files, ensure_ascii=False)
         self.bench.write(self.dataName, document + "\n")
@@ -84,7 +85,7 @@ class GitDiffInfo(Tool):
 
 def changed_files(diff: str) -> Iterator[dict[str, Any]]:
     """
-    The files in the output of ``git diff --unified=0``.
+    The dictionaries of `GitDiffInfo` for the files in *diff*, the output of ``git diff --unified=0``.
     """
     lines = iter(diff.split("\n"))
     found: dict[str, Any] | None = None
@@ -100,14 +101,14 @@ def changed_files(diff: str) -> Iterator[dict[str, Any]]:
                 continue
             start, length, to, to_length = (1 if each is None else int(each) for each in hunk.groups())
             found["hunks"].append({"ss": start, "sl": length, "ts": to, "tl": to_length})
-            # The lines of the hunk may look like anything.  Their number is what the slave says.
+            # Skip the lines of the hunk, which may look like headers.  The slave gives their number, so it is bounded.
             deque(islice(lines, min(length + to_length, len(diff))), maxlen=0)
     if found is not None:
         yield found
 
 
 def _new_file(names: str) -> dict[str, Any]:
-    # "a/NAME b/NAME", and both are one name unless later lines say otherwise.
+    # "a/NAME b/NAME".  The two names are equal, unless later lines report a rename.
     name = _name(names[: len(names) // 2])
     return {"source_file": name, "target_file": name, "is_binary": False, "is_rename": False, "hunks": []}
 
@@ -131,7 +132,7 @@ def _name(prefixed: str) -> str:
 
 def _unquoted(name: str) -> str:
     """
-    A name as git writes it: in quotes, with escapes as in C, if it has special characters.
+    The name that git wrote as *name*: with special characters in it, it is in quotes and has escapes as in C.
     """
     if not name.startswith('"'):
         return name

@@ -1,8 +1,8 @@
 """
 Steps that write to a git repository: `GitCommit`, `GitTag` and `GitPush`.
 
-What is pushed goes through a repository of its own, which borrows the objects: the configuration in the build's
-directory was within reach of the build's commands, and must not decide where a key or a password goes.
+A push runs in a new repository, which uses the objects of the one in the build's directory as alternates.  The build's
+commands could change the configuration there, and so the address to which a key or a password is sent.
 """
 
 from collections.abc import Sequence
@@ -42,6 +42,8 @@ exit $result
 
 class _GitWriting(BuildStep):
     """
+    The base of these steps.
+
     *workdir*: the repository, relative to the builder's directory.
     *config*: a dictionary of git settings for these commands, like ``{"user.name": "builder"}``.
     *env*: variable → text to add to the slave's environment, None removes it.
@@ -67,7 +69,7 @@ class _GitWriting(BuildStep):
 
     async def write(self) -> str:
         """
-        Do the work, and return the summary; `CommandFailedError`.
+        Do the work of the step, and return its summary; `CommandFailedError` if it fails.
         """
         raise NotImplementedError
 
@@ -75,7 +77,7 @@ class _GitWriting(BuildStep):
         self, script: str, name: str, words: Sequence[str], access: RemoteAccess | None = None
     ) -> CommandResult:
         """
-        Run *script* in the repository.
+        Run the shell *script* in the repository, with the arguments *words* and the credentials *access*.
         """
         access = access or RemoteAccess((), {}, {})
         repository = Repository(
@@ -93,7 +95,7 @@ class _GitWriting(BuildStep):
 
     def succeeded(self, ran: CommandResult, doing: str) -> CommandResult:
         """
-        *ran*, or `CommandFailedError`.
+        Return *ran* if it succeeded; otherwise raise `CommandFailedError`: "git could not *doing*: …".
         """
         return must_succeed(ran, f"git could not {doing}", self.slave_name, complaint)
 
@@ -102,9 +104,10 @@ class GitCommit(_GitWriting):
     """
     Commit files on the branch that is checked out.  Its failure ends the build.
 
-    *paths*: the files to add.  *messages*: a list of paragraphs.  *emptyCommits*: what to do when nothing changed:
-    "disallow" (default): fail; "create-empty-commit"; "ignore": nothing.  The committer is that of the slave's user,
-    unless *config* has user.name and user.email.
+    *paths*: the files to add.  *messages*: the message, as a list of paragraphs.  *emptyCommits*: what to do when
+    nothing changed: fail ("disallow", the default), make an empty commit ("create-empty-commit"), or succeed without a
+    commit ("ignore").  The committer is that of git's configuration on the slave, unless *config* has user.name and
+    user.email.
     """
 
     name = "gitcommit"
@@ -117,13 +120,13 @@ class GitCommit(_GitWriting):
         head = "git symbolic-ref -q HEAD > /dev/null || { echo 'fatal: no branch is checked out'; exit 1; }\n"
         self.succeeded(await self.git(head + 'exec git add -- "$@"', "git-add", self.paths), "add the files")
         if self.emptyCommits != "create-empty-commit":
-            # 1: there are changes.  Any other exit code is git's trouble.
+            # git diff --quiet: 0: no changes; 1: changes; any other exit code: it failed.
             script = f"git diff --cached --quiet; case $? in 0) exit {_NOTHING} ;; 1) exit 0 ;; *) exit 1 ;; esac"
             looked = await self.git(script, "git-diff", [])
             if looked.outcome.exit_code == _NOTHING:
                 if self.emptyCommits == "ignore":
                     return "nothing to commit"
-                raise CommandFailedError(Result.FAILURE, "There is nothing to commit: none of the paths has changed.")
+                raise CommandFailedError(Result.FAILURE, "There is nothing to commit: the paths have not changed.")
             self.succeeded(looked, "compare the files")
         empty = ["--allow-empty"] if self.emptyCommits == "create-empty-commit" else []
         words = [*empty, *[word for each in self.messages for word in ("-m", each)]]
@@ -133,10 +136,10 @@ class GitCommit(_GitWriting):
 
 class GitTag(_GitWriting):
     """
-    Make a tag of the commit that is checked out.  Its failure ends the build.
+    Tag the commit that is checked out.  Its failure ends the build.
 
-    *tagName*: its name.  *annotated*: True for an annotated tag, which has *messages*, a list of paragraphs.  *force*:
-    replace a tag of that name.
+    *tagName*: the name of the tag.  *annotated*: whether to make an annotated tag, whose message is *messages*, a list
+    of paragraphs; default False.  *force*: replace an existing tag of that name; default False.
     """
 
     name = "gittag"
@@ -148,7 +151,7 @@ class GitTag(_GitWriting):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        Messages are for annotated tags, which need them.
+        Require *messages* for an annotated tag, and refuse them for any other.
         """
         if self.annotated and self.messages is None:
             checker.note("annotated=True needs messages.")
@@ -168,10 +171,13 @@ class GitTag(_GitWriting):
 
 class GitPush(_GitWriting):
     """
-    Push a branch of the directory to a repository.  Its failure ends the build.
+    Push a branch of the repository in *workdir* to another repository.  Its failure ends the build.
 
-    *repourl*: where to.  *branch*: the branch, there and here.  *force*: overwrite what is there.
+    *repourl*: the address of the other repository.  *branch*: the name of the branch in both.  *force*: replace the
+    branch there even if that loses commits; default False.
     *sshPrivateKey*, *sshHostKey*, *sshKnownHosts*, *auth_credentials*: as for `Git`.
+
+    Builds of code from forks push nothing, and end with EXCEPTION.
     """
 
     name = "gitpush"

@@ -1,5 +1,5 @@
 """
-HTTP requests, which the master sends.
+Steps that send an HTTP request from the master.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ def _address(checker: ArgumentChecker, name: str, value: Any) -> str:
         checker.wrong(name, value, 'an address like "https://example.org/builds"')
         return "https://localhost/"
     if "@" in parts.netloc:
-        checker.note(f"{name} has a user in it: give auth=(user, password).")
+        checker.note(f"{name} has a user in it: use auth=(user, password) instead.")
     return str(value)
 
 
@@ -46,14 +46,14 @@ def _headers(checker: ArgumentChecker, name: str, value: Any) -> dict[str, str]:
     for key, item in value.items():
         text = checks.words(checker, f"{name}[{key!r:.60}]", item)
         if not isinstance(key, str) or not HEADER_NAME.match(key) or "\n" in text or "\r" in text:
-            checker.note(f"{name}: {key!r:.60} and its value are no header.")
+            checker.note(f"{name}: {key!r:.60} and its value are not a valid header.")
         else:
             found[key] = text
     return found
 
 
 def _pairs(checker: ArgumentChecker, name: str, value: Any) -> list[list[str]]:
-    # A build checks the pairs that the configuration's dictionary became once more.
+    # A build checks the answer of this function again, which is a list of pairs already.
     items = list(value.items()) if isinstance(value, Mapping) else value
     if not isinstance(items, (list, tuple)) or not all(
         isinstance(each, (list, tuple)) and len(each) == 2 for each in items
@@ -85,13 +85,13 @@ def _json(checker: ArgumentChecker, name: str, value: Any) -> Any:
 def _timeout(checker: ArgumentChecker, name: str, value: Any) -> float:
     seconds = checker.seconds(name, value)
     if not 0 < seconds <= _LONGEST_TIMEOUT:
-        checker.wrong(name, value, f"at most {_LONGEST_TIMEOUT:.0f} seconds, and more than none")
+        checker.wrong(name, value, f"more than 0 and at most {_LONGEST_TIMEOUT:.0f} seconds")
     return seconds
 
 
 def _verified(checker: ArgumentChecker, name: str, value: Any) -> Any:
     if value is not True:
-        checker.note(f"{name} must be True: the request would go to anybody.")
+        checker.note(f"{name} must be True: without a check of the certificate, any host could receive the request.")
     return True
 
 
@@ -99,19 +99,19 @@ class HTTPStep(BuildStep):
     """
     Send an HTTP request from the master.  A status of 400 or more, or no answer, is FAILURE.
 
-    *url*: where to.  *method*: "POST" (default), "GET", "PUT", "DELETE", "HEAD" or "OPTIONS".
-    *params*: a dictionary of what is appended to *url*.
-    *data*: the body: text, or a dictionary, which becomes a form.  *json*: a value that becomes the body as JSON.
-    *headers*: a dictionary.  *cookies*: a dictionary.  *auth*: ``(user, password)``, usually with a ``util.Secret``.
-    *hide_request_headers*, *hide_response_headers*: names of headers whose values the log hides; those that have a
-    secret in them, and Authorization, Cookie and Set-Cookie, are always hidden.
-    *timeout*: seconds for everything together, default 60, at most 3600.
-    *allow_redirects*: follow redirections, at most ten; default True, for HEAD False.  To another host, none of
-    *headers* and *auth* goes.
-    *verify*: True; certificates are always checked.
+    *url*: the address, http or https.  *method*: "POST" (default), "GET", "PUT", "DELETE", "HEAD" or "OPTIONS".
+    *params*: a dictionary of parameters, which are appended to *url* as a query.
+    *data*: the body: text, or a dictionary, which is sent as a form.  *json*: a value that is sent as a body of JSON.
+    *headers*, *cookies*: dictionaries.  *auth*: ``(user, password)``, usually with a ``util.Secret``.
+    *hide_request_headers*, *hide_response_headers*: names of headers whose values the log does not show.  It never
+    shows the values of Authorization, Proxy-Authorization, Cookie and Set-Cookie, and of headers with a secret in them.
+    *timeout*: seconds for the request with all redirections, default 60, at most 3600.
+    *allow_redirects*: follow at most ten redirections; default True, for HEAD False.  Another host gets neither
+    *headers* nor *auth*.
+    *verify*: must be True: certificates are always checked.
 
-    The log "log" has request and answer, "content" the first 64 KiB of the answer.  An answer that was recorded is not
-    asked for again after a restart.
+    The log "log" has the request, and the status and headers of the answer; the log "content" has the first 64 KiB of
+    its body.  After a restart of the master, a request whose answer was recorded is not sent again.
     """
 
     name = "http"
@@ -132,7 +132,7 @@ class HTTPStep(BuildStep):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        There is one body.
+        Refuse *data* together with *json*: a request has one body.
         """
         if self.data is not None and self.json is not None:
             checker.note("data and json exclude each other.")

@@ -1,9 +1,10 @@
 """
-Paths of the master's machine, outside of a build's artifacts and of the directories that the master keeps for commands.
+Paths that lead outside: absolute ones, and those that begin with a home directory or with ``..``.
 
-A configuration written for Buildbot sends files to ``/srv/www/nightly/…``, ``~/dist/…`` or ``../archive/…``.  Such a
-path leads outside.  Properties may decide its rest, but neither where it leads out nor, by ``..``, where it goes on
-from there: whoever writes a branch's name or a command's output would choose among all files of the master's user.
+A configuration written for Buildbot sends files to ``/srv/www/nightly/…``, ``~/dist/…`` or ``../archive/…``.  The text
+in master.cfg must decide that beginning (here the "way out": ``/``, ``~/``, ``../``) and at least a part of the first
+name; properties may decide the rest, without ``..``.  Otherwise the author of a branch's name or of a command's output
+could choose among all files that the master's user may read or write.
 """
 
 import os
@@ -39,15 +40,15 @@ def is_absolute(path: str) -> bool:
 
 def inner_part(path: str) -> str:
     """
-    What follows the way out in *path*: ``srv/www/a.tar`` in ``/srv/www/a.tar``.
+    *path* without its way out: ``srv/www/a.tar`` for ``/srv/www/a.tar``.
     """
     return _WAY_OUT.sub("", path, count=1)
 
 
 def absolute(path: str, directory: str) -> str:
     """
-    *path*, relative to *directory* unless it is absolute, with the home directory that it may begin with.
-    `UnsafePathError` if that is of no user of this machine.
+    *path* as an absolute, normalized path: relative to *directory*, unless it is absolute or begins with a home
+    directory.  `UnsafePathError` if it begins with the home directory of a user that does not exist.
     """
     expanded = os.path.expanduser(path)
     if expanded.startswith("~") and leads_outside(path):
@@ -57,7 +58,7 @@ def absolute(path: str, directory: str) -> str:
 
 def outside(checker: ArgumentChecker, name: str, value: str) -> str:
     """
-    *value*, which leads outside, if nothing after that leads further; otherwise a mistake is noted.
+    Return *value*, which leads outside, if its rest is a relative path without ``..``; otherwise note a mistake.
     """
     if _is_sound(inner_part(value)):
         return value
@@ -74,7 +75,7 @@ def _is_sound(inner: str) -> bool:
 
 def path_check(*, leads_out: bool) -> Callable[[Checked], Checked]:
     """
-    Declare a check of arguments that are paths.  *leads_out*: whether some of these may lead outside.
+    Declare that the function is a check of an argument that is a path.  *leads_out*: whether the path may lead outside.
     """
 
     def declare(check: Checked) -> Checked:
@@ -86,7 +87,7 @@ def path_check(*, leads_out: bool) -> Callable[[Checked], Checked]:
 
 def check_beginning(checker: ArgumentChecker, name: str, check: Any, given: Any) -> None:
     """
-    Note a mistake when *given*, which is still to be rendered, begins as no value of the argument may.
+    Note a mistake if *given*, which is still to be rendered, begins in a way that the argument does not allow.
     """
     beginning = _beginning(given)
     if check in _PATH_CHECKS and leads_outside(beginning):
@@ -95,8 +96,8 @@ def check_beginning(checker: ArgumentChecker, name: str, check: Any, given: Any)
 
 def check_rendered(checker: ArgumentChecker, name: str, check: Any, given: Any, value: Any) -> Any:
     """
-    *value*, to which a build rendered *given*, by the *check* of the argument.  No property decides that a path leads
-    out of its directory.
+    Return the answer of *check* for *value*, to which a build rendered *given*.  A path that leads outside only by a
+    property is a mistake.
     """
     checked = check(checker, name, value)
     if _PATH_CHECKS.get(check, False):
@@ -106,36 +107,36 @@ def check_rendered(checker: ArgumentChecker, name: str, check: Any, given: Any, 
 
 def check_way_out(checker: ArgumentChecker, name: str, given: Any, path: Any) -> None:
     """
-    Note a mistake where *path* leads outside and *given*, of which a build made it, does not begin so.
+    Note a mistake if *path*, to which a build rendered *given*, leads outside and the text of *given* does not say so.
     """
     if isinstance(path, str) and not is_way_out_given(given, path):
         checker.note(
-            f"{name} became {path!r:.200}, which leads outside.  The text in master.cfg must begin so itself, with at "
-            'least a part of the first name: Interpolate("/srv/www/%(prop:branch)s").'
+            f"{name} became {path!r:.200}, which is outside the allowed directory.  The text in master.cfg must begin "
+            'with that place and a part of the first name, like Interpolate("/srv/www/%(prop:branch)s").'
         )
 
 
 def is_way_out_given(given: Any, path: str) -> bool:
     """
-    Whether *path*, which a build made of *given*, stays inside, or leads outside by the text in master.cfg.
+    Whether *path*, to which a build rendered *given*, does not lead outside, or the text in master.cfg says so.
     """
     if not leads_outside(path):
         return True
     beginning = given if isinstance(given, str) else _beginning(given)
     given_way_out, way_out = _WAY_OUT.match(beginning), _WAY_OUT.match(path)
-    # A property may continue "../." as "../../".
+    # Both are compared, because a property could continue the text "../." as "../../".
     return given_way_out is not None and way_out is not None and beginning != given_way_out[0] == way_out[0]
 
 
 def is_first_name_given(given: Any) -> bool:
     """
-    Whether the text in master.cfg has at least a part of the first name of the path that a build makes of *given*.
+    Whether the text of *given* in master.cfg decides the beginning of the path to which a build renders it.
     """
     return isinstance(given, str) or _beginning(given) != ""
 
 
 def _beginning(given: Any) -> str:
-    # The text with which an Interpolate or WithProperties begins in every build.
+    # The text before the first placeholder of an Interpolate or WithProperties.
     format_text = getattr(given, "fmtstring", "")
     found = _LITERAL.match(format_text) if isinstance(format_text, str) else None
     return found[0].replace("%%", "%") if found else ""

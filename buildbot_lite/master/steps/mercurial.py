@@ -1,11 +1,11 @@
 """
 Getting sources with Mercurial.
 
-As `Git` does, `Mercurial` never clones: it makes a repository where there is none, pulls, and updates::
+Like `Git`, `Mercurial` never clones: it makes a repository if there is none, pulls, and updates::
 
     prepare ─► pull ─► update ─► (patch)
        ^         |        |
-       '---------'--------'   from nothing, when the old repository is of no use
+       '---------'--------'   once more in an empty directory, if the old repository cannot be used
 
 The settings, hooks and locks that earlier builds may have left in ``.hg`` are removed before Mercurial reads them.
 """
@@ -44,7 +44,8 @@ if [ -e .hg/store/journal ]; then hg recover || exit; fi
 hg branch
 """
 _PULL = 'exec hg pull -- "$1"'
-# A file that a patch added would stay.  What it prints last is the commit.
+# `hg update --clean` does not remove the files that a patch added, so they are removed first.  The last line of the
+# output is the commit.
 _UPDATE = """\
 hg status -an0 | xargs -0 rm -f -- && hg update --clean --rev "$1" || exit
 case $2 in
@@ -71,17 +72,17 @@ class Mercurial(SourceStep):
     not kept on the slave.
     *branchType*: "dirname" (default): the name of the branch is appended to *repourl*; "inrepo": it is a named branch,
     or a bookmark, of the repository.
-    *defaultBranch*: the branch when the request names none; with *alwaysUseLatest*, in place of the request's.
-    *clobberOnBranchChange*: with "inrepo", check out from nothing when the branch is another one than that of the last
-    checkout; default True.
+    *defaultBranch*: the branch for requests that name none; with *alwaysUseLatest*, the branch for all requests.
+    *clobberOnBranchChange*: with "inrepo", remove the directory first if the last checkout was of another branch;
+    default True.
 
-    *mode*: "incremental" (default) leaves behind what earlier builds made; "full" does not, by *method*:
+    *mode*: "incremental" (default) keeps the files that earlier builds made; "full" removes them, by *method*:
     "fresh" (default for full): removes every file that is not in the repository;
     "clean": removes those, except what ``.hgignore`` names;
     "clobber": removes the whole directory first, and pulls everything again.
 
     *auth_credentials*: ``(user, password)`` for a repository at https://, usually ``("x", util.Secret("token"))``.
-    They are for the repository's host alone, and are nowhere after the command.
+    They are sent to the repository's host only, and are removed from the slave after the command.
 
     A patch that was submitted with the request is applied (``hg import --no-commit``).  All other arguments are those
     of `SourceStep`.
@@ -100,7 +101,7 @@ class Mercurial(SourceStep):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        Refuse an address that Mercurial could take for something else, and a password that others could read.
+        Refuse an address that Mercurial would read as an option, and a password that other users could read.
         """
         check_repository(checker, self.repourl, self.auth_credentials)
 
@@ -131,7 +132,7 @@ class Mercurial(SourceStep):
         if updated.outcome.exit_code and not clobber and "unknown revision" not in updated.output():
             return await self.get(branch, revision, clobber=True)
         must_succeed(updated, f"hg could not update to {name}", self.slave_name)
-        return last_word(updated, "hg did not tell the revision")
+        return last_word(updated, "hg did not report the revision")
 
     async def apply(self, patch: Source) -> CommandResult:
         return await self._hg(_IMPORT, stdin_input="patch", sources={"patch": patch})
@@ -158,7 +159,7 @@ class Mercurial(SourceStep):
 
     def _auth(self) -> str:
         """
-        A configuration file with the credentials, which are for the repository's host alone (hgrc(5), "auth").
+        The text of a configuration file with the credentials, for the repository's host only (hgrc(5), "auth").
         """
         url, found, token = split_url(self.repourl)
         pair = self.auth_credentials or found or ((token, "") if token else None)
@@ -170,7 +171,7 @@ class Mercurial(SourceStep):
 
 def quoted(name: str) -> str:
     """
-    *name* as a set of revisions, which it can then not be more of (``hg help revsets``).
+    *name* as a quoted symbol, so that Mercurial does not read it as an expression (``hg help revsets``).
     """
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

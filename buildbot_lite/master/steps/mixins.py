@@ -1,8 +1,8 @@
 """
-`ShellMixin` and `CommandMixin`: how steps of Buildbot's second style run commands.
+`ShellMixin` and `CommandMixin`: methods with which steps that were written for Buildbot run commands.
 
-Their methods return Deferreds, so that a step may ``yield`` them in ``@inlineCallbacks`` or ``await`` them.  Each
-effect is one of the step's context, and is journalled there.
+The methods return Deferreds, so that a step may ``yield`` them in ``@inlineCallbacks`` or ``await`` them.  They act
+through the step's context only, which records each effect in the journal.
 """
 
 from collections.abc import Mapping
@@ -36,9 +36,11 @@ _MOST_OUTPUT = 16 << 20
 
 class RemoteShell:
     """
-    A command of a step: to be run, and after that with its exit code *rc*, its *stdout*, *stderr* and *logs*, which are
-    read when a step asks for them.  *log*: the name under which the step's logs and observers get its output; None:
-    they do not.
+    A command of a step, before and after it ran.
+
+    *spec*: what to run.  *decode*: exit code → result.  *log*: the log whose observers get the output; None: none do.
+    *rc*: the exit code, or -1 after a signal; None before the end.  *logs*: name → log.  The first 16 MiB of each log
+    can be read.
     """
 
     def __init__(self, what: Run, decode: Mapping[int, Result], log: str | None = STDIO) -> None:
@@ -53,25 +55,24 @@ class RemoteShell:
 
     def ended(self, ran: CommandResult, result: Result) -> None:
         """
-        Take the outcome, which the step judged to be *result*.
+        Set the outcome of the command, and the *result* that the step made of it.
         """
         self._result = result
-        self.rc = ran.outcome.exit_code
-        # Buildbot: the exit code of a command that a signal ended.
-        self.rc = -1 if self.rc is None else self.rc
+        # As in Buildbot, a command that a signal ended has the exit code -1.
+        self.rc = -1 if ran.outcome.exit_code is None else ran.outcome.exit_code
         self._ran = ran
 
     @property
     def stdout(self) -> str:
         """
-        The standard output; the standard error is in it if it is no log of its own.
+        The standard output; with the standard error in it, unless that is a separate log.
         """
         return self._output("stdio")
 
     @property
     def stderr(self) -> str:
         """
-        The standard error, if it is a log of its own.
+        The standard error, if it is a separate log; otherwise empty.
         """
         return self._output("stderr")
 
@@ -80,7 +81,7 @@ class RemoteShell:
 
     def results(self) -> Result:
         """
-        The result, by the step's *decodeRC* or its ``judge``.
+        The result that the step's *decodeRC*, or its method ``judge``, made of the outcome.
         """
         return self._result
 
@@ -91,7 +92,7 @@ class RemoteShell:
         return self._result not in {Result.SUCCESS, Result.WARNINGS}
 
 
-# The keeper begins commands in directories of its own only.
+# The keeper starts commands only in its own directories, so a shell changes to any other.
 _ELSEWHERE = """\
 case $1 in "~/"*) there=$HOME/${1#??} ;; *) there=$1 ;; esac
 shift
@@ -101,7 +102,7 @@ mkdir -p -- "$there" && cd -- "$there" && exec "$@"
 
 class ShellMixin(_Step):
     """
-    Arguments and methods for steps that run programs.  See `ShellCommand` for the arguments.
+    Arguments and methods for steps that run programs.  `ShellCommand` describes the arguments.
     """
 
     command = argument(checks.command, default=None)
@@ -151,7 +152,7 @@ class ShellMixin(_Step):
 
     def elsewhere(self) -> str | None:
         """
-        The directory in which the command works, if it is none of those that the keeper may begin in.
+        The working directory, if it is outside the directories in which the keeper starts commands; otherwise None.
         """
         return self.workdir if self.workdir and is_absolute(self.workdir) else None
 
@@ -166,7 +167,8 @@ class ShellMixin(_Step):
 
     def setupShellMixin(self, constructorArgs: Mapping[str, Any], prohibitArgs: Any = ()) -> dict[str, Any]:
         """
-        The arguments of a constructor, for that of the base; those in *prohibitArgs* are mistakes.
+        The arguments *constructorArgs*, for the base's constructor, without those in *prohibitArgs*, which are noted as
+        mistakes.
         """
         for name in sorted(set(prohibitArgs or ()) & set(constructorArgs)):
             ArgumentChecker(type(self).__name__, self).note(f"it does not take the argument {name!r}.")
@@ -181,10 +183,10 @@ class ShellMixin(_Step):
         **overrides: Any,
     ) -> RemoteShell:
         """
-        A command with the arguments of the step, and *overrides* of them.  With *collectStdout* or *collectStderr*,
-        standard error is a log of its own, so that neither is in the other.  *stdioLogName*: the log that gets the
-        output, and by which observers and *logs* know it; None: the log "stdio", from where it is read after a
-        restart, and neither observers nor *logs* have it.
+        A command with the arguments of the step, of which *overrides* replaces some.
+
+        *collectStdout*, *collectStderr*: either makes standard error a separate log.  *stdioLogName*: the log that gets
+        the output, and whose observers get it; None: the log "stdio", and no observer gets the output.
         """
         like, declared = copy(self), declaration(type(self))
         checker = ArgumentChecker(self.name)
@@ -208,7 +210,7 @@ class ShellMixin(_Step):
     @deferring
     async def runCommand(self, command: RemoteShell) -> RemoteShell:
         """
-        Run *command*; its outcome is in it.
+        Run *command*, and return it with its outcome.
         """
         ran = await self.do(command.spec, log=command.log or STDIO)
         result, self.summary = result_of(ran.outcome, self.slave_name, command.decode)
@@ -219,8 +221,10 @@ class ShellMixin(_Step):
 
 class CommandMixin(_Step):
     """
-    Methods for steps that do small things on the slave.  Paths are relative to the builder's directory.  Each answers
-    whether it succeeded, or raises `BuildStepFailed`, unless *abandonOnFailure* is False.
+    Methods for work with files and directories on the slave.  Paths are relative to the builder's directory.
+
+    After a failure, the methods with *abandonOnFailure* raise `BuildStepFailed` if it is True, and otherwise return
+    False or None.  *log* has no effect.
     """
 
     @deferring
@@ -239,7 +243,7 @@ class CommandMixin(_Step):
         timeout: float | None = None,  # noqa: ASYNC109 - the slave's, not ours
     ) -> bool:
         """
-        Remove the directory *dir* with its contents.
+        Remove the directory *dir* with its contents.  *timeout*: the longest duration in seconds; default 3600.
         """
         removal = spec.RemoveDirectory(self.workdir_path(dir), timeout or spec.DEFAULT_MAX_TIME)
         return self._succeeded(await self.do(removal), abandonOnFailure)
@@ -247,23 +251,23 @@ class CommandMixin(_Step):
     @deferring
     async def runRmFile(self, path: str, log: Any = None, abandonOnFailure: bool = True) -> bool:
         """
-        Remove the file *path*.
+        Remove the file *path*; a missing file is no error.
         """
         return self._succeeded(await self.execute(["rm", "-f", f"./{path}"], workdir="."), abandonOnFailure)
 
     @deferring
     async def pathExists(self, path: str, log: Any = None) -> bool:
         """
-        Whether there is something at *path*.
+        Whether a file or directory exists at *path*.
         """
         return (await self.execute(["test", "-e", f"./{path}"], workdir=".")).outcome.succeeded
 
     @deferring
     async def runGlob(self, path: str, **options: Any) -> list[str]:
         """
-        The paths that match the pattern *path*, sorted.
+        The existing paths that match the shell pattern *path*, sorted.
         """
-        # Without IFS a blank does not divide the pattern; what matches nothing stays as it is.
+        # An empty IFS: blanks do not divide the pattern.  The shell leaves a pattern that matches nothing unchanged.
         script = 'IFS=; for each in $1; do [ ! -e "$each" ] || printf "%s\\000\\n" "$each"; done'
         ran = await self.execute(["/bin/sh", "-c", script, "glob", path], workdir=".")
         self._succeeded(ran, abandon=True)
@@ -272,7 +276,7 @@ class CommandMixin(_Step):
     @deferring
     async def getFileContentFromWorker(self, filename: str, abandonOnFailure: bool = False) -> str | None:
         """
-        The text of the file *filename*, relative to the step's *workdir*, or None.
+        The first 16 MiB of the file *filename*, which is relative to the step's *workdir*, as text.
         """
         ran = await self.execute(["cat", f"./{filename}"], workdir=getattr(self, "workdir", None))
         return ran.output(limit=_MOST_OUTPUT) if self._succeeded(ran, abandonOnFailure) else None

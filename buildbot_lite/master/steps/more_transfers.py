@@ -1,5 +1,5 @@
 """
-Transfers that are made of others: several files, and texts in JSON.
+Transfers that are made of other transfers: several files in one step, and JSON files.
 """
 
 import json
@@ -18,13 +18,13 @@ from .transfer import ArtifactUpload, StringDownload, archive_name
 __all__ = ["JSONPropertiesDownload", "JSONStringDownload", "MultipleFileUpload"]
 
 _MOST_FILES = 10_000
-# "glob" has the shell expand the names; without IFS, a blank in a name does not divide it.
+# With "glob", the shell expands the names.  An empty IFS: blanks do not divide a name.
 _LIST = """\
 how=$1; shift
 list() {
     if [ -d "$1" ]; then printf 'd%s\\000\\n' "$1"
     elif [ -e "$1" ]; then printf 'f%s\\000\\n' "$1"
-    elif [ "$how" = plain ]; then echo "$1 is not there" >&2; exit 1
+    elif [ "$how" = plain ]; then echo "$1 does not exist" >&2; exit 1
     fi
 }
 IFS=
@@ -43,14 +43,16 @@ def _sources(checker: ArgumentChecker, name: str, value: Any) -> list[str]:
 
 class MultipleFileUpload(ArtifactUpload):
     """
-    Send several files and directories of the slave's to the master, as artifacts.
+    Upload several files and directories of the slave to the master, as artifacts.
 
-    *slavesrcs* (or *workersrcs*): their paths, relative to *workdir*; with *glob* (default False), ``*``, ``?`` and
-    ``[…]`` stand for any characters in them.  *masterdest*: the directory of the artifacts; each gets the last part of
-    its path as its name there, and a directory becomes a tar archive; two of one name are refused.  As for `FileUpload`
-    and `DirectoryUpload`, it may be another place on the master; *mode*: the permission bits of copies of files.
-    *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes that each may have; default None:
-    any number.  *url*, *urlText*: as for `FileUpload`, once for all.
+    *slavesrcs* (or *workersrcs*): their paths, relative to *workdir*; at most 10000 files and directories.  *glob*:
+    the paths are patterns of the shell, with ``*``, ``?`` and ``[…]``; default False.
+    *masterdest*: the directory of the artifacts.  The name of each in it is the last part of its path; a directory
+    becomes a tar archive.  Nothing is sent if two would have the same name.  As for `FileUpload` and
+    `DirectoryUpload`, it may be another directory on the master; *mode*: the permission bits of files there.
+    *workdir*: relative to the builder's directory, default "build".
+    *maxsize*: the largest size of each, in bytes; default None: no limit.
+    *url*, *urlText*: as for `FileUpload`; one link for the step.
 
     Without effect: *blocksize*, *compress* and *keepstamp*.
     """
@@ -75,7 +77,7 @@ class MultipleFileUpload(ArtifactUpload):
             return self.fail(said or self.summary, result)
         lines = dict.fromkeys(each for each in listed.output(limit=16 << 20).split("\0\n") if each)
         if len(lines) > _MOST_FILES:
-            return self.fail(f"There are {len(lines)} files; at most {_MOST_FILES} are sent.")
+            return self.fail(f"There are {len(lines)} files; this step sends at most {_MOST_FILES}.")
         asked = {normpath(each) for each in self.slavesrcs}
         if not self.glob and (others := [each[1:] for each in lines if normpath(each[1:]) not in asked]):
             return self.fail(f"{self.slave_name} lists {others[0]!r:.200}, which is not among the slavesrcs.")
@@ -83,7 +85,7 @@ class MultipleFileUpload(ArtifactUpload):
         for artifact, path in (self._artifact_and_path(each[0], each[1:]) for each in lines):
             if paths.setdefault(artifact, path) != path:
                 return self.fail(
-                    f"{paths[artifact]!r:.200} and {path!r:.200} would both be the artifact {artifact!r:.200}, and"
+                    f"{paths[artifact]!r:.200} and {path!r:.200} would both be the artifact {artifact!r:.200}, so"
                     " nothing was sent.  Send them in two steps with different masterdest, or send their directory."
                 )
         for artifact, path in paths.items():
@@ -96,7 +98,7 @@ class MultipleFileUpload(ArtifactUpload):
         return Result.SUCCESS
 
     def _artifact_and_path(self, kind: str, path: str) -> tuple[str, str]:
-        # The slave chose the names.
+        # The names come from the slave, so they are checked again.
         checker = ArgumentChecker(self.name)
         path = checks.path(checker, "the name of a file", normpath(path))
         destination = checks.destination(checker, "the name of an artifact", f"{self.masterdest}/{basename(path)}")
@@ -112,7 +114,7 @@ class MultipleFileUpload(ArtifactUpload):
 
 class JSONStringDownload(StringDownload):
     """
-    Make a file on the slave of a value, in JSON.
+    Write a value as JSON to a file on the slave.
 
     *o*: the value.  The other arguments are those of `StringDownload`, without *s*.
     """
@@ -128,14 +130,14 @@ class JSONStringDownload(StringDownload):
 
     def value(self) -> Any:
         """
-        The value to be written.
+        The value that is written.
         """
         return self.o
 
 
 class JSONPropertiesDownload(JSONStringDownload):
     """
-    Make a file on the slave with the build's properties and sources, in JSON: ``{"properties": {name: value},
+    Write the build's properties and sources as JSON to a file on the slave: ``{"properties": {name: value},
     "sourcestamps": [{"codebase": …, "branch": …}]}``.
 
     The arguments are those of `StringDownload`, without *s*.

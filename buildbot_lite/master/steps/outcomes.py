@@ -1,5 +1,5 @@
 """
-From the outcome of a command to the result of its step.
+How the outcome of a command becomes the result of a step, and words for people.
 """
 
 import re
@@ -23,7 +23,7 @@ SUCCEEDS_WITH_0: Mapping[int, Result] = {0: Result.SUCCESS}
 
 class CommandFailedError(Exception):
     """
-    A command failed.  *result* and *sentence* are those of the step.
+    A command of a step failed.  *result*: the result of the step; *sentence*: its summary.
     """
 
     def __init__(self, result: Result, sentence: str) -> None:
@@ -45,8 +45,10 @@ def must_succeed(
     ran: CommandResult, doing: str, slave: str, complaint: Callable[[CommandResult], str] = complaint_of
 ) -> CommandResult:
     """
-    Return *ran* if it succeeded; otherwise raise `CommandFailedError`.  *doing*: for the sentence, as in "git could not
-    fetch".
+    Return *ran* if it succeeded; otherwise raise `CommandFailedError`.
+
+    *doing*: the beginning of its sentence, like "git could not fetch".  *slave*: the slave's name.  *complaint*: finds
+    the error message in the output.
     """
     result, sentence = result_of(ran.outcome, slave)
     if result is Result.SUCCESS:
@@ -58,19 +60,21 @@ def must_succeed(
 
 def last_word(ran: CommandResult, what: str) -> str:
     """
-    The last word in the output of *ran*; `CommandFailedError` if there is none.  *what*: who said nothing of what.
+    The last word in the output of *ran*; `CommandFailedError` if there is none.
+
+    *what*: the beginning of the sentence about that, like "svn did not report the revision".
     """
     words = ran.output().split()
     if not words:
-        raise CommandFailedError(Result.FAILURE, f"{what}; the log says more.")
+        raise CommandFailedError(Result.FAILURE, f"{what}; see the log.")
     return words[-1]
 
 
 def result_of(outcome: Outcome, slave: str, decode: Mapping[int, Result] = SUCCEEDS_WITH_0) -> tuple[Result, str]:
     """
-    The result, and a few words for people; "" after a success.
+    The result of *outcome*, and a summary for people, which is empty after a success.
 
-    *decode*: exit code → result; any other exit code is FAILURE.  *slave*: the slave's name, for the words.
+    *decode*: exit code → result; any other exit code is FAILURE.  *slave*: the slave's name, for the summary.
     """
     if outcome.ending is Ending.EXITED:
         code = outcome.exit_code if outcome.exit_code is not None else -1
@@ -95,7 +99,7 @@ _KILLED = {
     Why.TIMEOUT: "killed: it wrote nothing for too long",
     Why.MAX_TIME: "killed: it took too long",
     Why.CAP: "killed: it wrote too much",
-    Why.LEASE: "killed: the master was away for too long",
+    Why.LEASE: "killed: the slave was without a connection to the master for too long",
     Why.DISK_FULL: "disk full",
-    Why.STORAGE: "killed: the master could not store what it sent",
+    Why.STORAGE: "killed: the master could not store its output",
 }

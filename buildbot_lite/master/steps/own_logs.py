@@ -1,8 +1,8 @@
 """
-Logs of steps in Buildbot's form: those that a step writes, those that it reads, and observers of a command's output.
+Logs with Buildbot's methods: those that a step writes, those that it reads, and observers of a command's output.
 
-An observer gets the output when the command has ended, in parts of whole lines, and again in a replay: what it
-concludes is the same each time.
+An observer gets the output of a command when the command has ended, in parts of whole lines.  In a replay it gets the
+same output again, and so comes to the same conclusion.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -33,7 +33,7 @@ def in_parts(output: str) -> Iterator[str]:
 
 class WrittenLog:
     """
-    A log that a step writes.  Buildbot's steps use it directly, or after ``yield`` or ``await``.
+    A log that a step writes.  The answers of its methods may be used directly, or awaited, as steps for Buildbot do.
     """
 
     def __init__(self, name: str, write: Callable[[str, str], None]) -> None:
@@ -51,7 +51,7 @@ class WrittenLog:
 
     def finish(self) -> Any:
         """
-        Nothing: the log ends with the step.
+        Without effect: the log ends with the step.
         """
         return self
 
@@ -68,7 +68,9 @@ class WrittenLog:
 
 class OutputLog:
     """
-    The output of commands, in Buildbot's form of a log.  *read* returns it: most steps never ask.
+    The output of a command, with the methods of Buildbot's logs.
+
+    *read*: a function that returns the output.  It is called only when a step reads the log.
     """
 
     def __init__(self, name: str, read: Callable[[], str]) -> None:
@@ -77,7 +79,7 @@ class OutputLog:
 
     def getText(self) -> str:
         """
-        The text.
+        The whole output.
         """
         return self._read()
 
@@ -85,7 +87,7 @@ class OutputLog:
 
     def readlines(self) -> list[str]:
         """
-        The lines, with their ends.
+        The lines of the output, each with its newline.
         """
         return self._read().splitlines(keepends=True)
 
@@ -98,28 +100,28 @@ class OutputLog:
 
 class Observer(Protocol):
     """
-    Something that looks at the output of a command.
+    The methods of an observer, which gets the output of a command.
     """
 
     def setStep(self, step: Any) -> None:
         """
-        The *step* whose command it is.
+        Called when the observer is added to *step*.
         """
 
     def outReceived(self, data: str) -> None:
         """
-        Standard output: the next lines, or the end.
+        Called with each part of the standard output: whole lines, or the rest at the end.
         """
 
     def errReceived(self, data: str) -> None:
         """
-        The same of standard error, if it is a log of its own.
+        Called with each part of the standard error, if it is a separate log.
         """
 
 
 class LogObserver(metaclass=NotingType):
     """
-    Gets the output of a command; to be subclassed.
+    The base of observers, whose methods do nothing.
     """
 
     step: Any = None
@@ -132,23 +134,23 @@ class LogObserver(metaclass=NotingType):
 
     def outReceived(self, data: str) -> None:
         """
-        Standard output: the next lines, or the end; a subclass looks at it.
+        Called with each part of the standard output: whole lines, or the rest at the end; subclasses override this.
         """
 
     def errReceived(self, data: str) -> None:
         """
-        The same of standard error.
+        Called with each part of the standard error; subclasses override this.
         """
 
     def finishReceived(self) -> None:
         """
-        The command has ended.
+        Called after all output; subclasses override this.
         """
 
 
 class LogLineObserver(LogObserver):
     """
-    Gets the output of a command by lines, without their ends; to be subclassed.
+    The base of observers that get the output line by line, without newlines.
     """
 
     def outReceived(self, data: str) -> None:
@@ -161,17 +163,17 @@ class LogLineObserver(LogObserver):
 
     def outLineReceived(self, line: str) -> None:
         """
-        A line of standard output; a subclass looks at it.
+        Called with each line of standard output; subclasses override this.
         """
 
     def errLineReceived(self, line: str) -> None:
         """
-        A line of standard error; a subclass looks at it.
+        Called with each line of standard error; subclasses override this.
         """
 
     def setMaxLineLength(self, length: int) -> None:
         """
-        Nothing: lines may have any length.
+        Without effect: lines may have any length.
         """
 
 
@@ -209,7 +211,7 @@ class LineConsumerLogObserver(LogLineObserver):
 
 class BufferLogObserver(LogObserver):
     """
-    Keeps the output.
+    An observer that keeps the output, up to the limit of 64 MiB for each log.
     """
 
     def __init__(self, wantStdout: bool = True, wantStderr: bool = False) -> None:
@@ -237,7 +239,7 @@ class BufferLogObserver(LogObserver):
 
 class OutputProgressObserver(LogObserver):
     """
-    Does nothing: there is no estimate that it could feed.
+    Without effect: the progress of a step is not estimated from its output.
     """
 
     def __init__(self, name: str = "") -> None:

@@ -1,9 +1,8 @@
 """
-Checks of the step classes of a configuration when they are made.
+Checks of the step classes that a configuration defines.
 
-Buildbot calls many methods of a step, and a step of the configuration's own may have been written for those.  Here
-most are never called, so a class that relies on one would be accepted, and then fail each build, or succeed where it
-should fail.
+Buildbot calls many methods of a step, and a class may have been written for those.  Most are not called here.  Without
+this check, a class that relies on one would be accepted, and its builds would fail, or succeed where they should fail.
 """
 
 import inspect
@@ -18,10 +17,10 @@ from .old_style import OldStyle
 
 def check_own_step(cls: type[OldStyle]) -> None:
     """
-    Note which methods of the new class *cls* are never called, and what it uses of ``self`` that is not there.
+    Note the attributes of ``self`` that the new class *cls* uses and that do not exist here.
 
-    Without effect outside a load, in a stored generation, whose builds go on as they began, for a class with a base
-    that is not here, because that was noted, and for a shipped step, whose module may be imported first during a load.
+    It has no effect outside a load; in a stored generation, whose builds continue unchanged; for a class with an
+    unknown base, which was noted already; and for a shipped step, whose module may be first imported during a load.
     """
     if not loading() or is_placeholder(cls) or is_shipped(cls):
         return
@@ -29,7 +28,7 @@ def check_own_step(cls: type[OldStyle]) -> None:
     used = attributes_of_self(text, cls.__name__, line)
     for name in sorted(used):
         if not hasattr(cls, name) and (word := find("BuildStep", name)):
-            mistake(f"{cls.__name__} uses self.{name}, which is not here.  {word.advice}")
+            mistake(f"{cls.__name__} uses self.{name}, which does not exist here.  {word.advice}")
     if not cls.is_old_style():
         for name in sorted(used & {"finished", "failed"}):
             if getattr(cls, name) is getattr(OldStyle, name):

@@ -14,8 +14,8 @@ class DebLintian(Tool):
     """
     Check a Debian package with ``lintian -v``.
 
-    *fileloc*: the file ``.deb`` or ``.changes``, needed unless *command* is given.  *suppressTags*: a list of lintian's
-    tags that are not reported.
+    *fileloc*: the ``.deb`` or ``.changes`` file; required unless *command* is given.  *suppressTags*: a list of
+    lintian's tags that are not reported.
     """
 
     name = "lintian"
@@ -24,7 +24,7 @@ class DebLintian(Tool):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        There must be something to check.
+        Require *fileloc* or *command*.
         """
         if self.fileloc is None and self.command is None:
             checker.note("it needs the argument 'fileloc'.")

@@ -1,5 +1,5 @@
 """
-Giving a build properties.
+Steps that set, check and show properties of a build.
 """
 
 import re
@@ -17,7 +17,7 @@ from .step import BuildStep
 __all__ = ["Assert", "LogRenderable", "SetProperties", "SetPropertiesFromEnv", "SetProperty"]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-# Only the wanted variables, because the log would show the others.
+# Prints the wanted variables only: the output is in the log, where everybody could read the others.
 _PRINT = """\
 for name; do
     eval "[ -z \\"\\${$name+x}\\" ] || printf '%s=%s\\\\000\\n' \\"$name\\" \\"\\$$name\\""
@@ -49,16 +49,13 @@ class SetProperty(BuildStep):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """
-        A step of the kind that the arguments are for.
+        Make a `SetPropertyFromCommand` if *command* is given.
         """
         if cls is SetProperty and "command" in kwargs:
             return SetPropertyFromCommand(*args, **kwargs)
         return super().__new__(cls, *args, **kwargs)
 
     async def run(self) -> Result:
-        """
-        Set it.
-        """
         self.setProperty(self.property, self.value)
         self.summary = f"property {self.property!r} set"
         return Result.SUCCESS
@@ -75,9 +72,6 @@ class SetProperties(BuildStep):
     properties = argument(checks.properties, positional=True)
 
     async def run(self) -> Result:
-        """
-        Set them.
-        """
         for name, value in self.properties.items():
             self.setProperty(name, value)
         self.summary = f"{len(self.properties)} {'property' if len(self.properties) == 1 else 'properties'} set"
@@ -86,10 +80,10 @@ class SetProperties(BuildStep):
 
 class SetPropertiesFromEnv(BuildStep):
     """
-    Make properties of environment variables of the slave.
+    Set properties from environment variables of the slave.
 
-    *variables*: their names; those that are not set are left out.  *source*: the source of the properties, default
-    "WorkerEnvironment".
+    *variables*: a name, or a list of names; variables that are not set are left out.  *source*: the source of the
+    properties, default "WorkerEnvironment".
     """
 
     name = "SetPropertiesFromEnv"
@@ -113,7 +107,7 @@ class Assert(BuildStep):
     """
 
     name = "Assert"
-    # "check" is also the method that looks at several arguments together, so the value has a name of its own.
+    # `BuildStep.check` is a method, so Buildbot's argument "check" has another name here.
     condition = argument(checks.anything, nullable=True, positional=True, aliases=("check",))
 
     async def run(self) -> Result:
@@ -122,7 +116,7 @@ class Assert(BuildStep):
 
 class LogRenderable(BuildStep):
     """
-    Write the value of *content* to the log "Output", as Python writes it.
+    Write the rendered value of *content* to the log "Output", in Python's notation.
     """
 
     name = "LogRenderable"

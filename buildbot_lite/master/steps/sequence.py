@@ -1,5 +1,5 @@
 """
-Several programs in one step.
+A step that runs several programs.
 """
 
 from typing import Any
@@ -18,11 +18,11 @@ class ShellArg(metaclass=NotingType):
     """
     One program of a `ShellSequence`.
 
-    *command*: a list of words, or one string for the shell; may be rendered.  *logname* (in Buildbot *logfile*): its
-    output becomes a log of this name as well, when it has ended (its first MiB).  *haltOnFailure*: its failure ends the
-    step.
-    *flunkOnFailure* (default True), *warnOnFailure*, *flunkOnWarnings*, *warnOnWarnings*: what its result makes of the
-    step's, as a step's makes of the build's.
+    *command*: a list of words, or one string for the shell; may be rendered.  *logname* (in Buildbot *logfile*): a log
+    to which the first MiB of the program's output is copied when it has ended.  *haltOnFailure*: a failure of the
+    program ends the step.
+    *flunkOnFailure* (default True), *warnOnFailure*, *flunkOnWarnings*, *warnOnWarnings*: how the result of the program
+    affects that of the step, as these flags of a step do for the build.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ def _commands(checker: ArgumentChecker, name: str, value: Any) -> list[ShellArg]
 
 class ShellSequence(ShellCommand):
     """
-    Run several programs, one after the other.  The result is the worst of theirs, as the flags of each say.
+    Run several programs, one after the other.  The result is the worst of their results, weighed by their flags.
 
-    *commands*: a list of ``util.ShellArg(command=…)``.  All other arguments are those of `ShellCommand`, and are for
-    every program.  A subclass may have ``shouldRunTheCommand(command)``, which leaves a program out by answering False,
+    *commands*: a list of ``util.ShellArg(command=…)``.  All other arguments are those of `ShellCommand`, and apply to
+    every program.  A subclass may override ``shouldRunTheCommand(command)``, which skips a program if it returns False,
     or call ``await self.runShellSequence(commands)`` with commands of its own.
     """
 
@@ -72,7 +72,7 @@ class ShellSequence(ShellCommand):
 
     def shouldRunTheCommand(self, command: Any) -> bool:
         """
-        Whether *command* is run; one that is empty is not.
+        Whether to run *command*, which is rendered.  By default, an empty command is skipped.
         """
         return bool(command)
 

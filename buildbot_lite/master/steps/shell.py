@@ -1,5 +1,5 @@
 """
-Running programs on the slave.
+Steps that run a program on the slave, or on the master.
 """
 
 from collections.abc import Mapping
@@ -27,25 +27,26 @@ class ShellCommand(ShellMixin, BuildStep):
     """
     Run a program.  Exit code 0 is SUCCESS, any other FAILURE, unless *decodeRC* says otherwise.
 
-    *command*: a list of words, which reach the program exactly so; or one string, for ``/bin/sh -c``.
-    *workdir*: where, relative to the builder's directory; default "build".  It is made if it is not there.  It may lead
-    to another directory: with ``../`` to one of the slave's ``work``, and absolute, or with ``~/``, anywhere.
+    *command*: a list of words, which the program gets unchanged; or one string, for ``/bin/sh -c``.
+    *workdir*: the working directory, relative to the builder's directory; default "build".  It is made if it does not
+    exist.  A path that begins with ``../`` leads to another directory in the slave's ``work``; an absolute one, or one
+    that begins with ``~/``, to any directory of the slave's machine.
     *env*: variable → text to add to the slave's environment; None removes it, a list is joined with colons, and
     ``${NAME}`` stands for the slave's own value, ``$${NAME}`` for the text ``${NAME}``.
-    *stdin* (or *initialStdin*): text to feed; without it, standard input is empty.
+    *stdin* (or *initialStdin*): text for its standard input; default: empty.
     *timeout*: seconds without output after which it is killed, default 1200; None: never.
-    *maxTime*: seconds in all after which it is killed; default None: never.
-    *interruptSignal*: the first signal that it gets then, default "TERM"; *sigtermTime*: seconds after which SIGKILL
-    follows, default 10.
-    *logfiles*: log → path of a file, relative to *workdir*, whose contents become that log while the file grows.
+    *maxTime*: seconds after which it is killed in any case; default None: never.
+    *interruptSignal*: the signal that it gets first when it is killed, default "TERM"; *sigtermTime*: seconds until
+    SIGKILL follows, default 10.
+    *logfiles*: log → path of a file, relative to *workdir*, which is copied to that log while it grows.
     *logMaxSize*: bytes of output, of all logs together, after which it is killed; default None: no limit.
     *usePTY*: run it in a pseudo-terminal; default False.
-    *separateStderr*: standard error becomes a log of its own, "stderr"; default False: both are "stdio", in order.
+    *separateStderr*: standard error becomes the log "stderr"; default False: both outputs are in "stdio".
     *decodeRC*: exit code → result, default ``{0: SUCCESS}``.
-    *leaveRunning*: processes that it left behind are not killed; default False.
-    *want_stdout*, *want_stderr*: False: what it writes there goes nowhere; default True.
+    *leaveRunning*: do not kill processes that it left behind; default False.
+    *want_stdout*, *want_stderr*: False discards that output; default True.
 
-    Without effect: *lazylogfiles* (a log exists from its first byte on anyhow), *logEnviron* (environments are not
+    Without effect: *lazylogfiles* (a log appears with its first byte in any case), *logEnviron* (environments are not
     logged), *collectStdout* and *collectStderr* (the output can always be read).
     """
 
@@ -55,10 +56,10 @@ class ShellCommand(ShellMixin, BuildStep):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        A terminal has one output; log files are followed by the keeper, in the slave's own directories.
+        Refuse *logfiles* with an absolute *workdir*, and *usePTY* with *separateStderr*.
         """
         if self.logfiles and isinstance(self.workdir, str) and is_absolute(self.workdir):
-            checker.note("logfiles are relative to workdir, which must not be absolute then.")
+            checker.note("with logfiles, workdir must not be absolute.")
         if self.usePTY is True and self.separateStderr is True:
             checker.note("usePTY and separateStderr exclude each other: a terminal has one output.")
 
@@ -67,7 +68,7 @@ class ShellCommand(ShellMixin, BuildStep):
 
     async def conclude(self, ran: CommandResult) -> Result:
         """
-        Have observers, and the methods that Buildbot's steps may override, look at the output; return the result.
+        Pass the output to the observers, call the methods that steps for Buildbot override, and return the result.
         """
         result = self.judge(ran)
         await self.observe(ran)
@@ -80,23 +81,23 @@ class ShellCommand(ShellMixin, BuildStep):
 
     def commandComplete(self, command: RemoteShell) -> Any:
         """
-        Called when the *command* has ended; for subclasses.
+        Called when the *command* has ended; subclasses override this.
         """
 
     def createSummary(self, log: OutputLog) -> Any:
         """
-        Called with the output; for subclasses.
+        Called with the output of the command; subclasses override this.
         """
 
     def evaluateCommand(self, command: RemoteShell) -> Any:
         """
-        The result; a subclass may decide it by ``command.rc``, or by what it found in the output.
+        The result of the step.  A subclass may decide it by ``command.rc`` or by the output.
         """
         return command.results()
 
     def setCommand(self, command: Any) -> None:
         """
-        Run another command.
+        Replace the command that the step will run.
         """
         self.command = command
 
@@ -120,16 +121,16 @@ class Configure(ShellCommand):
 
 class SetPropertyFromCommand(ShellCommand):
     """
-    Run a program, and make a property of what it writes.
+    Run a program, and set properties from its output.
 
-    Everything that `ShellCommand` takes, and one of these two:
-    *property*: the name of the property that gets the standard output, without the white space around it unless *strip*
-    is False; it is set when the command succeeded.
-    *extract_fn*: a function of exit code, standard output and standard error, which answers a dictionary of properties;
-    it is called whatever the exit code, and may be a coroutine function.
+    The arguments are those of `ShellCommand`, and one of these two:
+    *property*: the name of a property, which gets the standard output if the command succeeds; without the white space
+    around it, unless *strip* is False.
+    *extract_fn*: a function of exit code, standard output and standard error, which returns a dictionary of properties.
+    It is called for any exit code, and may be a coroutine function.
 
-    *includeStdout* (default True), *includeStderr* (default False): whether *extract_fn* gets them, or "".
-    Standard error is a log of its own.  The first 1 MiB of each is looked at.
+    *includeStdout* (default True), *includeStderr* (default False): whether *extract_fn* gets that output, or "".
+    Standard error is a separate log.  The first MiB of each output is used.
     """
 
     name = "setproperty"
@@ -143,16 +144,13 @@ class SetPropertyFromCommand(ShellCommand):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        One of *property* and *extract_fn*.
+        Require either *property* or *extract_fn*.
         """
         super().check(checker)
         if (self.property is None) is (self.extract_fn is None):
             checker.note("give either property, a name, or extract_fn, a function.")
 
     async def run(self) -> Result:
-        """
-        Run the program, and set properties from its output.
-        """
         ran = await self.do(self.spec())
         result = await self.conclude(ran)
         if self.extract_fn is not None and ran.outcome.exit_code is not None:
@@ -160,7 +158,7 @@ class SetPropertyFromCommand(ShellCommand):
             err = ran.output("stderr") if self.includeStderr and self.separateStderr else ""
             found = await awaited(self.extract_fn(ran.outcome.exit_code, out, err))
             if not isinstance(found, Mapping):
-                return self.fail(f"extract_fn answered {found!r:.60}, which is no dictionary of properties.")
+                return self.fail(f"extract_fn returned {found!r:.60}, which is not a dictionary of properties.")
             for name, value in found.items():
                 self.setProperty(name, value)
             self.summary = self.summary or _counted(len(found))
@@ -176,10 +174,9 @@ class MasterShellCommand(ShellCommand):
     """
     Run a program on the master's machine, as the master's user.
 
-    Everything that `ShellCommand` takes.  *workdir* is relative to a directory of the builder's own that is kept for
-    such commands; default: that directory.  It may be another one: absolute, or beginning with ``~/``, or with
-    ``../`` and then relative to the master's directory.  The artifacts of the build are in the directory that the
-    property ``artifactsdir`` names.
+    The arguments are those of `ShellCommand`.  *workdir* is relative to a directory on the master that belongs to the
+    builder; default: that directory.  It may be another one: absolute, or beginning with ``~/``, or with ``../``, and
+    then relative to the master's directory.  The property ``artifactsdir`` has the directory of the build's artifacts.
     """
 
     name = "MasterShellCommand"
@@ -196,14 +193,11 @@ class MasterShellCommand(ShellCommand):
 
     def elsewhere(self) -> str | None:
         """
-        The directory, if it is outside the one that is kept for such commands.
+        The absolute working directory, if it is outside the builder's directory on the master; otherwise None.
         """
         return absolute(self.workdir, self.bench.master_directory) if leads_outside(self.workdir) else None
 
     async def run(self) -> Result:
-        """
-        Run the program once, under the master's own keeper.
-        """
         return await self.conclude(await self.do(self.spec(), on_master=True))
 
 

@@ -7,7 +7,7 @@ A step decides on branch and revision, gets them, sets the properties, and appli
        ^       |
        '-------'  after a failure, as often as *retry* says
 
-A subclass has ``get`` and ``apply``, and says in ``why_not_applied`` what was wrong with a patch.
+A subclass defines ``wanted``, ``get`` and ``apply``, and may explain in ``why_not_applied`` why a patch failed.
 """
 
 import re
@@ -31,7 +31,7 @@ from .outcomes import CommandFailedError, complaint_of, must_succeed, result_of
 from .step import BuildStep
 
 REF = re.compile(r"(?![-/])(?!.*(?:\.\.|@\{|//))[^\x00-\x20\x7f~^:?*\[\\]{1,250}(?<![/.])\Z")
-"""Names of branches, tags and commits that no program can take for an option or an expression."""
+"""Names of branches, tags and commits that no program can read as an option or an expression."""
 KEPT = "source"
 """The directory beside the build's in which methods that copy keep a checkout."""
 
@@ -71,13 +71,13 @@ def credentials(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, s
 
 
 def _has_line_break(texts: Sequence[Any]) -> bool:
-    # It would become a line of its own in a configuration file, or in an answer to git.
+    # The rest would be read as another line of a configuration file, or of an answer to git.
     return any("\n" in each or "\r" in each for each in texts if isinstance(each, str))
 
 
 def check_repository(checker: ArgumentChecker, repourl: Any, auth_credentials: tuple[str, str] | None) -> None:
     """
-    Refuse an address that a program could take for something else, and a password that others could read.
+    Refuse an address that a program could read as an option, and a password that other users could read.
     """
     if not isinstance(repourl, str):
         return
@@ -97,7 +97,7 @@ def check_repository(checker: ArgumentChecker, repourl: Any, auth_credentials: t
 
 def with_branch(address: str, branch: str | None) -> str:
     """
-    *address* with *branch* appended; `CommandFailedError` if that is on another host, which would get the credentials.
+    *address* with *branch* appended; `CommandFailedError` if that changes the host, which would get the credentials.
     """
     url = address + (branch or "")
     if not same_host(url, address):
@@ -111,10 +111,10 @@ class SourceStep(BuildStep):
     The base of steps that check out sources.  Its failure ends the build.
 
     *workdir*: relative to the builder's directory, default "build".
-    *alwaysUseLatest* (default False): ignore the request's revision.
-    *codebase* (default ""): the codebase whose source stamp of the request counts; for "", the properties "branch" and
-    "revision" count, too.
-    *retry*: ``(seconds, times)``: when it fails, wait and try again; default None.
+    *alwaysUseLatest*: ignore the request's revision; default False.
+    *codebase*: the step uses the request's source stamp for this codebase; default "", for which it also uses the
+    properties "branch" and "revision".
+    *retry*: ``(seconds, times)``: how long to wait after a failure, and how often to try again; default None: never.
     *env*: variable → text to add to the slave's environment, None removes it.
     *timeout*: seconds without output after which a command is killed, default 1200; None: never.
 
@@ -151,13 +151,14 @@ class SourceStep(BuildStep):
 
     def wanted(self) -> tuple[str | None, str | None]:
         """
-        Branch and revision; `InputError` if the request's cannot be one.
+        The branch and the revision to check out; `InputError` if those of the request are not valid names.
         """
         raise NotImplementedError
 
     async def get(self, branch: str | None, revision: str | None, *, clobber: bool) -> str:
         """
-        Check out, and return the full name of the revision; `CommandFailedError`.  *clobber*: from nothing.
+        Check out *revision* of *branch*, and return the full name of the revision; `CommandFailedError` if it fails.
+        *clobber*: remove the directory first.
         """
         raise NotImplementedError
 
@@ -169,7 +170,7 @@ class SourceStep(BuildStep):
 
     def why_not_applied(self, ran: CommandResult, revision: str) -> str:
         """
-        The sentence about a patch for which `apply` failed.
+        The summary of the step when `apply` failed with the output of *ran*.
         """
         return (
             f"The submitted patch does not apply to revision {revision[:12]}: {complaint_of(ran)}.  Send the output "
@@ -178,13 +179,13 @@ class SourceStep(BuildStep):
 
     async def described(self) -> str:
         """
-        What the property "commit-description" becomes; empty: it is not set.
+        The value of the property "commit-description"; if it is empty, the property is not set.
         """
         return ""
 
     async def run(self) -> Result:
         """
-        Get the sources; after a failure again, as *retry* and *clobberOnFailure* say.
+        Get the sources, and try again after failures as *retry* and *clobberOnFailure* say.
         """
         try:
             branch, revision = self.wanted()
@@ -200,7 +201,7 @@ class SourceStep(BuildStep):
                     return self.fail(failed.sentence, failed.result)
                 if self.clobberOnFailure and not clobber:
                     clobber = True
-                    self.bench.remark(f"{failed.sentence}  Trying again from nothing.")
+                    self.bench.remark(f"{failed.sentence}  Trying again with an empty directory.")
                 elif left > 0:
                     left -= 1
                     self.bench.remark(f"{failed.sentence}  Trying again in {pause:g} s.")
@@ -232,7 +233,7 @@ class SourceStep(BuildStep):
 
     async def slave_does(self, what: spec.Spec) -> None:
         """
-        A command of the slave itself; `CommandFailedError`.
+        Have the slave do *what*; `CommandFailedError` if it fails.
         """
         result, sentence = result_of((await self.do(what)).outcome, self.slave_name)
         if result is not Result.SUCCESS:
@@ -240,8 +241,8 @@ class SourceStep(BuildStep):
 
     async def fill_build(self, command: Sequence[str]) -> None:
         """
-        Make the build's directory anew, and fill it with *command*, which gets its path as the last word and runs in
-        the builder's directory.
+        Empty the build's directory, and fill it with *command*, which runs in the builder's directory and gets the path
+        of the build's directory as its last word.
         """
         build = self.workdir_path(self.workdir)
         await self.slave_does(spec.RemoveDirectory(build))

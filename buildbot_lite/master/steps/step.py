@@ -1,9 +1,9 @@
 """
 The base class of steps.
 
-``run`` is a coroutine.  It may use any Python, and must get everything from outside (commands, time, random numbers,
-other builds) through its `StepContext` (``self.bench``).  The context records each answer, so that the same ``run``,
-repeated after a crash, makes the same decisions.
+``run`` is a coroutine.  It may use any Python, but it must get everything from outside (the output of commands, the
+time, random numbers, other builds) through its `StepContext` (``self.bench``).  The context records each answer, so
+that ``run``, when it is repeated after a crash of the master, makes the same decisions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,28 +35,30 @@ from .recipe import Recipe
 
 class BuildStepFailed(Exception):  # noqa: N818 - Buildbot's name
     """
-    Ends the step with FAILURE; its text is the summary.
+    Raised by a step to end with FAILURE.  The text of the exception becomes the summary.
     """
 
 
 class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
     """
-    One step of a build; subclasses have ``async def run(self)``, which answers a `Result`.
+    One step of a build; subclasses define ``async def run(self)``, which returns a `Result`.
 
-    *name*: its name on pages and the command line.  *description*, *descriptionDone*: its text while it runs and when
-    it has ended; *descriptionSuffix*: appended to either.  *haltOnFailure*: its failure ends the build (steps with
-    *alwaysRun* still run).  *flunkOnFailure*, *flunkOnWarnings*: its failure, its warnings make the build a failure.
-    *warnOnFailure*, *warnOnWarnings*: they give the build warnings.  *doStepIf*: False, or a function of the step that
-    says so, skips it.  *hideStepIf*: True, or a function of result and step, keeps it out of the lists.  *onLost*:
-    "retry" repeats the whole build when the slave is lost during a command, "fail" never repeats anything; None: the
-    builder's value.  *locks*: what the step holds while it runs, like
-    ``[lock.access("exclusive")]``.
+    *name*: the name of the step, for people.
+    *description*, *descriptionDone*: its text while it runs and when it has ended; *descriptionSuffix* is appended.
+    *haltOnFailure*: its failure ends the build, except for steps with *alwaysRun*; default False.
+    *flunkOnFailure* (default True), *flunkOnWarnings* (False): whether its failure or its warnings make the build fail.
+    *warnOnFailure* (False), *warnOnWarnings* (True): whether they make the result of the build WARNINGS.
+    *doStepIf*: a boolean, or a function of the step; the step is skipped if it is false; default True.
+    *hideStepIf*: a boolean, or a function of result and step; lists omit the step if it is true; default False.
+    *onLost*: when the slave is lost during a command: "retry" repeats the whole build, "fail" repeats nothing; default
+    None: as the builder says.
+    *locks*: accesses to locks that the step holds while it runs, like ``[lock.access("exclusive")]``.
 
     Without effect: *logEncoding* (logs are bytes), *progressMetrics*, *useProgress* and *updateBuildSummaryPolicy*.
 
-    A subclass declares its own arguments in its body (see `argument`), and sets other defaults for those that it
-    inherits.  As in Buildbot, it may instead have a constructor that passes ``**kwargs`` on, and list attributes that
-    each build renders in ``renderables``, and further arguments in ``parms``.
+    A subclass declares its own arguments in its body with `argument`, and sets other defaults for those that it
+    inherits.  As in Buildbot, it may instead have a constructor that passes ``**kwargs`` on, list attributes that each
+    build renders in ``renderables``, and list further arguments in ``parms``.
     """
 
     name = argument(checks.anything, default="step", rendered=False)
@@ -78,7 +80,7 @@ class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
     useProgress = ignored()
     locks = argument(checks.locks, default=())
 
-    # As in 0.1.0, for steps that extend them.
+    # The tables of 0.1.0, which steps in stored configurations extend.
     arguments: ClassVar[Any] = Table()
     positional: ClassVar[Any] = Table()
     aliases: ClassVar[Any] = Table()
@@ -87,12 +89,12 @@ class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
 
     renderables: ClassVar[tuple[str, ...] | list[str]] = ()
     parms: ClassVar[list[str]] = []
-    applies_patch: ClassVar[bool] = False  # whether it applies the patch that came with the request
+    applies_patch: ClassVar[bool] = False  # whether it applies the patch that was submitted with the request
 
     recipe: Recipe["BuildStep"]
     bench: StepContext
     results: Result = Result.SUCCESS
-    # Of the constructor; a class of the user's need not call it.
+    # Set by the constructor, which a subclass in master.cfg may not have called.
     _final: Mapping[str, Any] = MappingProxyType({})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -101,10 +103,10 @@ class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """
-        Keep class, arguments and line as the recipe.
+        Keep the class, the arguments and the line in master.cfg as the recipe.
         """
         self = super().__new__(cls)
-        # A constructor of the user's may do anything, and does it for each build.
+        # A constructor in master.cfg may do anything, so it is called for each build.
         is_copied = cls.__init__ is BuildStep.__init__ and cls.__new__ is BuildStep.__new__
         self.recipe = Recipe(cls, args, dict(kwargs), current_line(self), is_copied=is_copied)
         return self
@@ -124,9 +126,9 @@ class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        Note mistakes of several arguments together, with ``checker.note``.
+        Note mistakes that concern several arguments, with ``checker.note``; subclasses override this.
 
-        Called when the configuration is read, with some arguments not yet rendered, and in each build, with all of them
+        Called when the configuration is read, when some arguments are not rendered yet, and in each build, when all are
         rendered.
         """
 
@@ -165,7 +167,7 @@ class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
 
     async def summary_of(self, result: Result) -> str:
         """
-        The summary for people, after the step ended with *result*.
+        The summary, for people, of the step that has ended with *result*.
         """
         self.results = result
         summary = await awaited(self.getResultSummary())
@@ -173,8 +175,8 @@ class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
 
     def getResultSummary(self) -> Any:
         """
-        The summary of the step that has ended with `results`, as ``{"step": text}``.  A subclass may answer another,
-        also from a coroutine.
+        The summary of the step that has ended with the result `results`, as ``{"step": text}``.  A subclass may return
+        another one, also from a coroutine function.
         """
         result = self.results
         said = self.descriptionDone if self.descriptionDone is not None else self.description
@@ -196,7 +198,7 @@ class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
     @property
     def slave_name(self) -> str:
         """
-        The slave's name.
+        The slave's name, for people.
         """
         return str(self.bench.view.slave.get("name") or "the slave")
 
@@ -209,14 +211,14 @@ class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
 
     def workdir_path(self, workdir: str | None) -> str:
         """
-        *workdir*, which is relative to the builder's directory, as a path relative to the slave's ``work``;
-        `UnsafePathError` if it leads out of that.
+        Convert *workdir*, relative to the builder's directory, to a path relative to the slave's ``work``; None stands
+        for `build_directory`.  `UnsafePathError` if the path leads out of ``work``.
         """
         return relative_path(f"{self.bench.directory}/{workdir}") if workdir else self.build_directory
 
     async def do(self, spec: Spec, **options: Any) -> CommandResult:
         """
-        Run *spec* on the slave.  *options*: those of `StepContext.command`.
+        Run *spec* on the slave.  *options*: further arguments of `StepContext.command`.
         """
         return await self.bench.command(spec, **{"on_lost": self.onLost, **options})
 
@@ -235,8 +237,10 @@ class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
         """
         Run *command* on the slave: a list of words, or one string for the shell.
 
-        *workdir*: relative to the builder's directory.  *sources*: see `StepContext.command`.  *more*: other fields of
-        `model.spec.Run`.
+        *workdir*: relative to the builder's directory.  *env*: variable → text to add to the slave's environment; None
+        removes it.  *stdin*: text for its standard input.  *timeout*: seconds without output after which it is killed;
+        None: never.  *max_time*: seconds after which it is killed in any case.  *sources*: name → what the command may
+        read from the master.  *more*: other fields of `model.spec.Run`.
         """
         words = {"script": command} if isinstance(command, str) else {"argv": tuple(command)}
         return await self.do(
@@ -262,32 +266,32 @@ class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
 
     def getProperty(self, name: str, default: Json = None) -> Json:
         """
-        The value of a property of the build.
+        The value of the build's property *name*, or *default*.
         """
         return self.bench.view.getProperty(name, default)
 
     def hasProperty(self, name: str) -> bool:
         """
-        Whether the build has the property.
+        Whether the build has the property *name*.
         """
         return self.bench.view.hasProperty(name)
 
     def setProperty(self, name: str, value: Json, source: str | None = None) -> None:
         """
-        Give the build a property.
+        Set a property of the build.  *source*: who set it, for people; default: the step's name.
         """
         self.bench.view.properties.set(name, value, source or self.name)
 
     async def render(self, value: Any) -> Any:
         """
-        *value* with the build's properties put in.
+        *value*, rendered with the build's properties.
         """
         return await render(value, self.bench.view)
 
 
 async def _condition(question: Any, view: View, *args: Any) -> bool:
     """
-    A bool, a function of *args*, or something to be rendered.
+    Decide *question*: a boolean, a function of *args*, or something that is rendered to a boolean.
     """
     if callable(question) and not hasattr(question, "getRenderingFor"):
         answer = limited(question, "doStepIf or hideStepIf")(*args)

@@ -1,5 +1,5 @@
 """
-Sending the input that was submitted with the request to the slave.
+Steps that send the input that was submitted with the request to the slave.
 """
 
 from ...errors import InputError
@@ -18,7 +18,8 @@ class _Submitted(Transferring):
 
     def submitted(self) -> tuple[Source, int, str]:
         """
-        The input of the request: the one named by *input*, or the first of "tar" and "file" that exists.
+        The input of the request: the one named by *input*, or the first of "tar" and "file" that exists.  `InputError`
+        if there is none.
         """
         for name in (self.input,) if self.input else ("tar", "file"):
             found = self.bench.input(name)
@@ -26,17 +27,17 @@ class _Submitted(Transferring):
                 return found
         what = f"no {self.input}" if self.input else "neither a tar archive nor a file"
         raise InputError(
-            f"With this request {what} was submitted.  Submit it to a Submit scheduler with stdin= or file= for it."
+            f"With this request, {what} was submitted.  Use a Submit scheduler with the argument stdin= or file=."
         )
 
 
 class SubmittedFile(_Submitted):
     """
-    Put the submitted input on the slave, as a file.
+    Write the submitted input to a file on the slave.
 
-    *slavedest*: where to put it, relative to *workdir*.  *input*: "tar", "file" or "patch"; default: the tar archive or
-    file that there is.  *mode*: its permission bits, default 0o644.  *workdir*: relative to the builder's directory,
-    default "build".
+    *slavedest*: the path on the slave, relative to *workdir*.  *input*: "tar", "file" or "patch"; default: the tar
+    archive, or else the file.  *mode*: the permission bits, default 0o644.  *workdir*: relative to the builder's
+    directory, default "build".
     """
 
     name = "submitted"
@@ -44,9 +45,6 @@ class SubmittedFile(_Submitted):
     mode = argument(checks.mode, default=0o644)
 
     async def run(self) -> Result:
-        """
-        Send it.
-        """
         try:
             source, size, sha256 = self.submitted()
         except InputError as error:
@@ -60,17 +58,17 @@ class Unpack(_Submitted):
     """
     Unpack the tar archive that was submitted with the request, compressed or not, on the slave.
 
-    *slavedest*: into which directory, relative to *workdir*; default: *workdir* itself.  *input*: "tar" (it came on
-    standard input) or "file" (it was uploaded); default: the one that there is.  *workdir*: relative to the builder's
+    *slavedest*: the directory, relative to *workdir*; default: *workdir* itself.  *input*: "tar" (submitted on standard
+    input) or "file" (submitted as a file); default: the one that exists.  *workdir*: relative to the builder's
     directory, default "build".
 
-    *maxsize*: bytes that it may unpack to, default 10 GiB.  *maxMembers*: how many files, directories and links it may
-    have, default 1000000.  *maxTime*: seconds that unpacking may take, default 3600; None: any.  A process of its
-    own does it, with 256 MiB of memory.
+    *maxsize*: the largest size of the unpacked files in bytes, default 10 GiB.  *maxMembers*: how many files,
+    directories and links it may have, default 1000000.  *maxTime*: the longest duration in seconds, default 3600; None:
+    no limit.  A separate process unpacks it, with at most 256 MiB of memory.
 
-    An archive that breaks off, that is beyond these bounds, or that would write outside that directory (also through
-    links, its own or others), is refused, and nothing of it remains.  Existing files in the directory stay: put
-    `RemoveDirectory` before this step to remove them.
+    An archive is refused if it is incomplete, exceeds these bounds, or would write outside the directory, also through
+    links; nothing of it remains then.  Existing files in the directory are kept; put `RemoveDirectory` before this step
+    to remove them.
     """
 
     name = "unpack"
@@ -80,9 +78,6 @@ class Unpack(_Submitted):
     maxTime = argument(checks.seconds, default=spec.DEFAULT_MAX_TIME, nullable=True)
 
     async def run(self) -> Result:
-        """
-        Send the archive; the slave unpacks it.
-        """
         try:
             source, size, sha256 = self.submitted()
         except InputError as error:

@@ -1,5 +1,6 @@
 """
-Tests whose output is a subunit stream of version 1, which is text (https://pypi.org/project/python-subunit/).
+A step that runs tests whose output is a subunit stream of version 1, which is text
+(https://pypi.org/project/python-subunit/).
 """
 
 import re
@@ -23,12 +24,12 @@ _LARGEST_OUTPUT = 64 << 20
 
 class SubunitShellCommand(ShellCommand):
     """
-    A `ShellCommand` whose output is a subunit stream of version 1.  Failed tests make it FAILURE; the summary has the
-    counts, the log "problems" the tests that failed, with what was said of them.
+    A `ShellCommand` whose output is a subunit stream of version 1.  It is a FAILURE if tests failed.  The summary has
+    the numbers of tests; the log "problems" has the tests that failed, with their messages.
 
-    *failureOnNoTests*: True: without any test it fails; default False.
+    *failureOnNoTests*: fail if the output has no tests; default False.
 
-    The first 64 MiB of the output are looked at.
+    The first 64 MiB of the output are read.
     """
 
     name = "shell"
@@ -55,7 +56,7 @@ class SubunitShellCommand(ShellCommand):
 
 def outcomes_in(lines: Iterable[str]) -> tuple[Counter[str], list[str]]:
     """
-    How many tests ended in which way, and the lines about those that failed.
+    Count the tests in the *lines* of a stream by their outcome; return the counts, and the lines about failed tests.
     """
     counts: Counter[str] = Counter()
     problems: list[str] = []

@@ -1,12 +1,12 @@
 """
 Getting sources with Subversion::
 
-    (look ─► tidy) ─► checkout ─► (externals) ─► (copy, export) ─► (patch)
-       |      |          ^
-       '------'- remove -'   when there is no working copy of that address, or it cannot be tidied
+    (look ─► clean) ─► checkout ─► (externals) ─► (copy, export) ─► (patch)
+       |       |          ^
+       '-------'- remove -'   if there is no working copy of that address, or it cannot be cleaned
 
-``svn checkout`` in a working copy of the same address updates it.  With a password, nothing but the repository's own
-host gets it: what ``svn:externals`` names elsewhere is got without it.
+``svn checkout`` in a working copy of the same address updates it.  A password is sent to the repository's own host
+only: externals (``svn:externals``) are fetched without it if any of them is on another host.
 """
 
 import re
@@ -31,13 +31,13 @@ __all__ = ["SVN"]
 _REVISION = re.compile(r"r?[0-9]{1,18}\Z|HEAD\Z")
 _LARGEST_STATUS = 16 << 20
 _MOST_AT_ONCE = 500  # paths in one command
-# A directory of another working copy counts as none of its own.
+# Without the test, svn would find the working copy of a directory above.
 _LOOK = 'test -d .svn && test ! -L .svn && exec svn info --non-interactive --show-item url "$@"'
 _STATUS = "svn cleanup --non-interactive && exec svn status --non-interactive --xml --no-ignore"
-# Files that are in the way become local changes, which are then undone.
+# Unversioned files with the names of versioned ones become local changes, which "revert" undoes.
 _CHECKOUT = 'svn checkout "$@" && exec svn revert --non-interactive -q -R .'
-# A patch of `svn diff --git` names files by their paths in the repository; one of another program, by those below the
-# root of the working copy.  svn patch succeeds whatever it could not do, and says so.
+# `svn diff --git` writes the paths of files in the repository; other programs, paths relative to the working copy.  So
+# several values of --strip are tried.  `svn patch` succeeds even if it rejects parts of the patch, but reports them.
 _PATCH = """\
 cat > .svn/submitted || exit
 root=$(svn info --show-item relative-url .) || exit
@@ -64,14 +64,14 @@ class SVN(SourceStep):
 
     *repourl* (in Buildbot 0.8 *svnurl*): the address of what to check out; the branch is usually put into it with
     ``util.Interpolate``.  Or *baseURL*, to which the request's branch, or else *defaultBranch*, is appended.
-    *username*, *password*: for the repository; *password* is usually a ``util.Secret``.  It is no argument of svn, is
-    nowhere after the command, and needs Subversion 1.10 on the slave.
+    *username*, *password*: for the repository; *password* is usually a ``util.Secret``.  It is passed on standard input
+    and never stored, which needs Subversion 1.10 on the slave.
     *extra_args*: further words for ``svn checkout``.
     *depth*: "empty", "files", "immediates" or "infinity", for a sparse checkout.
-    *preferLastChangedRev*: *got_revision* is the last revision in which something below *repourl* changed; default
-    False: the revision of the repository.
+    *preferLastChangedRev*: *got_revision* is the last revision that changed something below *repourl*; default False:
+    it is the revision of the whole repository.
 
-    *mode*: "incremental" (default) leaves behind what earlier builds made; "full" does not, by *method*:
+    *mode*: "incremental" (default) keeps the files that earlier builds made; "full" removes them, by *method*:
     "fresh" (default for full): removes every file that is not in the repository;
     "clean": removes those, except what is ignored;
     "clobber": removes the whole directory first, and gets everything again;
@@ -101,19 +101,19 @@ class SVN(SourceStep):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        Refuse an address that svn could take for something else, and credentials that others could read.
+        Refuse an address that svn could read as an option, and credentials that other users could read.
         """
         if (self.repourl is None) == (self.baseURL is None):
             checker.note("give either repourl or baseURL.")
         if self.method is not None and self.mode not in {"full", "incremental"}:
-            checker.note(f'method is for mode="full", and the mode is {self.mode!r}.')
+            checker.note(f'method is for mode="full" only; the mode is {self.mode!r}.')
         for name, value in {"repourl": self.repourl, "baseURL": self.baseURL, "username": self.username}.items():
             if not isinstance(value, str):
                 continue
             if SECRET_REFERENCE.search(value):
-                checker.note(f"{name} has a secret in it, and is an argument of svn that others can read.")
+                checker.note(f"{name} has a secret in it, and other users of the slave can read the arguments of svn.")
             elif value.startswith("-"):
-                checker.wrong(name, value, "none that begins with a dash")
+                checker.wrong(name, value, "text that does not begin with a dash")
             elif name != "username" and ("://" not in value or without_passwords(value) != value):
                 checker.wrong(
                     name, without_passwords(value), 'an address like "https://svn.example.org/app" without a password'
@@ -133,7 +133,7 @@ class SVN(SourceStep):
 
     async def get(self, branch: str | None, revision: str | None, *, clobber: bool) -> str:
         url = str(self.repourl if self.baseURL is None else with_branch(self.baseURL, branch)).rstrip("/")
-        if clobber or not (await self._is_copy_of(url) and await self._tidy()):
+        if clobber or not (await self._is_copy_of(url) and await self._clean()):
             await self.slave_does(spec.RemoveDirectory(self.workdir_path(self._directory)))
         await self._check_out(url, (revision or "HEAD").removeprefix("r"))
         if self.way == "copy":
@@ -143,7 +143,7 @@ class SVN(SourceStep):
         return await self._revision("last-changed-revision" if self.preferLastChangedRev else "revision")
 
     async def apply(self, patch: Source) -> CommandResult:
-        # What was exported is no working copy, so that the kept one is patched, and exported again.
+        # An exported directory is not a working copy, so the patch is applied to the kept one, which is exported again.
         exports = self.way == "export"
         argv = ["/bin/sh", "-c", _PATCH, "svn-patch"]
         directory = KEPT if exports else self.workdir
@@ -157,8 +157,8 @@ class SVN(SourceStep):
 
     async def _revision(self, item: str) -> str:
         ran = await self._svn(["svn", "info", "--non-interactive", "--show-item", item, "."])
-        must_succeed(ran, "svn could not tell the revision", self.slave_name)
-        return last_word(ran, "svn did not tell the revision")
+        must_succeed(ran, "svn could not read the revision", self.slave_name)
+        return last_word(ran, "svn did not report the revision")
 
     @property
     def _directory(self) -> str | None:
@@ -169,9 +169,9 @@ class SVN(SourceStep):
         lines = ran.output().split()
         return ran.outcome.succeeded and bool(lines) and unquote(lines[-1]).rstrip("/") == unquote(url)
 
-    async def _tidy(self) -> bool:
+    async def _clean(self) -> bool:
         """
-        Undo what builds and patches changed, and remove what the method wants removed; False if that fails.
+        Undo the changes of builds and patches, and remove the files that the method removes; return whether it worked.
         """
         ran = await self._svn(["/bin/sh", "-c", _STATUS, "svn-status"])
         if not ran.outcome.succeeded:
@@ -212,13 +212,13 @@ class SVN(SourceStep):
             texts = ["unreadable://"]
         if not any(text.strip() for text in texts):
             return
-        # The definitions may be those of a build; the password is for the repository's host alone.
+        # A build may have changed the definitions, so the password is used only if all name the repository's own host.
         own = all(is_on_host(word, url) for text in texts for word in text.split())
         words = ["svn", "update", "--non-interactive", *(self._credentials if own else ["--no-auth-cache"])]
         ran = await self._svn(
             [*words, "-r", await self._revision("revision"), "."], stdin=self._password if own else None
         )
-        must_succeed(ran, "svn could not get what svn:externals names", self.slave_name)
+        must_succeed(ran, "svn could not get the externals (svn:externals)", self.slave_name)
 
     @property
     def _credentials(self) -> Sequence[str]:
@@ -236,7 +236,7 @@ class SVN(SourceStep):
 
 def _entries(text: str) -> list[tuple[str, str]]:
     """
-    Path and state of each entry of ``svn status --xml``.
+    The path and the state of each entry in the output of ``svn status --xml``.
     """
     found = []
     for entry in ET.fromstring(text).iter("entry"):  # noqa: S314 - expat bounds entities
@@ -248,7 +248,7 @@ def _entries(text: str) -> list[tuple[str, str]]:
 
 def is_on_host(word: str, url: str) -> bool:
     """
-    Whether *word* of a definition of externals, if it is an address, is on the host of *url*.
+    Whether *word* of a definition of externals is on the host of *url*, or is not an address.
     """
     if word.startswith("//"):
         word = f"{urlsplit(url).scheme}:{word}"

@@ -1,5 +1,5 @@
 """
-Steps that run one well-known tool: a `ShellCommand` with the command made of arguments, and a look at the output.
+Steps that run one well-known tool: a `ShellCommand` that makes the command from arguments and evaluates the output.
 """
 
 import re
@@ -34,7 +34,7 @@ def _options(checker: ArgumentChecker, name: str, value: Any) -> str | list[str]
 
 class Tool(ShellCommand):
     """
-    A `ShellCommand` whose words are made of its arguments, unless *command* is given.
+    A `ShellCommand` that makes its command from its other arguments, unless *command* is given.
     """
 
     command = argument(checks.command, default=None)
@@ -46,9 +46,6 @@ class Tool(ShellCommand):
         raise NotImplementedError
 
     def spec(self) -> Run:
-        """
-        The command for the slave.
-        """
         if self.command is None:
             self.command = self.words()
         return super().spec()
@@ -58,8 +55,9 @@ class CMake(Tool):
     """
     Run ``cmake``.  Its failure ends the build.
 
-    *path*: the directory of the sources, or of a build that exists.  *generator*: for ``-G``.  *definitions*: name →
-    value, for ``-D``.  *options*: a list of further words.  *cmake*: the program, default "cmake".
+    *path*: the directory of the sources, or of an existing build.  *generator*: for ``-G``.  *definitions*: a
+    dictionary of names and values, for ``-D``.  *options*: a list of further words.  *cmake*: the program, default
+    "cmake".
     """
 
     DEFAULT_CMAKE: ClassVar[str] = "cmake"
@@ -81,13 +79,16 @@ class CMake(Tool):
 
 class Trial(Tool):
     """
-    Run Twisted's ``trial``; the summary has its counts.
+    Run Twisted's ``trial``; the summary has the numbers of tests.
 
-    *tests*: modules, files or names of tests, as text or a list; default: everything under *testpath*, which also
-    goes to the front of PYTHONPATH (None: nothing does; default "."). *python*: the interpreter, as text or a list;
-    default: *trial* is run itself. *trial*: the program, default "trial". *trialMode*: its first words, default
-    ``["--reporter=bwverbose"]``. *trialArgs*: further words. *jobs*: for ``--jobs``. *recurse*: ``--recurse``.
-    *reactor*: for ``--reactor``. *randomly*: ``--random=0``. The log "test.log" is trial's own.
+    *tests*: modules, files or names of tests, as text or a list; default: none are named.
+    *testpath*: a directory that is put at the front of PYTHONPATH, default "."; None: none.
+    *python*: the interpreter that runs *trial*, as text or a list; default: *trial* is run directly.
+    *trial*: the program, default "trial".  *trialMode*: its first arguments, default ``["--reporter=bwverbose"]``.
+    *trialArgs*: further arguments.  *jobs*: for ``--jobs``.  *recurse*: pass ``--recurse``.  *reactor*: for
+    ``--reactor``.  *randomly*: pass ``--random=0``.
+
+    The log "test.log" has the file of that name that trial writes, unless *logfiles* is given.
     """
 
     name = "trial"
@@ -139,9 +140,10 @@ class Sphinx(Tool):
     """
     Make documents with ``sphinx-build``.  Its failure ends the build; warnings in the output make it WARNINGS.
 
-    *sphinx_sourcedir*: default "."; *sphinx_builddir*: needed.  *sphinx_builder*: for ``-b``.  *sphinx*: the program,
-    default "sphinx-build".  *tags*: a list for ``-t``.  *defines*: name → value, for ``-D``.  *strict_warnings*:
-    warnings are errors (``-W``).  *mode*: "incremental", or "full", which makes everything anew (``-E``).
+    *sphinx_sourcedir*: the directory of the sources, default ".".  *sphinx_builddir*: the directory of the results.
+    *sphinx_builder*: for ``-b``.  *sphinx*: the program, default "sphinx-build".  *tags*: a list, for ``-t``.
+    *defines*: a dictionary of names and values, for ``-D``.  *strict_warnings*: warnings are errors (``-W``).  *mode*:
+    "incremental" (default), or "full", which reads all sources again (``-E``).
     """
 
     name = "sphinx"
@@ -181,7 +183,11 @@ class Sphinx(Tool):
 
 class _Linter(ShellCommand):
     """
-    A program whose lines of output fall into kinds.  Each kind is a log, a statistic and a property.
+    The base of steps that run a linter.  They divide its messages into kinds.  Each kind has a log with its messages,
+    and a statistic and a property with their number.
+
+    *prefix*: the beginning of the names of statistics and properties.  *kinds*: kind → word in these names.
+    *flunkingIssues*: kinds that make the result FAILURE.
     """
 
     prefix: ClassVar[str]
@@ -190,7 +196,7 @@ class _Linter(ShellCommand):
 
     def kind_of(self, line: str) -> str | None:
         """
-        The kind of the problem in *line*, if there is one.
+        The kind of the message in *line*, or None if it is not a message.
         """
         raise NotImplementedError
 
@@ -211,15 +217,15 @@ class _Linter(ShellCommand):
         self.summary = " ".join(f"{self.kinds[kind]}={count}" for kind, count in sorted(counts.items()))
         if any(counts[kind] for kind in self.flunkingIssues):
             return Result.FAILURE
-        # These programs exit with other codes than 0 for anything that they find.
+        # Linters exit with a code other than 0 if they print messages, so the exit code is no failure here.
         return Result.WARNINGS if ran.outcome.exit_code is not None else result
 
 
 class PyFlakes(_Linter):
     """
-    Run ``make pyflakes``, or another *command* that runs pyflakes.  What it finds are WARNINGS, and undefined names
-    FAILURE, which does not fail the build.  The properties "pyflakes-unused", "pyflakes-undefined", "pyflakes-redefs",
-    "pyflakes-import*", "pyflakes-misc" and "pyflakes-total" have the numbers.
+    Run ``make pyflakes``, or another *command* that runs pyflakes.  Its messages make the result WARNINGS; undefined
+    names make it FAILURE, which does not fail the build.  The properties "pyflakes-unused", "pyflakes-undefined",
+    "pyflakes-redefs", "pyflakes-import*", "pyflakes-misc" and "pyflakes-total" have the numbers of messages.
     """
 
     name = "pyflakes"
@@ -245,9 +251,9 @@ class PyFlakes(_Linter):
 
 class PyLint(_Linter):
     """
-    Run a *command* that runs pylint.  What it finds are WARNINGS, and errors FAILURE.  The properties
-    "pylint-convention", "pylint-refactor", "pylint-warning", "pylint-error", "pylint-fatal", "pylint-info" and
-    "pylint-total" have the numbers.
+    Run a *command* that runs pylint.  Its messages make the result WARNINGS; errors and fatal errors make it FAILURE.
+    The properties "pylint-convention", "pylint-refactor", "pylint-warning", "pylint-error", "pylint-fatal",
+    "pylint-info" and "pylint-total" have the numbers of messages.
     """
 
     name = "pylint"
@@ -273,7 +279,7 @@ class RemovePYCs(ShellCommand):
 
 class TreeSize(ShellCommand):
     """
-    Measure what is below *workdir*; the property "tree-size-KiB" gets the number of KiB.
+    Measure the size of *workdir* with ``du``; the property "tree-size-KiB" gets the size in KiB.
     """
 
     name = "treesize"

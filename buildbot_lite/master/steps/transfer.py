@@ -1,8 +1,8 @@
 """
-Moving files between the slave and the master.
+Steps that move files between the slave and the master.
 
-An upload from the slave becomes an artifact of the build.  A download to the slave is a file of the master, a text, or
-the input submitted with the request.
+An upload from the slave becomes an artifact of the build.  A download to the slave is a file of the master, an artifact
+of another build, or a text.
 """
 
 import hashlib
@@ -34,13 +34,14 @@ class Transferring(BuildStep):
 
     def on_slave(self, path: str) -> str:
         """
-        *path*, relative to *workdir*, seen from the slave's ``work``; `UnsafePathError` if it leads out of that.
+        Convert *path*, relative to *workdir*, to a path relative to the slave's ``work``; `UnsafePathError` if it leads
+        out of ``work``.
         """
         return relative_path(f"{self.workdir_path(self.workdir)}/{path}")
 
     async def transfer(self, what: spec.Spec, **options: Any) -> Result:
         """
-        Do *what* on the slave; return the result and set `summary`.
+        Have the slave do *what*; set `summary`, and return the result.  *options*: those of `StepContext.command`.
         """
         ran = await self.do(what, **options)
         result, self.summary = result_of(ran.outcome, self.slave_name)
@@ -49,7 +50,7 @@ class Transferring(BuildStep):
 
 def archive_name(destination: str) -> str:
     """
-    The name of the artifact of a directory.
+    The name of the tar archive for a directory with the name *destination*.
     """
     return destination if destination.endswith(".tar") else f"{destination}.tar"
 
@@ -61,7 +62,7 @@ class ArtifactUpload(Transferring):
 
     async def upload(self, what: spec.Spec, destination: str) -> Result:
         """
-        `store` it; afterwards, add the link of the step.
+        `store` *what*, and after a success show the step's link.
         """
         result = await self.store(what, destination)
         if self.url and result is Result.SUCCESS:
@@ -72,15 +73,16 @@ class ArtifactUpload(Transferring):
 
     async def store(self, what: spec.Spec, destination: str) -> Result:
         """
-        Send *what* as the artifact *destination*, to which ``.tar`` is added for a directory.  Where it leads outside,
-        a copy of the artifact, or the contents of the directory, go there.
+        Upload *what* as the artifact *destination*; for a directory, ``.tar`` is added.
+
+        If *destination* leads outside, a copy of the artifact, or the contents of the directory, are put there.
         """
         is_directory = isinstance(what, spec.UploadDirectory)
         artifact = archive_name(destination) if is_directory else destination
         if not leads_outside(destination):
             return await self.transfer(what, artifact=artifact)
         artifact = inner_part(artifact)
-        # Before the transfer: a wrong mode is told at once.
+        # Checked before the transfer, so that a wrong mode is reported immediately.
         bits = checks.mode(ArgumentChecker(self.name), "mode", _PUBLISHED if self.mode is None else self.mode)
         mode = None if is_directory else bits
         result = await self.transfer(what, artifact=artifact)
@@ -95,13 +97,16 @@ class ArtifactUpload(Transferring):
 
 class FileUpload(ArtifactUpload):
     """
-    Send a file of the slave's to the master, as an artifact of the build.
+    Upload a file of the slave to the master, as an artifact of the build.
 
-    *slavesrc* (or *workersrc*): the file, relative to *workdir*.  *masterdest*: the artifact's name, a relative path
-    below the build's artifacts; or a path on the master that is absolute or begins with ``~/`` or ``../``, to which a
-    copy of the artifact goes, with the permission bits *mode* (default 0o644).  *workdir*: relative to the builder's
-    directory, default "build".  *maxsize*: bytes that are allowed; default None: any number.  *url*: an address of the
-    file, for people, which becomes a remark after the upload; *urlText*: its name there, default: that of the file.
+    *slavesrc* (or *workersrc*): the file, relative to *workdir*.
+    *masterdest*: the artifact's name, a relative path below the build's artifacts; or a path on the master that is
+    absolute or begins with ``~/`` or ``../``: then a copy of the artifact is put there, with the permission bits *mode*
+    (default 0o644).
+    *workdir*: relative to the builder's directory, default "build".
+    *maxsize*: the largest size in bytes; default None: no limit.
+    *url*: an address of the file, which is shown as a remark after the upload; *urlText*: the text of that link,
+    default: the name of the file.
 
     Without effect: *blocksize* and *keepstamp*.
     """
@@ -115,25 +120,24 @@ class FileUpload(ArtifactUpload):
     keepstamp = ignored()
 
     async def run(self) -> Result:
-        """
-        Send it.
-        """
         return await self.upload(spec.Upload(self.on_slave(self.slavesrc), self.maxsize), self.masterdest)
 
 
 class DirectoryUpload(ArtifactUpload):
     """
-    Send a directory of the slave's to the master, as an artifact: an uncompressed tar archive.
+    Upload a directory of the slave to the master, as an artifact: an uncompressed tar archive.
 
-    *slavesrc* (or *workersrc*): the directory, relative to *workdir*.  *masterdest*: the artifact's name; ".tar" is
-    added if it is missing.  As for `FileUpload`, it may be another place on the master: a directory, into which the
-    files go, readable by all, and beside those that are there.  *workdir*: relative to the builder's directory,
-    default "build".  *maxsize*: bytes that are allowed; default None: any number.  *maxTime*: seconds that packing may
-    take, default 3600; None: any.  *url* and *urlText*: as for `FileUpload`.
+    *slavesrc* (or *workersrc*): the directory, relative to *workdir*.
+    *masterdest*: the artifact's name; ".tar" is added if it is missing.  As for `FileUpload`, it may be another place
+    on the master: a directory, to which the files are added, readable by all users.
+    *workdir*: relative to the builder's directory, default "build".
+    *maxsize*: the largest size in bytes; default None: no limit.
+    *maxTime*: the longest duration of packing in seconds, default 3600; None: no limit.
+    *url*, *urlText*: as for `FileUpload`.
 
     An unreadable file or directory fails the step.  Pipes, sockets and devices are left out, with a remark.
 
-    Without effect: *blocksize* and *compress* (logs and artifacts travel as they are).
+    Without effect: *blocksize* and *compress* (nothing is compressed on the way).
     """
 
     name = "upload"
@@ -145,24 +149,23 @@ class DirectoryUpload(ArtifactUpload):
     compress = ignored()
 
     async def run(self) -> Result:
-        """
-        Send it.
-        """
         what = spec.UploadDirectory(self.on_slave(self.slavesrc), self.maxsize, self.maxTime)
         return await self.upload(what, self.masterdest)
 
 
 class FileDownload(Transferring):
     """
-    Send a file of the master's to the slave.
+    Download a file of the master to the slave.
 
     *mastersrc*: the file, absolute or relative to the master's directory, with ".." only at its beginning; or an
-    `Artifact` of another build.  *slavedest* (or *workerdest*):
-    where to put it, relative to *workdir*; it appears there whole or not at all.  *mode*: its permission bits, default
-    0o644.  *workdir*: relative to the builder's directory, default "build".  *maxsize*: bytes that are allowed; default
-    None: any number.
+    `Artifact` of another build.
+    *slavedest* (or *workerdest*): the path on the slave, relative to *workdir*.  The file appears there completely or
+    not at all.
+    *mode*: the permission bits of the file there, default 0o644.
+    *workdir*: relative to the builder's directory, default "build".
+    *maxsize*: the largest size in bytes; default None: no limit.
 
-    The file is the one that was there when the step began; when it is changed meanwhile, the step fails.
+    The step fails if the file on the master is changed while the step runs.
 
     Without effect: *blocksize*.
     """
@@ -176,23 +179,20 @@ class FileDownload(Transferring):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        Refuse ``..`` that the text in master.cfg does not begin with: no property may lead to another directory.
+        Refuse a *mastersrc* that has ``..`` in it and whose text in master.cfg does not begin so.
         """
         if isinstance(self.mastersrc, str) and ".." in self.mastersrc.split("/"):
             check_way_out(checker, "mastersrc", self.given("mastersrc"), self.mastersrc)
 
     async def run(self) -> Result:
-        """
-        Measure the file, and send it.
-        """
         if isinstance(self.mastersrc, WantedArtifact):
             return await self._send_artifact(self.mastersrc)
         path, given = absolute(self.mastersrc, self.bench.master_directory), self.given("mastersrc")
         is_own = is_own_file(path, self.bench.master_directory)
         if not is_way_out_given(given, self.mastersrc) or (is_own and not is_first_name_given(given)):
-            # Another build's properties, such as a slave's, may choose among all files of the master's user.
+            # In other builds, a property may choose among all files that the master's user can read.
             self.bench.check_trusted("This build gets no file that one of its properties chooses")
-        # Recorded, so that a resumed build requests the same bytes.
+        # Recorded, so that a resumed build sends the same contents.
         facts = await self.bench.record("looking at a file", self.mastersrc, lambda: facts_of(path), repeatable=True)
         if "problem" in facts:
             return self.fail(f"The master cannot send {self.mastersrc!r:.200}: {facts['problem']}.")
@@ -220,11 +220,13 @@ class FileDownload(Transferring):
 
 class StringDownload(Transferring):
     """
-    Make a file on the slave from a text.
+    Write a text to a file on the slave.
 
-    *s*: the text; secrets in it are put in on the slave.  *slavedest* (or *workerdest*): where to put it, relative to
-    *workdir*; it appears there whole or not at all.  *mode*: its permission bits, default 0o644, and 0o600 when there
-    is a secret in it.  *workdir*: relative to the builder's directory, default "build".
+    *s*: the text; the slave inserts the secrets in it.
+    *slavedest* (or *workerdest*): the path on the slave, relative to *workdir*.  The file appears there completely or
+    not at all.
+    *mode*: the permission bits, default 0o644, or 0o600 if there is a secret in the text.
+    *workdir*: relative to the builder's directory, default "build".
 
     Without effect: *maxsize* and *blocksize*.
     """
@@ -237,9 +239,6 @@ class StringDownload(Transferring):
     blocksize = ignored()
 
     async def run(self) -> Result:
-        """
-        Make it.
-        """
         if spec.SECRET_REFERENCE.search(self.s):
             return await self._with_secrets()
         data = self.s.encode("utf-8", "surrogateescape")
@@ -250,12 +249,12 @@ class StringDownload(Transferring):
         )
 
     async def _with_secrets(self) -> Result:
-        # A download carries size and checksum, which are recorded, and would tell something about the secret.  So
-        # this is a command that copies one of its private files.
+        # The size and the checksum of a download are recorded, and would reveal something about the secret.  So this is
+        # a command that copies one of its private files.
         mode = 0o600 if self.mode is None else self.mode
         directory, name = split(normpath(self.slavedest))
-        # Its working directory is the one that the file goes to: the slave makes it and enters it without following
-        # links out of its work directory, which a shell could not.
+        # The working directory is the directory of the file, because the slave makes and enters a working directory
+        # without following links, which a shell could not.
         ran = await self.do(
             spec.Run(
                 argv=("/bin/sh", "-ec", _COPY, "write-file", name, f"{mode:o}"),
@@ -267,8 +266,8 @@ class StringDownload(Transferring):
         return result
 
 
-# A file with one of these names may be a link that came with the sources.  "set -C" has the shell make a new file or
-# none; "mv" would follow a link to a directory.
+# Each of these names may be a link that came with the sources.  "set -C": the shell fails if the file exists.  "mv"
+# would follow a link to a directory, so a link is removed first.
 _COPY = """\
 umask 077
 part=".write-file.$$.part"

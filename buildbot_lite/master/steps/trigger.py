@@ -1,5 +1,5 @@
 """
-Starting other builds, and waiting for them.
+A step that starts builds of other builders, and may wait for them.
 """
 
 from collections.abc import Mapping
@@ -26,18 +26,23 @@ class Trigger(BuildStep):
     """
     Start the builds of Triggerable schedulers, once.
 
-    *schedulerNames*: the schedulers.  *waitForFinish*: wait for the builds; the result is the worst of theirs.  Default
-    False: continue at once, with SUCCESS.  *set_properties*: a dictionary of properties for those builds.
-    *copy_properties*: names of properties of this build that they get, too; those that it does not have are left out.
-    *matrix*: a `Matrix`; each scheduler is asked once for each of its combinations, whose values are properties, too.
-    *unimportantSchedulerNames*: those of *schedulerNames* whose results do not count.
+    *schedulerNames*: the schedulers.
+    *waitForFinish*: wait for the builds; the result of the step is the worst of their results.  Default False: continue
+    immediately, with SUCCESS.
+    *unimportantSchedulerNames*: those of *schedulerNames* whose results are ignored.
+    *set_properties*: a dictionary of properties for the builds.
+    *copy_properties*: names of properties of this build that the builds get, too; missing ones are left out.
+    *matrix*: a `Matrix`; each scheduler is started once for each combination, whose values are properties, too.
 
-    The builds are of the same branch, repository and project as this one, get the patch or file that was submitted for
-    it, and hand them on in turn.  *updateSourceStamp*: of the same commit, too, by "got_revision"; default True; False:
-    of the revision that was asked for, if one was.  *alwaysUseLatest*: of the newest commit instead; default False.
-    *sourceStamp*: instead of all that, a dictionary of branch, revision, repository, project.  *sourceStamps*: a list
-    of such dictionaries for several codebases, each with its "codebase".  *set_properties* of "branch", "revision",
-    "repository" and "project" count more.
+    The builds get the patch or file that was submitted for this build, and pass it on to builds that they trigger.
+    They are of the same branch, repository and project as this build, and of a revision that these arguments choose:
+    *updateSourceStamp*: the commit of this build (its "got_revision"); default True.  False: the revision of this
+    build's request, if it has one.
+    *alwaysUseLatest*: the newest commit; default False.
+
+    *sourceStamp*: a dictionary of branch, revision, repository and project that replaces all of these; *sourceStamps*:
+    a list of such dictionaries for several codebases, each with its "codebase".  The properties "branch", "revision",
+    "repository" and "project" in *set_properties* take precedence over either.
     """
 
     name = "trigger"
@@ -54,7 +59,7 @@ class Trigger(BuildStep):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        Every name must be that of a Triggerable scheduler.
+        Refuse arguments that exclude each other, and names that no Triggerable scheduler has.
         """
         given = (self.alwaysUseLatest is True, bool(self.sourceStamp), bool(self.sourceStamps))
         if sum(given) > 1:
@@ -65,15 +70,12 @@ class Trigger(BuildStep):
             if isinstance(self.unimportantSchedulerNames, list):
                 for name in filter(_is_text, self.unimportantSchedulerNames):
                     if all(map(_is_text, self.schedulerNames)) and name not in self.schedulerNames:
-                        checker.note(f"unimportantSchedulerNames has {name!r:.60}, which schedulerNames has not.")
+                        checker.note(f"unimportantSchedulerNames has {name!r:.60}, which is not in schedulerNames.")
 
     async def run(self) -> Result:
-        """
-        Start the builds; with *waitForFinish*, wait for their results.
-        """
         properties = {name: self.getProperty(name) for name in self.copy_properties if self.hasProperty(name)}
         properties |= self.set_properties or {}
-        asks = labelled(self.schedulerNames, self.matrix)
+        by_label = labelled(self.schedulerNames, self.matrix)
         results = await self.bench.trigger(
             self.schedulerNames,
             properties,
@@ -90,7 +92,7 @@ class Trigger(BuildStep):
             # RETRY as the result of this step would repeat this build, not the triggered one.
             Result.EXCEPTION if result is Result.RETRY else result
             for name, result in results.items()
-            if result is not None and asks[name][0] not in self.unimportantSchedulerNames
+            if result is not None and by_label[name][0] not in self.unimportantSchedulerNames
         ]
         return worst(counting)
 

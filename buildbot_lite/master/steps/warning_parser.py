@@ -1,5 +1,5 @@
 """
-Finding warnings in the output of a compiler.
+A parser that finds warnings in the output of a compiler.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import TypeAlias
 from attrs import field, frozen
 
 Found: TypeAlias = tuple[str | None, int | None, str]
-"""File, line and text of a warning; file and line may be unknown."""
+"""The file, the line number and the text of a warning; file and line may be unknown."""
 
 _COMMENT = re.compile(r"\s*(?:#.*)?\Z")
 _SUPPRESSION = re.compile(r"\s*(?P<file>.+?)\s*:\s*(?P<text>.+?)\s*(?::\s*(?P<first>\d+)(?:-(?P<last>\d+))?\s*)?\Z")
@@ -19,8 +19,8 @@ _SUPPRESSION = re.compile(r"\s*(?P<file>.+?)\s*:\s*(?P<text>.+?)\s*(?::\s*(?P<fi
 @frozen
 class Suppression:
     """
-    Warnings that do not count: those whose file matches *file* and whose text matches *text*, in the lines from *first*
-    to *last*.  None matches all.
+    Warnings that are not counted: those whose file matches *file* and whose text matches *text*, in the lines from
+    *first* to *last*.  None matches everything.
     """
 
     file: re.Pattern[str] | None = None
@@ -30,7 +30,7 @@ class Suppression:
 
     def matches(self, found: Found) -> bool:
         """
-        Whether the warning *found* does not count.
+        Whether the warning *found* is suppressed.
         """
         file, line, text = found
         if self.file is not None and (file is None or not self.file.search(file)):
@@ -44,8 +44,8 @@ class Suppression:
 
 def read_suppressions(text: str) -> list[Suppression]:
     """
-    The suppressions in the *text* of a file: a line ``FILE : TEXT`` or ``FILE : TEXT : FIRST-LAST`` for each, where
-    FILE and TEXT are regular expressions; ``#`` begins a comment.  `ValueError` names a line that is none.
+    The suppressions in the *text* of a file.  Each is a line ``FILE : TEXT`` or ``FILE : TEXT : FIRST-LAST``, where
+    FILE and TEXT are regular expressions; ``#`` begins a comment.  `ValueError` with the number of an invalid line.
     """
     found = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -53,7 +53,7 @@ def read_suppressions(text: str) -> list[Suppression]:
             continue
         match = _SUPPRESSION.match(line)
         if match is None:
-            raise ValueError(f"line {number}: it has not the form FILE : TEXT")
+            raise ValueError(f"line {number}: it does not have the form FILE : TEXT")
         first = int(match["first"]) if match["first"] else None
         last = int(match["last"]) if match["last"] else first
         try:
@@ -66,10 +66,11 @@ def read_suppressions(text: str) -> list[Suppression]:
 @frozen
 class WarningParser:
     """
-    What a warning is: a line that matches *pattern*; *extract* makes file, line and text of it.
+    Finds the lines that are warnings.
 
-    *enter*, *leave*: match the lines with which make says that it goes into a directory, which is their first group,
-    and back; the files of warnings are relative to it.
+    *pattern*: matches a line that is a warning.  *extract*: returns its file, line number and text.  *enter*, *leave*:
+    match the lines in which make reports that it enters a directory (the first group) and leaves it; the files of
+    warnings are relative to that directory.  *suppressions*: warnings that are not counted.
     """
 
     pattern: re.Pattern[str]
@@ -81,7 +82,7 @@ class WarningParser:
 
     def lines(self, output: Iterable[str]) -> list[str]:
         """
-        The lines of *output* that are warnings, and count.  For a long output, call it with one part after the other.
+        The lines of *output* that are warnings and not suppressed.  A long output may be passed in parts, in order.
         """
         directories = self._directories
         found = []
