@@ -61,7 +61,7 @@ class Word:
             case Treatment.TAKEN:
                 return f"{self.shown} has no effect here: {self.advice}"
             case Treatment.INNER:
-                return f"{self.shown} is a part of Buildbot's inside, which is not here.  {self.advice}".rstrip()
+                return f"{self.shown} is a part of Buildbot's inside, which does not exist here.  {self.advice}".rstrip()
             case Treatment.LATER:
                 return f"{self.shown} comes later here.  {self.advice}".rstrip()
         return f"{self.shown} is not here.  {self.advice}"
