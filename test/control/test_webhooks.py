@@ -312,7 +312,7 @@ class DialectTests(WebhookCase):
         for text, sentence in {
             '{"github": True}': "without it, anybody could send changes",
             '{"gitlab": {}}': "without it, anybody could send changes",
-            '{"github": {"secret": "text"}}': "master.cfg is kept with each build",
+            '{"github": {"secret": "text"}}': "copies of master.cfg and its modules are kept",
             '{"github": {"secret": __import__("os").environ.get("NOT_SET", "")}}': "secret is empty",
             '{"github": {"secret": util.Secret("missing")}}': "There is no secret 'missing'",
             '{"base": True}': "not signed",

@@ -91,9 +91,7 @@ class FormTests(SynchronousTestCase):
             with self.subTest(form):
                 self.assertEqual(configured(text).schedulers["t"].builder_names, ("b", "other"))
                 (sentence,) = sentences_in(text.replace("['b', 'other']", "['othr']"))
-                self.assertIn(
-                    "names the builder 'othr', and there is none of that name.  Did you mean 'other'", sentence
-                )
+                self.assertIn("names the builder 'othr', which does not exist.  Did you mean 'other'", sentence)
 
     def test_named_later(self) -> None:
         """
@@ -107,7 +105,7 @@ class FormTests(SynchronousTestCase):
         late = configured(f"{head}names.append('b')\nc['title'] = 'x'\n{builders}f.names = names\n")
         late.builders["b"].factory.names.append("gone")
         self.assertEqual(late.schedulers["t"].builder_names, ("b",))
-        self.assertIn("there is none of that name", sentences_in(f"{head}names.append('nope')\n{builders}")[0])
+        self.assertIn("which does not exist", sentences_in(f"{head}names.append('nope')\n{builders}")[0])
         self.assertIn("must be a list of texts", sentences_in(f"{head}names.append(3)\n{builders}")[0])
 
     def test_named_twice(self) -> None:

@@ -269,8 +269,8 @@ class CancellerTests(SynchronousTestCase):
         """
         head = f"{TEXT}f = util.SourceStampFilter()\n"
         for service, sentence in (
-            ("util.OldBuildCanceller('o', [(['z'], f)])", "names the builder 'z', and there is none"),
-            ("util.FailingBuildsetCanceller('o', [(['a'], ['z'], f)])", "names the builder 'z', and there is none"),
+            ("util.OldBuildCanceller('o', [(['z'], f)])", "names the builder 'z', which does not exist"),
+            ("util.FailingBuildsetCanceller('o', [(['a'], ['z'], f)])", "names the builder 'z', which does not exist"),
             ("util.OldBuildCanceller('o', [(['a'], 'f')])", "a util.SourceStampFilter at the end"),
             ("util.OldBuildCanceller('o', [['a']])", "a list of tuples of 2"),
         ):

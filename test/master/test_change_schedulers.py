@@ -634,7 +634,7 @@ c["builders"].append(util.BuilderConfig("asks", ["bot1"], util.BuildFactory([
             sent.append(request.url)
             return HttpAnswer(200)
 
-        for step, sentence in zip(steps, ("sends no request", "runs no command", "pushes nothing"), strict=True):
+        for step, sentence in zip(steps, ("may send no request", "may run no command", "pushes nothing"), strict=True):
             builder = f'c["builders"].append(util.BuilderConfig("out", ["bot1"], util.BuildFactory([{step}])))\n'
             with self.subTest(sentence), mock.patch("test.master.harness.no_http", http):
                 farm = ScheduledFarm('schedulers.AnyBranchScheduler("all", ["out"], forks=True)', builder)

@@ -380,7 +380,7 @@ class MistakesTests(ChangeSourceCase):
         Objects that are no sources, repeated names, wrong intervals, and methods that are never called are mistakes.
         """
         cases = {
-            'c["change_source"] = [1]': "c['change_source'] holds 1, which is no change source.",
+            'c["change_source"] = [1]': "c['change_source'] has 1 in it, which is not a change source.",
             'c["change_source"] = "x"': "c['change_source'] must be a list, not 'x'.",
             'c["change_source"] = [changes.FakeSource("p"), changes.FakeSource("p")]': (
                 "There are two change_source called 'p'; the first is at master.cfg:3.  Give one of them another "

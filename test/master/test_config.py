@@ -233,10 +233,8 @@ class ConsistencyTests(SynchronousTestCase):
             FARM
             + "c['builders'].append(util.BuilderConfig('c', ['bot3'], util.BuildFactory()))\n"
             + "c['schedulers'].append(schedulers.Triggerable('t', ['a', 'd']))\n",
-            "master.cfg:14: The builder 'c' names the slave 'bot3', and there is none of that name.  "
-            "There are: bot1, bot2.",
-            "master.cfg:15: The scheduler 't' names the builder 'd', and there is none of that name.  "
-            "There are: a, b, c.",
+            "master.cfg:14: The builder 'c' names the slave 'bot3', which does not exist.  There are: bot1, bot2.",
+            "master.cfg:15: The scheduler 't' names the builder 'd', which does not exist.  There are: a, b, c.",
         )
 
     def test_wrong_kind(self) -> None:
@@ -245,8 +243,9 @@ class ConsistencyTests(SynchronousTestCase):
         """
         self.refused(
             "c['slaves'] = ['bot1', slave.BuildSlave]",
-            "master.cfg:3: c['slaves'] holds 'bot1', which is no BuildSlave.",
-            "master.cfg:3: c['slaves'] holds the class BuildSlave (write BuildSlave(…)), which is no BuildSlave.",
+            "master.cfg:3: c['slaves'] has 'bot1' in it, which is not a BuildSlave.",
+            "master.cfg:3: c['slaves'] has the class BuildSlave (write BuildSlave(…)) in it, "
+            "which is not a BuildSlave.",
         )
 
     def test_shared_directory(self) -> None:

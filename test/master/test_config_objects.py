@@ -124,7 +124,7 @@ class RefusalsTests(SynchronousTestCase):
         """
         A factory accepts only step objects, not step classes or anything else.
         """
-        self.refused("EmptyStep is a class; a step is made of it: EmptyStep(…)", BuildFactory, [EmptyStep])
+        self.refused("EmptyStep is a class; make a step of it: EmptyStep(…)", BuildFactory, [EmptyStep])
         self.refused("3 is not a step", BuildFactory().addStep, 3)
         self.refused("must be a list", BuildFactory, 3)
 

@@ -51,7 +51,7 @@ class ParameterTests(ForceCase):
         ('util.StringParameter("x", required=True)', {}, "x must be given: -p x=…."),
         ('util.StringParameter("x", regex="[a-z]+$")', {"x": "A"}, "x must match '[a-z]+$', and 'A' does not."),
         ('util.StringParameter("x", regex="[a-z]+$")', {"x": "a"}, {"x": "a"}),
-        ('util.StringParameter("x", maxsize=3)', {"x": "1234"}, "x may have 3 bytes, and has 4."),
+        ('util.StringParameter("x", maxsize=3)', {"x": "1234"}, "x has 4 bytes; at most 3 are allowed."),
         ('util.StringParameter("x", autopopulate={}, tablabel="t", hide=True)', {}, {"x": ""}),
         (AUTOPOPULATE, {}, {"x": "", "y": "d", "n": {"z": 0}}),
         (AUTOPOPULATE, {"x": "c"}, {"x": "c", "y": "d", "n": {"z": 0}}),
@@ -86,7 +86,7 @@ class ParameterTests(ForceCase):
         (
             'util.AnyPropertyParameter(), util.NestedParameter("n", fields=[util.FixedParameter("x", default=1)])',
             {"n": {"x": 2}},
-            "n has parts, which are given one by one: n.NAME.",
+            "n is a group of parameters: give each as n.NAME=VALUE.",
         ),
         ('util.FileParameter("x")', {"x": "text"}, {"x": "text"}),
         ('util.StringParameter("x")', {"y": "1"}, "There is no parameter 'y'.  There are: x."),
@@ -270,7 +270,7 @@ class ArgumentTests(ForceCase):
         wrong = [
             ('properties=[util.StringParameter("x", regex="(")]', "is not a regular expression"),
             ('properties=[util.StringParameter("x", defalt=1)]', "Did you mean 'default'?"),
-            ('properties=["x"]', "properties has 'x', which is no parameter"),
+            ('properties=["x"]', "properties has 'x' in it, which is not a parameter"),
             ('properties=[util.StringParameter("x"), util.IntParameter("x")]', "has the parameter 'x' twice"),
             ('properties=[util.StringParameter("")]', "has a StringParameter without a name"),
             ("properties=[util.CodebaseParameter()]", "has a CodebaseParameter without a name"),

@@ -272,7 +272,7 @@ class PlaceholderTests(SynchronousTestCase):
             sentences_in(f"frob('bot')\nc['slaves'] = [slave.BuildSlave('other')]\n{builder}"),
             [
                 "The name 'frob' is not defined.",
-                "The builder 'b' names the slave 'bot1', and there is none of that name.  There are: other.",
+                "The builder 'b' names the slave 'bot1', which does not exist.  There are: other.",
             ],
         )
 
@@ -282,7 +282,7 @@ class PlaceholderTests(SynchronousTestCase):
         """
         for text, said in {
             "c['slaves'] = [('bot1', 'x')]\nc['builders'] = [util.BuilderConfig('b', 'bot1', util.BuildFactory())]": (
-                "c['slaves'] holds ('bot1', 'x'), which is no BuildSlave."
+                "c['slaves'] has ('bot1', 'x') in it, which is not a BuildSlave."
             ),
             "c['builders'] = {}.values()\nc['schedulers'] = [schedulers.ForceScheduler('f', ['b'])]": (
                 "c['builders'] must be a list, not dict_values([])."

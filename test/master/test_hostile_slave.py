@@ -421,7 +421,7 @@ class FarmTests(SynchronousTestCase):
         said = [each.text for each in self.harness.read(lambda c: remarks.of_build(c, build.id))]
         member = self.harness.farm.slaves["bot1"]
 
-        self.assertEqual(len([text for text in said if "broke the contract" in text]), COMPLAINTS_AT_ONCE)
+        self.assertEqual(len([text for text in said if "violated the protocol" in text]), COMPLAINTS_AT_ONCE)
         assert member.breach is not None
         self.assertEqual(member.breach[1], "199")
 
@@ -440,7 +440,7 @@ class FarmTests(SynchronousTestCase):
         for request, number in ((ours, 1), (theirs, 0)):
             (build,) = self.harness.builds(request)
             said = [each.text for each in self.harness.read(lambda c, id=build.id: remarks.of_build(c, id))]
-            self.assertEqual(len([text for text in said if "broke the contract" in text]), number)
+            self.assertEqual(len([text for text in said if "violated the protocol" in text]), number)
 
     def test_lies_concern_its_own_builds(self) -> None:
         """

@@ -72,8 +72,8 @@ class LockObjectTests(SynchronousTestCase):
             "maxCountForSlave\\['fast'\\] must be": lambda: SlaveLock("s", maxCountForSlave={"fast": "3"}),
             "the mode must be one of": lambda: lock.access("shared"),
             "count must be": lambda: lock.access("counting", -1),
-            "could never be had": lambda: lock.access("counting", 3),
-            "its count is 1": lambda: lock.access("exclusive", 2),
+            "it would wait for ever": lambda: lock.access("counting", 3),
+            "its count must be 1": lambda: lock.access("exclusive", 2),
             "must be a MasterLock": lambda: LockAccess("db", "exclusive"),
         }
         for sentence, make in wrong.items():

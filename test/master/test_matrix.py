@@ -52,7 +52,7 @@ class MatrixTests(SynchronousTestCase):
             "": "no combination is left",
             "python='3.12'": "python",
             "python=[]": "at least one value",
-            "a=[1], exclude=[{'b': 1}]": "'b', which is no axis",
+            "a=[1], exclude=[{'b': 1}]": "'b', which is not an axis",
             "a=[1], exclude=[{'a': 1}]": "no combination is left",
             "a=['x y', 'x_y']": "two combinations are called 'x_y'",
             "a=[1], include=['x']": "a list of dictionaries",

@@ -106,7 +106,7 @@ class OtherArtifactTests(SynchronousTestCase):
         self.assertEqual(self.found(harness, WantedArtifact("app", "make", 3))["sha256"], "3" * 64)
         self.assertEqual(self.found(harness, WantedArtifact("app", None, "trigger"), parent=first)["label"], "make/1")
         by_number = WantedArtifact("app", "make", 4)
-        self.assertIn("is of a fork", self.found(harness, by_number)["problem"])
+        self.assertIn("has code from a fork", self.found(harness, by_number)["problem"])
         self.assertEqual(self.found(harness, by_number, untrusted=True)["label"], "make/4")
         for wanted, said in {
             WantedArtifact("x", "make", "last good"): "no good build of 'make' has it",
@@ -274,7 +274,7 @@ class OtherArtifactTests(SynchronousTestCase):
             '"", "make"': "name of an artifact",
             '"../app", "make"': "name of an artifact",
             '"app", "make", branch=""': "name of a branch",
-            '"app", "make", 3, branch="main"': "branch chooses among builds",
+            '"app", "make", 3, branch="main"': "branch may be given only with",
         }.items():
             with self.subTest(arguments):
                 with self.assertRaises(ConfigError) as caught:

@@ -62,7 +62,7 @@ class TrialLoadTests(SynchronousTestCase):
         write(self.directory, {"master.cfg": "x = 1\nwhile True: pass\n"})
         with self.assertRaises(ConfigError) as caught:
             TrialLoad(self.directory, seconds=1.0).run()
-        self.assertIn("master.cfg:2: Loading it took too long", str(caught.exception))
+        self.assertIn("master.cfg:2: Loading master.cfg took too long", str(caught.exception))
 
     def test_not_interruptible(self) -> None:
         """
@@ -89,7 +89,7 @@ class TrialLoadTests(SynchronousTestCase):
         """
         Promise 6.23: a master.cfg that needs too much memory is refused.
         """
-        self.assertIn("master.cfg:3: Loading it took more memory", self.refused("x = bytearray(1 << 40)"))
+        self.assertIn("master.cfg:3: Loading master.cfg needed more memory", self.refused("x = bytearray(1 << 40)"))
 
     def test_secrets(self) -> None:
         """

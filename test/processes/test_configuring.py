@@ -360,7 +360,7 @@ class DaemonTests(FarmCase):
         self.assertEqual(self.farm.command("queue", str(directory)).code, 0)
         done = reconfiguring.wait()
         self.assertEqual(done.code, 70)
-        self.assertIn("Loading it took too long", done.err)
+        self.assertIn("Loading master.cfg took too long", done.err)
         self.assertIn("Nothing was applied", done.err)
         self.farm.write_config()
         self.assertEqual(self.farm.command("reconfig", str(directory)).code, 0)

@@ -821,7 +821,7 @@ class HttpTests(ReportersCase):
                         if taken:
                             self.assertEqual(len(load(directory).config.services), 1)
                         else:
-                            self.assertRaisesRegex(MistakesError, "is kept with each build", load, directory)
+                            self.assertRaisesRegex(MistakesError, "are kept with each build", load, directory)
 
     def test_token_from_elsewhere(self) -> None:
         """

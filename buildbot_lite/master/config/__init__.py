@@ -1,3 +1,3 @@
 """
-master.cfg: loading it in a namespace of its own, checking it, and the resulting configuration.
+master.cfg: how it is loaded, isolated from others, and checked, and the resulting configuration.
 """

@@ -1,5 +1,5 @@
 """
-Calls of constructors in a master.cfg: which arguments fit, and a mistake for each that does not.
+Checks that the calls of constructors in a master.cfg fit their signatures.
 """
 
 import inspect
@@ -17,11 +17,10 @@ def fitting_arguments(
     function: Callable[..., object], what: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, skip: int = 1
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """
-    The part of *args* and *kwargs* with which *function* can be called; `MISSING` for each required one that is not
-    given.
+    Return the part of *args* and *kwargs* with which *function* can be called, with `MISSING` for each required
+    argument that is not given.  A mistake is noted for each argument that does not fit or is missing.
 
-    The rest is noted, an unknown keyword with the nearest known one.  *what*: the subject of the sentences.  *skip*:
-    how many first parameters (``self``) the caller does not give.
+    *what*: the subject of the sentences.  *skip*: how many of the first parameters (``self``) are not arguments.
     """
     parameters = list(inspect.signature(function).parameters.values())[skip:]
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -52,7 +51,8 @@ def fitting_arguments(
 
 def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: object = None) -> set[str | None]:
     """
-    Note each of the names *given* that is not *known*, with the nearest known one; return these nearest ones.
+    Note each of the names *given* that is not *known*, with the nearest known name.  Return these nearest names, so
+    that the caller does not report them as missing.
     """
     known = list(known)
     unknown = [name for name in given if name not in known]
@@ -63,8 +63,8 @@ def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: o
 
 class NotingType(ABCMeta):
     """
-    The metaclass of a master.cfg's objects: a call that does not fit a constructor is noted instead of raised, also the
-    call of a subclass's ``super().__init__``.
+    The metaclass of the objects of a master.cfg.  A call that does not fit the constructor is noted as a mistake, not
+    raised; so is the call of ``super().__init__`` in a subclass.
 
     An object's method ``constructed``, if it has one, is called when all its constructors have returned.  It is an
     ABCMeta, so that a class of a configuration may have abstract base classes as well.
@@ -87,7 +87,7 @@ def _noting(init: Callable[..., None], owner: str) -> Callable[..., None]:
             args, kwargs = fitting_arguments(init, what, args, kwargs)
             init(self, *args, **kwargs)
         else:
-            # A build makes its steps from arguments that fitted during the load: check them only after a failure.
+            # A build makes its steps from arguments that were checked during the load, so check only after a failure.
             try:
                 init(self, *args, **kwargs)
             except TypeError:

@@ -1,8 +1,8 @@
 """
 Checks of the arguments of constructors in master.cfg.
 
-A check always returns a value of the right type: the given one, or a harmless one after it noted a mistake with the
-line of the call.  So a constructor has no branches for mistakes, and checks its next argument.
+A check always returns a value of the right type: the given one, or, after it noted a mistake with the line of the call,
+a harmless one.  So a constructor needs no branches for mistakes, and continues with its next argument.
 """
 
 import math
@@ -34,8 +34,8 @@ class ArgumentChecker:
     """
     The checks for one constructor call.
 
-    *owner*: the subject of the sentences.  *of*: the object under construction, from which the line of the call
-    follows; or *place*: that line.
+    *owner*: the subject of the sentences.  *place*: the line of the call; or *of*: the object under construction, from
+    which the line is found.
     """
 
     def __init__(self, owner: str, of: object = None, *, place: SourceLine | None = None) -> None:
@@ -45,27 +45,28 @@ class ArgumentChecker:
 
     def note(self, sentence: str) -> None:
         """
-        Note a mistake of the object as a whole.
+        Note a mistake with *sentence*, after the owner's name.
         """
         note(f"{self.owner}: {sentence}", self.place, of=self._of)
 
     def wrong(self, name: str, value: object, wanted: str) -> None:
         """
-        Note that the argument *name* must be *wanted*.  Nothing is noted for `MISSING` and placeholders.
+        Note that the argument *name* must be *wanted*, and not *value*.  Nothing is noted for `MISSING` and
+        placeholders, because these mistakes are noted already.
         """
         if not _noted_already(value):
             self.note(f"{name} must be {wanted}, not {shown(value)}.")
 
     def unless_missing(self, error: Exception, value: object) -> None:
         """
-        Note *error*, unless *value* is `MISSING` or a placeholder: that mistake is noted already.
+        Note *error*, unless *value* is `MISSING` or a placeholder, because that mistake is noted already.
         """
         if not _noted_already(value):
             note(str(error), of=self._of)
 
     def name(self, name: str, value: Any, what: str) -> str:
         """
-        A name that may become a file: 1 to 80 letters, digits and ``. _ + -``.
+        A name that may become the name of a file: 1 to 80 letters, digits and ``. _ + -``.  *what*: whose name it is.
         """
         if _noted_already(value):
             return ""
@@ -77,7 +78,7 @@ class ArgumentChecker:
 
     def label(self, name: str, value: Any) -> str:
         """
-        A name that people read: 1 to 80 printable characters, without spaces around it.
+        A name for people: 1 to 80 printable characters, without spaces at either end.
         """
         if (
             isinstance(value, str)
@@ -109,7 +110,7 @@ class ArgumentChecker:
 
     def whole(self, name: str, value: Any, *, least: int = 0, most: int = 1 << 62) -> int:
         """
-        A whole number between *least* and *most*.
+        A whole number from *least* to *most*.
         """
         if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
             return value
@@ -120,7 +121,7 @@ class ArgumentChecker:
 
     def seconds(self, name: str, value: Any, *, least: float = 0.0) -> float:
         """
-        A time in seconds, of *least* or more and less than ten years.
+        A duration in seconds, from *least* to ten years.
         """
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         if number and least <= value <= LONGEST_TIME:
@@ -141,13 +142,13 @@ class ArgumentChecker:
 
     def optional(self, check: Callable[[str, Any], T], name: str, value: Any) -> T | None:
         """
-        The result of *check*, or None for None.
+        None if *value* is None; otherwise the result of *check*.
         """
         return None if value is None else check(name, value)
 
     def one_of(self, values: Mapping[str, Any]) -> Any:
         """
-        The value of the argument that is given, of several that mean the same; None when none is.
+        The value of the one argument that is given, of several that mean the same; None if none is given.
         """
         given_names = [name for name, value in values.items() if value is not None]
         if len(given_names) > 1:
@@ -156,7 +157,7 @@ class ArgumentChecker:
 
     def function(self, name: str, value: Any) -> Callable[..., Any] | None:
         """
-        Something that can be called; each call is `limited` in time.
+        A function, whose calls are `limited` in time; None after a mistake.
         """
         if callable(value) and not isinstance(value, Renderable):
             return limited(value, name)
@@ -165,7 +166,7 @@ class ArgumentChecker:
 
     def texts(self, name: str, value: Any) -> tuple[str, ...]:
         """
-        A list, tuple or set of texts.  Those of a set are sorted.
+        A list, tuple or set of texts.  A set is sorted.
         """
         if isinstance(value, (set, frozenset)) and all(isinstance(item, str) for item in value):
             return tuple(sorted(value))
@@ -177,7 +178,7 @@ class ArgumentChecker:
 
     def several(self, name: str, value: Any) -> tuple[str, ...]:
         """
-        A list of at least one name; a name that is there twice counts once.
+        A list of at least one name; repeated names are dropped.
         """
         names = self.texts(name, value)
         if not names and isinstance(value, (list, tuple, set, frozenset)) and not value:
@@ -186,7 +187,7 @@ class ArgumentChecker:
 
     def properties(self, name: str, value: Any) -> dict[str, Any]:
         """
-        A dictionary of property names and plain values, or `Properties`; these properties are not rendered.
+        A dictionary of property names and JSON values, or `Properties`.  The values are not rendered.
         """
         if isinstance(value, Properties):
             value = value.values()
@@ -205,8 +206,8 @@ class ArgumentChecker:
 
     def secret(self, name: str, value: Any) -> Any:
         """
-        A `Secret`, or a text that stands in none of the configuration's files: it came from the environment, or from a
-        file that is not kept.
+        A `Secret`, or a text that is in none of the configuration's files, and so came from the environment or from
+        another file.  (The configuration's files are kept with each build.)
         """
         if isinstance(value, Secret) or is_placeholder(value):
             return value
@@ -216,15 +217,15 @@ class ArgumentChecker:
             self.note(f'{name} is empty; give a util.Secret("…"), or a text from the environment.')
         else:
             self.note(
-                f'{name} must be a util.Secret("…"), or come from the environment or a file that is no module: '
-                "master.cfg is kept with each build, and so are its modules."
+                f'{name} must be a util.Secret("…"), or come from the environment or from a file that is not a module: '
+                "copies of master.cfg and its modules are kept with each build."
             )
         return ""
 
     def environment(self, name: str, value: Any) -> dict[str, Any]:
         """
-        A dictionary of environment variables: text, something renderable, a list of these (to be
-        joined with colons), or None to remove the variable.
+        A dictionary: environment variable → text, something renderable, a list of these, which are joined with colons,
+        or None, which removes the variable.
         """
         if not isinstance(value, Mapping):
             self.wrong(name, value, "a dictionary")
@@ -256,7 +257,7 @@ def _noted_already(value: object) -> bool:
 
 def shown(value: object) -> str:
     """
-    The repr of *value*, cut to fit in a sentence.
+    *value* for a sentence: its repr, cut to 60 characters; for a class, how to write an object of it.
     """
     if isinstance(value, type):
         return f"the class {value.__name__} (write {value.__name__}(…))"

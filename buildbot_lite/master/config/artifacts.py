@@ -20,15 +20,16 @@ LARGEST_NUMBER = 999_999_999
 LAST_GOOD = "last good"
 TRIGGER = "trigger"
 ANY_BRANCH = "*"
-"""Stands for every branch; no branch of git can have this name."""
+"""Means any branch; no branch of git can have this name."""
 
 
 @frozen
 class WantedArtifact:
     """
-    The artifact *name*.  *builder*: None for that of the triggering build.
+    A rendered `Artifact`.
 
-    *build*: a number, `LAST_GOOD` or `TRIGGER`.  *branch*: of the last good build; None: of a build without a branch.
+    *name*: the path of the artifact.  *builder*: the builder; None: that of the triggering build.  *build*: a number,
+    `LAST_GOOD` or `TRIGGER`.  *branch*: the branch of the last good build; None: it must have no branch.
     """
 
     name: str
@@ -41,10 +42,12 @@ class Artifact(metaclass=NotingType):
     """
     An artifact of another build, as ``mastersrc`` of `FileDownload`.
 
-    *name*: as the upload called it.  *builder*: the name of the builder that made it.  *build*: "last good", the
-    newest build of *builder* that succeeded (perhaps with warnings), is of no fork, and has the artifact; or a number;
-    or "trigger", the build whose `Trigger` started this one, without *builder*.  *branch*: the last good build is the
-    newest of this branch, None: of those without a branch; default "*": whatever its branch.  All may be rendered.
+    *name*: the name under which it was uploaded.  *builder*: the name of the builder that made it.
+    *build*: "last good" (default): the newest build of *builder* that succeeded, perhaps with warnings, has no code
+    from a fork, and has the artifact; or the number of a build; or "trigger", without *builder*: the build whose
+    `Trigger` step started this one.
+    *branch*: with "last good": only builds of this branch; None: only builds without a branch; default "*": any.
+    All of them may be rendered.
     """
 
     def __init__(self, name: Any, builder: Any = None, build: Any = LAST_GOOD, branch: Any = ANY_BRANCH) -> None:
@@ -57,7 +60,7 @@ class Artifact(metaclass=NotingType):
 
     async def getRenderingFor(self, props: View) -> WantedArtifact:
         """
-        The artifact that is wanted by the build of *props*.
+        The artifact for the build *props*; `ConfigError` if the rendered arguments are wrong.
         """
         return _wanted(ArgumentChecker("Artifact", self), *await render(self._given, props))
 
@@ -85,5 +88,5 @@ def _wanted(checker: ArgumentChecker, name: Any, builder: Any, build: Any, branc
     if not isinstance(branch, (str, type(None))) or branch == "":
         checker.wrong("branch", branch, "the name of a branch, or None")
     if build != LAST_GOOD and branch != ANY_BRANCH:
-        checker.note(f'branch chooses among builds, and goes only with build="{LAST_GOOD}".')
+        checker.note(f'branch may be given only with build="{LAST_GOOD}".')
     return WantedArtifact(path, builder, build, branch)

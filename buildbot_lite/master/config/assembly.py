@@ -1,9 +1,9 @@
 """
-From the dictionary that a master.cfg filled to a `MasterConfig`.
+How the dictionary that a master.cfg filled becomes a `MasterConfig`.
 
-This module notes the mistakes that show only when every key is known: a key that does not exist, two slaves of one
-name, a builder on a slave that does not exist.  A mistake in an object belongs to the line that made the object, a
-mistake in a key to the line that set the key.
+This module notes the mistakes that can be found only when all keys are known: a key that does not exist, two slaves
+with the same name, a builder with a slave that does not exist.  The line of a mistake is that of the object, or else
+that in which the key was set.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -36,9 +36,9 @@ def assemble(
     c: object, basedir: str, places: Mapping[str, SourceLine], keys: Mapping[str, AnyKey] = OWN_KEYS
 ) -> MasterConfig:
     """
-    The configuration in the dictionary *c*.  If a mistake is noted, it must not be used.
+    The configuration in the dictionary *c*.  If a mistake was noted, the configuration must not be used.
 
-    *places*: where each key was set, as far as known.  *keys*: those that *c* may have.
+    *places*: the line in which each key was set, where it is known.  *keys*: the keys that *c* may have.
     """
     if not isinstance(c, Mapping):
         note("A master.cfg begins with: c = BuildmasterConfig = {}", SourceLine())
@@ -73,7 +73,8 @@ def assemble(
     hints = sum(1 if has_port(each) else len(config.ports) for each in config.location)
     if hints > MOST_HINTS:
         reader.note(
-            "location", f"with {len(config.ports)} ports these are more than the {MOST_HINTS} places of a string."
+            "location",
+            f"with {len(config.ports)} ports, these are more than the {MOST_HINTS} addresses that a string can have.",
         )
     return config
 
@@ -133,7 +134,7 @@ class _Reader:
         return self._one(values) if values else key.default
 
     def _given(self, key: AnyKey) -> dict[str, Any]:
-        # The values of a key by the names that it has in master.cfg.
+        # Name in master.cfg → value, for the key and its aliases.
         return {name: self.c[name] for name in (key.name, *key.aliases) if self.c.get(name) is not None}
 
     def _one(self, values: Mapping[str, Any]) -> Any:
@@ -145,8 +146,8 @@ class _Reader:
 
     def names(self, key: str) -> set[str] | None:
         """
-        The names of the objects in ``c[key]``, also of those with a mistake, since one mistake must not be reported at
-        two lines; None if there may be more of them: a word is missing, or something there has no name.
+        The names of the objects in ``c[key]``, also of objects with a mistake, so that a reference to one of these is
+        not a second mistake.  None if not all names are known, because a word is missing or an object has no name.
         """
         listed = next(iter(self._given(self.keys[key]).values()), ())
         if is_placeholder(listed):
@@ -175,7 +176,7 @@ class _Reader:
             if is_placeholder(each):
                 continue
             if not isinstance(each, key.kind):
-                note(f"c[{name!r}] holds {shown(each)}, which is no {key.noun}.", place)
+                note(f"c[{name!r}] has {shown(each)} in it, which is not a {key.noun}.", place)
             elif each.name in objects:
                 first = objects[each.name].place
                 first_place = f"; the first is at {first}" if first else ""
@@ -190,7 +191,7 @@ class _Reader:
             yield self._builder(each, place) if key.kind is BuilderConfig and isinstance(each, Mapping) else each
 
     def _builder(self, dictionary: Mapping[Any, Any], place: SourceLine) -> BuilderConfig:
-        # Before there was a BuilderConfig, a builder was a dictionary.
+        # In old configurations, a builder is a dictionary.
         with placed(place):
             return BuilderConfig(**{str(name): value for name, value in dictionary.items()})
 
@@ -200,7 +201,7 @@ class _Reader:
 
 def _needs_no_mistake(value: object) -> bool:
     """
-    Whether the key of *value* needs no mistake of its own: it is empty, or the words in it were noted already.
+    Whether nothing must be noted for the key of *value*: it is empty, or the words in it were noted already.
     """
     return value is None or value in ([], (), {}, "") or (not isinstance(value, Mapping) and holds_placeholder(value))
 
@@ -212,7 +213,7 @@ def _given_name(value: object) -> str:
 
 def _choose_slaves(builders: Mapping[str, BuilderConfig], slaves: Mapping[str, BuildSlave]) -> None:
     """
-    Give each builder with ``requires`` those of its slaves, or of all, that have the properties.
+    Set the slaves of each builder with ``requires``: those of its slaves, or of all slaves, that have the properties.
     """
     for builder in builders.values():
         if builder.requires:
@@ -246,7 +247,7 @@ def _check_builders(builders: Mapping[str, BuilderConfig], slaves: Collection[st
         place = builder.place or SourceLine()
         _note_unknown(f"The builder {builder.name!r}", "slave", builder.slavenames, slaves, place)
         if builder.own_directory is not None:
-            continue  # Buildbot lets builders share a directory, if they say so
+            continue  # as in Buildbot, builders may share a directory if they name it
         other = directories.setdefault(builder.directory.lower(), builder.name)
         if other != builder.name:
             note(
@@ -260,7 +261,7 @@ def _check_schedulers(
     schedulers: Mapping[str, BaseScheduler], builders: Collection[str] | None, slaves: Collection[str]
 ) -> None:
     for scheduler in schedulers.values():
-        # A function of the configuration must not change a list that has been checked.
+        # A copy: a function of the configuration must not change the list after this check.
         scheduler.builderNames = list(scheduler.builderNames)
         place = scheduler.place or SourceLine()
         _note_unknown(f"The scheduler {scheduler.name!r}", "builder", scheduler.builder_names, builders, place)
@@ -277,6 +278,4 @@ def _note_unknown(
 ) -> None:
     for name in names:
         if known is not None and name not in known and name not in missing_names():
-            note(
-                f"{owner} names the {noun} {name!r}, and there is none of that name.{did_you_mean(name, known)}", place
-            )
+            note(f"{owner} names the {noun} {name!r}, which does not exist.{did_you_mean(name, known)}", place)

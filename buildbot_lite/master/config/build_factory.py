@@ -18,7 +18,7 @@ from .placeholders import is_placeholder
 @runtime_checkable
 class StepLike(Protocol):
     """
-    The part of a step that a factory knows.
+    What a factory needs of a step.
     """
 
     @property
@@ -37,12 +37,13 @@ class BuildFactory(metaclass=NotingType):
     """
     The steps of a build, in order.
 
-    ``workdir``: the directory of all steps that have no ``workdir`` of their own, relative to the builder's: a path,
-    or a function of the list of the build's source stamps; default "build".  ``useProgress`` has no effect.
+    *steps*: a list of steps.  The attribute ``workdir`` is the default ``workdir`` of the steps, relative to the
+    builder's directory: a path, or a function of the list of the build's source stamps; default "build".
+    ``useProgress`` has no effect.
     """
 
     useProgress: Any = True  # noqa: N815 - Buildbot's name
-    # A subclass of the user's need not call the constructor first.
+    # Set here, because a subclass in master.cfg may set ``workdir`` before it calls the constructor.
     _workdir: str | Callable[[Sequence[Any]], Any] = "build"
 
     def __init__(self, steps: Any = ()) -> None:
@@ -54,7 +55,7 @@ class BuildFactory(metaclass=NotingType):
     @property
     def workdir(self) -> str | Callable[[Sequence[Any]], Any]:
         """
-        The directory of steps that have none of their own.
+        The default working directory of the steps, relative to the builder's directory.
         """
         return self._workdir
 
@@ -66,13 +67,13 @@ class BuildFactory(metaclass=NotingType):
             ArgumentChecker("BuildFactory", self, place=current_line()).wrong(
                 "workdir",
                 value,
-                "a relative path that does not lead out of the builder's directory, or a function; each step that runs "
-                "a command elsewhere has a workdir of its own",
+                "a relative path that does not lead out of the builder's directory, or a function; give each step that "
+                "runs a command elsewhere a workdir",
             )
 
     def addStep(self, step: Any, **arguments: Any) -> None:
         """
-        Append *step*; or, as Buildbot 0.7 had it, the step that the class *step* makes of *arguments*, also as a pair.
+        Append *step*.  As in Buildbot 0.7, it may also be a class with its *arguments*, or a pair of these.
         """
         if isinstance(step, tuple) and len(step) == 2 and isinstance(step[0], type) and isinstance(step[1], Mapping):
             step, arguments = step[0], {**step[1], **arguments}
@@ -81,7 +82,7 @@ class BuildFactory(metaclass=NotingType):
         if is_placeholder(step):
             return
         if isinstance(step, type):
-            note(f"BuildFactory: {step.__name__} is a class; a step is made of it: {step.__name__}(…).")
+            note(f"BuildFactory: {step.__name__} is a class; make a step of it: {step.__name__}(…).")
         elif not isinstance(step, StepLike):
             note(f"BuildFactory: {step!r:.60} is not a step.")
         else:
@@ -89,7 +90,7 @@ class BuildFactory(metaclass=NotingType):
 
     def addSteps(self, steps: Any) -> None:
         """
-        Append all of *steps*, or the only one.
+        Append all of *steps*, a list or a single step.
         """
         if is_placeholder(steps):
             return
@@ -105,7 +106,8 @@ class BuildFactory(metaclass=NotingType):
     @contextmanager
     def withSecrets(self, secrets: Any) -> Iterator["BuildFactory"]:  # noqa: N802 - Buildbot's name
         """
-        Note a mistake and the remedy.  In Buildbot the steps inside find secrets in files of the slave, at any path.
+        Note a mistake, with the remedy.  In Buildbot, this writes secrets to files of the slave, at any path, for the
+        steps that are added in the context.
         """
         note(
             "BuildFactory: withSecrets writes no files here.  Give the secret to a step in env, stdin or command, or"

@@ -1,5 +1,5 @@
 """
-Small helpers that Buildbot has for code of configurations, with the meaning that its documentation gives them.
+Small functions and classes that Buildbot has for code of configurations, with their documented meaning.
 """
 
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from .mistakes import note
 
 class IEmailLookup(Interface):
     """
-    What a reporter's ``lookup`` provides.  Any object with the method will do; this is for code that declares it.
+    The interface of a reporter's ``lookup``.  Objects need not declare it; an object with the method is enough.
     """
 
     def getAddress(name: str) -> Any:  # noqa: N802, N805 - Buildbot's name; an interface has no self
@@ -22,7 +22,7 @@ class IEmailLookup(Interface):
 
 class ComparableMixin:
     """
-    Objects are equal when they are of one class, and their attributes named in *compare_attrs* are equal.
+    Makes objects equal if they are of the same class and their attributes named in *compare_attrs* are equal.
     """
 
     compare_attrs: ClassVar[tuple[str, ...] | list[str]] = ()
@@ -42,21 +42,21 @@ class ComparableMixin:
 
 def bytes2unicode(x: Any, encoding: str = "utf-8", errors: str = "strict") -> Any:
     """
-    Bytes as text; other values unchanged.
+    *x* as text if it is bytes; otherwise *x*.
     """
     return x.decode(encoding, errors) if isinstance(x, bytes) else x
 
 
 def unicode2bytes(x: Any, encoding: str = "utf-8", errors: str = "strict") -> Any:
     """
-    Text as bytes; other values unchanged.
+    *x* as bytes if it is text; otherwise *x*.
     """
     return x.encode(encoding, errors) if isinstance(x, str) else x
 
 
 def s(step_class: Any, **arguments: Any) -> Any:
     """
-    The step that *step_class* makes of *arguments*, as factories of Buildbot 0.7 were written.
+    A step of the class *step_class*, made with *arguments*.  Factories for Buildbot 0.7 were written so.
     """
     return step_class(**arguments)
 
@@ -71,6 +71,6 @@ def enforceChosenWorker(bldr: Any, workerforbuilder: Any, breq: Any) -> bool:  #
 
 def error(error: str, always_raise: bool = False) -> None:
     """
-    Report a mistake of the configuration, at the line of the call.
+    Note a mistake of the configuration, at the line of the call.  *always_raise* has no effect.
     """
     note(str(error))

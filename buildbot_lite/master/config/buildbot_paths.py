@@ -1,12 +1,12 @@
 """
-Import paths of Buildbot's, old and new, as thin aliases of the words of ``buildbot_lite.plugins``.
+Buildbot's import paths, old and new, as aliases of the words of ``buildbot_lite.plugins``.
 
-In a master.cfg ``from buildbot.plugins import *``, ``from buildbot.steps.shell import ShellCommand`` and the same with
-``buildbot_lite`` find the words, so that a configuration that was written for Buildbot runs as it is.  The first part
-of a path says which namespace is meant; what follows may be anything, because Buildbot moved its modules often.
+In a master.cfg, ``from buildbot.plugins import *``, ``from buildbot.steps.shell import ShellCommand`` and the same with
+``buildbot_lite`` find these words, so that a configuration written for Buildbot runs unchanged.  The first part of a
+path decides the namespace; the rest is ignored, because Buildbot moved its modules often.
 
-Only code of a configuration sees these modules (`modules`).  There ``buildbot`` means them even where Buildbot is
-installed: no object of its own could work in this master.
+Only code of a configuration sees these modules (`modules`).  They take the place of an installed Buildbot, whose
+objects could not work in this master.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ _HEADS: Mapping[str, str] = MappingProxyType(
         ),
     }
 )
-"""The part after ``buildbot.`` → the namespace in which its words are looked for first."""
+"""The part of a path after ``buildbot.`` → the namespace in which its words are searched first."""
 _RESULTS = "SUCCESS WARNINGS FAILURE SKIPPED EXCEPTION RETRY CANCELLED Results worst_status"
 _ELSEWHERE: Mapping[str, str] = MappingProxyType(
     {
@@ -72,18 +72,18 @@ _ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "status.results": _RESULTS,
     }
 )
-"""A module of Buildbot's → its words that are in another namespace than the others; ``import *`` brings them, too."""
-# Named and not imported, because it is above.
+"""A module of Buildbot → its words that are in another namespace than its other words, for ``import *``."""
+# A name and not an import, because that module is in a higher layer.
 _PLUGINS = "buildbot_lite.plugins"
 _OURS = _PLUGINS.partition(".")[0]
 
 
 def alias_of(name: str, words: Sequence[str] = ()) -> str:
     """
-    The path that code of a configuration means by *name*: ``buildbot_lite.steps.shell`` is ``buildbot.steps.shell``.
+    The module that code of a configuration gets for *name*: ``buildbot.steps.shell`` for ``buildbot_lite.steps.shell``.
 
-    Modules that buildbot_lite has stay themselves, except for a path that is Buildbot's as well (``status``).  *words*:
-    what is imported from there.
+    For existing modules of buildbot_lite, it is *name* itself, except for paths that Buildbot has as well (``status``).
+    *words*: what is imported from the module.
     """
     top, _, remainder = name.partition(".")
     head = remainder.partition(".")[0]
@@ -98,7 +98,7 @@ def alias_of(name: str, words: Sequence[str] = ()) -> str:
 
 def is_alias(name: str) -> bool:
     """
-    Whether the module *name* is an alias.
+    Whether the module *name* is one of these aliases.
     """
     top, *path = name.split(".")
     if top != "buildbot" or len(path) < 2:
@@ -110,7 +110,7 @@ def is_alias(name: str) -> bool:
 
 class AliasModule(ModuleType):
     """
-    A module of Buildbot's, whose words are those of ``buildbot_lite.plugins``.
+    An alias for a module of Buildbot, with the words of ``buildbot_lite.plugins``.
     """
 
     def __init__(self, name: str) -> None:
@@ -130,10 +130,10 @@ class AliasModule(ModuleType):
             raise AttributeError(word)
         plugins = import_module(_PLUGINS)
         if self._where is None:
-            return placeholder(word)  # the module was noted
+            return placeholder(word)  # the missing module was noted already
         if self._where == _ALL and word in plugins.__all__ and self.__name__.endswith(_ALL):
             return getattr(plugins, word)
-        # Buildbot's own paths do not follow the namespaces: results are in buildbot.status.builder.
+        # Buildbot's paths do not always follow the namespaces: buildbot.status.builder has the results.
         order = dict.fromkeys(name for name in (self._where, *plugins.__all__) if name != _ALL)
         for namespace in order:
             if word in dir(getattr(plugins, namespace)):
@@ -146,7 +146,7 @@ class AliasModule(ModuleType):
         return missing_word(self._where, word, _known(self._where))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # Its name has the form of a module's, and it was a function.
+        # The name looked like that of a module, but it is called, so it is a function.
         word = self.__name__.rpartition(".")[2]
         return missing_word(str(self._where), word, _known(self._where))(*args, **kwargs)
 

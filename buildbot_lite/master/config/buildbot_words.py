@@ -3,12 +3,12 @@ The words of Buildbot that buildbot_lite does not implement, and how it treats e
 
 A word is a key of ``c``, or a name in a namespace of ``buildbot_lite.plugins``.  It is
 
-- *taken* with a remark, because nothing changes when it is left out;
-- *refused* with a remedy, because something would change;
-- *inner*: a part of Buildbot's own machinery, and refused, because code that needs it cannot run here;
-- *later*: refused until it is made.
+- *taken*: accepted with a remark, because nothing changes when it is left out;
+- *refused*, with a remedy, because something would change;
+- *inner*: an internal part of Buildbot, and refused, because code that needs it cannot run here;
+- *later*: refused until it is implemented.
 
-A word that a namespace or the keys of ``c`` have is never looked for here.  ``docs/buildbot.md`` is made of this table
+Words that are implemented are not in this table.  ``docs/buildbot.md`` is made of it
 (``python -m buildbot_lite.master.config.buildbot_words > docs/buildbot.md``); a test compares them.
 """
 
@@ -21,7 +21,7 @@ from attrs import frozen
 
 class Treatment(Enum):
     """
-    What happens to a word.
+    How a word is treated.
     """
 
     TAKEN = "taken"
@@ -33,7 +33,10 @@ class Treatment(Enum):
 @frozen
 class Word:
     """
-    The *name* in the namespace *where* ("c": a key of ``c``), its *treatment*, and *advice*: the rest of the sentence.
+    A word that is not implemented.
+
+    *where*: its namespace; "c": it is a key of ``c``.  *advice*: why it has no effect, or what to do instead, for the
+    sentence about it.
     """
 
     where: str
@@ -44,7 +47,7 @@ class Word:
     @property
     def shown(self) -> str:
         """
-        The word as it stands in a configuration.
+        The word as it is written in a configuration.
         """
         if self.where == "c" or self.where.startswith("c["):
             return f"{self.where}[{self.name!r}]"
@@ -53,7 +56,7 @@ class Word:
     @property
     def sentence(self) -> str:
         """
-        The remark or mistake.
+        The sentence of the remark or mistake about it.
         """
         match self.treatment:
             case Treatment.TAKEN if self.advice == RIGHTS:
@@ -61,7 +64,9 @@ class Word:
             case Treatment.TAKEN:
                 return f"{self.shown} has no effect here: {self.advice}"
             case Treatment.INNER:
-                return f"{self.shown} is a part of Buildbot's inside, which does not exist here.  {self.advice}".rstrip()
+                return (
+                    f"{self.shown} is a part of Buildbot's inside, which does not exist here.  {self.advice}".rstrip()
+                )
             case Treatment.LATER:
                 return f"{self.shown} comes later here.  {self.advice}".rstrip()
         return f"{self.shown} is not here.  {self.advice}"

@@ -1,5 +1,5 @@
 """
-Services of ``c['services']`` that cancel requests for outdated changes, or of buildsets that have failed.
+Services of ``c['services']`` that cancel requests: for outdated changes, and in buildsets of which a build failed.
 """
 
 import re
@@ -23,7 +23,7 @@ _GERRIT = re.compile(r"(refs/changes/\d+/\d+)/\d+\Z")
 @frozen
 class StampView:
     """
-    A source stamp, as filters see it.
+    A source stamp with the attributes that filters test.
     """
 
     project: Any = ""
@@ -37,16 +37,18 @@ class StampView:
 
     def to_document(self) -> dict[str, Any]:
         """
-        As a dictionary, for functions of master.cfg.
+        The dictionary for functions in master.cfg.
         """
         return {name: getattr(self, name) for name in (*_FIELDS, "revision")}
 
 
 class SourceStampFilter(ChangeFilter):
     """
-    Takes the source stamps that meet all conditions: of project, codebase, repository and branch, ``project_eq``,
-    ``project_not_eq``, ``project_re``, ``project_not_re``, each a text or a list; and *filter_fn*, a function of the
-    source stamp as a dictionary with project, codebase, repository, branch and revision.
+    Takes the source stamps that meet all conditions.
+
+    For each of project, codebase, repository and branch: ``project_eq``, ``project_not_eq``, ``project_re`` and
+    ``project_not_re``, a text or a list of texts; *filter_fn*: a function of a dictionary with project, codebase,
+    repository, branch and revision.
     """
 
     def __init__(self, filter_fn: Any = None, **conditions: Any) -> None:
@@ -73,7 +75,7 @@ class SourceStampFilter(ChangeFilter):
 
 def default_branch_key(stamp: Mapping[str, Any]) -> Any:
     """
-    The branch; of a change in Gerrit, ``refs/changes/…``, without the number of its patch set.
+    The branch of *stamp*; for a change in Gerrit (``refs/changes/…``) without the number of the patch set.
     """
     branch = stamp["branch"]
     match = _GERRIT.match(branch) if isinstance(branch, str) else None
@@ -82,10 +84,11 @@ def default_branch_key(stamp: Mapping[str, Any]) -> Any:
 
 class OldBuildCanceller(Service):
     """
-    Cancel the requests and builds of a branch when a newer change of it comes.
+    Cancels the requests and builds of a branch when a newer change of the branch arrives.
 
     *filters*: pairs of a list of builders and a `SourceStampFilter`.  *branch_key*: a function of a dictionary with
-    project, codebase, repository, branch and revision; changes with the same key are of one branch.
+    project, codebase, repository, branch and revision; changes for which it returns the same key are of the same
+    branch.
     """
 
     def __init__(self, name: Any, filters: Any, branch_key: Any = None) -> None:
@@ -99,14 +102,14 @@ class OldBuildCanceller(Service):
 
     def tracks(self, builder: str, stamp: StampView) -> bool:
         """
-        Whether a build of *builder* of *stamp* is cancelled.
+        Whether a build of *stamp* by *builder* is cancelled when a newer change arrives.
         """
         return any(builder in builders and each.takes(stamp) for builders, each in self.filters)
 
 
 class FailingBuildsetCanceller(Service):
     """
-    Cancel the other requests and builds of a buildset when one of its builds fails.
+    Cancels the other requests and builds of a buildset when one of its builds fails.
 
     *filters*: triples of a list of builders that may fail, a list of builders to cancel (None: all), and a
     `SourceStampFilter`.
@@ -120,7 +123,7 @@ class FailingBuildsetCanceller(Service):
 
     def cancelled_by(self, builder: str, stamps: Sequence[StampView]) -> Callable[[str], bool]:
         """
-        Whether the failure of *builder* for *stamps* cancels a build of a given builder.
+        Return a function that tells whether the failure of *builder* for *stamps* cancels builds of a given builder.
         """
         matching = [
             cancelled
@@ -155,4 +158,4 @@ def _must_exist(service: Service, builders: Sequence[str]) -> None:
 def _unknown(service: Service, name: str, config: Any) -> str | None:
     if name in config.builders:
         return None
-    return f"{service!r} names the builder {name!r:.100}, and there is none.{did_you_mean(name, config.builders)}"
+    return f"{service!r} names the builder {name!r:.100}, which does not exist.{did_you_mean(name, config.builders)}"

@@ -18,7 +18,7 @@ LONGEST_NAME = 150
 
 def named(name: Any, address: Any) -> Any:
     """
-    *name*, or if it is None, one that follows from *address*, without the passwords in it.
+    *name*; if it is None, a name made from *address*, without passwords and of at most `LONGEST_NAME` characters.
     """
     if name is not None or not isinstance(address, str) or not address:
         return name
@@ -39,7 +39,8 @@ def category_of(checker: ArgumentChecker, value: Any) -> Any:
 
 def change_of(fields: Mapping[str, Any], source: str) -> Change:
     """
-    The change with these *fields* of `ChangeSource.addChange`; `ConfigError` names one that does not exist.
+    The change with these *fields* of `ChangeSource.addChange`; `ConfigError` if one of them does not exist.
+    *source*: the name of the change source.
     """
     values = dict(fields)
     author, happened = values.pop("who", None), values.pop("when", None)

@@ -26,7 +26,7 @@ class NotABranchType:
 
 
 NOT_A_BRANCH: Any = NotABranchType()
-"""The value of *branch* that checks nothing; None is the default branch."""
+"""The value of *branch* that means "any branch"; None means the default branch."""
 
 ATTRIBUTES = ("project", "repository", "branch", "category", "codebase")
 _FORMS = ("", "_not_eq", "_re", "_not_re", "_fn")
@@ -36,7 +36,8 @@ _PROPERTY_FORMS = ("property_eq", "property_not_eq", "property_re", "property_no
 @frozen
 class _Check:
     """
-    One condition.  *argument*: the name under which it was given.  *value*: what is tested of a change.
+    One condition.  *argument*: the name of its argument.  *value*: returns the value of a change that is tested.
+    *test*: returns whether the value meets the condition.
     """
 
     argument: str
@@ -48,12 +49,13 @@ class ChangeFilter(metaclass=NotingType):
     """
     Takes the changes that meet all conditions.
 
-    For each of project, repository, branch, category and codebase: ``project="x"`` or a list: it is one of them;
-    ``project_not_eq``: it is none of them; ``project_re``: one of these regular expressions matches at its beginning;
-    ``project_not_re``: none does; ``project_fn``: a function of it returns a true value.  ``branch=None`` is the
-    default branch.  ``files_re``, ``files_fn``: at least one file does.  ``property_eq``, ``property_not_eq``,
-    ``property_re``, ``property_not_re``: dictionaries, by name of the property; a property that is not there is none of
-    the values, and matches nothing.  *filter_fn*: a function of the change returns a true value.
+    For each of project, repository, branch, category and codebase, one may give ``project``: a value or a list, of
+    which it must be one; ``project_not_eq``: of which it must be none; ``project_re``: a regular expression or a list,
+    of which one must match at its beginning; ``project_not_re``: of which none may match; ``project_fn``: a function of
+    the value, which must return a true value.  ``branch=None`` is the default branch.  ``files_re``, ``files_fn``: at
+    least one file must match.  ``property_eq``, ``property_not_eq``, ``property_re``, ``property_not_re``:
+    dictionaries: property → such a condition; a missing property is none of the values, and matches nothing.
+    *filter_fn*: a function of the change, which must return a true value.
     """
 
     def __init__(self, filter_fn: Any = None, **conditions: Any) -> None:
@@ -79,8 +81,8 @@ class ChangeFilter(metaclass=NotingType):
 
     def why_not(self, change: ChangeView) -> str | None:
         """
-        The name of the first condition that *change* does not meet; None: the filter takes it.  Exceptions of the
-        configuration's functions are the caller's.
+        The name of the first condition that *change* does not meet; None if it meets all.  The exceptions of functions
+        in master.cfg are raised.
         """
         for check in self._checks:
             if not check.test(check.value(change)):
@@ -134,7 +136,7 @@ class ChangeFilter(metaclass=NotingType):
         if None in patterns:
             return None
         expected = form == "_re"
-        # A change may have a text for which a search takes for ever: (a+)+b with many a.
+        # Limited, because a change may have a text for which the search takes for ever, as (a+)+b for many a.
         return limited(lambda actual: _matches(patterns, actual) is expected, name)
 
     def _pattern(self, name: str, value: Any) -> re.Pattern[str] | None:

@@ -16,8 +16,8 @@ class ChangeChoice:
     """
     The arguments of a scheduler that choose among changes.
 
-    *filter*: a change that it does not take does not exist for the scheduler; None: it takes all.  *important*: whether
-    a change is worth a build; None: each is.  *only_important*: forget the others.
+    *filter*: the scheduler ignores changes that it does not take; None: it takes all.  *important*: a function that
+    decides whether a change starts builds; None: each does.  *only_important*: whether the others are ignored.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class ChangeChoice:
 
 def chosen_filter(arguments: ArgumentChecker, change_filter: Any, branch: Any, categories: Any) -> Any:
     """
-    The filter that *change_filter* or the older arguments *branch* (one or a list) and *categories* say.
+    *change_filter*, or a filter made from the older arguments *branch* (a branch or a list) and *categories*.
     """
     old = {"branch": branch, "category": categories}
     old_arguments = {name: value for name, value in old.items() if value is not NOT_A_BRANCH and value is not None}
@@ -50,14 +50,16 @@ def chosen_filter(arguments: ArgumentChecker, change_filter: Any, branch: Any, c
 
 class SingleBranchScheduler(BaseScheduler):
     """
-    Build requests for changes.
+    Requests builds for changes.
 
-    *treeStableTimer*: seconds without a further change of the same repository, branch, project and codebase, after
-    which all that came are built together; None: each change is built at once, by itself.  *change_filter*: a
-    `util.ChangeFilter`.  *fileIsImportant*: a function of a change; those for which it returns a false value start
-    nothing, and are built with the next important one; with *onlyImportant* they are forgotten.  *branch*,
-    *categories*: older words for a change_filter.  *createAbsoluteSourceStamps*: a codebase without a change is built
-    at the revision that this scheduler last saw, not at that of *codebases*.
+    *treeStableTimer*: after so many seconds without a further change of the same repository, branch, project and
+    codebase, all waiting changes are built together; None: each change is built immediately and separately.
+    *change_filter*: a `util.ChangeFilter`.
+    *fileIsImportant*: a function of a change.  Changes for which it returns a false value start no builds, and are
+    built with the next important change; with *onlyImportant* they are ignored.
+    *branch*, *categories*: older arguments for a change_filter.
+    *createAbsoluteSourceStamps*: a codebase without a change is built at the revision that this scheduler saw last, not
+    at the one that *codebases* gives.
     """
 
     def __init__(
@@ -86,14 +88,14 @@ class SingleBranchScheduler(BaseScheduler):
         if branches is not NOT_A_BRANCH:
             self.arguments.note("branches is an argument of AnyBranchScheduler; here it is branch or change_filter.")
         elif branch is NOT_A_BRANCH and change_filter is None:
-            self.arguments.note("say which branch: change_filter=util.ChangeFilter(branch=…).")
+            self.arguments.note("give the branch: change_filter=util.ChangeFilter(branch=…).")
         return branch
 
 
 class AnyBranchScheduler(SingleBranchScheduler):
     """
-    Build requests for changes of any branch, otherwise like `SingleBranchScheduler`.  *branches*: an older word for a
-    change_filter: only these.
+    A `SingleBranchScheduler` for changes of any branch.  *branches*: an older argument for a change_filter: only
+    changes of these branches.
     """
 
     def _branch(self, branch: Any, branches: Any, change_filter: Any) -> Any:

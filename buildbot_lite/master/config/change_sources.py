@@ -1,9 +1,9 @@
 """
-Change sources of a master.cfg, as values, and the two classes to subclass: `ChangeSource` and `PollingChangeSource`.
+The base classes of change sources: `ChangeSource` and `PollingChangeSource`.
 
-A constructor checks its arguments.  While the master runs, a supervisor (`master.scheduling.changes.sources`) sets
-*context*, calls `ChangeSource.activate`, then `PollingChangeSource.poll` again and again, and in the end
-`ChangeSource.deactivate`.  Method names are Buildbot's.
+A source in master.cfg is a value whose constructor checks its arguments.  While the master runs, a supervisor
+(`master.scheduling.changes.sources`) sets *context*, calls `ChangeSource.activate`, then `PollingChangeSource.poll`
+repeatedly, and at the end `ChangeSource.deactivate`.  The names of methods are Buildbot's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ from .mistakes import current_line
 T = TypeVar("T")
 
 UNCHANGED: Any = object()
-"""For *state*: leave it as it is."""
+"""The value of *state* that leaves the recorded state unchanged."""
 DEFAULT_INTERVAL = 600.0
 
 
@@ -41,40 +41,40 @@ class SourceContext(Protocol):
 
     async def record(self, changes: Sequence[Change], state: Any = UNCHANGED) -> list[RecordedChange]:
         """
-        Record *changes*, and in the same transaction *state*, which JSON can hold; return the changes that were new.
+        Record *changes*, and in the same transaction *state*, a JSON value.  Return the changes that were not recorded
+        before.
         """
 
     async def state(self) -> Any:
         """
-        The recorded state of the source; None when there is none.
+        The recorded state of the source; None if there is none.
         """
 
     async def secret(self, name: str) -> str:
         """
-        The value of the secret *name*; `ConfigError` when there is none.
+        The value of the secret *name*; `ConfigError` if it is not available.
         """
 
     def in_thread(self, work: Callable[[], T]) -> Deferred[T]:
         """
-        The result of *work*, which is called in a thread, when one of the threads for change sources is free.
+        Call *work* in a thread, as soon as one of the threads for change sources is free; fires with its result.
         """
 
     def poll_soon(self) -> None:
         """
-        Poll again at once after this poll.
+        Poll again immediately after this poll.
         """
 
     def remark(self, sentence: str) -> None:
         """
-        Log *sentence*, unless the poll before ended with it, and show it in ``buildbot-lite status`` until the next
-        poll.
+        Show *sentence* in ``buildbot-lite status`` until the next poll.  It is also logged, unless the previous poll
+        ended with the same sentence.
         """
 
 
 class ChangeSource(metaclass=NotingType):
     """
-    A source of changes.  Subclass it for a source to which something else reports changes, and call `addChange` for
-    each.
+    A source of changes.  Subclass it for a source that does not poll, and call `addChange` for each change.
 
     *name*: identifies the source and its recorded state; 1 to 150 printable characters.
     """
@@ -85,7 +85,7 @@ class ChangeSource(metaclass=NotingType):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """
-        A source that remembers the arguments with which it was made.
+        Make a source, and keep the arguments of the constructor.
         """
         source = super().__new__(cls)
         source.recipe = (args, kwargs)
@@ -105,9 +105,9 @@ class ChangeSource(metaclass=NotingType):
 
     def is_like(self, other: "ChangeSource") -> bool:
         """
-        Whether *other* was made by the same class with equal arguments.
+        Whether *other* is of the same class and was made with equal arguments.
 
-        A class or function of master.cfg is another one after each load, so sources that use one are not alike.
+        Each load of master.cfg makes its classes and functions anew, so sources that use one are never alike.
         """
         return type(self) is type(other) and self.recipe == other.recipe
 
@@ -115,7 +115,7 @@ class ChangeSource(metaclass=NotingType):
 
     def describe(self) -> str:
         """
-        The watched address, for people.
+        What the source watches, for people: an address, or its name.
         """
         return self.name
 
@@ -134,13 +134,13 @@ class ChangeSource(metaclass=NotingType):
     @property
     def master(self) -> "MasterFacade":
         """
-        The interface that sources written for Buildbot call: ``self.master.data.updates.addChange(…)``.
+        The part of Buildbot's master that sources for Buildbot use: ``self.master.data.updates.addChange(…)``.
         """
         return MasterFacade(self)
 
     def addChange(self, **fields: Any) -> Deferred[int | None]:
         """
-        Record a change.  Fires with its number, or with None if it was recorded before.
+        Record a change.  The Deferred fires with its number, or with None if it was recorded before.
 
         *fields*: author (or who), committer, files, comments, revision, when_timestamp (or when), branch, category (or
         a function of the other fields), revlink, properties, repository, codebase, project, src (without effect).
@@ -155,7 +155,7 @@ class ChangeSource(metaclass=NotingType):
 
     def setState(self, name: str, value: Any) -> Deferred[None]:
         """
-        Record *value*, which JSON can hold, for *name*.  It survives restarts.
+        Record *value*, a JSON value, for *name*.  It is kept over restarts.
         """
         return Deferred.fromCoroutine(self._set_state(name, value))
 
@@ -176,12 +176,12 @@ class ChangeSource(metaclass=NotingType):
 
 class PollingChangeSource(ChangeSource):
     """
-    A source that looks for changes at intervals.  Subclass it and write *poll*.
+    A source that polls for changes.  Subclass it and define ``poll``.
 
-    *pollInterval*: seconds between the end of a poll and the next one, default 600; 0: it does not poll by itself.
+    *pollInterval*: seconds between the end of a poll and the next one, default 600; 0: it does not poll on its own.
     *pollAtLaunch*: also poll when the master starts; default False.
-    *pollRandomDelayMin*, *pollRandomDelayMax*: seconds, of which a random number passes before each poll, that at the
-    launch among them; less than *pollInterval*.
+    *pollRandomDelayMin*, *pollRandomDelayMax*: a random number of seconds between these passes before each poll, also
+    the one at the launch; it must be less than *pollInterval*.
     """
 
     pollInterval: float = DEFAULT_INTERVAL
@@ -221,20 +221,21 @@ class PollingChangeSource(ChangeSource):
     @property
     def repository(self) -> str:
         """
-        The repository of its changes, by which a hook finds the source; "": none.
+        The repository of its changes, with which a hook finds the source; "" if there is none.
         """
         return ""
 
     def poll(self) -> Any:
         """
-        Find and record new changes.  May return an awaitable; it is not called again before that has fired.
+        Find and record new changes; subclasses define this.  May return an awaitable, and is not called again before
+        that is done.
         """
         raise ConfigError(f"The class {type(self).__name__} has no method poll.")
 
 
 class MasterFacade:
     """
-    The part of Buildbot's master that its change sources use: *source* adds the changes.
+    The part of Buildbot's master that change sources use: ``master.data.updates.addChange`` calls *source*.
     """
 
     def __init__(self, source: ChangeSource) -> None:

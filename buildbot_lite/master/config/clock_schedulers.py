@@ -19,11 +19,11 @@ _DEFAULTS = (0, "*", "*", "*", "*")
 
 class ClockScheduler(BaseScheduler):
     """
-    Build requests at certain times.
+    The base of schedulers that request builds at certain times.
 
-    *onlyIfChanged*: only when an important change came since its previous builds; these are then of that change's
-    branch and revision.  Otherwise they are of *branch* and *repository*, or what *codebases* says.  *change_filter*,
-    *fileIsImportant*, *onlyImportant*, *createAbsoluteSourceStamps*: as for `SingleBranchScheduler`.
+    *onlyIfChanged*: request builds only if there was an important change since the previous ones; default False.
+    *branch*, *repository*, *project*: the source of builds that are not for a change; or *codebases*.
+    *change_filter*, *fileIsImportant*, *onlyImportant*, *createAbsoluteSourceStamps*: as for `SingleBranchScheduler`.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ClockScheduler(BaseScheduler):
 
 class Periodic(ClockScheduler):
     """
-    Build requests every *periodicBuildTimer* seconds, the first at once.
+    Requests builds every *periodicBuildTimer* seconds, the first ones immediately.
     """
 
     def __init__(self, name: Any, builderNames: Any, periodicBuildTimer: Any, **more: Any) -> None:
@@ -70,11 +70,12 @@ class Periodic(ClockScheduler):
 
 class Nightly(ClockScheduler):
     """
-    Build requests at certain minutes, hours, days of the month, months, days of the week, by the master's local time.
+    Requests builds at times given by *minute*, *hour*, *dayOfMonth*, *month* and *dayOfWeek*, in local time.
 
-    Each is a number, a list of numbers, or a text of cron's: ``"*"``, ``"*/5"``, ``"1-5"``, ``"jan,dec"``,
-    ``"mon-fri"``, ``"L"``.  For *dayOfWeek* 0 is Monday.  When both *dayOfMonth* and *dayOfWeek* are given, either is
-    enough.  *force_at_minute* and so on, with *onlyIfChanged*: at those of its times that these name, also without a
+    Each is a number, a list of numbers, or a text as in crontab(5): ``"*"``, ``"*/5"``, ``"1-5"``, ``"jan,dec"``,
+    ``"mon-fri"``, ``"L"``.  *dayOfWeek*: 0 is Monday.  If both *dayOfMonth* and *dayOfWeek* are given, one of them is
+    enough.  *force_at_minute* and so on: with *onlyIfChanged*, those of its times for which builds are requested even
+    without a
     change.
     """
 
@@ -118,8 +119,8 @@ class Nightly(ClockScheduler):
 
 class NightlyTriggerable(Triggerable):
     """
-    Build requests at certain times, as of `Nightly`, of the sources with which a `Trigger` step last called it; none
-    when no step has called it since its previous builds.
+    Requests builds at times given as for `Nightly`, of the sources with which a `Trigger` step last called it; none if
+    no step has called it since the previous ones.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class NightlyTriggerable(Triggerable):
 
 def timetable(scheduler: BaseScheduler, values: Any) -> Timetable:
     """
-    The timetable of a scheduler's arguments *values*, in the order of `FIELDS`; a mistake of *scheduler* is noted.
+    The timetable for the arguments *values* of *scheduler*, in the order of `FIELDS`.  Mistakes in them are noted.
     """
     try:
         return Timetable.of_fields(**dict(zip(FIELDS, values, strict=True)))

@@ -1,5 +1,5 @@
 """
-Parameters of a ForceScheduler that consist of others, and the check of all given values.
+Parameters of a ForceScheduler that consist of other parameters, and the check of all given values.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +15,8 @@ from .force_parameters import AnyPropertyParameter, BaseParameter, FixedParamete
 
 class NestedParameter(BaseParameter):
     """
-    The parameters *fields* under a common *name*: given as "name.field", and one property, a dictionary.  Without a
-    name each field is a property of its own.
+    A group of parameters, *fields*.  With a *name*, they are given as "name.field" and become one property, a
+    dictionary; without, each becomes a separate property.
     """
 
     def __init__(self, name: Any = "", label: Any = None, *, fields: Any = (), **more: Any) -> None:
@@ -29,8 +29,8 @@ class NestedParameter(BaseParameter):
 
 class CodebaseParameter(BaseParameter):
     """
-    Branch, revision, repository and project of one *codebase*; each a parameter, a text that is fixed, or None: leave
-    it open.
+    The source of one *codebase*.  *branch*, *revision*, *repository*, *project*: each a parameter, a fixed text, or
+    None, which leaves it undecided; default: a `StringParameter`.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class CodebaseParameter(BaseParameter):
         super().__init__("" if name is None else name, label, **fields)
         self.codebase = self.arguments.text("codebase", codebase)
         if patch is not None:
-            self.arguments.note('a patch is submitted by a string here: schedulers.Submit(name, […], stdin="patch").')
+            self.arguments.note('patches are submitted with a string: schedulers.Submit(name, […], stdin="patch").')
         self.fields: dict[str, BaseParameter] = {}
         for field, each in own.items():
             if isinstance(each, str):
@@ -56,20 +56,20 @@ class CodebaseParameter(BaseParameter):
 
 def parameter_list(arguments: ArgumentChecker, name: str, value: Any) -> list[BaseParameter]:
     """
-    The parameters in *value*; what is none is noted.
+    The parameters in *value*; a mistake is noted for anything else in it.
     """
     if not isinstance(value, (list, tuple)):
         arguments.wrong(name, value, "a list of parameters")
         return []
     for each in value:
         if not isinstance(each, BaseParameter):
-            arguments.note(f"{name} has {shown(each)}, which is no parameter.")
+            arguments.note(f"{name} has {shown(each)} in it, which is not a parameter.")
     return [each for each in value if isinstance(each, BaseParameter)]
 
 
 def leaves(parameters: Sequence[BaseParameter], path: tuple[str, ...] = ()) -> Iterator[Leaf]:
     """
-    All parameters that are not nested ones, each with the names that lead to it.
+    All parameters without the groups (`NestedParameter`), each with the path of names that leads to it.
     """
     for each in parameters:
         leaf_path = (*path, each.name) if each.name else path
@@ -81,9 +81,10 @@ def leaves(parameters: Sequence[BaseParameter], path: tuple[str, ...] = ()) -> I
 
 def checked_values(parameters: Sequence[BaseParameter], given: Mapping[str, Json]) -> dict[str, Json]:
     """
-    The properties for what was *given*, by name with dots; `InputError` when a value is wrong or missing.
+    The properties for the *given* values, whose names have dots between their parts.  `InputError` if a value is wrong
+    or missing.
 
-    A value that no parameter takes becomes a property if there is an `AnyPropertyParameter`; otherwise it is wrong.
+    A value without a parameter becomes a property if there is an `AnyPropertyParameter`; otherwise it is wrong.
     """
     values: dict[str, Json] = {}
     remaining = dict(given)
@@ -97,7 +98,7 @@ def checked_values(parameters: Sequence[BaseParameter], given: Mapping[str, Json
             at = at.setdefault(name, {})
         at[path[-1]] = value
     for name in remaining.keys() & values.keys():
-        raise InputError(f"{name} has parts, which are given one by one: {name}.NAME.")
+        raise InputError(f"{name} is a group of parameters: give each as {name}.NAME=VALUE.")
     if remaining and not any(isinstance(each, AnyPropertyParameter) for _, each in parameters_by_path):
         names = [".".join(path) for path, each in parameters_by_path if not isinstance(each, FixedParameter)]
         raise InputError(there_is_no("parameter", next(iter(remaining)), names))

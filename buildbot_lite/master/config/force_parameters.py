@@ -1,5 +1,5 @@
 """
-Parameters of a `ForceScheduler`: what may be given with a forced build, and how it is checked.
+Parameters of a `ForceScheduler`: the values that may be given with a forced build, and their checks.
 """
 
 # ruff: noqa: N802 - names are Buildbot's
@@ -15,11 +15,11 @@ from .arguments import ArgumentChecker
 from .mistakes import current_line, remark
 
 ANY_SLAVE = "any"
-"""The choice of `WorkerChoiceParameter` that leaves the slave open."""
+"""The value of `WorkerChoiceParameter` with which the farm chooses the slave."""
 _LOOKS = ("tablabel", "size", "cols", "rows", "layout", "columns", "debug", "hide", "sort")
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0", "")
-# Each part of the pattern ends where the next begins, so that no text of a user takes minutes to match.
+# No two parts of the pattern can match the same character, so that no text takes long to match.
 _ADDRESS = re.compile(r"[^\s@]+@\S+\Z|[^<\n]*<[^\s@]+@\S+>\Z")
 
 
@@ -27,11 +27,14 @@ class BaseParameter(metaclass=NotingType):
     """
     One value that may be given with a forced build.
 
-    *name*: of the property.  *label*: for people.  *default*: without a value.  *required*: there must be one.
-    *regex*: it must match at the value's beginning.  *maxsize*: bytes at most.  *multiple*: a list.  *autopopulate*: a
-    dictionary: value → dictionary of the values that other parameters get when this one is given that value, and they
-    are not given.  What only concerns the look of a form (*size*, *cols*, *rows*, *layout*, *columns*, *tablabel*,
-    *hide*) is taken.
+    *name*: the name of the property.  *label*: its name for people.  *default*: the value if none is given.
+    *required*: whether a value must be given; default False.  *regex*: a regular expression that must match at the
+    beginning of the value.  *maxsize*: the largest size in bytes.  *multiple*: whether the value is a list.
+    *autopopulate*: a dictionary: value → a dictionary of the values that other parameters get when this one has that
+    value and they are not given.
+
+    Without effect: arguments that concern the look of a form (*size*, *cols*, *rows*, *layout*, *columns*,
+    *tablabel*, *hide*).
     """
 
     default_value: Json = ""
@@ -66,7 +69,7 @@ class BaseParameter(metaclass=NotingType):
 
     def known_arguments(self) -> Sequence[str]:
         """
-        The names of the arguments.
+        The names of the arguments that the class takes.
         """
         return ("name", "label", "default", "required", "regex", "maxsize", "multiple", "autopopulate", *_LOOKS)
 
@@ -78,34 +81,34 @@ class BaseParameter(metaclass=NotingType):
 
     def value(self, given: Json) -> Json:
         """
-        The value for what was *given*; None: nothing was.  `InputError` when it cannot be.
+        The value for the *given* text; None or "" means that none was given.  `InputError` if it is wrong or missing.
         """
         if given is None or given == "":
             if self.required:
                 raise InputError(f"{self.name} must be given{self.hint}.")
             return self.default
         if len(str(given).encode()) > self.maxsize:
-            raise InputError(f"{self.name} may have {self.maxsize} bytes, and has {len(str(given).encode())}.")
+            raise InputError(f"{self.name} has {len(str(given).encode())} bytes; at most {self.maxsize} are allowed.")
         if self.regex is not None and self.regex.match(str(given)) is None:
             raise InputError(f"{self.name} must match {self.regex.pattern!r}, and {given!r:.80} does not.")
         return self.parsed(given)
 
     def parsed(self, given: Json) -> Json:
         """
-        The value of the text *given*.
+        Convert the text *given* to the value; `InputError` if it is wrong.
         """
         return given if isinstance(given, str) else str(given)
 
     @property
     def hint(self) -> str:
         """
-        What to write, for a sentence; it may be empty.
+        The end of a sentence that tells how to give the parameter; it may be empty.
         """
         return f": -p {self.name}=…" if self.name else ""
 
     def getChoices(self, master: Any, scheduler: Any, buildername: str) -> Sequence[Any]:
         """
-        The values to choose from; overridden by parameters that compute them.
+        The values to choose from.  Parameters that compute them override this.
         """
         return ()
 
@@ -141,7 +144,7 @@ class TextParameter(BaseParameter):
 
 class FixedParameter(BaseParameter):
     """
-    A parameter that always has its *default*; `InputError` when a value is given.  *choices* have no effect.
+    A parameter whose value is always *default*; to give another one is an `InputError`.  *choices* have no effect.
     """
 
     def __init__(self, name: Any, label: Any = None, *, choices: Any = None, **more: Any) -> None:
@@ -167,7 +170,7 @@ class IntParameter(BaseParameter):
 
     def parsed(self, given: Json) -> Json:
         try:
-            return int(str(given))  # not of a number with a fraction, which would be cut
+            return int(str(given))  # str() first: int() would cut the fraction of a number
         except ValueError:
             raise InputError(f"{self.name} must be a whole number, not {given!r:.80}.") from None
 
@@ -188,7 +191,8 @@ class BooleanParameter(BaseParameter):
 
 class UserNameParameter(BaseParameter):
     """
-    Who forces the build; the property "owner".  *need_email*: it must contain a mail address.
+    The name of the person who forces the build, for the property "owner".  *need_email*: whether it must contain a mail
+    address; default True.
     """
 
     def __init__(
@@ -210,7 +214,8 @@ class UserNameParameter(BaseParameter):
 
 class ChoiceStringParameter(BaseParameter):
     """
-    One of *choices*; with *multiple* a list of them, given with commas.  *strict*: False: other values, too.
+    One of *choices*; with *multiple*, a list of them, given with commas.  *strict*: whether other values are refused;
+    default True.
     """
 
     def __init__(self, name: Any, label: Any = None, *, choices: Any = (), strict: Any = True, **more: Any) -> None:
@@ -245,7 +250,7 @@ class ChoiceStringParameter(BaseParameter):
 
 class WorkerChoiceParameter(BaseParameter):
     """
-    The slave on which the build runs; "any": as the farm chooses.
+    The slave on which the build runs; "any" (default): the farm chooses it.
     """
 
     default_value = ANY_SLAVE
@@ -256,7 +261,7 @@ class WorkerChoiceParameter(BaseParameter):
 
 class InheritBuildParameter(BaseParameter):
     """
-    An earlier build, as "builder/number", whose forced properties the build gets.  *compatible_builds* is taken.
+    An earlier build, as "builder/number", whose forced properties the build gets.  *compatible_builds* has no effect.
     """
 
     def __init__(self, name: Any, label: Any = None, *, compatible_builds: Any = None, **more: Any) -> None:
@@ -273,7 +278,7 @@ class InheritBuildParameter(BaseParameter):
 
 class AnyPropertyParameter(BaseParameter):
     """
-    Permits values for any property.
+    Allows to give any further property.
     """
 
     def __init__(self, name: Any = "", label: Any = None, **more: Any) -> None:

@@ -31,10 +31,10 @@ REASON = "force build"
 @frozen
 class ForcedInput:
     """
-    What was given with a forced build, checked.
+    The checked values that were given with a forced build.
 
-    *stamps*: the given branch, revision and so on, by codebase.  *slave*: the only one that may build it; None: any.
-    *inherit*: the builds, as "builder/number", whose forced properties it gets, too.
+    *stamps*: codebase → the given branch, revision, repository and project.  *slave*: the only slave that may run it;
+    None: any.  *inherit*: builds, as "builder/number", whose forced properties it gets, too.
     """
 
     properties: Mapping[str, Json]
@@ -46,12 +46,13 @@ class ForcedInput:
 
 class ForceScheduler(BaseScheduler):
     """
-    Build requests by ``buildbot-lite force``.
+    Requests builds when somebody runs ``buildbot-lite force``.
 
-    *properties*: a list of parameters, which check what is given; or a dictionary of fixed ones, or nothing: then any
-    property may be given.  *codebases*: names, or `CodebaseParameter`.  *reason*, *username*: parameters.
+    *properties*: a list of parameters that may be given.  If it is a dictionary of fixed properties, or missing, any
+    property may be given.
+    *codebases*: a list of names and `CodebaseParameter`.  *reason*, *username*: a parameter, or a fixed text.
     *reasonString*: the reason of the builds, with ``%(owner)s`` and ``%(reason)s``.  *label*, *buttonName*: for people.
-    *branch*, *revision*, *repository*, *project*: older words for a codebase's.
+    *branch*, *revision*, *repository*, *project*: older arguments for those of the only codebase.
     """
 
     def __init__(
@@ -96,8 +97,8 @@ class ForceScheduler(BaseScheduler):
 
     def check(self, given: Mapping[str, Json], reason: str | None) -> ForcedInput:
         """
-        Check what is *given* with a forced build: properties, "branch" and so on (with more codebases
-        "CODEBASE.branch"), "username"; `InputError` when something is wrong or missing.
+        Check what is *given* with a forced build: properties, "username", "branch", "revision", "repository" and
+        "project" (with several codebases "CODEBASE.branch").  `InputError` if something is wrong or missing.
         """
         remaining = self._populated(given)
         stamps = {each.codebase: self._stamp(each, remaining) for each in self.codebase_parameters}
@@ -173,7 +174,7 @@ class ForceScheduler(BaseScheduler):
         if value is None:
             return [CodebaseParameter("", **stamp)]
         if stamp:
-            self.arguments.note("give branch, revision, repository and project with codebases.")
+            self.arguments.note("with codebases, give branch, revision, repository and project in CodebaseParameters.")
         parameters = []
         for each in value if isinstance(value, (list, tuple)) else ():
             if isinstance(each, str):

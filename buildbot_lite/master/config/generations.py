@@ -1,8 +1,8 @@
 """
-Generations: the configuration in force, and the earlier ones that unfinished builds still need.
+Generations: the current configuration, and the earlier ones that unfinished builds still need.
 
-The records name a generation by its hash; its text is a file in ``private/generations``.  A text is on the disk before
-the records name it, and is removed when neither the configuration in force nor an unfinished build needs it.
+The records name a generation by its hash; its text is a file in ``private/generations``.  A text is written before the
+records name it, and removed when neither the current configuration nor an unfinished build needs it.
 """
 
 import os
@@ -20,7 +20,8 @@ from .master_config import MasterConfig
 
 class Generations:
     """
-    All generations of the master in *basedir*.  *current*: the one in force.  *wall*: seconds since 1970.
+    All generations of the master in *basedir*.  *current*: the current one.  *wall*: returns the time in seconds since
+    1970.
     """
 
     _log = Logger()
@@ -35,13 +36,13 @@ class Generations:
     @property
     def config(self) -> MasterConfig:
         """
-        The configuration in force.
+        The current configuration.
         """
         return self.current.config
 
     def load(self, seconds: float) -> Generation:
         """
-        The generation that master.cfg makes now; `ConfigError` when it is wrong or takes longer than *seconds*.
+        Load master.cfg as it is now; `ConfigError` if it is wrong, or if that takes longer than *seconds*.
         """
         return load(self._basedir, seconds=seconds, keys=self.current.keys)
 
@@ -57,13 +58,13 @@ class Generations:
         """
         Remove the texts that nothing needs any more.
         """
-        # A write, because builds that began before it with an earlier configuration are recorded before it.
+        # Not a read: the queue of writes may still hold builds that began with an earlier configuration.
         needed = await self._records.write(records_of_generations.needed)
         self._texts.remove_all_but({self.current.hash, *needed})
 
     def with_hashes(self, hashes: Iterable[str]) -> Mapping[str, Generation]:
         """
-        The generations with these *hashes*, by hash.  One that cannot be loaded is missing, and the log says why.
+        Hash → generation, for these *hashes*.  Generations that cannot be loaded are left out, and the log says why.
         """
         generations = {self.current.hash: self.current}
         for hash_ in set(hashes) - set(generations):

@@ -1,14 +1,14 @@
 """
 The keys of ``c``: how each is checked, its default, and its place in a `MasterConfig`.
 
-`OWN_KEYS` are the master's.  A later package defines its own `Key`, reads it with ``config.extension("pages")``, and a
-composition root adds it::
+`OWN_KEYS` are the master's.  A higher package defines its own `Key`, reads it with ``config.extension("pages")``, and a
+tap adds it::
 
     keys = Registry("key of c", OWN_KEYS.values())
     keys.add(pages.PAGES)
     generation = load(basedir, keys=keys)
 
-A generation keeps the keys with which it was read: the next master.cfg and stored ones are read with the same.
+A generation keeps the keys with which it was read; the next master.cfg and stored ones are read with the same keys.
 """
 
 import os
@@ -61,9 +61,9 @@ class Key:
     A key of ``c``.
 
     *check*: ``check(checker, value)`` returns the value to use, or notes a mistake.  *default*: the value when the key
-    is missing or None.  *field*: the field of `MasterConfig` that gets the value; None for a key that another package
-    adds, which reads it with `MasterConfig.extension`.  *aliases*: what Buildbot calls the same.  *contributes*: the
-    builders and schedulers for a checked value.
+    is missing or None.  *field*: the field of `MasterConfig` that gets the value; None for a key of a higher package,
+    which reads it with `MasterConfig.extension`.  *aliases*: Buildbot's names for it.  *contributes*: returns the
+    builders and schedulers that a checked value adds.
     """
 
     name: str
@@ -77,10 +77,11 @@ class Key:
 @frozen(eq=False)
 class ListKey:
     """
-    A key of ``c`` that is a list of objects of one *kind*, each with a name of its own.  *noun*: what a sentence calls
-    one that is not of that kind.  *field*: the field of `MasterConfig` that gets them, by name.  *alone*: one object
-    may stand without a list around it.  *if_twice*: the remedy when two have one name.  *aliases*: what Buildbot calls
-    the same.
+    A key of ``c`` that is a list of objects of one *kind*, with different names.
+
+    *noun*: the word for such an object in sentences.  *field*: the field of `MasterConfig` that gets them, by name.
+    *alone*: whether a single object may be given without a list.  *if_twice*: the remedy when two have the same name.
+    *aliases*: Buildbot's names for the key.
     """
 
     name: str
@@ -150,7 +151,7 @@ def _db(checker: ArgumentChecker, value: Any) -> str:
         checker.wrong("the database", value, "a file")
         return DEFAULT_DB
     scheme, separator, rest = value.partition("://")
-    # What follows the ? are options of Buildbot's, as in sqlite:///state.sqlite?serialize_access=1.
+    # After the "?" there may be options for Buildbot, as in sqlite:///state.sqlite?serialize_access=1.
     rest = rest.partition("?")[0]
     path = rest[1:] if separator else value
     if separator and scheme == "sqlite" and rest in ("", "/:memory:"):
@@ -237,4 +238,4 @@ _OWN: tuple[AnyKey, ...] = (
     Key("www", checked_www, {}, "webhooks"),
 )
 OWN_KEYS: Mapping[str, AnyKey] = MappingProxyType({key.name: key for key in _OWN})
-"""The keys that the master has without any further package, by name."""
+"""Name → key, for the keys that the master has without higher packages."""

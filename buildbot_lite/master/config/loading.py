@@ -1,9 +1,9 @@
 """
-From the text of a master.cfg to a configuration, or to the list of all its mistakes.
+How the text of a master.cfg becomes a configuration, or a list of all its mistakes.
 
-A loaded configuration is a *generation*: the text of master.cfg and of its own modules, identified by their hash.  The
-texts are kept while an unfinished build names the generation; from them `load` makes the same configuration again,
-beside newer ones and whatever the directory contains by then.
+A loaded configuration is a *generation*: the texts of master.cfg and of its own modules, identified by their hash.  The
+texts are kept while an unfinished build needs the generation; `load` makes the same configuration from them again,
+beside newer ones, and whatever the directory contains by then.
 """
 
 import hashlib
@@ -40,8 +40,10 @@ from .source_texts import key_lines
 @frozen
 class Generation:
     """
-    A configuration, the *files* that it was made of (name → text, master.cfg among them), their *hash*, the *keys* that
-    ``c`` could have, and *remarks*: what has less effect than its author may think.
+    A loaded configuration.
+
+    *hash*: of its files.  *files*: name → text of master.cfg and its modules.  *keys*: those that ``c`` could have.
+    *remarks*: sentences about things in it that are allowed but have no effect here.
     """
 
     hash: str
@@ -62,9 +64,9 @@ def load(
     """
     Load the configuration of the master in *basedir*; `MistakesError` with all its mistakes.
 
-    *text*: the text to use instead of master.cfg's.  *files*: those of an earlier generation; then nothing is read from
-    the directory, and nothing outside the configuration is checked.  *seconds*: the time limit; None: none.  *keys*:
-    the keys that ``c`` may have.
+    *text*: the text to use instead of master.cfg's.  *files*: the files of an earlier generation; then nothing is read
+    from the directory, and checks that look outside the configuration (secrets, for example) are left out.  *seconds*:
+    the longest time that it may take; None: no limit.  *keys*: the keys that ``c`` may have.
     """
     basedir = os.path.abspath(basedir)
     if files is None:
@@ -82,7 +84,7 @@ def load(
             mistakes.check(config)
             remark_on_unset(mistakes, config)
         mistakes.raise_any()
-    # A function of the configuration that imports later must import the texts that a replay will have.
+    # From now on, imports in functions of the configuration find only these texts, as they will in a replay.
     sources.reading = False
     texts = dict(sorted(sources.texts.items()))
     return Generation(hash_of(texts), texts, config, keys, in_reading_order(mistakes.remarks))
@@ -90,7 +92,7 @@ def load(
 
 def hash_of(files: Mapping[str, str]) -> str:
     """
-    The identity of a generation: SHA-256 of its files, in hexadecimal.
+    The hash of a generation with these *files*: a SHA-256, in hexadecimal.
     """
     return hashlib.sha256(encode(dict(files))).hexdigest()
 
@@ -112,7 +114,7 @@ def _executed(modules: Modules, basedir: str, mistakes: Mistakes, seconds: float
     try:
         names = call_within(seconds, modules.execute_main, {"basedir": basedir})
     except (Exception, SystemExit, OverdueError) as error:
-        # What was noted before it is a mistake of its own.
+        # Reported together with the mistakes that were noted before.
         mistakes.add(_as_mistake(error, modules.files))
         raise MistakesError(mistakes.found) from error
     return names.get("BuildmasterConfig", names.get("c"))
@@ -122,9 +124,9 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, BuildbotLiteError):
         return str(error)
     if isinstance(error, OverdueError):
-        return "Loading it took too long, and was here when it was ended."
+        return "Loading master.cfg took too long; this line was running when it was ended."
     if isinstance(error, MemoryError):
-        return "Loading it took more memory than it may have."
+        return "Loading master.cfg needed more memory than it may have."
     return f"{type(error).__name__}: {error!s:.500}"
 
 

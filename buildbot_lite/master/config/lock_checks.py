@@ -199,7 +199,7 @@ def check_locks(
 
 def accesses_of(value: Any) -> tuple[LockAccess, ...]:
     """
-    The uses of locks in *value*, an argument ``locks``, as far as they are known before a build.
+    The accesses in *value*, an argument ``locks``, without those that are rendered in each build.
     """
     return tuple(each for each in value if isinstance(each, LockAccess)) if isinstance(value, (list, tuple)) else ()
 

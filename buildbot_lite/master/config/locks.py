@@ -1,7 +1,7 @@
 """
-The locks of a master.cfg: ``util.MasterLock``, ``util.SlaveLock``, and how a build or a step uses one.
+The locks of a master.cfg: ``util.MasterLock``, ``util.SlaveLock``, and accesses to them.
 
-A lock is known by its kind and its name; objects of one kind and one name are one lock.
+A lock is identified by its class and its name: two objects of the same class and name are the same lock.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,8 @@ MODES = ("counting", "exclusive")
 
 class Lock(metaclass=NotingType):
     """
-    A limit on how many builds or steps do something at a time.  *maxCount*: how many counting uses there may be.
+    A limit on how many builds or steps do something at a time.  *maxCount*: how many counting accesses may hold it
+    together; default 1.
     """
 
     def __init__(self, name: Any, maxCount: Any = 1) -> None:
@@ -31,25 +32,26 @@ class Lock(metaclass=NotingType):
     @property
     def limits(self) -> Mapping[str, int]:
         """
-        The units on slaves for which the number is not *maxCount*.
+        Slave → units of the lock there, for slaves where they are not *maxCount*.
         """
         return {}
 
     def access(self, mode: Any, count: Any = 1) -> "LockAccess":
         """
-        A use of the lock for ``locks=[…]``.
+        An access to the lock, for ``locks=[…]``.  *mode*: "counting", which takes *count* units, or "exclusive", which
+        takes all.
         """
         return LockAccess(self, mode, count)
 
     def name_on(self, slave: str) -> LockName:
         """
-        The lock for builds on *slave*.
+        The identity of the lock for builds on *slave*.
         """
         raise NotImplementedError
 
     def limit_on(self, slave: str | None) -> int:
         """
-        How many units there are for builds on *slave*.
+        The units of the lock for builds on *slave*.
         """
         return self.limits.get(slave or "", self.limit)
 
@@ -59,21 +61,22 @@ class Lock(metaclass=NotingType):
 
 class MasterLock(Lock):
     """
-    A lock for all builds of the farm.
+    A lock that all builds of the farm share.
     """
 
     def name_on(self, slave: str) -> LockName:
         """
-        The name of the lock, the same for each slave.
+        The identity of the lock, which is the same for all slaves.
         """
         return LockName(self.name)
 
 
 class SlaveLock(Lock):
     """
-    A lock that each slave has for itself.
+    A lock that exists separately for each slave.
 
-    *maxCountForSlave*, also called *maxCountForWorker*: a dictionary of slaves that have another count.
+    *maxCountForSlave*, also called *maxCountForWorker*: a dictionary: slave → count, for slaves with another one than
+    *maxCount*.
     """
 
     def __init__(
@@ -99,15 +102,15 @@ class SlaveLock(Lock):
 
     def name_on(self, slave: str) -> LockName:
         """
-        The lock of that slave.
+        The identity of the lock of *slave*.
         """
         return LockName(self.name, slave)
 
 
 class LockAccess(metaclass=NotingType):
     """
-    A use of *lock*: *mode* "counting" takes *count* of its units, "exclusive" all of them.  A *count* of 0 takes none,
-    and is never refused.
+    An access to *lock*.  *mode*: "counting" takes *count* of its units, "exclusive" takes all.  With a *count* of 0 it
+    takes none, and never waits.
     """
 
     def __init__(self, lock: Any, mode: Any, count: Any = 1) -> None:
@@ -119,13 +122,13 @@ class LockAccess(metaclass=NotingType):
         self.mode = arguments.choice("the mode", mode, MODES)
         self.count = arguments.whole("count", count)
         if self.mode == "exclusive" and self.count != 1:
-            arguments.note("an exclusive use is of the whole lock, and its count is 1.")
+            arguments.note("an exclusive access takes the whole lock, so its count must be 1.")
         elif self.count > max(lock.limit, *lock.limits.values(), 0):
-            arguments.note(f"count is {self.count}, and the lock has only {lock.limit}: it could never be had.")
+            arguments.note(f"count is {self.count}, but the lock has only {lock.limit}: it would wait for ever.")
 
     def on(self, slave: str) -> LockUse | None:
         """
-        What a build on *slave* needs; None for nothing.
+        What a build on *slave* needs of the lock; None if it needs nothing.
         """
         lock = self.lock
         if not self.count:
@@ -138,7 +141,7 @@ class LockAccess(metaclass=NotingType):
 
 def checked_accesses(checker: ArgumentChecker, name: str, value: Any) -> tuple[LockAccess, ...]:
     """
-    The uses in *value*: a list, or a single one.  A lock without a mode is used in counting mode.
+    The accesses in *value*: a list, or a single one.  A lock itself means a counting access to it.
     """
     items = value if isinstance(value, (list, tuple, set, frozenset)) else [value]
     accesses: list[LockAccess] = []
@@ -155,7 +158,7 @@ def checked_accesses(checker: ArgumentChecker, name: str, value: Any) -> tuple[L
 
 def locks_argument(checker: ArgumentChecker, name: str, value: Any) -> Any:
     """
-    As `checked_accesses`; what each build renders, and None, stay as they are.
+    As `checked_accesses`; a value that each build renders is returned unchanged, and None means no locks.
     """
     if value is None:
         return ()
@@ -164,7 +167,7 @@ def locks_argument(checker: ArgumentChecker, name: str, value: Any) -> Any:
 
 def uses_on(slave: str, *accesses: Iterable[LockAccess]) -> tuple[LockUse, ...]:
     """
-    What the uses in *accesses* need of each lock for a build on *slave*.
+    What all *accesses* together need of each lock for a build on *slave*.
     """
     uses = [access.on(slave) for each in accesses for access in each]
     return combined(use for use in uses if use is not None)
@@ -172,8 +175,8 @@ def uses_on(slave: str, *accesses: Iterable[LockAccess]) -> tuple[LockUse, ...]:
 
 def declared_locks() -> Mapping[tuple[bool, str], Lock]:
     """
-    The locks that were made in this load, by whether each slave has its own, and name.  Two of one name that differ are
-    a mistake.
+    The locks that this load made.  The key is whether it is a `SlaveLock`, and its name.  Two locks with the same key
+    and different counts are a mistake.
     """
     locks: dict[tuple[bool, str], Lock] = {}
     for lock in declared(Lock):

@@ -35,7 +35,7 @@ HINT = re.compile(
 
 def has_port(hint: str) -> bool:
     """
-    Whether *hint*, a place of c['location'], has a port of its own.
+    Whether *hint*, an element of c['location'], includes a port.
     """
     match = HINT.match(hint)
     return match is not None and match["port"] is not None
@@ -46,17 +46,16 @@ class MasterConfig:
     """
     The contents of a master.cfg.
 
-    *ports*: endpoints to listen at, like "tcp:9989"; empty: a free port, chosen once.  *location*: hosts, each with or
-    without ":port", at which slaves reach the master; empty: found out at start.  *db*: the database's file, relative
-    to the master's directory.  *minspace*: bytes of the disk reserved for slaves that send little; None: the default of
-    `disk_reserve`.
+    *ports*: endpoints to listen at, like "tcp:9989"; empty: a free port, chosen once.
+    *location*: hosts, with or without ":port", at which slaves reach the master; empty: detected at the start.
+    *db*: the file of the database, relative to the master's directory.
+    *minspace*: bytes to keep free on the master's disk (`builds.disk_reserve`); None: the default.
     *reconfig_timeout*: seconds that the next master.cfg may take to load while the master runs.
     *change_horizon*: how many changes are kept; None: any number, each for a year.
     *collapse_requests*: True, False, a function, or None for the default.  *prioritize_builders*: a function, or None.
     *codebase_generator*: a function that gets the dictionary of a change and returns its codebase, or None.
-    *properties*: those of all builds.
-    *extensions*: values of the keys that other packages added, by name.  *locks*: as `declared_locks` gives them.
-    *webhooks*: the forges whose webhooks are taken, by dialect.
+    *properties*: properties of all builds.  *extensions*: name → value of the keys of higher packages.
+    *locks*: as `declared_locks` returns them.  *webhooks*: dialect → the webhooks that are accepted.
     """
 
     basedir: str
@@ -86,7 +85,7 @@ class MasterConfig:
 
     def extension(self, key: str) -> Any:
         """
-        The value of ``c[key]``, or its default; *key* is one that another package added.
+        The value of ``c[key]``, or its default.  *key*: one that a higher package added.
         """
         return self.extensions[key]
 
@@ -125,7 +124,7 @@ class MasterConfig:
 
     def forced_by(self, builder: str, name: str | None = None) -> ForceScheduler | None:
         """
-        The first scheduler, or the one called *name*, by which *builder* may be forced; None if it may not.
+        The first scheduler, or the one called *name*, with which *builder* may be forced; None if there is none.
         """
         for scheduler in self.schedulers.values():
             if not isinstance(scheduler, ForceScheduler) or builder not in scheduler.builder_names:
@@ -149,7 +148,7 @@ class MasterConfig:
 
     def secret(self, name: str) -> str:
         """
-        The value of the secret *name*; `ConfigError` when no provider has it.
+        The value of the secret *name*; `ConfigError` if no provider has it.
         """
         for provider in self.secrets_providers:
             value = provider.value(self.basedir, name)
@@ -159,8 +158,8 @@ class MasterConfig:
 
     def why_no_secret(self, name: str) -> str | None:
         """
-        Why the secret *name* is not available, in a sentence; None if it is, if a slow provider lists it, or if it may
-        be in a directory that cannot be read: that is a mistake of its own.
+        Why the secret *name* is not available, in a sentence.  None if it is available, if a slow provider lists it, or
+        if a directory of secrets cannot be read, which is noted separately.
         """
         try:
             for provider in self.secrets_providers:

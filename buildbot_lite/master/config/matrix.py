@@ -1,5 +1,5 @@
 """
-Matrices: every combination of some values, for builders and for builds that a `Trigger` starts.
+Matrices: all combinations of some values, for builders and for builds that a `Trigger` starts.
 """
 
 import math
@@ -15,7 +15,7 @@ from .arguments import ArgumentChecker
 from .mistakes import current_line
 
 MOST_COMBINATIONS = 256
-"""Combinations of one matrix."""
+"""The most combinations of one matrix."""
 
 _UNREADABLE = re.compile(r"[^A-Za-z0-9._+]+")
 
@@ -28,15 +28,15 @@ class Combination(dict[str, Json]):
     @property
     def name(self) -> str:
         """
-        The values in the order of the axes, joined with "-"; other characters than letters, digits, ".", "_" and "+"
-        become "_".
+        The values in the order of the axes, joined with "-".  All characters except letters, digits, ".", "_" and "+"
+        are replaced by "_".
         """
         return "-".join(_UNREADABLE.sub("_", str(value)) for value in self.values())
 
 
 def labelled(names: Sequence[str], matrix: Sequence[Mapping[str, Json]]) -> dict[str, tuple[str, Mapping[str, Json]]]:
     """
-    The requests for the schedulers called *names*: by a label for people, the scheduler and a combination.
+    Label for people → scheduler and combination, for all schedulers *names* with all combinations of *matrix*.
     """
     if not matrix:
         return {name: (name, {}) for name in names}
@@ -45,11 +45,11 @@ def labelled(names: Sequence[str], matrix: Sequence[Mapping[str, Json]]) -> dict
 
 class Matrix(Sequence[Combination], metaclass=NotingType):
     """
-    Every combination of the values of some axes, each axis a keyword with a list: ``Matrix(python=["3.12", "3.13"])``.
+    All combinations of the values of some axes, each a keyword with a list: ``Matrix(python=["3.12", "3.13"])``.
 
-    The first axis changes slowest.  *exclude*: dictionaries; a combination that has all values of one of them is left
-    out.  *include*: dictionaries that are further combinations, which may have other axes.  At most
-    `MOST_COMBINATIONS`, with different names.
+    The first axis changes slowest.  *exclude*: a list of dictionaries; combinations that have all values of one of them
+    are left out.  *include*: a list of dictionaries, which are added as further combinations and may have other axes.
+    There may be at most `MOST_COMBINATIONS`, with different names.
     """
 
     def __init__(self, *, exclude: Any = (), include: Any = (), **axes: Any) -> None:
@@ -59,7 +59,7 @@ class Matrix(Sequence[Combination], metaclass=NotingType):
         excluded = self._dictionaries("exclude", exclude)
         for each in excluded:
             for name in each.keys() - values.keys():
-                self._checker.note(f"exclude has {name!r:.60}, which is no axis.")
+                self._checker.note(f"exclude has {name!r:.60}, which is not an axis.")
         included = [Combination(each) for each in self._dictionaries("include", include)]
         size = math.prod(map(len, values.values())) if values else 0
         if size + len(included) > MOST_COMBINATIONS:
@@ -71,7 +71,7 @@ class Matrix(Sequence[Combination], metaclass=NotingType):
         combinations = [each for each in all_combinations if not any(part.items() <= each.items() for part in excluded)]
         self._combinations = (*combinations, *included)
         self._check_names()
-        # Otherwise the mistake that left nothing has been noted.
+        # In other cases, the mistake because of which nothing is left is noted already.
         if not self._combinations and (all_combinations or not (axes or include)):
             self._checker.note("no combination is left.")
 

@@ -1,8 +1,8 @@
 """
-Attach limit: the rate at which one slave may attach.
+A limit on how often one slave may attach.
 
-buildbot_lite's own slave waits half a second or longer before it connects again.  Without the limit, a slave that
-attaches a thousand times a second would write as many rows, remarks and log lines, and delay all others.
+buildbot_lite's slave waits at least half a second before it connects again.  Without the limit, a slave that attaches a
+thousand times a second would cause as many rows, remarks and log lines, and delay all others.
 """
 
 from attrs import define, field
@@ -19,7 +19,7 @@ _REPORT_EVERY = 60.0
 @define
 class AttachLimit:
     """
-    The limit for one slave: *most* attachments at once, refilled at *per_second*.
+    The limit for one slave: a token bucket with room for *most* attachments, refilled with *per_second* each second.
     """
 
     clock: IReactorTime
@@ -37,7 +37,7 @@ class AttachLimit:
         Count one attachment of the slave *name*; `RefusedError` when the limit is exceeded.
         """
         if not self._allowance.take():
-            raise RefusedError(f"{name} attaches too often.  Something cuts its connection; see its log.")
+            raise RefusedError(f"{name} attaches too often: its connection is lost again and again.  See its log.")
 
     def may_report(self) -> bool:
         """

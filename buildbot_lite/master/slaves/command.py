@@ -5,7 +5,7 @@ A `DispatchedCommand` outlives links: each time the slave attaches, the session 
 link, and the slave sends the part of its streams that is missing here::
 
     append(stream, offset, data) ──► stream file ──► notification of followers
-    finished(outcome) ──► all bytes here?  checksums right?  synced? ──► when_over()
+    finished(outcome) ──► all bytes stored?  checksums right?  synced? ──► when_over()
                                                                            │ the journal commits
     answer to finished  ◄────────────────────────────────── committed() ◄──┘
 
@@ -14,9 +14,9 @@ Its states (`_NEXT` has the transitions)::
     OPEN ──END──────► ENDED ──────RELEASE──► RELEASED     the slave reported an outcome, or refused the command
       └────GIVE_UP──► GIVEN_UP ───RELEASE──► DISOWNED     the master ended it, whatever the slave may still report
 
-While a command is ended or given up, but not released, its outcome is on the way to the records and the session keeps
-it: if the slave forgot the command and this master died before the commit, the next master would find an intent without
-an outcome, and start the command a second time.
+While a command is ENDED or GIVEN_UP, its outcome is not committed yet, and the session still has the slave keep the
+command.  Otherwise the slave could forget it, and a master that died before the commit would find an intent without an
+outcome after its restart, and start the command a second time.
 """
 
 from collections.abc import Callable, Mapping
@@ -46,7 +46,7 @@ from .command_streams import EntryStreams, Source, StreamBounds
 MOST_ROUNDS = 20
 """How often a slave may report an end with wrong checksums before the command fails."""
 NOT_NOW = "The master cannot store this now.  The reason is in its log."
-OVER = "This command is over."
+OVER = "This command has ended."
 
 
 class _State(Enum):
@@ -63,7 +63,7 @@ class _Event(Enum):
     RELEASE = auto()
 
 
-# An event without an entry for the present state changes nothing: the first end counts, and a release happens once.
+# An event without an entry for the current state changes nothing: the first end counts, and a release happens once.
 _NEXT = {
     (_State.OPEN, _Event.END): _State.ENDED,
     (_State.OPEN, _Event.GIVE_UP): _State.GIVEN_UP,
@@ -76,11 +76,12 @@ class DispatchedCommand:
     """
     One command on one slave, from its start to the commit of its outcome.
 
-    *secrets*: by name, the values that the keeper inserts and masks.  *grace*: seconds for which the slave may be away
-    before the command counts as lost; None: for ever.  *streams*: where its output goes.  *sources*: what it may read,
-    by name.  *home*: the directory of the slave to which the command was first sent; None if unknown.  *unwanted*: the
-    command is only to be stopped; it is over when the slave has disowned it, or when its lease has ended.  *resumed*:
-    an earlier master may have sent it.  *room*: returns whether the master may store a number of further bytes now.
+    *id*: its name on the wire.  *secrets*: name → value, which the keeper inserts and masks.  *grace*: seconds for
+    which the slave may be disconnected before the command counts as lost; None: no limit.  *streams*: where its output
+    is stored.  *sources*: name → what it may read.  *home*: the identity of the slave's directory when the build began;
+    None if unknown.  *unwanted*: the command only has to be ended: it is over when the slave was told to disown it, or
+    when its lease has expired.  *resumed*: whether an earlier run of the master may have sent it.  *room*: returns
+    whether the master may store a number of further bytes now.
     """
 
     _log = Logger()
@@ -108,7 +109,7 @@ class DispatchedCommand:
         self.unwanted = unwanted
         self.resumed = resumed
         self.received = 0
-        """The number of stored pieces of streams, by which the session sees progress."""
+        """The number of stored chunks, by which the session notices progress."""
         self._room = room
         self._streams = streams
         self._bounds = StreamBounds(spec, streams)
@@ -123,7 +124,7 @@ class DispatchedCommand:
     @property
     def is_given_up(self) -> bool:
         """
-        Whether the master ended the command, so that the slave must disown it, whatever it may still report.
+        Whether the master gave the command up, so that the slave must disown it, whatever it still reports.
         """
         return self._state in {_State.GIVEN_UP, _State.DISOWNED}
 
@@ -131,7 +132,7 @@ class DispatchedCommand:
 
     def stored_lengths(self) -> dict[str, int] | None:
         """
-        The length in bytes of each stream that is here; None when this cannot be read, which ends the command.
+        The length in bytes of each stored stream.  None if that cannot be read, which ends the command.
         """
         try:
             return self._streams.lengths()
@@ -141,15 +142,15 @@ class DispatchedCommand:
 
     def lose(self, sentence: str) -> None:
         """
-        Give the command up because its outcome will never be known; *sentence* says why.
+        Give the command up because its outcome will never be known.  *sentence*: the reason, for people.
         """
         if self._end(_Event.GIVE_UP, Outcome.lost(sentence)) and self.unwanted:
             self._pass(_Event.RELEASE)
 
     def refused(self, sentence: str) -> None:
         """
-        The slave refused to start the command.  If an earlier master may have sent it, the slave may have run it, so it
-        counts as lost.
+        End the command because the slave refused to start it.  If an earlier run of the master may have sent it, the
+        slave may have run it before, so it counts as lost.
         """
         if self.resumed:
             self.lose(sentence)
@@ -158,7 +159,8 @@ class DispatchedCommand:
 
     def when_released(self) -> Deferred[None]:
         """
-        Fires when the slave need not hold the command any longer: its outcome is committed, or no build waits for one.
+        A Deferred that fires when the slave need not keep the command any longer: its outcome is committed, or no build
+        waits for it.
         """
         return self._released.wait()
 
@@ -166,13 +168,13 @@ class DispatchedCommand:
 
     def when_over(self) -> Deferred[Outcome]:
         """
-        Fires with the outcome, when every byte that belongs to it is on the disk.
+        A Deferred that fires with the outcome, when all bytes of the streams are synced to the disk.
         """
         return self._outcome.wait()
 
     def committed(self) -> None:
         """
-        The outcome is recorded: the slave may forget the command.
+        Let the slave forget the command, because its outcome is committed.
         """
         self._committed.fire(None)
         self._pass(_Event.RELEASE)
@@ -217,7 +219,7 @@ class DispatchedCommand:
         for name in outcome.streams:
             self._bounds.check_name(name)
         try:
-            # A slave that attached again reports the end again, perhaps while a long stream is still being synced.
+            # The slave may report the end again on a new link, while a long stream is still being synced.
             damaged = await self._sealing.run(lambda: Deferred.fromCoroutine(self._seal(outcome)))
             if damaged:
                 return damaged
@@ -225,7 +227,7 @@ class DispatchedCommand:
             raise RefusedError(NOT_NOW) from None
         except FileError as error:
             self._fail(error)
-        # The slave may report the end on several links; one commit answers all of them.
+        # All reports of the end, on whatever link, are answered after the commit.
         await self._committed.wait()
         return ()
 
@@ -249,12 +251,12 @@ class DispatchedCommand:
         """
         Give the command up because the master cannot store its output, or read its input.
 
-        Answers the error for the slave, which says nothing about the master's files.
+        Returns the error for the slave, which reveals nothing about the master's files.
         """
         if self._state is _State.OPEN:
             self._log.error("{id} is ended: {why}", id=self.id, why=str(error))
             if isinstance(error, NameRefusedError):
-                # The step chose a bad name: the mistake is the step's, not the disk's.
+                # The mistake is the step's, which chose the name, and not the disk's.
                 outcome = Outcome(Ending.FAILED, sentence=str(error))
             else:
                 outcome = Outcome(Ending.KILLED, why=Why.STORAGE, sentence=str(error))
@@ -263,7 +265,7 @@ class DispatchedCommand:
 
     def _unawaited(self) -> None:
         """
-        Store nothing more: the build that waited for the outcome may have ended.
+        End the command, so that nothing more is stored: the build that waited for the outcome may have ended.
         """
         self._end(_Event.END, Outcome.lost("No build waits for it any more."))
 
@@ -292,8 +294,8 @@ class DispatchedCommand:
 def _differing(outcome: Outcome, stream: str) -> Outcome:
     return Outcome(
         Ending.FAILED,
-        sentence=f"The bytes of {stream} arrived twice with another checksum than {outcome.streams[stream].sha256} "
-        "(the slave's).  Look for a failing disk or memory on either machine.",
+        sentence=f"{stream} was sent twice, and did not arrive with the slave's checksum "
+        f"{outcome.streams[stream].sha256}.  Look for a failing disk or memory on either machine.",
         started=outcome.started,
         elapsed=outcome.elapsed,
     )

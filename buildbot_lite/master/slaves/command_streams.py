@@ -1,7 +1,7 @@
 """
-The streams that a command may write to the master and read from it, and their bounds.
+The streams that a command writes to the master, the sources that it reads from there, and their bounds.
 
-The protocols are implemented by `builds.streams` and by the inputs of a build.
+`builds.streams` and the inputs of a build implement the protocols.
 """
 
 from typing import Protocol
@@ -37,14 +37,15 @@ class WritableStream(Protocol):
 
     def append(self, offset: int, data: bytes) -> int:
         """
-        Add the part of *data* that lies beyond the end; answer the new length.
+        Append the part of *data* that is not stored yet; return the new length in bytes.
 
-        *offset*: where *data* begins, in bytes.  `DiskFullError`: no space left.  `FileError`: cannot be written.
+        *offset*: where *data* begins in the stream, in bytes.  `DiskFullError` if no space is left; `FileError` if the
+        file cannot be written.
         """
 
     def seal(self, seal: Seal) -> Deferred[bool]:
         """
-        Whether length and checksum are those of *seal*; if so, the file is synced to the disk first.
+        Return whether length and checksum are those of *seal*.  If so, the file has been synced to the disk.
         """
 
 
@@ -55,12 +56,12 @@ class EntryStreams(Protocol):
 
     def stream(self, name: str) -> WritableStream:
         """
-        The stream called *name*, whose file is made at its first byte.  `FileError` if this is impossible.
+        The stream called *name*.  Its file is made when its first byte is written.
         """
 
     def lengths(self) -> dict[str, int]:
         """
-        The length in bytes of every stream that is not empty.  `FileError` when the directory cannot be read.
+        Name → length in bytes of every stream that is not empty.  `FileError` if the directory cannot be read.
         """
 
 
@@ -71,16 +72,15 @@ class Source(Protocol):
 
     def read(self, offset: int, size: int) -> bytes:
         """
-        At most *size* bytes from *offset*.  `FileError` or `NotFoundError` when the file cannot be read.
+        Read at most *size* bytes from *offset*.  `FileError` or `NotFoundError` if that fails.
         """
 
 
 class StreamBounds:
     """
-    Which streams the slave may send for *spec*, and how many bytes.
+    The bounds on the streams that the slave sends for *spec*.
 
-    The keeper enforces the same bounds; these hold against a slave that ignores them.  *streams*: what is stored so
-    far, which counts.
+    The keeper enforces the same bounds; these are for a slave that ignores them.  *streams*: what is stored so far.
     """
 
     def __init__(self, spec: Spec, streams: EntryStreams) -> None:
@@ -91,21 +91,21 @@ class StreamBounds:
 
     def check_name(self, name: str) -> None:
         """
-        `MessageError` unless the command has a stream called *name*.
+        Raise `MessageError` unless the command has a stream called *name*.
         """
         if name not in self._names:
-            raise MessageError(f"{name!r:.60} is no stream of this command.")
+            raise MessageError(f"{name!r:.60} is not a stream of this command.")
 
     def check_place(self, name: str, offset: int) -> None:
         """
-        `MessageError` unless the command has a stream called *name*, in which *offset* is possible.
+        Raise `MessageError` unless the command has a stream called *name*, and *offset* is not negative.
         """
         if name not in self._names or offset < 0:
-            raise MessageError(f"{name!r:.60} at {offset} is no place in a stream of this command.")
+            raise MessageError(f"{name!r:.60} at offset {offset} is not a place in a stream of this command.")
 
     def check_end(self, name: str, end: int) -> None:
         """
-        `MessageError` if the streams of one attempt would become too long when *name* ends at byte *end*.
+        Raise `MessageError` if all streams of one attempt together would be too long when *name* ends at byte *end*.
         """
         if self._most is None:
             return

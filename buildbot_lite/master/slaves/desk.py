@@ -22,10 +22,10 @@ from .registry import SlaveRegistry
 @define
 class SlaveDesk:
     """
-    The object of one slave's FURL: the role `wire.roles.Desk`.
+    The object that one slave's FURL designates: the role `wire.roles.Desk`.
 
-    *admit*: called with the Tub id of the caller; raises the refusal that the caller gets.  *hints*: the connection
-    hints for the welcome.  *idle*: whether no build runs on the slave.
+    *admit*: called with the Tub id of the caller; raises an error to refuse it.  *hints*: returns the connection hints
+    for the welcome.  *idle*: returns whether no build runs on the slave.
     """
 
     name: str
@@ -38,7 +38,7 @@ class SlaveDesk:
     def attach(self, slave: Slave, hello: Hello, key: str) -> Deferred[Welcome]:
         if hello.protocol != PROTOCOL:
             sentence = (
-                f"This master speaks version {PROTOCOL} of the protocol, the slave {hello.protocol}.  Install the same "
+                f"This master uses version {PROTOCOL} of the protocol, the slave {hello.protocol}.  Install the same "
                 "buildbot_lite on both."
             )
             self.slaves.refused(self.name, sentence)
@@ -46,7 +46,8 @@ class SlaveDesk:
         try:
             self.admit(key)
             if hello.epoch > self.slaves.epoch:
-                # Before the session compares commands: a copy must not end the commands of the restored farm.
+                # Checked before the session compares commands: an old copy of the farm must not end the commands of
+                # the restored one.
                 raise SupersededError  # noqa: TRY301 - noted like the other refusals
         except Exception as error:  # noqa: BLE001 - the caller gets any error
             if isinstance(error, BuildbotLiteError):

@@ -1,5 +1,5 @@
 """
-A slave of the registry: its session and its state.
+One slave in the registry: its configuration, its session and its state.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,10 @@ from .session import Session
 @frozen
 class SpaceTerms:
     """
-    The part of a slave's welcome about its disk: `Welcome.minspace` and `Welcome.directories`.
+    The part of a slave's welcome that concerns its disk.
+
+    *minspace*: bytes to keep free.  *directories*: those that the slave must not remove to make room; None: it must
+    remove none.
     """
 
     minspace: int = 0
@@ -28,13 +31,14 @@ class SpaceTerms:
 @define
 class Member:
     """
-    A slave of the registry.
+    One slave in the registry.
 
     All times are in seconds since 1970.  *paused*: when an admin paused it, or None.  *lost_at*, *attached_at*: when
-    its link was last lost and made.  *revoked*: it has no FURL.  *leaving*: the incarnation of the slave process that
-    drains.  *breach*: when and how the slave last broke the wire contract.  *refused*: when an attachment with its FURL
-    was last refused, and the error that the slave got.  *platform*: the slave's last report about its machine.
-    *terms*: those of its last welcome.
+    its link was last lost and last made.  *revoked*: whether its FURL was revoked.  *draining*: whether it gets no new
+    builds.  *leaving*: the incarnation of the slave process that must stop after its last build.  *breach*: when and
+    how the slave last violated the protocol.  *refused*: when an attachment with its FURL was last refused, and the
+    error that the slave got.  *platform*: the slave's last report about its machine.  *terms*: those of its last
+    welcome.
     """
 
     config: BuildSlave
@@ -59,7 +63,7 @@ class Member:
 
     def obstacle(self) -> WaitReason | None:
         """
-        The reason for which the slave gets no builds at all, or None.
+        Why the slave gets no builds at all; None if it does.
         """
         if self.revoked:
             return wait_reasons.revoked(self.name)

@@ -1,5 +1,5 @@
 """
-Missing slaves: an event for each slave that stays away longer than its ``missing_timeout``, once for each absence.
+Events about missing slaves: one for each absence of a slave that is longer than its ``missing_timeout``.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,14 +19,14 @@ from .registry import SlaveRegistry
 LOOK_EVERY = 60.0
 EVENT = "slave.missing"
 RETURN = 120.0
-"""Seconds in which slaves come back to a master that has started."""
+"""Seconds after the start of the master in which no slave counts as missing, because slaves still reconnect."""
 
 
 @frozen
 class _Absence:
     """
-    *since*: the recorded loss of the link, in seconds since 1970, which tells one absence from another; None: never
-    seen.  *begun*: the reading of the monotonic clock.
+    *since*: when the link was lost, in seconds since 1970, which identifies the absence; None: the slave was never
+    connected.  *begun*: when the absence began, in seconds of the monotonic clock.
     """
 
     since: float | None
@@ -35,11 +35,11 @@ class _Absence:
 
 class MissingSlaves:
     """
-    Looks at *slaves* each minute, from `start` to `stop`.  *wall*: seconds since 1970.
+    Publishes the events for *slaves*: it looks for missing ones each minute, from `start` to `stop`.
 
-    An absence begins when the link was lost, or, for a slave that was never there, when this master started.  It is
-    measured by *clock*, which a change of the system's time does not affect; only what passed before this master
-    started is known from the recorded time.
+    An absence begins when the link was lost, or, for a slave that was never connected, when this master started.  It is
+    measured with the monotonic *clock*, so that a change of the system's time does not matter; only the part before the
+    start of this master is computed from the recorded time.  *wall*: returns the time in seconds since 1970.
     """
 
     _log = Logger()
@@ -58,7 +58,7 @@ class MissingSlaves:
 
     def start(self) -> None:
         """
-        Begin, when the recorded slaves are known.  They have `RETURN` seconds to come back.
+        Start to look for missing slaves.  The registry must have read the recorded ones.
         """
         self._started, wall = self._clock.seconds(), self._wall()
         self._absences = {
@@ -70,13 +70,13 @@ class MissingSlaves:
 
     def stop(self) -> None:
         """
-        End.
+        Stop looking.
         """
         if self._looking.running:
             self._looking.stop()
 
     def _look(self) -> None:
-        # In the background: a LoopingCall ends when its function fails.
+        # In the background, because a LoopingCall would end when its function fails.
         background(self._publish(), self._log, "noting missing slaves")
 
     async def _publish(self) -> None:

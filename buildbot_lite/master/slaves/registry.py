@@ -1,8 +1,8 @@
 """
-The registry of slaves: which are present, which are away, and which may get builds.
+The registry of slaves: which are connected, and which may get builds.
 
 A `Member` is a slave with its `Session` and its state: paused, draining, revoked and so on (`member`).  A `SlaveDesk`
-is what a slave's FURL designates (`desk`); the grants decide who may attach at it.
+is the object that a slave's FURL designates (`desk`); the grants decide who may use it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ COMPLAINTS_AT_ONCE = 20
 COMPLAINTS_PER_SECOND = 0.1
 NO_MORE = "this slave is not in master.cfg any more"
 MOST_CHARACTERS = 1 << 19
-"""Characters of all directories in a welcome, which fit into its bytes however they are encoded."""
+"""The most characters of all directories in a welcome, so that they fit into its bytes in any encoding."""
 OWN = "master"
 """The name of the session of the keeper on the master's own machine."""
 
@@ -39,9 +39,9 @@ class SlaveRegistry:
     """
     All slaves, by name.
 
-    *changed*: called when a slave may have become able to get builds.  *remark*: called with a slave's name and a
-    sentence about what happened to it.  *wall*: seconds since 1970.  *directories*: those of the builders in force that
-    may build on the slave with a name.
+    *wall*: returns the time in seconds since 1970.  *changed*: called when a slave may have become able to get builds.
+    *remark*: called with a slave's name and a sentence about what happened to it.  *slots*: which builds run on which
+    slaves.  *directories*: returns the directories of the current builders that may build on the slave of a name.
     """
 
     _log = Logger()
@@ -70,13 +70,13 @@ class SlaveRegistry:
         self._leaving: dict[str, Member] = {}
         self.own = Session(OWN, clock=clock, listener=self)
         self.epoch = 0
-        """How often this farm was restored, for `Welcome.epoch`; set before slaves can attach."""
+        """How often this farm was restored from a backup, for `Welcome.epoch`; set before slaves can attach."""
 
     def remember(self, rows: Sequence[records_of_slaves.Slave]) -> None:
         """
-        Restore the state of the slaves from the records of an earlier master.
+        Restore the state of the slaves from the records.
 
-        A slave that was there when that one died counts as lost from now on.
+        A slave that was connected when the master last stopped counts as lost from now on.
         """
         for row in rows:
             if member := self._members.get(row.name):
@@ -89,8 +89,8 @@ class SlaveRegistry:
 
     def configure(self, slaves: Mapping[str, BuildSlave]) -> None:
         """
-        Configure exactly *slaves*.  The sessions of slaves that stay continue; a slave that is removed stays until its
-        last build ends.
+        Make *slaves* the configured slaves.  Those that were configured before keep their sessions; a removed one stays
+        connected until its last build ends.
         """
         for name in set(self._members) - set(slaves):
             removed = self._members.pop(name)
@@ -132,7 +132,7 @@ class SlaveRegistry:
 
     def session(self, name: str) -> Session:
         """
-        The session of the slave called *name*, also when it is not configured any more: a build may wait for it.
+        The session of the slave called *name*, also when it is no longer configured, because a build may wait for it.
         """
         if name == OWN:
             return self.own
@@ -143,8 +143,8 @@ class SlaveRegistry:
 
     def build_ended(self, name: str) -> None:
         """
-        A build on the slave *name* has left its slot.  After the last build, reconnect a draining slave, which stops
-        then.
+        Called when a build on the slave *name* has left its slot.  If it was the last one, a removed slave is
+        disconnected, and a draining one is told to stop.
         """
         member = self._members.get(name)
         if member is not None:
@@ -170,7 +170,7 @@ class SlaveRegistry:
 
     def _terms(self, member: Member) -> SpaceTerms:
         """
-        Without a minspace there are no terms, so that the list of directories is not sent in vain.
+        The current terms of *member*.  Without a minspace there are none: the list of directories would not be used.
         """
         if not member.config.minspace:
             return SpaceTerms()
@@ -185,8 +185,8 @@ class SlaveRegistry:
 
     def _renew_terms(self, member: Member) -> None:
         """
-        Have the slave attach again if its welcome is out of date: if minspace differs, or if the slave removes
-        directories and others are in use now.  Slaves with enough space get the new terms when they attach next.
+        Have the slave attach again if its last welcome is out of date: if minspace changed, or if the slave may remove
+        directories and others are in use now.  A slave with enough space gets the new terms when it attaches next.
         """
         hello, old_terms = member.session.hello, member.terms
         if hello is None:
@@ -197,7 +197,7 @@ class SlaveRegistry:
 
     async def pause(self, name: str, *, paused: bool) -> None:
         """
-        Give the slave *name* no new builds, or give it builds again; done when this is recorded.
+        Give the slave *name* no new builds, or give it builds again.  Returns when this is recorded.
         """
         at = self._wall() if paused else None
         await self._records.write(lambda connection: records_of_slaves.pause(connection, name, at))
@@ -207,13 +207,13 @@ class SlaveRegistry:
 
     def bar(self, name: str) -> None:
         """
-        The FURL of the slave *name* is being revoked: it gets no more builds.
+        Give the slave *name* no more builds, because its FURL is being revoked.
         """
         self._members[name].revoked = True
 
     def ban(self, name: str, reason: str) -> None:
         """
-        The FURL of the slave *name* was revoked: its commands are lost at once, because of *reason*.
+        Disconnect the slave *name*, whose FURL was revoked; its commands are lost immediately.  *reason*: for people.
         """
         self._members[name].revoked = True
         self.string_changed(name)
@@ -222,7 +222,7 @@ class SlaveRegistry:
 
     def restore(self, name: str) -> None:
         """
-        The slave *name* has a FURL (again).
+        Called when the slave *name* has a valid FURL again.
         """
         if member := self._members.get(name):
             member.revoked = False
@@ -231,14 +231,16 @@ class SlaveRegistry:
 
     def give_up(self, name: str, reason: str) -> None:
         """
-        An admin says that the machine of the slave *name* is lost: its commands are lost at once, because of *reason*.
+        Treat the machine of the slave *name* as lost, as an admin declared; its commands are lost immediately.
+        *reason*: for people.
         """
         self[name].session.give_up(reason)
         self._changed()
 
     def drain(self, name: str) -> None:
         """
-        Give the slave *name* no new builds, and have it stop when its last build ends.
+        Give the slave *name* no new builds, and have it stop when its last build ends.  `RefusedError` if it is not
+        connected.
         """
         member = self._members[name]
         if member.session.hello is None:
@@ -259,8 +261,8 @@ class SlaveRegistry:
 
     def breached(self, name: str, sentence: str) -> None:
         """
-        The slave *name* broke the wire contract, as *sentence* says, and its link was cut.  The rate at which this is
-        logged is limited.
+        Called when the slave *name* violated the protocol, as *sentence* says, and its link was closed.  At most
+        `COMPLAINTS_AT_ONCE`, and then one in ten seconds, are logged.
         """
         sentence = printable(sentence, longest=LONGEST_BREACH)
         if member := self._members.get(name):
@@ -268,19 +270,19 @@ class SlaveRegistry:
         complaints = TokenBucket(self._clock.seconds, COMPLAINTS_AT_ONCE, COMPLAINTS_PER_SECOND)
         if not self._complaints.setdefault(name, complaints).take():
             return
-        self._log.warn("{slave} broke the contract and was cut off: {why}", slave=name, why=sentence)
-        self._remark(name, f"{name} broke the contract and was cut off: {sentence}")
+        self._log.warn("{slave} violated the protocol, and its link was closed: {why}", slave=name, why=sentence)
+        self._remark(name, f"{name} violated the protocol, and its link was closed: {sentence}")
 
     def refused(self, name: str, sentence: str) -> None:
         """
-        An attachment with the FURL of the slave *name* was refused with *sentence*.
+        Called when an attachment with the FURL of the slave *name* was refused with the error *sentence*.
         """
         if member := self._members.get(name):
             member.refused = self._wall(), sentence
 
     def string_changed(self, name: str) -> None:
         """
-        The FURL of the slave *name*, or its pin, changed: an earlier refusal and its remedy are out of date.
+        Called when the FURL of the slave *name*, or its pin, changed: an earlier refusal is then out of date.
         """
         if member := self._members.get(name):
             member.refused = None

@@ -1,7 +1,7 @@
 """
-One slave as builds see it: commands run on it, however often its link is lost.
+The session of a slave: builds run commands in it, however often the slave's link is lost.
 
-`session_machine` decides what happens to commands when the slave comes and goes; `session_core` has the data.
+`session_machine` decides what happens to commands when links come and go; `session_core` has the data.
 """
 
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ class Session:
     @property
     def hello(self) -> Hello | None:
         """
-        The hello of the present link; None while the slave is away.
+        The hello of the current link; None while the slave is disconnected.
         """
         return self._attachment.hello if self._attachment else None
 
@@ -48,13 +48,13 @@ class Session:
     @property
     def live_ids(self) -> Iterable[str]:
         """
-        The ids of the commands that are not settled.
+        The ids of the commands that the session has not forgotten yet.
         """
         return tuple(self._core.commands)
 
     def attached(self, link: Slave, hello: Hello) -> None:
         """
-        The slave attached on *link*.
+        Called when the slave attached on *link*.
         """
         self._attachment = Attachment(link, evolve(hello, held=()))
         self._inputs.attached(link, hello)
@@ -62,7 +62,7 @@ class Session:
 
     async def run(self, command: DispatchedCommand) -> Outcome:
         """
-        Run *command* to its outcome, across any number of links.
+        Run *command*, across any number of links, and return its outcome.
         """
         command.when_released().addCallback(lambda _: self._inputs.settled(command))  # type: ignore[unused-awaitable]  # cannot fail
         self._inputs.requested(command)
@@ -70,14 +70,14 @@ class Session:
 
     def interrupt(self, id: str, reason: str) -> None:
         """
-        Have the command *id* killed; its outcome follows.
+        Have the slave kill the command *id*, which then ends with an outcome.
         """
         self._inputs.interrupted(id, reason)
 
     def end(self, id: str, reason: str) -> None:
         """
-        Have the command *id* killed, and count it as lost if no outcome follows: the slave is away, or its machine
-        hangs.
+        Have the slave kill the command *id*.  If no outcome follows, because the slave is disconnected or its machine
+        hangs, the command counts as lost.
 
         Only for builds that are not tried again, because the command may still run on the slave.
         """
@@ -87,21 +87,21 @@ class Session:
 
     def dismiss(self, reason: str) -> None:
         """
-        Cut the present link, if there is one.
+        Close the current link, if there is one; the slave may connect again.  *reason*: for people.
         """
         self._inputs.dismissed(reason)
 
     def give_up(self, reason: str) -> None:
         """
-        Count every command as lost, now and until the slave attaches again.
+        Count all commands as lost, and new ones, too, until the slave attaches again.  *reason*: for people.
         """
         self._attachment = None
         self._inputs.given_up(reason)
 
     def ban(self, reason: str) -> None:
         """
-        Count every command of a revoked slave as lost, and cut its link.  Unlike after `give_up`, the slave is not
-        asked to disown its commands.
+        Count all commands of a slave whose FURL was revoked as lost, and close its link.  Unlike `give_up`, this does
+        not tell the slave to disown its commands.
         """
         self._attachment = None
         self._inputs.banned(reason)

@@ -1,5 +1,5 @@
 """
-The data of a session in every state, its timers, and the messages to the slave that its state machine causes.
+The data of a session, its timers, and the messages to the slave that its state machine causes.
 """
 
 from typing import Protocol
@@ -20,33 +20,34 @@ from .command import DispatchedCommand
 ENDING = 60.0
 """Seconds without output after which an interrupted command counts as lost."""
 LONGEST_ENDING = 600.0
-"""Seconds after which an interrupted command counts as lost even if its output arrives."""
+"""Seconds after which an interrupted command counts as lost even if output still arrives."""
 
 
 class SessionListener(Protocol):
     """
-    The receiver of what happens to sessions: the slave registry.
+    Is told when slaves attach and when their links are lost.  The slave registry is one.
     """
 
     def slave_attached(self, name: str, hello: Hello, news: str) -> None:
         """
-        The slave *name* attached; *news* tells people what happened while it was away.
+        Called when the slave *name* attached.  *news*: what happened meanwhile, for people.
         """
 
     def slave_lost(self, name: str) -> None:
         """
-        The link of the slave *name* is lost.
+        Called when the link of the slave *name* was lost.
         """
 
 
 @define
 class Core:
     """
-    The data of a session in every state.
+    The data of a session, whatever its state.
 
-    By command id: *commands*, those that are not settled; *interrupts*, the reason for killing each; *deadlines*, when
-    each counts as lost while the slave is away; *endings*, when each interrupted command counts as lost.  *greeted*:
-    the last hello.  *away_since*: monotonic seconds.
+    By command id: *commands*: those that the slave still keeps; *interrupts*: why each is to be killed; *deadlines*:
+    the timers after which each counts as lost while the slave is disconnected; *endings*: the timers after which each
+    interrupted command counts as lost.  *greeted*: the last hello.  *away_since*: when the link was lost, in seconds of
+    the monotonic clock.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Core:
 
     def set_deadline(self, command: DispatchedCommand) -> None:
         """
-        Start the grace of *command*, after which it counts as lost.
+        Start the timer for the grace of *command*, after which it counts as lost.
         """
         if command.grace is not None:
             wait = master_deadline(command.grace)
@@ -71,7 +72,7 @@ class Core:
 
     def clear_deadline(self, id: str) -> None:
         """
-        Stop the grace of the command *id*: the slave is present, or the command is over.
+        Stop the timer for the grace of the command *id*.
         """
         call = self.deadlines.pop(id, None)
         if call is not None and call.active():
@@ -79,7 +80,7 @@ class Core:
 
     def expect_end(self, command: DispatchedCommand) -> None:
         """
-        Count the interrupted *command* as lost when no output arrives for `ENDING` seconds.
+        Count the interrupted *command* as lost as soon as no output has arrived for `ENDING` seconds.
         """
         if command.id not in self.endings:
             self._lose_if_silent(command, -1, LONGEST_ENDING)
@@ -94,14 +95,14 @@ class Core:
 
     def lose_all(self, reason: str) -> None:
         """
-        Give up every command, because of *reason*.
+        Give up all commands.  *reason*: for people.
         """
         for command in list(self.commands.values()):
             command.lose(reason)
 
     def forget(self, command: DispatchedCommand) -> None:
         """
-        Drop *command* and its timers.
+        Remove *command* and its timers.
         """
         self.clear_deadline(command.id)
         ending = self.endings.pop(command.id, None)
@@ -118,7 +119,7 @@ class Core:
 
     def resume(self, link: Slave, command: DispatchedCommand) -> None:
         """
-        Have the slave send what is missing of *command*, and report its end.
+        Have the slave send the rest of the streams of *command*, and report its end.
         """
         have = command.stored_lengths()
         if have is not None:
@@ -138,8 +139,8 @@ class Core:
 
     def _check_answer(self, answer: Deferred[None], command: DispatchedCommand) -> None:
         def refused(failure: Failure) -> None:
-            # If the link was lost instead, the hello of the next one says what became of the command.
+            # If the link was lost, the hello of the next one reports the state of the command.
             if failure.check(LinkLostError) is None:
                 command.refused(str(failure.value))
 
-        background(answer.addErrback(refused), self.log, f"telling {self.name}")
+        background(answer.addErrback(refused), self.log, f"sending a command to {self.name}")

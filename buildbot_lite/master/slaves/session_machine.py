@@ -1,5 +1,5 @@
 """
-The master's state of one slave, kept across links.
+The state machine of one slave's session.
 
 ::
 
@@ -8,11 +8,12 @@ The master's state of one slave, kept across links.
       '------ lost -----'    '--- banned ----'  |
       '------- given up, banned ----------------'
 
-Commands outlive a change between away and present.  A present slave runs them; while it is away, each command has a
-deadline, after which it counts as lost (`model.lease`).  A slave is gone when an admin declares it lost or bans it:
-every command is lost at once, and so are new ones, until it attaches again.
+- present: the slave is connected, and gets commands.
+- away: it is disconnected.  Each command continues, but has a deadline, after which it counts as lost (`model.lease`).
+- gone: an admin declared it lost, or its FURL was revoked.  All commands are lost immediately, and so are new ones,
+  until the slave attaches again.
 
-A state machine, because links, builds and admins act on a session independently.
+It is a state machine because links, builds and admins act on a session independently.
 """
 
 from typing import Protocol
@@ -37,37 +38,37 @@ class Inputs(Protocol):
 
     def attached(self, link: Slave, hello: Hello) -> None:
         """
-        The slave attached on *link*.
+        The slave attached on *link*, with *hello*.
         """
 
     def lost(self, link: Slave) -> None:
         """
-        *link* is lost.
+        *link* was lost.
         """
 
     def requested(self, command: DispatchedCommand) -> None:
         """
-        A build runs *command*.
+        A build wants to run *command*.
         """
 
     def interrupted(self, id: str, reason: str) -> None:
         """
-        Kill the command *id*, because of *reason*.
+        The command *id* is to be killed.
         """
 
     def settled(self, command: DispatchedCommand) -> None:
         """
-        *command* is over, and the slave need not hold it.
+        *command* is released: the slave need not keep it any longer.
         """
 
     def dismissed(self, reason: str) -> None:
         """
-        Cut the present link, because of *reason*.
+        The current link is to be closed.
         """
 
     def given_up(self, reason: str) -> None:
         """
-        An admin says that the slave's machine is lost.
+        An admin declared the slave's machine lost.
         """
 
     def banned(self, reason: str) -> None:
@@ -79,7 +80,7 @@ class Inputs(Protocol):
 @frozen
 class Attachment:
     """
-    The present link of a slave, and its hello without the list of held commands.
+    The current link of a slave, and its hello, without the list of held commands, which may be long.
     """
 
     link: Slave
@@ -235,17 +236,17 @@ def _leave(core: Core, attachment: Attachment, reason: str) -> None:
 
 def _reconcile(core: Core, link: Slave, hello: Hello, command: DispatchedCommand, held: HeldCommand | None) -> None:
     """
-    Compare *command* with *held*, the slave's report of it; then start, resume, lose or disown it.
+    Start, resume, lose or disown *command*, after a comparison with *held*, the slave's report of it, if there is one.
     """
     if command.is_given_up:
-        return  # the slave disowns it when its outcome is committed
+        return  # the slave is told to disown it when the outcome is committed
     if command.unwanted:
         core.disown(link, command.id)
         command.lose(f"{core.name} disowned it")
     elif command.home is not None and hello.home != command.home:
         command.lose(f"{core.name} came back with another directory; the commands of the old one are lost")
     elif held is None:
-        # The keeper claims a command in the slave's directory before it starts it: this one never started.
+        # The keeper records a command in the slave's directory before it starts it, so this one never started.
         core.send(link, command)
         if command.id in core.interrupts:
             core.interrupt(link, command.id)
@@ -268,7 +269,7 @@ def _how_lost(core: Core, hello: Hello) -> str:
 
 def _news(core: Core, hello: Hello) -> str:
     """
-    For people: whether the slave's link, process or machine was interrupted.
+    A phrase for people: whether only the link was lost, or the slave process or the machine was restarted.
     """
     before = core.greeted
     if before is None:

@@ -1,7 +1,7 @@
 """
-Slots: which builds occupy which slave.
+Slots: which builds run on which slave.
 
-A build takes its slot when the queue chooses a slave for it, and leaves it once its end is recorded.
+A build takes a slot when the queue chooses a slave for it, and leaves it when its end is recorded.
 """
 
 from attrs import define, field, frozen
@@ -10,8 +10,8 @@ from attrs import define, field, frozen
 @frozen
 class Slot:
     """
-    One build on *slave*.  *label*: "builder/number", or only the builder's name until the build has a number.
-    *directory*: the builder's in the slave's ``work``, by the build's own configuration; None: not known.
+    The place of one build on *slave*.  *label*: "builder/number", or the builder's name until the build has a number.
+    *directory*: the builder's directory in the slave's ``work`` when the build began; None: unknown.
     """
 
     label: str
@@ -31,14 +31,14 @@ class Slots:
 
     def take(self, request: int, slot: Slot) -> None:
         """
-        Occupy *slot* with the build of *request*, or relabel the slot that it occupies already.
+        Give *slot* to the build of *request*, or replace the slot that it has.
         """
         self._by_request[request] = slot
         self._by_slave.setdefault(slot.slave, {})[request] = slot
 
     def leave(self, request: int) -> None:
         """
-        Free the slot of *request*, if it occupies one.
+        Free the slot of *request*, if it has one.
         """
         slot = self._by_request.pop(request, None)
         if slot is not None:
@@ -64,7 +64,7 @@ class Slots:
 
     def label(self, request: int) -> str:
         """
-        The build of *request* for people, or the request if it occupies no slot.
+        The label of the build of *request*; if it has no slot, the number of the request.
         """
         slot = self._by_request.get(request)
         return f"request {request}" if slot is None else slot.label
