@@ -521,7 +521,7 @@ class MistakeTests(SynchronousTestCase):
     """
 
     TABLE: ClassVar[list[tuple[str, str]]] = [
-        ('schedulers.SingleBranchScheduler("s", ["b"])', "say which branch"),
+        ('schedulers.SingleBranchScheduler("s", ["b"])', "give the branch"),
         ('schedulers.SingleBranchScheduler("s", ["b"], branches=["x"])', "branches is an argument of AnyBranch"),
         ('schedulers.AnyBranchScheduler("s", ["b"], branch="x")', "branch is an argument of SingleBranch"),
         ('schedulers.AnyBranchScheduler("s", ["b"], branches=["x"], change_filter=util.ChangeFilter())', "not both"),

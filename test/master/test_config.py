@@ -101,7 +101,7 @@ class KeysTests(SynchronousTestCase):
         """
         self.assertEqual(mistakes_in("c['port'] = [1, 2, 3]; c['location'] = ['h', 'h:1'] * 5"), [])
         (sentence,) = sentences_in("c['port'] = [1, 2, 3, 4]; c['location'] = ['h', 'h:1'] * 5")
-        self.assertIn("more than the 20 places", sentence)
+        self.assertIn("more than the 20 addresses", sentence)
 
     def test_db(self) -> None:
         """
