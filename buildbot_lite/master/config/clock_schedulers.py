@@ -75,8 +75,7 @@ class Nightly(ClockScheduler):
     Each is a number, a list of numbers, or a text as in crontab(5): ``"*"``, ``"*/5"``, ``"1-5"``, ``"jan,dec"``,
     ``"mon-fri"``, ``"L"``.  *dayOfWeek*: 0 is Monday.  If both *dayOfMonth* and *dayOfWeek* are given, one of them is
     enough.  *force_at_minute* and so on: with *onlyIfChanged*, those of its times for which builds are requested even
-    without a
-    change.
+    without a change.
     """
 
     def __init__(
