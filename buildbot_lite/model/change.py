@@ -1,6 +1,6 @@
 """
-A change to source code, as a change source reports it: a commit, a new branch or tag, a moved ref.  All its texts are
-untrusted wherever they are shown or used: they come from a push, a webhook, or a mail address in a commit.
+A change to source code, as a change source reports it: a commit, a new branch or tag, or a moved ref.  All its texts
+come from a push, a webhook, or a mail address in a commit, so they are untrusted wherever they are shown or used.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from attrs import field, frozen
 from ..errors import InputError
 
 LONGEST_NAME = 1000
-"""Characters of a branch, a repository; of other names 200."""
+"""Characters of a branch, a repository, a person or an address; other names have at most 200."""
 LONGEST_COMMENTS = 65536
 MOST_FILES = 5000
 LONGEST_FILE = 4096
@@ -28,13 +28,14 @@ class Change:
     """
     One change.
 
-    *author*, *committer*: people, as "Name <address>".  *happened*: seconds since 1970, as the source says; None: now.
-    *files*: paths in the repository.  *revision*, *branch*: None where the source has none.  *repository*: an address
-    that identifies the repository; it is not fetched from unless master.cfg names it.  *codebase*: its place in builds
-    of several repositories; "" is the only one of most builds.  *revlink*: a page about it.  *properties*: name →
-    [value, source], for the builds.  *source*: the change source.  *untrusted*: it comes from a fork, so its author may
-    have no right to push.  *move*: where the source saw a reference come to *revision*, a text that differs from those
-    of all other moves, so that a reference that comes back is a change again; None: unknown.
+    *author*, *committer*: people, as "Name <address>".  *happened*: when, in seconds since 1970, according to the
+    source; None: now.  *files*: paths in the repository.  *revision*, *branch*: None if the source has none.
+    *repository*: an address that identifies the repository; nothing is fetched from it unless master.cfg names it.
+    *codebase*: the name of the repository in builds of several; "" in other builds.  *revlink*: the address of a page
+    about it.  *properties*: name → [value, source], for the builds.  *source*: the name of the change source.
+    *untrusted*: whether it comes from a fork, so that its author may have no right to push.  *move*: a text that is
+    different for each move of a reference, so that a reference that moves back to a revision is another change; None:
+    unknown.
     """
 
     author: str
@@ -57,9 +58,9 @@ class Change:
     @property
     def digest(self) -> str:
         """
-        The identity of the change, a SHA-256 in hexadecimal of repository, branch, revision, project, codebase,
-        category, and whether it is from a fork; without a revision, also author, comments and files and when it
-        happened.  Only different moves can be two changes with the same digest.
+        The identity of the change: a SHA-256, in hexadecimal, of repository, branch, revision, project, codebase,
+        category and *untrusted*; without a revision, also of author, comments, files and *happened*.  Two changes with
+        the same digest are different only if their *move* is.
         """
         identity: list[Any] = [self.repository, self.branch, self.revision, self.project, self.codebase, self.category]
         identity.append(self.untrusted)
@@ -69,8 +70,8 @@ class Change:
 
     def checked(self) -> "Change":
         """
-        This change; `InputError` when a text is longer than its bound, contains a NUL or has no UTF-8, or its time has
-        no date.
+        Return this change; `InputError` if a text is too long, contains a NUL or cannot be encoded as UTF-8, or if its
+        time is not before the year 10000.
         """
         names = {"revision": self.revision, "project": self.project, "codebase": self.codebase, "source": self.source}
         for noun, text in (names | {"category": self.category, "move": self.move}).items():
@@ -80,19 +81,19 @@ class Change:
             _check(noun, text, LONGEST_NAME)
         _check("comments", self.comments, LONGEST_COMMENTS)
         if len(self.files) > MOST_FILES:
-            raise InputError(f"A change may name {MOST_FILES} files, and this one names {len(self.files)}.")
+            raise InputError(f"A change may have at most {MOST_FILES} files; this one has {len(self.files)}.")
         if sum(map(len, self.files)) > LONGEST_FILES:
-            raise InputError(f"The files of a change may have {LONGEST_FILES} characters together.")
+            raise InputError(f"The files of a change may have at most {LONGEST_FILES} characters together.")
         for path in self.files:
             _check("file", path, LONGEST_FILE)
         if self.happened is not None and not 0 <= self.happened <= LAST_TIME:
-            raise InputError(f"The time of a change is {self.happened:g}, which is no time since 1970 in seconds.")
+            raise InputError(f"The time of a change is {self.happened:g}; it must be in seconds since 1970.")
         return self
 
 
 def fitting_files(files: Iterable[str]) -> tuple[str, ...]:
     """
-    The first of *files*, as many as a change may have, each cut to what it may have.
+    The beginning of *files* that fits into a change, with each name cut to `LONGEST_FILE` characters.
     """
     fitting: list[str] = []
     room = LONGEST_FILES
@@ -108,11 +109,11 @@ def _check(noun: str, text: str | None, longest: int) -> None:
     if text is None:
         return
     if len(text) > longest:
-        raise InputError(f"The {noun} of a change may have {longest} characters, and this one has {len(text)}.")
+        raise InputError(f"The {noun} of a change may have at most {longest} characters; this one has {len(text)}.")
     if "\0" in text:
         raise InputError(f"The {noun} of a change contains a NUL character.")
     try:
         text.encode()
     except UnicodeEncodeError:
         # JSON can escape one half of a surrogate pair; SQLite cannot store it.
-        raise InputError(f"The {noun} of a change contains a character that UTF-8 does not have.") from None
+        raise InputError(f"The {noun} of a change contains a character that UTF-8 cannot encode.") from None

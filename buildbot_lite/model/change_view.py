@@ -1,5 +1,5 @@
 """
-A change as functions in master.cfg see it: with Buildbot's names of its attributes.
+A change in the form that functions in master.cfg get: with Buildbot's names for its attributes.
 """
 
 from typing import Any
@@ -15,10 +15,10 @@ _NAMES = (
 
 class ChangeView:
     """
-    *change*, whose number is *id*, and which was received at *received*, in seconds since 1970.
+    A change with Buildbot's names.  Each name is an attribute, and also a key as in a dictionary.
 
-    ``who`` and ``author`` are the same, ``when`` and ``when_timestamp`` too.  ``properties`` are `Properties`.  A name
-    is an attribute, and a key as in a dictionary.
+    ``who`` and ``author`` are the same, and so are ``when`` and ``when_timestamp``.  ``properties`` are `Properties`.
+    *id*: the number of the change.  *received*: when the master received it, in seconds since 1970.
     """
 
     def __init__(self, change: Change, id: int, received: float) -> None:
@@ -41,7 +41,7 @@ class ChangeView:
 
     def asDict(self) -> dict[str, Json]:
         """
-        All of it as plain values.
+        A dictionary of all attributes, as JSON values.
         """
         values = {name: getattr(self, name) for name in _NAMES}
         return {**values, "properties": self.properties.to_document()}
@@ -56,7 +56,7 @@ class ChangeView:
 
     def get(self, name: str, default: Any = None) -> Any:
         """
-        The value of the attribute *name*, or *default* when there is no such attribute.
+        The value of the attribute *name*, or *default* if there is no such attribute.
         """
         return getattr(self, name) if name in _NAMES else default
 

@@ -5,18 +5,18 @@ Names, sentences and reasons come from slaves, submitters and builds.  Printed u
 sequences to a terminal, reverse the direction of a line (U+202E), or end a line and forge the next one.  All code that
 shows such a text (log, remarks, tables, refusals) or names a file after it uses the functions of this module.
 
-A character that cannot be printed becomes "?", so that the reader sees that one was there.
+A character that cannot be printed becomes "?", so that readers notice it.
 """
 
 LONGEST = 2000
-"""Characters of an untrusted text that are shown at most."""
+"""The most characters of an untrusted text that are shown."""
 LONGEST_FILE_NAME = 200
 """Bytes of a file name in UTF-8.  Linux allows 255; the rest is for prefixes and suffixes of the callers."""
 
 
 def printable(text: str, *, longest: int = LONGEST, lines: bool = False) -> str:
     """
-    *text* as one line of at most *longest* characters; with *lines*, line feeds stay.
+    *text* as one line of at most *longest* characters; with *lines*, line feeds are kept.
 
     Characters for which `str.isprintable` is false become "?": the Unicode categories Cc (controls), Cf (formats, among
     them bidirectional ones), Cs (surrogates), Co, Cn, Zl, Zp, and Zs except the space
@@ -30,16 +30,17 @@ def printable(text: str, *, longest: int = LONGEST, lines: bool = False) -> str:
 
 def remark_lines(text: str) -> str:
     """
-    *text* as a remark for a client's standard error: the first line begins with ``# ``, the others are indented, so
-    that none looks like the beginning of another remark.
+    *text* as a remark for a client's standard error: the first line begins with ``# ``, and the others are indented, so
+    that they do not look like further remarks.
     """
     return "# " + printable(text, lines=True).replace("\n", "\n#     ") + "\n"
 
 
 def file_name(text: str) -> str:
     """
-    *text* as the name of one file: printable, without "/", without a dot or dash at its beginning, not empty, and at
-    most `LONGEST_FILE_NAME` bytes long.  Spaces and quotes stay: a caller that puts the name into a script quotes it.
+    *text* as the name of a file: printable, without "/", not beginning with a dot or dash, not empty, and at most
+    `LONGEST_FILE_NAME` bytes long.  Spaces and quotes are kept, so a caller that puts the name into a script must quote
+    it.
     """
     name = printable(text.replace("/", "_")).lstrip(".-")
     return name.encode()[:LONGEST_FILE_NAME].decode(errors="ignore") or "_"

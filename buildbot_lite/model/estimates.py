@@ -2,8 +2,8 @@
 Estimates: how long builds take, and when waiting ones start.
 
 The estimate of a builder is the median of its latest good builds, so that one slow build does not matter.  Expected
-starts come from a simulation of the queue: each request in its order takes the slot that is free first.  Locks,
-`canStartBuild` and requests still to come are not considered.
+starts come from a simulation of the queue: each request, in order, takes the slot that becomes free first.  Locks,
+`canStartBuild` and future requests are not considered.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,13 +14,13 @@ from statistics import median
 from attrs import field, frozen
 
 SAMPLES = 15
-"""Good builds from which an estimate is made."""
+"""The number of good builds from which an estimate is made."""
 
 
 @frozen
 class Estimate:
     """
-    Seconds that a build takes, and each of its steps by name.  None: unknown.
+    The expected duration of a build in seconds (None: unknown), and of its steps, by name.
     """
 
     build: float | None = None
@@ -55,7 +55,7 @@ class BusySlot:
 @frozen
 class SlaveLoad:
     """
-    The builds on a slave, and how many it takes at *most*; None: any number.
+    The builds on a slave (*busy*), and the largest number of builds that it runs at a time (*most*; None: no limit).
     """
 
     most: int | None = None
@@ -65,9 +65,10 @@ class SlaveLoad:
 @frozen
 class ExpectedRequest:
     """
-    A waiting request: for which *builder*, on which *slaves* it can be built, how long that takes (None: unknown).
+    A waiting request.
 
-    *concurrent*: a slave may run several builds of the builder at a time.
+    *slaves*: those that may build it.  *seconds*: the expected duration of its build; None: unknown.  *concurrent*:
+    whether a slave may run several builds of the builder at a time.
     """
 
     builder: str
@@ -80,9 +81,10 @@ def expected_starts(
     now: float, loads: Mapping[str, SlaveLoad], waiting: Iterable[ExpectedRequest]
 ) -> list[float | None]:
     """
-    When each of *waiting*, most urgent first, is expected to start; None: unknown.  *loads*: by slave.
+    The expected start of each of *waiting*, in seconds as *now*; None: unknown.
 
-    A build that has taken longer than expected is expected to end *now*.
+    *loads*: slave → its load.  *waiting*: the requests, most urgent first.  A build that has already taken longer than
+    expected is expected to end *now*.
     """
     free = {name: _slots(now, load) for name, load in loads.items()}
     builder_free: dict[tuple[str, str], float] = {}
@@ -109,12 +111,12 @@ def expected_starts(
 
 def _slots(now: float, load: SlaveLoad) -> list[float]:
     """
-    When each slot of a slave is free; empty: there are as many as wanted.
+    When each slot of a slave becomes free, as a heap; empty if the number of slots has no limit.
     """
     if load.most is None:
         return []
     ends = sorted(_end(now, slot) for slot in load.busy)
-    # With more builds than slots (max_builds was lowered), the first ones to end free none.
+    # If there are more builds than slots, because max_builds was lowered, the first builds to end free no slot.
     slots = [*ends[max(0, len(ends) - load.most) :], *[now] * (load.most - len(ends))]
     heapify(slots)
     return slots

@@ -5,7 +5,7 @@ Names of git references, by the rules of git-check-ref-format(1): names from ser
 import re
 
 LONGEST_REF = 1000
-"""Bytes; git's own limit is that of a file name's path."""
+"""Bytes.  Git itself limits a name by the length of a path only."""
 HEADS = "refs/heads/"
 TAGS = "refs/tags/"
 
@@ -15,7 +15,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 
 def is_ref(name: str) -> bool:
     """
-    Whether *name* is a full name of a reference, like refs/heads/main.  `git check-ref-format` says the same.
+    Whether *name* is the full name of a reference, like refs/heads/main, as `git check-ref-format` decides.
     """
     return (
         "/" in name
@@ -35,10 +35,11 @@ def is_commit(name: str) -> bool:
 
 def branch_of(ref: str) -> str:
     """
-    What a change calls *ref*: "main" for refs/heads/main, the full name of any other.  `ref_of` is its inverse.
+    The name of *ref* in a change: "main" for refs/heads/main; for all other references the full name.  `ref_of` is the
+    inverse.
 
-    The branch refs/heads/refs/pull/1/head, which everybody who may push can make, keeps its full name: without
-    "refs/heads/" it would be the name of another reference.
+    A branch like refs/heads/refs/pull/1/head keeps its full name, because without "refs/heads/" it would be the name of
+    another reference.
     """
     short = ref.removeprefix(HEADS)
     return ref if short.startswith("refs/") else short
@@ -46,14 +47,14 @@ def branch_of(ref: str) -> str:
 
 def ref_of(branch: str) -> str:
     """
-    The reference that a change calls *branch*.
+    The full name of the reference with the name *branch* in a change.
     """
     return branch if branch.startswith("refs/") else HEADS + branch
 
 
 def is_of_the_repository(ref: str) -> bool:
     """
-    Whether *ref* is a branch or tag, for which one needs the right to push.  Others, like refs/pull/1/head, may come
-    from anybody.
+    Whether *ref* is a branch or a tag, which only people with the right to push can set.  Others, like
+    refs/pull/1/head, may come from anybody.
     """
     return ref.startswith((HEADS, TAGS))

@@ -15,36 +15,36 @@ from .json_reader import JsonReader, encode
 PROTOCOL = 1
 LARGEST_HELLO = 4 << 20
 MOST_VALUES = 250_000
-"""JSON values in a hello: enough for `MOST_HELD` commands, each with all streams that it may have."""
+"""The most JSON values in a hello: enough for `MOST_HELD` commands with all streams that they may have."""
 MOST_HELD = 1000
-"""Commands in a hello."""
+"""The most commands in a hello."""
 MOST_HINTS = 20
-"""Connection hints (places at which the master may be found) in a welcome."""
+"""The most connection hints (addresses of the master) in a welcome."""
 LONGEST_FACT = 200
-"""Characters of a name or value in *platform*."""
+"""The most characters of a name or a value in *platform*."""
 MOST_REMOVED = 20
-"""Names in *removed* of a hello; the latest."""
+"""The most names in *removed* of a hello; the latest are sent."""
 LONGEST_REMOVED = 100
-"""Characters of each."""
+"""The most characters of each of these names."""
 MOST_DIRECTORIES = 10_000
-"""Directories of builders in a welcome."""
+"""The most directories of builders in a welcome."""
 
 
 class Life(Enum):
     """
-    State of a command that a slave still holds.
+    The state of a command that a slave still keeps.
     """
 
     RUNNING = "running"
     ENDED = "ended"
-    UNKNOWN = "unknown"  # a keeper that is gone had accepted it: it may have run
-    LOST = "lost"  # it was running under a keeper that is gone
+    UNKNOWN = "unknown"  # a keeper that has ended had accepted it: it may have run
+    LOST = "lost"  # it was running when its keeper ended
 
 
 @frozen
 class HeldCommand:
     """
-    A command that the slave holds.  *lengths*: bytes of each stream in the slave's spool.
+    A command that the slave keeps.  *lengths*: stream → bytes in the slave's spool.
     """
 
     id: str
@@ -58,11 +58,12 @@ class Hello:
     """
     The slave's first message.
 
-    *home*: random id of the slave's directory, made once.  *incarnation*: random id of the slave's process; *keeper*:
-    of its keeper's process.  *boot*: id of the machine's current run (boot id and pid namespace).  *space*: free bytes
-    for builds.  *draining*: the slave accepts no new builds.  *epoch*: the highest `Welcome.epoch` that the slave has
-    seen of a master with this key; 0: none.  *removed*: names of work directories that this process removed because
-    less than `Welcome.minspace` was free, the latest at the end.
+    *home*: a random id of the slave's directory, made once.  *incarnation*: a random id of the slave's process.
+    *keeper*: a random id of its keeper's process.  *boot*: an id of the machine's current run (boot id and pid
+    namespace).  *space*: bytes that are free for builds.  *draining*: whether the slave refuses new builds.
+    *platform*: facts about the machine.  *held*: the commands that the slave keeps.  *epoch*: the highest
+    `Welcome.epoch` that the slave has got from a master with this key; 0: none.  *removed*: names of work directories
+    that this process removed because less than `Welcome.minspace` was free, oldest first.
     """
 
     home: str
@@ -90,7 +91,7 @@ class Hello:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Hello":
         """
-        The hello in *data*; `MessageError` when it is not a valid one.
+        The hello in *data*; `MessageError` if it is not valid.
         """
         reader = JsonReader.decode(data, "hello", LARGEST_HELLO, most=MOST_VALUES)
         facts = JsonReader(reader.mapping("platform", {}, most=100), "hello, platform")
@@ -120,11 +121,11 @@ class Welcome:
     """
     The master's answer.
 
-    *name*: the slave's name in master.cfg.  *hints*: the connection hints that the slave uses for this master from now
-    on.  *idle*: no build uses this slave now, so a draining slave may stop.  *drain*: an admin wants the slave to
-    drain.  *epoch*: of a farm that was restored from a backup, a number that is higher after each restore; 0: never
-    restored.  *minspace*: bytes that must be free on the slave's disk before it gets a build.  *directories*: those in
-    ``work`` that builders and unfinished builds of this slave use; None: not known, so none may be removed.
+    *name*: the slave's name in master.cfg.  *hints*: the connection hints for this master that the slave uses from now
+    on.  *idle*: whether no build runs on the slave, so that a draining slave may stop.  *drain*: whether an admin wants
+    the slave to drain.  *epoch*: a number that grows each time the farm is restored from a backup; 0: never restored.
+    *minspace*: bytes that must be free on the slave's disk before it gets a build.  *directories*: the directories in
+    ``work`` that builders and unfinished builds of this slave use; None: unknown, so none may be removed.
     """
 
     name: str
@@ -146,7 +147,7 @@ class Welcome:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Welcome":
         """
-        The welcome in *data*; `MessageError` when it is not a valid one.
+        The welcome in *data*; `MessageError` if it is not valid.
         """
         reader = JsonReader.decode(data, "welcome", LARGEST_HELLO)
         return cls(

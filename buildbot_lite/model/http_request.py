@@ -1,5 +1,5 @@
 """
-HTTP requests and answers, as steps make them and the journal keeps them.
+HTTP requests of steps, and their answers, as the journal records them.
 """
 
 import re
@@ -18,10 +18,11 @@ HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")
 @frozen
 class HttpRequest:
     """
-    A request.  Its texts may contain references to secrets, until `filled`.
+    A request.  Its texts may contain references to secrets, which `filled` replaces.
 
-    *params*: pairs for the query.  *form*: pairs of a form, *body*: a text; only one of them is not None.  *auth*: user
-    and password (RFC 7617).  *timeout*: seconds, for everything together.  *follows*: redirections are followed.
+    *params*: pairs for the query.  *form*: pairs of a form, or *body*: a text; at least one of them is None.  *auth*:
+    user and password (RFC 7617).  *timeout*: seconds for the request with all redirections.  *follows*: whether
+    redirections are followed.
     """
 
     method: str
@@ -50,7 +51,7 @@ class HttpRequest:
 @frozen
 class HttpAnswer:
     """
-    An answer, or in *error* why there is none.  *headers*: pairs.  *body*: its first bytes as text.
+    An answer; or, in *error*, why there is none.  *headers*: pairs.  *body*: the beginning of the body, as text.
     """
 
     status: int = 0

@@ -11,7 +11,7 @@ The syntax is Buildbot's::
 
 All but secrets accept a suffix for an absent or false value::
 
-    :-TEXT          TEXT if there is no value               :+TEXT              TEXT if there is one, else nothing
+    :-TEXT          TEXT if there is no value               :+TEXT              TEXT if there is one, else empty
     :~TEXT          TEXT if there is none, or a false one   :?|TEXT|OTHER       TEXT if there is one, else OTHER
                                                             :#?|TEXT|OTHER      TEXT if it is true, else OTHER
 
@@ -106,7 +106,7 @@ class SecretPiece:
 
     def text(self, arguments: InterpolateArguments) -> str:
         """
-        The secret's placeholder, which the keeper replaces.
+        The reference to the secret, which the keeper replaces by the value.
         """
         return secret_reference(self.name)
 
@@ -116,8 +116,8 @@ class Lookup:
     """
     The value with this *kind* and *name*, or its replacement.
 
-    *present*: the text if there is a value; None: the value itself.  *absent*: the text if there is none.  *by_truth*:
-    false values count as absent.
+    *codebase*: for a value of the source.  *present*: the text if there is a value; None: the value itself.  *absent*:
+    the text if there is none.  *by_truth*: whether false values count as absent.
     """
 
     kind: str
@@ -152,14 +152,13 @@ class Interpolate(Operators):
     """
     Text with values of the build; this module's docstring describes the syntax.
 
-    Positional arguments replace ``%s``, keyword arguments ``%(kw:name)s``; a text may use only one of the two.
-    *secrets*: the names of the secrets in the text.  *needed*: the names of the properties in it for which it gives no
-    replacement.
+    Positional arguments replace ``%s``, keyword arguments ``%(kw:name)s``; a text may use only one of the two.  The
+    attribute *secrets* has the names of the secrets in it, *needed* those of the properties without a replacement.
     """
 
     def __init__(self, fmtstring: str, *args: Any, **kwargs: Any) -> None:
         if not isinstance(fmtstring, str):
-            raise ConfigError(f"Interpolate wants text, not {fmtstring!r:.60}.")
+            raise ConfigError(f"Interpolate needs text, not {fmtstring!r:.60}.")
         if args and kwargs:
             raise ConfigError("Interpolate takes either positional or keyword arguments, not both.")
         self.fmtstring, self._args, self._kwargs = fmtstring, list(args), kwargs
@@ -191,7 +190,7 @@ class _Parser:
         pieces = self._pieces(self._text, 0)
         if self._positional != arguments:
             raise ConfigError(
-                f"{self._text!r:.100} has {self._positional} positional places, and {arguments} arguments were given."
+                f"{self._text!r:.100} needs {self._positional} positional arguments; {arguments} were given."
             )
         return pieces
 
@@ -250,7 +249,7 @@ class _Parser:
                 raise self._wrong(f"has %({key:.60}), which lacks the codebase: write %(src::{codebase:.40})s")
         name, replaced, replacement = remainder.partition(":")
         if not name:
-            raise self._wrong(f"has %({key:.60}), which names nothing")
+            raise self._wrong(f"has %({key:.60}), which lacks a name after the colon")
         if kind == "kw" and name not in self._keywords and not replaced:
             raise self._wrong(f"has %(kw:{name:.60}), and no such keyword argument was given")
         lookup = Lookup(kind, name, format, codebase)

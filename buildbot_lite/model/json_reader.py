@@ -42,10 +42,10 @@ class JsonReader:
     @classmethod
     def decode(cls, data: bytes, what: str, limit: int, *, most: int | None = None) -> "JsonReader":
         """
-        The object in *data*, of at most *limit* bytes and about *most* values (commas inside strings count too).
+        The object in *data*, which may have *limit* bytes and about *most* values (commas inside strings count, too).
 
-        The bound of values is needed because three bytes of JSON (``[],``) become an object of 64 bytes: a few MiB
-        would take a hundred in memory.
+        The limit of values is needed because three bytes of JSON (``[],``) become an object of 64 bytes, so that a few
+        MiB could take a hundred MiB of memory.
         """
         if len(data) > limit:
             raise MessageError(f"{what} has {len(data)} bytes; at most {limit} are allowed.")
@@ -80,8 +80,8 @@ class JsonReader:
 
     def prose(self, name: str, default: str | None = None, *, limit: int, lines: bool = False) -> str:
         """
-        A string of at most *limit* characters for people and records: characters that cannot be printed or encoded in
-        UTF-8 become "?".  *lines*: line feeds stay.
+        A string of at most *limit* characters, for people and records: characters that cannot be printed, or encoded in
+        UTF-8, become "?".  *lines*: whether line feeds are kept.
         """
         value = self.text(name, default, limit=limit)
         return printable(value, longest=limit, lines=lines)

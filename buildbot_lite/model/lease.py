@@ -1,5 +1,5 @@
 """
-The lease of a command: how long it may run while its slave and its master do not hear each other.
+The lease of a command: how long it may run while its slave and its master are not connected.
 
 ::
 
@@ -8,7 +8,8 @@ The lease of a command: how long it may run while its slave and its master do no
        |--------------- grace --------------->|                             |
        |--------------- grace + 30 s -------------------------------------->|
 
-The margin on both sides covers a slow kill and clocks that differ, so that no two instances of a command run at once.
+The margin on both sides covers a slow kill and clocks that differ, so that two instances of a command never run at the
+same time.
 """
 
 LEASE_MARGIN = 30.0
@@ -19,15 +20,15 @@ SHORTEST_GRACE = 40.0
 
 def keeper_deadline(grace: float) -> float:
     """
-    Seconds of silence after which the keeper kills a command.
+    Seconds without a message from the master after which the keeper kills a command.
 
-    The margin is at most a quarter of the grace: an idle master is heard every 20 s only.
+    The margin is at most a quarter of the grace, because an idle master sends a message only every 20 s.
     """
     return grace - min(LEASE_MARGIN, grace / 4)
 
 
 def master_deadline(grace: float) -> float:
     """
-    Seconds after which the master counts the command as lost.
+    Seconds after the loss of the link after which the master counts the command as lost.
     """
     return grace + LEASE_MARGIN

@@ -1,8 +1,8 @@
 """
-The uses of locks by builds and steps.
+What builds and steps need of locks.
 
 A lock limits how many builds or steps do something at a time.  Its *limit* is a number of units: a counting use takes
-some of them, an exclusive use all.
+some of them, an exclusive use takes all.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 @frozen(cache_hash=True)
 class LockName:
     """
-    One lock.  *slave*: for a lock that each slave has for itself, that slave.
+    The identity of a lock.  *slave*: the slave, for a lock that exists separately for each slave.
     """
 
     name: str
@@ -27,9 +27,9 @@ class LockName:
 @frozen
 class LockUse:
     """
-    One use of *lock*: of all its units if *exclusive*, otherwise of *count*.
+    One use of *lock*: it takes all units if *exclusive*, otherwise *count*.
 
-    *limit*: the units of the lock in the configuration from which the use comes.
+    *limit*: the units of the lock in the configuration of the build.
     """
 
     lock: LockName
@@ -39,7 +39,7 @@ class LockUse:
 
     def units(self, limit: int) -> int:
         """
-        The units that it takes when the lock has *limit* by now.
+        The units that it takes if the lock now has *limit* units.
         """
         return limit if self.exclusive else min(self.count, limit)
 
@@ -58,7 +58,7 @@ class LockUse:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "LockUse":
         """
-        The opposite of `to_document`.
+        Read what `to_document` returned.
         """
         return cls(
             LockName(document["lock"], document["slave"]),
@@ -74,7 +74,7 @@ def _most(use: LockUse, other: LockUse) -> LockUse:
 
 def combined(uses: Iterable[LockUse]) -> tuple[LockUse, ...]:
     """
-    *uses* with one use of each lock: the most that any of them takes.
+    One use of each lock in *uses*, which takes as many units as the largest of its uses.
     """
     uses_by_lock: dict[LockName, LockUse] = {}
     for use in uses:

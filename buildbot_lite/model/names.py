@@ -17,7 +17,7 @@ LONGEST_PATH = 1024
 
 def checked_name(name: object, what: str = "name") -> str:
     """
-    *name* unchanged if it is a valid name of a *what*; otherwise `NameNotAllowedError`.
+    Return *name* if it is valid; otherwise raise `NameNotAllowedError`.  *what*: the kind of object, for the error.
     """
     if not isinstance(name, str) or not _NAME.match(name):
         raise NameNotAllowedError(
@@ -29,19 +29,19 @@ def checked_name(name: object, what: str = "name") -> str:
 
 def directory_name(name: str) -> str:
     """
-    The name of a directory for the builder or slave *name*: other characters than letters, digits and . _ + - become
-    underscores.
+    The name of the directory for the builder or slave *name*: all characters except letters, digits and . _ + - become
+    underscores, and at most 80 are kept.
     """
     return re.sub(r"[^A-Za-z0-9._+-]", "_", name).lstrip(".-")[:80] or "_"
 
 
 def relative_path(path: object) -> str:
     """
-    *path* normalised, if it stays inside the directory that it is relative to.
+    Return *path*, normalised, if it does not lead out of the directory that it is relative to.
 
-    `UnsafePathError` for absolute paths, paths that leave the directory by ``..``, paths with NUL, paths of more than
-    1024 characters, and text that cannot be encoded as a file name, such as a lone surrogate from JSON.  Symbolic links
-    are not considered: code that opens the file checks them.
+    `UnsafePathError` for absolute paths, paths that leave the directory with ``..``, paths with a NUL or of more than
+    `LONGEST_PATH` characters, and text that cannot be encoded as a file name, such as a lone surrogate from JSON.
+    Symbolic links are not considered: the code that opens the file must check them.
     """
     if not isinstance(path, str) or len(path) > LONGEST_PATH or "\0" in path or not _can_be_written(path):
         raise UnsafePathError(f"{path!r:.100} is not a usable path.")
@@ -53,22 +53,22 @@ def relative_path(path: object) -> str:
 
 def path_bytes(path: str) -> bytes:
     """
-    The file name for *path* of a message: UTF-8 in every locale; surrogates stand for bytes that are not UTF-8
-    (PEP 383).
+    The file name for *path*, a path in a message: encoded in UTF-8, in any locale; surrogates stand for bytes that are
+    not UTF-8 (PEP 383).
     """
     return path.encode("utf-8", "surrogateescape")
 
 
 def path_text(path: bytes) -> str:
     """
-    The text that stands for *path* in messages; the reverse of `path_bytes`.
+    The text for the file name *path* in messages; the inverse of `path_bytes`.
     """
     return path.decode("utf-8", "surrogateescape")
 
 
 def locale_to_utf8(text: str) -> str:
     """
-    *text*, a path or variable decoded in this process's locale, as a process in UTF-8 mode decodes the same bytes.
+    Decode *text*, a path or variable that this process decoded by its locale, again as UTF-8.
     """
     return path_text(os.fsencode(text))
 

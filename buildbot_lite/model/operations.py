@@ -1,8 +1,8 @@
 """
 Operators of renderables: ``Property("branch") == "main"`` is itself a renderable, whose value each build computes.
 
-As in Buildbot: the comparisons ``== != < <= > >=``, the arithmetic ``+ - * / // %``, and ``in_``, because Python turns
-the answer of ``in`` into True or False at once.
+As in Buildbot, these are the comparisons ``== != < <= > >=``, the arithmetic ``+ - * / // %``, and the method ``in_``,
+because Python would turn the result of ``in`` into True or False immediately.
 """
 
 import operator
@@ -18,7 +18,7 @@ def _in(one: Any, several: Any) -> Any:
 
 class Operators:
     """
-    The operators, for a class with ``getRenderingFor``.
+    Gives a class with ``getRenderingFor`` these operators.
     """
 
     def __eq__(self, other: object) -> Any:
@@ -59,7 +59,7 @@ class Operators:
 
     def in_(self, several: Any) -> Any:
         """
-        Whether the value is one of *several*.
+        A renderable that is true if the value is one of *several*.
         """
         return Operation("in", _in, self, several)
 
@@ -68,7 +68,7 @@ class Operators:
 
 class Operation(Operators):
     """
-    The *function* of two values, rendered; *sign* is for people.
+    A renderable whose value is *function* of two rendered values.  *sign*: the operator, for people.
     """
 
     def __init__(self, sign: str, function: Callable[[Any, Any], Any], left: Any, right: Any) -> None:
@@ -79,7 +79,7 @@ class Operation(Operators):
 
     async def getRenderingFor(self, props: Any) -> Any:
         """
-        The value for one build; `PropertyError` when these values do not go together.
+        The value for one build; `PropertyError` if it cannot be computed from these values.
         """
         left, right = await props.render(self._left), await props.render(self._right)
         try:
@@ -89,8 +89,8 @@ class Operation(Operators):
 
     def __bool__(self) -> bool:
         raise ConfigError(
-            f"{self!r} has a value in a build only, so it cannot decide anything while the configuration is read.  "
-            "Give it to an argument, like doStepIf, or write a function with @util.renderer."
+            f"{self!r} has a value only in a build, so master.cfg cannot use it in a condition.  Give it to an "
+            "argument, like doStepIf, or write a function with @util.renderer."
         )
 
     def __repr__(self) -> str:

@@ -19,11 +19,11 @@ class Ending(Enum):
     How a command ended.
     """
 
-    EXITED = "exited"  # by itself, with exit_code
-    SIGNALLED = "signalled"  # by a signal that buildbot_lite did not send
-    KILLED = "killed"  # by buildbot_lite; ``why`` says the reason
-    FAILED = "failed"  # it never ran, or a transfer failed; ``sentence`` says why
-    LOST = "lost"  # the process that ran it is gone; its progress is unknown
+    EXITED = "exited"  # by itself, with ``exit_code``
+    SIGNALLED = "signalled"  # by ``signal``, which buildbot_lite did not send
+    KILLED = "killed"  # by buildbot_lite, for the reason ``why``
+    FAILED = "failed"  # it never ran, or a transfer failed; ``sentence`` has the reason
+    LOST = "lost"  # the process that ran it has ended; how far it came is unknown
 
 
 class Why(Enum):
@@ -43,7 +43,7 @@ class Why(Enum):
 @frozen
 class Seal:
     """
-    The final *length* of a stream in bytes, and the SHA-256 of all of them.
+    The final *length* of a stream in bytes, and the SHA-256 of its contents, in hexadecimal.
     """
 
     length: int
@@ -65,10 +65,10 @@ class Remark:
 @frozen
 class Outcome:
     """
-    How a command ended, with the seals of its streams: the outcome counts once the master has all their bytes.
+    How a command ended, with the seals of its streams.  The outcome is valid only when the master has all their bytes.
 
-    *sentence*: for people.  *started*: seconds since 1970.  *elapsed*: seconds.  *usage*: ``user`` and ``system`` in
-    CPU seconds, ``peak`` memory in KiB.
+    *sentence*: for people.  *started*: when, in seconds since 1970.  *elapsed*: the duration in seconds.  *usage*:
+    ``user`` and ``system`` CPU time in seconds, and ``peak`` memory in KiB.
     """
 
     ending: Ending
@@ -111,7 +111,7 @@ class Outcome:
     @classmethod
     def from_document(cls, document: object) -> "Outcome":
         """
-        The outcome in the JSON object *document*; `MessageError` when it is not a valid one.
+        The outcome in the JSON object *document*; `MessageError` if it is not valid.
         """
         reader = JsonReader(document, "outcome")
         try:
@@ -153,14 +153,14 @@ class Outcome:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Outcome":
         """
-        The outcome in *data*; `MessageError` when it is not a valid one.
+        The outcome in *data*; `MessageError` if it is not valid.
         """
         return cls.from_document(JsonReader.decode(data, "outcome", LARGEST_OUTCOME).document)
 
     @classmethod
     def lost(cls, sentence: str) -> "Outcome":
         """
-        The outcome of a command whose progress is unknown.
+        The outcome of a command that was lost.  *sentence*: the reason, for people.
         """
         return cls(Ending.LOST, sentence=sentence)
 

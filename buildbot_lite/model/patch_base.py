@@ -13,7 +13,7 @@ from .json_reader import JsonReader, encode
 from .properties import SUBMITTED, Properties
 
 LONGEST_BASE = 4096
-"""Bytes of a base as it travels."""
+"""The most bytes of an encoded base."""
 
 _SUBVERSION = re.compile(r"[0-9]{1,12}")
 
@@ -21,7 +21,8 @@ _SUBVERSION = re.compile(r"[0-9]{1,12}")
 @frozen
 class PatchBase:
     """
-    *revision*: a commit's full hash, or a number of Subversion's; None: the newest.  *branch*: None: the builders' own.
+    The base of a patch.  *revision*: the full hash of a commit, or the number of a Subversion revision; None: the
+    newest.  *branch*: None: the default branch of the builders.
     """
 
     revision: str | None = None
@@ -36,7 +37,7 @@ class PatchBase:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """
-        The base in *data*, which is untrusted; `BuildbotLiteError` if it is not a valid one.
+        The base in *data*, which is untrusted; `BuildbotLiteError` if it is not valid.
         """
         reader = JsonReader.decode(data, "base of the patch", LONGEST_BASE)
         revision, branch = reader.optional("revision", reader.text), reader.optional("branch", reader.text)
@@ -49,7 +50,7 @@ class PatchBase:
     @property
     def properties(self) -> Properties:
         """
-        As properties of a submission.
+        The properties of a submission with this base.
         """
         properties = Properties()
         for name, value in (("branch", self.branch), ("revision", self.revision)):

@@ -1,9 +1,9 @@
 """
 Properties of a build.
 
-A value is JSON, so that it can be recorded, shown and replayed; it is checked when it is set, before it reaches the
-database.  No text in it may contain a NUL: references to secrets contain NULs (`spec.secret_reference`), and
-submitters, who choose properties, could otherwise refer to any of the farm's secrets.
+A value is JSON, so that it can be recorded, shown and replayed.  It is checked when it is set, before it reaches the
+database.  No text in it may contain a NUL: references to secrets contain NULs (`spec.secret_reference`), and people who
+submit builds choose properties, and could otherwise refer to any secret of the farm.
 """
 
 import json
@@ -13,13 +13,13 @@ from typing import Any, TypeAlias
 from ..errors import PropertyError
 
 LARGEST_VALUE = 1 << 20
-# Characters of a text that is certainly not larger: JSON needs at most 12 bytes for each, and two quotes.
+# A text of so many characters is never larger than LARGEST_VALUE: JSON has at most 12 bytes for each, and two quotes.
 _SHORT = (LARGEST_VALUE - 2) // 12
 LONGEST_NAME = 256
 MOST_PROPERTIES = 1000
 SUBMITTED = "Submit"
 """
-The source of properties from a submitting client.  A property of the configuration with the same name wins.
+The source of properties from a submitting client.  Properties of the configuration take precedence over them.
 """
 OF_THE_BUILD = frozenset(
     {
@@ -27,7 +27,7 @@ OF_THE_BUILD = frozenset(
         *("artifactsdir", "basedir", "builddir", "workdir"),
     }
 )
-"""Names that every build sets itself; no other source can override them."""
+"""Properties that every build has.  No other source can override them."""
 
 Json: TypeAlias = Any
 """None, a bool, int, float or str, or a list or dictionary (with str keys) of them."""
@@ -35,9 +35,9 @@ Json: TypeAlias = Any
 
 class Properties:
     """
-    Names with their values, and the source of each ("Builder", "Submit", the name of a step).
+    Properties: name → value and source ("Builder", "Submit", the name of a step).
 
-    *named*: more values, as in Buildbot's ``Properties(branch="main")``.
+    *named*: further values, as in Buildbot's ``Properties(branch="main")``.
     """
 
     def __init__(self, values: Mapping[str, Json] | None = None, source: str = "", /, **named: Json) -> None:
@@ -47,7 +47,7 @@ class Properties:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Properties":
         """
-        The properties in ``{"name": [value, source]}``; `PropertyError` when one is not valid.
+        The properties in ``{"name": [value, source]}``; `PropertyError` if one is not valid.
         """
         properties = cls()
         for name, pair in document.items():
@@ -64,7 +64,8 @@ class Properties:
 
     def set(self, name: str, value: Json, source: str = "") -> None:
         """
-        Set the property *name* to *value*: JSON of at most 1 MiB, otherwise `PropertyError`.
+        Set the property *name* to *value*.  `PropertyError` if the name or the value is not valid, or if there are
+        `MOST_PROPERTIES` others.
         """
         checked_property_name(name)
         self._check_room(name)
@@ -72,14 +73,14 @@ class Properties:
 
     def update(self, values: Mapping[str, Json], source: str = "") -> None:
         """
-        Set all of *values*.
+        Set all properties in *values*.
         """
         for name, value in values.items():
             self.set(name, value, source)
 
     def update_from(self, other: "Properties") -> None:
         """
-        Set all of *other*, with their own sources.
+        Set all properties of *other*, with their sources.
         """
         self._take(other)
 
@@ -91,13 +92,13 @@ class Properties:
 
     def source(self, name: str) -> str | None:
         """
-        The source of the property *name*; None when there is no such property.
+        The source of the property *name*; None if there is no such property.
         """
         return self._values[name][1] if name in self._values else None
 
     def values(self) -> dict[str, Json]:
         """
-        All properties without their sources.
+        Name → value of all properties.
         """
         return {name: value for name, (value, _) in self._values.items()}
 
@@ -125,7 +126,7 @@ class Properties:
         return copy
 
     def _take(self, other: "Properties", accepts: Callable[[str], bool] = lambda source: True) -> None:
-        # Not checked again: they were when they were set there.
+        # Not checked again: they were checked when they were set in *other*.
         for name, (value, source) in other._values.items():  # noqa: SLF001 - same class
             if accepts(source):
                 self._check_room(name)
@@ -133,7 +134,7 @@ class Properties:
 
     def _check_room(self, name: str) -> None:
         if name not in self._values and len(self._values) >= MOST_PROPERTIES:
-            raise PropertyError(f"There are {MOST_PROPERTIES} properties already; {name!r} would be one too many.")
+            raise PropertyError(f"There are {MOST_PROPERTIES} properties, which is the most; {name!r} cannot be added.")
 
     def __contains__(self, name: object) -> bool:
         return name in self._values
@@ -172,7 +173,7 @@ class Properties:
 
 def checked_property_name(name: object) -> str:
     """
-    *name* unchanged if it is 1 to 256 printable characters; otherwise `PropertyError`.
+    Return *name* if it has 1 to 256 printable characters; otherwise raise `PropertyError`.
     """
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
         raise PropertyError(f"{name!r:.100} cannot be the name of a property: use 1 to 256 printable characters.")
@@ -181,7 +182,8 @@ def checked_property_name(name: object) -> str:
 
 def checked_value(name: str, value: Json) -> Json:
     """
-    A copy of *value* if it is a valid value of a property; otherwise `PropertyError` with *name*.
+    Return a copy of *value* if it is valid for the property *name*: JSON of at most `LARGEST_VALUE` bytes without NUL.
+    Otherwise raise `PropertyError`.
     """
     if value is None or isinstance(value, (bool, int)):
         return value

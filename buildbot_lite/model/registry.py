@@ -2,7 +2,7 @@
 Extension points: entries that higher packages add, by name.
 
 A lower package defines the class of the entries (a key of ``c``, a verb of a grant, a command) and looks them up; it
-imports none of the packages that add to them.  A composition root creates the registry, fills it and hands it down::
+imports none of the packages that add entries.  A tap creates the registry, fills it and passes it on::
 
     keys = Registry("key of c", OWN_KEYS.values())     # the lower package's own entries
     keys.add(web.WWW)                                  # added by a higher package

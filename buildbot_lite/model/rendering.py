@@ -5,12 +5,11 @@ An argument in master.cfg may depend on the build: ``Property("branch")``, ``Int
 marked ``@renderer``, a ``Secret``, or a list, tuple or dictionary that contains them at any depth.  `render` computes
 its value for one build, which it reads through a `View`.
 
-`render` is a coroutine, because a renderer may be one; nothing else here waits.  `render_now` serves callers that
-cannot wait and raises if a renderer waits.  A `Secret` renders to a reference (`spec.secret_reference`), never to its
-value.
+`render` is a coroutine, because a renderer may be one.  `render_now` is for callers that cannot wait, and raises if a
+renderer waits.  A `Secret` is rendered to a reference (`spec.secret_reference`), never to its value.
 
-One deliberate difference from Buildbot: ``Property("n")`` without a default, whose value is 0 or "", renders to that
-value, not to None.
+One deliberate difference from Buildbot: ``Property("n")`` without a default, whose value is 0 or "", is rendered to
+that value, not to None.
 """
 
 import inspect
@@ -46,9 +45,9 @@ class View:
     """
     The values of a build that renderers can read.
 
-    *sources*: codebase → its source stamp ("branch", "revision", "repository", "project"…); without codebases there is
-    one, whose name is "".  *slave*: facts about the build's slave, at least its "name".  *files*: those that the
-    build's changes changed.
+    *sources*: codebase → source stamp ("branch", "revision", "repository", "project"); without codebases there is one,
+    with the name "".  *slave*: facts about the build's slave, at least its "name".  *files*: the files that the build's
+    changes changed.
     """
 
     def __init__(
@@ -138,20 +137,20 @@ def is_renderable(value: object) -> bool:
 
 
 def _renders(value: object) -> TypeGuard[Renderable]:
-    # As ``isinstance(value, Renderable)``, which takes Python 3.11 ten times as long.
+    # Means ``isinstance(value, Renderable)``, which takes ten times as long in Python 3.11.
     return hasattr(value, "getRenderingFor") and not isinstance(value, type)
 
 
 async def render(value: Any, view: View, _depth: int = 0) -> Any:
     """
-    *value* for the build of *view*; `PropertyError` when it cannot be computed.
+    *value*, rendered for the build of *view*; `PropertyError` if it cannot be computed.
 
-    Lists, tuples and dictionaries are copied, with their elements rendered; other values stay unchanged.
+    Lists, tuples and dictionaries are copied, with their elements rendered; other values are returned unchanged.
     """
     if isinstance(value, PLAIN):
         return value
     if _depth > _DEEPEST:
-        raise PropertyError("An argument holds itself, or is nested more than 50 deep: it cannot be rendered.")
+        raise PropertyError("An argument contains itself, or is nested more than 50 deep: it cannot be rendered.")
     if isinstance(value, list):
         return [await render(item, view, _depth + 1) for item in value]
     if isinstance(value, tuple):
@@ -170,7 +169,7 @@ async def render(value: Any, view: View, _depth: int = 0) -> Any:
 
 async def rendered_environment(env: Mapping[str, Any], view: View) -> dict[str, str | None]:
     """
-    *env* with its values rendered to text; a list is joined with colons; None, which removes a variable, stays None.
+    *env*, with its values rendered to text.  Lists are joined with colons; None, which removes a variable, is kept.
     """
     rendered = {name: await render(value, view) for name, value in env.items()}
     return {
@@ -181,7 +180,7 @@ async def rendered_environment(env: Mapping[str, Any], view: View) -> dict[str, 
 
 def render_now(value: Any, view: View) -> Any:
     """
-    *value* for the build of *view*, without waiting; `PropertyError` if a renderer waits.
+    *value*, rendered for the build of *view* without waiting; `PropertyError` if a renderer waits.
     """
     coroutine = render(value, view)
     try:
@@ -189,7 +188,7 @@ def render_now(value: Any, view: View) -> Any:
     except StopIteration as done:
         return done.value
     coroutine.close()
-    raise PropertyError("A renderer is asynchronous here, where only synchronous ones work.")
+    raise PropertyError("A renderer waits, but this argument can be rendered only by functions that do not wait.")
 
 
 @frozen(eq=False)
@@ -197,7 +196,7 @@ class Property(Operators):
     """
     The value of the property *key*.
 
-    *default* replaces an absent value and, unless *defaultWhenFalse* is False, an empty, zero or False one.
+    *default* replaces a missing value, and also an empty, zero or False one, unless *defaultWhenFalse* is False.
     """
 
     key: str
@@ -243,7 +242,7 @@ class Secret:
 
 def checked_secret_name(name: str) -> str:
     """
-    *name* unchanged if it is a valid name of a secret; otherwise `ConfigError`.
+    Return *name* if it is a valid name of a secret; otherwise raise `ConfigError`.
     """
     try:
         return checked_name(name, "secret")
@@ -253,14 +252,19 @@ def checked_secret_name(name: str) -> str:
 
 class renderer(Operators):  # noqa: N801 - a decorator
     """
-    Make a function of the build's properties an argument: ``@renderer def f(props): return props.getProperty("x")``.
+    A decorator that makes a renderable of a function of the build's properties::
 
-    The function may be ``async``.  Its result is rendered again.
+        @renderer
+        def f(props):
+            return props.getProperty("x")
+
+    The function may be ``async``.  Its result is rendered again.  *args*, *kwargs*: further arguments, which are
+    rendered before each call.
     """
 
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         if not callable(function):
-            raise ConfigError(f"@renderer goes before a function, and {function!r:.60} is none.")
+            raise ConfigError(f"@renderer must be before a function; {function!r:.60} is not one.")
         self._function = limited(function, "renderer")
         self._args = args
         self._kwargs = kwargs

@@ -1,8 +1,7 @@
 """
 Results of steps, builds and requests.
 
-The numbers are those of ``buildbot.process.results``, because users' configurations, mail filters and scripts have
-them.
+The numbers are those of ``buildbot.process.results``, because users' configurations, mail filters and scripts use them.
 """
 
 from collections.abc import Iterable
@@ -26,7 +25,7 @@ class Result(IntEnum):
     @property
     def exit_code(self) -> int:
         """
-        The exit code of a submitting client: 0 good, 1 failure, 2 exception, 4 cancelled or retries used up.
+        The exit code of a submitting client: 0: success; 1: failure; 2: exception; 4: cancelled, or no retries left.
         """
         return _EXIT_CODES[self]
 
@@ -82,11 +81,19 @@ def status_to_string(status: int | None) -> str:
 
 def counted(result: int, flags: Any, before: int = Result.SUCCESS) -> tuple[Result, bool]:
     """
-    The result of a whole after a part of it ended with *result*, and whether the parts that follow are left out.
-    *before*: the result of the whole so far.
+    Return the result of a whole (a build, a step with several programs) after a part of it ended with *result*, and
+    whether the parts after it are left out.  *flags*: as for `weighed`.  *before*: the result of the whole so far.
+    """
+    part, ends = weighed(result, flags)
+    return worst_status(before, part), ends
 
-    *flags*: has the attributes ``flunkOnFailure``, ``warnOnFailure``, ``flunkOnWarnings``, ``warnOnWarnings`` and
-    ``haltOnFailure``.
+
+def weighed(result: int, flags: Any) -> tuple[Result, bool]:
+    """
+    Return what the *result* of a part counts for the whole, and whether the parts after it are left out.
+
+    *flags*: an object with the attributes ``flunkOnFailure``, ``warnOnFailure``, ``flunkOnWarnings``,
+    ``warnOnWarnings`` and ``haltOnFailure``.
     """
     part = Result(result)
     ends = part in {Result.EXCEPTION, Result.RETRY, Result.CANCELLED}
@@ -99,4 +106,4 @@ def counted(result: int, flags: Any, before: int = Result.SUCCESS) -> tuple[Resu
             part = Result.FAILURE
         elif not flags.warnOnWarnings:
             part = Result.SUCCESS
-    return worst_status(before, part), ends
+    return part, ends

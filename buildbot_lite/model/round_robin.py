@@ -1,5 +1,5 @@
 """
-Round robin: items that wait for their turns, in groups that take turns, so that a large group delays no other.
+Round robin: items wait in groups, and the groups take turns, so that a large group does not delay the others.
 
 ::
 
@@ -16,22 +16,22 @@ T = TypeVar("T", bound=Hashable)
 
 class RoundRobin(Generic[T]):
     """
-    Items by group.  Within a group, first come, first served.
+    Items in groups.  The items of a group are taken in the order in which they were added.
     """
 
     def __init__(self) -> None:
-        # Both in the order of their turns; a group has at least one item.
+        # Groups and their items are in the order of their turns.  No group is empty.
         self._groups: dict[Hashable, dict[T, None]] = {}
 
     def add(self, group: Hashable, item: T) -> None:
         """
-        Let *item* wait, as the last of *group*.
+        Add *item* as the last one of *group*.
         """
         self._groups.setdefault(group, {})[item] = None
 
     def remove(self, group: Hashable, item: T) -> None:
         """
-        Let *item* of *group* wait no longer.
+        Remove *item* of *group*.
         """
         items = self._groups[group]
         del items[item]
@@ -40,7 +40,7 @@ class RoundRobin(Generic[T]):
 
     def take(self) -> T:
         """
-        Remove and return the first item of the group whose turn it is; that group is then the last.
+        Remove and return the first item of the first group, which then becomes the last group.
         """
         group = next(iter(self._groups))
         items = self._groups.pop(group)

@@ -1,10 +1,9 @@
 """
 Source stamps: which code a buildset builds, one stamp for each codebase.
 
-The records keep them as one JSON object, the *source* of a buildset.  With the only codebase "" it is that stamp
-itself; with others it has the stamps under "codebases", and with a single one also that stamp's values.  Two more keys
-are about the buildset as a whole: "untrusted" (the code comes from a fork) and "slaves" (the only ones that may build
-it).
+The records keep them as one JSON object, the *source* of a buildset.  If there is only the codebase "", it is that
+stamp.  Otherwise it has the stamps under "codebases"; a single one is also in the object itself.  Two more keys concern
+the whole buildset: "untrusted" (the code comes from a fork) and "slaves" (the only slaves that may build it).
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import TypeAlias
 from .properties import Json
 
 Stamp: TypeAlias = Mapping[str, Json]
-"""Of one codebase: branch, revision, repository, project; absent or None where they are not known."""
+"""The branch, revision, repository and project of one codebase; unknown ones are missing or None."""
 
 FIELDS = ("branch", "revision", "repository", "project")
 UNTRUSTED = "untrusted"
@@ -23,7 +22,7 @@ _CODEBASES = "codebases"
 
 def stamps_of(source: Mapping[str, Json]) -> dict[str, Stamp]:
     """
-    The stamps in *source*, by codebase.
+    Codebase → stamp, for the stamps in *source*.
     """
     codebases = source.get(_CODEBASES)
     if isinstance(codebases, Mapping):
@@ -35,7 +34,8 @@ def source_of(
     stamps: Mapping[str, Stamp], *, untrusted: bool = False, slaves: Sequence[str] | None = None
 ) -> dict[str, Json]:
     """
-    The source with these *stamps*.  *slaves*: the only ones that may build it; None: all that the builder has.
+    The source with these *stamps*.  *untrusted*: whether the code comes from a fork.  *slaves*: the only slaves that
+    may build it; None: all slaves of the builder.
     """
     source: dict[str, Json] = {}
     if len(stamps) == 1:
@@ -58,14 +58,14 @@ def is_untrusted(source: Mapping[str, Json]) -> bool:
 
 def marks_of(source: Mapping[str, Json]) -> dict[str, Json]:
     """
-    What *source* says apart from its stamps.
+    The fields of *source* that concern the whole buildset: "untrusted" and "slaves", if they are there.
     """
     return {name: source[name] for name in (UNTRUSTED, SLAVES) if name in source}
 
 
 def slaves_of(source: Mapping[str, Json]) -> list[str] | None:
     """
-    The only slaves that may build it; None: all that the builder has.
+    The only slaves that may build *source*; None: all slaves of the builder.
     """
     names = source.get(SLAVES)
     return [str(name) for name in names] if isinstance(names, list) else None

@@ -2,11 +2,11 @@ r"""
 Specifications of commands: a step's requests to a slave.
 
 A spec is a value.  The build's journal records it before the command starts, and the slave receives it as JSON.  It
-contains secrets by name only: the keeper replaces ``"\0NAME\0"`` in arguments, environment values and private files
-with the value, which the master sends beside the spec and which is stored nowhere.  (The delimiter is NUL, because
-neither an argument nor an environment value can contain one.)
+contains only the names of secrets: the keeper replaces ``"\0NAME\0"`` in arguments, environment values and private
+files by the value, which the master sends beside the spec, and which is not stored anywhere.  (The delimiter is NUL,
+because arguments and environment values cannot contain it.)
 
-Paths are relative to the slave's ``work`` directory and stay inside it.
+Paths are relative to the slave's ``work`` directory, and do not lead out of it.
 """
 
 import hashlib
@@ -43,9 +43,8 @@ def secret_reference(name: str) -> str:
 
 def added(default: Any) -> Any:
     """
-    A field that 0.1.0's first specs did not have; it is omitted from the document while it has its *default*.
-
-    So a spec that does not use it has the same fingerprint before and after an upgrade.
+    A field that was added later.  The document omits it if it has its *default*, so that a spec that does not use it
+    has the same fingerprint before and after an upgrade.
     """
     return field(default=default, metadata={"added": True})
 
@@ -58,7 +57,8 @@ class Run:
     *argv*: the program and its arguments; or *script*: one string for ``/bin/sh -c``.
     *env*: variables to add to the slave's environment; None removes a variable.
     *stdin*: text for standard input, or None; *stdin_input*: the name of a build input to use instead.
-    *timeout*: seconds without output, *max_time*: seconds in all, after which the process is killed; None: never.
+    *timeout*: seconds without output after which the process is killed; *max_time*: seconds after which it is killed in
+    any case; None: never.
     *logfiles*: log name → path of a file to follow, relative to *workdir*.
     *cap*: bytes of output after which the process is killed; None: no cap.
     *files*: environment variable → contents of a private file (mode 0600) whose path the variable gets.
@@ -114,7 +114,7 @@ class Run:
 @frozen
 class Upload:
     """
-    Send the file *path* to the master as the stream "artifact".  *largest*: bytes allowed; None: any number.
+    Send the file *path* to the master as the stream "artifact".  *largest*: the largest size in bytes; None: no limit.
     """
 
     kind: ClassVar[str] = "upload"
@@ -132,8 +132,8 @@ class Upload:
 @frozen
 class UploadDirectory:
     """
-    Send the directory *path* to the master as the stream "artifact", an uncompressed tar archive.  *largest*: bytes
-    allowed; None: any number.  *max_time*: seconds that packing may take; None: no limit.
+    Send the directory *path* to the master as the stream "artifact", an uncompressed tar archive.  *largest*: the
+    largest size in bytes; *max_time*: seconds that packing may take; None: no limit.
     """
 
     kind: ClassVar[str] = "upload-directory"
@@ -152,7 +152,7 @@ class UploadDirectory:
 @frozen
 class Download:
     """
-    Fetch the input *name* of *size* bytes from the master into the file *path*, which appears whole or not at all.
+    Fetch the input *name* of *size* bytes from the master into the file *path*, which appears completely or not at all.
 
     *mode*: permission bits.  *sha256*: checksum of the contents.  *unpack*: the input is a tar archive (possibly
     compressed), which is unpacked into the directory *path*; it may have at most *members* members and *largest* bytes
@@ -252,7 +252,7 @@ def to_bytes(spec: Spec, secrets: Mapping[str, str]) -> bytes:
 
 def from_document(document: object) -> Spec:
     """
-    The spec in the JSON object *document*; `MessageError` or `UnsafePathError` when it is not a valid one.
+    The spec in the JSON object *document*; `MessageError` or `UnsafePathError` if it is not valid.
     """
     reader = JsonReader(document, "spec")
     kind = reader.text("kind", limit=40)
@@ -280,7 +280,7 @@ def _max_time(reader: JsonReader) -> float | None:
     # An absent field means the default, null means no limit.
     seconds = reader.optional("max_time", reader.number) if "max_time" in reader.document else DEFAULT_MAX_TIME
     if seconds is not None and seconds < 0:
-        raise MessageError("max_time is less than nothing.")
+        raise MessageError("max_time must not be negative.")
     return seconds
 
 

@@ -1,12 +1,12 @@
 """
 Time limits for a user's Python code in this process.
 
-SIGALRM interrupts the code.  Python handles signals in the main thread only, between byte code instructions (and within
-a search of `re`): there is no limit in other threads, and no other single call into a C library is interrupted.
+SIGALRM interrupts the code.  Python handles signals only in the main thread, between byte code instructions and within
+a search of `re`.  So there is no limit in other threads, and other calls into C libraries are not interrupted.
 
-The handler is installed once and stays: installing it for each limit would take five times as long as the timer.
+The handler is installed once, because to install it takes five times as long as to set the timer.
 
-Limited code may call the program's own functions, which must not be interrupted between two of their statements::
+Limited code may call functions of this program, which must not be interrupted::
 
     call_within(5.0, user's) ──► user's code ──► unlimited(ours) ──► ours ──► call_within(5.0, another user's)
         limited: 5 s                             neither limited nor counted          limited again
@@ -28,12 +28,12 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 _AGAIN = 1.0
-"""Seconds after which code that has caught `OverdueError` is interrupted again."""
+"""Seconds after which code that caught `OverdueError` is interrupted again."""
 _AT_ONCE = 1e-6
 _SOON = 0.2
 """Seconds after the end of an inner limit in which code whose own limit is over, too, may say what was interrupted."""
 
-# The ends of the limits that the main thread is in, by `limited_time`; none is later than the one before it, except
+# The ends of the limits in the main thread, outermost first, by `limited_time`.  An inner one is never later; except
 # that infinity stands for unlimited code, which is independent of the limits around it.
 _ends: list[float] = []
 _installed = False
@@ -43,17 +43,17 @@ _unlimited_time = 0.0
 
 class OverdueError(BaseException):
     """
-    The code exceeded its time limit.  Not a subclass of `Exception`, so that an ``except Exception`` in the interrupted
-    code does not catch it.
+    The code exceeded its time limit.  It is not a subclass of `Exception`, so that ``except Exception`` in the
+    interrupted code does not catch it.
     """
 
 
 def call_within(seconds: float | None, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """
-    The result of *function*; `OverdueError` is raised in it after *seconds*.  None: no limit.
+    Call *function* and return its result.  After *seconds*, `OverdueError` is raised in it; None: no limit.
 
-    A limit within another ends with the other at the latest.  If the outer one is over, it interrupts the outer
-    function soon after the inner one has ended.
+    A limit inside another one is never longer than that.  If the outer limit is exceeded, too, the outer function is
+    interrupted soon after the inner one has ended.
     """
     if seconds is None or threading.current_thread() is not threading.main_thread():
         return function(*args, **kwargs)
@@ -72,8 +72,7 @@ def call_within(seconds: float | None, function: Callable[..., T], *args: Any, *
 
 def unlimited(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """
-    The result of *function*, which limited code calls and which no limit around it interrupts.  Its time does not
-    count.
+    Call *function* without a limit, also from limited code, and return its result.  Its time does not count.
     """
     global _unlimited_time
     if not _ends or _ends[-1] == math.inf or threading.current_thread() is not threading.main_thread():
@@ -155,7 +154,7 @@ def _begin(seconds: float) -> None:
 
 def _end(depth: int) -> None:
     """
-    End the limits that have at least *depth* around them.
+    End the limits that are inside at least *depth* others.
     """
     del _ends[depth:]
     if _ends and _ends[-1] != math.inf:
@@ -165,7 +164,7 @@ def _end(depth: int) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    # A signal that came just before the end of the last limit is handled after it; one that comes during unlimited code
-    # is late, and comes again when that has ended.
+    # A signal just before the end of the last limit may be handled after it.  One during unlimited code is too late,
+    # and comes again when that code has ended.
     if _ends and _ends[-1] != math.inf:
         raise OverdueError

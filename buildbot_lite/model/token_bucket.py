@@ -10,7 +10,8 @@ from attrs import define, field
 @define
 class TokenBucket:
     """
-    Capacity *most*, full at first, refilled at *per_second*.  *now*: a monotonic clock, in seconds.
+    A bucket of *most* tokens, which is full at first and gets *per_second* tokens each second.  *now*: returns the
+    seconds of a monotonic clock.
     """
 
     now: Callable[[], float]
@@ -25,7 +26,7 @@ class TokenBucket:
     @property
     def left(self) -> float:
         """
-        The tokens in it; negative after `spend` took more than there were.
+        The number of tokens in the bucket; negative after `spend` took more than there were.
         """
         now = self.now()
         self._left = min(self.most, self._left + (now - self._counted) * self.per_second)
@@ -41,7 +42,7 @@ class TokenBucket:
 
     def take(self, amount: float = 1.0) -> bool:
         """
-        Take *amount* if the bucket has it; return whether it did.
+        Take *amount* tokens if there are so many; return whether it did.
         """
         if self.left < amount:
             return False
@@ -50,8 +51,8 @@ class TokenBucket:
 
     def spend(self, amount: float) -> float:
         """
-        Take *amount* even if the bucket has less.  A negative *amount* is a refund, which fills the bucket up to
-        `most`.  Returns what is left.
+        Take *amount* tokens, even if there are fewer, and return how many are left.  A negative *amount* is a refund,
+        which fills the bucket up to *most*.
         """
         self._left = self.left - amount
         return self._left
@@ -59,6 +60,6 @@ class TokenBucket:
 
 def once_every(seconds: float, now: Callable[[], float]) -> TokenBucket:
     """
-    A bucket for one line of log, or the like, every *seconds*.
+    A bucket that gives one token every *seconds*, for example for a log line.
     """
     return TokenBucket(now, 1.0, 1.0 / seconds)

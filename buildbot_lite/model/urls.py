@@ -19,8 +19,8 @@ _WEB = ("http://", "https://")
 
 class SplitUrl(NamedTuple):
     """
-    A *url* without a password, and the *credentials* (user, password) that were in it, or None.  *token*: the user of
-    an http or https URL that has no password, or None.
+    The parts of a URL.  *url*: the URL without them; *credentials*: user and password, or None; *token*: the user of an
+    http or https URL without a password, or None.
     """
 
     url: str
@@ -30,7 +30,7 @@ class SplitUrl(NamedTuple):
 
 def split_url(url: str) -> SplitUrl:
     """
-    Separate *url* from its password; an http or https URL also loses its user.
+    Separate *url* from its password; for http and https also from its user.
     """
     match = _WITH_USER.match(url)
     if match is None:
@@ -49,7 +49,7 @@ def split_url(url: str) -> SplitUrl:
 
 def same_host(url: str, other: str) -> bool:
     """
-    Whether two URLs have scheme, host and port in common; False if one of them is none.
+    Whether two URLs have the same scheme, host and port; False if one of them is not a URL.
     """
     try:
         return urlsplit(url)[:2] == urlsplit(other)[:2]
@@ -59,7 +59,7 @@ def same_host(url: str, other: str) -> bool:
 
 def without_passwords(text: str) -> str:
     """
-    *text* with asterisks in place of each URL's password, and of a lone user in an http or https URL.
+    *text*, with asterisks for the password of each URL, and for the user of an http or https URL without a password.
     """
     return _WITH_USER_IN_TEXT.sub(_hidden, text)
 

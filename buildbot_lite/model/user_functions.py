@@ -1,12 +1,12 @@
 """
-Functions of a master.cfg that the master calls: limited in time, and named in what is said of their errors.
+Calls of functions of a master.cfg: they are limited in time, and errors name the function.
 
-They run in the one thread in which the farm does everything.  So a call may take `LONGEST_CALL` at most; and one
-function that is slow again and again gets less and less: no more than `SHARE` of the time, in the long run.  A call of
-`SHORTEST_LIMIT` is always possible.
+The functions run in the thread in which the farm does everything else.  So a call may take at most `LONGEST_CALL`, and
+a function that is slow repeatedly gets a smaller limit: in the long run, at most `SHARE` of the time.
+`SHORTEST_LIMIT` is always allowed.
 
-A coroutine function may take `LONGEST_CALL` from one wait to the next.  For a function that returns a Deferred, the
-limit is for the call alone.
+A coroutine function may take `LONGEST_CALL` from one wait to the next.  For a function that returns a Deferred, only
+the call is limited.
 """
 
 import inspect
@@ -25,20 +25,22 @@ from .token_bucket import TokenBucket
 LONGEST_CALL = 5.0
 """Seconds that one call may take."""
 SHARE = 0.1
-"""Seconds in each second that one function may take, after its first `LONGEST_CALL`."""
+"""The share of the time that one function may take, after its first `LONGEST_CALL` seconds."""
 SHORTEST_LIMIT = 0.1
-"""Seconds that each call may take, however slow the function has been."""
+"""Seconds that each call may take, however slow the function was before."""
 _QUICK = 0.5
-"""Seconds; shorter calls do not count: after a restart, all builds render their arguments again at once."""
+"""Seconds; shorter calls are not counted, because after a restart all builds render their arguments together."""
 
-# Of each function that was slow, one bucket: some functions are `limited` anew for each call.
+# Function → its bucket, if it was slow.  Global, because some functions are `limited` again for each call.
 _buckets: WeakKeyDictionary[FunctionType, list[TokenBucket]] = WeakKeyDictionary()
 
 
 def limited(function: Callable[..., Any], what: str) -> Callable[..., Any]:
     """
-    *function* with a limit on each call: `UserFunctionOverdueError`.  *what*: its place in the configuration, like
-    "nextBuild".  Its own exceptions are raised unchanged, with a note for `error_text`.
+    Return *function* with a time limit on each call, which is exceeded with `UserFunctionOverdueError`.
+
+    *what*: the place of the function in the configuration, like "nextBuild".  Exceptions of the function are raised
+    unchanged, with a note for `error_text`.
     """
     if isinstance(function, MethodType):
         return MethodType(limited(function.__func__, what), function.__self__)
@@ -71,7 +73,7 @@ async def _awaited(result: Awaitable[Any], function: Callable[..., Any], what: s
             return await in_turns(result, partial(call_within, limit))
         return await result
     except OverdueError as error:
-        # Of a turn; or Twisted has made a failure of it, because the function called it in a Deferred's callback.
+        # From a turn of the coroutine; or from a callback of a Deferred, in which Twisted made a failure of it.
         raise overdue(function, what, limit).with_traceback(error.__traceback__) from None
     except Exception as error:
         _note(error, function, what)
@@ -87,7 +89,7 @@ async def awaited(answer: Any) -> Any:
 
 def error_text(error: BaseException | None) -> str:
     """
-    What a person reads of the *error* of a function: type, text, and the function's name and place.
+    The *error* of a function, for people: its type and text, and the name and place of the function.
     """
     if isinstance(error, BuildbotLiteError):
         return str(error)
@@ -105,8 +107,8 @@ def overdue(function: Callable[..., Any], what: str, limit: float) -> UserFuncti
     The error about *function* of *what*, which took longer than *limit* seconds.
     """
     return UserFunctionOverdueError(
-        f"{_described(function, what)} was ended, because it took longer than {limit:.1f} s.  The farm stands still "
-        "while it runs: let it compute less, or, where it may be a coroutine function, wait in it with await."
+        f"{_described(function, what)} was ended, because it took longer than {limit:.1f} s.  The farm does nothing "
+        "else while it runs: let it compute less, or, if it may be a coroutine function, use await for what takes long."
     )
 
 

@@ -1,8 +1,8 @@
 """
 Reasons why a request waits: a closed list.
 
-Every waiting request has exactly one reason, which names the obstacle.  The queue decides by the same value that people
-see, so the two cannot disagree.
+Every waiting request has exactly one reason, which names the obstacle.  The queue decides by the same value that is
+shown to people, so that both always agree.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from attrs import frozen
 
 class WaitKind(Enum):
     """
-    Kinds of obstacles: first those that will last longest, last the nearest to a start of the build.
+    Kinds of obstacles, from those that will probably last longest to those that will end soonest.
     """
 
     NO_BUILDER = "no-builder"
@@ -39,7 +39,7 @@ class WaitKind(Enum):
 
 _NEARNESS = list(WaitKind)
 _STAYING = frozenset({WaitKind.REVOKED, WaitKind.LOW_SPACE, WaitKind.PAUSED, WaitKind.DRAINING})
-"""Obstacles of slaves that stay until somebody removes them."""
+"""Obstacles of slaves that remain until somebody removes them."""
 
 
 @frozen
@@ -54,10 +54,10 @@ class WaitReason:
 
 def nearest(reasons: Sequence[WaitReason]) -> WaitReason:
     """
-    The most hopeful of *reasons*, one for each slave of a builder: the obstacle that is likely to go away first.
+    Choose from *reasons*, one for each slave of a builder, the obstacle that will probably end first.
 
-    One sentence names up to five slaves with an obstacle of this kind.  If none of the obstacles ends by itself,
-    somebody has to choose one to remove: then the sentence names slaves with other obstacles, too.
+    The sentence names up to five slaves with an obstacle of this kind.  If no obstacle ends by itself, somebody has to
+    choose one to remove, so the sentence also names slaves with other obstacles.
     """
     if len(reasons) == 1:
         return reasons[0]
@@ -84,7 +84,7 @@ def no_slave_of(builder: str, slaves: Sequence[str]) -> WaitReason:
     The request is limited to *slaves*, of which *builder* has none.
     """
     return WaitReason(
-        WaitKind.NO_BUILDER, f"it may be built on {', '.join(slaves)} only, and {builder} has none of these slaves"
+        WaitKind.NO_BUILDER, f"only {', '.join(slaves)} may build it, but {builder} has none of these slaves"
     )
 
 
@@ -132,8 +132,8 @@ def storage_failing(why: str) -> WaitReason:
 
 def back_off(seconds: float, attempt: int) -> WaitReason:
     """
-    The last attempt was lost; the next begins after a pause of *seconds*.  *attempt*: the number of the retry; 0: the
-    start of the build could not be recorded.
+    The next attempt begins in *seconds*.  *attempt*: the number of the retry; 0: it is the first attempt again, because
+    its start could not be recorded.
     """
     if not attempt:
         return WaitReason(
@@ -202,7 +202,7 @@ def lock(name: str, requests: Sequence[str], *, held: bool) -> WaitReason:
     requests and builds that have waited for it for longer.
     """
     text = ", ".join(requests[:5]) + (f" and {len(requests) - 5} more" if len(requests) > 5 else "")
-    state = f"is held by {text}" if held else f"is promised to {text}"
+    state = f"is held by {text}" if held else f"is reserved for {text}"
     return WaitReason(WaitKind.LOCK, f"lock {name} {state}")
 
 

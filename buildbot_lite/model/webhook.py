@@ -1,12 +1,12 @@
 """
-A webhook on its way from the web process to the master, and the master's reply.
+A webhook that the web process passes to the master, and the master's reply.
 
 ::
 
     forge ── HTTP request ──► web process ── Delivery ──► master: checks the signature, reads, records
           ◄── status, sentence ──────────── HookReply ◄──
 
-The web process does not read the body: only the master has the secrets, and nothing of a body is parsed before its
+The web process does not parse the body, because it does not have the secrets, and a body must not be parsed before its
 signature was checked.
 """
 
@@ -21,9 +21,8 @@ from .json_reader import JsonReader, encode
 
 LARGEST_BODY = 4 << 20
 """
-Bytes.  GitHub cuts a push at 2048 commits and sends at most 25 MiB; a commit is described in 1 to 2 KiB, so that 4 MiB
-hold every push with messages and file lists of usual lengths.  Somebody without the secret can make the master hold a
-body of this size, until its signature was checked.
+Bytes.  GitHub describes at most 2048 commits of a push, in at most 25 MiB; a commit usually takes 1 to 2 KiB, so that
+4 MiB are enough.  A body without a valid signature takes as much memory of the master until it was checked.
 """
 LONGEST_HEADER = 1000
 """Characters of the value of a header."""
@@ -32,7 +31,7 @@ OF_ADDRESS = ("project", "codebase")
 LONGEST_OF_ADDRESS = 200
 """Characters of each."""
 LARGEST_FRAME = LARGEST_BODY + (16 << 10)
-"""Bytes of a `Delivery` as it travels."""
+"""The most bytes of an encoded `Delivery`."""
 
 _EVENT = {"github": "x-github-event", "gitlab": "x-gitlab-event", "gitea": "x-gitea-event", "bitbucket": "x-event-key"}
 _PROOF = {
@@ -44,16 +43,16 @@ _PROOF = {
 DIALECTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {name: (_EVENT[name], _PROOF[name], "content-type") for name in _EVENT}
 )
-"""Name of a forge's webhooks → the headers that matter, in lower case."""
+"""Dialect → the names of the headers that are used, in lower case."""
 
 
 @frozen
 class Delivery:
     """
-    A request of a forge of the *dialect*: its *headers* by name in lower case, and its *body*.
+    A request of a forge: its *dialect*, its *headers* (name in lower case → value), and its *body*.
 
-    *project*, *codebase*: of its changes, as the address has them (``/change_hook/github?project=p``), unsigned; "": it
-    does not.
+    *project*, *codebase*: those of its changes, from the address (``/change_hook/github?project=p``), which is not
+    signed; "" if the address has none.
     """
 
     dialect: str
@@ -65,7 +64,7 @@ class Delivery:
     @property
     def event(self) -> str:
         """
-        What happened, in the forge's word; "" if it does not say.
+        The forge's name for the event; "" if it is missing.
         """
         return self.headers.get(_EVENT[self.dialect], "")
 
@@ -94,7 +93,7 @@ class Delivery:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """
-        The delivery in *data*; `MessageError` if it is not a valid one.  The dialect is one of `DIALECTS`.
+        The delivery in *data*; `MessageError` if it is not valid.  The caller checks that the dialect is in `DIALECTS`.
         """
         line, _, body = data.partition(b"\n")
         reader = JsonReader.decode(line, "delivery", 16 << 10)
@@ -124,7 +123,7 @@ class HookReply:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self | None:
         """
-        The reply in *data*; None if it is not a valid one.
+        The reply in *data*; None if it is not valid.
         """
         number, _, sentence = data.decode("utf-8", "replace").partition(" ")
         if not (number.isascii() and number.isdecimal() and len(number) == 3):

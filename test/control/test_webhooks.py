@@ -319,7 +319,7 @@ class DialectTests(WebhookCase):
             '{"poller": True}': "grant change",
             '{"githob": {"secret": util.Secret("forge")}}': "Did you mean 'github'",
             '{"github": {"secret": util.Secret("forge"), "skip": []}}': "no option 'skip'.  Did you mean 'skips'",
-            '{"github": {"secret": util.Secret("forge"), "skips": ["("]}}': "no regular expression",
+            '{"github": {"secret": util.Secret("forge"), "skips": ["("]}}': "is not a regular expression",
             '{"gitlab": {"secret": util.Secret("forge"), "skips": []}}': "no option 'skips'",
             '{"github": {"secret": util.Secret("forge"), "class": object}}': "class: payloads are read by the farm's",
             '{"github": {"secret": util.Secret("forge"), "custom_class": object}}': "choose with skips, codebase",

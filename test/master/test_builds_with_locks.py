@@ -170,7 +170,7 @@ class BuildLockTests(LockingCase):
         Promise 8.4: when a request for which a lock is kept is cancelled, those behind it can have the lock at once.
         """
         _, first, second = (self.harness.submit(each) for each in ("part", "all", "other-part"))
-        self.assertIn("is promised to", self.why(second))
+        self.assertIn("is reserved for", self.why(second))
         self.assertTrue(self.harness.done(self.harness.farm.requests.cancel(first, "not wanted")))
         self.harness.settle()
         self.assertEqual(len(self.harness.builds(second)), 1)

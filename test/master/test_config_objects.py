@@ -47,7 +47,7 @@ class RefusalsTests(SynchronousTestCase):
         """
         wrong: dict[str, dict[str, Any]] = {
             "name of a slave": {"name": "a/b"},
-            "is Buildbot's password; write max_builds=2": {"password": 2},
+            "is the password, as in Buildbot; write max_builds=2": {"password": 2},
             "max_builds must be a whole number ≥ 1, not 0": {"max_builds": 0},
             "max_builds must be a whole number ≥ 1, not True": {"max_builds": True},
             "grace must be a time in seconds, 40 or more, not 5": {"grace": 5},

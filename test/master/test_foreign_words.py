@@ -133,8 +133,8 @@ class PlaceholderTests(SynchronousTestCase):
         self.assertEqual(
             [(mistake.place.line, mistake.sentence[:50]) for mistake in found],
             [
-                (5, "The name 'unicode' is not defined.  It is Python 2"),
-                (7, "The name 'xrange' is not defined.  It is Python 2'"),
+                (5, "The name 'unicode' is not defined.  It is a name o"),
+                (7, "The name 'xrange' is not defined.  It is a name of"),
                 (8, "The name 'frob' is not defined."),
                 (9, "schedulers.Try_Userpass is not here.  Write schedu"),
             ],

@@ -137,14 +137,14 @@ class DeadlockTests(SynchronousTestCase):
         for build, step in (("X(a)", "X(a)"), ("N(b)", "N(b)"), ("X(s)", "N(s)")):
             with self.subTest((build, step)):
                 found = self.found(f"builder('x', {build}, {step})")
-                self.assertRegex(found, r"master\.cfg:\d+: The builder 'x' holds the lock '.' during its builds")
+                self.assertRegex(found, r"master\.cfg:\d+: The builder 'x' has the lock '.' during its builds")
 
     def test_of_the_slave(self) -> None:
         """
         What the slave has its builds hold counts as theirs.
         """
         more = 'c["slaves"] = [slave.BuildSlave("bot1", locks=[a.access("exclusive")]), slave.BuildSlave("bot2")]'
-        self.assertIn("holds the lock 'a'", self.found("builder('x', (), X(a))", more=more))
+        self.assertIn("has the lock 'a'", self.found("builder('x', (), X(a))", more=more))
         self.assertEqual(self.found("builder('x', (), X(a), ['bot2'])", more=more), "")
 
     def test_circles(self) -> None:

@@ -36,7 +36,7 @@ class UnsetTests(SynchronousTestCase):
             "b = util.Property('tagret')\n"
             "b = util.Property('tagret')\n"
         )
-        said = "sets the property {}: in a build without it, it is an empty text."
+        said = "sets the property {}: without it, the text is empty there."
         self.assertEqual(
             remarks,
             [

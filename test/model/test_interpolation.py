@@ -174,7 +174,7 @@ class InterpolateTests(SynchronousTestCase):
             "%(prop:a:?|b)s": "needs two texts",
             "%(secret:a b)s": "cannot be the name of a secret",
             "%(secret:a)5s": "another format",
-            "%s": "1 positional places, and 0 arguments",
+            "%s": "needs 1 positional arguments; 0 were given",
         }.items():
             with self.assertRaises(ConfigError) as caught:
                 Interpolate(fmt)

@@ -4,7 +4,7 @@ The state of a build between its steps: their results, and the stops of the buil
 
 from attrs import define, field, frozen
 
-from ...model.results import Result, worst
+from ...model.results import Result, weighed, worst
 from ..steps.step import BuildStep
 
 
@@ -63,20 +63,11 @@ class BuildProgress:
         """
         Add the *result* of *step*, weighed by its flags, and halt the build if it says so.
         """
-        counted = result
-        if result is Result.FAILURE and not step.flunkOnFailure:
-            counted = Result.WARNINGS if step.warnOnFailure else Result.SUCCESS
-        elif result is Result.WARNINGS:
-            if step.flunkOnWarnings:
-                counted = Result.FAILURE
-            elif not step.warnOnWarnings:
-                counted = Result.SUCCESS
+        counted, halts = weighed(result, step)
         self.results.append(counted)
         if counted > Result.WARNINGS and counted is not Result.SKIPPED and not self.reason:
             self.reason = f"step {step.name}: {result.name.lower()}"
-        bad = result in {Result.FAILURE, Result.EXCEPTION, Result.RETRY, Result.CANCELLED}
-        if bad and (step.haltOnFailure or result is not Result.FAILURE):
-            self.halted = True
+        self.halted = self.halted or halts
 
     def ended(self) -> Ended:
         """

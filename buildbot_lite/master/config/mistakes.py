@@ -1,9 +1,9 @@
 """
 The mistakes of a configuration, each with its line.
 
-Loading a master.cfg reports all mistakes at once, each with the line that made it.  During a load constructors do not
-raise: they `note` a sentence and continue with a harmless value, and the loader refuses the configuration at the end.
-Outside a load (in a test, at a prompt) nothing collects mistakes, and `note` raises `ConfigError` at once.
+Loading a master.cfg reports all mistakes at once, each with its line.  During a load, constructors do not raise: they
+`note` a sentence and continue with a harmless value, and the loader refuses the configuration at the end.  Outside a
+load (in a test, at a prompt) nothing collects mistakes, and `note` raises `ConfigError` immediately.
 
 ::
 
@@ -11,12 +11,12 @@ Outside a load (in a test, at a prompt) nothing collects mistakes, and `note` ra
         exec(...)                   # BuildSlave("a b")  → note(…) → mistakes, with the line of that call
     mistakes.raise_any()            # all of them, sorted by file and line
 
-A *remark* is a sentence about something that is allowed, and has less effect than its author may think; `remark` keeps
-it in the same way, and the configuration is not refused.
+A *remark* is a sentence about something that is allowed, but has no effect or not the expected one.  `remark` keeps it
+in the same way, and the configuration is not refused.
 
-The line of a mistake is that of the nearest frame up the stack whose code is from a file of the configuration.  That
-needs no co-operation of constructors, and works in loops and functions of the configuration.  (Rejected: the syntax
-tree, which does not say in which round of a loop a call was wrong.)
+The line of a mistake is that of the innermost stack frame whose code is from a file of the configuration.  So
+constructors need no argument for it, and it is right in loops and functions of the configuration, too.  (Rejected: the
+syntax tree, which cannot tell which iteration of a loop was wrong.)
 """
 
 import sys
@@ -39,7 +39,7 @@ MOST_MISTAKES = 200
 
 class Missing:
     """
-    The class of `MISSING`, the value of an argument that was not given although it must be.
+    The class of `MISSING`, which stands for a required argument that was not given.
     """
 
     def __repr__(self) -> str:
@@ -52,7 +52,7 @@ MISSING: Any = Missing()
 @frozen(order=True)
 class SourceLine:
     """
-    A *line* of one of the configuration's files; line 0 is the file as a whole.
+    A *line* of one of the configuration's files; line 0 means the whole file.
     """
 
     file: str = MAIN_FILE
@@ -65,7 +65,7 @@ class SourceLine:
 @frozen(order=True)
 class Mistake:
     """
-    One mistake: a sentence and the line.
+    One mistake, or one remark: its line and its sentence.
     """
 
     place: SourceLine
@@ -91,8 +91,9 @@ class Mistakes:
     The mistakes and remarks noted so far.
 
     *files*: file name in code objects → file name in sentences.  *texts*: file name in sentences → the file's text.
-    *property_uses*: the lines that need a property of builds, and its name.  *missing_names*: names of schedulers,
-    slaves and the like whose classes are not here.
+    *found*: the mistakes.  *checks*: those of `once_loaded`.  *property_uses*: lines that need a property of builds,
+    with its name.  *missing_names*: names of schedulers, slaves and so on whose classes do not exist.  *declared*: the
+    objects of `declare`.  *places*: the lines of `placed`, innermost last.
     """
 
     files: Mapping[str, str]
@@ -107,14 +108,14 @@ class Mistakes:
 
     def add(self, mistake: Mistake) -> None:
         """
-        Keep *mistake*, once.  At most 200 are kept.
+        Add *mistake*, unless it is there already.  At most `MOST_MISTAKES` are kept.
         """
         if mistake not in self.found and len(self.found) < MOST_MISTAKES:
             self.found.append(mistake)
 
     def add_remark(self, remark: Mistake) -> None:
         """
-        Keep *remark*, unless there is one with the same sentence.  At most 200 are kept.
+        Add *remark*, unless there is one with the same sentence.  At most `MOST_MISTAKES` are kept.
         """
         repeated = any(each.sentence == remark.sentence for each in self.remarks)
         if not repeated and len(self.remarks) < MOST_MISTAKES:
@@ -158,7 +159,7 @@ def collecting(files: Mapping[str, str], texts: Mapping[str, str] | None = None)
 
 def is_in_sources(text: str) -> bool:
     """
-    Whether *text* stands between quotes in one of the files of the configuration that is being loaded.
+    Whether *text* is a quoted text in one of the files of the configuration that is being loaded.
     """
     mistakes = _collecting.get()
     texts = () if mistakes is None else mistakes.texts.values()
@@ -195,7 +196,8 @@ def remark(sentence: str, place: SourceLine | None = None, *, of: object = None)
 
 def missing_names() -> set[str]:
     """
-    The names of things whose classes are not here, which was noted; placeholders add their own.
+    The names of objects whose classes do not exist.  That was noted already, so references to them are no mistakes.
+    Placeholders add their names to the set.
     """
     mistakes = _collecting.get()
     return set() if mistakes is None else mistakes.missing_names
@@ -210,9 +212,9 @@ def loading() -> bool:
 
 def handled_here(*errors: type[Exception]) -> bool:
     """
-    Whether the configuration handles one of *errors*: any of its lines that are being executed stands in a ``try``.
+    Whether the configuration handles one of *errors*: one of its lines on the stack is inside a ``try``.
 
-    Code that tries whether a word exists must get the error, and makes no mistake.
+    Code that tests in this way whether a word exists must get the error, and is no mistake.
     """
     mistakes = _collecting.get()
     return mistakes is not None and any(
@@ -222,7 +224,7 @@ def handled_here(*errors: type[Exception]) -> bool:
 
 def text_here() -> tuple[str, int]:
     """
-    The text of the configuration's file that is being executed, and the line; outside a load, no text.
+    The text of the configuration's file that is being executed, and the current line; outside a load, "" and 0.
     """
     mistakes, place = _collecting.get(), current_line()
     if mistakes is None or place is None:
@@ -232,7 +234,7 @@ def text_here() -> tuple[str, int]:
 
 def uses_property(name: str, *, of: object = None) -> None:
     """
-    Keep that the current line needs the property *name* of builds.  Without effect outside a load.
+    Record that the current line needs the property *name* of builds.  Without effect outside a load.
     """
     mistakes = _collecting.get()
     if mistakes is not None:
@@ -241,7 +243,7 @@ def uses_property(name: str, *, of: object = None) -> None:
 
 def once_loaded(check: Callable[[Any], str | None], *, of: object = None) -> None:
     """
-    Postpone *check* until the `MasterConfig` is known; a sentence that it returns is a mistake of this line.
+    Call *check* with the `MasterConfig` when it is known; a sentence that it returns is a mistake at the current line.
 
     For checks of one object against others: ``once_loaded(lambda config: None if name in config.builders …)``.
     Without effect outside a load.
@@ -253,7 +255,7 @@ def once_loaded(check: Callable[[Any], str | None], *, of: object = None) -> Non
 
 def declare(something: object) -> None:
     """
-    Keep *something* that is made in this load and is in no key of ``c``, for `declared`.
+    Keep *something*, which is in no key of ``c``, for `declared`.
     """
     mistakes = _collecting.get()
     if mistakes is not None:
@@ -262,7 +264,7 @@ def declare(something: object) -> None:
 
 def declared(kind: type[T]) -> list[T]:
     """
-    What was declared of that *kind* in this load, in order.
+    The objects of *kind* that were declared in this load, in order.
     """
     mistakes = _collecting.get()
     return [] if mistakes is None else [each for each in mistakes.declared if isinstance(each, kind)]
@@ -272,8 +274,8 @@ def current_line(of: object = None) -> SourceLine | None:
     """
     The line of the configuration that is being executed, or None outside a load.
 
-    *of*: an object under construction; then the line of the constructor call, even when the class is the
-    configuration's own and is just calling ``super().__init__``.
+    *of*: an object under construction.  Then it is the line of the constructor call, also when the class is defined in
+    the configuration and its constructor calls ``super().__init__``.
     """
     mistakes = _collecting.get()
     if mistakes is None:
@@ -283,7 +285,7 @@ def current_line(of: object = None) -> SourceLine | None:
 
 
 def _executed_lines(mistakes: Mistakes) -> Iterator[tuple[SourceLine, FrameType]]:
-    # Of the configuration, the innermost first.  inspect.stack() would read the sources of every frame.
+    # The innermost line of the configuration comes first.  Not inspect.stack(), which reads the source of each frame.
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
     while frame is not None:
         file = mistakes.files.get(frame.f_code.co_filename)
@@ -295,7 +297,7 @@ def _executed_lines(mistakes: Mistakes) -> Iterator[tuple[SourceLine, FrameType]
 @contextmanager
 def placed(place: SourceLine) -> Iterator[None]:
     """
-    In this context, *place* is the current line for code that no line of the configuration calls.
+    In this context, *place* is the current line if no line of the configuration is on the stack.
     """
     mistakes = _collecting.get()
     places = [] if mistakes is None else mistakes.places
@@ -307,13 +309,13 @@ def placed(place: SourceLine) -> Iterator[None]:
 
 
 def _makes(frame: FrameType, of: object) -> bool:
-    # Whether this is a method of *of* itself, as ``__init__`` is.
+    # Whether this frame is a method of *of*, such as ``__init__``.
     names = frame.f_code.co_varnames
     return of is not None and bool(names) and frame.f_locals.get(names[0]) is of
 
 
 def in_reading_order(mistakes: Iterable[Mistake]) -> tuple[Mistake, ...]:
     """
-    *mistakes*: those of master.cfg first, then those of the modules beside it; at one line what was noted first.
+    *mistakes*, sorted by file and line: those of master.cfg first, then those of its modules.
     """
     return tuple(sorted(mistakes, key=lambda each: (each.place.file != MAIN_FILE, each.place.file, each.place.line)))

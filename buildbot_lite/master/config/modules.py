@@ -1,10 +1,10 @@
 """
 The modules of one configuration, isolated from those of all others.
 
-A master.cfg imports modules of its own.  A `reconfig` imports them again as they are then, while builds that began
-before continue with the earlier ones.  So each loaded configuration has its own modules:
+A master.cfg imports modules of its own.  A `reconfig` imports their current versions, while builds that began earlier
+continue with the old ones.  So each loaded configuration has its own modules:
 
-- they are executed from the texts that `Sources.texts` keeps; loading an old configuration reads no file;
+- they are executed from the texts in `Sources.texts`; loading an old configuration reads no file;
 - they are in ``sys.modules`` only while code of the configuration executes an import;
 - meanwhile ``sys.path`` is the configuration's; no other configuration sees what master.cfg adds to it.
 
@@ -12,9 +12,9 @@ before continue with the earlier ones.  So each loaded configuration has its own
 ``sys.path``.  Installed modules (the standard library, site-packages, and other directories on Python's path when the
 master started) are the same for all configurations, and change only with a restart of the master.
 
-To have all texts from the start, `Sources` reads the modules in the import statements of each text, also those inside
-functions, and all modules of a package.  A module imported by a computed name is read when it is imported, if that
-happens while the configuration is loaded.
+To have all texts from the start, `Sources` reads the modules in all import statements of each text, also those inside
+functions, and all modules of each package.  A module with a computed name is read when it is imported, if that happens
+during the load.
 """
 
 import builtins
@@ -39,7 +39,7 @@ MOST_FILES = 500
 LARGEST_FILES = 16 << 20
 
 _OWN_SECRETS = "secrets_beside_master_cfg"
-"""What the module ``secrets`` beside master.cfg is called for Python, so that others find the standard library's."""
+"""The name in ``sys.modules`` of a module ``secrets`` beside master.cfg, which the standard library has, too."""
 
 
 def _directories_of(path: Sequence[str]) -> list[str]:
@@ -54,8 +54,8 @@ _INSTALLED_NAMES = {"site-packages", "dist-packages"}
 
 class Sources:
     """
-    The texts of a configuration: file name → text, ``master.cfg`` first.  Names are relative to *basedir*, or absolute
-    outside of it.
+    The texts of a configuration: file name → text, ``master.cfg`` first.  The names of files in *basedir* are relative
+    to it, other names are absolute.
 
     *reading*: whether further files may be read from the disk.
     """
@@ -72,7 +72,7 @@ class Sources:
         """
         The file of the module *name* ("a.b"), or None if the configuration has no such module.
 
-        *directories*: those of its package; None: it is in no package.
+        *directories*: the directories of its package; None: it is in no package.
         """
         if name.partition(".")[0] in sys.stdlib_module_names:
             return None
@@ -84,7 +84,7 @@ class Sources:
 
     def directories_of(self, name: str, directories: Sequence[str] | None = None) -> list[str]:
         """
-        The directories of the package *name*, which has no ``__init__.py``; none if it is not the configuration's own.
+        The directories of the package *name*, which has no ``__init__.py``; empty if it is not the configuration's own.
         """
         if name.partition(".")[0] in sys.stdlib_module_names:
             return []
@@ -97,10 +97,8 @@ class Sources:
 
     def refuse_later(self, name: str) -> None:
         """
-        Raise `ModuleNotFoundError` if *name* is in a directory of the configuration, but was not read while it was
-        loaded.
-
-        (Python itself would find the module, because that directory is on its path.)
+        Raise `ModuleNotFoundError` if the module *name* is in a directory of the configuration, but was not read during
+        the load.  (Python itself would find it, because that directory is on its path.)
         """
         if not self.reading and any(
             os.path.exists(os.path.join(self.basedir, file))
@@ -110,10 +108,10 @@ class Sources:
 
     def own_name(self, name: str) -> str:
         """
-        *name*, or the one under which Python knows the configuration's own module of that name.
+        The name in ``sys.modules`` of the module that the configuration imports as *name*.
 
-        Old configurations keep their passwords in a module ``secrets``, a name that the standard library did not use
-        then.
+        They differ for a module ``secrets``, in which old configurations keep their passwords: the standard library has
+        a module of that name since Python 3.6.
         """
         head, dot, remainder = name.partition(".")
         own = head == "secrets" and self.module_file(_OWN_SECRETS) is not None
@@ -121,7 +119,7 @@ class Sources:
 
     def complete(self) -> None:
         """
-        Read the modules that the texts import and that were not imported so far, with ``sys.path`` as it is now.
+        Read the modules that the texts import and that were not imported yet, with the current ``sys.path``.
         """
         imported: set[str] = set()
         while remaining := self.texts.keys() - imported:
@@ -129,7 +127,7 @@ class Sources:
                 imported.add(file)
                 names = imported_modules(self.texts[file], relative=file == MAIN_FILE)
                 for name in map(self.own_name, names):
-                    # The configuration uses a module that is loaded already and is not its own.
+                    # A module that is loaded already is not the configuration's own.
                     if name not in sys.modules:
                         self.module_file(name)
 
@@ -144,8 +142,8 @@ class Sources:
 
     def _roots(self, name: str) -> list[str]:
         """
-        The directories in which the module *name* would be the configuration's own: that of master.cfg, and others on
-        ``sys.path`` before the first directory that has it installed.
+        The directories in which a module *name* is the configuration's own: that of master.cfg, and those on
+        ``sys.path`` before the first directory in which the module is installed.
         """
         roots, installed = [self.basedir], list[str]()
         for directory in dict.fromkeys(_directories_of(sys.path)):
@@ -193,7 +191,7 @@ def _is_installed(directory: str) -> bool:
 
 class _Builtins(dict[str, Any]):
     """
-    The built-in names of a configuration: Python looks here for a name that is defined nowhere else.
+    The built-in names of a configuration, in which Python looks up names that are defined nowhere else.
     """
 
     def __missing__(self, name: str) -> Any:
@@ -202,9 +200,10 @@ class _Builtins(dict[str, Any]):
 
 class Modules(MetaPathFinder, Loader):
     """
-    The modules executed from the texts of *sources*.
+    Finds and executes the modules of *sources*.
 
-    *files*: file name in code objects → file name in sentences; it grows with each import.
+    *label*: the beginning of file names in code objects.  *files*: file name in code objects → file name in sentences;
+    each import adds to it.
     """
 
     def __init__(self, sources: Sources, label: str) -> None:
@@ -253,8 +252,8 @@ class Modules(MetaPathFinder, Loader):
 
     def _namespace(self, fullname: str, path: Sequence[str] | None) -> ModuleSpec | None:
         """
-        The spec of a package without ``__init__.py`` (PEP 420) that contains modules of the configuration; None if an
-        ordinary module has that name.
+        The spec of a namespace package (PEP 420: without ``__init__.py``) with modules of the configuration; None if
+        there is an ordinary module of that name.
         """
         self._sources.refuse_later(fullname)
         directories = self._sources.directories_of(fullname, path)
@@ -269,7 +268,7 @@ class Modules(MetaPathFinder, Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """
-        The module for the import system to execute: an alias for a path of Buildbot, or None for an ordinary module.
+        An alias, for a path of Buildbot; or None, for which the import system makes an ordinary module (`Loader`).
         """
         return AliasModule(spec.name) if spec.loader_state is None and is_alias(spec.name) else None
 
@@ -304,7 +303,7 @@ class Modules(MetaPathFinder, Loader):
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:
-        # The ``__import__`` of the configuration's code, also when one of its functions runs long after the load.
+        # The ``__import__`` of the configuration's code, also of its functions that run after the load.
         if level == 1 and (globals or {}).get("__name__") == MAIN_MODULE:
             return self._import_from_beside(name, fromlist or ())
         with self._installed():
@@ -318,7 +317,7 @@ class Modules(MetaPathFinder, Loader):
                 return placeholder(name)
 
     def _import_from_beside(self, name: str, fromlist: Sequence[str]) -> Any:
-        # Python 2 took ``from .tokens import *`` in a master.cfg, which is in no package, for an absolute import.
+        # In Python 2, ``from .tokens import *`` in a master.cfg, which is in no package, is an absolute import.
         if name:
             return self._import(name, fromlist=fromlist)
         beside = ModuleType(MAIN_MODULE)
@@ -340,7 +339,7 @@ class Modules(MetaPathFinder, Loader):
         try:
             yield
         finally:
-            # The code may have bound ``sys.path`` to another list.
+            # The configuration may have replaced the list ``sys.path``.
             self._path = list(sys.path)
             sys.path = path
             path[:] = outside

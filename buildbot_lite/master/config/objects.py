@@ -1,13 +1,13 @@
 """
 The slaves and builders of a master.cfg.
 
-They are values.  A constructor checks its own arguments, and keeps the *place*, the line of the call, and the
-*given_name*, valid or not.  ``assembly`` checks what concerns several objects (does that slave exist?) when all are
-known.  Constructors have Buildbot's spelling; attributes, which the rest of the master reads, have snake_case.
+They are values.  A constructor checks its own arguments, and keeps *place*, the line of the call, and *given_name*, the
+name as it was given, valid or not.  ``assembly`` checks what concerns several objects (does that slave exist?).
+Arguments have Buildbot's spelling; attributes, which the rest of the master reads, have snake_case.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from ...errors import UnsafePathError
 from ...model.lease import SHORTEST_GRACE
@@ -46,13 +46,16 @@ class BuildSlave(metaclass=NotingType):
     """
     A machine that builds.  It connects with the string that ``buildslave.furls`` has for its *name*.
 
-    *max_builds*: at most so many builds at a time; None: as many as its builders want.
+    *max_builds*: the most builds at a time; None: no limit.
     *properties*: properties of all builds on it.
-    *grace*: seconds that its builds wait when it is lost, before they are retried elsewhere.
-    *pin*: accept only the machine that used the string first; False for images and containers.
+    *grace*: seconds for which its builds wait when it is lost, before they are retried elsewhere; default 1800.
+    *pin*: accept only the machine that used the string first; default True.  False is for images and containers.
     *minspace*: bytes that must be free on its disk before a build starts.
-    *locks*: what every build on it holds, like ``[lock.access("counting")]``.
-    *notify_on_missing*: mail addresses that a reporter tells when the slave was away for *missing_timeout* seconds.
+    *locks*: accesses that every build on it holds, like ``[lock.access("counting")]``.
+    *notify_on_missing*: mail addresses to which a reporter writes when the slave was disconnected for
+    *missing_timeout* seconds, default 3600.
+
+    Without effect: *password* and *keepalive_interval*.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class BuildSlave(metaclass=NotingType):
         if keepalive_interval is not None:
             remark("BuildSlave: keepalive_interval has no effect; links are checked every ten seconds.", of=self)
         if isinstance(password, int):
-            arguments.note(f"the second argument is Buildbot's password; write max_builds={password!r}.")
+            arguments.note(f"the second argument is the password, as in Buildbot; write max_builds={password!r}.")
         elif password is not None:
             remark(
                 "BuildSlave: a password has no effect here; a slave's string in buildslave.furls is all it takes.",
@@ -108,24 +111,28 @@ class BuildSlave(metaclass=NotingType):
 
 class BuilderConfig(metaclass=NotingType):
     """
-    One kind of build: which steps, and on which slaves.
+    One kind of build: its steps, and the slaves that may run them.
 
-    *tags*: words by which pages and lists choose builders.  *env*: environment variables of all its commands; None
-    removes one.  *properties*: properties of all its builds.  *description*: a sentence for people.
-    *concurrent*: allow several builds at a time on one slave.  *maxTime*: seconds after which a build is ended.
-    *grace*: as a slave's; the shorter of the two holds.  *onLost*: "retry": when the slave is lost in mid-command the
-    build is done again; "fail": nothing is ever done twice, and its steps wait for the slave however long it is away.
-    A step may have its own.
-    *canStartBuild*: a function of builder, slave and request, which may refuse by returning False.
-    *locks*: what each of its builds holds from beginning to end, like ``[lock.access("exclusive")]``.
-    *slavename*, *workername*, *workernames*: as *slavenames*, which may be one text.  *requires*: property → value, or
-    a list of values, of which a slave must have one; without *slavenames*, each slave that has them.  ``arch`` is
-    decided by a slave's machine unless the slave has that property.
-    *slavebuilddir*, *workerbuilddir*: its directory on slaves; default: *builddir*, or made of its name.  *category*:
-    one more tag.  *defaultProperties*: properties that its builds have unless something else sets them.
-    *nextBuild*: a function of builder and requests that chooses the next request.  *nextSlave*, *nextWorker*: a
-    function of builder, slaves and request that chooses the slave.  *collapseRequests*, *mergeRequests*: True, False,
-    or a function; see `scheduling.collapsing`.
+    Slaves: *slavenames* (or *slavename*, *workername*, *workernames*): a name or a list.  *requires*: a dictionary:
+    property → value, or list of values of which a slave must have one; without *slavenames*, all slaves that have them.
+    ``arch`` is that of the slave's machine, unless the slave has a property of that name.
+    *canStartBuild*: a function of builder, slave and request; False: the build does not start there now.
+
+    Builds: *factory*: their steps.  *env*: environment variables of all commands; None removes one.  *properties*: of
+    all builds; *defaultProperties*: of all builds in which nothing else sets them.  *slavebuilddir* (or
+    *workerbuilddir*, *builddir*): the directory on slaves; default: made from the name.  *maxTime*: seconds after which
+    a build is ended.  *locks*: accesses that each build holds from its beginning to its end, like
+    ``[lock.access("exclusive")]``.  *concurrent*: allow several builds at a time on one slave; default False.
+
+    Lost slaves: *grace*: seconds for which a build waits for its slave; the smaller of this and the slave's value
+    applies.  *onLost*: "retry" (default): if the slave is lost during a command, the build is repeated; "fail": nothing
+    is repeated, and steps wait for the slave without limit.  A step may have its own value.
+
+    Requests: *nextBuild*: a function of builder and requests that chooses the next request.  *nextSlave* (or
+    *nextWorker*): a function of builder, slaves and request that chooses the slave.  *collapseRequests* (or
+    *mergeRequests*): True, False or a function (`scheduling.collapsing`).
+
+    For people: *description*: a sentence.  *tags*: words by which lists choose builders; *category*: one more tag.
     """
 
     def __init__(
@@ -163,7 +170,7 @@ class BuilderConfig(metaclass=NotingType):
         self.given_name = name
         arguments = ArgumentChecker(f"BuilderConfig {name!r:.100}", self)
         self.name = arguments.label("name", name)
-        self.requires = arguments.properties("requires", {} if requires is None else requires)
+        self.requires = _properties(arguments, "requires", requires)
         self.slavenames = _names_of_slaves(
             arguments,
             {"slavenames": slavenames, "workernames": workernames, "slavename": slavename, "workername": workername},
@@ -180,24 +187,17 @@ class BuilderConfig(metaclass=NotingType):
             arguments, {"slavebuilddir": slavebuilddir, "workerbuilddir": workerbuilddir}, builddir
         )
         self.env = arguments.environment("env", {} if env is None else env)
-        self.properties = arguments.properties("properties", {} if properties is None else properties)
-        self.default_properties = arguments.properties(
-            "defaultProperties", {} if defaultProperties is None else defaultProperties
-        )
-        words = " ".join(map(str, description)) if isinstance(description, (list, tuple)) else description
-        self.description = arguments.text("description", "" if words is None else words)
+        self.properties = _properties(arguments, "properties", properties)
+        self.default_properties = _properties(arguments, "defaultProperties", defaultProperties)
+        self.description = _description(arguments, description)
         self.concurrent = arguments.flag("concurrent", concurrent)
         self.max_time: float | None = arguments.optional(_longer_than_none(arguments), "maxTime", maxTime)
         self.grace: float | None = arguments.optional(_grace(arguments), "grace", grace)
         self.on_lost = arguments.choice("onLost", onLost, ON_LOST)
-        self.can_start_build = cast(
-            "Callable[..., Any] | None", arguments.optional(arguments.function, "canStartBuild", canStartBuild)
-        )
         self.locks = locks_argument(arguments, "locks", locks)
-        self.next_build = arguments.optional(arguments.function, "nextBuild", nextBuild)
-        self.next_slave = arguments.optional(
-            arguments.function, "nextSlave", arguments.one_of({"nextSlave": nextSlave, "nextWorker": nextWorker})
-        )
+        self.can_start_build = _function(arguments, {"canStartBuild": canStartBuild})
+        self.next_build = _function(arguments, {"nextBuild": nextBuild})
+        self.next_slave = _function(arguments, {"nextSlave": nextSlave, "nextWorker": nextWorker})
         self.collapse_requests = arguments.optional(
             lambda name, value: collapse_rule(arguments, value),
             "collapseRequests",
@@ -221,20 +221,20 @@ class BuilderConfig(metaclass=NotingType):
     @property
     def steps(self) -> tuple[Any, ...]:
         """
-        The factory's steps: the recipes from which each build makes its own.
+        The steps of the factory.  Each build makes its own steps from their recipes.
         """
         return tuple(self.factory.steps)
 
     @property
     def directory(self) -> str:
         """
-        The builder's directory below the slave's ``work``.
+        The builder's directory, relative to the slave's ``work``.
         """
         return directory_name(self.name) if self.own_directory is None else self.own_directory
 
     def grace_on(self, slave: BuildSlave) -> float:
         """
-        How many seconds a build on *slave* waits for it when it is lost.
+        The seconds for which a build on *slave* waits for it when it is lost.
         """
         return slave.grace if self.grace is None else min(self.grace, slave.grace)
 
@@ -258,7 +258,7 @@ def listed(value: Any) -> Sequence[Any]:
 
 def collapse_rule(arguments: ArgumentChecker, value: Any) -> Any:
     """
-    A rule for collapsing requests: True, False or a function.
+    Check a rule for collapsing requests: True, False or a function.
     """
     if isinstance(value, bool):
         return value
@@ -266,6 +266,20 @@ def collapse_rule(arguments: ArgumentChecker, value: Any) -> Any:
         return arguments.function("collapseRequests", value)
     arguments.wrong("collapseRequests", value, "True, False or a function")
     return False
+
+
+def _properties(arguments: ArgumentChecker, name: str, value: Any) -> dict[str, Any]:
+    return arguments.properties(name, {} if value is None else value)
+
+
+def _description(arguments: ArgumentChecker, value: Any) -> str:
+    words = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+    return arguments.text("description", "" if words is None else words)
+
+
+def _function(arguments: ArgumentChecker, given: Mapping[str, Any]) -> Callable[..., Any] | None:
+    value = arguments.one_of(given)
+    return None if value is None else arguments.function(next(iter(given)), value)
 
 
 def _names_of_slaves(arguments: ArgumentChecker, given: Mapping[str, Any], *, optional: bool) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
 """
-Placeholders: objects in place of words of Buildbot that buildbot_lite does not have.
+Placeholders for words that buildbot_lite does not have.
 
-When master.cfg uses a word that Buildbot has and buildbot_lite has not, the word is noted once, and loading goes on
-with a placeholder, so that the first ``checkconfig`` lists everything.  A placeholder can be used in all ways in which
-the word might have been used: called, subclassed, decorated with, iterated, looked into.  Nothing of it is noted again.
+When master.cfg uses such a word, it is noted once, and loading continues with a placeholder, so that the first
+``checkconfig`` lists all mistakes.  A placeholder can be used in all ways in which the word may be used: called,
+subclassed, as a decorator, iterated, or for its attributes.  None of these uses is noted again.
 
-It is a class, because a class of the configuration may be derived from it, also beside one of ours: its metaclass is
-derived from theirs.
+It is a class, so that a class of the configuration can be derived from it, also together with one of buildbot_lite's
+classes: its metaclass is derived from theirs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,13 +38,13 @@ class PlaceholderType(NotingType):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - a metaclass
         """
-        An instance.  The name in its arguments is kept, because others may refer to it.
+        Make an instance.  The name in its arguments is kept in `missing_names`, because other objects may refer to it.
         """
         for argument in kwargs:
             _tell(find(cls.word, argument))
         try:
             placeholder = super().__call__(*args, **kwargs)
-        except Exception:  # noqa: BLE001 - a class of the configuration's, whose base is not there, may raise anything
+        except Exception:  # noqa: BLE001 - a class of the configuration without its real base may raise anything
             placeholder = Placeholder()
         name = kwargs.get("name", args[0] if args else "")
         if isinstance(name, str):
@@ -116,7 +116,7 @@ def placeholder(word: str) -> Any:
     """
     A new placeholder for *word*.
     """
-    # A new class each time: another configuration must not see attributes that this one sets.
+    # A new class each time, because the configuration may set attributes that others must not see.
     return PlaceholderType(word.rpartition(".")[2], (Placeholder,), {"word": word, "__module__": "buildbot"})
 
 
@@ -142,8 +142,7 @@ def missing_word(where: str, word: str, known: list[str]) -> Any:
     """
     A placeholder for *word*, which the namespace *where* does not have.  The mistake is noted, with a remedy.
 
-    Raises AttributeError outside a load, and where the configuration handles such an error.  *known*: the words that
-    the namespace has.
+    *known*: the words of the namespace.  AttributeError outside a load, and where the configuration handles it.
     """
     entry = find(where, word)
     sentence = entry.sentence if entry else f"{where} has no {word!r}.{did_you_mean(word, known)}"
@@ -158,8 +157,9 @@ def missing_word(where: str, word: str, known: list[str]) -> Any:
 
 def missing_name(name: str) -> Any:
     """
-    A placeholder for *name*, which is not defined.  The mistake is noted.  Raises KeyError, which becomes the
-    NameError, outside a load and where the configuration handles that.
+    A placeholder for *name*, which is not defined.  The mistake is noted.
+
+    KeyError, which Python turns into NameError, outside a load, and where the configuration handles NameError.
     """
     if name.startswith("__") or not loading() or handled_here(NameError):
         raise KeyError(name)
@@ -167,14 +167,15 @@ def missing_name(name: str) -> Any:
     if entry is not None:
         _tell(entry)
     else:
-        python2 = f"  It is Python 2's; write {_PYTHON_2[name]}." if name in _PYTHON_2 else ""
+        python2 = f"  It is a name of Python 2; write {_PYTHON_2[name]}." if name in _PYTHON_2 else ""
         note_once(f"The name {name!r} is not defined.{python2}")
     return placeholder(name)
 
 
 def missing_module(name: str) -> None:
     """
-    Note that there is no module of Buildbot's called *name*.  Raises ModuleNotFoundError like `missing_word`.
+    Note that there is no module *name* of Buildbot here.  ModuleNotFoundError outside a load, and where the
+    configuration handles ImportError.
     """
     sentence = f"There is no module {name} here.  Import words from buildbot_lite.plugins."
     if not loading() or handled_here(ImportError):

@@ -1,10 +1,10 @@
 """
-Remarks on properties that a configuration needs, and that nothing can set.
+Remarks about properties that a configuration needs, but that nothing can set.
 
-``Interpolate("rm -rf %(prop:biulddir)s/work")`` is ``rm -rf /work`` when nothing sets the property.  Which properties a
-build will have cannot be known before: steps set them, also by computed names.  So this looks for names that are
-mentioned nowhere else: not as the build's own, not in a dictionary of properties, and not as a text or the name of an
-argument anywhere in the configuration.
+``Interpolate("rm -rf %(prop:biulddir)s/work")`` is ``rm -rf /work`` if nothing sets the property.  The properties of a
+build are not known in advance, because steps set some, also with computed names.  So this looks for names that appear
+nowhere else: they are no standard property, are in no dictionary of properties, and are neither a text nor the name of
+an argument in the configuration.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ OF_THE_SOURCE = frozenset(
 )
 """Properties that come with a source, a submission or a request."""
 OF_STEPS = frozenset({"commit-description", "tree-size-KiB", "warnings-count"})
-"""Properties that shipped steps set under names of their own."""
+"""Properties that shipped steps set, with names that they choose."""
 
 
 def remark_on_unset(mistakes: Mistakes, config: MasterConfig) -> None:
@@ -36,16 +36,17 @@ def remark_on_unset(mistakes: Mistakes, config: MasterConfig) -> None:
     names = known.union(*map(mentioned_words, mistakes.texts.values()))
     any_may_come = _any_may_come(config)
     for place, name in mistakes.property_uses:
-        # What is close to a known name is misspelt, whatever else may come.
+        # A name that is close to a known one is misspelt, even if properties of any name may be set.
         if name not in names and (not any_may_come or nearest(name, known) is not None):
             mistakes.add_remark(
-                Mistake(place, f"Nothing here sets the property {name!r}: in a build without it, it is an empty text.")
+                Mistake(place, f"Nothing here sets the property {name!r}: without it, the text is empty there.")
             )
 
 
 def _any_may_come(config: MasterConfig) -> bool:
     """
-    Whether properties come whose names stand nowhere: with a submission, from a webhook, or from a function of a step.
+    Whether builds may get properties whose names are not in the configuration: from a submission, a webhook, or a
+    function of a step.
     """
     return (
         bool(config.webhooks)

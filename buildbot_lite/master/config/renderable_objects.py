@@ -1,5 +1,5 @@
 """
-The renderables of a master.cfg that refer to properties and secrets, with their arguments checked.
+The renderables for properties and secrets, with checks of their arguments.
 """
 
 from typing import Any
@@ -15,7 +15,8 @@ class Property(rendering.Property, metaclass=NotingType):
     """
     The value of the property *key* of the build.
 
-    *default* is for when there is none, and, unless *defaultWhenFalse* is False, for when it is empty, zero or False.
+    *default*: the value if the property does not exist; also if it is empty, zero or False, unless *defaultWhenFalse*
+    is False.
     """
 
     def __init__(self, key: Any, default: Any = rendering.NO_DEFAULT, defaultWhenFalse: Any = True) -> None:
@@ -31,7 +32,7 @@ class Property(rendering.Property, metaclass=NotingType):
 
 class Interpolate(interpolation.Interpolate, metaclass=NotingType):
     """
-    Text with values of the build in it: ``Interpolate("%(prop:branch:-main)s of %(src::repository)s")``.
+    Text into which values of the build are inserted: ``Interpolate("%(prop:branch:-main)s of %(src::repository)s")``.
     """
 
     def __init__(self, fmtstring: Any, *args: Any, **kwargs: Any) -> None:
@@ -48,7 +49,7 @@ class Interpolate(interpolation.Interpolate, metaclass=NotingType):
 
 class Secret(rendering.Secret, metaclass=NotingType):
     """
-    The secret called *name*, wherever an argument of a step may be rendered.
+    The value of the secret *name*, in any argument that is rendered.
     """
 
     def __init__(self, name: Any) -> None:
@@ -62,5 +63,5 @@ class Secret(rendering.Secret, metaclass=NotingType):
 
 
 def _must_exist(secret: str, of: object) -> None:
-    # Checked once the whole configuration is known.  A secret that vanishes later fails the build.
+    # Checked when the whole configuration is known.  If the secret is removed later, builds that need it fail.
     once_loaded(lambda config: config.why_no_secret(secret), of=of)

@@ -23,7 +23,7 @@ _REPLACED = re.compile(r"(.*?):([-~+])(.*)", re.DOTALL)
 
 class IRenderable(Interface):
     """
-    Something with a value for each build.
+    An object that has a value for each build.
     """
 
     getRenderingFor = Attribute("getRenderingFor(props): the value for the build *props*, or an awaitable of it.")
@@ -42,14 +42,14 @@ class IProperties(Interface):
 
 class WithProperties(Operators, metaclass=NotingType):
     """
-    Text with properties of the build, in the form of Buildbot before ``Interpolate``.
+    Text with properties of the build, in Buildbot's form before ``Interpolate``.
 
-    ``WithProperties("%s-%s", "branch", "revision")``: ``%s`` stands for the named properties, in order.
-    ``WithProperties("%(branch)s")``: a name in the text.  ``:-TEXT`` after the name stands for an absent property,
-    ``:~TEXT`` also for an empty, zero or False one, and ``:+TEXT`` for any that is there (nothing otherwise).
-    *lambda_subs*: name → a function of the build, whose answer is the value of that name.
+    ``WithProperties("%s-%s", "branch", "revision")``: each ``%s`` is replaced by one of the named properties, in order.
+    ``WithProperties("%(branch)s")``: a property by its name.  ``%(branch:-TEXT)s`` is TEXT if the property does not
+    exist, ``%(branch:~TEXT)s`` also if it is empty, zero or False; ``%(branch:+TEXT)s`` is TEXT if it exists, and
+    otherwise empty.  *lambda_subs*: name → a function of the build that returns the value for that name.
 
-    A property that is neither there nor replaced is a `PropertyError`; None is the empty text.
+    `PropertyError` if a property without a replacement does not exist; None becomes the empty text.
     """
 
     def __init__(self, fmtstring: Any, *args: Any, **lambda_subs: Any) -> None:
@@ -61,7 +61,7 @@ class WithProperties(Operators, metaclass=NotingType):
             checker.note("it takes either names in order or functions, not both.")
         tried = _Tried()
         try:
-            # 0 fits all formats.
+            # The value 0 can be formatted with all conversions.
             self.fmtstring % (tuple(0 for _ in args) if args else tried)
         except (TypeError, ValueError) as error:
             checker.note(f"{self.fmtstring!r:.100} does not fit its {len(args)} names: {error}.")
@@ -86,7 +86,7 @@ class WithProperties(Operators, metaclass=NotingType):
 
 class Transform(Operators, metaclass=NotingType):
     """
-    The answer of *function*, called with *args* and *kwargs*; all of them are rendered first, *function* as well.
+    The result of *function*, called with *args* and *kwargs*.  All of them are rendered first, also *function*.
     """
 
     def __init__(self, function: Any, *args: Any, **kwargs: Any) -> None:
@@ -98,11 +98,11 @@ class Transform(Operators, metaclass=NotingType):
 
     async def getRenderingFor(self, props: View) -> Any:
         """
-        The answer for one build; an exception of the function is a `PropertyError`.
+        The result for one build; `PropertyError` if the function raises.
         """
         function = await render(self._function, props)
         if not callable(function):
-            raise PropertyError(f"Transform: {function!r:.60} is no function.")
+            raise PropertyError(f"Transform: {function!r:.60} is not a function.")
 
         def call(view: View, *args: Any, **kwargs: Any) -> Any:
             return function(*args, **kwargs)
@@ -140,7 +140,7 @@ class FlattenList(Operators, metaclass=NotingType):
 
 class _Tried(Mapping[str, int]):
     """
-    Remembers which names a text asks for.
+    Records the names that a format needs; each has the value 0.
     """
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class _Tried(Mapping[str, int]):
 
 class _Values(Mapping[str, Any]):
     """
-    The values for one build, by name and replacement.
+    The values for one build: name, with or without a replacement → value.
     """
 
     def __init__(self, props: View, computed: Mapping[str, Any]) -> None:
@@ -175,7 +175,7 @@ class _Values(Mapping[str, Any]):
             return replacement if is_set else ""
         if not is_set and not sign:
             raise PropertyError(
-                f"WithProperties: the build has no property {name!r:.60}; %({name:.60}:-)s stands for nothing then."
+                f"WithProperties: the build has no property {name!r:.60}; %({name:.60}:-)s would be empty then."
             )
         if not is_set or (sign == "~" and not value):
             return replacement
@@ -194,4 +194,4 @@ _PROVIDERS = {
 }
 for _interface, _classes in _PROVIDERS.items():
     for _class in _classes:
-        classImplements(_class, _interface)  # type: ignore[misc]  # the plugin of mypy wants a class statement
+        classImplements(_class, _interface)  # type: ignore[misc]  # mypy-zope expects a class statement

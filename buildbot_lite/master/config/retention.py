@@ -1,5 +1,5 @@
 """
-Retention in master.cfg: how long the master keeps what it recorded.
+Retention in master.cfg: how long the master keeps logs, artifacts and builds.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,15 @@ MOST_DAYS = 36525
 
 class Retention(metaclass=NotingType):
     """
-    How long the master keeps what builds of some builders recorded.
+    How long the master keeps the logs, artifacts and records of some builders.  For each number, None means no limit.
 
-    *builders*: names, which may have ``*`` and ``?``; the first policy that matches a builder applies to it.
-    *logDays*, *logBytes*: logs are removed when they are that old, and, the oldest first, when all logs of these
-    builders together are larger; bytes count as the commands wrote them.  *artifactDays*: the same for artifacts.
-    *buildDays*, *mostBuilds*: after so many days, and beyond so many builds of a builder, a build is forgotten.  None:
-    without bound.
+    *builders*: a name or a list of names, which may have ``*`` and ``?`` in them.  The first policy that matches a
+    builder applies to it.
+    *logDays*: logs that are older are removed; default 30.  *logBytes*: the oldest logs are removed when all logs of
+    these builders together are larger, before compression; default 20 GiB.
+    *artifactDays*: artifacts that are older are removed; default None.
+    *buildDays*, *mostBuilds*: builds that are older (default 365), and the oldest of more builds of one builder
+    (default None), are removed from the records.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Retention(metaclass=NotingType):
 
     def matches(self, builder: str) -> bool:
         """
-        Whether this policy is for *builder*.
+        Whether the policy may apply to *builder*.
         """
         return any(fnmatchcase(builder, each) for each in self.builders)
 
@@ -67,14 +69,14 @@ class Retention(metaclass=NotingType):
 @frozen
 class RetentionPolicies:
     """
-    The policies of a farm, the first that matches a builder counts; a builder without one has the defaults.
+    All policies of a farm.
     """
 
     policies: Sequence[Retention] = ()
 
     def of(self, builder: str) -> Retention:
         """
-        The policy for *builder*.
+        The first policy that matches *builder*; if there is none, the default policy.
         """
         return next((each for each in self.policies if each.matches(builder)), _DEFAULT)
 
@@ -84,7 +86,7 @@ _DEFAULT = Retention()
 
 def checked_policies(checker: ArgumentChecker, value: Any) -> RetentionPolicies:
     """
-    The value of ``c['retention']``: a `Retention`, or a list of them.
+    Check ``c['retention']``: a `Retention`, or a list of them.
     """
     items = value if isinstance(value, (list, tuple)) else [value]
     if len(items) > MOST_POLICIES:

@@ -1,7 +1,7 @@
 """
-The base of all schedulers of a master.cfg, and the schedulers that a FURL, a step or another scheduler starts.
+The base class of schedulers, and the schedulers that a FURL, a step or another scheduler starts.
 
-A scheduler here is a value: what to submit, and when.  ``master.scheduling.schedulers`` acts on it.
+A scheduler here is a value, which says what to request and when.  ``master.scheduling.schedulers`` acts on it.
 """
 
 import inspect
@@ -28,16 +28,18 @@ class BaseScheduler(metaclass=NotingType):
     """
     A source of build requests.
 
-    *builderNames*: the builders; each gets one request.  They may be rendered: a renderer gets the properties, and
-    ``changes``, ``files`` and ``sourcestamps`` of what is submitted.  *properties*: of all its builds.  *priority*:
-    requests of a higher priority are built first; a number, something rendered to one in the same way as
-    *builderNames*, or a function of the names of the builders and a dictionary of changes by codebase.  *codebases*:
-    the names of the codebases that it builds, or a dictionary of their repository, branch, revision and project where
-    nothing else says them.  *reason*: why the builds are made, for people.  *forks*: it takes code from forks, which
-    anybody may have written: False: no; True: yes, and builds of such code get no `Secret`; a list of slaves: yes, on
-    these slaves only.
+    *builderNames*: a list of builders, which get one request each.  It may be rendered: a renderer gets the properties,
+    and ``changes``, ``files`` and ``sourcestamps`` of the submission.
+    *properties*: properties of all its builds.
+    *priority*: requests with a higher priority are built first; default 0.  A number, something that is rendered to a
+    number as *builderNames* is, or a function of the names of the builders and a dictionary: codebase → change.
+    *codebases*: a list of the codebases that it builds, or a dictionary: codebase → a dictionary with the default
+    repository, branch, revision and project.
+    *reason*: why the builds are made, for people.
+    *forks*: whether it accepts code from forks, which anybody may have written; default False.  True: such builds get
+    no `Secret`; a list of slaves: they also run on these slaves only.
 
-    A configuration may append to the list that it gives as *builderNames*, or to the attribute, until it is loaded.
+    Until master.cfg is loaded, it may append to the list that it gave as *builderNames*, or to the attribute.
     """
 
     def __init__(
@@ -71,20 +73,20 @@ class BaseScheduler(metaclass=NotingType):
     @property
     def builder_names(self) -> tuple[str, ...]:
         """
-        The names of its builders, as far as they are known before a submission; each once.
+        The names of its builders, without repetitions and without those that are rendered for a submission.
         """
         return tuple(dict.fromkeys(each for each in self.builderNames if isinstance(each, str)))
 
     @property
     def kind(self) -> str:
         """
-        The name of its class.
+        The name of its class, for people.
         """
         return type(self).__name__
 
     def checked_name(self, name: Any) -> str:
         """
-        A label that people read.
+        Check the name; subclasses may allow other names.
         """
         return self.arguments.label("name", name)
 
@@ -99,7 +101,8 @@ class BaseScheduler(metaclass=NotingType):
     def _why_no_slave(self, slave: str, config: Any) -> str | None:
         if slave in config.slaves:
             return None
-        return f"{self.arguments.owner}: forks has {slave!r}, which is no slave.{did_you_mean(slave, config.slaves)}"
+        known = config.slaves
+        return f"{self.arguments.owner}: forks has {slave!r} in it, which is not a slave.{did_you_mean(slave, known)}"
 
     def __repr__(self) -> str:
         return f"{self.kind}({self.name!r})"
@@ -126,12 +129,12 @@ SKIPPED = "skipped"
 
 class Submit(BaseScheduler):
     """
-    Build requests by ``flappclient`` and the string of *name* in ``submit.furls``.
+    Requests builds when somebody uses the string that ``submit.furls`` has for its *name*, with ``flappclient``.
 
-    *stdin*: what ``run-command`` reads from its standard input: "none", a "patch", a "tar" archive, any "file", or
-    "properties" (lines ``name=value``).  *file*: what ``upload-file`` sends: None (it is refused), a "tar" archive, a
-    "patch", any "file"; without *stdin*, ``run-command`` is refused then.  *cancelOnDisconnect*: cancel the builds when
-    the client goes away; otherwise they go on.
+    *stdin*: what ``run-command`` reads from its standard input: "none" (default), a "patch", a "tar" archive, any
+    "file", or "properties" (lines ``name=value``).  *file*: what ``upload-file`` sends: a "tar" archive, a "patch", or
+    any "file"; default None: it is refused.  With *file* and without *stdin*, ``run-command`` is refused.
+    *cancelOnDisconnect*: cancel the builds when the client disconnects; default False.
     """
 
     examines: ClassVar[bool] = False
@@ -187,21 +190,21 @@ class Submit(BaseScheduler):
 
     def checked_name(self, name: Any) -> str:
         """
-        A name that becomes a line of submit.furls and a file.
+        Check the name, which becomes a line of submit.furls and the name of a file.
         """
         return self.arguments.name("name", name, "Submit scheduler")
 
 
 class Triggerable(BaseScheduler):
     """
-    Build requests by the `Trigger` step of another build.
+    Requests builds when a `Trigger` step of another build names it.
     """
 
 
 class Dependent(BaseScheduler):
     """
-    Build requests when a buildset of another scheduler, *upstream*, ended with SUCCESS or WARNINGS: of the same source,
-    with the same changes and the same submitted file.  *upstream*: the scheduler, or its name.
+    Requests builds when a buildset of the scheduler *upstream* has ended with SUCCESS or WARNINGS.  They have the same
+    source, the same changes and the same submitted file.  *upstream*: the scheduler, or its name.
     """
 
     def __init__(self, name: Any, upstream: Any, builderNames: Any, **common: Any) -> None:
@@ -233,7 +236,7 @@ class Dependent(BaseScheduler):
 
 def _argument_names(cls: type) -> list[str]:
     """
-    The arguments of *cls*, those that it hands on to its base classes among them.
+    The names of the arguments of *cls*, with those of its base classes.
     """
     names: dict[str, None] = {}
     for each in cls.__mro__:
@@ -247,7 +250,8 @@ def _argument_names(cls: type) -> list[str]:
 
 def _builders(arguments: ArgumentChecker, value: Any) -> list[Any]:
     """
-    The names of the builders, and what is to be rendered to names; a list is itself, because it may still grow.
+    The names of builders in *value*, and the objects that are rendered to names.  A list is returned itself, not a
+    copy, because master.cfg may still append to it.
     """
     if is_renderable(value):
         return value if isinstance(value, list) else [*value] if isinstance(value, (tuple, set, frozenset)) else []
@@ -259,7 +263,7 @@ def _builders(arguments: ArgumentChecker, value: Any) -> list[Any]:
 
 def _priority(arguments: ArgumentChecker, value: Any) -> Any:
     """
-    A number, a function, or what is to be rendered to a number.
+    Check a priority: a number, a function, or something that is rendered to a number.
     """
     if is_renderable(value) and not isinstance(value, (list, tuple, set, frozenset, Mapping)):
         return value
@@ -284,7 +288,7 @@ def _codebases(arguments: ArgumentChecker, value: Any) -> dict[str, dict[str, An
 def _is_name(arguments: ArgumentChecker, name: Any) -> bool:
     if isinstance(name, str) and len(name) <= 200:
         return True
-    arguments.note(f"codebases: {shown(name)} is no name of a codebase.")
+    arguments.note(f"codebases: {shown(name)} is not the name of a codebase.")
     return False
 
 
@@ -295,7 +299,7 @@ def _stamp(arguments: ArgumentChecker, name: str, value: Any) -> dict[str, Any]:
     stamp = {}
     for key, each in value.items():
         if key not in STAMP_FIELDS:
-            arguments.note(f"codebases[{name!r}] has {shown(key)}, which is none of {', '.join(STAMP_FIELDS)}.")
+            arguments.note(f"codebases[{name!r}] has {shown(key)}; its keys may be {', '.join(STAMP_FIELDS)}.")
         elif each is not None and not (isinstance(each, str) and len(each) <= LONGEST_TEXT):
             arguments.wrong(f"codebases[{name!r}][{key!r}]", each, "text or None")
         else:

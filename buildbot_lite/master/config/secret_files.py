@@ -1,8 +1,8 @@
 """
-Providers of secrets, and the one that reads files; `secret_stores` has the others.
+The interface of providers of secrets, and the provider that reads files; `secret_stores` has the others.
 
-A provider is called when a command that needs the secret starts, not before.  The value goes to that slave's keeper
-and is stored nowhere.
+A provider is called when a command that needs the secret starts, and not earlier.  The value is sent to the keeper of
+the slave, and is not stored anywhere.
 """
 
 import os
@@ -15,7 +15,7 @@ from .arguments import ArgumentChecker
 from .mistakes import note, once_loaded
 from .placeholders import placeholder
 
-# The keeper masks values in logs; shorter ones would blacken half of every log and be guessed from the holes.
+# The keeper masks values in logs.  Shorter ones would match much other text, and could be guessed from what is masked.
 SHORTEST_SECRET = 6
 LARGEST_SECRET = 64 << 10
 MOST_FILES = 1000
@@ -31,7 +31,8 @@ class Provider(Protocol):
 
     def value(self, basedir: str, name: str) -> str | None:
         """
-        The value of the secret *name*, or None if this provider has none of that name; `ConfigError` if it is unusable.
+        The value of the secret *name*; None if this provider does not have it; `ConfigError` if it cannot be used.
+        *basedir*: the master's directory.
         """
 
     def names(self, basedir: str) -> list[str]:
@@ -57,10 +58,10 @@ class SecretInAFile(SecretStore):
     """
     Secrets in the files of a directory: the name of a file is the name of the secret, its contents the value.
 
-    *dirname*: the directory, relative to the master's.  *suffixes*: endings that are no part of a secret's name.
-    *strip*: leave out white space at both ends, so that an editor's last newline does no harm.
+    *dirname*: the directory, relative to the master's.  *suffixes*: endings of files that are not part of the secret's
+    name.  *strip*: remove white space at both ends, such as the last newline of a file; default True.
 
-    A file that others than its owner may read or write is refused.
+    A file that users other than its owner may read or write is refused.
     """
 
     def __init__(self, dirname: Any, suffixes: Any = ("",), strip: Any = True) -> None:
@@ -95,7 +96,7 @@ class SecretInAFile(SecretStore):
             return None
         for suffix in self.suffixes:
             try:
-                # O_NONBLOCK: never stuck on a named pipe.
+                # O_NONBLOCK, because to open a named pipe could wait for ever.
                 descriptor = os.open(
                     os.path.join(basedir, self.dirname, name + suffix), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
                 )
@@ -128,7 +129,7 @@ class SecretInAFile(SecretStore):
 
 def usable(name: str, contents: bytes, *, strip: bool = True) -> str:
     """
-    The value of the secret *name* in *contents*; `ConfigError` if it cannot be used or masked.
+    The value of the secret *name*, decoded from *contents*; `ConfigError` if it cannot be used, or not be masked.
     """
     if len(contents) > LARGEST_SECRET:
         raise ConfigError(f"The secret {name!r} has more than {LARGEST_SECRET} bytes.")
@@ -139,6 +140,6 @@ def usable(name: str, contents: bytes, *, strip: bool = True) -> str:
     text = text.strip() if strip else text
     if len(text.encode()) < SHORTEST_SECRET or "\0" in text:
         raise ConfigError(
-            f"The secret {name!r} has fewer than {SHORTEST_SECRET} bytes, or a NUL: it could not be kept out of logs."
+            f"The secret {name!r} has fewer than {SHORTEST_SECRET} bytes, or a NUL: it could not be hidden in logs."
         )
     return text

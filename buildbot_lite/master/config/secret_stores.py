@@ -1,10 +1,10 @@
 """
 Secrets from the master's environment, and from ``pass``, the standard Unix password store.
 
-Every child inherits an environment variable, and ``ps e`` and /proc/PID/environ (proc(5)) show it to every process of
-the same user, which may be a command of a build.  So a secret is removed from the environment when the configuration
-names its provider, and overwritten in the memory that the kernel shows.  ``pass`` runs gpg, which may wait for a
-passphrase without end; so it gets 30 seconds, in a thread of its own.
+All children inherit an environment variable, and ``ps e`` and /proc/PID/environ (proc(5)) show it to all processes of
+the same user, which may be commands of builds.  So secrets are removed from the environment as soon as the
+configuration makes the provider, and overwritten in the memory that the kernel shows.  ``pass`` runs gpg, which may
+wait for a passphrase for ever; so it is called in a thread, with a limit of 30 seconds.
 """
 
 import ctypes
@@ -37,7 +37,7 @@ _variables: dict[str, str] = {}
 
 def taken() -> dict[str, str]:
     """
-    The variables removed from the environment so far; all of them are secrets.
+    Name → value of the variables that were removed from the environment.  All values are secrets.
     """
     return dict(_variables)
 
@@ -46,10 +46,10 @@ class SecretInEnvironment(SecretStore):
     """
     Secrets in environment variables of the master, named *prefix* and the name of the secret.
 
-    A shell cannot set a variable for every name of a secret.  So for ``deploy-key`` the first of these that exists
-    counts: BUILDBOT_SECRET_deploy-key, BUILDBOT_SECRET_deploy_key, BUILDBOT_SECRET_DEPLOY_KEY.
+    A shell cannot set variables of all names.  So the secret ``deploy-key`` is the first of these variables that
+    exists: BUILDBOT_SECRET_deploy-key, BUILDBOT_SECRET_deploy_key, BUILDBOT_SECRET_DEPLOY_KEY.
 
-    Variables with that prefix are removed from the environment, so that no child of the master inherits them.
+    All variables with the prefix are removed from the environment, so that no child of the master inherits them.
     """
 
     def __init__(self, prefix: Any = DEFAULT_PREFIX) -> None:
@@ -85,11 +85,10 @@ class SecretInPass(SecretStore):
     """
     Secrets in ``pass``: the name of an entry is the name of the secret.
 
-    By the convention of ``pass``, the value is the first line of the entry.  Of a key, whose first line begins with
-    ``-----BEGIN``, it is the whole entry.  *gpgPassphrase*: the passphrase of the key that encrypts the store, needed
-    unless gpg-agent has it; gpg gets it through a pipe.  (The records contain the text of master.cfg: read the
-    passphrase from a file there.)  *dirname*: the store's directory, by default PASSWORD_STORE_DIR or
-    ``~/.password-store``.
+    By the convention of ``pass``, the value is the first line of the entry; it is the whole entry if that begins with
+    ``-----BEGIN``, as a key does.  *gpgPassphrase*: the passphrase of the key that encrypts the store, needed unless
+    gpg-agent has it; gpg gets it through a pipe.  (The text of master.cfg is kept with builds, so read the passphrase
+    from a file.)  *dirname*: the directory of the store; default: PASSWORD_STORE_DIR or ``~/.password-store``.
     """
 
     slow = True
@@ -107,7 +106,7 @@ class SecretInPass(SecretStore):
 
     def names(self, basedir: str) -> list[str]:
         """
-        The entries at the top of the store, at most 1000.  Decrypts nothing.
+        The names of the entries in the top directory of the store, at most 1000.  Nothing is decrypted.
         """
         try:
             entries = sorted(os.listdir(self._store(basedir)))[:MOST_FILES]
@@ -193,14 +192,14 @@ class SecretInPass(SecretStore):
 
 def _take(prefix: str) -> None:
     for name in [name for name in os.environ if name.startswith(prefix)]:
-        _blot_out(name)
+        _overwrite(name)
         _variables[name] = os.environ.pop(name)
 
 
-def _blot_out(name: str) -> None:
+def _overwrite(name: str) -> None:
     """
-    Overwrite the variable's value in memory: /proc/PID/environ shows that memory to every process of the same user,
-    also after unsetenv(3).
+    Overwrite the value of the variable in memory: /proc/PID/environ shows that memory to all processes of the same
+    user, even after unsetenv(3).
     """
     with suppress(AttributeError, OSError):
         getenv = ctypes.CDLL(None).getenv

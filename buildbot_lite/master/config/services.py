@@ -11,7 +11,7 @@ from .mistakes import current_line
 
 class Service(metaclass=NotingType):
     """
-    One service.  *name*: identifies it over reconfigurations; the class's own when None is given.
+    One service.  *name*: identifies it over reconfigurations; default: the name of its class.
     """
 
     def __init__(self, name: Any = None) -> None:

@@ -1,6 +1,6 @@
 """
-Facts about the texts of a configuration, found without executing them: where a key of ``c`` is set, which modules they
-import, which words they mention, and whether an error at a line is handled there.
+Facts about the texts of a configuration that are found without executing them: the lines in which keys of ``c`` are
+set, the imported modules, the words in them, and whether an error at a line is handled.
 """
 
 import ast
@@ -12,19 +12,19 @@ _ASKING = {"Property", "WithProperties", "getProperty", "hasProperty"}
 
 def parsed(text: str) -> ast.Module:
     """
-    *text* as a tree; raises what `ast.parse` raises.
+    The syntax tree of *text*; raises what `ast.parse` raises.
     """
     try:
         return ast.parse(text)
     except SystemError:
-        # CPython has one counter of depth for all trees under construction (its issue 106905), and logging a traceback
-        # while the garbage collector interrupts this call makes another tree.  So try once more.
+        # CPython counts the depth of all trees under construction together (its issue 106905).  If the garbage
+        # collector interrupts this call and a traceback is logged, another tree is made.  So try once more.
         return ast.parse(text)
 
 
 def tree_of(text: str) -> ast.Module:
     """
-    *text* as a tree; an empty one if it cannot be understood, because executing it reports the mistake.
+    The syntax tree of *text*; an empty one if it cannot be parsed, because that is reported when it is executed.
     """
     try:
         return parsed(text)
@@ -36,7 +36,7 @@ def imported_modules(text: str, *, relative: bool = False) -> list[str]:
     """
     The first parts of the names of the modules that *text* imports, sorted.
 
-    *relative*: also those that it imports from beside itself, as ``from .name import …``.
+    *relative*: also those of relative imports, as in ``from .name import …``.
     """
     names = set[str]()
     for node in ast.walk(tree_of(text)):
@@ -50,8 +50,8 @@ def imported_modules(text: str, *, relative: bool = False) -> list[str]:
 
 def is_handled(text: str, line: int, errors: tuple[type[Exception], ...]) -> bool:
     """
-    Whether *line* of *text* stands in the body of a ``try`` that has an ``except`` for one of *errors*, or of a
-    ``with suppress(…)`` of one.
+    Whether *line* of *text* is in the body of a ``try`` with an ``except`` for one of *errors*, or of a ``with
+    suppress(…)`` for one.
     """
     names = {base.__name__ for error in errors for base in error.__mro__}
     return any(
@@ -75,9 +75,9 @@ def key_lines(texts: Mapping[str, str], main: str) -> dict[str, tuple[str, int]]
     """
     Key → file and line where it is probably set.
 
-    A key belongs to the last ``c["key"] = …`` of *main*, or ``"key": …`` in the dictionary that becomes ``c`` there.
-    Otherwise, to the last place in *main* and then in the other files where a subscript is assigned, a dictionary has
-    such a key, or a call has such an argument, as in ``c.update(key=…)``.
+    It is the line of the last ``c["key"] = …`` in *main*, or of ``"key": …`` in the dictionary that becomes ``c``.  If
+    there is none, it is the last line, in *main* or else in another file, in which any subscript with the key is
+    assigned, a dictionary has the key, or a call has an argument of that name, as in ``c.update(key=…)``.
     """
     places: dict[str, tuple[str, int]] = {}
     for file in [*sorted(texts.keys() - {main}), main]:
@@ -88,7 +88,8 @@ def key_lines(texts: Mapping[str, str], main: str) -> dict[str, tuple[str, int]]
 
 def attributes_of_self(text: str, name: str, line: int) -> set[str]:
     """
-    What the class *name*, whose statement in *text* is executed at *line*, reads of ``self`` and does not set itself.
+    The attributes of ``self`` that a class reads and does not set.  *name*: the name of the class, whose statement in
+    *text* includes *line*.
     """
     read, written = set[str](), set[str]()
     for node in ast.walk(tree_of(text)):
@@ -101,8 +102,8 @@ def attributes_of_self(text: str, name: str, line: int) -> set[str]:
 
 def mentioned_words(text: str) -> set[str]:
     """
-    The texts and the names of arguments in *text*, without the arguments of ``Property("name")``, ``getProperty`` and
-    the like.
+    The quoted texts and the names of arguments in *text*, without the arguments of functions that read a property, like
+    ``Property("name")`` and ``getProperty``.
     """
     words = set[str]()
     visited = set[int]()

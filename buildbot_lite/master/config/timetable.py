@@ -1,15 +1,16 @@
 """
-Timetables: the times that a `Nightly` scheduler means by its minute, hour, dayOfMonth, month and dayOfWeek.
+Timetables: the times of a `Nightly` scheduler, given by minute, hour, dayOfMonth, month and dayOfWeek.
 
-The fields are cron's, and nearly so is what happens when clocks change (crontab(5), cron(8)).  With certain hours, each
-time comes once: what the local clock leaves out comes right after the gap, and what it shows twice comes the first
-time.  What is for every hour comes whenever the local clock shows it.
+The fields are those of cron, and changes of the clock are treated nearly as cron does (crontab(5), cron(8)).  With
+fixed hours, each time occurs once: a time that the local clock skips occurs immediately after the gap, and one that it
+shows twice occurs the first time only.  With every hour, a time occurs whenever the local clock shows it.
 
-Three rules are not cron's: "every hour" is what the hour means, not whether a field begins with ``*``, so that
-``*/15`` past two neither is left out in spring nor comes twice in autumn; 0 is Monday in numbers for dayOfWeek; and
-when both dayOfMonth and dayOfWeek are given, either is enough, also where one of them begins with ``*``.
+Three rules differ from cron's.  "Every hour" means that the hour field allows all hours, not that a field begins with
+``*``; so ``*/15`` minutes past two are neither skipped in spring nor repeated in autumn.  In dayOfWeek, 0 is Monday.
+If both dayOfMonth and dayOfWeek are given, one of them is enough, even if one begins with ``*``.
 
-(Rejected: cronsim's own reckoning with zones.  It loses times where clocks change by half an hour or at midnight.)
+(Rejected: cronsim's own arithmetic with time zones.  It loses times where clocks change by half an hour or at
+midnight.)
 """
 
 import io
@@ -42,8 +43,8 @@ _DAYS = re.compile(r"\d+-\d+(/\d+)?\Z")
 
 def local_zone() -> tzinfo:
     """
-    The time zone of this machine: of the variable TZ, as tzset(3) has it, or, without it, of /etc/localtime; UTC when
-    neither is known, which the log says.
+    The time zone of this machine: that of the variable TZ (tzset(3)), or else of /etc/localtime.  If it is unknown, it
+    is UTC, and the log says so.
     """
     name = os.environ.get("TZ", "").removeprefix(":")
     place = name if name.startswith("/") else "/etc/localtime"
@@ -53,7 +54,7 @@ def local_zone() -> tzinfo:
         with open(place, "rb") as file:
             return ZoneInfo.from_file(file)
     except (OSError, ValueError, KeyError):
-        _log.warn("the time zone {zone} is not known: times in master.cfg are UTC's.", zone=name or place)
+        _log.warn("the time zone {zone} is unknown: times in master.cfg are in UTC.", zone=name or place)
         return UTC
 
 
@@ -61,7 +62,7 @@ def _zone_named(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):
-        # The footer of a zone's file is a rule such as CET-1CEST,M3.5.0,M10.5.0/3 (RFC 8536, section 3.3).
+        # A rule such as CET-1CEST,M3.5.0,M10.5.0/3 is the footer of a zone's file (RFC 8536, section 3.3).
         header = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 4)
         only_type = struct.pack(">lBB", 0, 0, 0) + b"UTC\0"
         return ZoneInfo.from_file(io.BytesIO((header + only_type) * 2 + b"\n" + name.encode() + b"\n"), key=name)
@@ -70,7 +71,7 @@ def _zone_named(name: str) -> tzinfo:
 @frozen
 class Timetable:
     """
-    The times that all of these cron *expressions* mean together.
+    The times of all of these cron *expressions* together.
     """
 
     expressions: tuple[str, ...] = field()
@@ -83,18 +84,18 @@ class Timetable:
             except CronSimError as error:
                 raise ConfigError(f"{str(error).removeprefix('Bad ')} cannot be read in {expression!r:.100}") from None
             except StopIteration:
-                raise ConfigError(f"{expression!r:.100} is a time that never comes") from None
+                raise ConfigError(f"{expression!r:.100} is a time that never occurs") from None
 
     @classmethod
     def of_fields(cls, **fields: Any) -> "Timetable":
         """
-        The timetable of Nightly's arguments: numbers, lists of them, or cron's texts.  `ConfigError` says which of them
-        cannot be read.
+        The timetable for arguments of `Nightly`: each a number, a list of numbers, or a text as in crontab(5).
+        `ConfigError` if one of them cannot be read.
         """
         texts = {name: _text(name, fields[name]) for name in FIELDS}
         days, weekdays = texts["dayOfMonth"], texts["dayOfWeek"]
         if days != "*" and weekdays != "*" and (days.startswith("*") or weekdays.startswith("*")):
-            # cron(8) would take the days that are both.
+            # In one expression, cron(8) would require both.
             either: tuple[dict[str, str], ...] = ({**texts, "dayOfWeek": "*"}, {**texts, "dayOfMonth": "*"})
         else:
             either = (texts,)
@@ -140,7 +141,7 @@ def _next_after(expression: str, seconds: int, zone: tzinfo) -> int:
 
 def _next_reached(expression: str, seconds: int, zone: tzinfo) -> int:
     """
-    The first time after *seconds* at which the local clock reaches, for the first time, one of the times that it means.
+    The first time after *seconds* at which the local clock reaches a time of *expression* for the first time.
     """
     times = CronSim(expression, _local(seconds, zone))
     return next(found for each in times if (found := _reached(each, zone)) > seconds)
@@ -148,7 +149,7 @@ def _next_reached(expression: str, seconds: int, zone: tzinfo) -> int:
 
 def _next_shown(expression: str, seconds: int, zone: tzinfo) -> int:
     """
-    The first time after *seconds* at which the local clock shows one of the times that it means.
+    The first time after *seconds* at which the local clock shows a time of *expression*.
     """
     begin = seconds + 1
     while True:
@@ -163,19 +164,19 @@ def _next_shown(expression: str, seconds: int, zone: tzinfo) -> int:
 
 def _reached(local: datetime, zone: tzinfo) -> int:
     """
-    When the local clock first shows *local*, or where it never does, what comes right after the gap.
+    When the local clock first shows *local*; if it skips *local*, the time immediately after the gap.
     """
     found = int(local.replace(tzinfo=zone).timestamp())
     if _local(found, zone) == local:
         return found
-    # PEP 495: with fold=1 it is before the gap, with fold=0 after it.
+    # PEP 495: for a skipped time, fold=1 gives a time before the gap, and fold=0 one after it.
     before = int(local.replace(tzinfo=zone, fold=1).timestamp())
     return _next_change(before, found, zone) or found
 
 
 def _next_change(begin: int, end: int, zone: tzinfo) -> int | None:
     """
-    The first time after *begin*, and not after *end*, at which the local clock is set; None: there is none.
+    The first time after *begin* and not after *end* at which the offset from UTC changes; None if there is none.
     """
     offset, since = _offset(begin, zone), begin
     for until in (*range(begin + _HALF_A_DAY, end, _HALF_A_DAY), end):
@@ -187,7 +188,7 @@ def _next_change(begin: int, end: int, zone: tzinfo) -> int | None:
 
 def _local(seconds: int, zone: tzinfo) -> datetime:
     """
-    What the local clock shows.
+    The date and time that the local clock shows.
     """
     return datetime.fromtimestamp(seconds, zone).replace(tzinfo=None, fold=0)
 

@@ -1,7 +1,7 @@
 """
-c['www']: which forges' webhooks the farm takes (Buildbot's ``change_hook_dialects``).
+The webhooks that the farm accepts: ``change_hook_dialects`` in c['www'].
 
-Pages and their rights are Buildbot's other uses of c['www']; they have no effect here.
+In Buildbot, c['www'] also configures web pages and their users, which have no effect here.
 """
 
 import re
@@ -38,10 +38,11 @@ class HookDialect:
     """
     The webhooks of one forge.
 
-    *secret*: a `Secret`, or a text, that its requests prove.  *codebase*: of its changes, or a function of the payload.
-    *skips*: patterns; a push with one of them in the message of its newest commit is no change.  *pull_request_ref*:
-    what of a pull request is built, "merge" or "head".  *property_whitelist*: patterns of the values of a pull request
-    that become properties.  *only_push_commit*: only the newest commit of a push is a change.
+    *name*: the dialect.  *secret*: a `Secret` or a text, with which requests are authenticated.  *codebase*: the
+    codebase of the changes, or a function of the payload that returns it.  *skips*: regular expressions; a push is
+    ignored if the message of its newest commit matches one.  *pull_request_ref*: which ref of a pull request is built:
+    "merge" or "head".  *property_whitelist*: patterns of the fields of a pull request that become properties.
+    *only_push_commit*: whether only the newest commit of a push becomes a change.
     """
 
     name: str
@@ -64,12 +65,12 @@ class HookDialect:
             raise WebhookError(503, f"The codebase function in master.cfg failed: {type(error).__name__}.") from None
         if isinstance(codebase, str):
             return codebase
-        raise WebhookError(503, "The codebase function in master.cfg returned no text.")
+        raise WebhookError(503, "The codebase function in master.cfg must return text.")
 
 
 def checked_www(checker: ArgumentChecker, value: Any) -> dict[str, HookDialect]:
     """
-    The dialects in c['www'], by name.
+    Check c['www']; return name → dialect.
     """
     if not isinstance(value, Mapping):
         checker.wrong("the value", value, "a dictionary")
@@ -100,7 +101,7 @@ def checked_www(checker: ArgumentChecker, value: Any) -> dict[str, HookDialect]:
 def _dialect(checker: ArgumentChecker, called: str, options: Any) -> HookDialect | None:
     name = _ALIASES.get(called, called)
     if name in _NOT_HERE:
-        checker.note(f"{HOOKS}: {called!r} is not here.  {_NOT_HERE[name]}")
+        checker.note(f"{HOOKS}: {called!r} is not supported.  {_NOT_HERE[name]}")
         return None
     if name not in DIALECTS:
         checker.note(f"{HOOKS}: there is no dialect {called!r:.60}.{did_you_mean(called, DIALECTS)}")
@@ -154,7 +155,7 @@ def _expressions(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, 
         try:
             re.compile(each)
         except re.error as error:
-            checker.note(f"{name}: {each!r:.60} is no regular expression: {error}.")
+            checker.note(f"{name}: {each!r:.60} is not a regular expression: {error}.")
             return ()
     return patterns
 
