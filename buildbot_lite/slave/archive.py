@@ -1,13 +1,13 @@
 """
-Directories as tar archives: packs uploads, unpacks downloads.
+Packs directories into tar archives for uploads, and unpacks those of downloads.
 
 Both run in a process of their own (`file_worker`), because they may take long, and an archive is untrusted.  Neither
 follows a symbolic link: a link is packed as a link, and a link that may lead out of the directory is not unpacked.
 
-Whether a link is safe cannot be found by resolving it, because a later member, or a later archive, may change the
-directories on its way.  Its text decides: a link is safe if it is a relative path with ``..`` only as its first
-components, and no more of them than there are directories above the link.  The directories on the way up are real ones,
-as nothing is unpacked through a link; and every link on the way down is safe in the same sense.
+A link cannot be checked by resolving it, because a later member, or a later archive, may change the directories on its
+way.  So only its text is checked: a link is safe if it is a relative path with ``..`` only as its first components, and
+no more of them than there are directories above the link.  The directories on the way up are real ones, because nothing
+is unpacked through a link; and every link on the way down is safe in the same sense.
 """
 
 import hashlib
@@ -39,6 +39,8 @@ from .nofollow import (
 )
 
 MOST_NAMED = 5
+"""Entries that are left out of an archive and named."""
+# Bytes to copy at a time.
 _BLOCK = 1 << 20
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -46,8 +48,10 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 class PackedArchive(NamedTuple):
     """
-    A complete archive: its *size* in bytes and *sha256*; pipes, sockets and devices are left out: *left_out* has the
-    paths of the first `MOST_NAMED`, *left_out_count* their number.
+    A complete archive, with its *size* in bytes and its checksum *sha256*.
+
+    Pipes, sockets and devices are left out of it: *left_out* has the paths of the first `MOST_NAMED`, *left_out_count*
+    is their number.
     """
 
     size: int
@@ -58,10 +62,11 @@ class PackedArchive(NamedTuple):
 
 def pack(directory: int, into: BinaryIO, *, largest: int | None = None) -> PackedArchive:
     """
-    Write everything below the open *directory* as an uncompressed archive.
+    Write everything below the open *directory* to *into*, as an uncompressed archive.
 
-    Sorted by name, without owners, which mean nothing on another machine.  `InputError` when the archive would have
-    more than *largest* bytes, or a file becomes shorter meanwhile; `FileError` names an entry that cannot be read.
+    Entries are sorted by name, and have no owners, because users differ on other machines.  `InputError` when the
+    archive would have more than *largest* bytes, or a file becomes shorter meanwhile; `FileError` names an entry that
+    cannot be read.
     """
     packer = _Packer(into, largest)
     pending: list[tuple[bytes, ...]] = [()]
@@ -135,7 +140,7 @@ class _Packer:
 
     def add(self, directory: int, parts: tuple[bytes, ...]) -> bool:
         """
-        Add the entry *parts*, in the open directory *directory*; return whether it is a directory.
+        Add the entry *parts*, which is in the open directory *directory*; return whether it is a directory.
         """
         entry = tarfile.TarInfo(path_text(b"/".join(parts)))
         with file_errors(parts, "read"):
@@ -154,7 +159,7 @@ class _Packer:
             self._add_file(entry, contents)
         else:
             self._tar.addfile(entry)
-        self._tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
+        self._tar.members.clear()  # type: ignore[attr-defined]  # tarfile keeps them in memory
         return entry.isdir()
 
     def end(self) -> PackedArchive:
@@ -170,7 +175,7 @@ class _Packer:
         with open(contents, "rb", buffering=0) as source:
             entry.size = os.fstat(contents).st_size
             self._check(self._size + entry.size)
-            self._tar.addfile(entry, _Contents(source, entry.name))  # type: ignore[arg-type]  # it reads
+            self._tar.addfile(entry, _Contents(source, entry.name))  # type: ignore[arg-type]  # tarfile only reads it
 
     def _check(self, size: int) -> None:
         if self._largest is not None and size > self._largest:
@@ -209,7 +214,7 @@ class _Contents:
 
 class _Unpacker:
     """
-    Unpacks members into the open directory *into*; *walk* is a walk through it.
+    Unpacks members into the open directory *into*.  *walk*: a `Walk` below it.
     """
 
     def __init__(self, into: int, walk: Walk, bounds: Bounds, owner: Owner) -> None:
@@ -249,7 +254,7 @@ class _Unpacker:
                 os.chown(name, *self._owner, dir_fd=directory, follow_symlinks=False)
 
     def _add_file(self, archive: Archive, member: tarfile.TarInfo, name: bytes, directory: int) -> None:
-        # Checked before writing: a few bytes can describe a sparse file as large as a disk.
+        # Checked before writing, because a few bytes of an archive can describe a sparse file of any size.
         self._room -= member.size
         if self._room < 0:
             raise unpacks_to_more(self._bounds)
@@ -261,8 +266,8 @@ class _Unpacker:
                 remaining = memoryview(block)
                 while remaining:
                     remaining = remaining[file.write(remaining) :]
-            # As tarfile's data filter: only the owner may write, and no other user may execute a file that its owner
-            # cannot.
+            # As tarfile's data filter does: only the owner may write, and only files that the owner may execute are
+            # executable for others.
             allowed = 0o755 if member.mode & stat.S_IXUSR else 0o644
             os.fchmod(file.fileno(), (member.mode | stat.S_IRUSR | stat.S_IWUSR) & allowed)
             with suppress(OSError, OverflowError, ValueError):  # an impossible time
@@ -271,7 +276,7 @@ class _Unpacker:
     def _add_hard_link(self, member: tarfile.TarInfo, name: bytes, directory: int) -> None:
         target = parts_of(member, member.linkname)
         with walk_down(self._into, target[:-1]) as parent:
-            # A hard link to a symbolic link would copy it, perhaps to a place from which it leads out.
+            # A hard link to a symbolic link is another symbolic link, which may lead out of the directory from there.
             if not target or not stat.S_ISREG(os.lstat(target[-1], dir_fd=parent).st_mode):
                 raise UnsafePathError(
                     f"The archive has a hard link {member.name!r:.200} to something that is not a file."

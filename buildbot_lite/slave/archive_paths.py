@@ -22,7 +22,8 @@ LONGEST_PATH = 4000
 
 def parts_of(member: tarfile.TarInfo, path: str) -> tuple[bytes, ...]:
     """
-    The components of *path*, the name or the link target of *member*.
+    The components of *path*, which is the name or the link target of *member*.  `UnsafePathError` if it is absolute or
+    contains ``..``, `InputError` if it is too long.
     """
     name = path_bytes(path)
     parts = tuple(part for part in name.split(b"/") if part not in (b"", b"."))
@@ -37,7 +38,7 @@ def parts_of(member: tarfile.TarInfo, path: str) -> tuple[bytes, ...]:
 
 def safe_target(member: tarfile.TarInfo, parts: tuple[bytes, ...]) -> bytes:
     """
-    The text of the symbolic link *member* at *parts*; `UnsafePathError` unless it is safe (see `archive`).
+    The text of the symbolic link *member* at *parts*; `UnsafePathError` unless it is safe in the sense of `archive`.
     """
     target = path_bytes(member.linkname)
     components = [part for part in target.split(b"/") if part not in (b"", b".")]
@@ -58,7 +59,8 @@ def _leads_out(member: tarfile.TarInfo) -> UnsafePathError:
 @contextmanager
 def file_errors(parts: tuple[bytes, ...], action: str) -> Iterator[None]:
     """
-    Turn an OSError into a `FileError` that names the entry *parts*, which cannot be *action* ("read", "unpacked").
+    Convert an OSError to a `FileError` that names the entry *parts*, which cannot be *action* ("read", "unpacked").  A
+    full disk stays an OSError.
     """
     try:
         yield

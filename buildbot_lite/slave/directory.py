@@ -9,8 +9,8 @@ A slave's directory, and facts about its machine.
     transfers/       claims and temporary files of transfers
     work/            one directory for each builder
 
-*home* is a random name, made once.  It tells the master whether a slave that attaches still has the directory in which
-earlier commands were claimed.
+*home* contains a random name, made once, by which the master recognises whether a slave that attaches still has the
+directory in which earlier commands were claimed.
 """
 
 import os
@@ -31,8 +31,9 @@ from ..storage.lock import DirectoryLock
 from .epochs import SeenEpochs
 from .served import ServedDirectories
 
+# Characters of one fact about the machine.
 _LONGEST_FACT = 200
-# Variables from a service manager (systemd.exec(5)) for the service itself, not for its commands.
+# Variables that a service manager sets for the service itself (systemd.exec(5)), not for its commands.
 _NOT_INHERITED = {
     "INVOCATION_ID",
     "JOURNAL_STREAM",
@@ -47,13 +48,13 @@ _NOT_INHERITED = {
     "WATCHDOG_USEC",
 }
 
-# The default prefix of secrets.SecretInEnvironment: a slave may be started in the environment of its master.
+# The default prefix of secrets.SecretInEnvironment.  A slave may be started in the environment of its master.
 _OF_SECRETS = "BUILDBOT_SECRET_"
 
 
 class SlaveDirectory:
     """
-    The slave's directory; its parts are made by `make`.
+    The slave's directory.  `make` makes its subdirectories.
     """
 
     def __init__(self, directory: str) -> None:
@@ -85,7 +86,7 @@ class SlaveDirectory:
         """
         try:
             os.chown(self.work, *owner)
-            os.chmod(self.keeper, 0o711)  # noqa: S103 - what is in it is for the owner only
+            os.chmod(self.keeper, 0o711)  # noqa: S103 - its files have mode 0600
         except OSError as error:
             raise StorageError(f"{self.directory} cannot be shared with user {owner[0]}: {error.strerror}.") from None
 
@@ -125,7 +126,7 @@ class SlaveDirectory:
 
     def keep_hints(self, hints: Iterable[str]) -> None:
         """
-        Store the location hints of the master.
+        Store the location hints of the master's welcome.  `StorageError` when that fails.
         """
         hints = tuple(hints)
         if hints and hints != self.hints():
@@ -133,7 +134,7 @@ class SlaveDirectory:
 
     def facts(self) -> dict[str, str]:
         """
-        Facts about this machine, and *work*: the path of the work directory, unless it is long or unprintable.
+        Facts about this machine, and *work*: the path of the work directory, unless it is long or not printable.
         """
         printable = len(self.work) <= _LONGEST_FACT and self.work.isprintable()
         return {**platform_facts(), **({"work": self.work} if printable else {})}
@@ -172,7 +173,7 @@ def platform_facts() -> dict[str, str]:
 
 def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """
-    *environment*, the slave's, without variables that are not for commands.
+    *environment*, the slave's, without the variables that are not for commands.
     """
     return {
         name: value

@@ -1,5 +1,5 @@
 """
-The space on a slave's disk, watched while the slave is attached to a master that says how much it needs.
+Watches the space on a slave's disk, while the slave is attached to a master that requires some (``minspace``).
 
 ::
 
@@ -9,13 +9,13 @@ The space on a slave's disk, watched while the slave is attached to a master tha
       │                                    └── still too little┘                   │
       └──────────────────────────── attach again, with the present space ◄─────────┘
 
-The directories directly in ``work`` that builders of this slave used and none uses any more (`served`) are removed, one
-after the other, until there is enough.  Each is renamed first, so that an interrupted removal never leaves a part of a
-directory to a builder that is given to this slave again.  What an interrupted removal left is removed after the next
-welcome.
+The directories directly in ``work`` that builders of this slave used before (`served`), and none uses any more, are
+removed, one after the other, until there is enough space.  Each is renamed first: if its removal is interrupted, a
+builder that gets this slave again does not find a part of its directory.  The rest of such a directory is removed after
+the next welcome.
 
-Not removed: anything while a command is held; links, files, mount points; a directory that the master never named, or
-whose name begins with a dot: it may be what builders share.
+Nothing is removed while a command is held.  Never removed are links, files, mount points, directories that the master
+never named, and those whose name begins with a dot, because builders may share them.
 """
 
 import os
@@ -43,13 +43,13 @@ from .transfer import TransferContext
 from .transfer_files import os_sentence
 
 INTERVAL = 60.0
-"""Seconds between two measurements, so that a slave near its minspace does not attach again all the time."""
+"""Seconds between two measurements.  They are rare, so that a slave near its minspace seldom attaches again."""
 LONGEST_REMOVAL = 3600.0
-"""Seconds for the removal of one directory; the rest of it is removed after the next welcome."""
+"""Seconds for the removal of one directory; then its rest is left until the next welcome."""
 MOST_ENTRIES = 1000
-"""Entries of ``work`` that are looked at in one search, ..."""
+"""Entries of ``work`` that are considered."""
 MOST_DATES = 100
-"""... and entries of each directory in it."""
+"""Entries of each of these directories whose dates are read."""
 _REMOVED = re.compile(r"\.removed-[0-9a-f]{32}\Z")
 
 
@@ -57,8 +57,8 @@ class DiskSpace:
     """
     The disk of the slave's work directory.
 
-    *served*: the directories that may be removed when they are unused.  *free*: bytes that are free, None when that is
-    unknown.  *idle*: whether no command is held or being prepared.
+    *served*: the directories that may be removed when they are unused.  *free*: returns the free bytes, None when they
+    are unknown.  *idle*: returns whether no command is held or being prepared.
     """
 
     _log = Logger()
@@ -84,15 +84,15 @@ class DiskSpace:
         """
         return self._removed
 
-    async def watch(self, minspace: int, directories: Sequence[str] | None, told: int) -> None:
+    async def watch(self, minspace: int, directories: Sequence[str] | None, reported: int) -> None:
         """
-        Wait until the master should know that the free space changed; remove unused directories while less than
-        *minspace* is free.
+        Wait until the slave must report its free space again, because it has become less than *minspace* (bytes), or
+        enough again, or directories were removed.  While it is less, remove unused directories.
 
-        *directories*: those of builders and unfinished builds, None if the master did not say; then none is removed.
-        *told*: the free space of which the master knows.
+        *directories*: those of builders and unfinished builds; None: unknown, so that none is removed.  *reported*: the
+        free space that was reported last.
         """
-        paths, before, low, stuck = self._context.paths, self._removed, told < minspace, set[str]()
+        paths, before, low, tried = self._context.paths, self._removed, reported < minspace, set[str]()
         used = None if directories is None else used_names(paths, directories)
         known_names = self._known(used or ())
         for path in [] if used is None else interrupted(paths, used):
@@ -102,10 +102,10 @@ class DiskSpace:
             if free is not None and (free < minspace) != low:
                 return
             may_remove = low and free is not None and self._idle()
-            name = oldest_unused(paths, known_names - used, stuck) if used is not None and may_remove else None
+            name = oldest_unused(paths, known_names - used, tried) if used is not None and may_remove else None
             if name is not None:
-                stuck.add(name)
-                await self._retire(name, minspace)
+                tried.add(name)
+                await self._rename_and_remove(name, minspace)
             elif self._removed != before:
                 return
             else:
@@ -113,7 +113,7 @@ class DiskSpace:
 
     def _known(self, used: Collection[str]) -> frozenset[str]:
         """
-        The names that the master has said so far, *used* with them.
+        All names that the master has ever used for directories, including *used*, which are stored.
         """
         try:
             self._served.note(used)
@@ -122,9 +122,9 @@ class DiskSpace:
             self._log.warn("no work directory is removed: {problem}", problem=str(error))
             return frozenset()
 
-    async def _retire(self, name: str, minspace: int) -> None:
+    async def _rename_and_remove(self, name: str, minspace: int) -> None:
         """
-        Remove the directory *name*; what fails is logged.
+        Remove the directory *name*.  Errors are logged.
         """
         self._log.info(
             "less than {minspace} MiB (minspace) is free: removing work/{name}, which no builder of this slave uses",
@@ -164,8 +164,8 @@ class _Candidate:
 
 def used_names(paths: SafePaths, directories: Iterable[str]) -> frozenset[str] | None:
     """
-    The names directly in ``work`` under which the *directories* of builders are found, also through links, for
-    comparison; None if one of them cannot be understood.
+    The names, directly in ``work``, of the entries that contain the *directories* of builders, also through links, in
+    a form for comparison; None if one of *directories* is invalid.
     """
     names = set()
     for directory in directories:
@@ -176,21 +176,21 @@ def used_names(paths: SafePaths, directories: Iterable[str]) -> frozenset[str] |
         if path == ".":
             return None
         names.add(_comparable(path.split("/")[0]))
-        with suppress(UnsafePathError):  # it leads out of ``work``
+        with suppress(UnsafePathError):  # the path leads out of ``work``
             resolved = os.path.relpath(os.fsencode(paths.absolute(path)), os.fsencode(paths.root))
             names.add(_comparable(path_text(resolved.split(b"/")[0])))
     return frozenset(names)
 
 
-def oldest_unused(paths: SafePaths, unused: Collection[str], stuck: Collection[str]) -> str | None:
+def oldest_unused(paths: SafePaths, unused: Collection[str], tried: Collection[str]) -> str | None:
     """
     The directory directly in ``work`` that was changed the longest time ago, of those that are *unused* (names in the
-    form of `used_names`) and not *stuck*; None if there is none.
+    form of `used_names`) and were not *tried* before; None if there is none.
     """
     candidates = [
         _Candidate(_last_change(path_bytes(name), work), name)
         for work, name in _directories(paths)
-        if not name.startswith(".") and _comparable(name) in unused and name not in stuck
+        if not name.startswith(".") and _comparable(name) in unused and name not in tried
     ]
     return min(candidates, key=lambda each: (each.used, each.name)).name if candidates else None
 
@@ -204,7 +204,7 @@ def interrupted(paths: SafePaths, used: frozenset[str]) -> list[str]:
 
 def _directories(paths: SafePaths) -> Iterator[tuple[int, str]]:
     """
-    The real directories directly in ``work`` on the same file system, each with a descriptor of ``work``.
+    The directories directly in ``work`` that are neither links nor mount points, each with a descriptor of ``work``.
     """
     with suppress(OSError), _opened(paths) as work:
         device = os.fstat(work).st_dev
@@ -239,5 +239,5 @@ def _opened(paths: SafePaths) -> Iterator[int]:
 
 
 def _comparable(name: str) -> str:
-    # A file system may take names for the same that differ in case or in their Unicode form.
+    # For some file systems, names that differ only in case or in their Unicode form are the same.
     return normalize("NFC", name).casefold()

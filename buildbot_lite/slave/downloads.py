@@ -23,13 +23,15 @@ from .transfer_files import with_room, write_at
 STAGED = ".tree"
 """The suffix of directories in which archives are unpacked first."""
 CHUNK = 256 << 10
+"""Bytes that are requested at a time."""
 MOST_IN_FLIGHT = 4
+"""Requests without an answer."""
 _log = Logger()
 
 
 class FileDownload(Transfer):
     """
-    Fetches a file, which appears complete or not at all.
+    Fetches a file, which gets its name only when it is complete.
     """
 
     def _restore(self, saved: JsonReader | None) -> None:
@@ -41,7 +43,7 @@ class FileDownload(Transfer):
 
     def begin(self) -> None:
         """
-        Nothing: `linked` begins it.
+        Do nothing, because `linked` begins the transfer.
         """
 
     def linked(self, command: Command) -> None:
@@ -53,7 +55,7 @@ class FileDownload(Transfer):
 
     def unlinked(self) -> None:
         """
-        Wait for the next link, unless all bytes have arrived.
+        Stop fetching until the next link, unless all bytes have arrived.
         """
         if not self._finishing:
             self._task.cancel()
@@ -63,7 +65,7 @@ class FileDownload(Transfer):
             self._partial = await with_room(self._context.clock, self._opened)
         partial = self._partial
         await self._fetch(command, partial)
-        self._finishing = True  # the link is not needed any more
+        self._finishing = True  # from here on, no link is needed
         if self._digest.hexdigest() != self._spec.sha256:
             raise InputError(
                 f"The received {self._spec.path!r:.200} has the checksum {self._digest.hexdigest()}, "
@@ -75,7 +77,7 @@ class FileDownload(Transfer):
 
     async def _fetch(self, command: Command, partial: BinaryIO) -> None:
         """
-        Request several chunks at a time, write them in order.
+        Fetch the rest of the file.  Several chunks are requested at a time, and written in order.
         """
         in_flight: list[Deferred[bytes]] = []
         requested = self._size
@@ -166,7 +168,7 @@ class ArchiveDownload(FileDownload):
 
 def discard(context: TransferContext, path: str) -> None:
     """
-    Remove the directory *path* in the background, if it exists: a worker that was killed left it.
+    Remove the directory *path* in the background, if it exists.  (A worker that was killed leaves it.)
     """
     if os.path.lexists(path):
         background(context.workers.start(discard_job(path)).answer, _log, "removing an unpacked archive")

@@ -1,8 +1,8 @@
 """
-Jobs on many files: pack, unpack, remove, compute a checksum.
+Long jobs on files: pack, unpack, remove, compute a checksum.
 
 A job and its result are JSON objects, because the job runs in another process (`file_worker`, started by
-`worker_process`).  Imports of the standard library only, so that this process starts quickly.
+`worker_process`).  Neither Twisted nor attrs is imported, so that this process starts quickly.
 """
 
 import hashlib
@@ -20,6 +20,8 @@ from .safe_paths import SafePaths
 
 Job = Mapping[str, Any]
 LARGEST_ANSWER = 64 << 10
+"""Bytes of the JSON of a result."""
+# Bytes to read at a time.
 _BLOCK = 1 << 20
 
 
@@ -68,7 +70,8 @@ def sum_job(descriptor: int, size: int) -> Job:
 
 def perform(job: Job) -> dict[str, Any]:
     """
-    Run *job*; return one of ``done`` (an object), ``problem`` (a sentence), ``os_error`` (number and text).
+    Run *job*; return an object with one of ``done`` (the result), ``problem`` (a sentence), ``os_error`` (number and
+    text).
     """
     try:
         return {"done": _JOBS[job["job"]](job)}
@@ -77,7 +80,7 @@ def perform(job: Job) -> dict[str, Any]:
     except OSError as error:
         return {"os_error": [error.errno or 0, error.strerror or str(error)]}
     except MemoryError:
-        return {"problem": "It would take more memory than a slave may use for one archive."}
+        return {"problem": "This archive needs more memory than a slave may use for one."}
 
 
 def _described(paths: SafePaths) -> dict[str, Any]:
@@ -143,7 +146,7 @@ def _sum(job: Job) -> dict[str, Any]:
 
 def sha256_of(descriptor: int, size: int, check: Callable[[], None]) -> str:
     """
-    The SHA-256 of the first *size* bytes of an open file.  *check*: called before each block; raises to give up.
+    The SHA-256 of the first *size* bytes of an open file.  *check*: called before each block; may raise to end this.
     """
     digest = hashlib.sha256()
     for offset in range(0, size, _BLOCK):

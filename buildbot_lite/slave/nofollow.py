@@ -1,7 +1,7 @@
 """
-Walks directories by their descriptors, without following links.
+Opens directories through the descriptors of their parents, without following links.
 
-A descriptor refers to the same directory whatever happens to its path.  Standard library only.
+A descriptor refers to the same directory whatever happens to its path.
 """
 
 import os
@@ -24,14 +24,14 @@ def step_into(directory: int, name: bytes, *, make: bool = False, owner: Owner =
     """
     A descriptor of the directory *name* in the open *directory*; `OSError` when it is a link or not a directory.
 
-    *make*: make it if it does not exist, for *owner*, with the permission bits *mode* (the umask does not apply).
+    *make*: if it does not exist, make it, with *owner* and the permission bits *mode*, whatever the umask.
     """
     try:
         return os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
     except FileNotFoundError:
         if not make:
             raise
-    with suppress(FileExistsError):  # made by another process meanwhile
+    with suppress(FileExistsError):  # another process has made it meanwhile
         os.mkdir(name, mode, dir_fd=directory)
     deeper = os.open(name, DIRECTORY | os.O_NOFOLLOW, dir_fd=directory)
     try:
@@ -48,8 +48,8 @@ class Walk:
     """
     A walk through the directories below the open directory *top*.
 
-    If the next directory is below the last one, the walk continues from there, otherwise from the top: in the order of
-    a tree, each directory costs one step at any depth.  One descriptor is open at a time.
+    If the next directory is below the last one, the walk continues from there, otherwise from the top.  So, in the
+    order of a tree, each directory takes one step at any depth.  One descriptor is open at a time.
 
     *make*, *owner*, *mode*: as in `step_into`.
     """
@@ -68,10 +68,10 @@ class Walk:
         """
         target = tuple(parts)
         if target[: len(self._parts)] != self._parts:
-            self._go_on(os.dup(self._top), ())
+            self._continue_from(os.dup(self._top), ())
         for part in target[len(self._parts) :]:
             deeper = step_into(self._descriptor, part, make=self._make, owner=self._owner, mode=self._mode)
-            self._go_on(deeper, (*self._parts, part))
+            self._continue_from(deeper, (*self._parts, part))
         return self._descriptor
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class Walk:
         """
         os.close(self._descriptor)
 
-    def _go_on(self, descriptor: int, parts: tuple[bytes, ...]) -> None:
+    def _continue_from(self, descriptor: int, parts: tuple[bytes, ...]) -> None:
         os.close(self._descriptor)
         self._descriptor, self._parts = descriptor, parts
 
@@ -90,7 +90,8 @@ def walk_down(
     directory: int, parts: Sequence[bytes], *, make: bool = False, owner: Owner = None, mode: int = READABLE
 ) -> Iterator[int]:
     """
-    A descriptor of the directory *parts* below the open *directory*, closed at the end of the context.
+    A context with a descriptor of the directory *parts* below the open *directory*.  *make*, *owner*, *mode*: as in
+    `step_into`.
     """
     with closing(Walk(directory, make=make, owner=owner, mode=mode)) as walk:
         yield walk.to(parts)

@@ -1,11 +1,11 @@
 """
 Paths under a slave's ``work`` directory.
 
-A path from the master is first resolved by hand (a symbolic link may point anywhere inside the tree, never out of it);
-the result is opened one directory at a time with ``O_NOFOLLOW``.  So a link that a running build makes in between is
-refused, not followed.  The root itself may be a link, at the admin's choice.
+First, the symbolic links in a path from the master are resolved by this module: they may point anywhere inside the
+tree, but not out of it.  Then the result is opened one directory at a time with ``O_NOFOLLOW``, so that a link which a
+running build makes in between is not followed but refused.  The root itself may be a link, which the admin made.
 
-Names are bytes: the master sends UTF-8, and the locale of this process may differ.
+Names are bytes, because the master sends UTF-8, and the locale of this process may have another encoding.
 """
 
 import os
@@ -51,6 +51,8 @@ class SafePaths:
 
     *beyond*: further directories to which symbolic links may lead.  *owner*: uid and gid of new files and directories;
     None: those of this process.  *umask*: permission bits that new directories do not get.
+
+    Every method raises `UnsafePathError` for a path that leads out of these directories.
     """
 
     def __init__(
@@ -78,11 +80,11 @@ class SafePaths:
 
     def open_to_read(self, path: str) -> int:
         """
-        A descriptor of the regular file *path*.  `UnsafePathError` for any other kind of file; `OSError` as usual.
+        A descriptor of the regular file *path*; `UnsafePathError` for any other kind of file.
         """
         above, last = self._named(path)
         with self._directory(above) as directory:
-            # O_NONBLOCK: opening a FIFO would block.
+            # O_NONBLOCK, because opening a FIFO would block.
             opened = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
         if not stat.S_ISREG(os.fstat(opened).st_mode):
             os.close(opened)
@@ -98,7 +100,8 @@ class SafePaths:
 
     def open_partial(self, path: str, suffix: str) -> int:
         """
-        A descriptor of a new file beside *path*, named by *path* and *suffix*, for `complete`.  Makes its directory.
+        A descriptor of a new file beside *path*, whose name is made of *path* and *suffix*; `complete` renames it.  Its
+        directory is made if it does not exist.
         """
         above, last = self._named(path)
         with self._directory(above, make=True) as directory:
@@ -128,7 +131,7 @@ class SafePaths:
             with self._directory(above) as directory:
                 _unlink(_partial(last, suffix), directory)
         except (OSError, UnsafePathError):
-            pass  # its directory was removed or replaced
+            pass  # the directory was removed or replaced
 
     def remove(self, path: str) -> None:
         """
@@ -150,7 +153,8 @@ class SafePaths:
 
     def remove_quickly(self, path: str) -> bool:
         """
-        Remove *path* if one system call does it: a file, a link, an empty directory.  True if it no longer exists.
+        Remove *path* if one system call is enough: for a file, a link, or an empty directory.  Return whether it no
+        longer exists.
         """
         try:
             with self._parent(path) as (directory, name):
@@ -161,15 +165,15 @@ class SafePaths:
         except FileNotFoundError:
             return True
         except OSError:
-            return False  # `remove` reports the reason
+            return False  # the caller calls `remove`, which raises the error
         return True
 
     def merge(self, staged: int, path: str) -> None:
         """
         Move all entries of the open directory *staged* into the directory *path*, replacing those of the same names.
 
-        Archives are unpacked elsewhere and moved: unpacking in place would write through links that a running command
-        makes meanwhile.  `FileError` names an entry that is in the way.
+        Archives are unpacked in another directory and then moved, because unpacking in place would follow links that a
+        running command makes meanwhile.  `FileError` names an entry that cannot be moved.
         """
         with self._directory(self._resolved(path), make=True) as into:
             merge_trees(staged, into, owner=self.owner)
@@ -236,7 +240,7 @@ class SafePaths:
     @contextmanager
     def _directory(self, resolved: ResolvedPath, *, make: bool = False) -> Iterator[int]:
         """
-        A descriptor of the directory *resolved*, closed at the end of the context.
+        A context with a descriptor of the directory *resolved*.
         """
         if make:
             os.makedirs(resolved.root, exist_ok=True)

@@ -1,8 +1,8 @@
 """
-Moves an unpacked tree into its place.
+Moves an unpacked tree into another directory.
 
-An entry is renamed in one piece, unless both trees have a directory of that name or they are on different disks: then
-the entries of the directory are moved one by one.  Directories are reached by descriptors (`Walk`), with a constant
+An entry is renamed as a whole, unless both trees have a directory of that name, or they are on different disks: then
+the entries of the directory are moved one by one.  Directories are opened through descriptors (`Walk`), with a constant
 number of descriptors and stack frames at any depth.
 """
 
@@ -25,10 +25,11 @@ _MERGED = {errno.ENOTEMPTY, errno.EEXIST, errno.EXDEV}
 
 def merge_trees(source: int, into: int, *, owner: Owner = None) -> None:
     """
-    Move every entry of the open directory *source* into the open directory *into*, over what has the same name.
+    Move every entry of the open directory *source* into the open directory *into*, where it replaces one with the same
+    name.
 
-    A directory replaces only a directory, and no link is followed.  *owner*: uid and gid of entries that are copied to
-    another disk.  `FileError` names an entry that is in the way.
+    Directories are merged; a directory replaces no file.  No link is followed.  *owner*: uid and gid of entries that
+    are copied to another disk.  `FileError` names an entry that cannot be moved.
     """
     pending: list[tuple[bytes, ...]] = [()]
     with closing(Walk(source)) as from_, closing(Walk(into)) as to:
@@ -43,7 +44,7 @@ def merge_trees(source: int, into: int, *, owner: Owner = None) -> None:
                     os.close(step_into(destination, path[-1], make=True, owner=owner))
                 except OSError as error:
                     path_shown = path_text(b"/".join(path))
-                    raise FileError(f"{path_shown!r:.200} cannot be put in its place: {error.strerror}.") from None
+                    raise FileError(f"{path_shown!r:.200} cannot be moved to its place: {error.strerror}.") from None
                 pending.append(path)
 
 

@@ -1,9 +1,9 @@
 """
 Uploads of files and directories to the master.
 
-A file is read in place, not copied first.  So that the master gets one consistent file, its device, inode, size, mtime
-and ctime are compared at the end and after a restart.  If it has changed, it is sent once more, as the next generation
-of the stream; if it changes again, the upload fails.
+A file is sent without being copied first.  So that the master gets one consistent version of it, device, inode, size,
+mtime and ctime are compared at the end and after a restart.  If the file has changed, it is sent once more, as the next
+generation of the stream; if it changes again, the upload fails.
 """
 
 import os
@@ -32,7 +32,7 @@ from .transfer_files import os_sentence
 
 ARTIFACT = "artifact"
 LARGE = 64 << 20
-"""Bytes from which on the checksum of a file is computed in a process of its own."""
+"""Bytes; the checksum of a file of this size or more is computed in a process of its own."""
 
 
 class FileUpload(Transfer):
@@ -56,7 +56,8 @@ class FileUpload(Transfer):
 
     def read(self, stream: str, offset: int, size: int) -> bytes:
         """
-        Read from the file.  If it is shorter than before, the upload begins again; if it cannot be read, it fails.
+        Read from the file.  If the file has become shorter, the upload begins again; if it cannot be read, the upload
+        fails.
         """
         if self._source is None or stream != self._stream:
             return b""
@@ -97,7 +98,7 @@ class FileUpload(Transfer):
         Whether the file is still the one that was sent.
         """
         if self._source is None:
-            return True  # ended before this process began, or never sent
+            return True  # it ended in an earlier process, or nothing was sent
         if self._facts_now() == self._facts:
             return True
         self._start_again()
@@ -145,7 +146,7 @@ class FileUpload(Transfer):
             finally:
                 os.close(copy)
 
-        # The thread gets its own descriptor, so that *source* may be closed at any time.
+        # The thread has its own descriptor, so that *source* may be closed at any time.
         copy = os.dup(source.fileno())
         return await self._in_thread(sum_it)
 
@@ -185,10 +186,11 @@ class FileUpload(Transfer):
 
     @property
     def _over(self) -> bool:
-        return self._source is None and self._outcome is not None  # the outcome is known before all bytes are sent
+        # The outcome is known before all bytes are sent, so it alone does not tell.
+        return self._source is None and self._outcome is not None
 
     def _saved_outcome(self) -> Outcome | None:
-        # Success is not saved: a new process must compare the file again.
+        # Success is not saved, because a new process must compare the file again.
         return self._outcome if self._outcome is not None and not self._outcome.succeeded else None
 
     def _state(self) -> dict[str, Any]:
@@ -221,8 +223,8 @@ class DirectoryUpload(FileUpload):
 
     async def _prepare(self) -> None:
         if self._facts and self._facts_now() == self._facts:
-            return  # packed by an earlier process; the master may have a part of that archive
-        # Under another name until it is complete, and never into a file that is being sent.
+            return  # an earlier process packed it, and the master may have a part of that archive
+        # A new archive has another name until it is complete, as an earlier one may be being sent.
         temporary = self._path(".tar.new")
         job = pack_job(self._context.paths, self._spec.path, temporary, largest=self._spec.largest)
         self._packed = PackedArchive(**await self._in_worker(job, seconds=self._spec.max_time))
@@ -240,8 +242,8 @@ class DirectoryUpload(FileUpload):
             return ()
         named = ", ".join(printable(path, longest=100) for path in packed.left_out)
         more = packed.left_out_count - len(packed.left_out)
-        said = f"Left out, because an archive has only files, directories and links: {named}"
-        text = f"{said} and {more} more." if more else f"{said}."
+        text = f"Left out, because an archive can contain only files, directories and links: {named}"
+        text += f" and {more} more." if more else "."
         return (Remark(self._stream, 0, time.time(), text),)
 
     def _open(self) -> int:

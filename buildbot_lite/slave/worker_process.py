@@ -1,5 +1,5 @@
 """
-Runs jobs on many files (`file_jobs`), each in a process of its own (`file_worker`).
+Runs long jobs on files (`file_jobs`), each in a process of its own (`file_worker`).
 
 ::
 
@@ -7,8 +7,8 @@ Runs jobs on many files (`file_jobs`), each in a process of its own (`file_worke
                  │
                  └── cancelled, or time limit: SIGKILL ──► ended
 
-Rejected: threads, which cannot be stopped, have no memory limit of their own, and take the slave with them when they
-crash.
+Rejected: threads, because they cannot be stopped, have no memory limit of their own, and their crash would end the
+slave.
 """
 
 import json
@@ -30,8 +30,9 @@ from twisted.python.failure import Failure
 from ..errors import FileError
 from .file_jobs import LARGEST_ANSWER, Job
 
+# The number of the open file in the process.
 _DESCRIPTOR = 3
-# The directory of the package need not be in any site-packages.
+# In PYTHONPATH of the process, because the package need not be installed.
 _SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -53,7 +54,7 @@ class Workers(Protocol):
 
     def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> RunningJob:
         """
-        Run *job*, for *seconds* at most.  *descriptor*: an open file for it; the caller may close it at once.
+        Run *job*, for at most *seconds*.  *descriptor*: an open file for it; the caller may close it afterwards.
         """
 
 
@@ -74,7 +75,7 @@ class WorkerProcesses:
 
     def start(self, job: Job, *, seconds: float | None = None, descriptor: int | None = None) -> RunningJob:
         protocol = _Worker(job if descriptor is None else {**job, "descriptor": _DESCRIPTOR})
-        # An empty environment: neither the locale nor PYTHON… variables must affect a job.
+        # Without the slave's environment, because neither the locale nor PYTHON… variables may affect a job.
         self._reactor.spawnProcess(
             protocol,
             os.fsencode(self._python),
@@ -97,7 +98,7 @@ class _Worker(ProcessProtocol):
         self.ended: Deferred[None] = Deferred()
         self._job = job
         self._answer = b""
-        self._complained = b""
+        self._stderr = b""
         self._killed = ""
         self._limit: IDelayedCall | None = None
 
@@ -118,7 +119,7 @@ class _Worker(ProcessProtocol):
         self._answer = (self._answer + data)[: LARGEST_ANSWER + 1]
 
     def errReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's
-        self._complained = (self._complained + data)[-2000:]
+        self._stderr = (self._stderr + data)[-2000:]
 
     def processEnded(self, reason: Failure) -> None:  # noqa: N802 - Twisted's
         if self._limit is not None and self._limit.active():
@@ -145,9 +146,9 @@ class _Worker(ProcessProtocol):
 
     def _crashed(self, reason: Failure) -> str:
         self._log.error(
-            "a file worker crashed ({job}): {words}",
+            "a file worker crashed ({job}): {output}",
             job=self._job["job"],
-            words=self._complained.decode("utf-8", "replace"),
+            output=self._stderr.decode("utf-8", "replace"),
         )
         number = getattr(reason.value, "signal", None)
         if number == signal.SIGKILL:

@@ -163,7 +163,7 @@ class FilesTests(FarmCase):
         """
         done = self.farm.submit("pipes")
         self.assertEqual(done.code, 0)
-        self.assertIn("# Left out, because an archive has only files, directories and links: pipe.", done.err)
+        self.assertIn("# Left out, because an archive can contain only files, directories and links: pipe.", done.err)
 
     def test_links(self) -> None:
         """

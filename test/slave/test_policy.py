@@ -263,7 +263,7 @@ class MergeTests(SynchronousTestCase):
         os.symlink(outside, self.path("sub"))
         os.symlink(os.path.join(outside, "target"), self.path("file"))
         error = self.assertRaises(FileError, self.merge)
-        self.assertIn("'sub' cannot be put in its place", str(error))
+        self.assertIn("'sub' cannot be moved to its place", str(error))
         os.unlink(self.path("sub"))
         self.merge()
         self.assertEqual(os.listdir(outside), [])
@@ -286,7 +286,7 @@ class MergeTests(SynchronousTestCase):
         """
         self.paths.make("into/file")
         error = self.assertRaises(FileError, self.merge)
-        self.assertEqual(str(error), "'file' cannot be put in its place: Is a directory.")
+        self.assertEqual(str(error), "'file' cannot be moved to its place: Is a directory.")
 
     def test_on_another_disk(self) -> None:
         """

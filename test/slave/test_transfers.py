@@ -458,7 +458,7 @@ class UploadDirectoryTests(TransferTests):
         self.command.slow = False
         self.relink()
         [remark] = self.outcome.remarks
-        self.assertIn("Left out, because an archive has only files, directories and links: pipe.", remark.text)
+        self.assertIn("Left out, because an archive can contain only files, directories and links: pipe.", remark.text)
         self.assertEqual([name for name, _ in self.machine.jobs], ["pack"])
 
     def test_missing(self) -> None:
