@@ -16,7 +16,7 @@ from ..storage.records.grants import Grant
 from ..storage.records.requests import Buildset, Request
 from ..storage.writer import Records
 from .grants.live_grants import is_of_a_submission
-from .scheduling.preparation import RecordedBuild, read_entries
+from .scheduling.preparation import RecordedBuild, read_entries, read_files
 
 KEY = "strings"
 """The setting that holds the fingerprint of the key from which the FURLs in force were made."""
@@ -68,7 +68,13 @@ def read_requests(connection: Connection) -> RecordedRequests:
     unfinished = {request.id: request for request in records_of_requests.unfinished(connection)}
     sets = {each.id: each for each in records_of_requests.buildsets_unfinished(connection)}
     running = [
-        RecordedBuild(row, request, sets[request.buildset], read_entries(connection, row.id))
+        RecordedBuild(
+            row,
+            request,
+            sets[request.buildset],
+            read_files(connection, request.buildset),
+            read_entries(connection, row.id),
+        )
         for row in records_of_builds.unfinished(connection)
         if (request := unfinished.get(row.request)) is not None
     ]

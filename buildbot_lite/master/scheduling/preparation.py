@@ -56,12 +56,14 @@ from .schedulers.submitting import CHANGE
 @frozen
 class RecordedBuild:
     """
-    A build whose start is in the records: its row, its request and buildset, and its journal (empty for a new build).
+    A build whose start is in the records: its row, its request and buildset, the *files* of its changes, and its
+    journal (empty for a new build).
     """
 
     row: records_of_builds.Build
     request: Request
     buildset: Buildset
+    files: Sequence[str]
     entries: Sequence[JournalEntry] = ()
 
     @property
@@ -136,8 +138,7 @@ class Preparation:
         if builder is None:
             raise NotFoundError(f"The builder {row.builder} is not in the configuration that the build began with.")
         directories = directories_of(builder, await self._work_directory(row.slave))
-        files = await self._files_of(recorded.buildset)
-        context = partial(self._context, recorded, config, builder, submitted, files, directories, recorder, streams)
+        context = partial(self._context, recorded, config, builder, submitted, directories, recorder, streams)
         return Build(
             id=row.id,
             label=recorded.label,
@@ -158,7 +159,6 @@ class Preparation:
         config: MasterConfig,
         builder: BuilderConfig,
         submitted: Inputs,
-        files: Sequence[str],
         directories: Mapping[str, Json],
         recorder: BuildRecorder,
         streams: BuildStreamFiles,
@@ -182,7 +182,7 @@ class Preparation:
             journal=journal,
             recorder=recorder,
             streams=streams,
-            view=View(properties, sources=stamps_of(buildset.source), slave={"name": row.slave}, files=files),
+            view=View(properties, sources=stamps_of(buildset.source), slave={"name": row.slave}, files=recorded.files),
             secret=self._secrets_of(config),
             triggers=self._children(row, buildset),
             inputs=submitted,
@@ -210,11 +210,6 @@ class Preparation:
             platform = member.platform
         found = platform.get("work")
         return found if isinstance(found, str) and found.startswith("/") else None
-
-    async def _files_of(self, buildset: Buildset) -> Sequence[str]:
-        finding = partial(changes.of_buildset, buildset=buildset.id)
-        found = await read_retrying(self.records, finding, self.clock)
-        return list(dict.fromkeys(file for each in found for file in each.change.files))
 
     def _secrets_of(self, config: MasterConfig) -> Callable[[str], Awaitable[str]]:
         async def secret(name: str) -> str:
@@ -256,6 +251,15 @@ class Preparation:
         if row is None:
             return {}
         return {row.kind: (StoredInput(self.inputs, row.sha256), row.length, row.sha256)}
+
+
+def read_files(connection: Connection, buildset: int) -> Sequence[str]:
+    """
+    The files of all changes of *buildset*, each once.  For the transaction that begins its build: a read of its own
+    would take another thread's turn for each build.
+    """
+    found = changes.of_buildset(connection, buildset)
+    return tuple(dict.fromkeys(file for each in found for file in each.change.files))
 
 
 def read_entries(connection: Connection, build: int) -> list[JournalEntry]:

@@ -40,7 +40,7 @@ from ..config.generations import Generations
 from ..config.loading import Generation
 from ..slaves.registry import SlaveRegistry
 from ..slaves.slots import Slot, Slots
-from .preparation import Preparation, RecordedBuild
+from .preparation import Preparation, RecordedBuild, read_files
 from .queue import WaitingRequest
 from .requests import Requests
 from .running_builds import (
@@ -115,24 +115,24 @@ class BuildRunner:
         generation, now = self._generations.current, self._wall()
         start = self._recording_start(waiting, slave, generation, now)
         try:
-            row = await self._records.write(start)
+            recorded = await self._records.write(start)
         except BuildbotLiteError:
             self._free(request.id)
             self._requests.postpone(request, buildset, until=now + BEGIN_AGAIN)
             self._running.begun(request.id)
             self._slaves.build_ended(slave)
             raise
-        await self._run(RecordedBuild(row, request, buildset), generation, lambda: None)
+        await self._run(recorded, generation, lambda: None)
 
     def _recording_start(
         self, waiting: WaitingRequest, slave: str, generation: Generation, now: float
-    ) -> Callable[[Connection], records_of_builds.Build]:
+    ) -> Callable[[Connection], RecordedBuild]:
         request, nonce = waiting.request, os.urandom(16).hex()
         locks = [use.to_document() for use in self._locks.holding(LockOwner(request.id))]
         session = self._slaves.session(slave)
         home, host = session.home or "", session.hello.platform.get("hostname", "") if session.hello else ""
 
-        def change(connection: Connection) -> records_of_builds.Build:
+        def change(connection: Connection) -> RecordedBuild:
             row = records_of_builds.start(
                 connection,
                 request=request.id,
@@ -146,7 +146,7 @@ class BuildRunner:
             )
             body = {"builder": row.builder, "number": row.number, "slave": slave, "host": host}
             feed.publish(connection, "build.started", now=now, request=request.id, build=row.id, body=body)
-            return row
+            return RecordedBuild(row, request, waiting.buildset, read_files(connection, request.buildset))
 
         return change
 
