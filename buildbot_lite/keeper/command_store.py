@@ -201,9 +201,10 @@ class CommandStore:
         held = self._held.get(id)
         if held is None or held.ended is None or held.synced is not None:
             return
-        for path in self._spools(held).values():
-            with contextlib.suppress(FileNotFoundError), _opened(path, os.O_RDONLY) as spool:
-                os.fsync(spool)
+        # A file is durable only if its directory entry is, and that of its directory.
+        for path in (*self._spools(held).values(), self.directory(id), self._commands):
+            with contextlib.suppress(FileNotFoundError), _opened(path, os.O_RDONLY) as file:
+                os.fsync(file)
         record = {"record": "synced", "id": id}
         self._records.append(record, sync=True)
         self._replay(record)

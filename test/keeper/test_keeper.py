@@ -618,7 +618,8 @@ class CommandStoreTests(SynchronousTestCase):
 
     def test_synced(self) -> None:
         """
-        Promise 7.6: the streams are on the disk before the record says so; from then on the outcome counts.
+        Promise 7.6: the streams, and the entries of their directories, are on the disk before the record says so; from
+        then on the outcome counts.
         """
         synced: list[tuple[str, int]] = []
 
@@ -632,7 +633,8 @@ class CommandStoreTests(SynchronousTestCase):
             self.patch(os, name, sync)
         self.store.sync("a-1")
         self.store.sync("a-1")
-        self.assertEqual(synced, [("stdio", 0), ("claims", 1)])
+        directory = os.path.basename(os.path.dirname(self.path))
+        self.assertEqual(synced, [("stdio", 0), (directory, 0), ("commands", 0), ("claims", 1)])
         self.patch(CommandStore, "seals", lambda store, id: self.fail("a synced stream is not read"))
         self.assertTrue(self.has_ended())
 
