@@ -62,7 +62,8 @@ def _contents(path: str) -> dict[str, Any] | None:
     try:
         with open(path, "rb") as source:
             found = _json(source.read())
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
+        # Any other error must stop the keeper: a claim that cannot be read is not one that was never made.
         return None
     return found if isinstance(found, dict) else None
 

@@ -2,12 +2,15 @@
 The keeper's store of commands on disk.
 """
 
+import errno
 import os
 import shutil
 import tempfile
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.keeper import earlier_records
 from buildbot_lite.keeper.command_store import CommandStore
 
 
@@ -56,3 +59,24 @@ class PrivateDirectoryTests(SynchronousTestCase):
         self.store.forget("a-1")
         self.assertEqual(os.listdir(outside), ["kept"])
         self.assertFalse(os.path.lexists(self.store.directory("a-1")))
+
+
+class EarlierRecordsTests(SynchronousTestCase):
+    def test_unreadable_claim(self) -> None:
+        """
+        Promise 1.3: a claim of version 0.1.0 that the disk cannot read is not taken for none: the command might be
+        started again, and its output would be removed.
+        """
+        directory = os.path.realpath(tempfile.mkdtemp(prefix="shelf-"))
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        command = os.path.join(directory, "commands", "a-1")
+        os.makedirs(command)
+        with open(os.path.join(command, "claim"), "w", encoding="ascii") as claim:
+            claim.write('{"id": "a-1", "fingerprint": "f", "streams": []}')
+        failing = mock.Mock(side_effect=[FileNotFoundError(), OSError(errno.EIO, "Input/output error")])
+        with mock.patch.object(earlier_records, "open", failing, create=True), self.assertRaises(OSError):
+            CommandStore(directory)
+        self.assertEqual(os.listdir(command), ["claim"])
+        store = CommandStore(directory)
+        self.addCleanup(store.close)
+        self.assertEqual([found[0] for found in store.found()], ["a-1"])
