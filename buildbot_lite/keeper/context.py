@@ -22,7 +22,7 @@ class WaitLimits(NamedTuple):
     drain: float = 5.0
     kill: float = 60.0
     urgent: float = 15.0
-    take: float = 1.0
+    take: float = 5.0
 
 
 class KeeperContext(NamedTuple):
