@@ -24,12 +24,12 @@ from buildbot_lite.model.spec import (
     to_document,
 )
 
-PATIENCE = 120.0
+LONGEST_WAIT = 120.0
 
 
 class KeeperHarness:
     """
-    A directory with keepers in it.  `close` ends all keepers and removes the directory.
+    A directory for keepers.  `close` ends all of them and removes the directory.
     """
 
     def __init__(self, *arguments: str) -> None:
@@ -86,37 +86,37 @@ class KeeperHarness:
         """
         End the keepers, and fail if one of them printed a traceback.
         """
-        words = b""
+        logged = b""
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(PATIENCE)
+                    process.wait(LONGEST_WAIT)
             if process.poll() is None:
                 process.kill()
                 process.wait()
             if process.stderr is not None:
-                words += process.stderr.read()
+                logged += process.stderr.read()
                 process.stderr.close()
         for client in self.clients:
             client.hang_up()
         shutil.rmtree(self.directory, ignore_errors=True)
-        assert b"Traceback" not in words, words.decode()
+        assert b"Traceback" not in logged, logged.decode()
 
-    def reach(self, line: socket.socket) -> None:
+    def connect(self, client: socket.socket) -> None:
         """
-        Connect a socket to the keeper.  A socket's path is at most 107 bytes long (unix(7)), and TMPDIR may be longer.
+        Connect *client* to the keeper.  The path of a socket has at most 107 bytes (unix(7)), and TMPDIR may be longer.
         """
-        above = os.open(self.home, os.O_RDONLY | os.O_DIRECTORY)
+        home = os.open(self.home, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            line.connect(f"/proc/self/fd/{above}/socket")
+            client.connect(f"/proc/self/fd/{home}/socket")
         finally:
-            os.close(above)
+            os.close(home)
 
     def _answers(self) -> bool:
         with socket.socket(socket.AF_UNIX) as probe:
             try:
-                self.reach(probe)
+                self.connect(probe)
             except OSError:
                 return False
         return True
@@ -130,8 +130,8 @@ class KeeperConnection:
     def __init__(self, harness: KeeperHarness) -> None:
         self._harness = harness
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(PATIENCE)
-        harness.reach(self._socket)
+        self._socket.settimeout(LONGEST_WAIT)
+        harness.connect(self._socket)
         self._lines = self._socket.makefile("rb")
         self.seen: list[dict[str, Any]] = []
         self.say(op="hello")
@@ -157,14 +157,14 @@ class KeeperConnection:
 
     def until(self, event: str, id: str | None = None) -> dict[str, Any]:
         """
-        Return the next *event* (of *id*); past events count, each once.
+        Return the next *event* (of *id*).  An event that was received before counts, unless it was returned already.
         """
 
         def wanted(message: dict[str, Any]) -> bool:
             return message["event"] == event and (id is None or message["id"] == id)
 
         while not any(map(wanted, self.seen)):
-            assert self.hear() is not None, f"the keeper hung up before {event}"
+            assert self.hear() is not None, f"the keeper closed the connection before {event}"
         found = next(filter(wanted, self.seen))
         self.seen.remove(found)
         return found
@@ -199,7 +199,7 @@ class KeeperConnection:
         Read messages until *text* is in the stream's spool.
         """
         while text not in self._harness.spool(id, stream):
-            assert self.hear() is not None, "the keeper hung up"
+            assert self.hear() is not None, "the keeper closed the connection"
 
     def hang_up(self) -> None:
         """
@@ -211,11 +211,11 @@ class KeeperConnection:
 
 def wait_until(condition: Callable[[], bool]) -> None:
     """
-    Poll *condition* until it holds.
+    Poll *condition* until it is true, for at most `LONGEST_WAIT` seconds.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LONGEST_WAIT
     while not condition():
-        assert time.monotonic() < deadline, "it never happened"
+        assert time.monotonic() < deadline, f"the condition did not become true within {LONGEST_WAIT:.0f} s"
         time.sleep(0.01)
 
 

@@ -1,5 +1,5 @@
 """
-Bytes in and out: spools have the exact output of a command, and the command gets its exact input.
+Input and output of commands: spools contain the exact output, and commands get the exact input.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ class BytesTests(SynchronousTestCase):
 
     def test_reopened_stderr(self) -> None:
         """
-        Promise 6: ``echo x > /dev/stderr`` in the middle adds a line and destroys nothing.
+        Promise 6: ``echo x > /dev/stderr`` in the middle of a script adds a line, and overwrites nothing.
         """
         self.client.run("a-1", Run(script="echo one; echo two > /dev/stderr; echo three > /dev/stdout; echo four"))
         self.assertEqual(self.harness.spool("a-1"), b"one\ntwo\nthree\nfour\n")
@@ -282,7 +282,7 @@ class SecretTests(SynchronousTestCase):
         self.assertFalse(os.path.exists(path))
         self.assertNotIn(b"AAAAB3NzaC1yc2E", self.everything_written())
 
-    def test_private_file_of_the_lost(self) -> None:
+    def test_private_file_of_a_lost_command(self) -> None:
         """
         The next keeper removes the private files of a lost command.
         """

@@ -1,5 +1,5 @@
 """
-When a command's pipes are read: real pipes, a fake clock.
+When a command's pipes are read.  The pipes are real, the clock is a fake.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from .test_termination import FakeLoop
 
 class WatchingLoop(FakeLoop):
     """
-    Also watches descriptors: `turn` calls all of them as if they were ready.
+    A `FakeLoop` that also watches descriptors: `turn` calls their callbacks as if they were ready.
     """
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ class PrivateDirectoryTests(SynchronousTestCase):
         """
         A store with one command, which can write into its private directory.
         """
-        self.directory = os.path.realpath(tempfile.mkdtemp(prefix="shelf-"))
+        self.directory = os.path.realpath(tempfile.mkdtemp(prefix="store-"))
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         before = os.getcwd()
         self.addCleanup(os.chdir, before)

@@ -1,7 +1,6 @@
 """
-Cases that are hard to cause with a real keeper: disks that fill up at any moment, clients that break the protocol.
-
-The keeper runs in this process, turn by turn; no command is spawned.
+Cases that are hard to cause with a keeper process: disks that become full at any moment, clients that violate the
+protocol.  The keeper runs in this process, turn by turn; no command is spawned.
 """
 
 import errno
@@ -105,7 +104,7 @@ class InProcessKeeperTests(SynchronousTestCase):
                 data = self.client.recv(1 << 20)
             except BlockingIOError:
                 continue
-            self.assertTrue(data, f"hung up before {event}")
+            self.assertTrue(data, f"the keeper closed the connection before {event}")
             self.lines += data
 
     def test_no_room_for_a_claim(self) -> None:
@@ -128,7 +127,7 @@ class InProcessKeeperTests(SynchronousTestCase):
         self.assertEqual(self.until("ended")["outcome"]["ending"], "failed")
         self.assertEqual(claims, ["a-1"] * 3)
 
-    def test_never_room_for_a_claim(self) -> None:
+    def test_disk_stays_full(self) -> None:
         """
         A start that waits for too long is refused, and the id may be started again.
         """
@@ -199,7 +198,7 @@ class InProcessKeeperTests(SynchronousTestCase):
 
     def test_forgotten_while_waiting(self) -> None:
         """
-        A start that waits for space can be disowned, and never happens then.
+        A start that waits for space can be disowned; then the command is never started.
         """
         self.patch(CommandStore, "claim", full)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
@@ -449,7 +448,7 @@ class CommandStoreTests(SynchronousTestCase):
         """
         An empty store.
         """
-        self.directory = tempfile.mkdtemp(prefix="shelf-")
+        self.directory = tempfile.mkdtemp(prefix="store-")
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
         self.records = Path(self.directory, "claims")
         self.store = self.again()
@@ -476,7 +475,7 @@ class CommandStoreTests(SynchronousTestCase):
 
     def test_torn_claim(self) -> None:
         """
-        What has no complete claim was never claimed: nothing was spawned, its id is free, and its files are removed.
+        A command without a complete claim was never claimed: its id may be used, and its files are removed.
         """
         os.mkdir(self.store.directory("a-1"))
         with self.records.open("a") as lines:
@@ -755,7 +754,7 @@ class OutputTests(SynchronousTestCase):
             ),
         )
 
-    def test_full_and_on(self) -> None:
+    def test_full_for_a_while(self) -> None:
         """
         Bytes that found no space are written later, in order, and no byte twice.
         """

@@ -185,7 +185,7 @@ class KillTests(SynchronousTestCase):
         self.client.say(op="interrupt", id="a-2", reason="enough")
         self.assertEqual(self.client.ended("a-2").remarks, ())
 
-    def test_others_live(self) -> None:
+    def test_others_are_not_killed(self) -> None:
         """
         Killing one command does not affect the others.
         """
@@ -212,9 +212,9 @@ class SignalAndLeaseTests(SynchronousTestCase):
         self.keeper = self.harness.start_keeper()
         self.client = self.harness.client()
 
-    def test_polite(self) -> None:
+    def test_interrupt_signal(self) -> None:
         """
-        The polite signal, whichever is configured, comes first and ends a process that handles it, even a stopped one.
+        The configured signal is sent first, and ends a process that handles it, also a stopped one.
         """
         self.client.start(
             "a-1",
@@ -232,7 +232,7 @@ class SignalAndLeaseTests(SynchronousTestCase):
 
     def test_child_is_given_time(self) -> None:
         """
-        A child that cleans up after the polite signal may finish, although its parent has died of the signal.
+        A child that cleans up after the first signal may finish, although its parent has died of that signal.
         """
         child = "trap 'sleep 0.3; echo cleaned; exit' TERM; echo ready; while true; do sleep 0.01; done"
         self.client.start("a-1", Run(argv=("/bin/sh", "-c", f'/bin/sh -c "{child}" & wait')))
@@ -296,7 +296,7 @@ class SignalAndLeaseTests(SynchronousTestCase):
         self.assertEqual(outcome.ending, Ending.SIGNALLED)
         self.assertIn("holds its output open", outcome.remarks[0].text)
 
-    def test_left_running_holds_nothing_up(self) -> None:
+    def test_left_running_delays_nothing(self) -> None:
         """
         With leave_running, a process that keeps the output open, or writes to it, does not delay the end.
         """
@@ -306,13 +306,13 @@ class SignalAndLeaseTests(SynchronousTestCase):
             left = int(pid.read())
         wait_until(lambda: not alive(left))
 
-    def test_unmarked_stray_waits_for_the_last(self) -> None:
+    def test_ambiguous_stray(self) -> None:
         """
-        A stray that may belong to either of two commands lives until the last of them ends.
+        A stray that may belong to either of two commands is killed when the last of them ends.
         """
         self.client.start("b-1", Run(script="echo ready; sleep 600"))
         self.client.wait_for_output("b-1", b"ready")
-        # Its start time does not tell its command either: it may come from b-1, through two forks.
+        # Its start time does not determine its command, as b-1 could have started it, through two forks.
         code = ESCAPES + "sleeper(session=True, clean=True, deaf=False, twice=True)\n"
         self.assertTrue(
             self.client.run("a-1", Run(script=f'{sys.executable} -c "$CODE" >&- 2>&-', env={"CODE": code})).succeeded
@@ -333,8 +333,7 @@ class SignalAndLeaseTests(SynchronousTestCase):
 
     def test_lease(self) -> None:
         """
-        A command whose master is not heard for three quarters of the grace is killed; with news from the master it is
-        not.
+        A command is killed when no message from the master arrives for three quarters of the grace, and not otherwise.
         """
         self.client.start("a-1", Run(argv=("sleep", "600"), grace=1.4))
         outcome = self.client.ended("a-1")
@@ -348,22 +347,22 @@ class SignalAndLeaseTests(SynchronousTestCase):
             self.client.run(f"b-{_turn}", Run(argv=("sleep", "0.5")))
         self.assertTrue(self.client.ended("a-2").succeeded)
 
-    def test_lease_is_not_polite(self) -> None:
+    def test_lease_shortens_sigterm_time(self) -> None:
         """
-        When its lease ends, a command that ignores the polite signal is dead before the master, 30 s after the grace,
-        starts it elsewhere, whatever its sigterm_time (Invariant I8).
+        When its lease ends, a command that ignores the first signal is dead before the master starts it elsewhere, 30 s
+        after the grace, whatever its sigterm_time (Invariant I8).
         """
         harness = KeeperHarness("--haste=0.2")
         self.addCleanup(harness.close)
         harness.start_keeper()
         client = harness.client()
-        deaf = Run(script="trap '' TERM; echo ready; sleep 600 & wait; sleep 600", sigterm_time=1e6, grace=1.4)
-        client.start("a-1", deaf)
+        ignoring = Run(script="trap '' TERM; echo ready; sleep 600 & wait; sleep 600", sigterm_time=1e6, grace=1.4)
+        client.start("a-1", ignoring)
         self.assertEqual(client.ended("a-1").why, Why.LEASE)
 
         # Time to interrupt it before its lease ends.
         client.say(op="word", age=0.0)
-        client.start("a-2", evolve(deaf, grace=8.0))
+        client.start("a-2", evolve(ignoring, grace=8.0))
         client.wait_for_output("a-2", b"ready")
         client.say(op="interrupt", id="a-2", reason="Somebody said so.")
         self.assertEqual(client.ended("a-2").sentence, "Somebody said so.")
@@ -382,8 +381,7 @@ class SignalAndLeaseTests(SynchronousTestCase):
 
     def test_leases(self) -> None:
         """
-        A lease ends 30 s before the grace; with a short grace, the lease is still long enough to notice a silent
-        master.
+        A lease ends 30 s before the grace; with a short grace, it ends after three quarters of it.
         """
         message = {"spec": {"argv": ["true"]}, "workdir": "/"}
         for grace, lease in ((40.0, 30.0), (120.0, 90.0), (1800.0, 1770.0)):
@@ -443,30 +441,30 @@ class WithoutProcessTableTests(SynchronousTestCase):
         """
         self.harness = KeeperHarness()
         self.addCleanup(self.harness.close)
-        self.complaints = self.enterContext(open(os.path.join(self.harness.directory, "complaints"), "w+b"))
-        self.helpless()
+        self.log = self.enterContext(open(os.path.join(self.harness.directory, "log"), "w+b"))
+        self.start_without_table()
         self.client = self.harness.client()
 
-    def helpless(self) -> None:
+    def start_without_table(self) -> None:
         """
-        Start such a keeper.
+        Start a keeper that can list no processes.
         """
         self.keeper = self.harness.start_keeper(
-            "--without=subreaper,proc", stderr=self.complaints, env={**os.environ, "PATH": "/nonexistent"}
+            "--without=subreaper,proc", stderr=self.log, env={**os.environ, "PATH": "/nonexistent"}
         )
 
-    def complained(self) -> str:
+    def logged(self) -> str:
         """
         Return the logs of the keepers.
         """
-        with open(self.complaints.name) as complaints:
-            return complaints.read()
+        with open(self.log.name) as log:
+            return log.read()
 
     def test_refused(self) -> None:
         """
         Promise 6.3: a keeper that cannot list processes logs this, and refuses to start commands that it could not end.
         """
-        self.assertIn("there is no /proc and no program ps", self.complained())
+        self.assertIn("there is no /proc and no program ps", self.logged())
         self.client.start("a-1", Run(script="touch ../ran"))
         sentence = self.client.until("refused", "a-1")["sentence"]
         self.assertIn("cannot list processes (there is no /proc and no program ps)", sentence)
@@ -499,10 +497,10 @@ class WithoutProcessTableTests(SynchronousTestCase):
         self.addCleanup(kill, left)
         before.kill()
         before.wait()
-        self.helpless()
+        self.start_without_table()
         outcome = self.harness.client().ended("a-1")
 
         self.assertEqual(outcome.ending, Ending.LOST)
         self.assertIn("Its processes may still run.", outcome.sentence)
-        self.assertIn("Its processes may still run.", self.complained())
+        self.assertIn("Its processes may still run.", self.logged())
         self.assertTrue(alive(left))

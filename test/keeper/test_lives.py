@@ -58,8 +58,8 @@ class CommandLifeTests(SynchronousTestCase):
 
         [held] = again.hello["held"]
         self.assertEqual((held["id"], held["life"], held["lengths"]), ("a-1", "running", {"stdio": 4}))
-        with open(fifo, "w") as door:
-            door.write("between\n")
+        with open(fifo, "w") as input_:
+            input_.write("between\n")
         self.assertTrue(again.ended("a-1").succeeded)
         self.assertEqual(self.harness.spool("a-1"), b"one\nbetween\ntwo\n")
 

@@ -1,7 +1,5 @@
 """
-Ending the processes of one command: which process gets which signal, and when.
-
-Processes and clock are fakes.
+Ending the processes of one command: which process gets which signal, and when.  Processes and clock are fakes.
 """
 
 import signal
@@ -67,14 +65,14 @@ class FakeTracker:
         self.obey: list[ProcessEntry] = []
         self.immortal: list[ProcessEntry] = []
         self.left_running: list[ProcessSet] = []
-        self.blind = False
+        self.no_table = False
         self.events: list[tuple[float, int, int]] = []
 
     def members(self, process_set: ProcessSet, others: object) -> list[ProcessEntry]:
         """
-        Return all living processes, unless *blind*.
+        Return all living processes, unless *no_table*.
         """
-        if self.blind:
+        if self.no_table:
             raise NoProcessTableError("a test says so")
         return list(self.alive)
 
@@ -129,7 +127,7 @@ class TerminationTests(SynchronousTestCase):
         self.tracker.alive = [process for process in self.tracker.alive if process is not MAIN]
         self.termination.main_ended()
 
-    def test_obedient(self) -> None:
+    def test_end_on_first_signal(self) -> None:
         """
         Processes that end on the first signal get no other; after the last one the set is no longer tracked.
         """
@@ -141,7 +139,7 @@ class TerminationTests(SynchronousTestCase):
         self.assertEqual(self.tracker.events, [(0, 10, TERM), (0, 10, CONT), (0, 11, TERM), (0, 11, CONT)])
         self.assertEqual((self.sentences, self.process_sets), ([""], {}))
 
-    def test_told_once(self) -> None:
+    def test_signalled_once(self) -> None:
         """
         Until the deadline, only processes that are new since the first signal get it; after the deadline all get
         SIGKILL.
@@ -158,7 +156,7 @@ class TerminationTests(SynchronousTestCase):
         self.assertEqual([event[1:] for event in self.tracker.events], [(11, KILL), (12, KILL)])
         self.assertEqual(self.sentences, [""])
 
-    def test_not_polite_again(self) -> None:
+    def test_new_process_after_deadline(self) -> None:
         """
         After the deadline of the main process, a new process gets SIGKILL at once.
         """
@@ -169,7 +167,7 @@ class TerminationTests(SynchronousTestCase):
         self.main_ends()
         self.assertEqual(self.tracker.events, [(1.0, 12, KILL)])
 
-    def test_by_itself(self) -> None:
+    def test_main_process_exits(self) -> None:
         """
         When the main process exits, the processes that it left behind are killed at once.
         """
@@ -180,7 +178,7 @@ class TerminationTests(SynchronousTestCase):
         self.assertEqual(self.tracker.events, [(0, 11, KILL)])
         self.assertEqual(self.sentences, [""])
 
-    def test_hurry(self) -> None:
+    def test_shorten(self) -> None:
         """
         The time until SIGKILL can be shortened, and is never extended.
         """
@@ -192,7 +190,7 @@ class TerminationTests(SynchronousTestCase):
         self.loop.pass_by(15.0)
         self.assertEqual(self.tracker.events, [(15.0, 10, KILL), (15.0, 11, KILL)])
 
-    def test_hurry_those_who_are_left(self) -> None:
+    def test_shorten_for_survivors(self) -> None:
         """
         The time until SIGKILL can also be shortened after the main process has ended.
         """
@@ -220,27 +218,27 @@ class TerminationTests(SynchronousTestCase):
         self.loop.pass_by(60.0)
         self.assertEqual(self.tracker.events, [])
 
-    def test_blind(self) -> None:
+    def test_no_process_table(self) -> None:
         """
         While processes cannot be listed, only the main process is signalled; the others follow when the list works.
         """
-        self.tracker.blind = True
+        self.tracker.no_table = True
         self.termination.begin(TERM, 1.0)
         self.loop.pass_by(1.0)
         self.assertEqual(self.tracker.events, [(0, 10, TERM), (0, 10, CONT), (1, 10, KILL)])
         self.main_ends()
         self.loop.pass_by(10.0)
         self.assertEqual(self.sentences, [])
-        self.tracker.blind = False
+        self.tracker.no_table = False
         self.loop.pass_by(2.0)
         self.assertEqual(self.tracker.events[-1][1:], (11, KILL))
         self.assertEqual((self.sentences, self.process_sets), ([""], {}))
 
-    def test_blind_for_good(self) -> None:
+    def test_no_process_table_for_a_minute(self) -> None:
         """
         When processes cannot be listed for a minute, the outcome does not claim that none is left.
         """
-        self.tracker.blind = True
+        self.tracker.no_table = True
         self.main_ends()
         self.loop.pass_by(59.0)
         self.assertEqual(self.sentences, [])
@@ -250,7 +248,7 @@ class TerminationTests(SynchronousTestCase):
         self.assertIn("a test says so", sentence)
         self.assertEqual(self.process_sets, {})
 
-    def test_spared(self) -> None:
+    def test_left_running(self) -> None:
         """
         Processes that are left running get no signal, and the set is no longer tracked.
         """
@@ -261,7 +259,7 @@ class TerminationTests(SynchronousTestCase):
         )
         self.assertEqual(self.sentences, [])
 
-    def test_number_of_another(self) -> None:
+    def test_reused_pid(self) -> None:
         """
         When the pid was reused by another command's main process, that command's set stays tracked.
         """

@@ -55,16 +55,16 @@ class DiskSpaceTests(SynchronousTestCase):
         for each in (os.path.join(name, "build"), name):
             os.utime(os.path.join(self.machine.work, each), (seconds, seconds))
 
-    def watch(self, *directories: str, told: int = 0, needed: int = NEEDED) -> Deferred[None]:
-        return Deferred.fromCoroutine(self.disk.watch(needed, directories, told))
+    def watch(self, *directories: str, reported: int = 0, needed: int = NEEDED) -> Deferred[None]:
+        return Deferred.fromCoroutine(self.disk.watch(needed, directories, reported))
 
     def assert_left(self, *names: str) -> None:
         self.assertEqual(self.left(), sorted(names))
 
     def test_oldest_first(self) -> None:
         """
-        Promise 8.9: the directory that was changed the longest time ago goes first, and no more than is needed; then
-        the master hears of it.
+        Promise 8.9: the directory that was changed the longest time ago is removed first, and no more than needed; then
+        the removal is reported to the master.
         """
         self.make("b", "c", "a", "used")
         self.each = NEEDED // 2
@@ -74,7 +74,7 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_newest_entry_counts(self) -> None:
         """
-        A directory is as old as the newest thing directly in it, like the directory of a checkout.
+        The date of a directory is that of the newest entry directly in it, such as a checkout's.
         """
         self.make("b", "c")
         self.each = NEEDED
@@ -84,8 +84,8 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_used(self) -> None:
         """
-        Promise 8.9: a directory of a builder that the slave serves stays, whatever it is called: nested, in other
-        letters of the same name, or behind a link; and then nothing is told again.
+        Promise 8.9: a directory of a builder of this slave is never removed, also if its name is a nested path, differs
+        in case or Unicode form, or leads through a link; and nothing is reported.
         """
         self.make("plain", "nested", "Case", "real", "a\u0308")
         os.symlink("real", os.path.join(self.machine.work, "link"))
@@ -96,12 +96,12 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_never_served(self) -> None:
         """
-        Promise 8.9: a directory that no master has named as a builder's stays; one that an earlier welcome named goes,
-        also after a restart of the slave.
+        Promise 8.9: a directory that no master has named as a builder's is never removed; one that an earlier welcome
+        named is, also after a restart of the slave.
         """
         os.makedirs(os.path.join(self.machine.work, "cache"))
         self.space = NEEDED
-        self.assertNoResult(self.watch("served", told=NEEDED))
+        self.assertNoResult(self.watch("served", reported=NEEDED))
         os.makedirs(os.path.join(self.machine.work, "served"))
         self.space = 0
         again = DiskSpace(self.machine.context, served=self.served, free=self.free, idle=lambda: self.idle)
@@ -181,7 +181,7 @@ class DiskSpaceTests(SynchronousTestCase):
         """
         self.make("stale")
         self.space = NEEDED
-        watching = self.watch(told=NEEDED)
+        watching = self.watch(reported=NEEDED)
         self.machine.clock.advance(INTERVAL)
         self.assertNoResult(watching)
         self.space = NEEDED - 1
@@ -256,7 +256,7 @@ class DiskSpaceTests(SynchronousTestCase):
         self.assertNoResult(Deferred.fromCoroutine(self.disk.watch(NEEDED, None, 0)))
         self.assert_left(left)
         self.space = NEEDED
-        self.assertNoResult(self.watch(told=NEEDED))
+        self.assertNoResult(self.watch(reported=NEEDED))
         self.assert_left()
 
     def test_failing(self) -> None:
