@@ -38,6 +38,8 @@ TIME = _Quantity("time", {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400
 SIZE = _Quantity("size", {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40})
 
 _expires = click.option("--expires", type=TIME, metavar="TIME", help="How long it is valid: 90m, 12h, 7d, 4w.")
+_WEBHOOKS = "webhooks"
+"""The name of a grant for webhooks, as in `control.webhooks`, which only the master's packages can import."""
 _label = click.option("--label", default="", help="A note about its user or its purpose; shown by grants.")
 _count = click.IntRange(1, 1 << 40)
 
@@ -121,7 +123,7 @@ def grant_webhooks(farm: FarmClient, expires: float | None, per_hour: int | None
 
     Use it with: buildbot-lite create-web WEBDIR -
     """
-    _hand_out(farm, "change", object="webhooks", lasts=expires, per_hour=per_hour, label=label)
+    _hand_out(farm, "change", object=_WEBHOOKS, lasts=expires, per_hour=per_hour, label=label)
 
 
 @grant.command("watch", cls=FarmCommand, short_help="A string to look at one REQUEST, or at the whole farm.")
@@ -222,10 +224,12 @@ def _hand_out(farm: FarmClient, verb: str, **of: Any) -> None:
 
 def _purpose(grant: dict[str, Any]) -> str:
     label = f", {grant['label']!r}" if grant["label"] else ""
-    return f"{_DOINGS[grant['verb']]} {grant['name']}{label}"
+    if (grant["verb"], grant["name"]) == ("change", _WEBHOOKS):
+        return f"{_WEBHOOKS}{label}"
+    return f"{_PURPOSES[grant['verb']]} {grant['name']}{label}"
 
 
-_DOINGS = {
+_PURPOSES = {
     "slave": "slave",
     "submit": "submit to",
     "change": "changes of",

@@ -70,6 +70,21 @@ class GrantTests(GrantCommandCase):
         self.assertEqual([each["to"] for each in self.master.questions], ["watch", "control", "admin"])
         self.assertEqual(self.master.questions[1]["lasts"], 5400.0)
 
+    def test_purpose(self) -> None:
+        """
+        The remark beside a new string names what it is for.
+        """
+        for verb, name, purpose in (
+            ("submit", "go", "submit to go, 'x'"),
+            ("change", "https://x/y.git main", "changes of https://x/y.git main, 'x'"),
+            ("change", "webhooks", "webhooks, 'x'"),
+        ):
+            given = {**GRANT, "verb": verb, "name": name, "label": "x"}
+            self.master.answers = {"grant": {"grant": given, "furl": FURL}}
+            self.assertEqual(
+                self.command("grant", "watch", "farm").err, f"# string #7 ({purpose}); shown only this once\n"
+            )
+
     def test_wrong_limits(self) -> None:
         """
         An invalid time, size or number is refused with a sentence.
