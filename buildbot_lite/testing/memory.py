@@ -160,7 +160,12 @@ class MemoryTriggers:
         return list(self._asked.values())
 
     def trigger(
-        self, scheduler: str, parent: str, properties: Mapping[str, Json], source: Mapping[str, Json]
+        self,
+        scheduler: str,
+        parent: str,
+        properties: Mapping[str, Json],
+        source: Mapping[str, Json],
+        priority: int | None,
     ) -> Deferred[int]:
         if scheduler not in self._results:
             return fail(NotFoundError(f"There is no Triggerable scheduler {scheduler!r} in this test."))

@@ -369,6 +369,22 @@ c["builders"].append(util.BuilderConfig("asks", ["bot1"], util.BuildFactory([
         stamps = farm.submitted()[1].source["codebases"]
         self.assertEqual({name: stamp["revision"] for name, stamp in stamps.items()}, {"a": "one", "b": "two"})
 
+    def test_priority(self) -> None:
+        """
+        Promise 8.2: the requests have the priority of the step, or else that of the Triggerable.
+        """
+        cases = {"": 4, ", priority=-7": -7, ", priority=util.Interpolate('1%(prop:got_revision)s')": 12}
+        for more, expected in cases.items():
+            farm = ScheduledFarm(
+                'schedulers.AnyBranchScheduler("up", ["asks"]), schedulers.Triggerable("down", ["b"], priority=4)',
+                self.ASKS.format(more=more, got="'2'"),
+            )
+            farm.attach(slave=FakeSlave(behaviour=succeeding))
+            farm.change()
+            self.assertEqual([each.priority for each in farm.submitted()], [0, expected])
+        found = sentences_in(f"{HEAD}\nsteps.Trigger(schedulerNames=[], priority='high')\n")
+        self.assertTrue(any("priority must be a whole number" in each for each in found), found)
+
     def test_rendered_names(self) -> None:
         """
         SchedulerNames may be rendered, whole and in part, and so may builderNames of a Triggerable.

@@ -73,7 +73,12 @@ class TriggeredBuilds(Protocol):
     """
 
     def trigger(
-        self, scheduler: str, parent: str, properties: Mapping[str, Json], source: Mapping[str, Json]
+        self,
+        scheduler: str,
+        parent: str,
+        properties: Mapping[str, Json],
+        source: Mapping[str, Json],
+        priority: int | None,
     ) -> Deferred[int]:
         """
         Start the Triggerable called *scheduler*; return the id of its buildset, or 0 if it builds later.  *parent*: the

@@ -185,12 +185,13 @@ class JournaledContext:
         source: Mapping[str, Json] | None = None,
         log: str | None = None,
         matrix: Sequence[Mapping[str, Json]] = (),
+        priority: int | None = None,
     ) -> dict[str, Result | None]:
         wanted = {
             label: (name, {**properties, **combination})
             for label, (name, combination) in labelled(names, matrix).items()
         }
-        return await self._triggers.run(wanted, wait=wait, source=source, log=log)
+        return await self._triggers.run(wanted, wait=wait, source=source, log=log, priority=priority)
 
     @never_interrupted
     async def now(self) -> float:

@@ -38,6 +38,7 @@ class StepTriggers:
         wait: bool,
         source: Mapping[str, Json] | None,
         log: str | None,
+        priority: int | None = None,
     ) -> dict[str, Result | None]:
         """
         Start schedulers, and with *wait* wait for their results, as described in `StepContext.trigger`.
@@ -47,7 +48,7 @@ class StepTriggers:
         # The inputs are passed on, which counts as a use.
         self._build.used.update(self._build.inputs)
         source = source_of(self._build.view.sources) if source is None else source
-        answers = {label: await self._start(label, *each, source) for label, each in wanted.items()}
+        answers = {label: await self._start(label, *each, source, priority) for label, each in wanted.items()}
         # A scheduler that builds later, at its own time, returns no buildset to wait for.
         buildsets = {name: int(outcome["buildset"]) for name, outcome in answers.items() if outcome["buildset"]}
         if not wait:
@@ -61,18 +62,25 @@ class StepTriggers:
         return {name: Result(outcomes[name]["result"]) if name in outcomes else None for name in wanted}
 
     async def _start(
-        self, label: str, name: str, properties: Mapping[str, Json], source: Mapping[str, Json]
+        self,
+        label: str,
+        name: str,
+        properties: Mapping[str, Json],
+        source: Mapping[str, Json],
+        priority: int | None,
     ) -> Mapping[str, Any]:
         triggers = self._build.triggers
 
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
-            buildset = await triggers.trigger(name, self._build.command_id(entry), properties, source)
+            buildset = await triggers.trigger(name, self._build.command_id(entry), properties, source, priority)
             children = await triggers.children(buildset) if buildset else ()
             outcome = {"buildset": buildset, "requests": [(each.request, each.builder) for each in children]}
             self._logs.remark(f"{label}: {_requests(outcome)}")
             return Done(outcome)
 
-        intent = {"scheduler": name, "properties": dict(properties)}
+        intent: dict[str, Json] = {"scheduler": name, "properties": dict(properties)}
+        if priority is not None:  # so that the entries of earlier versions have no other fingerprint
+            intent["priority"] = priority
         entry = await self._effects.perform("trigger", intent, perform)
         outcome: Mapping[str, Any] = entry.outcome or {"buildset": 0}
         return outcome

@@ -124,12 +124,14 @@ class RequestSubmission(Protocol):
         *,
         build: int | None = None,
         input: int | None = None,
+        priority: int | None = None,
     ) -> Deferred[int]:
         """
         Make the requests of the Triggerable called *scheduler*; return the id of the buildset, or 0 if it builds later.
 
         *parent*: the id of the journal entry; a second call with the same id returns the same buildset.  *source*: the
         source of the requests.  *build*: the row of the parent build.  *input*: the row of its submitted input.
+        *priority*: of the requests; None: as the Triggerable says.
         """
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
@@ -171,10 +173,22 @@ class ChildBuilds:
         self._input = input
 
     def trigger(
-        self, scheduler: str, parent: str, properties: Mapping[str, Json], source: Mapping[str, Json]
+        self,
+        scheduler: str,
+        parent: str,
+        properties: Mapping[str, Json],
+        source: Mapping[str, Json],
+        priority: int | None,
     ) -> Deferred[int]:
-        source = {**source, **self._marks}
-        return self._submission.trigger(scheduler, parent, properties, source, build=self._parent.id, input=self._input)
+        return self._submission.trigger(
+            scheduler,
+            parent,
+            properties,
+            {**source, **self._marks},
+            build=self._parent.id,
+            input=self._input,
+            priority=priority,
+        )
 
     def when_finished(self, buildset: int) -> Deferred[Result]:
         return self._submission.when_finished(buildset)

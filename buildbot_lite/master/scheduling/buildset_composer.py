@@ -44,6 +44,7 @@ class BuildsetComposer:
         builders: Sequence[str] | None = None,
         source: Mapping[str, Json] | None = None,
         changes: Sequence[RecordedChange] = (),
+        priority: int | None = None,
         in_transaction: Callable[[Connection, SubmittedBuildset], object] | None = None,
         committed: Callable[[], None] = lambda: None,
         **more: Any,
@@ -51,9 +52,9 @@ class BuildsetComposer:
         """
         Submit as *scheduler*, with the properties *given*.
 
-        *builders*: None for those of the scheduler.  *source*: the source that the buildset inherits; properties that
-        name a source count more.  *in_transaction*, *committed*: as for `Requests.submit`.  *more*: fields of
-        `NewBuildset`.
+        *builders*, *priority*: None for those of the scheduler.  *source*: the source that the buildset inherits;
+        properties that name a source count more.  *in_transaction*, *committed*: as for `Requests.submit`.  *more*:
+        fields of `NewBuildset`.
         """
         properties = given.only(SUBMITTED)
         properties.update(scheduler.properties, "Scheduler")
@@ -68,7 +69,7 @@ class BuildsetComposer:
             builders=builders,
             reason=reason,
             properties={name: (value, origin) for name, (value, origin) in properties.to_document().items()},
-            priority=await priority_for(scheduler, builders, view, self._clock),
+            priority=await priority_for(scheduler, builders, view, self._clock) if priority is None else priority,
             source=source_of(stamps, untrusted=is_untrusted(source or {}), slaves=_slaves(scheduler, source or {})),
             changes=[each.id for each in changes],
             **more,

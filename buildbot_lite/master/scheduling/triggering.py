@@ -56,6 +56,7 @@ class Triggering:
         *,
         build: int | None = None,
         input: int | None = None,
+        priority: int | None = None,
     ) -> Deferred[int]:
         async def submit() -> int:
             triggerable = self._triggerable(scheduler, source)
@@ -75,6 +76,7 @@ class Triggering:
                 source=source,
                 input=input,
                 changes=changes,
+                priority=priority,
             )
             return submitted.buildset.id
 

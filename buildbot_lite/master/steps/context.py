@@ -91,15 +91,16 @@ class StepContext(Protocol):
         source: Mapping[str, Json] | None = None,
         log: str | None = None,
         matrix: Sequence[Mapping[str, Json]] = (),
+        priority: int | None = None,
     ) -> dict[str, Result | None]:
         """
         Start the Triggerable schedulers called *names*, once; return the result of each, or None without *wait*.
 
         Their builds get the input submitted for this one, and *properties*.  *source*: their branch, revision,
         repository and project; None: those of this build.  *matrix*: combinations of properties; each scheduler is
-        started once for each, and the keys of the answer are then "scheduler (combination)".  Each result becomes a
-        remark as soon as it is known, and a line of *log*.  When the step is stopped while it waits, the triggered
-        builds that have not ended are cancelled.
+        started once for each, and the keys of the answer are then "scheduler (combination)".  *priority*: of the
+        requests; None: as each scheduler says.  Each result becomes a remark as soon as it is known, and a line of
+        *log*.  When the step is stopped while it waits, the triggered builds that have not ended are cancelled.
         """
 
     async def now(self) -> float:

@@ -2,6 +2,7 @@
 A step that starts builds of other builders, and may wait for them.
 """
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -15,11 +16,22 @@ from ..config.mistakes import (
     missing_names,
     once_loaded,
 )
+from ..config.schedulers import LARGEST_PRIORITY
 from . import argument_checks as checks
 from .argument import argument
 from .step import BuildStep
 
 __all__ = ["Trigger"]
+
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
+
+
+def _priority(checker: ArgumentChecker, name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = int(value)  # an Interpolate makes a text of it
+    return checker.whole(name, value, least=-LARGEST_PRIORITY, most=LARGEST_PRIORITY)
 
 
 class Trigger(BuildStep):
@@ -33,6 +45,7 @@ class Trigger(BuildStep):
     *set_properties*: a dictionary of properties for the builds.
     *copy_properties*: names of properties of this build that the builds get, too; missing ones are left out.
     *matrix*: a `Matrix`; each scheduler is started once for each combination, whose values are properties, too.
+    *priority*: of the requests, a whole number; default: as each Triggerable says.
 
     The builds get the patch or file that was submitted for this build, and pass it on to builds that they trigger.
     They are of the same branch, repository and project as this build, and of a revision that these arguments choose:
@@ -52,6 +65,7 @@ class Trigger(BuildStep):
     copy_properties = argument(checks.texts, default=())
     matrix = argument(checks.matrix, default=())
     unimportantSchedulerNames = argument(checks.texts, default=())
+    priority = argument(_priority, default=None, nullable=True)
     updateSourceStamp = argument(checks.flag, default=True)
     alwaysUseLatest = argument(checks.flag, default=False)
     sourceStamp = argument(checks.source_stamp, default=None)
@@ -83,6 +97,7 @@ class Trigger(BuildStep):
             source=self._source(),
             log="stdio",
             matrix=self.matrix,
+            priority=self.priority,
         )
         if not self.waitForFinish:
             self.summary = f"triggered {', '.join(results)}"

@@ -1,0 +1,1 @@
+`Trigger` takes `priority`, the priority of the requests that it makes.
