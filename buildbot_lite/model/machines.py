@@ -1,13 +1,13 @@
 """
-Machines, as ``uname -m`` calls them, and the architectures whose programs they run.
+Machines, by their names in ``uname -m``, and the architectures whose programs they run.
 """
 
 from collections.abc import Sequence
 
 ARCH = "arch"
-"""The property of a slave that says which architectures it builds for, if its machine does not."""
+"""The property of a slave with its architectures; without it, they follow from its machine."""
 
-# By machine, the names of Debian's and of RPM's: its own, and those that it runs with another personality
+# Machine → the names of architectures in Debian and RPM: its own, and those that it runs with another personality
 # (personality(2), setarch(8)).
 _RUNS = {
     "x86_64": ("x86_64", "amd64", "i386", "i686", "i586"),
@@ -25,6 +25,6 @@ _RUNS = {
 
 def architectures_of(machine: str) -> Sequence[str]:
     """
-    The architectures of programs that *machine* runs; of one that is not known, its own name.
+    The architectures whose programs *machine* runs; for an unknown machine, only its name.
     """
     return _RUNS.get(machine, (machine,))

@@ -1,16 +1,16 @@
 """
-The time of the reactor's thread that code of the configuration takes: methods of steps and of change sources.
+Limits on the time that code of the configuration takes in the reactor's thread: methods of steps and change sources.
 
-They run in the one thread in which the farm does everything.  Each turn of them, from one wait to the next, may take
-`LONGEST_CALL`, and then the code of each owner, such as a builder, waits when it has used up its time::
+This code runs in the thread in which the farm does everything else.  Each turn, from one wait to the next, may take
+`LONGEST_CALL`.  All code of one owner, such as a builder, has a budget of time, and waits when it is used up::
 
-    turn ──► turn ──► 5 s are used up ──► wait until they are earned ──► turn ──► …
-                                          0.1 s in each second, and 0.3 s for all owners together
+    turn ──► turn ──► 5 s are used up ──► wait until there is time again ──► turn ──► …
+                                          0.1 s are added each second, and 0.3 s for all owners together
 
-So a search that is slow on hostile output takes long, and everything else goes on.  The program's own work that such
-code asks for is neither interrupted nor counted (`model.time_limit.unlimited`).
+So a search that is slow on hostile output takes long, but everything else goes on.  Calls of the master's own functions
+are neither interrupted nor counted (`model.time_limit.unlimited`).
 
-Rejected: ending code that has used up its time.  A build would fail for the length of its log.
+Rejected: ending code that has used up its time.  A build would fail because its log is long.
 """
 
 import inspect
@@ -30,14 +30,14 @@ from ...model.token_bucket import TokenBucket
 from ...model.user_functions import LONGEST_CALL, SHARE, overdue
 
 SHARE_OF_ALL = 0.3
-"""Seconds in each second that the code of all owners that have used up their time may take."""
+"""The share of the time that the code of all owners that have used up their time may take together."""
 QUICK = 0.005
-"""Seconds; a shorter turn does not count, so that many builds in succession do not slow each other down."""
+"""Seconds; shorter turns are not counted, so that many builds in succession do not slow each other down."""
 
 
 class CodeTime:
     """
-    The time of all owners.  *meter*: a clock that counts what turns take.
+    The time budgets of all owners.  *meter*: returns the seconds of the clock that measures turns.
     """
 
     def __init__(self, clock: IReactorTime, *, meter: Callable[[], float] = limited_time) -> None:
@@ -48,10 +48,10 @@ class CodeTime:
 
     def of(self, owner: str) -> "OwnersTime":
         """
-        The time of *owner*.
+        The time budget of *owner*.
         """
         if owner not in self._owners:
-            # The others are like new ones.
+            # Owners with a full budget are like new ones, and need not be kept.
             self._owners = {name: each for name, each in self._owners.items() if each.is_short}
             self._owners[owner] = OwnersTime(self._clock, self._meter, self._all)
         return self._owners[owner]
@@ -59,7 +59,7 @@ class CodeTime:
 
 class OwnersTime:
     """
-    The time of one owner, within that *of_all*.
+    The time budget of one owner.  *of_all*: the budget of all owners together.
     """
 
     def __init__(self, clock: IReactorTime, meter: Callable[[], float], of_all: TokenBucket) -> None:
@@ -71,14 +71,14 @@ class OwnersTime:
     @property
     def is_short(self) -> bool:
         """
-        Whether the owner has used time that it has not yet earned again.
+        Whether the budget is not full.
         """
         return self._own.left < LONGEST_CALL
 
     async def run(self, what: str, function: Callable[..., Any], *args: Any) -> Any:
         """
-        The result of *function*, awaited if it is awaitable.  `UserFunctionOverdueError` if a turn takes too long.
-        *what*: the place of the function in the configuration.
+        Call *function*, await its result if it is awaitable, and return it.  `UserFunctionOverdueError` if a turn takes
+        too long.  *what*: the place of the function in the configuration, for the error.
         """
         call = partial(self._turn, what, function)
         if (waiting := self._pause()) is not None:
@@ -94,13 +94,13 @@ class OwnersTime:
 
     async def others_turn(self) -> None:
         """
-        Let everything else have its turn.
+        Let the reactor do other work.
         """
         await deferLater(self._clock, 0)
 
     def _pause(self) -> Deferred[None] | None:
         own = self._own.wait
-        # Those who have only begun do not wait for the others.
+        # An owner that has used less than half of its budget does not wait for the others.
         wait = max(own, self._all.wait) if self._own.left < LONGEST_CALL / 2 else own
         return deferLater(self._clock, wait) if wait else None
 
@@ -116,7 +116,7 @@ class OwnersTime:
                 self._all.spend(took)
 
 
-# The code of each function that `inlineCallbacks` has made.
+# All functions that `inlineCallbacks` makes have this code.
 _INLINED = inspect.unwrap(defer.inlineCallbacks, stop=lambda _: True)(lambda: (yield None)).__code__
 # Raised by `returnValue`, which Twisted has deprecated.
 _RETURNED: Any = getattr(defer, "_DefGen_Return", StopIteration)
@@ -124,8 +124,8 @@ _RETURNED: Any = getattr(defer, "_DefGen_Return", StopIteration)
 
 def _unwound(function: Callable[..., Any]) -> Callable[..., Any]:
     """
-    *function*, or the coroutine function that does the same as one that `inlineCallbacks` made: the turns of that would
-    be Twisted's.
+    *function*; for one that `inlineCallbacks` made, a coroutine function that does the same, because Twisted would run
+    the turns of the original.
     """
     if getattr(function, "__code__", None) is not _INLINED:
         return function

@@ -1,6 +1,6 @@
 """
-Methods of a configuration's own classes, which are derived from words of ours: those that Buildbot calls and nothing
-here does, and those that hide a method of ours and cannot be called like it.
+Checks of the methods of classes that a configuration derives from classes of buildbot_lite: a mistake is a method that
+Buildbot calls and buildbot_lite does not, or one that overrides a method and takes other arguments.
 """
 
 import inspect
@@ -17,7 +17,7 @@ _PACKAGE = __name__.partition(".")[0]
 
 def is_shipped(code: Any) -> bool:
     """
-    Whether *code*, a class or a function, is one of ours.
+    Whether *code*, a class or a function, is part of buildbot_lite.
     """
     return str(code.__module__).startswith(f"{_PACKAGE}.")
 
@@ -34,7 +34,7 @@ def check_overrides(cls: type, namespace: Mapping[str, Any]) -> None:
     """
     Note a mistake for each method in *namespace* of the new class *cls* that nothing calls, or that cannot be called.
 
-    A method that the class calls itself is its own affair, unless it hides one of ours.
+    A method that the class calls itself may have any name, unless it overrides a method of buildbot_lite.
     """
     text, line = text_here()
     used = attributes_of_self(text, cls.__name__, line)
@@ -48,7 +48,7 @@ def check_overrides(cls: type, namespace: Mapping[str, Any]) -> None:
             mistake(f"{cls.__name__}.{name} is never called here.  {word.advice}")
         elif hidden is not None and is_shipped(hidden) and not _is_called_alike(namespace[name], vars(hidden)[name]):
             mistake(
-                f"{cls.__name__}.{name} hides a method of {hidden.__name__} that takes other arguments.  "
+                f"{cls.__name__}.{name} overrides a method of {hidden.__name__} that takes other arguments.  "
                 f"{word.advice if word else 'Give it another name.'}"
             )
 
@@ -74,7 +74,7 @@ def _is_called_alike(own: Any, hidden: Any) -> bool:
 
 def _positional(function: Callable[..., Any]) -> tuple[float, float]:
     """
-    How many positional arguments *function* needs at least, and takes at most.
+    The least and the largest number of positional arguments that *function* can be called with.
     """
     parameters = inspect.signature(function).parameters.values()
     positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]

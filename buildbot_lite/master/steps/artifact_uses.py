@@ -1,7 +1,8 @@
 """
-Commands on the master that name an upload of the same build where Buildbot has it: in the master's directory.
+Remarks about commands on the master that use an upload of the same build by its path in Buildbot.
 
-Here an upload is an artifact of the build, and its directory is the property ``artifactsdir``.
+Buildbot puts uploads into the master's directory.  Here they are artifacts of the build, whose directory the property
+``artifactsdir`` has.
 """
 
 import re
@@ -18,8 +19,8 @@ ARTIFACTS_DIRECTORY = "artifactsdir"
 
 def remark_on_uploads(step: Any, config: Any) -> None:
     """
-    Remark at the line of *step*, which runs a command on the master, if the command names what an earlier step of its
-    builder uploads, and not the directory in which that is.
+    Note a remark at the line of *step*, which runs a command on the master, if the command names an upload of an earlier
+    step of its builder without the directory of artifacts.
     """
     words = " ".join(_texts(step.command))
     if ARTIFACTS_DIRECTORY in words:
@@ -31,7 +32,7 @@ def remark_on_uploads(step: Any, config: Any) -> None:
                 if not leads_outside(name) and re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w.-])", words):
                     stored = archive_name(name) if isinstance(earlier, DirectoryUpload) else name
                     remark(
-                        f"{step.name}: the upload {name!r:.80} is an artifact of the build, elsewhere: write "
+                        f"{step.name}: the upload {name!r:.80} is in the directory of the build's artifacts: write "
                         f'util.Interpolate("%(prop:{ARTIFACTS_DIRECTORY})s/{stored:.80}").',
                         step.recipe.place,
                     )
@@ -39,7 +40,7 @@ def remark_on_uploads(step: Any, config: Any) -> None:
 
 def _texts(value: Any) -> Iterator[str]:
     """
-    The texts in *value*, as master.cfg gives them: those of a renderable with its placeholders.
+    The texts in *value*, before they are rendered.
     """
     if isinstance(value, str):
         yield value

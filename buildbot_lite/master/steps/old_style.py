@@ -1,5 +1,5 @@
 """
-Steps of Buildbot's first style: ``start`` begins, and the step ends when it calls ``finished`` or ``failed``.
+Steps of Buildbot's oldest style: they have a method ``start``, and end when they call ``finished`` or ``failed``.
 
 ::
 
@@ -8,8 +8,8 @@ Steps of Buildbot's first style: ``start`` begins, and the step ends when it cal
             self.setProperty("tag", "v1")              self.setCommand(["make", self.getProperty("target")])
             self.finished(SUCCESS)                     ShellCommand.start(self)      # its ``run``, then ``finished``
 
-A class that has ``start``, and whose nearest ``run`` is that of a base, gets one that calls it.  The effects of
-``start``, and of the callbacks that it leaves behind, are journalled like those of ``run``.
+A class with a ``start`` whose ``run`` is inherited from further up gets a ``run`` that calls ``start``.  The effects of
+``start`` and of its callbacks are recorded in the journal, like those of ``run``.
 """
 
 import inspect
@@ -25,7 +25,7 @@ from ...model.user_functions import awaited
 
 class OldStyle:
     """
-    ``start``, ``finished`` and ``failed`` of a step.
+    Gives steps the methods ``start``, ``finished`` and ``failed``.
     """
 
     _end: OneShot[Result]
@@ -40,16 +40,16 @@ class OldStyle:
     @classmethod
     def is_old_style(cls) -> bool:
         """
-        Whether the class's steps begin with ``start``.
+        Whether the steps of the class are run by ``start``.
         """
         return getattr(cls, "run", None) is OldStyle.run_started
 
     def start(self) -> Any:
         """
-        Begin the step.  A subclass may do anything here that ends with `finished`, and may return SKIPPED instead, or a
-        Deferred, whose failure is the step's.
+        Begin the step; subclasses override this, and call `finished` or `failed` sooner or later.  They may return
+        SKIPPED instead, or a Deferred, whose failure fails the step.
 
-        This one runs the step as its base does.
+        The inherited method runs the step with the ``run`` of its base class.
         """
         runs = (vars(base).get("run") for base in type(self).__mro__)
         run = next(each for each in runs if each not in (None, OldStyle.run_started))
@@ -78,6 +78,6 @@ class OldStyle:
         return Result.SKIPPED if answer is Result.SKIPPED else await self._end.wait()
 
     def _abandoned(self) -> None:
-        # Nobody waits for the end any more: the step was cancelled.
+        # The step was cancelled, so that nothing waits for its end.
         for running in self._begun:
             running.cancel()
