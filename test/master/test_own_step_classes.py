@@ -106,7 +106,7 @@ class OwnStepTests(SynchronousTestCase):
         is not.
         """
         for base, method, remedy in (
-            ("reporters.HttpStatusPush", "send(self, build)", "send hides a method of HttpStatusPush"),
+            ("reporters.HttpStatusPush", "send(self, build)", "send overrides a method of HttpStatusPush"),
             ("steps.ShellCommand", "check(self)", "Give it another name."),
             ("steps.ShellCommand", "_words(self, text)", "Give it another name."),
             ("util.StringParameter", "parsed(self, value, more)", "Give it another name."),

@@ -19,8 +19,8 @@ ARTIFACTS_DIRECTORY = "artifactsdir"
 
 def remark_on_uploads(step: Any, config: Any) -> None:
     """
-    Note a remark at the line of *step*, which runs a command on the master, if the command names an upload of an earlier
-    step of its builder without the directory of artifacts.
+    Note a remark at the line of *step*, which runs a command on the master, if the command names an upload of an
+    earlier step of its builder without the directory of artifacts.
     """
     words = " ".join(_texts(step.command))
     if ARTIFACTS_DIRECTORY in words:
