@@ -175,7 +175,7 @@ class DirectoriesTests(SynchronousTestCase):
         for *given, stored in rows:
             with self.subTest(given):
                 loaded = load("/nowhere", WORDS + master_cfg(steps=given))
-                remarks = [each.sentence for each in loaded.remarks if "is in the directory of the build's artifacts" in each.sentence]
+                remarks = [each.sentence for each in loaded.remarks if "of the build's artifacts" in each.sentence]
                 expected = [] if stored is None else [f'util.Interpolate("%(prop:artifactsdir)s/{stored}").']
                 self.assertEqual([each.rpartition("write ")[2] for each in remarks], expected)
 
