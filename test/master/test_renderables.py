@@ -58,7 +58,7 @@ class WithPropertiesTests(SynchronousTestCase):
             (("%(a", ), {}),
             ((7,), {}),
             (("%s", 7), {}),
-            (("%(a)s", ), {"a": "no function"}),
+            (("%(a)s", ), {"a": "not a function"}),
             (("%s", "a"), {"b": len}),
         ]  # fmt: skip
         for args, kwargs in rows:
@@ -104,11 +104,11 @@ class OtherRenderableTests(SynchronousTestCase):
 
     def test_errors(self) -> None:
         """
-        What is no function is refused, and a function that fails is named.
+        What is not a function is refused, and a function that fails is named.
         """
         with self.assertRaisesRegex(ConfigError, "must be a function"):
             util.Transform("text")
-        with self.assertRaisesRegex(PropertyError, "no function"):
+        with self.assertRaisesRegex(PropertyError, "not a function"):
             render_now(util.Transform(util.Property("branch")), VIEW)
         with self.assertRaisesRegex(PropertyError, "int failed: ValueError"):
             render_now(util.Transform(int, "x"), VIEW)

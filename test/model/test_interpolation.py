@@ -165,7 +165,7 @@ class InterpolateTests(SynchronousTestCase):
             "%(prop:a": "never closed",
             "%(foo:a)s": "none of prop:",
             "%(prop)s": "none of prop:",
-            "%(prop:)s": "names nothing",
+            "%(prop:)s": "lacks a name",
             "%(src:branch)s": "lacks the codebase",
             "%(kw:a)s": "no such keyword argument",
             "%(prop:a:x)s": "begins with none of",
@@ -185,7 +185,7 @@ class InterpolateTests(SynchronousTestCase):
         Positional and keyword arguments exclude each other, and the format must be text.
         """
         self.assertRaisesRegex(ConfigError, "not both", Interpolate, "%s", 1, a=2)
-        self.assertRaisesRegex(ConfigError, "wants text", Interpolate, 3)
+        self.assertRaisesRegex(ConfigError, "needs text", Interpolate, 3)
 
     def test_nested_too_deep(self) -> None:
         """

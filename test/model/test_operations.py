@@ -54,7 +54,7 @@ class OperatorTests(SynchronousTestCase):
         """
         ``if Property("branch") == "main":`` in a configuration says that only a build has the value.
         """
-        with self.assertRaisesRegex(ConfigError, "in a build only"):
+        with self.assertRaisesRegex(ConfigError, "only in a build"):
             bool(Property("branch") == "main")
 
     def test_errors(self) -> None:

@@ -94,7 +94,7 @@ class RenderTests(SynchronousTestCase):
 
         rendered = Deferred.fromCoroutine(render([slow], view()))
         self.assertNoResult(rendered)
-        self.assertRaisesRegex(PropertyError, "asynchronous", render_now, slow, view())
+        self.assertRaisesRegex(PropertyError, "A renderer waits", render_now, slow, view())
         waited.callback("done")
         self.assertEqual(self.successResultOf(rendered), ["done"])
 
