@@ -15,9 +15,9 @@ The keeper's files: one for the records of all commands, and a directory for eac
 A claim without an outcome, found by a new keeper, is a command that died with the old one: *lost* if it was spawned,
 *unknown* otherwise (the machine may have died between the spawn and its record).  Neither is started again.
 
-An outcome is written at once, so it survives this keeper.  To survive the machine it must be synced, which is not worth
-its time while the master takes the outcome.  So an outcome without *synced* counts if the spools have its checksums;
-if not, the command died with the machine.
+An outcome is written at once, so it survives this keeper.  It survives a crash of the machine only if it was synced,
+which is not done when the master takes the outcome soon.  So the next keeper accepts an outcome without *synced* only
+if the spools have its checksums; otherwise the command is lost.
 
 A forgotten command whose record is lost with the machine is held again: its outcome is reported once more.
 

@@ -65,7 +65,7 @@ class Keeper:
         self._unwritten: dict[str, Timer] = {}
         self._unsynced: dict[str, Timer] = {}
         self._to_forget: set[str] = set()
-        # Events to send: (event, id), in order.  Growth is collected apart, and sent once a period.
+        # Events to send: (event, id), in order.  The ids of *grew* are collected separately, and sent once a period.
         self._events: dict[tuple[str, str], None] = {}
         self._grown: dict[str, None] = {}
         self._grew_timer: Timer | None = None

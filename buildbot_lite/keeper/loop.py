@@ -182,7 +182,7 @@ class Loop:
 
 class Timers:
     """
-    Named timers of one object.  Setting a name again replaces its timer; a timer that has fired is gone.
+    Named timers of one object.  Setting a name again replaces its timer; a timer that has fired is not pending.
     """
 
     def __init__(self, loop: Loop) -> None:

@@ -53,7 +53,7 @@ class Follower(Protocol):
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         """
-        Call *callback* once, when the client is gone.
+        Call *callback* once, when the client is disconnected.
         """
 
 
