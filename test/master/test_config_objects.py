@@ -109,7 +109,7 @@ class RefusalsTests(SynchronousTestCase):
         wrong: dict[str, dict[str, Any]] = {
             "name of a Submit scheduler": {"name": "a b"},
             "builderNames must be a list": {"builderNames": "all"},
-            "stdin must be one of 'none', 'patch', 'tar', 'properties', not 'zip'": {"stdin": "zip"},
+            "stdin must be one of 'none', 'patch', 'tar', 'file', 'properties', not 'zip'": {"stdin": "zip"},
             "file must be one of 'tar', 'patch', 'file', not True": {"file": True},
             "cancelOnDisconnect must be True or False": {"cancelOnDisconnect": None},
             "priority must be a whole number": {"priority": "high"},
