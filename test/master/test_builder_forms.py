@@ -31,6 +31,31 @@ class FormTests(SynchronousTestCase):
         config = configured(f'{HEAD}c["builders"] = {text}\n')
         return next(iter(config.builders.values()))
 
+    def test_views_and_iterators(self) -> None:
+        """
+        Promise 8.6: where a list is wanted, a view of a dictionary and an iterator will do.
+        """
+        config = configured(
+            """
+            names = {"bot1": 1, "bot2": 2}
+            f = util.BuildFactory([steps.ShellCommand(command=["true"])])
+            c["slaves"] = map(slave.BuildSlave, names)
+            c["builders"] = {"b": util.BuilderConfig("b", names.keys(), f)}.values()
+            sources = {"x": {"repository": "r", "workdir": "w"}, "y": {"repository": "s"}}
+            c["schedulers"] = (each for each in [
+                schedulers.AnyBranchScheduler("any", (name for name in ["b"]), codebases=sources),
+                schedulers.AnyBranchScheduler("named", ["b"], codebases=sources.keys()),
+                schedulers.ForceScheduler("force", ["b"], codebases=sources),
+                schedulers.ForceScheduler("keys", ["b"], codebases=sources.keys(), properties=[
+                    util.ChoiceStringParameter("p", choices=names.keys()),
+                ]),
+            ])
+            """
+        )
+        self.assertEqual(list(config.slaves), ["bot1", "bot2"])
+        self.assertEqual(tuple(config.builders["b"].slavenames), ("bot1", "bot2"))
+        self.assertEqual(set(config.schedulers), {"any", "named", "force", "keys"})
+
     def test_slaves(self) -> None:
         """
         Promise 8.6: a builder's slaves as a list, tuple, set or text, under four names; a name twice counts once.

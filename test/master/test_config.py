@@ -352,6 +352,13 @@ class SecretsTests(SynchronousTestCase):
             self.assertIn(sentence, str(caught.exception))
             self.assertNotIn("hunter2", str(caught.exception))
 
+    def test_no_horizon(self) -> None:
+        """
+        Promise 8.6: c['changeHorizon'] = 0 is none, as in Buildbot.
+        """
+        for value, expected in ((0, None), (None, None), (1, 1)):
+            self.assertEqual(configured(f"c['changeHorizon'] = {value}").change_horizon, expected)
+
     def test_get(self) -> None:
         """
         Asking a provider for the value while master.cfg is read, as Buildbot's may be asked, is a mistake with the

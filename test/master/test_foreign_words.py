@@ -284,8 +284,8 @@ class PlaceholderTests(SynchronousTestCase):
             "c['slaves'] = [('bot1', 'x')]\nc['builders'] = [util.BuilderConfig('b', 'bot1', util.BuildFactory())]": (
                 "c['slaves'] has ('bot1', 'x') in it, which is not a BuildSlave."
             ),
-            "c['builders'] = {}.values()\nc['schedulers'] = [schedulers.ForceScheduler('f', ['b'])]": (
-                "c['builders'] must be a list, not dict_values([])."
+            "c['builders'] = 'text'\nc['schedulers'] = [schedulers.ForceScheduler('f', ['b'])]": (
+                "c['builders'] must be a list, not 'text'."
             ),
         }.items():
             with self.subTest(text=text):
@@ -293,6 +293,18 @@ class PlaceholderTests(SynchronousTestCase):
 
 
 class KeyTests(SynchronousTestCase):
+    def test_asked_for(self) -> None:
+        """
+        Code that asks with hasattr or getattr whether a word exists gets the answer, and makes no mistake.
+        """
+        configured(
+            "if hasattr(slave, 'DockerLatentWorker') or hasattr(slave, 'Nothing'):\n    raise ValueError\n"
+            "assert getattr(util, 'Nothing', 7) == 7\n"
+        )
+        found = sentences_in("getattr(slave, 'Nothing')\nhasattr(c, 'x') or slave.Nothing2\n")
+        said = [each.partition(".  ")[0] for each in found]
+        self.assertEqual(said, ["slave has no 'Nothing'", "slave has no 'Nothing2'"])
+
     def test_lines(self) -> None:
         """
         Promise 8.14: a key that is set by ``c.update``, in a loop over a dictionary or in a module has a line.

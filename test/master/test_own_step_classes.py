@@ -173,6 +173,23 @@ class OwnStepTests(SynchronousTestCase):
             [str(mistake).partition(".  ")[0] for mistake in found], ["master.cfg:4: Mixed calls self.finished"]
         )
 
+    def test_build(self) -> None:
+        """
+        So is what it uses of its build that is not here, because it would fail each build.
+        """
+        found = mistakes_in(
+            """
+            class Own(steps.Trigger):
+                def run(self):
+                    if self.build.hasProperty("x") and self.build.getAllSourceStamps():
+                        self.build.mine = 1
+                        return self.build.mine
+                    return steps.Trigger.run(self)
+            """
+        )
+        said = [str(mistake).partition(".  ")[0] for mistake in found]
+        self.assertEqual(said, ["master.cfg:4: Own uses self.build.getAllSourceStamps, which does not exist here"])
+
     def test_own_methods(self) -> None:
         """
         A method that the class calls itself, or that it gets from a base, is its own affair; so is an attribute that it

@@ -130,6 +130,7 @@ class MercurialTests(SynchronousTestCase):
             ({"mode": "full"}, []),
             ({"mode": "full", "method": "fresh"}, []),
             ({"mode": "full", "method": "clobber"}, []),
+            ({"mode": "clobber"}, []),
         ]
         for arguments, left in rows:
             with self.subTest(arguments):

@@ -6,7 +6,7 @@ a harmless one.  So a constructor needs no branches for mistakes, and continues 
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, MappingView
 from typing import Any, TypeVar
 
 from ...errors import BuildbotLiteError
@@ -28,6 +28,13 @@ T = TypeVar("T")
 LONGEST_LABEL = 80
 LONGEST_TEXT = 100_000
 LONGEST_TIME = 10 * 365 * 86400.0
+
+
+def as_list(value: Any) -> Any:
+    """
+    *value*; as a list, if it is a view of a dictionary, or an iterator like those of ``map`` and ``filter``.
+    """
+    return list(value) if isinstance(value, (MappingView, Iterator)) and not is_placeholder(value) else value
 
 
 class ArgumentChecker:
@@ -166,8 +173,9 @@ class ArgumentChecker:
 
     def texts(self, name: str, value: Any) -> tuple[str, ...]:
         """
-        A list, tuple or set of texts.  A set is sorted.
+        A list, tuple or set of texts, or what `as_list` takes.  A set is sorted.
         """
+        value = as_list(value)
         if isinstance(value, (set, frozenset)) and all(isinstance(item, str) for item in value):
             return tuple(sorted(value))
         if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
@@ -180,6 +188,7 @@ class ArgumentChecker:
         """
         A list of at least one name; repeated names are dropped.
         """
+        value = as_list(value)
         names = self.texts(name, value)
         if not names and isinstance(value, (list, tuple, set, frozenset)) and not value:
             self.note(f"{name} is empty, and must name at least one.")

@@ -14,7 +14,7 @@ from attrs import frozen
 from ...model.hello import MOST_HINTS
 from ...model.machines import ARCH
 from ...model.suggestions import did_you_mean
-from .arguments import ArgumentChecker, shown
+from .arguments import ArgumentChecker, as_list, shown
 from .buildbot_words import Treatment, find
 from .keys import OWN_KEYS, AnyKey, Key, ListKey
 from .lock_checks import check_locks
@@ -43,7 +43,8 @@ def assemble(
     if not isinstance(c, Mapping):
         note("A master.cfg begins with: c = BuildmasterConfig = {}", SourceLine())
         c = {}
-    reader = _Reader(c, places, keys)
+    # A view or an iterator is read once.
+    reader = _Reader({key: as_list(value) for key, value in c.items()}, places, keys)
     reader.note_unknown()
     fields: dict[str, Any] = {}
     extensions: dict[str, Any] = {}

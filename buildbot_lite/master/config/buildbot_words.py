@@ -262,7 +262,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      ("patch applyPatch sourcedirIsUpdatable sourcedirIsPatched "
      "parseGotRevision mode_full mode_incremental clobber fresh copy full incremental")),
     ("Reporter", _REFUSED, "Give generators, whose message_formatter makes the message (docs/reporters.md).",
-     ("sendMessage createEmail isMessageNeeded getRecipients isStatus2XX createStatus createReport "
+     ("send sendMessage createEmail isMessageNeeded getRecipients isStatus2XX createStatus createReport "
      "buildMessage buildStarted buildFinished buildsetComplete sendNotifications useLookup "
      "findInterrestedUsersEmails processRecipients shouldAttachLog")),
     ("Generator", _REFUSED,

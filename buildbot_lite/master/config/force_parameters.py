@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from ...errors import InputError
 from ...model.properties import LARGEST_VALUE, Json
 from .argument_fit import NotingType, note_unknown
-from .arguments import ArgumentChecker
+from .arguments import ArgumentChecker, as_list
 from .mistakes import current_line, remark
 
 ANY_SLAVE = "any"
@@ -220,6 +220,7 @@ class ChoiceStringParameter(BaseParameter):
 
     def __init__(self, name: Any, label: Any = None, *, choices: Any = (), strict: Any = True, **more: Any) -> None:
         super().__init__(name, label, **more)
+        choices = as_list(choices)
         self.choices = list(choices) if isinstance(choices, (list, tuple, set, frozenset)) else []
         if not self.choices and choices not in ((), []):
             self.arguments.wrong("choices", choices, "a list")

@@ -12,6 +12,7 @@ from attrs import field, frozen
 from ...errors import InputError
 from ...model.properties import Json
 from ...model.source_stamps import FIELDS
+from .arguments import as_list
 from .force_groups import CodebaseParameter, checked_values, leaves, parameter_list
 from .force_parameters import (
     ANY_SLAVE,
@@ -175,6 +176,8 @@ class ForceScheduler(BaseScheduler):
             return [CodebaseParameter("", **stamp)]
         if stamp:
             self.arguments.note("with codebases, give branch, revision, repository and project in CodebaseParameters.")
+        # Buildbot goes through what it is given, and so through the names of a dictionary.
+        value = list(value) if isinstance(value, Mapping) else as_list(value)
         parameters = []
         for each in value if isinstance(value, (list, tuple)) else ():
             if isinstance(each, str):

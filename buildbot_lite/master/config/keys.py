@@ -100,6 +100,11 @@ def _whole(**bounds: int) -> Callable[[ArgumentChecker, Any], int]:
     return lambda checker, value: checker.whole("the value", value, **bounds)
 
 
+def _horizon(checker: ArgumentChecker, value: Any) -> int | None:
+    # Buildbot: 0 is no horizon.
+    return checker.whole("the value", value, least=0) or None
+
+
 def _ports(checker: ArgumentChecker, value: Any) -> tuple[str, ...]:
     if isinstance(value, Mapping):
         return _ports_of_protocols(checker, value)
@@ -227,7 +232,7 @@ _OWN: tuple[AnyKey, ...] = (
     Key("buildbotURL", _url, None, "buildbot_url"),
     Key("maxRetries", _whole(most=MOST_RETRIES), DEFAULT_MAX_RETRIES, "max_retries"),
     Key("minspace", _whole(), None, "minspace"),
-    Key("changeHorizon", _whole(least=1), None, "change_horizon"),
+    Key("changeHorizon", _horizon, None, "change_horizon"),
     Key("reconfigTimeout", _whole(least=1, most=LONGEST_RECONFIG), DEFAULT_RECONFIG_TIMEOUT, "reconfig_timeout"),
     Key("secretsProviders", _providers, (), "secrets_providers"),
     Key("collapseRequests", collapse_rule, None, "collapse_requests", aliases=("mergeRequests",)),

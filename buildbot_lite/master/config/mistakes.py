@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 from attrs import field, frozen
 
 from ...errors import ConfigError
-from .source_texts import is_handled
+from .source_texts import is_asked_for, is_handled
 
 T = TypeVar("T")
 
@@ -220,6 +220,13 @@ def handled_here(*errors: type[Exception]) -> bool:
     return mistakes is not None and any(
         is_handled(mistakes.texts.get(place.file, ""), place.line, errors) for place, _ in _executed_lines(mistakes)
     )
+
+
+def asked_for_here(word: str) -> bool:
+    """
+    Whether the line of the configuration that is being executed asks if something has the attribute *word*.
+    """
+    return is_asked_for(*text_here(), word)
 
 
 def text_here() -> tuple[str, int]:

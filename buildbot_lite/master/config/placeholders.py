@@ -15,7 +15,7 @@ from typing import Any
 from ...model.suggestions import did_you_mean
 from .argument_fit import NotingType
 from .buildbot_words import WORDS, Treatment, Word, find
-from .mistakes import handled_here, loading, missing_names, note_once, remark
+from .mistakes import asked_for_here, handled_here, loading, missing_names, note_once, remark
 
 _PYTHON_2 = {
     "basestring": "str",
@@ -146,7 +146,7 @@ def missing_word(where: str, word: str, known: list[str]) -> Any:
     """
     entry = find(where, word)
     sentence = entry.sentence if entry else f"{where} has no {word!r}.{did_you_mean(word, known)}"
-    if not loading() or handled_here(AttributeError, ImportError):
+    if not loading() or handled_here(AttributeError, ImportError) or asked_for_here(word):
         raise AttributeError(sentence)
     if entry is None:
         note_once(sentence)

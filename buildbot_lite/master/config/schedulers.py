@@ -14,9 +14,9 @@ from attrs import frozen
 from ...model.properties import Json
 from ...model.rendering import is_renderable
 from ...model.source_stamps import FIELDS as STAMP_FIELDS
-from ...model.suggestions import did_you_mean
+from ...model.suggestions import did_you_mean, nearest
 from .argument_fit import NotingType, note_unknown
-from .arguments import LONGEST_TEXT, ArgumentChecker, shown
+from .arguments import LONGEST_TEXT, ArgumentChecker, as_list, shown
 from .mistakes import current_line, once_loaded, remark
 
 STDIN_KINDS = ("none", "patch", "tar", "file", "properties")
@@ -279,6 +279,7 @@ def _codebases(arguments: ArgumentChecker, value: Any) -> dict[str, dict[str, An
         return {name: _stamp(arguments, name, stamp) for name, stamp in value.items() if _is_name(arguments, name)} or {
             "": {}
         }
+    value = as_list(value)
     if isinstance(value, (list, tuple)):
         return {name: {} for name in value if _is_name(arguments, name)} or {"": {}}
     arguments.wrong("codebases", value, "a list of names, or a dictionary of dictionaries")
@@ -299,7 +300,11 @@ def _stamp(arguments: ArgumentChecker, name: str, value: Any) -> dict[str, Any]:
     stamp = {}
     for key, each in value.items():
         if key not in STAMP_FIELDS:
-            arguments.note(f"codebases[{name!r}] has {shown(key)}; its keys may be {', '.join(STAMP_FIELDS)}.")
+            fields = ", ".join(STAMP_FIELDS)
+            if nearest(str(key), STAMP_FIELDS) is None:
+                remark(f"{arguments.owner}: {shown(key)} in codebases[{name!r}] has no effect; use {fields}.")
+            else:
+                arguments.note(f"codebases[{name!r}] has {shown(key)}; its keys may be {fields}.")
         elif each is not None and not (isinstance(each, str) and len(each) <= LONGEST_TEXT):
             arguments.wrong(f"codebases[{name!r}][{key!r}]", each, "text or None")
         else:

@@ -62,6 +62,19 @@ def is_handled(text: str, line: int, errors: tuple[type[Exception], ...]) -> boo
     )
 
 
+def is_asked_for(text: str, line: int, word: str) -> bool:
+    """
+    Whether *line* of *text* asks for the attribute *word* with ``hasattr``, or with ``getattr`` and a default.
+    """
+    return any(
+        isinstance(node, ast.Call)
+        and node.lineno <= line <= (node.end_lineno or 0)
+        and (len(node.args), *_names(node.func)) in ((2, "hasattr"), (3, "getattr"))
+        and getattr(node.args[1], "value", word) == word
+        for node in ast.walk(tree_of(text))
+    )
+
+
 def _handled_by(node: ast.Try | ast.With) -> Iterator[ast.expr | None]:
     if isinstance(node, ast.Try):
         yield from (handler.type for handler in node.handlers)
@@ -86,16 +99,18 @@ def key_lines(texts: Mapping[str, str], main: str) -> dict[str, tuple[str, int]]
     return places
 
 
-def attributes_of_self(text: str, name: str, line: int) -> set[str]:
+def attributes_of_self(text: str, name: str, line: int, of: str = "self") -> set[str]:
     """
     The attributes of ``self`` that a class reads and does not set.  *name*: the name of the class, whose statement in
-    *text* includes *line*.
+    *text* includes *line*.  *of*: "self.build": those of that.
     """
     read, written = set[str](), set[str]()
     for node in ast.walk(tree_of(text)):
         if isinstance(node, ast.ClassDef) and node.name == name and node.lineno <= line <= (node.end_lineno or 0):
             for each in ast.walk(node):
-                if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name) and each.value.id == "self":
+                if not isinstance(each, ast.Attribute) or not isinstance(each.value, (ast.Name, ast.Attribute)):
+                    continue
+                if ast.unparse(each.value) == of:
                     (read if isinstance(each.ctx, ast.Load) else written).add(each.attr)
     return read - written
 

@@ -74,11 +74,12 @@ def argument(
     return Argument(check, default, nullable, positional, tuple(aliases), rendered)
 
 
-def ignored() -> Any:
+def ignored(default: Any = None) -> Any:
     """
-    Declare an argument that is accepted because Buildbot's step has it, and that has no effect here.
+    Declare an argument that is accepted because Buildbot's step has it, and that has no effect here.  *default*: its
+    value, for steps that extend it.
     """
-    return Argument(_anything, None, rendered=False)
+    return Argument(_anything, default, rendered=False)
 
 
 @frozen

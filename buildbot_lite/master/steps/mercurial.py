@@ -80,6 +80,7 @@ class Mercurial(SourceStep):
     "fresh" (default for full): removes every file that is not in the repository;
     "clean": removes those, except what ``.hgignore`` names;
     "clobber": removes the whole directory first, and pulls everything again.
+    The modes of Buildbot 0.8: "update" is incremental, "clobber" is full with that method.
 
     *auth_credentials*: ``(user, password)`` for a repository at https://, usually ``("x", util.Secret("token"))``.
     They are sent to the repository's host only, and are removed from the slave after the command.
@@ -95,7 +96,7 @@ class Mercurial(SourceStep):
     defaultBranch = argument(ref, default=None)
     branchType = argument(checks.choice("dirname", "inrepo"), default="dirname")
     clobberOnBranchChange = argument(checks.flag, default=True)
-    mode = argument(checks.choice("incremental", "full"), default="incremental")
+    mode = argument(checks.choice("incremental", "full", "update", "clobber"), default="incremental")
     method = argument(checks.choice("fresh", "clean", "clobber"), default=None)
     auth_credentials = argument(credentials, default=None)
 
@@ -104,10 +105,14 @@ class Mercurial(SourceStep):
         Refuse an address that Mercurial would read as an option, and a password that other users could read.
         """
         check_repository(checker, self.repourl, self.auth_credentials)
+        if self.method is not None and self.mode == "clobber":
+            checker.note(f'method is for mode="full", and the mode is {self.mode!r}.')
 
     @property
     def way(self) -> str:
-        return "incremental" if self.mode == "incremental" else self.method or "fresh"
+        if self.mode in {"incremental", "update"}:
+            return "incremental"
+        return "clobber" if self.mode == "clobber" else self.method or "fresh"
 
     def wanted(self) -> tuple[str | None, str | None]:
         if self.alwaysUseLatest:

@@ -12,7 +12,10 @@ from ..config.mistakes import loading, text_here
 from ..config.overrides import is_shipped, mistake
 from ..config.placeholders import is_placeholder
 from ..config.source_texts import attributes_of_self
+from .buildbot_style import BuildOfStep
 from .old_style import OldStyle
+
+_OF_A_BUILD = "What a step may ask of its build is in docs/own-steps.md; branch and revision are properties."
 
 
 def check_own_step(cls: type[OldStyle]) -> None:
@@ -29,6 +32,9 @@ def check_own_step(cls: type[OldStyle]) -> None:
     for name in sorted(used):
         if not hasattr(cls, name) and (word := find("BuildStep", name)):
             mistake(f"{cls.__name__} uses self.{name}, which does not exist here.  {word.advice}")
+    for name in sorted(attributes_of_self(text, cls.__name__, line, "self.build")):
+        if not hasattr(BuildOfStep, name):
+            mistake(f"{cls.__name__} uses self.build.{name}, which does not exist here.  {_OF_A_BUILD}")
     if not cls.is_old_style():
         for name in sorted(used & {"finished", "failed"}):
             if getattr(cls, name) is getattr(OldStyle, name):

@@ -75,7 +75,7 @@ class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
     hideStepIf = argument(checks.anything, default=False, nullable=True, rendered=False)
     onLost = argument(checks.choice("retry", "fail"), default=None, rendered=False)
     logEncoding = ignored()
-    progressMetrics = ignored()
+    progressMetrics = ignored(())
     updateBuildSummaryPolicy = ignored()
     useProgress = ignored()
     locks = argument(checks.locks, default=())
