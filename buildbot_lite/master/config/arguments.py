@@ -6,7 +6,7 @@ a harmless one.  So a constructor needs no branches for mistakes, and continues 
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, MappingView
+from collections.abc import Callable, Collection, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, TypeVar
 
 from ...errors import BuildbotLiteError
@@ -34,7 +34,11 @@ def as_list(value: Any) -> Any:
     """
     *value*; as a list, if it is a view of a dictionary, or an iterator like those of ``map`` and ``filter``.
     """
-    return list(value) if isinstance(value, (MappingView, Iterator)) and not is_placeholder(value) else value
+    return (
+        list(value)
+        if isinstance(value, (KeysView, ValuesView, ItemsView, Iterator)) and not is_placeholder(value)
+        else value
+    )
 
 
 class ArgumentChecker:
