@@ -4,9 +4,10 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.extensions import configuration_keys
@@ -157,10 +158,49 @@ class SubmittingTests(SubmissionCase):
                 self.assertEqual((watcher.codes, watcher.err.count("\n")), ([2], 1))
                 self.assertEqual(self.requests(), [])
 
+    def test_reconfigured_meanwhile(self) -> None:
+        """
+        A package that is examined while the target changes is examined again, for the builders that there are then;
+        if the target is gone, the submitter reads that.
+        """
+        started: list[Callable[[], None]] = []
+        submissions = self.farm.submissions
+        self.patch(submissions, "_in_thread", lambda work: _held(started, work))
+        watcher = self.run_command("bookworm", archive(greet(Architecture="any all")))
+        text = self.configuration()
+        self._reconfigure(text.replace('"amd64", ', ""))
+        started.pop()()
+        self.harness.settle()
+        self.assertEqual(self.requests(), [])
+        started.pop()()
+        self.harness.settle()
+        self.assertEqual([each.builder for each in self.requests()], ["bookworm-i386", "bookworm-all"])
+        self.assertEqual(watcher.codes, [])
+
+        gone = self.run_command("bookworm", archive(greet()))
+        self._reconfigure(text.replace(f"[{TARGET}]", "[]"))
+        started.pop()()
+        self.harness.settle()
+        self.assertEqual((gone.codes, started), ([2], []))
+        self.assertIn("bookworm is not in master.cfg any more", gone.err)
+
+    def _reconfigure(self, text: str) -> None:
+        self.harness.configure(text)
+        self.harness.done(self.farm.reconfiguration.apply())
+
     def _properties(self) -> Mapping[str, Any]:
         buildset = self.harness.read(lambda connection: requests.buildset(connection, 1))
         assert buildset is not None
         return {name: value for name, (value, _) in buildset.properties.items()}
+
+
+def _held(started: list[Callable[[], None]], work: Callable[[], Any]) -> Deferred[Any]:
+    """
+    Hold *work* until the last of *started* is called.
+    """
+    held: Deferred[Any] = Deferred()
+    started.append(lambda: held.callback(work()))
+    return held
 
 
 class MachinesTests(SynchronousTestCase):

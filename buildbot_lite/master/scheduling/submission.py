@@ -3,6 +3,7 @@ Submission: requests made for the holders of submit FURLs.
 """
 
 from collections.abc import Callable, Container
+from functools import partial
 
 from attrs import evolve, field, frozen
 from sqlalchemy import Connection
@@ -110,11 +111,8 @@ class Submissions:
         applies.  Its branch is ignored where the farm sets another, because the revision is sufficient.  *watched*:
         the submitter gets a FURL to watch it.
         """
+        scheduler, examined = await self._examined(admission.grant.id, given)
         grant = self._grants.in_force(admission.grant.id)
-        scheduler = scheduler_of(self._generations.config, grant)
-        if given.kind not in scheduler.input_kinds:
-            raise InputError(f"The settings of {scheduler.name} changed during this submission.  Submit again.")
-        examined = await self._examined(scheduler, given)
         by = f" ({grant.label})" if grant.label else ""
         title = given.name if examined is None else examined.title
         name = f": {title}" if title else ""
@@ -144,17 +142,22 @@ class Submissions:
             committed=committed,
         )
 
-    async def _examined(self, scheduler: Submit, given: SubmissionInput) -> Examination | None:
-        if not scheduler.examines or given.kept is None:
-            return None
-        path = self._inputs.path(given.kept.sha256)
-
-        def examine() -> Examination:
-            with open(path, "rb") as file:
-                return scheduler.examine(file)
-
-        examined: Examination = await self._in_thread(examine)
-        return examined
+    async def _examined(self, grant: int, given: SubmissionInput) -> tuple[Submit, Examination | None]:
+        """
+        The scheduler to which *grant* submits, and what it finds in the file *given*, if it examines that.
+        """
+        scheduler = self.scheduler(grant)
+        while True:
+            if given.kind not in scheduler.input_kinds:
+                raise InputError(f"The settings of {scheduler.name} changed during this submission.  Submit again.")
+            if not scheduler.examines or given.kept is None:
+                return scheduler, None
+            path = self._inputs.path(given.kept.sha256)
+            examined: Examination = await self._in_thread(partial(_examine, scheduler, path))
+            # The configuration or the grant may have changed meanwhile; another scheduler may have other builders.
+            before, scheduler = scheduler, self.scheduler(grant)
+            if scheduler is before:
+                return scheduler, examined
 
     def _properties(self, scheduler: Submit, given: SubmissionInput, base: PatchBase | None) -> Properties:
         properties, fixed = given.properties.copy(), self._fixed(scheduler)
@@ -216,6 +219,11 @@ class Submissions:
             return row.id
 
         return note
+
+
+def _examine(scheduler: Submit, path: str) -> Examination:
+    with open(path, "rb") as file:
+        return scheduler.examine(file)
 
 
 def _check_properties(given: Properties, fixed: Container[str]) -> None:
