@@ -6,7 +6,15 @@ import re
 
 from ..errors import InputError
 from .control_text import read_paragraph
-from .source_package import DEB, ListedFile, SourcePackage, checked_file, checked_name, checked_version
+from .source_package import (
+    DEB,
+    ListedFile,
+    SourcePackage,
+    checked_architectures,
+    checked_file,
+    checked_name,
+    checked_version,
+)
 
 LARGEST_DSC = 1 << 20
 """Bytes of a .dsc; those of Debian's largest packages have less than 100 KB."""
@@ -34,17 +42,9 @@ def read_dsc(text: bytes) -> SourcePackage:
         name=checked_name(fields["source"].strip()),
         epoch=epoch,
         version=version,
-        architectures=_architectures(fields["architecture"]),
+        architectures=checked_architectures(fields["architecture"].split(), _ARCHITECTURE, "Debian"),
         files=_files(fields["checksums-sha256"]),
     )
-
-
-def _architectures(field: str) -> tuple[str, ...]:
-    words = tuple(field.split())
-    for word in words:
-        if not _ARCHITECTURE.match(word):
-            raise InputError(f"The .dsc is for {word!r:.60}, which is no architecture of Debian.")
-    return words
 
 
 def _files(field: str) -> dict[str, ListedFile]:

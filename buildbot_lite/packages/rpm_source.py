@@ -13,7 +13,7 @@ from typing import IO
 from ..errors import InputError
 from .architectures import RpmArchitectures
 from .rpm_header import Header, damaged, read_header, read_lead
-from .source_package import LONGEST_WORD, RPM, SourcePackage, checked_name, checked_version
+from .source_package import LONGEST_WORD, RPM, SourcePackage, checked_architectures, checked_name, checked_version
 
 # The tags of the main header, and of the signature header (SIG_…).
 NAME, VERSION, RELEASE, EPOCH = 1000, 1001, 1002, 1003
@@ -22,7 +22,7 @@ PAYLOAD_DIGEST, PAYLOAD_DIGEST_KIND = 5092, 5093
 SIG_HEADER_SHA1, SIG_HEADER_SHA256, SIG_MD5 = 269, 273, 1004
 _SHA256_KIND = 8
 _PIECE = 1 << 20
-_ARCHITECTURE = re.compile(r"[A-Za-z0-9_]{1,40}\Z")
+_ARCHITECTURE = re.compile(r"[A-Za-z0-9_]+\Z")
 
 
 def read_srpm(file: IO[bytes]) -> SourcePackage:
@@ -57,11 +57,7 @@ def read_srpm(file: IO[bytes]) -> SourcePackage:
 
 
 def _architectures(header: Header, tag: int) -> tuple[str, ...]:
-    words = header.texts(tag)
-    for word in words:
-        if not _ARCHITECTURE.match(word):
-            raise InputError(f"The package is for {word!r:.60}, which is no architecture of RPM.")
-    return words
+    return checked_architectures(header.texts(tag), _ARCHITECTURE, "RPM")
 
 
 def _check_header(header: Header, signatures: Header) -> None:

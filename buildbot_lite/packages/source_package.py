@@ -3,7 +3,7 @@ A source package, as its own metadata describe it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from attrs import field, frozen
 
@@ -14,6 +14,9 @@ DEB = "deb"
 RPM = "rpm"
 LONGEST_WORD = 128
 """Characters of a package's name, and of its version."""
+MOST_DECLARED = 200
+"""Architectures that one field of a package lists; Debian and Fedora have fewer."""
+LONGEST_ARCHITECTURE = 40
 
 # Debian Policy 5.6.1 and 5.6.12; names of RPM packages may have capitals, "_" and a short length, too.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*\Z")
@@ -90,3 +93,16 @@ def checked_file(name: str) -> str:
     if len(name) > 2 * LONGEST_WORD or not _FILE.match(name):
         raise InputError(f"{name!r:.{LONGEST_WORD}} is no name of a file of a source package.")
     return name
+
+
+def checked_architectures(words: Sequence[str], pattern: re.Pattern[str], whose: str) -> tuple[str, ...]:
+    """
+    *words*, which a package declares; `InputError` when there are too many, or one is not like *pattern*.  *whose*
+    architectures they are: "Debian" or "RPM".
+    """
+    if len(words) > MOST_DECLARED:
+        raise InputError(f"The package is for {len(words)} architectures; at most {MOST_DECLARED} are allowed.")
+    for word in words:
+        if len(word) > LONGEST_ARCHITECTURE or not pattern.match(word):
+            raise InputError(f"The package is for {word!r:.60}, which is no architecture of {whose}.")
+    return tuple(words)

@@ -46,6 +46,8 @@ WRONG = [
     (archive(greet(Version=":1.0")), "nothing before the colon"),
     (archive(greet(Version="")), "no field Version"),
     (archive(greet(Architecture="any $(id)")), "no architecture of Debian"),
+    (archive(greet(Architecture="a" * 41)), "no architecture of Debian"),
+    (archive(greet(Architecture="any-arm " * 201)), "for 201 architectures; at most 200"),
     (archive(greet(Checksums_Sha256="\n nonsense")), "lists no file"),
     (archive(greet(Checksums_Sha256=f"\n {'0' * 64} 5 ../../etc/passwd")), "is no name of a file"),
     (archive({"greet_1.0.dsc": b"\xff\xfe"}), "not UTF-8"),
