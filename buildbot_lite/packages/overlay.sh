@@ -12,6 +12,12 @@ set -eu
 umask 022
 export LC_ALL=C.UTF-8
 
+# An ordinary user's PATH may lack pivot_root.
+export PATH="$PATH:/usr/sbin:/sbin"
+
+# What root in a root may do, of capabilities(7): what installing and building packages needs.
+capabilities=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+setfcap,+net_bind_service,+sys_chroot,+audit_write
+
 # Exit codes, for the step.
 NO_NAMESPACES=96 NO_TOOL=97
 
@@ -90,7 +96,7 @@ begin() { # BASES ROOT
 run() { # ROOT DIRECTORY ARCH NETWORK COMMAND…
     root=$(readlink -f "$1") directory=$(readlink -f "$2") arch=$3 network=$4
     shift 4
-    need unshare flock
+    need unshare flock pivot_root
     base=$(readlink -f "$root/base")
     # As long as a command runs, its base stays.
     exec 8<"$base.lock"
@@ -100,7 +106,7 @@ run() { # ROOT DIRECTORY ARCH NETWORK COMMAND…
         *) personality= ;;
     esac
     [ "$network" = yes ] && alone= || alone=--net
-    export base root directory xattr network
+    export base root directory xattr network map capabilities
     exec $personality unshare $map --mount --pid --fork --kill-child --ipc --uts $alone --mount-proc sh -euc '
         m=$root/mount
         mount -t overlay root -o "lowerdir=$base,upperdir=$root/upper,workdir=$root/work$xattr" "$m"
@@ -121,7 +127,18 @@ run() { # ROOT DIRECTORY ARCH NETWORK COMMAND…
         if [ "$network" = yes ]; then cp -L /etc/resolv.conf "$m/etc/resolv.conf" 2>/dev/null || true; else rm -f "$m/etc/resolv.conf"; fi
         hostname farm
         ip link set lo up 2>/dev/null || true
-        exec chroot "$m" /usr/bin/env -C /build -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
+        # Root on the machine itself could change it by way of these, without any capability.
+        for entry in sys sysrq-trigger irq bus fs; do
+            [ -n "$map" ] || [ ! -e "$m/proc/$entry" ] || mount --bind -o ro "$m/proc/$entry" "$m/proc/$entry"
+        done
+        # No chroot: root can leave it (chroot(2)).  Here no mount of the machine is left to go to.
+        mkdir "$m/dev/.machine"
+        pivot_root "$m" "$m/dev/.machine"
+        cd /
+        chroot /dev/.machine umount --lazy --no-mtab /
+        rmdir /dev/.machine
+        # And no device can be made, no file be opened by its handle.
+        exec setpriv --bounding-set "-all,$capabilities" env -C /build -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
             DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-}" "$@" 8<&-
     ' sh "$@"
 }

@@ -59,6 +59,12 @@ endef
 clean:
 \trm -rf debian/greet debian/greet-data debian/files debian/substvars
 """
+# The way out of a chroot (chroot(2)): a process whose directory is not below its root may go up.  It succeeds when
+# there is nothing of the machine outside.
+ESCAPE = (
+    'mkdir "/deeper"; opendir my $outside, "/"; chroot "/deeper" or die; chdir $outside or die;'
+    'chdir ".." for 1 .. 50; chroot "." or die; die "outside" if -e "PLACE"'
+)
 HEAD = "from buildbot_lite.packages import DebTarget, Overlay, Plain\n"
 
 
@@ -183,7 +189,7 @@ class OverlayTests(_PackagesCase):
     def test_built(self) -> None:
         """
         Promise 9.4: what a package needs is installed in a root of its own; its build has no network and cannot change
-        the base, and nothing of the root is left.
+        the base, and nothing of the root is left.  Root in it can neither leave it nor make a device.
         """
         script = "command -v xz; id -u; ! getent hosts deb.debian.org; touch /usr/touched; test -x /usr/bin/ed"
         try:
@@ -200,5 +206,7 @@ class OverlayTests(_PackagesCase):
         roots = self.farm.slave_directory("bot1") / "work" / "roots"
         self.assertEqual(list(roots.glob("*/current/usr/touched")), [])
         # The second build has the base, and the first one's changes are not in it.
-        again = self.submit(self.source("test ! -e /usr/touched; ! command -v ed"), within=300.0)
+        escape = ESCAPE.replace("PLACE", str(self.farm.directory)).replace("$", "$$")
+        script = f"test ! -e /usr/touched; ! command -v ed; perl -e '{escape}'; ! mknod /disk b 8 0"
+        again = self.submit(self.source(script), within=300.0)
         self.assertEqual(again.code, 0, again.out[-3000:])
