@@ -124,7 +124,7 @@ run() { # ROOT DIRECTORY ARCH NETWORK COMMAND…
         ln -s fd/0 "$m/dev/stdin"
         ln -s fd/1 "$m/dev/stdout"
         ln -s fd/2 "$m/dev/stderr"
-        if [ "$network" = yes ]; then cp -L /etc/resolv.conf "$m/etc/resolv.conf" 2>/dev/null || true; else rm -f "$m/etc/resolv.conf"; fi
+        [ "$network" = no ] || cp -L /etc/resolv.conf "$m/dev/resolv.conf" 2>/dev/null || true
         hostname farm
         ip link set lo up 2>/dev/null || true
         # Root on the machine itself could change it by way of these, without any capability.
@@ -137,6 +137,9 @@ run() { # ROOT DIRECTORY ARCH NETWORK COMMAND…
         cd /
         chroot /dev/.machine umount --lazy --no-mtab /
         rmdir /dev/.machine
+        # Only now: in a root that was built in, /etc may be a link.
+        rm -f /etc/resolv.conf
+        [ ! -e /dev/resolv.conf ] || mv /dev/resolv.conf /etc/
         # And no device can be made, no file be opened by its handle.
         exec setpriv --bounding-set "-all,$capabilities" env -C /build -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
             DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-}" "$@" 8<&-
