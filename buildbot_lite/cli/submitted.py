@@ -62,7 +62,7 @@ def told_requests(answer: Mapping[str, Any]) -> list[SubmittedRequest]:
         for number, builder in zip(answer["requests"], answer["builders"], strict=True)
     ]
     names = ", ".join(f"{each.builder} (request {each.number})" for each in found)
-    note(f"# {names}: watch with {watch}")
+    note(f"# {printable(names)}: watch with {printable(watch)}")
     for name, reason in answer.get("skipped", {}).items():
         note(f"# not built for {printable(str(name))}: {printable(str(reason))}")
     return found

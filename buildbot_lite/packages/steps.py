@@ -124,6 +124,28 @@ class Uploading(MultipleFileUpload):
     masterdest: Any = "packages"
     glob: Any = True
 
+    async def run(self) -> Result:
+        # A link that a build left could lead to what another build made on this slave.
+        others = [
+            "find",
+            f"{FILES}/{RESULTS}",
+            "-mindepth",
+            "1",
+            "!",
+            "-type",
+            "f",
+            "-prune",
+            "-exec",
+            "rm",
+            "-rf",
+            "{}",
+            "+",
+        ]
+        removed = await self.execute(others)
+        if removed.outcome.exit_code != 0:
+            return self.fail(f"{self.slave_name} cannot remove links among the results: {complaint_of(removed)}")
+        return await super().run()
+
 
 class Cleanup(BuildStep):
     """

@@ -84,6 +84,8 @@ def _in_archive(archive: Archive) -> SubmittedPackage:
 def _check_place(name: str, *, is_file: bool) -> None:
     if not is_file:
         raise InputError(f"The archive has {name!r:.200}, which is no file.  Put only files into it.")
+    if name.startswith("."):
+        raise InputError(f"The archive has {name!r:.200}, which is no name of a file of a source package.")
     if "/" in name:
         raise InputError(
             f"The archive has {name!r:.200} in a directory.  Make it in the directory of the files: "
