@@ -48,7 +48,8 @@ class ProbeTests(SynchronousTestCase):
             ("interpolate", "%(prop:…)s"): Answer.TAKEN,
             ("interpolate", "%(frob:…)s"): Answer.REFUSED,
             ("step method", "run"): Answer.TAKEN,
-            ("step method", "start"): Answer.REFUSED,
+            ("step method", "start"): Answer.TAKEN,
+            ("step method", "describe"): Answer.REFUSED,
             ("step method", "helper"): Answer.TAKEN,
         }.items():
             self.assertEqual((name, probe(kind, name)), (name, answer))

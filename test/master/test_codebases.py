@@ -123,7 +123,7 @@ class GeneratorTests(SynchronousTestCase):
             "None": "returned None, which is no text",
             "5": "returned 5, which is no text",
             'b"app"': "which is no text",
-            '"x" * 201': "may have 200 characters",
+            '"x" * 201': "may have at most 200 characters",
         }
         for answer, reason in answers.items():
             farm = MasterHarness(f'names = {{}}\nc["codebaseGenerator"] = lambda chdict: {answer}')
