@@ -3,6 +3,9 @@ Sequences, tools, and smaller steps: a row for each of Buildbot's arguments.
 """
 
 import json
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -162,7 +165,7 @@ class SmallStepTests(SynchronousTestCase):
         step = steps.MultipleFileUpload(workersrcs=["a b", "d*"], masterdest="out", glob=True, url="u", workdir="w")
         ran = replay(
             step,
-            command("*list-files glob './a b' './d*'").exits(0, "f./a b\0\nd./dir/d1\0\n"),
+            command("*list-files glob './a b' './d*'").exits(0, "a b\ndir/d1/\n"),
             command("upload w/a b").uploads(b"A"),
             command("upload-directory w/dir/d1").uploads(b"D"),
         )
@@ -174,24 +177,44 @@ class SmallStepTests(SynchronousTestCase):
         self.assertEqual(failed.summary, "y" * LONGEST_COMPLAINT)
         stopped = run(steps.MultipleFileUpload(["x"], "out"), command().killed(Why.INTERRUPTED))
         self.assertEqual((stopped.result, stopped.summary), (Result.CANCELLED, "interrupted"))
-        escaped = run(steps.MultipleFileUpload(["*"], "out", glob=True), command().exits(0, "f./../etc/passwd\0\n"))
+        escaped = run(steps.MultipleFileUpload(["*"], "out", glob=True), command().exits(0, "../etc/passwd\n"))
         self.assertIs(escaped.result, Result.EXCEPTION)
         self.flushLoggedErrors()
+
+    def test_list_is_readable(self) -> None:
+        """
+        The list of files, which is in the step's log, has one name on each line; a name with a line break is refused.
+        """
+        directory = self.mktemp()
+        os.makedirs(os.path.join(directory, "sub dir"))
+        for name in ("a b", "-n"):
+            Path(directory, name).touch()
+        step = steps.MultipleFileUpload(["a b", "-n", "sub*"], "out", glob=True)
+        words = spec_of(run(step, command().exits(1, "stopped")), 0).argv
+
+        def listed() -> tuple[int, str]:
+            ran = subprocess.run(words, cwd=directory, capture_output=True, text=True, check=False)
+            return ran.returncode, ran.stdout + ran.stderr
+
+        self.assertEqual(listed(), (0, "a b\n-n\nsub dir/\n"))
+        Path(directory, "sub\nx").touch()
+        code, said = listed()
+        self.assertEqual((code, said.splitlines()[-1]), (1, "the name of a file has a line break in it"))
 
     def test_files_with_one_name(self) -> None:
         """
         Two files that would be one artifact are refused before anything is sent; one that is named twice is sent once.
         """
         for listed, artifact in {
-            "fa/log\0\nfb/log\0\n": "out/log",
-            "dx\0\nfx.tar\0\n": "out/x.tar",
-            "dx\0\ndy/x\0\n": "out/x.tar",
+            "a/log\nb/log\n": "out/log",
+            "x/\nx.tar\n": "out/x.tar",
+            "x/\ny/x/\n": "out/x.tar",
         }.items():
             with self.subTest(listed):
                 ran = run(steps.MultipleFileUpload(["*"], "out", glob=True), command().exits(0, listed))
                 self.assertIs(ran.result, Result.FAILURE)
                 self.assertIn(f"would both be the artifact {artifact!r}, so nothing was sent", ran.summary)
-        again = command().exits(0, "f./a\0\nfa\0\nf./a\0\n")
+        again = command().exits(0, "a\n./a\na\n")
         ran = run(
             steps.MultipleFileUpload(["a", "*"], "out", glob=True), again, command("upload build/a").uploads(b"A")
         )

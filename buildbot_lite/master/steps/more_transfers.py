@@ -18,12 +18,16 @@ from .transfer import ArtifactUpload, StringDownload, archive_name
 __all__ = ["JSONPropertiesDownload", "JSONStringDownload", "MultipleFileUpload"]
 
 _MOST_FILES = 10_000
-# With "glob", the shell expands the names.  An empty IFS: blanks do not divide a name.
+# One name on each line, since the list is in the step's log; that of a directory ends with a slash.  With "glob", the
+# shell expands the names.  An empty IFS: blanks do not divide a name.
 _LIST = """\
 how=$1; shift
+newline='
+'
 list() {
-    if [ -d "$1" ]; then printf 'd%s\\000\\n' "$1"
-    elif [ -e "$1" ]; then printf 'f%s\\000\\n' "$1"
+    case $1 in *"$newline"*) echo "the name of a file has a line break in it" >&2; exit 1;; esac
+    if [ -d "$1" ]; then printf '%s/\\n' "${1#./}"
+    elif [ -e "$1" ]; then printf '%s\\n' "${1#./}"
     elif [ "$how" = plain ]; then echo "$1 does not exist" >&2; exit 1
     fi
 }
@@ -75,14 +79,14 @@ class MultipleFileUpload(ArtifactUpload):
         if result is not Result.SUCCESS:
             said = complaint_of(listed) if listed.outcome.ending is Ending.EXITED else ""
             return self.fail(said or self.summary, result)
-        lines = dict.fromkeys(each for each in listed.output(limit=16 << 20).split("\0\n") if each)
+        lines = dict.fromkeys(each for each in listed.output(limit=16 << 20).split("\n") if each)
         if len(lines) > _MOST_FILES:
             return self.fail(f"There are {len(lines)} files; this step sends at most {_MOST_FILES}.")
         asked = {normpath(each) for each in self.slavesrcs}
-        if not self.glob and (others := [each[1:] for each in lines if normpath(each[1:]) not in asked]):
+        if not self.glob and (others := [each for each in lines if normpath(each) not in asked]):
             return self.fail(f"{self.slave_name} lists {others[0]!r:.200}, which is not among the slavesrcs.")
         paths: dict[str, str] = {}
-        for artifact, path in (self._artifact_and_path(each[0], each[1:]) for each in lines):
+        for artifact, path in (self._artifact_and_path(each) for each in lines):
             if paths.setdefault(artifact, path) != path:
                 return self.fail(
                     f"{paths[artifact]!r:.200} and {path!r:.200} would both be the artifact {artifact!r:.200}, so"
@@ -97,12 +101,12 @@ class MultipleFileUpload(ArtifactUpload):
         self.summary = f"{len(paths)} {'file' if len(paths) == 1 else 'files'} sent"
         return Result.SUCCESS
 
-    def _artifact_and_path(self, kind: str, path: str) -> tuple[str, str]:
+    def _artifact_and_path(self, line: str) -> tuple[str, str]:
         # The names come from the slave, so they are checked again.
         checker = ArgumentChecker(self.name)
-        path = checks.path(checker, "the name of a file", normpath(path))
+        path = checks.path(checker, "the name of a file", normpath(line))
         destination = checks.destination(checker, "the name of an artifact", f"{self.masterdest}/{basename(path)}")
-        return (archive_name(destination), f"{path}/") if kind == "d" else (destination, path)
+        return (archive_name(destination), f"{path}/") if line.endswith("/") else (destination, path)
 
     async def _send(self, destination: str, path: str) -> Result:
         if not path.endswith("/"):
