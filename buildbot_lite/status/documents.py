@@ -196,7 +196,7 @@ def of_schedulers(farm: Farm) -> list[Document]:
 def of_slave(farm: Farm, member: Member) -> Document:
     """
     One slave.  The field ``obstacle`` is the reason for which it takes no builds; ``low_space``: whether this reason is
-    its disk.
+    its disk; ``version`` and ``platform``: of its latest connection.
     """
     hello = member.session.hello
     obstacle = member.obstacle()
@@ -213,11 +213,11 @@ def of_slave(farm: Farm, member: Member) -> Document:
         "running": sorted(running.label for running in farm.slots.on(member.name)),
         "max_builds": member.config.max_builds,
         "builders": [builder.name for builder in farm.config.builders_on(member.name)],
-        "version": None if hello is None else hello.version,
+        "version": member.version,
         "space": None if hello is None else hello.space,
         "low_space": obstacle is not None and obstacle.kind is WaitKind.LOW_SPACE,
         "removed": [] if hello is None else list(hello.removed),
-        "platform": None if hello is None else dict(hello.platform),
+        "platform": dict(member.platform) or None,
     }
 
 

@@ -24,6 +24,7 @@ from buildbot_lite.errors import (
 from buildbot_lite.master.slaves.desk import SlaveDesk
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.properties import OF_THE_BUILD
+from buildbot_lite.status.documents import of_slave
 from buildbot_lite.status.following import LogFollower, notify_followers
 from buildbot_lite.storage.records import (
     builds,
@@ -353,6 +354,20 @@ class AdminAnswerTests(AdminDeskCase):
         build = self.ask("build", builder="b", number=1)["build"]
         self.assertEqual((build["host"], build["environment"]), ("build7", ["ARCH", "COLOUR"]))
         self.assertNotIn("scarlet", repr(build))
+
+    def test_machine_of_absent_slave(self) -> None:
+        """
+        `slaves` says which machine a slave that is away had, also after a restart of the master.
+        """
+        slave = self.harness.attach("bot1", FakeSlave(behaviour=succeeding), platform={"hostname": "build7"})
+        slave.lose()
+        for restart in (False, True):
+            with self.subTest(restart=restart):
+                if restart:
+                    self.harness.restart()
+                found = of_slave(self.harness.farm, self.harness.farm.slaves["bot1"])
+                self.assertEqual((found["connected"], found["platform"]), (False, {"hostname": "build7"}))
+                self.assertTrue(found["version"])
 
     def test_rebuild(self) -> None:
         """

@@ -37,8 +37,8 @@ class Member:
     its link was last lost and last made.  *revoked*: whether its FURL was revoked.  *draining*: whether it gets no new
     builds.  *leaving*: the incarnation of the slave process that must stop after its last build.  *breach*: when and
     how the slave last violated the protocol.  *refused*: when an attachment with its FURL was last refused, and the
-    error that the slave got.  *platform*: the slave's last report about its machine.  *terms*: those of its last
-    welcome.
+    error that the slave got.  *version*, *platform*: the slave's last report about itself and its
+    machine.  *terms*: those of its last welcome.
     """
 
     config: BuildSlave
@@ -51,6 +51,7 @@ class Member:
     leaving: str | None = None
     breach: tuple[float, str] | None = None
     refused: tuple[float, str] | None = None
+    version: str | None = None
     platform: Mapping[str, Any] = field(factory=dict)
     terms: SpaceTerms = SpaceTerms()
 

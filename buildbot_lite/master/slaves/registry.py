@@ -82,6 +82,7 @@ class SlaveRegistry:
             if member := self._members.get(row.name):
                 member.paused = row.paused
                 member.lost_at = row.lost
+                member.version = row.version
                 member.platform = row.platform
                 if row.lost is None and row.attached is not None:
                     member.lost_at = self._wall()
@@ -298,6 +299,7 @@ class SlaveRegistry:
             )
             if member := self._members.get(name):
                 member.attached_at = now
+                member.version = hello.version
                 member.platform = hello.platform
                 member.refused = None
                 if hello.incarnation != member.leaving:
