@@ -276,5 +276,6 @@ async def _resolved(tub: Tub, parts: Furl) -> Any:
                 f"The master that answers at {addresses} is not the one of this string.  Copy the whole string again."
             ) from None
         raise NoAnswerError(
-            f"No master answers at {addresses}: {why_unreachable(raised)}.  Start it with: buildbot-lite start DIR"
+            f"No master answers at {addresses}: {why_unreachable(raised)}.  If it does not run, "
+            "start it on its own machine: buildbot-lite start DIR"
         ) from None

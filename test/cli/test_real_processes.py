@@ -371,7 +371,8 @@ class CommandTests(FarmCase):
 
         self.assertEqual((done.code, done.out), (69, b""))
         self.assertRegex(
-            done.err, r"^No master answers at tcp:127\.0\.0\.1:\d+: .*Start it with: buildbot-lite start DIR\n$"
+            done.err,
+            r"^No master answers at tcp:127\.0\.0\.1:\d+: .*start it on its own machine: buildbot-lite start DIR\n$",
         )
 
     def test_closed_pipe(self) -> None:
