@@ -20,7 +20,12 @@ LONGEST_SILENCE = 3600.0
 
 # The version in the first line of debian/changelog is that of all packages made.
 _BUILD = """\
-build=$1 suffix=$2
+build=$1 suffix=$2 architecture=$3
+found=$(dpkg --print-architecture)
+if [ "$found" != "$architecture" ]; then
+    echo "this system is of $found, so what it builds is not for $architecture" >&2
+    exit 1
+fi
 cd out
 dpkg-source --no-check --extract ../in/*.dsc src
 cd src
@@ -109,7 +114,7 @@ class DebianBuilding(_PackageStep):
     suffix = argument(checks.text, default="", rendered=False)
 
     async def work(self) -> None:
-        words = self.root.inside(self.architecture, _BUILD, self.build_type, self.suffix)
+        words = self.root.inside(self.architecture, _BUILD, self.build_type, self.suffix, self.architecture)
         await self.must(words, "The package could not be built")
         self.summary = f"built for {self.build_type}"
 

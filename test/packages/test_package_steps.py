@@ -2,6 +2,10 @@
 The steps of a build of a package, on a slave of this test's.
 """
 
+import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 
 from buildbot_lite.model import spec
@@ -79,7 +83,7 @@ class PackageStepsTests(SubmissionCase):
         self.assertEqual(runs, [("i386", "yes"), ("i386", "no"), ("i386", "no")])
         with_network = next(each for each in _overlays(slave) if "yes" in each)
         self.assertIn("--download-only", with_network[-2])
-        self.assertEqual(_overlays(slave)[-2][-2:], ("any", "+farm1"))
+        self.assertEqual(_overlays(slave)[-2][-3:], ("any", "+farm1", "i386"))
 
     def test_all(self) -> None:
         """
@@ -88,7 +92,7 @@ class PackageStepsTests(SubmissionCase):
         slave = FakeSlave(behaviour=failing())
         self.build("everywhere", slave, Architecture="all")
         built = [each for each in _overlays(slave) if each[0] == "run"][-1]
-        self.assertEqual((built[3], built[-2:]), ("amd64", ("all", "")))
+        self.assertEqual((built[3], built[-3:]), ("amd64", ("all", "", "amd64")))
 
     def test_failures(self) -> None:
         """
@@ -130,6 +134,25 @@ class PackageStepsTests(SubmissionCase):
         words = _commands(slave)
         self.assertEqual(words[0], ("rm", "-rf", "--", "root", "files"))
         self.assertFalse([each for each in words if "overlay" in each])
+
+    def test_other_architecture(self) -> None:
+        """
+        A system of another architecture than that of the build is refused, because what it makes would be wrong.
+        """
+        slave = FakeSlave(behaviour=failing())
+        self.build("plain", slave)
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        os.mkdir(os.path.join(directory, "files"))
+        dpkg = os.path.join(directory, "dpkg")
+        with open(dpkg, "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\necho s390x\n")
+        os.chmod(dpkg, 0o755)
+        (words,) = [each for each in _commands(slave) if "dpkg-buildpackage" in " ".join(each)]
+        environment = {"PATH": f"{directory}:/usr/bin:/bin"}
+        ran = subprocess.run(words, cwd=directory, env=environment, capture_output=True, check=False, timeout=60)
+        self.assertEqual(ran.returncode, 1)
+        self.assertEqual(ran.stderr, b"this system is of s390x, so what it builds is not for amd64\n")
 
     def test_restarts(self) -> None:
         """
