@@ -75,15 +75,16 @@ def submittable(paths: Sequence[str]) -> IO[bytes]:
     """
     if len(paths) == 1 and not paths[0].endswith(".dsc"):
         return _opened(paths[0])
-    files = dict.fromkeys(paths)
+    files = {os.path.realpath(path): path for path in paths}
     for path in paths:
         if path.endswith(".dsc"):
             with _opened(path) as dsc:
                 listed = read_dsc(dsc.read(LARGEST_DSC)).files
-            files.update(dict.fromkeys(os.path.join(os.path.dirname(path), name) for name in listed))
+            beside = [os.path.join(os.path.dirname(path), name) for name in listed]
+            files.update({os.path.realpath(each): each for each in beside})
     target: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     with tarfile.open(fileobj=target, mode="w") as archive:
-        for path in files:
+        for path in files.values():
             with _opened(path) as file:
                 member = tarfile.TarInfo(os.path.basename(path))
                 member.size = os.fstat(file.fileno()).st_size

@@ -180,7 +180,6 @@ class Farm:
         """
         From the repositories to recorded changes.
         """
-        self.code_time = CodeTime(self.clock)
         self.changes = ChangeRecorder(records=self.records, generations=self.generations, wall=self.wall)
         self.change_sources = ChangeSources(
             basedir=self.basedir,
@@ -190,7 +189,7 @@ class Farm:
             clock=self.clock,
             wall=self.wall,
             in_thread=self._environment.in_thread,
-            code_time=self.code_time,
+            code_time=CodeTime(self.clock),
         )
 
     def _compose_queue(self) -> None:
@@ -333,7 +332,6 @@ class Farm:
             generations=self.generations,
             clock=self.clock,
             wall=self.wall,
-            code_time=self.code_time,
             http=self._environment.http,
         )
 

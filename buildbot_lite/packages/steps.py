@@ -35,6 +35,11 @@ cd ..
 rm -rf src
 """
 
+_ONLY_FILES = """\
+if [ -L "$1" ] || [ ! -d "$1" ]; then echo "the build has replaced the directory of its results" >&2; exit 1; fi
+find "$1" -mindepth 1 ! -type f -prune -exec rm -rf {} +
+"""
+
 
 class _PackageStep(BuildStep):
     """
@@ -130,25 +135,10 @@ class Uploading(MultipleFileUpload):
     glob: Any = True
 
     async def run(self) -> Result:
-        # A link that a build left could lead to what another build made on this slave.
-        others = [
-            "find",
-            f"{FILES}/{RESULTS}",
-            "-mindepth",
-            "1",
-            "!",
-            "-type",
-            "f",
-            "-prune",
-            "-exec",
-            "rm",
-            "-rf",
-            "{}",
-            "+",
-        ]
-        removed = await self.execute(others)
+        # What a build left, the directory itself among it, could be a link to what another build made on this slave.
+        removed = await self.execute(["/bin/sh", "-euc", _ONLY_FILES, "only-files", f"{FILES}/{RESULTS}"])
         if removed.outcome.exit_code != 0:
-            return self.fail(f"{self.slave_name} cannot remove links among the results: {complaint_of(removed)}")
+            return self.fail(f"{self.slave_name} cannot take the results: {complaint_of(removed)}")
         return await super().run()
 
 

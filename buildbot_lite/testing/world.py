@@ -5,18 +5,18 @@ The farm around one build in a test, which survives crashes of the master: `memo
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.python.failure import Failure
 
 from ..errors import NotFoundError
 from ..master.builds.build import Build
 from ..master.builds.build_context import BuildContext
 from ..master.builds.build_progress import Ended
-from ..master.builds.code_time import CodeTime
 from ..master.builds.journal import (
     Journal,
 )
@@ -200,7 +200,7 @@ class World:
                 inputs={name: _input(data) for name, data in self.inputs.items()},
                 http=self._http,
                 publish=self._publish,
-                code_time=CodeTime(clock, meter=clock.seconds).of("test"),
+                others_turn=partial(deferLater, clock, 0),
                 wall=lambda: 1_700_000_000.0 + len(self.store.entries),
                 random=self._random,
                 master_directory=self.master_directory,

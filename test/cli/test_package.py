@@ -64,6 +64,17 @@ class PackageBuildTests(CommandLineCase):
             self.assertEqual((built.code, self.master.submitted_files[-1]), (0, data), built)
         self.assertEqual(self.master.output, [])
 
+    def test_named_twice(self) -> None:
+        """
+        A file that is named beside the .dsc that lists it is sent once.
+        """
+        self.write("bookworm.furl", f"{FURL}\n")
+        words = (os.path.abspath("src/greet_1.0.dsc"), "./src/greet_1.0.tar.xz", "src/greet_1.0.dsc")
+        built = self.command("package", "build", "--furlfile", "bookworm.furl", "--no-wait", *words)
+        self.assertEqual(built.code, 0, built)
+        with tarfile.open(fileobj=io.BytesIO(self.master.submitted_files[0])) as tar:
+            self.assertEqual(sorted(tar.getnames()), ["greet_1.0.dsc", "greet_1.0.tar.xz"])
+
     def test_refused(self) -> None:
         """
         Promise 9.1: what is wrong with a package is said before anything is sent.

@@ -219,28 +219,10 @@ def observed(self: Any) -> Any:
     return steps.ShellCommand.run(self)
 
 
-class StepTimeTests(SynchronousTestCase):
+class OutputTimeTests(SynchronousTestCase):
     """
-    Promise 8.5: no method of a step stops the farm.
+    Long output does not stop the farm.
     """
-
-    def test_methods(self) -> None:
-        """
-        A method of a step that never returns is ended, and the step is an EXCEPTION that names it.
-        """
-        self.patch(user_functions, "LONGEST_CALL", 0.05)
-        shell = step_class(steps.ShellCommand, evaluateCommand=hang)
-        for what, step in {
-            "run": step_class(steps.BuildStep, run=waits_and_hangs)(),
-            "run, with yield": step_class(steps.ShellCommand, run=old_style)(command=["x"]),
-            "evaluateCommand": shell(command=["x"]),
-            "getResultSummary": step_class(steps.ShellCommand, getResultSummary=hang)(command=["x"]),
-            "an observer": step_class(steps.ShellCommand, run=observed)(command=["x"]),
-        }.items():
-            with self.subTest(what):
-                ran = run(step, command("x").exits(0, "output\n"))
-                self.assertEqual(ran.result.name, "EXCEPTION")
-                self.assertRegex(ran.summary, r"(run|getResultSummary) \(\w+, .*\) was ended")
 
     def test_output_in_parts(self) -> None:
         """

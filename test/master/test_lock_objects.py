@@ -2,6 +2,7 @@
 Locks as a master.cfg has them, and the mistakes in them.
 """
 
+import textwrap
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -166,6 +167,41 @@ class DeadlockTests(SynchronousTestCase):
         """
         found = remarks_in(f'{HEAD}{more}\nc["builders"] = [{", ".join(builders)}]\n{TRIGGERABLES}')
         return "\n".join(each for each in found if "wait for each other" in each)
+
+    def test_many_triggers(self) -> None:
+        """
+        Builders that all wait for each other's builds have more ways than can be followed: each is followed once.
+        """
+        text = """
+            names = [f"n{number}" for number in range(12)]
+            c["schedulers"] = [schedulers.Triggerable(f"of-{name}", [name]) for name in names]
+            c["builders"] = [
+                util.BuilderConfig(
+                    name,
+                    ["bot1", "bot2"],
+                    util.BuildFactory([
+                        steps.Trigger(schedulerNames=[f"of-{other}"], waitForFinish=True)
+                        for other in names if other != name
+                    ]),
+                    locks=N(b) if name == "n3" else [],
+                )
+                for name in names
+            ]
+        """
+        self.assertEqual(mistakes_in(HEAD + textwrap.dedent(text)), [])
+
+    def test_many_orders(self) -> None:
+        """
+        Orders of many slaves' locks that are in no circle are not searched for one.
+        """
+        text = """
+            c["slaves"] = [slave.BuildSlave(f"m{number}") for number in range(100)]
+            c["builders"] = [
+                builder(f"b{number}", X(util.SlaveLock(f"l{number}")), N(b), [each.name for each in c["slaves"]])
+                for number in range(20)
+            ]
+        """
+        self.assertEqual(mistakes_in(HEAD + textwrap.dedent(text)), [])
 
     def test_circles_that_cannot_close(self) -> None:
         """

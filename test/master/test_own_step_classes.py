@@ -190,6 +190,24 @@ class OwnStepTests(SynchronousTestCase):
         said = [str(mistake).partition(".  ")[0] for mistake in found]
         self.assertEqual(said, ["master.cfg:4: Own uses self.build.getAllSourceStamps, which does not exist here"])
 
+    def test_guarded(self) -> None:
+        """
+        What a class asks for first, or whose absence it handles, is no mistake.
+        """
+        configured(
+            """
+            class Own(steps.Trigger):
+                def run(self):
+                    if hasattr(self.build, "buildid"):
+                        print(self.build.buildid, getattr(self.build, "number", None))
+                    try:
+                        print(self.build.getAllSourceStamps())
+                    except AttributeError:
+                        pass
+                    return steps.Trigger.run(self)
+            """
+        )
+
     def test_own_methods(self) -> None:
         """
         A method that the class calls itself, or that it gets from a base, is its own affair; so is an attribute that it

@@ -319,6 +319,22 @@ class StartedTests(SynchronousTestCase):
                 self.assertIs(run(Old()).result, expected)
                 self.flushLoggedErrors(ZeroDivisionError)
 
+    def test_own_run(self) -> None:
+        """
+        A class whose own base calls start from its run is run by that.
+        """
+
+        class Base(BuildStep):
+            async def run(self) -> Result:
+                self.start()
+                return Result.WARNINGS
+
+        class Sub(Base):
+            def start(self) -> None:
+                pass
+
+        self.assertIs(run(Sub()).result, Result.WARNINGS)
+
     def test_base(self) -> None:
         """
         A start that prepares the command and calls that of its base runs the base's step once, whenever the master

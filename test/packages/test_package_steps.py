@@ -154,6 +154,31 @@ class PackageStepsTests(SubmissionCase):
         self.assertEqual(ran.returncode, 1)
         self.assertEqual(ran.stderr, b"this system is of s390x, so what it builds is not for amd64\n")
 
+    def test_links_among_results(self) -> None:
+        """
+        Links that a build leaves among its results are not followed, nor is one in the place of their directory.
+        """
+        slave = FakeSlave(behaviour=failing())
+        self.build("plain", slave)
+        (words,) = [each for each in _commands(slave) if "only-files" in each]
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        others = os.path.join(directory, "others")
+        os.makedirs(os.path.join(directory, "files", "out"))
+        os.mkdir(others)
+        for path in (f"{others}/x.deb", f"{directory}/files/out/y.deb"):
+            with open(path, "wb"):
+                pass
+        os.symlink(f"{others}/x.deb", f"{directory}/files/out/x.deb")
+        os.symlink(others, f"{directory}/files/out/z.deb")
+        self.assertEqual(subprocess.run(words, cwd=directory, check=False, timeout=60).returncode, 0)
+        self.assertEqual(os.listdir(f"{directory}/files/out"), ["y.deb"])
+        shutil.rmtree(f"{directory}/files/out")
+        os.symlink(others, f"{directory}/files/out")
+        ran = subprocess.run(words, cwd=directory, check=False, timeout=60, capture_output=True)
+        self.assertEqual((ran.returncode, os.listdir(others)), (1, ["x.deb"]))
+        self.assertEqual(ran.stderr, b"the build has replaced the directory of its results\n")
+
     def test_restarts(self) -> None:
         """
         A master that dies during the build goes on where it was, and nothing runs twice.

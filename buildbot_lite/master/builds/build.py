@@ -253,7 +253,7 @@ class Build:
         if progress.halted and not step.alwaysRun and not progress.stopped_in(number):
             return
         step_context = JournaledContext(context, number)
-        runner = StepRunner(step, step_context, context.redaction, context.code_time, self.label)
+        runner = StepRunner(step, step_context, context.redaction, self.label)
         context.recorder.step_started(number, step.name)
         self._code = StepCode(runner.run(), clock=self._clock, busy=lambda: bool(context.live.ids))
         if progress.stopped_in(number):

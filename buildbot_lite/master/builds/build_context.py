@@ -20,7 +20,6 @@ from ..slaves.command_streams import STDIO, EntryStreams, Source
 from ..slaves.session import Session
 from ..steps.recipe import Recipe
 from ..steps.step import BuildStep
-from .code_time import OwnersTime
 from .journal import Journal, JournalEntry
 from .live_commands import LiveCommands
 from .lock_waits import BuildLocks
@@ -131,9 +130,8 @@ class BuildContext:
 
     State: *live*: what runs now; *added*: the steps that the current step added, each list with its place, "next" or
     "last"; *used*: the kinds of input that steps used or passed on; *inherited*: whether the inputs were submitted for
-    a parent build; *room*: whether the slave may send a number of bytes now; *code_time*: the time that the code of the
-    builder's steps takes; *untrusted*: whether the code comes from a
-    fork.
+    a parent build; *room*: whether the slave may send a number of bytes now; *others_turn*: lets the reactor do other
+    work; *untrusted*: whether the code comes from a fork.
     """
 
     nonce: str
@@ -151,7 +149,7 @@ class BuildContext:
     triggers: TriggeredBuilds
     inputs: Mapping[str, tuple[Source, int, str]]
     wall: Callable[[], float]
-    code_time: OwnersTime
+    others_turn: Callable[[], Awaitable[None]]
     http: Callable[[HttpRequest], Awaitable[HttpAnswer]]
     artifact: Callable[[WantedArtifact], Awaitable[Mapping[str, Any]]] = _no_artifact
     publish: Callable[[str, str, int | None], Awaitable[None]] = _no_copy

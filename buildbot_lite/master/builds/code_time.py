@@ -1,16 +1,18 @@
 """
-Limits on the time that code of the configuration takes in the reactor's thread: methods of steps and change sources.
+Limits on the time that methods of change sources take in the reactor's thread.
 
-This code runs in the thread in which the farm does everything else.  Each turn, from one wait to the next, may take
-`LONGEST_CALL`.  All code of one owner, such as a builder, has a budget of time, and waits when it is used up::
+This code of the configuration runs in the thread in which the farm does everything else.  Each turn, from one wait to
+the next, may take `LONGEST_CALL`.  All code of one owner, a source, has a budget of time, and waits when it is used
+up::
 
     turn ──► turn ──► 5 s are used up ──► wait until there is time again ──► turn ──► …
                                           0.1 s are added each second, and 0.3 s for all owners together
 
-So a search that is slow on hostile output takes long, but everything else goes on.  Calls of the master's own functions
+So what is slow takes long, but everything else goes on.  Calls of the master's own functions
 are neither interrupted nor counted (`model.time_limit.unlimited`).
 
-Rejected: ending code that has used up its time.  A build would fail because its log is long.
+Methods of steps have no such limits: a build is replayed from its journal, which does not have the time that each turn
+took.
 """
 
 import inspect

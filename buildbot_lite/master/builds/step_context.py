@@ -287,7 +287,7 @@ class JournaledContext:
         unlimited(self.logs.remark, text, log)
 
     async def others_turn(self) -> None:
-        await self._build.code_time.others_turn()
+        await self._build.others_turn()
 
     def add_steps(self, recipes: Iterable[Recipe[BuildStep]], *, last: bool) -> None:
         self._effects.check_open()

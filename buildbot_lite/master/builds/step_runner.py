@@ -11,9 +11,9 @@ from twisted.logger import Logger
 
 from ...errors import BuildbotLiteError, FileError, RecordsClosedError, ReplayError
 from ...model.results import Result
+from ...model.user_functions import awaited
 from ..config.locks import uses_on
 from ..steps.step import BuildStep, BuildStepFailed
-from .code_time import OwnersTime
 from .redaction import Redaction
 from .step_context import JournaledContext, SlaveLostError
 
@@ -26,14 +26,12 @@ class StepRunner:
     """
     Runs *step* in *context*.
 
-    *redaction*: hides secrets in texts.  *code_time*: the time that code of the builder's steps may take.  *build*: the
-    label of the build, for the master's log.
+    *redaction*: hides secrets in texts.  *build*: the label of the build, for the master's log.
     """
 
     step: BuildStep
     context: JournaledContext
     redaction: Redaction
-    code_time: OwnersTime
     build: str
     _log = Logger()
 
@@ -71,16 +69,16 @@ class StepRunner:
     async def _run(self) -> tuple[Result, str]:
         step, summary = self.step, ""
         try:
-            if not await self.code_time.run("rendering the arguments", step.prepare, self.context):
+            if not await step.prepare(self.context):
                 return Result.SKIPPED, "skipped"
             if uses := uses_on(step.slave_name, step.locks):
                 await self.context.lock(uses)
-            result = Result(await self.code_time.run("run", step.run))
+            result = Result(await awaited(step.run()))
         except BuildStepFailed as failed:
             result, summary = Result.FAILURE, str(failed)
         await self.context.logs.settled()
         if not summary:
-            summary = str(await self.code_time.run("getResultSummary", step.summary_of, result))
+            summary = await step.summary_of(result)
         return result, self.redaction.text(summary)
 
     async def _ask_whether_hidden(self, result: Result) -> bool:

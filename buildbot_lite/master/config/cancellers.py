@@ -42,6 +42,18 @@ class StampView:
         return {name: getattr(self, name) for name in (*_FIELDS, "revision")}
 
 
+class StampDictionary(dict[str, Any]):
+    """
+    A source stamp as a dictionary, whose values are attributes, too, as they were before.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
 class SourceStampFilter(ChangeFilter):
     """
     Takes the source stamps that meet all conditions.
@@ -63,7 +75,7 @@ class SourceStampFilter(ChangeFilter):
         )
 
     def whole(self, change: Any) -> Any:
-        return change.to_document()
+        return StampDictionary(change.to_document())
 
     def takes(self, stamp: StampView) -> bool:
         """

@@ -15,11 +15,11 @@ for want of slots, is neither.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations, islice, product
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, combinations, islice, product
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ...model.locks import LockName, LockUse, combined
 from .locks import LockAccess, uses_on
@@ -29,6 +29,8 @@ from .schedulers import BaseScheduler, Triggerable
 
 _MOST_TRIED = 2000
 """Combinations of builds that are tried for one circle of locks."""
+_MOST_FOLLOWED = 10_000
+"""Triggered builds that are looked at, each with the locks that it shares; further ones get no remark."""
 
 
 @frozen
@@ -71,11 +73,14 @@ class LockChecks:
     builders: Mapping[str, BuilderConfig]
     slaves: Mapping[str, BuildSlave]
     schedulers: Mapping[str, BaseScheduler]
+    _followed: set[tuple[Any, ...]] = field(factory=set, init=False)
 
     def note(self) -> None:
         """
         Note the deadlocks, as mistakes and remarks.
         """
+        if not self._has_locks():
+            return
         orders: dict[tuple[LockName, LockName], list[_Order]] = {}
         for builder in self.builders.values():
             own: set[str] = set()
@@ -92,6 +97,11 @@ class LockChecks:
                 )
         self._note_circles(orders)
 
+    def _has_locks(self) -> bool:
+        owners = (*self.slaves.values(), *self.builders.values())
+        steps = (step for builder in self.builders.values() for step in builder.steps)
+        return any(accesses_of(getattr(each, "locks", ())) for each in chain(owners, steps))
+
     def _orders(self, builder: BuilderConfig) -> Iterator[_Order]:
         waiting = [step for step in builder.steps if accesses_of(getattr(step, "locks", ())) or _triggers(step)]
         for slave in builder.slavenames if waiting else ():
@@ -103,7 +113,7 @@ class LockChecks:
                 for first, then in product(held, wanted):
                     yield _Order(first, then, held, builder, slave, is_sure=is_sure)
                 while_waiting = combined([*held, *wanted])
-                for child, then in self._of_children(step, while_waiting, (builder.name,)):
+                for child, then in self._of_children(step, while_waiting, (builder.name,), slave):
                     waiter = f"a build of {child}, which it triggers,"
                     for first in while_waiting:
                         yield _Order(first, then, while_waiting, builder, slave, waiter, True, False)
@@ -118,18 +128,23 @@ class LockChecks:
         return builder.can_start_build is None and isinstance(builder.locks, tuple) and not is_only_triggered
 
     def _of_children(
-        self, step: Any, shared: Sequence[LockUse], parents: tuple[str, ...]
+        self, step: Any, shared: Sequence[LockUse], parents: tuple[str, ...], on: str
     ) -> Iterator[tuple[str, LockUse]]:
         """
         The uses for which builds that *step* triggers may have to wait, each with its builder: more than they share.
+        *parents*: the builders above them, of which the first builds on the slave *on*.
         """
         units = {use.lock: use.units(use.limit) for use in shared}
         for name in _triggers(step):
             scheduler = self.schedulers.get(name)
             for child in scheduler.builder_names if isinstance(scheduler, Triggerable) else ():
                 builder = self.builders.get(child)
-                if builder is None or child in parents:
+                seen = (on, parents[0], child, frozenset(units.items()))
+                if builder is None or child in parents or seen in self._followed:
                     continue
+                if len(self._followed) >= _MOST_FOLLOWED:
+                    return
+                self._followed.add(seen)
                 # One that may also be built on another slave need not wait for a lock of this one.
                 slave, *others = builder.slavenames or [""]
                 own = uses_on(slave, accesses_of(builder.locks))
@@ -138,12 +153,15 @@ class LockChecks:
                     if use.units(use.limit) > units.get(use.lock, 0) and not (others and use.lock.slave):
                         yield child, use
                 for each in builder.steps:
-                    yield from self._of_children(each, combined([*shared, *own]), (*parents, child))
+                    yield from self._of_children(each, combined([*shared, *own]), (*parents, child), on)
 
     def _note_circles(self, orders: Mapping[tuple[LockName, LockName], Sequence[_Order]]) -> None:
         noted: set[frozenset[str]] = set()
-        for first, then in orders:
-            locks = _way(list(orders), (first, then))
+        after: dict[LockName, list[tuple[LockName, LockName]]] = {}
+        for pair in (pairs := _in_circles(orders)):
+            after.setdefault(pair[0], []).append(pair)
+        for start in pairs:
+            locks = _way(after, start)
             names = frozenset(pair[0].name for pair in locks)
             if not locks or names in noted:
                 continue
@@ -225,15 +243,25 @@ def _is_deadlock(way: Sequence[_Order]) -> bool:
     )
 
 
+def _in_circles(orders: Iterable[tuple[LockName, LockName]]) -> list[tuple[LockName, LockName]]:
+    """
+    Those of *orders* to which others lead, and that lead on: the others are in no circle.
+    """
+    pairs = list(orders)
+    while True:
+        firsts, thens = {first for first, _ in pairs}, {then for _, then in pairs}
+        kept = [(first, then) for first, then in pairs if first in thens and then in firsts]
+        if len(kept) == len(pairs):
+            return kept
+        pairs = kept
+
+
 def _way(
-    pairs: Sequence[tuple[LockName, LockName]], start: tuple[LockName, LockName]
+    after: Mapping[LockName, Sequence[tuple[LockName, LockName]]], start: tuple[LockName, LockName]
 ) -> list[tuple[LockName, LockName]]:
     """
-    The shortest circle of *pairs* that begins with *start*; empty if there is none.
+    The shortest circle that begins with *start*; empty if there is none.  *after*: the orders by their first lock.
     """
-    after: dict[LockName, list[tuple[LockName, LockName]]] = {}
-    for pair in pairs:
-        after.setdefault(pair[0], []).append(pair)
     ways, seen = [[start]], {start[1]}
     for way in ways:
         if way[-1][1] == start[0]:

@@ -101,18 +101,27 @@ def key_lines(texts: Mapping[str, str], main: str) -> dict[str, tuple[str, int]]
 
 def attributes_of_self(text: str, name: str, line: int, of: str = "self") -> set[str]:
     """
-    The attributes of ``self`` that a class reads and does not set.  *name*: the name of the class, whose statement in
-    *text* includes *line*.  *of*: "self.build": those of that.
+    The attributes of ``self`` that a class reads and does not set, without those that it tests with ``hasattr`` or
+    ``getattr``, or whose absence it handles.  *name*: the name of the class, whose statement in *text* includes *line*.
+    *of*: "self.build": those of that.
     """
-    read, written = set[str](), set[str]()
+    read, other = set[str](), set[str]()
     for node in ast.walk(tree_of(text)):
         if isinstance(node, ast.ClassDef) and node.name == name and node.lineno <= line <= (node.end_lineno or 0):
             for each in ast.walk(node):
-                if not isinstance(each, ast.Attribute) or not isinstance(each.value, (ast.Name, ast.Attribute)):
+                if (
+                    isinstance(each, ast.Call)
+                    and {"hasattr", "getattr"} & set(_names(each.func))
+                    and len(each.args) > 1
+                ):
+                    if ast.unparse(each.args[0]) == of:
+                        other.add(str(getattr(each.args[1], "value", "")))
+                elif not isinstance(each, ast.Attribute) or not isinstance(each.value, (ast.Name, ast.Attribute)):
                     continue
-                if ast.unparse(each.value) == of:
-                    (read if isinstance(each.ctx, ast.Load) else written).add(each.attr)
-    return read - written
+                elif ast.unparse(each.value) == of:
+                    is_needed = isinstance(each.ctx, ast.Load) and not is_handled(text, each.lineno, (AttributeError,))
+                    (read if is_needed else other).add(each.attr)
+    return read - other
 
 
 def mentioned_words(text: str) -> set[str]:

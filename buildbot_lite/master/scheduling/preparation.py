@@ -11,6 +11,7 @@ from functools import partial
 from attrs import frozen
 from sqlalchemy import Connection
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 
 from ...errors import NotFoundError
 from ...model.http_request import HttpAnswer, HttpRequest
@@ -33,7 +34,6 @@ from ...storage.writer import Records
 from ..builds import other_artifacts
 from ..builds.build import Build
 from ..builds.build_context import BuildContext
-from ..builds.code_time import CodeTime
 from ..builds.disk_reserve import DiskReserve
 from ..builds.journal import Journal, JournalEntry
 from ..builds.lock_waits import BuildLocks
@@ -112,7 +112,6 @@ class Preparation:
     generations: Generations
     clock: IReactorTime
     wall: Callable[[], float]
-    code_time: CodeTime
     http: Callable[[HttpRequest], Awaitable[HttpAnswer]]
 
     async def prepare(
@@ -188,7 +187,7 @@ class Preparation:
             inputs=submitted,
             inherited=buildset.parent is not None,
             wall=self.wall,
-            code_time=self.code_time.of(builder.name),
+            others_turn=partial(deferLater, self.clock, 0),
             http=self.http,
             artifact=partial(self._artifact, buildset),
             publish=partial(self._publish, builder.name, row.number),

@@ -133,11 +133,10 @@ class WarningCountingShellCommand(ShellCommand):
                 lines = call_within(_LONGEST_SEARCH, parser.lines, output.splitlines())
             else:
                 # Not in a thread: there, a search that never ends could not be ended, and would keep the interpreter.
-                # Each turn of a step has a limit, `LONGEST_CALL`.
                 for number, part in enumerate(in_parts(output)):
                     if number:
                         await self.bench.others_turn()
-                    lines += parser.lines(part.splitlines())
+                    lines += call_within(LONGEST_CALL, parser.lines, part.splitlines())
         except OverdueError:
             return self.fail(_overdue(self.suppressionFile))
         count = len(lines)

@@ -21,6 +21,7 @@ from twisted.python.failure import Failure
 from ...deferreds import OneShot
 from ...model.results import Result
 from ...model.user_functions import awaited
+from ..config.overrides import is_shipped
 
 
 class OldStyle:
@@ -34,7 +35,9 @@ class OldStyle:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         nearest: Any = next(base for base in cls.__mro__ if {"start", "run"} & vars(base).keys())
-        if "run" not in vars(nearest) and inspect.isroutine(vars(nearest)["start"]):
+        inherited = next(vars(base)["run"] for base in cls.__mro__ if "run" in vars(base))
+        # A base class of the configuration's own may call its ``start`` from its ``run``.
+        if "run" not in vars(nearest) and inspect.isroutine(vars(nearest)["start"]) and is_shipped(inherited):
             cls.run = OldStyle.run_started  # type: ignore[attr-defined]  # a step has one
 
     @classmethod
