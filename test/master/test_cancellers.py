@@ -89,6 +89,7 @@ class CancellerTests(SynchronousTestCase):
         whole = {"project": "p", "codebase": "c", "repository": "r", "branch": "b", "revision": "1"}
         self.assertTrue(SourceStampFilter(lambda given: given == whole).takes(stamp))
         self.assertFalse(SourceStampFilter(filter_fn=lambda given: given["branch"] == "x").takes(stamp))
+        self.assertTrue(SourceStampFilter(filter_fn=lambda given: given.branch == stamp.branch).takes(stamp))
         self.start("util.OldBuildCanceller('old', [(['a'], util.SourceStampFilter(lambda ss: ss['revision'] == '1'))])")
         requests = [
             self.harness.submit("one", source={"branch": "f/x", "repository": "r", "revision": each}) for each in "12"
