@@ -35,7 +35,6 @@ from ..storage.retrying import RetryingRecords
 from ..storage.swissnums import Swissnums
 from ..storage.writer import Records
 from ..wire.limits.preauth import Preauth
-from .builds.code_time import CodeTime
 from .builds.disk_reserve import DiskReserve
 from .builds.locks import Locks
 from .builds.streams import InThread, StreamStorage
@@ -57,6 +56,7 @@ from .revocation import Revocation
 from .scheduling.buildset_composer import BuildsetComposer
 from .scheduling.can_start import CanStartAnswers
 from .scheduling.cancelling import Cancelling
+from .scheduling.changes.code_time import CodeTime
 from .scheduling.changes.recorder import ChangeRecorder
 from .scheduling.changes.sources import ChangeSources
 from .scheduling.choice import BuildChoice

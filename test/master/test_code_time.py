@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks, returnValue
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import UserFunctionOverdueError
-from buildbot_lite.master.builds.code_time import SHARE_OF_ALL, CodeTime
+from buildbot_lite.master.scheduling.changes.code_time import SHARE_OF_ALL, CodeTime
 from buildbot_lite.master.steps.own_logs import LogObserver
 from buildbot_lite.model import user_functions
 from buildbot_lite.model.user_functions import LONGEST_CALL, SHARE
@@ -45,7 +45,7 @@ class CodeTimeTests(SynchronousTestCase):
             for _ in range(turns):
                 times.append(self.clock.seconds())
                 self.took += seconds
-                await time.others_turn()
+                await deferLater(self.clock, 0)
             return "done"
 
         return times, Deferred.fromCoroutine(time.run("run", work))
@@ -109,7 +109,7 @@ class CodeTimeTests(SynchronousTestCase):
         async def work() -> None:
             self.took += 50.0
             try:
-                await time.others_turn()
+                await deferLater(self.clock, 0)
             finally:
                 told.append("cancelled")
 

@@ -16,6 +16,19 @@ __all__ = ["SubmittedFile", "Unpack"]
 class _Submitted(Transferring):
     input = argument(checks.choice("tar", "file", "patch"), default=None)
 
+    def download(self, size: int, sha256: str) -> spec.Download:
+        """
+        What the slave does with the input, which has *size* bytes.
+        """
+        raise NotImplementedError
+
+    async def run(self) -> Result:
+        try:
+            source, size, sha256 = self.submitted()
+        except InputError as error:
+            return self.fail(str(error))
+        return await self.transfer(self.download(size, sha256), sources={"input": source})
+
     def submitted(self) -> tuple[Source, int, str]:
         """
         The input of the request: the one named by *input*, or the first of "tar" and "file" that exists.  `InputError`
@@ -44,14 +57,8 @@ class SubmittedFile(_Submitted):
     slavedest = argument(checks.slave_file)
     mode = argument(checks.mode, default=0o644)
 
-    async def run(self) -> Result:
-        try:
-            source, size, sha256 = self.submitted()
-        except InputError as error:
-            return self.fail(str(error))
-        return await self.transfer(
-            spec.Download(self.on_slave(self.slavedest), "input", size, sha256, self.mode), sources={"input": source}
-        )
+    def download(self, size: int, sha256: str) -> spec.Download:
+        return spec.Download(self.on_slave(self.slavedest), "input", size, sha256, self.mode)
 
 
 class Unpack(_Submitted):
@@ -77,21 +84,14 @@ class Unpack(_Submitted):
     maxMembers = argument(checks.whole, default=spec.MOST_MEMBERS)
     maxTime = argument(checks.seconds, default=spec.DEFAULT_MAX_TIME, nullable=True)
 
-    async def run(self) -> Result:
-        try:
-            source, size, sha256 = self.submitted()
-        except InputError as error:
-            return self.fail(str(error))
-        return await self.transfer(
-            spec.Download(
-                self.on_slave(self.slavedest),
-                "input",
-                size,
-                sha256,
-                unpack=True,
-                largest=self.maxsize,
-                members=self.maxMembers,
-                max_time=self.maxTime,
-            ),
-            sources={"input": source},
+    def download(self, size: int, sha256: str) -> spec.Download:
+        return spec.Download(
+            self.on_slave(self.slavedest),
+            "input",
+            size,
+            sha256,
+            unpack=True,
+            largest=self.maxsize,
+            members=self.maxMembers,
+            max_time=self.maxTime,
         )

@@ -33,12 +33,12 @@ from ....model.urls import without_passwords
 from ....storage.records import states
 from ....storage.records.changes import RecordedChange
 from ....storage.writer import Records
-from ...builds.code_time import CodeTime
 from ...builds.streams import InThread
 from ...config.change_sources import UNCHANGED, ChangeSource, PollingChangeSource
 from ...config.generations import Generations
 from ...config.overrides import is_shipped
 from ..wakeup import Wakeup
+from .code_time import CodeTime
 from .recorder import ChangeRecorder
 
 T = TypeVar("T")

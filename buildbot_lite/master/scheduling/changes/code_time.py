@@ -26,10 +26,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from ...model import user_functions
-from ...model.time_limit import OverdueError, call_within, in_turns, limited_time
-from ...model.token_bucket import TokenBucket
-from ...model.user_functions import LONGEST_CALL, SHARE, overdue
+from ....model import user_functions
+from ....model.time_limit import OverdueError, call_within, in_turns, limited_time
+from ....model.token_bucket import TokenBucket
+from ....model.user_functions import LONGEST_CALL, SHARE, overdue
 
 SHARE_OF_ALL = 0.3
 """The share of the time that the code of all owners that have used up their time may take together."""
@@ -93,12 +93,6 @@ class OwnersTime:
         except OverdueError as error:
             # Twisted has made a failure of it, because it came in a callback of a Deferred.
             raise overdue(function, what, LONGEST_CALL).with_traceback(error.__traceback__) from None
-
-    async def others_turn(self) -> None:
-        """
-        Let the reactor do other work.
-        """
-        await deferLater(self._clock, 0)
 
     def _pause(self) -> Deferred[None] | None:
         own = self._own.wait
