@@ -57,7 +57,7 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
     from ..master.grants import listening
 
     _refuse_used(directory)
-    with_host = listening.choose_host() if host is None else listening.test_place(listening.place(host))
+    with_host = listening.choose_host() if host is None else listening.test_address(listening.checked_address(host))
     make_directory(directory)
     private = os.path.join(directory, "private")
     make_directory(private)

@@ -105,7 +105,7 @@ class Reconfiguration:
 
     async def check_places(self) -> None:
         """
-        Log which of the places in FURLs do not lead here.
+        Log which of the hosts in FURLs do not lead here.
         """
         for remark in await self._unreachable(self._location.hints()):
             self._log.warn("{remark}", remark=remark)

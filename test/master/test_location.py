@@ -206,7 +206,7 @@ class CheckPortsTests(SynchronousTestCase):
 
 
 class HostAndPortTests(SynchronousTestCase):
-    def test_places(self) -> None:
+    def test_addresses(self) -> None:
         """
         Hosts and addresses with or without a port are normalised to the form in FURLs; anything else is refused.
         """
@@ -218,9 +218,11 @@ class HostAndPortTests(SynchronousTestCase):
             "farm.example.org:9989": "farm.example.org:9989",
             "192.0.2.7": "192.0.2.7",
         }.items():
-            self.assertEqual(listening.place(text), written)
+            self.assertEqual(listening.checked_address(text), written)
         for wrong in ("", "a b", "farm:", "farm:0", "farm:65536", "1:2:3", "fe80::1%eth0", "http://farm", "[::1"):
-            self.assertIn("no host name or address", str(self.assertRaises(BuildbotLiteError, listening.place, wrong)))
+            self.assertIn(
+                "no host name or address", str(self.assertRaises(BuildbotLiteError, listening.checked_address, wrong))
+            )
 
     def test_ipv6_is_tested(self) -> None:
         """

@@ -84,12 +84,12 @@ def endpoints(config: MasterConfig, private: str) -> tuple[Endpoint, ...]:
     """
     The endpoints to listen at: those of master.cfg, or a free port that is chosen once.
 
-    If one of the master's places is an IPv6 address, a port that is open on all interfaces is open on all IPv6
+    If one of the master's addresses is of IPv6, a port that is open on all interfaces is open on all IPv6
     interfaces, too.
     """
     parsed = [Endpoint.parse(text) for text in config.ports or (f"tcp:{kept_port(private)}",)]
     result = [each for each in parsed if each is not None]
-    if any(_is_ipv6(place) for place in places(config, private)):
+    if any(_is_ipv6(host) for host in addresses(config, private)):
         ipv6_ports = {each.port for each in result if each.family is socket.AF_INET6}
         result += [
             Endpoint(each.port, socket.AF_INET6, backlog=each.backlog)
@@ -110,21 +110,21 @@ def kept_port(private: str) -> int:
         raise BuildbotLiteError(f"{os.path.join(private, PORT)} has no port number in it.  Remove the file.") from None
 
 
-def place_hints(places: Iterable[str], endpoints: Iterable[Endpoint]) -> tuple[str, ...]:
+def connection_hints(hosts: Iterable[str], endpoints: Iterable[Endpoint]) -> tuple[str, ...]:
     """
-    The connection hints of Foolscap for *places*, at most `MOST_HINTS`.  A place without a port gets one hint for each
+    The connection hints of Foolscap for *hosts*, at most `MOST_HINTS`.  One without a port gets a hint for each
     port of *endpoints*.
     """
     ports = tuple(dict.fromkeys(str(each.port) for each in endpoints))
     hints = []
-    for place in places:
-        match = HINT.match(place)
+    for host in hosts:
+        match = HINT.match(host)
         if match is not None:
             hints += [f"tcp:{match['host']}:{port}" for port in ([match["port"]] if match["port"] else ports)]
     return tuple(dict.fromkeys(hints))[:MOST_HINTS]
 
 
-def place(text: str) -> str:
+def checked_address(text: str) -> str:
     """
     *text*, a host or an address with or without a port, in the form of `HINT`: IPv6 addresses in brackets.
 
@@ -143,7 +143,7 @@ def place(text: str) -> str:
     return text
 
 
-def places(config: MasterConfig, private: str) -> tuple[str, ...]:
+def addresses(config: MasterConfig, private: str) -> tuple[str, ...]:
     """
     The hosts at which slaves reach the master, each with a port if it differs from the one at which the master listens.
     """
@@ -157,8 +157,8 @@ def places(config: MasterConfig, private: str) -> tuple[str, ...]:
     return tuple(stored)
 
 
-def _is_ipv6(place: str) -> bool:
-    match = HINT.match(place)
+def _is_ipv6(host: str) -> bool:
+    match = HINT.match(host)
     return match is not None and match["host"].startswith("[")
 
 
@@ -242,13 +242,13 @@ def test_host(host: str) -> HostTest:
         return HostTest(host, f"{host} does not lead to this machine ({getattr(error, 'strerror', None) or error})")
 
 
-def test_place(place: str) -> HostTest:
+def test_address(host: str) -> HostTest:
     """
-    Whether *place*, a host with or without a port, leads to this machine.  The port is not checked.
+    Whether *host*, a host with or without a port, leads to this machine.  The port is not checked.
     """
-    match = HINT.match(place)
-    assert match is not None, "place() made it"
-    return HostTest(place, test_host(match["host"]).problem)
+    match = HINT.match(host)
+    assert match is not None, "checked_address() made it"
+    return HostTest(host, test_host(match["host"]).problem)
 
 
 def _chosen_port() -> bytes:

@@ -12,11 +12,11 @@ from ...wire.furl import build
 from ...wire.ports import PortChange, Ports
 from ..config.master_config import MasterConfig
 from .listening import (
+    addresses,
+    connection_hints,
     endpoints,
     keep_listening,
     listening,
-    place_hints,
-    places,
     port_numbers,
 )
 
@@ -91,7 +91,7 @@ class Location:
         The connection hints for FURLs, such as ``tcp:farm.example:9989``.  Every port in them is bound, or part of
         c['location'].
         """
-        return place_hints(places(self._config, self._private), self._ports.endpoints)
+        return connection_hints(addresses(self._config, self._private), self._ports.endpoints)
 
     def nearby(self) -> tuple[str, ...]:
         """

@@ -146,7 +146,7 @@ class BuildChoice:
             return waiting.siblings.reason
         if len(free) > 1:
             warm = self._warm.get(builder.name)
-            # First the one in whose line it waits, then the least loaded; of equals the one with the newest checkout.
+            # The slave in whose line it already waits, then the least loaded, then the one with the newest checkout.
             free.sort(key=lambda each: (each.name != before, self._slots.count_on(each.name), each.name != warm))
         chosen = self._preferences.slaves(builder, waiting, free)
         if isinstance(chosen, WaitReason):

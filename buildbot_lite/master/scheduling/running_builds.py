@@ -21,7 +21,7 @@ from ..builds.build import Build
 from ..slaves.slots import Slots
 from .queue import WaitingRequest
 
-# Bounds on remarks about the links of one slave beside its builds.
+# Bounds on the remarks that the links of one slave add to its builds.
 REMARKS_AT_ONCE = 1000
 REMARKS_PER_SECOND = 20.0
 

@@ -84,8 +84,8 @@ class UserAnswers:
     @property
     def again(self) -> float | None:
         """
-        Seconds after which the calls that were put off are to be made; None: there are none.  As long as the functions
-        have just taken, so that they have half of the time.
+        Seconds after which postponed calls are to be made; None: there are none.  It equals the time that the functions
+        have just taken, so that they have at most half of the master's time.
         """
         return self._spent if self._put_off else None
 

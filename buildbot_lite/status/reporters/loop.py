@@ -238,7 +238,7 @@ class ReporterLoop:
         body = self.reporter.compose_missing(facts, slave, since, notify)
         return [] if body is None else [_NewMessage(f"missing-{event.seq}", f"slave {slave}"[:200], body)]
 
-    # From messages to the world.
+    # Sending messages.
 
     async def _send_some(self) -> bool:
         """

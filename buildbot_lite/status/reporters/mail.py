@@ -305,7 +305,7 @@ class _CutOff:
 
     def _cut(self) -> None:
         if (connection := self.sock) is not None:
-            # What is read from it from now on is its end.
+            # A thread that is blocked in a read gets end-of-file.
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 

@@ -107,7 +107,7 @@ class TimedScheduler:
             self._bound(decisions)
 
     def due(self) -> float | None:
-        # A new one records at once from when its times count.
+        # A new scheduler records at once the moment from which its times count.
         return 0.0 if self.times.unrecorded else self.times.due()
 
     def act(self, decisions: Decisions) -> None:
