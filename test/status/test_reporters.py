@@ -30,7 +30,7 @@ from buildbot_lite.model.source_stamps import source_of
 from buildbot_lite.plugins import reporters, util
 from buildbot_lite.status import documents
 from buildbot_lite.status.reporters import details as of
-from buildbot_lite.status.reporters import mail
+from buildbot_lite.status.reporters import smtp
 from buildbot_lite.status.reporters.details import MOST_CHANGES, BuildDetails, FarmFacts
 from buildbot_lite.status.reporters.http import SIGNATURE, GitHubStatusPush, project_of
 from buildbot_lite.status.reporters.loop import (
@@ -901,7 +901,7 @@ class MailTests(ReportersCase):
         """
         A server that answers one byte at a time, and never a whole line, is cut off; the mail stays.
         """
-        self.patch(mail, "LONGEST_SENDING", 0.2)
+        self.patch(smtp, "LONGEST_SENDING", 0.2)
         listening = socket.create_server(("127.0.0.1", 0))
         self.addCleanup(listening.close)
 

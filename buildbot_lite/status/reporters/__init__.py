@@ -11,6 +11,6 @@ Reporters: messages about builds and slaves, to people and to other services.
 ``formatting``  texts of messages
 ``reporter``    the base of all reporters
 ``loop``        reading events and sending messages
-``mail``        `MailNotifier`
+``mail``        `MailNotifier`; ``smtp`` sends its mails
 ``http``        `HttpStatusPush` and the commit statuses of GitHub, GitLab and Gitea
 """

@@ -7,20 +7,12 @@ mail only at allowed domains.
 
 import inspect
 import re
-import smtplib
-import socket
-import ssl
-import threading
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, parseaddr
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
-
-from attrs import frozen
-from twisted.logger import Logger
 
 from ...master.config.arguments import ArgumentChecker
 from ...master.config.renderable_objects import Secret
@@ -30,14 +22,10 @@ from ...storage.records.outbox import OutboxMessage
 from .details import BuildDetails, FarmFacts
 from .formatting import LONGEST_SUBJECT, Message, MessageFormatter, formatter_of
 from .generators import ALL, BuildSetStatusGenerator, BuildStatusGenerator, Generator, WorkerMissingGenerator
-from .reporter import NotSentError, Outside, RefusedForGoodError, Reporter
+from .reporter import NotSentError, Outside, Reporter
+from .smtp import MailServer, reply_text, send
 
-TIMEOUT = 30.0
-"""Seconds for the connection, and for each answer of the mail server."""
-LONGEST_SENDING = 120.0
-"""Seconds for one mail in all: a server that answers one byte at a time must not keep a thread."""
 MOST_RECIPIENTS = 50
-_log = Logger()
 # RFC 5321 4.5.3.1: 64 octets before the @, 255 after it.
 # A subset: what could mean something to a shell, or begins with a dash, is no address here.
 _ADDRESS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9.!#%&*+/=?^_~-]{0,63}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,253}[A-Za-z0-9])?\Z")
@@ -53,20 +41,6 @@ class EmailLookup(Protocol):
         """
         The address, None when there is none, or an awaitable of either.
         """
-
-
-@frozen
-class MailServer:
-    """
-    How mail is sent.  *password*: text, a `Secret`, or None.
-    """
-
-    host: str
-    port: int
-    user: str | None
-    password: Any
-    starttls: bool
-    tls: bool
 
 
 class MailNotifier(Reporter):
@@ -134,22 +108,13 @@ class MailNotifier(Reporter):
         super().__init__(generators, name, **selecting)
         arguments = self.arguments
         self.sender = arguments.text("fromaddr", fromaddr)
-        if not _is_address(parseaddr(self.sender)[1]):
-            arguments.wrong("fromaddr", fromaddr, "a mail address")
-        self.extra = tuple(each for each in arguments.texts("extraRecipients", extraRecipients))
-        for each in self.extra:
-            if not _is_address(parseaddr(each)[1]):
-                arguments.wrong("extraRecipients", each, "mail addresses")
+        _check_addresses(arguments, "fromaddr", [self.sender], "a mail address")
+        self.extra = tuple(arguments.texts("extraRecipients", extraRecipients))
+        _check_addresses(arguments, "extraRecipients", self.extra, "mail addresses")
         self.to_authors = arguments.flag("sendToInterestedUsers", sendToInterestedUsers)
-        self.lookup = lookup
-        if lookup is not None and not isinstance(lookup, (str, EmailLookup)):
-            arguments.wrong("lookup", lookup, "a domain, or an object with getAddress(name)")
-            self.lookup = None
+        self.lookup = _checked_lookup(arguments, lookup)
         self.domains = None if allowedDomains is None else arguments.texts("allowedDomains", allowedDomains)
-        self.headers = arguments.properties("extraHeaders", {} if extraHeaders is None else extraHeaders)
-        for header in self.headers:
-            if not re.fullmatch(r"[A-Za-z0-9-]{1,80}", header):
-                arguments.wrong("extraHeaders", header, "names of header fields")
+        self.headers = _checked_headers(arguments, extraHeaders)
         self.server = MailServer(
             arguments.text("relayhost", relayhost),
             arguments.whole("smtpPort", smtpPort, least=1, most=65535),
@@ -188,9 +153,9 @@ class MailNotifier(Reporter):
         password = self.server.password
         if isinstance(password, Secret):
             password = await outside.in_thread(partial(outside.secret, password.name))
-        later = await outside.in_thread(partial(_send, self.server, password, mail, message.body["to"]))
+        later = await outside.in_thread(partial(send, self.server, password, mail, message.body["to"]))
         if later:
-            said = _reply(*next(iter(later.values())))
+            said = reply_text(*next(iter(later.values())))
             why = f"the mail server {self.server.host} does not take it for {', '.join(later)} now: {said}"
             raise NotSentError(why, left={**message.body, "to": list(later)})
 
@@ -248,106 +213,22 @@ def _is_address(text: str) -> bool:
         return False
 
 
-def _send(
-    server: MailServer, password: str | None, mail: EmailMessage, recipients: Collection[str]
-) -> dict[str, tuple[int, bytes]]:
-    """
-    Send *mail*; blocks.  Returns those of *recipients* to whom it may go later, with the server's reply; the server
-    took it for others.
-    """
-    try:
-        with _connected(server) as client:
-            if server.user is not None:
-                client.login(server.user, password or "")
-            refused = client.send_message(mail, to_addrs=list(recipients))
-    except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
-        # RFC 5321 4.2.1: 5yz is permanent.
-        if all(code >= 500 for code in _codes(error)):
-            raise RefusedForGoodError(f"the mail server {server.host} refuses it: {_last(error)}") from error
-        raise NotSentError(f"the mail server {server.host} does not take it now: {_last(error)}") from error
-    except (OSError, smtplib.SMTPException) as error:
-        raise NotSentError(f"the mail server {server.host}:{server.port}: {_error_text(error)}") from error
-    for_good = {address: reply for address, reply in refused.items() if reply[0] >= 500}
-    for address, reply in for_good.items():
-        _log.warn(
-            "the mail server {host} refuses {address}: {why}",
-            host=server.host,
-            address=address,
-            why=printable(_reply(*reply)),
-        )
-    return {address: reply for address, reply in refused.items() if address not in for_good}
+def _check_addresses(arguments: ArgumentChecker, argument: str, mailboxes: Sequence[str], wanted: str) -> None:
+    for each in mailboxes:
+        if not _is_address(parseaddr(each)[1]):
+            arguments.wrong(argument, each, wanted)
 
 
-class _CutOff:
-    """
-    A client of smtplib's whose connection ends after `LONGEST_SENDING`, whatever it waits for.
-    """
-
-    sock: socket.socket | None
-
-    def __init__(self, *args: Any, **named: Any) -> None:
-        self.sock = None
-        self._timer = threading.Timer(LONGEST_SENDING, self._cut)
-        self._timer.daemon = True
-        self._timer.start()
-        try:
-            super().__init__(*args, **named)
-        except BaseException:
-            self._timer.cancel()
-            raise
-
-    def close(self) -> None:
-        """
-        Close the connection.
-        """
-        self._timer.cancel()
-        super().close()  # type: ignore[misc]  # of smtplib's class, beside this one
-
-    def _cut(self) -> None:
-        if (connection := self.sock) is not None:
-            # A thread that is blocked in a read gets end-of-file.
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+def _checked_lookup(arguments: ArgumentChecker, lookup: Any) -> str | EmailLookup | None:
+    if lookup is None or isinstance(lookup, (str, EmailLookup)):
+        return lookup
+    arguments.wrong("lookup", lookup, "a domain, or an object with getAddress(name)")
+    return None
 
 
-class _Smtp(_CutOff, smtplib.SMTP):
-    pass
-
-
-class _SmtpOverTls(_CutOff, smtplib.SMTP_SSL):
-    pass
-
-
-def _connected(server: MailServer) -> smtplib.SMTP:
-    if server.tls:
-        return _SmtpOverTls(server.host, server.port, timeout=TIMEOUT, context=ssl.create_default_context())
-    client = _Smtp(server.host, server.port, timeout=TIMEOUT)
-    if server.starttls:
-        try:
-            client.starttls(context=ssl.create_default_context())
-        except BaseException:
-            client.close()
-            raise
-    return client
-
-
-def _codes(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError) -> list[int]:
-    if isinstance(error, smtplib.SMTPDataError):
-        return [error.smtp_code]
-    return [code for code, _ in error.recipients.values()]
-
-
-def _last(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError) -> str:
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return _reply(*next(iter(error.recipients.values())))
-    return _error_text(error)
-
-
-def _error_text(error: OSError) -> str:
-    if isinstance(error, smtplib.SMTPResponseException):
-        return _reply(error.smtp_code, error.smtp_error)
-    return error.strerror or str(error)
-
-
-def _reply(code: int, text: bytes | str) -> str:
-    return f"{code} {text.decode(errors='replace') if isinstance(text, bytes) else text}"
+def _checked_headers(arguments: ArgumentChecker, headers: Any) -> Mapping[str, Any]:
+    checked = arguments.properties("extraHeaders", {} if headers is None else headers)
+    for header in checked:
+        if not re.fullmatch(r"[A-Za-z0-9-]{1,80}", header):
+            arguments.wrong("extraHeaders", header, "names of header fields")
+    return checked
