@@ -47,6 +47,7 @@ from .model import results as _results
 from .model.properties import Properties as _Properties
 from .model.rendering import renderer as _renderer
 from .model.results import Result as _Result
+from .status.reporters import commit_status as _commit_status
 from .status.reporters import formatting as _formatting
 from .status.reporters import generators as _generators
 from .status.reporters import http as _http
@@ -92,9 +93,9 @@ reporters = Namespace(
     "reporters",
     _mail.MailNotifier,
     _http.HttpStatusPush,
-    _http.GitHubStatusPush,
-    _http.GitLabStatusPush,
-    _http.GiteaStatusPush,
+    _commit_status.GitHubStatusPush,
+    _commit_status.GitLabStatusPush,
+    _commit_status.GiteaStatusPush,
     _generators.BuildStatusGenerator,
     _generators.BuildSetStatusGenerator,
     _generators.BuildStartEndStatusGenerator,

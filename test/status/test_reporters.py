@@ -31,8 +31,9 @@ from buildbot_lite.plugins import reporters, util
 from buildbot_lite.status import documents
 from buildbot_lite.status.reporters import details as of
 from buildbot_lite.status.reporters import smtp
+from buildbot_lite.status.reporters.commit_status import GitHubStatusPush, project_of
 from buildbot_lite.status.reporters.details import MOST_CHANGES, BuildDetails, FarmFacts
-from buildbot_lite.status.reporters.http import SIGNATURE, GitHubStatusPush, project_of
+from buildbot_lite.status.reporters.http import SIGNATURE
 from buildbot_lite.status.reporters.loop import (
     GIVE_UP_AFTER,
     LARGEST_MESSAGE,

@@ -12,5 +12,6 @@ Reporters: messages about builds and slaves, to people and to other services.
 ``reporter``    the base of all reporters
 ``loop``        reading events and sending messages
 ``mail``        `MailNotifier`; ``smtp`` sends its mails
-``http``        `HttpStatusPush` and the commit statuses of GitHub, GitLab and Gitea
+``http``        `HttpStatusPush`
+``commit_status``  the commit statuses of GitHub, GitLab and Gitea
 """

@@ -7,8 +7,7 @@ from datetime import tzinfo
 from functools import partial
 from typing import Any
 
-from attrs import define, frozen
-from sqlalchemy import Connection
+from attrs import define
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -16,10 +15,7 @@ from twisted.logger import Logger
 from ....deferreds import background
 from ....errors import BuildbotLiteError, RecordsClosedError
 from ....storage.records import changes as records_of_changes
-from ....storage.records import requests as records_of_requests
-from ....storage.records import states
 from ....storage.records.changes import RecordedChange
-from ....storage.records.requests import Buildset
 from ....storage.writer import Records
 from ...config.change_schedulers import SingleBranchScheduler
 from ...config.clock_schedulers import ClockScheduler, NightlyTriggerable
@@ -29,10 +25,11 @@ from ...config.schedulers import BaseScheduler, Dependent
 from ..changes.recorder import ChangeRecorder
 from ..requests import NewBuildset, Requests
 from ..wakeup import Wakeup
-from .active import ActiveScheduler, Memory, Troubles
+from .active import ActiveScheduler, Troubles
 from .clock import TimedScheduler, TimedTriggerable
-from .decisions import ENGINE, OWNED, Decisions
+from .decisions import Decisions
 from .dependent import DependentScheduler
+from .engine_records import RecordedSchedulers, read_on, restore
 from .stable_timer import StableTimerScheduler
 from .submitting import new_buildset, seen
 
@@ -44,21 +41,6 @@ LARGEST_DECISIONS = 300
 """Decisions in one transaction; those about one change stay together."""
 MOST_CHANGES = 200
 """Changes that are read at a time."""
-
-
-@frozen
-class _Recorded:
-    """
-    What the records hold.  *considered*: the number of the last change that the schedulers considered;
-    *newest_change*: of the newest one; *newest*: of the newest buildset.  *dropped*: how many changes waited for each
-    scheduler that is not configured any more.
-    """
-
-    considered: int
-    newest_change: int
-    newest: int
-    memories: Mapping[str, Memory]
-    dropped: Mapping[str, int]
 
 
 @define(eq=False)
@@ -220,7 +202,7 @@ class SchedulerEngine:
         generation = self._generations.current
         if self._at_work is None or self._at_work.generation is not generation:
             configured = generation.config.schedulers
-            recorded = await self._records.write(lambda connection: _restore(connection, configured, self._wall()))
+            recorded = await self._records.write(lambda connection: restore(connection, configured, self._wall()))
             for name, count in recorded.dropped.items():
                 self._log.warn(
                     "scheduler {scheduler} is not in master.cfg any more: the changes that waited for it ({count}) are "
@@ -237,7 +219,7 @@ class SchedulerEngine:
             self._at_work = _AtWork(generation, recorded.considered, recorded.newest_change, found)
         return self._at_work
 
-    def _activated(self, config: BaseScheduler, recorded: _Recorded) -> ActiveScheduler | None:
+    def _activated(self, config: BaseScheduler, recorded: RecordedSchedulers) -> ActiveScheduler | None:
         memory, troubles = recorded.memories[config.name], self._troubles[config.name]
         if isinstance(config, SingleBranchScheduler):
             return StableTimerScheduler(config, memory, troubles)
@@ -284,7 +266,8 @@ class SchedulerEngine:
             return
         first = min(each.seen for each in dependents)
         watched = frozenset().union(*(each.watched for each in dependents))
-        submitted, ended = await self._records.read(lambda connection: _read_on(connection, first, watched, dependents))
+        upstreams = {each.config.upstream for each in dependents}
+        submitted, ended = await self._records.read(lambda connection: read_on(connection, first, watched, upstreams))
         decisions = self._decisions()
         newest = max((id for id, _ in submitted), default=first)
         for each in dependents:
@@ -312,47 +295,3 @@ class SchedulerEngine:
             if buildset.builders:
                 new.append(buildset)
         await self._requests.submit_all(new, decisions.record)
-
-
-def _restore(connection: Connection, configured: Mapping[str, BaseScheduler], now: float) -> _Recorded:
-    """
-    Read what the records hold of the *configured* schedulers, and remove what they hold of others.
-    """
-    own = states.get(connection, ENGINE)
-    if own is None:
-        own = {"considered": records_of_changes.last_id(connection)}
-        states.put(connection, ENGINE, own, now)
-    recorded = {owner.removeprefix(OWNED): value for owner, value in states.with_prefix(connection, OWNED).items()}
-    for name in recorded.keys() - configured.keys():
-        states.put(connection, f"{OWNED}{name}", None, now)
-    waiting = set(records_of_changes.pending_schedulers(connection))
-    dropped = {
-        name: records_of_changes.drop_all_pending(connection, name) for name in sorted(waiting - configured.keys())
-    }
-    memories = {
-        name: Memory(
-            recorded.get(name), tuple(records_of_changes.pending_of(connection, name)) if name in waiting else ()
-        )
-        for name in configured
-    }
-    newest = records_of_changes.last_id(connection)
-    return _Recorded(own["considered"], newest, records_of_requests.last_buildset(connection), memories, dropped)
-
-
-def _read_on(
-    connection: Connection, after: int, watched: frozenset[int], dependents: Sequence[DependentScheduler]
-) -> tuple[list[tuple[int, str]], list[tuple[Buildset, tuple[RecordedChange, ...]]]]:
-    """
-    The buildsets with numbers above *after*, and those of them and of *watched* that have ended, with their changes.
-    """
-    upstreams = {each.config.upstream for each in dependents}
-    submitted: list[tuple[int, str]] = []
-    while len(page := records_of_requests.submitted_after(connection, submitted[-1][0] if submitted else after)) > 0:
-        submitted += page
-    candidates = {id for id, scheduler in submitted if scheduler in upstreams} | watched
-    ended = []
-    for id in sorted(candidates):
-        row = records_of_requests.buildset(connection, id)
-        if row is not None and row.result is not None:
-            ended.append((row, tuple(records_of_changes.of_buildset(connection, id))))
-    return submitted, ended
