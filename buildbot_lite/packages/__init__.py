@@ -10,6 +10,8 @@ Packages of Debian and RPM: from a source package to its builds on several archi
           │          '──► rpm_source ──► rpm_header
           ▼
     source_package ──► architectures ──► debian_architectures      for what it is built
+       ▲
+    debian_results ──► deb_file                                    whether what a slave sent is what the source makes
 """
 
 from typing import TYPE_CHECKING, Any

@@ -3,11 +3,13 @@ The description of a Debian source package, a .dsc (Debian Policy 5.4, dsc(5)).
 """
 
 import re
+from collections.abc import Mapping
 
 from ..errors import InputError
 from .control_text import read_paragraph
 from .source_package import (
     DEB,
+    LONGEST_WORD,
     ListedFile,
     SourcePackage,
     checked_architectures,
@@ -21,7 +23,8 @@ LARGEST_DSC = 1 << 20
 MOST_FILES = 200
 
 _LINE = re.compile(r"(?P<sha256>[0-9a-f]{64}) +(?P<length>[0-9]{1,15}) +(?P<name>\S+)\Z")
-_NEEDED = ("source", "version", "architecture", "checksums-sha256")
+_BINARY = re.compile(r"[a-z0-9][a-z0-9+.-]+\Z")
+_NEEDED = ("source", "version", "architecture", "binary", "checksums-sha256")
 _ARCHITECTURE = re.compile(r"[a-z0-9]+(-[a-z0-9]+){0,3}\Z")
 
 
@@ -44,7 +47,33 @@ def read_dsc(text: bytes) -> SourcePackage:
         version=version,
         architectures=checked_architectures(fields["architecture"].split(), _ARCHITECTURE, "Debian"),
         files=_files(fields["checksums-sha256"]),
+        binaries=_binaries(fields),
     )
+
+
+def checked_binary(name: str) -> str:
+    """
+    *name*, the name of a binary package (Debian Policy 5.6.7); `InputError` when it is none.
+    """
+    if len(name) > LONGEST_WORD or not _BINARY.match(name):
+        raise InputError(
+            f"{name!r:.{LONGEST_WORD}} is no name of a package: small letters, digits and + . - are allowed."
+        )
+    return name
+
+
+def _binaries(fields: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    # The field Package-List (dsc(5)): on each line a name, its type, section and priority, and "arch=any,all".  Older
+    # versions of dpkg do not write it; then the field Binary has the names.
+    found: dict[str, tuple[str, ...]] = {
+        checked_binary(name): () for name in fields["binary"].replace(",", " ").split()
+    }
+    for words in map(str.split, fields.get("package-list", "").splitlines()):
+        declared = next((word.removeprefix("arch=") for word in words if word.startswith("arch=")), "")
+        if words:
+            architectures = checked_architectures(declared.split(",") if declared else [], _ARCHITECTURE, "Debian")
+            found[checked_binary(words[0])] = architectures
+    return found
 
 
 def _files(field: str) -> dict[str, ListedFile]:

@@ -42,7 +42,8 @@ class SourcePackage:
     *family*: `DEB` or `RPM`.  *epoch*: "" when there is none.  *version*: with the release, without the epoch; it and
     *name* have no character that would be special in a path or in a shell.  *architectures*: for the rules in
     `architectures`, the words of the field Architecture of a .dsc, or what a source RPM says.  *files*: those that a
-    .dsc lists, by name.
+    .dsc lists, by name.  *binaries*: the packages that a .dsc says are made of it, by name, each with its architectures
+    and wildcards; without any where the .dsc does not say them.
     """
 
     family: str
@@ -51,6 +52,7 @@ class SourcePackage:
     version: str
     architectures: tuple[str, ...] | RpmArchitectures
     files: Mapping[str, ListedFile] = field(factory=dict)
+    binaries: Mapping[str, tuple[str, ...]] = field(factory=dict)
 
     @property
     def full_version(self) -> str:

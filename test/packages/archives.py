@@ -2,12 +2,26 @@
 Source packages for tests: a small Debian one that is made here, and a small source RPM.
 """
 
+import gzip
 import hashlib
 import io
+import lzma
+import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_COMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
+    "": bytes,
+    "gz": gzip.compress,
+    "xz": lzma.compress,
+    "zst": zstd.compress,
+}
 TINY_SRPM = (Path(__file__).parent / "data" / "tiny-1.0-3.src.rpm").read_bytes()
 """Made by ``rpmbuild -bs`` from tiny.spec, beside it: epoch 2, ExclusiveArch and ExcludeArch."""
 
@@ -49,3 +63,34 @@ def greet(**fields: str) -> dict[str, bytes]:
     """
     files = {"greet_1.0.tar.xz": b"the sources"}
     return {"greet_1.0.dsc": dsc(files, **fields), **files}
+
+
+def deb(fields: Mapping[str, str], compression: str = "xz", others: Mapping[str, bytes] | None = None) -> bytes:
+    """
+    A .deb whose control file has *fields*.  *compression*: of its control part, "" for none.  *others*: further
+    members, or other contents of some.
+    """
+    text = "".join(f"{name}: {value}\n" for name, value in fields.items()).encode()
+    control = _COMPRESS[compression](archive({"./control": text}))
+    members = {
+        "debian-binary": b"2.0\n",
+        f"control.tar{compression and '.'}{compression}": control,
+        "data.tar": archive({"./usr/bin/greet": b"#!/bin/sh\necho hello\n"}),
+        **(others or {}),
+    }
+    return b"!<arch>\n" + b"".join(ar_member(name, data) for name, data in members.items())
+
+
+def ar_member(name: str, data: bytes) -> bytes:
+    """
+    A member of an archive of ar(5).
+    """
+    header = f"{name:<16}{'1795000000':<12}{'0':<6}{'0':<6}{'100644':<8}{len(data):<10}`\n"
+    return header.encode() + data + b"\n" * (len(data) % 2)
+
+
+def control_list(files: Mapping[str, bytes], **fields: str) -> bytes:
+    """
+    A .changes or .buildinfo of greet 1.0 that lists *files*; *fields* as for `dsc`.
+    """
+    return dsc(files, **{"Architecture": "amd64", "Format": "1.8", **fields})
