@@ -35,7 +35,8 @@ class Change:
     about it.  *properties*: name → [value, source], for the builds.  *source*: the name of the change source.
     *untrusted*: whether it comes from a fork, so that its author may have no right to push.  *move*: a text that is
     different for each move of a reference, so that a reference that moves back to a revision is another change; None:
-    unknown.
+    unknown.  *before*: the revision at which the reference was, for a source that may not know when it moved; it is not
+    recorded.
     """
 
     author: str
@@ -54,13 +55,14 @@ class Change:
     properties: Mapping[str, Any] = field(factory=dict)
     untrusted: bool = False
     move: str | None = None
+    before: str = ""
 
     @property
     def digest(self) -> str:
         """
         The identity of the change: a SHA-256, in hexadecimal, of repository, branch, revision, project, codebase,
         category and *untrusted*; without a revision, also of author, comments, files and *happened*.  Two changes with
-        the same digest are different only if their *move* is.
+        the same digest are different only if they are different moves.
         """
         identity: list[Any] = [self.repository, self.branch, self.revision, self.project, self.codebase, self.category]
         identity.append(self.untrusted)

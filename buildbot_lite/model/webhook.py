@@ -40,8 +40,11 @@ _PROOF = {
     "gitea": "x-gitea-signature",
     "bitbucket": "x-hub-signature",
 }
+# GitLab signs nothing, so its numbers are as trustworthy as its bodies.  The first (since 17.4) is the same when GitLab
+# sends the event again; the second (since 14.8) is that of the event.
+_NUMBERS = {"gitlab": ("idempotency-key", "x-gitlab-event-uuid")}
 DIALECTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {name: (_EVENT[name], _PROOF[name], "content-type") for name in _EVENT}
+    {name: (_EVENT[name], _PROOF[name], "content-type", *_NUMBERS.get(name, ())) for name in _EVENT}
 )
 """Dialect → the names of the headers that are used, in lower case."""
 
@@ -74,6 +77,14 @@ class Delivery:
         The signature, or GitLab's token; "" if there is none.
         """
         return self.headers.get(_PROOF[self.dialect], "")
+
+    @property
+    def number(self) -> str:
+        """
+        The forge's name for this delivery; "" if it sends none, or does not sign it with the body.
+        """
+        numbers = (self.headers.get(name, "") for name in _NUMBERS.get(self.dialect, ()))
+        return next(filter(None, numbers), "")
 
     @property
     def proof_header(self) -> str:

@@ -18,6 +18,7 @@ from test.master.webhook_payloads import (
     A,
     B,
     C,
+    bitbucket_pull_request,
     bitbucket_push,
     gitea_push,
     github_pull_request,
@@ -76,6 +77,7 @@ def with_secret(basedir: str) -> None:
 class WebhookCase(ChangeCase):
     def setUp(self) -> None:
         super().setUp()
+        self.headers: dict[str, str] = {}
         self.apply(WWW)
         self.grant = self.ask("grant", to="change", object="webhooks", per_hour=200)
 
@@ -94,8 +96,8 @@ class WebhookCase(ChangeCase):
         Hand over a webhook; returns the reply.
         """
         body = json.dumps(payload).encode()
-        event_header, proof_header, _ = DIALECTS[dialect]
-        headers = {event_header: event, proof_header: proof(dialect, body, secret)}
+        event_header, proof_header, *_ = DIALECTS[dialect]
+        headers = {event_header: event, proof_header: proof(dialect, body, secret), **self.headers}
         watcher = self.hand_over(Delivery(dialect, headers, body, **of_address).to_bytes())
         self.assertEqual((watcher.codes, watcher.err.count("Traceback")), ([0], 0), watcher.err)
         reply = HookReply.from_bytes(watcher.out)
@@ -164,6 +166,82 @@ class WebhookTests(WebhookCase):
         for payload in [*moves, *moves]:
             self.send("github", "push", payload)
         self.assertEqual([each.revision for each in self.changes()], [B, A, B, A])
+
+    def test_same_move_again(self) -> None:
+        """
+        Promise 8.1: the same move of a branch again is a change with each forge: GitHub and Gitea sign a time, GitLab
+        numbers its events, and Bitbucket's moves begin where the branch is.  No replay is a change.
+        """
+
+        def stamped(dialect: str, second: int, old: str, new: str) -> Any:
+            payload = PUSHED[dialect][1](old, new)
+            if dialect == "github":
+                payload["repository"] = pushed_at(second)
+            if dialect == "gitea":
+                payload["repository"] = {**payload["repository"], "updated_at": f"2026-11-20T09:00:0{second}Z"}
+            return payload
+
+        pairs = [(ZERO, A), (A, B), (B, A), (A, B), (B, A), (A, B)]
+        for dialect, (event, _) in PUSHED.items():
+            with self.subTest(dialect=dialect):
+                self.apply(WWW.replace("github", dialect))
+                before = len(self.changes())
+                for second, pair in enumerate(pairs):
+                    self.headers = {"idempotency-key": str(second)} if dialect == "gitlab" else {}
+                    for answer in ("Recorded 1 change.", "1 change had been recorded before."):
+                        reply = self.send(dialect, event, stamped(dialect, second, *pair))
+                        self.assertEqual(reply, HookReply(200, answer), (dialect, pair))
+                if dialect != "bitbucket":
+                    for second, pair in [*enumerate(pairs)][::-1]:
+                        self.headers = {"idempotency-key": str(second)} if dialect == "gitlab" else {}
+                        self.send(dialect, event, stamped(dialect, second, *pair))
+                self.assertEqual([each.revision for each in self.changes()[before:]], [A, B, A, B, A, B])
+
+    def test_unstamped_replay(self) -> None:
+        """
+        Promise 8.1: a move without a time counts as a replay unless it begins where the records say that the branch is.
+        """
+        self.apply(WWW.replace("github", "bitbucket"))
+        event, pushed = PUSHED["bitbucket"]
+        for pair in ((ZERO, A), (A, B), (B, C)):
+            self.send("bitbucket", event, pushed(*pair))
+        for pair in ((ZERO, A), (A, B), (B, C)):
+            reply = self.send("bitbucket", event, pushed(*pair))
+            self.assertEqual(reply, HookReply(200, "1 change had been recorded before."), pair)
+
+    def test_bitbucket_pull_request_back(self) -> None:
+        """
+        Promise 8.1: a pull request of Bitbucket that is pushed back to an older commit is a change, also beside the
+        pushes to its branch; a new title and a replay are none.
+        """
+        self.apply(WWW.replace("github", "bitbucket"))
+
+        def request(event: str, second: int, revision: str) -> tuple[str, Any]:
+            payload = bitbucket_pull_request("o/r", updated_on=f"2026-11-20T09:00:0{second}+00:00")
+            payload["pullrequest"]["source"]["commit"]["hash"] = revision[:12]
+            return f"pullrequest:{event}", payload
+
+        def push(old: str, new: str) -> tuple[str, Any]:
+            payload = PUSHED["bitbucket"][1](old, new)
+            for end in ("new", "old"):
+                if payload["push"]["changes"][0][end]:
+                    payload["push"]["changes"][0][end]["name"] = "mend"
+            return "repo:push", payload
+
+        events = [
+            request("created", 0, A), push(ZERO, A), request("updated", 1, A),
+            push(A, B), request("updated", 2, B), request("updated", 3, B),
+            request("updated", 4, A), push(B, A), request("updated", 5, A),
+            request("updated", 6, B),
+        ]  # fmt: skip
+        moves = [events[each] for each in (0, 4, 6, 9)]
+        for event, payload in [*events, *moves, *moves]:
+            self.send("bitbucket", event, payload)
+        seen = [(each.category, each.revision and each.revision[0]) for each in self.changes()]
+        self.assertEqual(
+            seen,
+            [("pull", "a"), (None, "a"), (None, "b"), ("pull", "b"), ("pull", "a"), (None, "a"), ("pull", "b")],
+        )
 
     def test_pull_request_back(self) -> None:
         """

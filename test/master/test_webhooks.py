@@ -53,7 +53,7 @@ def delivery(dialect: str, event: str, payload: Any, **headers: str) -> Delivery
     What the forge of *dialect* sends, signed with `SECRET`.
     """
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    event_header, proof_header, _ = DIALECTS[dialect]
+    event_header, proof_header, *_ = DIALECTS[dialect]
     return Delivery(dialect, {event_header: event, proof_header: proof(dialect, body, SECRET), **headers}, body)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, Integer, bindparam, delete, exists, func, insert, or_, select
+from sqlalchemy import Connection, Integer, String, bindparam, delete, exists, func, insert, or_, select
 
 from ...model.change import Change
 from .. import schema
@@ -70,9 +70,13 @@ _BY_DIGEST = Query(
 _OF_MOVE = Query(
     select(*_selected).where(_changes.c.digest == bindparam("digest"), _changes.c.move == bindparam("move")), _recorded
 )
+# Bitbucket shortens the revisions of pull requests, so one agrees with another that it begins.
+_given = bindparam("revision", type_=String)
 _LATER_ON_BRANCH = Query(
-    select(_changes.c.id)
+    select(_changes.c.revision)
     .where(
+        func.substr(_changes.c.revision, 1, func.length(_given)) != _given,
+        func.substr(_given, 1, func.length(_changes.c.revision)) != _changes.c.revision,
         _changes.c.id > bindparam("after"),
         _changes.c.repository == bindparam("repository"),
         _changes.c.branch.is_not_distinct_from(bindparam("branch")),
@@ -80,8 +84,9 @@ _LATER_ON_BRANCH = Query(
         _changes.c.codebase == bindparam("codebase"),
         _changes.c.untrusted == bindparam("untrusted"),
     )
+    .order_by(_changes.c.id.desc())
     .limit(1),
-    int,
+    str,
 )
 _AFTER = Query(
     select(*_selected).where(_changes.c.id > bindparam("after")).order_by(_changes.c.id).limit(bindparam("most")),
@@ -172,8 +177,9 @@ def add(connection: Connection, change: Change, now: float) -> tuple[RecordedCha
     """
     Add *change*; False beside the earlier row when the same change is there already.
 
-    A move to a revision that was a change before is another change, unless that very move is there, or nothing happened
-    on the branch since: then another source saw the same.
+    A move to a revision that was a change before is another change if the branch was elsewhere since, and that very
+    move is not there.  A move that is like others is another change if it begins where the records say that the branch
+    is.
     """
     digest = change.digest
     if (earlier := _same(connection, digest, change)) is not None:
@@ -207,21 +213,25 @@ def add(connection: Connection, change: Change, now: float) -> tuple[RecordedCha
 
 def _same(connection: Connection, digest: str, change: Change) -> RecordedChange | None:
     newest = _BY_DIGEST.first(connection, digest=digest)
-    if newest is None or change.move is None:
+    if newest is None or (change.move is None and not change.before):
         return newest
-    if (earlier := _OF_MOVE.first(connection, digest=digest, move=change.move)) is not None:
+    if change.move is not None and (earlier := _OF_MOVE.first(connection, digest=digest, move=change.move)) is not None:
         return earlier
     # Not of one category: a function may choose it by the author.
     later = _LATER_ON_BRANCH.first(
         connection,
         after=newest.id,
+        revision=change.revision,
         repository=change.repository,
         branch=change.branch,
         project=change.project,
         codebase=change.codebase,
         untrusted=int(change.untrusted),
     )
-    return newest if later is None else None
+    if later is None:
+        return newest  # another source saw the same
+    moved = change.move is not None or later.startswith(change.before) or change.before.startswith(later)
+    return None if moved else newest
 
 
 def get(connection: Connection, id: int) -> RecordedChange | None:

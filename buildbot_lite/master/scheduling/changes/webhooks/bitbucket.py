@@ -10,6 +10,7 @@ from .....errors import WebhookError
 from .....model.change import LONGEST_COMMENTS
 from .....model.git_refs import HEADS, TAGS
 from .....model.json_reader import JsonReader
+from .....model.webhook import Delivery
 from ....config.webhooks import HookDialect
 from .payload import (
     HookedCommit,
@@ -21,7 +22,6 @@ from .payload import (
     cut,
     in_change,
     message,
-    move_between,
     of_pull_request,
     of_push,
     part,
@@ -35,10 +35,11 @@ MOST_REFS = 50
 _NEWS = {"pullrequest:created", "pullrequest:updated"}
 
 
-def read(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
+def read(delivery: Delivery, payload: JsonReader, dialect: HookDialect) -> HookReport:
     """
     The report in *payload*; `BuildbotLiteError` if it is not one of Bitbucket's.
     """
+    event = delivery.event
     if event == "repo:push":
         reports = _reports(_pushes(payload), dialect)
         return HookReport(
@@ -97,7 +98,8 @@ def _pushes(payload: JsonReader) -> Iterator[Push]:
             commits=commits,
             unnamed=None if each.flag("truncated", False) else 0,
             pusher=pusher,
-            move=move_between(text(part(old, "target"), "hash"), head.id),
+            # Nothing in the payload says when: the time of the target is that of the commit.
+            before=text(part(old, "target"), "hash"),
         )
 
 
@@ -134,6 +136,7 @@ def _pull_request(event: str, payload: JsonReader, dialect: HookDialect) -> Hook
         link=_link(request),
         happened=time(request, "updated_on"),
         event=event,
+        stamp=text(request, "updated_on") if event == "pullrequest:updated" else "",
         properties={
             **in_change({"basename": target}),
             **whitelisted(request.document, "bitbucket", dialect.property_whitelist),

@@ -4,6 +4,7 @@ Gitea's and Forgejo's payloads: https://docs.gitea.com/usage/repository/webhooks
 
 from .....model.change import LONGEST_COMMENTS
 from .....model.json_reader import JsonReader
+from .....model.webhook import Delivery
 from ....config.webhooks import HookDialect
 from .github import commit, repository
 from .payload import (
@@ -14,7 +15,6 @@ from .payload import (
     cut,
     in_change,
     is_none,
-    move_between,
     of_pull_request,
     of_push,
     part,
@@ -25,10 +25,11 @@ from .payload import (
 _NEWS = {"opened", "reopened", "synchronized"}
 
 
-def read(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
+def read(delivery: Delivery, payload: JsonReader, dialect: HookDialect) -> HookReport:
     """
     The report in *payload*; `BuildbotLiteError` if it is not one of Gitea's.
     """
+    event = delivery.event
     if event == "push":
         return _push(payload, dialect)
     if event in ("pull_request", "pull_request_sync"):
@@ -48,7 +49,9 @@ def _push(payload: JsonReader, dialect: HookDialect) -> HookReport:
         commits=commits,
         unnamed=max(0, payload.integer("total_commits", 0) - len(commits)),
         pusher=_user(part(payload, "pusher")),
-        move=move_between(text(payload, "before"), after),
+        before=text(payload, "before"),
+        # The time of the push before this one, because Gitea sends its webhooks first.
+        stamp=text(part(payload, "repository"), "updated_at"),
     )
     return of_push(push, dialect)
 
@@ -75,7 +78,7 @@ def _pull_request(payload: JsonReader, dialect: HookDialect) -> HookReport:
             link=text(request, "html_url"),
             happened=time(request, "updated_at"),
             # It does not say from which commit.
-            move=text(request, "updated_at", 200) or None if action == "synchronized" else None,
+            stamp=text(request, "updated_at") if action == "synchronized" else "",
             properties=in_change({"basename": checked_branch(text(base, "ref")), "pullrequest_number": number}),
         ),
         dialect,

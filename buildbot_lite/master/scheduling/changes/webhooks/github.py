@@ -6,6 +6,7 @@ import re
 
 from .....model.change import LONGEST_COMMENTS
 from .....model.json_reader import JsonReader
+from .....model.webhook import Delivery
 from ....config.webhooks import HookDialect
 from .payload import (
     HookedCommit,
@@ -19,7 +20,6 @@ from .payload import (
     in_change,
     is_none,
     message,
-    move_between,
     of_pull_request,
     of_push,
     part,
@@ -32,10 +32,11 @@ from .payload import (
 _NEWS = {"opened", "reopened", "synchronize"}
 
 
-def read(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
+def read(delivery: Delivery, payload: JsonReader, dialect: HookDialect) -> HookReport:
     """
     The report in *payload*; `BuildbotLiteError` if it is not one of GitHub's.
     """
+    event = delivery.event
     if event == "push":
         return _push(payload, dialect)
     if event == "pull_request":
@@ -86,7 +87,8 @@ def _push(payload: JsonReader, dialect: HookDialect) -> HookReport:
         revision="" if is_none(after) else text(head, "id") or after,
         commits=commits,
         pusher=person(part(payload, "pusher")),
-        move=move_between(text(payload, "before"), after, part(payload, "repository").document.get("pushed_at", "")),
+        before=text(payload, "before"),
+        stamp=str(part(payload, "repository").document.get("pushed_at", "")),
     )
     return of_push(push, dialect)
 
@@ -115,7 +117,8 @@ def _pull_request(payload: JsonReader, dialect: HookDialect) -> HookReport:
             ),
             link=text(request, "html_url"),
             happened=time(request, "updated_at") or time(request, "created_at"),
-            move=_move(payload, request) if action == "synchronize" else None,
+            before=text(payload, "before") if action == "synchronize" else "",
+            stamp=text(request, "updated_at") if action == "synchronize" else "",
             properties={
                 **in_change({"basename": checked_branch(text(base, "ref"))}),
                 **whitelisted(request.document, "github", dialect.property_whitelist),
@@ -123,10 +126,6 @@ def _pull_request(payload: JsonReader, dialect: HookDialect) -> HookReport:
         ),
         dialect,
     )
-
-
-def _move(payload: JsonReader, request: JsonReader) -> str:
-    return move_between(text(payload, "before"), text(payload, "after"), text(request, "updated_at"))
 
 
 def _commits(request: JsonReader) -> str:

@@ -4,6 +4,7 @@ GitLab's payloads: https://docs.gitlab.com/user/project/integrations/webhook_eve
 
 from .....model.change import LONGEST_COMMENTS
 from .....model.json_reader import JsonReader
+from .....model.webhook import Delivery
 from ....config.webhooks import HookDialect
 from .payload import (
     HookedCommit,
@@ -17,7 +18,6 @@ from .payload import (
     in_change,
     is_none,
     message,
-    move_between,
     of_pull_request,
     of_push,
     part,
@@ -29,17 +29,17 @@ from .payload import (
 _NEWS = {"open", "reopen", "update"}
 
 
-def read(event: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
+def read(delivery: Delivery, payload: JsonReader, dialect: HookDialect) -> HookReport:
     """
     The report in *payload*; `BuildbotLiteError` if it is not one of GitLab's.  A system hook has its event in the
     payload.
     """
     kind = text(payload, "object_kind", 50) or text(payload, "event_name", 50)
     if kind in ("push", "tag_push"):
-        return _push(kind, payload, dialect)
+        return _push(kind, payload, dialect, delivery.number)
     if kind == "merge_request":
         return _merge_request(payload, dialect)
-    return HookReport(remark=f"The event {kind or event!r:.50} is no change.")
+    return HookReport(remark=f"The event {kind or delivery.event!r:.50} is no change.")
 
 
 def _repository(payload: JsonReader) -> HookedRepository:
@@ -52,7 +52,7 @@ def _repository(payload: JsonReader) -> HookedRepository:
     )
 
 
-def _push(kind: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
+def _push(kind: str, payload: JsonReader, dialect: HookDialect, number: str) -> HookReport:
     after = text(payload, "after")
     commits = payload.objects("commits", _commit)
     push = Push(
@@ -64,7 +64,8 @@ def _push(kind: str, payload: JsonReader, dialect: HookDialect) -> HookReport:
         unnamed=max(0, payload.integer("total_commits_count", 0) - len(commits)),
         pusher=text(payload, "user_name"),
         event=kind,
-        move=move_between(text(payload, "before"), after),
+        before=text(payload, "before"),
+        stamp=number,
     )
     return of_push(push, dialect)
 
@@ -104,7 +105,8 @@ def _merge_request(payload: JsonReader, dialect: HookDialect) -> HookReport:
             link=text(request, "url"),
             happened=time(last, "timestamp"),
             event="merge_request",
-            move=_move(request, text(last, "id")) if action == "update" else None,
+            before=text(request, "oldrev") if action == "update" else "",
+            stamp=text(request, "updated_at") if action == "update" else "",
             properties=in_change(
                 {
                     "source_branch": checked_branch(text(request, "source_branch")),
@@ -116,7 +118,3 @@ def _merge_request(payload: JsonReader, dialect: HookDialect) -> HookReport:
         ),
         dialect,
     )
-
-
-def _move(request: JsonReader, after: str) -> str:
-    return move_between(text(request, "oldrev"), after, text(request, "updated_at"))

@@ -70,13 +70,15 @@ class Push:
     """
     A push: *ref* is now the commit *revision*; "": it was deleted.  *commits*: the new ones, oldest first, as far as
     the forge names them.  *unnamed*: how many older ones it does not name; None: an unknown number.  *pusher*: for a
-    push without commits.  *move*: as of a change.
+    push without commits.  *before*: the commit at which *ref* was; "": none.  *stamp*: a text that no other push from
+    there to *revision* has, such as its time; "": the forge has none that can be trusted.
     """
 
     repository: HookedRepository
     ref: str
     revision: str
-    move: str
+    before: str
+    stamp: str = ""
     commits: Sequence[HookedCommit] = ()
     unnamed: int | None = 0
     pusher: str = ""
@@ -87,7 +89,8 @@ class Push:
 class PullRequest:
     """
     A pull or merge request: *ref* leads to it in the *repository* into which it is to be merged.  *fork*: it comes from
-    another repository, so its code is untrusted.  *move*: as of a change.
+    another repository, so its code is untrusted.  *before*, *stamp*: as of a `Push`; both "" for an event that is no
+    push.
     """
 
     repository: HookedRepository
@@ -100,7 +103,8 @@ class PullRequest:
     happened: float | None = None
     properties: Mapping[str, Any] = field(factory=dict)
     event: str = "pull_request"
-    move: str | None = None
+    before: str = ""
+    stamp: str = ""
 
 
 def of_push(push: Push, dialect: HookDialect) -> HookReport:
@@ -134,7 +138,7 @@ def of_push(push: Push, dialect: HookDialect) -> HookReport:
             category="tag" if ref.startswith(TAGS) else None,
             revlink=each.link,
             properties={**in_change({"event": push.event}), **each.properties},
-            move=push.move if each is head else None,
+            **(_move(push) if each is head else {}),
         ).checked()
         for each in commits[-MOST_COMMITS:]
     ]
@@ -166,7 +170,7 @@ def of_pull_request(request: PullRequest, dialect: HookDialect) -> HookReport:
         revlink=request.link,
         properties={**in_change({"event": request.event, "pullrequesturl": request.link}), **request.properties},
         untrusted=request.fork,
-        move=request.move,
+        **_move(request),
     )
     return HookReport([change.checked()])
 
@@ -264,12 +268,12 @@ def is_none(revision: str) -> bool:
     return not revision.strip("0")
 
 
-def move_between(before: str, after: str, when: object = "") -> str:
+def _move(pushed: Push | PullRequest) -> dict[str, Any]:
     """
-    The move of a reference, as the signed payload tells it, so that a replay is the same move: its commits, and *when*
-    it happened where the forge says that.
+    The fields of a change that tell another push to the same commit from a replay.
     """
-    return cut(f"{before:.64}..{after:.64} {when!s:.60}".rstrip(), 200)
+    stamp = pushed.stamp and cut(f"{pushed.before:.64}..{pushed.revision:.64} {pushed.stamp:.60}", 200)
+    return {"move": stamp or None, "before": "" if is_none(pushed.before) else cut(pushed.before, 64)}
 
 
 def in_change(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from .signatures import check
 MOST_VALUES = 300_000
 """Values in a payload: 2048 commits have about 60 000, and their files come on top."""
 
-_READERS: Mapping[str, Callable[[str, JsonReader, HookDialect], HookReport]] = MappingProxyType(
+_READERS: Mapping[str, Callable[[Delivery, JsonReader, HookDialect], HookReport]] = MappingProxyType(
     {"github": github.read, "gitlab": gitlab.read, "gitea": gitea.read, "bitbucket": bitbucket.read}
 )
 
@@ -32,7 +32,7 @@ def read_delivery(delivery: Delivery, dialect: HookDialect, secret: str) -> Hook
     check(delivery, secret)
     try:
         payload = JsonReader.decode(_json_of(delivery), "The payload", LARGEST_BODY, most=MOST_VALUES)
-        report = _READERS[delivery.dialect](delivery.event, payload, dialect)
+        report = _READERS[delivery.dialect](delivery, payload, dialect)
         if not report.changes:
             return report  # a function of master.cfg need not know other payloads
         codebase = delivery.codebase or dialect.codebase_of(payload.document)
