@@ -220,7 +220,8 @@ def _read_string() -> str:
     text = read_secret("The string")
     if not text.strip():
         raise FurlError(
-            "There is nothing on standard input.  Give the string there; that of a slave is in buildslave.furls."
+            "There is nothing on standard input, where the string was expected.  (If a command before the pipe failed, "
+            "mend that first.)"
         )
     strings = furls_in(text)
     if len(strings) > 1:

@@ -395,7 +395,10 @@ class CommandTests(FarmCase):
         self.farm.run(f"{program} create-slave new - <&- 2>> {said} || echo $? >> {said}")
         self.farm.run(f"{program} status nowhere 2>&- || echo $? >> {said}")
 
-        nothing = "There is nothing on standard input.  Give the string there; that of a slave is in buildslave.furls."
+        nothing = (
+            "There is nothing on standard input, where the string was expected.  (If a command before the pipe failed, "
+            "mend that first.)"
+        )
         self.assertEqual(self.farm.witnessed("said"), ["0", nothing, "70", "70"])
 
     def test_full_disk(self) -> None:

@@ -340,7 +340,7 @@ class SecretsTests(SynchronousTestCase):
             "open": "Run: chmod 600 secrets/open",
             "short": "fewer than 6 bytes",
             "large": "more than 65536 bytes",
-            "nul": "a NUL",
+            "nul": "a NUL byte",
             "bytes": "not UTF-8",
             "dir": "not a plain file",
             "none": "in any of the secretsProviders",

@@ -138,8 +138,11 @@ def usable(name: str, contents: bytes, *, strip: bool = True) -> str:
     except UnicodeDecodeError:
         raise ConfigError(f"The secret {name!r} is not UTF-8 text.") from None
     text = text.strip() if strip else text
-    if len(text.encode()) < SHORTEST_SECRET or "\0" in text:
+    if len(text.encode()) < SHORTEST_SECRET:
         raise ConfigError(
-            f"The secret {name!r} has fewer than {SHORTEST_SECRET} bytes, or a NUL: it could not be hidden in logs."
+            f"The secret {name!r} has fewer than {SHORTEST_SECRET} bytes, and could not be hidden in logs.  "
+            "Use a longer one."
         )
+    if "\0" in text:
+        raise ConfigError(f"The secret {name!r} has a NUL byte in it, which no program can be given: remove it.")
     return text

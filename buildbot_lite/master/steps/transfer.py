@@ -19,7 +19,15 @@ from ..config.artifacts import WantedArtifact
 from . import argument_checks as checks
 from .argument import argument, ignored
 from .download_sources import MasterFile, TextSource, facts_of
-from .master_paths import absolute, check_way_out, inner_part, is_first_name_given, is_way_out_given, leads_outside
+from .master_paths import (
+    absolute,
+    check_way_out,
+    inner_part,
+    is_absolute,
+    is_first_name_given,
+    is_way_out_given,
+    leads_outside,
+)
 from .outcomes import result_of
 from .step import BuildStep
 
@@ -195,7 +203,8 @@ class FileDownload(Transferring):
         # Recorded, so that a resumed build sends the same contents.
         facts = await self.bench.record("looking at a file", self.mastersrc, lambda: facts_of(path), repeatable=True)
         if "problem" in facts:
-            return self.fail(f"The master cannot send {self.mastersrc!r:.200}: {facts['problem']}.")
+            relative = "" if is_absolute(self.mastersrc) else " in the master's directory"
+            return self.fail(f"The master cannot send {self.mastersrc!r:.200}{relative}: {facts['problem']}.")
         if self.maxsize is not None and facts["size"] > self.maxsize:
             return self.fail(f"{self.mastersrc!r:.200} has {facts['size']} bytes; maxsize allows {self.maxsize}.")
         return await self.transfer(
