@@ -22,13 +22,16 @@ LEAD = 96
 LARGEST_HEADER = 32 << 20
 """Bytes of the values of one header; packages with a hundred thousand files stay below."""
 MOST_TAGS = 10_000
+MOST_VALUES = 300_000
+"""Values of one tag; a package has one value for each of its files."""
 
 LEAD_MAGIC = b"\xed\xab\xee\xdb"
 """The first bytes of every RPM file."""
 _HEADER_MAGIC = b"\x8e\xad\xe8\x01"
 _INTRODUCTION = struct.Struct(">4s4xII")
 _ENTRY = struct.Struct(">IIII")
-_INT32, _STRING, _BINARY, _STRINGS, _LOCALISED = 4, 6, 7, 8, 9
+_STRING, _BINARY, _STRINGS, _LOCALISED = 6, 7, 8, 9
+_INTEGERS = {3: "H", 4: "I", 5: "Q"}  # of the module struct
 
 
 @frozen
@@ -67,7 +70,7 @@ class Header:
             return ()
         if entry.kind not in (_STRING, _STRINGS, _LOCALISED):
             raise damaged(f"the tag {tag} is no text")
-        parts = self._store[entry.offset :].split(b"\0", entry.count) if entry.count <= MOST_TAGS else []
+        parts = self._store[entry.offset :].split(b"\0", entry.count) if entry.count <= MOST_VALUES else []
         if len(parts) <= entry.count:
             raise damaged(f"the text of the tag {tag} does not end")
         try:
@@ -77,15 +80,34 @@ class Header:
 
     def number(self, tag: int) -> int | None:
         """
-        The first number of *tag*, of 32 bits; None when the header does not have it.
+        The first number of *tag*; None when the header does not have it, `InputError` when it is no number.
+        """
+        numbers = self.numbers(tag)
+        if tag in self and not numbers:
+            raise damaged(f"the tag {tag} is no number")
+        return numbers[0] if numbers else None
+
+    def numbers(self, tag: int) -> tuple[int, ...]:
+        """
+        The numbers of *tag*, of 16, 32 or 64 bits; none when the header does not have it, `InputError` when they are no
+        numbers.
         """
         entry = self._entries.get(tag)
         if entry is None:
-            return None
-        value = self._store[entry.offset : entry.offset + 4]
-        if entry.kind != _INT32 or entry.count < 1 or len(value) < 4:
+            return ()
+        if entry.kind not in _INTEGERS or entry.count > MOST_VALUES:
             raise damaged(f"the tag {tag} is no number")
-        return int.from_bytes(value, "big")
+        values = struct.Struct(f">{entry.count}{_INTEGERS[entry.kind]}")
+        if entry.offset + values.size > len(self._store):
+            raise damaged(f"the tag {tag} is no number")
+        return values.unpack_from(self._store, entry.offset)
+
+    def values(self, tag: int) -> tuple[str, ...] | tuple[int, ...]:
+        """
+        The texts or the numbers of *tag*; none when the header does not have it, `InputError` when they are neither.
+        """
+        entry = self._entries.get(tag)
+        return self.numbers(tag) if entry is not None and entry.kind in _INTEGERS else self.texts(tag)
 
     def binary(self, tag: int) -> bytes:
         """
