@@ -15,7 +15,8 @@ Imports go down only; ``lint-imports`` holds it::
       master | slave                                  the two ends; neither imports the other
       storage | wire | keeper                         state on disk; the protocol, the only importer of Foolscap; the
                                                       parent of every command (standard library only)
-      deferreds | http_client                         events with several waiters, work in the background; HTTP requests
+      deferreds | http_client | child_programs        events with several waiters, work in the background; HTTP;
+                                                      programs of the master's own, such as git
       model                                           values and pure functions; the JSON that travels
       errors                                          every exception raised on purpose; its text is one sentence
 

@@ -6,7 +6,6 @@ import os
 import stat
 import subprocess
 import tempfile
-from threading import Event
 from typing import Any
 from unittest import mock
 
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite import child_programs
 from buildbot_lite.errors import ConfigError, StorageError
 from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.scheduling.changes import git_mirror, git_poller, programs, sources
@@ -43,9 +43,9 @@ class PollerCase(SynchronousTestCase):
         self.origin = GitRepository(tempfile.mkdtemp(prefix="farm-") + "/origin")
         self.first = self.origin.commit(a="1")
         self.words: list[list[str]] = []
-        real = programs.run_here
+        real = child_programs.run_here
 
-        def noted(program: programs.SourceProgram, unwanted: Any) -> programs.Ran:
+        def noted(program: child_programs.ChildProgram, unwanted: Any) -> child_programs.Ran:
             words = [each for each in program.argv[1:] if not each.startswith("--git-dir")]
             self.words.append([each for i, each in enumerate(words) if each != "-c" and words[i - 1] != "-c"])
             return real(program, unwanted)
@@ -152,9 +152,9 @@ class PollingTests(PollerCase):
         self.origin.git("branch", "other")
         stage = self.farm("branches=True")
         fetched: list[bytes] = []
-        run = programs.run_here
+        run = child_programs.run_here
 
-        def noted(program: programs.SourceProgram, unwanted: Any) -> programs.Ran:
+        def noted(program: child_programs.ChildProgram, unwanted: Any) -> child_programs.Ran:
             if "fetch" in program.argv:
                 fetched.append(program.stdin)
             return run(program, unwanted)
@@ -653,9 +653,9 @@ class ArgumentsTests(PollerCase):
         Promise 8.1: keys are private files only while git runs; passwords are neither in arguments nor in errors.
         """
         stage = self.secret_farm()
-        seen: list[tuple[programs.SourceProgram, dict[str, str]]] = []
+        seen: list[tuple[child_programs.ChildProgram, dict[str, str]]] = []
 
-        def fake(program: programs.SourceProgram, unwanted: Any) -> programs.Ran:
+        def fake(program: child_programs.ChildProgram, unwanted: Any) -> child_programs.Ran:
             files = {}
             for name, value in program.env.items():
                 if name.startswith("BUILDBOT_LITE_") and value.startswith(stage.basedir):
@@ -663,7 +663,7 @@ class ArgumentsTests(PollerCase):
                     with open(value) as file:
                         files[name] = file.read()
             seen.append((program, files))
-            return programs.Ran(128, b"", b"fatal: no access with hunter2\n")
+            return child_programs.Ran(128, b"", b"fatal: no access with hunter2\n")
 
         self.patch(programs, "run_here", fake)
         for each in stage.farm.change_sources.everyone():
@@ -704,10 +704,10 @@ class ArgumentsTests(PollerCase):
         Promise 8.1: git asks nobody anything, runs no hooks, and speaks only known protocols, whatever the master's
         environment says.
         """
-        seen: list[programs.SourceProgram] = []
-        real = programs.run_here
+        seen: list[child_programs.ChildProgram] = []
+        real = child_programs.run_here
 
-        def noted(program: programs.SourceProgram, unwanted: Any) -> programs.Ran:
+        def noted(program: child_programs.ChildProgram, unwanted: Any) -> child_programs.Ran:
             seen.append(program)
             return real(program, unwanted)
 
@@ -879,54 +879,3 @@ class HostileTests(PollerCase):
         done = subprocess.run(["git", "check-ref-format", ref], check=False)
 
         self.assertEqual(is_ref(ref), done.returncode == 0, ref)
-
-
-class ProgramTests(SynchronousTestCase):
-    """
-    The bounds on programs.
-    """
-
-    def run_here(self, script: str, **more: Any) -> programs.Ran:
-        """
-        Run a shell script.
-        """
-        values = {"cwd": "/", "env": dict(os.environ), "seconds": 60.0, **more}
-        unwanted = values.pop("unwanted", None) or Event()
-        return programs.run_here(programs.SourceProgram(argv=["/bin/sh", "-c", script], **values), unwanted)
-
-    def test_runs(self) -> None:
-        """
-        Input, output, errors and the exit code arrive.
-        """
-        ran = self.run_here("cat; echo oops >&2; exit 3", stdin=b"hello")
-        self.assertEqual((ran.code, ran.output, ran.errors, ran.cut_off), (3, b"hello", b"oops\n", False))
-
-    def test_output(self) -> None:
-        """
-        A program that prints more than it may is ended, and what it may have printed is there.
-        """
-        ran = self.run_here("yes", largest=100_000)
-        self.assertEqual((len(ran.output), ran.cut_off), (100_000, True))
-
-    def test_errors(self) -> None:
-        """
-        Standard error without end takes no memory.
-        """
-        ran = self.run_here("head -c 3000000 /dev/zero >&2; echo done")
-        self.assertEqual((ran.output, len(ran.errors)), (b"done\n", programs.LARGEST_ERRORS))
-
-    def test_time(self) -> None:
-        """
-        A program that takes too long is ended, with what it started.
-        """
-        self.assertRaisesRegex(
-            programs.ProgramError, "did not end within", self.run_here, "sleep 1000 & sleep 1000", seconds=0.3
-        )
-
-    def test_unwanted(self) -> None:
-        """
-        A program that nobody waits for any more is ended.
-        """
-        unwanted = Event()
-        unwanted.set()
-        self.assertNotEqual(self.run_here("sleep 1000", unwanted=unwanted).code, 0)

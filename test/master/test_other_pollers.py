@@ -14,6 +14,7 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite import child_programs
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.scheduling.changes import hg_poller, programs, sources, svn_poller
 from buildbot_lite.master.scheduling.changes.hg_poller import HgPoller
@@ -558,11 +559,11 @@ class SvnArgumentsTests(SynchronousTestCase):
         Promise 8.1: the password goes to svn's standard input, and is not in its arguments; the user may be a secret.
         """
         self.patch(sources, "JITTER", 0.0)
-        seen: list[programs.SourceProgram] = []
+        seen: list[child_programs.ChildProgram] = []
 
-        def fake(program: programs.SourceProgram, unwanted: Any) -> programs.Ran:
+        def fake(program: child_programs.ChildProgram, unwanted: Any) -> child_programs.Ran:
             seen.append(program)
-            return programs.Ran(1, b"", b"svn: E170001: no access for a-user with hunter2\n")
+            return child_programs.Ran(1, b"", b"svn: E170001: no access for a-user with hunter2\n")
 
         self.patch(programs, "run_here", fake)
         harness = MasterHarness(

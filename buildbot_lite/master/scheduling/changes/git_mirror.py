@@ -17,11 +17,12 @@ from functools import partial
 
 from attrs import evolve
 
+from ....child_programs import ChildProgram, ProgramError, Ran
 from ....model.urls import without_passwords
 from ...config.change_sources import SourceContext
 from ...steps.git_credentials import RemoteAccess
 from .commits import LARGEST_COMMIT, Commit, RemoteRefs, commit_in, files_of_commits, objects, remote_refs
-from .programs import ProgramError, Ran, SourceProgram, run
+from .programs import run
 
 LIST_SECONDS = 120.0
 FETCH_SECONDS = 3600.0
@@ -260,7 +261,7 @@ class GitMirror:
         argv = [self._git, *where, *(word for setting in settings for word in ("-c", setting)), *words]
         env = self._remote_env if remote else self._env
         given = stdin.encode("utf-8", "surrogateescape")
-        program = SourceProgram(argv=argv, cwd=self._context.basedir, env=env, stdin=given, seconds=seconds, **more)
+        program = ChildProgram(argv=argv, cwd=self._context.basedir, env=env, stdin=given, seconds=seconds, **more)
         return await run(self._context, program)
 
     def _must_succeed(self, result: Ran, trying: str) -> None:

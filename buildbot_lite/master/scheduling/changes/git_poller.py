@@ -26,6 +26,7 @@ from typing import Any
 
 from attrs import evolve
 
+from ....child_programs import ProgramError
 from ....errors import BuildbotLiteError
 from ....model.change import Change
 from ....model.git_refs import branch_of, is_of_the_repository
@@ -39,7 +40,6 @@ from ...steps.git_credentials import RemoteAccess, remote_access, web_host
 from .commits import Commit
 from .followed_refs import FollowedRefs, SeenRefs
 from .git_mirror import GitMirror
-from .programs import ProgramError
 from .secrets import rendered
 
 WORKDIR = "gitpoller_work"

@@ -16,12 +16,13 @@ from typing import Any, cast
 
 from attrs import evolve
 
+from ....child_programs import ProgramError
 from ....model.change import LONGEST_COMMENTS, LONGEST_NAME, Change, fitting_files
 from ....model.urls import without_passwords
 from ...config.arguments import ArgumentChecker
 from ...config.change_fields import category_of, change_of, named
 from ...config.change_sources import PollingChangeSource
-from .programs import ProgramError, TooMuchOutputError, output_of
+from .programs import TooMuchOutputError, output_of
 
 WORKDIR = "hgpoller_work"
 MOST_REVISIONS = 500

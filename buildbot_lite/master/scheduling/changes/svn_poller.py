@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 from attrs import field, frozen
 
+from ....child_programs import ProgramError
 from ....errors import BuildbotLiteError
 from ....model.change import LONGEST_COMMENTS, LONGEST_NAME, Change, fitting_files
 from ....model.rendering import is_renderable
@@ -20,7 +21,7 @@ from ....model.urls import without_passwords
 from ...builds.redaction import Redaction
 from ...config.change_fields import category_of, change_of, named
 from ...config.change_sources import PollingChangeSource
-from .programs import ProgramError, TooMuchOutputError, output_of
+from .programs import TooMuchOutputError, output_of
 from .secrets import rendered
 
 SECONDS = 600.0

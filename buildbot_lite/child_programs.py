@@ -1,0 +1,139 @@
+"""
+Programs that the master runs for itself on its own machine, such as git or gpgv: bounded in time and output.
+
+They run in a thread, never in the reactor's own: a program may take minutes, and starting one takes milliseconds.
+"""
+
+import os
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from threading import Event
+from typing import IO
+
+from attrs import frozen
+
+from .errors import BuildbotLiteError, ConfigError
+
+LARGEST_OUTPUT = 64 << 20
+LARGEST_ERRORS = 64 << 10
+"""Bytes of standard error that are kept: the first ones."""
+LOOK_AGAIN = 0.2
+"""Seconds between two checks whether the result is still wanted."""
+TO_END = 5.0
+"""Seconds between SIGTERM, after which git removes its locks, and SIGKILL."""
+PIECE = 1 << 16
+
+
+class ProgramError(BuildbotLiteError):
+    """
+    A program of the master's machine failed.
+    """
+
+
+@frozen(kw_only=True)
+class ChildProgram:
+    """
+    *argv* in the directory *cwd*, with exactly *env*, and *stdin*.
+
+    It may take *seconds* and print *largest* bytes.
+    """
+
+    argv: Sequence[str]
+    cwd: str
+    env: Mapping[str, str]
+    stdin: bytes = b""
+    seconds: float
+    largest: int = LARGEST_OUTPUT
+
+
+@frozen
+class Ran:
+    """
+    Its exit *code*, *output* and *errors*.  *cut_off*: it printed too much, and was ended.
+    """
+
+    code: int
+    output: bytes
+    errors: bytes
+    cut_off: bool = False
+
+
+def run_here(program: ChildProgram, unwanted: Event) -> Ran:
+    """
+    Run *program* in this thread; end it when *unwanted* is set.
+    """
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(program.stdin)
+        stdin.seek(0)
+        try:
+            process = subprocess.Popen(
+                program.argv,
+                cwd=program.cwd,
+                env=dict(program.env),
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ConfigError(f"The program {program.argv[0]!r:.200} cannot be run: {error.strerror}.") from None
+    with process:
+        return _watched(process, program, unwanted)
+
+
+def _watched(process: "subprocess.Popen[bytes]", program: ChildProgram, unwanted: Event) -> Ran:
+    deadline = time.monotonic() + program.seconds
+    found: dict[int, bytearray] = {}
+    with selectors.DefaultSelector() as selector:
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            selector.register(stream, selectors.EVENT_READ)
+            found[stream.fileno()] = bytearray()
+        assert process.stdout is not None
+        assert process.stderr is not None
+        output, errors = found[process.stdout.fileno()], found[process.stderr.fileno()]
+        while selector.get_map():
+            for key, _ in selector.select(LOOK_AGAIN):
+                _take(selector, key.fileobj, found)  # type: ignore[arg-type]  # they are streams
+            del errors[LARGEST_ERRORS:]
+            if unwanted.is_set() or len(output) > program.largest or time.monotonic() > deadline:
+                _end(process)
+                break
+        if time.monotonic() > deadline:
+            raise ProgramError(f"{program.argv[0]} did not end within {program.seconds:.0f} s.")
+    code = _code(process, deadline)
+    return Ran(code, bytes(output[: program.largest]), bytes(errors), len(output) > program.largest)
+
+
+def _take(selector: selectors.BaseSelector, stream: IO[bytes], found: dict[int, bytearray]) -> None:
+    data = os.read(stream.fileno(), PIECE)
+    if data:
+        found[stream.fileno()] += data
+    else:
+        selector.unregister(stream)
+
+
+def _code(process: "subprocess.Popen[bytes]", deadline: float) -> int:
+    try:
+        return process.wait(max(TO_END, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:  # the program closed its output and still runs
+        _end(process)
+        return process.wait()
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """
+    End the program and its descendants.
+    """
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(TO_END)
