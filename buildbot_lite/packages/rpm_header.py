@@ -11,7 +11,7 @@ checked before it is used, and nothing is trusted to be text.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO
 
 from attrs import frozen
@@ -32,6 +32,8 @@ _INTRODUCTION = struct.Struct(">4s4xII")
 _ENTRY = struct.Struct(">IIII")
 _STRING, _BINARY, _STRINGS, _LOCALISED = 6, 7, 8, 9
 _INTEGERS = {3: "H", 4: "I", 5: "Q"}  # of the module struct
+# Bytes of one value of each kind that is no text; numbers are aligned to their own size.
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, _BINARY: 1}
 
 
 @frozen
@@ -39,6 +41,25 @@ class _Entry:
     kind: int
     offset: int
     count: int
+
+
+@frozen
+class Value:
+    """
+    All values of one *tag*: of which *kind* of the format, how many (*count*), and their bytes.
+    """
+
+    tag: int
+    kind: int
+    count: int
+    data: bytes
+
+    @property
+    def alignment(self) -> int:
+        """
+        The place of the bytes in a header is a multiple of it.
+        """
+        return _SIZES.get(self.kind, 1)
 
 
 class Header:
@@ -53,6 +74,29 @@ class Header:
 
     def __contains__(self, tag: int) -> bool:
         return tag in self._entries
+
+    def everything(self) -> Iterator[Value]:
+        """
+        Everything in the header.  `InputError` when a value does not end in it.
+        """
+        for tag, entry in self._entries.items():
+            if entry.kind in _SIZES:
+                end = entry.offset + _SIZES[entry.kind] * entry.count
+            else:
+                end = self._end_of_texts(tag, entry)
+            if end > len(self._store):
+                raise damaged(f"the value of the tag {tag} does not end")
+            yield Value(tag, entry.kind, entry.count, self._store[entry.offset : end])
+
+    def _end_of_texts(self, tag: int, entry: _Entry) -> int:
+        if entry.kind not in (_STRING, _STRINGS, _LOCALISED):
+            raise damaged(f"the tag {tag} has a value of the unknown kind {entry.kind}")
+        end = entry.offset
+        for _ in range(min(entry.count, len(self._store))):
+            end = self._store.find(b"\0", end) + 1
+            if not end:
+                raise damaged(f"the text of the tag {tag} does not end")
+        return end
 
     def text(self, tag: int) -> str:
         """

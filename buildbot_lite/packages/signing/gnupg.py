@@ -1,0 +1,65 @@
+"""
+The signer's own gpg, on the signer's own machine.
+
+Their agent keeps the secret key and asks for the passphrase with their own pinentry: this program never sees either,
+and passes no option that would let it.
+"""
+
+import os
+import re
+import subprocess
+import sys
+
+from attrs import frozen
+
+from ...errors import InputError
+from ...model.display import printable
+from .openpgp import BINARY, TEXT, Signature, read_signature
+
+SECONDS = 600.0
+"""For one signature: somebody may have to fetch a smart card."""
+_KEY = re.compile(r"[A-Za-z0-9][^\0\n]{0,199}\Z|<[^\0\n]{1,199}\Z")
+_LONGEST_COMPLAINT = 200
+
+
+@frozen
+class Gnupg:
+    """
+    Signs with *key*: an ID, a fingerprint, or a part of the user's name, as gpg takes it.
+    """
+
+    key: str
+
+    def __attrs_post_init__(self) -> None:
+        if not _KEY.match(self.key):
+            raise InputError(f"{self.key!r:.100} names no key: give its fingerprint (gpg --list-secret-keys).")
+
+    def sign(self, data: bytes, *, text: bool) -> Signature:
+        """
+        A detached signature of *data*; *text*: one of text.  `InputError`.
+        """
+        argv = ["gpg", "--no-armor", "--textmode" if text else "--no-textmode", "--digest-algo", "SHA256"]
+        argv += ["--local-user", self.key, "--output", "-", "--detach-sign"]
+        try:
+            ran = subprocess.run(
+                argv, input=data, capture_output=True, timeout=SECONDS, check=False, env={**os.environ, **_terminal()}
+            )
+        except FileNotFoundError:
+            raise InputError("gpg is not installed here (Debian: apt install gnupg).") from None
+        except subprocess.TimeoutExpired:
+            raise InputError(f"gpg did not sign within {SECONDS:.0f} s.") from None
+        if ran.returncode:
+            lines = ran.stderr.decode("utf-8", "replace").strip().splitlines()
+            said = printable(lines[-1])[:_LONGEST_COMPLAINT].rstrip(".") if lines else "it says no reason"
+            raise InputError(f"gpg did not sign with the key {self.key!r}: {said}.")
+        signature = read_signature(ran.stdout)
+        if signature.kind != (TEXT if text else BINARY):
+            raise InputError("gpg made another kind of signature than it was asked for: see your gpg.conf.")
+        return signature
+
+
+def _terminal() -> dict[str, str]:
+    # The pinentry of a terminal has to be told which one (gpg-agent(1)).
+    if "GPG_TTY" in os.environ or not sys.stderr.isatty():
+        return {}
+    return {"GPG_TTY": os.ttyname(sys.stderr.fileno())}

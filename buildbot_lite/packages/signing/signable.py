@@ -1,0 +1,41 @@
+"""
+What a signer is asked to sign, as the bytes themselves say: the farm's word is not needed for it.
+"""
+
+import io
+
+from ...errors import InputError
+from ...model.display import printable
+from ..rpm_file import ARCH, NAME, PAYLOAD_DIGEST, SOURCE_PACKAGE, epoch_of, version_of
+from ..rpm_header import read_header
+
+_LONGEST = 200
+_RELEASE_FIELDS = (b"Suite:", b"Codename:", b"Date:")
+_REPOMD = b"http://linux.duke.edu/metadata/repo"
+
+
+def described(data: bytes) -> str:
+    """
+    What *data* is: the header of an RPM package, the metadata of a repository.  `InputError` when it is nothing that a
+    farm of packages may have signed.
+    """
+    if data.startswith(b"\x8e\xad\xe8"):
+        return _package(data)
+    if data.lstrip().startswith(b"<?xml") and _REPOMD in data[:1000]:
+        return "repomd.xml, the index of an RPM repository"
+    fields = [line for line in data.split(b"\n") if line.startswith(_RELEASE_FIELDS)]
+    if fields and b"\nSHA256:\n" in data:
+        said = "; ".join(line.decode("utf-8", "replace") for line in fields)
+        return f"Release, the index of an apt repository ({printable(said):.{_LONGEST}})"
+    raise InputError("The farm asks to sign something that is no package and no index of a repository.")
+
+
+def _package(data: bytes) -> str:
+    file = io.BytesIO(data)
+    header = read_header(file)
+    if file.read(1) or not header.text(PAYLOAD_DIGEST):
+        raise InputError("The farm asks to sign a header that is not the one of a whole package.")
+    epoch, version = epoch_of(header), version_of(header)
+    full = f"{epoch}:{version}" if epoch else version
+    arch = "src" if SOURCE_PACKAGE in header else header.text(ARCH)
+    return f"package {printable(header.text(NAME)):.{_LONGEST}} {printable(full):.{_LONGEST}} {printable(arch):.40}"
