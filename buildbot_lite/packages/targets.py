@@ -24,6 +24,7 @@ from ..model.machines import ARCH
 from .architectures import BuildPlan, debian_plan
 from .debian_architectures import ALL, is_wildcard
 from .roots import Root
+from .signing.signing_policy import checked_policy
 from .source_package import DEB, SourcePackage
 from .steps import Cleanup, DebianBuilding, DebianPrepping, Downloading, Uploading
 from .submitted_package import examine
@@ -36,10 +37,11 @@ _SUFFIX = re.compile(r"[a-z0-9+.~]{1,40}\Z")
 
 class Target(metaclass=NotingType):
     """
-    The base of all targets.  *name*: of the target, its scheduler and its string.
+    The base of all targets.  *name*: of the target, its scheduler and its string.  *publishing*: the arguments
+    *sign*, *sign_key* and *repo_script* of each kind of target.
     """
 
-    def __init__(self, name: Any, root: Any) -> None:
+    def __init__(self, name: Any, root: Any, **publishing: Any) -> None:
         self.place = current_line(self)
         self.given_name = name
         self.arguments = ArgumentChecker(f"{type(self).__name__} {name!r:.100}", self)
@@ -48,6 +50,7 @@ class Target(metaclass=NotingType):
             self.arguments.wrong("root", root, 'a root, like Overlay("bookworm")')
             root = Root()
         self.root: Root = root
+        self.signing = checked_policy(self.arguments, **publishing)
 
     def plan(self, package: SourcePackage) -> BuildPlan:
         """
@@ -73,7 +76,9 @@ class DebTarget(Target):
     *arches*: for which architectures packages are built; "all" makes one more build, on any of these machines, of what
     is the same on every architecture.  *root*: where, like ``Overlay("bookworm")``.  *version_suffix*: appended to the
     version of what is built, like "+farm1".  *slavenames*: the slaves that build; without it, all whose
-    machines run programs of the architecture, or whose property ``arch`` names it.
+    machines run programs of the architecture, or whose property ``arch`` names it.  *sign*: "manual": people sign what
+    is built; "auto": a program of theirs does; None: nobody does.  *sign_key*: the file with their public key.
+    *repo_script*: a program that runs after the public repository has changed.
     """
 
     def __init__(
@@ -84,8 +89,11 @@ class DebTarget(Target):
         *,
         version_suffix: Any = "",
         slavenames: Any = None,
+        sign: Any = None,
+        sign_key: Any = None,
+        repo_script: Any = None,
     ) -> None:
-        super().__init__(name, root)
+        super().__init__(name, root, sign=sign, sign_key=sign_key, repo_script=repo_script)
         self.arches = _architectures(self.arguments, arches)
         self.version_suffix = self.arguments.text("version_suffix", version_suffix)
         if self.version_suffix and not _SUFFIX.match(self.version_suffix):

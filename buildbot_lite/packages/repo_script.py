@@ -1,0 +1,50 @@
+"""
+The program that a target runs after its public repository has changed, ``repo_script``: to copy it to a web server, for
+example.
+"""
+
+import os
+from collections.abc import Mapping
+from threading import Event
+
+from ..child_programs import ChildProgram, ProgramError, run_here
+from ..errors import ConfigError, InputError
+from ..model.display import printable
+
+SECONDS = 3600.0
+LARGEST_OUTPUT = 1 << 20
+"""Bytes that it may print."""
+_LONGEST_COMPLAINT = 300
+
+
+def run_repo_script(
+    script: str, *, basedir: str, environment: Mapping[str, str], unwanted: Event, seconds: float = SECONDS
+) -> None:
+    """
+    Run *script*, a path in the master's directory *basedir*, where it also works, with the variables *environment*
+    beside the master's own.  `InputError` when it fails, prints too much, or does not end within *seconds*.
+
+    It takes long: call it in a thread.  *unwanted* ends it.
+    """
+    program = ChildProgram(
+        argv=[os.path.join(basedir, script)],
+        cwd=basedir,
+        env={**os.environ, **environment},
+        seconds=seconds,
+        largest=LARGEST_OUTPUT,
+    )
+    try:
+        ran = run_here(program, unwanted)
+    except (ProgramError, ConfigError) as error:
+        raise InputError(f"The packages are public, but the repo_script failed: {error}") from None
+    if ran.cut_off:
+        raise InputError(
+            f"The packages are public, but the repo_script {script} was ended: it printed more than {LARGEST_OUTPUT} "
+            "bytes."
+        )
+    if ran.code:
+        lines = (ran.errors or ran.output).decode("utf-8", "replace").strip().splitlines()
+        said = f": {printable(lines[-1])[:_LONGEST_COMPLAINT].rstrip('.')}" if lines else ""
+        raise InputError(
+            f"The packages are public, but the repo_script {script} failed with exit code {ran.code}{said}."
+        )
