@@ -3,8 +3,13 @@ Extensions of the master by higher packages, for all composition roots: the tap,
 master.cfg.
 """
 
+from collections.abc import Iterable
+
 from .master.config.keys import OWN_KEYS, AnyKey
+from .master.farm import Farm
+from .model.extension import Extension
 from .model.registry import Registry
+from .packages.job_service import JobService
 from .packages.targets import TARGETS
 
 
@@ -13,3 +18,10 @@ def configuration_keys() -> Registry[AnyKey]:
     The keys that ``c`` may have: the master's own, and those that other packages add.
     """
     return Registry("key of c", [*OWN_KEYS.values(), TARGETS])
+
+
+def services(farm: Farm) -> Iterable[Extension]:
+    """
+    The services that other packages add to *farm*.
+    """
+    return [JobService(farm)]

@@ -45,7 +45,7 @@ from .errors import (
     NotRunningError,
     sentence,
 )
-from .extensions import configuration_keys
+from .extensions import configuration_keys, services
 from .http_client import HttpClient
 from .master.config.loading import load
 from .master.config.master_config import DB_OF_0_1_0, DEFAULT_DB
@@ -192,6 +192,7 @@ class MasterService(MultiService):
                 in_thread=self._in_thread,
                 try_out=self._try_out,
                 http=HttpClient(reactor).ask,
+                extensions=services,
             )
         )
         notify_followers(farm.records, farm.notifications)

@@ -61,6 +61,8 @@ def told_requests(answer: Mapping[str, Any]) -> list[SubmittedRequest]:
         SubmittedRequest(int(number), str(builder), watch)
         for number, builder in zip(answer["requests"], answer["builders"], strict=True)
     ]
+    if title := answer.get("title"):
+        note(f"# {printable(str(title))}")
     names = ", ".join(f"{each.builder} (request {each.number})" for each in found)
     note(f"# {printable(names)}: watch with {printable(watch)}")
     for name, reason in answer.get("skipped", {}).items():

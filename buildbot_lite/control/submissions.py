@@ -210,6 +210,8 @@ class SubmitTarget:
         submitted = await submitting
         self._cancel_when_lost(watcher, scheduler, submitted)
         furl = await self._submissions.watch_furl(submitted)
+        if submitted.title:
+            await watcher.stderr(f"# {printable(submitted.title)}\n".encode())
         await watcher.stderr(f"# {_numbers(submitted)}: watch with {furl}\n".encode())
         for name, reason in _skipped(submitted).items():
             await watcher.stderr(f"# not built for {name}: {reason}\n".encode())
@@ -227,6 +229,7 @@ class SubmitTarget:
             "builders": [request.builder for request in submitted.requests],
             "watch": await self._submissions.watch_furl(submitted),
             "skipped": _skipped(submitted),
+            "title": printable(submitted.title),
         }
         await watcher.stdout(encode(document))
         return 0

@@ -23,6 +23,7 @@ from attrs import frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ..model.extension import Extension
 from ..model.http_request import HttpAnswer, HttpRequest
 from ..model.locks import LockName
 from ..model.registry import Registry
@@ -94,7 +95,8 @@ class Environment:
     tokens with which slaves and admins skip the handshake queue.  *verbs*: returns the verbs of FURLs other than
     slaves', for the given farm.  *wall*: the time in seconds since 1970.  *zone*: the time zone of the times in
     master.cfg.  *try_out*: loads master.cfg in another process, in so many seconds, and fails with `ConfigError` when
-    it is wrong.  *http*: sends a request for a step.
+    it is wrong.  *http*: sends a request for a step.  *extensions*: the services of higher packages for the
+    given farm.
     """
 
     basedir: str
@@ -110,6 +112,7 @@ class Environment:
     try_out: Callable[[float], Awaitable[None]]
     http: Callable[[HttpRequest], Awaitable[HttpAnswer]]
     zone: Callable[[], tzinfo] = local_zone
+    extensions: Callable[["Farm"], Iterable[Extension]] = lambda farm: ()
 
 
 class Farm:
@@ -140,6 +143,7 @@ class Farm:
         self._compose_builds()
         self._compose_administration()
         self.retention_holders: Registry[RetentionHolder] = Registry("holder of builds", [artifacts.INPUTS_OF_BUILDS])
+        self.extensions: Registry[Extension] = Registry("extension of the farm", environment.extensions(self))
         for verb in environment.verbs(self):
             self.verbs.add(verb)
 
@@ -384,6 +388,8 @@ class Farm:
         self.revocation.bar_revoked_slaves()
         await self._continue_builds()
         await self.reconfiguration.settle()
+        for extension in self.extensions.values():
+            await extension.start()
         self.schedulers.start()
         self.cancelling.start()
         self.dispatcher.start()
@@ -393,6 +399,8 @@ class Farm:
         """
         Close the records.  Commands on slaves continue, and the next master resumes them.
         """
+        for extension in self.extensions.values():
+            extension.stop()
         self.schedulers.stop()
         self.cancelling.stop()
         self.dispatcher.stop()

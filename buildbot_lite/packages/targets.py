@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, ClassVar
 
+from sqlalchemy import Connection
+
 from ..errors import InputError
 from ..master.config.argument_fit import NotingType
 from ..master.config.arguments import ArgumentChecker
@@ -21,8 +23,11 @@ from ..master.config.mistakes import MISSING, SourceLine, current_line, note
 from ..master.config.objects import BuilderConfig
 from ..master.config.schedulers import Examination, Submit
 from ..model.machines import ARCH
+from ..storage.records.requests import SubmittedBuildset
+from . import job_records
 from .architectures import BuildPlan, debian_plan
 from .debian_architectures import ALL, is_wildcard
+from .job_records import NewJob
 from .roots import Root
 from .signing.signing_policy import checked_policy
 from .source_package import DEB, SourcePackage
@@ -65,6 +70,12 @@ class Target(metaclass=NotingType):
         """
         raise NotImplementedError
 
+    def built_version(self, version: str) -> str:
+        """
+        The version of the packages that are built of a source package of *version*.
+        """
+        return version
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
@@ -105,6 +116,9 @@ class DebTarget(Target):
     @property
     def builders(self) -> Mapping[str, BuilderConfig]:
         return self._builders
+
+    def built_version(self, version: str) -> str:
+        return version + self.version_suffix
 
     def plan(self, package: SourcePackage) -> BuildPlan:
         if package.family != DEB or not isinstance(package.architectures, tuple):
@@ -151,12 +165,30 @@ class PackageScheduler(Submit):
     def examine(self, file: IO[bytes]) -> Examination:
         found = examine(file)
         plan = self.target.plan(found.package)
-        builders = self.target.builders
+        builders = {each.architecture: self.target.builders[each.architecture].name for each in plan.builds}
+        package = found.package
+
+        def record(connection: Connection, submitted: SubmittedBuildset, submitter: str) -> str:
+            requests = {request.builder: request.id for request in submitted.requests}
+            new = NewJob(
+                target=self.target.name,
+                name=package.name,
+                version=package.full_version,
+                submitter=submitter,
+                by_grant=submitted.buildset.by_grant,
+                buildset=submitted.buildset.id,
+                builders={arch: (builder, requests[builder]) for arch, builder in builders.items()},
+                skipped=plan.skipped,
+            )
+            job = job_records.add(connection, new, submitted.buildset.submitted)
+            return f"{job.title} for {self.target.name} ({', '.join(builders)})"
+
         return Examination(
-            title=str(found.package),
-            builders=[builders[each.architecture].name for each in plan.builds],
+            title=str(package),
+            builders=list(builders.values()),
             skipped=plan.skipped,
-            properties={"package": found.package.name, "package_version": found.package.full_version},
+            properties={"package": package.name, "package_version": package.full_version},
+            record=record,
         )
 
 

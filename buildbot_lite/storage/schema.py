@@ -4,8 +4,8 @@ The tables of the farm's database.
 Rights (``grants``), changes to source code (``changes``), what schedulers and pollers know (``pending_changes``,
 ``states``), submissions (``buildsets``, ``requests``, ``inputs``), builds (``builds``, ``steps``), the effects of
 builds (``journal``), the files of their logs and artifacts (``streams``), the committed events in their order
-(``feed``), and messages that are still to be sent (``outbox``).  The database contains no bytes of logs and nothing
-that gives its reader a right: no FURL, no key, no text of a master.cfg.
+(``feed``), messages that are still to be sent (``outbox``), and the jobs of packages (``package_jobs``).  The database
+contains no bytes of logs and nothing that gives its reader a right: no FURL, no key, no text of a master.cfg.
 
 Each commit writes all pages that it changed, and each index adds one.  So there are few indexes, those of unfinished
 rows are partial, and tables whose rows are found by their primary key are stored by it (``sqlite_with_rowid=False``).
@@ -303,3 +303,44 @@ outbox = Table(
     UniqueConstraint("reporter", "key"),
 )
 Index("outbox_by_subject", outbox.c.reporter, outbox.c.subject, outbox.c.id)
+
+package_jobs = Table(
+    "package_jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("target", String(80), nullable=False),
+    Column("name", String(200), nullable=False),  # of the source package
+    Column("version", String(200), nullable=False),  # with epoch and release, as people write it
+    Column("submitter", String(200), nullable=False),  # the label of the grant, or the name of the target
+    Column("by_grant", Integer),
+    Column("scratch", Integer, nullable=False, server_default="0"),
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("buildset", Integer, nullable=False),  # the first one; it has the input and the properties
+    Column("state", String(20), nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),  # why it failed, was killed, or cannot go on
+    Column("created", Float, nullable=False),
+    Column("changed", Float, nullable=False),
+    Column("finished", Float),
+    Column("history", Text, nullable=False),  # [[state, time], …]
+)
+Index("package_jobs_unfinished", package_jobs.c.id, sqlite_where=package_jobs.c.finished.is_(None))
+
+package_job_arches = Table(
+    "package_job_arches",
+    metadata,
+    Column("job", Integer, ForeignKey("package_jobs.id"), primary_key=True),
+    Column("architecture", String(80), primary_key=True),
+    Column("place", Integer, nullable=False),  # the order in which they are shown
+    Column("builder", String(80), nullable=False, server_default=""),
+    Column("request", Integer),  # null: it is not built
+    Column("build", Integer),  # the last build of the request
+    Column("state", String(20), nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),  # why it is skipped, failed, or was killed
+    Column("history", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index(
+    "package_job_arches_by_request",
+    package_job_arches.c.request,
+    sqlite_where=package_job_arches.c.request.is_not(None),
+)

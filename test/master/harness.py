@@ -19,7 +19,7 @@ from twisted.internet.task import Clock
 
 from buildbot_lite.control.verbs import granted_verbs
 from buildbot_lite.errors import LinkLostError
-from buildbot_lite.extensions import configuration_keys
+from buildbot_lite.extensions import configuration_keys, services
 from buildbot_lite.master.config.loading import Generation, load
 from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.farm import Environment, Farm
@@ -381,6 +381,7 @@ class MasterHarness:
                 in_thread=maybeDeferred,
                 try_out=lambda seconds: succeed(None),
                 http=no_http,
+                extensions=services,
             )
         )
 

@@ -141,6 +141,7 @@ def record(path: str) -> None:
         engine = open_database(plain)
         with engine.begin() as connection:
             fill(connection)
+            feed.write_collected(connection)
         engine.dispose()
         with sqlite3.connect(plain) as whole:
             whole.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from buildbot_lite.model.results import Result
+from buildbot_lite.packages import job_records
 from buildbot_lite.storage import records, schema
 from buildbot_lite.storage.records import builds, steps
 from buildbot_lite.storage.statements import Statement
@@ -39,6 +40,9 @@ _MAY_SCAN = {
     # Run once a day.
     "retention._SUMS",
     "retention._UNUSED_INPUTS",
+    # Run at a start.
+    "job_records._KILLED_UNFINISHED",
+    "job_records._OLD",
     # Scans only to check for buildsets of a new input, of which there are none.
     "inputs._ADD",
     # Scans a bounded window of rows that an index finds; see `test_windows`.
@@ -54,11 +58,13 @@ def statements() -> Iterator[tuple[str, Statement]]:
     """
     All statements of the records, by module and name.
     """
-    for found in pkgutil.iter_modules(records.__path__):
-        module = importlib.import_module(f"{records.__name__}.{found.name}")
+    modules = [
+        importlib.import_module(f"{records.__name__}.{each.name}") for each in pkgutil.iter_modules(records.__path__)
+    ]
+    for module in [*modules, job_records]:
         for name, value in vars(module).items():
             if isinstance(value, Statement):
-                yield f"{found.name}.{name}", value
+                yield f"{module.__name__.rpartition('.')[2]}.{name}", value
 
 
 def plan(connection: Connection, text: str, places: int) -> list[str]:

@@ -5,16 +5,18 @@ A scheduler here is a value, which says what to request and when.  ``master.sche
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import IO, Any, ClassVar
 
 from attrs import frozen
+from sqlalchemy import Connection
 
 from ...model.properties import Json
 from ...model.rendering import is_renderable
 from ...model.source_stamps import FIELDS as STAMP_FIELDS
 from ...model.suggestions import did_you_mean, nearest
+from ...storage.records.requests import SubmittedBuildset
 from .argument_fit import NotingType, note_unknown
 from .arguments import LONGEST_TEXT, ArgumentChecker, as_list, shown
 from .mistakes import current_line, once_loaded, remark
@@ -114,13 +116,16 @@ class Examination:
     What a submitted file is, as a scheduler found that examines it.
 
     *title*: what it is, for the reason of the builds.  *builders*: those that build it.  *skipped*: for what it is not
-    built, each with the reason; a property of the builds, too.  *properties*: further ones.
+    built, each with the reason; a property of the builds, too.  *properties*: further ones.  *record*: called in the
+    transaction that records the builds, with them and the name of their submitter; returns what the submitter is told
+    in the first line.
     """
 
     title: str
     builders: Sequence[str]
     skipped: Mapping[str, str]
     properties: Mapping[str, Json]
+    record: Callable[[Connection, SubmittedBuildset, str], str] | None = None
 
 
 SKIPPED = "skipped"

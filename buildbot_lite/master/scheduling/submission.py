@@ -120,9 +120,12 @@ class Submissions:
         if examined is not None:
             properties.update({**examined.properties, SKIPPED: dict(examined.skipped)}, scheduler.kind)
         watches: list[Grant] = []
+        titles: list[str] = []
 
         def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> None:
             grants.used(connection, grant.id, self._wall())
+            if examined is not None and examined.record is not None:
+                titles.append(examined.record(connection, submitted, grant.label or grant.name))
             if watched:
                 watches.append(self._add_watch(connection, submitted))
 
@@ -131,7 +134,7 @@ class Submissions:
             for watch in watches[-1:]:
                 self._grants.recorded(watch, made_with=grant.id)
 
-        return await self._composer.submit(
+        submitted = await self._composer.submit(
             scheduler,
             properties,
             builders=None if examined is None else examined.builders,
@@ -141,6 +144,8 @@ class Submissions:
             in_transaction=in_transaction,
             committed=committed,
         )
+        # A transaction that failed was tried again.
+        return evolve(submitted, title=titles[-1]) if titles else submitted
 
     async def _examined(self, grant: int, given: SubmissionInput) -> tuple[Submit, Examination | None]:
         """

@@ -71,11 +71,12 @@ class Request:
 @frozen
 class SubmittedBuildset:
     """
-    A buildset and its requests, in the order of its builders.
+    A buildset and its requests, in the order of its builders.  *title*: a phrase for its submitter, or "".
     """
 
     buildset: Buildset
     requests: tuple[Request, ...]
+    title: str = ""
 
 
 def _buildset(*row: Any) -> Buildset:

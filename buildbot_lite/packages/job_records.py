@@ -1,0 +1,420 @@
+"""
+Jobs of packages in the farm's database: a row for each job, and one for each of its architectures.
+
+A job stands above its builds: it is there before they begin, waits after them (for a signature, perhaps for days), and
+has further builds after a ``requeue``.  Each state that it had is in its history, with the time.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from attrs import evolve, field, frozen
+from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select, update
+
+from ..storage import schema
+from ..storage.records.retention import RetentionHolder
+from ..storage.statements import Query, Statement, inserting, selecting, to_json
+from .job_states import ARCH_ENDS, ARCH_TRANSITIONS, ENDS, JOB_TRANSITIONS, ArchState, JobState
+
+MOST_STATES = 60
+"""States in one history; of a longer one the first and the newest are kept."""
+MOST_FINISHED = 20_000
+"""Jobs that have ended and are remembered."""
+
+_jobs, _arches = schema.package_jobs, schema.package_job_arches
+
+History = tuple[tuple[str, float], ...]
+"""States and the times, in seconds since 1970, when they began."""
+
+
+@frozen
+class JobArch:
+    """
+    One architecture of a job.
+
+    *builder*, *request*, *build* (a row): what builds it; "" and None for one that is skipped.  *reason*: why it is
+    skipped, failed, or was killed.
+    """
+
+    job: int
+    architecture: str
+    place: int
+    builder: str
+    request: int | None
+    build: int | None
+    state: ArchState
+    reason: str
+    history: History
+
+
+@frozen
+class Job:
+    """
+    A job: one source package at one target.
+
+    *version*: with epoch and release.  *submitter*: the label of the grant *by_grant*, or the target's name.
+    *buildset*: the first one.  *reason*: why it failed, was killed, or cannot go on.  Times are seconds since 1970;
+    *changed*: since when it is in its state.
+    """
+
+    id: int
+    target: str
+    name: str
+    version: str
+    submitter: str
+    by_grant: int | None
+    scratch: bool
+    priority: int
+    buildset: int
+    state: JobState
+    reason: str
+    created: float
+    changed: float
+    finished: float | None
+    history: History
+    arches: tuple[JobArch, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """
+        What it is, for people.
+        """
+        return f"job {self.id}: {self.name} {self.version}"
+
+    @property
+    def built(self) -> tuple[JobArch, ...]:
+        """
+        The architectures that are not skipped.
+        """
+        return tuple(each for each in self.arches if each.state is not ArchState.SKIPPED)
+
+
+@frozen(kw_only=True)
+class NewJob:
+    """
+    A job to record.  *builders*: architecture → builder and request.  *skipped*: architecture → reason.
+    """
+
+    target: str
+    name: str
+    version: str
+    submitter: str
+    by_grant: int | None
+    buildset: int
+    builders: Mapping[str, tuple[str, int]]
+    skipped: Mapping[str, str] = field(factory=dict)
+    scratch: bool = False
+    priority: int = 0
+
+
+@frozen(kw_only=True)
+class JobFilter:
+    """
+    Which jobs a list has; None: any.  *active*: only those that have not ended.
+    """
+
+    target: str | None = None
+    state: str | None = None
+    submitter: str | None = None
+    by_grant: int | None = None
+    active: bool = False
+
+
+def _history(text: str) -> History:
+    return tuple((str(state), float(at)) for state, at in json.loads(text))
+
+
+def _job(*row: Any) -> Job:
+    values = dict(zip(_JOB_FIELDS, row, strict=True))
+    values["scratch"] = bool(values["scratch"])
+    values["state"] = JobState(values["state"])
+    values["history"] = _history(values["history"])
+    return Job(**values)
+
+
+def _arch(*row: Any) -> JobArch:
+    job, architecture, place, builder, request, build, state, reason, history = row
+    return JobArch(job, architecture, place, builder, request, build, ArchState(state), reason, _history(history))
+
+
+_JOB_FIELDS = [column.name for column in _jobs.columns]
+_ADD = Statement(inserting(_jobs, *_JOB_FIELDS[1:]).returning(_jobs.c.id))
+_ADD_ARCH = Statement(inserting(_arches, *[column.name for column in _arches.columns]))
+_SELECT = select(*_jobs.columns)
+_GET = Query(_SELECT.where(_jobs.c.id == bindparam("id")), _job)
+_ARCHES = Query(selecting(_arches, JobArch).where(_arches.c.job == bindparam("job")), _arch)
+_OF_REQUEST = Query(select(_arches.c.job).where(_arches.c.request == bindparam("request")), int)
+_UNFINISHED = Query(_SELECT.where(_jobs.c.finished.is_(None)).order_by(_jobs.c.id), _job)
+_KILLED_UNFINISHED = Query(
+    _SELECT.where(
+        _jobs.c.state == JobState.KILLED.value,
+        exists(
+            select(_arches.c.job).where(
+                _arches.c.job == _jobs.c.id, *[_arches.c.state != state.value for state in sorted(ARCH_ENDS)]
+            )
+        ),
+    ).order_by(_jobs.c.id),
+    _job,
+)
+_PAGE = Query(
+    _SELECT.where(
+        _jobs.c.id < bindparam("before"),
+        *[
+            or_(bindparam(column.name).is_(None), column == bindparam(column.name))
+            for column in (_jobs.c.target, _jobs.c.state, _jobs.c.submitter, _jobs.c.by_grant)
+        ],
+        or_(bindparam("active").is_(None), _jobs.c.finished.is_(None)),
+    )
+    .order_by(_jobs.c.id.desc())
+    .limit(bindparam("most")),
+    _job,
+)
+_COUNTS = Query(
+    select(_jobs.c.target, _jobs.c.state, func.count())
+    .where(_jobs.c.finished.is_(None))
+    .group_by(_jobs.c.target, _jobs.c.state),
+    lambda target, state, count: (target, state, count),
+)
+_SET = Statement(
+    update(_jobs)
+    .where(_jobs.c.id == bindparam("which"))
+    .values(
+        state=bindparam("to_state"),
+        reason=bindparam("why"),
+        changed=bindparam("now"),
+        finished=bindparam("ended"),
+        history=bindparam("so_far"),
+    )
+)
+_SET_REASON = Statement(update(_jobs).where(_jobs.c.id == bindparam("which")).values(reason=bindparam("why")))
+_SET_ARCH = Statement(
+    update(_arches)
+    .where(_arches.c.job == bindparam("of_job"), _arches.c.architecture == bindparam("called"))
+    .values(
+        request=bindparam("with_request"),
+        build=bindparam("with_build"),
+        state=bindparam("to_state"),
+        reason=bindparam("why"),
+        history=bindparam("so_far"),
+    )
+)
+_HELD = Query(
+    select(_arches.c.build).where(
+        _arches.c.job.in_(select(_jobs.c.id).where(_jobs.c.finished.is_(None))), _arches.c.build.is_not(None)
+    ),
+    int,
+)
+_OLD = Query(
+    select(_jobs.c.id)
+    .where(_jobs.c.finished.is_not(None))
+    .order_by(_jobs.c.id.desc())
+    .limit(bindparam("most"))
+    .offset(bindparam("kept")),
+    int,
+)
+_DROP = [
+    Statement(delete(_arches).where(_arches.c.job == bindparam("job"))),
+    Statement(delete(_jobs).where(_jobs.c.id == bindparam("job"))),
+]
+_NO_BOUND = 1 << 62
+
+
+def add(connection: Connection, new: NewJob, now: float) -> Job:
+    """
+    Record a job.  Its source is there and examined, so it waits for its builds.
+    """
+    history: History = ((JobState.INITIALIZE, now), (JobState.WAITING, now))
+    values = {
+        "target": new.target,
+        "name": new.name,
+        "version": new.version,
+        "submitter": new.submitter,
+        "by_grant": new.by_grant,
+        "scratch": int(new.scratch),
+        "priority": new.priority,
+        "buildset": new.buildset,
+        "state": JobState.WAITING.value,
+        "reason": "",
+        "created": now,
+        "changed": now,
+        "finished": None,
+        "history": to_json(history),
+    }
+    id = _ADD.number(connection, **values)
+    built = [
+        JobArch(id, arch, 0, builder, request, None, ArchState.WAITING, "", ((ArchState.WAITING, now),))
+        for arch, (builder, request) in new.builders.items()
+    ]
+    left_out = [
+        JobArch(id, arch, 0, "", None, None, ArchState.SKIPPED, reason, ((ArchState.SKIPPED, now),))
+        for arch, reason in new.skipped.items()
+        if arch not in new.builders
+    ]
+    for place, each in enumerate([*built, *left_out]):
+        _ADD_ARCH.run(
+            connection,
+            job=id,
+            architecture=each.architecture,
+            place=place,
+            builder=each.builder,
+            request=each.request,
+            build=None,
+            state=each.state.value,
+            reason=each.reason,
+            history=to_json(each.history),
+        )
+    found = get(connection, id)
+    assert found is not None
+    return found
+
+
+def get(connection: Connection, id: int) -> Job | None:
+    """
+    The job with that *id*.
+    """
+    job = _GET.first(connection, id=id)
+    return None if job is None else _with_arches(connection, job)
+
+
+def of_request(connection: Connection, request: int) -> Job | None:
+    """
+    The job that *request* builds an architecture of.
+    """
+    id = _OF_REQUEST.first(connection, request=request)
+    return None if id is None else get(connection, id)
+
+
+def unfinished(connection: Connection) -> list[Job]:
+    """
+    All jobs that have not ended, oldest first.
+    """
+    return [_with_arches(connection, job) for job in _UNFINISHED.all(connection)]
+
+
+def killed_unfinished(connection: Connection) -> list[Job]:
+    """
+    The jobs that were killed and have builds that have not ended.
+    """
+    return [_with_arches(connection, job) for job in _KILLED_UNFINISHED.all(connection)]
+
+
+def page(connection: Connection, wanted: JobFilter, most: int, before: int | None = None) -> list[Job]:
+    """
+    At most *most* jobs, newest first; with *before*, only those with smaller numbers.
+    """
+    found = _PAGE.all(
+        connection,
+        target=wanted.target,
+        state=wanted.state,
+        submitter=wanted.submitter,
+        by_grant=wanted.by_grant,
+        active=1 if wanted.active else None,
+        most=most,
+        before=_NO_BOUND if before is None else before,
+    )
+    return [_with_arches(connection, job) for job in found]
+
+
+def counts(connection: Connection) -> dict[str, dict[str, int]]:
+    """
+    The number of unfinished jobs, by target and state.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for target, state, count in _COUNTS.all(connection):
+        found.setdefault(target, {})[state] = count
+    return found
+
+
+def go(connection: Connection, job: Job, state: JobState, now: float, reason: str = "") -> Job:
+    """
+    *job* in another *state*, recorded.  `ValueError` when that may not follow its state.
+    """
+    if state not in JOB_TRANSITIONS[job.state]:
+        raise ValueError(f"job {job.id} cannot go from {job.state} to {state}")
+    history = _longer(job.history, state, now)
+    ended = now if state in ENDS else None
+    _SET.run(connection, which=job.id, to_state=state.value, why=reason, now=now, ended=ended, so_far=to_json(history))
+    return evolve(job, state=state, reason=reason, changed=now, finished=ended, history=history)
+
+
+def remark(connection: Connection, job: Job, reason: str) -> Job:
+    """
+    *job* with the *reason* why it cannot go on now.
+    """
+    _SET_REASON.run(connection, which=job.id, why=reason)
+    return evolve(job, reason=reason)
+
+
+def see(
+    connection: Connection, arch: JobArch, state: ArchState, now: float, *, build: int | None, reason: str
+) -> JobArch:
+    """
+    *arch* as it is seen now, recorded.  `ValueError` when *state* may not follow its state.
+    """
+    if state is not arch.state and state not in ARCH_TRANSITIONS[arch.state]:
+        raise ValueError(f"{arch.architecture} of job {arch.job} cannot go from {arch.state} to {state}")
+    history = arch.history if state is arch.state else _longer(arch.history, state, now)
+    return _replace(connection, evolve(arch, state=state, build=build, reason=reason, history=history))
+
+
+def build_again(connection: Connection, arch: JobArch, request: int, now: float) -> JobArch:
+    """
+    *arch*, which failed or was killed, waiting for the build of *request*.
+    """
+    return see(connection, evolve(arch, request=request), ArchState.WAITING, now, build=None, reason="")
+
+
+def prune(connection: Connection, kept: int = MOST_FINISHED, most: int = 100) -> int:
+    """
+    Forget at most *most* of the jobs that have ended, all but the newest *kept*; returns their number.
+    """
+    old = _OLD.all(connection, kept=kept, most=most)
+    for id in old:
+        for statement in _DROP:
+            statement.run(connection, job=id)
+    return len(old)
+
+
+def _with_arches(connection: Connection, job: Job) -> Job:
+    return evolve(job, arches=tuple(sorted(_ARCHES.all(connection, job=job.id), key=lambda each: each.place)))
+
+
+def _replace(connection: Connection, arch: JobArch) -> JobArch:
+    _SET_ARCH.run(
+        connection,
+        of_job=arch.job,
+        called=arch.architecture,
+        with_request=arch.request,
+        with_build=arch.build,
+        to_state=arch.state.value,
+        why=arch.reason,
+        so_far=to_json(arch.history),
+    )
+    return arch
+
+
+def _longer(history: History, state: str, now: float) -> History:
+    longer = (*history, (str(state), now))
+    return longer if len(longer) <= MOST_STATES else (longer[0], *longer[-MOST_STATES + 1 :])
+
+
+def _held(connection: Connection, builds: Collection[int]) -> Collection[int]:
+    return set(_HELD.all(connection)).intersection(builds)
+
+
+BUILDS_OF_JOBS = RetentionHolder("builds of jobs of packages that have not ended", _held)
+
+
+def arches_by_name(job: Job) -> Mapping[str, JobArch]:
+    """
+    The architectures of *job* by name.
+    """
+    return {each.architecture: each for each in job.arches}
+
+
+def names_of(arches: Sequence[JobArch]) -> str:
+    """
+    The names of *arches*, for a sentence.
+    """
+    return ", ".join(each.architecture for each in arches)

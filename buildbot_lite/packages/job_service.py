@@ -1,0 +1,242 @@
+"""
+The jobs of a running master: they go on when their builds do, and from results to repositories.
+
+::
+
+    events of builds ──► look ──► built? ──► results ──► repowait ──► needsign ──► pushed ──► finished
+                          ▲                   (each step recorded before the next begins)
+                          '── a start: every job that has not ended
+
+A job is moved on by `_proceed` alone, one step of its way at a time, as its recorded state says.  So there is nothing
+to be recovered after a crash: the start looks at every job and lets it proceed; a step that had been done, but not
+recorded, is done again and finds its work there.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from twisted.internet.defer import DeferredLock
+from twisted.logger import Logger
+
+from ..deferreds import background
+from ..errors import BuildbotLiteError, InputError
+from ..master.farm import Farm
+from ..storage.records.feed import Event
+from ..storage.retrying import read_retrying
+from . import job_records, results
+from .job_progress import built, look, look_at_requests
+from .job_records import BUILDS_OF_JOBS, Job
+from .job_states import ARCH_ENDS, ENDS, JobState
+from .job_story import story_of
+from .results import JobResults
+from .target_repository import RepositoryOf, TargetRepository, no_repository
+from .targets import Target
+
+T = TypeVar("T")
+
+JOBS = "jobs of packages"
+"""The name of the extension."""
+AT_ONCE = 100
+"""Requests that one transaction looks at."""
+
+_SUBMITTED = "request.submitted"
+_EVENTS = frozenset({"build.started", "step.started", "build.finished", "request.finished", "request.retried"})
+
+
+class JobService:
+    """
+    The jobs of *farm*.  *repository_of*: the repositories of a target.
+    """
+
+    name = JOBS
+    _log = Logger()
+
+    def __init__(self, farm: Farm, repository_of: RepositoryOf = no_repository) -> None:
+        self._farm = farm
+        self._repository_of = repository_of
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._requests: set[int] = set()
+        self._seen: set[int] = set()
+        self._looking = False
+        self._proceeding: set[int] = set()
+        self._writers: dict[str, DeferredLock] = {}
+        farm.retention_holders.add(BUILDS_OF_JOBS)
+
+    async def start(self) -> None:
+        """
+        Look at every job that has not ended, and let it go on.
+        """
+        self._unsubscribe = self._farm.records.on_commit(self._committed)
+        now = self._farm.wall()
+        jobs = await self._farm.records.write(partial(_look_at_all, now=now))
+        for job in jobs:
+            self._follow(job)
+        for job in await self._farm.records.read(job_records.killed_unfinished):
+            self._follow(job)
+            background(self._cancel_builds(job), self._log, f"cancelling the builds of job {job.id}")
+
+    def stop(self) -> None:
+        """
+        Follow no more builds.
+        """
+        self._unsubscribe()
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        """
+        The targets of the configuration in force, by name.
+        """
+        return {target.name: target for target in self._farm.config.extension("targets")}
+
+    def proceed(self, job: int) -> None:
+        """
+        Let *job* go on, if there is something to do: its signatures are there, for example.
+        """
+        if job not in self._proceeding:
+            self._proceeding.add(job)
+            background(self._proceed(job), self._log, f"job {job} cannot go on")
+
+    # Following builds.
+
+    def _committed(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if event.request is None:
+                continue
+            if event.kind == _SUBMITTED and event.body.get("scheduler") in self.targets:
+                self._requests.add(event.request)
+            elif event.kind in _EVENTS and event.request in self._requests:
+                self._seen.add(event.request)
+                if not self._looking:
+                    self._looking = True
+                    background(self._look(), self._log, "following the builds of packages")
+
+    async def _look(self) -> None:
+        try:
+            while self._seen:
+                numbers = sorted(self._seen)[:AT_ONCE]
+                self._seen.difference_update(numbers)
+                change = partial(look_at_requests, numbers=numbers, now=self._farm.wall())
+                for job in await self._farm.records.write(change):
+                    self._follow(job)
+        finally:
+            self._looking = False
+
+    def _follow(self, job: Job) -> None:
+        for arch in job.built:
+            if arch.request is not None:
+                (self._requests.discard if arch.state in ARCH_ENDS else self._requests.add)(arch.request)
+        if built(job) or job.state in (JobState.REPOWAIT, JobState.NEEDSIGN, JobState.PUSHED):
+            self.proceed(job.id)
+
+    async def _cancel_builds(self, job: Job) -> None:
+        numbers = [each.request for each in job.built if each.request is not None and each.state not in ARCH_ENDS]
+        await self._farm.canceller.cancel_unfinished(numbers, job.reason)
+
+    # From results to repositories.
+
+    async def _proceed(self, number: int) -> None:
+        try:
+            while (job := await self._get(number)) is not None and await self._step(job):
+                pass
+        finally:
+            self._proceeding.discard(number)
+
+    async def _step(self, job: Job) -> bool:
+        """
+        Do what is next for *job*; whether something was done.
+        """
+        target = self.targets.get(job.target)
+        if target is None or job.state in ENDS:
+            return False
+        repository = None if job.scratch else self._repository_of(target)
+        try:
+            if built(job):
+                await self._in_turn(target, partial(self._store, job, target))
+                return await self._go(job, JobState.FINISHED if repository is None else JobState.REPOWAIT)
+            if repository is not None:
+                return await self._in_turn(target, partial(self._through, job, target, repository))
+        except InputError as error:
+            return await self._refused(job, str(error))
+        except BuildbotLiteError as error:
+            await self._remark(job, str(error))
+            raise
+        return False
+
+    async def _through(self, job: Job, target: Target, repository: TargetRepository) -> bool:
+        if job.state is JobState.REPOWAIT:
+            await repository.enter(job, await self.results_of(job, target))
+            return await self._go(job, JobState.NEEDSIGN)
+        if job.state is JobState.NEEDSIGN and not await repository.needs_signature(job):
+            await repository.publish(job, await self.results_of(job, target))
+            return await self._go(job, JobState.PUSHED)
+        if job.state is JobState.PUSHED:
+            await repository.announce(job)
+            return await self._go(job, JobState.FINISHED)
+        return False
+
+    async def _refused(self, job: Job, sentence: str) -> bool:
+        if job.state is JobState.PUSHED:
+            return await self._go(job, JobState.FINISHED, sentence)
+        if job.state is JobState.NEEDSIGN:
+            await self._remark(job, sentence)
+            return False
+        return await self._go(job, JobState.FAILED, sentence)
+
+    async def results_of(self, job: Job, target: Target) -> JobResults:
+        """
+        The stored results of *job*.
+        """
+        found: JobResults = await self._farm.in_thread(partial(results.load, self._place(job, target)))
+        return found
+
+    async def _store(self, job: Job, target: Target) -> None:
+        def read(connection: Connection) -> list[results.ArchOutput]:
+            return [results.output_of(connection, arch, story_of(connection, job, arch)) for arch in job.built]
+
+        outputs = await read_retrying(self._farm.records, read, self._farm.clock)
+        storage = self._farm.stream_storage
+        await self._farm.in_thread(
+            partial(
+                results.store,
+                self._place(job, target),
+                outputs,
+                artifacts=storage.artifacts,
+                streams=storage.streams,
+            )
+        )
+
+    def _place(self, job: Job, target: Target) -> str:
+        return results.place_of(self._farm.basedir, job, target.built_version(job.version))
+
+    async def _in_turn(self, target: Target, work: Callable[[], Awaitable[T]]) -> T:
+        """
+        The result of *work*, of which there is one at a time for each target.
+        """
+        async with self._writers.setdefault(target.name, DeferredLock()):
+            return await work()
+
+    # Records.
+
+    async def _get(self, number: int) -> Job | None:
+        return await read_retrying(self._farm.records, partial(job_records.get, id=number), self._farm.clock)
+
+    async def _go(self, job: Job, state: JobState, reason: str = "") -> bool:
+        now = self._farm.wall()
+
+        def change(connection: Connection) -> bool:
+            current = job_records.get(connection, job.id)
+            if current is None or current.state is not job.state:
+                return False  # killed meanwhile
+            job_records.go(connection, current, state, now, reason)
+            return True
+
+        return await self._farm.records.write(change)
+
+    async def _remark(self, job: Job, reason: str) -> None:
+        await self._farm.records.write(lambda connection: job_records.remark(connection, job, reason))
+
+
+def _look_at_all(connection: Connection, now: float) -> list[Job]:
+    return [look(connection, job, now) for job in job_records.unfinished(connection)]

@@ -1,0 +1,258 @@
+"""
+The results of jobs, as files: ``packages/<target>/<name>/<version-release>/<architecture>/``.
+
+A directory has the packages, the .buildinfo, the list of installed packages, three logs (build.log, root.log of the
+preparation, job.log of the job itself), and ``SHA256SUMS`` with the digest of each file, as sha256sum(1) reads it.  It
+appears by one rename, when all of it is on the disk.  Packages are hard links to the artifacts of the builds, so they
+take no room of their own, and stay when retention removes the artifacts.
+
+A package that is there is never replaced: the same version with other bytes is refused.  Scratch builds have a
+directory for each job instead, ``packages/<target>/+scratch/<job>/<architecture>/`` (no package has a name with "+"
+first).
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, suppress
+from hashlib import sha256
+
+from attrs import field, frozen
+from sqlalchemy import Connection
+
+from ..errors import FileError, InputError
+from ..storage.compressed_streams import open_stream
+from ..storage.files import PRIVATE, file_error, make_directories, remove, sync_directory, write_whole
+from ..storage.records import steps, streams
+from .job_records import Job, JobArch
+from .source_package import checked_file
+
+TREE = "packages"
+"""The directory of all results, in the master's."""
+SCRATCH = "+scratch"
+SUMS = "SHA256SUMS"
+BUILD_LOG, ROOT_LOG, JOB_LOG = "build.log", "root.log", "job.log"
+PACKAGES = (".deb", ".udeb", ".ddeb", ".rpm")
+"""The ends of the names of packages; other files may differ when a build is repeated."""
+MOST_FILES = 1000
+"""Files of one architecture."""
+
+_LOGS = {"building": BUILD_LOG, "prepping": ROOT_LOG}
+_SUM = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<name>\S+)\Z")
+_PIECE = 1 << 20
+
+
+@frozen
+class ResultFile:
+    """
+    A file of an *architecture*, with its digest.
+    """
+
+    architecture: str
+    name: str
+    sha256: str
+
+    @property
+    def is_package(self) -> bool:
+        """
+        Whether it is a package, and not a log or a description.
+        """
+        return self.name.endswith(PACKAGES)
+
+
+@frozen
+class JobResults:
+    """
+    The *files* of a job.  *directory*: of its version, with a directory for each architecture.
+    """
+
+    directory: str
+    files: tuple[ResultFile, ...]
+
+    def path(self, file: ResultFile) -> str:
+        """
+        Where *file* is.
+        """
+        return os.path.join(self.directory, file.architecture, file.name)
+
+    @property
+    def packages(self) -> tuple[ResultFile, ...]:
+        """
+        The packages alone.
+        """
+        return tuple(each for each in self.files if each.is_package)
+
+
+@frozen
+class StoredFile:
+    """
+    An artifact: its *name*, the *path* below ``artifacts``, and its digest.
+    """
+
+    name: str
+    path: str
+    sha256: str
+
+
+@frozen
+class ArchOutput:
+    """
+    What the build of an *architecture* has left.  *logs*: the paths of the streams below ``streams``, by the name of
+    the log that they make.  *story*: the text of job.log.
+    """
+
+    architecture: str
+    artifacts: tuple[StoredFile, ...]
+    logs: Mapping[str, Sequence[str]] = field(factory=dict)
+    story: str = ""
+
+
+def place_of(basedir: str, job: Job, version: str) -> str:
+    """
+    The directory of the results of *job*, whose packages have *version*.
+    """
+    if job.scratch:
+        return os.path.join(basedir, TREE, job.target, SCRATCH, str(job.id))
+    # As apt spells it: make(1) and other programs do not take a colon in a path.
+    return os.path.join(basedir, TREE, job.target, job.name, version.replace(":", "%3a"))
+
+
+def output_of(connection: Connection, arch: JobArch, story: str) -> ArchOutput:
+    """
+    What the last build of *arch* has left.  `InputError` when there is a file with a name that no package's has, or
+    too many.
+    """
+    build = arch.build or 0
+    names = {step.number: step.name for step in steps.of_build(connection, build)}
+    artifacts: dict[str, StoredFile] = {}
+    logs: dict[str, list[str]] = {}
+    for stream in streams.of_build(connection, build):
+        if stream.kind == "artifact" and stream.sha256 is not None:
+            name = _checked(os.path.basename(stream.path))
+            artifacts[name] = StoredFile(name, stream.path, stream.sha256)
+        elif stream.kind == "log" and (log := _LOGS.get(names.get(stream.step, ""))) is not None:
+            logs.setdefault(log, []).append(stream.path)
+    if len(artifacts) > MOST_FILES:
+        raise InputError(
+            f"The build for {arch.architecture} made {len(artifacts)} files; at most {MOST_FILES} are taken."
+        )
+    return ArchOutput(arch.architecture, tuple(artifacts.values()), logs, story)
+
+
+def store(place: str, outputs: Iterable[ArchOutput], *, artifacts: str, streams: str) -> JobResults:
+    """
+    The files of *outputs* in the directory *place*, each architecture whole or not at all.  *artifacts*, *streams*: the
+    directories of the farm.
+
+    What is there already with the same packages is left as it is; `InputError`, and no change, when a package is there
+    with other bytes.
+    """
+    outputs = [each for each in outputs if not _is_there(place, each)]
+    make_directories(place)
+    for each in outputs:
+        _store_one(place, each, artifacts, streams)
+    return load(place)
+
+
+def load(place: str) -> JobResults:
+    """
+    The results in the directory *place*.  `FileError` when they cannot be read.
+    """
+    found: list[ResultFile] = []
+    try:
+        arches = sorted(each for each in os.listdir(place) if not each.startswith("."))
+        for arch in arches:
+            with open(os.path.join(place, arch, SUMS), encoding="utf-8") as file:
+                lines = file.read().splitlines()
+            matches = [match for match in map(_SUM.match, lines) if match is not None]
+            found += [ResultFile(arch, match["name"], match["sha256"]) for match in matches]
+    except OSError as error:
+        raise file_error(error, f"the results in {place}", cannot="be read") from error
+    return JobResults(place, tuple(found))
+
+
+def _checked(name: str) -> str:
+    if name in (SUMS, *_LOGS.values(), JOB_LOG):
+        raise InputError(f"The build made a file called {name}, which is the farm's own.")
+    return checked_file(name)
+
+
+def _is_there(place: str, output: ArchOutput) -> bool:
+    """
+    Whether the packages of *output* are in *place*; `InputError` when others are.
+    """
+    if not os.path.isdir(os.path.join(place, output.architecture)):
+        return False
+    there = {each.name: each.sha256 for each in load(place).packages if each.architecture == output.architecture}
+    made = {each.name: each.sha256 for each in output.artifacts if each.name.endswith(PACKAGES)}
+    differing = sorted(name for name in there.keys() | made.keys() if there.get(name) != made.get(name))
+    if differing:
+        raise InputError(
+            f"{differing[0]} is there already, with other bytes: give the package a higher version, or build it with "
+            "--scratch."
+        )
+    return True
+
+
+def _store_one(place: str, output: ArchOutput, artifacts: str, streams: str) -> None:
+    beside = os.path.join(place, f".{output.architecture}.new")
+    try:
+        with suppress(FileNotFoundError):
+            shutil.rmtree(beside)
+        os.mkdir(beside, 0o700)
+        sums = {each.name: each.sha256 for each in output.artifacts}
+        for each in output.artifacts:
+            _link(os.path.join(artifacts, each.path), os.path.join(beside, each.name))
+        for name, paths in output.logs.items():
+            sums[name] = _join([os.path.join(streams, path) for path in paths], os.path.join(beside, name))
+        story = output.story.encode("utf-8", "replace")
+        write_whole(os.path.join(beside, JOB_LOG), story)
+        sums[JOB_LOG] = sha256(story).hexdigest()
+        text = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+        write_whole(os.path.join(beside, SUMS), text.encode())
+        sync_directory(beside)
+        os.rename(beside, os.path.join(place, output.architecture))
+        sync_directory(place)
+    except OSError as error:
+        raise file_error(error, f"the results for {output.architecture}") from error
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileNotFoundError:
+        raise FileError(f"{os.path.basename(target)} is not there any more.") from None
+    except OSError:
+        # Another file system, or one without hard links.
+        _copy(source, target)
+
+
+def _copy(source: str, target: str) -> None:
+    with open(source, "rb") as reader, open(target, "xb", opener=_private) as writer:
+        shutil.copyfileobj(reader, writer, _PIECE)
+        writer.flush()
+        os.fsync(writer.fileno())
+
+
+def _join(paths: Sequence[str], target: str) -> str:
+    """
+    The contents of the streams *paths* in one file; returns its digest.
+    """
+    digest = sha256()
+    remove(target)
+    with open(target, "xb", opener=_private) as writer:
+        for path in paths:
+            with closing(open_stream(path)) as reader:
+                offset = 0
+                while piece := reader.read(offset, _PIECE):
+                    offset += len(piece)
+                    digest.update(piece)
+                    writer.write(piece)
+        writer.flush()
+        os.fsync(writer.fileno())
+    return digest.hexdigest()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)

@@ -1,0 +1,58 @@
+"""
+What a job needs of a target's repositories, as a role: the seam between jobs and repositories.
+
+::
+
+    building ──► results ──► enter ──► repowait … needsign ──► publish ──► pushed ──► announce ──► finished
+
+Each method may be called again for the same job, because the master may have died before it could record that the
+method had succeeded; a second call changes nothing.  One is called at a time for each target.  `InputError` says, in
+one sentence for the submitter, what is wrong with the job.  Any other error is a defect, or a condition of the machine
+(a full disk); then the job stays where it is, with the error as its remark, and is tried again at the next start, or
+with ``package requeue``.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from .job_records import Job
+from .results import JobResults
+from .targets import Target
+
+
+class TargetRepository(Protocol):
+    """
+    The repositories of one target: *build* and *public*.
+    """
+
+    async def enter(self, job: Job, results: JobResults) -> None:
+        """
+        Check the *results* of *job*, and add them to *build*; `InputError` fails the job.
+        """
+
+    async def needs_signature(self, job: Job) -> bool:
+        """
+        Whether signatures of *job* are still missing before it can be published.
+        """
+
+    async def publish(self, job: Job, results: JobResults) -> None:
+        """
+        Add the signed results of *job* to *public*; with an `InputError` the job stays in needsign, with the reason.
+        """
+
+    async def announce(self, job: Job) -> None:
+        """
+        What is done once *public* has *job*, like the target's ``repo_script``; an `InputError` becomes the remark of
+        the job, which is finished all the same.
+        """
+
+
+RepositoryOf = Callable[[Target], TargetRepository | None]
+"""The repositories of a target; None: it has none."""
+
+
+def no_repository(target: Target) -> TargetRepository | None:
+    """
+    A `RepositoryOf`: no target has one.
+    """
+    return None

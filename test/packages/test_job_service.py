@@ -1,0 +1,141 @@
+"""
+Jobs in a running master.
+"""
+
+import os
+from typing import Any
+
+from buildbot_lite.packages import job_records
+from buildbot_lite.packages.job_records import Job
+from buildbot_lite.packages.job_states import ArchState, JobState
+from test.control.test_submissions import FakeWatcher, SubmissionCase
+from test.master.harness import FakeSlave
+
+from .archives import archive, greet
+from .package_slave import DEB, PackageSlave
+
+TARGETS = 'DebTarget("bookworm", arches=["amd64", "i386", "all"], root=Plain(), version_suffix="+farm1")'
+
+
+class JobCase(SubmissionCase):
+    """
+    A farm with a target, and a slave that has not been attached.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.building = PackageSlave()
+        self.slave = FakeSlave(behaviour=self.building)
+
+    def configuration(self) -> str:
+        return (
+            "from buildbot_lite.packages import DebTarget, Plain\n"
+            'c["slaves"] = [slave.BuildSlave("bot1", max_builds=3)]\n'
+            f'c["targets"] = [{TARGETS}]\n'
+        )
+
+    def submit(self, **fields: str) -> FakeWatcher:
+        """
+        Submit a package for all architectures but "all".
+        """
+        return self.run_command("bookworm", archive(greet(**fields)))
+
+    def attach(self) -> None:
+        """
+        Attach the slave, and let it build what waits.
+        """
+        self.harness.attach("bot1", self.slave, platform={"machine": "x86_64"})
+
+    def job(self, number: int = 1) -> Job:
+        """
+        The record of a job.
+        """
+        found: Any = self.harness.read(lambda connection: job_records.get(connection, number))
+        assert isinstance(found, Job)
+        return found
+
+    def tree(self, *path: str) -> list[str]:
+        """
+        The names in a directory of the results.
+        """
+        place = os.path.join(self.harness.basedir, "packages", *path)
+        return sorted(os.listdir(place)) if os.path.isdir(place) else []
+
+
+class JobServiceTests(JobCase):
+    """
+    From a submission to the results.
+    """
+
+    def test_built(self) -> None:
+        """
+        Promise 9.2: the submitter reads the number of the job; it waits, builds and is finished, with a time for each
+        state.
+        """
+        watcher = self.submit()
+        self.assertEqual(watcher.err.splitlines()[0], "# job 1: greet 1.0 for bookworm (amd64, i386)")
+        self.assertEqual(self.job().state, JobState.WAITING)
+        self.assertEqual([each.state for each in self.job().arches], [ArchState.WAITING] * 2 + [ArchState.SKIPPED])
+        self.attach()
+        job = self.job()
+        self.assertEqual((job.state, job.reason), (JobState.FINISHED, ""))
+        self.assertEqual([state for state, _ in job.history], ["initialize", "waiting", "building", "finished"])
+        self.assertEqual([each.state for each in job.built], [ArchState.DONE] * 2)
+        self.assertEqual(watcher.codes, [0])
+
+    def test_results(self) -> None:
+        """
+        Promise 9.5: each architecture has a directory with packages, logs, .buildinfo and the list of what was
+        installed, each with its digest.
+        """
+        self.submit()
+        self.attach()
+        self.assertEqual(self.tree("bookworm", "greet"), ["1.0+farm1"])
+        self.assertEqual(self.tree("bookworm", "greet", "1.0+farm1"), ["amd64", "i386"])
+        names = ["SHA256SUMS", "build.log", DEB, "greet_1.0.buildinfo", "installed.txt", "job.log", "root.log"]
+        self.assertEqual(self.tree("bookworm", "greet", "1.0+farm1", "i386"), sorted(names))
+
+    def test_running(self) -> None:
+        """
+        Promise 9.2: while it is built, each architecture has the state of the running step.
+        """
+        self.building.held.add("dpkg-buildpackage")
+        self.submit()
+        self.attach()
+        self.assertEqual([each.state for each in self.job().built], [ArchState.BUILDING] * 2)
+        self.assertEqual(self.job().state, JobState.BUILDING)
+        self.building.release()
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.FINISHED)
+
+    def test_failed(self) -> None:
+        """
+        Promise 9.2: a job of which one architecture fails is failed, with the reason, and has no results.
+        """
+        self.building.failing.add("dpkg-buildpackage")
+        self.submit()
+        self.attach()
+        job = self.job()
+        self.assertEqual(job.state, JobState.FAILED)
+        self.assertIn("amd64: ", job.reason)
+        self.assertEqual(self.tree(), [])
+
+    def test_killed_master(self) -> None:
+        """
+        Promise 9.2: a master that dies at any time loses no job and repeats nothing: the next one finds where each is.
+        """
+        self.submit()
+        self.harness.restart()
+        self.assertEqual(self.job().state, JobState.WAITING)
+        self.building.held.add("dpkg-buildpackage")
+        self.attach()
+        self.assertEqual(self.job().state, JobState.BUILDING)
+        self.harness.restart()
+        self.assertEqual(self.job().state, JobState.BUILDING)
+        self.harness.attach("bot1", self.slave, platform={"machine": "x86_64"}, held=self.slave.held())
+        self.building.release()
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.FINISHED)
+        before = self.job()
+        self.harness.restart()
+        self.assertEqual(self.job(), before)
