@@ -3,6 +3,7 @@ The states of jobs and of their architectures.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,10 +40,11 @@ class TransitionsTests(SynchronousTestCase):
         """
         Promise 9.2: each state has a row; each but the first can be reached, and from each there is a way to an end.
         """
-        for states, table, first, ends in (
+        tables: list[tuple[Any, Any, Any, Any]] = [
             (JobState, JOB_TRANSITIONS, JobState.INITIALIZE, ENDS),
             (ArchState, ARCH_TRANSITIONS, ArchState.WAITING, ARCH_ENDS),
-        ):
+        ]
+        for states, table, first, ends in tables:
             self.assertEqual(set(table), set(states))
             reached = {first, ArchState.SKIPPED} & set(states)
             while more := {each for state in reached for each in table[state]} - reached:
