@@ -92,6 +92,8 @@ def sendchange(
         click.echo("This change was recorded before.")
     else:
         click.echo(f"Recorded as change {answer['change']}.")
+    for each in answer.get("remarks", ()):
+        click.echo(each, err=True)
 
 
 @commands.command(cls=FarmCommand, short_help="The newest changes, and the builds that they caused.")

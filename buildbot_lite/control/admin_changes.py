@@ -12,6 +12,7 @@ from ..master.farm import Farm
 from ..model.json_reader import JsonReader
 from ..status import build_documents
 from .change_lines import change_from
+from .changes import unbuilt
 
 T = TypeVar("T")
 Answer = Mapping[str, Any]
@@ -46,4 +47,4 @@ class ChangeAdmin:
     async def _send(self, question: JsonReader) -> Answer:
         change = change_from(JsonReader(question.mapping("change"), "change"), SOURCE)
         recorded = await self.farm.changes.add([change])
-        return {"change": recorded[0].id if recorded else None}
+        return {"change": recorded[0].id if recorded else None, "remarks": unbuilt(self.farm.config, recorded)}

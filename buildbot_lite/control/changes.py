@@ -20,6 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from ..deferreds import background
 from ..errors import BuildbotLiteError, InputError, LimitError, RevokedError, WrongVerbError
+from ..master.config.master_config import MasterConfig
 from ..master.scheduling.changes.recorder import ChangeRecorder
 from ..master.scheduling.changes.sources import ChangeSources
 from ..master.scheduling.submit_limits import Admission, SubmitLimits
@@ -202,6 +203,7 @@ class LineIntake:
     records: Records
     recorder: ChangeRecorder
     sources: ChangeSources
+    config: Callable[[], MasterConfig]
     wall: Callable[[], float]
     largest: int = LARGEST
 
@@ -217,6 +219,7 @@ class LineIntake:
         pushes = () if polled else [change_of_push(push, allowed, source, self.wall()) for push in changes.pushed]
         recorded = await self.recorder.add([*changes.changes, *pushes], marking_use(grant, self.wall()))
         remarks = [*changes.remarks, *named(recorded), *(f"{name} polls now" for name in polled)]
+        remarks += unbuilt(self.config(), recorded)
         return Intake(remarks=remarks or ["there is nothing new in this"])
 
 
@@ -225,6 +228,14 @@ def marking_use(grant: Grant, now: float) -> Callable[[Connection], object]:
     Records a use of *grant*, in the transaction of its changes.
     """
     return lambda connection: records_of_grants.used(connection, grant.id, now)
+
+
+def unbuilt(config: MasterConfig, recorded: Sequence[RecordedChange]) -> list[str]:
+    """
+    A sentence for each codebase of the *recorded* changes that no scheduler of *config* builds.
+    """
+    reasons = (config.why_no_codebase(name) for name in dict.fromkeys(each.change.codebase for each in recorded))
+    return [f"Nothing is built: {why}" for why in reasons if why is not None]
 
 
 def named(recorded: Sequence[RecordedChange]) -> list[str]:

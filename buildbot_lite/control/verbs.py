@@ -88,8 +88,9 @@ class _Exposing:
     def changes(self, grant: Grant, revocable: Revocable) -> Exposed:
         farm = self._farm
         parts: dict[str, Any] = {"recorder": farm.changes, "sources": farm.change_sources, "wall": farm.wall}
+        parts["config"] = lambda: farm.config
         intake: ChangeIntake = (
-            WebhookIntake(config=lambda: farm.config, in_thread=farm.in_thread, **parts)
+            WebhookIntake(in_thread=farm.in_thread, **parts)
             if grant.object == WEBHOOKS
             else LineIntake(records=farm.records, **parts)
         )

@@ -24,7 +24,7 @@ from ..master.scheduling.changes.webhooks.reading import read_delivery
 from ..model.rendering import Secret
 from ..model.webhook import LARGEST_FRAME, Delivery, HookReply
 from ..storage.records.grants import Grant
-from .changes import Intake, marking_use, named
+from .changes import Intake, marking_use, named, unbuilt
 
 WEBHOOKS = "webhooks"
 """The object of a grant for webhooks, and an admin's word for it."""
@@ -63,6 +63,8 @@ class WebhookIntake:
                 "c['www']['change_hook_dialects'].",
             )
         report: HookReport = await self.in_thread(lambda: _read(delivery, dialect, config))
+        if (why := config.why_no_codebase(delivery.codebase)) is not None:
+            raise WebhookError(400, f"The address of the webhook names a codebase that is not there: {why}")
         polled = self._poll(report.addresses) if report.changes else ()
         recorded = await self.recorder.add(() if polled else report.changes, marking_use(grant, self.wall()))
         duplicates = 0 if polled else len(report.changes) - len(recorded)
@@ -72,6 +74,7 @@ class WebhookIntake:
                 *([f"{_count(duplicates).capitalize()} had been recorded before."] if duplicates else []),
                 *([f"{', '.join(polled)} polls now."] if polled else []),
                 *([report.remark] if report.remark else []),
+                *unbuilt(config, recorded),
             ]
         ), named(recorded)
 

@@ -36,6 +36,8 @@ MOST_AT_ONCE = 4
 REPLY_TIMEOUT = 30.0
 """Seconds for the master's reply, the wait for its turn included; forges wait 10 to 30."""
 LARGEST_REPLY = 4096
+MOST_FIELDS = 10
+"""Fields in the query of an address."""
 _AWAY = HookReply(503, "The master does not answer.  Send this again later.")
 _LATER = 60
 
@@ -117,9 +119,10 @@ class ChangeHook(WebPage):
             return answered(request, 404, "There is nothing at this address.")
         if (body := request.whole_body()) is None:
             return answered(request, 413, f"The body has more than {LARGEST_BODY >> 20} MiB.")
-        project, codebase = _of_address(request.uri)
-        if max(len(project), len(codebase)) > LONGEST_OF_ADDRESS:
-            return answered(request, 400, f"A name in the address has more than {LONGEST_OF_ADDRESS} characters.")
+        try:
+            project, codebase = _of_address(request.uri)
+        except _AddressError as error:
+            return answered(request, 400, str(error))
         delivery = Delivery(self._dialect, self._headers(request), body, project, codebase)
         serving = Deferred.fromCoroutine(self._serve(delivery, request))
         request.notifyFinish().addErrback(lambda failure: serving.cancel())
@@ -149,12 +152,26 @@ class ChangeHook(WebPage):
         request.finish()
 
 
+class _AddressError(Exception):
+    pass
+
+
 def _of_address(uri: bytes) -> list[str]:
     """
     The project and the codebase in the query of *uri*; "" for one that it does not name.
     """
     try:
-        query = parse_qs(uri.partition(b"?")[2].decode("ascii", "replace"), max_num_fields=10)
+        query = parse_qs(uri.partition(b"?")[2].decode("ascii", "replace"), max_num_fields=MOST_FIELDS)
     except ValueError:
-        query = {}
-    return [query.get(name, [""])[0] for name in OF_ADDRESS]
+        raise _AddressError(f"The address has more than {MOST_FIELDS} fields.") from None
+    found = []
+    for name in OF_ADDRESS:
+        values = query.get(name, [""])
+        if len(values) > 1:
+            raise _AddressError(f"The address has more than one {name}.")
+        if len(values[0]) > LONGEST_OF_ADDRESS:
+            raise _AddressError(f"The {name} in the address has more than {LONGEST_OF_ADDRESS} characters.")
+        if not values[0].isprintable():
+            raise _AddressError(f"The {name} in the address contains characters that cannot be printed.")
+        found += values
+    return found

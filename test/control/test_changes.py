@@ -366,9 +366,11 @@ class AdminTests(ChangeCase):
         Promise 8.1: sendchange records a change once, and changes lists it.
         """
         change = {"who": "a", "branch": "b", "revision": "r", "files": ["f"], "properties": {"p": "v"}}
-        self.assertEqual(self.ask("sendchange", change=change, may=MAY_CONTROL), {"change": 1})
-        self.assertEqual(self.ask("sendchange", change=change), {"change": None})
-        (listed,) = self.ask("changes", may=MAY_LOOK)["changes"]
+        self.assertEqual(self.ask("sendchange", change=change, may=MAY_CONTROL), {"change": 1, "remarks": []})
+        self.assertEqual(self.ask("sendchange", change=change), {"change": None, "remarks": []})
+        answer = self.ask("sendchange", change={**change, "codebase": "c"}, may=MAY_CONTROL)
+        self.assertEqual(answer["remarks"], ["Nothing is built: no scheduler has 'c' in its codebases."])
+        _, listed = self.ask("changes", may=MAY_LOOK)["changes"]
 
         self.assertEqual((listed["author"], listed["source"], listed["requests"]), ("a", "sendchange", []))
         self.assertIn("does not permit", self.refusal("sendchange", may=MAY_LOOK, change=change))

@@ -212,7 +212,8 @@ class WebhookTests(WebhookCase):
     def test_bitbucket_pull_request_back(self) -> None:
         """
         Promise 8.1: a pull request of Bitbucket that is pushed back to an older commit is a change, also beside the
-        pushes to its branch; a new title and a replay are none.
+        pushes to its branch; a new title is none, except the first after the
+        opening, whose category is another; a replay is none.
         """
         self.apply(WWW.replace("github", "bitbucket"))
 
@@ -237,11 +238,11 @@ class WebhookTests(WebhookCase):
         moves = [events[each] for each in (0, 4, 6, 9)]
         for event, payload in [*events, *moves, *moves]:
             self.send("bitbucket", event, payload)
-        seen = [(each.category, each.revision and each.revision[0]) for each in self.changes()]
-        self.assertEqual(
-            seen,
-            [("pull", "a"), (None, "a"), (None, "b"), ("pull", "b"), ("pull", "a"), (None, "a"), ("pull", "b")],
+        seen = [f"{each.category} {each.revision or '':.1}" for each in self.changes()]
+        expected = (
+            "pull-created a, push a, pull-updated a, push b, pull-updated b, pull-updated a, push a, pull-updated b"
         )
+        self.assertEqual(", ".join(seen), expected)
 
     def test_pull_request_back(self) -> None:
         """
@@ -269,6 +270,7 @@ class WebhookTests(WebhookCase):
         """
         Promise 8.1: project and codebase in the address of a webhook are those of its changes.
         """
+        self.apply(f'{WWW}c["schedulers"] = [schedulers.AnyBranchScheduler("all", ["b"], codebases=["c", "d"])]\n')
         cases: list[tuple[dict[str, str], tuple[str, str]]] = [
             ({}, ("o/r", "")),
             ({"project": "p"}, ("p", "")),
@@ -277,6 +279,13 @@ class WebhookTests(WebhookCase):
         for of_address, expected in cases:
             self.send("github", "push", github_push(), **of_address)
             self.assertEqual({(each.project, each.codebase) for each in self.changes()[-2:]}, {expected})
+        self.assertEqual(len(self.changes()), 6)
+
+        reply = self.send("github", "push", github_push(), codebase="cc")
+        sentence = (
+            "The address of the webhook names a codebase that is not there: no scheduler has 'cc' in its codebases."
+        )
+        self.assertEqual(reply, HookReply(400, f"{sentence}  There are: c, d."))
         self.assertEqual(len(self.changes()), 6)
 
     def test_fork(self) -> None:
@@ -382,6 +391,14 @@ class DialectTests(WebhookCase):
         for dialect, option, field, value in table:
             (found,) = self.dialects(f'{{"{dialect}": {{"secret": util.Secret("forge"), {option}}}}}').values()
             self.assertEqual((getattr(found, field), found.secret.name), (value, "forge"), option)
+
+    def test_codebase_that_nothing_builds(self) -> None:
+        """
+        Promise 8.13: a codebase that no scheduler has in its codebases is a remark.
+        """
+        self.dialects('{"github": {"secret": util.Secret("forge"), "codebase": "c"}}')
+        (remark,) = self.remarks
+        self.assertIn("nothing builds its changes: no scheduler has 'c' in its codebases.", remark)
 
     def test_mistakes(self) -> None:
         """

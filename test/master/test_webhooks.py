@@ -67,10 +67,11 @@ def read(dialect: str, event: str, payload: Any, **options: Any) -> HookReport:
 class PushTests(SynchronousTestCase):
     ADDRESSES: ClassVar[dict[str, str]] = {
         "github": "https://github.example/o/r",
-        "gitlab": "https://gitlab.example/o/r.git",
+        "gitlab": "git@gitlab.example:o/r.git",
         "gitea": "https://gitea.example/o/r.git",
         "bitbucket": "https://bitbucket.example/o/r",
     }
+    CATEGORIES: ClassVar[dict[str, str]] = {"bitbucket": "push"}
 
     def test_each_commit(self) -> None:
         """
@@ -82,7 +83,9 @@ class PushTests(SynchronousTestCase):
             self.assertEqual((first.revision, second.revision), (A, B), dialect)
             self.assertEqual(second.author, "Ann Lee <ann@example.org>", dialect)
             self.assertTrue(second.comments.startswith("second"), dialect)
-            self.assertEqual((second.branch, second.project, second.category), ("main", "o/r", None), dialect)
+            self.assertEqual(
+                (second.branch, second.project, second.category), ("main", "o/r", self.CATEGORIES.get(dialect))
+            )
             self.assertEqual(second.repository, self.ADDRESSES[dialect])
             self.assertIn(B, second.revlink)
             self.assertFalse(second.untrusted)
@@ -111,7 +114,7 @@ class PushTests(SynchronousTestCase):
 
     def test_tag(self) -> None:
         """
-        Promise 8.1: a tag is one change of the category "tag", whose branch is the tag's full name.
+        Promise 8.1: a tag is one change of the category "tag" (at Bitbucket "push"), whose branch is its full name.
         """
         tag = "refs/tags/v1"
         tagged: dict[str, Any] = {
@@ -127,7 +130,9 @@ class PushTests(SynchronousTestCase):
         }
         for dialect, (event, payload) in cases.items():
             (change,) = read(dialect, event, payload).changes
-            self.assertEqual((change.branch, change.revision, change.category), (tag, B, "tag"), dialect)
+            self.assertEqual(
+                (change.branch, change.revision, change.category), (tag, B, self.CATEGORIES.get(dialect, "tag"))
+            )
 
     def test_deleted(self) -> None:
         """
@@ -291,7 +296,7 @@ class PullRequestTests(SynchronousTestCase):
             self.assertEqual(change.branch, self.FROM_A_FORK[dialect])
             self.assertEqual(change.revision, B[:12] if dialect == "bitbucket" else B)
             self.assertEqual((change.repository, change.project), (PushTests.ADDRESSES[dialect], "o/r"))
-            self.assertEqual(change.category, "pull")
+            self.assertEqual(change.category, "pull-created" if dialect == "bitbucket" else "pull")
             self.assertIn("Mend it", change.comments)
             # A poller of the repository does not see it.
             self.assertEqual(list(report.addresses), [])

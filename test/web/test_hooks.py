@@ -112,14 +112,13 @@ class HandingOverTests(HookCase):
 
     def test_address(self) -> None:
         """
-        Promise 8.1: project and codebase may stand in the address; a name that is too long is refused.
+        Promise 8.1: project and codebase may stand in the address; a query that cannot be used is refused.
         """
         path = "/change_hook/gitlab"
         for query, expected in (
             ("", ("", "")),
             ("?project=a%2Fb&codebase=c&other=d", ("a/b", "c")),
             ("?codebase=%C3%A4", ("", "ä")),
-            ("?" + "&".join(f"x{number}=1" for number in range(11)), ("", "")),
         ):
             self.post(path=path + query)
             found = self.master.submitted[-1]
@@ -127,7 +126,17 @@ class HandingOverTests(HookCase):
             self.master.reply(HookReply(200, "recorded").to_bytes())
         self.post(b"project=body", path, ["Content-Type: application/x-www-form-urlencoded"])
         self.assertEqual(self.master.submitted[-1].project, "")
-        self.assertEqual(self.answer(self.post(path=f"{path}?project={'x' * 201}"))[0], 400)
+        submitted = len(self.master.submitted)
+        for query, sentence in (
+            (f"project={'x' * 201}", "The project in the address has more than 200 characters."),
+            ("codebase=a%0Ab", "The codebase in the address contains characters that cannot be printed."),
+            ("codebase=%00", "The codebase in the address contains characters that cannot be printed."),
+            ("project=a%1B%5B2J", "The project in the address contains characters that cannot be printed."),
+            ("codebase=a&codebase=b", "The address has more than one codebase."),
+            ("&".join(f"x{number}=1" for number in range(11)), "The address has more than 10 fields."),
+        ):
+            self.assertEqual(self.answer(self.post(path=f"{path}?{query}")), (400, f"{sentence}\n"), query)
+        self.assertEqual(len(self.master.submitted), submitted)
 
     def test_forms_are_not_parsed(self) -> None:
         """

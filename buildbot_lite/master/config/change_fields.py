@@ -12,6 +12,7 @@ from ...model.properties import checked_property_name, checked_value
 from ...model.urls import without_passwords
 from ...model.user_functions import limited
 from .arguments import ArgumentChecker
+from .mistakes import current_line, once_loaded, remark
 
 LONGEST_NAME = 150
 
@@ -76,3 +77,17 @@ def _text(value: Any) -> str:
 
 def _seconds(value: Any) -> float:
     return float(value.timestamp()) if hasattr(value, "timestamp") else float(value)
+
+
+def remark_if_unbuilt(checker: ArgumentChecker, codebase: Any) -> None:
+    """
+    Remark, when master.cfg is loaded, that no scheduler builds changes of *codebase*, if so.
+    """
+    place = checker.place or current_line()
+
+    def check(config: Any) -> None:
+        why = config.why_no_codebase(codebase) if isinstance(codebase, str) else None
+        if why is not None:
+            remark(f"{checker.owner}: nothing builds its changes: {why}", place)
+
+    once_loaded(check)

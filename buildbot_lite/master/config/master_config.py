@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from ...errors import ConfigError
 from ...model.locks import LockName
+from ...model.suggestions import did_you_mean
 from .change_sources import ChangeSource
 from .force_scheduler import ForceScheduler
 from .locks import Lock
@@ -107,6 +108,15 @@ class MasterConfig:
         top = os.path.realpath(basedir)
         paths = {os.path.realpath(os.path.join(basedir, name)) for name in names}
         return tuple(sorted(path for path in paths if os.path.commonpath([path, top]) != path))
+
+    def why_no_codebase(self, codebase: str) -> str | None:
+        """
+        Why no scheduler builds changes of *codebase*; None if one does.
+        """
+        known = {name for each in self.schedulers.values() for name in each.codebases if name}
+        if not codebase or codebase in known:
+            return None
+        return f"no scheduler has {codebase!r:.100} in its codebases.{did_you_mean(codebase, known)}"
 
     @property
     def submits(self) -> dict[str, Submit]:

@@ -15,6 +15,7 @@ from ...model.suggestions import did_you_mean
 from ...model.webhook import DIALECTS
 from .arguments import ArgumentChecker
 from .buildbot_words import find
+from .change_fields import remark_if_unbuilt
 from .mistakes import remark
 from .placeholders import is_placeholder
 
@@ -163,7 +164,10 @@ def _expressions(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, 
 def _codebase(checker: ArgumentChecker, name: str, value: Any) -> Any:
     if value is None:
         return ""
-    return checker.function(name, value) if callable(value) else checker.text(name, value)
+    if callable(value):
+        return checker.function(name, value)
+    remark_if_unbuilt(checker, value)
+    return checker.text(name, value)
 
 
 _ALL = tuple(DIALECTS)

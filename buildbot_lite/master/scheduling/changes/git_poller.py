@@ -34,7 +34,7 @@ from ....model.urls import split_url, without_passwords
 from ....storage.files import make_directory
 from ...builds.redaction import Redaction
 from ...config.arguments import ArgumentChecker
-from ...config.change_fields import category_of, named
+from ...config.change_fields import category_of, named, remark_if_unbuilt
 from ...config.change_sources import PollingChangeSource
 from ...steps.git_credentials import RemoteAccess, remote_access, web_host
 from .commits import Commit
@@ -114,6 +114,7 @@ class GitPoller(PollingChangeSource):
         self.category = category_of(checker, category)
         self.project = checker.text("project", "" if project is None else project)
         self.codebase = checker.text("codebase", "" if codebase is None else codebase)
+        remark_if_unbuilt(checker, self.codebase)
         self.encoding = _encoding(checker, encoding)
         self.pushes_without_commits = checker.flag("buildPushesWithNoCommits", buildPushesWithNoCommits)
         self.key, self.host_key, self.known_hosts = sshPrivateKey, sshHostKey, sshKnownHosts

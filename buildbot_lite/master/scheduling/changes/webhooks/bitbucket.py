@@ -98,6 +98,7 @@ def _pushes(payload: JsonReader) -> Iterator[Push]:
             commits=commits,
             unnamed=None if each.flag("truncated", False) else 0,
             pusher=pusher,
+            category="push",
             # Nothing in the payload says when: the time of the target is that of the commit.
             before=text(part(old, "target"), "hash"),
         )
@@ -136,6 +137,7 @@ def _pull_request(event: str, payload: JsonReader, dialect: HookDialect) -> Hook
         link=_link(request),
         happened=time(request, "updated_on"),
         event=event,
+        category=event.replace("pullrequest:", "pull-"),
         stamp=text(request, "updated_on") if event == "pullrequest:updated" else "",
         properties={
             **in_change({"basename": target}),

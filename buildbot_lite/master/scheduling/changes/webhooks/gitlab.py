@@ -44,11 +44,13 @@ def read(delivery: Delivery, payload: JsonReader, dialect: HookDialect) -> HookR
 
 def _repository(payload: JsonReader) -> HookedRepository:
     project = part(payload, "project")
-    spellings = [text(project, name) for name in ("git_http_url", "git_ssh_url", "web_url")]
+    # As in Buildbot, whose documentation says that it is the address of ssh.
+    spellings = filter(None, (text(project, name) for name in ("git_ssh_url", "git_http_url", "web_url")))
+    addresses = list(spellings)
     return HookedRepository(
-        address=text(project, "git_http_url") or text(project, "web_url"),
+        address=addresses[0] if addresses else "",
         project=text(project, "path_with_namespace", 200),
-        addresses=[each for each in spellings if each],
+        addresses=addresses,
     )
 
 

@@ -72,6 +72,7 @@ class Push:
     the forge names them.  *unnamed*: how many older ones it does not name; None: an unknown number.  *pusher*: for a
     push without commits.  *before*: the commit at which *ref* was; "": none.  *stamp*: a text that no other push from
     there to *revision* has, such as its time; "": the forge has none that can be trusted.
+    *category*: of the changes; None: the usual one.
     """
 
     repository: HookedRepository
@@ -83,6 +84,7 @@ class Push:
     unnamed: int | None = 0
     pusher: str = ""
     event: str = "push"
+    category: str | None = None
 
 
 @frozen(kw_only=True)
@@ -103,6 +105,7 @@ class PullRequest:
     happened: float | None = None
     properties: Mapping[str, Any] = field(factory=dict)
     event: str = "pull_request"
+    category: str = "pull"
     before: str = ""
     stamp: str = ""
 
@@ -135,7 +138,7 @@ def of_push(push: Push, dialect: HookDialect) -> HookReport:
             branch=branch,
             repository=push.repository.address,
             project=push.repository.project,
-            category="tag" if ref.startswith(TAGS) else None,
+            category=push.category or ("tag" if ref.startswith(TAGS) else None),
             revlink=each.link,
             properties={**in_change({"event": push.event}), **each.properties},
             **(_move(push) if each is head else {}),
@@ -166,7 +169,7 @@ def of_pull_request(request: PullRequest, dialect: HookDialect) -> HookReport:
         branch=branch_of(checked_ref(request.ref)),
         repository=request.repository.address,
         project=request.repository.project,
-        category="pull",
+        category=request.category,
         revlink=request.link,
         properties={**in_change({"event": request.event, "pullrequesturl": request.link}), **request.properties},
         untrusted=request.fork,
