@@ -9,7 +9,7 @@ from .master.config.keys import OWN_KEYS, AnyKey
 from .master.farm import Farm
 from .model.extension import Extension
 from .model.registry import Registry
-from .packages.job_service import JobService
+from .packages.package_jobs import PackageJobs
 from .packages.targets import TARGETS
 
 
@@ -24,4 +24,4 @@ def services(farm: Farm) -> Iterable[Extension]:
     """
     The services that other packages add to *farm*.
     """
-    return [JobService(farm)]
+    return [PackageJobs(farm)]

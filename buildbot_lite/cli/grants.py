@@ -126,6 +126,19 @@ def grant_webhooks(farm: FarmClient, expires: float | None, per_hour: int | None
     _hand_out(farm, "change", object=_WEBHOOKS, lasts=expires, per_hour=per_hour, label=label)
 
 
+@grant.command("jobs", cls=FarmCommand, short_help="A string for all jobs of packages of one TARGET.")
+@click.argument("target")
+@_expires
+@_label
+def grant_jobs(farm: FarmClient, target: str, expires: float | None, label: str) -> None:
+    """
+    A string for all jobs of packages of TARGET: to list, show, kill, requeue and finish them, and to pause the target.
+
+    Use it with: buildbot-lite package list --furlfile FILE, and so on.
+    """
+    _hand_out(farm, "jobs", object=target, lasts=expires, label=label)
+
+
 @grant.command("watch", cls=FarmCommand, short_help="A string to look at one REQUEST, or at the whole farm.")
 @click.argument("request", required=False)
 @_expires
@@ -233,6 +246,7 @@ _PURPOSES = {
     "slave": "slave",
     "submit": "submit to",
     "change": "changes of",
+    "jobs": "jobs of",
     "watch": "watch",
     "control": "control",
     "admin": "administer",

@@ -31,6 +31,7 @@ from . import (
     history,
     lifecycle,
     package,
+    package_jobs,
     show,
     slaves,
     trying,
@@ -75,6 +76,8 @@ def _takes_directory(command: click.Command | None) -> bool:
     return command is not None and any(param.name == "directory" and not param.required for param in command.params)
 
 
+for _command in package_jobs.commands.commands.values():
+    package.package.add_command(_command)
 for _group in (
     create.commands,
     lifecycle.commands,

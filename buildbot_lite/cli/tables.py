@@ -10,6 +10,7 @@ from rich.text import Text
 
 from .build_tables import build, builds, last_good
 from .cells import Date, Document, build_name, duration, plain, result_text, short_sources, time_to_come
+from .job_tables import job, jobs, targets
 from .layout import part, table
 
 
@@ -209,6 +210,9 @@ TABLES: Mapping[str, Callable[[Any], RenderableType]] = {
     "changes": changes,
     "grants": grants,
     "kept": kept,
+    "jobs": jobs,
+    "job": job,
+    "targets": targets,
 }
 """By the name of the document."""
 

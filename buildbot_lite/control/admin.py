@@ -43,6 +43,7 @@ from .admin_changes import ChangeAdmin
 from .admin_grants import GrantAdmin
 from .admin_marks import BuildMarks
 from .admin_slaves import SlaveAdmin
+from .questions import QuestionDesk, questions_of
 
 OUT = b"1"
 ERR = b"2"
@@ -101,7 +102,7 @@ class AdminDesk:
     The object that FURLs of admins lead to, and FURLs to watch or control the farm.
 
     *may*: the permitted questions; None: all.  *account*: the limits that the holders of one FURL share.  *by_grant*:
-    the number of the grant.  *estimates*: may be shared.
+    the number of the grant.  *estimates*: may be shared.  *others*: the questions that extensions answer.
     """
 
     farm: Farm
@@ -110,6 +111,7 @@ class AdminDesk:
     account: Account = field(factory=Account)
     by_grant: int | None = None
     estimates: Estimator = field(default=Factory(lambda desk: Estimator(desk.farm.records), takes_self=True))
+    others: QuestionDesk | None = None
     log: ClassVar[Logger] = Logger()
 
     def ask(self, question: Answer) -> Deferred[Answer]:
@@ -145,6 +147,8 @@ class AdminDesk:
         }
         command_text = question.text("ask", limit=40)
         answer = answers.get(command_text)
+        if answer is None and self.others is not None and command_text in questions_of(self.farm):
+            return await self.others.answer(question)
         if answer is None:
             raise _unknown()
         self._check(command_text)

@@ -16,6 +16,7 @@ The first line on stderr names the request and its watch FURL; a client that los
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from attrs import field, frozen
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
@@ -40,6 +41,7 @@ from ..status.following import LogFollower
 from ..storage.inputs import InputStore
 from ..storage.records.requests import SubmittedBuildset
 from ..wire.flapp import (
+    ANSWERS_NOTHING,
     TAKES_A_FILE,
     TAKES_NO_FILE,
     TAKES_NO_PATCH,
@@ -55,6 +57,7 @@ from .input_receiver import (
     StoredSink,
     pump,
 )
+from .questions import QuestionDesk
 
 UNPATCHED = "this string ignores standard input: the builds use the sources in the repository, without your changes"
 """The remark for a submitter who may expect that standard input is applied as a patch."""
@@ -97,6 +100,7 @@ class SubmitTarget:
     The object that the FURL of a Submit scheduler leads to: the role `wire.flapp.Submission`.
 
     *grant*: the number of the grant.  Each call looks up its scheduler, so the FURL follows changes of master.cfg.
+    *others*: answers questions about what was submitted; None: the FURL permits none.
     """
 
     _log = Logger()
@@ -109,8 +113,10 @@ class SubmitTarget:
         store: InputStore,
         follower: LogFollower,
         account: Account | None = None,
+        others: QuestionDesk | None = None,
     ) -> None:
         self._grant = grant
+        self._others = others
         self._submissions = submissions
         self._store = store
         self._follower = follower
@@ -124,6 +130,11 @@ class SubmitTarget:
 
     def submit_file(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
         return self._begin(watcher, self._say, only=("tar", "file"))
+
+    def ask(self, question: Mapping[str, Any]) -> Deferred[Mapping[str, Any]]:
+        if self._others is None:
+            return fail(WrongVerbError(ANSWERS_NOTHING))
+        return self._others.ask(question)
 
     def _begin(
         self,

@@ -3,7 +3,7 @@ The verbs whose FURLs an admin hands out, in one table: what each permits, what 
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from ..errors import NotFoundError, RefusedError
 from ..master.farm import Farm
@@ -27,6 +27,7 @@ from ..wire.exposed import Exposed, Revocable
 from ..wire.flapp import FlappService
 from .admin import AdminDesk
 from .changes import Binding, ChangeIntake, ChangeTarget, LineIntake
+from .questions import QuestionDesk
 from .submissions import SubmitTarget, WatchTarget
 from .webhooks import WEBHOOKS, WebhookIntake
 
@@ -54,7 +55,20 @@ def granted_verbs(farm: Farm) -> Sequence[Verb]:
         Verb(WATCH, exposing.watched, designating.watched, counts_lookups=True),
         Verb(CONTROL, exposing.desk(MAY_CONTROL), designating.farm(CONTROL), preauth=True, counts_lookups=True),
         Verb(ADMIN, exposing.desk(None), designating.farm(ADMIN), preauth=True, counts_lookups=True),
+        *[verb for each in farm.extensions.values() if isinstance(each, GrantingExtension) for verb in each.verbs()],
     )
+
+
+@runtime_checkable
+class GrantingExtension(Protocol):
+    """
+    An extension of the farm with verbs of its own.
+    """
+
+    def verbs(self) -> Sequence[Verb]:
+        """
+        All of them.
+        """
 
 
 class _Exposing:
@@ -82,6 +96,7 @@ class _Exposing:
             store=self._farm.inputs,
             follower=self._follower,
             account=revocable.account,
+            others=QuestionDesk(self._farm, grant, revocable.account),
         )
         return FlappService(submitting, revocable)
 
@@ -113,7 +128,8 @@ class _Exposing:
         """
 
         def expose(grant: Grant, revocable: Revocable) -> Exposed:
-            desk = AdminDesk(self._farm, self._follower, may, revocable.account, grant.id, self._estimates)
+            others = QuestionDesk(self._farm, grant, revocable.account)
+            desk = AdminDesk(self._farm, self._follower, may, revocable.account, grant.id, self._estimates, others)
             return ExposedControl(desk, revocable)
 
         return expose

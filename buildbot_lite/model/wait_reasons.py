@@ -179,6 +179,13 @@ def paused(slave: str) -> WaitReason:
     return WaitReason(WaitKind.PAUSED, f"{slave} is paused")
 
 
+def builder_held(why: str) -> WaitReason:
+    """
+    Somebody has paused what the builder builds.
+    """
+    return WaitReason(WaitKind.PAUSED, why)
+
+
 def draining(slave: str) -> WaitReason:
     """
     The slave accepts no new builds and stops after its last one.

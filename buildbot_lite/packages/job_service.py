@@ -12,9 +12,9 @@ to be recovered after a crash: the start looks at every job and lets it proceed;
 recorded, is done again and finds its work there.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from twisted.internet.defer import DeferredLock
@@ -30,14 +30,13 @@ from .job_progress import built, look, look_at_requests
 from .job_records import BUILDS_OF_JOBS, Job
 from .job_states import ARCH_ENDS, ENDS, JobState
 from .job_story import story_of
+from .paused import paused_targets
 from .results import JobResults
 from .target_repository import RepositoryOf, TargetRepository, no_repository
 from .targets import Target
 
 T = TypeVar("T")
 
-JOBS = "jobs of packages"
-"""The name of the extension."""
 AT_ONCE = 100
 """Requests that one transaction looks at."""
 
@@ -50,7 +49,6 @@ class JobService:
     The jobs of *farm*.  *repository_of*: the repositories of a target.
     """
 
-    name = JOBS
     _log = Logger()
 
     def __init__(self, farm: Farm, repository_of: RepositoryOf = no_repository) -> None:
@@ -69,13 +67,17 @@ class JobService:
         Look at every job that has not ended, and let it go on.
         """
         self._unsubscribe = self._farm.records.on_commit(self._committed)
+        self._farm.reconfiguration.on_applied(
+            lambda config: background(self.hold_paused(), self._log, "holding paused targets")
+        )
+        await self.hold_paused()
         now = self._farm.wall()
         jobs = await self._farm.records.write(partial(_look_at_all, now=now))
         for job in jobs:
             self._follow(job)
         for job in await self._farm.records.read(job_records.killed_unfinished):
             self._follow(job)
-            background(self._cancel_builds(job), self._log, f"cancelling the builds of job {job.id}")
+            background(self.cancel_builds(job), self._log, f"cancelling the builds of job {job.id}")
 
     def stop(self) -> None:
         """
@@ -97,6 +99,26 @@ class JobService:
         if job not in self._proceeding:
             self._proceeding.add(job)
             background(self._proceed(job), self._log, f"job {job} cannot go on")
+
+    def turn(self, target: str) -> DeferredLock:
+        """
+        The lock of the one who may change the results and repositories of *target*.
+        """
+        return self._writers.setdefault(target, DeferredLock())
+
+    async def hold_paused(self) -> None:
+        """
+        Hold the builds of the targets that are paused.
+        """
+        paused = await read_retrying(self._farm.records, paused_targets, self._farm.clock)
+        self._farm.hold.hold_builders(
+            {
+                builder.name: _why_paused(name, paused[name])
+                for name, target in self.targets.items()
+                if name in paused
+                for builder in target.builders.values()
+            }
+        )
 
     # Following builds.
 
@@ -130,7 +152,10 @@ class JobService:
         if built(job) or job.state in (JobState.REPOWAIT, JobState.NEEDSIGN, JobState.PUSHED):
             self.proceed(job.id)
 
-    async def _cancel_builds(self, job: Job) -> None:
+    async def cancel_builds(self, job: Job) -> None:
+        """
+        Cancel the builds of *job* that have not ended.
+        """
         numbers = [each.request for each in job.built if each.request is not None and each.state not in ARCH_ENDS]
         await self._farm.canceller.cancel_unfinished(numbers, job.reason)
 
@@ -214,7 +239,7 @@ class JobService:
         """
         The result of *work*, of which there is one at a time for each target.
         """
-        async with self._writers.setdefault(target.name, DeferredLock()):
+        async with self.turn(target.name):
             return await work()
 
     # Records.
@@ -236,6 +261,11 @@ class JobService:
 
     async def _remark(self, job: Job, reason: str) -> None:
         await self._farm.records.write(lambda connection: job_records.remark(connection, job, reason))
+
+
+def _why_paused(target: str, paused: Mapping[str, Any]) -> str:
+    reason = f": {paused['reason']}" if paused["reason"] else ""
+    return f"the target {target} is paused by {paused['by']}{reason}"
 
 
 def _look_at_all(connection: Connection, now: float) -> list[Job]:

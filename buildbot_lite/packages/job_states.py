@@ -103,7 +103,7 @@ ARCH_TRANSITIONS: Mapping[ArchState, frozenset[ArchState]] = MappingProxyType(
             state: frozenset({*_WITHIN[place + 1 :], *_ARCH_RESULTS} | ({_A.WAITING} if place else set()))
             for place, state in enumerate(_WITHIN)
         },
-        _A.DONE: frozenset(),
+        _A.DONE: frozenset({_A.WAITING}),  # its results are gone, and the job is wanted again
         _A.FAILED: frozenset({_A.WAITING}),
         _A.KILLED: frozenset({_A.WAITING}),
         _A.SKIPPED: frozenset(),

@@ -29,7 +29,7 @@ only when all of it is in memory, while bytes and integers are bounded as they a
                -- read(size) ------------------------------> source
 
     master                                         buildbot-lite (the command)
-    RISubmission <-- submit_patch(watcher, base) · submit_file(watcher)
+    RISubmission <-- submit_patch(watcher, base) · submit_file(watcher) · ask(question)
     RISubmission <-- watch(watcher) · watch_request(watcher, request)
                -- stdout(data) · stderr(data) · done(signal, code) --> RIWatcher
     RIControl  <-- ask(request) · follow(request, follower)
@@ -255,6 +255,10 @@ class RISubmission(RemoteInterface):
     def submit_file(watcher=AnyReference):
         # The same for any other file.
         return ChoiceOf(RIStdin, None)
+
+    def ask(request=ByteStringConstraint(LARGEST_QUESTION)):
+        # As of an admin's FURL, about what was submitted with this one.
+        return ByteStringConstraint(LARGEST_ANSWER)
 
     def not_a_desk():
         return _Nothing

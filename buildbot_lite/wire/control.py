@@ -101,10 +101,10 @@ class ExposedControl(Exposed):
         self._control = control
 
     def remote_ask(self, request: bytes) -> Deferred[bytes]:
-        return self._control.ask(_question(request)).addCallback(self.revocable.account.charged(_encode))
+        return self._control.ask(question_from(request)).addCallback(self.revocable.account.charged(answer_bytes))
 
     def remote_follow(self, request: bytes, follower: Any) -> Deferred[bytes]:
-        return self._control.follow(_question(request), RemoteFollower(follower)).addCallback(_encode)
+        return self._control.follow(question_from(request), RemoteFollower(follower)).addCallback(answer_bytes)
 
 
 @implementer(RIFollower)
@@ -127,7 +127,7 @@ class RemoteControl(Remote):
     """
 
     def ask(self, question: Document) -> Deferred[Document]:
-        return self._call("ask", request=_encode(question)).addCallback(_answer)
+        return self._call("ask", request=answer_bytes(question)).addCallback(_answer)
 
     def follow(self, question: Document, take: Callable[[bytes], Deferred[None] | None]) -> Deferred[Document]:
         """
@@ -135,15 +135,21 @@ class RemoteControl(Remote):
         made before the first chunk is acknowledged.
         """
         asked = {**question, CHUNKS_IN_ORDER: True}
-        following = self._call("follow", request=_encode(asked), follower=ExposedFollower(take))
+        following = self._call("follow", request=answer_bytes(asked), follower=ExposedFollower(take))
         return following.addCallback(_answer)
 
 
-def _encode(document: Document) -> bytes:
+def answer_bytes(document: Document) -> bytes:
+    """
+    A question or an answer, as it travels.
+    """
     return encode(dict(document))
 
 
-def _question(data: bytes) -> Document:
+def question_from(data: bytes) -> Document:
+    """
+    The question in *data*; `MessageError`.
+    """
     return JsonReader.decode(data, "question", LARGEST_QUESTION).document
 
 

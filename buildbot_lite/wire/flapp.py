@@ -35,6 +35,7 @@ from .contract import (
     RIStdin,
     RISubmission,
 )
+from .control import Document, answer_bytes, question_from
 from .exposed import Exposed, Revocable
 from .failures import our_error, would_block
 from .proxies import Remote
@@ -52,6 +53,10 @@ TAKES_A_FILE = "This string takes a file.  Use it with: flappclient --furlfile F
 TAKES_NO_PATCH = (
     'This string takes no patch: its Submit scheduler in master.cfg has no stdin="patch".  Ask the farm\'s admin for '
     "the string of a scheduler that has it."
+)
+ANSWERS_NOTHING = (
+    "This string is not for the buildbot-lite command, which takes private/admin.furl of a master's directory.  A "
+    "watch string is for: buildbot-lite follow"
 )
 NOT_TO_WATCH = "This string is for submitting.  To follow a submission, use the watch string that it prints."
 
@@ -161,6 +166,18 @@ class AnsweringSubmission(Protocol):
     def submit_file(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
         """
         The same for an input that is no patch.
+        """
+
+
+@runtime_checkable
+class Askable(Protocol):
+    """
+    A `Submission` that answers questions about what was submitted.
+    """
+
+    def ask(self, question: Document) -> Deferred[Document]:
+        """
+        Fires with the answer, or fails with a refusal.
         """
 
 
@@ -308,6 +325,11 @@ class FlappService(Exposed):
         if not isinstance(self._local, AnsweringSubmission):
             raise WrongVerbError(TAKES_NO_FILE)
         return self._fed(self._local.submit_file(RemoteWatcher(watcher)))
+
+    def remote_ask(self, request: bytes) -> Deferred[bytes]:
+        if not isinstance(self._local, Askable):
+            raise WrongVerbError(ANSWERS_NOTHING)
+        return self._local.ask(question_from(request)).addCallback(self.revocable.account.charged(answer_bytes))
 
     def _fed(self, submitting: Deferred[StdinFeed | None]) -> Deferred[Referenceable | None]:
         return submitting.addCallback(lambda feed: None if feed is None else ExposedStdin(feed, self.revocable))

@@ -91,7 +91,7 @@ class BuildChoice:
         self._locks.serve()
         for each in self._queue.by_builder():
             removed = None if each.builder in builders else wait_reasons.no_builder(each.builder)
-            each.begin(hold_reason or removed)
+            each.begin(hold_reason or removed or self._hold.reason_of(each.builder))
         if hold_reason is not None and len(self._queue):
             again.append(LOOK_FOR_ROOM)
         in_line: set[int] = set()

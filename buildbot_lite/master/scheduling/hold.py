@@ -1,8 +1,9 @@
 """
-Hold: the reason why no build starts on any slave, while running builds continue.
+Hold: the reason why no build starts on any slave, or none of some builders, while running builds continue.
 """
 
 import shutil
+from collections.abc import Mapping
 
 from ...errors import DatabaseFullError, DatabaseLockedError
 from ...model import wait_reasons
@@ -24,6 +25,7 @@ class Hold:
         self._records = records
         self._wakeup = wakeup
         self._stopping = 0
+        self._builders: Mapping[str, str] = {}
 
     def begin(self) -> None:
         """
@@ -38,6 +40,20 @@ class Hold:
         """
         self._stopping -= 1
         self._wakeup.set()
+
+    def hold_builders(self, builders: Mapping[str, str]) -> None:
+        """
+        From now on start no build of *builders*, each with a sentence that says why; and builds of all others.
+        """
+        self._builders = dict(builders)
+        self._wakeup.set()
+
+    def reason_of(self, builder: str) -> WaitReason | None:
+        """
+        Why no build of *builder* may start now, or None.
+        """
+        why = self._builders.get(builder)
+        return None if why is None else wait_reasons.builder_held(why)
 
     def reason(self) -> WaitReason | None:
         """

@@ -1,0 +1,134 @@
+"""
+Jobs of packages, and targets, as tables.
+"""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from .cells import Date, Document, duration, plain
+from .layout import facts, part, table
+
+_STYLES = {
+    "finished": "green",
+    "done": "green",
+    "pushed": "green",
+    "failed": "red",
+    "killed": "magenta",
+    "needsign": "yellow",
+    "repowait": "yellow",
+    "waiting": "dim",
+    "skipped": "dim",
+}
+_SHORT = {"done": "ok", "skipped": "-"}
+
+
+def jobs(document: Sequence[Document]) -> RenderableType:
+    """
+    A list of jobs, with the state of each architecture.
+    """
+    arches = list(dict.fromkeys(arch["architecture"] for each in document for arch in each["arches"]))
+    rows = [
+        (
+            plain(str(each["job"])),
+            plain(f"{each['name']} {each['version']}" + (" (scratch)" if each["scratch"] else "")),
+            plain(each["target"]),
+            _state(each["state"]),
+            plain(each["submitter"]),
+            Date(each["created"]),
+            plain(duration(each["created"], each["finished"])),
+            *_cells(each, arches),
+            plain(_reason(each)),
+        )
+        for each in document
+    ]
+    return table(("job", "package", "target", "state", "by", "since", "took", *arches, ""), rows)
+
+
+def job(document: Document) -> RenderableType:
+    """
+    One job in detail.
+    """
+    described = [
+        ("state", _state(document["state"])),
+        ("why", document["reason"]),
+        ("target", document["target"]),
+        ("submitted", f"{Date(document['created'])}, by {document['submitter']}"),
+        ("took", duration(document["created"], document["finished"])),
+        ("priority", document["priority"] or ""),
+        ("scratch", "its packages enter no repository" if document["scratch"] else ""),
+    ]
+    arches = [
+        (
+            each["architecture"],
+            _state(each["state"]),
+            f"{each['builder']}/{each['build']}" if each["build"] else "",
+            each["slave"] or "",
+            duration(each["started"], each["finished"]) if each["started"] else "",
+            each["reason"],
+        )
+        for each in document["arches"]
+    ]
+    return Group(
+        plain(f"{document['name']} {document['version']}  (job {document['job']})", "bold"),
+        facts(described),
+        *part("Architectures", table(("architecture", "state", "build", "slave", "took", ""), arches), arches),
+        *part("States", table(("state", "since", "for"), _spans(document)), document["history"]),
+    )
+
+
+def targets(document: Sequence[Document]) -> RenderableType:
+    """
+    The targets.
+    """
+    rows = [
+        (
+            each["target"],
+            each["kind"],
+            ", ".join(each["arches"]),
+            ", ".join(f"{count} {state}" for state, count in each["jobs"].items()),
+            _paused(each["paused"]),
+        )
+        for each in document
+    ]
+    return table(("target", "kind", "architectures", "jobs", ""), rows)
+
+
+def _state(state: str) -> Text:
+    return plain(state, _STYLES.get(state, "cyan"))
+
+
+def _cells(job: Document, arches: Sequence[str]) -> list[Text]:
+    states = {each["architecture"]: each["state"] for each in job["arches"]}
+    return [
+        plain(_SHORT.get(states[arch], states[arch]), _STYLES.get(states[arch], "cyan"))
+        if arch in states
+        else plain("")
+        for arch in arches
+    ]
+
+
+def _reason(job: Document) -> str:
+    """
+    Why it failed, or why it waits.
+    """
+    waits = [each["reason"] for each in job["arches"] if each["state"] == "waiting" and each["reason"]]
+    return job["reason"] or (waits[0] if waits else "")
+
+
+def _spans(job: Document) -> list[tuple[Text, Date, str]]:
+    begun = [at for _, at in job["history"]]
+    ends = [*begun[1:], job["finished"]]
+    last = len(begun) - 1
+    return [
+        (_state(state), Date(at), "" if place == last and job["finished"] else duration(at, end))
+        for place, ((state, at), end) in enumerate(zip(job["history"], ends, strict=True))
+    ]
+
+
+def _paused(paused: Document | None) -> Text:
+    if paused is None:
+        return plain("")
+    reason = f": {paused['reason']}" if paused["reason"] else ""
+    return plain(f"paused by {paused['by']}{reason}", "yellow")

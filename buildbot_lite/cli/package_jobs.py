@@ -1,0 +1,139 @@
+"""
+Jobs of packages: list, show, kill, requeue, finish; and the targets, which can be paused.
+"""
+
+from typing import Any
+
+import click
+
+from .commands import Commands
+from .connection import FarmClient, FarmCommand, MasterLink
+from .output import note, show
+from .show import json_option
+
+commands = Commands()
+"""Those below ``package``."""
+
+MOST = 20
+
+_job = click.argument("job", type=click.IntRange(1))
+
+
+class JobCommand(FarmCommand):
+    """
+    A `FarmCommand` whose string may be that of a target, too.
+    """
+
+    furlfile_help = (
+        "A file with a string, instead of DIR: that of a target, for the jobs that were submitted with it, or one that "
+        "grant jobs made."
+    )
+
+
+@commands.command("list", cls=JobCommand, short_help="List the jobs.")
+@click.option("--target", help="Only those of this target.")
+@click.option("--state", help="Only those in this state, like needsign or failed.")
+@click.option("--user", "submitter", metavar="LABEL", help="Only those submitted with the string of this label.")
+@click.option("--active", is_flag=True, help="Only those that have not ended.")
+@click.option("-n", "--most", type=click.IntRange(1, 1000), metavar="N", default=MOST, show_default=True)
+@click.option("--before", type=click.IntRange(1), metavar="JOB", help="Only older ones.")
+@json_option
+def list_jobs(farm: FarmClient, most: int, before: int | None, as_json: bool, **wanted: Any) -> None:
+    """
+    List the jobs, the newest first, with the state of each architecture.
+    """
+    found, older = farm.call(lambda link: _page(link, most, before, wanted))
+    show(found, "jobs", as_json=as_json)
+    if older is not None and not as_json:
+        note(f"# older ones: --before {older}")
+
+
+async def _page(
+    link: MasterLink, most: int, before: int | None, wanted: dict[str, Any]
+) -> tuple[list[Any], int | None]:
+    found: list[Any] = []
+    filters = {name: value for name, value in wanted.items() if value}
+    while len(found) < most:
+        place = {} if before is None else {"before": before}
+        answer = await link.ask({"ask": "package-list", "most": min(most - len(found), 200), **filters, **place})
+        found += answer["jobs"]
+        before = answer["before"]
+        if before is None:
+            break
+    return found, before
+
+
+@commands.command("show", cls=JobCommand, short_help="Show one job.")
+@_job
+@json_option
+def show_job(farm: FarmClient, job: int, as_json: bool) -> None:
+    """
+    Show a job: its states with their times, and what each architecture does, or why it is not built.
+    """
+    show(farm.ask({"ask": "package-show", "job": job})["job"], "job", as_json=as_json)
+
+
+@commands.command("kill", cls=JobCommand, short_help="End a job, and cancel its builds.")
+@_job
+def kill_job(farm: FarmClient, job: int) -> None:
+    """
+    End a job, and cancel its builds.
+    """
+    _tell(farm.ask({"ask": "package-kill", "job": job}))
+
+
+@commands.command("requeue", cls=JobCommand, short_help="Build again what failed.")
+@_job
+def requeue(farm: FarmClient, job: int) -> None:
+    """
+    Build the architectures of a job again that failed or were killed.  If all were built, what comes next is tried
+    again.
+    """
+    answer = farm.ask({"ask": "package-requeue", "job": job})
+    if answer["architectures"]:
+        click.echo(f"Job {answer['job']} is built again for {', '.join(answer['architectures'])}.")
+    else:
+        click.echo(f"Job {answer['job']} goes on after its builds, all of which succeeded.")
+
+
+@commands.command("finish", cls=JobCommand, short_help="End a job that waits for a signature.")
+@_job
+def finish(farm: FarmClient, job: int) -> None:
+    """
+    End a job that waits for a signature, without publishing it.
+    """
+    _tell(farm.ask({"ask": "package-finish", "job": job}))
+
+
+@commands.command("targets", cls=JobCommand, short_help="List the targets.")
+@json_option
+def targets(farm: FarmClient, as_json: bool) -> None:
+    """
+    List the targets, with the number of their jobs in each state.
+    """
+    show(farm.ask({"ask": "package-targets"})["targets"], "targets", as_json=as_json)
+
+
+@commands.command("pause", cls=JobCommand, short_help="Start no more builds of a target.")
+@click.argument("target")
+@click.option("--reason", default="", help="Shown by queue, beside each request that waits for it.")
+def pause(farm: FarmClient, target: str, reason: str) -> None:
+    """
+    Start no more builds of TARGET.  Those that run continue, and packages can be submitted.
+    """
+    answer = farm.ask({"ask": "package-pause", "target": target, "reason": reason})
+    click.echo(f"{answer['target']} is paused.  To go on: buildbot-lite package unpause {target}")
+
+
+@commands.command("unpause", cls=JobCommand, short_help="Start builds of a target again.")
+@click.argument("target")
+def unpause(farm: FarmClient, target: str) -> None:
+    """
+    Start builds of TARGET again.
+    """
+    answer = farm.ask({"ask": "package-unpause", "target": target})
+    click.echo(f"{answer['target']} is not paused.")
+
+
+def _tell(answer: Any) -> None:
+    click.echo(f"Job {answer['job']} is {answer['state']}.")

@@ -1,0 +1,188 @@
+"""
+What people do to jobs and targets: kill, requeue, finish, pause.
+
+Each may be repeated: what is done already is not done again, and is no error.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from attrs import frozen
+from sqlalchemy import Connection
+
+from ..errors import NotFoundError, RefusedError
+from ..master.farm import Farm
+from ..master.scheduling.requests import NewBuildset
+from ..storage.records import requests, streams
+from ..storage.records.requests import Buildset, SubmittedBuildset
+from . import job_records, paused
+from .job_records import Job, JobArch, names_of
+from .job_service import JobService
+from .job_states import ARCH_ENDS, ENDS, ArchState, JobState
+
+LONGEST_PAUSE_REASON = 200
+
+
+@frozen
+class JobActions:
+    """
+    Changes the jobs of *service* on *farm*.
+    """
+
+    farm: Farm
+    service: JobService
+
+    async def kill(self, number: int, by: str) -> Job:
+        """
+        End a job, and cancel its builds.  `RefusedError` for one that is published or finished.
+        """
+        job = await self._job(number)
+        # A repository is being changed for it, perhaps: not in the middle of that.
+        async with self.service.turn(job.target):
+            job = await self.farm.records.write(partial(_kill, number=number, by=by, now=self.farm.wall()))
+        await self.service.cancel_builds(job)
+        return await self._job(number)
+
+    async def finish(self, number: int, by: str) -> Job:
+        """
+        End a job that waits for a signature, without publishing it.
+        """
+
+        def change(connection: Connection) -> Job:
+            job = _get(connection, number)
+            if job.state is JobState.FINISHED:
+                return job
+            if job.state is not JobState.NEEDSIGN:
+                raise RefusedError(f"Job {number} is in the state {job.state}; only one in needsign can be finished.")
+            return job_records.go(
+                connection, job, JobState.FINISHED, self.farm.wall(), f"finished by {by}, without being published"
+            )
+
+        return await self.farm.records.write(change)
+
+    async def requeue(self, number: int) -> tuple[Job, Sequence[str]]:
+        """
+        Let a job that has failed or was killed go on: its architectures that did not succeed are built again, or what
+        follows the builds is tried again.  Returns the architectures that are built.
+        """
+        job = await self._job(number)
+        if job.state is JobState.FINISHED:
+            raise RefusedError(f"Job {number} is finished.  To build the package once more, submit it again.")
+        if job.state not in ENDS:
+            if not job.reason:
+                raise RefusedError(f"Job {number} is in the state {job.state}, and nothing of it has failed.")
+            self.service.proceed(number)
+            return job, ()
+        if going := [each for each in job.built if each.state not in ARCH_ENDS]:
+            raise RefusedError(f"The build for {names_of(going)} is still ending.  Try it again in a minute.")
+        again = await self.farm.records.read(partial(_to_build, job=job))
+        if again:
+            await self._build_again(job, again)
+        else:
+            await self.farm.records.write(partial(_resume, number=number, now=self.farm.wall()))
+            self.service.proceed(number)
+        return await self._job(number), [each.architecture for each in again]
+
+    async def _build_again(self, job: Job, arches: Sequence[JobArch]) -> None:
+        original = await self.farm.records.read(lambda connection: requests.buildset(connection, job.buildset))
+        if original is None:
+            raise RefusedError(f"The source of job {job.id} is not kept any more.  Submit the package again.")
+        if missing := [each for each in arches if each.builder not in self.farm.config.builders]:
+            raise RefusedError(f"{job.target} in master.cfg is not built for {names_of(missing)} any more.")
+        now = self.farm.wall()
+
+        def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> None:
+            current = _get(connection, job.id)
+            if current.state is not job.state:
+                raise RefusedError(f"Somebody else has just changed job {job.id}: it is in the state {current.state}.")
+            numbers = {request.builder: request.id for request in submitted.requests}
+            for each in arches:
+                job_records.build_again(connection, each, numbers[each.builder], now)
+            job_records.go(connection, current, JobState.WAITING, now)
+
+        new = _as_before(original, job, [each.builder for each in arches])
+        await self.farm.requests.submit(new, in_transaction=in_transaction)
+
+    async def pause(self, target: str, reason: str, by: str) -> None:
+        """
+        Start no more builds of *target*; those that run continue.
+        """
+        self._check_target(target)
+        await self.farm.records.write(partial(paused.pause, target=target, reason=reason, by=by, now=self.farm.wall()))
+        await self.service.hold_paused()
+
+    async def unpause(self, target: str) -> None:
+        """
+        Start builds of *target* again.
+        """
+        self._check_target(target)
+        await self.farm.records.write(partial(paused.unpause, target=target, now=self.farm.wall()))
+        await self.service.hold_paused()
+
+    def _check_target(self, target: str) -> None:
+        if target not in self.service.targets:
+            raise no_target(target)
+
+    async def _job(self, number: int) -> Job:
+        return await self.farm.records.read(partial(_get, number=number))
+
+
+def no_target(name: str) -> NotFoundError:
+    """
+    The error for a target that is not in master.cfg.
+    """
+    return NotFoundError(f"There is no target {name!r:.100}.  See: buildbot-lite package targets")
+
+
+def no_job(number: int) -> NotFoundError:
+    """
+    The error for a job that is not there, or that is nothing of the asker's.
+    """
+    return NotFoundError(f"There is no job {number}.  See: buildbot-lite package list")
+
+
+def _get(connection: Connection, number: int) -> Job:
+    job = job_records.get(connection, number)
+    if job is None:
+        raise no_job(number)
+    return job
+
+
+def _kill(connection: Connection, number: int, by: str, now: float) -> Job:
+    job = _get(connection, number)
+    if job.state in (JobState.KILLED, JobState.FAILED):
+        return job
+    if job.state in (JobState.PUSHED, JobState.FINISHED):
+        raise RefusedError(f"Job {number} is {job.state}, and cannot be killed any more.")
+    return job_records.go(connection, job, JobState.KILLED, now, f"killed by {by}")
+
+
+def _resume(connection: Connection, number: int, now: float) -> None:
+    job = _get(connection, number)
+    if job.state in (JobState.FAILED, JobState.KILLED):
+        job_records.go(connection, job, JobState.BUILDING, now)
+
+
+def _to_build(connection: Connection, job: Job) -> list[JobArch]:
+    """
+    The architectures of *job* that did not succeed, or whose results are not there any more.
+    """
+    return [
+        each
+        for each in job.built
+        if each.state is not ArchState.DONE
+        or not any(stream.kind == "artifact" for stream in streams.of_build(connection, each.build or 0))
+    ]
+
+
+def _as_before(buildset: Buildset, job: Job, builders: Sequence[str]) -> NewBuildset:
+    return NewBuildset(
+        scheduler=buildset.scheduler,
+        builders=builders,
+        reason=f"{job.title}, again",
+        properties={name: (value, origin) for name, (value, origin) in buildset.properties.items()},
+        source=buildset.source,
+        input=buildset.input,
+        priority=job.priority,
+        by_grant=job.by_grant,
+    )

@@ -1,0 +1,69 @@
+"""
+Jobs and targets as JSON.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ..storage.records import builds
+from .job_records import Job, JobArch
+from .targets import Target
+
+Document = dict[str, Any]
+
+
+def of_job(connection: Connection, job: Job) -> Document:
+    """
+    A job with its architectures.  Times are seconds since 1970.
+    """
+    return {
+        "job": job.id,
+        "target": job.target,
+        "name": job.name,
+        "version": job.version,
+        "submitter": job.submitter,
+        "scratch": job.scratch,
+        "priority": job.priority,
+        "state": job.state.value,
+        "reason": job.reason,
+        "created": job.created,
+        "changed": job.changed,
+        "finished": job.finished,
+        "history": _history(job.history),
+        "arches": [_arch(connection, each) for each in job.arches],
+    }
+
+
+def of_target(target: Target, counts: Mapping[str, int], paused: Mapping[str, Any] | None) -> Document:
+    """
+    A target, with the number of its unfinished jobs by state.
+    """
+    return {
+        "target": target.name,
+        "kind": type(target).__name__,
+        "arches": list(target.builders),
+        "paused": None if paused is None else dict(paused),
+        "jobs": dict(counts),
+    }
+
+
+def _arch(connection: Connection, arch: JobArch) -> Document:
+    build = None if arch.build is None else builds.get(connection, arch.build)
+    return {
+        "architecture": arch.architecture,
+        "state": arch.state.value,
+        "reason": arch.reason,
+        "request": arch.request,
+        "builder": arch.builder,
+        "build": None if build is None else build.number,
+        "slave": None if build is None else build.slave,
+        "started": None if build is None else build.started,
+        "finished": None if build is None else build.finished,
+        "history": _history(arch.history),
+    }
+
+
+def _history(history: tuple[tuple[str, float], ...]) -> list[list[Any]]:
+    return [[state, at] for state, at in history]

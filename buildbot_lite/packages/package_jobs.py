@@ -1,0 +1,49 @@
+"""
+Packages as an extension of the master: the service of jobs, the questions about them, and the verbs of their FURLs.
+"""
+
+from collections.abc import Sequence
+
+from ..control.questions import Question
+from ..master.farm import Farm
+from ..master.grants.verbs import Verb
+from .job_questions import JobQuestions, jobs_verb
+from .job_service import JobService
+from .target_repository import RepositoryOf, no_repository
+
+
+class PackageJobs:
+    """
+    The extension for *farm*.  *repository_of*: the repositories of a target.
+    """
+
+    name = "jobs of packages"
+
+    def __init__(self, farm: Farm, repository_of: RepositoryOf = no_repository) -> None:
+        self.service = JobService(farm, repository_of)
+        self._questions = JobQuestions(farm, self.service)
+        self._verbs = (jobs_verb(farm, self.service),)
+
+    async def start(self) -> None:
+        """
+        Let the jobs go on that have not ended.
+        """
+        await self.service.start()
+
+    def stop(self) -> None:
+        """
+        End, because the master stops.
+        """
+        self.service.stop()
+
+    def questions(self) -> Sequence[Question]:
+        """
+        The questions about jobs and targets.
+        """
+        return self._questions.questions()
+
+    def verbs(self) -> Sequence[Verb]:
+        """
+        The verbs of FURLs for jobs.
+        """
+        return self._verbs
