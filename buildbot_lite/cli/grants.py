@@ -44,7 +44,7 @@ _label = click.option("--label", default="", help="A note about its user or its 
 _count = click.IntRange(1, 1 << 40)
 
 
-@commands.group(short_help="Make a string: to submit, report changes, watch, control, administer.")
+@commands.group(short_help="Make a string: to submit, report changes, watch, control, sign, publish, administer.")
 def grant() -> None:
     """
     Make a string: to submit builds, to report changes, to watch, to control, or to do everything.
@@ -168,6 +168,32 @@ def grant_control(farm: FarmClient, expires: float | None, label: str) -> None:
     _hand_out(farm, "control", lasts=expires, label=label)
 
 
+@grant.command("sign", cls=FarmCommand, short_help="A string to sign the packages of TARGET.")
+@click.argument("target")
+@_expires
+@_label
+def grant_sign(farm: FarmClient, target: str, expires: float | None, label: str) -> None:
+    """
+    A string to see which packages of TARGET wait for a signature, and to sign them.  Publishing them is another right.
+
+    Use it with: buildbot-lite package sign --all --key KEY --furlfile FILE
+    """
+    _hand_out(farm, "sign", object=target, lasts=expires, label=label)
+
+
+@grant.command("push", cls=FarmCommand, short_help="A string to publish the signed packages of TARGET.")
+@click.argument("target")
+@_expires
+@_label
+def grant_push(farm: FarmClient, target: str, expires: float | None, label: str) -> None:
+    """
+    A string to publish the packages of TARGET that are signed.
+
+    Use it with: buildbot-lite package push --all --furlfile FILE
+    """
+    _hand_out(farm, "push", object=target, lasts=expires, label=label)
+
+
 @grant.command("admin", cls=FarmCommand, short_help="A string to do everything that this command can do.")
 @_expires
 @_label
@@ -249,6 +275,8 @@ _PURPOSES = {
     "jobs": "jobs of",
     "watch": "watch",
     "control": "control",
+    "sign": "sign packages of",
+    "push": "publish packages of",
     "admin": "administer",
 }
 

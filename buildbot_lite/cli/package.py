@@ -17,6 +17,7 @@ from ..packages.submitted_package import SubmittedPackage, examine
 from .commands import Commands
 from .connection import FarmClient, FarmCommand, MasterLink
 from .output import note
+from .package_signing import COMMANDS as SIGNING_COMMANDS
 from .submitted import ADVICE, follow_all, submit_furl, told_requests
 
 commands = Commands()
@@ -35,6 +36,10 @@ def package() -> None:
     """
     Build packages of Debian for the targets of a farm.
     """
+
+
+for command in SIGNING_COMMANDS:
+    package.add_command(command)
 
 
 @package.command("build", cls=PackageCommand, short_help="Build a source package, and show its logs.")

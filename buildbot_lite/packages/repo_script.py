@@ -26,6 +26,7 @@ def run_repo_script(
 
     It takes long: call it in a thread.  *unwanted* ends it.
     """
+    basedir = os.path.abspath(basedir)
     program = ChildProgram(
         argv=[os.path.join(basedir, script)],
         cwd=basedir,

@@ -1,0 +1,248 @@
+"""
+Sign packages on the signer's machine, and publish what is signed.
+"""
+
+from collections.abc import Sequence
+
+import click
+from attrs import evolve, frozen
+
+from ..errors import (
+    BuildbotLiteError,
+    FurlError,
+    InputError,
+    LinkLostError,
+    NoAnswerError,
+    RefusedError,
+    RevokedError,
+    UnknownStringError,
+    WrongVerbError,
+)
+from ..packages.signing.gnupg import Gnupg
+from ..packages.signing.openpgp import Signature
+from ..packages.signing.signer import OfferedJob, Offers, Signer, SigningSummary, WantedFile
+from .connection import Connect, FarmClient, MasterLink, connect
+from .output import note
+
+LOOK_AGAIN = 10.0
+"""Seconds between two looks of ``--watch``."""
+
+_jobs = click.argument("jobs", metavar="JOB...", nargs=-1, type=click.IntRange(1, 1 << 53))
+_furlfile = click.option(
+    "--furlfile", required=True, metavar="FILE", help="A file with the string that buildbot-lite grant gave you."
+)
+_all = click.option("--all", "everything", is_flag=True, help="All jobs of the target that wait.")
+_FINAL = (FurlError, RevokedError, UnknownStringError, WrongVerbError)
+"""Errors after which ``--watch`` ends: its string will not become right."""
+
+
+@frozen
+class Rule:
+    """
+    Jobs of one *submitter*, and for no other than these *arches*; None: any.
+    """
+
+    submitter: str | None = None
+    arches: frozenset[str] | None = None
+
+    def fits(self, job: OfferedJob) -> bool:
+        """
+        Whether it permits to sign *job*.
+        """
+        if self.submitter not in (None, job.submitter):
+            return False
+        return self.arches is None or self.arches.issuperset(job.arches)
+
+
+class _RuleType(click.ParamType[Rule]):
+    name = "rule"
+
+    def convert(self, value: str | Rule, param: click.Parameter | None, ctx: click.Context | None) -> Rule:
+        if isinstance(value, Rule):
+            return value
+        rule = Rule()
+        for part in value.split(","):
+            key, _, wanted = part.partition("=")
+            if not wanted or key not in ("submitter", "arch"):
+                self.fail(f"{value!r:.100} is no rule like submitter=NAME,arch=ARCH", param, ctx)
+            if key == "submitter":
+                rule = evolve(rule, submitter=wanted)
+            else:
+                rule = evolve(rule, arches=(rule.arches or frozenset()) | {wanted})
+        return rule
+
+
+@click.command("sign", short_help="Sign the packages of jobs with your own gpg.")
+@_jobs
+@_all
+@click.option("--key", required=True, metavar="KEY", help="Your key, as gpg knows it: best its fingerprint.")
+@click.option("--yes", is_flag=True, help="Do not ask before signing.")
+@click.option("--watch", is_flag=True, help='Sign what fits the rules, until Ctrl-C; for targets with sign="auto".')
+@click.option(
+    "--rule",
+    "rules",
+    type=_RuleType(),
+    multiple=True,
+    metavar="RULE",
+    help="With --watch, what to sign: submitter=NAME,arch=ARCH; may be repeated.  Without one: everything.",
+)
+@_furlfile
+@click.pass_obj
+def sign(
+    connector: Connect | None,
+    jobs: tuple[int, ...],
+    everything: bool,
+    key: str,
+    yes: bool,
+    watch: bool,
+    rules: tuple[Rule, ...],
+    furlfile: str,
+) -> None:
+    """
+    Sign the packages of jobs that wait in needsign, and the index of the repository with them.
+
+    The string is one of: buildbot-lite grant sign TARGET
+
+    Only what is signed travels: headers and indexes, not the packages.  Your gpg makes the signatures here, and asks
+    for the passphrase in its own way; no secret key and no passphrase leaves this machine.  What is to be signed is
+    shown before.
+    """
+    farm = _farm(furlfile, connector)
+    if watch == bool(jobs or everything) or (jobs and everything):
+        raise click.UsageError("Give JOB..., or --all, or --watch.")
+    if rules and not watch:
+        raise click.UsageError("--rule is for --watch.")
+    gnupg = Gnupg(key)
+    if watch:
+        farm.call(lambda link: _watched(link, gnupg, rules))
+        return
+    display = _Display("" if yes else key)
+    _tell(farm.call(lambda link: _signed(link, gnupg, display, jobs or None)))
+
+
+@click.command("push", short_help="Publish the jobs that are signed.")
+@_jobs
+@_all
+@_furlfile
+@click.pass_obj
+def push(connector: Connect | None, jobs: tuple[int, ...], everything: bool, furlfile: str) -> None:
+    """
+    Publish jobs that are signed: from then on, apt and dnf find them.
+
+    The string is one of: buildbot-lite grant push TARGET
+
+    What was signed together is published together.  Jobs that are public already are left as they are.
+    """
+    if bool(jobs) == everything:
+        raise click.UsageError("Give JOB..., or --all.")
+    question = {"ask": "push", **({"jobs": [str(job) for job in jobs]} if jobs else {})}
+    pushed = _farm(furlfile, connector).ask(question)["jobs"]
+    click.echo(f"pushed: {_named(pushed)}" if pushed else "There is nothing to push: it is public already.")
+
+
+def _farm(furlfile: str, connector: Connect | None) -> FarmClient:
+    return FarmClient(None, furlfile, connector or connect)
+
+
+class _Display:
+    """
+    Shows a round to the signer.  *key*: asks before this key is used; "": does not ask.
+    """
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._files = 0
+
+    def offered(self, offers: Offers) -> None:
+        for job in offers.jobs:
+            arches = ", ".join(job.arches)
+            note(f"job {job.job} for {offers.target}: {job.package} {job.version} ({arches}), from {job.submitter}")
+            signed = len(job.files) - len(job.missing)
+            if signed:
+                note(f"  {signed} of its {len(job.files)} packages are signed already")
+        if not offers.jobs:
+            note(f"No job of {offers.target} waits for a signature.")
+
+    def to_sign(self, file: WantedFile, what: str) -> None:
+        kind = " (as text)" if file.text else ""
+        note(f"  {file.name}, {file.size:,} bytes, sha256 {file.sha256}")
+        note(f"    {what}: {file.length:,} bytes are signed{kind}")
+
+    def agreed(self) -> bool:
+        return not self._key or click.confirm(f"Sign this with the key {self._key}?", err=True)
+
+
+async def _signed(link: MasterLink, gnupg: Gnupg, display: _Display, jobs: Sequence[int] | None) -> SigningSummary:
+    signer = _signer(link, gnupg, display)
+    offers = await signer.offers(jobs)
+    if not offers.jobs:
+        display.offered(offers)
+        return SigningSummary()
+    return await signer.run(offers)
+
+
+def _signer(link: MasterLink, gnupg: Gnupg, display: _Display) -> Signer:
+    async def sign(data: bytes, text: bool) -> Signature:
+        # No connection is open between two questions, so nothing waits for this thread while gpg does for a passphrase.
+        return gnupg.sign(data, text=text)
+
+    return Signer(link.ask, sign, display)
+
+
+async def _watched(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule]) -> None:
+    said = ""
+    while True:
+        try:
+            await _sign_what_fits(link, gnupg, rules)
+            said = ""
+        except _FINAL:
+            raise
+        except (NoAnswerError, LinkLostError, RefusedError, InputError) as error:
+            # The same obstacle is told once.
+            if str(error) != said:
+                note(str(error))
+                said = str(error)
+        await link.pause(LOOK_AGAIN)
+
+
+async def _sign_what_fits(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule]) -> None:
+    signer = _signer(link, gnupg, _Display(""))
+    offers = await signer.offers(None)
+    if not offers.automatic:
+        raise NotAutomaticError(offers.target)
+    fitting = tuple(job for job in offers.jobs if not rules or any(rule.fits(job) for rule in rules))
+    if fitting:
+        _tell(await signer.run(evolve(offers, jobs=fitting)))
+
+
+class NotAutomaticError(BuildbotLiteError):
+    """
+    A target that people sign cannot be watched.
+    """
+
+    def __init__(self, target: str) -> None:
+        super().__init__(
+            f'{target} does not have sign="auto", so people sign for it: leave --watch out, and name jobs.'
+        )
+
+
+def _tell(summary: SigningSummary) -> None:
+    if summary.refused:
+        note("Nothing was signed.")
+        raise click.exceptions.Exit(1)
+    if not summary.jobs:
+        return
+    note(f"# {summary.fetched:,} of {summary.size:,} bytes went out")
+    if summary.pushed:
+        note(f"signed and pushed: {_named(summary.jobs)}")
+    else:
+        numbers = " ".join(map(str, summary.jobs))
+        note(f"signed: {_named(summary.jobs)}.  Publish: buildbot-lite package push {numbers}")
+
+
+def _named(jobs: Sequence[int]) -> str:
+    return ", ".join(f"job {number}" for number in jobs)
+
+
+COMMANDS: Sequence[click.Command] = (sign, push)
+"""For the group ``package``."""

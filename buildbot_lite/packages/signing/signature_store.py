@@ -1,0 +1,60 @@
+"""
+Signatures that have arrived, until the repository has them: a file for each, under the digest of what was signed.
+
+So a signature can never get to other bytes, one that arrives twice is there once, and a round that broke off goes on
+with those that are missing.
+"""
+
+import os
+import re
+from hashlib import sha256
+
+from attrs import frozen
+
+from ...storage.files import make_directory, remove, write_whole
+from .openpgp import LARGEST_SIGNATURE
+
+_ID = re.compile(r"[0-9a-f]{64}-(?:bytes|text)\Z")
+
+
+def id_of(data: bytes, *, text: bool) -> str:
+    """
+    The name of what is signed: the digest of *data*, and the kind of the signature.
+    """
+    return f"{sha256(data).hexdigest()}-{'text' if text else 'bytes'}"
+
+
+@frozen
+class SignatureStore:
+    """
+    The signatures in *directory*.
+    """
+
+    directory: str
+
+    def get(self, id: str) -> bytes | None:
+        """
+        The signature of *id*; None: it has not arrived.
+        """
+        try:
+            with open(self._path(id), "rb") as file:
+                return file.read(LARGEST_SIGNATURE)
+        except FileNotFoundError:
+            return None
+
+    def put(self, id: str, signature: bytes) -> None:
+        """
+        Keep *signature*, which was checked.
+        """
+        make_directory(self.directory)
+        write_whole(self._path(id), signature)
+
+    def remove(self, id: str) -> None:
+        """
+        Forget the signature of *id*, if it is there.
+        """
+        remove(self._path(id))
+
+    def _path(self, id: str) -> str:
+        assert _ID.match(id)
+        return os.path.join(self.directory, id)

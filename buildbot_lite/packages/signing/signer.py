@@ -1,0 +1,239 @@
+"""
+The signer's side of a round: what is to be signed is fetched, shown, signed by their gpg, and sent back.
+
+The farm may be in other hands than the signer hopes.  So what is signed is described from the bytes themselves, and a
+digest that the farm says is compared with them.
+"""
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from attrs import define, frozen
+
+from ...errors import InputError, MessageError
+from ...model.display import printable
+from ...model.json_reader import JsonReader
+from .openpgp import Signature
+from .signable import described
+from .signature_store import id_of
+
+MOST_AT_ONCE = 6 << 20
+"""Bytes that are fetched with one question."""
+MOST_SIGNATURES = 500
+"""Signatures that are sent with one question."""
+LARGEST_PIECE = 8 << 20
+_LONGEST_NAME = 300
+
+Ask = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+"""Sends a question to the master."""
+Sign = Callable[[bytes, bool], Awaitable[Signature]]
+"""Signs bytes, or text."""
+
+
+@frozen
+class WantedFile:
+    """
+    A signature that the farm wants: *id*, *length* and *text* as in `wanted_signatures.ToSign`; *name*, *size* and
+    *sha256* of the whole file.
+    """
+
+    id: str
+    name: str
+    size: int
+    sha256: str
+    length: int
+    text: bool
+
+    @classmethod
+    def read(cls, reader: JsonReader) -> "WantedFile":
+        return cls(
+            id=reader.text("id", limit=100),
+            name=reader.prose("name", limit=_LONGEST_NAME),
+            size=reader.integer("size"),
+            sha256=reader.prose("sha256", limit=64),
+            length=reader.integer("length", most=LARGEST_PIECE),
+            text=reader.flag("text"),
+        )
+
+
+@frozen
+class OfferedJob:
+    """
+    A job that waits for its signatures.  *files*: its packages that are signed themselves; *missing*: those that are
+    not signed yet.  *size*: of all its packages, in bytes.
+    """
+
+    job: int
+    package: str
+    version: str
+    submitter: str
+    arches: tuple[str, ...]
+    size: int
+    files: tuple[WantedFile, ...]
+    missing: tuple[WantedFile, ...]
+
+    @classmethod
+    def read(cls, reader: JsonReader) -> "OfferedJob":
+        files = reader.objects("files", lambda file: (WantedFile.read(file), file.flag("missing")))
+        return cls(
+            job=reader.integer("job"),
+            package=reader.prose("package", limit=_LONGEST_NAME),
+            version=reader.prose("version", limit=_LONGEST_NAME),
+            submitter=reader.prose("submitter", limit=_LONGEST_NAME),
+            arches=tuple(printable(arch)[:_LONGEST_NAME] for arch in reader.texts("arches", most=100)),
+            size=reader.integer("size"),
+            files=tuple(file for file, _ in files),
+            missing=tuple(file for file, missing in files if missing),
+        )
+
+
+@frozen
+class Offers:
+    """
+    The *jobs* of a *target* that wait for signatures.  *automatic*: whether a program may sign for it.
+    """
+
+    target: str
+    automatic: bool
+    jobs: tuple[OfferedJob, ...]
+
+
+class Display(Protocol):
+    """
+    Shows the signer what happens.
+    """
+
+    def offered(self, offers: Offers) -> None:
+        """
+        These jobs wait.
+        """
+
+    def to_sign(self, file: WantedFile, what: str) -> None:
+        """
+        *file* is to be signed; *what*: its description from its bytes.
+        """
+
+    def agreed(self) -> bool:
+        """
+        Whether the signer wants to sign what was shown.
+        """
+
+
+@define
+class SigningSummary:
+    """
+    What a round did.  *fetched*: bytes that went out to be signed; *size*: bytes of all packages and indexes.  *jobs*:
+    those that the signed snapshot adds; *pushed*: whether it becomes public.  *refused*: the signer did not agree.
+    """
+
+    fetched: int = 0
+    size: int = 0
+    jobs: Sequence[int] = ()
+    pushed: bool = False
+    refused: bool = False
+
+
+@frozen
+class Signer:
+    """
+    *ask*: asks the master.  *sign*: the signer's gpg.
+    """
+
+    ask: Ask
+    sign: Sign
+    display: Display
+
+    async def offers(self, jobs: Sequence[int] | None) -> Offers:
+        """
+        The *jobs* that wait; None: all.
+        """
+        reader = JsonReader(dict(await self.ask(_about("sign-offer", jobs))), "answer")
+        return Offers(
+            reader.prose("target", limit=_LONGEST_NAME),
+            reader.flag("auto"),
+            tuple(reader.objects("jobs", OfferedJob.read)),
+        )
+
+    async def run(self, offers: Offers) -> SigningSummary:
+        """
+        Sign the packages of *offers*, then the index of the repository with them.
+        """
+        summary = SigningSummary(size=sum(job.size for job in offers.jobs))
+        self.display.offered(offers)
+        contents = await self._contents([file for job in offers.jobs for file in job.missing], summary)
+        if not self.display.agreed():
+            summary.refused = True
+            return summary
+        for some in _pieces(list(contents.items()), MOST_SIGNATURES):
+            await self.ask({"ask": "sign-give", "signatures": await self._signed(some)})
+        await self._sign_index([job.job for job in offers.jobs], summary)
+        return summary
+
+    async def _sign_index(self, jobs: Sequence[int], summary: SigningSummary) -> None:
+        answer = JsonReader(dict(await self.ask(_about("sign-prepare", jobs))), "answer")
+        index = answer.objects("files", lambda file: (WantedFile.read(file), _checked(file)), most=10)
+        if not index:
+            summary.jobs = jobs
+            return
+        for file, data in index:
+            summary.fetched += len(data)
+            summary.size += 0 if file.text else file.size
+            self.display.to_sign(file, _described(file, data))
+        signatures = await self._signed([(file, data) for file, data in index])
+        end = JsonReader(dict(await self.ask({"ask": "sign-finish", "signatures": signatures})), "answer")
+        summary.jobs = [int(job) for job in end.document.get("jobs", ())]
+        summary.pushed = end.flag("pushed")
+
+    async def _contents(self, files: Sequence[WantedFile], summary: SigningSummary) -> dict[WantedFile, bytes]:
+        found: dict[WantedFile, bytes] = {}
+        for some in _by_size(files):
+            answer = await self.ask({"ask": "sign-contents", "ids": [file.id for file in some]})
+            contents = JsonReader(dict(answer), "answer").mapping("contents")
+            for file in some:
+                data = found[file] = _decoded(file, contents.get(file.id))
+                summary.fetched += len(data)
+                self.display.to_sign(file, _described(file, data))
+        return found
+
+    async def _signed(self, contents: Sequence[tuple[WantedFile, bytes]]) -> dict[str, str]:
+        return {file.id: b64encode((await self.sign(data, file.text)).data).decode() for file, data in contents}
+
+
+def _about(question: str, jobs: Sequence[int] | None) -> dict[str, Any]:
+    return {"ask": question, **({} if jobs is None else {"jobs": [str(job) for job in jobs]})}
+
+
+def _checked(reader: JsonReader) -> bytes:
+    return _decoded(WantedFile.read(reader), reader.text("contents", limit=2 * LARGEST_PIECE))
+
+
+def _decoded(file: WantedFile, text: object) -> bytes:
+    try:
+        data = b64decode(text if isinstance(text, str) else "", validate=True)
+    except (binascii.Error, ValueError):
+        raise MessageError("answer: what is to be signed is not base64.") from None
+    if id_of(data, text=file.text) != file.id:
+        raise InputError(f"The farm sent other bytes than it said for {file.name}: nothing was signed.")
+    return data
+
+
+def _described(file: WantedFile, data: bytes) -> str:
+    # The text of an InRelease is a Release without its last line feed.
+    return described(data + b"\n" if file.text else data)
+
+
+def _by_size(files: Sequence[WantedFile]) -> Iterator[Sequence[WantedFile]]:
+    some: list[WantedFile] = []
+    for file in files:
+        if some and sum(each.length for each in some) + file.length > MOST_AT_ONCE:
+            yield some
+            some = []
+        some.append(file)
+    if some:
+        yield some
+
+
+def _pieces(items: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
+    return (items[start : start + most] for start in range(0, len(items), most))

@@ -1,0 +1,166 @@
+"""
+The objects that strings to sign and to push lead to: answers to questions of ``buildbot-lite package sign | push``.
+
+A string to sign permits no pushing, and the other way round; an automatic target is pushed by its signature.
+"""
+
+import binascii
+from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from ...errors import MessageError, RefusedError
+from ...model.json_reader import JsonReader
+from ...wire.control import Follower
+from ...wire.limits.account import Account
+from .openpgp import LARGEST_SIGNATURE
+from .signing_round import MOST_JOBS, Offer, SigningRound
+from .wanted_signatures import ToSign
+
+Answer = Mapping[str, Any]
+
+SIGN, PUSH = "sign", "push"
+MOST_SIGNATURES = 1000
+"""Signatures in one question."""
+MOST_FILES = 10_000
+"""Files in one answer."""
+
+
+@frozen
+class SignedTarget:
+    """
+    A target as the holders of its strings meet it.  *automatic*: whether it has ``sign="auto"``.  *proceed*: lets jobs
+    go on, by number.
+    """
+
+    name: str
+    automatic: bool
+    round: SigningRound
+    proceed: Callable[[int], None]
+
+
+@frozen
+class SigningDesk:
+    """
+    The role `wire.control.Control`, for the holder of a grant for *verb*.  *target*: returns the target of the grant;
+    raises a `RefusedError` when it is not to be signed any more.
+    """
+
+    verb: str
+    target: Callable[[], SignedTarget]
+    account: Account
+
+    def ask(self, question: Answer) -> Deferred[Answer]:
+        reader = JsonReader(dict(question), "question")
+        return Deferred.fromCoroutine(self.account.question(lambda: self._ask(reader)))
+
+    def follow(self, question: Answer, follower: Follower) -> NoReturn:
+        raise self._refusal()
+
+    async def _ask(self, question: JsonReader) -> Answer:
+        answers: Mapping[str, Mapping[str, Callable[[SignedTarget, JsonReader], Awaitable[Answer]]]] = {
+            SIGN: {
+                "sign-offer": _offer,
+                "sign-contents": _contents,
+                "sign-give": _give,
+                "sign-prepare": _prepare,
+                "sign-finish": _finish,
+            },
+            PUSH: {"push": _push},
+        }
+        answer = answers[self.verb].get(question.text("ask", limit=40))
+        if answer is None:
+            raise self._refusal()
+        return await answer(self.target(), question)
+
+    def _refusal(self) -> RefusedError:
+        return RefusedError(f"This string is to {self.verb} packages, and for nothing else.")
+
+
+async def _offer(target: SignedTarget, question: JsonReader) -> Answer:
+    offers = await target.round.offer(_jobs(question))
+    if sum(len(offer.wanted) for offer in offers) > MOST_FILES:
+        raise RefusedError(f"That is more than {MOST_FILES} packages.  Name some of the jobs.")
+    return {"target": target.name, "auto": target.automatic, "jobs": [_job_document(offer) for offer in offers]}
+
+
+async def _contents(target: SignedTarget, question: JsonReader) -> Answer:
+    found = await target.round.contents(question.texts("ids", most=MOST_FILES))
+    return {"contents": {id: b64encode(data).decode() for id, data in found.items()}}
+
+
+async def _give(target: SignedTarget, question: JsonReader) -> Answer:
+    signatures = _signatures(question)
+    await target.round.give(signatures)
+    return {"taken": len(signatures)}
+
+
+async def _prepare(target: SignedTarget, question: JsonReader) -> Answer:
+    wanted = await target.round.prepare(_jobs(question) or ())
+    return {"files": [{**_file_document(each), "contents": b64encode(each.read()).decode()} for each in wanted]}
+
+
+async def _finish(target: SignedTarget, question: JsonReader) -> Answer:
+    signed = await target.round.finish(_signatures(question), push=target.automatic)
+    if signed.pushed:
+        for job in signed.jobs:
+            target.proceed(job)
+    return {"jobs": list(signed.jobs), "pushed": signed.pushed}
+
+
+async def _push(target: SignedTarget, question: JsonReader) -> Answer:
+    jobs = await target.round.push(_jobs(question))
+    for job in jobs:
+        target.proceed(job)
+    return {"target": target.name, "jobs": list(jobs)}
+
+
+def _jobs(question: JsonReader) -> list[int] | None:
+    """
+    The numbers of jobs; None: all.
+    """
+    if not question.has("jobs"):
+        return None
+    texts = question.texts("jobs", most=MOST_JOBS)
+    if not all(text.isascii() and text.isdecimal() and len(text) < 18 for text in texts):
+        raise MessageError("question: jobs is not a list of numbers.")
+    return [int(text) for text in texts]
+
+
+def _signatures(question: JsonReader) -> dict[str, bytes]:
+    given = question.mapping("signatures", most=MOST_SIGNATURES)
+    try:
+        found = {id: b64decode(text, validate=True) for id, text in given.items()}
+    except (binascii.Error, ValueError, TypeError):
+        raise MessageError("question: a signature is not base64.") from None
+    if any(len(signature) > LARGEST_SIGNATURE for signature in found.values()):
+        raise MessageError(f"question: a signature has more than {LARGEST_SIGNATURE} bytes.")
+    return found
+
+
+def _job_document(offer: Offer) -> dict[str, Any]:
+    job = offer.job
+    missing = {each.id for each in offer.missing}
+    return {
+        "job": job.id,
+        "package": job.name,
+        "version": job.version,
+        "submitter": job.submitter,
+        "arches": [each.architecture for each in job.built],
+        "size": offer.size,
+        "files": [{**_file_document(each), "missing": each.id in missing} for each in offer.wanted],
+    }
+
+
+def _file_document(each: ToSign) -> dict[str, Any]:
+    return {
+        "id": each.id,
+        "name": each.name,
+        "size": each.size,
+        "sha256": each.sha256,
+        "length": each.length,
+        "text": each.text,
+    }

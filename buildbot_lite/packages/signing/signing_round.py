@@ -1,0 +1,265 @@
+"""
+The signatures of one target, from the jobs that wait for them to a signed snapshot of the public repository.
+
+::
+
+    signer                                            master
+    offer(jobs)             ────────────────────────►  what is to be signed of their packages, by digest
+    contents(ids)           ────────────────────────►  the bytes, as many as fit into an answer
+    give(signatures)        ────────────────────────►  checked with the target's key, and kept
+    prepare(jobs)           ────────────────────────►  signatures applied, a snapshot made; its index
+    finish(signatures)      ────────────────────────►  checked and kept: the snapshot is signed
+
+Each call stands alone, so a signer may go away after any of them, and the next one goes on from there: signatures are
+kept by the digest of what was signed, and a snapshot that was not finished is made anew.  Whether a job changed
+meanwhile is looked at in the last moment, in the transaction that records the signed snapshot.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+from attrs import frozen
+from sqlalchemy import Connection
+
+from ...errors import NotFoundError, RefusedError
+from .. import job_records
+from ..job_records import Job
+from ..job_states import JobState
+from ..results import JobResults
+from .signed_files import SignedFiles
+from .signed_snapshot import SignedSnapshot
+from .wanted_signatures import ToSign, digest_of
+
+MOST_JOBS = 1000
+"""Jobs of one round."""
+MOST_CONTENTS = 8 << 20
+"""Bytes of the contents in one answer."""
+
+
+class Surroundings(Protocol):
+    """
+    What a round needs of the farm.
+    """
+
+    def read(self, query: Callable[[Connection], Any]) -> Awaitable[Any]:
+        """
+        The result of *query* on the records.
+        """
+
+    def write(self, change: Callable[[Connection], Any]) -> Awaitable[Any]:
+        """
+        The result of *change* of the records, once it is committed.
+        """
+
+    def in_thread(self, work: Callable[[], Any]) -> Awaitable[Any]:
+        """
+        The result of *work*, which takes long.
+        """
+
+    def in_turn(self, work: Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
+        """
+        The result of *work*, while nothing else changes the target's repositories.
+        """
+
+    def results_of(self, job: Job) -> Awaitable[JobResults]:
+        """
+        The results of *job*.
+        """
+
+    def wall(self) -> float:
+        """
+        Seconds since 1970.
+        """
+
+
+@frozen
+class Offer:
+    """
+    A *job*, and the signatures that its packages need.  *missing*: those that have not arrived.  *size*: of all its
+    packages, in bytes.
+    """
+
+    job: Job
+    wanted: Sequence[ToSign]
+    missing: Sequence[ToSign]
+    size: int
+
+
+@frozen
+class _Preparation:
+    snapshot: str
+    jobs: Mapping[int, str]
+    wanted: Sequence[ToSign]
+
+
+class SigningRound:
+    """
+    The signatures of the target called *target*.  *files*: its signed files.
+    """
+
+    def __init__(self, target: str, files: SignedFiles, farm: Surroundings) -> None:
+        self._target = target
+        self._files = files
+        self._farm = farm
+        self._offered: dict[str, ToSign] = {}
+        self._prepared: _Preparation | None = None
+
+    async def offer(self, jobs: Sequence[int] | None) -> list[Offer]:
+        """
+        What is to be signed of *jobs*; None: of all that wait and are not in the signed snapshot.  `NotFoundError`,
+        `RefusedError` name a job that does not wait for a signature.
+        """
+        offers = [await self._offer(job) for job in await self._waiting(jobs)]
+        self._offered = {each.id: each for offer in offers for each in offer.wanted}
+        return offers
+
+    async def contents(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """
+        What is signed of *ids*, which were offered; `RefusedError` when that is too much for an answer.
+        """
+        wanted = [self._wanted(id) for id in ids]
+        if sum(each.length for each in wanted) > MOST_CONTENTS:
+            raise RefusedError(f"That is more than {MOST_CONTENTS} bytes at a time.")
+        found: dict[str, bytes] = await self._farm.in_thread(lambda: {each.id: each.read() for each in wanted})
+        return found
+
+    async def give(self, signatures: Mapping[str, bytes]) -> None:
+        """
+        Take *signatures* by id.  `InputError` says which one is wrong; those before it are kept.
+        """
+        wanted = [(self._wanted(id), signature) for id, signature in signatures.items()]
+        await self._farm.in_thread(partial(self._files.keep, wanted))
+
+    async def prepare(self, jobs: Sequence[int]) -> Sequence[ToSign]:
+        """
+        Make a snapshot with *jobs*, whose packages are signed, and return what is to be signed of its index; nothing,
+        when it is signed already.
+        """
+        wanted: Sequence[ToSign] = await self._farm.in_turn(partial(self._prepare, jobs))
+        return wanted
+
+    async def finish(self, signatures: Mapping[str, bytes], *, push: bool) -> SignedSnapshot:
+        """
+        Take the *signatures* of the index, by id; the snapshot is signed then.  *push*: and may become public.
+        """
+        signed: SignedSnapshot = await self._farm.in_turn(partial(self._finish, signatures, push))
+        return signed
+
+    async def push(self, jobs: Sequence[int] | None) -> Sequence[int]:
+        """
+        Permit the signed snapshot to become public; returns the jobs that it adds.  *jobs*: which have to be in it, or
+        be public already; None: none have to.
+        """
+        return await self._farm.write(partial(self._push, jobs=jobs))  # type: ignore[no-any-return]  # of any change
+
+    # Packages.
+
+    async def _waiting(self, numbers: Sequence[int] | None) -> list[Job]:
+        def read(connection: Connection) -> list[Job]:
+            if numbers is not None:
+                return [self._in_needsign(connection, number) for number in dict.fromkeys(numbers)]
+            unfinished = job_records.unfinished(connection)
+            return [job for job in unfinished if job.target == self._target and job.state is JobState.NEEDSIGN]
+
+        found: list[Job] = await self._farm.read(read)
+        if len(found) > MOST_JOBS:
+            raise RefusedError(f"{len(found)} jobs; at most {MOST_JOBS} are signed at a time: name some of them.")
+        return found
+
+    def _in_needsign(self, connection: Connection, number: int) -> Job:
+        job = self._job(connection, number)
+        if job.state is not JobState.NEEDSIGN:
+            raise RefusedError(f"Job {number} waits for no signature: it is {job.state}.")
+        return job
+
+    def _job(self, connection: Connection, number: int) -> Job:
+        job = job_records.get(connection, number)
+        if job is None or job.target != self._target:
+            raise NotFoundError(f"{self._target} has no job {number}.")
+        return job
+
+    async def _offer(self, job: Job) -> Offer:
+        results = await self._farm.results_of(job)
+
+        def read() -> Offer:
+            wanted = self._files.wanted(results)
+            return Offer(job, wanted, self._files.missing(wanted), self._files.size(results))
+
+        offer: Offer = await self._farm.in_thread(read)
+        return offer
+
+    def _wanted(self, id: str) -> ToSign:
+        if id not in self._offered:
+            raise RefusedError("A job changed meanwhile, and this was not signed.  Run package sign again.")
+        return self._offered[id]
+
+    # The snapshot.
+
+    async def _prepare(self, numbers: Sequence[int]) -> Sequence[ToSign]:
+        signed: SignedSnapshot | None = await self._farm.read(partial(SignedSnapshot.of, target=self._target))
+        # What was signed and is not public yet stays in the next snapshot.
+        also = await self._still_waiting(signed.jobs if signed is not None else ())
+        jobs = {job.id: job for job in [*also, *await self._waiting(numbers)]}
+        results = {id: await self._farm.results_of(job) for id, job in jobs.items()}
+        digests = {id: digest_of(each) for id, each in results.items()}
+        if signed is not None and signed.jobs == digests and await self._there(signed.snapshot):
+            return ()
+        if self._prepared is None or self._prepared.jobs != digests or not await self._there(self._prepared.snapshot):
+            name, wanted = await self._farm.in_thread(partial(self._files.prepare, results))
+            self._prepared = _Preparation(name, digests, wanted)
+        return self._prepared.wanted
+
+    async def _there(self, snapshot: str) -> bool:
+        there: bool = await self._farm.in_thread(partial(self._files.is_prepared, snapshot))
+        return there
+
+    async def _still_waiting(self, numbers: Sequence[int] | Mapping[int, str]) -> list[Job]:
+        def read(connection: Connection) -> list[Job]:
+            jobs = [job_records.get(connection, number) for number in numbers]
+            return [job for job in jobs if job is not None and job.state is JobState.NEEDSIGN]
+
+        found: list[Job] = await self._farm.read(read)
+        return found
+
+    async def _finish(self, signatures: Mapping[str, bytes], push: bool) -> SignedSnapshot:
+        prepared = self._prepared
+        if prepared is None or {each.id for each in prepared.wanted} != signatures.keys():
+            raise RefusedError("The index changed meanwhile, and is not signed.  Run package sign again.")
+        waiting = await self._waiting(list(prepared.jobs))
+        digests = {job.id: digest_of(await self._farm.results_of(job)) for job in waiting}
+        if digests != prepared.jobs:
+            raise RefusedError("A job was built again meanwhile, and is not signed.  Run package sign again.")
+        await self._farm.in_thread(partial(self._files.sign_index, prepared.snapshot, signatures))
+        signed = SignedSnapshot(prepared.snapshot, prepared.jobs, push)
+
+        def record(connection: Connection) -> None:
+            for number in prepared.jobs:
+                self._in_needsign(connection, number)
+            signed.keep(connection, self._target, self._farm.wall())
+
+        await self._farm.write(record)
+        self._prepared = None
+        return signed
+
+    def _push(self, connection: Connection, jobs: Sequence[int] | None) -> Sequence[int]:
+        signed = SignedSnapshot.of(connection, self._target)
+        for number in jobs or ():
+            job = self._job(connection, number)
+            if job.state is JobState.NEEDSIGN and (signed is None or number not in signed.jobs):
+                raise RefusedError(f"Job {number} is not signed yet.  Sign it: buildbot-lite package sign {number}")
+            if job.state not in (JobState.NEEDSIGN, JobState.PUSHED, JobState.FINISHED):
+                raise RefusedError(f"Job {number} cannot be pushed: it is {job.state}.")
+        if signed is None:
+            return ()
+        states = {number: self._job(connection, number).state for number in signed.jobs}
+        for number, state in states.items():
+            if state not in (JobState.NEEDSIGN, JobState.PUSHED, JobState.FINISHED):
+                raise RefusedError(
+                    f"The signed snapshot has job {number}, which is {state} now.  Sign without it: "
+                    "buildbot-lite package sign --all"
+                )
+        waiting = [number for number, state in states.items() if state is JobState.NEEDSIGN]
+        if waiting and not signed.pushed:
+            SignedSnapshot(signed.snapshot, signed.jobs, pushed=True).keep(connection, self._target, self._farm.wall())
+        return waiting

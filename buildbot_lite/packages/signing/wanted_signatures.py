@@ -1,0 +1,120 @@
+"""
+Which signatures a package and an index need, and where they go.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from hashlib import file_digest, sha256
+
+from attrs import frozen
+
+from ...errors import InputError
+from ..results import JobResults, ResultFile
+from .openpgp import armored_signature
+from .release_signature import in_release, text_to_sign
+from .rpm_signature import header_to_sign
+from .signature_store import id_of
+from .verification import TargetKey
+
+LARGEST_INDEX = 1 << 20
+"""Bytes of a Release or repomd.xml."""
+RELEASE = "Release"
+
+
+@frozen
+class ToSign:
+    """
+    One signature that is wanted.
+
+    *id*: as in `id_of`.  *name*, *size*, *sha256*: of the whole file.  *length*: bytes that are signed.  *text*:
+    whether the signature is one of text.  *read*: returns what is signed.
+    """
+
+    id: str
+    name: str
+    size: int
+    sha256: str
+    length: int
+    text: bool
+    read: Callable[[], bytes]
+
+
+def of_package(results: JobResults, file: ResultFile) -> ToSign:
+    """
+    The signature of the RPM package *file*.
+    """
+    path = results.path(file)
+    header = _header(path, file.name)
+    return ToSign(
+        id_of(header, text=False),
+        file.name,
+        os.path.getsize(path),
+        file.sha256,
+        len(header),
+        text=False,
+        read=partial(_header, path, file.name),
+    )
+
+
+def of_index(name: str, contents: bytes) -> Sequence[ToSign]:
+    """
+    The signatures of the index *name*, a ``Release`` or ``repomd.xml``, with *contents*.
+    """
+    if len(contents) > LARGEST_INDEX:
+        raise InputError(f"{name} has {len(contents)} bytes; at most {LARGEST_INDEX} are signed.")
+    wanted = [(contents, False), *([(text_to_sign(contents), True)] if name == RELEASE else [])]
+    digest = sha256(contents).hexdigest()
+    return [
+        ToSign(id_of(data, text=text), name, len(contents), digest, len(data), text=text, read=partial(bytes, data))
+        for data, text in wanted
+    ]
+
+
+def checked_files(name: str, contents: bytes, signatures: Mapping[str, bytes], key: TargetKey) -> Mapping[str, bytes]:
+    """
+    The files to be put beside the index *name*, by name, made of its *signatures*, by id, each of which *key* accepts.
+    """
+    files = {}
+    for each in of_index(name, contents):
+        signature = signatures.get(each.id)
+        if signature is None:
+            raise InputError(f"A signature of {name} is missing.")
+        checked = key.check_signature(each.read(), signature, name)
+        if each.text:
+            files["InRelease"] = in_release(contents, checked)
+            key.check_signed_text(files["InRelease"], "InRelease")
+        else:
+            files["Release.gpg" if name == RELEASE else f"{name}.asc"] = armored_signature(checked.data)
+    return files
+
+
+def digest_of(results: JobResults) -> str:
+    """
+    A digest of the packages in *results*, by which a job that was built again is noticed.
+    """
+    lines = sorted(f"{file.architecture}/{file.name} {file.sha256}\n" for file in results.packages)
+    return sha256("".join(lines).encode()).hexdigest()
+
+
+def digest_of_file(path: str) -> str:
+    """
+    SHA-256 of the file *path*, in hexadecimal.
+    """
+    with open(path, "rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def is_signed_itself(file: ResultFile) -> bool:
+    """
+    Whether packages like *file* are signed themselves; those of Debian are listed in a signed index.
+    """
+    return file.name.endswith(".rpm")
+
+
+def _header(path: str, name: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return header_to_sign(file)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None

@@ -1,0 +1,187 @@
+"""
+``buildbot-lite package sign`` and ``package push``.
+"""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+from unittest import mock
+
+from buildbot_lite.cli.main import FAILED, USAGE
+from buildbot_lite.errors import InputError, NoAnswerError, RevokedError
+from buildbot_lite.packages.signing.openpgp import BINARY, RSA, Signature
+
+from .command_line_case import FURL, CommandLineCase
+
+REPOMD = b'<?xml version="1.0"?>\n<repomd xmlns="http://linux.duke.edu/metadata/repo"/>\n'
+KEY = ("--key", "1234ABCD")
+STRING = ("--furlfile", "sign.furl")
+
+
+def wanted(name: str, data: bytes, **more: Any) -> dict[str, Any]:
+    """
+    A signature that the farm wants.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    return {
+        "id": f"{digest}-bytes",
+        "name": name,
+        "size": len(data),
+        "sha256": digest,
+        "length": len(data),
+        "text": False,
+        **more,
+    }
+
+
+def waiting(job: int, *, submitter: str = "alice", arches: tuple[str, ...] = ("x86_64",)) -> dict[str, Any]:
+    """
+    A job of Debian's kind, of which nothing but the index is signed.
+    """
+    return {
+        "job": job,
+        "package": "hello",
+        "version": "2.10-3",
+        "submitter": submitter,
+        "arches": list(arches),
+        "size": 34_000,
+        "files": [],
+    }
+
+
+class PackageSigningTests(CommandLineCase):
+    """
+    The commands of a signer.
+    """
+
+    def setUp(self) -> None:
+        """
+        A string, a gpg that signs everything, and a farm with a job.
+        """
+        super().setUp()
+        self.answers: dict[str, Any] = {}
+        self.master.answers = self.answers
+        self.write("sign.furl", f"{FURL}\n")
+        self.signed: list[bytes] = []
+
+        def sign(gnupg: Any, data: bytes, *, text: bool) -> Signature:
+            self.signed.append(data)
+            return Signature(BINARY, RSA, "SHA256", b"signature")
+
+        patch = mock.patch("buildbot_lite.cli.package_signing.Gnupg.sign", sign)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.offer(waiting(3))
+        index = {**wanted("repomd.xml", REPOMD), "contents": b64encode(REPOMD).decode()}
+        self.answers["sign-give"] = {"taken": 0}
+        self.answers["sign-prepare"] = {"files": [index]}
+        self.answers["sign-finish"] = {"jobs": [3], "pushed": False}
+
+    def offer(self, *jobs: Mapping[str, Any], auto: bool = False) -> None:
+        self.answers["sign-offer"] = {"target": "f4", "auto": auto, "jobs": list(jobs)}
+
+    def test_signs(self) -> None:
+        """
+        Promise 9.7: a signer sees job, package, files and digests, is asked, and is told how few bytes went out.
+        """
+        said = self.command("package", "sign", "3", *KEY, *STRING, stdin=b"y\n")
+        self.assertEqual(said.code, 0, said.err)
+        self.assertIn("job 3 for f4: hello 2.10-3 (x86_64), from alice\n", said.err)
+        self.assertIn("Sign this with the key 1234ABCD? [y/N]", said.err)
+        self.assertIn(f"repomd.xml, {len(REPOMD)} bytes, sha256 {hashlib.sha256(REPOMD).hexdigest()}", said.err)
+        self.assertIn(f"# {len(REPOMD)} of {34_000 + len(REPOMD):,} bytes went out\n", said.err)
+        self.assertIn("signed: job 3.  Publish: buildbot-lite package push 3\n", said.err)
+        self.assertEqual(self.signed, [REPOMD])
+
+    def test_disagrees(self) -> None:
+        """
+        Promise 9.7: without a yes nothing is signed, and the exit code is 1.
+        """
+        said = self.command("package", "sign", "3", *KEY, *STRING, stdin=b"n\n")
+        self.assertEqual((said.code, self.signed), (1, []))
+        self.assertIn("Nothing was signed.\n", said.err)
+
+    def test_nothing(self) -> None:
+        """
+        When nothing waits, nothing is asked.
+        """
+        self.offer()
+        said = self.command("package", "sign", "--all", *KEY, *STRING)
+        self.assertEqual((said.code, said.err), (0, "No job of f4 waits for a signature.\n"))
+
+    def test_usage(self) -> None:
+        """
+        Jobs, or all, or a watch; a string and a key are needed.
+        """
+        for words in (
+            (*KEY, *STRING),
+            ("3", "--all", *KEY, *STRING),
+            ("3", "--watch", *KEY, *STRING),
+            ("3", "--rule", "arch=x86_64", *KEY, *STRING),
+            ("--watch", "--rule", "color=red", *KEY, *STRING),
+            ("--watch", "--rule", "arch=", *KEY, *STRING),
+            ("three", *KEY, *STRING),
+            ("3", *KEY),
+            ("3", *STRING),
+        ):
+            self.refused("package", "sign", *words, code=USAGE)
+        self.refused("package", "push", *STRING, code=USAGE)
+        self.refused("package", "push", "3", "--all", *STRING, code=USAGE)
+        self.assertIn("names no key", self.refused("package", "sign", "3", "--key=-u", *STRING, code=FAILED))
+
+    def test_push(self) -> None:
+        """
+        Promise 9.7: a push says which jobs it publishes, or that there is nothing to do.
+        """
+        self.answers["push"] = {"target": "f4", "jobs": [3, 4]}
+        said = self.command("package", "push", "3", *STRING)
+        self.assertEqual((said.code, said.out), (0, "pushed: job 3, job 4\n"))
+        self.assertEqual(self.master.questions[-1], {"ask": "push", "jobs": ["3"]})
+        self.answers["push"] = {"target": "f4", "jobs": []}
+        said = self.command("package", "push", "--all", *STRING)
+        self.assertEqual((said.code, said.out), (0, "There is nothing to push: it is public already.\n"))
+        self.assertEqual(self.master.questions[-1], {"ask": "push"})
+
+    def watch(self, *words: str, rounds: int = 1) -> Any:
+        """
+        Watch until the farm has been asked *rounds* times, and revokes the string then.
+        """
+        left = [rounds]
+
+        async def pause(link: Any, seconds: float) -> None:
+            left[0] -= 1
+            if not left[0]:
+                self.answers["sign-offer"] = RevokedError()
+
+        with mock.patch("test.cli.command_line_case.FakeMaster.pause", pause):
+            return self.command("package", "sign", "--watch", *words, *KEY, *STRING)
+
+    def test_watch(self) -> None:
+        """
+        Promise 9.7: a watch signs the jobs that fit a rule, of an automatic target, until its string is revoked.
+        """
+        self.offer(
+            waiting(3), waiting(4, submitter="bob"), waiting(5, arches=("x86_64", "i686")), waiting(6), auto=True
+        )
+        self.answers["sign-finish"] = {"jobs": [3, 6], "pushed": True}
+        said = self.watch("--rule", "submitter=alice,arch=x86_64")
+        self.assertIn("signed and pushed: job 3, job 6\n", said.err)
+        self.assertEqual(said.code, FAILED)
+        prepared = [each["jobs"] for each in self.master.questions if each["ask"] == "sign-prepare"]
+        self.assertEqual(prepared, [["3", "6"]])
+
+    def test_watch_obstacles(self) -> None:
+        """
+        Promise 9.7: a watch goes on after an obstacle, which it tells once; a target that people sign is refused.
+        """
+        self.answers["sign-offer"] = NoAnswerError("No master answers.")
+        said = self.watch(rounds=3)
+        self.assertEqual(said.err.count("No master answers."), 1)
+        self.offer(waiting(3))
+        said = self.watch()
+        self.assertIn('f4 does not have sign="auto"', said.err)
+        self.assertEqual(self.signed, [])
+        self.offer(waiting(3), auto=True)
+        self.answers["sign-finish"] = InputError("The index changed.")
+        self.assertIn("The index changed.\n", self.watch().err)

@@ -1,0 +1,510 @@
+"""
+A round of signatures, from the jobs that wait to a signed snapshot: the signer's program and the farm's side, joined.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, ClassVar
+from unittest import mock
+
+from attrs import define, evolve, field
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import InputError, MessageError, NotFoundError, RefusedError
+from buildbot_lite.packages import job_records
+from buildbot_lite.packages.job_records import Job, NewJob
+from buildbot_lite.packages.job_states import JobState
+from buildbot_lite.packages.results import JobResults, ResultFile
+from buildbot_lite.packages.signing.gnupg import Gnupg
+from buildbot_lite.packages.signing.openpgp import Signature
+from buildbot_lite.packages.signing.signed_files import PUBLIC, SignedFiles
+from buildbot_lite.packages.signing.signed_snapshot import SignedSnapshot
+from buildbot_lite.packages.signing.signer import Offers, Signer, SigningSummary, WantedFile
+from buildbot_lite.packages.signing.signing_desk import PUSH, SIGN, SignedTarget, SigningDesk
+from buildbot_lite.packages.signing.signing_round import SigningRound
+from buildbot_lite.packages.signing.verification import TargetKey
+from buildbot_lite.wire.limits.account import Account
+from test.master.harness import MasterHarness
+
+from ..needs import needs
+from .archives import TINY_SRPM
+from .keys import GnupgHome
+
+REPOMD = '<?xml version="1.0"?>\n<repomd xmlns="http://linux.duke.edu/metadata/repo">{}</repomd>\n'
+RELEASE = "Suite: bookworm\nDate: today\nSHA256:\n{}"
+
+
+@define
+class FakeRepository:
+    """
+    The role `signed_files.Snapshots`: its *index* lists the digests of its files.
+    """
+
+    index: str
+    snapshot: str = ""
+    contents: bytes = b""
+    made: int = 0
+    public: dict[str, Mapping[str, bytes]] = field(factory=dict)
+
+    def prepare(self, kind: str, files: Collection[str]) -> str:
+        assert kind == PUBLIC
+        self.made += 1
+        self.snapshot = f"public-{self.made}"
+        lines = []
+        for path in files:
+            with open(path, "rb") as file:
+                lines.append(f" {hashlib.sha256(file.read()).hexdigest()} {os.path.basename(path)}\n")
+        form = RELEASE if self.index == "Release" else REPOMD
+        self.contents = form.format("".join(lines) or " nothing\n").encode()
+        return self.snapshot
+
+    def to_sign(self, name: str) -> Mapping[str, bytes]:
+        if name != self.snapshot:
+            raise InputError("Another snapshot took its place.")
+        return {self.index: self.contents}
+
+    def publish(self, name: str, signatures: Mapping[str, bytes] | None = None) -> None:
+        self.to_sign(name)
+        self.public[name] = dict(signatures or {})
+
+
+@define
+class FakeSurroundings:
+    """
+    The role `signing_round.Surroundings`.
+    """
+
+    harness: MasterHarness
+    results: dict[int, JobResults] = field(factory=dict)
+
+    async def read(self, query: Callable[[Connection], Any]) -> Any:
+        return await self.harness.farm.records.read(query)
+
+    async def write(self, change: Callable[[Connection], Any]) -> Any:
+        return await self.harness.farm.records.write(change)
+
+    async def in_thread(self, work: Callable[[], Any]) -> Any:
+        return work()
+
+    async def in_turn(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        return await work()
+
+    async def results_of(self, job: Job) -> JobResults:
+        return self.results[job.id]
+
+    def wall(self) -> float:
+        return 0.0
+
+
+@define
+class FakeDisplay:
+    """
+    A signer who agrees, or does not.
+    """
+
+    agrees: bool = True
+    shown: list[str] = field(factory=list)
+
+    def offered(self, offers: Offers) -> None:
+        self.shown += [f"job {job.job}" for job in offers.jobs]
+
+    def to_sign(self, file: WantedFile, what: str) -> None:
+        self.shown.append(f"{file.name}: {what}")
+
+    def agreed(self) -> bool:
+        return self.agrees
+
+
+class GoneError(Exception):
+    """
+    The signer went away.
+    """
+
+
+@needs("gpg", "gpgv", "rpmkeys")
+class RoundCase(SynchronousTestCase):
+    """
+    A target f4 with jobs, each of one package.  *index*: of its repository.
+    """
+
+    index = "repomd.xml"
+    key: ClassVar[GnupgHome]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        if not getattr(cls, "skip", ""):
+            cls.key = GnupgHome()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        if hasattr(cls, "key"):
+            cls.key.remove()
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.harness = MasterHarness("")
+        self.harness.start()
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.harness.farm.stop()))
+        self.directory = tempfile.mkdtemp(prefix="signing-")
+        self.addCleanup(shutil.rmtree, self.directory)
+        path = os.path.join(self.directory, "farm.asc")
+        with open(path, "wb") as file:
+            file.write(self.key.public())
+        self.repository = FakeRepository(self.index)
+        self.farm = FakeSurroundings(self.harness)
+        self.files = SignedFiles(
+            os.path.join(self.directory, "signing"),
+            key=lambda: TargetKey(path, "keys/farm.asc"),
+            snapshots=lambda: self.repository,
+        )
+        self.new_round()
+
+    def new_round(self) -> None:
+        """
+        The farm's side, as after a start of the master.
+        """
+        self.round = SigningRound("f4", self.files, self.farm)
+        self.proceeding: list[int] = []
+
+    def job(self, name: str = "tiny-1.0-3.src.rpm", contents: bytes = TINY_SRPM, target: str = "f4") -> int:
+        """
+        A new job in needsign; its number.
+        """
+        new = NewJob(
+            target=target,
+            name="tiny",
+            version="1.0-3",
+            submitter="alice",
+            by_grant=None,
+            buildset=1,
+            builders={"x86_64": ("f4-x86_64", 1)},
+        )
+
+        def add(connection: Connection) -> int:
+            job = job_records.add(connection, new, 0.0)
+            for state in (JobState.BUILDING, JobState.REPOWAIT, JobState.NEEDSIGN):
+                job = job_records.go(connection, job, state, 0.0)
+            return job.id
+
+        number: int = self.harness.done(self.farm.write(add))
+        self.build(number, name, contents)
+        return number
+
+    def build(self, number: int, name: str, contents: bytes) -> None:
+        """
+        Replace the results of a job.
+        """
+        place = os.path.join(self.directory, "results", str(number))
+        os.makedirs(os.path.join(place, "x86_64"), exist_ok=True)
+        with open(os.path.join(place, "x86_64", name), "wb") as file:
+            file.write(contents)
+        digest = hashlib.sha256(contents).hexdigest()
+        self.farm.results[number] = JobResults(place, (ResultFile("x86_64", name, digest),))
+
+    def go(self, number: int, state: JobState) -> None:
+        """
+        Another state of a job.
+        """
+
+        def change(connection: Connection) -> None:
+            job = job_records.get(connection, number)
+            assert job is not None
+            job_records.go(connection, job, state, 0.0)
+
+        self.harness.done(self.farm.write(change))
+
+    def desk(self, verb: str = SIGN, *, automatic: bool = False) -> SigningDesk:
+        target = SignedTarget("f4", automatic, self.round, self.proceeding.append)
+        return SigningDesk(verb, lambda: target, Account())
+
+    def signer(
+        self,
+        *,
+        key: GnupgHome | None = None,
+        after: str = "",
+        display: FakeDisplay | None = None,
+        automatic: bool = False,
+    ) -> Signer:
+        """
+        A signer; who goes away after the question *after*.
+        """
+        desk = self.desk(automatic=automatic)
+        home = key or self.key
+
+        async def ask(question: Mapping[str, Any]) -> Mapping[str, Any]:
+            answer = await desk.ask(question)
+            if question["ask"] == after:
+                raise GoneError
+            return answer
+
+        async def sign(data: bytes, text: bool) -> Signature:
+            with mock.patch.dict(os.environ, home.environment):
+                return Gnupg(home.fingerprint).sign(data, text=text)
+
+        return Signer(ask, sign, display or FakeDisplay())
+
+    def sign(self, jobs: list[int] | None = None, **more: Any) -> SigningSummary:
+        """
+        A whole round.
+        """
+        return self.harness.done(self.signing(jobs, **more))  # type: ignore[no-any-return]  # of any coroutine
+
+    async def signing(self, jobs: list[int] | None = None, **more: Any) -> SigningSummary:
+        signer = self.signer(**more)
+        return await signer.run(await signer.offers(jobs))
+
+    def refused(self, kind: type[Exception], coroutine: Any) -> str:
+        return str(self.failureResultOf(Deferred.fromCoroutine(coroutine), kind).value)
+
+    def signed(self) -> SignedSnapshot | None:
+        found: SignedSnapshot | None = self.harness.read(lambda connection: SignedSnapshot.of(connection, "f4"))
+        return found
+
+    def push(self, jobs: list[int] | None = None) -> list[int]:
+        question = {"ask": "push", **({} if jobs is None else {"jobs": [str(job) for job in jobs]})}
+        answer: Any = self.successResultOf(self.desk(PUSH).ask(question))
+        return list(answer["jobs"])
+
+
+class RpmRoundTests(RoundCase):
+    """
+    Packages and repomd.xml.
+    """
+
+    def test_round(self) -> None:
+        """
+        Promise 9.7: headers go out and signatures come back, then the index of a snapshot with the signed packages;
+        what the signer sees before comes from the bytes; nothing is public before the push, and the push is idempotent.
+        """
+        number = self.job()
+        display = FakeDisplay()
+        outcome = self.sign(display=display)
+        self.assertEqual(
+            display.shown,
+            [
+                f"job {number}",
+                "tiny-1.0-3.src.rpm: package tiny 2:1.0-3 src",
+                "repomd.xml: repomd.xml, the index of an RPM repository",
+            ],
+        )
+        self.assertEqual((outcome.jobs, outcome.pushed), ([number], False))
+        self.assertEqual(outcome.size, len(TINY_SRPM) + len(self.repository.contents))
+        self.assertLess(outcome.fetched, 2500)
+        self.assertNotIn(hashlib.sha256(TINY_SRPM).hexdigest().encode(), self.repository.contents)
+        self.assertEqual(self.repository.public, {})
+        self.assertEqual(self.push([number]), [number])
+        self.assertEqual(self.proceeding, [number])
+        signed = self.signed()
+        assert signed is not None
+        self.assertTrue(signed.pushed)
+        self.files.publish(signed.snapshot)
+        self.assertEqual(list(self.repository.public["public-1"]), ["repomd.xml.asc"])
+        self.files.forget(number, self.farm.results[number])
+        self.assertEqual(os.listdir(os.path.join(self.directory, "signing", "signatures")), [])
+        self.go(number, JobState.PUSHED)
+        self.assertEqual(self.push([number]), [])
+        self.assertEqual(self.push(), [])
+
+    def test_goes_away(self) -> None:
+        """
+        Promise 9.7: a signer who goes away after any of the exchanges leaves nothing public; the next round goes on
+        with the signatures that have arrived, also after a restart of the master.
+        """
+        number = self.job()
+        for after in ("sign-offer", "sign-contents", "sign-give", "sign-prepare"):
+            self.refused(GoneError, self.signing(after=after))
+            self.assertIsNone(self.signed())
+        display = FakeDisplay()
+        self.new_round()
+        self.assertEqual(self.sign(display=display).jobs, [number])
+        # The package is signed already.
+        self.assertEqual(display.shown[1:], ["repomd.xml: repomd.xml, the index of an RPM repository"])
+
+    def test_two_signers(self) -> None:
+        """
+        Promise 9.7: of two signers at once, both may sign the same; the second finds that it is done, or that the index
+        is another one.
+        """
+        first = self.job()
+        one, two = self.signer(), self.signer()
+        offers = self.harness.done(one.offers(None))
+        also = self.harness.done(two.offers(None))
+        self.assertEqual(self.harness.done(one.run(offers)).jobs, [first])
+        self.assertEqual(self.harness.done(two.run(also)).jobs, [first])
+        self.assertEqual(self.repository.made, 1)
+
+    def test_overtaken(self) -> None:
+        """
+        Promise 9.7: the signature of an index that was made again for another signer is refused.
+        """
+        first = self.job()
+        signing = self.signer(after="sign-prepare")
+        self.refused(GoneError, self.signing([first], after="sign-prepare"))
+        second = self.job("other-1-1.src.rpm")
+        self.assertEqual(self.sign().jobs, [first, second])
+        index = {"ask": "sign-finish", "signatures": {"0" * 64 + "-bytes": ""}}
+        self.assertIn("The index changed meanwhile", self.refused(RefusedError, signing.ask(index)))
+
+    def test_changed(self) -> None:
+        """
+        Promise 9.7: a job that was killed or built again meanwhile is not signed.
+        """
+        number = self.job()
+        changes: list[tuple[Callable[[], None], str]] = [
+            (lambda: self.build(number, "tiny-1.0-4.src.rpm", TINY_SRPM), "built again meanwhile"),
+            (lambda: self.go(number, JobState.KILLED), f"Job {number} waits for no signature: it is killed."),
+        ]
+        for change, sentence in changes:
+            signer = self.signer()
+            offers = self.harness.done(signer.offers([number]))
+            finish = signer.ask
+
+            async def ask(question: Mapping[str, Any], change: Callable[[], None] = change) -> Mapping[str, Any]:
+                if question["ask"] == "sign-finish":
+                    change()
+                return await finish(question)  # noqa: B023 - called before the next one
+
+            late = evolve(signer, ask=ask)
+            self.assertIn(sentence, self.refused(RefusedError, late.run(offers)))
+            self.assertIsNone(self.signed())
+
+    def test_killed_after(self) -> None:
+        """
+        Promise 9.7: a snapshot with a job that was killed after it was signed is not published.
+        """
+        first, second = self.job(), self.job("other-1-1.src.rpm")
+        self.sign()
+        self.go(second, JobState.KILLED)
+        said = str(self.failureResultOf(self.desk(PUSH).ask({"ask": "push"}), RefusedError).value)
+        self.assertIn(f"The signed snapshot has job {second}, which is killed now.", said)
+        self.assertEqual(self.sign().jobs, [first])
+        self.assertEqual(self.push(), [first])
+
+    def test_wrong_key(self) -> None:
+        """
+        Promise 9.7: signatures by another key are refused, and none is kept.
+        """
+        self.job()
+        other = GnupgHome(name="Other")
+        self.addCleanup(other.remove)
+        self.assertIn("which is not in keys/farm.asc", self.refused(InputError, self.signing(key=other)))
+        self.assertFalse(os.path.exists(os.path.join(self.directory, "signing", "signatures")))
+
+    def test_later(self) -> None:
+        """
+        Promise 9.7: what was signed and not pushed yet is in the next snapshot, too.
+        """
+        first = self.job()
+        self.sign()
+        second = self.job("other-1-1.src.rpm")
+        self.assertEqual(self.sign([second]).jobs, [first, second])
+        self.assertEqual(self.push([second]), [first, second])
+
+    def test_not_signed(self) -> None:
+        """
+        Promise 9.7: a push of what is not signed, and of jobs of other targets, is refused.
+        """
+        number, other = self.job(), self.job(target="el9")
+        for jobs, kind, sentence in [
+            ([number], RefusedError, f"Sign it: buildbot-lite package sign {number}"),
+            ([other], NotFoundError, f"f4 has no job {other}."),
+            ([99], NotFoundError, "f4 has no job 99."),
+        ]:
+            asked = self.desk(PUSH).ask({"ask": "push", "jobs": [str(job) for job in jobs]})
+            self.assertIn(sentence, str(self.failureResultOf(asked, kind).value))
+            self.assertIn(
+                sentence[-8:], self.refused(Exception, self.signing(jobs)) if number not in jobs else sentence
+            )
+
+    def test_automatic(self) -> None:
+        """
+        Promise 9.7: what is signed for an automatic target is pushed by that.
+        """
+        number = self.job()
+        self.assertTrue(self.sign(automatic=True).pushed)
+        self.assertEqual(self.proceeding, [number])
+
+    def test_disagrees(self) -> None:
+        """
+        Promise 9.7: nothing is signed when the signer does not agree.
+        """
+        self.job()
+        self.assertTrue(self.sign(display=FakeDisplay(agrees=False)).refused)
+        self.assertFalse(os.path.exists(os.path.join(self.directory, "signing")))
+
+    def test_hostile_questions(self) -> None:
+        """
+        Promise 9.7: a string permits its own questions only; what is not offered, no number or no signature is refused.
+        """
+        number = self.job()
+        wrong: list[tuple[str, dict[str, Any], type[Exception]]] = [
+            (SIGN, {"ask": "push"}, RefusedError),
+            (PUSH, {"ask": "sign-offer"}, RefusedError),
+            (SIGN, {"ask": "status"}, RefusedError),
+            (SIGN, {}, MessageError),
+            (SIGN, {"ask": "sign-offer", "jobs": ["x"]}, MessageError),
+            (SIGN, {"ask": "sign-offer", "jobs": [str(number)] * 1001}, MessageError),
+            (SIGN, {"ask": "sign-contents", "ids": ["../../private/tub.pem"]}, RefusedError),
+            (SIGN, {"ask": "sign-give", "signatures": {"../x": "AAAA"}}, RefusedError),
+            (SIGN, {"ask": "sign-give", "signatures": {"x": "é"}}, MessageError),
+            (SIGN, {"ask": "sign-give", "signatures": {"x": 5}}, MessageError),
+            (SIGN, {"ask": "sign-give", "signatures": {"x": "A" * 8000}}, MessageError),
+            (SIGN, {"ask": "sign-finish", "signatures": {}}, RefusedError),
+            (SIGN, {"ask": "sign-prepare", "jobs": [str(number)]}, RefusedError),
+        ]
+        for verb, question, kind in wrong:
+            self.failureResultOf(self.desk(verb).ask(question), kind)
+
+    def test_hostile_farm(self) -> None:
+        """
+        Promise 9.7: a signer's program signs nothing but packages and indexes, and no other bytes than it was told.
+        """
+        self.job()
+        honest = self.signer()
+        offers = self.harness.done(honest.offers(None))
+        for text in ("SSBvd2UgeW91", "", "?"):
+
+            async def ask(question: Mapping[str, Any], text: str = text) -> Mapping[str, Any]:
+                return {"contents": dict.fromkeys(question["ids"], text)}
+
+            error = self.refused(Exception, evolve(honest, ask=ask).run(offers))
+            self.assertTrue("other bytes than it said" in error or "base64" in error, error)
+
+        async def lie(question: Mapping[str, Any]) -> Mapping[str, Any]:
+            if question["ask"] == "sign-prepare":
+                name = hashlib.sha256(b"I owe you").hexdigest()
+                file = {"name": "Release", "size": 9, "sha256": name, "length": 9, "text": False}
+                return {"files": [{**file, "id": f"{name}-bytes", "contents": "SSBvd2UgeW91"}]}
+            return await honest.ask(question)
+
+        error = self.refused(InputError, evolve(honest, ask=lie).run(offers))
+        self.assertIn("something that is no package and no index", error)
+
+
+class DebianRoundTests(RoundCase):
+    """
+    A Release, with the packages listed in it.
+    """
+
+    index = "Release"
+
+    def test_round(self) -> None:
+        """
+        Promise 9.7: for packages of Debian only the Release is signed, in two ways.
+        """
+        number = self.job("greet_1.0_amd64.deb", b"deb" * 10_000)
+        display = FakeDisplay()
+        outcome = self.sign(display=display)
+        self.assertEqual(outcome.jobs, [number])
+        self.assertLess(outcome.fetched, 400)
+        self.assertEqual(outcome.size, 30_000 + len(self.repository.contents))
+        self.assertEqual(self.push(), [number])
+        self.files.publish("public-1")
+        public = self.repository.public["public-1"]
+        self.assertEqual(sorted(public), ["InRelease", "Release.gpg"])
+        self.assertIn(self.repository.contents, public["InRelease"])
