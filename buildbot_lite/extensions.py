@@ -10,6 +10,8 @@ from .master.farm import Farm
 from .model.extension import Extension
 from .model.registry import Registry
 from .packages.package_jobs import PackageJobs
+from .packages.signing.signing_service import SigningService, no_snapshots
+from .packages.target_repository import no_repository
 from .packages.targets import TARGETS
 
 
@@ -24,4 +26,6 @@ def services(farm: Farm) -> Iterable[Extension]:
     """
     The services that other packages add to *farm*.
     """
-    return [PackageJobs(farm)]
+    signing = SigningService(farm, jobs=lambda: jobs.service, unsigned_of=no_repository, snapshots_of=no_snapshots)
+    jobs = PackageJobs(farm, signing.repository_of)
+    return [jobs, signing]

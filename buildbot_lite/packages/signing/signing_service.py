@@ -1,0 +1,175 @@
+"""
+Signatures in a running master: a round for each target that is signed, and the repositories as jobs meet them.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from threading import Event
+from typing import Any, TypeVar
+
+from attrs import frozen
+from sqlalchemy import Connection
+
+from ...errors import NotFoundError, RefusedError
+from ...master.farm import Farm
+from ...master.grants.verbs import Verb
+from ...model.suggestions import there_is_no
+from ...storage.records.grants import Grant
+from ...wire.control import ExposedControl
+from ...wire.exposed import Exposed, Revocable
+from ..job_records import Job
+from ..job_service import JobService
+from ..results import TREE, JobResults
+from ..target_repository import RepositoryOf, TargetRepository
+from ..targets import Target
+from .signed_files import SignedFiles, Snapshots
+from .signed_repository import SignedRepository
+from .signing_desk import PUSH, SIGN, SignedTarget, SigningDesk
+from .signing_policy import AUTO
+from .signing_round import SigningRound
+from .verification import TargetKey
+
+SIGNING = "signatures of packages"
+"""The name of the extension."""
+_DIRECTORY = ".signing"
+"""In the results of a target; no package has a name that begins with a period."""
+
+T = TypeVar("T")
+
+
+def no_snapshots(target: Target) -> Snapshots:
+    """
+    The snapshots of a target that has no repository.
+    """
+    raise RefusedError(f"{target.name} has no repository, so there is nothing to be signed.")
+
+
+@frozen
+class _Surroundings:
+    """
+    The role `signing_round.Surroundings`, for the target called *target*.
+    """
+
+    farm: Farm
+    jobs: JobService
+    target: Callable[[], Target]
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        return await self.farm.records.read(query)
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        return await self.farm.records.write(change)
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        result: T = await self.farm.in_thread(work)
+        return result
+
+    async def in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
+        async with self.jobs.turn(self.target().name):
+            return await work()
+
+    async def results_of(self, job: Job) -> JobResults:
+        return await self.jobs.results_of(job, self.target())
+
+    def wall(self) -> float:
+        return self.farm.wall()
+
+
+class SigningService:
+    """
+    The signatures of *farm*.  *jobs*: returns its jobs.  *unsigned_of*: the repositories of a target, without
+    signatures; *snapshots_of*: how snapshots of its public one are made and published.
+    """
+
+    name = SIGNING
+
+    def __init__(
+        self,
+        farm: Farm,
+        *,
+        jobs: Callable[[], JobService],
+        unsigned_of: RepositoryOf,
+        snapshots_of: Callable[[Target], Snapshots],
+    ) -> None:
+        self._farm = farm
+        self._jobs = jobs
+        self._unsigned_of = unsigned_of
+        self._snapshots_of = snapshots_of
+        self._rounds: dict[str, SigningRound] = {}
+        self._announced: dict[str, tuple[str, str]] = {}
+        # Set when the master stops: ends the programs that run.
+        self._unwanted = Event()
+
+    async def start(self) -> None:
+        """
+        Nothing is to be done at a start: what was not finished is begun again by a signer.
+        """
+
+    def stop(self) -> None:
+        """
+        End the programs that run.
+        """
+        self._unwanted.set()
+
+    def repository_of(self, target: Target) -> TargetRepository | None:
+        """
+        The repositories of *target* as its jobs meet them; None: it has none.
+        """
+        unsigned = self._unsigned_of(target)
+        if unsigned is None:
+            return None
+        files = self._files_of(target.name)
+        return SignedRepository(self._farm, target, unsigned, files, self._announced, self._unwanted)
+
+    def _files_of(self, name: str) -> SignedFiles:
+        """
+        The signed files of the target called *name*.
+        """
+        return SignedFiles(
+            os.path.join(self._farm.basedir, TREE, name, _DIRECTORY),
+            key=lambda: self._key(self._target(name)),
+            snapshots=lambda: self._snapshots_of(self._target(name)),
+        )
+
+    def signed_target(self, name: str) -> SignedTarget:
+        """
+        The target called *name*, for a string to sign or to push; `NotFoundError`, `RefusedError`.
+        """
+        target = self._target(name)
+        if target.signing.sign is None:
+            raise RefusedError(f"{name} is not signed any more: it has no sign= in master.cfg.")
+        if name not in self._rounds:
+            farm = _Surroundings(self._farm, self._jobs(), partial(self._target, name))
+            self._rounds[name] = SigningRound(name, self._files_of(name), farm)
+        return SignedTarget(name, target.signing.sign == AUTO, self._rounds[name], self._jobs().proceed)
+
+    def verbs(self) -> Sequence[Verb]:
+        """
+        The verbs that an admin may hand out for a target.
+        """
+        return [
+            Verb(verb, partial(self._exposed, verb), self._designated, preauth=True, counts_lookups=True)
+            for verb in (SIGN, PUSH)
+        ]
+
+    def _exposed(self, verb: str, grant: Grant, revocable: Revocable) -> Exposed:
+        desk = SigningDesk(verb, partial(self.signed_target, grant.object), revocable.account)
+        return ExposedControl(desk, revocable)
+
+    async def _designated(self, name: str) -> tuple[str, str]:
+        target = self._target(name)
+        if target.signing.sign is None:
+            raise RefusedError(f'{name} is not signed: give it sign="manual" and sign_key in master.cfg.')
+        return name, name
+
+    def _target(self, name: str) -> Target:
+        targets: dict[str, Any] = self._jobs().targets
+        if name not in targets:
+            raise NotFoundError(there_is_no("target", name, targets))
+        found: Target = targets[name]
+        return found
+
+    def _key(self, target: Target) -> TargetKey:
+        path = os.path.join(self._farm.basedir, target.signing.key)
+        return TargetKey(path, target.signing.key, self._unwanted)

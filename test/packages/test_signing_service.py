@@ -1,0 +1,278 @@
+"""
+Signatures in a running master: jobs that wait for them, strings that give them, and what happens then.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+from unittest import mock
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+
+from buildbot_lite.errors import InputError, NotFoundError, RefusedError
+from buildbot_lite.master.farm import Farm
+from buildbot_lite.model.extension import Extension
+from buildbot_lite.packages.job_records import Job
+from buildbot_lite.packages.job_states import JobState
+from buildbot_lite.packages.package_jobs import PackageJobs
+from buildbot_lite.packages.results import JobResults
+from buildbot_lite.packages.signing.gnupg import Gnupg
+from buildbot_lite.packages.signing.openpgp import Signature
+from buildbot_lite.packages.signing.signer import Signer, SigningSummary
+from buildbot_lite.packages.signing.signing_service import SigningService
+from buildbot_lite.wire.control import ExposedControl
+from buildbot_lite.wire.exposed import Revocable
+
+from ..needs import needs
+from .keys import GnupgHome
+from .test_job_service import JobCase
+from .test_signing_round import FakeDisplay, FakeRepository
+
+TARGET = (
+    'DebTarget("bookworm", arches=["amd64", "i386", "all"], root=Plain(), version_suffix="+farm1", '
+    'sign="{}", sign_key="keys/farm.asc", repo_script="push.sh")'
+)
+
+
+@define
+class FakeTargetRepository:
+    """
+    The role `TargetRepository`, without signatures.
+    """
+
+    entered: list[int] = field(factory=list)
+    announced: list[int] = field(factory=list)
+
+    async def enter(self, job: Job, results: JobResults) -> None:
+        self.entered.append(job.id)
+
+    async def needs_signature(self, job: Job) -> bool:
+        return False
+
+    async def publish(self, job: Job, results: JobResults) -> None:
+        raise AssertionError("published without a signature")
+
+    async def announce(self, job: Job) -> None:
+        self.announced.append(job.id)
+
+
+@needs("gpg", "gpgv")
+class SigningServiceCase(JobCase):
+    """
+    A target whose repository is a fake one, and whose signatures are real.
+    """
+
+    sign = "manual"
+    key: ClassVar[GnupgHome]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        if not getattr(cls, "skip", ""):
+            cls.key = GnupgHome()
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        if hasattr(cls, "key"):
+            cls.key.remove()
+
+    def setUp(self) -> None:
+        self.repository = FakeRepository("Release")
+        self.unsigned = FakeTargetRepository()
+
+        def services(farm: Farm) -> Iterable[Extension]:
+            signing = SigningService(
+                farm,
+                jobs=lambda: jobs.service,
+                unsigned_of=lambda target: self.unsigned,
+                snapshots_of=lambda target: self.repository,
+            )
+            jobs = PackageJobs(farm, signing.repository_of)
+            return [jobs, signing]
+
+        patch = mock.patch("test.master.harness.services", services)
+        patch.start()
+        self.addCleanup(patch.stop)
+        super().setUp()
+        self.write("keys/farm.asc", self.key.public())
+        self.script("echo $BUILDBOT_LITE_TARGET $BUILDBOT_LITE_JOB >> pushed")
+
+    def configuration(self) -> str:
+        return super().configuration().replace(super().configuration().splitlines()[-1], "") + (
+            f'c["targets"] = [{TARGET.format(self.sign)}]\n'
+        )
+
+    def write(self, name: str, contents: bytes) -> None:
+        path = os.path.join(self.harness.basedir, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(contents)
+
+    def script(self, text: str) -> None:
+        """
+        The target's repo_script.
+        """
+        self.write("push.sh", f"#!/bin/sh\n{text}\n".encode())
+        os.chmod(os.path.join(self.harness.basedir, "push.sh"), 0o700)
+
+    def pushed(self) -> str:
+        """
+        What the script has written.
+        """
+        path = os.path.join(self.harness.basedir, "pushed")
+        if not os.path.exists(path):
+            return ""
+        with open(path) as file:
+            return file.read()
+
+    def signing(self) -> SigningService:
+        found = self.harness.farm.extensions["signatures of packages"]
+        assert isinstance(found, SigningService)
+        return found
+
+    async def ask(self, verb: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        """
+        Ask through a string for *verb*.
+        """
+        verbs = {each.name: each for each in self.signing().verbs()}
+        designate = verbs[verb].designate
+        assert designate is not None
+        object_, name = await designate("bookworm")
+        grant = await self.harness.farm.grants.hand_out(verb, object_, name=name)
+        exposed = verbs[verb].expose(grant, Revocable())
+        assert isinstance(exposed, ExposedControl)
+        return await exposed._control.ask(question)
+
+    async def sign_all(self) -> SigningSummary:
+        async def sign(data: bytes, text: bool) -> Signature:
+            with mock.patch.dict(os.environ, self.key.environment):
+                return Gnupg(self.key.fingerprint).sign(data, text=text)
+
+        signer = Signer(lambda question: self.ask("sign", question), sign, FakeDisplay())
+        return await signer.run(await signer.offers(None))
+
+
+class SigningServiceTests(SigningServiceCase):
+    """
+    A target that people sign.
+    """
+
+    def test_whole_way(self) -> None:
+        """
+        Promise 9.7: what is built waits in needsign, over a restart; once signed it waits for the push, which makes it
+        public; then the script runs once for all jobs that became public together.
+        """
+        self.submit()
+        self.attach()
+        self.assertEqual(self.job().state, JobState.NEEDSIGN)
+        self.assertEqual(self.unsigned.entered, [1])
+        self.submit(Source="other")
+        self.harness.restart()
+        self.attach()
+        self.harness.settle()
+        self.assertEqual([self.job(1).state, self.job(2).state], [JobState.NEEDSIGN] * 2)
+        self.assertEqual(list(self.harness.done(self.sign_all()).jobs), [1, 2])
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.NEEDSIGN)
+        self.assertEqual(self.repository.public, {})
+        self.harness.done(self.ask("push", {"ask": "push", "jobs": ["1"]}))
+        self.harness.settle()
+        self.assertEqual([self.job(1).state, self.job(2).state], [JobState.FINISHED] * 2)
+        self.assertEqual(
+            [state for state, _ in self.job().history][-4:], ["repowait", "needsign", "pushed", "finished"]
+        )
+        self.assertEqual(sorted(self.repository.public["public-1"]), ["InRelease", "Release.gpg"])
+        self.assertEqual(self.pushed(), "bookworm 1\n")
+        self.assertEqual(self.unsigned.announced, [1, 2])
+        again = self.harness.done(self.ask("push", {"ask": "push", "jobs": ["1", "2"]}))
+        self.assertEqual(again["jobs"], [])
+
+    def test_script_fails(self) -> None:
+        """
+        Promise 9.7: when the script fails, the job is finished all the same, and says why.
+        """
+        self.script("echo the server is down >&2; exit 3")
+        self.submit()
+        self.attach()
+        self.harness.done(self.sign_all())
+        self.harness.done(self.ask("push", {"ask": "push"}))
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.FINISHED)
+        self.assertIn("the repo_script push.sh failed with exit code 3: the server is down.", self.job().reason)
+
+    def test_replaced(self) -> None:
+        """
+        Promise 9.7: when another snapshot took the place of the signed one, the job stays in needsign and says so; once
+        signed again it is published.
+        """
+        self.submit()
+        self.attach()
+        self.harness.done(self.sign_all())
+        self.repository.snapshot = "public-9"
+        self.harness.done(self.ask("push", {"ask": "push"}))
+        self.harness.settle()
+        self.assertEqual((self.job().state, self.job().reason), (JobState.NEEDSIGN, "Another snapshot took its place."))
+        self.assertEqual(list(self.harness.done(self.sign_all()).jobs), [1])
+        self.harness.done(self.ask("push", {"ask": "push"}))
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.FINISHED)
+
+    def test_designated(self) -> None:
+        """
+        Promise 9.7: strings to sign and to push are for one target.
+        """
+        verbs = {each.name: each for each in self.signing().verbs()}
+        for verb in ("sign", "push"):
+            designate: Any = verbs[verb].designate
+            self.failureResultOf(Deferred.fromCoroutine(designate("bookwurm")), NotFoundError)
+
+    def test_no_secret(self) -> None:
+        """
+        Promise 9.7: a secret key where the public one belongs is refused at the first signature.
+        """
+        self.write("keys/farm.asc", self.key.gpg("--armor", "--export-secret-keys"))
+        self.submit()
+        self.attach()
+        error = self.failureResultOf(Deferred.fromCoroutine(self.sign_all()), InputError)
+        self.assertIn("has a secret key, which must never be on the master", str(error.value))
+
+    def test_killed(self) -> None:
+        """
+        Promise 9.7: a job that was killed is neither signed nor pushed.
+        """
+        self.submit()
+        self.attach()
+        self.harness.done(self.sign_all())
+        self.harness.done(self.kill(1))
+        error = self.failureResultOf(Deferred.fromCoroutine(self.ask("push", {"ask": "push"})), RefusedError)
+        self.assertIn("The signed snapshot has job 1, which is killed now.", str(error.value))
+
+    async def kill(self, number: int) -> None:
+        from buildbot_lite.packages import job_records
+
+        def change(connection: Any) -> None:
+            job = job_records.get(connection, number)
+            assert job is not None
+            job_records.go(connection, job, JobState.KILLED, 0.0)
+
+        await self.harness.farm.records.write(change)
+
+
+class AutomaticTests(SigningServiceCase):
+    """
+    A target with ``sign="auto"``.
+    """
+
+    sign = "auto"
+
+    def test_pushed(self) -> None:
+        """
+        Promise 9.7: what is signed becomes public by that.
+        """
+        self.submit()
+        self.attach()
+        self.assertEqual(self.job().state, JobState.NEEDSIGN)
+        self.assertTrue(self.harness.done(self.sign_all()).pushed)
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.FINISHED)
+        self.assertEqual(self.pushed(), "bookworm 1\n")
