@@ -3,7 +3,8 @@ Packages of Debian and RPM: from a source package to its builds on several archi
 
 ::
 
-    targets ──► roots, steps ──► overlay.sh                        where it is built, and how
+    targets ──► roots, steps ──► overlay.sh, rpm.sh                where it is built, and how
+    rpm_target ──► rpm_steps
        │
        ▼
     submitted_package ──► debian_source ──► control_text          what a submitted file is
@@ -18,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .roots import Overlay, Plain
+    from .rpm_target import RpmTarget
     from .targets import DebTarget
 
-__all__ = ["DebTarget", "Overlay", "Plain"]
+__all__ = ["DebTarget", "Overlay", "Plain", "RpmTarget"]
 
-_HOMES = {"DebTarget": "targets", "Overlay": "roots", "Plain": "roots"}
+_HOMES = {"DebTarget": "targets", "Overlay": "roots", "Plain": "roots", "RpmTarget": "rpm_target"}
 
 
 def __getattr__(name: str) -> Any:

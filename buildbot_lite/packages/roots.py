@@ -23,9 +23,18 @@ DEFAULT_MIRROR = "http://deb.debian.org/debian"
 WEEK = 7 * 86400.0
 
 _OVERLAY = files(__package__).joinpath("overlay.sh").read_text("utf-8")
+_RPM = files(__package__).joinpath("rpm.sh").read_text("utf-8")
 _MIRROR = re.compile(r"(https?|file|ftp)://[!-~]+\Z")
 _APT = "apt-get --quiet --yes -o APT::Sandbox::User=root"
 _INSTALLED = "dpkg-query --show --showformat '${binary:Package} ${Version}\\n' >out/installed.txt"
+
+_BUILD_USER = "builder"
+"""Who builds RPM packages in a root of Debian."""
+_DEBIAN_NAMES = {
+    "x86_64": "amd64", "i486": "i386", "i586": "i386", "i686": "i386", "athlon": "i386",
+    "aarch64": "arm64", "armv7hl": "armhf", "ppc64le": "ppc64el",
+}  # fmt: skip
+"""The architecture of Debian whose programs are those of one of RPM, where the names differ."""
 
 
 class Root(metaclass=NotingType):
@@ -37,9 +46,10 @@ class Root(metaclass=NotingType):
         self.place = current_line(self)
         self.arguments = ArgumentChecker(type(self).__name__, self)
 
-    def begin(self, architecture: str) -> Sequence[Sequence[str]]:
+    def begin(self, architecture: str, packages: Sequence[str] = ()) -> Sequence[Sequence[str]]:
         """
-        The words of the commands that begin a root of its own for one build, in order.
+        The words of the commands that begin a root of its own for one build, in order.  *packages*: further ones in it,
+        by their names in the distribution of the root.
         """
         return []
 
@@ -56,6 +66,20 @@ class Root(metaclass=NotingType):
         last one leaves the list of all installed packages in ``out/installed.txt``.
         """
         raise NotImplementedError
+
+    def rpm_preparation(self, architecture: str, target: str, dist: str) -> Sequence[str]:
+        """
+        The words of the command that takes a source RPM apart, installs what its build needs, and leaves the list of
+        all installed packages in ``out/installed.txt``.  *target*: the architecture of the packages, or "noarch".
+        *dist*: the value of ``%dist``.
+        """
+        return self.inside(architecture, _RPM, "unpack installed", target, dist, "")
+
+    def rpm_building(self, architecture: str, target: str, dist: str) -> Sequence[str]:
+        """
+        The words of the command that builds it then.
+        """
+        return self.inside(architecture, _RPM, "build", target, dist, "")
 
     def end(self) -> Sequence[str]:
         """
@@ -91,11 +115,12 @@ class Overlay(Root):
         self.packages = [self.arguments.name("packages", each, "package") for each in self._listed(packages)]
         self.refresh = self.arguments.seconds("refresh", refresh, least=60.0)
 
-    def begin(self, architecture: str) -> Sequence[Sequence[str]]:
+    def begin(self, architecture: str, packages: Sequence[str] = ()) -> Sequence[Sequence[str]]:
+        architecture = _DEBIAN_NAMES.get(architecture, architecture)
         bases = f"../../roots/{self.suite}-{architecture}"
-        refresh, packages = str(int(self.refresh)), ",".join(self.packages)
+        refresh, all_packages = str(int(self.refresh)), ",".join([*self.packages, *packages])
         return [
-            _overlay("base", bases, self.suite, architecture, self.mirror, refresh, packages),
+            _overlay("base", bases, self.suite, architecture, self.mirror, refresh, all_packages),
             _overlay("begin", bases, ROOT),
         ]
 
@@ -109,6 +134,12 @@ class Overlay(Root):
             (f"{_APT} --download-only build-dep ./in/*.dsc", True),
             (f"{_APT} --no-download build-dep ./in/*.dsc\n{_INSTALLED}", False),
         ]
+
+    def rpm_preparation(self, architecture: str, target: str, dist: str) -> Sequence[str]:
+        return self.inside(architecture, _RPM, "debian unpack needs installed", target, dist, _BUILD_USER)
+
+    def rpm_building(self, architecture: str, target: str, dist: str) -> Sequence[str]:
+        return self.inside(architecture, _RPM, "build", target, dist, _BUILD_USER)
 
     def end(self) -> Sequence[str]:
         return _overlay("remove", ROOT, FILES)

@@ -61,6 +61,13 @@ class SourcePackage:
         """
         return f"{self.epoch}:{self.version}" if self.epoch else self.version
 
+    @property
+    def source_rpm(self) -> str:
+        """
+        The usual name of the file of a source RPM.
+        """
+        return f"{self.name}-{self.version}.src.rpm"
+
     def __str__(self) -> str:
         return f"{self.name} {self.full_version}"
 

@@ -2,8 +2,8 @@
 The steps of a build of a package.  Their names are the states in which people see it.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
 
 from ..master.steps import argument_checks as checks
 from ..master.steps.argument import argument
@@ -12,6 +12,7 @@ from ..master.steps.more_transfers import MultipleFileUpload
 from ..master.steps.outcomes import CommandFailedError, complaint_of, must_succeed
 from ..master.steps.step import BuildStep
 from ..master.steps.submitted import Unpack
+from ..model import spec
 from ..model.results import Result
 from .roots import FILES, INCOMING, RESULTS, Root
 
@@ -41,7 +42,7 @@ find "$1" -mindepth 1 ! -type f -prune -exec rm -rf {} +
 """
 
 
-class _PackageStep(BuildStep):
+class PackageStep(BuildStep):
     """
     A step with a *root*, for an *architecture*.
     """
@@ -71,6 +72,10 @@ class _PackageStep(BuildStep):
         return must_succeed(ran, doing, self.slave_name, complaint_of)
 
 
+SINGLE_FILE = "single_file"
+"""The property of builds whose source package was submitted as one file, with the file's name."""
+
+
 class Downloading(Unpack):
     """
     The source package on the slave, in an empty directory.
@@ -88,27 +93,49 @@ class Downloading(Unpack):
             return self.fail(f"{self.slave_name} cannot remove what an earlier build left: {complaint_of(ended)}")
         return await super().run()
 
+    def download(self, size: int, sha256: str) -> spec.Download:
+        if name := self.getProperty(SINGLE_FILE):
+            return spec.Download(self.on_slave(f"{self.slavedest}/{name}"), "input", size, sha256)
+        return super().download(size, sha256)
 
-class DebianPrepping(_PackageStep):
+
+class Prepping(PackageStep):
     """
     A root in which everything is installed that the package needs to be built.
     """
 
     name = "prepping"
+    tools: ClassVar[Sequence[str]] = ()
+    """Packages that the root needs for builds of this family."""
 
     async def work(self) -> None:
-        root: Root = self.root
         await self.must(["mkdir", "-p", f"{FILES}/{RESULTS}"], "The directory of the results could not be made")
-        for words in root.begin(self.architecture):
+        for words in self.root.begin(self.architecture, self.tools):
             await self.must(words, "The root could not be made")
-        for script, network in root.debian_preparation():
-            await self.must(
-                root.inside(self.architecture, script, network=network), "What the package needs could not be installed"
-            )
+        for words in self.installing():
+            await self.must(words, "What the package needs could not be installed")
         self.summary = f"root ready on {self.slave_name}"
 
+    def installing(self) -> Iterable[Sequence[str]]:
+        """
+        The words of the commands that install it.
+        """
+        raise NotImplementedError
 
-class DebianBuilding(_PackageStep):
+
+class DebianPrepping(Prepping):
+    """
+    The same for a source package of Debian.
+    """
+
+    def installing(self) -> Iterable[Sequence[str]]:
+        root: Root = self.root
+        return [
+            root.inside(self.architecture, script, network=network) for script, network in root.debian_preparation()
+        ]
+
+
+class DebianBuilding(PackageStep):
     """
     The package, built without the network.  *build*: what, as dpkg-buildpackage calls it.  *suffix*: appended to the
     version.
@@ -130,7 +157,9 @@ class Uploading(MultipleFileUpload):
     """
 
     name = "uploading"
-    slavesrcs: Any = tuple(f"{FILES}/{RESULTS}/*.{kind}" for kind in ("deb", "udeb", "buildinfo", "changes", "txt"))
+    slavesrcs: Any = tuple(
+        f"{FILES}/{RESULTS}/*.{kind}" for kind in ("deb", "udeb", "rpm", "buildinfo", "changes", "txt")
+    )
     masterdest: Any = "packages"
     glob: Any = True
 

@@ -8,6 +8,7 @@ A target stands for a builder for each architecture, and for a Submit scheduler 
 makes the builders bookworm-amd64, bookworm-i386 and bookworm-all, and a string in ``furls/bookworm.furl``.
 """
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, ClassVar
@@ -15,7 +16,7 @@ from typing import IO, Any, ClassVar
 from sqlalchemy import Connection
 
 from ..errors import InputError
-from ..master.config.argument_fit import NotingType
+from ..master.config.argument_fit import NotingType, argument_names, note_unknown
 from ..master.config.arguments import ArgumentChecker
 from ..master.config.build_factory import BuildFactory
 from ..master.config.keys import Contribution, Key
@@ -23,6 +24,7 @@ from ..master.config.mistakes import MISSING, SourceLine, current_line, note
 from ..master.config.objects import BuilderConfig
 from ..master.config.schedulers import Examination, Submit
 from ..model.machines import ARCH
+from ..model.properties import Json
 from ..storage.records.requests import SubmittedBuildset
 from . import job_records
 from .architectures import BuildPlan, debian_plan
@@ -31,7 +33,7 @@ from .job_records import NewJob
 from .roots import Root
 from .signing.signing_policy import checked_policy
 from .source_package import DEB, SourcePackage
-from .steps import Cleanup, DebianBuilding, DebianPrepping, Downloading, Uploading
+from .steps import SINGLE_FILE, Cleanup, DebianBuilding, DebianPrepping, Downloading, PackageStep, Uploading
 from .submitted_package import examine
 
 MOST_ARCHITECTURES = 20
@@ -42,20 +44,58 @@ _SUFFIX = re.compile(r"[a-z0-9+.~]{1,40}\Z")
 
 class Target(metaclass=NotingType):
     """
-    The base of all targets.  *name*: of the target, its scheduler and its string.  *publishing*: the arguments
-    *sign*, *sign_key* and *repo_script* of each kind of target.
+    The base of all targets.
+
+    *name*: of the target, its scheduler and its string.  *root*: where packages are built.  *aliases*: further names,
+    each with a scheduler and a string of its own, like those of releases that have another name for maintainers.
+    *slavenames*: the slaves that build; default None: all whose machines run programs of the architecture, or whose
+    property ``arch`` names it.  *sign*: "manual": people sign what is built; "auto": a program of theirs does; None:
+    nobody does.  *sign_key*: the file with their public key.  *repo_script*: a program that runs after the public
+    repository has changed.
+
+    A subclass calls `complete` at the end of its constructor.
     """
 
-    def __init__(self, name: Any, root: Any, **publishing: Any) -> None:
+    suffix = ""
+    """What the target appends to the version of what is built (Debian), or the value of ``%dist`` (RPM)."""
+
+    def __init__(
+        self,
+        name: Any,
+        root: Any,
+        *,
+        aliases: Any = (),
+        slavenames: Any = None,
+        sign: Any = None,
+        sign_key: Any = None,
+        repo_script: Any = None,
+        **unknown: Any,
+    ) -> None:
         self.place = current_line(self)
         self.given_name = name
+        note_unknown(type(self).__name__, unknown, argument_names(type(self)), of=self)
         self.arguments = ArgumentChecker(f"{type(self).__name__} {name!r:.100}", self)
         self.name = self.arguments.name("name", name, "target")
         if not isinstance(root, Root):
             self.arguments.wrong("root", root, 'a root, like Overlay("bookworm")')
             root = Root()
         self.root: Root = root
-        self.signing = checked_policy(self.arguments, **publishing)
+        self.signing = checked_policy(self.arguments, sign=sign, sign_key=sign_key, repo_script=repo_script)
+        self.aliases = [
+            self.arguments.name("aliases", each, "target") for each in self.arguments.texts("aliases", aliases)
+        ]
+        self._slaves = None if slavenames is None else self.arguments.several("slavenames", slavenames)
+
+    def complete(self, machines: Mapping[str, Sequence[str]]) -> None:
+        """
+        Make the builders and schedulers.  *machines*: the architectures of packages, each with those of the machines
+        that build for it.
+        """
+        if len(machines) > MOST_ARCHITECTURES:
+            self.arguments.note(f"{len(machines)} architectures; at most {MOST_ARCHITECTURES} are allowed.")
+        chosen = itertools.islice(machines.items(), MOST_ARCHITECTURES)
+        self.builders: Mapping[str, BuilderConfig] = {arch: self._builder(arch, on) for arch, on in chosen}
+        self.schedulers = [PackageScheduler(self, name) for name in dict.fromkeys([self.name, *self.aliases])]
 
     def plan(self, package: SourcePackage) -> BuildPlan:
         """
@@ -63,10 +103,9 @@ class Target(metaclass=NotingType):
         """
         raise NotImplementedError
 
-    @property
-    def builders(self) -> Mapping[str, BuilderConfig]:
+    def steps(self, architecture: str, on: str) -> Sequence[PackageStep]:
         """
-        A builder for each architecture.
+        The steps that prepare and build packages for *architecture* in a root for *on*.
         """
         raise NotImplementedError
 
@@ -75,6 +114,32 @@ class Target(metaclass=NotingType):
         The version of the packages that are built of a source package of *version*.
         """
         return version
+
+    def builders_of(self, plan: BuildPlan) -> Mapping[str, BuilderConfig]:
+        """
+        The builders of the builds of *plan*, by architecture.
+        """
+        return {each.architecture: self.builders[each.architecture] for each in plan.builds}
+
+    def properties(self, plan: BuildPlan) -> Mapping[str, Json]:
+        """
+        Properties of the builds of *plan*, beside those of all packages.
+        """
+        return {}
+
+    def _builder(self, arch: str, on: Sequence[str]) -> BuilderConfig:
+        # What is the same everywhere is built in the root of the first architecture.
+        steps = self.steps(arch, on[0] if on else arch)
+        factory = BuildFactory([Downloading(root=self.root), *steps, Uploading(), Cleanup(root=self.root)])
+        where = {"slavenames": self._slaves} if self._slaves is not None else {"requires": {ARCH: list(on)}}
+        return BuilderConfig(
+            f"{self.name}-{arch}",
+            factory=factory,
+            description=f"packages of {self.name} for {arch}",
+            tags=[self.name],
+            collapseRequests=False,
+            **where,
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
@@ -86,10 +151,7 @@ class DebTarget(Target):
 
     *arches*: for which architectures packages are built; "all" makes one more build, on any of these machines, of what
     is the same on every architecture.  *root*: where, like ``Overlay("bookworm")``.  *version_suffix*: appended to the
-    version of what is built, like "+farm1".  *slavenames*: the slaves that build; without it, all whose
-    machines run programs of the architecture, or whose property ``arch`` names it.  *sign*: "manual": people sign what
-    is built; "auto": a program of theirs does; None: nobody does.  *sign_key*: the file with their public key.
-    *repo_script*: a program that runs after the public repository has changed.
+    version of what is built, like "+farm1".  *common*: see `Target`.
     """
 
     def __init__(
@@ -99,55 +161,28 @@ class DebTarget(Target):
         root: Any = MISSING,
         *,
         version_suffix: Any = "",
-        slavenames: Any = None,
-        sign: Any = None,
-        sign_key: Any = None,
-        repo_script: Any = None,
+        **common: Any,
     ) -> None:
-        super().__init__(name, root, sign=sign, sign_key=sign_key, repo_script=repo_script)
+        super().__init__(name, root, **common)
         self.arches = _architectures(self.arguments, arches)
-        self.version_suffix = self.arguments.text("version_suffix", version_suffix)
-        if self.version_suffix and not _SUFFIX.match(self.version_suffix):
+        self.suffix = self.arguments.text("version_suffix", version_suffix)
+        if self.suffix and not _SUFFIX.match(self.suffix):
             self.arguments.wrong("version_suffix", version_suffix, 'small letters, digits, "+", "." and "~"')
-        slaves = None if slavenames is None else self.arguments.several("slavenames", slavenames)
-        self._builders = {arch: self._builder(arch, slaves) for arch in self.arches}
-        self.scheduler = PackageScheduler(self)
-
-    @property
-    def builders(self) -> Mapping[str, BuilderConfig]:
-        return self._builders
+        native = [each for each in self.arches if each != ALL]
+        self.complete({arch: native if arch == ALL else [arch] for arch in self.arches})
 
     def built_version(self, version: str) -> str:
-        return version + self.version_suffix
+        return version + self.suffix
 
     def plan(self, package: SourcePackage) -> BuildPlan:
         if package.family != DEB or not isinstance(package.architectures, tuple):
             raise InputError(f"{package} is a source RPM, and {self.name} builds packages of Debian.")
         return debian_plan(str(package), package.architectures, self.arches)
 
-    def _builder(self, arch: str, slaves: Sequence[str] | None) -> BuilderConfig:
-        native = [each for each in self.arches if each != ALL]
-        on = native if arch == ALL else [arch]
-        # What is the same everywhere is built in the root of the first architecture.
-        common = {"root": self.root, "architecture": on[0] if on else arch}
-        factory = BuildFactory(
-            [
-                Downloading(root=self.root),
-                DebianPrepping(**common),
-                DebianBuilding(**common, build_type="all" if arch == ALL else "any", suffix=self.version_suffix),
-                Uploading(),
-                Cleanup(root=self.root),
-            ]
-        )
-        where = {"slavenames": slaves} if slaves is not None else {"requires": {ARCH: on}}
-        return BuilderConfig(
-            f"{self.name}-{arch}",
-            factory=factory,
-            description=f"packages of {self.name} for {arch}",
-            tags=[self.name],
-            collapseRequests=False,
-            **where,
-        )
+    def steps(self, architecture: str, on: str) -> Sequence[PackageStep]:
+        common = {"root": self.root, "architecture": on}
+        build_type = "all" if architecture == ALL else "any"
+        return [DebianPrepping(**common), DebianBuilding(**common, build_type=build_type, suffix=self.suffix)]
 
 
 class PackageScheduler(Submit):
@@ -157,16 +192,19 @@ class PackageScheduler(Submit):
 
     examines: ClassVar[bool] = True
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, name: str) -> None:
         builders = [builder.name for builder in target.builders.values()]
-        super().__init__(target.name, builders, stdin="file", file="file")
+        super().__init__(name, builders, stdin="file", file="file")
         self.target = target
 
     def examine(self, file: IO[bytes]) -> Examination:
         found = examine(file)
         plan = self.target.plan(found.package)
-        builders = {each.architecture: self.target.builders[each.architecture].name for each in plan.builds}
+        builders = {arch: builder.name for arch, builder in self.target.builders_of(plan).items()}
         package = found.package
+        properties = {"package": package.name, "package_version": package.full_version}
+        if not found.main:
+            properties[SINGLE_FILE] = package.source_rpm
 
         def record(connection: Connection, submitted: SubmittedBuildset, submitter: str) -> str:
             requests = {request.builder: request.id for request in submitted.requests}
@@ -187,7 +225,7 @@ class PackageScheduler(Submit):
             title=str(package),
             builders=list(builders.values()),
             skipped=plan.skipped,
-            properties={"package": package.name, "package_version": package.full_version},
+            properties={**properties, **self.target.properties(plan)},
             record=record,
         )
 
@@ -212,10 +250,10 @@ def checked_targets(checker: ArgumentChecker, value: Any) -> tuple[Target, ...]:
     return tuple(targets.values())
 
 
-def _contribution(targets: Sequence[DebTarget]) -> Contribution:
+def _contribution(targets: Sequence[Target]) -> Contribution:
     return Contribution(
         builders=[builder for target in targets for builder in target.builders.values()],
-        schedulers=[target.scheduler for target in targets],
+        schedulers=[scheduler for target in targets for scheduler in target.schedulers],
     )
 
 
@@ -225,8 +263,6 @@ TARGETS = Key("targets", checked_targets, (), contributes=_contribution)
 
 def _architectures(arguments: ArgumentChecker, value: Any) -> tuple[str, ...]:
     arches = arguments.several("arches", value)
-    if len(arches) > MOST_ARCHITECTURES:
-        arguments.note(f"{len(arches)} architectures; at most {MOST_ARCHITECTURES} are allowed.")
     for arch in arches:
         arguments.name("arches", arch, "architecture")
         if is_wildcard(arch):

@@ -49,6 +49,20 @@ def fitting_arguments(
     return args, fits
 
 
+def argument_names(cls: type) -> list[str]:
+    """
+    The names of the arguments of *cls*, with those of its base classes.
+    """
+    names: dict[str, None] = {}
+    for each in cls.__mro__:
+        if "__init__" in vars(each) and each is not object:
+            parameters = inspect.signature(vars(each)["__init__"]).parameters.values()
+            names.update(
+                {parameter.name: None for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+            )
+    return [name for name in names if name != "self"]
+
+
 def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: object = None) -> set[str | None]:
     """
     Note each of the names *given* that is not *known*, with the nearest known name.  Return these nearest names, so

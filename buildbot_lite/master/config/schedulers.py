@@ -4,7 +4,6 @@ The base class of schedulers, and the schedulers that a FURL, a step or another 
 A scheduler here is a value, which says what to request and when.  ``master.scheduling.schedulers`` acts on it.
 """
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import IO, Any, ClassVar
@@ -17,7 +16,7 @@ from ...model.rendering import is_renderable
 from ...model.source_stamps import FIELDS as STAMP_FIELDS
 from ...model.suggestions import did_you_mean, nearest
 from ...storage.records.requests import SubmittedBuildset
-from .argument_fit import NotingType, note_unknown
+from .argument_fit import NotingType, argument_names, note_unknown
 from .arguments import LONGEST_TEXT, ArgumentChecker, as_list, shown
 from .mistakes import current_line, once_loaded, remark
 
@@ -56,7 +55,7 @@ class BaseScheduler(metaclass=NotingType):
         forks: Any = False,
         **unknown: Any,
     ) -> None:
-        note_unknown(type(self).__name__, unknown, _argument_names(type(self)), of=self)
+        note_unknown(type(self).__name__, unknown, argument_names(type(self)), of=self)
         self.place = current_line(self)
         self.arguments = ArgumentChecker(f"{type(self).__name__} {name!r:.100}", self)
         self.name = self.checked_name(name)
@@ -237,20 +236,6 @@ class Dependent(BaseScheduler):
             seen.add(at.name)
             at = config.schedulers.get(at.upstream)
         return None
-
-
-def _argument_names(cls: type) -> list[str]:
-    """
-    The names of the arguments of *cls*, with those of its base classes.
-    """
-    names: dict[str, None] = {}
-    for each in cls.__mro__:
-        if "__init__" in vars(each) and each is not object:
-            parameters = inspect.signature(vars(each)["__init__"]).parameters.values()
-            names.update(
-                {parameter.name: None for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
-            )
-    return [name for name in names if name != "self"]
 
 
 def _builders(arguments: ArgumentChecker, value: Any) -> list[Any]:

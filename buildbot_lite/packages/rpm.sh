@@ -1,0 +1,150 @@
+# Builds of source RPMs: sh -euc "$(cat rpm.sh)" sh VERBS TARGET DIST USER, in a directory with the package in "in".
+#
+#   debian     make a root of Debian one in which RPM knows what is there, and dnf installs what is not
+#   unpack     take the source package apart, as USER
+#   needs      install what it needs for TARGET, from the repositories in "repositories"
+#   installed  list all packages in out/installed.txt
+#   build      build the packages for TARGET, as USER, into "out"
+#
+# VERBS: some of these, in one word.  TARGET: an architecture of RPM, or noarch.  DIST: the value of %dist.  USER: who
+# builds; empty: who calls this.
+verbs=$1 target=$2 dist=$3 user=$4
+unset SOURCE_DATE_EPOCH
+# The second is the user's; what root writes is not there, where it could meet the user's links.
+work=$PWD/prepared top=$PWD/rpmbuild
+
+as_user() {
+    if [ -z "$user" ]; then
+        HOME=$top "$@"
+    else
+        HOME=$top setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs "$@"
+    fi
+}
+
+fail() {
+    echo "error: $1" >&2
+    exit 1
+}
+
+# Path, host and times are the same for each build of a source, so that its packages are, too.
+macros() {
+    cat <<MACROS
+%_topdir $top
+%_buildhost farm
+%dist ${dist:-%{nil\}}
+%use_source_date_epoch_as_buildtime 1
+%clamp_mtime_to_source_date_epoch 1
+MACROS
+}
+
+# A package without files: NAME, and lines of its description from standard input.
+empty_package() {
+    mkdir -p "$work/empty"
+    {
+        printf 'Name: %s\nVersion: 1\nRelease: 1\nSummary: %s\nLicense: none\nAutoReqProv: no\n' "$1" "$1"
+        cat
+        printf '%%description\n%s\n%%files\n' "$1"
+    } >"$work/empty/$1.spec"
+    rpmbuild --quiet --define "_topdir $work/empty" --define "_buildhost farm" \
+        --define "_rpmdir $work/empty" --define "_rpmfilename $1.rpm" -bb "$work/empty/$1.spec"
+}
+
+debian() {
+    useradd --system --no-create-home --home-dir "$top" --shell /bin/sh "$user"
+    echo '127.0.0.1 farm' >>/etc/hosts
+    mkdir -p /etc/rpm
+    # With Debian's own value, each user has a database.
+    echo '%_dbpath /var/lib/rpm' >/etc/rpm/macros
+    # This package says what the root has, so that "BuildRequires: make", and packages of the farm that need libc, can
+    # be installed: Debian's packages, programs, libraries, and modules of pkg-config.
+    {
+        dpkg-query --show --showformat '${db:Status-Status} ${Package} ${Version}\n' | awk '$1 == "installed" {
+            sub(/^[0-9]+:/, "", $3); sub(/-[^-]*$/, "", $3); gsub(/-/, "_", $3); print $2 " = " $3
+            if ($2 == "g++") print "gcc-c++ = " $3
+            if ($2 == "libc6-dev") print "glibc-devel = " $3
+            if ($2 == "xz-utils") print "xz = " $3
+            if ($2 == "pkgconf" || $2 == "pkg-config") print "pkgconfig = " $3
+        }'
+        find /bin/ /sbin/ /usr/bin/ /usr/sbin/ -maxdepth 1 ! -type d
+        find /usr/lib /usr/share -name '*.pc' -exec awk '/^Version:/ {
+            name = FILENAME; gsub(/.*\/|\.pc$/, "", name)
+            print "pkgconfig(" name ")" ($2 ~ /^[0-9.]+$/ ? " = " $2 : "")
+        }' {} +
+        find /usr/lib -name '*.so.*' -type f | /usr/lib/rpm/elfdeps --provides
+        echo 'rtld(GNU_HASH)'
+    } | sort -u | sed 's/^/Provides: /' | empty_package buildbot-lite-root
+    rpm --force-debian --install "$work/empty/buildbot-lite-root.rpm"
+}
+
+unpack() {
+    mkdir -p "$work" "$top"
+    # HOME of the user is $top.
+    macros >"$top/.rpmmacros"
+    [ -z "$user" ] || chown "$user" "$top"
+    # The time of everything that is made: that of the last entry of the changelog, or of the source package.
+    rpm --query --package --queryformat '[%{CHANGELOGTIME} ]%{BUILDTIME}\n' in/*.src.rpm | cut -d ' ' -f 1 >"$work/epoch"
+    as_user rpm --install in/*.src.rpm
+}
+
+spec_file() {
+    set -- "$top"/SPECS/*.spec
+    [ $# = 1 ] && [ -f "$1" ] || fail "the source package has $# spec files, and one is needed"
+    echo "$1"
+}
+
+needs() {
+    spec=$(spec_file)
+    as_user rpmspec --target "$target" --query --buildrequires "$spec" >"$work/needs"
+    install_needs
+    # What only the source itself knows, and may know only with a part of it installed.
+    grep -q '^%generate_buildrequires' "$spec" || return 0
+    for round in 1 2 3 4 5 6 7 8 9 10; do
+        code=0
+        build_packages -br || code=$?
+        [ "$code" != 0 ] || return 0
+        [ "$code" = 11 ] || exit "$code"
+        rpm --query --package --requires "$top"/SRPMS/*.buildreqs.nosrc.rpm >"$work/needs"
+        install_needs
+    done
+    fail "the source needs more each time that it says what it needs"
+}
+
+install_needs() {
+    sed -e '/^rpmlib(/d' -e '/^$/d' -e 's/^/Requires: /' "$work/needs" | empty_package buildbot-lite-needs
+    set --
+    for repository in repositories/*; do
+        [ ! -d "$repository/repodata" ] || set -- "$@" "--repofrompath=${repository##*/},file://$PWD/$repository"
+    done
+    code=0
+    dnf --noplugins --quiet --assumeyes --releasever=1 --setopt=reposdir=/dev/null --setopt=varsdir=/dev/null \
+        --setopt=gpgcheck=0 --setopt=install_weak_deps=False "$@" install "$work/empty/buildbot-lite-needs.rpm" >"$work/dnf" 2>&1 || code=$?
+    cat "$work/dnf"
+    [ "$code" != 0 ] || return 0
+    missing=$(sed -n 's/^ *- nothing provides \(.*\) needed by .*/\1/p' "$work/dnf" | sort -u | head -n 10 | paste -s -d , - | sed 's/,/, /g')
+    [ -z "$missing" ] || fail "neither the root nor a repository of the farm has $missing"
+    exit "$code"
+}
+
+installed() {
+    {
+        ! command -v dpkg-query >/dev/null || dpkg-query --show --showformat '${binary:Package} ${Version}\n'
+        rpm --query --all --queryformat '%{NAME} %{EVR} %{ARCH}\n' | sed '/^buildbot-lite-/d' | sort
+    } >out/installed.txt
+}
+
+build_packages() { # OPTION
+    spec=$(spec_file)
+    checked=
+    # On Debian itself, RPM does not know what is installed.
+    rpm --query --all | grep -q . || checked=--nodeps
+    SOURCE_DATE_EPOCH=$(cat "$work/epoch") as_user rpmbuild --target "$target" $checked "$1" "$spec"
+}
+
+build() {
+    build_packages -bb
+    find "$top/RPMS" -type f -name '*.rpm' -exec cp --no-preserve=all -t out {} +
+}
+
+for verb in $verbs; do
+    "$verb"
+done
