@@ -83,7 +83,11 @@ unpack() {
     [ -z "$user" ] || chown "$user" "$top"
     # The time of everything that is made: that of the last entry of the changelog, or of the source package.
     rpm --query --package --queryformat '[%{CHANGELOGTIME} ]%{BUILDTIME}\n' in/*.src.rpm | cut -d ' ' -f 1 >"$work/epoch"
-    as_user rpm --install in/*.src.rpm
+    code=0
+    as_user rpm --install in/*.src.rpm >"$work/taken" 2>&1 || code=$?
+    # Debian's program advises against its own use.
+    sed '/^rpm: /d' "$work/taken"
+    [ "$code" = 0 ] || exit "$code"
 }
 
 spec_file() {

@@ -36,6 +36,13 @@ def rpm(payload: bytes = b"files", **tags: Any) -> bytes:
     return LEAD_MAGIC + bytes(92) + signatures + bytes(-len(signatures) % 8) + main + payload
 
 
+def srpm(**tags: Any) -> bytes:
+    """
+    The source package hello-2.10-1; *tags* as for `rpm`.
+    """
+    return rpm(**{"t1044": None, "t1106": 1, **tags})
+
+
 def installs(files: Mapping[str, str], *, time: int = 1) -> dict[str, Any]:
     """
     The tags of a package that installs *files*, path → contents.

@@ -68,7 +68,7 @@ class PackageStepsTests(SubmissionCase):
         results = self.build("bookworm", slave)
         self.assertEqual(results, dict.fromkeys(NAMES, Result.SUCCESS))
         self.assertEqual(
-            [each[:3] for each in _overlays(slave)],
+            [each[:3] for each in overlays(slave)],
             [
                 ("remove", "root", "files"),
                 ("base", "../../roots/bookworm-i386", "bookworm"),
@@ -79,11 +79,11 @@ class PackageStepsTests(SubmissionCase):
                 ("remove", "root", "files"),
             ],
         )
-        runs = [each[3:5] for each in _overlays(slave) if each[0] == "run"]
+        runs = [each[3:5] for each in overlays(slave) if each[0] == "run"]
         self.assertEqual(runs, [("i386", "yes"), ("i386", "no"), ("i386", "no")])
-        with_network = next(each for each in _overlays(slave) if "yes" in each)
+        with_network = next(each for each in overlays(slave) if "yes" in each)
         self.assertIn("--download-only", with_network[-2])
-        self.assertEqual(_overlays(slave)[-2][-3:], ("any", "+farm1", "i386"))
+        self.assertEqual(overlays(slave)[-2][-3:], ("any", "+farm1", "i386"))
 
     def test_all(self) -> None:
         """
@@ -91,7 +91,7 @@ class PackageStepsTests(SubmissionCase):
         """
         slave = FakeSlave(behaviour=failing())
         self.build("everywhere", slave, Architecture="all")
-        built = [each for each in _overlays(slave) if each[0] == "run"][-1]
+        built = [each for each in overlays(slave) if each[0] == "run"][-1]
         self.assertEqual((built[3], built[-3:]), ("amd64", ("all", "", "amd64")))
 
     def test_failures(self) -> None:
@@ -114,7 +114,7 @@ class PackageStepsTests(SubmissionCase):
         results = self.build("bookworm", slave)
         wanted = {"downloading": Result.SUCCESS, "prepping": Result.FAILURE, "cleanup": Result.SUCCESS}
         self.assertEqual(results, wanted)
-        self.assertEqual(_overlays(slave)[-1], ("remove", "root", "files"))
+        self.assertEqual(overlays(slave)[-1], ("remove", "root", "files"))
         self.assertEqual(self.summary("prepping"), sentence)
 
     def test_leftovers(self) -> None:
@@ -131,7 +131,7 @@ class PackageStepsTests(SubmissionCase):
         """
         slave = FakeSlave(behaviour=failing())
         self.assertEqual(self.build("plain", slave), dict.fromkeys(NAMES, Result.SUCCESS))
-        words = _commands(slave)
+        words = commands(slave)
         self.assertEqual(words[0], ("rm", "-rf", "--", "root", "files"))
         self.assertFalse([each for each in words if "overlay" in each])
 
@@ -148,7 +148,7 @@ class PackageStepsTests(SubmissionCase):
         with open(dpkg, "w", encoding="ascii") as file:
             file.write("#!/bin/sh\necho s390x\n")
         os.chmod(dpkg, 0o755)
-        (words,) = [each for each in _commands(slave) if "dpkg-buildpackage" in " ".join(each)]
+        (words,) = [each for each in commands(slave) if "dpkg-buildpackage" in " ".join(each)]
         environment = {"PATH": f"{directory}:/usr/bin:/bin"}
         ran = subprocess.run(words, cwd=directory, env=environment, capture_output=True, check=False, timeout=60)
         self.assertEqual(ran.returncode, 1)
@@ -160,7 +160,7 @@ class PackageStepsTests(SubmissionCase):
         """
         slave = FakeSlave(behaviour=failing())
         self.build("plain", slave)
-        (words,) = [each for each in _commands(slave) if "only-files" in each]
+        (words,) = [each for each in commands(slave) if "only-files" in each]
         directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, directory)
         others = os.path.join(directory, "others")
@@ -196,7 +196,7 @@ class PackageStepsTests(SubmissionCase):
             self.harness.settle()
         self.assertEqual(self.harness.request(1).result, Result.SUCCESS)
         self.assertEqual(
-            [each[0] for each in _overlays(slave)], ["remove", "base", "begin", "run", "run", "run", "remove"]
+            [each[0] for each in overlays(slave)], ["remove", "base", "begin", "run", "run", "run", "remove"]
         )
 
     def summary(self, step: str) -> str:
@@ -207,12 +207,15 @@ class PackageStepsTests(SubmissionCase):
         return next(str(row.summary) for row in rows if row.name == step)
 
 
-def _commands(slave: FakeSlave) -> Sequence[tuple[str, ...]]:
+def commands(slave: FakeSlave) -> Sequence[tuple[str, ...]]:
+    """
+    The words of all commands.
+    """
     return [tuple(each.spec.argv or ()) for each in slave.commands if isinstance(each.spec, spec.Run)]
 
 
-def _overlays(slave: FakeSlave) -> Sequence[tuple[str, ...]]:
+def overlays(slave: FakeSlave) -> Sequence[tuple[str, ...]]:
     """
     The words of the calls of overlay.sh.
     """
-    return [words[4:] for words in _commands(slave) if words[3:4] == ("overlay",)]
+    return [words[4:] for words in commands(slave) if words[3:4] == ("overlay",)]
