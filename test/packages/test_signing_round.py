@@ -155,7 +155,7 @@ class RoundCase(SynchronousTestCase):
         path = os.path.join(self.directory, "farm.asc")
         with open(path, "wb") as file:
             file.write(self.key.public())
-        self.repository = FakeRepository(self.index)
+        self.repository = self.make_repository()
         self.farm = FakeSurroundings(self.harness)
         self.files = SignedFiles(
             os.path.join(self.directory, "signing"),
@@ -163,6 +163,12 @@ class RoundCase(SynchronousTestCase):
             snapshots=lambda: self.repository,
         )
         self.new_round()
+
+    def make_repository(self) -> Any:
+        """
+        The role `signed_files.Snapshots`.
+        """
+        return FakeRepository(self.index)
 
     def new_round(self) -> None:
         """
@@ -195,16 +201,17 @@ class RoundCase(SynchronousTestCase):
         self.build(number, name, contents)
         return number
 
-    def build(self, number: int, name: str, contents: bytes) -> None:
+    def build(self, number: int, name: str, contents: bytes, *, arch: str = "x86_64", beside: bool = False) -> None:
         """
-        Replace the results of a job.
+        Replace the results of a job; *beside*: add to them.
         """
         place = os.path.join(self.directory, "results", str(number))
-        os.makedirs(os.path.join(place, "x86_64"), exist_ok=True)
-        with open(os.path.join(place, "x86_64", name), "wb") as file:
+        os.makedirs(os.path.join(place, arch), exist_ok=True)
+        with open(os.path.join(place, arch, name), "wb") as file:
             file.write(contents)
         digest = hashlib.sha256(contents).hexdigest()
-        self.farm.results[number] = JobResults(place, (ResultFile("x86_64", name, digest),))
+        others = self.farm.results.get(number, JobResults(place, ())).files if beside else ()
+        self.farm.results[number] = JobResults(place, (*others, ResultFile(arch, name, digest)))
 
     def go(self, number: int, state: JobState) -> None:
         """
@@ -309,6 +316,17 @@ class RpmRoundTests(RoundCase):
         self.go(number, JobState.PUSHED)
         self.assertEqual(self.push([number]), [])
         self.assertEqual(self.push(), [])
+
+    def test_noarch(self) -> None:
+        """
+        Promise 9.7: a noarch package that comes from each build is signed and published once.
+        """
+        number = self.job()
+        self.build(number, "tiny-1.0-3.src.rpm", TINY_SRPM, arch="i686", beside=True)
+        display = FakeDisplay()
+        self.assertEqual(self.sign(display=display).jobs, [number])
+        self.assertEqual(len([line for line in display.shown if line.startswith("tiny")]), 1)
+        self.assertEqual(self.repository.contents.count(b"tiny-1.0-3.src.rpm"), 1)
 
     def test_goes_away(self) -> None:
         """

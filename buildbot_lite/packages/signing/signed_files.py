@@ -19,7 +19,7 @@ from attrs import evolve, frozen
 
 from ...errors import InputError, RefusedError
 from ...storage.files import make_directory, write_whole
-from ..results import JobResults
+from ..results import JobResults, ResultFile
 from .openpgp import read_signature
 from .rpm_signature import write_signed
 from .signature_store import SignatureStore
@@ -58,6 +58,15 @@ class Snapshots(Protocol):
         """
 
 
+def published(results: JobResults) -> Sequence[ResultFile]:
+    """
+    The packages of *results* that go into a repository.  A noarch package that several builds made, which was found to
+    be the same in all of them, is that of the first one.
+    """
+    by_name = {file.name: file for file in reversed(results.packages)}
+    return sorted(by_name.values(), key=lambda file: (file.architecture, file.name))
+
+
 @frozen
 class SignedFiles:
     """
@@ -73,7 +82,7 @@ class SignedFiles:
         """
         The signatures that the packages of *results* need.
         """
-        return [of_package(results, file) for file in results.packages if is_signed_itself(file)]
+        return [of_package(results, file) for file in published(results) if is_signed_itself(file)]
 
     def missing(self, wanted: Sequence[ToSign]) -> Sequence[ToSign]:
         """
@@ -85,7 +94,7 @@ class SignedFiles:
         """
         Bytes of all packages.
         """
-        return sum(os.path.getsize(results.path(file)) for file in results.packages)
+        return sum(os.path.getsize(results.path(file)) for file in published(results))
 
     def keep(self, signatures: Sequence[tuple[ToSign, bytes]]) -> None:
         """
@@ -101,7 +110,7 @@ class SignedFiles:
         A snapshot with the signed packages of *results*, by job: its name, and the signatures that its index needs.
         """
         signed = [self._with_signatures(job, each) for job, each in results.items()]
-        files = [(each.path(file), file) for each in signed for file in each.packages]
+        files = [(each.path(file), file) for each in signed for file in published(each)]
         self.key().check_packages([path for path, file in files if is_signed_itself(file)])
         snapshots = self.snapshots()
         name = snapshots.prepare(PUBLIC, [path for path, _ in files])
@@ -155,11 +164,12 @@ class SignedFiles:
         """
         *results* with signed copies of packages; those of Debian are as they were, since their index is signed.
         """
-        if not any(is_signed_itself(file) for file in results.packages):
+        packages = published(results)
+        if not any(is_signed_itself(file) for file in packages):
             return results
         shutil.rmtree(self._place(job), ignore_errors=True)
         files = []
-        for file in results.packages:
+        for file in packages:
             signature = self._store.get(of_package(results, file).id)
             if signature is None:
                 raise RefusedError(f"{file.name} of job {job} is not signed yet.  Run package sign again.")
