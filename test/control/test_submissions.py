@@ -34,6 +34,7 @@ from buildbot_lite.errors import (
     RevokedError,
     WrongVerbError,
 )
+from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.grants import verbs
 from buildbot_lite.model.patch_base import PatchBase
@@ -277,7 +278,7 @@ class SubmitPatchTests(SubmissionCase):
         Put another scheduler into force.
         """
         self.harness.configure(config(more={"try": submit}))
-        self.farm.generations.current = load(self.harness.basedir)
+        self.farm.generations.current = load(self.harness.basedir, keys=configuration_keys())
 
     def test_other_strings(self) -> None:
         """

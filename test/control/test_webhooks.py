@@ -7,6 +7,7 @@ import os
 from typing import Any
 from unittest import mock
 
+from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.config.mistakes import MistakesError
 from buildbot_lite.master.scheduling.changes.webhooks.signatures import proof
@@ -88,7 +89,7 @@ class WebhookCase(ChangeCase):
         with_secret(self.harness.basedir)
         self.harness.configure(ONE + more)
         farm = self.harness.farm
-        farm.generations.current = load(self.harness.basedir)
+        farm.generations.current = load(self.harness.basedir, keys=configuration_keys())
         farm.change_sources.configure(farm.config.change_sources)
 
     def send(self, dialect: str, event: str, payload: Any, secret: str = SECRET, **of_address: str) -> HookReply:
@@ -367,7 +368,7 @@ class DialectTests(WebhookCase):
         """
         head = WWW.partition('c["www"]')[0]
         self.harness.configure(f'{ONE}{head}c["www"] = {{"change_hook_dialects": {text}}}\n')
-        loaded = load(self.harness.basedir)
+        loaded = load(self.harness.basedir, keys=configuration_keys())
         self.remarks = [each.sentence for each in loaded.remarks]
         return loaded.config.webhooks
 

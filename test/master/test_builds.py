@@ -15,6 +15,7 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublish
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import provider
 
+from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.grants import verbs
 from buildbot_lite.model.hello import HeldCommand, Life
@@ -564,7 +565,7 @@ class Waiting(steps.BuildStep):
         harness = MasterHarness(waiting + master_cfg(steps=["Waiting()", *four_steps()[1:]]))
         harness.attach()
         harness.submit()
-        harness.farm = harness._farm(load(harness.basedir))
+        harness.farm = harness._farm(load(harness.basedir, keys=configuration_keys()))
         started = Deferred.fromCoroutine(harness.farm.start())
         self.assertNoResult(started)
         harness.settle(60)

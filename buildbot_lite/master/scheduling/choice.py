@@ -1,8 +1,9 @@
 """
 Choice: which request is built next, on which slave, and why the others wait.
 
-The dispatcher asks whenever something changes.  It goes through the waiting requests, most urgent first.  Each gets
-either a slave and its locks, and its build starts, or a `WaitReason`, which clients see.
+The dispatcher asks whenever something changes.  It goes through the waiting requests, most urgent first; submitters
+take turns (``turns``).  Each gets either a slave and its locks, and its build starts, or a `WaitReason`, which clients
+see.
 
 An obstacle to one request of a builder is an obstacle to its less urgent ones that need the same: the same locks, on
 the same slaves.  So only the first request of each kind is looked at, and its reason holds for the rest; a long list of
@@ -130,6 +131,7 @@ class BuildChoice:
         self._queue.remove(request)
         waiting.own = wait_reasons.starting()
         self._warm[builder.name] = member.name
+        self._preferences.turns.started(waiting)
         self._slots.take(request, Slot(builder.name, builder.name, member.name, builder.directory))
         self._locks.take(LockOwner(request), uses)
         return member.name

@@ -8,7 +8,7 @@ slaves that are free for it.
 import inspect
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from heapq import merge
+from itertools import chain
 from typing import Any
 
 from ...model import wait_reasons
@@ -16,7 +16,8 @@ from ...model.wait_reasons import WaitReason
 from ..config.master_config import MasterConfig
 from ..config.objects import BuilderConfig
 from ..slaves.member import Member
-from .queue import BuilderQueue, WaitingRequest, urgency_of
+from .queue import BuilderQueue, WaitingRequest
+from .turns import Turns
 from .user_answers import FAILED, PENDING, UserAnswers
 from .views import BuilderView, MasterView, RequestView, SlaveView
 
@@ -28,6 +29,7 @@ class Preferences:
 
     def __init__(self, answers: UserAnswers) -> None:
         self._answers = answers
+        self.turns = Turns()
         self._order: Sequence[str] = ()
 
     def in_order(self, lists: Sequence[BuilderQueue], config: MasterConfig) -> Iterator[WaitingRequest]:
@@ -37,14 +39,14 @@ class Preferences:
         """
         requests = {each.builder: self._of(each, config.builders.get(each.builder)) for each in lists}
         if config.prioritize_builders is None:
-            yield from merge(*requests.values(), key=urgency_of)
+            yield from self.turns.merged(chain.from_iterable(requests.values()))
             return
         order = self._builders([each for each in lists if each.builder in config.builders], config)
         for each in lists:
             if each.reason is None and each.builder not in order:
                 each.reason = wait_reasons.left_out("prioritizeBuilders", each.builder)
         for builder in order:
-            yield from requests[builder]
+            yield from self.turns.merged(requests[builder])
 
     def slaves(
         self, builder: BuilderConfig, waiting: WaitingRequest, free: Sequence[Member]
@@ -81,11 +83,14 @@ class Preferences:
         # While the function has not answered, its last answer counts, and the other lists come after those in it.
         return _chosen([*self._order, *(each.config.name for each in views)], names)
 
-    def _of(self, waiting: BuilderQueue, builder: BuilderConfig | None) -> Iterator[WaitingRequest]:
+    def _of(self, waiting: BuilderQueue, builder: BuilderConfig | None) -> list[Iterator[WaitingRequest]]:
         if builder is None or builder.next_build is None:
-            yield from waiting.open()
-            return
-        function_name, function = f"nextBuild of {builder.name}", builder.next_build
+            return waiting.open()
+        return [self._chosen_by(f"nextBuild of {builder.name}", builder.next_build, waiting, builder)]
+
+    def _chosen_by(
+        self, function_name: str, function: Callable[..., Any], waiting: BuilderQueue, builder: BuilderConfig
+    ) -> Iterator[WaitingRequest]:
         while waiting.reason is None and waiting.order:
             open_requests = {each.request.id: each for each in waiting.order if not each.withdrawn}
             views = [RequestView(each.request, each.buildset) for each in open_requests.values()]

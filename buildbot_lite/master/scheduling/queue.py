@@ -112,11 +112,13 @@ def urgency_of(waiting: WaitingRequest) -> Urgency:
 @define(eq=False)
 class BuilderQueue:
     """
-    The requests for one *builder*, most urgent first.  *reason*: why none of them can start now, or None.
+    The requests for one *builder*, most urgent first, and those of each submitter alone.  *reason*: why none of them
+    can start now, or None.
     """
 
     builder: str
     order: list[WaitingRequest] = field(factory=list)
+    by_submitter: dict[int | None, list[WaitingRequest]] = field(factory=dict)
     reason: WaitReason | None = None
     _obstructed: dict[Hashable, WaitReason] = field(factory=dict)
 
@@ -153,12 +155,15 @@ class BuilderQueue:
         by_slaves = None if waiting.only is None else self._obstructed.get(waiting.only)
         return by_slaves or self._obstructed.get(waiting.kind)
 
-    def open(self) -> Iterator[WaitingRequest]:
+    def open(self) -> list[Iterator[WaitingRequest]]:
         """
-        The requests for which this decision knows no obstacle yet.
+        For each submitter: the requests for which this decision knows no obstacle yet.
         """
+        return [self._open(requests) for requests in self.by_submitter.values()]
+
+    def _open(self, requests: Sequence[WaitingRequest]) -> Iterator[WaitingRequest]:
         obstructed = self._obstructed
-        for waiting in tuple(self.order):
+        for waiting in tuple(requests):
             if self.reason is not None:
                 return
             if waiting.kind not in obstructed and (waiting.only is None or waiting.only not in obstructed):
@@ -170,11 +175,22 @@ class BuilderQueue:
         """
         return islice(self.order, bisect_right(self.order, urgency, key=urgency_of), None)
 
+    def add(self, waiting: WaitingRequest) -> None:
+        """
+        Put *waiting* into the list.
+        """
+        for requests in (self.order, self.by_submitter.setdefault(waiting.buildset.by_grant, [])):
+            insort(requests, waiting, key=urgency_of)
+
     def remove(self, waiting: WaitingRequest) -> None:
         """
         Take *waiting* out of the list.
         """
-        del self.order[bisect_left(self.order, waiting.urgency, key=urgency_of)]
+        submitter = waiting.buildset.by_grant
+        for requests in (self.order, self.by_submitter[submitter]):
+            del requests[bisect_left(requests, waiting.urgency, key=urgency_of)]
+        if not self.by_submitter[submitter]:
+            del self.by_submitter[submitter]
 
 
 class Queue:
@@ -209,7 +225,7 @@ class Queue:
         waiting = WaitingRequest(request, buildset, self._clock.seconds() + pause, siblings)
         self._by_id[request.id] = waiting
         self._by_grant[buildset.by_grant] += 1
-        insort(siblings.order, waiting, key=urgency_of)
+        siblings.add(waiting)
         self._wakeup.set()
 
     def remove(self, request: int) -> WaitingRequest | None:

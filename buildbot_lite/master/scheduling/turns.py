@@ -1,0 +1,73 @@
+"""
+Turns: among requests of the same priority, the submitter of whom a build was started longest ago comes next.
+
+So a submitter of thousands of requests delays each other one by one build for each slave, and each gets the same number
+of builds while all have requests that wait.  Of one submitter's requests the oldest comes first.  Whoever submits with
+a FURL is a submitter; all requests of schedulers are together another one, so that without FURLs the oldest request
+comes first, as in Buildbot.
+
+Rejected: numbers that requests get on their arrival (as in fair queueing of packets).  A builder, whose machines are
+slow, and another, whose are fast, use up such numbers at different speeds, but share submitters and perhaps slaves.
+"""
+
+from collections.abc import Iterable, Iterator
+from heapq import heapify, heappop, heappush
+from itertools import count
+
+from .queue import WaitingRequest
+
+MOST_SUBMITTERS = 10_000
+"""Submitters whose last start is remembered."""
+
+Turn = tuple[int, int, int]
+"""Sort key, smallest first: minus the priority, when a build of the submitter was last started, the request."""
+
+
+class Turns:
+    """
+    Knows when a build of each submitter was last started, in the order of all starts.
+    """
+
+    def __init__(self) -> None:
+        self._starts = count(1)
+        self._last: dict[int | None, int] = {}
+
+    def started(self, waiting: WaitingRequest) -> None:
+        """
+        The build of *waiting* starts.
+        """
+        submitter = waiting.buildset.by_grant
+        self._last.pop(submitter, None)
+        self._last[submitter] = next(self._starts)
+        if len(self._last) > MOST_SUBMITTERS:
+            del self._last[next(iter(self._last))]
+
+    def turn_of(self, waiting: WaitingRequest) -> Turn:
+        """
+        The sort key of *waiting* now.
+        """
+        request = waiting.request
+        return -request.priority, self._last.get(waiting.buildset.by_grant, 0), request.id
+
+    def merged(self, lists: Iterable[Iterator[WaitingRequest]]) -> Iterator[WaitingRequest]:
+        """
+        The requests of *lists*, each of one submitter and most urgent first, in the order of their turns; those for
+        which an obstacle has become known meanwhile are left out.  What is started in between changes the turns of
+        those that follow.
+        """
+        heads = [
+            (self.turn_of(waiting), number, waiting, part)
+            for number, part in enumerate(lists)
+            if (waiting := next(part, None)) is not None
+        ]
+        heapify(heads)
+        while heads:
+            known, number, waiting, part = heappop(heads)
+            # A turn only becomes later, so the first whose turn is as known is the first of all.
+            if (turn := self.turn_of(waiting)) != known:
+                heappush(heads, (turn, number, waiting, part))
+                continue
+            if waiting.siblings.why(waiting) is None:
+                yield waiting
+            if (following := next(part, None)) is not None:
+                heappush(heads, (self.turn_of(following), number, following, part))
