@@ -34,12 +34,13 @@ class TurnsTests(SynchronousTestCase):
     Which of several submitters' requests is built next.
     """
 
-    def submit(self, harness: MasterHarness, submitter: int | None, count: int = 1, **more: int) -> list[int]:
+    def submit(self, harness: MasterHarness, submitter: int | None, count: int = 1, priority: int = 0) -> list[int]:
         """
         The numbers of *count* new jobs of *submitter*, each with a request for every builder.
         """
         new = [
-            NewBuildset(scheduler="go", builders=BUILDERS, reason="", by_grant=submitter, **more) for _ in range(count)
+            NewBuildset(scheduler="go", builders=BUILDERS, reason="", by_grant=submitter, priority=priority)
+            for _ in range(count)
         ]
         submitted = harness.done(harness.farm.requests.submit_all(new, lambda connection: None))
         harness.settle()
