@@ -12,7 +12,12 @@ from typing import Any, TypeVar
 
 # The Debian package of each program.
 PACKAGES = {
+    "apt-ftparchive": "apt-utils",
+    "apt-get": "apt",
     "bwrap": "bubblewrap",
+    "createrepo_c": "createrepo-c",
+    "dnf": "dnf",
+    "dpkg-deb": "dpkg",
     "faketime": "faketime",
     "dpkg-buildpackage": "dpkg-dev",
     "flock": "util-linux",
@@ -26,6 +31,7 @@ PACKAGES = {
     "pass": "pass",
     "ps": "procps",
     "rpmkeys": "rpm",
+    "rpmbuild": "rpm",
     "setpriv": "util-linux",
     "sqlite3": "sqlite3",
     "svn": "subversion",

@@ -1,0 +1,307 @@
+"""
+A repository of one target: its packages, and the change from one snapshot to the next.
+
+All methods block, for the programs that write metadata and for the disk; call them in a thread.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Protocol
+
+from attrs import frozen
+
+from ...errors import InputError
+from ...storage.files import file_error, write_whole
+from ..source_package import checked_file
+from .snapshots import (
+    PUBLIC_FILE,
+    STATE,
+    TREE,
+    PackageFile,
+    Snapshot,
+    SnapshotDirectory,
+    StaleSnapshotError,
+    make_public_directory,
+)
+
+KEPT = 86400.0
+"""Seconds for which clients that read an earlier index find its files."""
+MOST_KEPT = 20_000
+"""Files of earlier snapshots; beyond it, those that were superseded first go earlier."""
+LARGEST_SIGNATURE = 1 << 20
+
+_PIECE = 1 << 20
+
+
+@frozen
+class Making:
+    """
+    What metadata are made of.  *tree*: the directory of the new snapshot, with all package files in it.  *state*: a
+    directory beside it for what the next snapshot needs; *before*: that of the current one, or None.  *before_tree*:
+    the tree of the current one.  *packages*: the file names for the index; *new*: those among them that the current
+    snapshot does not have.
+    """
+
+    tree: str
+    state: str
+    before: str | None
+    before_tree: str | None
+    packages: Collection[str]
+    new: Sequence[str]
+
+
+class Metadata(Protocol):
+    """
+    What a kind of clients reads: `DebianMetadata`, `RpmMetadata`.
+
+    *directory*: that of package files, in the tree.  *to_sign*: the paths of files that are signed.  *signatures*: the
+    paths that signatures may have.
+    """
+
+    @property
+    def directory(self) -> str: ...
+
+    @property
+    def to_sign(self) -> Sequence[str]: ...
+
+    @property
+    def signatures(self) -> Sequence[str]: ...
+
+    def make(self, making: Making) -> Sequence[str]:
+        """
+        Write the metadata, with the mode 0644 and synced to the disk.  Returns the paths of those whose names are made
+        of their contents.  `InputError` when a new file is not the package that its name says.
+        """
+
+
+class PackageRepository:
+    """
+    The repository in *directory*, with *metadata* of one kind.
+    """
+
+    def __init__(self, directory: str, metadata: Metadata, *, now: Callable[[], float] = time.time) -> None:
+        self.directory = directory
+        self.snapshots = SnapshotDirectory(directory)
+        self._metadata = metadata
+        self._now = now
+
+    def start(self) -> None:
+        """
+        Remove what a writer that was killed has left half-made.
+        """
+        with self._changing():
+            pass
+
+    def packages(self, kind: str) -> Mapping[str, PackageFile]:
+        """
+        The packages that clients see, by file name.
+        """
+        current = self.snapshots.current(kind)
+        return current.packages if current else {}
+
+    def package_paths(self, kind: str) -> Mapping[str, str]:
+        """
+        The paths of the packages that clients see, by file name.
+        """
+        current = self.snapshots.current(kind)
+        if current is None:
+            return {}
+        top = os.path.join(self.snapshots.tree(current), self._metadata.directory)
+        return {name: os.path.join(top, name) for name in current.packages}
+
+    def prepare(self, kind: str, files: Collection[str], *, without: Collection[str] = ()) -> str:
+        """
+        Make a snapshot of the current packages and of *files* (paths), but not of those called *without*.  Returns its
+        name, for `to_sign` and `publish`.  A later `prepare` of this *kind*, and another one's publishing, make it
+        stale.
+
+        `InputError` when a package with the name of one of *files* and other contents is there or among them, or a file
+        is no package; `FileError`, `ProgramError`.  Clients see nothing of it yet.
+        """
+        with self._changing():
+            return self._prepare(kind, files, without).name
+
+    def to_sign(self, name: str) -> Mapping[str, bytes]:
+        """
+        The metadata of the prepared snapshot *name* that are to be signed, by file name.  `StaleSnapshotError`.
+        """
+        snapshot = self._prepared(name)
+        found = {}
+        for path in self._metadata.to_sign:
+            with open(os.path.join(self.snapshots.tree(snapshot), path), "rb") as file:
+                found[os.path.basename(path)] = file.read()
+        return found
+
+    def publish(self, name: str, signatures: Mapping[str, bytes] | None = None) -> None:
+        """
+        Let clients see the prepared snapshot *name*, with *signatures* by file name: those of `to_sign`, which the
+        caller has verified.  Nothing is done when it is the current one already.  `StaleSnapshotError`.
+        """
+        with self._changing():
+            current = self.snapshots.current(_kind(name))
+            if current is None or current.name != name:
+                self._publish(self._prepared(name), signatures or {})
+
+    def add(self, kind: str, files: Collection[str]) -> None:
+        """
+        Add *files* and let clients see them, without signatures.  Nothing is done when all of them are there.
+        """
+        with self._changing():
+            there = self.packages(kind)
+            if any(there.get(os.path.basename(file)) != _measured(file) for file in files):
+                self._publish(self._prepare(kind, files, ()), {})
+
+    def _prepared(self, name: str) -> Snapshot:
+        found = self.snapshots.prepared(_kind(name))
+        if found is None or found.name != name:
+            raise StaleSnapshotError
+        return found
+
+    def _publish(self, snapshot: Snapshot, signatures: Mapping[str, bytes]) -> None:
+        places = {os.path.basename(path): path for path in self._metadata.signatures}
+        for name, contents in signatures.items():
+            if name not in places or len(contents) > LARGEST_SIGNATURE:
+                raise InputError(f"{name!r:.100} with {len(contents)} bytes is no signature of this repository.")
+            write_whole(os.path.join(self.snapshots.tree(snapshot), places[name]), contents, mode=PUBLIC_FILE)
+        self._date(snapshot)
+        self.snapshots.publish(snapshot, self._now())
+
+    def _date(self, snapshot: Snapshot) -> None:
+        """
+        Times of files for web servers, which tell in seconds whether a file has changed: later ones than before.
+        """
+        before = self.snapshots.current(snapshot.kind)
+        for path in (*self._metadata.to_sign, *self._metadata.signatures):
+            place = os.path.join(self.snapshots.tree(snapshot), path)
+            if os.path.exists(place):
+                earlier = [os.path.join(self.snapshots.tree(before), path)] if before else []
+                least = max((os.stat(each).st_mtime + 1 for each in earlier if os.path.exists(each)), default=0.0)
+                seconds = int(max(os.stat(place).st_mtime, least))
+                os.utime(place, (seconds, seconds))
+
+    def _prepare(self, kind: str, files: Collection[str], without: Collection[str]) -> Snapshot:
+        current = self.snapshots.current(kind)
+        name = self.snapshots.new_name(kind)
+        with self.snapshots.making(name) as part:
+            tree = os.path.join(part, TREE)
+            before_tree = self.snapshots.tree(current) if current else None
+            packages = dict(current.packages) if current else {}
+            for each in without:
+                if packages.pop(each, None) is None:
+                    raise InputError(f"{each!r:.300} is not in the repository.")
+            kept = self._kept(current)
+            directory = self._metadata.directory
+            make_public_directory(os.path.join(tree, directory))
+            inherited = [path for path in kept if path.startswith(f"{directory}/")]
+            _link_all(inherited, before_tree, tree)
+            new = [os.path.basename(file) for file in files if self._take(file, tree, packages, kept)]
+            before = self.snapshots.path(current.name, STATE) if current else None
+            making = Making(tree, os.path.join(part, STATE), before, before_tree, packages.keys(), new)
+            lasting = tuple(self._metadata.make(making))
+            _link_all(kept.keys() - inherited, before_tree, tree)
+            own = {*lasting, *(f"{directory}/{each}" for each in packages)}
+            snapshot = Snapshot(
+                name=name,
+                follows=current.name if current else "",
+                packages=packages,
+                lasting=lasting,
+                kept={path: since for path, since in kept.items() if path not in own},
+            )
+            self.snapshots.complete(snapshot)
+        return snapshot
+
+    def _take(self, file: str, tree: str, packages: dict[str, PackageFile], kept: Mapping[str, float | None]) -> bool:
+        """
+        Put the package *file* into *tree* and among *packages*; False when it is there.
+        """
+        name = checked_file(os.path.basename(file))
+        found = _measured(file)
+        if name in packages:
+            if packages[name] != found:
+                raise InputError(f"{name} is in the repository already, with other contents: raise its version.")
+            return False
+        target = os.path.join(tree, self._metadata.directory, name)
+        if f"{self._metadata.directory}/{name}" in kept:
+            if _measured(target) != found:
+                raise InputError(
+                    f"{name} was in the repository a short time ago, with other contents: raise its version."
+                )
+        else:
+            _link_or_copy(file, target)
+        packages[name] = found
+        return True
+
+    def _kept(self, current: Snapshot | None) -> Mapping[str, float | None]:
+        """
+        The paths that the next tree has for clients of earlier ones; those of the current one among them, unless
+        they are in the next index, too.
+        """
+        if current is None:
+            return {}
+        since = self._now() - KEPT
+        kept: dict[str, float | None] = {}
+        for path, superseded in current.kept.items():
+            left = current.published if superseded is None else superseded
+            if left is not None and left > since:
+                kept[path] = left
+        newest = sorted(kept.items(), key=lambda each: each[1] or 0.0, reverse=True)[:MOST_KEPT]
+        own = (*current.lasting, *(f"{self._metadata.directory}/{each}" for each in current.packages))
+        return {**dict(newest), **dict.fromkeys(own)}
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        try:
+            with self.snapshots.locked():
+                yield
+        except OSError as error:
+            raise file_error(error, f"repository {self.directory}", cannot="be changed") from error
+
+
+def _kind(name: str) -> str:
+    return name.partition("-")[0]
+
+
+def _measured(path: str) -> PackageFile:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise InputError(f"{path} is no file.")
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+        return PackageFile(file.tell(), digest.hexdigest())
+
+
+def _link_all(paths: Iterable[str], source: str | None, target: str) -> None:
+    """
+    Links in the directory *target* to *paths* in *source*, but for those that are there.
+    """
+    for path in paths:
+        assert source is not None
+        place = os.path.join(target, path)
+        make_public_directory(os.path.dirname(place))
+        with suppress(FileExistsError):
+            os.link(os.path.join(source, path), place)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    """
+    A file that all may read is linked, which costs no room; any other one is copied, so that the original stays as
+    private as it was.
+    """
+    descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    with open(descriptor, "rb") as file:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) == PUBLIC_FILE:
+            os.fsync(descriptor)
+            with suppress(OSError):  # another file system, or one without links
+                os.link(source, target)
+                return
+        with open(target, "xb") as copy:
+            shutil.copyfileobj(file, copy, _PIECE)
+            copy.flush()
+            os.fchmod(copy.fileno(), PUBLIC_FILE)
+            os.fsync(copy.fileno())

@@ -1,0 +1,42 @@
+"""
+Programs that write metadata of repositories.
+"""
+
+import os
+from collections.abc import Sequence
+from threading import Event
+
+from ...child_programs import ChildProgram, ProgramError, run_here
+from ...errors import ConfigError
+from ...model.display import printable
+
+LONGEST_RUN = 1800.0
+"""Seconds: a full index of a hundred thousand packages takes less."""
+LONGEST_COMPLAINT = 300
+
+_PACKAGES = {"apt-ftparchive": "apt-utils", "createrepo_c": "createrepo-c"}
+
+
+def output_of_tool(words: Sequence[str], directory: str, doing: str) -> bytes:
+    """
+    What *words* print, run in *directory*.  *doing*: what failed, if they fail.  Blocks.  `ProgramError` when the
+    program fails or takes longer than `LONGEST_RUN`, `ConfigError` when it is not installed.
+    """
+    env = {**os.environ, "LC_ALL": "C.UTF-8"}
+    try:
+        ran = run_here(ChildProgram(argv=words, cwd=directory, env=env, seconds=LONGEST_RUN), Event())
+    except ConfigError as error:
+        package = _PACKAGES.get(words[0], words[0])
+        raise ConfigError(f"{doing}: {error}  Install it on the master (Debian: apt install {package}).") from None
+    if ran.cut_off:
+        raise ProgramError(f"{doing}: {words[0]} printed more than {len(ran.output)} bytes.")
+    if ran.code != 0:
+        raise ProgramError(f"{doing}: {words[0]} {_complaint(ran.errors, ran.code)}.")
+    return ran.output
+
+
+def _complaint(errors: bytes, code: int) -> str:
+    lines = [line.strip() for line in errors.decode("utf-8", "replace").splitlines() if line.strip()]
+    if not lines:
+        return f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
+    return "says: " + printable(lines[-1], longest=LONGEST_COMPLAINT).rstrip(".")

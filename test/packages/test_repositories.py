@@ -1,0 +1,528 @@
+"""
+Repositories, read by apt and dnf themselves.
+"""
+
+import hashlib
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.child_programs import ProgramError
+from buildbot_lite.errors import BuildbotLiteError, DiskFullError, InputError
+from buildbot_lite.packages.repositories import debian_metadata, repository, rpm_metadata, tools
+from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
+from buildbot_lite.packages.repositories.repository import KEPT, PackageRepository
+from buildbot_lite.packages.repositories.rpm_metadata import RpmMetadata
+from buildbot_lite.packages.repositories.snapshots import (
+    BUILD,
+    PUBLIC,
+    RepositoryBusyError,
+    StaleSnapshotError,
+)
+from buildbot_lite.storage.files import write_whole
+
+from ..needs import needs
+from .built_packages import Apt, Dnf, WebServer, deb, rpm
+
+
+class _RepositoryCase(SynchronousTestCase):
+    """
+    Behaviour of both kinds.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.top = Path(self.mktemp()).absolute()
+        self.place = self.top / "repos" / "t"
+        self.now = 1_000_000.0
+        self.repository = PackageRepository(str(self.place), self.metadata(), now=lambda: self.now)
+
+    def metadata(self) -> repository.Metadata:
+        """
+        The metadata of the repository.
+        """
+        raise NotImplementedError
+
+    def package(self, name: str, version: str = "1.0", text: str = "x") -> str:
+        """
+        The path of a package.
+        """
+        raise NotImplementedError
+
+    def add(self, *files: str) -> None:
+        """
+        Publish *files*.
+        """
+        self.repository.publish(self.repository.prepare(PUBLIC, files))
+
+    def seen(self) -> dict[str, bytes]:
+        """
+        All that clients see.
+        """
+        top = self.place / "public"
+        return {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+
+    def names(self) -> set[str]:
+        """
+        The packages in the index.
+        """
+        return set(self.repository.packages(PUBLIC))
+
+
+class _Behaviour(_RepositoryCase):
+    __test__ = False
+
+    def test_waiting(self) -> None:
+        """
+        Promise 9.6: a prepared snapshot is seen by nobody until it is published, and is of no use when another one
+        has been prepared or published since.
+        """
+        self.add(self.package("one"))
+        before = self.seen()
+        first = self.repository.prepare(PUBLIC, [self.package("two")])
+        self.assertEqual(self.seen(), before)
+        second = self.repository.prepare(PUBLIC, [self.package("two"), self.package("three")])
+
+        self.assertRaises(StaleSnapshotError, self.repository.publish, first)
+        self.assertRaises(StaleSnapshotError, self.repository.to_sign, first)
+        self.assertEqual(self.seen(), before)
+        self.repository.publish(second)
+        self.repository.publish(second)
+        self.assertEqual(len(self.names()), 3)
+        self.assertRaises(StaleSnapshotError, self.repository.publish, first)
+
+    def test_signatures(self) -> None:
+        """
+        Promise 9.6: what is to be signed is the metadata that are published, and signatures lie beside them; nothing
+        else is taken for a signature.
+        """
+        prepared = self.repository.prepare(PUBLIC, [self.package("one")])
+        to_sign = self.repository.to_sign(prepared)
+        name = next(iter(self.metadata().signatures))
+        for wrong in ({"../../x": b""}, {"Packages": b""}, {os.path.basename(name): b"x" * 2_000_000}):
+            self.assertRaises(InputError, self.repository.publish, prepared, wrong)
+        self.assertFalse((self.place / "public").exists())
+        self.repository.publish(prepared, {os.path.basename(name): b"signature"})
+
+        seen = self.seen()
+        self.assertEqual(seen[name], b"signature")
+        self.assertEqual({os.path.basename(path): seen[path] for path in self.metadata().to_sign}, to_sign)
+
+    def test_other_contents(self) -> None:
+        """
+        Promise 9.6: a package of the same name with other bytes is refused, and the repository stays as it was; the
+        same bytes change nothing.
+        """
+        one = self.package("one")
+        self.repository.add(BUILD, [one])
+        link = os.readlink(self.place / "build")
+        self.assertRaisesRegex(
+            InputError, "other contents", self.repository.add, BUILD, [self.package("one", text="y")]
+        )
+        self.repository.add(BUILD, [one])
+
+        self.assertEqual(os.readlink(self.place / "build"), link)
+        self.assertEqual(os.listdir(self.place / "snapshots"), [link.split("/")[1]])
+
+    def test_removed(self) -> None:
+        """
+        Promise 9.6: a package that is taken out is no longer in the index, but for a day still a file; nor may other
+        bytes take its name in that time.
+        """
+        self.add(self.package("one"), self.package("two"))
+        one = next(name for name in self.names() if name.startswith("one"))
+        path = next(path for path in self.seen() if path.endswith(one))
+        self.repository.publish(self.repository.prepare(PUBLIC, [], without=[one]))
+        self.assertIn(path, self.seen())
+        self.assertRaisesRegex(InputError, "short time ago", self.add, self.package("one", text="y"))
+        self.now += KEPT + 1
+        self.add(self.package("three"))
+
+        self.assertNotIn(path, self.seen())
+        self.assertRaisesRegex(InputError, "not in the repository", self.repository.prepare, PUBLIC, [], without=[one])
+
+    def test_day(self) -> None:
+        """
+        Promise 9.6: files of earlier snapshots stay for 24 hours after they were superseded, however often something is
+        published in between and however long the next snapshot has waited for its signature; then they go.
+        """
+        self.add(self.package("one"))
+        first = self.lasting()
+        self.now += 10 * KEPT
+        waiting = self.repository.prepare(PUBLIC, [self.package("two")])
+        self.now += 10 * KEPT
+        self.repository.publish(waiting)
+        self.now += KEPT - 10
+        self.add(self.package("three"))
+        self.assertEqual(first - self.seen().keys(), set())
+        self.now += 20
+        self.add(self.package("four"))
+
+        self.assertEqual({path for path in first if path in self.seen()}, {path for path in first if "one" in path})
+        self.assertLessEqual(len(os.listdir(self.place / "snapshots")), 2)
+
+    def lasting(self) -> set[str]:
+        """
+        The paths that a client may fetch after it has read the index.
+        """
+        current = self.repository.snapshots.current(PUBLIC)
+        assert current is not None
+        directory = self.metadata().directory
+        return {*current.lasting, *(f"{directory}/{name}" for name in current.packages)}
+
+    def test_modes(self) -> None:
+        """
+        Promise 9.6: whatever the umask and the modes of the results, other users can read what is published, and the
+        results stay as private as they were.
+        """
+        package = self.package("one")
+        os.chmod(package, 0o600)
+        before = os.umask(0o077)
+        self.addCleanup(os.umask, before)
+        self.add(package)
+        os.umask(before)
+
+        top = self.place / "public"
+        modes = {path: path.stat().st_mode & 0o777 for path in [*top.resolve().rglob("*"), top, self.place]}
+        self.assertEqual({path for path, mode in modes.items() if mode != (0o755 if path.is_dir() else 0o644)}, set())
+        self.assertEqual(os.stat(package).st_mode & 0o777, 0o600)
+
+    def test_linked(self) -> None:
+        """
+        A package takes room once, however many snapshots have it, in *build* and in *public*.
+        """
+        self.repository.add(BUILD, [self.package("one")])
+        self.add(*self.repository.package_paths(BUILD).values())
+        self.add(self.package("two"))
+
+        (path,) = [path for path in self.seen() if os.path.basename(path).startswith("one")]
+        self.assertEqual((self.place / "public" / path).stat().st_ino, (self.place / "build" / path).stat().st_ino)
+
+    def test_no_package(self) -> None:
+        """
+        Promise 9.9: what is no package, or another one than its name says, is one sentence, and clients see the
+        old packages.
+        """
+        self.add(self.package("one"))
+        before = self.seen()
+        good = Path(self.package("good"))
+        wrong = good.with_name(good.name.replace("good", "evil"))
+        shutil.copy(good, wrong)
+        self.assertRaisesRegex(InputError, "its name is wrong", self.add, str(wrong))
+        wrong.write_bytes(good.read_bytes()[:100])
+        self.assertRaises(InputError, self.add, str(wrong))
+        wrong.write_bytes(b"nothing of the kind")
+        self.assertRaises(InputError, self.add, str(wrong))
+        odd = good.with_name("-o=x$(id).deb")
+        shutil.copy(good, odd)
+        self.assertRaisesRegex(InputError, "no name of a file", self.add, str(odd))
+        link = good.with_name(good.name.replace("good", "link"))
+        link.symlink_to(good)
+        self.assertRaises(BuildbotLiteError, self.add, str(link))
+
+        self.assertEqual(self.seen(), before)
+        self.assertEqual(len(os.listdir(self.place / "snapshots")), 1)
+
+    def test_tools(self) -> None:
+        """
+        Promise 9.9: a program that fails, does not end or is missing, and a full disk, are one sentence each, and
+        clients see the old packages.
+        """
+        self.add(self.package("one"))
+        before, package = self.seen(), self.package("two")
+        programs = self.top / "programs"
+        programs.mkdir()
+        for script, seconds, error, words in (
+            ("echo 'E: broken' >&2; exit 3", 60.0, ProgramError, r"says: E: broken\.$"),
+            ("exit 3", 60.0, ProgramError, r"exit code 3\.$"),
+            ("kill -9 $$", 60.0, ProgramError, r"signal 9\.$"),
+            ("exec sleep 1000", 0.2, ProgramError, "did not end"),
+            ("echo 'write error: No space left on device' >&2; exit 1", 60.0, ProgramError, "No space left"),
+        ):
+            for name in ("apt-ftparchive", "createrepo_c"):
+                (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+                (programs / name).chmod(0o755)
+            with (
+                patch.dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}"),
+                patch.object(tools, "LONGEST_RUN", seconds),
+            ):
+                caught = self.assertRaises(error, self.add, package)
+            self.assertRegex(str(caught), words)
+            self.assertEqual(self.seen(), before)
+        with patch.dict(os.environ, PATH="/nowhere"):
+            self.assertIn("apt install", str(self.assertRaises(BuildbotLiteError, self.add, package)))
+        full = OSError(28, "No space left on device")
+        for module, function in ((repository, "_link_or_copy"), (os, "rename"), (os, "symlink")):
+            with patch.object(module, function, side_effect=full):
+                self.assertRaises(DiskFullError, self.add, package)
+            self.assertEqual(self.seen(), before)
+        self.add(package)
+
+    def test_one_writer(self) -> None:
+        """
+        Promise 9.6: while one writes, another one is refused.
+        """
+        other = PackageRepository(str(self.place), self.metadata())
+        with self.repository.snapshots.locked():
+            self.assertRaises(RepositoryBusyError, other.prepare, PUBLIC, [])
+        other.prepare(PUBLIC, [self.package("one")])
+
+
+_CHANGES = ("rename", "link", "symlink", "mkdir", "unlink", "rmdir", "fsync")
+
+
+def _killed_at(step: int, found: PackageRepository, package: str) -> int:
+    """
+    Publish *package* in a process that is killed before its change *step* on the disk; its exit code.
+    """
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **more: Any) -> Any:
+                nonlocal count
+                count += 1
+                if count == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return function(*args, **more)
+
+            return call
+
+        try:
+            for name in _CHANGES:
+                setattr(os, name, counted(getattr(os, name)))
+            found.publish(found.prepare(PUBLIC, [package]))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+class _ListMetadata:
+    """
+    Metadata that are a list of names, so that a test of each moment is quick.
+    """
+
+    directory = "all"
+    to_sign = ("list",)
+    signatures = ("list.asc",)
+
+    def make(self, making: repository.Making) -> list[str]:
+        text = "".join(f"{name}\n" for name in sorted(making.packages)).encode()
+        unique = f"list-{hashlib.sha256(text).hexdigest()}"
+        for name in ("list", unique):
+            write_whole(os.path.join(making.tree, name), text, mode=0o644)
+        return [unique]
+
+
+class KilledWriterTests(_RepositoryCase):
+    """
+    A writer that is killed at each moment.
+    """
+
+    def metadata(self) -> _ListMetadata:
+        return _ListMetadata()
+
+    def package(self, name: str, version: str = "1.0", text: str = "x") -> str:
+        self.top.mkdir(parents=True, exist_ok=True)
+        path = self.top / f"{name}-{version}"
+        path.write_text(text)
+        return str(path)
+
+    def test_killed(self) -> None:
+        """
+        Promise 9.6: after a kill -9 before any change on the disk, clients see the old packages or the new ones,
+        whole; the next start removes what is half-made, and publishing succeeds.
+        """
+        self.add(self.package("one"))
+        two, old = self.package("two"), self.names()
+        step = 0
+        while True:
+            step += 1
+            copy = self.top / f"killed-{step}"
+            shutil.copytree(self.place, copy, symlinks=True)
+            found = PackageRepository(str(copy), self.metadata())
+            code = _killed_at(step, found, two)
+            names = set(found.packages(PUBLIC))
+            self.assertIn(names, (old, {*old, os.path.basename(two)}))
+            tree = copy / "public"
+            self.assertEqual((tree / "list").read_text(), "".join(f"{name}\n" for name in sorted(names)))
+            self.assertTrue(all((tree / "all" / name).is_file() for name in names))
+            found.start()
+            self.assertEqual([each for each in os.listdir(copy / "snapshots") if each.startswith(".")], [])
+            found.publish(found.prepare(PUBLIC, [two]))
+            self.assertLessEqual(len(os.listdir(copy / "snapshots")), 3)
+            shutil.rmtree(copy)
+            if code == 0:
+                break
+            self.assertEqual(code, -signal.SIGKILL)
+        self.assertGreater(step, 10)
+
+
+@needs("apt-ftparchive", "dpkg-deb", "apt-get")
+class DebianRepositoryTests(_Behaviour):
+    """
+    Repositories of Debian.
+    """
+
+    __test__ = True
+
+    def metadata(self) -> DebianMetadata:
+        return DebianMetadata("t", ["amd64", "i386", "all"])
+
+    def package(self, name: str, version: str = "1.0", text: str = "x") -> str:
+        return str(deb(self.top / f"{version}-{text}".replace(":", "."), name, version, text=text))
+
+    def test_apt(self) -> None:
+        """
+        Promise 9.6: apt-get, which has read the index before the flip, fetches from what is published after it, over
+        HTTP: the old Packages by the digest in its Release, and packages that are no longer in the index.
+        """
+        self.add(self.package("one"), self.package("gone", "1:2.0"))
+        with WebServer(self.place) as server:
+            apt = Apt(self.top / "apt", f"deb [trusted=yes] {server.url}/public t main")
+            release = (self.place / "public/dists/t/Release").read_bytes()
+            updated = apt("update")
+            self.assertEqual((updated.returncode, updated.stderr), (0, ""))
+            self.repository.publish(
+                self.repository.prepare(PUBLIC, [self.package("new")], without=["gone_2.0_all.deb"])
+            )
+            for name in ("one", "gone"):
+                done = apt("download", name)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertNotEqual(apt("download", "new").returncode, 0)
+            # Between Release and Packages: what the old Release lists is there under its digest.
+            old = [line.split() for line in release.decode().splitlines() if line.endswith("binary-amd64/Packages.gz")]
+            self.assertEqual(
+                [(place := f"dists/t/main/binary-amd64/by-hash/SHA256/{words[0]}") in self.seen() for words in old],
+                [True],
+                place,
+            )
+            self.assertEqual(apt("update").returncode, 0)
+            self.assertEqual(apt("download", "new").returncode, 0)
+            self.assertNotEqual(apt("download", "gone").returncode, 0)
+
+    def test_between(self) -> None:
+        """
+        Promise 9.6: a flip between the fetches of Release and of Packages in one ``apt-get update`` is no error.
+        """
+        self.add(self.package("one"))
+        flipped: list[str] = []
+
+        def flip(path: str) -> None:
+            if path.endswith("Release") and not flipped:
+                flipped.append(path)
+                return
+            if "Packages" in path or "by-hash" in path:
+                self.add(self.package("two")) if len(flipped) == 1 else None
+                flipped.append(path)
+
+        with WebServer(self.place, before=flip) as server:
+            apt = Apt(self.top / "apt", f"deb [trusted=yes] {server.url}/public t main")
+            updated = apt("update")
+            self.assertEqual((updated.returncode, updated.stderr), (0, ""))
+            self.assertIn("by-hash", "".join(flipped))
+            self.assertEqual(apt("download", "one").returncode, 0)
+            self.assertNotEqual(apt("download", "two").returncode, 0)
+
+    def test_index(self) -> None:
+        """
+        The index of each architecture has its packages and those of all; what is described once is taken over as it is.
+        """
+        self.add(self.package("one"), str(deb(self.top / "i", "native", architecture="i386")))
+        first = self.seen()["dists/t/main/binary-i386/Packages"]
+        self.add(self.package("two"))
+        seen = self.seen()
+        i386, amd64 = (seen[f"dists/t/main/binary-{each}/Packages"] for each in ("i386", "amd64"))
+
+        self.assertEqual((i386.count(b"Package: "), amd64.count(b"Package: ")), (3, 2))
+        self.assertIn(first.split(b"\n\n")[0], i386)
+        self.assertIn(b"Architectures: amd64 i386\n", seen["dists/t/Release"])
+        self.assertRaisesRegex(
+            InputError, "no index", self.add, str(deb(self.top / "a", "other", architecture="arm64"))
+        )
+
+    def test_pin(self) -> None:
+        """
+        Promise 9.6: with a pin on the repository's origin, its package wins over a later version of the distribution's.
+        """
+        self.add(self.package("one", "1.0"))
+        other = PackageRepository(str(self.top / "other"), DebianMetadata("debian", ["amd64"]))
+        other.add(PUBLIC, [self.package("one", "2.0")])
+        lines = [
+            f"deb [trusted=yes] file:{self.top}/{each}/public {suite} main"
+            for each, suite in (("repos/t", "t"), ("other", "debian"))
+        ]
+        apt = Apt(self.top / "apt", "\n".join(lines))
+        self.assertEqual(apt("update").returncode, 0)
+        self.assertIn("one (2.0", apt("install", "--simulate", "one").stdout)
+        (apt.directory / "preferences").write_text(debian_metadata.pin("t"))
+
+        self.assertIn("one (1.0", apt("install", "--simulate", "one").stdout)
+
+
+@needs("createrepo_c", "rpmbuild", "dnf")
+class RpmRepositoryTests(_Behaviour):
+    """
+    Repositories of RPM packages.
+    """
+
+    __test__ = True
+
+    def metadata(self) -> RpmMetadata:
+        return RpmMetadata()
+
+    def package(self, name: str, version: str = "1.0", text: str = "x") -> str:
+        return str(rpm(self.top / f"{version}-{text}", name, version, text=text))
+
+    def test_dnf(self) -> None:
+        """
+        Promise 9.6: dnf, which has read the index before the flip, fetches from what is published after it, over HTTP;
+        also when it flips between repomd.xml and the metadata that it lists.
+        """
+        self.add(self.package("one"), self.package("gone"))
+        flipped: list[str] = []
+
+        def flip(path: str) -> None:
+            if "repomd.xml" not in path and not flipped:
+                new = [self.package("new")]
+                self.repository.publish(self.repository.prepare(PUBLIC, new, without=["gone-1.0-1.noarch.rpm"]))
+            if "repomd.xml" not in path:
+                flipped.append(path)
+
+        with WebServer(self.place, before=flip) as server:
+            dnf = Dnf(self.top / "dnf", f"{server.url}/public")
+            made = dnf("makecache")
+            self.assertEqual(made.returncode, 0, made.stderr)
+            self.assertIn("new-1.0-1.noarch.rpm", self.names())
+            for name in ("one", "gone"):
+                done = dnf("install", "--downloadonly", name)
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertNotEqual(dnf("install", "--downloadonly", "new").returncode, 0)
+            self.assertEqual(dnf("clean", "metadata").returncode, 0)
+            self.assertEqual(dnf("install", "--downloadonly", "new").returncode, 0)
+            self.assertNotEqual(dnf("install", "--downloadonly", "gone").returncode, 0)
+
+    def test_reused(self) -> None:
+        """
+        createrepo_c reads only the packages that the snapshot before did not have.
+        """
+        self.add(self.package("one"))
+        read: list[str] = []
+        real = tools.output_of_tool
+
+        def noted(words: list[str], directory: str, doing: str) -> bytes:
+            output = real([*words[:-1], "--read-pkgs-list", f"{self.top}/read", words[-1]], directory, doing)
+            read.extend((self.top / "read").read_text().split())
+            return output
+
+        self.patch(rpm_metadata, "output_of_tool", noted)
+        self.add(self.package("two"))
+        self.assertEqual([os.path.basename(each) for each in read], ["two-1.0-1.noarch.rpm"])
