@@ -12,7 +12,8 @@ Packages of Debian and RPM: from a source package to its builds on several archi
           ▼
     source_package ──► architectures ──► debian_architectures      for what it is built
        ▲
-    debian_results ──► deb_file                                    whether what a slave sent is what the source makes
+    built_packages ──► built_deb ──► deb_file                      whether what a slave sent is what the source makes
+          '──────────► built_rpm ──► rpm_file
 """
 
 from typing import TYPE_CHECKING, Any

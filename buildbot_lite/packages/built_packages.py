@@ -15,9 +15,10 @@ from typing import IO
 from attrs import frozen
 
 from ..errors import FileError, InputError, sentence
+from .built_deb import Contents, check_lists, describe_deb
 from .built_rpm import describe_rpm
 from .package_description import Description, DescriptionReader
-from .source_package import RPM, SourcePackage
+from .source_package import DEB, RPM, SourcePackage
 
 MOST_BUILT = 10_000
 """Packages of one build; the largest of Fedora make about 6,000."""
@@ -40,8 +41,11 @@ class BuiltPackage:
     architecture: str
 
 
-_READERS: Mapping[str, tuple[str, DescriptionReader]] = {RPM: (".rpm", describe_rpm)}
-"""Family → the ending of its packages' names, and what reads them."""
+_READERS: Mapping[str, tuple[tuple[str, ...], DescriptionReader]] = {
+    DEB: ((".deb", ".udeb"), describe_deb),
+    RPM: ((".rpm",), describe_rpm),
+}
+"""Family → the endings of its packages' names, and what reads them."""
 
 
 def built_packages(directory: Path, source: SourcePackage, architecture: str, suffix: str = "") -> list[BuiltPackage]:
@@ -53,8 +57,8 @@ def built_packages(directory: Path, source: SourcePackage, architecture: str, su
     `InputError` says in one sentence what is damaged, is of another source, version or architecture, is there twice, or
     that nothing was made; `FileError` when something cannot be read.  Reads everything, so call it in a thread.
     """
-    ending, read = _READERS[source.family]
-    names = [name for name in sorted(os.listdir(directory)) if name.endswith(ending)]
+    endings, read = _READERS[source.family]
+    names = [name for name in sorted(os.listdir(directory)) if name.endswith(endings)]
     if len(names) > MOST_BUILT:
         raise InputError(f"The build for {architecture} has {len(names)} packages; at most {MOST_BUILT} are allowed.")
     found: dict[tuple[str, str], BuiltPackage] = {}
@@ -65,6 +69,9 @@ def built_packages(directory: Path, source: SourcePackage, architecture: str, su
             raise InputError(f"{other.path.name} and {name} are the same package, {built.name}.")
     if not found:
         raise InputError(f"The build of {source} for {architecture} made no package.")
+    if source.family == DEB:
+        files = {each.path.name: Contents(each.length, each.sha256) for each in found.values()}
+        check_lists(directory, files, source=source, architecture=architecture, suffix=suffix)
     return list(found.values())
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError
+from buildbot_lite.packages.built_packages import built_packages
 from buildbot_lite.packages.deb_file import CONTROL, read_deb
-from buildbot_lite.packages.debian_results import DebianBuild
 from buildbot_lite.packages.debian_source import read_dsc
 
 from ..needs import needs
@@ -27,6 +27,7 @@ LIST = """
  greet deb misc optional arch=any
  greet-data deb misc optional arch=all
  greet-arm deb misc optional arch=any-arm"""
+FILE = {"greet_1.0.tar.xz": b"the sources"}
 GREET = {"Package": "greet", "Version": "1.0", "Architecture": "amd64"}
 
 
@@ -106,45 +107,44 @@ class ReadDebTests(SynchronousTestCase):
                 self.assertEqual(read_deb(file, "made.deb")["package"], "greet")
 
 
-class DebianBuildTests(SynchronousTestCase):
+class BuiltDebTests(SynchronousTestCase):
     """
-    The comparison.
+    The comparison with the source.
     """
 
-    build: ClassVar = DebianBuild(
-        read_dsc(dsc({}, Package_List=LIST, Checksums_Sha256="\n " + "0" * 64 + " 1 x")), "amd64"
-    )
+    source: ClassVar = read_dsc(dsc(FILE, Package_List=LIST))
 
     def setUp(self) -> None:
         super().setUp()
         self.directory = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, self.directory)
 
-    def sent(self, build: DebianBuild | None = None, **changed: str) -> list[str]:
+    def sent(self, arch: str = "amd64", suffix: str = "", **changed: str) -> list[str]:
         """
         The names of the files of the packages that are taken when a slave sends greet, in whose control file the
         fields *changed* are other ones.
         """
-        build = build or self.build
-        fields = {**GREET, "Version": build.version, "Architecture": build.architecture}
+        version = self.source.full_version + suffix
+        fields = {**GREET, "Version": version, "Architecture": arch}
         fields.update({name.replace("_", "-"): value for name, value in changed.items()})
-        version = fields["Version"].rpartition(":")[2]
-        return self.sent_files({f"{fields['Package']}_{version}_{fields['Architecture']}.deb": deb(fields)}, build)
+        name = f"{fields['Package']}_{fields['Version'].rpartition(':')[2]}_{fields['Architecture']}.deb"
+        return self.sent_files({name: deb(fields)}, arch=arch, suffix=suffix)
 
     def sent_files(
         self,
         files: Mapping[str, bytes],
-        build: DebianBuild | None = None,
         listed: Mapping[str, bytes] | None = None,
+        *,
+        arch: str = "amd64",
+        suffix: str = "",
         **fields: str,
     ) -> list[str]:
         """
         The same for these *files*.  *listed*: what the .changes lists, if that is something else; *fields*: other ones
         of it.
         """
-        build = build or self.build
-        stem = f"greet_{build.version.rpartition(':')[2]}_{build.architecture}"
-        common = {"Version": build.version, "Architecture": build.architecture}
+        stem = f"greet_{self.source.version}{suffix}_{arch}"
+        common = {"Version": self.source.full_version + suffix, "Architecture": arch}
         lists = {
             f"{stem}.changes": control_list(files if listed is None else listed, **{**common, **fields}),
             f"{stem}.buildinfo": control_list(files, **common),
@@ -152,16 +152,16 @@ class DebianBuildTests(SynchronousTestCase):
         for name, data in {**lists, **files, "installed.txt": b"dpkg 1.21\n"}.items():
             (self.directory / name).write_bytes(data)
         try:
-            return [each.file for each in build.check(self.directory.iterdir())]
+            return [each.path.name for each in built_packages(self.directory, self.source, arch, suffix)]
         finally:
             for path in self.directory.iterdir():
                 path.unlink()
 
-    def refused(self, part: str, build: DebianBuild | None = None, **changed: str) -> None:
+    def refused(self, part: str, arch: str = "amd64", suffix: str = "", **changed: str) -> None:
         """
         The same must be refused, with *part* in the sentence.
         """
-        self.assertIn(part, str(self.assertRaises(InputError, self.sent, build, **changed)))
+        self.assertIn(part, str(self.assertRaises(InputError, self.sent, arch, suffix, **changed)))
 
     def test_taken(self) -> None:
         """
@@ -171,27 +171,26 @@ class DebianBuildTests(SynchronousTestCase):
         self.assertEqual(self.sent(Source="greet"), ["greet_1.0_amd64.deb"])
         self.assertEqual(self.sent(Package="greet-dbgsym", Source="greet"), ["greet-dbgsym_1.0_amd64.deb"])
         self.assertEqual(self.sent(Version="7.1", Source="greet (1.0)"), ["greet_7.1_amd64.deb"])
-        everywhere = DebianBuild(self.build.source, "all")
-        self.assertEqual(self.sent(everywhere, Package="greet-data", Source="greet"), ["greet-data_1.0_all.deb"])
+        self.assertEqual(self.sent("all", Package="greet-data", Source="greet"), ["greet-data_1.0_all.deb"])
+        self.assertEqual(self.sent("armhf", Package="greet-arm", Source="greet"), ["greet-arm_1.0_armhf.deb"])
 
     def test_suffix(self) -> None:
         """
         With a suffix, the version of the source has it, or that of the package alone.
         """
-        build = DebianBuild(self.build.source, "amd64", "+farm1")
-        self.assertEqual(self.sent(build), ["greet_1.0+farm1_amd64.deb"])
-        self.assertEqual(self.sent(build, Source="greet (1.0)"), ["greet_1.0+farm1_amd64.deb"])
-        self.assertEqual(self.sent(build, Version="7.1", Source="greet (1.0+farm1)"), ["greet_7.1_amd64.deb"])
-        self.refused("has the version '1.0', but", build, Version="1.0")
-        self.refused("has the version '1.0 of the source 1.0', but", build, Version="1.0", Source="greet (1.0)")
+        self.assertEqual(self.sent(suffix="+f1"), ["greet_1.0+f1_amd64.deb"])
+        self.assertEqual(self.sent(suffix="+f1", Source="greet (1.0)"), ["greet_1.0+f1_amd64.deb"])
+        self.assertEqual(self.sent(suffix="+f1", Version="7.1", Source="greet (1.0+f1)"), ["greet_7.1_amd64.deb"])
+        self.refused("has the version 1.0, but", suffix="+f1", Version="1.0")
+        self.refused("has the version 1.0 of the source 1.0, but", suffix="+f1", Version="1.0", Source="greet (1.0)")
 
     def test_epoch(self) -> None:
         """
         An epoch is in the version, and in no file's name.
         """
-        source = read_dsc(dsc({}, Version="2:1.0", Checksums_Sha256="\n " + "0" * 64 + " 1 x"))
-        self.assertEqual(self.sent(DebianBuild(source, "amd64")), ["greet_1.0_amd64.deb"])
-        self.refused("has the version '1.0'", DebianBuild(source, "amd64"), Version="1.0")
+        self.patch(type(self), "source", read_dsc(dsc(FILE, Version="2:1.0")))
+        self.assertEqual(self.sent(), ["greet_1.0_amd64.deb"])
+        self.refused("has the version 1.0, but", Version="1.0")
 
     def test_others(self) -> None:
         """
@@ -200,47 +199,38 @@ class DebianBuildTests(SynchronousTestCase):
         self.refused(
             "is no package that greet 1.0 makes; it makes greet, greet-arm, greet-data", Package="bash", Source="greet"
         )
-        self.refused("has the Source 'bash'", Package="bash")
-        self.refused("has the Source 'bash'", Source="bash")
-        self.refused("has the version '2.0'", Version="2.0")
-        self.refused("'1.0 of the source 0.9'", Source="greet (0.9)")
-        self.refused("has the Architecture 'i386'", Architecture="i386")
-        self.refused("has the Architecture 'all'", Package="greet-data", Source="greet", Architecture="all")
+        self.refused("is of the source bash", Package="bash")
+        self.refused("is of the source bash", Source="bash")
+        self.refused("has the version 2.0", Version="2.0")
+        self.refused("1.0 of the source 0.9", Source="greet (0.9)")
+        self.refused("is for i386, but", Architecture="i386")
+        self.refused("is for all, but", Package="greet-data", Source="greet", Architecture="all")
         self.refused("makes greet-data for all", Package="greet-data", Source="greet")
         self.refused("makes greet-arm for any-arm", Package="greet-arm", Source="greet")
         self.refused("no name of a package", Package="GREET")
         self.refused("names no source package", Source="a b c")
+        self.refused("is no version", Version="1 0")
 
     def test_other_contents(self) -> None:
         """
         A file whose name is not that of its contents, and lists that do not fit the files.
         """
         good = deb(GREET)
+        greet = {"greet_1.0_amd64.deb": good}
         cases: list[tuple[str, dict[str, bytes], dict[str, bytes] | None]] = [
-            ("has the contents of 'greet_1.0_amd64.deb'", {"greet-data_1.0_amd64.deb": good}, None),
+            ("is greet_1.0_amd64", {"greet-data_1.0_amd64.deb": good}, None),
             ("made no package", {}, None),
-            ("is not listed in greet_1.0_amd64.changes", {"greet_1.0_amd64.deb": good}, {"other.deb": b""}),
-            (
-                "lists greet_1.0_amd64.tar.gz, which was not sent",
-                {"greet_1.0_amd64.deb": good},
-                {"greet_1.0_amd64.deb": good, "greet_1.0_amd64.tar.gz": b""},
-            ),
-            (
-                "its size or SHA-256 digest differs",
-                {"greet_1.0_amd64.deb": good},
-                {"greet_1.0_amd64.deb": good[:-1] + b"x"},
-            ),
-            (
-                "where greet_1.0_amd64.changes was expected",
-                {"greet_1.0_amd64.deb": good, "bash_1.0_amd64.changes": b""},
-                None,
-            ),
+            ("is not listed in greet_1.0_amd64.changes", greet, {"other.deb": b""}),
+            ("lists greet_1.0.tar.gz, which was not sent", greet, {**greet, "greet_1.0.tar.gz": b""}),
+            ("its size or SHA-256 digest differs", greet, {"greet_1.0_amd64.deb": good[:-1] + b"x"}),
+            ("where greet_1.0_amd64.changes was expected", {**greet, "bash_1.0_amd64.changes": b""}, None),
         ]
         for part, files, listed in cases:
-            error = self.assertRaises(InputError, self.sent_files, files, listed=listed)
+            error = self.assertRaises(InputError, self.sent_files, files, listed)
             self.assertIn(part, str(error))
-        error = self.assertRaises(InputError, self.sent_files, {"greet_1.0_amd64.deb": good}, Source="bash")
-        self.assertIn("greet_1.0_amd64.changes has the Source 'bash'", str(error))
+        for name, value in {"Source": "bash", "Version": "1.1", "Architecture": "i386"}.items():
+            error = self.assertRaises(InputError, self.sent_files, greet, **{name: value})
+            self.assertIn("'greet_1.0_amd64.changes' is for", str(error))
 
 
 def _with_members(members: Mapping[str, bytes]) -> bytes:
