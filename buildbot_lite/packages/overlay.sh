@@ -1,13 +1,22 @@
 # Clean roots for builds of packages: sh -c "$(cat overlay.sh)" overlay VERB ARGUMENT…
 #
-#   base BASES SUITE ARCH MIRROR SECONDS PACKAGES   make BASES/current, a root of Debian, unless it is younger than that
-#   begin BASES ROOT                                 begin a root of its own over BASES/current
-#   run ROOT DIRECTORY ARCH NETWORK COMMAND…         run COMMAND in it, with DIRECTORY as /build; NETWORK: yes or no
-#   remove DIRECTORY…                                remove them, also files of subordinate user ids
+#   begin ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES   begin a root over BASES/current, a base of Debian that is made
+#                                                         first, unless there is one that is younger than SECONDS
+#   prepare ROOT DIRECTORY ARCH LIMITS NETWORK COMMAND…   run COMMAND in it, with DIRECTORY as /build; NETWORK: yes or no
+#   build ROOT DIRECTORY ARCH LIMITS COMMAND…             the same without the network, for what is not trusted; after
+#                                                         it, nothing more is run in the root
+#   remove DIRECTORY…                                     remove them, also files of subordinate user ids
+#
+# LIMITS: bytes of memory or 0 for nine tenths of the machine's, processes, bytes on the disk, with commas between them.
 #
 # A root is the base with an overlay above it, mounted anew for each command in a mount namespace of that command, so
 # that nothing stays mounted when the command ends, however it ends.  An ordinary user does it in a user namespace
 # (user_namespaces(7), "Interaction of mount namespaces"), in which overlayfs needs "userxattr".
+#
+#   sh, in the user namespace: starts the others, watches what they use
+#   '-- unshare: namespaces of processes, mounts, …; its end is the end of all below it
+#       '-- sh: mounts the root, then runs COMMAND in it; the first process there, so nothing in the root survives it
+#           '-- sh: makes the root that of the first process, and unmounts the machine
 set -eu
 umask 022
 export LC_ALL=C.UTF-8
@@ -19,7 +28,10 @@ export PATH="$PATH:/usr/sbin:/sbin"
 capabilities=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+setfcap,+net_bind_service,+sys_chroot,+audit_write
 
 # Exit codes, for the step.
-NO_NAMESPACES=96 NO_TOOL=97
+NO_NAMESPACES=96 NO_TOOL=97 OVER_LIMIT=98 DAMAGED=99
+
+# Bytes and files that a build leaves free on the disk.
+export RESERVE=1073741824 RESERVED_FILES=10000
 
 fail() { # CODE SENTENCE
     echo "$2" >&2
@@ -51,100 +63,240 @@ remove() {
     done
 }
 
-base() { # BASES SUITE ARCH MIRROR SECONDS PACKAGES
-    bases=$1 suite=$2 arch=$3 mirror=$4 seconds=$5 packages=$6
-    need mmdebstrap flock
+in_use() { # BASE
+    for user in "$1.uses"/*; do
+        for link in base built; do
+            if [ "$(readlink "$user/$link" 2>/dev/null || true)" = "$1" ]; then return 0; fi
+        done
+    done
+    return 1
+}
+
+# What a base that was killed has left, and bases that were current once and are not in use.
+sweep() { # BASES
+    temporary=$(readlink "$1/.temporary" 2>/dev/null || true)
+    if [ -n "$temporary" ] && [ -O "$temporary" ] && [ ! -L "$temporary" ]; then remove "$temporary"; fi
+    remove "$1/.incoming" "$1/.incoming.tar" "$1/.temporary"
+    for made in "$1"/base.*.made; do
+        old=${made%.made}
+        [ -e "$made" ] && [ "$(readlink "$1/current")" != "${old##*/}" ] || continue
+        if ! in_use "$old"; then remove "$old" "$old.uses" "$made"; fi
+    done
+}
+
+begin() { # ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES
+    root=$1 suite=$3 arch=$4 mirror=$5 seconds=$6 packages=$7
+    need mmdebstrap flock setpriv
     namespaces
-    mkdir -p "$bases"
+    mkdir -p "$2"
+    bases=$(readlink -f "$2")
+    # One at a time, and no base is removed between its making and its use.
     exec 9>"$bases/.lock"
     flock 9
-    if [ -e "$bases/current" ] && [ $(($(date +%s) - $(stat -c %Y "$(readlink -f "$bases/current").lock"))) -lt "$seconds" ]; then
-        exit 0
+    sweep "$bases"
+    if [ ! -e "$bases/current" ] || [ $(($(date +%s) - $(stat -c %Y "$(readlink -f "$bases/current").made"))) -ge "$seconds" ]; then
+        make_base
     fi
-    # Bases that were current before the last one and are not in use.
-    for old in "$bases"/base.*.lock; do
-        [ -e "$old" ] || continue
-        directory=${old%.lock}
-        [ "$(readlink "$bases/current" 2>/dev/null || true)" != "${directory##*/}" ] || continue
-        if flock -n -x "$old" true; then remove "$directory" "$old"; fi
-    done
+    remove "$root"
+    # Others on this machine must not reach what builds make: there may be programs in it with the set-user-ID bit.
+    mkdir -p "$root"
+    chmod 700 . "$root"
+    root=$(readlink -f "$root")
+    base=$(readlink -f "$bases/current")
+    mkdir -p "$root/mount" "$root/upper" "$root/work" "$base.uses"
+    ln -sfn "$root" "$base.uses/$(printf %s "$root" | cksum | tr ' ' -)"
+    ln -s "$base" "$root/base"
+}
+
+make_base() {
     incoming=$bases/.incoming new=base.$(date +%s).$$
-    remove "$incoming" "$incoming.tar"
     [ -n "$map" ] && mode=unshare || mode=root
+    # Not below BASES: in "unshare" mode, users come here who may not be able to reach that.
+    temporary=$(mktemp -d)
+    chmod 755 "$temporary"
+    ln -sfn "$temporary" "$bases/.temporary"
     echo "making a root of $suite for $arch" >&2
-    mmdebstrap --quiet --variant=buildd --mode=$mode --architectures="$arch" --skip=cleanup/apt/lists \
+    TMPDIR=$temporary mmdebstrap --quiet --variant=buildd --mode=$mode --architectures="$arch" --skip=cleanup/apt/lists \
         ${packages:+"--include=$packages"} --aptopt='Acquire::Languages "none"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         "$suite" "$incoming.tar" "deb $mirror $suite main" >&2
     mkdir "$incoming"
     unshare $map --mount tar -C "$incoming" -xpf "$incoming.tar" --exclude='./dev/*'
-    rm -f "$incoming.tar"
-    : >"$bases/$new.lock"
     mv "$incoming" "$bases/$new"
+    : >"$bases/$new.made"
     ln -sfn "$new" "$bases/.next"
     mv -T "$bases/.next" "$bases/current"
+    sweep "$bases"
 }
 
-begin() { # BASES ROOT
-    bases=$1 root=$2
-    namespaces
-    remove "$root"
-    mkdir -p "$root/mount" "$root/upper" "$root/work"
-    ln -s "$(readlink -f "$bases/current")" "$root/base"
+prepare() { # ROOT DIRECTORY ARCH LIMITS NETWORK COMMAND…
+    built=$(readlink "$1/built") || true
+    [ -z "$built" ] || fail $DAMAGED "Something was built in this root, so nothing more is installed in it."
+    run base "$@"
 }
 
-run() { # ROOT DIRECTORY ARCH NETWORK COMMAND…
-    root=$(readlink -f "$1") directory=$(readlink -f "$2") arch=$3 network=$4
+build() { # ROOT DIRECTORY ARCH LIMITS COMMAND…
+    root=$1 directory=$2 arch=$3 limits=$4
     shift 4
-    need unshare flock pivot_root
-    base=$(readlink -f "$root/base")
-    # As long as a command runs, its base stays.
-    exec 8<"$base.lock"
-    flock -s 8
+    mv -T "$root/base" "$root/built" 2>/dev/null || fail $DAMAGED "Something was built in this root already."
+    run built "$root" "$directory" "$arch" "$limits" no "$@"
+}
+
+run() { # LINK ROOT DIRECTORY ARCH LIMITS NETWORK COMMAND…
+    root=$(readlink -f "$2") directory=$(readlink -f "$3") arch=$4 network=$6
+    base=$(readlink -f "$root/$1")
+    IFS=, read -r memory processes disk <<LIMITS
+$5
+LIMITS
+    shift 6
+    need unshare pivot_root setpriv prlimit
     case $arch in
         i386 | i686 | i586) personality="setarch i686" ;;
         *) personality= ;;
     esac
     [ "$network" = yes ] && alone= || alone=--net
-    export base root directory xattr network map capabilities
-    exec $personality unshare $map --mount --pid --fork --kill-child --ipc --uts $alone --mount-proc sh -euc '
-        m=$root/mount
-        mount -t overlay root -o "lowerdir=$base,upperdir=$root/upper,workdir=$root/work$xattr" "$m"
-        mkdir -p "$m/build"
-        mount --bind "$directory" "$m/build"
-        mount -t proc proc "$m/proc"
-        mount -t tmpfs -o mode=755 dev "$m/dev"
-        for device in null zero full random urandom tty; do
-            : >"$m/dev/$device"
-            mount --bind "/dev/$device" "$m/dev/$device"
+    if [ "$memory" = 0 ]; then
+        read -r _ kilobytes _ </proc/meminfo
+        memory=$((kilobytes / 10 * 9 * 1024))
+    fi
+    # In a user namespace, this counts all processes of its user, whichever ids they have there (since Linux 5.14); root
+    # on the machine itself has no such limit.  The margin is for what else the user runs.
+    most=$(prlimit --nproc --output HARD --noheadings --raw)
+    if [ "$most" = unlimited ] || [ "$most" -gt $((processes + 1000)) ]; then most=$((processes + 1000)); fi
+    export base root directory xattr network map capabilities alone memory processes disk OVER_LIMIT mounting watching
+    exec $personality prlimit --core=0 --nproc="$most" unshare $map sh -euc "$watching" sh "$@"
+}
+
+# What runs in the user namespace.
+watching=$(cat <<'WATCHING'
+    rm -f "$root/ended"
+    exec 3<&0
+    dying="setpriv --pdeathsig KILL"
+    $dying unshare --mount --pid --fork --kill-child --ipc --uts $alone --mount-proc sh -euc "$mounting" sh "$@" <&3 3<&- &
+    command=$!
+    exec 3<&-
+    page=$(getconf PAGESIZE)
+    end() { # SENTENCE
+        echo "$1" >"$root/ended"
+        kill -KILL $command
+        exit
+    }
+    mb() { echo "$(($1 / 1000000)) MB"; }
+    # Processes, their memory, and the free space on the disk.
+    watch_machine() {
+        while $dying sleep 1; do
+            first=
+            read -r first _ <"/proc/$command/task/$command/children" || [ -n "$first" ] || continue
+            count=0 pages=0
+            for each in "/proc/$first/root/proc"/[0-9]*; do
+                read -r _ resident shared _ <"$each/statm" || continue
+                count=$((count + 1)) pages=$((pages + resident - shared))
+            done
+            [ $count -le $processes ] || end "The build was ended: it had more than $processes processes (the limit; processes=)."
+            [ $((pages * page)) -le $memory ] || end "The build was ended: it used more than $(mb $memory) of memory (the limit; memory=)."
+            set -- $(stat -f -c "%a %S %c %d" "$root")
+            [ $(($1 * $2)) -ge $RESERVE ] || end "The build was ended: the disk has less than $(mb $RESERVE) left."
+            [ $3 = 0 ] || [ $4 -ge $RESERVED_FILES ] || end "The build was ended: the disk has room for less than $RESERVED_FILES more files."
         done
-        mkdir "$m/dev/shm"
-        mount -t tmpfs shm "$m/dev/shm"
-        ln -s /proc/self/fd "$m/dev/fd"
-        ln -s fd/0 "$m/dev/stdin"
-        ln -s fd/1 "$m/dev/stdout"
-        ln -s fd/2 "$m/dev/stderr"
-        [ "$network" = no ] || cp -L /etc/resolv.conf "$m/dev/resolv.conf" 2>/dev/null || true
-        hostname farm
-        ip link set lo up 2>/dev/null || true
-        # Root on the machine itself could change it by way of these, without any capability.
-        for entry in sys sysrq-trigger irq bus fs; do
-            [ -n "$map" ] || [ ! -e "$m/proc/$entry" ] || mount --bind -o ro "$m/proc/$entry" "$m/proc/$entry"
+    }
+    # What the build has written; to look takes long where there are many files.
+    watch_disk() {
+        pause=2
+        while $dying sleep $pause; do
+            began=$(date +%s)
+            kilobytes=0
+            for each in $(du -skx -- "$root/upper" "$directory" | cut -f1); do kilobytes=$((kilobytes + each)); done
+            [ $((kilobytes * 1024)) -le $disk ] || end "The build was ended: it wrote more than $(mb $disk) (the limit; disk=)."
+            pause=$((2 + 10 * ($(date +%s) - began)))
         done
-        # No chroot: root can leave it (chroot(2)).  Here no mount of the machine is left to go to.
-        mkdir "$m/dev/.machine"
-        pivot_root "$m" "$m/dev/.machine"
+    }
+    watch_machine >/dev/null 2>&1 &
+    machine=$!
+    watch_disk >/dev/null 2>&1 &
+    written=$!
+    code=0
+    wait $command || code=$?
+    kill -KILL $machine $written 2>/dev/null || true
+    wait
+    [ ! -s "$root/ended" ] || { cat "$root/ended" >&2; exit $OVER_LIMIT; }
+    exit $code
+WATCHING
+)
+
+# The first process of the namespaces.
+mounting=$(cat <<'MOUNTING'
+    # Where the machine has no memory left, the kernel ends processes of builds first.
+    echo 500 >/proc/self/oom_score_adj
+    m=$root/mount
+    mount -t overlay root -o "lowerdir=$base,upperdir=$root/upper,workdir=$root/work$xattr" "$m"
+    # In a root that was built in, these may be links.
+    for each in build proc dev etc; do
+        [ ! -L "$m/$each" ] || rm -f "$m/$each"
+        mkdir -p "$m/$each"
+    done
+    mount --bind "$directory" "$m/build"
+    mount -t proc proc "$m/proc"
+    mount -t tmpfs -o mode=755,size=1m dev "$m/dev"
+    for device in null zero full random urandom tty; do
+        : >"$m/dev/$device"
+        mount --bind "/dev/$device" "$m/dev/$device"
+    done
+    mkdir "$m/dev/shm" "$m/dev/pts" "$m/dev/.machine" "$m/dev/.tools"
+    mount -t tmpfs -o mode=1777,size=25% shm "$m/dev/shm"
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts "$m/dev/pts"
+    ln -s pts/ptmx "$m/dev/ptmx"
+    ln -s /proc/self/fd "$m/dev/fd"
+    ln -s fd/0 "$m/dev/stdin"
+    ln -s fd/1 "$m/dev/stdout"
+    ln -s fd/2 "$m/dev/stderr"
+    [ "$network" = no ] || cp -L /etc/resolv.conf "$m/dev/resolv.conf" 2>/dev/null || true
+    hostname farm
+    ip link set lo up 2>/dev/null || true
+    # Root on the machine itself could change it by way of these, without any capability.
+    for entry in sys sysrq-trigger irq bus fs; do
+        [ -n "$map" ] || [ ! -e "$m/proc/$entry" ] || mount --bind -o ro "$m/proc/$entry" "$m/proc/$entry"
+    done
+
+    # No chroot: root can leave it (chroot(2)).  After pivot_root(2) and umount, no mount of the machine is left to go to.
+    # Programs for both come from the machine, because those of a root may be replaced by what was built in it: another
+    # process moves the root of this one, which has given up its capabilities and waits, and a third unmounts the machine
+    # from a second mount of it.
+    mount --rbind / "$m/dev/.tools"
+    mkfifo "$m/dev/.ready" "$m/dev/.moved" "$m/dev/.left"
+    exec 5<>"$m/dev/.ready" 6<>"$m/dev/.moved" 7<>"$m/dev/.left"
+    rm "$m/dev/.ready" "$m/dev/.moved" "$m/dev/.left"
+    (
+        exec </dev/null >&2
+        {
+            chroot "$m/dev/.tools" sh -euc '
+                echo yes >&5
+                read -r moved <&6
+                [ "$moved" = yes ]
+                umount --no-canonicalize --lazy --no-mtab /proc/1/root/dev/.machine
+                umount --no-canonicalize --lazy --no-mtab /proc/1/root/dev/.tools
+                echo yes >&7
+            ' || { echo no >&5; echo no >&7; }
+        } &
+        read -r ready <&5
+        [ "$ready" = yes ]
+        cd "$m"
+        pivot_root . dev/.machine || { echo no >&6; exit; }
+        echo yes >&6
+    ) &
+    # No device can be made, and no file be opened by its handle.
+    exec setpriv --bounding-set "-all,$capabilities" sh -euc '
+        read -r left <&7
+        [ "$left" = yes ] || exit 99
+        exec 5<&- 6<&- 7<&-
         cd /
-        chroot /dev/.machine umount --lazy --no-mtab /
-        rmdir /dev/.machine
-        # Only now: in a root that was built in, /etc may be a link.
+        rmdir /dev/.machine /dev/.tools
         rm -f /etc/resolv.conf
         [ ! -e /dev/resolv.conf ] || mv /dev/resolv.conf /etc/
-        # And no device can be made, no file be opened by its handle.
-        exec setpriv --bounding-set "-all,$capabilities" env -C /build -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
-            DEBIAN_FRONTEND=noninteractive SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-}" "$@" 8<&-
+        exec env -C /build -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 TERM="${TERM:-dumb}" \
+            DEBIAN_FRONTEND=noninteractive ${SOURCE_DATE_EPOCH:+"SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"} "$@"
     ' sh "$@"
-}
+MOUNTING
+)
 
 verb=$1
 shift

@@ -6,6 +6,7 @@ in the builder's directory, which has two subdirectories: ``files``, seen from i
 source in ``in`` and the results in ``out``; and ``root``, for what belongs to the root itself.
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from importlib.resources import files
@@ -20,7 +21,12 @@ ROOT = "root"
 INCOMING, RESULTS = "in", "out"
 
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
-WEEK = 7 * 86400.0
+DAY = 86400.0
+WEEK = 7 * DAY
+MOST_PROCESSES = 4096
+LARGEST_BUILD = 40 << 30
+# Below these, not even the root can be prepared.
+LEAST_MEMORY, LEAST_PROCESSES, LEAST_DISK = 64 << 20, 20, 1 << 20
 
 _OVERLAY = files(__package__).joinpath("overlay.sh").read_text("utf-8")
 _RPM = files(__package__).joinpath("rpm.sh").read_text("utf-8")
@@ -42,6 +48,9 @@ class Root(metaclass=NotingType):
     The base of all roots.
     """
 
+    longest: float | None = None
+    """Seconds after which a command is ended; None: none."""
+
     def __init__(self) -> None:
         self.place = current_line(self)
         self.arguments = ArgumentChecker(type(self).__name__, self)
@@ -53,10 +62,17 @@ class Root(metaclass=NotingType):
         """
         return []
 
-    def inside(self, architecture: str, script: str, *words: str, network: bool = False) -> Sequence[str]:
+    def prepare(self, architecture: str, script: str, *words: str, network: bool = False) -> Sequence[str]:
         """
-        The words that run a shell *script* in the root, with *words* as its arguments.  *network*: it may use the
-        network, as far as the root keeps it from that.
+        The words that run a shell *script* in the root, before the build, with *words* as its arguments.  *network*: it
+        may use the network, as far as the root keeps it from that.
+        """
+        raise NotImplementedError
+
+    def build(self, architecture: str, script: str, *words: str) -> Sequence[str]:
+        """
+        The words that run the *script* of the build, which is not trusted, without the network.  Afterwards the root
+        itself is not to be trusted, so this is the last that runs in it.
         """
         raise NotImplementedError
 
@@ -73,13 +89,13 @@ class Root(metaclass=NotingType):
         all installed packages in ``out/installed.txt``.  *target*: the architecture of the packages, or "noarch".
         *dist*: the value of ``%dist``.
         """
-        return self.inside(architecture, _RPM, "unpack installed", target, dist, "")
+        return self.prepare(architecture, _RPM, "unpack installed", target, dist, "")
 
     def rpm_building(self, architecture: str, target: str, dist: str) -> Sequence[str]:
         """
         The words of the command that builds it then.
         """
-        return self.inside(architecture, _RPM, "build", target, dist, "")
+        return self.build(architecture, _RPM, "build", target, dist, "")
 
     def end(self) -> Sequence[str]:
         """
@@ -102,10 +118,23 @@ class Overlay(Root):
     the base, which saves the time of installing them for each build.  *refresh*: seconds after which the base is made
     anew; default a week.  The slave needs the programs mmdebstrap, unshare and flock (Debian: mmdebstrap, uidmap,
     util-linux).
+
+    A command in the root is ended, with a sentence that says why, when it uses more than one of these.  *memory*: bytes
+    of all its processes; default None: nine tenths of the machine's.  *processes*: default 4096.  *disk*: bytes that it
+    adds to the root and to the files of the build; default 40 GiB.  *longest*: seconds; default a day.
     """
 
     def __init__(
-        self, suite: Any = MISSING, *, mirror: Any = DEFAULT_MIRROR, packages: Any = ("debhelper",), refresh: Any = WEEK
+        self,
+        suite: Any = MISSING,
+        *,
+        mirror: Any = DEFAULT_MIRROR,
+        packages: Any = ("debhelper",),
+        refresh: Any = WEEK,
+        memory: Any = None,
+        processes: Any = MOST_PROCESSES,
+        disk: Any = LARGEST_BUILD,
+        longest: Any = DAY,
     ) -> None:
         super().__init__()
         self.suite = self.arguments.name("suite", suite, "suite")
@@ -114,20 +143,29 @@ class Overlay(Root):
             self.arguments.wrong("mirror", mirror, 'an address like "http://deb.debian.org/debian"')
         self.packages = [self.arguments.name("packages", each, "package") for each in self._listed(packages)]
         self.refresh = self.arguments.seconds("refresh", refresh, least=60.0)
+        self.memory = 0 if memory is None else self.arguments.whole("memory", memory, least=LEAST_MEMORY)
+        self.processes = self.arguments.whole("processes", processes, least=LEAST_PROCESSES, most=1 << 22)
+        self.disk = self.arguments.whole("disk", disk, least=LEAST_DISK)
+        self.longest = self.arguments.seconds("longest", longest, least=1.0)
 
     def begin(self, architecture: str, packages: Sequence[str] = ()) -> Sequence[Sequence[str]]:
         architecture = _DEBIAN_NAMES.get(architecture, architecture)
-        bases = f"../../roots/{self.suite}-{architecture}"
-        refresh, all_packages = str(int(self.refresh)), ",".join([*self.packages, *packages])
-        return [
-            _overlay("base", bases, self.suite, architecture, self.mirror, refresh, all_packages),
-            _overlay("begin", bases, ROOT),
-        ]
+        all_packages = ",".join([*self.packages, *packages])
+        # Another mirror and other packages make another base.
+        kind = hashlib.sha256(f"{self.mirror} {all_packages}".encode()).hexdigest()[:8]
+        bases = f"../../roots/{self.suite}-{architecture}-{kind}"
+        refresh = str(int(self.refresh))
+        return [_overlay("begin", ROOT, bases, self.suite, architecture, self.mirror, refresh, all_packages)]
 
-    def inside(self, architecture: str, script: str, *words: str, network: bool = False) -> Sequence[str]:
-        return _overlay(
-            "run", ROOT, FILES, architecture, "yes" if network else "no", "sh", "-euc", script, "sh", *words
-        )
+    def prepare(self, architecture: str, script: str, *words: str, network: bool = False) -> Sequence[str]:
+        how = "yes" if network else "no"
+        return _overlay("prepare", *self._inside(architecture), how, "sh", "-euc", script, "sh", *words)
+
+    def build(self, architecture: str, script: str, *words: str) -> Sequence[str]:
+        return _overlay("build", *self._inside(architecture), "sh", "-euc", script, "sh", *words)
+
+    def _inside(self, architecture: str) -> Sequence[str]:
+        return [ROOT, FILES, architecture, f"{self.memory},{self.processes},{self.disk}"]
 
     def debian_preparation(self) -> Sequence[tuple[str, bool]]:
         return [
@@ -136,10 +174,10 @@ class Overlay(Root):
         ]
 
     def rpm_preparation(self, architecture: str, target: str, dist: str) -> Sequence[str]:
-        return self.inside(architecture, _RPM, "debian unpack needs installed", target, dist, _BUILD_USER)
+        return self.prepare(architecture, _RPM, "debian unpack needs installed", target, dist, _BUILD_USER)
 
     def rpm_building(self, architecture: str, target: str, dist: str) -> Sequence[str]:
-        return self.inside(architecture, _RPM, "build", target, dist, _BUILD_USER)
+        return self.build(architecture, _RPM, "build", target, dist, _BUILD_USER)
 
     def end(self) -> Sequence[str]:
         return _overlay("remove", ROOT, FILES)
@@ -157,8 +195,11 @@ class Plain(Root):
     outside its directory stays.  For tests, and for machines that are thrown away after each build.
     """
 
-    def inside(self, architecture: str, script: str, *words: str, network: bool = False) -> Sequence[str]:
+    def prepare(self, architecture: str, script: str, *words: str, network: bool = False) -> Sequence[str]:
         return ["/bin/sh", "-euc", f"cd {FILES}\n{script}", "sh", *words]
+
+    def build(self, architecture: str, script: str, *words: str) -> Sequence[str]:
+        return self.prepare(architecture, script, *words)
 
     def debian_preparation(self) -> Sequence[tuple[str, bool]]:
         return [(_INSTALLED, False)]

@@ -39,6 +39,8 @@ rm -rf src
 _ONLY_FILES = """\
 if [ -L "$1" ] || [ ! -d "$1" ]; then echo "the build has replaced the directory of its results" >&2; exit 1; fi
 find "$1" -mindepth 1 ! -type f -prune -exec rm -rf {} +
+# Where the slave is root, the build may have made a program with the rights of root on the machine itself.
+find "$1" -type f -perm /7000 -exec chmod a-st {} +
 """
 
 
@@ -68,7 +70,7 @@ class PackageStep(BuildStep):
         """
         Run *words* on the slave; `CommandFailedError` unless they succeed.  *doing*: what failed then.
         """
-        ran = await self.execute(words, timeout=LONGEST_SILENCE)
+        ran = await self.execute(words, timeout=LONGEST_SILENCE, max_time=self.root.longest)
         return must_succeed(ran, doing, self.slave_name, complaint_of)
 
 
@@ -131,7 +133,7 @@ class DebianPrepping(Prepping):
     def installing(self) -> Iterable[Sequence[str]]:
         root: Root = self.root
         return [
-            root.inside(self.architecture, script, network=network) for script, network in root.debian_preparation()
+            root.prepare(self.architecture, script, network=network) for script, network in root.debian_preparation()
         ]
 
 
@@ -146,7 +148,7 @@ class DebianBuilding(PackageStep):
     suffix = argument(checks.text, default="", rendered=False)
 
     async def work(self) -> None:
-        words = self.root.inside(self.architecture, _BUILD, self.build_type, self.suffix, self.architecture)
+        words = self.root.build(self.architecture, _BUILD, self.build_type, self.suffix, self.architecture)
         await self.must(words, "The package could not be built")
         self.summary = f"built for {self.build_type}"
 

@@ -2,6 +2,7 @@
 The steps of a build of a package, on a slave of this test's.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from test.master.harness import FakeSlave, StartedCommand
 
 from .archives import archive, greet
 
+BASES = "../../roots/bookworm-i386-" + hashlib.sha256(b"http://deb.debian.org/debian debhelper").hexdigest()[:8]
 NAMES = ("downloading", "prepping", "building", "uploading", "cleanup")
 
 
@@ -71,16 +73,16 @@ class PackageStepsTests(SubmissionCase):
             [each[:3] for each in overlays(slave)],
             [
                 ("remove", "root", "files"),
-                ("base", "../../roots/bookworm-i386", "bookworm"),
-                ("begin", "../../roots/bookworm-i386", "root"),
-                ("run", "root", "files"),
-                ("run", "root", "files"),
-                ("run", "root", "files"),
+                ("begin", "root", BASES),
+                ("prepare", "root", "files"),
+                ("prepare", "root", "files"),
+                ("build", "root", "files"),
                 ("remove", "root", "files"),
             ],
         )
-        runs = [each[3:5] for each in overlays(slave) if each[0] == "run"]
-        self.assertEqual(runs, [("i386", "yes"), ("i386", "no"), ("i386", "no")])
+        prepared = [each[3:6] for each in overlays(slave) if each[0] == "prepare"]
+        limits = f"0,4096,{40 << 30}"
+        self.assertEqual(prepared, [("i386", limits, "yes"), ("i386", limits, "no")])
         with_network = next(each for each in overlays(slave) if "yes" in each)
         self.assertIn("--download-only", with_network[-2])
         self.assertEqual(overlays(slave)[-2][-3:], ("any", "+farm1", "i386"))
@@ -91,20 +93,20 @@ class PackageStepsTests(SubmissionCase):
         """
         slave = FakeSlave(behaviour=failing())
         self.build("everywhere", slave, Architecture="all")
-        built = [each for each in overlays(slave) if each[0] == "run"][-1]
+        (built,) = [each for each in overlays(slave) if each[0] == "build"]
         self.assertEqual((built[3], built[-3:]), ("amd64", ("all", "", "amd64")))
 
     def test_failures(self) -> None:
         """
         Promise 9.4: after a failure nothing more is built, the step says the program's last line, and the root goes.
         """
-        self.check_failure("base", "The root could not be made: no namespaces here.")
+        self.check_failure("begin", "The root could not be made: no namespaces here.")
 
     def test_failed_preparation(self) -> None:
         """
         The same when apt finds something missing.
         """
-        self.check_failure("run", "What the package needs could not be installed: no namespaces here.")
+        self.check_failure("prepare", "What the package needs could not be installed: no namespaces here.")
 
     def check_failure(self, word: str, sentence: str) -> None:
         """
@@ -168,11 +170,12 @@ class PackageStepsTests(SubmissionCase):
         os.mkdir(others)
         for path in (f"{others}/x.deb", f"{directory}/files/out/y.deb"):
             with open(path, "wb"):
-                pass
+                os.chmod(path, 0o4755)
         os.symlink(f"{others}/x.deb", f"{directory}/files/out/x.deb")
         os.symlink(others, f"{directory}/files/out/z.deb")
         self.assertEqual(subprocess.run(words, cwd=directory, check=False, timeout=60).returncode, 0)
         self.assertEqual(os.listdir(f"{directory}/files/out"), ["y.deb"])
+        self.assertEqual(os.stat(f"{directory}/files/out/y.deb").st_mode & 0o7777, 0o755)
         shutil.rmtree(f"{directory}/files/out")
         os.symlink(others, f"{directory}/files/out")
         ran = subprocess.run(words, cwd=directory, check=False, timeout=60, capture_output=True)
@@ -196,7 +199,7 @@ class PackageStepsTests(SubmissionCase):
             self.harness.settle()
         self.assertEqual(self.harness.request(1).result, Result.SUCCESS)
         self.assertEqual(
-            [each[0] for each in overlays(slave)], ["remove", "base", "begin", "run", "run", "run", "remove"]
+            [each[0] for each in overlays(slave)], ["remove", "begin", "prepare", "prepare", "build", "remove"]
         )
 
     def summary(self, step: str) -> str:

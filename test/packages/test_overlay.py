@@ -1,0 +1,204 @@
+"""
+The program of `Overlay`, run over a small base that has a shell and what the tests need.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from unittest import SkipTest
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.packages.roots import FILES, RESULTS, ROOT, Overlay
+
+from ..needs import needs
+
+PROGRAMS = ("sh", "env", "rm", "mv", "rmdir", "sleep", "dd", "cat", "cp", "chmod", "mkdir", "ls", "touch")
+LONG = f"98765.{os.getpid()}"
+OVER_LIMIT, DAMAGED = 98, 99
+
+
+def make_base(directory: Path) -> None:
+    """
+    A directory with PROGRAMS of this machine and the libraries that they need.
+    """
+    for name in ("bin", "etc", "tmp", "var", "proc", "dev"):
+        (directory / name).mkdir(parents=True)
+    for program in PROGRAMS:
+        path = shutil.which(program)
+        if path is None:
+            raise SkipTest(f"{program} is not installed (Debian: apt install coreutils)")
+        shutil.copy(path, directory / "bin" / program)
+        libraries = subprocess.run(["ldd", path], capture_output=True, check=False, text=True, timeout=60).stdout
+        for library in re.findall(r"/\S+", libraries):
+            copy = directory / library.lstrip("/")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, copy)
+
+
+@needs("mmdebstrap", "newuidmap", "flock", "setpriv")
+class OverlayProgramTests(SynchronousTestCase):
+    """
+    What a build can do to the machine, and what stays of it.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.work = Path(tempfile.mkdtemp()).resolve()
+        self.addCleanup(self.remove)
+        self.directory = self.work / "builder" / "build"
+        (self.directory / FILES / RESULTS).mkdir(parents=True)
+        self.begin = self.overlay().begin("amd64")[0]
+        self.bases = (self.directory / self.begin[6]).resolve()
+        self.base = self.bases / "base.1.1"
+        make_base(self.base)
+        Path(f"{self.base}.made").touch()
+        (self.bases / "current").symlink_to(self.base.name)
+
+    def remove(self) -> None:
+        """
+        Remove everything, also what belongs to subordinate users.
+        """
+        self.run_words(Overlay("bookworm").end())
+        shutil.rmtree(self.work)
+
+    def overlay(self, **arguments: int) -> Overlay:
+        """
+        A root with these limits.
+        """
+        return Overlay("bookworm", **arguments)
+
+    def run_words(self, words: Sequence[str]) -> tuple[int, str]:
+        """
+        The exit code and the last line of its output.
+        """
+        ran = subprocess.run(
+            words,
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=120,
+        )
+        if "does not let" in ran.stderr:
+            raise SkipTest(ran.stderr)
+        return ran.returncode, (ran.stdout + ran.stderr).strip().rpartition("\n")[2]
+
+    def built(self, script: str, **limits: int) -> tuple[int, str]:
+        """
+        The same of a build in a root of its own.
+        """
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        return self.run_words(self.overlay(**limits).build("amd64", script))
+
+    def test_ended(self) -> None:
+        """
+        Promise 9.4: what takes the machine's memory, processes or disk is ended, each with its sentence, and nothing
+        of it runs on.
+        """
+        fill = "while :; do dd if=/dev/zero of=/{}/$((i=i+1)) bs=1M count=20; sleep 0.1; done"
+        cases = [
+            (
+                "i=0; while [ $i -lt 100 ]; do sleep LONG & i=$((i+1)); done; wait",
+                "processes",
+                30,
+                "more than 30 processes",
+            ),
+            (fill.format("var"), "disk", 100 << 20, "it wrote more than 104 MB"),
+            (fill.format("build/out"), "disk", 100 << 20, "it wrote more than 104 MB"),
+            ("dd if=/dev/zero of=/dev/null bs=200M", "memory", 100 << 20, "it used more than 104 MB of memory"),
+        ]
+        for script, limit, value, sentence in cases:
+            code, said = self.built(script.replace("LONG", LONG), **{limit: value})
+            self.assertEqual((code, said.partition(":")[0]), (OVER_LIMIT, "The build was ended"), said)
+            self.assertIn(sentence, said)
+            self.assertEqual(self.running(), [])
+            shutil.rmtree(self.directory / FILES / RESULTS)
+            (self.directory / FILES / RESULTS).mkdir()
+
+    def running(self) -> list[str]:
+        """
+        The processes of the test's own that run for so long.
+        """
+        found = []
+        for each in filter(str.isdecimal, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                words = Path("/proc", each, "cmdline").read_text().split("\0")
+                found += [each] if words[:2] == ["sleep", LONG] else []
+        return found
+
+    def test_quiet(self) -> None:
+        """
+        A build within the limits has its own exit code, and the device files and directories that programs expect.
+        """
+        script = "ls /dev/pts/ptmx /dev/fd/0 /dev/shm >/dev/null; echo hi >/build/out/x; touch /etc/touched; exit 7"
+        self.assertEqual(self.built(script), (7, ""))
+        self.assertEqual((self.directory / FILES / RESULTS / "x").read_text(), "hi\n")
+        self.assertFalse((self.base / "etc" / "touched").exists())
+
+    def test_once(self) -> None:
+        """
+        Promise 9.4: in a root in which something was built, nothing is built or installed any more.
+        """
+        overlay = self.overlay()
+        self.assertEqual(self.built("true"), (0, ""))
+        for words in (overlay.build("amd64", "true"), overlay.prepare("amd64", "true", network=True)):
+            code, said = self.run_words(words)
+            self.assertEqual(code, DAMAGED)
+            self.assertIn("Something was built in this root", said)
+
+    def test_replaced(self) -> None:
+        """
+        Promise 9.4: programs and directories that were replaced in a root are not used to begin the next command.
+        """
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        replace = "for p in chroot umount setpriv pivot_root; do echo 'echo ran >/build/out/ran' >/bin/$p"
+        replace += "; chmod 755 /bin/$p; done"
+        links = "mv /etc /other; cp -s /other /etc || true"
+        overlay = self.overlay()
+        self.assertEqual(self.run_words(overlay.prepare("amd64", f"{replace}; {links}"))[0], 0)
+        code, said = self.run_words(overlay.build("amd64", "ls -d /dev/.machine /dev/.tools 2>&1 | cat; ls /build"))
+        self.assertEqual((code, said), (0, "out"))
+        self.assertEqual(os.listdir(self.directory / FILES / RESULTS), [])
+
+    def test_private(self) -> None:
+        """
+        Other users of the machine do not reach what a build makes, for example a program with the set-user-ID bit.
+        """
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        for path in (self.directory, self.directory / ROOT):
+            self.assertEqual(path.stat().st_mode & 0o777, 0o700)
+
+    def test_swept(self) -> None:
+        """
+        Promise 9.4: the next build removes what a base that was killed has left, and bases that no root uses; one that
+        is in use stays.
+        """
+        temporary = Path(tempfile.mkdtemp())
+        (temporary / "mmdebstrap.x").mkdir()
+        (self.bases / ".temporary").symlink_to(temporary)
+        (self.bases / ".incoming").mkdir()
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        self.assertFalse(temporary.exists())
+        self.assertEqual({each.name for each in self.bases.glob(".*")}, {".lock"})
+        newer = self.bases / "base.2.2"
+        newer.mkdir()
+        Path(f"{newer}.made").touch()
+        (self.bases / "current").unlink()
+        (self.bases / "current").symlink_to(newer.name)
+        other = self.work / "other" / "build"
+        other.mkdir(parents=True)
+        self.directory, first = other, self.directory
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        self.assertTrue(self.base.exists())
+        self.directory = first
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        self.assertTrue(self.base.exists())
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        self.assertFalse(self.base.exists())
