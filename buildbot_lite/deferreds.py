@@ -3,7 +3,6 @@ Waiting: an event that many callers wait for, work in the background, work that 
 """
 
 from collections.abc import Callable, Coroutine
-from functools import wraps
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -107,15 +106,3 @@ def shielded(work: Deferred[T] | Coroutine[Deferred[Any], Any, T]) -> Deferred[T
     ended: OneShot[T] = OneShot()
     running.addBoth(ended.fire)  # type: ignore[unused-awaitable]  # the caller awaits *ended*
     return ended.wait()
-
-
-def deferring(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Deferred[T]]:
-    """
-    Let the coroutine function return a Deferred, which can be awaited and yielded.
-    """
-
-    @wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
-        return Deferred.fromCoroutine(function(*args, **kwargs))
-
-    return call

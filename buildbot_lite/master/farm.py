@@ -57,10 +57,10 @@ from .revocation import Revocation
 from .scheduling.buildset_composer import BuildsetComposer
 from .scheduling.can_start import CanStartAnswers
 from .scheduling.cancelling import Cancelling
-from .scheduling.changes.code_time import CodeTime
 from .scheduling.changes.recorder import ChangeRecorder
 from .scheduling.changes.sources import ChangeSources
 from .scheduling.choice import BuildChoice
+from .scheduling.code_time import CodeTime
 from .scheduling.collapsing import CollapseRule
 from .scheduling.dispatcher import Dispatcher
 from .scheduling.forcing import Forcing
@@ -184,6 +184,7 @@ class Farm:
         """
         From the repositories to recorded changes.
         """
+        self.code_time = CodeTime(self.clock)
         self.changes = ChangeRecorder(records=self.records, generations=self.generations, wall=self.wall)
         self.change_sources = ChangeSources(
             basedir=self.basedir,
@@ -193,7 +194,7 @@ class Farm:
             clock=self.clock,
             wall=self.wall,
             in_thread=self._environment.in_thread,
-            code_time=CodeTime(self.clock),
+            code_time=self.code_time,
         )
 
     def _compose_queue(self) -> None:
@@ -337,6 +338,7 @@ class Farm:
             clock=self.clock,
             wall=self.wall,
             http=self._environment.http,
+            code_time=self.code_time,
         )
 
     def _compose_administration(self) -> None:

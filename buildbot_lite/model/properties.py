@@ -84,6 +84,13 @@ class Properties:
         """
         self._take(other)
 
+    def replace(self, other: "Properties") -> None:
+        """
+        Take the properties of *other* instead of all of these.
+        """
+        self._values.clear()
+        self._take(other)
+
     def get(self, name: str, default: Json = None) -> Json:
         """
         The value of the property *name*, or *default*.

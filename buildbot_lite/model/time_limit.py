@@ -13,6 +13,9 @@ Limited code may call functions of this program, which must not be interrupted::
 
 A coroutine is limited from one wait to the next (`in_turns`), and a coroutine of ours that it awaits is not
 (`never_interrupted`).
+
+Code that repeats what it did before a restart must end as it did then, however long it takes, so it is called
+`without_limits`; from the moment at which it does something new, it is limited (`limit_from_now`).
 """
 
 import math
@@ -34,11 +37,15 @@ _SOON = 0.2
 """Seconds after the end of an inner limit in which code whose own limit is over, too, may say what was interrupted."""
 
 # The ends of the limits in the main thread, outermost first, by `limited_time`.  An inner one is never later; except
-# that infinity stands for unlimited code, which is independent of the limits around it.
+# that infinity stands for unlimited code, which is independent of the limits around it, and `_LIFTED` for code in which
+# limits have no effect.
 _ends: list[float] = []
+_LIFTED = -math.inf
 _installed = False
 # Seconds that unlimited code within limits has taken so far.
 _unlimited_time = 0.0
+# How often limited code was interrupted, except within unlimited code.
+_interruptions = 0
 
 
 class OverdueError(BaseException):
@@ -55,7 +62,7 @@ def call_within(seconds: float | None, function: Callable[..., T], *args: Any, *
     A limit inside another one is never longer than that.  If the outer limit is exceeded, too, the outer function is
     interrupted soon after the inner one has ended.
     """
-    if seconds is None or threading.current_thread() is not threading.main_thread():
+    if seconds is None or not _in_main_thread() or (_ends and _ends[-1] == _LIFTED):
         return function(*args, **kwargs)
     depth = len(_ends)
     try:
@@ -74,10 +81,10 @@ def unlimited(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """
     Call *function* without a limit, also from limited code, and return its result.  Its time does not count.
     """
-    global _unlimited_time
-    if not _ends or _ends[-1] == math.inf or threading.current_thread() is not threading.main_thread():
+    global _unlimited_time, _interruptions
+    if not _in_main_thread() or not _ends or _ends[-1] == math.inf:
         return function(*args, **kwargs)
-    depth, before = len(_ends), _unlimited_time
+    depth, before, interruptions = len(_ends), _unlimited_time, _interruptions
     _ends.append(math.inf)
     began = time.monotonic()
     try:
@@ -85,7 +92,51 @@ def unlimited(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     finally:
         # That of unlimited code within it is part of its own.
         _unlimited_time = before + time.monotonic() - began
+        _interruptions = interruptions
         _end(depth)
+
+
+def without_limits(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """
+    Call *function* and return its result.  Limits within it have no effect before it calls `limit_from_now`, except
+    those in `unlimited` code.
+    """
+    if not _in_main_thread():
+        return function(*args, **kwargs)
+    depth = len(_ends)
+    try:
+        try:
+            _ends.append(_LIFTED)
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            return function(*args, **kwargs)
+        finally:
+            _end(depth)
+    except OverdueError:
+        # It may have interrupted `_end`.
+        _end(depth)
+        raise
+
+
+def limit_from_now(seconds: float) -> None:
+    """
+    Limit the rest of the code that was called `without_limits` to *seconds*.  No effect in other code.
+    """
+    if not _in_main_thread():
+        return
+    lifted = 0
+    while _ends and _ends[-1] == _LIFTED:
+        del _ends[-1]
+        lifted += 1
+    for _ in range(lifted):
+        _begin(seconds)
+
+
+def interruptions() -> int:
+    """
+    How often limited code was interrupted so far, except within `unlimited` code.  It tells of an interruption that
+    the code caught.
+    """
+    return _interruptions
 
 
 def limited_time() -> float:
@@ -120,6 +171,10 @@ def in_turns(
             return result
         try:
             turn, value = work.send, (yield waits_for)
+        except GeneratorExit:
+            # Nothing refers to it any more.
+            call_within(_AGAIN, work.close)
+            raise
         except BaseException as error:  # noqa: BLE001 - of what it waits for
             turn, value = work.throw, error
 
@@ -136,6 +191,10 @@ def never_interrupted(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable
     return call
 
 
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 def _begin(seconds: float) -> None:
     """
     Begin a limit.
@@ -145,7 +204,7 @@ def _begin(seconds: float) -> None:
         signal.signal(signal.SIGALRM, _interrupt)
         _installed = True
     end = limited_time() + seconds
-    if _ends and _ends[-1] < end:
+    if _is_limited() and _ends[-1] < end:
         end = _ends[-1]
     else:
         signal.setitimer(signal.ITIMER_REAL, max(seconds, _AT_ONCE), _AGAIN)
@@ -157,7 +216,7 @@ def _end(depth: int) -> None:
     End the limits that are inside at least *depth* others.
     """
     del _ends[depth:]
-    if _ends and _ends[-1] != math.inf:
+    if _is_limited():
         signal.setitimer(signal.ITIMER_REAL, max(_ends[-1] - limited_time(), _SOON), _AGAIN)
     else:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -166,5 +225,11 @@ def _end(depth: int) -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     # A signal just before the end of the last limit may be handled after it.  One during unlimited code is too late,
     # and comes again when that code has ended.
-    if _ends and _ends[-1] != math.inf:
+    global _interruptions
+    if _is_limited():
+        _interruptions += 1
         raise OverdueError
+
+
+def _is_limited() -> bool:
+    return bool(_ends) and math.isfinite(_ends[-1])

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -208,6 +208,14 @@ class LocalMachine:
         """
         Nothing else is there.
         """
+
+    async def look_through(
+        self, parts: Iterable[Any], look: Callable[[Any], list[Any]], *, seconds: float
+    ) -> tuple[list[Any], bool]:
+        return [each for part in parts for each in look(part)], True
+
+    def deferred(self, work: Coroutine[Deferred[Any], Any, Any]) -> Deferred[Any]:
+        return Deferred.fromCoroutine(work)
 
     def add_steps(self, recipes: Iterable[Any], *, last: bool) -> None:
         raise AssertionError("A step on this machine is alone; it cannot add others.")

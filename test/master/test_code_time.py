@@ -11,7 +11,7 @@ from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import UserFunctionOverdueError
-from buildbot_lite.master.scheduling.changes.code_time import SHARE_OF_ALL, CodeTime
+from buildbot_lite.master.scheduling.code_time import SHARE_OF_ALL, CodeTime
 from buildbot_lite.master.steps.own_logs import LogObserver
 from buildbot_lite.model import user_functions
 from buildbot_lite.model.user_functions import LONGEST_CALL, SHARE

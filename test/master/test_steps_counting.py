@@ -2,7 +2,6 @@
 Counting warnings.
 """
 
-from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
@@ -13,7 +12,6 @@ from buildbot_lite.master.steps import counting
 from buildbot_lite.master.steps.counting import Compile
 from buildbot_lite.master.steps.warning_parser import read_suppressions
 from buildbot_lite.model.results import Result
-from buildbot_lite.model.time_limit import call_within
 from buildbot_lite.plugins import steps
 from buildbot_lite.testing import command, replay, run
 
@@ -122,16 +120,11 @@ class WarningCountingTests(SynchronousTestCase):
         output = "a.c:1: warning: " + "a" * 60 + "\n"
         rest = [command("make all").exits(0, output)]
         # Only what never ends has a limit here: what does end may take its time on a busy machine.
-        for evil, after, limits, replaced in (
-            (".* : (a+)+b\n", rest, [None, 0.05], {}),
-            (".* : a\n", [], [0.05], endless),
+        for evil, after, replaced in (
+            (".* : (a+)+b\n", rest, {"_LONGEST_SEARCH_OF_FILE": 0.05}),
+            (".* : a\n", [], {"_LONGEST_READING": 0.05, **endless}),
         ):
-            left = iter(limits)
-
-            def limited(_: float, call: Any, argument: str, left: Iterator[float | None] = left) -> Any:
-                return call_within(next(left), call, argument)
-
-            with self.subTest(evil), mock.patch.multiple(counting, call_within=limited, **replaced):
+            with self.subTest(evil), mock.patch.multiple(counting, **replaced):
                 step = steps.Compile(
                     suppressionFile="supp",
                     warningPattern=GROUPS,

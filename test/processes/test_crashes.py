@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 from attrs import frozen
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.master.builds.step_time import OVERDUE_ORDINAL
 from buildbot_lite.plugins import steps
 
 from .farm import Done, Farm
@@ -234,7 +235,7 @@ class CrashCase(FarmCase):
         """
         Submit, and crash the master at each of *moments*; restart it each time.
         """
-        ((newest,),) = self.farm.rows("select max(id) from builds")
+        ((newest,),) = self.farm.rows("select coalesce(max(id), 0) from builds")
         type(self).number += 1
         for moment in moments:
             die_at(self.farm, newest + 1, moment)
@@ -328,6 +329,79 @@ class OtherStepsCrashTests(CrashCase):
         # In the first of them at the commit of its first intent, in the second at that of the first outcome, and so on.
         # Two deaths need some time between them: an outcome and the next intent may be committed together.
         self.crash(expected, [group[number % len(group)] for number, group in enumerate(by_step)])
+
+
+ENDLESS = """
+    import re
+
+
+    class Endless(steps.BuildStep):
+        name = "endless"
+
+        async def run(self):
+            await self.execute("echo endless >> $WITNESS/lines")
+            while True:
+                pass
+
+
+    class Searching(steps.ShellCommand):
+        name = "searching"
+
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.addLogObserver("stdio", Observer())
+
+
+    class Observer(util.LogLineObserver):
+        def outLineReceived(self, line):
+            re.search("(a+)+b", line)
+"""
+
+
+class EndlessStepsCrashTests(CrashCase):
+    """
+    Steps whose code never ends.
+    """
+
+    steps = (
+        "Endless(alwaysRun=True)",
+        f"Searching(command='echo searching >> $WITNESS/lines; echo {60 * 'a'}', alwaysRun=True)",
+        "steps.ShellCommand(command='echo after >> $WITNESS/lines', alwaysRun=True)",
+    )
+
+    @classmethod
+    def make_servers(cls, farm: Farm) -> dict[str, str]:
+        """
+        Add the classes of the steps.
+        """
+        farm.config(ENDLESS)
+        return {}
+
+    def test_ended_once(self) -> None:
+        """
+        Promise 8.25: a step that never returns and an observer with a bad regular expression are ended, and the farm
+        goes on; after kill -9 of the master at each moment of that the build ends as it did, and no command runs twice.
+        """
+        # A master that replays the first step dies only in the second one: when it is ready, as `die_at` expects.
+        self.die_at([CrashPoint(0, 0, "ended"), CrashPoint(1, OVERDUE_ORDINAL, "ended")])
+        self.check_ended(self.farm.watch(self.farm.watch_furl_of("all", 1)))
+        self.die_at([CrashPoint(0, OVERDUE_ORDINAL, "begun"), CrashPoint(1, OVERDUE_ORDINAL, "begun")])
+        self.check_ended(self.farm.watch(self.farm.watch_furl_of("all", 2)))
+
+    def check_ended(self, done: Done) -> None:
+        """
+        The newest build ended with both steps as exceptions, and each command ran once.
+        """
+        self.assertEqual(self.build(done).witness, ["after", "endless", "searching"])
+        rows = self.farm.rows(
+            "select steps.name, steps.result, steps.summary from steps join builds on id = build"
+            " where number = ? order by steps.number",
+            type(self).number,
+        )
+        self.assertEqual([(name, result) for name, result, _ in rows], [("endless", 4), ("searching", 4), ("shell", 0)])
+        for _, _, summary in rows[:2]:
+            self.assertRegex(summary, r"^The code of this step \(\w+, master.cfg line \d+\) was ended")
+        self.assertEqual(self.farm.rows("select count(*) from builds where result is not null"), [(type(self).number,)])
 
 
 class CrashedStepsTests(SynchronousTestCase):

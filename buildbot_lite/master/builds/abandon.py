@@ -8,6 +8,8 @@ end the command, or was disconnected for longer than the command's lease.
 The builds that the first attempt triggered and waited for are cancelled: the second attempt triggers its own.
 """
 
+from collections.abc import Sequence
+
 from twisted.internet.defer import Deferred, succeed
 
 from ...model.outcome import Seal
@@ -15,14 +17,22 @@ from ...model.spec import from_document
 from ..slaves.command import DispatchedCommand
 from ..slaves.command_streams import WritableStream
 from .build_context import COMMAND, TRIGGERED, BuildContext
+from .journal import JournalEntry
 
 
 async def abandon(build: BuildContext) -> None:
     """
     Wait until none of the commands that *build* started can run any more.
     """
+    await abandon_entries(build, build.journal.unfinished())
+
+
+async def abandon_entries(build: BuildContext, entries: Sequence[JournalEntry]) -> None:
+    """
+    Wait until none of the commands of *entries* without an outcome can run any more.
+    """
     waiting = []
-    for entry in build.journal.unfinished():
+    for entry in entries:
         if entry.kind == COMMAND and entry.outcome is None:
             command = DispatchedCommand(
                 id=build.command_id(entry),
@@ -41,11 +51,11 @@ async def abandon(build: BuildContext) -> None:
         await each
 
 
-async def cancel_children(build: BuildContext, reason: str) -> None:
+async def cancel_children(build: BuildContext, reason: str, entries: Sequence[JournalEntry] | None = None) -> None:
     """
-    Cancel the builds that *build* still waits for.
+    Cancel the builds that *build* still waits for in *entries*; None: in all.
     """
-    for entry in build.journal.unfinished():
+    for entry in build.journal.unfinished() if entries is None else entries:
         if entry.kind == TRIGGERED and entry.outcome is None:
             await build.triggers.cancel(int(entry.intent["buildset"]), reason)
 

@@ -25,6 +25,7 @@ from .live_commands import LiveCommands
 from .lock_waits import BuildLocks
 from .recorder import BuildRecorder
 from .redaction import Redaction
+from .step_time import CodeBudget, NoBudget
 from .triggered import Child
 
 MOST_STEPS = 10_000
@@ -131,7 +132,7 @@ class BuildContext:
     State: *live*: what runs now; *added*: the steps that the current step added, each list with its place, "next" or
     "last"; *used*: the kinds of input that steps used or passed on; *inherited*: whether the inputs were submitted for
     a parent build; *room*: whether the slave may send a number of bytes now; *others_turn*: lets the reactor do other
-    work; *untrusted*: whether the code comes from a fork.
+    work; *untrusted*: whether the code comes from a fork; *budget*: the time that the code of steps may take.
     """
 
     nonce: str
@@ -167,6 +168,7 @@ class BuildContext:
     workdir: str | Callable[[Sequence[Any]], Any] = "build"
     locks: BuildLocks = field(factory=BuildLocks)
     untrusted: bool = False
+    budget: CodeBudget = field(factory=NoBudget)
 
     def check_trusted(self, effect: str) -> None:
         """

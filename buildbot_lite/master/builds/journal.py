@@ -23,6 +23,9 @@ then resumed, not started again.  There is no other recovery.
 An effect is identified by its step and its *ordinal*, which counts the step's effects from 0.  If the coroutine asks
 for a different effect at the same place than in the earlier run, its code has changed and the build cannot be
 continued: `ReplayError` names the entry.
+
+A *mark* is an entry that is no effect: it records that something ended because of its time limit, which a replay must
+repeat however long it takes there.  Its ordinal is negative, and its outcome says nothing.
 """
 
 import hashlib
@@ -97,6 +100,10 @@ def fingerprint(intent: object) -> str:
     return hashlib.sha256(encode(intent)).hexdigest()
 
 
+OVERDUE = "overdue"
+"""The kind of the marks: something was ended by its time limit."""
+
+
 class Journal:
     """
     The effects of one build, in the order in which its coroutine requests them.
@@ -110,7 +117,8 @@ class Journal:
     ) -> None:
         self._build = build
         self._store = store
-        self._recorded = {(entry.step, entry.ordinal): entry for entry in recorded}
+        self._recorded = {(entry.step, entry.ordinal): entry for entry in recorded if entry.kind != OVERDUE}
+        self._marks = {(entry.step, entry.ordinal): entry.intent for entry in recorded if entry.kind == OVERDUE}
         self._next: dict[int, int] = {}
         # The number of outcomes that are not committed yet, the work and the callers that wait for them, and the error
         # of a commit that failed.
@@ -125,7 +133,39 @@ class Journal:
         """
         Whether there are recorded entries that the coroutine has not reached yet.
         """
-        return bool(self._recorded)
+        return bool(self._recorded or self._marks)
+
+    def mark(self, step: int, ordinal: int) -> Any | None:
+        """
+        The recorded intent of a mark that the replay has not reached.
+        """
+        return self._marks.get((step, ordinal))
+
+    def reach(self, step: int, ordinal: int) -> None:
+        """
+        The replay has repeated what the mark says.
+        """
+        del self._marks[step, ordinal]
+
+    async def set_mark(self, step: int, ordinal: int, intent: object) -> None:
+        """
+        Record a mark.  Returns when it is committed, with all earlier outcomes.
+        """
+        # Text that waits for earlier outcomes is stored first, because a replay does not write it again.
+        await self.all_committed()
+        entry = JournalEntry(step, ordinal, OVERDUE, fingerprint(intent), intent)
+        await self._store.begin(self._build, entry)
+        await self._store.end(self._build, entry, Done({}), {})
+
+    def drop(self, step: int) -> Sequence[JournalEntry]:
+        """
+        Remove the recorded entries of *step* that the coroutine will not reach, and return its effects among them.
+        """
+        self._marks = {key: intent for key, intent in self._marks.items() if key[0] != step}
+        dropped = [entry for entry in self._recorded.values() if entry.step == step]
+        for entry in dropped:
+            del self._recorded[entry.step, entry.ordinal]
+        return dropped
 
     def unfinished(self) -> Sequence[JournalEntry]:
         """

@@ -5,10 +5,12 @@ Each effect becomes an entry of the build's journal, so that the step gets the s
 sent to the slave's session, or to the session of the master's own keeper.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import wraps
 from itertools import islice
+from time import monotonic
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, cast
 
 from attrs import asdict, evolve
 from twisted.internet.defer import Deferred
@@ -38,7 +40,7 @@ from ...model.spec import (
     Spec,
     to_document,
 )
-from ...model.time_limit import never_interrupted, unlimited
+from ...model.time_limit import OverdueError, in_turns, unlimited
 from ...model.user_functions import limited
 from ...storage.records.artifacts import USED
 from ..config.artifacts import WantedArtifact
@@ -52,10 +54,19 @@ from ..steps.step import BuildStep
 from .build_context import COMMAND, LOCK, MOST_STEPS, BuildContext
 from .command_lines import command_line, listed
 from .journal import Done, JournalEntry
+from .overdue import end_overdue
 from .step_effects import StepEffects
 from .step_logs import StepLogs
+from .step_time import StepTime
 from .step_triggers import StepTriggers
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+U = TypeVar("U")
+
+LOOK_ORDINAL = -3
+"""The ordinal of the mark that the first `JournaledContext.look_through` of a step was given up; below: of the next."""
 MOST_RANDOM = 1024
 """Bytes; the most that one call of `JournaledContext.random` returns."""
 
@@ -72,6 +83,18 @@ class OutcomeUnknownError(BuildbotLiteError):
     """
 
 
+def _effect(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """
+    Let a method of the context, which the limited code of a step awaits, be unlimited.
+    """
+
+    @wraps(method)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await in_turns(method(*args, **kwargs), cast("JournaledContext", args[0]).time.unlimited)
+
+    return call
+
+
 class JournaledContext:
     """
     The `StepContext` of step number *step*, whose effects are recorded in the build's journal.
@@ -79,9 +102,20 @@ class JournaledContext:
 
     def __init__(self, build: BuildContext, step: int) -> None:
         self._build = build
-        self._effects = StepEffects(build.journal, step)
+        self.time = StepTime(build.journal, step, budget=build.budget, others_turn=build.others_turn)
+        self._effects = StepEffects(build.journal, step, self.time)
         self.logs = StepLogs(build, self._effects)
         self._triggers = StepTriggers(build, self._effects, self.logs)
+        self._looks = 0
+
+    def deferred(self, work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+        return self.time.deferred(work)
+
+    async def end_overdue(self, sentence: str) -> None:
+        """
+        End the step, whose code was ended by its time limit with *sentence*.
+        """
+        await end_overdue(self._build, self._effects, self.logs, sentence)
 
     def close(self) -> None:
         """
@@ -112,22 +146,27 @@ class JournaledContext:
     def master_directory(self) -> str:
         return self._build.master_directory
 
-    @never_interrupted
-    async def command(
-        self,
-        spec: Spec,
-        *,
-        on_master: bool = False,
-        sources: Mapping[str, Source] | None = None,
-        artifact: str | None = None,
-        on_lost: str | None = None,
-        log: str = STDIO,
-    ) -> CommandResult:
+    async def command(self, spec: Spec, *, on_lost: str | None = None, **options: Any) -> CommandResult:
         build = self._build
         repeats = (on_lost or build.on_lost) != "fail"
         if isinstance(spec, Run):
             grace = build.grace if repeats else None
+            # The user's functions are in it.
             spec = evolve(spec, grace=grace, env={**await rendered_environment(build.env, self.view), **spec.env})
+        return await self._command(spec, repeats=repeats, **options)
+
+    @_effect
+    async def _command(
+        self,
+        spec: Spec,
+        *,
+        repeats: bool,
+        on_master: bool = False,
+        sources: Mapping[str, Source] | None = None,
+        artifact: str | None = None,
+        log: str = STDIO,
+    ) -> CommandResult:
+        build = self._build
         document = to_document(spec)
         intent: dict[str, Any] = {"spec": document, "where": "master" if on_master else "slave", "artifact": artifact}
         if log != STDIO:
@@ -175,7 +214,7 @@ class JournaledContext:
         final = {name.partition("~")[0]: name for name in outcome.streams}
         return CommandResult(outcome, lambda name, limit: streams.read(final.get(name, name), 0, limit))
 
-    @never_interrupted
+    @_effect
     async def trigger(
         self,
         names: list[str],
@@ -193,17 +232,17 @@ class JournaledContext:
         }
         return await self._triggers.run(wanted, wait=wait, source=source, log=log, priority=priority)
 
-    @never_interrupted
+    @_effect
     async def now(self) -> float:
         return float(await self._effects.once("now", None, self._build.wall))
 
-    @never_interrupted
+    @_effect
     async def random(self, size: int) -> bytes:
         if not 0 <= size <= MOST_RANDOM:
             raise ConfigError(f"random() returns 0 to {MOST_RANDOM} bytes, not {size}.")
         return bytes.fromhex(await self._effects.once("random", size, lambda: self._build.random(size).hex()))
 
-    @never_interrupted
+    @_effect
     async def record(self, what: str, intent: Json, ask: Callable[[], Awaitable[Json]], *, repeatable: bool) -> Json:
         return await self._record(what, intent, limited(ask, what), repeatable=repeatable)
 
@@ -219,7 +258,7 @@ class JournaledContext:
         entry = await self._effects.perform("record", recorded, perform, properties=self._build.recorded_properties)
         return entry.outcome["answer"] if entry.outcome else None
 
-    @never_interrupted
+    @_effect
     async def artifact(self, wanted: WantedArtifact) -> Mapping[str, Any]:
         async def perform(entry: JournalEntry, resumed: bool) -> Done:
             return Done(dict(await self._build.artifact(wanted)))
@@ -232,7 +271,7 @@ class JournaledContext:
     def check_trusted(self, effect: str) -> None:
         self._build.check_trusted(effect)
 
-    @never_interrupted
+    @_effect
     async def publish(self, artifact: str, destination: str, mode: int | None) -> str | None:
         async def ask() -> Json:
             try:
@@ -245,7 +284,7 @@ class JournaledContext:
         problem = await self._record("copying an artifact", [artifact, destination, mode], ask, repeatable=True)
         return None if problem is None else str(problem)
 
-    @never_interrupted
+    @_effect
     async def http(self, request: HttpRequest) -> HttpAnswer:
         build = self._build
 
@@ -262,7 +301,7 @@ class JournaledContext:
         answer = await self._record("http", request.to_document(), ask, repeatable=request.method in IDEMPOTENT)
         return HttpAnswer(**answer)
 
-    @never_interrupted
+    @_effect
     async def lock(self, uses: Sequence[LockUse]) -> None:
         """
         Wait until the step holds *uses*.  In a replay there is nothing to wait for: when the master starts, it gives
@@ -288,6 +327,36 @@ class JournaledContext:
 
     async def others_turn(self) -> None:
         await self._build.others_turn()
+
+    async def look_through(
+        self, parts: Iterable[T], look: Callable[[T], list[U]], *, seconds: float
+    ) -> tuple[list[U], bool]:
+        journal, step, ordinal = self._build.journal, self._effects.step, LOOK_ORDINAL - self._looks
+        self._looks += 1
+        mark, left, found = journal.mark(step, ordinal), seconds, list[U]()
+        for number, part in enumerate(parts):
+            if mark is not None and number == mark["parts"]:
+                await self._reach(ordinal)
+                return found, False
+            if number:
+                await self.others_turn()
+            began = monotonic()
+            try:
+                found += look(part) if journal.replaying else self.time.look(left, look, part)
+            except OverdueError:
+                await self._give_up(ordinal, number)
+                return found, False
+            left = max(0.0, left - (monotonic() - began))
+        return found, True
+
+    @_effect
+    async def _reach(self, ordinal: int) -> None:
+        self._build.journal.reach(self._effects.step, ordinal)
+
+    @_effect
+    async def _give_up(self, ordinal: int, parts: int) -> None:
+        self._effects.check_open()
+        await self._build.journal.set_mark(self._effects.step, ordinal, {"parts": parts})
 
     def add_steps(self, recipes: Iterable[Recipe[BuildStep]], *, last: bool) -> None:
         self._effects.check_open()

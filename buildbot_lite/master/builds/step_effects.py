@@ -9,15 +9,17 @@ from twisted.internet.defer import CancelledError
 
 from ...model.properties import Json
 from .journal import Done, Journal, JournalEntry
+from .step_time import StepTime
 
 
 class StepEffects:
     """
-    The effects of *step* in *journal*.
+    The effects of *step* in *journal*.  *time*: limits the step's code.
     """
 
-    def __init__(self, journal: Journal, step: int) -> None:
+    def __init__(self, journal: Journal, step: int, time: StepTime) -> None:
         self.step = step
+        self.time = time
         self.is_closed = False
         self._journal = journal
 
@@ -29,9 +31,9 @@ class StepEffects:
 
     def check_open(self) -> None:
         """
-        Raise `CancelledError` after `close`.
+        Raise `CancelledError` after `close`, and in code that was interrupted by its time limit.
         """
-        if self.is_closed:
+        if self.is_closed or self.time.is_over:
             raise CancelledError
 
     async def perform(
@@ -47,7 +49,13 @@ class StepEffects:
             self.check_open()  # it may have been closed while the intent was committed
             return await perform(entry, resumed)
 
-        return await self._journal.effect(self.step, kind, intent, perform_if_open, **options)
+        try:
+            entry = await self._journal.effect(self.step, kind, intent, perform_if_open, **options)
+        except Exception:
+            await self.time.answered()
+            raise
+        await self.time.answered()
+        return entry
 
     async def once(self, kind: str, intent: Json, ask: Callable[[], Json]) -> Any:
         """

@@ -10,6 +10,7 @@ from attrs import define, evolve
 from ...errors import FileError
 from ...model.display import printable
 from ...model.outcome import Remark, Seal
+from ...model.time_limit import never_interrupted
 from ..slaves.command_streams import STDIO, log_of
 from .build_context import BuildContext, ReadableEntryStreams
 from .step_effects import StepEffects
@@ -94,6 +95,22 @@ class StepLogs:
         for name, seal in streams.items():
             self._lengths[log_of(name, log)] += seal.length
 
+    def places(self) -> dict[str, list[int]]:
+        """
+        By name, the ordinal and the length of the logs that the step wrote.
+        """
+        return {name: [log.ordinal, log.length] for name, log in self._own.items()}
+
+    def restore(self, places: Mapping[str, Sequence[int]]) -> None:
+        """
+        Know the logs of `places`, whose text an earlier run of the build stored.
+        """
+        for name, (ordinal, length) in places.items():
+            streams = self._build.streams.entry(self._effects.step, ordinal)
+            self._own[name] = _OwnLog(ordinal, streams, streams.stream(name).length)
+            self._lengths[name] = max(self._lengths[name], length)
+
+    @never_interrupted
     async def settled(self) -> None:
         """
         Wait until all text that the step wrote is stored; `FileError` if that failed.

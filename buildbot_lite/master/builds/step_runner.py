@@ -16,6 +16,7 @@ from ..config.locks import uses_on
 from ..steps.step import BuildStep, BuildStepFailed
 from .redaction import Redaction
 from .step_context import JournaledContext, SlaveLostError
+from .step_time import StepOverdueError
 
 LONGEST_HIDING = 60.0
 """Seconds that a ``hideStepIf`` may take; after that, the step is shown."""
@@ -43,9 +44,13 @@ class StepRunner:
         the build, and are raised.
         """
         try:
-            return await self._run()
+            return await self.context.time.run(self._run())
         except (SlaveLostError, ReplayError, RecordsClosedError):
             raise
+        except StepOverdueError as error:
+            sentence = self.redaction.text(str(error))
+            await self.context.end_overdue(sentence)
+            return Result.EXCEPTION, sentence
         except CancelledError:
             return Result.CANCELLED, "cancelled"
         except BuildbotLiteError as error:

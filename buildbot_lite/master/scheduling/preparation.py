@@ -50,6 +50,7 @@ from ..config.objects import BuilderConfig
 from ..slaves.command_streams import Source
 from ..slaves.registry import SlaveRegistry
 from ..steps.artifact_uses import ARTIFACTS_DIRECTORY
+from .code_time import CodeTime
 from .schedulers.submitting import CHANGE
 
 
@@ -98,7 +99,7 @@ Inputs = Mapping[str, tuple[Source, int, str]]
 class Preparation:
     """
     Makes builds out of their records.  *streams*: the directory of the logs.  *label*: a request's build, for people.
-    *wall*: seconds since 1970.  *http*: sends a request for a step.
+    *wall*: seconds since 1970.  *http*: sends a request for a step.  *code_time*: budgets for the code of steps.
     """
 
     records: Records
@@ -113,6 +114,7 @@ class Preparation:
     clock: IReactorTime
     wall: Callable[[], float]
     http: Callable[[HttpRequest], Awaitable[HttpAnswer]]
+    code_time: CodeTime
 
     async def prepare(
         self,
@@ -197,6 +199,7 @@ class Preparation:
             room=partial(self.reserve.admits, row.slave),
             locks=BuildLocks(self.locks, recorded.request.id, self.label),
             untrusted=is_untrusted(buildset.source),
+            budget=self.code_time.of(f"builder {builder.name}"),
         )
 
     async def _work_directory(self, slave: str) -> str | None:

@@ -2,17 +2,35 @@
 Methods that steps written for Buildbot call on themselves and on their build.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
 
-from ...deferreds import deferring
+from twisted.internet.defer import Deferred
+
 from ...model.properties import Json
 from ...model.rendering import render
 from .context import CommandResult, StepContext
 from .own_logs import Observer, WrittenLog, in_parts
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _MOST_OBSERVED = 64 << 20
 """Bytes; observers get the beginning of each log, up to this size."""
+
+
+def deferring(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Deferred[T]]:
+    """
+    Let a coroutine method of a step return a Deferred, which can be awaited and yielded, and may get callbacks.
+    """
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        bench: StepContext = cast("Any", args[0]).bench
+        return bench.deferred(method(*args, **kwargs))
+
+    return call
 
 
 class BuildOfStep:
@@ -21,63 +39,63 @@ class BuildOfStep:
     """
 
     def __init__(self, context: StepContext) -> None:
-        self._context = context
+        self.bench = context
 
     def addStepsAfterCurrentStep(self, steps: Iterable[Any]) -> None:
         """
         Run *steps* after the current step; `ConfigError` if the build would have too many steps.
         """
-        self._context.add_steps((each.recipe for each in steps), last=False)
+        self.bench.add_steps((each.recipe for each in steps), last=False)
 
     def addStepsAfterLastStep(self, steps: Iterable[Any]) -> None:
         """
         Run *steps* at the end of the build; `ConfigError` if the build would have too many steps.
         """
-        self._context.add_steps((each.recipe for each in steps), last=True)
+        self.bench.add_steps((each.recipe for each in steps), last=True)
 
     def getProperty(self, name: str, default: Json = None) -> Json:
         """
         The value of the property *name*, or *default*.
         """
-        return self._context.view.getProperty(name, default)
+        return self.bench.view.getProperty(name, default)
 
     def hasProperty(self, name: str) -> bool:
         """
         Whether the build has the property *name*.
         """
-        return self._context.view.hasProperty(name)
+        return self.bench.view.hasProperty(name)
 
     def setProperty(self, name: str, value: Json, source: str = "Build") -> None:
         """
         Set a property of the build.  *source*: who set it, for people.
         """
-        self._context.view.properties.set(name, value, source)
+        self.bench.view.properties.set(name, value, source)
 
     def getProperties(self) -> Any:
         """
         The build's `Properties`.
         """
-        return self._context.view.getProperties()
+        return self.bench.view.getProperties()
 
     def allFiles(self) -> list[str]:
         """
         The files that the build's changes changed, each once, in the order of the changes.
         """
-        return self._context.view.allFiles()
+        return self.bench.view.allFiles()
 
     @deferring
     async def render(self, value: Any) -> Any:
         """
         *value*, rendered with the build's properties.
         """
-        return await render(value, self._context.view)
+        return await render(value, self.bench.view)
 
     @property
     def slavename(self) -> str:
         """
         The name of the slave.
         """
-        return str(self._context.view.slave.get("name", ""))
+        return str(self.bench.view.slave.get("name", ""))
 
     workername = slavename
 

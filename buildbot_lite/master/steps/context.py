@@ -2,10 +2,11 @@
 The interface of a running step to everything outside it.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from attrs import frozen
+from twisted.internet.defer import Deferred
 
 from ...model.http_request import HttpAnswer, HttpRequest
 from ...model.outcome import Outcome
@@ -16,6 +17,9 @@ from ...model.spec import Spec
 from ..config.artifacts import WantedArtifact
 from ..slaves.command_streams import STDIO, Source
 from .recipe import Recipe
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 @frozen
@@ -166,6 +170,19 @@ class StepContext(Protocol):
     async def others_turn(self) -> None:
         """
         Let everything else that the master does have its turn, in the middle of long work.
+        """
+
+    async def look_through(
+        self, parts: Iterable[T], look: Callable[[T], list[U]], *, seconds: float
+    ) -> tuple[list[U], bool]:
+        """
+        What *look* finds in *parts*, and whether it looked at all of them: it may take *seconds* in all.  If it takes
+        longer, it is ended, and what it found in that part is dropped; a replay ends at the same part.
+        """
+
+    def deferred(self, work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
+        """
+        The result of *work*, code of the step, as a Deferred that may be yielded and get callbacks.
         """
 
     def add_steps(self, recipes: Iterable[Recipe[Any]], *, last: bool) -> None:

@@ -6,8 +6,6 @@ import re
 from typing import Any
 
 from ...model.results import Result
-from ...model.time_limit import OverdueError, call_within
-from ...model.user_functions import LONGEST_CALL
 from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument
@@ -24,8 +22,12 @@ _ENTER = "make.*: Entering directory [\"`'\N{LEFT SINGLE QUOTATION MARK}](.*)['\
 _LEAVE = "make.*: Leaving directory"
 _LARGEST_OUTPUT = 64 << 20
 _LARGEST_SUPPRESSIONS = 1 << 20
-_LONGEST_SEARCH = 1.0
-"""Seconds for the search with the expressions of a file on the slave.  The master does nothing else meanwhile."""
+_LONGEST_SEARCH = 20.0
+"""Seconds for the search of the whole output.  Beyond some seconds, it gets a tenth of the master's time."""
+_LONGEST_READING = 1.0
+"""Seconds for reading the expressions in a file on the slave."""
+_LONGEST_SEARCH_OF_FILE = 1.0
+"""Seconds for a search with expressions of a file on the slave, where anybody may have written them."""
 
 
 def _suppressions(checker: ArgumentChecker, name: str, value: Any) -> list[Suppression]:
@@ -46,11 +48,15 @@ def _suppressions(checker: ArgumentChecker, name: str, value: Any) -> list[Suppr
 
 
 def _overdue(file: str | None) -> str:
-    whose, limit = ("step", LONGEST_CALL) if file is None else (f"suppressionFile {file!r:.100}", _LONGEST_SEARCH)
+    whose, limit = ("step", _LONGEST_SEARCH) if file is None else (_named(file), _LONGEST_SEARCH_OF_FILE)
     return (
-        f"The expressions of the {whose} take longer than {limit:g} s to search this output.  Make them simpler: avoid "
-        "repetitions of repetitions, like (a+)+."
+        f"The expressions of the {whose} take longer than {limit:g} s to search this output.  The search for warnings "
+        "was given up.  Make them simpler: avoid repetitions of repetitions, like (a+)+."
     )
+
+
+def _named(file: str) -> str:
+    return f"suppressionFile {file!r:.100}"
 
 
 class WarningCountingShellCommand(ShellCommand):
@@ -69,9 +75,8 @@ class WarningCountingShellCommand(ShellCommand):
     groups 1, 2 and 3 of *warningPattern*.  *directoryEnterPattern*, *directoryLeavePattern*: the lines in which make
     reports that it enters a directory (its first group) and leaves it; file names are relative to it.
 
-    The first 64 MiB of the output are searched.  With a *suppressionFile*, the search may take 1 second, otherwise
-    5 seconds for each 64 KiB, and a search that takes long in all gets a tenth of the time.  A longer one fails the
-    step.
+    The first 64 MiB of the output are searched.  The search may take 20 seconds in all, with a *suppressionFile* 1
+    second.  A longer one is given up, which fails the step.
     """
 
     warningPattern = argument(checks.pattern, default=_PATTERN, nullable=True)
@@ -107,9 +112,10 @@ class WarningCountingShellCommand(ShellCommand):
                 )
             try:
                 text = read.output(limit=_LARGEST_SUPPRESSIONS)
-                suppressions += call_within(_LONGEST_SEARCH, read_suppressions, text)
-            except OverdueError:
-                return self.fail(_overdue(self.suppressionFile))
+                read_ones, is_whole = await self.bench.look_through([text], read_suppressions, seconds=_LONGEST_READING)
+                if not is_whole:
+                    return self.fail(_overdue(self.suppressionFile))
+                suppressions += read_ones
             except ValueError as error:
                 return self.fail(f"The suppressionFile {self.suppressionFile!r:.100} has a mistake in {error}.")
         ran = await self.do(self.spec())
@@ -126,18 +132,13 @@ class WarningCountingShellCommand(ShellCommand):
             self.directoryLeavePattern,
             suppressions,
         )
-        output = ran.output(limit=_LARGEST_OUTPUT)
-        lines: list[str] = []
-        try:
-            if self.suppressionFile is not None:
-                lines = call_within(_LONGEST_SEARCH, parser.lines, output.splitlines())
-            else:
-                # Not in a thread: there, a search that never ends could not be ended, and would keep the interpreter.
-                for number, part in enumerate(in_parts(output)):
-                    if number:
-                        await self.bench.others_turn()
-                    lines += call_within(LONGEST_CALL, parser.lines, part.splitlines())
-        except OverdueError:
+        # Not in a thread: there, a search that never ends could not be ended, and would keep the interpreter.
+        lines, is_whole = await self.bench.look_through(
+            in_parts(ran.output(limit=_LARGEST_OUTPUT)),
+            lambda part: parser.lines(part.splitlines()),
+            seconds=_LONGEST_SEARCH if self.suppressionFile is None else _LONGEST_SEARCH_OF_FILE,
+        )
+        if not is_whole:
             return self.fail(_overdue(self.suppressionFile))
         count = len(lines)
         self.setStatistic("warnings", self.getStatistic("warnings", 0) + count)

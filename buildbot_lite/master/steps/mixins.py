@@ -10,7 +10,6 @@ from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ...deferreds import deferring
 from ...errors import ConfigError
 from ...model import spec
 from ...model.results import Result
@@ -19,6 +18,7 @@ from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import STDIO
 from . import argument_checks as checks
 from .argument import argument, declaration, ignored
+from .buildbot_style import deferring
 from .context import CommandResult
 from .master_paths import check_rendered, is_absolute
 from .outcomes import SUCCEEDS_WITH_0, result_of

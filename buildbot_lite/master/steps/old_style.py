@@ -56,7 +56,8 @@ class OldStyle:
         """
         runs = (vars(base).get("run") for base in type(self).__mro__)
         run = next(each for each in runs if each not in (None, OldStyle.run_started))
-        running = Deferred.fromCoroutine(awaited(run(self)))
+        step: Any = self
+        running: Deferred[Any] = step.bench.deferred(awaited(run(step)))
         self._begun = (*self._begun, running)
         running.addCallbacks(self.finished, self.failed)  # type: ignore[unused-awaitable]  # `run_started` waits
 

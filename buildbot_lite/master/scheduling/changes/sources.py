@@ -37,8 +37,8 @@ from ...builds.streams import InThread
 from ...config.change_sources import UNCHANGED, ChangeSource, PollingChangeSource
 from ...config.generations import Generations
 from ...config.overrides import is_shipped
+from ..code_time import CodeTime
 from ..wakeup import Wakeup
-from .code_time import CodeTime
 from .recorder import ChangeRecorder
 
 T = TypeVar("T")

@@ -1,9 +1,9 @@
 """
-Limits on the time that methods of change sources take in the reactor's thread.
+Budgets for the time that methods of change sources and of steps take in the reactor's thread.
 
 This code of the configuration runs in the thread in which the farm does everything else.  Each turn, from one wait to
-the next, may take `LONGEST_CALL`.  All code of one owner, a source, has a budget of time, and waits when it is used
-up::
+the next, may take `LONGEST_CALL`.  All code of one owner, a source or the steps of a builder, has a budget of time, and
+waits when it is used up::
 
     turn ──► turn ──► 5 s are used up ──► wait until there is time again ──► turn ──► …
                                           0.1 s are added each second, and 0.3 s for all owners together
@@ -11,8 +11,7 @@ up::
 So what is slow takes long, but everything else goes on.  Calls of the master's own functions
 are neither interrupted nor counted (`model.time_limit.unlimited`).
 
-Methods of steps have no such limits: a build is replayed from its journal, which does not have the time that each turn
-took.
+The turns of steps are run by `builds.step_time`.
 """
 
 import inspect
@@ -26,10 +25,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from ....model import user_functions
-from ....model.time_limit import OverdueError, call_within, in_turns, limited_time
-from ....model.token_bucket import TokenBucket
-from ....model.user_functions import LONGEST_CALL, SHARE, overdue
+from ...model import user_functions
+from ...model.time_limit import OverdueError, call_within, in_turns, limited_time
+from ...model.token_bucket import TokenBucket
+from ...model.user_functions import LONGEST_CALL, SHARE, overdue
 
 SHARE_OF_ALL = 0.3
 """The share of the time that the code of all owners that have used up their time may take together."""
@@ -83,18 +82,21 @@ class OwnersTime:
         too long.  *what*: the place of the function in the configuration, for the error.
         """
         call = partial(self._turn, what, function)
-        if (waiting := self._pause()) is not None:
+        if (waiting := self.pause()) is not None:
             await waiting
         result = call(_unwound(function), *args)
         try:
             if inspect.iscoroutine(result) or inspect.isgenerator(result):
-                return await in_turns(result, call, self._pause)
+                return await in_turns(result, call, self.pause)
             return await result if inspect.isawaitable(result) else result
         except OverdueError as error:
             # Twisted has made a failure of it, because it came in a callback of a Deferred.
             raise overdue(function, what, LONGEST_CALL).with_traceback(error.__traceback__) from None
 
-    def _pause(self) -> Deferred[None] | None:
+    def pause(self) -> Deferred[None] | None:
+        """
+        What the code waits for before its next turn; None if it has time left.
+        """
         own = self._own.wait
         # An owner that has used less than half of its budget does not wait for the others.
         wait = max(own, self._all.wait) if self._own.left < LONGEST_CALL / 2 else own
@@ -107,9 +109,15 @@ class OwnersTime:
         except OverdueError as error:
             raise overdue(function, what, limit).with_traceback(error.__traceback__) from None
         finally:
-            if (took := self._meter() - began) > QUICK:
-                self._own.spend(took)
-                self._all.spend(took)
+            self.spend(self._meter() - began)
+
+    def spend(self, seconds: float) -> None:
+        """
+        A turn took *seconds*.
+        """
+        if seconds > QUICK:
+            self._own.spend(seconds)
+            self._all.spend(seconds)
 
 
 # All functions that `inlineCallbacks` makes have this code.
