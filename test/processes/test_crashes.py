@@ -395,7 +395,7 @@ class EndlessStepsCrashTests(CrashCase):
         self.assertEqual(self.build(done).witness, ["after", "endless", "searching"])
         rows = self.farm.rows(
             "select steps.name, steps.result, steps.summary from steps join builds on id = build"
-            " where number = ? order by steps.number",
+            " where builds.number = ? order by steps.number",
             type(self).number,
         )
         self.assertEqual([(name, result) for name, result, _ in rows], [("endless", 4), ("searching", 4), ("shell", 0)])
