@@ -1,10 +1,11 @@
 """
-What one small build costs, process by process: a budget for those who look for something to save.
+What one small build, or one long log, costs, process by process: a budget for those who look for something to save.
 
     bench/budget.py                    one farm of this checkout: CPU, statements, messages
     bench/budget.py --calls            system calls as well (strace counts them; the CPU of that run means nothing)
     bench/budget.py --against DIR      this checkout and that one, both running, in turn: medians, and the median of
                                        the pairs.  DIR may be this checkout: the precision of the comparison
+    bench/budget.py --log 100          the same, also with --against, of builds with a log of 100 MiB
 
 CPU times are the scheduler's (``/proc/PID/task/TID/schedstat``), so they do not depend on what else runs as much as the
 wall clock does; commands are children of a keeper, counted when they have ended.
@@ -25,6 +26,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import lab
+import ours
 import proc
 
 BENCH = Path(__file__).resolve().parent
@@ -36,16 +38,18 @@ class Farm(lab.Lab):
     The farm of a checkout.  Its processes import from there.
     """
 
-    def __init__(self, work, checkout):
+    def __init__(self, options, checkout):
         self._checkout = checkout
+        command, slaves = _log_of(options.log) if options.log else (["true"], SLAVES)
         before = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = str(checkout)
         try:
-            super().__init__(work, '{"b": [SH(["true"])]}', slaves=SLAVES)
+            super().__init__(options.work, f'{{"b": [SH({command!r})]}}', slaves=slaves)
         finally:
             os.environ.pop("PYTHONPATH")
             if before is not None:
                 os.environ["PYTHONPATH"] = before
+        self.submit("b", 2 if options.log else 100)
 
     def keepers(self):
         return [self.keeper_pid(name) for name in self.names]
@@ -69,6 +73,13 @@ class Farm(lab.Lab):
         }
 
 
+def _log_of(mib):
+    """
+    Return the command and the number of slaves for builds with a log of *mib* MiB, as in `ours.log`.
+    """
+    return ["bash", "-c", f'yes "{ours.LINE}" | head -c {mib * ours.MIB}'], 1
+
+
 def _threads(pid):
     found = {}
     for thread in os.listdir(f"/proc/{pid}/task"):
@@ -79,13 +90,15 @@ def _threads(pid):
 
 def cpu_per_build(farm, count):
     """
-    Return the milliseconds of CPU per build, by process, of *count* builds.
+    Return the milliseconds of CPU per build, by process, of *count* builds, and the time until the last one has ended.
     """
+    time.sleep(2)  # logs of the round before are being compressed
     before = farm.cpu()
-    farm.submit("b", count)
+    seconds = farm.submit("b", count)
     time.sleep(0.5)
     after = farm.cpu()
-    return {name: (after[name] - before[name]) * 1000 / count for name in before}
+    spent = {name: after[name] - before[name] for name in before}
+    return {name: value * 1000 / count for name, value in {**spent, "until the end": seconds}.items()}
 
 
 def counts_per_build(farm, count):
@@ -133,8 +146,7 @@ def _strace_table(path, count):
 
 
 def one(options):
-    with Farm(options.work, options.checkout) as farm:
-        farm.submit("b", 100)
+    with Farm(options, options.checkout) as farm:
         rounds = [cpu_per_build(farm, options.builds) for _ in range(options.rounds)]
         for name in rounds[0]:
             print(f"{name:24} {statistics.median(each[name] for each in rounds):8.2f} ms")
@@ -149,11 +161,9 @@ def one(options):
 
 
 def pairs(options):
-    with Farm(options.work, options.against) as before, Farm(options.work, options.checkout) as after:
+    with Farm(options, options.against) as before, Farm(options, options.checkout) as after:
         farms = [("before", before), ("after", after)]
         found = {"before": [], "after": []}
-        for _, farm in farms:
-            farm.submit("b", 100)
         for _ in range(options.rounds):
             random.shuffle(farms)
             for name, farm in farms:
@@ -169,11 +179,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkout", type=Path, default=BENCH.parent)
     parser.add_argument("--against", type=Path)
-    parser.add_argument("--builds", type=int, default=200, help="in a round")
+    parser.add_argument("--builds", type=int, help="in a round; without it 200, or 1 with --log")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--calls", action="store_true")
+    parser.add_argument("--log", type=int, metavar="MIB", help="of each build")
     parser.add_argument("--work", type=Path, default=BENCH / "work", help="where everything is put that is made")
     options = parser.parse_args()
+    options.builds = options.builds or (1 if options.log else 200)
     options.work.mkdir(parents=True, exist_ok=True)
     (pairs if options.against else one)(options)
 

@@ -64,6 +64,9 @@ _STREAM_CALLS = {"append", "feed_stdin"}
 _MESSAGE_OVERHEAD = 200
 # Bytes.  Shorter pieces of a string are charged, because each piece costs time, however short it is.
 _SHORTEST_PIECE = 256
+# Bytes to read at a time from an authenticated peer: twice what Twisted reads, which saves a tenth of the CPU time of
+# receiving a log.  More would save little more, and OpenSSL keeps a buffer of this size for each connection.
+_READ_SIZE = 128 << 10
 # Bytes of a token before its body (Foolscap's "header").
 _LONGEST_HEAD = 65
 # Bytes.  No word of Foolscap's vocabulary is longer.
@@ -145,6 +148,8 @@ class Broker(stock.Broker):
         self.keepalive = Keepalive(
             self.tub.clock, ping=self._ping, silent=self._peer_silent, paused_until=self._paused_until
         )
+        if self._unauthenticated is None:
+            self.transport.bufferSize = _READ_SIZE
         super().connectionMade()
 
     def getDataLastReceivedAt(self):
@@ -466,6 +471,7 @@ class Broker(stock.Broker):
         if self._unauthenticated is not None:
             unauthenticated, self._unauthenticated = self._unauthenticated, None
             unauthenticated.release()
+            self.transport.bufferSize = _READ_SIZE
             # The first FURL that the peer presents determines the account.
             bucket = found.revocable.cpu_bucket(self.tub.clock)
             self._cpu_share = CpuShare(self.tub.clock, bucket, self.transport, self.tub.processor_time, self._slowed)

@@ -160,6 +160,19 @@ class UnauthenticatedConnectionTests(BrokerTestCase):
         await self.assertCut(number(0, 0x8E) * (70 << 10))
 
     @with_reactor
+    async def test_reads(self) -> None:
+        """
+        More is read at a time from a peer that presented a valid FURL than from an unauthenticated one.
+        """
+        await self.unauthenticated_broker()
+        await until(lambda: bool(self.farm.brokers))
+        (unauthenticated,) = self.farm.brokers.values()
+        await self.slave()
+        (slave,) = set(self.farm.brokers.values()) - {unauthenticated}
+        self.assertEqual(unauthenticated.transport.bufferSize, 64 << 10)
+        self.assertEqual(slave.transport.bufferSize, 128 << 10)
+
+    @with_reactor
     async def test_discarded_bytes(self) -> None:
         """
         Bytes of a refused token, which are skipped, count towards the limit.
