@@ -64,7 +64,7 @@ class JobQuestions:
         most = question.integer("most", 20, least=1, most=MOST_JOBS)
         before = question.optional("before", question.integer)
         wanted = JobFilter(
-            target=_target_of(grant) or question.optional("target", partial(question.text, limit=80)),
+            target=self._target_of(grant) or question.optional("target", partial(question.text, limit=80)),
             state=question.optional("state", partial(question.text, limit=20)),
             submitter=question.optional("submitter", partial(question.text, limit=200)),
             by_grant=grant.id if grant.verb == SUBMIT else None,
@@ -83,7 +83,7 @@ class JobQuestions:
             return job_records.counts(connection), paused_targets(connection)
 
         counts, paused = await self.farm.records.read(read)
-        only = _target_of(grant)
+        only = self._target_of(grant)
         return {
             "targets": [
                 of_target(target, counts.get(name, {}), paused.get(name))
@@ -123,14 +123,24 @@ class JobQuestions:
     async def _job(self, grant: Grant, question: JsonReader) -> Job:
         number = question.integer("job", least=1)
         job = await self.farm.records.read(lambda connection: job_records.get(connection, number))
-        only = _target_of(grant)
+        only = self._target_of(grant)
         if job is None or only not in (None, job.target) or (grant.verb == SUBMIT and job.by_grant != grant.id):
             raise no_job(number)
         return job
 
+    def _target_of(self, grant: Grant) -> str | None:
+        """
+        The only target whose jobs the holder of *grant* may see; None: all.
+        """
+        if grant.verb not in (SUBMIT, JOBS_VERB):
+            return None
+        targets = self.service.targets.values()
+        aliases = {scheduler.name: target.name for target in targets for scheduler in target.schedulers}
+        return aliases.get(grant.object, grant.object)
+
     def _named_target(self, grant: Grant, question: JsonReader) -> str:
         name = question.text("target", limit=80)
-        if name not in self.service.targets or _target_of(grant) not in (None, name):
+        if name not in self.service.targets or self._target_of(grant) not in (None, name):
             raise no_target(name)
         return name
 
@@ -159,13 +169,6 @@ def jobs_verb(farm: Farm, service: JobService) -> Verb:
         return name, name
 
     return Verb(JOBS_VERB, expose, designate, preauth=True, counts_lookups=True)
-
-
-def _target_of(grant: Grant) -> str | None:
-    """
-    The only target whose jobs the holder of *grant* may see; None: all.
-    """
-    return grant.object if grant.verb in (SUBMIT, JOBS_VERB) else None
 
 
 def _who(grant: Grant) -> str:

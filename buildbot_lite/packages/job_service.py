@@ -55,6 +55,7 @@ class JobService:
         self._farm = farm
         self._repository_of = repository_of
         self._unsubscribe: Callable[[], None] = lambda: None
+        self._builders: frozenset[str] = frozenset()
         self._requests: set[int] = set()
         self._seen: set[int] = set()
         self._looking = False
@@ -67,9 +68,8 @@ class JobService:
         Look at every job that has not ended, and let it go on.
         """
         self._unsubscribe = self._farm.records.on_commit(self._committed)
-        self._farm.reconfiguration.on_applied(
-            lambda config: background(self.hold_paused(), self._log, "holding paused targets")
-        )
+        self._farm.reconfiguration.on_applied(lambda config: self._configure())
+        self._configure()
         await self.hold_paused()
         now = self._farm.wall()
         jobs = await self._farm.records.write(partial(_look_at_all, now=now))
@@ -120,13 +120,22 @@ class JobService:
             }
         )
 
+    def _configure(self) -> None:
+        """
+        Follow the builders of the configuration in force.
+        """
+        self._builders = frozenset(
+            builder.name for target in self.targets.values() for builder in target.builders.values()
+        )
+        background(self.hold_paused(), self._log, "holding the builds of paused targets")
+
     # Following builds.
 
     def _committed(self, events: Sequence[Event]) -> None:
         for event in events:
             if event.request is None:
                 continue
-            if event.kind == _SUBMITTED and event.body.get("scheduler") in self.targets:
+            if event.kind == _SUBMITTED and event.body.get("builder") in self._builders:
                 self._requests.add(event.request)
             elif event.kind in _EVENTS and event.request in self._requests:
                 self._seen.add(event.request)

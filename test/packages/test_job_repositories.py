@@ -1,0 +1,195 @@
+"""
+Jobs of targets that have repositories.
+"""
+
+from typing import Any, cast
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+
+from buildbot_lite.errors import DiskFullError, InputError, RefusedError
+from buildbot_lite.packages.job_records import Job
+from buildbot_lite.packages.job_states import JobState
+from buildbot_lite.packages.package_jobs import PackageJobs
+from buildbot_lite.packages.results import JobResults
+
+from .test_job_questions import QuestionCase
+
+CALLS = ("enter", "publish", "announce")
+
+
+@define
+class FakeRepository:
+    """
+    A `TargetRepository`.  *errors*: by method, what it raises.  *held*: methods that do not return.
+    """
+
+    signed: bool = True
+    errors: dict[str, Exception] = field(factory=dict)
+    held: set[str] = field(factory=set)
+    calls: list[str] = field(factory=list)
+
+    async def enter(self, job: Job, results: JobResults) -> None:
+        assert results.packages
+        await self._called("enter")
+
+    async def needs_signature(self, job: Job) -> bool:
+        return not self.signed
+
+    async def publish(self, job: Job, results: JobResults) -> None:
+        await self._called("publish")
+
+    async def announce(self, job: Job) -> None:
+        await self._called("announce")
+
+    async def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if name in self.held:
+            await Deferred()
+        if name in self.errors:
+            raise self.errors[name]
+
+
+class RepositoriesTests(QuestionCase):
+    """
+    From results to the public repository.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.repository = FakeRepository()
+        self.use_repository()
+
+    def use_repository(self) -> None:
+        """
+        Let the master's targets have the repository.
+        """
+        jobs = cast("PackageJobs", self.farm.extensions["jobs of packages"])
+        cast("Any", jobs.service)._repository_of = lambda target: self.repository
+
+    def build(self) -> None:
+        """
+        Submit a package and build it.
+        """
+        self.submit()
+        self.attach()
+        self.harness.settle()
+
+    def restart(self) -> None:
+        """
+        The master dies, and the next one has the same repository.
+        """
+        self.harness.farm = self.harness._farm(self.harness.farm.generations.current)
+        self.farm = self.harness.farm
+        self.use_repository()
+        self.harness.start()
+
+    def proceed(self) -> None:
+        """
+        The signatures of the job are there.
+        """
+        cast("PackageJobs", self.farm.extensions["jobs of packages"]).service.proceed(1)
+        self.harness.settle()
+
+    def states(self) -> list[str]:
+        """
+        The states that the job had after its builds.
+        """
+        return [state for state, _ in self.job().history][3:]
+
+    def test_through(self) -> None:
+        """
+        Promise 9.2: a job enters the repository, waits for its signature as long as it takes, is published, announced
+        and finished.
+        """
+        self.repository.signed = False
+        self.build()
+        self.assertEqual(self.states(), ["repowait", "needsign"])
+        self.restart()
+        self.harness.settle(10 * 86400.0)
+        self.assertEqual((self.job().state, self.repository.calls), (JobState.NEEDSIGN, ["enter"]))
+        self.repository.signed = True
+        self.proceed()
+        self.assertEqual(self.states(), ["repowait", "needsign", "pushed", "finished"])
+        self.assertEqual(self.repository.calls, list(CALLS))
+
+    def dies_in(self, name: str) -> None:
+        """
+        The master dies twice within the method *name* of the repository.
+        """
+        self.repository.held.add(name)
+        self.build()
+        self.assertEqual(self.repository.calls[-1], name)
+        self.restart()
+        self.repository.held.clear()
+        self.restart()
+        self.harness.settle()
+        self.assertEqual(self.states(), ["repowait", "needsign", "pushed", "finished"])
+        expected = [call for each in CALLS for call in ([each] * 3 if each == name else [each])]
+        self.assertEqual(self.repository.calls, expected)
+
+    def test_dies_entering(self) -> None:
+        """
+        Promise 9.2: a master that dies while a job enters the repository does that again, and nothing else twice.
+        """
+        self.dies_in("enter")
+
+    def test_dies_publishing(self) -> None:
+        """
+        Promise 9.2: a master that dies while it publishes does that again, and nothing else twice.
+        """
+        self.dies_in("publish")
+
+    def test_dies_announcing(self) -> None:
+        """
+        Promise 9.2: a master that dies while a published job is announced does that again, and nothing else twice.
+        """
+        self.dies_in("announce")
+
+    def test_refused(self) -> None:
+        """
+        Promise 9.9: results that the repository refuses fail the job with the sentence; `requeue` tries again without a
+        build.
+        """
+        self.repository.errors["enter"] = InputError("another package has that name.")
+        self.build()
+        self.assertEqual((self.job().state, self.job().reason), (JobState.FAILED, "another package has that name."))
+        self.repository.errors.clear()
+        self.assertEqual(self.ask("requeue", job=1)["architectures"], [])
+        self.assertEqual(self.job().state, JobState.FINISHED)
+
+    def test_disk_full(self) -> None:
+        """
+        Promise 9.9: what is the machine's fault fails no job: it stays where it is, with the sentence, and goes on with
+        `requeue`.
+        """
+        self.repository.errors["publish"] = DiskFullError("the disk is full.")
+        self.build()
+        self.assertEqual((self.job().state, self.job().reason), (JobState.NEEDSIGN, "the disk is full."))
+        self.repository.errors.clear()
+        self.ask("requeue", job=1)
+        self.assertEqual((self.job().state, self.job().reason), (JobState.FINISHED, ""))
+
+    def test_announcing_fails(self) -> None:
+        """
+        A job is finished even if its target's program fails, with the sentence.
+        """
+        self.repository.errors["announce"] = InputError("push.sh ended with 3.")
+        self.build()
+        self.assertEqual((self.job().state, self.job().reason), (JobState.FINISHED, "push.sh ended with 3."))
+
+    def test_finish_and_kill(self) -> None:
+        """
+        Promise 9.8: a job in needsign is finished without being published, or killed; a published one is not killed.
+        """
+        self.repository.signed = False
+        self.build()
+        self.assertEqual(self.ask("finish", job=1)["state"], "finished")
+        self.assertEqual(self.ask("finish", job=1)["state"], "finished")
+        self.assertEqual(self.repository.calls, ["enter"])
+        self.refused(RefusedError, lambda: self.ask("kill", job=1), "cannot be killed any more")
+        self.submit()
+        self.harness.settle()
+        self.assertEqual(self.ask("kill", job=2)["state"], "killed")
+        self.proceed()
+        self.assertEqual(self.repository.calls, ["enter", "enter"])

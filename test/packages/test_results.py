@@ -1,0 +1,169 @@
+"""
+The files of jobs' results.
+"""
+
+import os
+import shutil
+import tempfile
+from hashlib import sha256
+from typing import Any
+from unittest import mock
+
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import FileError, InputError
+from buildbot_lite.packages import results
+from buildbot_lite.packages.results import ArchOutput, JobResults, StoredFile, load, place_of, store
+
+from .test_job_service import JobCase
+
+DEB = "greet_1.0_amd64.deb"
+
+
+class StoreTests(SynchronousTestCase):
+    """
+    From the files of builds to a directory.
+    """
+
+    def setUp(self) -> None:
+        self.base = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.base)
+        for name in ("artifacts", "streams"):
+            os.mkdir(os.path.join(self.base, name))
+        self.place = os.path.join(self.base, "packages", "bookworm", "greet", "1.0")
+
+    def output(self, arch: str = "amd64", name: str = DEB, data: bytes = b"deb", story: str = "") -> ArchOutput:
+        """
+        What a build has left: a package, and two parts of a log.
+        """
+        self.write(f"artifacts/{arch}-{name}", data)
+        self.write("streams/1", b"one\n")
+        self.write("streams/2", b"two\n")
+        stored = StoredFile(name, f"{arch}-{name}", sha256(data).hexdigest())
+        return ArchOutput(arch, (stored,), {"build.log": ("1", "2")}, story)
+
+    def write(self, path: str, data: bytes) -> None:
+        """
+        A file of the farm.
+        """
+        whole = os.path.join(self.base, path)
+        if os.path.exists(whole):
+            os.unlink(whole)
+        with open(whole, "wb") as file:
+            file.write(data)
+
+    def store(self, *outputs: ArchOutput) -> JobResults:
+        """
+        Store *outputs*.
+        """
+        farm = {name: os.path.join(self.base, name) for name in ("artifacts", "streams")}
+        return store(self.place, outputs, **farm)
+
+    def names(self, arch: str = "") -> list[str]:
+        """
+        What is in the directory.
+        """
+        return sorted(os.listdir(os.path.join(self.place, arch)))
+
+    def test_stored(self) -> None:
+        """
+        Promise 9.5: packages are the artifacts themselves, logs are whole, and each file has its digest.
+        """
+        found = self.store(self.output(), self.output("i386"))
+        self.assertEqual(self.names(), ["amd64", "i386"])
+        self.assertEqual(self.names("amd64"), ["SHA256SUMS", "build.log", DEB, "job.log"])
+        place = os.path.join(self.place, "amd64")
+        self.assertTrue(os.path.samefile(os.path.join(place, DEB), os.path.join(self.base, f"artifacts/amd64-{DEB}")))
+        with open(os.path.join(place, "build.log"), "rb") as log:
+            self.assertEqual(log.read(), b"one\ntwo\n")
+        self.assertEqual(load(self.place), found)
+        for each in found.files:
+            with open(found.path(each), "rb") as file:
+                self.assertEqual(sha256(file.read()).hexdigest(), each.sha256)
+        self.assertEqual([each.name for each in found.packages], [DEB] * 2)
+
+    def test_other_bytes(self) -> None:
+        """
+        Promise 9.5: the same version with other bytes is refused with the package's name, before anything is changed;
+        with the same bytes it is as it was.
+        """
+        self.store(self.output(story="first"))
+        before = os.stat(os.path.join(self.place, "amd64"))
+        self.store(self.output(story="second"))
+        self.assertEqual(os.stat(os.path.join(self.place, "amd64")), before)
+        for other in (self.output(data=b"other"), self.output(name="greet2_1.0_amd64.deb")):
+            error = self.assertRaises(InputError, self.store, self.output("i386"), other)
+            self.assertIn("is there already, with other bytes", str(error))
+            self.assertEqual(self.names(), ["amd64"])
+
+    def test_died(self) -> None:
+        """
+        Promise 9.5: a master that dies while it stores leaves no architecture in part, and the next one stores it
+        whole.
+        """
+        for dying in ("rename", "link", "mkdir"):
+            with self.subTest(dying=dying):
+                with mock.patch(f"{results.__name__}.os.{dying}", side_effect=KeyboardInterrupt):
+                    self.assertRaises(KeyboardInterrupt, self.store, self.output(dying))
+                self.assertFalse(os.path.exists(os.path.join(self.place, dying)))
+                self.store(self.output(dying))
+                self.assertIn(DEB, self.names(dying))
+        self.assertEqual(self.names(), ["link", "mkdir", "rename"])
+
+    def test_no_links(self) -> None:
+        """
+        Where hard links cannot be made, files are copied; one that is gone is one sentence.
+        """
+        with mock.patch(f"{results.__name__}.os.link", side_effect=OSError(18, "Invalid cross-device link")):
+            found = self.store(self.output())
+        with open(found.path(found.packages[0]), "rb") as file:
+            self.assertEqual(file.read(), b"deb")
+        gone = evolve(self.output("i386"), artifacts=(StoredFile(DEB, "none", "0" * 64),))
+        self.assertIn("is not there any more", str(self.assertRaises(FileError, self.store, gone)))
+        self.assertEqual(self.names(), [".i386.new", "amd64"])
+        self.assertEqual(load(self.place), found)
+
+    def test_place(self) -> None:
+        """
+        The directory has no colon; each scratch build has its own.
+        """
+        job: Any = mock.Mock(target="t", id=7, scratch=False)
+        job.name = "greet"
+        self.assertEqual(place_of("/farm", job, "1:2-3"), "/farm/packages/t/greet/1%3a2-3")
+        job.scratch = True
+        self.assertEqual(place_of("/farm", job, "1:2-3"), "/farm/packages/t/+scratch/7")
+
+
+class RefusedResultsTests(JobCase):
+    """
+    Results that are refused.
+    """
+
+    def test_names(self) -> None:
+        """
+        Promise 9.5: a file with a name that is none of a package's fails the job with one sentence, and nothing is
+        stored.
+        """
+        for number, name in enumerate(("-rf.deb", "SHA256SUMS", "a b.deb", "build.log"), start=1):
+            self.building.files = {name: b"x"}
+            self.submit()
+            if number == 1:
+                self.attach()
+            self.harness.settle()
+            job = self.job(number)
+            self.assertEqual(job.state, "failed", name)
+            self.assertRegex(job.reason, "no name of a file|the farm's own")
+            self.assertEqual(self.tree(), [])
+
+    def test_again(self) -> None:
+        """
+        Promise 9.5: a second job of the same version with other bytes fails, and the first results stay.
+        """
+        self.submit()
+        self.attach()
+        self.building.files = dict.fromkeys(self.building.files, b"other")
+        self.submit()
+        self.harness.settle()
+        self.assertEqual([self.job(number).state for number in (1, 2)], ["finished", "failed"])
+        self.assertIn("with other bytes: give the package a higher version", self.job(2).reason)
