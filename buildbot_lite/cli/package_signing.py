@@ -2,7 +2,7 @@
 Sign packages on the signer's machine, and publish what is signed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 from attrs import evolve, frozen
@@ -146,27 +146,29 @@ def _farm(furlfile: str, connector: Connect | None) -> FarmClient:
 
 class _Display:
     """
-    Shows a round to the signer.  *key*: asks before this key is used; "": does not ask.
+    Shows a round to the signer.  *key*: asks before this key is used; "": does not ask.  *say*: shows a line.
     """
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, say: Callable[[str], object] = note) -> None:
         self._key = key
-        self._files = 0
+        self._say = say
 
     def offered(self, offers: Offers) -> None:
         for job in offers.jobs:
             arches = ", ".join(job.arches)
-            note(f"job {job.job} for {offers.target}: {job.package} {job.version} ({arches}), from {job.submitter}")
+            self._say(
+                f"job {job.job} for {offers.target}: {job.package} {job.version} ({arches}), from {job.submitter}"
+            )
             signed = len(job.files) - len(job.missing)
             if signed:
-                note(f"  {signed} of its {len(job.files)} packages are signed already")
+                self._say(f"  {signed} of its {len(job.files)} packages are signed already")
         if not offers.jobs:
-            note(f"No job of {offers.target} waits for a signature.")
+            self._say(f"No job of {offers.target} waits for a signature.")
 
     def to_sign(self, file: WantedFile, what: str) -> None:
         kind = " (as text)" if file.text else ""
-        note(f"  {file.name}, {file.size:,} bytes, sha256 {file.sha256}")
-        note(f"    {what}: {file.length:,} bytes are signed{kind}")
+        self._say(f"  {file.name}, {file.size:,} bytes, sha256 {file.sha256}")
+        self._say(f"    {what}: {file.length:,} bytes are signed{kind}")
 
     def agreed(self) -> bool:
         return not self._key or click.confirm(f"Sign this with the key {self._key}?", err=True)
@@ -206,13 +208,17 @@ async def _watched(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule]) -> Non
 
 
 async def _sign_what_fits(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule]) -> None:
-    signer = _signer(link, gnupg, _Display(""))
+    lines: list[str] = []
+    # Told once it is signed, and not each time that it could not be.
+    signer = _signer(link, gnupg, _Display("", lines.append))
     offers = await signer.offers(None)
     if not offers.automatic:
         raise NotAutomaticError(offers.target)
     fitting = tuple(job for job in offers.jobs if not rules or any(rule.fits(job) for rule in rules))
     if fitting:
-        _tell(await signer.run(evolve(offers, jobs=fitting)))
+        summary = await signer.run(evolve(offers, jobs=fitting))
+        note("\n".join(lines))
+        _tell(summary)
 
 
 class NotAutomaticError(BuildbotLiteError):

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
@@ -33,6 +34,7 @@ from test.master.harness import MasterHarness
 
 from ..needs import needs
 from .archives import TINY_SRPM
+from .built_packages import rpm
 from .keys import GnupgHome
 
 REPOMD = '<?xml version="1.0"?>\n<repomd xmlns="http://linux.duke.edu/metadata/repo">{}</repomd>\n'
@@ -355,6 +357,32 @@ class RpmRoundTests(RoundCase):
         self.assertEqual(self.harness.done(one.run(offers)).jobs, [first])
         self.assertEqual(self.harness.done(two.run(also)).jobs, [first])
         self.assertEqual(self.repository.made, 1)
+
+    @needs("rpmbuild")
+    def test_two_signers_of_two_jobs(self) -> None:
+        """
+        Promise 9.7: two signers may sign different jobs at once.
+        """
+        other = rpm(Path(self.directory, "rpms"), "other")
+        first, second = self.job(), self.job(other.name, other.read_bytes())
+        one, two = self.signer(), self.signer()
+        offers = self.harness.done(one.offers([first]))
+        also = self.harness.done(two.offers([second]))
+        self.assertEqual(self.harness.done(one.run(offers)).jobs, [first])
+        self.assertEqual(self.harness.done(two.run(also)).jobs, [first, second])
+
+    def test_tidy(self) -> None:
+        """
+        What is kept for a job that was killed is removed.
+        """
+        first = self.job()
+        self.sign()
+        signing = Path(self.directory, "signing")
+        self.assertEqual(len(list((signing / "signatures").iterdir())), 1)
+        self.go(first, JobState.KILLED)
+        self.harness.done(self.signer().offers(None))
+        self.assertEqual(list((signing / "signatures").iterdir()), [])
+        self.assertEqual(list((signing / "signed").iterdir()), [])
 
     def test_overtaken(self) -> None:
         """

@@ -7,6 +7,7 @@ with those that are missing.
 
 import os
 import re
+from collections.abc import Collection
 from hashlib import sha256
 
 from attrs import frozen
@@ -54,6 +55,14 @@ class SignatureStore:
         Forget the signature of *id*, if it is there.
         """
         remove(self._path(id))
+
+    def keep_only(self, ids: Collection[str]) -> None:
+        """
+        Forget the signatures of everything else.
+        """
+        for name in os.listdir(self.directory) if os.path.isdir(self.directory) else ():
+            if name not in ids:
+                remove(os.path.join(self.directory, name))
 
     def _path(self, id: str) -> str:
         assert _ID.match(id)

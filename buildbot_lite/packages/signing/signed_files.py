@@ -160,6 +160,16 @@ class SignedFiles:
         for each in self.wanted(results):
             self._store.remove(each.id)
 
+    def tidy(self, waiting: Mapping[int, Sequence[ToSign]]) -> None:
+        """
+        Remove what is kept for jobs that do not wait any more.  *waiting*: all that do, with what they need.
+        """
+        self._store.keep_only({each.id for wanted in waiting.values() for each in wanted})
+        signed = os.path.join(self.directory, "signed")
+        for name in os.listdir(signed) if os.path.isdir(signed) else ():
+            if name not in map(str, waiting):
+                shutil.rmtree(os.path.join(signed, name), ignore_errors=True)
+
     def _with_signatures(self, job: int, results: JobResults) -> JobResults:
         """
         *results* with signed copies of packages; those of Debian are as they were, since their index is signed.

@@ -35,6 +35,8 @@ MOST_JOBS = 1000
 """Jobs of one round."""
 MOST_CONTENTS = 8 << 20
 """Bytes of the contents in one answer."""
+MOST_OFFERED = 50_000
+"""Packages that signers may ask for; beyond it, those that were offered first have to be offered again."""
 
 
 class Surroundings(Protocol):
@@ -111,7 +113,12 @@ class SigningRound:
         `RefusedError` name a job that does not wait for a signature.
         """
         offers = [await self._offer(job) for job in await self._waiting(jobs)]
-        self._offered = {each.id: each for offer in offers for each in offer.wanted}
+        # Beside those that were offered to another signer, who signs at the same time.
+        self._offered.update({each.id: each for offer in offers for each in offer.wanted})
+        for id in list(self._offered)[:-MOST_OFFERED]:
+            del self._offered[id]
+        if jobs is None:
+            await self._farm.in_thread(partial(self._files.tidy, {offer.job.id: offer.wanted for offer in offers}))
         return offers
 
     async def contents(self, ids: Sequence[str]) -> dict[str, bytes]:
@@ -235,7 +242,8 @@ class SigningRound:
 
         def record(connection: Connection) -> None:
             for number in prepared.jobs:
-                self._in_needsign(connection, number)
+                job = self._in_needsign(connection, number)
+                job_records.remark(connection, job, f"signed; to publish it: buildbot-lite package push {number}")
             signed.keep(connection, self._target, self._farm.wall())
 
         await self._farm.write(record)

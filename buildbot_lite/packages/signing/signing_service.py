@@ -136,6 +136,8 @@ class SigningService:
         """
         The target called *name*, for a string to sign or to push; `NotFoundError`, `RefusedError`.
         """
+        if (obstacle := self._farm.records.obstacle) is not None:
+            raise RefusedError(f"{obstacle}  Nothing was changed.  Repeat the command when the database works.")
         target = self._target(name)
         if target.signing.sign is None:
             raise RefusedError(f"{name} is not signed any more: it has no sign= in master.cfg.")
