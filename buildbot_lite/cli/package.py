@@ -17,6 +17,7 @@ from ..packages.submitted_package import SubmittedPackage, examine
 from .commands import Commands
 from .connection import FarmClient, FarmCommand, MasterLink
 from .output import note
+from .package_shell import shell
 from .package_signing import COMMANDS as SIGNING_COMMANDS
 from .submitted import ADVICE, follow_all, submit_furl, told_requests
 
@@ -38,7 +39,7 @@ def package() -> None:
     """
 
 
-for command in SIGNING_COMMANDS:
+for command in (*SIGNING_COMMANDS, shell):
     package.add_command(command)
 
 

@@ -6,6 +6,8 @@
 #   build ROOT DIRECTORY ARCH LIMITS COMMAND…             the same without the network, for what is not trusted; after
 #                                                         it, nothing more is run in the root
 #   remove DIRECTORY…                                     remove them, also files of subordinate user ids
+#   keep ROOT DIRECTORY ARCH KEPT NAME SECONDS            move both to KEPT/NAME, for that long
+#   enter KEPT NAME                                       a shell in KEPT/NAME, without the network
 #
 # LIMITS: bytes of memory or 0 for nine tenths of the machine's, processes, bytes on the disk, with commas between them.
 #
@@ -29,6 +31,9 @@ capabilities=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap
 
 # Exit codes, for the step.
 NO_NAMESPACES=96 NO_TOOL=97 OVER_LIMIT=98 DAMAGED=99
+
+# Kept roots: number, and bytes of all together.
+MOST_KEPT=5 LARGEST_KEPT=21474836480
 
 # Bytes and files that a build leaves free on the disk.
 export RESERVE=1073741824 RESERVED_FILES=10000
@@ -94,6 +99,7 @@ begin() { # ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES
     exec 9>"$bases/.lock"
     flock 9
     sweep "$bases"
+    sweep_kept "$bases/../kept"
     if [ ! -e "$bases/current" ] || [ $(($(date +%s) - $(stat -c %Y "$(readlink -f "$bases/current").made"))) -ge "$seconds" ]; then
         make_base
     fi
@@ -103,9 +109,14 @@ begin() { # ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES
     chmod 700 . "$root"
     root=$(readlink -f "$root")
     base=$(readlink -f "$bases/current")
-    mkdir -p "$root/mount" "$root/upper" "$root/work" "$base.uses"
-    ln -sfn "$root" "$base.uses/$(printf %s "$root" | cksum | tr ' ' -)"
+    mkdir -p "$root/mount" "$root/upper" "$root/work"
+    use "$base" "$root"
     ln -s "$base" "$root/base"
+}
+
+use() { # BASE ROOT
+    mkdir -p "$1.uses"
+    ln -sfn "$2" "$1.uses/$(printf %s "$2" | cksum | tr ' ' -)"
 }
 
 make_base() {
@@ -127,6 +138,49 @@ make_base() {
     ln -sfn "$new" "$bases/.next"
     mv -T "$bases/.next" "$bases/current"
     sweep "$bases"
+}
+
+# Kept roots whose time is over, and the oldest ones, until the others are few and small enough.
+sweep_kept() { # KEPT
+    count=0 kilobytes=0
+    for until in $(ls -t "$1"/*/until 2>/dev/null); do
+        one=${until%/until}
+        count=$((count + 1)) kilobytes=$((kilobytes + $(cat "$one/kilobytes")))
+        if [ "$(cat "$until")" -lt "$(date +%s)" ] || [ $count -gt $MOST_KEPT ] || [ $((kilobytes * 1024)) -gt $LARGEST_KEPT ]; then
+            remove "$one"
+        fi
+    done
+}
+
+keep() { # ROOT DIRECTORY ARCH KEPT NAME SECONDS
+    # A root that could not be made is none.
+    base=$(readlink "$1/base" || readlink "$1/built") || exit 0
+    mkdir -p "$4"
+    kept=$(readlink -f "$4")
+    chmod 700 "$kept"
+    remove "$kept/$5" "$kept/.incoming"
+    mkdir "$kept/.incoming"
+    echo "$3" >"$kept/.incoming/arch"
+    unshare $map du -skcx -- "$1/upper" "$2" | tail -n 1 | cut -f 1 >"$kept/.incoming/kilobytes"
+    echo $(($(date +%s) + $6)) >"$kept/.incoming/until"
+    mv -T "$1" "$kept/.incoming/root"
+    mv -T "$2" "$kept/.incoming/files"
+    use "$base" "$kept/$5/root"
+    mv -T "$kept/.incoming" "$kept/$5"
+    sweep_kept "$kept"
+    [ -e "$kept/$5" ] || echo "The root is not kept, because it has more than $LARGEST_KEPT bytes."
+}
+
+enter() { # KEPT NAME
+    one=$1/$2
+    [ -e "$one/until" ] || fail $DAMAGED "There is no kept root $2 in $1."
+    link=base
+    [ -L "$one/root/base" ] || link=built
+    run $link "$one/root" "$one/files" "$(cat "$one/arch")" "0,4096,$LARGEST_KEPT" no sh -c '
+        echo "The root of a build that failed; the files of the build are in /build.  There is no network.  Leave it with: exit"
+        [ ! -t 0 ] || ! command -v script >/dev/null || exec script --quiet --return --command "bash -i || sh -i" /dev/null
+        exec sh
+    '
 }
 
 prepare() { # ROOT DIRECTORY ARCH LIMITS NETWORK COMMAND…

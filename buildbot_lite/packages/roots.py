@@ -15,6 +15,7 @@ from typing import Any
 from ..master.config.argument_fit import NotingType
 from ..master.config.arguments import ArgumentChecker
 from ..master.config.mistakes import MISSING, current_line
+from .overlay import KEPT, overlay
 
 FILES = "files"
 ROOT = "root"
@@ -28,7 +29,6 @@ LARGEST_BUILD = 40 << 30
 # Below these, not even the root can be prepared.
 LEAST_MEMORY, LEAST_PROCESSES, LEAST_DISK = 64 << 20, 20, 1 << 20
 
-_OVERLAY = files(__package__).joinpath("overlay.sh").read_text("utf-8")
 _RPM = files(__package__).joinpath("rpm.sh").read_text("utf-8")
 _MIRROR = re.compile(r"(https?|file|ftp)://[!-~]+\Z")
 _APT = "apt-get --quiet --yes -o APT::Sandbox::User=root"
@@ -97,6 +97,13 @@ class Root(metaclass=NotingType):
         """
         return self.build(architecture, _RPM, "build", target, dist, "")
 
+    def keep(self, architecture: str, name: str) -> Sequence[str] | None:
+        """
+        The words of the command that keeps the root of a failed build under *name*, for people who want to look at it;
+        None where roots are not kept.
+        """
+        return None
+
     def end(self) -> Sequence[str]:
         """
         The words of the command that removes the root and ``files``, whatever state they are in.
@@ -122,6 +129,9 @@ class Overlay(Root):
     A command in the root is ended, with a sentence that says why, when it uses more than one of these.  *memory*: bytes
     of all its processes; default None: nine tenths of the machine's.  *processes*: default 4096.  *disk*: bytes that it
     adds to the root and to the files of the build; default 40 GiB.  *longest*: seconds; default a day.
+
+    *keep_failed*: hours for which the root of a failed build is kept, to be entered with ``buildbot-lite package
+    shell`` on the slave's machine; default 0.  At most 5 are kept on a slave, the newest ones, and at most 20 GiB.
     """
 
     def __init__(
@@ -135,6 +145,7 @@ class Overlay(Root):
         processes: Any = MOST_PROCESSES,
         disk: Any = LARGEST_BUILD,
         longest: Any = DAY,
+        keep_failed: Any = 0,
     ) -> None:
         super().__init__()
         self.suite = self.arguments.name("suite", suite, "suite")
@@ -147,6 +158,7 @@ class Overlay(Root):
         self.processes = self.arguments.whole("processes", processes, least=LEAST_PROCESSES, most=1 << 22)
         self.disk = self.arguments.whole("disk", disk, least=LEAST_DISK)
         self.longest = self.arguments.seconds("longest", longest, least=1.0)
+        self.keep_failed = self.arguments.seconds("keep_failed", keep_failed) * 3600
 
     def begin(self, architecture: str, packages: Sequence[str] = ()) -> Sequence[Sequence[str]]:
         architecture = _DEBIAN_NAMES.get(architecture, architecture)
@@ -155,14 +167,14 @@ class Overlay(Root):
         kind = hashlib.sha256(f"{self.mirror} {all_packages}".encode()).hexdigest()[:8]
         bases = f"../../roots/{self.suite}-{architecture}-{kind}"
         refresh = str(int(self.refresh))
-        return [_overlay("begin", ROOT, bases, self.suite, architecture, self.mirror, refresh, all_packages)]
+        return [overlay("begin", ROOT, bases, self.suite, architecture, self.mirror, refresh, all_packages)]
 
     def prepare(self, architecture: str, script: str, *words: str, network: bool = False) -> Sequence[str]:
         how = "yes" if network else "no"
-        return _overlay("prepare", *self._inside(architecture), how, "sh", "-euc", script, "sh", *words)
+        return overlay("prepare", *self._inside(architecture), how, "sh", "-euc", script, "sh", *words)
 
     def build(self, architecture: str, script: str, *words: str) -> Sequence[str]:
-        return _overlay("build", *self._inside(architecture), "sh", "-euc", script, "sh", *words)
+        return overlay("build", *self._inside(architecture), "sh", "-euc", script, "sh", *words)
 
     def _inside(self, architecture: str) -> Sequence[str]:
         return [ROOT, FILES, architecture, f"{self.memory},{self.processes},{self.disk}"]
@@ -179,8 +191,13 @@ class Overlay(Root):
     def rpm_building(self, architecture: str, target: str, dist: str) -> Sequence[str]:
         return self.build(architecture, _RPM, "build", target, dist, _BUILD_USER)
 
+    def keep(self, architecture: str, name: str) -> Sequence[str] | None:
+        if not self.keep_failed:
+            return None
+        return overlay("keep", ROOT, FILES, architecture, f"../../{KEPT}", name, str(int(self.keep_failed)))
+
     def end(self) -> Sequence[str]:
-        return _overlay("remove", ROOT, FILES)
+        return overlay("remove", ROOT, FILES)
 
     def _listed(self, packages: Any) -> Sequence[Any]:
         return self.arguments.texts("packages", packages)
@@ -206,7 +223,3 @@ class Plain(Root):
 
     def end(self) -> Sequence[str]:
         return ["rm", "-rf", "--", ROOT, FILES]
-
-
-def _overlay(verb: str, *words: str) -> Sequence[str]:
-    return ["/bin/sh", "-c", _OVERLAY, "overlay", verb, *words]

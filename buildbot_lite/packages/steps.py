@@ -14,6 +14,7 @@ from ..master.steps.step import BuildStep
 from ..master.steps.submitted import Unpack
 from ..model import spec
 from ..model.results import Result
+from .overlay import kept_name
 from .roots import FILES, INCOMING, RESULTS, Root
 
 LONGEST_SILENCE = 3600.0
@@ -57,8 +58,24 @@ class PackageStep(BuildStep):
         try:
             await self.work()
         except CommandFailedError as error:
+            await self._keep()
             return self.fail(error.sentence, error.result)
         return Result.SUCCESS
+
+    async def _keep(self) -> None:
+        builder, number = str(self.getProperty("buildername")), self.getProperty("buildnumber")
+        assert isinstance(number, int)
+        words = self.root.keep(self.architecture, kept_name(builder, number))
+        if words is None:
+            return
+        kept = await self.execute(words)
+        if kept.outcome.exit_code != 0 or kept.output():
+            self.bench.remark(f"the root is not kept: {complaint_of(kept)}")
+        else:
+            self.bench.remark(
+                f"the root is kept on {self.slave_name} for some hours; to enter it there:"
+                f" buildbot-lite package shell {builder} {number} --slave DIRECTORY"
+            )
 
     async def work(self) -> None:
         """

@@ -14,6 +14,8 @@ from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.errors import InputError
+from buildbot_lite.packages.overlay import KEPT, entering, overlay
 from buildbot_lite.packages.roots import FILES, RESULTS, ROOT, Overlay
 
 from ..needs import needs
@@ -49,11 +51,12 @@ class OverlayProgramTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.work = Path(tempfile.mkdtemp()).resolve()
+        self.slave = Path(tempfile.mkdtemp()).resolve()
+        self.work = self.slave / "work"
         self.addCleanup(self.remove)
         self.directory = self.work / "builder" / "build"
         (self.directory / FILES / RESULTS).mkdir(parents=True)
-        self.begin = self.overlay().begin("amd64")[0]
+        self.begin = self.root().begin("amd64")[0]
         self.bases = (self.directory / self.begin[6]).resolve()
         self.base = self.bases / "base.1.1"
         make_base(self.base)
@@ -65,9 +68,10 @@ class OverlayProgramTests(SynchronousTestCase):
         Remove everything, also what belongs to subordinate users.
         """
         self.run_words(Overlay("bookworm").end())
-        shutil.rmtree(self.work)
+        self.run_words(overlay("remove", str(self.work / KEPT)))
+        shutil.rmtree(self.slave)
 
-    def overlay(self, **arguments: int) -> Overlay:
+    def root(self, **arguments: int) -> Overlay:
         """
         A root with these limits.
         """
@@ -95,7 +99,7 @@ class OverlayProgramTests(SynchronousTestCase):
         The same of a build in a root of its own.
         """
         self.assertEqual(self.run_words(self.begin), (0, ""))
-        return self.run_words(self.overlay(**limits).build("amd64", script))
+        return self.run_words(self.root(**limits).build("amd64", script))
 
     def test_ended(self) -> None:
         """
@@ -146,9 +150,9 @@ class OverlayProgramTests(SynchronousTestCase):
         """
         Promise 9.4: in a root in which something was built, nothing is built or installed any more.
         """
-        overlay = self.overlay()
+        root = self.root()
         self.assertEqual(self.built("true"), (0, ""))
-        for words in (overlay.build("amd64", "true"), overlay.prepare("amd64", "true", network=True)):
+        for words in (root.build("amd64", "true"), root.prepare("amd64", "true", network=True)):
             code, said = self.run_words(words)
             self.assertEqual(code, DAMAGED)
             self.assertIn("Something was built in this root", said)
@@ -161,9 +165,9 @@ class OverlayProgramTests(SynchronousTestCase):
         replace = "for p in chroot umount setpriv pivot_root; do echo 'echo ran >/build/out/ran' >/bin/$p"
         replace += "; chmod 755 /bin/$p; done"
         links = "mv /etc /other; cp -s /other /etc || true"
-        overlay = self.overlay()
-        self.assertEqual(self.run_words(overlay.prepare("amd64", f"{replace}; {links}"))[0], 0)
-        code, said = self.run_words(overlay.build("amd64", "ls -d /dev/.machine /dev/.tools 2>&1 | cat; ls /build"))
+        root = self.root()
+        self.assertEqual(self.run_words(root.prepare("amd64", f"{replace}; {links}"))[0], 0)
+        code, said = self.run_words(root.build("amd64", "ls -d /dev/.machine /dev/.tools 2>&1 | cat; ls /build"))
         self.assertEqual((code, said), (0, "out"))
         self.assertEqual(os.listdir(self.directory / FILES / RESULTS), [])
 
@@ -202,3 +206,39 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertTrue(self.base.exists())
         self.assertEqual(self.run_words(self.begin), (0, ""))
         self.assertFalse(self.base.exists())
+
+    def test_kept(self) -> None:
+        """
+        Promise 9.4: the root of a failed build is kept for a time, with the files of the build, and can be entered; it
+        has no network, and is removed when its time is over.
+        """
+        root = self.root(keep_failed=2)
+        self.assertEqual(self.built("echo bad >/etc/made; echo result >/build/out/x; false"), (1, ""))
+        keep = root.keep("amd64", "bookworm-amd64-7")
+        assert keep is not None
+        self.assertEqual(self.run_words(keep), (0, ""))
+        self.assertEqual(os.listdir(self.directory), [])
+        slave = self.slave
+        words = entering(slave, "bookworm-amd64-7")
+        ran = subprocess.run(
+            words, input="cat /etc/made /build/out/x; exit 5\n", capture_output=True, check=False, text=True, timeout=60
+        )
+        self.assertEqual((ran.returncode, ran.stdout.splitlines()[-2:]), (5, ["bad", "result"]), ran)
+        error = self.assertRaises(InputError, entering, slave, "bookworm-amd64-8")
+        self.assertIn("kept are: bookworm-amd64-7", str(error))
+        (self.work / KEPT / "bookworm-amd64-7" / "until").write_text("1\n")
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        self.assertEqual(os.listdir(self.work / KEPT), [])
+
+    def test_most_kept(self) -> None:
+        """
+        Of the kept roots, the newest ones stay.
+        """
+        for number in range(7):
+            self.assertEqual(self.built("false"), (1, ""))
+            keep = self.root(keep_failed=1).keep("amd64", f"b-{number}")
+            assert keep is not None
+            self.assertEqual(self.run_words(keep), (0, ""))
+            os.utime(self.work / KEPT / f"b-{number}" / "until", (number, number))
+            (self.directory / FILES / RESULTS).mkdir(parents=True)
+        self.assertEqual(sorted(os.listdir(self.work / KEPT)), [f"b-{number}" for number in range(2, 7)])

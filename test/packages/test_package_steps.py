@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from buildbot_lite.model import spec
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage.records import steps
+from buildbot_lite.storage.records import remarks, steps
 from test.control.test_submissions import SubmissionCase
 from test.master.harness import FakeSlave, StartedCommand
 
@@ -49,6 +49,7 @@ class PackageStepsTests(SubmissionCase):
             "c['targets'] = [\n"
             "    DebTarget('bookworm', arches=['i386'], root=Overlay('bookworm'), version_suffix='+farm1'),\n"
             "    DebTarget('everywhere', arches=['amd64', 'all'], root=Overlay('bookworm')),\n"
+            "    DebTarget('kept', arches=['amd64'], root=Overlay('bookworm', keep_failed=24)),\n"
             "    DebTarget('plain', arches=['amd64'], root=Plain()),\n"
             "]\n"
         )
@@ -118,6 +119,26 @@ class PackageStepsTests(SubmissionCase):
         self.assertEqual(results, wanted)
         self.assertEqual(overlays(slave)[-1], ("remove", "root", "files"))
         self.assertEqual(self.summary("prepping"), sentence)
+
+    def test_kept(self) -> None:
+        """
+        Promise 9.4: if asked, the root of a build that failed is kept for so many hours; that of another one is not.
+        """
+        slave = FakeSlave(behaviour=failing("build", complaint="it broke"))
+        self.build("kept", slave)
+        (kept,) = [each for each in overlays(slave) if each[0] == "keep"]
+        self.assertEqual(kept[1:], ("root", "files", "amd64", "../../roots/kept", "kept-amd64-1", "86400"))
+        self.assertEqual(self.summary("building"), "The package could not be built: it broke.")
+        (remark,) = [each.text for each in self.harness.read(lambda connection: remarks.of_build(connection, 1))]
+        self.assertIn("package shell kept-amd64 1 --slave DIRECTORY", remark)
+
+    def test_not_kept(self) -> None:
+        """
+        Without a failure, nothing is kept.
+        """
+        slave = FakeSlave(behaviour=failing())
+        self.build("kept", slave)
+        self.assertNotIn("keep", [each[0] for each in overlays(slave)])
 
     def test_leftovers(self) -> None:
         """
