@@ -129,8 +129,8 @@ class PackageStepsTests(SubmissionCase):
         (kept,) = [each for each in overlays(slave) if each[0] == "keep"]
         self.assertEqual(kept[1:], ("root", "files", "amd64", "../../roots/kept", "kept-amd64-1", "86400"))
         self.assertEqual(self.summary("building"), "The package could not be built: it broke.")
-        (remark,) = [each.text for each in self.harness.read(lambda connection: remarks.of_build(connection, 1))]
-        self.assertIn("package shell kept-amd64 1 --slave DIRECTORY", remark)
+        said = [each.text for each in self.harness.read(lambda connection: remarks.of_build(connection, 1))]
+        self.assertIn("package shell kept-amd64 1 --slave DIRECTORY", "\n".join(said))
 
     def test_not_kept(self) -> None:
         """
