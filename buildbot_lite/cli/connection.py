@@ -82,9 +82,9 @@ class MasterLink(Protocol):
         `wire.client.SubmitClient.submit_patch`.
         """
 
-    def submit_file(self, file: IO[bytes]) -> AbstractAsyncContextManager[Document]:
+    def submit_file(self, file: IO[bytes], options: Document | None = None) -> AbstractAsyncContextManager[Document]:
         """
-        Submit a file that is no patch, in the same way.
+        Submit a file that is no patch, in the same way.  *options*: for the scheduler that examines it.
         """
 
     async def pause(self, seconds: float) -> None:
@@ -147,8 +147,8 @@ class NetworkLink:
     def submit_patch(self, patch: IO[bytes], base: PatchBase) -> AbstractAsyncContextManager[Document]:
         return self._submitted(lambda client: client.submit_patch(patch, base))
 
-    def submit_file(self, file: IO[bytes]) -> AbstractAsyncContextManager[Document]:
-        return self._submitted(lambda client: client.submit_file(file))
+    def submit_file(self, file: IO[bytes], options: Document | None = None) -> AbstractAsyncContextManager[Document]:
+        return self._submitted(lambda client: client.submit_file(file, options))
 
     @asynccontextmanager
     async def _submitted(self, submit: Callable[["SubmitClient"], Awaitable[Document]]) -> AsyncIterator[Document]:

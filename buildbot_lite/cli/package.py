@@ -16,7 +16,7 @@ from ..packages.debian_source import LARGEST_DSC, read_dsc
 from ..packages.submitted_package import SubmittedPackage, examine
 from .commands import Commands
 from .connection import FarmClient, FarmCommand, MasterLink
-from .output import note
+from .output import Document, note
 from .package_shell import shell
 from .package_signing import COMMANDS as SIGNING_COMMANDS
 from .submitted import ADVICE, follow_all, submit_furl, told_requests
@@ -46,7 +46,9 @@ for command in (*SIGNING_COMMANDS, shell):
 @package.command("build", cls=PackageCommand, short_help="Build a source package, and show its logs.")
 @click.argument("words", metavar="[TARGET] FILE...", nargs=-1, required=True)
 @click.option("--no-wait", is_flag=True, help="Do not wait for the builds.")
-def build(farm: FarmClient, words: tuple[str, ...], no_wait: bool) -> Any:
+@click.option("--scratch", is_flag=True, help="Only to see whether it builds: the packages enter no repository.")
+@click.option("--priority", type=int, metavar="N", help="Lower than that of others: -1, for example.")
+def build(farm: FarmClient, words: tuple[str, ...], no_wait: bool, **options: Any) -> Any:
     """
     Build a source package for each architecture that applies, and show the logs, each line after its builder's name.
 
@@ -57,6 +59,7 @@ def build(farm: FarmClient, words: tuple[str, ...], no_wait: bool) -> Any:
     """
     from ..wire.furl import read_furl
 
+    chosen = {name: value for name, value in options.items() if value not in (None, False)}
     if farm.directory is None:
         furl, files = read_furl(farm.furlfile), words
     elif len(words) < 2:
@@ -68,7 +71,7 @@ def build(farm: FarmClient, words: tuple[str, ...], no_wait: bool) -> Any:
         size = file.seek(0, os.SEEK_END)
         note(f"# {found.package}: {size} bytes")
         try:
-            return farm.connect(furl, lambda link: _built(link, file, wait=not no_wait))
+            return farm.connect(furl, lambda link: _built(link, file, chosen, wait=not no_wait))
         except KeyboardInterrupt:
             note(f"\n{ADVICE}")
             raise click.Abort from None
@@ -115,7 +118,7 @@ def _opened(path: str) -> IO[bytes]:
         raise FileError(sentence(error)) from None
 
 
-async def _built(link: MasterLink, file: IO[bytes], *, wait: bool) -> int:
+async def _built(link: MasterLink, file: IO[bytes], options: Document, *, wait: bool) -> int:
     async with AsyncExitStack() as submitting:
-        requests = told_requests(await submitting.enter_async_context(link.submit_file(file)))
+        requests = told_requests(await submitting.enter_async_context(link.submit_file(file, options)))
         return await follow_all(link, requests) if wait else 0

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.logger import Logger
 
@@ -128,8 +128,8 @@ class SubmitTarget:
     def submit_patch(self, watcher: Watcher, base: PatchBase) -> Deferred[StdinFeed | None]:
         return self._begin(watcher, self._say, base)
 
-    def submit_file(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
-        return self._begin(watcher, self._say, only=("tar", "file"))
+    def submit_file(self, watcher: Watcher, options: Mapping[str, Any] | None = None) -> Deferred[StdinFeed | None]:
+        return self._begin(watcher, self._say, only=("tar", "file"), options=options)
 
     def ask(self, question: Mapping[str, Any]) -> Deferred[Mapping[str, Any]]:
         if self._others is None:
@@ -143,10 +143,12 @@ class SubmitTarget:
         base: PatchBase | None = None,
         *,
         only: Sequence[str] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> Submitting:
         """
         Submit what *watcher*'s client feeds, and tell it of the submission by *afterwards*.  *base*: of a patch, which
         the input has to be; None: it may be anything that the scheduler takes, or one of the kinds *only*.
+        *options*: for a scheduler that examines it.
         """
         try:
             self._account.check_following()
@@ -167,7 +169,7 @@ class SubmitTarget:
         receiver = self._receiver(admission, scheduler.stdin, f"stdin.{scheduler.stdin}")
         if receiver is not None:
             watcher.when_lost(receiver.lost)
-        self._tell(watcher, afterwards(watcher, scheduler, self._submit(admission, receiver, base)))
+        self._tell(watcher, afterwards(watcher, scheduler, self._submit(admission, receiver, base, options=options)))
         return succeed(receiver)
 
     def put(self, name: bytes, read: Read) -> Deferred[None]:
@@ -199,12 +201,14 @@ class SubmitTarget:
         base: PatchBase | None = None,
         *,
         watched: bool = True,
+        options: Mapping[str, Any] | None = None,
     ) -> SubmittedBuildset:
         """
         Submit.  Owns *admission*: spends it, or gives it back if nothing was submitted.
         """
         with admission:
             submission_input = NO_INPUT if receiver is None else await receiver.given
+            submission_input = evolve(submission_input, options=options or {})
             try:
                 return await self._submissions.submit(admission, submission_input, base, watched=watched)
             except DiskFullError:

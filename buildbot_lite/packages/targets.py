@@ -29,6 +29,7 @@ from ..storage.records.requests import SubmittedBuildset
 from . import job_records
 from .architectures import BuildPlan, debian_plan
 from .debian_architectures import ALL, is_wildcard
+from .job_options import JobOptions
 from .job_records import NewJob
 from .roots import Root
 from .signing.signing_policy import checked_policy
@@ -197,7 +198,8 @@ class PackageScheduler(Submit):
         super().__init__(name, builders, stdin="file", file="file")
         self.target = target
 
-    def examine(self, file: IO[bytes]) -> Examination:
+    def examine(self, file: IO[bytes], options: Mapping[str, Json]) -> Examination:
+        asked = JobOptions.read(options, most_priority=self.priority)
         found = examine(file)
         plan = self.target.plan(found.package)
         builders = {arch: builder.name for arch, builder in self.target.builders_of(plan).items()}
@@ -217,6 +219,8 @@ class PackageScheduler(Submit):
                 buildset=submitted.buildset.id,
                 builders={arch: (builder, requests[builder]) for arch, builder in builders.items()},
                 skipped=plan.skipped,
+                scratch=asked.scratch,
+                priority=asked.priority,
             )
             job = job_records.add(connection, new, submitted.buildset.submitted)
             return f"{job.title} for {self.target.name} ({', '.join(builders)})"
@@ -227,6 +231,7 @@ class PackageScheduler(Submit):
             skipped=plan.skipped,
             properties={**properties, **self.target.properties(plan)},
             record=record,
+            priority=asked.priority,
         )
 
 

@@ -35,7 +35,7 @@ from .contract import (
     RISubmission,
     RIWatcher,
 )
-from .control import Document, RemoteControl
+from .control import Document, RemoteControl, answer_bytes
 from .failures import (
     our_error,
     why_unreachable,
@@ -155,10 +155,13 @@ class SubmitClient:
         """
         return await self._answered(patch, "submit_patch", base=base.to_bytes())
 
-    async def submit_file(self, file: IO[bytes]) -> Document:
+    async def submit_file(self, file: IO[bytes], options: Document | None = None) -> Document:
         """
-        Submit *file*, which is no patch, as `submit_patch` does.
+        Submit *file*, which is no patch, as `submit_patch` does.  *options*: for the scheduler that examines it.
         """
+        if options:
+            return await self._answered(file, "submit_with", options=answer_bytes(options))
+        # Masters before 0.2 have no other.
         return await self._answered(file, "submit_file")
 
     async def _answered(self, data: IO[bytes], method: str, **more: bytes) -> Document:

@@ -29,7 +29,8 @@ only when all of it is in memory, while bytes and integers are bounded as they a
                -- read(size) ------------------------------> source
 
     master                                         buildbot-lite (the command)
-    RISubmission <-- submit_patch(watcher, base) · submit_file(watcher) · ask(question)
+    RISubmission <-- submit_patch(watcher, base) · submit_file(watcher)
+                     submit_with(watcher, options) · ask(question)
     RISubmission <-- watch(watcher) · watch_request(watcher, request)
                -- stdout(data) · stderr(data) · done(signal, code) --> RIWatcher
     RIControl  <-- ask(request) · follow(request, follower)
@@ -254,6 +255,10 @@ class RISubmission(RemoteInterface):
 
     def submit_file(watcher=AnyReference):
         # The same for any other file.
+        return ChoiceOf(RIStdin, None)
+
+    def submit_with(watcher=AnyReference, options=ByteStringConstraint(LARGEST_QUESTION)):
+        # Like ``submit_file``, with a JSON object for the scheduler that examines the file.
         return ChoiceOf(RIStdin, None)
 
     def ask(request=ByteStringConstraint(LARGEST_QUESTION)):

@@ -163,9 +163,9 @@ class AnsweringSubmission(Protocol):
         and "watch" (the watch FURL), and the exit code 0.
         """
 
-    def submit_file(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
+    def submit_file(self, watcher: Watcher, options: Document | None = None) -> Deferred[StdinFeed | None]:
         """
-        The same for an input that is no patch.
+        The same for an input that is no patch.  *options*: for the scheduler that examines it.
         """
 
 
@@ -325,6 +325,11 @@ class FlappService(Exposed):
         if not isinstance(self._local, AnsweringSubmission):
             raise WrongVerbError(TAKES_NO_FILE)
         return self._fed(self._local.submit_file(RemoteWatcher(watcher)))
+
+    def remote_submit_with(self, watcher: Any, options: bytes) -> Deferred[Referenceable | None]:
+        if not isinstance(self._local, AnsweringSubmission):
+            raise WrongVerbError(TAKES_NO_FILE)
+        return self._fed(self._local.submit_file(RemoteWatcher(watcher), question_from(options)))
 
     def remote_ask(self, request: bytes) -> Deferred[bytes]:
         if not isinstance(self._local, Askable):

@@ -49,6 +49,7 @@ class FakeMaster:
     output: list[bytes] = field(factory=list)
     patches: list[tuple[bytes, PatchBase]] = field(factory=list)
     submitted_files: list[bytes] = field(factory=list)
+    submitted_options: list[dict[str, Any]] = field(factory=list)
     submitting: int = 0
     watched_while_submitting: list[int] = field(factory=list)
     connections: int = 0
@@ -105,8 +106,11 @@ class FakeMaster:
             yield answer
 
     @asynccontextmanager
-    async def submit_file(self, file: IO[bytes]) -> AsyncIterator[Mapping[str, Any]]:
+    async def submit_file(
+        self, file: IO[bytes], options: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[Mapping[str, Any]]:
         file.seek(0)
+        self.submitted_options.append(dict(options or {}))
         self.submitted_files.append(file.read())
         async with self._submitted("submit_file") as answer:
             yield answer

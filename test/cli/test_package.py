@@ -63,6 +63,10 @@ class PackageBuildTests(CommandLineCase):
             built = self.command("package", "build", "--furlfile", "bookworm.furl", "--no-wait", "package")
             self.assertEqual((built.code, self.master.submitted_files[-1]), (0, data), built)
         self.assertEqual(self.master.output, [])
+        self.assertEqual(self.master.submitted_options, [{}, {}])
+        words = ("--scratch", "--priority", "-1", "--furlfile", "bookworm.furl", "--no-wait", "package")
+        self.assertEqual(self.command("package", "build", *words).code, 0)
+        self.assertEqual(self.master.submitted_options[-1], {"scratch": True, "priority": -1})
 
     def test_named_twice(self) -> None:
         """

@@ -40,6 +40,18 @@ class JobCase(SubmissionCase):
         """
         return self.run_command("bookworm", archive(greet(**fields)))
 
+    def submit_with(self, **options: Any) -> FakeWatcher:
+        """
+        Submit a package with these options.
+        """
+        watcher = FakeWatcher()
+        feed = self.successResultOf(self.target("bookworm").submit_file(watcher, options))
+        assert feed is not None
+        feed.feed(archive(greet()))
+        feed.close()
+        self.harness.settle()
+        return watcher
+
     def attach(self) -> None:
         """
         Attach the slave, and let it build what waits.
@@ -119,6 +131,24 @@ class JobServiceTests(JobCase):
         self.assertEqual(job.state, JobState.FAILED)
         self.assertIn("amd64: ", job.reason)
         self.assertEqual(self.tree(), [])
+
+    def test_options(self) -> None:
+        """
+        Promise 9.8: a scratch build has a directory of its own, and leaves other builds of the version alone; a
+        priority may be lower than the target's, and not higher.
+        """
+        self.submit_with(scratch=True, priority=-5)
+        self.attach()
+        job = self.job()
+        self.assertEqual((job.state, job.scratch, job.priority), (JobState.FINISHED, True, -5))
+        self.assertEqual(self.tree("bookworm"), ["+scratch"])
+        self.assertEqual(self.tree("bookworm", "+scratch", "1"), ["amd64", "i386"])
+        self.building.files = {DEB: b"other"}
+        self.submit_with()
+        self.submit_with(scratch=True)
+        self.assertEqual([self.job(number).state for number in (2, 3)], [JobState.FINISHED] * 2)
+        watcher = self.submit_with(priority=1)
+        self.assertIn("The priority 1 is too high: this string permits 0 at most.", watcher.err)
 
     def test_killed_master(self) -> None:
         """

@@ -2,7 +2,9 @@
 The client of submissions, also with masters that exceed the bounds.
 """
 
+from collections.abc import Mapping
 from io import BytesIO
+from typing import Any
 from unittest import mock
 
 from twisted.internet import reactor  # noqa: TID251 - these tests use the network
@@ -25,7 +27,10 @@ class PatchSubmission(PrintingSubmission):
     A `PrintingSubmission` that takes patches and other files.
     """
 
-    def submit_file(self, watcher: Watcher) -> Deferred[StdinFeed | None]:
+    options: Mapping[str, Any] | None = None
+
+    def submit_file(self, watcher: Watcher, options: Mapping[str, Any] | None = None) -> Deferred[StdinFeed | None]:
+        self.options = options
         return self.execute(watcher)
 
     def submit_patch(self, watcher: Watcher, base: PatchBase) -> Deferred[StdinFeed | None]:
@@ -63,6 +68,9 @@ class SubmitPatchTests(TubTestCase):
         file = BytesIO(b"p" * 600_000)
         answer = await self.client(submission).submit_file(file)
         self.assertEqual((answer, submission.fed, submission.closed), ({"watch": "x"}, file.getvalue(), 1))
+        self.assertIsNone(submission.options)
+        await self.client(submission).submit_file(file, {"scratch": True})
+        self.assertEqual(submission.options, {"scratch": True})
 
     @with_reactor
     async def test_endless_answer(self) -> None:

@@ -117,7 +117,7 @@ class Examination:
     *title*: what it is, for the reason of the builds.  *builders*: those that build it.  *skipped*: for what it is not
     built, each with the reason; a property of the builds, too.  *properties*: further ones.  *record*: called in the
     transaction that records the builds, with them and the name of their submitter; returns what the submitter is told
-    in the first line.
+    in the first line.  *priority*: of the builds; None: the scheduler's.
     """
 
     title: str
@@ -125,6 +125,7 @@ class Examination:
     skipped: Mapping[str, str]
     properties: Mapping[str, Json]
     record: Callable[[Connection, SubmittedBuildset, str], str] | None = None
+    priority: int | None = None
 
 
 SKIPPED = "skipped"
@@ -185,7 +186,7 @@ class Submit(BaseScheduler):
         """
         return [self.stdin] * self.takes_commands + ([] if self.file is None else [self.file])
 
-    def examine(self, file: IO[bytes]) -> Examination:
+    def examine(self, file: IO[bytes], options: Mapping[str, Json]) -> Examination:
         """
         What the submitted *file* is; `InputError`, which says what is wrong with it.  Called in a thread, for classes
         whose `examines` is True.

@@ -2,7 +2,7 @@
 Submission: requests made for the holders of submit FURLs.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from functools import partial
 
 from attrs import evolve, field, frozen
@@ -16,6 +16,7 @@ from ...model.patch_base import PatchBase
 from ...model.properties import (
     OF_THE_BUILD,
     SUBMITTED,
+    Json,
     Properties,
 )
 from ...storage.inputs import InputFile, InputStore
@@ -44,13 +45,15 @@ class SubmissionInput:
     """
     The input of a submission: its *kind*, one of `Submit.input_kinds`, and the submitter's *name* for it.
 
-    *kept*: the stored file, for a patch or an upload; an input of *properties* is not stored.
+    *kept*: the stored file, for a patch or an upload; an input of *properties* is not stored.  *options*: for a
+    scheduler that examines it.
     """
 
     kind: str = "none"
     name: str = ""
     kept: InputFile | None = None
     properties: Properties = field(factory=Properties)
+    options: Mapping[str, Json] = field(factory=dict)
 
 
 NO_INPUT = SubmissionInput()
@@ -138,6 +141,7 @@ class Submissions:
             scheduler,
             properties,
             builders=None if examined is None else examined.builders,
+            priority=None if examined is None else examined.priority,
             reason=f"submitted through {scheduler.name}{by}{name}",
             input=None if given.kept is None else self._adding_input(given.kept, given.kind, given.name),
             by_grant=grant.id,
@@ -156,9 +160,11 @@ class Submissions:
             if given.kind not in scheduler.input_kinds:
                 raise InputError(f"The settings of {scheduler.name} changed during this submission.  Submit again.")
             if not scheduler.examines or given.kept is None:
+                if given.options:
+                    raise InputError(f"{scheduler.name} takes no options.")
                 return scheduler, None
             path = self._inputs.path(given.kept.sha256)
-            examined: Examination = await self._in_thread(partial(_examine, scheduler, path))
+            examined: Examination = await self._in_thread(partial(_examine, scheduler, path, given.options))
             # The configuration or the grant may have changed meanwhile; another scheduler may have other builders.
             before, scheduler = scheduler, self.scheduler(grant)
             if scheduler is before:
@@ -226,9 +232,9 @@ class Submissions:
         return note
 
 
-def _examine(scheduler: Submit, path: str) -> Examination:
+def _examine(scheduler: Submit, path: str, options: Mapping[str, Json]) -> Examination:
     with open(path, "rb") as file:
-        return scheduler.examine(file)
+        return scheduler.examine(file, options)
 
 
 def _check_properties(given: Properties, fixed: Container[str]) -> None:

@@ -1,0 +1,34 @@
+"""
+What a submitter may choose for a job.
+"""
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from ..errors import InputError
+from ..model.json_reader import JsonReader
+from ..model.properties import Json
+
+LEAST_PRIORITY = -1_000_000
+
+
+@frozen
+class JobOptions:
+    """
+    *scratch*: its packages enter no repository.  *priority*: of its builds.
+    """
+
+    scratch: bool
+    priority: int
+
+    @classmethod
+    def read(cls, document: Mapping[str, Json], most_priority: int) -> "JobOptions":
+        """
+        The options in *document*; `InputError` for a priority above *most_priority*, that of the target.
+        """
+        reader = JsonReader(dict(document), "options")
+        priority = reader.integer("priority", most_priority, least=LEAST_PRIORITY)
+        if priority > most_priority:
+            raise InputError(f"The priority {priority} is too high: this string permits {most_priority} at most.")
+        return cls(reader.flag("scratch", default=False), priority)
