@@ -10,8 +10,8 @@ from .master.farm import Farm
 from .model.extension import Extension
 from .model.registry import Registry
 from .packages.package_jobs import PackageJobs
-from .packages.signing.signing_service import SigningService, no_snapshots
-from .packages.target_repository import no_repository
+from .packages.repositories.target_repositories import TargetRepositories
+from .packages.signing.signing_service import SigningService
 from .packages.targets import TARGETS
 
 
@@ -26,6 +26,12 @@ def services(farm: Farm) -> Iterable[Extension]:
     """
     The services that other packages add to *farm*.
     """
-    signing = SigningService(farm, jobs=lambda: jobs.service, unsigned_of=no_repository, snapshots_of=no_snapshots)
+    repositories = TargetRepositories(farm)
+    signing = SigningService(
+        farm,
+        jobs=lambda: jobs.service,
+        unsigned_of=repositories.of,
+        snapshots_of=repositories.repository,
+    )
     jobs = PackageJobs(farm, signing.repository_of)
-    return [jobs, signing]
+    return [repositories, jobs, signing]

@@ -12,7 +12,7 @@ from ..master.config.objects import BuilderConfig
 from ..model.properties import Json
 from .architectures import NOARCH, BuildPlan, RpmArchitectures, rpm_plan
 from .rpm_steps import BUILT_FOR, RpmBuilding, RpmPrepping
-from .source_package import SourcePackage
+from .source_package import RPM, SourcePackage
 from .steps import PackageStep
 from .targets import Target
 
@@ -30,6 +30,8 @@ class RpmTarget(Target):
     where packages are built, like ``Overlay("bookworm")``.  *dist*: the value of the macro ``%dist``, like ".f4".
     *common*: see `Target`.
     """
+
+    family = RPM
 
     def __init__(
         self,

@@ -31,6 +31,7 @@ from .architectures import BuildPlan, debian_plan
 from .debian_architectures import ALL, is_wildcard
 from .job_options import JobOptions
 from .job_records import NewJob
+from .repositories.repository_place import checked_repository, shared
 from .roots import Root
 from .signing.signing_policy import checked_policy
 from .source_package import DEB, SourcePackage
@@ -52,11 +53,14 @@ class Target(metaclass=NotingType):
     *slavenames*: the slaves that build; default None: all whose machines run programs of the architecture, or whose
     property ``arch`` names it.  *sign*: "manual": people sign what is built; "auto": a program of theirs does; None:
     nobody does.  *sign_key*: the file with their public key.  *repo_script*: a program that runs after the public
-    repository has changed.
+    repository has changed.  *repository*: the directory of the target's repositories, relative to the master's, like
+    "repos/bookworm"; default None: packages are results only.
 
     A subclass calls `complete` at the end of its constructor.
     """
 
+    family: ClassVar[str] = ""
+    """`DEB` or `RPM`: of its packages."""
     suffix = ""
     """What the target appends to the version of what is built (Debian), or the value of ``%dist`` (RPM)."""
 
@@ -70,6 +74,7 @@ class Target(metaclass=NotingType):
         sign: Any = None,
         sign_key: Any = None,
         repo_script: Any = None,
+        repository: Any = None,
         **unknown: Any,
     ) -> None:
         self.place = current_line(self)
@@ -82,6 +87,9 @@ class Target(metaclass=NotingType):
             root = Root()
         self.root: Root = root
         self.signing = checked_policy(self.arguments, sign=sign, sign_key=sign_key, repo_script=repo_script)
+        self.repository = checked_repository(self.arguments, repository)
+        if not self.repository and (sign is not None or repo_script is not None):
+            self.arguments.note('sign and repo_script need repository, like "repos/bookworm".')
         self.aliases = [
             self.arguments.name("aliases", each, "target") for each in self.arguments.texts("aliases", aliases)
         ]
@@ -154,6 +162,8 @@ class DebTarget(Target):
     is the same on every architecture.  *root*: where, like ``Overlay("bookworm")``.  *version_suffix*: appended to the
     version of what is built, like "+farm1".  *common*: see `Target`.
     """
+
+    family = DEB
 
     def __init__(
         self,
@@ -252,6 +262,8 @@ def checked_targets(checker: ArgumentChecker, value: Any) -> tuple[Target, ...]:
             note(f"There are two targets called {each.name!r}.", each.place or SourceLine())
         elif each.name:
             targets[each.name] = each
+    if both := shared(target.repository for target in targets.values()):
+        checker.note(f"Two targets have their repository in {both[1]!r} and {both[0]!r}; give each a place of its own.")
     return tuple(targets.values())
 
 

@@ -31,7 +31,7 @@ from .test_signing_round import FakeDisplay, FakeRepository
 
 TARGET = (
     'DebTarget("bookworm", arches=["amd64", "i386", "all"], root=Plain(), version_suffix="+farm1", '
-    'sign="{}", sign_key="keys/farm.asc", repo_script="push.sh")'
+    'sign="{}", sign_key="keys/farm.asc", repo_script="push.sh", repository="r")'
 )
 
 

@@ -38,13 +38,6 @@ _DIRECTORY = ".signing"
 T = TypeVar("T")
 
 
-def no_snapshots(target: Target) -> Snapshots:
-    """
-    The snapshots of a target that has no repository.
-    """
-    raise RefusedError(f"{target.name} has no repository, so there is nothing to be signed.")
-
-
 @frozen
 class _Surroundings:
     """
