@@ -55,6 +55,8 @@ LARGEST_LEAP = 3 * DAY
 """Seconds that ages may gain from one clean-up to the next, whatever the clock says."""
 FASTEST_GAIN = 3.0
 """Seconds that ages may gain in each second that the clock shows since the last clean-up."""
+LOOKS_AFTER_LEAP = 14
+"""Daily clean-ups after which a clock that leapt is taken for right."""
 CLOCK = "maintenance"
 
 
@@ -152,18 +154,30 @@ class Maintenance:
 
         A clock that is years ahead, as after the loss of a clock's battery, must not remove all that the farm has.  So
         after a farm was away for a month, its data becomes old in the course of some days; and a master that starts
-        again and again, with a clock that is wrong, gains nothing by that.
+        again and again, with a clock that is wrong, gains nothing by that.  The first clean-up counts from the newest
+        event.  A clock that leapt, and shows plausible times in `LOOKS_AFTER_LEAP` clean-ups after that, is right: the
+        one before the leap was behind.
         """
         wall = self._wall()
 
         def change(connection: Connection) -> float:
-            state = states.get(connection, CLOCK) or {"now": wall, "wall": wall}
+            newest = min(wall, feed.newest_time(connection) or wall)
+            state = states.get(connection, CLOCK) or {"now": newest, "wall": newest}
             last = float(state["now"])
             shown = wall - float(state["wall"])
+            looks = int(state.get("looks", 0))
             now = min(wall, last + max(0.0, min(FASTEST_GAIN * shown, LARGEST_LEAP)))
+            if now == wall:
+                looks = 0
+            elif DAY / 2 <= shown <= 2 * DAY:
+                looks += 1
+                if looks >= LOOKS_AFTER_LEAP:
+                    now, looks = wall, 0
+            elif shown > 2 * DAY:
+                looks = 0
             # A clock that is behind removes nothing, and is not remembered.
             if now >= last:
-                states.put(connection, CLOCK, {"now": now, "wall": wall}, wall)
+                states.put(connection, CLOCK, {"now": now, "wall": wall, "looks": looks}, wall)
             return now
 
         now = await self._farm.records.write(change)

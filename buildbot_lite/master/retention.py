@@ -64,6 +64,8 @@ class RetentionRun:
         self._holders = tuple(holders)
         self._told: set[str] = set()
         self._now = now
+        # The latest beginning of the builds that were looked at so far, oldest first.
+        self._latest = 0.0
 
     async def run(self) -> None:
         """
@@ -99,20 +101,30 @@ class RetentionRun:
     def _too_old_log(self, bounds: dict[tuple[str, ...], int]) -> Callable[[OldBuild], bool]:
         def too_old(build: OldBuild) -> bool:
             policy = self._policies.of(build.builder)
-            aged = policy.log_age is not None and build.finished < self._now - policy.log_age
+            ended = self._ended(build)
+            aged = policy.log_age is not None and ended < self._now - policy.log_age
             return aged or build.id <= bounds.get(policy.builders, 0)
 
         return too_old
 
     def _too_old_artifact(self, build: OldBuild) -> bool:
-        age = self._policies.of(build.builder).artifact_age
-        return age is not None and build.finished < self._now - age
+        age, ended = self._policies.of(build.builder).artifact_age, self._ended(build)
+        return age is not None and ended < self._now - age
+
+    def _ended(self, build: OldBuild) -> float:
+        """
+        When *build* ended.  If a clock that was behind says otherwise, it ended after the builds before it had begun.
+        A beginning that is still to come, by a clock that was ahead, says nothing about later builds.
+        """
+        if build.started <= self._now:
+            self._latest = max(self._latest, build.started)
+        return max(build.finished, self._latest)
 
     async def _drop_files(self, kind: str, too_old: Callable[[OldBuild], bool]) -> None:
-        after = 0
+        after, self._latest = 0, 0.0
         while page := await self._records.read(partial(retention.with_files, kind=kind, after=after)):
             after = page[-1].id
-            old = [build for build in page if not build.kept and too_old(build)]
+            old = [build for build in page if too_old(build) and not build.kept]
             for some in slices(old, lambda build: build.rows, ROWS_AT_ONCE):
                 await self._drop(some, partial(retention.drop_files, kind=kind), [kind])
 
@@ -167,18 +179,19 @@ class RetentionRun:
     # Records.
 
     async def _drop_builds(self) -> None:
-        after = 0
+        after, self._latest = 0, 0.0
         newest = await self._records.read(retention.newest_numbers)
 
         def too_old(build: OldBuild) -> bool:
             policy = self._policies.of(build.builder)
-            aged = policy.build_age is not None and build.finished < self._now - policy.build_age
+            ended = self._ended(build)
+            aged = policy.build_age is not None and ended < self._now - policy.build_age
             most = policy.most_builds
             return aged or (most is not None and build.number <= newest.get(build.builder, 0) - most)
 
         while page := await self._records.read(partial(retention.finished, after=after)):
             after = page[-1].id
-            old = [build for build in page if not build.kept and too_old(build)]
+            old = [build for build in page if too_old(build) and not build.kept]
             for some in slices(old, lambda build: build.rows, ROWS_AT_ONCE):
                 for build in some:
                     if build.rows > ROWS_AT_ONCE:

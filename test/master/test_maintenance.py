@@ -15,9 +15,27 @@ from buildbot_lite.master.scheduling.schedulers.decisions import ENGINE
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.outcome import Ending
 from buildbot_lite.storage.records import changes, feed, states
+from buildbot_lite.storage.records.feed import Event
 
 from .configurations import ONE, four_steps, master_cfg
 from .harness import FakeSlave, MasterHarness, succeeding
+
+
+def clean_up(harness: MasterHarness, now: float) -> None:
+    """
+    Clean up once, at the time *now*.
+    """
+    upkeep = maintenance.Maintenance(harness.farm, compression=mock.Mock(), clock=harness.clock, wall=lambda: now)
+    upkeep.start()
+    harness.settle()
+    upkeep.stop()
+
+
+def events(harness: MasterHarness) -> list[Event]:
+    """
+    The events of the test.  Those of the harness's own start are at the beginning of its clock.
+    """
+    return [event for event in harness.read(lambda c: feed.since(c, 0)) if event.at > 1.0]
 
 
 class MaintenanceTests(SynchronousTestCase):
@@ -60,27 +78,53 @@ class MaintenanceTests(SynchronousTestCase):
                 feed.publish(connection, f"{age} days", now=wall - age * maintenance.DAY)
             feed.publish(connection, "new", now=wall)
 
-        def clean_up(now: float) -> list[str]:
-            upkeep = maintenance.Maintenance(
-                harness.farm, compression=mock.Mock(), clock=harness.clock, wall=lambda: now
-            )
-            upkeep.start()
-            harness.settle()
-            upkeep.stop()
-            return [event.kind for event in harness.read(lambda c: feed.since(c, 0)) if event.at > 1.0]
+        def cleaned_up(now: float) -> list[str]:
+            clean_up(harness, now)
+            return [event.kind for event in events(harness)]
 
         _ = harness.records.write(publish)
         everything = [*(f"{age} days" for age in ages), "new"]
-        self.assertEqual(clean_up(wall), everything)
-        self.assertEqual(clean_up(0.0), everything)
+        self.assertEqual(cleaned_up(wall), everything)
+        self.assertEqual(cleaned_up(0.0), everything)
         for minute in range(20):
-            self.assertEqual(clean_up(wall + 5000 * maintenance.DAY + 60 * minute), everything[2:])
-        self.assertEqual(clean_up(wall + 4 * maintenance.DAY), everything[2:])
-        self.assertEqual(clean_up(wall + 5 * maintenance.DAY), everything[2:])
-        self.assertEqual(clean_up(wall + 12 * maintenance.DAY), everything[2:])
+            self.assertEqual(cleaned_up(wall + 5000 * maintenance.DAY + 60 * minute), everything[2:])
+        self.assertEqual(cleaned_up(wall + 4 * maintenance.DAY), everything[2:])
+        self.assertEqual(cleaned_up(wall + 5 * maintenance.DAY), everything[2:])
+        self.assertEqual(cleaned_up(wall + 12 * maintenance.DAY), everything[2:])
         for day in range(13, 20):
-            left = clean_up(wall + day * maintenance.DAY)
+            left = cleaned_up(wall + day * maintenance.DAY)
         self.assertEqual(left, everything[3:])
+
+    def test_first_clean_up(self) -> None:
+        """
+        Promise 8.9: a first clean-up whose clock is years ahead of the newest record removes almost nothing.
+        """
+        harness, wall = MasterHarness(ONE), 1000 * maintenance.DAY
+
+        def publish(connection: Connection) -> None:
+            for age in (20, 1):
+                feed.publish(connection, f"{age} days", now=wall - age * maintenance.DAY)
+
+        _ = harness.records.write(publish)
+        clean_up(harness, wall + 5000 * maintenance.DAY)
+        self.assertEqual([event.kind for event in events(harness)], ["20 days", "1 days"])
+
+    def test_clock_behind_at_first(self) -> None:
+        """
+        After a clean-up with a clock that was years behind, a plausible clock is believed after two weeks.
+        """
+        harness, wall = MasterHarness(ONE), 9000 * maintenance.DAY
+        clean_up(harness, maintenance.DAY)
+        _ = harness.records.write(lambda c: feed.publish(c, "old", now=wall - 40 * maintenance.DAY))
+        _ = harness.records.write(lambda c: feed.publish(c, "new", now=wall))
+        for day in range(maintenance.LOOKS_AFTER_LEAP):
+            clean_up(harness, wall + day * maintenance.DAY)
+            self.assertEqual([event.kind for event in events(harness)], ["old", "new"])
+        for hour in range(20):
+            clean_up(harness, wall + (day + 0.01 * hour) * maintenance.DAY)
+        self.assertEqual([event.kind for event in events(harness)], ["old", "new"])
+        clean_up(harness, wall + (day + 2) * maintenance.DAY)
+        self.assertEqual([event.kind for event in events(harness)], ["new"])
 
     def test_old_changes(self) -> None:
         """

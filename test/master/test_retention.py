@@ -205,6 +205,22 @@ class RetentionTests(SynchronousTestCase):
         self.assertEqual(self.left("log"), [2, 4])
         self.assertEqual(self.numbers(), [2, 4])
 
+    def test_clock_behind(self) -> None:
+        """
+        Promise 8.9: builds that ended while the clock was years behind are as old as the builds before them, and one
+        that ended while it was ahead makes no later build younger.
+        """
+        self.build(age=50)
+        ahead = self.build(age=-3000)
+        old = self.build(age=40)
+        self.build(age=20)
+        behind = self.build(age=9000)
+        self.build(age=1)
+        self.apply(Retention(logDays=30, buildDays=30))
+        self.assertIn(behind.build, self.left("log"))
+        self.assertIn(ahead.build, self.left("log"))
+        self.assertNotIn(old.build, self.left("log"))
+
     def test_bytes_of_logs(self) -> None:
         """
         The oldest logs are removed until the rest, of all builders of the policy, is within logBytes.

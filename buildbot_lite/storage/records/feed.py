@@ -82,6 +82,7 @@ _OF_BUILD = Query(
 _OLDEST = Query(
     select(_feed.c.seq, _feed.c.at).order_by(_feed.c.seq).limit(bindparam("most")), lambda seq, at: (seq, at)
 )
+_NEWEST = Query(select(_feed.c.at).order_by(_feed.c.seq.desc()).limit(1), float)
 _PRUNE = Statement(delete(_feed).where(_feed.c.seq <= bindparam("upto")))
 _LAST = Statement(select(func.coalesce(func.max(_feed.c.seq), 0)))
 
@@ -132,6 +133,13 @@ def last(connection: Connection) -> int:
     """
     collected = connection.info.get(_COLLECTED)
     return collected[-1].event.seq if collected else _LAST.number(connection)
+
+
+def newest_time(connection: Connection) -> float | None:
+    """
+    When the newest stored event happened, in seconds since 1970; None if there is none.
+    """
+    return _NEWEST.first(connection)
 
 
 def mark(connection: Connection) -> int:
