@@ -34,6 +34,9 @@ LONGEST_PAUSE = 10.0
 KEEP_TRYING = 1800.0
 """Seconds without a master until the command gives up: the default grace period of builds."""
 
+MOST_REMARKS = 100_000
+"""Different remarks that are recognised when a new connection brings them again; 16 MB at most."""
+
 T = TypeVar("T")
 Attempt = Callable[[TakeChunk], Awaitable[Document]]
 Pause = Callable[[float], Awaitable[None]]
@@ -91,7 +94,8 @@ class Printed:
         if self._remarks_to_skip[digest] > 0:
             self._remarks_to_skip[digest] -= 1
             return b""
-        self._remarks[digest] += 1
+        if digest in self._remarks or len(self._remarks) < MOST_REMARKS:
+            self._remarks[digest] += 1
         return chunk
 
 

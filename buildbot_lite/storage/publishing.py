@@ -5,7 +5,7 @@ Copies of artifacts at places outside of the farm's records, where other program
 import os
 import secrets
 import shutil
-import tarfile
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from typing import IO
@@ -15,6 +15,10 @@ from ..model.names import relative_path
 from .archive_input import Bounds, open_archive
 from .files import file_error, remove, sync_directory
 
+MOST_MEMBERS = 500_000
+"""Files and directories of one archive.  The slave chooses their number, and each takes an inode."""
+LONGEST = 1800.0
+"""Seconds for placing the members of one archive, which takes one of the master's threads."""
 _PUBLIC_DIRECTORY = 0o755
 
 
@@ -41,18 +45,22 @@ def publish_directory(archive: str, directory: str, *, basedir: str, own: Collec
 
     Files that are there stay, unless they have the name of one in the archive.  Only ordinary files and directories are
     taken: a link might lead readers, such as a web server, to any file of the machine.  *basedir*, *own*: as for
-    `publish`.  Blocks.  Raises `FileError`, `UnsafePathError`; files that were placed before stay.
+    `publish`.  At most `MOST_MEMBERS` are placed, for at most `LONGEST` seconds.  Blocks.  Raises `FileError`,
+    `UnsafePathError`; files that were placed before stay.
     """
+    end = time.monotonic() + LONGEST
     _check_own_files(os.path.join(directory, "file"), basedir, own)
     if _is_inside(os.path.realpath(basedir), os.path.realpath(directory)):
         raise UnsafePathError(f"{directory} contains the master's own directory; choose another directory.")
     try:
         # The slave made the archive; none has more in it than it is long.
         length = os.path.getsize(archive)
-        bounds = Bounds(length, 1 + length // tarfile.BLOCKSIZE)
+        bounds = Bounds(length, MOST_MEMBERS)
         with open(archive, "rb") as file, open_archive(file, bounds) as opened:
             _make_public(directory)
             for member in opened.members():
+                if time.monotonic() > end:
+                    raise FileError(f"The files of {directory} take longer than {LONGEST / 60:.0f} minutes to place.")
                 if not member.isdir() and (not member.isreg() or member.issparse()):
                     continue
                 path = os.path.join(directory, relative_path(member.name))

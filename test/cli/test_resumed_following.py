@@ -124,6 +124,15 @@ class ResumedFollowingTests(SynchronousTestCase):
         self.successResultOf(following)
         self.assertEqual(self.of(b"2"), b"# again\n# again\n")
 
+    def test_many_remarks(self) -> None:
+        """
+        The number of remarks that are remembered is bounded; beyond it, they may be printed again, and none is lost.
+        """
+        self.patch(resuming, "MOST_REMARKS", 2)
+        remarks = [b"2# %d\n" % number for number in range(4)]
+        self.successResultOf(self.follow([*remarks, LinkLostError()], remarks))
+        self.assertEqual(self.printed, [*remarks, *remarks[2:]])
+
     def test_no_answer_at_first(self) -> None:
         """
         If the master does not answer the first attempt, there is no other.

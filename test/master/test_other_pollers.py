@@ -133,6 +133,25 @@ class HgTests(OtherPollerCase):
         self.assertEqual((first.repository, first.revlink), (self.origin, f"default!{new[0]}"))
         self.assertEqual(self.polled(harness), [])
 
+    def test_many_heads(self) -> None:
+        """
+        Promise 8.1: a repository with more heads than hg could be asked about is an error that says so, and none of the
+        master's memory; when they are merged, polling goes on.
+        """
+        self.patch(hg_poller, "MOST_HEADS", 1)
+        harness = self.hg_farm()
+        self.polled(harness)
+        one = self.commit("one")
+        self.run_program("hg", "update", "-q", "0", where=self.origin)
+        two = self.commit("two")
+        harness.settle(600)
+        self.assertIn("has more than 1 heads", self.error(harness))
+        self.run_program("hg", "merge", "-q", where=self.origin)
+        three = self.commit("three")
+        harness.settle(600)
+        found = [each.change.revision for each in harness.read(lambda connection: changes.after(connection, 0))]
+        self.assertEqual(found, [one, two, three])
+
     def test_branches_and_bookmarks(self) -> None:
         """
         Promise 8.1: only the branches and bookmarks that are named are followed; a branch with several heads has no

@@ -10,6 +10,7 @@ import tarfile
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FileError, UnsafePathError
+from buildbot_lite.storage import publishing
 from buildbot_lite.storage.publishing import OWN_DIRECTORIES, publish, publish_directory
 
 
@@ -50,6 +51,27 @@ class PublishTests(SynchronousTestCase):
         self.assertEqual(os.listdir(os.path.dirname(target)), ["a.tar"])
         for directory in (os.path.dirname(target), os.path.join(self.root, "www")):
             self.assertEqual(stat.S_IMODE(os.stat(directory).st_mode), 0o755)
+
+    def test_bounded(self) -> None:
+        """
+        An archive with more members than the bound, or one that takes too long, ends with a sentence.
+        """
+        with tarfile.open(self.source, "w") as archive:
+            for name in ("a", "b"):
+                archive.addfile(tarfile.TarInfo(name))
+        directory = os.path.join(self.root, "www")
+        self.patch(publishing, "LONGEST", -1.0)
+        self.assertIn("take longer than", str(self.assertRaises(FileError, self.unpack, directory)))
+        self.patch(publishing, "LONGEST", 1e6)
+        self.patch(publishing, "MOST_MEMBERS", 1)
+        self.assertIn("more than 1 members", str(self.assertRaises(FileError, self.unpack, directory)))
+        self.assertEqual(os.listdir(directory), ["a"])
+
+    def unpack(self, directory: str) -> None:
+        """
+        Publish the files of the archive.
+        """
+        publish_directory(self.source, directory, basedir=self.basedir)
 
     def test_replaced(self) -> None:
         """

@@ -27,6 +27,8 @@ from .programs import TooMuchOutputError, output_of
 WORKDIR = "hgpoller_work"
 MOST_REVISIONS = 500
 """New revisions of one branch or bookmark that become changes in one poll: the newest ones."""
+MOST_HEADS = 1000
+"""Heads of all followed branches and bookmarks together.  Their names are in the arguments of hg."""
 PULL_SECONDS = 3600.0
 LOCAL_SECONDS = 600.0
 LARGEST_LOG = 8 << 20
@@ -114,11 +116,16 @@ class HgPoller(PollingChangeSource):
         await self._pull()
         state = await self.context.state()
         seen: dict[str, list[str]] = dict(state["heads"]) if state and state.get("url") == self.repourl else {}
-        known = await self._present({node for heads in seen.values() for node in heads})
+        known = await self._present(sorted({node for heads in seen.values() for node in heads})[:MOST_HEADS])
         heads: dict[str, list[str]] = {}
         changes: list[Change] = []
         for key, name, revset in self._followed():
-            heads[key] = await self._nodes(f"heads({revset})")
+            heads[key] = await self._nodes(f"last(heads({revset}), {MOST_HEADS + 1})")
+            if sum(map(len, heads.values())) > MOST_HEADS:
+                raise ProgramError(
+                    f"{without_passwords(self.repourl)} has more than {MOST_HEADS} heads (the last ones of {name}): "
+                    "that is more than a poller can look at."
+                )
             if key.startswith(_BOOKMARK):
                 changes += await self._moved(name, revset, seen.get(key), heads[key], known)
             elif len(await self._nodes(f"heads({revset}) - closed()")) > 1:
@@ -194,10 +201,10 @@ class HgPoller(PollingChangeSource):
         }
         return change_of(fields, self.name)
 
-    async def _present(self, nodes: set[str]) -> list[str]:
+    async def _present(self, nodes: Sequence[str]) -> list[str]:
         if not nodes:
             return []
-        return await self._nodes("+".join(f"present({node})" for node in sorted(nodes)))
+        return await self._nodes("+".join(f"present({node})" for node in nodes))
 
     async def _nodes(self, revset: str) -> list[str]:
         return [str(each["node"]) for each in await self._log(revset, _NODE)]
