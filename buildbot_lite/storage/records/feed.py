@@ -82,7 +82,7 @@ _OF_BUILD = Query(
 _OLDEST = Query(
     select(_feed.c.seq, _feed.c.at).order_by(_feed.c.seq).limit(bindparam("most")), lambda seq, at: (seq, at)
 )
-_NEWEST = Query(select(_feed.c.at).order_by(_feed.c.seq.desc()).limit(1), float)
+_TIME = Query(select(_feed.c.at).where(_feed.c.seq == bindparam("seq")), float)
 _PRUNE = Statement(delete(_feed).where(_feed.c.seq <= bindparam("upto")))
 _LAST = Statement(select(func.coalesce(func.max(_feed.c.seq), 0)))
 
@@ -139,7 +139,7 @@ def newest_time(connection: Connection) -> float | None:
     """
     When the newest stored event happened, in seconds since 1970; None if there is none.
     """
-    return _NEWEST.first(connection)
+    return _TIME.first(connection, seq=_LAST.number(connection))
 
 
 def mark(connection: Connection) -> int:
