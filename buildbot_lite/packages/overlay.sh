@@ -243,7 +243,9 @@ watching=$(cat <<'WATCHING'
             read -r first _ <"/proc/$command/task/$command/children" || [ -n "$first" ] || continue
             count=0 pages=0
             for each in "/proc/$first/root/proc"/[0-9]*; do
-                read -r _ resident shared _ <"$each/statm" || continue
+                # The first process may have moved its root to a directory of the build's, with anything in it.
+                [ -f "$each/statm" ] && read -r _ resident shared _ <"$each/statm" || continue
+                case $resident$shared in *[!0-9]*) continue ;; esac
                 count=$((count + 1)) pages=$((pages + resident - shared))
             done
             [ $count -le $processes ] || end "The build was ended: it had more than $processes processes (the limit; processes=)."
