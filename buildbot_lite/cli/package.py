@@ -17,6 +17,7 @@ from ..packages.submitted_package import SubmittedPackage, examine
 from .commands import Commands
 from .connection import FarmClient, FarmCommand, MasterLink
 from .output import Document, note
+from .package_rebuild import rebuild
 from .package_shell import shell
 from .package_signing import COMMANDS as SIGNING_COMMANDS
 from .submitted import ADVICE, follow_all, submit_furl, told_requests
@@ -39,7 +40,7 @@ def package() -> None:
     """
 
 
-for command in (*SIGNING_COMMANDS, shell):
+for command in (*SIGNING_COMMANDS, rebuild, shell):
     package.add_command(command)
 
 

@@ -27,6 +27,7 @@ from .job_documents import of_job, of_target
 from .job_records import Job, JobFilter
 from .job_service import JobService
 from .paused import paused_targets
+from .rebuilding import Rebuilding
 
 JOBS_VERB = "jobs"
 """The verb of FURLs for all jobs of one target."""
@@ -55,6 +56,8 @@ class JobQuestions:
             Question(name="package-targets", answer=self._targets, verbs=everybody),
             Question(name="package-kill", answer=self._kill, verbs=own, changes=True),
             Question(name="package-requeue", answer=self._requeue, verbs=own, changes=True),
+            Question(name="package-rebuild", answer=self._rebuild, verbs=own, changes=True),
+            Question(name="package-compare", answer=self._compare, verbs=everybody),
             Question(name="package-finish", answer=self._finish, verbs=of_targets, changes=True),
             Question(name="package-pause", answer=self._pause, verbs=of_targets, changes=True),
             Question(name="package-unpause", answer=self._unpause, verbs=of_targets, changes=True),
@@ -101,6 +104,15 @@ class JobQuestions:
         again, arches = await self._actions.requeue(job.id)
         return {"job": job.id, "state": again.state, "architectures": list(arches)}
 
+    async def _rebuild(self, grant: Grant, question: JsonReader) -> Answer:
+        job = await self._job(grant, question)
+        return {"job": job.id, "rebuild": await Rebuilding(self.farm, self.service).rebuild(job, _who(grant))}
+
+    async def _compare(self, grant: Grant, question: JsonReader) -> Answer:
+        job = await self._job(grant, question)
+        other = await self._job(grant, question, "rebuild")
+        return {"job": job.id, "arches": await Rebuilding(self.farm, self.service).compare(job, other)}
+
     async def _finish(self, grant: Grant, question: JsonReader) -> Answer:
         job = await self._job(grant, question)
         return {"job": job.id, "state": (await self._actions.finish(job.id, _who(grant))).state}
@@ -120,8 +132,8 @@ class JobQuestions:
     def _actions(self) -> JobActions:
         return JobActions(self.farm, self.service)
 
-    async def _job(self, grant: Grant, question: JsonReader) -> Job:
-        number = question.integer("job", least=1)
+    async def _job(self, grant: Grant, question: JsonReader, name: str = "job") -> Job:
+        number = question.integer(name, least=1)
         job = await self.farm.records.read(lambda connection: job_records.get(connection, number))
         only = self._target_of(grant)
         if job is None or only not in (None, job.target) or (grant.verb == SUBMIT and job.by_grant != grant.id):

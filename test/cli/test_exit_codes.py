@@ -51,6 +51,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "package pause": ("none",),
     "package unpause": ("none",),
     "package sign": ("3", "--key", "1234", "--furlfile", "sign.furl"),
+    "package rebuild": ("7", "--compare"),
     "package shell": ("hello", "7"),
     "package push": ("3", "--furlfile", "push.furl"),
     "reconfig": (),

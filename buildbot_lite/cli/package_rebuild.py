@@ -1,0 +1,68 @@
+"""
+Building the packages of a job again, and whether they are the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from .connection import FarmClient, MasterLink
+from .output import note
+from .package_jobs import JobCommand
+from .show import json_option
+
+LOOK = 1.0
+"""Seconds between two looks whether the rebuild has ended."""
+_ENDS = ("finished", "failed", "killed")
+
+
+@click.command("rebuild", cls=JobCommand, short_help="Build a job again, and compare.")
+@click.argument("job", type=click.IntRange(1))
+@click.option("--compare", is_flag=True, help="Wait for it, and tell whether the packages are the same bit for bit.")
+@json_option
+def rebuild(farm: FarmClient, job: int, compare: bool, as_json: bool) -> int:
+    """
+    Build the source of JOB again, for the same architectures.  Nothing of that enters a repository.
+
+    With --compare, the exit code is 0 when all packages are the same, 1 when some differ, and 2 when a build failed.
+    """
+    if not compare:
+        click.echo(f"Job {farm.ask({'ask': 'package-rebuild', 'job': job})['rebuild']} builds it again.")
+        return 0
+    rebuilt, arches = farm.call(lambda link: _compared(link, job))
+    if as_json:
+        import json
+
+        click.echo(json.dumps({"job": job, "rebuild": rebuilt, "arches": arches}))
+    else:
+        for each in arches:
+            click.echo(summary_of(each))
+            for line in each["installed"] or ():
+                click.echo(f"  installed: {line}")
+    verdicts = {each["verdict"] for each in arches}
+    return 0 if verdicts == {"same"} else 1 if verdicts <= {"same", "different"} else 2
+
+
+async def _compared(link: MasterLink, job: int) -> tuple[int, Sequence[Mapping[str, Any]]]:
+    rebuilt = (await link.ask({"ask": "package-rebuild", "job": job}))["rebuild"]
+    note(f"# job {rebuilt} builds it again")
+    while (await link.ask({"ask": "package-show", "job": rebuilt}))["job"]["state"] not in _ENDS:
+        await link.pause(LOOK)
+    return rebuilt, (await link.ask({"ask": "package-compare", "job": job, "rebuild": rebuilt}))["arches"]
+
+
+def summary_of(arch: Mapping[str, Any]) -> str:
+    """
+    A sentence about one architecture of a comparison.
+    """
+    name = arch["architecture"]
+    if arch["verdict"] == "failed":
+        return f"{name}: the build failed, so there is nothing to compare."
+    if arch["verdict"] == "running":
+        return f"{name}: it is still being built."
+    installed = arch["installed"]
+    roots = "" if installed is None else ", with other packages installed" if installed else ", in equal roots"
+    if arch["verdict"] == "same":
+        return f"{name}: the same, bit for bit{roots}."
+    return f"{name}: different{roots}: {', '.join(arch['files'])}"

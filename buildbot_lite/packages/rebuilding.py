@@ -1,0 +1,133 @@
+"""
+Building the packages of a job once more, to see whether they come out the same bit for bit.
+
+A rebuild is a scratch job from the same stored source package, so it enters no repository.  The comparison is made from
+the records: the results of the first job, and the artifacts of the second one's builds.
+"""
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import Connection
+
+from ..errors import RefusedError
+from ..master.farm import Farm
+from ..master.scheduling.requests import NewBuildset
+from ..storage.records import requests
+from ..storage.records.requests import SubmittedBuildset
+from . import job_records
+from .job_records import Job, JobArch, NewJob, names_of
+from .job_service import JobService
+from .job_states import ArchState, JobState
+from .results import PACKAGES, JobResults, output_of
+
+INSTALLED = "installed.txt"
+"""The list of the packages that were installed in the root."""
+LARGEST_INSTALLED = 4 << 20
+MOST_SHOWN = 20
+"""Lines of a difference."""
+
+SAME, DIFFERENT, FAILED, RUNNING = "same", "different", "failed", "running"
+_WITH_RESULTS = (JobState.REPOWAIT, JobState.NEEDSIGN, JobState.PUSHED, JobState.FINISHED)
+
+
+@frozen
+class Rebuilding:
+    """
+    Rebuilds jobs of *service* on *farm*.
+    """
+
+    farm: Farm
+    service: JobService
+
+    async def rebuild(self, job: Job, by: str) -> int:
+        """
+        Submit the source of *job* again, for the same architectures; returns the number of the new job.
+        """
+        if job.state not in _WITH_RESULTS:
+            raise RefusedError(f"Job {job.id} is in the state {job.state}; only what was built can be rebuilt.")
+        original = await self.farm.records.read(lambda connection: requests.buildset(connection, job.buildset))
+        if original is None or original.input is None:
+            raise RefusedError(f"The source of job {job.id} is not kept any more.")
+        if missing := [each for each in job.built if each.builder not in self.farm.config.builders]:
+            raise RefusedError(f"{job.target} in master.cfg is not built for {names_of(missing)} any more.")
+        numbers: list[int] = []
+
+        def record(connection: Connection, submitted: SubmittedBuildset) -> None:
+            made = {request.builder: request.id for request in submitted.requests}
+            new = NewJob(
+                target=job.target,
+                name=job.name,
+                version=job.version,
+                submitter=by,
+                by_grant=job.by_grant,
+                buildset=submitted.buildset.id,
+                builders={each.architecture: (each.builder, made[each.builder]) for each in job.built},
+                scratch=True,
+            )
+            numbers.append(job_records.add(connection, new, submitted.buildset.submitted).id)
+
+        new = NewBuildset(
+            scheduler=original.scheduler,
+            builders=[each.builder for each in job.built],
+            reason=f"{job.title}, to be compared",
+            properties={name: (value, origin) for name, (value, origin) in original.properties.items()},
+            source=original.source,
+            input=original.input,
+            priority=job.priority,
+            by_grant=job.by_grant,
+        )
+        await self.farm.requests.submit(new, in_transaction=record)
+        # A transaction that had to be repeated has recorded it more than once, and kept the last.
+        return numbers[-1]
+
+    async def compare(self, job: Job, other: Job) -> list[dict[str, Any]]:
+        """
+        For each architecture of *job*, what its build in *other* has made of it.  ``verdict``: `SAME`, `DIFFERENT`,
+        `FAILED` or `RUNNING`; ``files``: the names of packages that differ or that one of them lacks; ``installed``:
+        the lines in which the lists of installed packages differ, with "-" or "+" before each; None: one is missing.
+        """
+        if (job.target, job.name, job.version) != (other.target, other.name, other.version):
+            raise RefusedError(f"Job {job.id} is {job.title}, and job {other.id} is {other.title}.")
+        target = self.service.targets.get(job.target)
+        if target is None:
+            raise RefusedError(f"{job.target} is no target in master.cfg any more.")
+        results = await self.service.results_of(job, target)
+        again = {each.architecture: each for each in other.built}
+        return [
+            await self._compared(each.architecture, results, again[each.architecture])
+            for each in job.built
+            if each.architecture in again
+        ]
+
+    async def _compared(self, architecture: str, results: JobResults, arch: JobArch) -> dict[str, Any]:
+        said: dict[str, Any] = {"architecture": architecture, "verdict": FAILED, "files": [], "installed": None}
+        if arch.state is not ArchState.DONE:
+            ended = arch.state in (ArchState.FAILED, ArchState.KILLED, ArchState.SKIPPED)
+            return said if ended else {**said, "verdict": RUNNING}
+        output = await self.farm.records.read(partial(output_of, arch=arch, story=""))
+        before = {each.name: each.sha256 for each in results.packages if each.architecture == architecture}
+        after = {each.name: each.sha256 for each in output.artifacts if each.name.endswith(PACKAGES)}
+        files = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        places = {each.name: each.path for each in output.artifacts}
+        old = os.path.join(results.directory, architecture, INSTALLED)
+        new = os.path.join(self.farm.stream_storage.artifacts, places.get(INSTALLED, INSTALLED))
+        installed = await self.farm.in_thread(partial(_differences, Path(old), Path(new)))
+        return {**said, "verdict": DIFFERENT if files else SAME, "files": files, "installed": installed}
+
+
+def _differences(old: Path, new: Path) -> list[str] | None:
+    try:
+        before, after = _lines(old), _lines(new)
+    except OSError:
+        return None
+    lines = [f"-{each}" for each in sorted(before - after)] + [f"+{each}" for each in sorted(after - before)]
+    return lines[:MOST_SHOWN]
+
+
+def _lines(path: Path) -> set[str]:
+    with path.open("rb") as file:
+        return set(file.read(LARGEST_INSTALLED).decode("utf-8", "replace").splitlines())
