@@ -1,4 +1,5 @@
 # make demo    a farm on this machine: a master, two slaves, a real job; Ctrl-C ends it   (ONCE=1: ends after the job)
+# make demo-packages   packages of Debian and RPM, from sources to signed repositories; ONCE=1: ends after the table
 # make test    everything that tests need is installed into .venv, and all tests run: a quarter of an hour on two cores
 # make coverage   the same, and which lines no test reached
 # make full    coverage, torture and hostile: takes half an hour
@@ -15,10 +16,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: demo test coverage full check torture hostile bench format clean
+.PHONY: demo demo-packages test coverage full check torture hostile bench format clean
 
 demo: $(VENV)/.with-test
 	@exec $(BIN)/python docs/demo/demo.py
+
+demo-packages: $(VENV)/.with-test
+	@exec $(BIN)/python docs/demo/packages/demo.py
 
 # OPTIONS are pytest's.
 test: $(VENV)/.with-test
@@ -53,7 +57,7 @@ bench: $(VENV)/.with-test
 	@exec $(BIN)/python bench/run.py
 
 clean:
-	rm -rf $(VENV) .demo build dist *.egg-info
+	rm -rf $(VENV) .demo .demo-packages build dist *.egg-info
 
 # One marker for each set of packages; setup.cfg says what they are.  The set dev contains the set test.
 $(VENV)/.with-%: setup.cfg pyproject.toml | $(BIN)/pip

@@ -162,7 +162,7 @@ class Overlay(Root):
 
     def begin(self, architecture: str, packages: Sequence[str] = ()) -> Sequence[Sequence[str]]:
         architecture = _DEBIAN_NAMES.get(architecture, architecture)
-        all_packages = ",".join([*self.packages, *packages])
+        all_packages = ",".join(dict.fromkeys([*self.packages, *packages]))
         # Another mirror and other packages make another base.
         kind = hashlib.sha256(f"{self.mirror} {all_packages}".encode()).hexdigest()[:8]
         bases = f"../../roots/{self.suite}-{architecture}-{kind}"

@@ -1,0 +1,496 @@
+"""
+``make demo-packages``: packages of Debian and RPM on this machine, from their sources to apt and dnf.
+
+Everything is in ``.demo-packages`` below the checkout.  Each line of the table is something that was tried just now;
+the exit code is 0 only if all of them held.  With ONCE=1 it ends after the table; otherwise the farm stays up until
+Ctrl-C.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from buildbot_lite.packages.roots import Overlay
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).resolve().parent
+TOP = CHECKOUT / ".demo-packages"
+MASTER, SLAVES = TOP / "master", ("bot1", "bot2")
+SOURCES, CLIENTS = TOP / "sources", TOP / "clients"
+BIN = Path(sys.executable).parent
+PROGRAMS = {
+    "apt-ftparchive": "apt-utils",
+    "createrepo_c": "createrepo-c",
+    "dpkg-source": "dpkg-dev",
+    "gpg": "gnupg",
+    "gpgv": "gpgv",
+    "mmdebstrap": "mmdebstrap",
+    "newuidmap": "uidmap",
+    "rpmbuild": "rpm",
+}
+# Seconds: two roots are made with mmdebstrap the first time.
+LONGEST = 1200
+BASE = ["debhelper", "rpm", "dnf", "file"]
+APT = "apt-get -qq -o APT::Sandbox::User=root"
+
+
+class CheckError(Exception):
+    """
+    Something did not hold; its sentence says what.
+    """
+
+
+class Ended(BaseException):
+    """
+    Somebody wants the demo to end.
+    """
+
+
+class Table:
+    """
+    What was tried, each on a line as soon as it is known.
+    """
+
+    def __init__(self) -> None:
+        self.failed = 0
+
+    def row(self, what: str, check: Callable[[], str]) -> None:
+        """
+        Try it: *check* returns what was seen, or raises.
+        """
+        began = time.monotonic()
+        try:
+            seen, held = check(), True
+        except (CheckError, OSError, subprocess.TimeoutExpired, LookupError, ValueError) as error:
+            seen, held = str(error), False
+            self.failed += 1
+        print(f"{'ok    ' if held else 'FAILED'} {time.monotonic() - began:5.1f} s  {what}", flush=True)
+        for line in seen.splitlines():
+            print(f"                  {line}", flush=True)
+
+
+def ran(*words: str | Path, code: int | None = 0, text: str = "", cwd: Path | None = None, **env: str) -> str:
+    """
+    The output of a program, which must end with *code* (None: any but 0).
+    """
+    done = subprocess.run(
+        [str(BIN / words[0]) if words[0] == "buildbot-lite" else str(words[0]), *map(str, words[1:])],
+        cwd=cwd,
+        env={**os.environ, "LC_ALL": "C.UTF-8", **env},
+        input=text,
+        capture_output=True,
+        check=False,
+        text=True,
+        errors="replace",
+        timeout=LONGEST,
+    )
+    output = done.stdout + done.stderr
+    if (done.returncode == 0) if code is None else (done.returncode != code):
+        last = "\n".join(output.strip().splitlines()[-3:])
+        raise CheckError(f"{' '.join(map(str, words[:4]))[:80]} ended with {done.returncode}: {last}")
+    return output
+
+
+def farm(*words: str | Path, **more: str | int | None) -> str:
+    """
+    The output of buildbot-lite package.
+    """
+    return ran("buildbot-lite", "package", *words, **more)
+
+
+def jobs() -> dict[str, dict[str, Any]]:
+    """
+    The newest job of each target and package.
+    """
+    found = json.loads(farm("list", MASTER, "--json"))
+    return {f"{each['target']} {each['name']}": each for each in reversed(found)}
+
+
+def install_programs() -> None:
+    """
+    Install what is missing, or say what it is.
+    """
+    packages = sorted({package for program, package in PROGRAMS.items() if not _there(program)})
+    if not packages:
+        return
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    if os.geteuid() != 0:
+        raise SystemExit(f"demo: this machine lacks some programs; as root: {' '.join(command)}")
+    print(f"Installing {', '.join(packages)}.", flush=True)
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+
+
+def _there(program: str) -> bool:
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+
+
+def fetch_sources() -> str:
+    """
+    The sources of hello and nyancat from Debian, without a change to this machine's apt; and two of the demo's own.
+    """
+    SOURCES.mkdir(exist_ok=True)
+    if not list(SOURCES.glob("nyancat_*.dsc")):
+        state = TOP / "apt"
+        for name in ("lists/partial", "cache/archives/partial"):
+            (state / name).mkdir(parents=True, exist_ok=True)
+        (state / "sources.list").write_text("deb-src http://deb.debian.org/debian bookworm main\n")
+        options = [
+            *("-o", f"Dir::Etc::sourcelist={state}/sources.list", "-o", "Dir::Etc::sourceparts=/dev/null"),
+            *("-o", f"Dir::State::lists={state}/lists", "-o", f"Dir::Cache={state}/cache", "-o", "APT::Sandbox::User="),
+        ]
+        ran("apt-get", "-qq", *options, "update")
+        ran("apt-get", "-qq", *options, "source", "--download-only", "hello", "nyancat", cwd=SOURCES)
+    ran(
+        "rpmbuild", "-bs", "--quiet", "--define", f"_topdir {TOP}/rpm", "--define", f"_srcrpmdir {SOURCES}", "--define",
+        "dist %{nil}", HERE / "greet.spec",
+    )  # fmt: skip
+    _own_source("broken", "echo 'this package cannot be built'; false")
+    return ", ".join(sorted(each.name for pattern in ("*.dsc", "*.src.rpm") for each in SOURCES.glob(pattern)))
+
+
+def _own_source(name: str, build: str) -> None:
+    debian = SOURCES / name / "debian"
+    (debian / "source").mkdir(parents=True, exist_ok=True)
+    (debian / "source" / "format").write_text("3.0 (native)\n")
+    (debian / "control").write_text(
+        f"Source: {name}\nMaintainer: Farm <farm@example.org>\nStandards-Version: 4.6.2\n\n"
+        f"Package: {name}\nArchitecture: any\nDescription: for the demo\n For the demo.\n"
+    )
+    (debian / "changelog").write_text(
+        f"{name} (1.0) unstable; urgency=low\n\n  * First.\n\n"
+        " -- Farm <farm@example.org>  Sat, 28 Nov 2026 12:00:00 +0000\n"
+    )
+    (debian / "rules").write_text(f"#!/usr/bin/make -f\n%:\n\t{build}\n")
+    (debian / "rules").chmod(0o755)
+    ran("dpkg-source", "--build", name, cwd=SOURCES)
+
+
+def make_key() -> str:
+    """
+    A key in a GNUPGHOME of its own, the signer's; the farm gets the public part.
+    """
+    home = _gnupghome()
+    if not home.exists():
+        home.mkdir(mode=0o700)
+        words = ["gpg", "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""]
+        ran(
+            *words,
+            "--quick-generate-key",
+            "Signer <signer@example.org>",
+            "rsa3072",
+            "sign",
+            "never",
+            GNUPGHOME=str(home),
+        )
+    public = ran("gpg", "--batch", "--armor", "--export", "signer@example.org", GNUPGHOME=str(home))
+    (MASTER / "key.asc").write_text(public)
+    return (
+        ran("gpg", "--batch", "--with-colons", "--list-keys", GNUPGHOME=str(home))
+        .split("fpr:::::::::")[1]
+        .split(":")[0]
+    )
+
+
+def _gnupghome() -> Path:
+    # Sockets of gpg-agent are there; their paths must be short.
+    return Path(f"/tmp/buildbot-lite-demo-{os.geteuid()}")
+
+
+def start() -> None:
+    """
+    Make what an earlier demo did not, and start a master and two slaves.
+    """
+    if not (MASTER / "master.tac").exists():
+        ran("buildbot-lite", "create-master", MASTER, "--host", "127.0.0.1")
+    shutil.copy(HERE / "master.cfg", MASTER / "master.cfg")
+    make_key()
+    ran("buildbot-lite", "start", MASTER)
+    for name in SLAVES:
+        if not (TOP / name / "slave.tac").exists():
+            furl = (MASTER / "furls" / f"{name}.furl").read_text()
+            ran("buildbot-lite", "create-slave", TOP / name, "-", text=furl)
+        ran("buildbot-lite", "start", TOP / name)
+
+
+def stop() -> None:
+    """
+    End the farm and the signer's agent.
+    """
+    for directory, more in ((MASTER, []), *((TOP / name, ["--kill"]) for name in SLAVES)):
+        with suppress(CheckError):
+            ran("buildbot-lite", "stop", directory, *more)
+    with suppress(CheckError, FileNotFoundError):
+        ran("gpgconf", "--kill", "all", GNUPGHOME=str(_gnupghome()))
+
+
+def refuse_junk() -> str:
+    """
+    A file that is no source package is one sentence, and nothing is queued.
+    """
+    junk = "no source package" * 100
+    before = farm("list", MASTER, "--json")
+    furl = MASTER / "furls" / "bookworm.furl"
+    said = ran(BIN / "flappclient", "--furlfile", furl, "run-command", code=2, text=junk)
+    if farm("list", MASTER, "--json") != before:
+        raise CheckError("something was queued")
+    return said.strip().splitlines()[-1]
+
+
+def build_all() -> str:
+    """
+    hello, nyancat and greet, all at once.
+    """
+    (hello,), (nyancat,), (greet,) = (
+        list(SOURCES.glob(each)) for each in ("hello_*.dsc", "nyancat_*.dsc", "*.src.rpm")
+    )
+    waiting = [
+        subprocess.Popen(
+            [BIN / "buildbot-lite", "package", "build", MASTER, target, file],
+            stdout=(TOP / f"{file.name}.log").open("wb"),
+            stderr=subprocess.STDOUT,
+        )
+        for target, file in (("bookworm", hello), ("bookworm", nyancat), ("f4", greet))
+    ]
+    codes = [process.wait(LONGEST) for process in waiting]
+    if any(codes):
+        raise CheckError(f"exit codes {codes}; see {TOP}/*.log")
+    lines = []
+    for name, job in jobs().items():
+        done = [each["architecture"] for each in job["arches"] if each["state"] == "done"]
+        if name != "bookworm broken":
+            lines.append(f"{name} {job['version']}: {', '.join(done)}")
+    return "\n".join(lines)
+
+
+def enter_failed() -> str:
+    """
+    The root of a build that failed is entered.
+    """
+    farm("build", MASTER, "bookworm", *SOURCES.glob("broken_*.dsc"), code=1)
+    (arch,) = [each for each in jobs()["bookworm broken"]["arches"] if each["architecture"] == "amd64"]
+    said = farm(
+        "shell",
+        "bookworm-amd64",
+        str(arch["build"]),
+        "--slave",
+        TOP / "bot1",
+        text="ls -d /build/out/src/debian; hostname\n",
+    )
+    if "/build/out/src/debian\nfarm" not in said:
+        raise CheckError(f"the shell said: {said}")
+    return (
+        f"buildbot-lite package shell bookworm-amd64 {arch['build']} --slave {TOP.name}/bot1: /build/out/src is there"
+    )
+
+
+def wait_for_signature() -> str:
+    """
+    What was built waits for a signature.
+    """
+    wanted = ("bookworm hello", "bookworm nyancat", "f4 greet")
+
+    def states() -> list[object]:
+        found = jobs()
+        return [found[name]["state"] for name in wanted]
+
+    end = time.monotonic() + 60
+    while states() != ["needsign"] * 3:
+        if time.monotonic() > end:
+            raise CheckError(f"the states are {states()}: {[jobs()[name]['reason'] for name in wanted]}")
+        time.sleep(0.5)
+    if secret := [path for path in MASTER.rglob("*") if path.is_file() and b"PRIVATE KEY BLOCK" in path.read_bytes()]:
+        raise CheckError(f"a secret key is in {secret[0]}")
+    return "no secret key is in the master's directory"
+
+
+def sign() -> str:
+    """
+    Signed with the key in the signer's own GNUPGHOME.
+    """
+    said = []
+    for target in ("bookworm", "f4"):
+        for verb in ("sign", "push"):
+            furl = TOP / f"{verb}-{target}.furl"
+            if not furl.exists():
+                furl.write_text(
+                    ran("buildbot-lite", "grant", verb, MASTER, target, "--label", "signer").splitlines()[-1]
+                )
+                furl.chmod(0o600)
+        words = ("sign", "--all", "--yes", "--key", make_key(), "--furlfile", TOP / f"sign-{target}.furl")
+        output = farm(*words, GNUPGHOME=str(_gnupghome()))
+        said += [f"{target}: {line[2:]}" for line in output.splitlines() if "went out" in line]
+        farm("push", "--all", "--furlfile", TOP / f"push-{target}.furl")
+    return "\n".join(said)
+
+
+@contextmanager
+def client(name: str) -> Iterator[tuple[Path, Callable[[str], str]]]:
+    """
+    A fresh root, over the base of the first slave: its directory ``in`` and what runs a script in it.
+    """
+    directory = CLIENTS / name / "build"
+    (directory / "files" / "in").mkdir(parents=True, exist_ok=True)
+    (directory / "files" / "out").mkdir(exist_ok=True)
+    with suppress(FileExistsError):
+        (CLIENTS / "roots").symlink_to(TOP / "bot1" / "work" / "roots")
+    root = Overlay("bookworm", packages=BASE)
+    for target in ("bookworm", "f4"):
+        shutil.copytree(MASTER / "repos" / target / "public", directory / "files" / "in" / target, dirs_exist_ok=True)
+    shutil.copy(MASTER / "key.asc", directory / "files" / "in")
+    try:
+        for words in root.begin("amd64"):
+            _in_root(words, directory)
+        yield directory / "files" / "in", lambda script: _in_root(root.prepare("amd64", script), directory)
+    finally:
+        _in_root(root.end(), directory)
+
+
+def _in_root(words: Sequence[str], directory: Path) -> str:
+    done = subprocess.run(words, cwd=directory, capture_output=True, check=False, text=True, timeout=LONGEST)
+    if done.returncode:
+        raise CheckError((done.stdout + done.stderr).strip()[-300:])
+    return done.stdout
+
+
+INSTALL_HELLO = f"""
+echo 'deb [signed-by=/build/in/key.asc] file:/build/in/bookworm bookworm main' >/etc/apt/sources.list
+{APT} update && {APT} --yes install hello nyancat >/dev/null 2>&1
+dpkg-query --show --showformat '${{Package}} ${{Version}}: ' hello
+hello
+"""
+F4_REPO = """\
+[f4]
+name=f4
+baseurl=file:///build/in/f4
+gpgcheck=1
+repo_gpgcheck=1
+gpgkey=file:///build/in/key.asc
+"""
+INSTALL_GREET = f"""
+mkdir -p /etc/yum.repos.d
+cat >/etc/yum.repos.d/f4.repo <<END
+{F4_REPO}END
+dnf --noplugins --quiet --assumeyes --releasever=1 --installroot=/tmp/fresh --setopt=reposdir=/etc/yum.repos.d \\
+    install greet-data
+cat /tmp/fresh/usr/share/greet/greet.txt
+"""
+
+
+def apt_installs() -> str:
+    """
+    Apt installs hello in a fresh root, and it runs.
+    """
+    with client("apt") as (_, inside):
+        said = inside(INSTALL_HELLO)
+    if "+farm1" not in said or "Hello, world!" not in said:
+        raise CheckError(f"it said: {said[-200:]}")
+    return said.strip().splitlines()[-1]
+
+
+def apt_refuses() -> str:
+    """
+    Apt refuses an index that was changed after it was signed.
+    """
+    with client("tampered-apt") as (place, inside):
+        for index in (place / "bookworm" / "dists" / "bookworm").glob("InRelease"):
+            index.write_text(index.read_text().replace("Codename: bookworm", "Codename: bookwarm"))
+        try:
+            inside(INSTALL_HELLO)
+        except CheckError:
+            return "an index that was changed after it was signed"
+    raise CheckError("it was installed")
+
+
+def dnf_installs() -> str:
+    """
+    Dnf installs greet in a fresh root.
+    """
+    with client("dnf") as (_, inside):
+        said = inside(INSTALL_GREET)
+    if "Hello from a farm" not in said:
+        raise CheckError(f"it said: {said[-200:]}")
+    return said.strip().splitlines()[-1]
+
+
+def dnf_refuses() -> str:
+    """
+    Dnf refuses a package that was changed after it was signed.
+    """
+    with client("tampered-dnf") as (place, inside):
+        for package in place.glob("f4/**/greet-data-*.rpm"):
+            package.write_bytes(package.read_bytes()[:-1] + b"?")
+        try:
+            inside(INSTALL_GREET)
+        except CheckError:
+            return "a package that was changed after it was signed"
+    raise CheckError("it was installed")
+
+
+def same_again() -> str:
+    """
+    nyancat, built again, is the same bit for bit.
+    """
+    return farm("rebuild", MASTER, str(jobs()["bookworm nyancat"]["job"]), "--compare").strip()
+
+
+def end(number: int, frame: FrameType | None) -> None:
+    """
+    A signal asks the demo to end.
+    """
+    raise Ended
+
+
+def main() -> int:
+    """
+    Run the demo; answers the exit code.
+    """
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    install_programs()
+    TOP.mkdir(mode=0o700, exist_ok=True)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    table, began = Table(), time.monotonic()
+    try:
+        start()
+        print(
+            "A master and two slaves are running.  The first time, each slave makes a root with mmdebstrap.\n",
+            flush=True,
+        )
+        table.row("sources", fetch_sources)
+        table.row("what is no source package is refused", refuse_junk)
+        table.row("hello, nyancat and greet are built for each architecture", build_all)
+        table.row("the root of a build that failed is entered", enter_failed)
+        table.row("what was built waits for a signature", wait_for_signature)
+        table.row("signed with a key that the farm has not, and published", sign)
+        table.row("apt installs hello, and it runs", apt_installs)
+        table.row("apt refuses", apt_refuses)
+        table.row("dnf installs greet-data", dnf_installs)
+        table.row("dnf refuses", dnf_refuses)
+        table.row("nyancat, built again, is the same", same_again)
+        print(f"\n{time.monotonic() - began:.0f} s; {table.failed or 'nothing'} failed.", flush=True)
+        if not os.environ.get("ONCE"):
+            print(f"The farm is up: {BIN}/buildbot-lite package list {MASTER}.  Ctrl-C ends it.", flush=True)
+            signal.pause()
+    except CheckError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        table.failed += 1
+    except Ended:
+        print("\nEnding.", flush=True)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        stop()
+    return 1 if table.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
