@@ -22,7 +22,9 @@ MOST_NAMED = 3
 """Files that one sentence names."""
 
 _DSC, _SRPM = ".dsc", ".src.rpm"
-_DSC_BEGINNINGS = (b"-----BEGIN PGP SIGNED MESSAGE-----", b"Format:", b"Source:")
+SIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
+"""How a .dsc with a signature begins."""
+_DSC_BEGINNINGS = (SIGNED, b"Format:", b"Source:")
 _LONGEST_BEGINNING = 64
 _PIECE = 1 << 20
 
@@ -31,12 +33,14 @@ _PIECE = 1 << 20
 class SubmittedPackage:
     """
     *main*: the name of the .dsc or source RPM; "" for one that was submitted without an archive.  *unused*: the files
-    of the archive that do not belong to the package.
+    of the archive that do not belong to the package.  *description*: the text of the .dsc, with its signature; empty
+    for a source RPM.
     """
 
     package: SourcePackage
     main: str
     unused: tuple[str, ...] = ()
+    description: bytes = b""
 
 
 def examine(file: IO[bytes]) -> SubmittedPackage:
@@ -57,6 +61,7 @@ def examine(file: IO[bytes]) -> SubmittedPackage:
 def _in_archive(archive: Archive) -> SubmittedPackage:
     found: dict[str, tuple[int, str]] = {}
     packages: dict[str, SourcePackage] = {}
+    texts: dict[str, bytes] = {}
     for member in archive.members():
         if member.isdir():
             continue
@@ -71,14 +76,15 @@ def _in_archive(archive: Archive) -> SubmittedPackage:
         elif name.endswith(_DSC):
             if member.size > LARGEST_DSC:
                 raise InputError(f"{name!r:.200} has {member.size} bytes; a .dsc has at most {LARGEST_DSC}.")
-            packages[name] = read_dsc(contents.read())
+            texts[name] = contents.read()
+            packages[name] = read_dsc(texts[name])
             found[name] = (member.size, "")
         else:
             found[name] = (member.size, _sha256(contents))
     main, package = _only(packages)
     _check_files(main, package, found)
     unused = tuple(sorted(found.keys() - package.files.keys() - {main}))
-    return SubmittedPackage(package, main, unused)
+    return SubmittedPackage(package, main, unused, texts.get(main, b""))
 
 
 def _check_place(name: str, *, is_file: bool) -> None:

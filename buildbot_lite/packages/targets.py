@@ -9,6 +9,7 @@ makes the builders bookworm-amd64, bookworm-i386 and bookworm-all, and a string 
 """
 
 import itertools
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, ClassVar
@@ -34,9 +35,10 @@ from .job_records import NewJob
 from .repositories.repository_place import checked_repository, shared
 from .roots import Root
 from .signing.signing_policy import checked_policy
+from .signing.verification import TargetKey
 from .source_package import DEB, SourcePackage
 from .steps import SINGLE_FILE, Cleanup, DebianBuilding, DebianPrepping, Downloading, PackageStep, Uploading
-from .submitted_package import examine
+from .submitted_package import SIGNED, SubmittedPackage, examine
 
 MOST_ARCHITECTURES = 20
 MOST_TARGETS = 50
@@ -112,6 +114,11 @@ class Target(metaclass=NotingType):
         """
         raise NotImplementedError
 
+    def check_source(self, submitted: SubmittedPackage) -> None:
+        """
+        Check what the target asks of a source package beside its being whole; `InputError`.
+        """
+
     def steps(self, architecture: str, on: str) -> Sequence[PackageStep]:
         """
         The steps that prepare and build packages for *architecture* in a root for *on*.
@@ -160,7 +167,8 @@ class DebTarget(Target):
 
     *arches*: for which architectures packages are built; "all" makes one more build, on any of these machines, of what
     is the same on every architecture.  *root*: where, like ``Overlay("bookworm")``.  *version_suffix*: appended to the
-    version of what is built, like "+farm1".  *common*: see `Target`.
+    version of what is built, like "+farm1".  *keyring*: an absolute path; each .dsc must then have a signature by one
+    of the public keys in that file, like those of ``gpg --export KEY…``.  *common*: see `Target`.
     """
 
     family = DEB
@@ -172,15 +180,28 @@ class DebTarget(Target):
         root: Any = MISSING,
         *,
         version_suffix: Any = "",
+        keyring: Any = None,
         **common: Any,
     ) -> None:
         super().__init__(name, root, **common)
+        self.keyring = "" if keyring is None else self.arguments.text("keyring", keyring)
+        if self.keyring and not os.path.isabs(self.keyring):
+            self.arguments.wrong("keyring", keyring, 'an absolute path, like "/etc/farm/developers.asc"')
         self.arches = _architectures(self.arguments, arches)
         self.suffix = self.arguments.text("version_suffix", version_suffix)
         if self.suffix and not _SUFFIX.match(self.suffix):
             self.arguments.wrong("version_suffix", version_suffix, 'small letters, digits, "+", "." and "~"')
         native = [each for each in self.arches if each != ALL]
         self.complete({arch: native if arch == ALL else [arch] for arch in self.arches})
+
+    def check_source(self, submitted: SubmittedPackage) -> None:
+        if not self.keyring or submitted.package.family != DEB:
+            return
+        if not submitted.description.startswith(SIGNED):
+            raise InputError(
+                f"{submitted.main} is not signed, and {self.name} takes signed ones only: debsign {submitted.main}"
+            )
+        TargetKey(self.keyring, self.keyring).check_signed_text(submitted.description, submitted.main)
 
     def built_version(self, version: str) -> str:
         return version + self.suffix
@@ -211,6 +232,7 @@ class PackageScheduler(Submit):
     def examine(self, file: IO[bytes], options: Mapping[str, Json]) -> Examination:
         asked = JobOptions.read(options, most_priority=self.priority)
         found = examine(file)
+        self.target.check_source(found)
         plan = self.target.plan(found.package)
         builders = {arch: builder.name for arch, builder in self.target.builders_of(plan).items()}
         package = found.package

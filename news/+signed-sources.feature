@@ -1,0 +1,1 @@
+`DebTarget(keyring=…)` takes only source packages whose `.dsc` is signed by one of the keys in that file.

@@ -1,0 +1,92 @@
+"""
+Signatures of .dsc files.
+"""
+
+import io
+import tempfile
+from pathlib import Path
+from typing import ClassVar
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import BuildbotLiteError, InputError
+from buildbot_lite.packages import DebTarget, Plain
+from buildbot_lite.packages.submitted_package import examine
+
+from ..needs import needs
+from .archives import archive, greet
+from .keys import GnupgHome
+
+NAME = "greet_1.0.dsc"
+
+
+@needs("gpg", "gpgv")
+class SourceSignatureTests(SynchronousTestCase):
+    """
+    A target with ``keyring``.
+    """
+
+    key: ClassVar[GnupgHome]
+    other: ClassVar[GnupgHome]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.key, cls.other = GnupgHome(), GnupgHome(name="Other")
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        cls.key.remove()
+        cls.other.remove()
+        super().tearDownClass()
+
+    def setUp(self) -> None:
+        super().setUp()
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.keyring = Path(directory.name, "developers.asc")
+        self.keyring.write_bytes(self.key.public())
+        self.target = DebTarget("t", arches=["amd64"], root=Plain(), keyring=str(self.keyring))
+
+    def submit(self, files: dict[str, bytes]) -> None:
+        """
+        Submit an archive of *files*.
+        """
+        self.target.check_source(examine(io.BytesIO(archive(files))))
+
+    def signed(self, key: GnupgHome) -> dict[str, bytes]:
+        """
+        The files of greet, whose .dsc is signed with *key*.
+        """
+        files = greet()
+        return {**files, NAME: key.gpg("--clear-sign", stdin=files[NAME])}
+
+    def test_good(self) -> None:
+        """
+        Promise 9.1: a .dsc that is signed by a key of the keyring is taken.
+        """
+        self.submit(self.signed(self.key))
+
+    def test_refused(self) -> None:
+        """
+        Promise 9.1: one without a signature, with one by another key or of another text, and a keyring that is not
+        there, are one sentence each.
+        """
+        changed = self.signed(self.key)
+        changed[NAME] = changed[NAME].replace(b"Maintainer: Farm", b"Maintainer: Firm")
+        for files, part in [
+            (greet(), f"{NAME} is not signed, and t takes signed ones only"),
+            (self.signed(self.other), "which is not in"),
+            (changed, f"The signature of {NAME} is of other bytes."),
+        ]:
+            self.assertIn(part, str(self.assertRaises(InputError, self.submit, files)))
+        self.keyring.unlink()
+        self.assertIn("cannot be read", str(self.assertRaises(BuildbotLiteError, self.submit, self.signed(self.key))))
+
+    def test_not_asked(self) -> None:
+        """
+        Without ``keyring``, a signature is not looked at.
+        """
+        self.target = DebTarget("t", arches=["amd64"], root=Plain())
+        self.submit(greet())
+        self.submit(self.signed(self.other))
