@@ -11,6 +11,7 @@ A broker is Foolscap's object for one end of a connection.  This one differs fro
 * The CPU time for an authenticated peer is bounded (`cpu_share`).
 * A failure is sent as a sentence (`failures`), and logged here if it is a defect.
 * A connection that is given up is cut, without waiting until the peer has read the rest.
+* Tokens are read and written in fewer steps (`token_broker`).
 
 The rest of the program sees a `BrokerLink`.
 """
@@ -19,12 +20,10 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from foolscap import broker as stock
-from foolscap.banana import b1282int
 from foolscap.call import InboundDelivery
 from foolscap.eventual import eventually
 from foolscap.ipb import DeadReferenceError
-from foolscap.tokens import CLOSE, INT, OPEN, STRING, VOCAB, BananaError, Violation
+from foolscap.tokens import BananaError, Violation
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -34,7 +33,6 @@ from twisted.python.failure import Failure
 from ..deferreds import background
 from ..errors import BuildbotLiteError, MessageError
 from ..model.display import printable
-from .byte_queue import ByteQueue
 from .contract import (
     LINGER,
     LONGEST_REASON,
@@ -57,22 +55,12 @@ from .limits.send_backlog import SendBacklog
 from .limits.unauthenticated import UnauthenticatedPeer
 from .limits.unslicing import BoundedRoot
 from .roles import Link
+from .token_broker import TokenBroker
 
 # Calls whose argument is bytes of a stream: their CPU time is refunded.
 _STREAM_CALLS = {"append", "feed_stdin"}
 # Bytes that a message takes in a buffer in addition to its data.
 _MESSAGE_OVERHEAD = 200
-# Bytes.  Shorter pieces of a string are charged, because each piece costs time, however short it is.
-_SHORTEST_PIECE = 256
-# Bytes to read at a time from an authenticated peer: twice what Twisted reads, which saves a tenth of the CPU time of
-# receiving a log.  More would save little more, and OpenSSL keeps a buffer of this size for each connection.
-_READ_SIZE = 128 << 10
-# Bytes of a token before its body (Foolscap's "header").
-_LONGEST_HEAD = 65
-# Bytes.  No word of Foolscap's vocabulary is longer.
-_LONGEST_WORD = 100
-# Larger whole numbers have other tokens.
-_FIRST_LONG = 1 << 31
 # tcp(7): seconds of silence before the first probe, seconds between probes, number of probes.
 _KERNEL_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 6}
 
@@ -103,7 +91,7 @@ class BrokerLink:
         self._broker.when_lost(callback)
 
 
-class Broker(stock.Broker):
+class Broker(TokenBroker):
     """
     One end of a connection, bounded.  The negotiation of a Tub from `tub.make_tub` makes it.
 
@@ -127,16 +115,12 @@ class Broker(stock.Broker):
         unauthenticated: UnauthenticatedPeer | None = None,
     ) -> None:
         self.disconnected: bool
-        # None: without the stock timers, which `keepalive` replaces.
-        super().__init__(remote_tubref, params, None, None, connectionInfo)
-        self.buffer = ByteQueue()
+        super().__init__(remote_tubref, params, connectionInfo)
         self.link: Link = BrokerLink(self)
         self._unauthenticated = unauthenticated
         self._rights: set[Any] = set()
         self._calls = 0
         self._bytes_in_calls = 0
-        # Bytes that an accepted, incomplete string still needs.
-        self._missing = 0
         self._cutting: IDelayedCall | None = None
         self._when_lost: list[Callable[[], None]] = []
         self._cpu_share: CpuShare | None = None
@@ -149,7 +133,7 @@ class Broker(stock.Broker):
             self.tub.clock, ping=self._ping, silent=self._peer_silent, paused_until=self._paused_until
         )
         if self._unauthenticated is None:
-            self.transport.bufferSize = _READ_SIZE
+            self.read_more()
         super().connectionMade()
 
     def getDataLastReceivedAt(self):
@@ -219,10 +203,7 @@ class Broker(stock.Broker):
         if self.tub.brokers.get(self.remote_tubref) is self:
             # The link ended together with its negotiation; the Tub got the broker only afterwards.
             self.tub.brokerDetached(self, why)
-        # The readers of an incomplete message form a cycle, which holds its bytes.
-        self.receiveStack = [self.rootUnslicer]
-        self.buffer.clear()
-        self._missing = 0
+        self.discard_received()
         self.inboundDeliveryQueue.clear()
 
     def _cut(self) -> None:
@@ -250,33 +231,6 @@ class Broker(stock.Broker):
 
     # Sending
 
-    # Each token is one write.  Foolscap's own methods write each byte of a token's header separately: four writes for
-    # a typical token.
-
-    def sendOpen(self):
-        open_id = self.openCount
-        self.openCount += 1
-        self.transport.write(_header(open_id, OPEN))
-        return open_id
-
-    def sendClose(self, openID):
-        self.transport.write(_header(openID, CLOSE))
-
-    def sendToken(self, obj):
-        if isinstance(obj, bytes):
-            # Not looked up in the vocabulary: that would compute a hash of each chunk of a log.
-            if len(obj) > _LONGEST_WORD:
-                self.transport.write(_header(len(obj), STRING))
-                self.transport.write(obj)
-            elif (symbol := self.outgoingVocabulary.get(obj)) is not None:
-                self.transport.write(_header(symbol, VOCAB))
-            else:
-                self.transport.write(_header(len(obj), STRING) + obj)
-        elif isinstance(obj, int) and 0 <= obj < _FIRST_LONG:
-            self.transport.write(_header(obj, INT))
-        else:
-            super().sendToken(obj)
-
     def count_stream_bytes(self, size: int) -> None:
         """
         Refund the CPU time for the acknowledgements of *size* bytes of a stream that are being sent.
@@ -288,17 +242,13 @@ class Broker(stock.Broker):
 
     def dataReceived(self, chunk: bytes) -> None:
         self.keepalive.heard()
-        if _SHORTEST_PIECE <= len(chunk) < self._missing and not self.connectionAbandoned:
-            # TLS delivers 16 KiB at a time, and Foolscap would parse the string's header again for each.
-            self._missing -= len(chunk)
-            self.buffer.append(chunk)
+        if self.takes_middle(chunk):
             return
         if self._cpu_share is None:
             super().dataReceived(chunk)
         else:
             with self._cpu_share.metered():
                 super().dataReceived(chunk)
-        self._missing = _missing(self.buffer)
 
     def call_begins(self, number: int) -> None:
         """
@@ -471,7 +421,7 @@ class Broker(stock.Broker):
         if self._unauthenticated is not None:
             unauthenticated, self._unauthenticated = self._unauthenticated, None
             unauthenticated.release()
-            self.transport.bufferSize = _READ_SIZE
+            self.read_more()
             # The first FURL that the peer presents determines the account.
             bucket = found.revocable.cpu_bucket(self.tub.clock)
             self._cpu_share = CpuShare(self.tub.clock, bucket, self.transport, self.tub.processor_time, self._slowed)
@@ -484,25 +434,3 @@ class Broker(stock.Broker):
 def _size(delivery: InboundDelivery) -> int:
     arguments = [*delivery.allargs.args, *delivery.allargs.kwargs.values()]
     return _MESSAGE_OVERHEAD + sum(len(value) for value in arguments if isinstance(value, bytes))
-
-
-def _header(number: int, kind: bytes) -> bytes:
-    """
-    The beginning of a token: *number* in base 128, the lowest digit first, and the token's type.
-    """
-    digits = bytearray((number & 0x7F,))
-    while number := number >> 7:
-        digits.append(number & 0x7F)
-    return bytes(digits) + kind
-
-
-def _missing(buffer: ByteQueue) -> int:
-    """
-    The number of bytes that the string at the beginning of *buffer* still needs; 0 if there is no string.
-    """
-    if len(buffer) <= _LONGEST_HEAD:
-        return 0  # too short to matter
-    head = buffer.popleft(_LONGEST_HEAD)
-    buffer.appendleft(head)
-    digits = head.partition(STRING)[0]
-    return len(digits) + 1 + b1282int(digits) - len(buffer) if digits.isascii() else 0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.wire.broker import Broker
+from buildbot_lite.wire.token_broker import TokenBroker
 
 WORDS = {b"call": 1, b"list": 7, b"answer": 300}
 EDGES = [0, 1, 127, 128, 16383, 16384, 2**31 - 1, 2**31, 2**31 + 1, -1, -(2**31), -(2**31) - 1]
@@ -47,7 +47,7 @@ class SentTokensTests(SynchronousTestCase):
         """
         Numbers of every size, words of the vocabulary, strings and brackets are written as Foolscap writes them.
         """
-        ours, theirs = sender(Broker), sender(Banana)
+        ours, theirs = sender(TokenBroker), sender(Banana)
         for each in (ours, theirs):
             each.openCount = opened
             bracket = each.sendOpen()
@@ -62,7 +62,7 @@ class SentTokensTests(SynchronousTestCase):
         """
         A short token is one write; a chunk of a log is not copied.
         """
-        ours, chunk = sender(Broker), bytes(1 << 18)
+        ours, chunk = sender(TokenBroker), bytes(1 << 18)
         ours.sendOpen()
         for obj in (7, 2**31 - 1, b"call", b"short", chunk):
             ours.sendToken(obj)
