@@ -13,10 +13,13 @@ from attrs import evolve, field, frozen
 from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select, update
 
 from ..storage import schema
+from ..storage.records import feed
 from ..storage.records.retention import RetentionHolder
 from ..storage.statements import Query, Statement, inserting, selecting, to_json
 from .job_states import ARCH_ENDS, ARCH_TRANSITIONS, ENDS, JOB_TRANSITIONS, ArchState, JobState
 
+EVENT = "package.job"
+"""The kind of the event in the feed that tells a new state of a job; its body has "job", "state" and "reason"."""
 MOST_STATES = 60
 """States in one history; of a longer one the first and the newest are kept."""
 MOST_FINISHED = 20_000
@@ -335,6 +338,7 @@ def go(connection: Connection, job: Job, state: JobState, now: float, reason: st
     history = _longer(job.history, state, now)
     ended = now if state in ENDS else None
     _SET.run(connection, which=job.id, to_state=state.value, why=reason, now=now, ended=ended, so_far=to_json(history))
+    feed.publish(connection, EVENT, now=now, body={"job": job.id, "state": state.value, "reason": reason})
     return evolve(job, state=state, reason=reason, changed=now, finished=ended, history=history)
 
 

@@ -1,5 +1,5 @@
 """
-Packages as an extension of the master: the service of jobs, the questions about them, and the verbs of their FURLs.
+Packages as an extension of the master: the service of jobs, mail and questions about them, the verbs of their FURLs.
 """
 
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..control.questions import Question
 from ..master.farm import Farm
 from ..master.grants.verbs import Verb
+from .job_mail import JobMail
 from .job_questions import JobQuestions, jobs_verb
 from .job_service import JobService
 from .target_repository import RepositoryOf, no_repository
@@ -21,6 +22,7 @@ class PackageJobs:
 
     def __init__(self, farm: Farm, repository_of: RepositoryOf = no_repository) -> None:
         self.service = JobService(farm, repository_of)
+        self._mail = JobMail(farm)
         self._questions = JobQuestions(farm, self.service)
         self._verbs = (jobs_verb(farm, self.service),)
 
@@ -28,6 +30,7 @@ class PackageJobs:
         """
         Let the jobs go on that have not ended.
         """
+        await self._mail.start()
         await self.service.start()
 
     def stop(self) -> None:
@@ -35,6 +38,7 @@ class PackageJobs:
         End, because the master stops.
         """
         self.service.stop()
+        self._mail.stop()
 
     def questions(self) -> Sequence[Question]:
         """

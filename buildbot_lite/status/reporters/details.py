@@ -225,7 +225,7 @@ def of_build(connection: Connection, farm: FarmFacts, build: int, *, tail: bool 
         previous=previous,
     )
     if tail and (step := details.failed_step) is not None:
-        details.tail = _tail(connection, farm.logs, row.id, step.number)
+        details.tail = log_tail(connection, farm.logs, row.id, step.number)
     return details
 
 
@@ -241,7 +241,11 @@ def of_buildset(connection: Connection, farm: FarmFacts, buildset: int) -> list[
     return details_of_builds
 
 
-def _tail(connection: Connection, directory: str, build: int, step: int) -> str:
+def log_tail(connection: Connection, directory: str, build: int, step: int) -> str:
+    """
+    The last lines of the log ``stdio`` of a step, without control characters; "" when there are none.  *directory*: of
+    the logs.
+    """
     logs = [each for each in streams.of_step(connection, build, step) if each.kind == "log" and each.name == "stdio"]
     if not logs:
         return ""

@@ -37,7 +37,7 @@ from .details import BuildDetails, FarmFacts
 from .generators import Generator
 from .reporter import NotSentError, Outside, RefusedForGoodError, Reporter
 
-KINDS = frozenset({"build.started", "build.finished", "request.finished", MISSING})
+KINDS = frozenset({"build.started", "build.finished", "request.finished", MISSING, outbox.ADDED})
 EVENTS_AT_ONCE = 100
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = outbox.LONGEST_WAIT

@@ -148,6 +148,21 @@ class MailNotifier(Reporter):
             "type": "html" if message.type == "html" else "plain",
         }
 
+    def compose_for(self, mailbox: str, subject: str, text: str) -> Any:
+        """
+        What to store for a mail to the person *mailbox*, a name with an address; None when it has no address, or one to
+        which mail is not allowed.
+        """
+        address = parseaddr(mailbox)[1]
+        if not self.to_authors or not _is_address(address) or not self._may_get(address, untrusted=False):
+            return None
+        return {
+            "to": [address],
+            "subject": printable(subject, longest=LONGEST_SUBJECT),
+            "text": text,
+            "type": "plain",
+        }
+
     async def send(self, message: OutboxMessage, outside: Outside) -> None:
         mail = self._mail(message, outside.origin)
         password = self.server.password

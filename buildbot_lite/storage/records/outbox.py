@@ -19,6 +19,8 @@ from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select,
 from .. import schema
 from ..statements import Query, Statement, inserting, selecting, to_json
 
+ADDED = "message.added"
+"""The kind of an event that says that a message was added which does not follow from an event of its reporter."""
 LONGEST_WAIT = 3600.0
 """Seconds from a failed attempt to the next one, at most."""
 

@@ -1,0 +1,83 @@
+"""
+Mail to the submitters of packages.
+"""
+
+from collections.abc import Sequence
+
+from buildbot_lite.storage.records import outbox
+from buildbot_lite.storage.records.outbox import OutboxMessage
+from test.control.test_submissions import FakeWatcher
+
+from .archives import archive, greet
+from .test_job_questions import QuestionCase
+
+
+class JobMailTests(QuestionCase):
+    """
+    What is stored for the mail server.
+    """
+
+    def configuration(self) -> str:
+        return (
+            super().configuration()
+            + 'c["services"] = [reporters.MailNotifier("farm@example.org", name="mail", generators=[])]\n'
+        )
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.attach()
+
+    def submit_as(self, label: str) -> None:
+        """
+        Submit a package with a string of that label, to a slave that builds it.
+        """
+        watcher = FakeWatcher()
+        feed = self.successResultOf(self.target_of_grant(self.grant("submit", "bookworm", label).id).execute(watcher))
+        assert feed is not None
+        feed.feed(archive(greet()))
+        feed.close()
+        self.harness.settle()
+
+    def messages(self) -> Sequence[OutboxMessage]:
+        """
+        The stored messages.
+        """
+        found: Sequence[OutboxMessage] = self.harness.read(
+            lambda c: outbox.due(c, "mail", self.harness.clock.seconds())
+        )
+        return found
+
+    def test_failed(self) -> None:
+        """
+        Promise 9.8: the submitter gets the result, each architecture and the last lines of the log that matters; also
+        when the master has died meanwhile, and once.
+        """
+        self.building.failing.add("any +farm1 i386")
+        self.submit_as("Ann <ann@example.org>")
+        self.harness.restart()
+        (message,) = self.messages()
+        self.assertEqual(message.body["to"], ["ann@example.org"])
+        self.assertEqual(message.body["subject"], "greet 1.0 for bookworm: failed (job 1)")
+        text = message.body["text"]
+        last = "The last lines of build.log for i386:\n\n  $ "
+        for part in ("amd64  done\n", "i386   failed: ", "all    skipped: ", last):
+            self.assertIn(part, text)
+
+    def test_prepping(self) -> None:
+        """
+        Promise 9.8: of a package that was not yet being built, root.log is the log that matters.
+        """
+        self.building.failing.add("dpkg-query")
+        self.submit_as("ann@example.org")
+        (message,) = self.messages()
+        self.assertIn("The last lines of root.log for amd64:", message.body["text"])
+
+    def test_finished(self) -> None:
+        """
+        A job that succeeds is mail, too; whoever has no address gets none.
+        """
+        self.submit_as("somebody")
+        self.assertEqual(self.messages(), [])
+        self.submit_as("ann@example.org")
+        (message,) = self.messages()
+        self.assertEqual(message.body["subject"], "greet 1.0 for bookworm: finished (job 2)")
