@@ -19,6 +19,7 @@ take long; `seal_stream` then uses a thread, and `early_sync` leaves little to d
 import hashlib
 import os
 import stat
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -59,6 +60,8 @@ class StreamFile:
         # The length when the last early sync began, and its error: fdatasync(2) reports a lost page only once.
         self._sync_begun = 0
         self._sync_error: OSError | None = None
+        # The kernel tells of an error once: if an early sync gets it, sealing must wait until it is noted.
+        self._early = threading.Lock()
         # Directories that got a new entry, for syncing.
         self._new: tuple[str, ...] = ()
 
@@ -138,9 +141,11 @@ class StreamFile:
                 return False
             if self._length:
                 os.fdatasync(self._open())
-                if self._sync_error is not None:
+                with self._early:
+                    failed = self._sync_error
+                if failed is not None:
                     # Also of a full disk: bytes that were acknowledged may be lost, so waiting does not help.
-                    raise FileError(f"The {self._what} cannot be stored on the master: {self._sync_error.strerror}.")
+                    raise FileError(f"The {self._what} cannot be stored on the master: {failed.strerror}.")
                 for directory in (os.path.dirname(self._path), *self._new):
                     sync_directory(directory)
         except OSError as error:
@@ -156,6 +161,10 @@ class StreamFile:
         self._sync_begun = self._length
 
         def work() -> None:
+            with self._early:
+                sync()
+
+        def sync() -> None:
             try:
                 # Not the descriptor of this object, which may be closed meanwhile.
                 descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

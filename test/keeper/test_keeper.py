@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,9 @@ class InProcessKeeperTests(SynchronousTestCase):
         """
         Turn the loop until *event* arrives.
         """
+        deadline = time.monotonic() + 60
         while True:
+            self.assertLess(time.monotonic(), deadline, f"there was no {event}")
             while b"\n" in self.lines:
                 line, _newline, self.lines = self.lines.partition(b"\n")
                 message: dict[str, Any] = json.loads(line)
@@ -170,8 +173,10 @@ class InProcessKeeperTests(SynchronousTestCase):
         self.patient(0.01)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
         self.until("ended")
-        self.assertFalse(self.synced())
+        deadline = time.monotonic() + 60
         while not self.synced():
+            self.assertLess(time.monotonic(), deadline, "the outcome was not synced")
+            self.loop.soon(lambda: None)
             self.loop.turn()
         self.send(self.client, op="forget", id="a-1")
         self.until("forgotten")

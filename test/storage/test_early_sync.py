@@ -5,6 +5,7 @@ Long streams are brought to the disk while they are received.
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +61,45 @@ class EarlySyncTests(SynchronousTestCase):
         """
         file.append(file.length, data)
         self.early_sync.grown(file)
+
+    def test_crossed_by_a_seal(self) -> None:
+        """
+        Promise 7.6: a seal that comes while an early sync gets the disk's error, which the kernel tells once, fails.
+        """
+        entered, noted = threading.Event(), threading.Event()
+        early: list[int] = []
+
+        def fdatasync(descriptor: int) -> None:
+            if threading.get_ident() in early:
+                entered.set()
+                assert noted.wait(60)
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        self.patch(os, "fdatasync", fdatasync)
+        self.receive(self.one, b"abcd")
+        [(work, _)] = self.threads
+        ended: list[object] = []
+
+        def sync() -> None:
+            early.append(threading.get_ident())
+            work()
+
+        def seal() -> None:
+            try:
+                ended.append(self.one.seal(4, hashlib.sha256(b"abcd").hexdigest()))
+            except FileError as error:
+                ended.append(error)
+
+        threads = [threading.Thread(target=each, daemon=True) for each in (sync, seal)]
+        threads[0].start()
+        self.assertTrue(entered.wait(60))
+        threads[1].start()
+        # Time enough for a seal that would not wait.  One that waits makes no difference.
+        threads[1].join(0.3)
+        noted.set()
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual([type(each) for each in ended], [FileError])
 
     def test_now_and_then(self) -> None:
         """
