@@ -171,6 +171,7 @@ util = Namespace(
     _force.InheritBuildParameter,
     _force.IntParameter,
     _force_groups.NestedParameter,
+    _force_groups.PatchParameter,
     _force.StringParameter,
     _force.TextParameter,
     _force.UserNameParameter,

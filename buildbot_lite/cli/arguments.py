@@ -3,7 +3,9 @@ Parameter types of several commands: builds and requests, properties, times.
 """
 
 import re
+import sys
 import time
+from contextlib import nullcontext
 from datetime import datetime
 
 import click
@@ -46,6 +48,8 @@ class _Pair(click.ParamType[tuple[str, str]]):
 
 
 MOST = 1 << 62
+LARGEST_TEXT = 768 << 10
+"""Bytes: the question to the master, with its quotes, has at most 1 MiB."""
 NUMBER = _Number()
 PAIR = _Pair()
 
@@ -80,3 +84,21 @@ class _Since(click.ParamType[float]):
 
 
 SINCE = _Since()
+
+
+def text_of(path: str) -> str:
+    """
+    The text, in UTF-8, in the file at *path*; "-": on standard input.  `click.UsageError` if it cannot be read, or has
+    more than `LARGEST_TEXT` bytes.
+    """
+    try:
+        with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
+            data = file.read(LARGEST_TEXT + 1)
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(data) > LARGEST_TEXT:
+        raise click.UsageError(f"{path} has more than {LARGEST_TEXT >> 10} KiB.  Submit it with a string for patches.")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{path} is not text in UTF-8.  Submit it with a string for patches.") from None

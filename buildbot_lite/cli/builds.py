@@ -8,6 +8,7 @@ from .arguments import (
     NUMBER,
     PAIR,
     BuildCommand,
+    text_of,
 )
 from .commands import Commands
 from .connection import (
@@ -31,11 +32,25 @@ commands = Commands()
 @click.option(
     "-p", "--property", "pairs", type=PAIR, multiple=True, metavar="NAME=VALUE", help="A property; may be repeated."
 )
+@click.option(
+    "--file",
+    "files",
+    type=PAIR,
+    multiple=True,
+    metavar="NAME=PATH",
+    help="A property whose value is the text in a file, such as patch.body; - is standard input.",
+)
 @click.option("--reason", default="", metavar="TEXT", help="Why; builds shows it.")
 @click.option("--scheduler", default="", metavar="NAME", help="Which ForceScheduler, if several have the builder.")
 @click.option("--wait", is_flag=True, help="Show the log until the build ends; the exit code is the build's.")
 def force(
-    farm: FarmClient, builder: str, pairs: tuple[tuple[str, str], ...], reason: str, scheduler: str, wait: bool
+    farm: FarmClient,
+    builder: str,
+    pairs: tuple[tuple[str, str], ...],
+    files: tuple[tuple[str, str], ...],
+    reason: str,
+    scheduler: str,
+    wait: bool,
 ) -> int:
     """
     Request a build of BUILDER.
@@ -46,7 +61,8 @@ def force(
     With --wait the log goes to standard output and remarks to standard error.  The exit code is 0 for success and
     warnings, 1 for a failure, 2 for an exception, 4 if the build was cancelled or its retries were used up.
     """
-    question = {"ask": "force", "builder": builder, "properties": dict(pairs)}
+    texts = {name: text_of(path) for name, path in files}
+    question = {"ask": "force", "builder": builder, "properties": {**dict(pairs), **texts}}
     question |= {name: value for name, value in (("reason", reason), ("scheduler", scheduler)) if value}
 
     return _ask_for(farm, question, wait=wait)

@@ -27,6 +27,7 @@ from ..errors import (
     LinkLostError,
 )
 from ..master.scheduling.submission import SubmissionInput
+from ..model.input_kinds import check_input
 from ..model.properties import SUBMITTED, Properties
 from ..storage.inputs import IncomingInput
 from ..wire.flapp import Read
@@ -40,9 +41,6 @@ SLOWEST = 1024
 """Bytes per second that an input must have on average."""
 LARGEST_PROPERTIES = 256 << 10
 PIECE = 256 << 10
-
-_PATCH_MARKS = (b"diff --git ", b"--- ", b"Index: ", b"diff -", b"*** ", b"From ")
-_COMPRESSIONS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00")
 
 
 class Sink(Protocol[T_co]):
@@ -211,21 +209,6 @@ async def pump(read: Read, receiver: InputReceiver[SubmissionInput]) -> None:
         receiver.fail(error)
     else:
         receiver.close()
-
-
-def check_input(kind: str, head: bytes) -> None:
-    """
-    `InputError`, which says what is wrong, if an input that begins with *head* is no *kind* ("patch", "tar", "file").
-    """
-    if kind == "patch":
-        if not head.strip():
-            raise InputError(
-                "The patch is empty: there is nothing to try.  (For example: git diff --binary | flappclient …)"
-            )
-        if not any(line.startswith(_PATCH_MARKS) for line in head.splitlines()):
-            raise InputError("The submission is not a patch: it has no line that begins with 'diff ' or '--- '.")
-    elif kind == "tar" and not (head.startswith(_COMPRESSIONS) or head[257:262] == b"ustar"):
-        raise InputError("The submission is not a tar archive, plain or compressed with gzip, bzip2 or xz.")
 
 
 def properties_from(text: bytes) -> Properties:

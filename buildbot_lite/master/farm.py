@@ -277,7 +277,13 @@ class Farm:
         Requests for admins and running builds, and the cancellation of outdated builds.
         """
         self.forcing = Forcing(
-            records=self.records, generations=self.generations, requests=self.requests, composer=self.composer
+            records=self.records,
+            generations=self.generations,
+            requests=self.requests,
+            composer=self.composer,
+            inputs=self.inputs,
+            in_thread=self.in_thread,
+            wall=self.wall,
         )
         self.triggering = Triggering(
             records=self.records,

@@ -7,17 +7,52 @@ the whole buildset: "untrusted" (the code comes from a fork) and "slaves" (the o
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from attrs import frozen
 
 from .properties import Json
 
 Stamp: TypeAlias = Mapping[str, Json]
-"""The branch, revision, repository and project of one codebase; unknown ones are missing or None."""
+"""
+The branch, revision, repository and project of one codebase; unknown ones are missing or None.  "patch": a note about
+the patch of the request, if it belongs to this codebase.
+"""
 
 FIELDS = ("branch", "revision", "repository", "project")
 UNTRUSTED = "untrusted"
 SLAVES = "slaves"
 _CODEBASES = "codebases"
+_PATCH = "patch"
+
+
+@frozen
+class PatchPlace:
+    """
+    How the patch of a request is applied to a checkout.  *level*: how many parts of the paths in it are left out; None:
+    as the version control system writes its patches.  *subdir*: the directory of the checkout to which it applies.
+    """
+
+    level: int | None = None
+    subdir: str = "."
+
+
+def with_patch(stamp: Stamp, place: PatchPlace, author: str = "", comment: str = "") -> Stamp:
+    """
+    *stamp* with the note that the patch of the request, by *author*, belongs to its codebase.
+    """
+    return {**stamp, _PATCH: {"level": place.level, "subdir": place.subdir, "author": author, "comment": comment}}
+
+
+def patch_place(stamps: Mapping[str, Stamp], codebase: str) -> PatchPlace | None:
+    """
+    How the patch of a request with these *stamps* is applied to *codebase*; None if it belongs to another one.
+    """
+    noted = {name: stamp[_PATCH] for name, stamp in stamps.items() if isinstance(stamp.get(_PATCH), dict)}
+    if not noted:
+        return PatchPlace()
+    note: Any = noted.get(codebase)
+    return None if note is None else PatchPlace(note["level"], note["subdir"])
 
 
 def stamps_of(source: Mapping[str, Json]) -> dict[str, Stamp]:

@@ -22,7 +22,6 @@ from buildbot_lite.control.input_receiver import (
     STALL_TIMEOUT,
     InputReceiver,
     StoredSink,
-    check_input,
     properties_from,
 )
 from buildbot_lite.control.submissions import SubmitTarget, WatchTarget
@@ -37,6 +36,7 @@ from buildbot_lite.errors import (
 from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.grants import verbs
+from buildbot_lite.model.input_kinds import check_input
 from buildbot_lite.model.patch_base import PatchBase
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.following import LogFollower, notify_followers

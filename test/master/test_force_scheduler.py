@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import InputError, NotFoundError, PropertyError
+from buildbot_lite.errors import InputError, NotFoundError, PropertyError, UnsafePathError
 from buildbot_lite.master.config.force_parameters import UserNameParameter
-from buildbot_lite.storage.records import builds
+from buildbot_lite.storage.records import builds, inputs
 
 from .configurations import sentences_in
 from .harness import FakeSlave, succeeding
@@ -232,6 +232,63 @@ class ArgumentTests(ForceCase):
                 for name, value in expected.items():
                     self.assertEqual(found.properties.get(name) if name == "owner" else getattr(found, name), value)
 
+    PATCH = "--- a/f\n+++ b/f\n@@ -1 +1 @@\n-x\n+y\n"
+    PATCHES: ClassVar[list[tuple[str, dict[str, Any], Any]]] = [
+        # the arguments of PatchParameter, what is given, the stamp's note or the sentence
+        ("", {}, None),
+        ("", {"level": "0", "author": "me"}, None),
+        ("", {"body": PATCH}, {"level": 1, "subdir": ".", "author": "", "comment": ""}),
+        (
+            "",
+            {"body": PATCH, "level": "2", "subdir": "lib/", "author": "me", "comment": "why"},
+            {"level": 2, "subdir": "lib", "author": "me", "comment": "why"},
+        ),
+        (
+            'level=util.FixedParameter("level", default=0), author=util.StringParameter("author", default="d")',
+            {"body": PATCH},
+            {"level": 0, "subdir": ".", "author": "d", "comment": ""},
+        ),
+        ('body=util.FileParameter("body", maxsize=10)', {"body": PATCH}, "body has 34 bytes; at most 10 are allowed."),
+        ("", {"body": "hello"}, "The submission is not a patch: it has no line that begins with 'diff ' or '--- '."),
+        ("", {"body": PATCH, "level": "100"}, "The level of a patch must be a number from 0 to 99."),
+        ("", {"body": PATCH, "level": "x"}, "level must be a whole number, not 'x'."),
+    ]
+
+    def test_patches(self) -> None:
+        """
+        Promise 8.2: PatchParameter with each of its parts: the patch is stored, and noted in the stamp of its codebase.
+        """
+        for arguments, given, expected in self.PATCHES:
+            with self.subTest(arguments=arguments, given=given):
+                forced = f', codebases=[util.CodebaseParameter("one", patch=util.PatchParameter({arguments})), "two"]'
+                values = {f"one.patch.{name}": value for name, value in given.items()}
+                if isinstance(expected, str):
+                    self.assertEqual(str(self.assertRaises(InputError, self.force, forced, values)), expected)
+                    continue
+                found = self.force(forced, values)
+                one = {} if expected is None else {"patch": expected}
+                self.assertEqual(found.source, {"codebases": {"one": one, "two": {}}})
+                self.assertEqual(found.input is None, expected is None)
+                self.assertEqual(found.properties.values(), {})
+
+        found = self.force(
+            ', codebases=[util.CodebaseParameter("", patch=util.PatchParameter())]',
+            {"patch.body": self.PATCH, "branch": "dev"},
+        )
+        self.assertEqual((found.source["branch"], found.source["patch"]["level"]), ("dev", 1))
+        self.assertEqual(found.properties.values(), {"branch": "dev"})
+        row = self.farm.read(lambda c: inputs.get(c, found.input))
+        assert row is not None
+        self.assertEqual(self.farm.farm.inputs.read(row.sha256, 0, 1000), self.PATCH.encode())
+        both = ", ".join(f'util.CodebaseParameter("{name}", patch=util.PatchParameter())' for name in "ab")
+        with self.assertRaisesRegex(InputError, "A build takes one patch"):
+            self.force(f", codebases=[{both}]", {"a.patch.body": self.PATCH, "b.patch.body": self.PATCH})
+        with self.assertRaises(UnsafePathError):
+            self.force(
+                ', codebases=[util.CodebaseParameter("", patch=util.PatchParameter())]',
+                {"patch.body": self.PATCH, "patch.subdir": "../x"},
+            )
+
     def test_wrong(self) -> None:
         """
         What is not permitted is refused with a sentence.
@@ -286,7 +343,8 @@ class ArgumentTests(ForceCase):
             ('codebases="x"', "codebases must be a list of names and CodebaseParameters"),
             ("reason=5", "reason must be a parameter"),
             ('reasonString="%(nobody)s"', "reasonString may have %(owner)s and %(reason)s"),
-            ('codebases=[util.CodebaseParameter("", patch=5)]', 'stdin="patch"'),
+            ('codebases=[util.CodebaseParameter("", patch=5)]', "patch must be a PatchParameter"),
+            ('codebases=[util.CodebaseParameter("", patch=util.PatchParameter(levle=1))]', "Did you mean 'level'?"),
             ('properties=[util.StringParameter("x", autopopulate={"a": 1})]', "must be a dictionary of dictionaries"),
             ('butonName="x"', "Did you mean 'buttonName'?"),
         ]

@@ -17,6 +17,7 @@ from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.steps.mercurial import Mercurial, quoted
 from buildbot_lite.model.rendering import Secret
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.source_stamps import PatchPlace, with_patch
 from buildbot_lite.model.spec import Run
 from buildbot_lite.testing import command, replay, run
 
@@ -234,6 +235,11 @@ class MercurialTests(SynchronousTestCase):
         self.machine._inputs = {}
         self.check_out()
         self.assertEqual((self.machine.text("build", "hello"), self.files()), ("one\n", ["gone", "hello"]))
+        self.machine._inputs = {"patch": b"--- a/b/f\n+++ a/b/f\n@@ -0,0 +1 @@\n+x\n"}
+        self.machine.view.sources[""] = with_patch({}, PatchPlace(2, "lib"))
+        self.check_out()
+        self.assertEqual(self.machine.text("build", "lib", "f"), "x\n")
+        self.machine.view.sources.clear()
         for patch, sentence in [
             (b"", "The submitted patch is empty.  Send the output of: hg diff --git"),
             (b"rubbish", f"The submitted patch does not apply to revision {self.first[:12]}: "),

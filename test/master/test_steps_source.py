@@ -15,6 +15,7 @@ from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.steps import Gerrit, Git, GitHub, GitLab
 from buildbot_lite.model.rendering import Property, Secret
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.source_stamps import PatchPlace, with_patch
 from buildbot_lite.model.spec import Run
 from buildbot_lite.testing import (
     command,
@@ -675,6 +676,20 @@ class GitTests(SynchronousTestCase):
             self.check_out(**arguments)
             self.assertEqual(self.files(), ["gone", "hello"])
             self.assertEqual(self.machine.text("build", "hello"), "one\n")
+
+    def test_patch_of_a_codebase(self) -> None:
+        """
+        Promise 8.2: a patch that belongs to a codebase is applied to that one only, at its level, below its directory.
+        """
+        os.mkdir(os.path.join(self.repository.path, "lib"))
+        self.repository.commit(**{"lib/f": "x\n"})
+        patch = b"--- a/b/f\n+++ a/b/f\n@@ -1 +1 @@\n-x\n+y\n"
+        stamp = with_patch({}, PatchPlace(2, "lib"))
+        for codebase, text in (("one", "y\n"), ("two", "x\n")):
+            self.machine = self.another_machine(inputs={"patch": patch})
+            self.machine.view.sources.update({"one": stamp, "two": {}})
+            self.check_out(codebase=codebase)
+            self.assertEqual(self.machine.text("build", "lib", "f"), text)
 
     def submission(self) -> bytes:
         """

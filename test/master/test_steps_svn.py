@@ -17,6 +17,7 @@ from buildbot_lite.master.steps.svn import SVN, is_on_host
 from buildbot_lite.model.names import directory_name
 from buildbot_lite.model.rendering import Secret
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.source_stamps import PatchPlace, with_patch
 from buildbot_lite.model.spec import Run
 from buildbot_lite.testing import command, replay, run
 
@@ -286,6 +287,13 @@ class SvnTests(SvnCase):
                 self.check_out()
                 self.assertEqual(self.files(), [".svn", "gone", "hello"])
                 self.assertEqual(self.machine.text("build", "hello"), "one\n")
+        deeper = b"--- a/b/hello\n+++ a/b/hello\n@@ -1 +1 @@\n-one\n+patched\n"
+        self.machine._inputs = {"patch": deeper}
+        self.assertRegex(self.failure(), "parts of it were rejected")
+        self.machine.view.sources[""] = with_patch({}, PatchPlace(2))
+        self.check_out()
+        self.assertEqual(self.machine.text("build", "hello"), "patched\n")
+        self.machine.view.sources.clear()
         rows = [
             (b"", "The submitted patch is empty"),
             (b"rubbish", "does not apply to revision 2: it is not a patch"),
@@ -416,7 +424,7 @@ class SvnArgumentTests(SynchronousTestCase):
             command("rm -rf -- 'a b'"),
             command("*svn checkout*@7 .").exits(0, "U a\n"),
             command("svn info*revision .").exits(0, "7\n"),
-            command("*svn-patch"),
+            command("*svn-patch *"),
             inputs={"patch": b"Index: a\n"},
             properties={"revision": "7"},
         )

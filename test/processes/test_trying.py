@@ -28,7 +28,11 @@ class TryTests(FarmCase):
         git = f"steps.Git(repourl={str(farm.directory / 'origin')!r}, haltOnFailure=True)"
         farm.builder("good", git, "cat file new; cksum < image", submit=None)
         farm.builder("bad", git, "cat file; exit 1", submit=None)
-        return farm.config("c['schedulers'] = [schedulers.Submit('try', ['good', 'bad'], stdin='patch')]\n")
+        farm.builder("forced", git, "cat file", submit=None)
+        return farm.config(
+            "c['schedulers'] = [schedulers.Submit('try', ['good', 'bad'], stdin='patch'), schedulers.ForceScheduler("
+            "'force', ['forced'], codebases=[util.CodebaseParameter('', patch=util.PatchParameter())])]\n"
+        )
 
     def test_try(self) -> None:
         """
@@ -55,6 +59,17 @@ class TryTests(FarmCase):
         self.assertNotIn("rewritten", done.out.decode())
         self.assertRegex(done.err, r"good \| # good/1: SUCCESS\n")
         self.assertRegex(done.err, r"bad  \| # bad/1: FAILURE")
+
+    def test_forced_patch(self) -> None:
+        """
+        Promise 8.2: a build that is forced with a patch has it applied, at its level.
+        """
+        patch = b"--- file\n+++ file\n@@ -1 +1 @@\n-rewritten\n+patched by force\n"
+        done = self.farm.client(
+            "buildbot-lite", "force", str(self.farm.master_directory), "forced", "--file", "patch.body=-", "-p", "patch.level=0",
+            "-p", "branch=main", "--wait", stdin=patch,
+        ).wait()  # fmt: skip
+        self.assertEqual((done.code, "patched by force" in done.out.decode().splitlines()), (0, True), done)
 
     def tried(self, *words: str) -> Done:
         """

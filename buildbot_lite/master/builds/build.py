@@ -243,7 +243,7 @@ class Build:
         return Ended(
             Result.FAILURE,
             "no step applied the submitted patch, so the patch was not tested: give the builder a Git step, "
-            'or take stdin="patch" out of the Submit scheduler',
+            "or have its scheduler take no patches",
         )
 
     async def _do(self, number: int, step: BuildStep) -> None:

@@ -66,7 +66,7 @@ _ELSEWHERE: Mapping[str, str] = MappingProxyType(
         "schedulers.forcesched": (
             "AnyPropertyParameter BaseParameter BooleanParameter BuildslaveChoiceParameter ChoiceStringParameter"
             " CodebaseParameter FileParameter FixedParameter InheritBuildParameter IntParameter NestedParameter"
-            " StringParameter TextParameter UserNameParameter WorkerChoiceParameter"
+            " PatchParameter StringParameter TextParameter UserNameParameter WorkerChoiceParameter"
         ),
         "status.builder": _RESULTS,
         "status.results": _RESULTS,

@@ -309,9 +309,6 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "flatten ShellSequence CommandlineUserManager DateParameter ValidationError "
      "URLForBuild "
      "JenkinsEventHandler computeResultAndTermination ")),
-    ("util", _REFUSED,
-     'A patch is submitted by a string: schedulers.Submit(name, builderNames=[…], stdin="patch") (buildbot-lite try).',
-     "PatchParameter"),
     ("util", _REFUSED, "There is no step for CVS.  Write util.GNUAutoconf(source=steps.Git(repourl=…)).",
      "BasicBuildFactory QuickBuildFactory"),
     ("util", _INNER, _NO_INSIDE,

@@ -5,12 +5,27 @@ Parameters of a ForceScheduler that consist of other parameters, and the check o
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from attrs import frozen
+
 from ...errors import InputError
+from ...model.input_kinds import check_input
+from ...model.names import relative_path
 from ...model.properties import Json
-from ...model.source_stamps import FIELDS
+from ...model.source_stamps import FIELDS, PatchPlace
 from ...model.suggestions import there_is_no
 from .arguments import ArgumentChecker, shown
-from .force_parameters import AnyPropertyParameter, BaseParameter, FixedParameter, Leaf, StringParameter
+from .force_parameters import (
+    AnyPropertyParameter,
+    BaseParameter,
+    FileParameter,
+    FixedParameter,
+    IntParameter,
+    Leaf,
+    StringParameter,
+)
+
+MOST_LEVELS = 99
+"""Parts of paths that a patch may leave out."""
 
 
 class NestedParameter(BaseParameter):
@@ -27,10 +42,66 @@ class NestedParameter(BaseParameter):
         return (*super().known_arguments(), "fields")
 
 
+@frozen
+class ForcedPatch:
+    """
+    A patch that was given with a forced build, for *codebase*.
+    """
+
+    codebase: str
+    body: bytes
+    place: PatchPlace
+    author: str = ""
+    comment: str = ""
+
+
+class PatchParameter(NestedParameter):
+    """
+    A patch for a codebase.  Each argument replaces the parameter of that name: *body*, the patch; *level*, how many
+    parts of the paths in it are left out (1); *author*, *comment*: texts; *subdir*: the directory of the checkout to
+    which it applies (".").  They are given as "CODEBASE.patch.body" etc.; without a body, there is no patch.
+    """
+
+    def __init__(self, name: Any = "", label: Any = None, **more: Any) -> None:
+        parts = {each.name: more.pop(each.name, each) for each in _parts_of_a_patch()}
+        super().__init__(name, label, fields=list(parts.values()), **more)
+        self.parts = {part: each for part, each in parts.items() if each in self.fields}
+
+    def known_arguments(self) -> Sequence[str]:
+        return (*super().known_arguments(), *(each.name for each in _parts_of_a_patch()))
+
+    def patch(self, codebase: str, given: Mapping[str, Json]) -> ForcedPatch | None:
+        """
+        The patch for *codebase* in the values that are *given* for its parts; None if there is no body.  `InputError`
+        if one is wrong.
+        """
+        values = {part: each.value(given.get(part)) for part, each in self.parts.items()}
+        body = str(values.get("body") or "").encode("utf-8", "surrogateescape")
+        if not body:
+            return None
+        check_input("patch", body)
+        level, subdir = values.get("level"), values.get("subdir")
+        if not isinstance(level, int) or not 0 <= level <= MOST_LEVELS:
+            raise InputError(f"The level of a patch must be a number from 0 to {MOST_LEVELS}.")
+        place = PatchPlace(level, relative_path(str(subdir or ".")))
+        return ForcedPatch(codebase, body, place, str(values.get("author") or ""), str(values.get("comment") or ""))
+
+
+def _parts_of_a_patch() -> list[BaseParameter]:
+    return [
+        FileParameter("body"),
+        IntParameter("level", default=1),
+        StringParameter("author"),
+        StringParameter("comment"),
+        StringParameter("subdir", default="."),
+    ]
+
+
 class CodebaseParameter(BaseParameter):
     """
     The source of one *codebase*.  *branch*, *revision*, *repository*, *project*: each a parameter, a fixed text, or
-    None, which leaves it undecided; default: a `StringParameter`.
+    None, which leaves it undecided; default: a `StringParameter`.  *patch*: a `PatchParameter`; None: no patch can be
+    given.
     """
 
     def __init__(
@@ -39,8 +110,9 @@ class CodebaseParameter(BaseParameter):
         own = {field: fields.pop(field, StringParameter(field)) for field in FIELDS}
         super().__init__("" if name is None else name, label, **fields)
         self.codebase = self.arguments.text("codebase", codebase)
-        if patch is not None:
-            self.arguments.note('patches are submitted with a string: schedulers.Submit(name, […], stdin="patch").')
+        if patch is not None and not isinstance(patch, PatchParameter):
+            self.arguments.wrong("patch", patch, "a PatchParameter")
+        self.patch = patch if isinstance(patch, PatchParameter) else None
         self.fields: dict[str, BaseParameter] = {}
         for field, each in own.items():
             if isinstance(each, str):
@@ -52,6 +124,31 @@ class CodebaseParameter(BaseParameter):
 
     def known_arguments(self) -> Sequence[str]:
         return (*super().known_arguments(), "codebase", "patch", *FIELDS)
+
+    @property
+    def parameters(self) -> dict[str, BaseParameter]:
+        """
+        The parameters of its fields and of its patch, by the names under which they are given.
+        """
+        parts = {} if self.patch is None else self.patch.parts
+        prefix = f"{self.codebase}." if self.codebase else ""
+        return {
+            **{f"{prefix}{name}": each for name, each in self.fields.items()},
+            **{f"{prefix}patch.{name}": each for name, each in parts.items()},
+        }
+
+    def given(self, remaining: dict[str, Json]) -> tuple[dict[str, Json], ForcedPatch | None]:
+        """
+        Take the values of its parameters from *remaining*; return the stamp and the patch in them.  `InputError` if one
+        is wrong.
+        """
+        prefix = f"{self.codebase}." if self.codebase else ""
+        values = {name: each.value(remaining.pop(f"{prefix}{name}", None)) for name, each in self.fields.items()}
+        stamp = {name: value for name, value in values.items() if value not in (None, "")}
+        if self.patch is None:
+            return stamp, None
+        parts = {name: remaining.pop(f"{prefix}patch.{name}", None) for name in self.patch.parts}
+        return stamp, self.patch.patch(self.codebase, parts)
 
 
 def parameter_list(arguments: ArgumentChecker, name: str, value: Any) -> list[BaseParameter]:

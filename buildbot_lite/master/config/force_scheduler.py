@@ -7,13 +7,13 @@ The scheduler for builds that admins force.
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 
 from ...errors import InputError
 from ...model.properties import Json
 from ...model.source_stamps import FIELDS
 from .arguments import as_list
-from .force_groups import CodebaseParameter, checked_values, leaves, parameter_list
+from .force_groups import CodebaseParameter, ForcedPatch, checked_values, leaves, parameter_list
 from .force_parameters import (
     ANY_SLAVE,
     AnyPropertyParameter,
@@ -35,14 +35,15 @@ class ForcedInput:
     The checked values that were given with a forced build.
 
     *stamps*: codebase → the given branch, revision, repository and project.  *slave*: the only slave that may run it;
-    None: any.  *inherit*: builds, as "builder/number", whose forced properties it gets, too.
+    None: any.  *inherit*: builds, as "builder/number", whose forced properties it gets, too.  *patch*: None: none.
     """
 
     properties: Mapping[str, Json]
     stamps: Mapping[str, Mapping[str, Json]]
     reason: str
     slave: str | None = None
-    inherit: tuple[str, ...] = field(default=())
+    inherit: tuple[str, ...] = ()
+    patch: ForcedPatch | None = None
 
 
 class ForceScheduler(BaseScheduler):
@@ -99,10 +100,14 @@ class ForceScheduler(BaseScheduler):
     def check(self, given: Mapping[str, Json], reason: str | None) -> ForcedInput:
         """
         Check what is *given* with a forced build: properties, "username", "branch", "revision", "repository" and
-        "project" (with several codebases "CODEBASE.branch").  `InputError` if something is wrong or missing.
+        "project" (with several codebases "CODEBASE.branch"), and "patch.body" etc.  `InputError` if something
+        is wrong or missing.
         """
         remaining = self._populated(given)
-        stamps = {each.codebase: self._stamp(each, remaining) for each in self.codebase_parameters}
+        of_codebases = {each.codebase: each.given(remaining) for each in self.codebase_parameters}
+        patches = [patch for _, patch in of_codebases.values() if patch is not None]
+        if len(patches) > 1:
+            raise InputError("A build takes one patch: give that of one codebase.")
         owner = str(self.username_parameter.value(remaining.pop(self.username_parameter.name, None)))
         reason_text = str(self.reason_parameter.value(reason))
         if self.parameters is None:
@@ -116,10 +121,11 @@ class ForceScheduler(BaseScheduler):
         inherit = [properties.pop(name) for name, each in choices.items() if isinstance(each, InheritBuildParameter)]
         return ForcedInput(
             properties,
-            stamps,
+            {codebase: stamp for codebase, (stamp, _) in of_codebases.items()},
             self._reason_of(owner, reason_text),
             next((each for each in chosen if each != ANY_SLAVE), None),
             tuple(str(each) for each in inherit if each),
+            patches[0] if patches else None,
         )
 
     def _populated(self, given: Mapping[str, Json]) -> dict[str, Json]:
@@ -127,9 +133,7 @@ class ForceScheduler(BaseScheduler):
         What is *given*, with the values that it gives to other parameters (``autopopulate``).
         """
         of_codebases = {
-            f"{_prefix(each)}{name}": parameter
-            for each in self.codebase_parameters
-            for name, parameter in each.fields.items()
+            name: parameter for each in self.codebase_parameters for name, parameter in each.parameters.items()
         }
         of_properties = {".".join(path): parameter for path, parameter in leaves(self.parameters or ())}
         parameters = {**of_codebases, **of_properties, self.username_parameter.name: self.username_parameter}
@@ -145,14 +149,6 @@ class ForceScheduler(BaseScheduler):
             return self.reason_string % {"owner": owner, "reason": reason}
         except (KeyError, ValueError, TypeError):
             raise InputError("reasonString may have %(owner)s and %(reason)s, and %% for a percent sign.") from None
-
-    def _stamp(self, parameter: CodebaseParameter, remaining: dict[str, Json]) -> dict[str, Json]:
-        source = {}
-        for name, each in parameter.fields.items():
-            value = each.value(remaining.pop(f"{_prefix(parameter)}{name}", None))
-            if value not in (None, ""):
-                source[name] = value
-        return source
 
     def _given_parameters(self, value: Any) -> list[BaseParameter] | None:
         if value is None or isinstance(value, Mapping):
@@ -199,10 +195,3 @@ class ForceScheduler(BaseScheduler):
             self.arguments.wrong(name, value, "a parameter")
             return default
         return value
-
-
-def _prefix(parameter: CodebaseParameter) -> str:
-    """
-    The beginning of the names under which the values of a codebase are given.
-    """
-    return f"{parameter.codebase}." if parameter.codebase else ""

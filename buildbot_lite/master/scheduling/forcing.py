@@ -2,7 +2,7 @@
 Builds that an admin requests: forced ones, by a ForceScheduler of master.cfg, and repetitions of earlier builds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,9 +18,10 @@ from ...model.properties import (
     Json,
     Properties,
 )
-from ...model.source_stamps import Stamp, source_of, stamps_of
+from ...model.source_stamps import Stamp, source_of, stamps_of, with_patch
 from ...model.suggestions import did_you_mean, there_is_no
-from ...storage.records import builds, requests
+from ...storage.inputs import InputFile, InputStore
+from ...storage.records import builds, inputs, requests
 from ...storage.records import changes as records_of_changes
 from ...storage.records.builds import Build
 from ...storage.records.requests import (
@@ -29,6 +30,7 @@ from ...storage.records.requests import (
     SubmittedBuildset,
 )
 from ...storage.writer import Records
+from ..builds.streams import InThread
 from ..config.force_scheduler import ForcedInput, ForceScheduler
 from ..config.generations import Generations
 from .buildset_composer import BuildsetComposer, marks_of, with_properties
@@ -41,12 +43,23 @@ class Forcing:
     """
 
     def __init__(
-        self, *, records: Records, generations: Generations, requests: Requests, composer: BuildsetComposer
+        self,
+        *,
+        records: Records,
+        generations: Generations,
+        requests: Requests,
+        composer: BuildsetComposer,
+        inputs: InputStore,
+        in_thread: InThread,
+        wall: Callable[[], float],
     ) -> None:
         self._records = records
         self._generations = generations
         self._requests = requests
         self._composer = composer
+        self._inputs = inputs
+        self._in_thread = in_thread
+        self._wall = wall
 
     async def force(
         self,
@@ -76,15 +89,27 @@ class Forcing:
             given.update(stamps[""], "Force")
             stamps = {"": {}}
         slaves = None if forced.slave is None else [forced.slave]
-        plain = slaves is None and set(stamps) == {""}
+        patch, added = forced.patch, None
+        if patch is not None:
+            stored = await self._in_thread(partial(self._stored, patch.body))
+            added = inputs.adding(stored, "patch", f"patch{patch.author and ' by '}{patch.author}", self._wall())
+            noted = with_patch(stamps.get(patch.codebase, {}), patch.place, patch.author, patch.comment)
+            stamps = {**stamps, patch.codebase: noted}
+        plain = slaves is None and not any(stamps.values()) and set(stamps) == {""}
         return await self._composer.submit(
             forcing,
             given,
             reason=forced.reason,
             builders=[builder],
             by_grant=by_grant,
+            input=added,
             source=None if plain else source_of(with_properties(dict(stamps), given), slaves=slaves),
         )
+
+    def _stored(self, body: bytes) -> InputFile:
+        incoming = self._inputs.receive()
+        incoming.write(body)
+        return incoming.keep()
 
     def _scheduler(self, builder: str, name: str | None) -> ForceScheduler:
         config = self._generations.config

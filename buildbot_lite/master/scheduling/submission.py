@@ -143,7 +143,7 @@ class Submissions:
             builders=None if examined is None else examined.builders,
             priority=None if examined is None else examined.priority,
             reason=f"submitted through {scheduler.name}{by}{name}",
-            input=None if given.kept is None else self._adding_input(given.kept, given.kind, given.name),
+            input=None if given.kept is None else inputs.adding(given.kept, given.kind, given.name, self._wall()),
             by_grant=grant.id,
             in_transaction=in_transaction,
             committed=committed,
@@ -219,17 +219,6 @@ class Submissions:
         object_, name = _watched(submitted)
         minted, now = self._grants.mint(), self._wall()
         return grants.add(connection, name=name, verb=WATCH, object=object_, minted=minted, now=now)
-
-    def _adding_input(self, stored: InputFile, kind: str, name: str) -> Callable[[Connection], int]:
-        now = self._wall()
-
-        def note(connection: Connection) -> int:
-            row = inputs.add(
-                connection, name=name[:200], kind=kind, length=stored.length, sha256=stored.sha256, now=now
-            )
-            return row.id
-
-        return note
 
 
 def _examine(scheduler: Submit, path: str, options: Mapping[str, Json]) -> Examination:

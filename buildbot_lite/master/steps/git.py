@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from ...errors import InputError
 from ...model import spec
+from ...model.source_stamps import PatchPlace
 from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
 from . import argument_checks as checks
@@ -154,8 +155,8 @@ class Git(SourceStep):
             return ""
         return await self._repository(self.workdir).describe(self.getDescription)
 
-    async def apply(self, patch: Source) -> CommandResult:
-        return await self._repository(self.workdir).apply(patch)
+    async def apply(self, patch: Source, place: PatchPlace) -> CommandResult:
+        return await self._repository(self.workdir).apply(patch, place)
 
     def why_not_applied(self, ran: CommandResult, revision: str) -> str:
         message = complaint(ran)

@@ -17,6 +17,7 @@ from typing import Any
 
 from ...model.outcome import Ending
 from ...model.results import Result
+from ...model.source_stamps import PatchPlace
 from ...model.urls import without_passwords
 from ..slaves.command_streams import Source
 from .context import CommandResult
@@ -82,7 +83,7 @@ for each; do GIT_DIR=$each git gc --auto -q; done
 _APPLY = """\
 export GIT_INDEX_FILE=.git/checked-out
 git update-index -q --refresh
-git apply --index -p1 --whitespace=nowarn - && cp -p "$GIT_INDEX_FILE" .git/index
+git apply --index --whitespace=nowarn "$@" - && cp -p "$GIT_INDEX_FILE" .git/index
 """
 
 
@@ -154,11 +155,13 @@ class Repository:
         ran = await self.script('git describe "$@"', "git-describe", words)
         return ran.output().strip().splitlines()[-1] if ran.outcome.succeeded and ran.output().strip() else ""
 
-    async def apply(self, patch: Source) -> CommandResult:
+    async def apply(self, patch: Source, place: PatchPlace) -> CommandResult:
         """
         Apply *patch* to the files and the index.
         """
-        return await self.script(_APPLY, "git-apply", stdin_input="patch", sources={"patch": patch})
+        words = [f"-p{1 if place.level is None else place.level}"]
+        words += [] if place.subdir == "." else [f"--directory={place.subdir}"]
+        return await self.script(_APPLY, "git-apply", words, stdin_input="patch", sources={"patch": patch})
 
     async def script(
         self,

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from ...model import spec
 from ...model.outcome import Ending
+from ...model.source_stamps import PatchPlace
 from ...model.urls import split_url, without_passwords
 from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
@@ -54,7 +55,7 @@ case $2 in
 esac
 hg log --rev . --template '{node}\\n'
 """
-_IMPORT = "exec hg import --no-commit --strip 1 -"
+_IMPORT = 'exec hg import --no-commit --strip "$1" ${2:+--prefix "$2"} -'
 _ENVIRONMENT: Mapping[str, str | None] = {
     "HGPLAIN": "1",
     "HGENCODING": "UTF-8",
@@ -139,8 +140,9 @@ class Mercurial(SourceStep):
         must_succeed(updated, f"hg could not update to {name}", self.slave_name)
         return last_word(updated, "hg did not report the revision")
 
-    async def apply(self, patch: Source) -> CommandResult:
-        return await self._hg(_IMPORT, stdin_input="patch", sources={"patch": patch})
+    async def apply(self, patch: Source, place: PatchPlace) -> CommandResult:
+        words = [str(1 if place.level is None else place.level), "" if place.subdir == "." else place.subdir]
+        return await self._hg(_IMPORT, *words, stdin_input="patch", sources={"patch": patch})
 
     async def _remove(self) -> None:
         await self.slave_does(spec.RemoveDirectory(self.workdir_path(self.workdir)))

@@ -19,6 +19,7 @@ from ...errors import InputError
 from ...model import spec
 from ...model.outcome import Ending
 from ...model.results import Result
+from ...model.source_stamps import PatchPlace, patch_place
 from ...model.spec import DEFAULT_TIMEOUT, SECRET_REFERENCE
 from ...model.urls import same_host, split_url, without_passwords
 from ..config.arguments import ArgumentChecker
@@ -162,9 +163,9 @@ class SourceStep(BuildStep):
         """
         raise NotImplementedError
 
-    async def apply(self, patch: Source) -> CommandResult:
+    async def apply(self, patch: Source, place: PatchPlace) -> CommandResult:
         """
-        Apply *patch* to the checkout.
+        Apply *patch* to the checkout at *place*.
         """
         raise NotImplementedError
 
@@ -259,14 +260,15 @@ class SourceStep(BuildStep):
         if description := await self.described():
             self.set_of_codebase("commit-description", description)
         self.summary = f"revision {revision[:12]}"
-        if (patch := self.bench.input("patch")) is not None:
-            return await self._apply(patch[0], patch[1], revision)
+        place = patch_place(self.bench.view.sources, self.codebase)
+        if place is not None and (patch := self.bench.input("patch")) is not None:
+            return await self._apply(patch[0], place, patch[1], revision)
         return Result.SUCCESS
 
-    async def _apply(self, patch: Source, size: int, revision: str) -> Result:
+    async def _apply(self, patch: Source, place: PatchPlace, size: int, revision: str) -> Result:
         if size == 0:
             return self.fail(f"The submitted patch is empty.  Send the output of: {self.how_to_diff}")
-        ran = await self.apply(patch)
+        ran = await self.apply(patch, place)
         result, sentence = result_of(ran.outcome, self.slave_name)
         if result is Result.SUCCESS:
             self.summary += " with the submitted patch"

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree as ET
 
 from ...model import spec
+from ...model.source_stamps import PatchPlace
 from ...model.spec import SECRET_REFERENCE
 from ...model.urls import same_host, without_passwords
 from ..config.arguments import ArgumentChecker
@@ -43,11 +44,11 @@ cat > .svn/submitted || exit
 root=$(svn info --show-item relative-url .) || exit
 depth=$(printf %s "${root#^}" | tr -cd / | wc -c)
 [ "$root" != ^/ ] || depth=0
-for strip in $((depth)) 0 1; do
-    said=$(svn patch --dry-run --strip "$strip" .svn/submitted .) || continue
+for strip in ${1:-$((depth)) 0 1}; do
+    said=$(svn patch --dry-run --strip "$strip" .svn/submitted "$2") || continue
     case $said in
         *"Summary of conflicts"* | *Skipped*) ;;
-        ?*) svn patch --strip "$strip" .svn/submitted . && exec rm -f .svn/submitted ;;
+        ?*) svn patch --strip "$strip" .svn/submitted "$2" && exec rm -f .svn/submitted ;;
     esac
 done
 rm -f .svn/submitted
@@ -142,10 +143,10 @@ class SVN(SourceStep):
             await self._export()
         return await self._revision("last-changed-revision" if self.preferLastChangedRev else "revision")
 
-    async def apply(self, patch: Source) -> CommandResult:
+    async def apply(self, patch: Source, place: PatchPlace) -> CommandResult:
         # An exported directory is not a working copy, so the patch is applied to the kept one, which is exported again.
         exports = self.way == "export"
-        argv = ["/bin/sh", "-c", _PATCH, "svn-patch"]
+        argv = ["/bin/sh", "-c", _PATCH, "svn-patch", "" if place.level is None else str(place.level), place.subdir]
         directory = KEPT if exports else self.workdir
         ran = await self._svn(argv, directory, stdin_input="patch", sources={"patch": patch})
         if exports and ran.outcome.succeeded:

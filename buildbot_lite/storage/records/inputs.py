@@ -2,10 +2,13 @@
 Submitted inputs.  Their bytes are in files: `buildbot_lite.storage.inputs`.
 """
 
+from collections.abc import Callable
+
 from attrs import frozen
 from sqlalchemy import Connection, bindparam
 
 from .. import schema
+from ..inputs import InputFile
 from ..statements import (
     Query,
     Statement,
@@ -40,6 +43,15 @@ def add(connection: Connection, *, name: str, kind: str, length: int, sha256: st
     """
     id = _ADD.number(connection, name=name, kind=kind, length=length, sha256=sha256, stored=now)
     return Input(id, name, kind, length, sha256, now)
+
+
+def adding(stored: InputFile, kind: str, name: str, now: float) -> Callable[[Connection], int]:
+    """
+    A function that records *stored* and returns its number, for the transaction of a submission.
+    """
+    return lambda connection: (
+        add(connection, name=name[:200], kind=kind, length=stored.length, sha256=stored.sha256, now=now).id
+    )
 
 
 def get(connection: Connection, id: int) -> Input | None:
