@@ -66,8 +66,8 @@ class TryTests(FarmCase):
         """
         patch = b"--- file\n+++ file\n@@ -1 +1 @@\n-rewritten\n+patched by force\n"
         done = self.farm.client(
-            "buildbot-lite", "force", str(self.farm.master_directory), "forced", "--file", "patch.body=-", "-p", "patch.level=0",
-            "-p", "branch=main", "--wait", stdin=patch,
+            "buildbot-lite", "force", str(self.farm.master_directory), "forced",
+            "--file", "patch.body=-", "-p", "patch.level=0", "-p", "branch=main", "--wait", stdin=patch,
         ).wait()  # fmt: skip
         self.assertEqual((done.code, "patched by force" in done.out.decode().splitlines()), (0, True), done)
 
