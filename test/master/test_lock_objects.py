@@ -231,6 +231,26 @@ class DeadlockTests(SynchronousTestCase):
                 self.assertEqual(self.found(*builders), "")
                 self.assertEqual(self.remarks(*builders).count("Builds could wait"), 1)
 
+    def test_triggered_by_others(self) -> None:
+        """
+        A triggered build shares only what all builds that may trigger it have while they wait for it.
+        """
+        parent, child = "builder('x', X(a), triggers='c')", "builder('c', X(b), X(a))"
+        for other, more in (
+            ("builder('y', triggers='c')", ""),
+            ("builder('y', X(a), triggers='c', waits=False)", ""),
+            ("builder('y', N(b), triggers=util.Property('p'))", ""),
+            ("builder('y')", TRIGGERABLES),
+        ):
+            with self.subTest(other):
+                text = f'{HEAD}c["builders"] = [{parent}, {child}, {other}]\n{TRIGGERABLES}'
+                if more:
+                    text += 'c["schedulers"].append(schedulers.ForceScheduler("f", ["c"]))\n'
+                text = text.replace(
+                    '["of-" + triggers]', '["of-" + triggers] if isinstance(triggers, str) else triggers'
+                )
+                self.assertEqual(len([each for each in remarks_in(text) if "wait for each other" in each]), 1)
+
     def test_triggered(self) -> None:
         """
         Builds for which a Trigger waits share what the waiting build has; where they need more, or another lock, that
@@ -247,6 +267,9 @@ class DeadlockTests(SynchronousTestCase):
             ),
             ("builder('x', N(b), triggers='c', waits=False)", "builder('c', X(b))"),
             ("builder('x', N(b), triggers='c')", "builder('c', X(b))"),
+            ("builder('x', X(a), triggers='c')", "builder('c', X(b), X(a))"),
+            ("builder('x', X(a), triggers='c')", "builder('c', X(b), triggers='d')", "builder('d', (), X(a))"),
+            ("builder('x', X(a), triggers='c')", "builder('c', triggers='d')", "builder('d', X(b), X(a))"),
         ]
         for builders in harmless:
             with self.subTest(builders):

@@ -11,7 +11,7 @@ locks::
 A circle is a mistake only where the builds can run at the same time whatever else master.cfg says, and each of them
 alone keeps the next one waiting.  One that other things may prevent (functions, conditions, locks that builds render)
 is a remark, and so is each one by way of a Trigger.  One whose builds never run together, because of another lock or
-for want of slots, is neither.
+for want of slots, is neither; nor is one with a build that waits for what all builds that trigger it have.
 """
 
 from collections import Counter
@@ -74,6 +74,9 @@ class LockChecks:
     slaves: Mapping[str, BuildSlave]
     schedulers: Mapping[str, BaseScheduler]
     _followed: set[tuple[Any, ...]] = field(factory=set, init=False)
+    _callers: dict[str, list[tuple[BuilderConfig, Any]]] = field(factory=dict, init=False)
+    """Triggerable → the steps that trigger it, with their builders; "": steps whose schedulers are not known."""
+    _shared: dict[str, dict[LockName, int]] = field(factory=dict, init=False)
 
     def note(self) -> None:
         """
@@ -81,6 +84,10 @@ class LockChecks:
         """
         if not self._has_locks():
             return
+        for builder in self.builders.values():
+            for step in builder.steps:
+                for name in _named(step):
+                    self._callers.setdefault(name, []).append((builder, step))
         orders: dict[tuple[LockName, LockName], list[_Order]] = {}
         for builder in self.builders.values():
             own: set[str] = set()
@@ -104,19 +111,52 @@ class LockChecks:
 
     def _orders(self, builder: BuilderConfig) -> Iterator[_Order]:
         waiting = [step for step in builder.steps if accesses_of(getattr(step, "locks", ())) or _triggers(step)]
+        shared = self._shared_by_parents(builder) if waiting else {}
         for slave in builder.slavenames if waiting else ():
-            of_slave = accesses_of(self.slaves[slave].locks) if slave in self.slaves else ()
-            held = uses_on(slave, accesses_of(builder.locks), of_slave)
+            held = self._held(builder, slave)
             for step in waiting:
-                wanted = uses_on(slave, accesses_of(getattr(step, "locks", ())))
+                wanted = _wanted(step, slave)
                 is_sure = self._is_sure(builder) and getattr(step, "doStepIf", True) is True
                 for first, then in product(held, wanted):
+                    if first.lock != then.lock and then.units(then.limit) <= shared.get(then.lock, 0):
+                        continue
                     yield _Order(first, then, held, builder, slave, is_sure=is_sure)
                 while_waiting = combined([*held, *wanted])
                 for child, then in self._of_children(step, while_waiting, (builder.name,), slave):
+                    if then.units(then.limit) <= shared.get(then.lock, 0):
+                        continue
                     waiter = f"a build of {child}, which it triggers,"
                     for first in while_waiting:
                         yield _Order(first, then, while_waiting, builder, slave, waiter, True, False)
+
+    def _shared_by_parents(self, builder: BuilderConfig) -> dict[LockName, int]:
+        """
+        The locks that each build of *builder* shares with the one that triggered it, whichever that is, and how many
+        units of each.  Empty for a builder that others than waiting builds start, except that somebody repeats a build.
+        """
+        if builder.name in self._shared:
+            return self._shared[builder.name]
+        self._shared[builder.name] = {}  # the answer for a builder that triggers itself, by way of others
+        starting = [each for each in self.schedulers.values() if builder.name in each.builder_names]
+        rendered = any(each.builders_to_render is not None for each in self.schedulers.values())
+        if rendered or "" in self._callers or not all(isinstance(each, Triggerable) for each in starting):
+            return {}
+        calls = [call for each in starting for call in self._callers.get(each.name, ())]
+        if any(not _triggers(step) for _, step in calls):
+            return {}  # it does not wait, and shares nothing
+        shared = []
+        for parent, step in calls:
+            above = self._shared_by_parents(parent)
+            for slave in parent.slavenames:
+                own = combined([*self._held(parent, slave), *_wanted(step, slave)])
+                shared.append({**above, **{use.lock: use.units(use.limit) for use in own}})
+        always = set.intersection(*map(set, shared)) if shared else set()
+        self._shared[builder.name] = {lock: min(each[lock] for each in shared) for lock in always}
+        return self._shared[builder.name]
+
+    def _held(self, builder: BuilderConfig, slave: str) -> Sequence[LockUse]:
+        of_slave = accesses_of(self.slaves[slave].locks) if slave in self.slaves else ()
+        return uses_on(slave, accesses_of(builder.locks), of_slave)
 
     def _is_sure(self, builder: BuilderConfig) -> bool:
         """
@@ -220,6 +260,20 @@ def accesses_of(value: Any) -> tuple[LockAccess, ...]:
     The accesses in *value*, an argument ``locks``, without those that are rendered in each build.
     """
     return tuple(each for each in value if isinstance(each, LockAccess)) if isinstance(value, (list, tuple)) else ()
+
+
+def _wanted(step: Any, slave: str) -> Sequence[LockUse]:
+    return uses_on(slave, accesses_of(getattr(step, "locks", ())))
+
+
+def _named(step: Any) -> list[str]:
+    """
+    The schedulers that *step* triggers; with "" among them, if some are known in a build only.
+    """
+    names = getattr(step, "schedulerNames", None)
+    if names is None:
+        return []
+    return [name if isinstance(name, str) else "" for name in (names if isinstance(names, (list, tuple)) else [""])]
 
 
 def _triggers(step: Any) -> list[str]:
