@@ -277,7 +277,9 @@ class ArgumentTests(ForceCase):
         )
         self.assertEqual((found.source["branch"], found.source["patch"]["level"]), ("dev", 1))
         self.assertEqual(found.properties.values(), {"branch": "dev"})
-        row = self.farm.read(lambda c: inputs.get(c, found.input))
+        number = found.input
+        assert number is not None
+        row = self.farm.read(lambda c: inputs.get(c, number))
         assert row is not None
         self.assertEqual(self.farm.farm.inputs.read(row.sha256, 0, 1000), self.PATCH.encode())
         both = ", ".join(f'util.CodebaseParameter("{name}", patch=util.PatchParameter())' for name in "ab")

@@ -236,7 +236,7 @@ class MercurialTests(SynchronousTestCase):
         self.check_out()
         self.assertEqual((self.machine.text("build", "hello"), self.files()), ("one\n", ["gone", "hello"]))
         self.machine._inputs = {"patch": b"--- a/b/f\n+++ a/b/f\n@@ -0,0 +1 @@\n+x\n"}
-        self.machine.view.sources[""] = with_patch({}, PatchPlace(2, "lib"))
+        self.machine.view.sources[""] = dict(with_patch({}, PatchPlace(2, "lib")))
         self.check_out()
         self.assertEqual(self.machine.text("build", "lib", "f"), "x\n")
         self.machine.view.sources.clear()

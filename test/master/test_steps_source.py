@@ -684,7 +684,7 @@ class GitTests(SynchronousTestCase):
         os.mkdir(os.path.join(self.repository.path, "lib"))
         self.repository.commit(**{"lib/f": "x\n"})
         patch = b"--- a/b/f\n+++ a/b/f\n@@ -1 +1 @@\n-x\n+y\n"
-        stamp = with_patch({}, PatchPlace(2, "lib"))
+        stamp = dict(with_patch({}, PatchPlace(2, "lib")))
         for codebase, text in (("one", "y\n"), ("two", "x\n")):
             self.machine = self.another_machine(inputs={"patch": patch})
             self.machine.view.sources.update({"one": stamp, "two": {}})

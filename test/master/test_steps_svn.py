@@ -290,7 +290,7 @@ class SvnTests(SvnCase):
         deeper = b"--- a/b/hello\n+++ a/b/hello\n@@ -1 +1 @@\n-one\n+patched\n"
         self.machine._inputs = {"patch": deeper}
         self.assertRegex(self.failure(), "parts of it were rejected")
-        self.machine.view.sources[""] = with_patch({}, PatchPlace(2))
+        self.machine.view.sources[""] = dict(with_patch({}, PatchPlace(2)))
         self.check_out()
         self.assertEqual(self.machine.text("build", "hello"), "patched\n")
         self.machine.view.sources.clear()
