@@ -16,7 +16,7 @@ from ..storage.records.grants import Grant
 from ..storage.records.requests import Buildset, Request
 from ..storage.writer import Records
 from .grants.live_grants import is_of_a_submission
-from .scheduling.preparation import RecordedBuild, read_entries, read_files
+from .scheduling.preparation import RecordedBuild, read_changes, read_entries
 
 KEY = "strings"
 """The setting that holds the fingerprint of the key from which the FURLs in force were made."""
@@ -72,7 +72,7 @@ def read_requests(connection: Connection) -> RecordedRequests:
             row,
             request,
             sets[request.buildset],
-            read_files(connection, request.buildset),
+            read_changes(connection, request.buildset),
             read_entries(connection, row.id),
         )
         for row in records_of_builds.unfinished(connection)

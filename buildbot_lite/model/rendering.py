@@ -24,6 +24,7 @@ from ..errors import (
     NameNotAllowedError,
     PropertyError,
 )
+from .change_view import ChangeView
 from .names import checked_name
 from .operations import Operators
 from .properties import (
@@ -32,6 +33,7 @@ from .properties import (
     checked_property_name,
     checked_value,
 )
+from .results import Result
 from .spec import secret_reference
 from .user_functions import error_text, limited
 
@@ -46,8 +48,8 @@ class View:
     The values of a build that renderers can read.
 
     *sources*: codebase → source stamp ("branch", "revision", "repository", "project"); without codebases there is one,
-    with the name "".  *slave*: facts about the build's slave, at least its "name".  *files*: the files that the build's
-    changes changed.
+    with the name "".  *slave*: facts about the build's slave, at least its "name".  *changes*: those that are built,
+    oldest first.  ``results``: those of the steps that have ended, as they count for the build.
     """
 
     def __init__(
@@ -56,10 +58,11 @@ class View:
         *,
         sources: Mapping[str, Mapping[str, Json]] | None = None,
         slave: Mapping[str, Json] | None = None,
-        files: Sequence[str] = (),
+        changes: Sequence[ChangeView] = (),
     ) -> None:
         self.properties = properties
-        self.files = list(files)
+        self.changes = list(changes)
+        self.results: Sequence[Result] = ()
         self.sources = {
             codebase: {name: checked_value(name, value) for name, value in stamp.items()}
             for codebase, stamp in (sources or {}).items()
@@ -102,7 +105,7 @@ class View:
         """
         The files that the build's changes changed, each once, in the order of the changes.
         """
-        return list(self.files)
+        return list(dict.fromkeys(file for each in self.changes for file in each.files))
 
     def __getitem__(self, name: str) -> Json:
         return self.properties[name]

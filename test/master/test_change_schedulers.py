@@ -44,21 +44,25 @@ class EngineTests(SynchronousTestCase):
 
     def test_changed_files(self) -> None:
         """
-        Promise 8.6: a renderer and a step get the files that the build's changes changed, also after a restart of the
-        master in the middle of the build.
+        Promise 8.6: a renderer and a step get the files that the build's changes changed, and a step the changes and
+        source stamps, also after a restart of the master in the middle of the build.
         """
         own = (
             "@util.renderer\ndef files(props):\n    return ' '.join(props.getBuild().allFiles())\n"
             "class Own(steps.BuildStep):\n"
             "    async def run(self):\n"
-            "        for words in (files, self.build.allFiles()):\n"
+            "        changes = [each.comments for each in self.build.allChanges()]\n"
+            "        (stamp,) = self.build.getAllSourceStamps()\n"
+            "        of_stamp = [stamp.codebase, stamp.branch, stamp.revision, str(len(stamp.changes))]\n"
+            "        assert self.build.getSourceStamp() == stamp and self.build.getSourceStamp('x') is None\n"
+            "        for words in (files, self.build.allFiles(), changes, of_stamp):\n"
             "            await self.execute(['echo', *(await self.render([words] if words is files else words))])\n"
             "        return util.SUCCESS\n"
         )
         farm = ScheduledFarm(TIMED, before=f"{own}c['builders'][0].factory = util.BuildFactory([Own()])\n")
         farm.attach(slave=(first := FakeSlave()))
-        farm.change(files=("a", "b"))
-        farm.change(files=("b", "c"))
+        farm.change(files=("a", "b"), comments="one")
+        farm.change(files=("b", "c"), comments="two")
         farm.clock.advance(60)
         farm.settle()
         farm.restart()
@@ -67,7 +71,15 @@ class EngineTests(SynchronousTestCase):
         first.commands[0].end(0)
         farm.settle()
         ran = [each.spec.argv for each in slave.commands if isinstance(each.spec, Run)]
-        self.assertEqual(ran, [("echo", "a b c"), ("echo", "a", "b", "c")])
+        self.assertEqual(
+            ran,
+            [
+                ("echo", "a b c"),
+                ("echo", "a", "b", "c"),
+                ("echo", "one", "two"),
+                ("echo", "", "main", "r2", "2"),
+            ],
+        )
 
     def test_many_in_one_transaction(self) -> None:
         """

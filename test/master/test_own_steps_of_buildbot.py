@@ -100,6 +100,26 @@ class NewStyleTests(SynchronousTestCase):
                 self.assertEqual(len(made), MOST_STEPS + 1)
                 self.flushLoggedErrors()
 
+    def test_result_so_far(self) -> None:
+        """
+        Promise 8.6: build.results is the worst result of the steps that ended, as they count for the build.
+        """
+        seen: list[Result] = []
+
+        class Looking(BuildStep):
+            async def run(self) -> Result:
+                seen.extend([self.build.results, self.build.result])
+                return Result.SUCCESS
+
+        class Warned(BuildStep):
+            async def run(self) -> Result:
+                self.build.addStepsAfterCurrentStep([Looking(name="after")])
+                seen.append(self.build.results)
+                return Result.WARNINGS
+
+        run(Warned())
+        self.assertEqual(seen, [Result.SUCCESS, Result.WARNINGS, Result.WARNINGS])
+
     def test_yield(self) -> None:
         """
         A step that yields runs its command once, and the steps that it adds run in their order, whenever the master

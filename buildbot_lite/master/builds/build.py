@@ -88,6 +88,7 @@ class Build:
         effects = [entry for entry in recorded if entry.kind != STOP]
         journal = Journal(id, store, recorded=effects, went_live=went_live)
         self._context = context(self, journal)
+        self._context.view.results = self._progress.results
 
     @property
     def step(self) -> int:

@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from ...errors import NotFoundError
+from ...model.change_view import ChangeView
 from ...model.http_request import HttpAnswer, HttpRequest
 from ...model.names import directory_name
 from ...model.properties import (
@@ -57,14 +58,14 @@ from .schedulers.submitting import CHANGE
 @frozen
 class RecordedBuild:
     """
-    A build whose start is in the records: its row, its request and buildset, the *files* of its changes, and its
+    A build whose start is in the records: its row, its request and buildset, its *changes*, and its
     journal (empty for a new build).
     """
 
     row: records_of_builds.Build
     request: Request
     buildset: Buildset
-    files: Sequence[str]
+    changes: Sequence[ChangeView]
     entries: Sequence[JournalEntry] = ()
 
     @property
@@ -183,7 +184,9 @@ class Preparation:
             journal=journal,
             recorder=recorder,
             streams=streams,
-            view=View(properties, sources=stamps_of(buildset.source), slave={"name": row.slave}, files=recorded.files),
+            view=View(
+                properties, sources=stamps_of(buildset.source), slave={"name": row.slave}, changes=recorded.changes
+            ),
             secret=self._secrets_of(config),
             triggers=self._children(row, buildset),
             inputs=submitted,
@@ -255,13 +258,12 @@ class Preparation:
         return {row.kind: (StoredInput(self.inputs, row.sha256), row.length, row.sha256)}
 
 
-def read_files(connection: Connection, buildset: int) -> Sequence[str]:
+def read_changes(connection: Connection, buildset: int) -> Sequence[ChangeView]:
     """
-    The files of all changes of *buildset*, each once.  For the transaction that begins its build: a read of its own
+    The changes of *buildset*, oldest first.  For the transaction that begins its build: a read of its own
     would take another thread's turn for each build.
     """
-    found = changes.of_buildset(connection, buildset)
-    return tuple(dict.fromkeys(file for each in found for file in each.change.files))
+    return [ChangeView(each.change, each.id, each.received) for each in changes.of_buildset(connection, buildset)]
 
 
 def read_entries(connection: Connection, build: int) -> list[JournalEntry]:

@@ -40,7 +40,7 @@ from ..config.generations import Generations
 from ..config.loading import Generation
 from ..slaves.registry import SlaveRegistry
 from ..slaves.slots import Slot, Slots
-from .preparation import Preparation, RecordedBuild, read_files
+from .preparation import Preparation, RecordedBuild, read_changes
 from .queue import WaitingRequest
 from .requests import Requests
 from .running_builds import (
@@ -146,7 +146,7 @@ class BuildRunner:
             )
             body = {"builder": row.builder, "number": row.number, "slave": slave, "host": host}
             feed.publish(connection, "build.started", now=now, request=request.id, build=row.id, body=body)
-            return RecordedBuild(row, request, waiting.buildset, read_files(connection, request.buildset))
+            return RecordedBuild(row, request, waiting.buildset, read_changes(connection, request.buildset))
 
         return change
 

@@ -2,14 +2,18 @@
 Methods that steps written for Buildbot call on themselves and on their build.
 """
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
+from attrs import frozen
 from twisted.internet.defer import Deferred
 
+from ...model.change_view import ChangeView
 from ...model.properties import Json
 from ...model.rendering import render
+from ...model.results import Result, worst
+from ...model.source_stamps import FIELDS
 from .context import CommandResult, StepContext
 from .own_logs import Observer, WrittenLog, in_parts
 
@@ -31,6 +35,20 @@ def deferring(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Deferr
         return bench.deferred(method(*args, **kwargs))
 
     return call
+
+
+@frozen
+class SourceStampView:
+    """
+    The sources of a build in one codebase, and the *changes* that led to them.
+    """
+
+    codebase: str
+    branch: Any = None
+    revision: Any = None
+    repository: Any = None
+    project: Any = None
+    changes: Sequence[ChangeView] = ()
 
 
 class BuildOfStep:
@@ -82,6 +100,38 @@ class BuildOfStep:
         The files that the build's changes changed, each once, in the order of the changes.
         """
         return self.bench.view.allFiles()
+
+    def allChanges(self) -> Iterator[ChangeView]:
+        """
+        The changes that are built, oldest first.
+        """
+        return iter(self.bench.view.changes)
+
+    def getAllSourceStamps(self) -> list[SourceStampView]:
+        """
+        The source stamps of the build, one for each codebase.
+        """
+        return [self._stamp(codebase, stamp) for codebase, stamp in self.bench.view.sources.items()]
+
+    def getSourceStamp(self, codebase: str = "") -> SourceStampView | None:
+        """
+        The source stamp of *codebase*; None if the build has none.
+        """
+        stamp = self.bench.view.sources.get(codebase)
+        return None if stamp is None else self._stamp(codebase, stamp)
+
+    def _stamp(self, codebase: str, stamp: Mapping[str, Json]) -> SourceStampView:
+        changes = [each for each in self.bench.view.changes if each.codebase == codebase]
+        return SourceStampView(codebase, *(stamp.get(name) for name in FIELDS), changes=changes)
+
+    @property
+    def results(self) -> Result:
+        """
+        The result of the build so far.
+        """
+        return worst(self.bench.view.results)
+
+    result = results
 
     @deferring
     async def render(self, value: Any) -> Any:

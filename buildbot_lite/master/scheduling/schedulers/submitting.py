@@ -66,9 +66,8 @@ class SchedulerView(View):
         config: MasterConfig,
     ) -> None:
         self.master = BuildersFacade(config)
-        files = dict.fromkeys(path for change in changes for path in change.files)
-        super().__init__(properties, sources=stamps, files=list(files))
-        self.changes = list(changes)
+        super().__init__(properties, sources=stamps, changes=changes)
+        self.files = self.allFiles()
         self.sourcestamps = [{"codebase": codebase, **stamp} for codebase, stamp in stamps.items()]
 
 
