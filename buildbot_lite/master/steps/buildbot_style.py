@@ -122,7 +122,7 @@ class BuildOfStep:
 
     def _stamp(self, codebase: str, stamp: Mapping[str, Json]) -> SourceStampView:
         changes = [each for each in self.bench.view.changes if each.codebase == codebase]
-        return SourceStampView(codebase, *(stamp.get(name) for name in FIELDS), changes=changes)
+        return SourceStampView(codebase, changes=changes, **{name: stamp.get(name) for name in FIELDS})
 
     @property
     def results(self) -> Result:
