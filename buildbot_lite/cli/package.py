@@ -11,9 +11,10 @@ from typing import IO, Any
 
 import click
 
-from ..errors import FileError, sentence
+from ..errors import FileError, InputError, sentence
 from ..packages.debian_source import LARGEST_DSC, read_dsc
 from ..packages.submitted_package import SubmittedPackage, examine
+from ..storage.inputs import LARGEST_INPUT
 from .commands import Commands
 from .connection import FarmClient, FarmCommand, MasterLink
 from .output import Document, note
@@ -23,6 +24,8 @@ from .package_signing import COMMANDS as SIGNING_COMMANDS
 from .submitted import ADVICE, follow_all, submit_furl, told_requests
 
 commands = Commands()
+
+_PIECE = 1 << 20
 
 
 class PackageCommand(FarmCommand):
@@ -36,7 +39,7 @@ class PackageCommand(FarmCommand):
 @commands.group("package", short_help="Build packages.")
 def package() -> None:
     """
-    Build packages of Debian for the targets of a farm.
+    Build packages of Debian and RPM for the targets of a farm.
     """
 
 
@@ -53,8 +56,8 @@ def build(farm: FarmClient, words: tuple[str, ...], no_wait: bool, **options: An
     """
     Build a source package for each architecture that applies, and show the logs, each line after its builder's name.
 
-    FILE is a .dsc, whose other files lie beside it, or a tar archive of all files.  The package is checked before it is
-    sent.  The string is that of TARGET of the master in DIR, or the one in the file of --furlfile.
+    FILE is a .dsc, whose other files lie beside it, a source RPM, or a tar archive of all files.  The package is
+    checked before it is sent.  The string is that of TARGET of the master in DIR, or the one in the file of --furlfile.
 
     The exit code is that of the worst build: 0 good, 1 failed, 2 exception, 4 cancelled or lost too often.
     """
@@ -84,18 +87,18 @@ def submittable(paths: Sequence[str]) -> IO[bytes]:
     that it lists, and other files.  `InputError`, `FileError`.
     """
     if len(paths) == 1 and not paths[0].endswith(".dsc"):
-        return _opened(paths[0])
+        return _seekable(_opened(paths[0]))
     files = {os.path.realpath(path): path for path in paths}
     for path in paths:
         if path.endswith(".dsc"):
-            with _opened(path) as dsc:
+            with _opened_file(path) as dsc:
                 listed = read_dsc(dsc.read(LARGEST_DSC)).files
             beside = [os.path.join(os.path.dirname(path), name) for name in listed]
             files.update({os.path.realpath(each): each for each in beside})
     target: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     with tarfile.open(fileobj=target, mode="w") as archive:
         for path in files.values():
-            with _opened(path) as file:
+            with _opened_file(path) as file:
                 member = tarfile.TarInfo(os.path.basename(path))
                 member.size = os.fstat(file.fileno()).st_size
                 archive.addfile(member, file)
@@ -117,6 +120,29 @@ def _opened(path: str) -> IO[bytes]:
         return open(path, "rb")
     except OSError as error:
         raise FileError(sentence(error)) from None
+
+
+def _opened_file(path: str) -> IO[bytes]:
+    # A .dsc and what it lists is read more than once, and to open a pipe is to wait for its writer.
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise InputError(f"{path!r:.200} is no file.")
+    return _opened(path)
+
+
+def _seekable(file: IO[bytes]) -> IO[bytes]:
+    """
+    *file*, or what a pipe contains, which is read once only.  `InputError` when that is more than is ever taken.
+    """
+    if file.seekable():
+        return file
+    target: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    with file:
+        while piece := file.read(_PIECE):
+            target.write(piece)
+            if target.tell() > LARGEST_INPUT:
+                target.close()
+                raise InputError(f"The package has more than {LARGEST_INPUT} bytes.")
+    return target
 
 
 async def _built(link: MasterLink, file: IO[bytes], options: Document, *, wait: bool) -> int:

@@ -68,6 +68,24 @@ class PackageBuildTests(CommandLineCase):
         self.assertEqual(self.command("package", "build", *words).code, 0)
         self.assertEqual(self.master.submitted_options[-1], {"scratch": True, "priority": -1})
 
+    def test_pipe(self) -> None:
+        """
+        What a pipe contains is sent like a file; a pipe among several files is no file.
+        """
+        self.write("bookworm.furl", f"{FURL}\n")
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        os.write(writing, TINY_SRPM)
+        os.close(writing)
+        words = ("package", "build", "--furlfile", "bookworm.furl", "--no-wait")
+        built = self.command(*words, f"/dev/fd/{reading}")
+        self.assertEqual((built.code, self.master.submitted_files), (0, [TINY_SRPM]), built)
+        os.mkfifo("src/greet_1.1.dsc")
+        for path in ("src/greet_1.1.dsc", "src"):
+            refused = self.command(*words, "src/greet_1.0.dsc", path)
+            self.assertEqual(refused.code, FAILED, refused)
+            self.assertIn(f"{path!r} is no file.", refused.err)
+
     def test_named_twice(self) -> None:
         """
         A file that is named beside the .dsc that lists it is sent once.
