@@ -32,7 +32,8 @@ class ArchitectureBuild:
 @frozen
 class BuildPlan:
     """
-    The *builds* of a package at a target, in the target's order.  *skipped*: by architecture, why it is not built.
+    The *builds* of a package at a target, in the target's order.  *skipped*: by architecture, why it is not built;
+    those of other targets are one entry, with spaces between them.
     """
 
     builds: tuple[ArchitectureBuild, ...]
@@ -109,8 +110,9 @@ def rpm_plan(
             skipped[NOARCH] = f"the package excludes {_list(each for each in base if each != NOARCH)}"
         else:
             builds.append(ArchitectureBuild(NOARCH, on))
-    for arch in sorted(asked - {NOARCH, *base, *optional, *further}):
-        skipped[arch] = _NOT_HERE
+    if others := sorted(asked - {NOARCH, *base, *optional, *further}):
+        # A package may name hundreds, so they are one entry.
+        skipped[_list(others)] = _NOT_HERE
     return _checked(package, BuildPlan(tuple(builds), skipped))
 
 
@@ -138,5 +140,5 @@ def _checked(package: str, plan: BuildPlan) -> BuildPlan:
 
 def _list(words: Iterable[str]) -> str:
     words = list(words)
-    more = ["…"] if len(words) > MOST_SHOWN else []
+    more = [f"… ({len(words) - MOST_SHOWN} more)"] if len(words) > MOST_SHOWN else []
     return " ".join([*words[:MOST_SHOWN], *more]) or "no architecture"

@@ -112,6 +112,15 @@ class ArchitecturesTests(SynchronousTestCase):
         error = self.assertRaises(InputError, debian_plan, "hello", ["arm64"], ["amd64"])
         self.assertEqual(str(error), "hello cannot be built at this target: amd64: the package is for arm64 only.")
 
+    def test_bound(self) -> None:
+        """
+        Promise 9.3: what a package names and the target does not build is one entry, however much it is.
+        """
+        many = tuple(f"a{number:03}" for number in range(200))
+        plan = fedora("hello", RpmArchitectures(("x86_64", *many), ("x86_64", *many)))
+        self.assertEqual(set(plan.skipped), {"i686", "s390x", "a000 a001 a002 a003 a004 a005 a006 a007 … (192 more)"})
+        self.assertLess(max(map(len, plan.skipped.values())), 100)
+
     @given(WORDS, WORDS, WORDS, st.sampled_from(["hello", "kernel"]))
     def test_always(
         self, build: tuple[str, ...], exclusive: tuple[str, ...], exclude: tuple[str, ...], name: str

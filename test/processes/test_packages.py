@@ -1,14 +1,22 @@
 """
-Packages of Debian, built for real from a source package that is made here.
+Packages of Debian and RPM, built for real from source packages that are made here.
 """
 
 import json
+import os
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.packages.architectures import RpmArchitectures
+from buildbot_lite.packages.built_packages import built_packages
+from buildbot_lite.packages.joined_builds import joined
+from buildbot_lite.packages.source_package import RPM, SourcePackage
 
 from ..needs import NO_SOURCES, needs
 from .farm import Done, Farm, until
@@ -65,7 +73,59 @@ ESCAPE = (
     'mkdir "/deeper"; opendir my $outside, "/"; chroot "/deeper" or die; chdir $outside or die;'
     'chdir ".." for 1 .. 50; chroot "." or die; die "outside" if -e "PLACE"'
 )
-HEAD = "from buildbot_lite.packages import DebTarget, Overlay, Plain\n"
+# Without the macros of any distribution.
+SPEC = """\
+Name: hello
+Version: 1.0
+Release: 1%{?dist}
+Summary: greets
+License: MIT
+Source0: hello.c
+BuildRequires: gcc, make >= 3, /bin/sh
+%global debug_package %{nil}
+
+%description
+A package for tests.
+
+%package doc
+Summary: what hello says
+BuildArch: noarch
+
+%description doc
+A package for tests.
+
+%prep
+%setup -q -c -T
+%build
+test "$(id -u)" != 0
+! getent hosts deb.debian.org
+! touch /usr/touched
+gcc %{optflags} %{SOURCE0} -o hello
+%install
+install -D hello %{buildroot}/usr/bin/hello
+./hello >words
+install -D -m 644 words %{buildroot}/usr/share/hello/words
+%files
+/usr/bin/hello
+%files doc
+/usr/share/hello
+%changelog
+* Sat Nov 28 2026 Farm <farm@example.org> - 1.0-1
+- First.
+"""
+NEEDY = """\
+Name: greet
+Version: 1.0
+Release: 1
+Summary: greets
+License: MIT
+BuildArch: noarch
+BuildRequires: hello >= 1, gcc, pkgconfig(nothing)
+%description
+A package for tests.
+%files
+"""
+HEAD = "from buildbot_lite.packages import DebTarget, Overlay, Plain, RpmTarget\n"
 
 
 class _PackagesCase(SynchronousTestCase):
@@ -111,16 +171,21 @@ class _PackagesCase(SynchronousTestCase):
         """
         The names of the artifacts of the last build of *builder*.
         """
+        return {path.name for path in self.artifact_directory(builder).rglob("*") if path.is_file()}
+
+    def artifact_directory(self, builder: str) -> Path:
+        """
+        The directory of the artifacts of the last build of *builder*.
+        """
         directory = Path(self.farm.master_directory) / "artifacts" / builder
-        newest = max((each for each in directory.iterdir() if each.name.isdecimal()), key=lambda each: int(each.name))
-        return {path.name for path in newest.rglob("*") if path.is_file()}
+        return max((each for each in directory.iterdir() if each.name.isdecimal()), key=lambda each: int(each.name))
 
     def left_on_slave(self) -> set[str]:
         """
         What the builds have left in their directories on the slave.
         """
         work = self.farm.slave_directory("bot1") / "work"
-        return {path.name for directory in work.glob("t-*/build") for path in directory.iterdir()}
+        return {path.name for directory in work.glob("[rt]-*/build") for path in directory.iterdir()}
 
 
 @needs("dpkg-buildpackage")
@@ -181,10 +246,39 @@ class PlainTests(_PackagesCase):
 @needs("dpkg-buildpackage", "mmdebstrap", "newuidmap")
 class OverlayTests(_PackagesCase):
     """
-    Builds in a clean root.
+    Builds in clean roots, over bases that the tests share.
     """
 
-    target = 'DebTarget("t", arches=["ARCH"], root=Overlay("bookworm", packages=()))'
+    root = 'Overlay("bookworm", packages=["rpm", "dnf", "file"])'
+    target = f'DebTarget("t", arches=["ARCH"], root={root}), RpmTarget("r", ["x86_64", "i686"], {root}, dist=".f4")'
+    bases = ""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.bases = tempfile.mkdtemp(prefix="bases-")
+        os.chmod(cls.bases, 0o755)
+        cls.addClassCleanup(shutil.rmtree, cls.bases, ignore_errors=True)
+        try:
+            subprocess.run(["apt-get", "--version"], check=True, capture_output=True, timeout=60)
+        except (OSError, subprocess.CalledProcessError):
+            raise SkipTest(NO_SOURCES) from None
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.farm.start()
+        work = self.farm.slave_directory("bot1") / "work"
+        work.mkdir(exist_ok=True)
+        (work / "roots").symlink_to(self.bases)
+
+    def built(self, target: str, data: bytes) -> Done:
+        """
+        Submit *data* to *target*, which may have to make a base.
+        """
+        done = self.farm.submit(target, data, within=550.0)
+        if b"Unable to fetch" in done.out or b"Could not resolve" in done.out:
+            raise SkipTest(NO_SOURCES)
+        return done
 
     def test_built(self) -> None:
         """
@@ -192,21 +286,50 @@ class OverlayTests(_PackagesCase):
         the base, and nothing of the root is left.  Root in it can neither leave it nor make a device.
         """
         script = "command -v xz; id -u; ! getent hosts deb.debian.org; touch /usr/touched; test -x /usr/bin/ed"
-        try:
-            subprocess.run(["apt-get", "--version"], check=True, capture_output=True, timeout=60)
-        except (OSError, subprocess.CalledProcessError):
-            raise SkipTest(NO_SOURCES) from None
-        self.farm.start()
-        done = self.submit(self.source(script, "Build-Depends: ed\n"), within=900.0)
-        if b"Unable to fetch" in done.out or b"Could not resolve" in done.out:
-            raise SkipTest(NO_SOURCES)
+        done = self.built("t", self.source(script, "Build-Depends: ed\n"))
         self.assertEqual(done.code, 0, done.out[-3000:])
         self.assertIn(f"greet_1.0_{self.arch}.deb", self.artifacts(f"t-{self.arch}"))
         self.assertEqual(self.left_on_slave(), set())
-        roots = self.farm.slave_directory("bot1") / "work" / "roots"
-        self.assertEqual(list(roots.glob("*/current/usr/touched")), [])
+        self.assertEqual(list(Path(self.bases).glob("*/current/usr/touched")), [])
         # The second build has the base, and the first one's changes are not in it.
         escape = ESCAPE.replace("PLACE", str(self.farm.directory)).replace("$", "$$")
         script = f"test ! -e /usr/touched; ! command -v ed; perl -e '{escape}'; ! mknod /disk b 8 0"
         again = self.submit(self.source(script), within=300.0)
         self.assertEqual(again.code, 0, again.out[-3000:])
+
+    @needs("rpmbuild")
+    def test_source_rpm(self) -> None:
+        """
+        Promise 9.4: a source RPM is built by an ordinary user, without the network, for each architecture; the noarch
+        packages of both builds are one.  A package that needs what is not there says what, before it is built.
+        """
+        if self.arch != "amd64":
+            raise SkipTest("these packages are for x86_64 and i686")
+        done = self.built("r", self.source_rpm("hello", SPEC))
+        self.assertEqual(done.code, 0, done.out[-3000:])
+        builds = {arch: self.artifact_directory(f"r-{arch}") / "packages" for arch in ("x86_64", "i686")}
+        source = SourcePackage(RPM, "hello", "", "1.0-1", RpmArchitectures())
+        packages = joined({arch: built_packages(path, source, arch, ".f4") for arch, path in builds.items()})
+        self.assertEqual(
+            [each.path.name for each in packages],
+            ["hello-1.0-1.f4.x86_64.rpm", "hello-doc-1.0-1.f4.noarch.rpm", "hello-1.0-1.f4.i686.rpm"],
+        )
+        self.assertIn("\ngcc-", (builds["i686"] / "installed.txt").read_text())
+        self.assertEqual(self.left_on_slave(), set())
+
+        needy = self.built("r", self.source_rpm("greet", NEEDY))
+        self.assertNotEqual(needy.code, 0)
+        self.assertIn(b"neither the root nor a repository of the farm has hello >= 1, pkgconfig(nothing)", needy.out)
+        self.assertEqual(self.left_on_slave(), set())
+
+    def source_rpm(self, name: str, text: str) -> bytes:
+        """
+        The source package of the spec file *text*.
+        """
+        top = self.farm.directory / name
+        (top / "SOURCES").mkdir(parents=True)
+        (top / "SOURCES" / "hello.c").write_text('#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n')
+        (top / f"{name}.spec").write_text(text)
+        self.farm.run(f"rpmbuild --quiet --define '_topdir {top}' -bs {top}/{name}.spec")
+        (made,) = (top / "SRPMS").iterdir()
+        return made.read_bytes()
