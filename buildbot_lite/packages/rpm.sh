@@ -98,6 +98,7 @@ spec_file() {
 
 needs() {
     spec=$(spec_file)
+    round=0
     as_user rpmspec --target "$target" --query --buildrequires "$spec" >"$work/needs"
     install_needs
     # What only the source itself knows, and may know only with a part of it installed.
@@ -114,14 +115,14 @@ needs() {
 }
 
 install_needs() {
-    sed -e '/^rpmlib(/d' -e '/^$/d' -e 's/^/Requires: /' "$work/needs" | empty_package buildbot-lite-needs
+    sed -e '/^rpmlib(/d' -e '/^$/d' -e 's/^/Requires: /' "$work/needs" | empty_package "buildbot-lite-needs-$round"
     set --
     for repository in repositories/*; do
         [ ! -d "$repository/repodata" ] || set -- "$@" "--repofrompath=${repository##*/},file://$PWD/$repository"
     done
     code=0
     dnf --noplugins --quiet --assumeyes --releasever=1 --setopt=reposdir=/dev/null --setopt=varsdir=/dev/null \
-        --setopt=gpgcheck=0 --setopt=install_weak_deps=False "$@" install "$work/empty/buildbot-lite-needs.rpm" >"$work/dnf" 2>&1 || code=$?
+        --setopt=gpgcheck=0 --setopt=install_weak_deps=False "$@" install "$work/empty/buildbot-lite-needs-$round.rpm" >"$work/dnf" 2>&1 || code=$?
     cat "$work/dnf"
     [ "$code" != 0 ] || return 0
     missing=$(sed -n 's/^ *- nothing provides \(.*\) needed by .*/\1/p' "$work/dnf" | sort -u | head -n 10 | paste -s -d , - | sed 's/,/, /g')
