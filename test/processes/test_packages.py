@@ -128,7 +128,7 @@ A package for tests.
 HEAD = "from buildbot_lite.packages import DebTarget, Overlay, Plain, RpmTarget\n"
 
 
-class _PackagesCase(SynchronousTestCase):
+class PackagesCase(SynchronousTestCase):
     """
     *target*: the only one, called "t".
     """
@@ -189,7 +189,7 @@ class _PackagesCase(SynchronousTestCase):
 
 
 @needs("dpkg-buildpackage")
-class PlainTests(_PackagesCase):
+class PlainTests(PackagesCase):
     """
     Builds on the slave as it is.
     """
@@ -244,7 +244,7 @@ class PlainTests(_PackagesCase):
 
 
 @needs("dpkg-buildpackage", "mmdebstrap", "newuidmap")
-class OverlayTests(_PackagesCase):
+class OverlayTests(PackagesCase):
     """
     Builds in clean roots, over bases that the tests share.
     """

@@ -60,10 +60,10 @@ class Snapshots(Protocol):
 
 def published(results: JobResults) -> Sequence[ResultFile]:
     """
-    The packages of *results* that go into a repository.  A noarch package that several builds made, which was found to
-    be the same in all of them, is that of the first one.
+    The packages of *results* that go into a repository: not those for the installer of Debian.  A noarch package that
+    several builds made, which was found to be the same in all of them, is that of the first one.
     """
-    by_name = {file.name: file for file in reversed(results.packages)}
+    by_name = {file.name: file for file in reversed(results.packages) if file.name.endswith((".deb", ".rpm"))}
     return sorted(by_name.values(), key=lambda file: (file.architecture, file.name))
 
 
