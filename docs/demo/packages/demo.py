@@ -438,7 +438,7 @@ def dnf_refuses() -> str:
     with client("tampered-dnf") as (place, inside):
         for package in place.glob("f4/**/greet-data-*.rpm"):
             package.write_bytes(package.read_bytes()[:-1] + b"?")
-        return refused(lambda: inside(INSTALL_GREET), "checksum", "signature", "GPG")
+        return refused(lambda: inside(INSTALL_GREET), "checksum", "corrupt", "digest", "not signed")
 
 
 def same_again() -> str:
