@@ -22,7 +22,7 @@ from ..packages.overlay import entering, kept_name
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The directory of the slave that built it.",
 )
-def shell(builder: str, number: int, directory: Path) -> None:
+def shell(builder: str, number: int, directory: Path) -> int:
     """
     Enter the root of build NUMBER of BUILDER, which failed, as it was then.
 
@@ -32,4 +32,4 @@ def shell(builder: str, number: int, directory: Path) -> None:
     The exit code is that of the shell.
     """
     words = entering(directory.resolve(), kept_name(builder, number))
-    raise SystemExit(subprocess.run(words, check=False).returncode)
+    return subprocess.run(words, check=False).returncode
