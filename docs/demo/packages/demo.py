@@ -207,17 +207,25 @@ def _gnupghome() -> Path:
 
 def start() -> None:
     """
-    Make what an earlier demo did not, and start a master and two slaves.
+    Make and start a master and two slaves, which have the roots of an earlier demo, but nothing else of it.
     """
-    if not (MASTER / "master.tac").exists():
-        ran("buildbot-lite", "create-master", MASTER, "--host", "127.0.0.1")
+    stop()
+    for name in SLAVES:
+        if (TOP / name / "work" / "roots").exists():
+            (TOP / name / "work" / "roots").rename(TOP / f"{name}.roots")
+    for each in (MASTER, *(TOP / name for name in SLAVES), SOURCES / "broken", CLIENTS):
+        shutil.rmtree(each, ignore_errors=True)
+    for furl in TOP.glob("*.furl"):
+        furl.unlink()
+    ran("buildbot-lite", "create-master", MASTER, "--host", "127.0.0.1")
     shutil.copy(HERE / "master.cfg", MASTER / "master.cfg")
     make_key()
     ran("buildbot-lite", "start", MASTER)
     for name in SLAVES:
-        if not (TOP / name / "slave.tac").exists():
-            furl = (MASTER / "furls" / f"{name}.furl").read_text()
-            ran("buildbot-lite", "create-slave", TOP / name, "-", text=furl)
+        ran("buildbot-lite", "create-slave", TOP / name, "-", text=(MASTER / "furls" / f"{name}.furl").read_text())
+        if (TOP / f"{name}.roots").exists():
+            (TOP / name / "work").mkdir(mode=0o700, exist_ok=True)
+            (TOP / f"{name}.roots").rename(TOP / name / "work" / "roots")
         ran("buildbot-lite", "start", TOP / name)
 
 
@@ -226,6 +234,8 @@ def stop() -> None:
     End the farm and the signer's agent.
     """
     for directory, more in ((MASTER, []), *((TOP / name, ["--kill"]) for name in SLAVES)):
+        if not (directory / "twistd.pid").exists():
+            continue
         with suppress(CheckError):
             ran("buildbot-lite", "stop", directory, *more)
     with suppress(CheckError, FileNotFoundError):
