@@ -260,7 +260,7 @@ def build_all() -> str:
     hello, nyancat and greet, all at once.
     """
     (hello,), (nyancat,), (greet,) = (
-        list(SOURCES.glob(each)) for each in ("hello_*.dsc", "nyancat_*.dsc", "*.src.rpm")
+        list(SOURCES.glob(each)) for each in ("hello_*.dsc", "nyancat_*.dsc", "greet-1.0-1.src.rpm")
     )
     waiting = [
         subprocess.Popen(
