@@ -63,6 +63,9 @@ class _Slave:
     def obstacle(self):
         return None
 
+    def other_machine(self, builder):
+        return None
+
 
 class _Generations:
     def __init__(self, generation):
@@ -103,6 +106,7 @@ class _Decisions:
         locks = Locks()
         locks.take(LockOwner(1), [LockUse(LockName("shared"), exclusive=True, limit=2)])
         hold = Hold.__new__(Hold)
+        hold._builders = {}
         hold.reason = lambda: None
         self.decided = True
         wakeup.next().addCallback(self._woken)
