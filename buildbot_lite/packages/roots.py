@@ -48,6 +48,8 @@ class Root(metaclass=NotingType):
     The base of all roots.
     """
 
+    installs = False
+    """Whether what a build needs is installed for it."""
     longest: float | None = None
     """Seconds after which a command is ended; None: none."""
 
@@ -133,6 +135,8 @@ class Overlay(Root):
     *keep_failed*: hours for which the root of a failed build is kept, to be entered with ``buildbot-lite package
     shell`` on the slave's machine; default 0.  At most 5 are kept on a slave, the newest ones, and at most 20 GiB.
     """
+
+    installs = True
 
     def __init__(
         self,

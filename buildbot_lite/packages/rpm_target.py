@@ -72,7 +72,7 @@ class RpmTarget(Target):
 
     def steps(self, architecture: str, on: str) -> Sequence[PackageStep]:
         common = {"root": self.root, "architecture": on, "target": architecture, "dist": self.suffix}
-        return [RpmPrepping(**common), RpmBuilding(**common)]
+        return [RpmPrepping(**common, repository=self.repository_for_builds), RpmBuilding(**common)]
 
     def builders_of(self, plan: BuildPlan) -> Mapping[str, BuilderConfig]:
         only = self._only_noarch(plan)

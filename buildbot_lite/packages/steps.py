@@ -2,7 +2,7 @@
 The steps of a build of a package.  Their names are the states in which people see it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar
 
 from ..master.steps import argument_checks as checks
@@ -14,6 +14,7 @@ from ..master.steps.step import BuildStep
 from ..master.steps.submitted import Unpack
 from ..model import spec
 from ..model.results import Result
+from .farm_repository import FarmRepository, GettingRepository, needed_packages
 from .overlay import kept_name
 from .roots import FILES, INCOMING, RESULTS, Root
 
@@ -91,6 +92,9 @@ class PackageStep(BuildStep):
         return must_succeed(ran, doing, self.slave_name, complaint_of)
 
 
+_NOT_INSTALLED = "What the package needs could not be installed"
+_LONGEST_LIST = 16 << 20
+
 SINGLE_FILE = "single_file"
 """The property of builds whose source package was submitted as one file, with the file's name."""
 
@@ -118,12 +122,13 @@ class Downloading(Unpack):
         return super().download(size, sha256)
 
 
-class Prepping(PackageStep):
+class Prepping(GettingRepository, PackageStep):
     """
-    A root in which everything is installed that the package needs to be built.
+    A root in which everything is installed that the package needs to be built, also from the farm's own *repository*.
     """
 
     name = "prepping"
+    repository = argument(checks.anything, default=None, rendered=False)
     tools: ClassVar[Sequence[str]] = ()
     """Packages that the root needs for builds of this family."""
 
@@ -131,9 +136,17 @@ class Prepping(PackageStep):
         await self.must(["mkdir", "-p", f"{FILES}/{RESULTS}"], "The directory of the results could not be made")
         for words in self.root.begin(self.architecture, self.tools):
             await self.must(words, "The root could not be made")
+        if self.repository is not None and self.root.installs and await self.get_index(self.repository):
+            await self.get_packages(self.repository, await self.needed(self.repository))
         for words in self.installing():
-            await self.must(words, "What the package needs could not be installed")
+            await self.must(words, _NOT_INSTALLED)
         self.summary = f"root ready on {self.slave_name}"
+
+    async def needed(self, repository: FarmRepository) -> Collection[str] | None:
+        """
+        The digests of the packages in *repository* that are needed; None: all.
+        """
+        return None
 
     def installing(self) -> Iterable[Sequence[str]]:
         """
@@ -146,6 +159,10 @@ class DebianPrepping(Prepping):
     """
     The same for a source package of Debian.
     """
+
+    async def needed(self, repository: FarmRepository) -> Collection[str] | None:
+        ran = await self.must(self.root.prepare(self.architecture, *repository.debian_use), _NOT_INSTALLED)
+        return needed_packages(ran.output(limit=_LONGEST_LIST))
 
     def installing(self) -> Iterable[Sequence[str]]:
         root: Root = self.root

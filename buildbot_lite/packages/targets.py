@@ -30,18 +30,24 @@ from ..storage.records.requests import SubmittedBuildset
 from . import job_records
 from .architectures import BuildPlan, debian_plan
 from .debian_architectures import ALL, is_wildcard
+from .farm_repository import FarmRepository
 from .job_options import JobOptions
 from .job_records import NewJob
+from .repositories.debian_metadata import DebianMetadata
 from .repositories.repository_place import checked_repository, shared
+from .repositories.rpm_metadata import RpmMetadata
 from .roots import Root
 from .signing.signing_policy import checked_policy
 from .signing.verification import TargetKey
-from .source_package import DEB, SourcePackage
+from .source_package import DEB, RPM, SourcePackage
 from .steps import SINGLE_FILE, Cleanup, DebianBuilding, DebianPrepping, Downloading, PackageStep, Uploading
 from .submitted_package import SIGNED, SubmittedPackage, examine
 
 MOST_ARCHITECTURES = 20
 MOST_TARGETS = 50
+
+PACKAGES_OF = {DEB: DebianMetadata.directory, RPM: RpmMetadata.directory}
+"""By family: the directory of package files in a repository."""
 
 _SUFFIX = re.compile(r"[a-z0-9+.~]{1,40}\Z")
 
@@ -124,6 +130,13 @@ class Target(metaclass=NotingType):
         The steps that prepare and build packages for *architecture* in a root for *on*.
         """
         raise NotImplementedError
+
+    @property
+    def repository_for_builds(self) -> FarmRepository | None:
+        """
+        The repository of the target as its builds use it.
+        """
+        return FarmRepository(self.name, self.repository, PACKAGES_OF[self.family]) if self.repository else None
 
     def built_version(self, version: str) -> str:
         """
@@ -214,7 +227,8 @@ class DebTarget(Target):
     def steps(self, architecture: str, on: str) -> Sequence[PackageStep]:
         common = {"root": self.root, "architecture": on}
         build_type = "all" if architecture == ALL else "any"
-        return [DebianPrepping(**common), DebianBuilding(**common, build_type=build_type, suffix=self.suffix)]
+        prepping = DebianPrepping(**common, repository=self.repository_for_builds)
+        return [prepping, DebianBuilding(**common, build_type=build_type, suffix=self.suffix)]
 
 
 class PackageScheduler(Submit):

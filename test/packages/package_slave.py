@@ -20,12 +20,13 @@ class PackageSlave:
     The behaviour of a `FakeSlave` whose builds make *files*, by name.
 
     *failing*: steps' commands that fail: words that their scripts have.  *held*: commands with such words are kept in
-    *waiting* until the test ends them.
+    *waiting* until the test ends them.  *said*: the output of commands with such words.
     """
 
     files: dict[str, bytes] = field(factory=lambda: {DEB: b"deb", "greet_1.0.buildinfo": b"info", "installed.txt": b""})
     failing: set[str] = field(factory=set)
     held: set[str] = field(factory=set)
+    said: dict[str, str] = field(factory=dict)
     waiting: list[StartedCommand] = field(factory=list)
 
     def __call__(self, started: StartedCommand) -> None:
@@ -53,6 +54,7 @@ class PackageSlave:
         said = f"$ {words[:60]}\n"
         if "list-files" in words:
             said = "".join(f"files/out/{name}\n" for name in self.files)
+        said = next((text for word, text in self.said.items() if word in words), said)
         self._end(started, {"stdio": said.encode()}, int(any(word in words for word in self.failing)))
 
     def release(self) -> None:

@@ -2,18 +2,26 @@
 Jobs and the repositories of their targets, in a running master.
 """
 
+import hashlib
 import os
 import shutil
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from unittest import mock
 
+from twisted.internet.defer import maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.child_programs import ProgramError
+from buildbot_lite.errors import FileError
+from buildbot_lite.model.spec import Download
+from buildbot_lite.packages import farm_repository
 from buildbot_lite.packages.job_states import JobState
 from buildbot_lite.packages.repositories import debian_metadata
+from buildbot_lite.packages.repositories.for_builds import BuildRepository
 from buildbot_lite.packages.repositories.repository_place import shared
+from buildbot_lite.storage.records import steps
 
 from ..needs import needs
 from .archives import archive, control_list, deb, greet
@@ -33,10 +41,9 @@ def built(version: str = "1.0+farm1", name: str = "greet", text: str = "x") -> M
     return {**files, **{f"greet_{version}_amd64.{kind}": text for kind, text in listed.items()}, "installed.txt": b""}
 
 
-@needs("apt-ftparchive")
-class JobsInRepositoriesTests(JobCase):
+class JobsInRepositoriesCase(JobCase):
     """
-    From results to both repositories.
+    A target with repositories.
     """
 
     def setUp(self) -> None:
@@ -53,12 +60,32 @@ class JobsInRepositoriesTests(JobCase):
         )
 
     def build(self) -> None:
-        self.run_command("bookworm", archive(greet(Package_List=LISTED)))
+        """
+        Submit greet 1.0, and let the slave build it.
+        """
+        self.submit_greet()
         self.attach()
 
+    def submit_greet(self, **fields: str) -> None:
+        """
+        Submit greet 1.0, or with other *fields*.
+        """
+        self.run_command("bookworm", archive(greet(Package_List=LISTED, **fields)))
+        self.harness.settle()
+
     def pool(self, kind: str) -> list[str]:
+        """
+        The packages of one of the repositories.
+        """
         pool = self.place / kind / "pool"
         return sorted(os.listdir(pool)) if pool.exists() else []
+
+
+@needs("apt-ftparchive")
+class JobsInRepositoriesTests(JobsInRepositoriesCase):
+    """
+    From results to both repositories.
+    """
 
     def test_entered(self) -> None:
         """
@@ -88,8 +115,7 @@ class JobsInRepositoriesTests(JobCase):
         self.build()
         shutil.rmtree(Path(self.harness.basedir) / "packages" / "bookworm")
         self.building.files = dict(built(text="other"))
-        self.run_command("bookworm", archive(greet(Package_List=LISTED)))
-        self.harness.settle()
+        self.submit_greet()
         self.assertEqual(self.job(2).state, JobState.FAILED)
         self.assertIn("in the repository already, with other contents", self.job(2).reason)
 
@@ -106,6 +132,70 @@ class JobsInRepositoriesTests(JobCase):
         self.harness.settle()
         self.assertEqual(self.job().state, JobState.FINISHED)
         self.assertEqual(self.pool("public"), ["greet_1.0+farm1_amd64.deb"])
+
+
+@needs("apt-ftparchive")
+class PreppingTests(JobsInRepositoriesCase):
+    """
+    The repository for builds, in a root on a slave.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(farm_repository, "deferToThread", maybeDeferred)
+
+    def configuration(self) -> str:
+        return super().configuration().replace("root=Plain()", 'root=Overlay("bookworm")').replace("Plain", "Overlay")
+
+    def downloads(self) -> list[Download]:
+        """
+        What was sent to the slave, without source packages.
+        """
+        found = [each.spec for each in self.slave.commands if isinstance(each.spec, Download)]
+        return [each for each in found if "repositories" in each.path]
+
+    def test_needed(self) -> None:
+        """
+        Promise 9.6: the first build gets nothing; later ones get the index, and of the packages those that apt names;
+        and a build that a restart of the master interrupts goes on with them.
+        """
+        self.build()
+        self.assertEqual(self.downloads(), [])
+        (package,) = (self.place / "build" / "pool").iterdir()
+        digest = hashlib.sha256(package.read_bytes()).hexdigest()
+        self.building.said["--print-uris"] = (
+            f"'http://deb/x.deb' x.deb 1 SHA256:{'0' * 64}\n"
+            f"'file:/build/repositories/bookworm/pool/{package.name}' {package.name} 5 SHA256:{digest}\n"
+        )
+        self.building.files = dict(built(version="1.1+farm1"))
+        self.building.held.add("--download-only")
+        self.submit_greet(Version="1.1")
+        index, sent = self.downloads()
+        place = "t/build/files/repositories/bookworm"
+        self.assertEqual((index.unpack, index.path.endswith("files/repositories/bookworm")), (True, True), place)
+        self.assertTrue(sent.path.endswith(f"/repositories/bookworm/pool/{package.name}"), sent.path)
+        self.assertEqual((sent.size, sent.sha256), (package.stat().st_size, digest))
+        with tarfile.open(next((self.place / "indexes").iterdir())) as archive:
+            names = archive.getnames()
+        self.assertIn("dists/bookworm/main/binary-amd64/Packages.gz", names)
+        self.assertEqual([name for name in names if name.endswith(".deb")], [])
+
+        self.harness.restart()
+        self.harness.attach("bot1", self.slave, platform={"machine": "x86_64"}, held=self.slave.held())
+        self.building.release()
+        self.harness.settle()
+        self.assertEqual((self.job(2).state, self.job(2).reason), (JobState.FINISHED, ""))
+        self.assertEqual(len(self.pool("build")), 2)
+
+    def test_not_sent(self) -> None:
+        """
+        Promise 9.9: an index that cannot be read fails the step with the reason.
+        """
+        self.build()
+        with mock.patch.object(BuildRepository, "index", side_effect=FileError("The disk is gone.")):
+            self.submit_greet(Version="1.1")
+        found = self.harness.read(lambda connection: steps.of_build(connection, 2))
+        self.assertEqual([each.summary for each in found if each.name == "prepping"], ["The disk is gone."])
 
 
 class RepositoryPlaceTests(SynchronousTestCase):

@@ -1,0 +1,122 @@
+"""
+The repository of a target for its own builds, as the step *prepping* gives it to a slave.
+
+::
+
+    index ──► repositories/NAME ──► what does the package need of it? ──► these packages ──► installing, by the step
+
+Only the index travels to each build, and the packages that it needs.  The root reads both as ``file:``, so that no
+slave needs a way to a web server of the farm's.
+"""
+
+import os
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.threads import deferToThread
+
+from ..errors import BuildbotLiteError
+from ..master.steps.download_sources import MasterFile
+from ..master.steps.outcomes import CommandFailedError, result_of
+from ..master.steps.transfer import Transferring
+from ..model.results import Result
+from ..model.spec import Download
+from .repositories.debian_metadata import pin
+from .repositories.for_builds import REPOSITORIES, BuildRepository
+from .roots import FILES
+
+# A package of the farm wins over the distribution's, also where that has a later version.
+_USE = """\
+printf '%s' "$2" >/etc/apt/preferences.d/farm
+echo "deb [trusted=yes] file:/build/repositories/$1 $1 main" >/etc/apt/sources.list.d/farm.list
+apt="apt-get --quiet --yes -o APT::Sandbox::User=root"
+$apt -o Dir::Etc::sourcelist=sources.list.d/farm.list -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 update >&2
+$apt --print-uris build-dep ./in/*.dsc
+"""
+_NEEDED = re.compile(r"^'file:/build/repositories/.* SHA256:(?P<sha256>[0-9a-f]{64})$", re.MULTILINE)
+
+
+@frozen
+class FarmRepository:
+    """
+    The repository for builds of the target *name*, in the directory *place* of the master's.  *packages*: the directory
+    of package files in its tree.
+    """
+
+    name: str
+    place: str
+    packages: str
+
+    @property
+    def debian_use(self) -> Sequence[str]:
+        """
+        A script that lets apt in the root use it, and prints which packages the source package needs; and its words.
+        """
+        return (_USE, self.name, pin(self.name))
+
+
+def needed_packages(output: str) -> frozenset[str]:
+    """
+    The digests of the packages of the farm in the *output* of ``apt-get --print-uris``.
+    """
+    return frozenset(_NEEDED.findall(output))
+
+
+class GettingRepository(Transferring):
+    """
+    The part of a step that gets the repository.
+    """
+
+    async def get_index(self, repository: FarmRepository) -> bool:
+        """
+        Put the index of *repository* on the slave; False when it has no packages yet.
+        """
+        index = await self._asked("looking at the repository", repository, lambda there: there.index())
+        if not index:
+            return False
+        await self._send("", index["path"], index["size"], index["sha256"], repository, unpack=True)
+        return True
+
+    async def get_packages(self, repository: FarmRepository, digests: Collection[str] | None) -> None:
+        """
+        Put the packages of *repository* with *digests*, or all, on the slave.
+        """
+        wanted = None if digests is None else sorted(digests)
+        packages = await self._asked("choosing packages", repository, lambda there: there.chosen(wanted))
+        for name, (path, size, sha256) in packages.items():
+            await self._send(f"/{repository.packages}/{name}", path, size, sha256, repository)
+        if packages:
+            self.bench.remark(f"of the farm's own packages: {', '.join(packages)}")
+
+    async def _asked(
+        self, what: str, repository: FarmRepository, question: Callable[[BuildRepository], Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        there = BuildRepository(os.path.join(self.bench.master_directory, repository.place), repository.packages)
+
+        def answer() -> Any:
+            try:
+                return {"found": dict(question(there))}
+            except BuildbotLiteError as error:
+                return {"problem": str(error)}
+
+        async def ask() -> Any:
+            return await deferToThread(answer)
+
+        # Recorded, so that a resumed build goes on with what it has begun with.
+        recorded: Any = await self.bench.record(what, repository.name, ask, repeatable=True)
+        if "problem" in recorded:
+            raise CommandFailedError(Result.EXCEPTION, recorded["problem"])
+        found: Mapping[str, Any] = recorded["found"]
+        return found
+
+    async def _send(
+        self, place: str, path: str, size: int, sha256: str, repository: FarmRepository, *, unpack: bool = False
+    ) -> None:
+        target = self.on_slave(f"{FILES}/{REPOSITORIES}/{repository.name}{place}")
+        what = Download(target, "file", size, sha256, unpack=unpack)
+        ran = await self.do(what, sources={"file": MasterFile(path)})
+        result, summary = result_of(ran.outcome, self.slave_name)
+        if result is not Result.SUCCESS:
+            raise CommandFailedError(result, f"The packages of the farm could not be sent: {summary}")

@@ -1,0 +1,110 @@
+"""
+What of a target's repository for builds travels to a slave: its index, and the packages that a build needs.
+
+::
+
+    repos/NAME/build ──► indexes/SNAPSHOT.tar ──► slave: repositories/NAME, read as file:
+            '─────────── packages, by digest ─────────────'
+
+The index is sent as an archive of a few files.  Archives of earlier snapshots stay for a day, since a build that a
+restart of the master interrupted goes on with the one that it began with.
+"""
+
+import hashlib
+import io
+import os
+import tarfile
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+
+from attrs import frozen
+
+from ...errors import InputError
+from ...storage.files import file_error, write_whole
+from .snapshots import BUILD, PackageFile, Snapshot, SnapshotDirectory, make_public_directory
+
+REPOSITORIES = "repositories"
+"""In the directory of a build, that of the repositories of the farm."""
+MOST_SENT = 2000
+"""Packages that are sent to one build."""
+_KEPT = 86400.0
+_INDEXES = "indexes"
+
+
+@frozen
+class BuildRepository:
+    """
+    The repository in the directory *place* of the master, for builds.  *packages*: the directory of package files in
+    its tree.  All methods block.
+    """
+
+    place: str
+    packages: str
+
+    def index(self) -> Mapping[str, str | int]:
+        """
+        The index as it is now: the *path* of its archive, with *size* and *sha256*; {} when there are no packages yet.
+        """
+        try:
+            current = SnapshotDirectory(self.place).current(BUILD)
+            if current is None:
+                return {}
+            path = os.path.join(self.place, _INDEXES, f"{current.name}.tar")
+            if not os.path.exists(path):
+                make_public_directory(os.path.dirname(path))
+                self._remove_old(os.path.dirname(path))
+                write_whole(path, self._archive(current))
+            with open(path, "rb") as file:
+                contents = file.read()
+        except OSError as error:
+            raise file_error(error, f"repository {self.place}", cannot="be read") from error
+        return {"path": path, "size": len(contents), "sha256": hashlib.sha256(contents).hexdigest()}
+
+    def chosen(self, digests: Collection[str] | None) -> Mapping[str, tuple[str, int, str]]:
+        """
+        The packages with these *digests*, or all: file name → path, size and digest.  `InputError` when there are too
+        many.
+        """
+        current = SnapshotDirectory(self.place).current(BUILD)
+        packages: Mapping[str, PackageFile] = current.packages if current else {}
+        found = {
+            name: (self._path(name), each.size, each.sha256)
+            for name, each in packages.items()
+            if digests is None or each.sha256 in digests
+        }
+        if len(found) > MOST_SENT:
+            raise InputError(f"{len(found)} packages of the repository; at most {MOST_SENT} are sent to a build.")
+        return found
+
+    def _path(self, name: str) -> str:
+        # By way of the symlink, so that it is there also when this snapshot is not any more.
+        return os.path.join(self.place, BUILD, self.packages, name)
+
+    def _archive(self, snapshot: Snapshot) -> bytes:
+        tree = SnapshotDirectory(self.place).tree(snapshot)
+        target = io.BytesIO()
+        with tarfile.open(fileobj=target, mode="w", dereference=True) as archive:
+            for directory, directories, files in os.walk(tree):
+                directories.sort()
+                if directory == tree and self.packages in directories:
+                    directories.remove(self.packages)
+                for name in sorted(files):
+                    path = os.path.relpath(os.path.join(directory, name), tree)
+                    # apt reads Packages.gz.
+                    if path not in snapshot.kept and name != "Packages":
+                        archive.add(os.path.join(tree, path), path, filter=_plain)
+        return target.getvalue()
+
+    def _remove_old(self, directory: str) -> None:
+        for name in os.listdir(directory):
+            path = os.path.join(directory, name)
+            with suppress(FileNotFoundError):
+                if os.stat(path).st_mtime < time.time() - _KEPT:
+                    os.unlink(path)
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
