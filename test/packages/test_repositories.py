@@ -8,6 +8,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 from unittest.mock import patch
 
@@ -264,6 +265,18 @@ class _Behaviour(_RepositoryCase):
             self.assertEqual(self.seen(), before)
         self.add(package)
 
+    def test_stopped(self) -> None:
+        """
+        Promise 9.6: a program that runs when the master stops is ended, and clients see the old packages.
+        """
+        self.add(self.package("one"))
+        before, package = self.seen(), self.package("two")
+        unwanted = Event()
+        unwanted.set()
+        stopping = PackageRepository(str(self.place), self.metadata(), unwanted=unwanted)
+        self.assertRaisesRegex(ProgramError, "the master stops", stopping.prepare, PUBLIC, [package])
+        self.assertEqual(self.seen(), before)
+
     def test_one_writer(self) -> None:
         """
         Promise 9.6: while one writes, another one is refused.
@@ -518,8 +531,8 @@ class RpmRepositoryTests(_Behaviour):
         read: list[str] = []
         real = tools.output_of_tool
 
-        def noted(words: list[str], directory: str, doing: str) -> bytes:
-            output = real([*words[:-1], "--read-pkgs-list", f"{self.top}/read", words[-1]], directory, doing)
+        def noted(words: list[str], directory: str, doing: str, unwanted: Event) -> bytes:
+            output = real([*words[:-1], "--read-pkgs-list", f"{self.top}/read", words[-1]], directory, doing, unwanted)
             read.extend((self.top / "read").read_text().split())
             return output
 

@@ -18,6 +18,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from threading import Event
 
 from ...child_programs import ProgramError
 from ...errors import InputError
@@ -59,7 +60,7 @@ class DebianMetadata:
             endings = (f"_{architecture}.deb", f"_{ALL}.deb")
             index = _joined(stanza for name, stanza in ordered if name.endswith(endings))
             lasting.append(self._write_index(making.tree, architecture, index))
-        self._write_release(making.tree)
+        self._write_release(making.tree, making.unwanted)
         return lasting
 
     def _of_before(self, making: Making) -> dict[str, bytes]:
@@ -79,7 +80,7 @@ class DebianMetadata:
         for name in making.new:
             os.link(os.path.join(making.tree, self.directory, name), os.path.join(alone, self.directory, name))
         words = ["apt-ftparchive", "--quiet", *_options("Packages"), "packages", self.directory]
-        found = _stanzas(output_of_tool(words, alone, "The packages could not be described"))
+        found = _stanzas(output_of_tool(words, alone, "The packages could not be described", making.unwanted))
         shutil.rmtree(alone)
         for name in making.new:
             # Of a file that is no package, apt-ftparchive prints nothing, and succeeds.
@@ -107,7 +108,7 @@ class DebianMetadata:
         os.link(os.path.join(place, "Packages.gz"), os.path.join(tree, unique))
         return unique
 
-    def _write_release(self, tree: str) -> None:
+    def _write_release(self, tree: str, unwanted: Event) -> None:
         fields = {
             "Origin": self._name,
             "Label": self._name,
@@ -119,7 +120,7 @@ class DebianMetadata:
         }
         given = [word for name, value in fields.items() for word in ("-o", f"APT::FTPArchive::Release::{name}={value}")]
         words = ["apt-ftparchive", "--quiet", *given, *_options("Release"), "release", self._suite]
-        release = output_of_tool(words, tree, "The Release file could not be made")
+        release = output_of_tool(words, tree, "The Release file could not be made", unwanted)
         _write(os.path.join(tree, self._suite, "Release"), release)
 
 

@@ -11,6 +11,7 @@ import stat
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from threading import Event
 from typing import Protocol
 
 from attrs import frozen
@@ -44,7 +45,7 @@ class Making:
     What metadata are made of.  *tree*: the directory of the new snapshot, with all package files in it.  *state*: a
     directory beside it for what the next snapshot needs; *before*: that of the current one, or None.  *before_tree*:
     the tree of the current one.  *packages*: the file names for the index; *new*: those among them that the current
-    snapshot does not have.
+    snapshot does not have.  *unwanted*: set when the master stops.
     """
 
     tree: str
@@ -53,6 +54,7 @@ class Making:
     before_tree: str | None
     packages: Collection[str]
     new: Sequence[str]
+    unwanted: Event
 
 
 class Metadata(Protocol):
@@ -81,14 +83,23 @@ class Metadata(Protocol):
 
 class PackageRepository:
     """
-    The repository in *directory*, with *metadata* of one kind.
+    The repository in *directory*, with *metadata* of one kind.  *now*: seconds since 1970.  *unwanted* ends what is
+    under way when the master stops.
     """
 
-    def __init__(self, directory: str, metadata: Metadata, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        directory: str,
+        metadata: Metadata,
+        *,
+        now: Callable[[], float] = time.time,
+        unwanted: Event | None = None,
+    ) -> None:
         self.directory = directory
         self.snapshots = SnapshotDirectory(directory)
         self._metadata = metadata
         self._now = now
+        self._unwanted = unwanted or Event()
 
     def start(self) -> None:
         """
@@ -201,7 +212,7 @@ class PackageRepository:
             _link_all(inherited, before_tree, tree)
             new = [os.path.basename(file) for file in files if self._take(file, tree, packages, kept)]
             before = self.snapshots.path(current.name, STATE) if current else None
-            making = Making(tree, os.path.join(part, STATE), before, before_tree, packages.keys(), new)
+            making = Making(tree, os.path.join(part, STATE), before, before_tree, packages.keys(), new, self._unwanted)
             lasting = tuple(self._metadata.make(making))
             _link_all(kept.keys() - inherited, before_tree, tree)
             own = {*lasting, *(f"{directory}/{each}" for each in packages)}

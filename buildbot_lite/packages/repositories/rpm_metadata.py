@@ -48,7 +48,7 @@ class RpmMetadata:
             file.writelines(f"{self.directory}/{name}\n" for name in sorted(making.packages))
         before = ["--update", "--update-md-path", making.before_tree] if making.before_tree else []
         words = ["createrepo_c", "--quiet", "--no-database", "--unique-md-filenames", *before, "--pkglist", listed, "."]
-        output_of_tool(words, making.tree, "The metadata of the repository could not be made")
+        output_of_tool(words, making.tree, "The metadata of the repository could not be made", making.unwanted)
         os.unlink(listed)
         return self._checked(making)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 from attrs import frozen
 from sqlalchemy import Connection
@@ -38,6 +39,7 @@ class TargetRepositories:
 
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
+        self._unwanted = Event()
 
     async def start(self) -> None:
         """
@@ -49,8 +51,9 @@ class TargetRepositories:
 
     def stop(self) -> None:
         """
-        A snapshot that is being made is of no use, and removed at the next start.
+        End the programs that run; a snapshot that is being made is removed at the next start.
         """
+        self._unwanted.set()
 
     def of(self, target: Target) -> "UnsignedRepository | None":
         """
@@ -67,7 +70,7 @@ class TargetRepositories:
         if not target.repository:
             raise RefusedError(f'{target.name} has no repository: give it one, like repository="repos/{target.name}".')
         place = os.path.join(self._farm.basedir, target.repository)
-        return PackageRepository(place, metadata_of(target), now=self._farm.wall)
+        return PackageRepository(place, metadata_of(target), now=self._farm.wall, unwanted=self._unwanted)
 
 
 @frozen

@@ -17,17 +17,19 @@ LONGEST_COMPLAINT = 300
 _PACKAGES = {"apt-ftparchive": "apt-utils", "createrepo_c": "createrepo-c"}
 
 
-def output_of_tool(words: Sequence[str], directory: str, doing: str) -> bytes:
+def output_of_tool(words: Sequence[str], directory: str, doing: str, unwanted: Event) -> bytes:
     """
-    What *words* print, run in *directory*.  *doing*: what failed, if they fail.  Blocks.  `ProgramError` when the
-    program fails or takes longer than `LONGEST_RUN`, `ConfigError` when it is not installed.
+    What *words* print, run in *directory*.  *doing*: what failed, if they fail.  *unwanted* ends the program.  Blocks.
+    `ProgramError` when the program fails or takes longer than `LONGEST_RUN`, `ConfigError` when it is not installed.
     """
     env = {**os.environ, "LC_ALL": "C.UTF-8"}
     try:
-        ran = run_here(ChildProgram(argv=words, cwd=directory, env=env, seconds=LONGEST_RUN), Event())
+        ran = run_here(ChildProgram(argv=words, cwd=directory, env=env, seconds=LONGEST_RUN), unwanted)
     except ConfigError as error:
         package = _PACKAGES.get(words[0], words[0])
         raise ConfigError(f"{doing}: {error}  Install it on the master (Debian: apt install {package}).") from None
+    if unwanted.is_set():
+        raise ProgramError(f"{doing}: the master stops.")
     if ran.cut_off:
         raise ProgramError(f"{doing}: {words[0]} printed more than {len(ran.output)} bytes.")
     if ran.code != 0:
