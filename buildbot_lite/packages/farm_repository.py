@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from attrs import frozen
 from twisted.internet.threads import deferToThread
@@ -35,7 +36,7 @@ apt="apt-get --quiet --yes -o APT::Sandbox::User=root"
 $apt -o Dir::Etc::sourcelist=sources.list.d/farm.list -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 update >&2
 $apt --print-uris build-dep ./in/*.dsc
 """
-_NEEDED = re.compile(r"^'file:/build/repositories/.* SHA256:(?P<sha256>[0-9a-f]{64})$", re.MULTILINE)
+_NEEDED = re.compile(r"^'file:/build/repositories/[^']*/(?P<name>[^'/]+)'", re.MULTILINE)
 
 
 @frozen
@@ -59,9 +60,10 @@ class FarmRepository:
 
 def needed_packages(output: str) -> frozenset[str]:
     """
-    The digests of the packages of the farm in the *output* of ``apt-get --print-uris``.
+    The file names of the packages of the farm in the *output* of ``apt-get --print-uris``, whose addresses have "+" as
+    "%2b".
     """
-    return frozenset(_NEEDED.findall(output))
+    return frozenset(map(unquote, _NEEDED.findall(output)))
 
 
 class GettingRepository(Transferring):
@@ -79,11 +81,11 @@ class GettingRepository(Transferring):
         await self._send("", index["path"], index["size"], index["sha256"], repository, unpack=True)
         return True
 
-    async def get_packages(self, repository: FarmRepository, digests: Collection[str] | None) -> None:
+    async def get_packages(self, repository: FarmRepository, names: Collection[str] | None) -> None:
         """
-        Put the packages of *repository* with *digests*, or all, on the slave.
+        Put the packages of *repository* called *names*, or all, on the slave.
         """
-        wanted = None if digests is None else sorted(digests)
+        wanted = None if names is None else sorted(names)
         packages = await self._asked("choosing packages", repository, lambda there: there.chosen(wanted))
         for name, (path, size, sha256) in packages.items():
             await self._send(f"/{repository.packages}/{name}", path, size, sha256, repository)

@@ -4,7 +4,7 @@ What of a target's repository for builds travels to a slave: its index, and the 
 ::
 
     repos/NAME/build ──► indexes/SNAPSHOT.tar ──► slave: repositories/NAME, read as file:
-            '─────────── packages, by digest ─────────────'
+            '─────────── packages, by name── ─────────────'
 
 The index is sent as an archive of a few files.  Archives of earlier snapshots stay for a day, since a build that a
 restart of the master interrupted goes on with the one that it began with.
@@ -61,9 +61,9 @@ class BuildRepository:
             raise file_error(error, f"repository {self.place}", cannot="be read") from error
         return {"path": path, "size": len(contents), "sha256": hashlib.sha256(contents).hexdigest()}
 
-    def chosen(self, digests: Collection[str] | None) -> Mapping[str, tuple[str, int, str]]:
+    def chosen(self, names: Collection[str] | None) -> Mapping[str, tuple[str, int, str]]:
         """
-        The packages with these *digests*, or all: file name → path, size and digest.  `InputError` when there are too
+        The packages called *names*, or all: file name → path, size and digest.  `InputError` when there are too
         many.
         """
         current = SnapshotDirectory(self.place).current(BUILD)
@@ -71,7 +71,7 @@ class BuildRepository:
         found = {
             name: (self._path(name), each.size, each.sha256)
             for name, each in packages.items()
-            if digests is None or each.sha256 in digests
+            if names is None or name in names
         }
         if len(found) > MOST_SENT:
             raise InputError(f"{len(found)} packages of the repository; at most {MOST_SENT} are sent to a build.")
