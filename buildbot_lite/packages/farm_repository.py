@@ -5,7 +5,7 @@ The repository of a target for its own builds, as the step *prepping* gives it t
 
     index ──► repositories/NAME ──► what does the package need of it? ──► these packages ──► installing, by the step
 
-Only the index travels to each build, and the packages that it needs.  The root reads both as ``file:``, so that no
+Only the index travels to each build, and the packages that it needs.  The root reads both from its own disk, so that no
 slave needs a way to a web server of the farm's.
 """
 
@@ -28,15 +28,16 @@ from .repositories.debian_metadata import pin
 from .repositories.for_builds import REPOSITORIES, BuildRepository
 from .roots import FILES
 
-# A package of the farm wins over the distribution's, also where that has a later version.
+# A package of the farm wins over the distribution's, also where that has a later version.  "copy:", because with
+# "file:" apt leaves packages where they are, and "--no-download" does not find them there.
 _USE = """\
 printf '%s' "$2" >/etc/apt/preferences.d/farm
-echo "deb [trusted=yes] file:/build/repositories/$1 $1 main" >/etc/apt/sources.list.d/farm.list
+echo "deb [trusted=yes] copy:/build/repositories/$1 $1 main" >/etc/apt/sources.list.d/farm.list
 apt="apt-get --quiet --yes -o APT::Sandbox::User=root"
 $apt -o Dir::Etc::sourcelist=sources.list.d/farm.list -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 update >&2
 $apt --print-uris build-dep ./in/*.dsc
 """
-_NEEDED = re.compile(r"^'file:/build/repositories/[^']*/(?P<name>[^'/]+)'", re.MULTILINE)
+_NEEDED = re.compile(r"^'copy:/build/repositories/[^']*/(?P<name>[^'/]+)'", re.MULTILINE)
 
 
 @frozen

@@ -165,7 +165,7 @@ class PreppingTests(JobsInRepositoriesCase):
         digest = hashlib.sha256(package.read_bytes()).hexdigest()
         self.building.said["--print-uris"] = (
             f"'http://deb/x.deb' x.deb 1 SHA256:{'0' * 64}\n"
-            f"'file:/build/repositories/bookworm/pool/{package.name.replace('+', '%2b')}' {package.name} 5 \n"
+            f"'copy:/build/repositories/bookworm/pool/{package.name.replace('+', '%2b')}' {package.name} 5 \n"
         )
         self.building.files = dict(built(version="1.1+farm1"))
         self.building.held.add("--download-only")
