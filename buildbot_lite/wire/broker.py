@@ -36,10 +36,7 @@ from ..model.display import printable
 from .contract import (
     LINGER,
     LONGEST_REASON,
-    MOST_BYTES_IN_CALLS,
-    MOST_CALLS,
     SILENCE,
-    UNAUTHENTICATED_CALLS,
     AnyReference,
     RIBoundedBroker,
     RICommand,
@@ -50,6 +47,7 @@ from .failures import (
     is_expected,
 )
 from .keepalive import Keepalive
+from .limits.call_bounds import MESSAGE_OVERHEAD, CallBounds
 from .limits.cpu_share import CpuShare
 from .limits.send_backlog import SendBacklog
 from .limits.unauthenticated import UnauthenticatedPeer
@@ -59,8 +57,6 @@ from .token_broker import TokenBroker
 
 # Calls whose argument is bytes of a stream: their CPU time is refunded.
 _STREAM_CALLS = {"append", "feed_stdin"}
-# Bytes that a message takes in a buffer in addition to its data.
-_MESSAGE_OVERHEAD = 200
 # tcp(7): seconds of silence before the first probe, seconds between probes, number of probes.
 _KERNEL_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 6}
 
@@ -119,8 +115,7 @@ class Broker(TokenBroker):
         self.link: Link = BrokerLink(self)
         self._unauthenticated = unauthenticated
         self._rights: set[Any] = set()
-        self._calls = 0
-        self._bytes_in_calls = 0
+        self._calls = CallBounds()
         self._cutting: IDelayedCall | None = None
         self._when_lost: list[Callable[[], None]] = []
         self._cpu_share: CpuShare | None = None
@@ -254,19 +249,13 @@ class Broker(TokenBroker):
         """
         Count the call *number*, whose first token was read; `BananaError` if that makes too many calls.
         """
-        self._calls += 1
-        if self._unauthenticated is not None and self._calls > UNAUTHENTICATED_CALLS:
-            raise BananaError("too many calls by an unauthenticated peer")
-        if len(self.activeLocalCalls) >= MOST_CALLS or len(self.inboundDeliveryQueue) >= MOST_CALLS:
-            raise BananaError("too many calls at once")
+        waiting = max(len(self.activeLocalCalls), len(self.inboundDeliveryQueue))
+        self._calls.begins(waiting=waiting, authenticated=self._unauthenticated is None)
         if number in self.activeLocalCalls:
             raise BananaError("the number of an unanswered call was used again")
 
     def scheduleCall(self, delivery, ready_deferred):
-        delivery.size = _size(delivery)
-        self._bytes_in_calls += delivery.size
-        if self._bytes_in_calls > MOST_BYTES_IN_CALLS:
-            raise BananaError("too many bytes at once")
+        self._calls.received(delivery)
         super().scheduleCall(delivery, ready_deferred)
 
     def _doCall(self, delivery):
@@ -285,20 +274,20 @@ class Broker(TokenBroker):
             delivery.allargs.args.clear()
             delivery.allargs.kwargs.clear()
             if delivery.reqID == 0:
-                self._bytes_in_calls -= delivery.size
+                self._calls.over(delivery)
 
     def _callFinished(self, res, delivery):
         size = len(res) if isinstance(res, bytes) else 0
         if self._cpu_share is not None and delivery.methodname == "read":
             self._cpu_share.refund(size)
-        self._answered(delivery, _MESSAGE_OVERHEAD + size)
+        self._answered(delivery, MESSAGE_OVERHEAD + size)
         super()._callFinished(res, delivery)
 
     def callFailed(self, f: Failure, reqID: int, delivery: InboundDelivery | None = None) -> None:
         if not is_expected(f):
             self.log.failure("a call by {peer} failed; the peer is sent no details", failure=f, peer=self._peer())
         if reqID in self.activeLocalCalls and reqID != 0:
-            self._answered(delivery, _MESSAGE_OVERHEAD)
+            self._answered(delivery, MESSAGE_OVERHEAD)
             background(self.send(SentenceErrorSlicer(reqID, f)), self.log, "refusing a call")
             del self.activeLocalCalls[reqID]
         if isinstance(f.value, MessageError | Violation) and not isinstance(f.value, NotOfferedError):
@@ -321,8 +310,7 @@ class Broker(TokenBroker):
 
     def _answered(self, delivery: InboundDelivery | None, size: int) -> None:
         if delivery is not None and delivery.reqID != 0:
-            self._bytes_in_calls -= delivery.size
-            delivery.size = 0
+            self._calls.over(delivery)
         if self.backlog.add(size):
             self.drop("the peer does not read its answers")
 
@@ -429,8 +417,3 @@ class Broker(TokenBroker):
         found.revocable.used_by(self.link, getattr(self.transport.getHost(), "port", 0))
         self._rights.add(found.revocable)
         return found
-
-
-def _size(delivery: InboundDelivery) -> int:
-    arguments = [*delivery.allargs.args, *delivery.allargs.kwargs.values()]
-    return _MESSAGE_OVERHEAD + sum(len(value) for value in arguments if isinstance(value, bytes))
