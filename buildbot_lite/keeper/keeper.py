@@ -2,8 +2,7 @@
 All commands of one directory, and the protocol with the client.
 
 The client's requests are idempotent: a ``start`` of a known id starts nothing, a ``forget`` of an unknown id only
-records the id.  An event is built when it is sent, from the state at that time (*grew* with the present lengths,
-*ended* with the outcome), so that the memory for events is bounded by the number of commands.
+records the id.
 """
 
 import os
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 from .command import LiveCommand
 from .command_store import CommandStore, FinishedCommand
 from .context import KeeperContext, WaitLimits
+from .events import EventQueue
 from .loop import (
     Loop,
     Timer,
@@ -30,8 +30,6 @@ from .start_request import (
 from .tail import ChangeNotifier
 from .timeouts import expired
 
-# Seconds between two rounds of *grew* events; the first is sent at once.
-_GREW_PERIOD = 0.01
 _LEASE_PERIOD = 1.0
 _LONGEST_ID = 100
 _SHUTDOWN = "The keeper got SIGTERM, as when the machine shuts down, and ended its commands."
@@ -65,14 +63,9 @@ class Keeper:
         self._unwritten: dict[str, Timer] = {}
         self._unsynced: dict[str, Timer] = {}
         self._to_forget: set[str] = set()
-        # Events to send: (event, id), in order.  The ids of *grew* are collected separately, and sent once a period.
-        self._events: dict[tuple[str, str], None] = {}
-        self._grown: dict[str, None] = {}
-        self._grew_timer: Timer | None = None
         self._idle_timer: Timer | None = None
         self._lease_timer: Timer | None = None
         self._stopping = False
-        self._greeted = False
         self._heard_at = loop.boottime()
         tracker = ProcessTracker(Facilities.here(settings.without), directory)
         self._context = KeeperContext(
@@ -86,6 +79,7 @@ class Keeper:
             portable_spawn="spawn" in settings.without,
         )
         self._server = Server(loop, self)
+        self._events = EventQueue(loop, message=self._message, added=lambda: loop.soon(self._server.flush))
         if (problem := self._listing_problem()) is not None:
             warn(problem)
         self._recover()
@@ -159,24 +153,14 @@ class Keeper:
         """
         The client connected (and must send `hello` first) or disconnected.
         """
-        self._greeted = False
+        self._events.close()
         self._update_idle()
 
     def next_event(self) -> dict[str, Any] | None:
         """
         The next event for the client, or None.
         """
-        while self._greeted and self._events:
-            event, id = next(iter(self._events))
-            del self._events[event, id]
-            if event == "ended" and id in self._finished:
-                finished = self._finished[id]
-                return {"event": "ended", "id": id, "life": finished.life, "outcome": finished.outcome}
-            if event in ("claimed", "forgotten"):
-                return {"event": event, "id": id}
-            if event == "grew" and id in self._running:
-                return {"event": "grew", "id": id, "lengths": self._running[id].lengths()}
-        return None
+        return self._events.next()
 
     # -- the commands' events (command.CommandListener)
 
@@ -184,9 +168,7 @@ class Keeper:
         """
         A spool of *id* grew.
         """
-        self._grown[id] = None
-        if self._grew_timer is None:
-            self._grew_timer = self._loop.later(0.0, self._notify_growth)
+        self._events.grew(id)
 
     def ended(self, finished: FinishedCommand) -> None:
         """
@@ -198,14 +180,13 @@ class Keeper:
         else:
             self._finished[finished.id] = finished
             self._write(finished)
-            self._notify("ended", finished.id)
+            self._events.add("ended", finished.id)
         self._update_idle()
 
     # -- requests
 
     def _hello(self) -> None:
-        self._greeted = True
-        self._events.clear()
+        self._events.open()
         held = [
             {"id": command.id, "fingerprint": command.fingerprint, "life": "running", "lengths": command.lengths()}
             for command in self._running.values()
@@ -221,15 +202,15 @@ class Keeper:
         held = [each for each in held if each["id"] not in self._to_forget]
         self._server.send({"event": "hello", "keeper": self._name, "boot": boot(), "held": held})
         for id in self._finished:
-            self._notify("ended", id)
+            self._events.add("ended", id)
 
     def _start(self, id: str, message: dict[str, Any]) -> None:
         fingerprint = str(message.get("fingerprint"))
         known = self._finished.get(id) or self._running.get(id)
         if known is not None and known.fingerprint == fingerprint:
-            self._notify("claimed", id)
+            self._events.add("claimed", id)
             if id in self._finished:
-                self._notify("ended", id)
+                self._events.add("ended", id)
         elif known is not None:
             self._refuse(id, "Another command with the same id was started before; this one was not.")
         elif self._store.forgot(id):
@@ -274,7 +255,7 @@ class Keeper:
                     id, "disk full" if error.errno in FULL else f"The keeper cannot write its claim: {error.strerror}."
                 )
             return
-        self._notify("claimed", id)
+        self._events.add("claimed", id)
         if request is None:
             finished = FinishedCommand(
                 id, fingerprint, "ended", {"ending": "failed", "sentence": sentence, "streams": {}}
@@ -306,7 +287,7 @@ class Keeper:
         self._to_forget.discard(id)
         self._finished.pop(id, None)
         self._store.forget(id)
-        self._notify("forgotten", id)
+        self._events.add("forgotten", id)
 
     def _recover(self) -> None:
         """
@@ -387,20 +368,16 @@ class Keeper:
         self._server.send({"event": "refused", "id": id, "sentence": sentence})
         self._update_idle()
 
-    def _notify(self, event: str, id: str) -> None:
-        if self._greeted:
-            self._events[event, id] = None
-            self._loop.soon(self._server.flush)
-
-    def _notify_growth(self) -> None:
-        self._grew_timer = None
-        for id in self._grown:
-            # The event *ended* has the final lengths.
-            if id not in self._finished:
-                self._notify("grew", id)
-        if self._grown:
-            self._grown.clear()
-            self._grew_timer = self._loop.later(_GREW_PERIOD, self._notify_growth)
+    def _message(self, event: str, id: str) -> dict[str, Any] | None:
+        if event == "ended" and id in self._finished:
+            finished = self._finished[id]
+            return {"event": "ended", "id": id, "life": finished.life, "outcome": finished.outcome}
+        if event in ("claimed", "forgotten"):
+            return {"event": event, "id": id}
+        # The event "ended" has the final lengths.
+        if event == "grew" and id in self._running:
+            return {"event": "grew", "id": id, "lengths": self._running[id].lengths()}
+        return None
 
     def _silence(self) -> float:
         """
