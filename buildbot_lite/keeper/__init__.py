@@ -17,5 +17,6 @@ Reading order: `loop` (descriptors, timers, signals), `start_request` and `wrapp
 `spool` (files on disk), `masking` and `spellings` (secrets), `output` (from a pipe into spools), `tail` (log files),
 `spawn`, `process_table` (all processes), `process_tracker` (which process belongs to which command), `outcome`,
 `context` (what all commands share); for one command `command_io` (input and output), `termination` (ending its
-processes), `timeouts` and `command` (its stages); `keeper` (all commands), `server` (the socket).
+processes), `timeouts` and `command` (its stages); `keeper` (all commands), `events` (what the client is to be told),
+`server` (the socket).
 """

@@ -19,6 +19,8 @@ The protocol between master, slaves and clients.  The only importer of Foolscap.
 ``loopback``      the roles in one process, over a link that can be cut
 ``failures``      failures on the wire: the class's name and a sentence
 ``broker``        one connection: bounds, release of memory, closing
+``token_broker``  how a connection reads and writes tokens
+``byte_queue``    the bytes that it received and has not parsed
 ``keepalive``     detects a peer that does not answer
 ``flow_control``  how many bytes may be in flight
 ``limits``        bounds on what a peer can cost
