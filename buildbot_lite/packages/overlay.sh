@@ -35,6 +35,9 @@ NO_NAMESPACES=96 NO_TOOL=97 OVER_LIMIT=98 DAMAGED=99
 # Kept roots: number, and bytes of all together.
 MOST_KEPT=5 LARGEST_KEPT=21474836480
 
+# Days without a build after which the bases of a suite, an architecture and a choice of packages are removed.
+UNUSED_DAYS=28
+
 # Bytes and files that a build leaves free on the disk.
 export RESERVE=1073741824 RESERVED_FILES=10000
 
@@ -89,6 +92,18 @@ sweep() { # BASES
     done
 }
 
+# The bases beside BASES that no target has used for long.  Their directories stay, because somebody may wait for the lock.
+sweep_unused() { # BASES
+    for lock in "${1%/*}"/*/.lock; do
+        # Each build opens the lock for writing, also before it waits for it.
+        (
+            flock --nonblock 8 && [ -n "$(find "$lock" -mtime +$((UNUSED_DAYS - 1)))" ] || exit 0
+            rm -f "${lock%/.lock}/current"
+            sweep "${lock%/.lock}"
+        ) 8<"$lock"
+    done
+}
+
 begin() { # ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES
     root=$1 suite=$3 arch=$4 mirror=$5 seconds=$6 packages=$7
     need mmdebstrap flock setpriv
@@ -99,6 +114,7 @@ begin() { # ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES
     exec 9>"$bases/.lock"
     flock 9
     sweep "$bases"
+    sweep_unused "$bases"
     sweep_kept "$bases/../kept"
     if [ ! -e "$bases/current" ] || [ $(($(date +%s) - $(stat -c %Y "$(readlink -f "$bases/current").made"))) -ge "$seconds" ]; then
         make_base

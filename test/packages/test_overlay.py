@@ -3,11 +3,13 @@ The program of `Overlay`, run over a small base that has a shell and what the te
 """
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from unittest import SkipTest
@@ -206,6 +208,47 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertTrue(self.base.exists())
         self.assertEqual(self.run_words(self.begin), (0, ""))
         self.assertFalse(self.base.exists())
+
+    def test_unused(self) -> None:
+        """
+        Promise 9.4: bases of another kind that no build has begun with for four weeks are removed, unless a root uses
+        them or somebody holds their lock.
+        """
+        old, used, locked, young = (
+            self.bases.parent / f"bookworm-{name}" for name in ("old", "used", "locked", "young")
+        )
+        for each in (old, used, locked, young):
+            base = each / "base.1.1"
+            base.mkdir(parents=True)
+            Path(f"{base}.made").touch()
+            (each / "current").symlink_to(base.name)
+            (each / ".lock").touch()
+            os.utime(each / ".lock", (0, 0))
+        # A build that began long ago.
+        root = self.work / "other" / ROOT
+        root.mkdir(parents=True)
+        (root / "base").symlink_to(used / "base.1.1")
+        (used / "base.1.1.uses").mkdir()
+        (used / "base.1.1.uses" / "1").symlink_to(root)
+        four_weeks = 28 * 86400
+        os.utime(young / ".lock", (0, time.time() - four_weeks + 3600))
+        with (locked / ".lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.assertEqual(self.run_words(self.begin), (0, ""))
+        left = {each.name: (each / "base.1.1").exists() for each in (old, used, locked, young)}
+        self.assertEqual(
+            left, {"bookworm-old": False, "bookworm-used": True, "bookworm-locked": True, "bookworm-young": True}
+        )
+        self.assertEqual(os.listdir(old), [".lock"])
+        # A build that begins has used its base.
+        lock_file = self.bases / ".lock"
+        os.utime(lock_file, (0, 0))
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        self.assertGreater(lock_file.stat().st_mtime, 0)
+        self.assertTrue(self.base.exists())
+        shutil.rmtree(root)
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        self.assertFalse((used / "base.1.1").exists())
 
     def test_kept(self) -> None:
         """

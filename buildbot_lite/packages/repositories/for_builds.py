@@ -3,8 +3,8 @@ What of a target's repository for builds travels to a slave: its index, and the 
 
 ::
 
-    repos/NAME/build ──► indexes/SNAPSHOT.tar ──► slave: repositories/NAME, read as file:
-            '─────────── packages, by name── ─────────────'
+    repos/NAME/build ──► indexes/SNAPSHOT.tar ──► slave: files/repositories/NAME
+            '─────────── packages, by name ────────────'
 
 The index is sent as an archive of a few files.  Archives of earlier snapshots stay for a day, since a build that a
 restart of the master interrupted goes on with the one that it began with.
