@@ -165,14 +165,17 @@ def _resume(connection: Connection, number: int, now: float) -> None:
 
 def _to_build(connection: Connection, job: Job) -> list[JobArch]:
     """
-    The architectures of *job* that did not succeed, or whose results are not there any more.
+    The architectures of *job* that did not succeed, or whose results are not there any more; all, if all succeeded and
+    what they made was refused.
     """
-    return [
+    again = [
         each
         for each in job.built
         if each.state is not ArchState.DONE
         or not any(stream.kind == "artifact" for stream in streams.of_build(connection, each.build or 0))
     ]
+    kept = any(state == JobState.REPOWAIT for state, _ in job.history)
+    return list(job.built) if not again and job.state is JobState.FAILED and not kept else again
 
 
 def _as_before(buildset: Buildset, job: Job, builders: Sequence[str]) -> NewBuildset:

@@ -26,6 +26,7 @@ from ..master.farm import Farm
 from ..storage.records.feed import Event
 from ..storage.retrying import read_retrying
 from . import job_records, results
+from .checked_builds import checked_builds, submitted_file
 from .job_progress import built, look, look_at_requests
 from .job_records import BUILDS_OF_JOBS, Job
 from .job_states import ARCH_ENDS, ENDS, JobState
@@ -238,6 +239,7 @@ class JobService:
                 outputs,
                 artifacts=storage.artifacts,
                 streams=storage.streams,
+                check=partial(checked_builds, await submitted_file(self._farm, job), target.suffix),
             )
         )
 

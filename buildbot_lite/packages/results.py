@@ -14,7 +14,7 @@ first).
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from hashlib import sha256
 
@@ -140,18 +140,36 @@ def output_of(connection: Connection, arch: JobArch, story: str) -> ArchOutput:
     return ArchOutput(arch.architecture, tuple(artifacts.values()), logs, story)
 
 
-def store(place: str, outputs: Iterable[ArchOutput], *, artifacts: str, streams: str) -> JobResults:
+def store(
+    place: str,
+    outputs: Sequence[ArchOutput],
+    *,
+    artifacts: str,
+    streams: str,
+    check: Callable[[Mapping[str, str]], object],
+) -> JobResults:
     """
     The files of *outputs* in the directory *place*, each architecture whole or not at all.  *artifacts*, *streams*: the
-    directories of the farm.
+    directories of the farm.  *check* gets the directory of each architecture before anybody else can see it, and raises
+    `InputError` if it may not be kept.
 
     What is there already with the same packages is left as it is; `InputError`, and no change, when a package is there
     with other bytes.
     """
-    outputs = [each for each in outputs if not _is_there(place, each)]
+    new = [each for each in outputs if not _is_there(place, each)]
     make_directories(place)
-    for each in outputs:
-        _store_one(place, each, artifacts, streams)
+    directories = {each.architecture: os.path.join(place, each.architecture) for each in outputs}
+    try:
+        for each in new:
+            directories[each.architecture] = _prepare(place, each, artifacts, streams)
+        check(directories)
+        for each in new:
+            _show(place, each)
+    finally:
+        for each in new:
+            shutil.rmtree(_hidden(place, each), ignore_errors=True)
+        with suppress(OSError):
+            os.rmdir(place)  # empty: nothing was kept
     return load(place)
 
 
@@ -195,8 +213,20 @@ def _is_there(place: str, output: ArchOutput) -> bool:
     return True
 
 
-def _store_one(place: str, output: ArchOutput, artifacts: str, streams: str) -> None:
-    beside = os.path.join(place, f".{output.architecture}.new")
+def _hidden(place: str, output: ArchOutput) -> str:
+    return os.path.join(place, f".{output.architecture}.new")
+
+
+def _show(place: str, output: ArchOutput) -> None:
+    try:
+        os.rename(_hidden(place, output), os.path.join(place, output.architecture))
+        sync_directory(place)
+    except OSError as error:
+        raise file_error(error, f"the results for {output.architecture}") from error
+
+
+def _prepare(place: str, output: ArchOutput, artifacts: str, streams: str) -> str:
+    beside = _hidden(place, output)
     try:
         with suppress(FileNotFoundError):
             shutil.rmtree(beside)
@@ -212,10 +242,9 @@ def _store_one(place: str, output: ArchOutput, artifacts: str, streams: str) -> 
         text = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
         write_whole(os.path.join(beside, SUMS), text.encode())
         sync_directory(beside)
-        os.rename(beside, os.path.join(place, output.architecture))
-        sync_directory(place)
     except OSError as error:
         raise file_error(error, f"the results for {output.architecture}") from error
+    return beside
 
 
 def _link(source: str, target: str) -> None:

@@ -5,7 +5,7 @@ Jobs in a running master.
 import os
 from typing import Any
 
-from buildbot_lite.packages import job_records
+from buildbot_lite.packages import job_records, job_service
 from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_states import ArchState, JobState
 from test.control.test_submissions import FakeWatcher, SubmissionCase
@@ -24,6 +24,8 @@ class JobCase(SubmissionCase):
 
     def setUp(self) -> None:
         super().setUp()
+        # The slave's files are no packages.
+        self.patch(job_service, "checked_builds", lambda *_: None)
         self.building = PackageSlave()
         self.slave = FakeSlave(behaviour=self.building)
 

@@ -5,15 +5,19 @@ The files of jobs' results.
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FileError, InputError
-from buildbot_lite.packages import results
+from buildbot_lite.packages import job_service, results
+from buildbot_lite.packages.checked_builds import checked_builds
+from buildbot_lite.packages.job_actions import JobActions
+from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.results import ArchOutput, JobResults, StoredFile, load, place_of, store
 
 from .test_job_service import JobCase
@@ -32,6 +36,8 @@ class StoreTests(SynchronousTestCase):
         for name in ("artifacts", "streams"):
             os.mkdir(os.path.join(self.base, name))
         self.place = os.path.join(self.base, "packages", "bookworm", "greet", "1.0")
+        self.checked: dict[str, list[str]] = {}
+        self.refused = ""
 
     def output(self, arch: str = "amd64", name: str = DEB, data: bytes = b"deb", story: str = "") -> ArchOutput:
         """
@@ -58,7 +64,15 @@ class StoreTests(SynchronousTestCase):
         Store *outputs*.
         """
         farm = {name: os.path.join(self.base, name) for name in ("artifacts", "streams")}
-        return store(self.place, outputs, **farm)
+        return store(self.place, outputs, **farm, check=self.check)
+
+    def check(self, builds: Mapping[str, str]) -> None:
+        """
+        Note what is to be kept, and refuse it if the test says so.
+        """
+        self.checked = {arch: sorted(os.listdir(place)) for arch, place in builds.items()}
+        if self.refused:
+            raise InputError(self.refused)
 
     def names(self, arch: str = "") -> list[str]:
         """
@@ -121,8 +135,24 @@ class StoreTests(SynchronousTestCase):
             self.assertEqual(file.read(), b"deb")
         gone = evolve(self.output("i386"), artifacts=(StoredFile(DEB, "none", "0" * 64),))
         self.assertIn("is not there any more", str(self.assertRaises(FileError, self.store, gone)))
-        self.assertEqual(self.names(), [".i386.new", "amd64"])
+        self.assertEqual(self.names(), ["amd64"])
         self.assertEqual(load(self.place), found)
+
+    def test_refused(self) -> None:
+        """
+        Promise 9.5: what the check refuses is not kept, so that the version may be built again; the check sees the
+        files of all architectures, those that are there already among them.
+        """
+        self.refused = "Not this one."
+        self.assertRaises(InputError, self.store, self.output(), self.output("i386"))
+        self.assertEqual(self.checked["i386"], ["SHA256SUMS", "build.log", DEB, "job.log"])
+        self.assertFalse(os.path.exists(self.place))
+        self.refused = ""
+        self.store(self.output())
+        self.refused = "Not that one either."
+        self.assertRaises(InputError, self.store, self.output(), self.output("i386", data=b"other"))
+        self.assertEqual(list(self.checked), ["amd64", "i386"])
+        self.assertEqual(self.names(), ["amd64"])
 
     def test_place(self) -> None:
         """
@@ -155,6 +185,22 @@ class RefusedResultsTests(JobCase):
             self.assertEqual(job.state, "failed", name)
             self.assertRegex(job.reason, "no name of a file|the farm's own")
             self.assertEqual(self.tree(), [])
+
+    def test_other_packages(self) -> None:
+        """
+        Promise 9.9: what is no package of the submitted source fails the job with one sentence, and nothing is stored;
+        requeue builds all of it again.
+        """
+        self.patch(job_service, "checked_builds", checked_builds)
+        self.submit()
+        self.attach()
+        job = self.job()
+        self.assertEqual(job.state, "failed")
+        self.assertIn("is no .deb", job.reason)
+        self.assertEqual(self.tree("bookworm", "greet"), [])
+        actions = JobActions(self.farm, cast("PackageJobs", self.farm.extensions["jobs of packages"]).service)
+        _, again = self.harness.done(actions.requeue(1))
+        self.assertEqual(again, ["amd64", "i386"])
 
     def test_again(self) -> None:
         """

@@ -5,21 +5,16 @@ The repositories of all targets of a running master, as jobs meet them.
 import os
 from collections.abc import Collection
 from functools import partial
-from pathlib import Path
 from threading import Event
 
 from attrs import frozen
-from sqlalchemy import Connection
 
 from ...errors import InputError, RefusedError
 from ...master.farm import Farm
-from ...storage.records import inputs, requests
-from ..built_packages import built_packages
+from ..checked_builds import checked_builds, submitted_file
 from ..job_records import Job
-from ..joined_builds import joined
 from ..results import JobResults
-from ..source_package import DEB, SourcePackage
-from ..submitted_package import examine
+from ..source_package import DEB
 from ..targets import Target
 from .debian_metadata import DebianMetadata
 from .repository import Metadata, PackageRepository
@@ -84,9 +79,7 @@ class UnsignedRepository:
     repository: PackageRepository
 
     async def enter(self, job: Job, results: JobResults) -> None:
-        file = await self.farm.records.read(partial(_input_of, buildset=job.buildset))
-        path = self.farm.inputs.path(file)
-        await self.farm.in_thread(partial(self._enter, path, results))
+        await self.farm.in_thread(partial(self._enter, await submitted_file(self.farm, job), results))
 
     async def needs_signature(self, job: Job) -> bool:
         return False
@@ -99,9 +92,10 @@ class UnsignedRepository:
         pass
 
     def _enter(self, submitted: str, results: JobResults) -> None:
-        with open(submitted, "rb") as file:
-            source = examine(file).package
-        self.repository.add(BUILD, checked_packages(source, self.target.suffix, results))
+        # Checked again: the files may have been damaged since they were stored.
+        builds = {each.architecture: os.path.join(results.directory, each.architecture) for each in results.files}
+        packages = checked_builds(submitted, self.target.suffix, builds)
+        self.repository.add(BUILD, [str(each.path) for each in packages if each.path.suffix != INSTALLERS])
 
     def _publish(self, names: Collection[str]) -> None:
         # As they are in *build*, so that they take room once.
@@ -118,22 +112,3 @@ def metadata_of(target: Target) -> Metadata:
     if target.family == DEB:
         return DebianMetadata(target.name, list(target.builders))
     return RpmMetadata()
-
-
-def checked_packages(source: SourcePackage, suffix: str, results: JobResults) -> list[str]:
-    """
-    The paths of the packages of *results*, of a job that built *source*, each once.  *suffix*: of the target.
-    `InputError` when there is one that such a build does not make.
-    """
-    top = Path(results.directory)
-    arches = dict.fromkeys(file.architecture for file in results.files)
-    builds = {arch: built_packages(top / arch, source, arch, suffix) for arch in arches}
-    return [str(package.path) for package in joined(builds) if package.path.suffix != INSTALLERS]
-
-
-def _input_of(connection: Connection, buildset: int) -> str:
-    found = requests.buildset(connection, buildset)
-    stored = inputs.get(connection, found.input) if found is not None and found.input is not None else None
-    if stored is None:
-        raise InputError("The source package of the job is not stored any more.  Submit it again.")
-    return stored.sha256
