@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.hello import Hello
 from buildbot_lite.model.results import Result
+from buildbot_lite.packages import job_records
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.records import (
     builds,
@@ -117,6 +118,20 @@ def fill(connection: Connection) -> None:
     requests.finish(connection, first.id, Result.SUCCESS, 112.0)
     requests.requeue(connection, second.id, 500.0)
     fill_schedulers(connection, submitted.buildset.id)
+    job_records.add(
+        connection,
+        job_records.NewJob(
+            target="stable",
+            name="hello",
+            version="1.0-1",
+            submitter="release script",
+            by_grant=given.id,
+            buildset=submitted.buildset.id,
+            builders={"amd64": ("hello", first.id)},
+            skipped={"arm64": "not wanted"},
+        ),
+        115.0,
+    )
 
 
 def fill_schedulers(connection: Connection, buildset: int) -> None:
