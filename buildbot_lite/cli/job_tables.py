@@ -3,12 +3,14 @@ Jobs of packages, and targets, as tables.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from .cells import Date, Document, duration, plain
 from .layout import facts, part, table
+from .two_lines import TwoLines
 
 _STYLES = {
     "finished": "green",
@@ -43,7 +45,13 @@ def jobs(document: Sequence[Document]) -> RenderableType:
         )
         for each in document
     ]
-    return table(("job", "package", "target", "state", "by", "since", "took", *arches, ""), rows)
+    if not rows:
+        return table((), rows)
+    wide = table(("job", "package", "target", "state", "by", "since", "took", *arches, ""), rows)
+    # On a narrow terminal, the architectures and the reason are in a line of their own.
+    first: list[list[Any]] = [[*row[:5], row[6]] for row in rows]
+    details = [Text("  ").join([_line_of(each), plain(_reason(each))]) for each in document]
+    return TwoLines(wide, ("job", "package", "target", "state", "by", "took"), first, details)
 
 
 def job(document: Document) -> RenderableType:
@@ -107,6 +115,15 @@ def _cells(job: Document, arches: Sequence[str]) -> list[Text]:
         else plain("")
         for arch in arches
     ]
+
+
+def _line_of(job: Document) -> Text:
+    """
+    The architectures with their states.
+    """
+    return Text("  ").join(
+        Text(" ").join([plain(each["architecture"]), _cells(job, [each["architecture"]])[0]]) for each in job["arches"]
+    )
 
 
 def _reason(job: Document) -> str:

@@ -27,6 +27,9 @@ MOST_FINISHED = 20_000
 
 _jobs, _arches = schema.package_jobs, schema.package_job_arches
 
+PRUNED_EVERY = 100
+"""New jobs after which old ones are forgotten."""
+
 History = tuple[tuple[str, float], ...]
 """States and the times, in seconds since 1970, when they began."""
 
@@ -267,6 +270,8 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
             reason=each.reason,
             history=to_json(each.history),
         )
+    if id % PRUNED_EVERY == 0:
+        prune(connection)
     found = get(connection, id)
     assert found is not None
     return found
@@ -369,7 +374,7 @@ def build_again(connection: Connection, arch: JobArch, request: int, now: float)
     return see(connection, evolve(arch, request=request), ArchState.WAITING, now, build=None, reason="")
 
 
-def prune(connection: Connection, kept: int = MOST_FINISHED, most: int = 100) -> int:
+def prune(connection: Connection, kept: int = MOST_FINISHED, most: int = 2 * PRUNED_EVERY) -> int:
     """
     Forget at most *most* of the jobs that have ended, all but the newest *kept*; returns their number.
     """

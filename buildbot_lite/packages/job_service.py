@@ -76,6 +76,8 @@ class JobService:
         jobs = await self._farm.records.write(partial(_look_at_all, now=now))
         for job in jobs:
             self._follow(job)
+        while await self._farm.records.write(job_records.prune):
+            pass
         for job in await self._farm.records.read(job_records.killed_unfinished):
             self._follow(job)
             background(self.cancel_builds(job), self._log, f"cancelling the builds of job {job.id}")

@@ -3,6 +3,7 @@ Jobs in a running master.
 """
 
 import os
+from functools import partial
 from typing import Any
 
 from buildbot_lite.packages import job_records, job_service
@@ -133,6 +134,27 @@ class JobServiceTests(JobCase):
         self.assertEqual(job.state, JobState.FAILED)
         self.assertIn("amd64: ", job.reason)
         self.assertEqual(self.tree(), [])
+
+    def test_retention(self) -> None:
+        """
+        Promise 9.9: retention takes no build of a job that has not ended; jobs that have ended are forgotten only when
+        there are too many.
+        """
+        self.building.held.add("any +farm1 i386")
+        self.submit()
+        self.attach()
+        built = self.job().arches[0].build
+        assert built is not None
+        holder = self.farm.retention_holders[job_records.BUILDS_OF_JOBS.name]
+        self.assertEqual(self.harness.read(lambda connection: holder.held(connection, [built, 99])), {built})
+        self.building.release()
+        self.harness.settle()
+        self.assertEqual(self.harness.read(lambda connection: holder.held(connection, [built])), set())
+        self.submit_with(scratch=True)
+        for kept, gone in ((2, 0), (1, 1)):
+            forgotten = self.successResultOf(self.farm.records.write(partial(job_records.prune, kept=kept)))
+            self.assertEqual(forgotten, gone)
+        self.assertIsNone(self.harness.read(lambda connection: job_records.get(connection, 1)))
 
     def test_options(self) -> None:
         """

@@ -243,6 +243,52 @@ class PlainTests(PackagesCase):
         return until(ended, f"{count} builds ended")
 
 
+@needs("dpkg-buildpackage")
+class JobTests(_PackagesCase):
+    """
+    Jobs in a master that is killed.
+    """
+
+    target = 'DebTarget("t", arches=["ARCH", "all"], root=Plain())'
+
+    def test_killed_master(self) -> None:
+        """
+        Promise 9.2, 9.5, 9.8: a job whose master is killed while it is built is finished by the next one, once; its
+        results are whole, with their digests; the holder of the target's string sees it.
+        """
+        go = self.farm.directory / "go"
+        self.farm.start()
+        submitting = self.farm.submitting("t", self.source(f"while [ ! -e {go} ]; do sleep 0.2; done"))
+        until(lambda: "building" in self._states(), "a package is built")
+        self.assertIn("# job 1: greet 1.0 for t", submitting.err)
+        self.farm.master.kill()
+        self.farm.start_master()
+        self.assertTrue({"building", "waiting"} & set(self._states()))
+        go.touch()
+        until(lambda: self._job()["state"] == "finished", "the job is finished")
+        self.assertEqual([state for state, _ in self._job()["history"]].count("finished"), 1)
+        results = Path(self.farm.master_directory) / "packages" / "t" / "greet" / "1.0"
+        self.assertEqual({path.name for path in results.iterdir()}, {self.arch, "all"})
+        for arch in (self.arch, "all"):
+            self.assertTrue(list((results / arch).glob("*.deb")))
+            self.farm.run(f"cd {results / arch} && sha256sum --check --strict --quiet SHA256SUMS")
+        self.farm.command("package", "kill", "--furlfile", str(self._string()), "1")
+        listed = self.farm.command("package", "list", "--furlfile", str(self._string()))
+        self.assertRegex(listed.out.decode(), r"(?m)^1 +greet 1\.0 +t +finished")
+        submitting.process.kill()
+
+    def _string(self) -> Path:
+        return Path(self.farm.master_directory) / "furls" / "t.furl"
+
+    def _job(self) -> dict[str, Any]:
+        shown = self.farm.command("package", "show", str(self.farm.master_directory), "1", "--json")
+        found: dict[str, Any] = json.loads(shown.out) if shown.code == 0 else {"state": "", "arches": [], "history": []}
+        return found
+
+    def _states(self) -> list[str]:
+        return [arch["state"] for arch in self._job()["arches"]]
+
+
 @needs("dpkg-buildpackage", "mmdebstrap", "newuidmap")
 class OverlayTests(PackagesCase):
     """
