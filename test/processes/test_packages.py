@@ -244,7 +244,7 @@ class PlainTests(PackagesCase):
 
 
 @needs("dpkg-buildpackage")
-class JobTests(_PackagesCase):
+class JobTests(PackagesCase):
     """
     Jobs in a master that is killed.
     """
