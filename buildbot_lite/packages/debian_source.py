@@ -36,13 +36,13 @@ def read_dsc(text: bytes) -> SourcePackage:
     for name in _NEEDED:
         if not fields.get(name, "").strip():
             raise InputError(f"The .dsc has no field {name.title()}: it is damaged, or no description of a source.")
-    epoch, colon, version = fields["version"].strip().rpartition(":")
+    epoch, colon, version = fields["version"].rpartition(":")
     if colon and not epoch:
-        raise InputError(f"{fields['version'].strip()!r:.128} is no version: there is nothing before the colon.")
+        raise InputError(f"{fields['version']!r:.128} is no version: there is nothing before the colon.")
     checked_version(version, epoch)
     return SourcePackage(
         family=DEB,
-        name=checked_name(fields["source"].strip()),
+        name=checked_name(fields["source"]),
         epoch=epoch,
         version=version,
         architectures=checked_architectures(fields["architecture"].split(), _ARCHITECTURE, "Debian"),
@@ -68,7 +68,7 @@ def _binaries(fields: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {
         checked_binary(name): () for name in fields["binary"].replace(",", " ").split()
     }
-    for words in map(str.split, fields.get("package-list", "").splitlines()):
+    for words in map(str.split, fields.get("package-list", "").split("\n")):
         declared = next((word.removeprefix("arch=") for word in words if word.startswith("arch=")), "")
         if words:
             architectures = checked_architectures(declared.split(",") if declared else [], _ARCHITECTURE, "Debian")
@@ -78,7 +78,7 @@ def _binaries(fields: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 
 def _files(field: str) -> dict[str, ListedFile]:
     files: dict[str, ListedFile] = {}
-    for line in filter(None, map(str.strip, field.splitlines())):
+    for line in filter(None, field.split("\n")):
         match = _LINE.match(line)
         if match is None:
             raise InputError(f"The .dsc has a line in Checksums-Sha256 that lists no file: {line!r:.120}")

@@ -30,6 +30,7 @@ from ..storage.records.requests import SubmittedBuildset
 from . import job_records
 from .architectures import BuildPlan, debian_plan
 from .debian_architectures import ALL, is_wildcard
+from .debian_source import read_dsc
 from .farm_repository import FarmRepository
 from .job_options import JobOptions
 from .job_records import NewJob
@@ -214,7 +215,9 @@ class DebTarget(Target):
             raise InputError(
                 f"{submitted.main} is not signed, and {self.name} takes signed ones only: debsign {submitted.main}"
             )
-        TargetKey(self.keyring, self.keyring).check_signed_text(submitted.description, submitted.main)
+        verified = TargetKey(self.keyring, self.keyring).check_signed_text(submitted.description, submitted.main)
+        if read_dsc(verified) != submitted.package:
+            raise InputError(f"{submitted.main} is signed, but the signed text is another one than its fields.")
 
     def built_version(self, version: str) -> str:
         return version + self.suffix

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import ClassVar
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError, InputError
@@ -82,6 +83,40 @@ class SourceSignatureTests(SynchronousTestCase):
             self.assertIn(part, str(self.assertRaises(InputError, self.submit, files)))
         self.keyring.unlink()
         self.assertIn("cannot be read", str(self.assertRaises(BuildbotLiteError, self.submit, self.signed(self.key))))
+
+    def test_two_frames(self) -> None:
+        """
+        Promise 9.1: a .dsc of somebody else, put before a signed one so that gpgv looks at the second alone, is
+        refused; and so is each text of which only a part is signed.
+        """
+        genuine = self.signed(self.key)[NAME]
+        evil = greet(Uploaders="Evil")
+        # A marker packet (RFC 9580, 5.8), which gpgv skips.
+        block = b"-----BEGIN PGP SIGNATURE-----\n\nygNQR1A=\n-----END PGP SIGNATURE-----\n"
+        beginning = b"-----BEGIN PGP SIGNED MESSAGE-----"
+        for space in ("\u00a0", "\u2003", "\x0b", " ", "\t", "\r", "x", ""):
+            frame = beginning + space.encode() + b"\nHash: SHA512\n\n" + evil[NAME] + b"\n" + block
+            for text in (frame + genuine, b"\n" + frame + genuine, frame):
+                self.assertRaises(InputError, self.submit, {**evil, NAME: text})
+        for text in (
+            evil[NAME] + genuine,
+            genuine + evil[NAME],
+            genuine + genuine,
+            b"\n" + genuine,
+            genuine.replace(b"\n\n", b"\nUploaders: Evil\n\n", 1),
+            genuine.replace(b"\n\n", b"\nComment: Evil\n\n", 1),
+            genuine.replace(b"Format:", b"- Format:\n-Uploaders: Evil\nX:"),
+        ):
+            self.assertRaises(InputError, self.submit, {**evil, NAME: text})
+
+    def test_verified_text(self) -> None:
+        """
+        Promise 9.1: what is built is what gpgv verified, not what was read around it.
+        """
+        submitted = examine(io.BytesIO(archive(greet(Version="6.6.6"))))
+        other = evolve(submitted, description=self.signed(self.key)[NAME])
+        error = self.assertRaises(InputError, self.target.check_source, other)
+        self.assertIn("is signed, but the signed text is another one", str(error))
 
     def test_not_asked(self) -> None:
         """

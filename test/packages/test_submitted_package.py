@@ -21,6 +21,7 @@ SIGNED = (
     b"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n%s\n"
     b"-----BEGIN PGP SIGNATURE-----\n\nabcd\n-----END PGP SIGNATURE-----\n"
 )
+_NOT_ONE = "is not exactly one: the signed text and one signature"
 WRONG = [
     # what is submitted, part of the sentence
     (b"", "no tar archive"),
@@ -54,8 +55,8 @@ WRONG = [
     (archive({"greet_1.0.dsc": b"\xff\xfe"}), "not UTF-8"),
     (archive({"greet_1.0.dsc": b"Source: a\nSource: b\n"}), "'Source' twice"),
     (archive({"greet_1.0.dsc": b"Source: a\n\nVersion: b\n"}), "is no field: ''"),
-    (archive({"greet_1.0.dsc": (SIGNED % b"Source: a") + b"Source: b\n"}), "text after its signature"),
-    (archive({"greet_1.0.dsc": (SIGNED % b"Source: a")[:80]}), "no whole signature"),
+    (archive({"greet_1.0.dsc": (SIGNED % b"Source: a") + b"Source: b\n"}), _NOT_ONE),
+    (archive({"greet_1.0.dsc": (SIGNED % b"Source: a")[:80]}), _NOT_ONE),
     (archive({"greet_1.0.dsc": b"a\0b"}), "no text"),
     (archive({"greet_1.0.dsc": b"x" * (1 << 20) + b"x"}), "at most 1048576"),
     (TINY_SRPM[:-10], "damaged or truncated"),

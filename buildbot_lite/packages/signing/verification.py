@@ -55,14 +55,17 @@ class TargetKey:
         _check_status(ran, what, self.name)
         return found
 
-    def check_signed_text(self, data: bytes, what: str) -> None:
+    def check_signed_text(self, data: bytes, what: str) -> bytes:
         """
-        Check *data*, a text with its signature, like an ``InRelease``.
+        The text whose signature in *data* is good, where *data* is a text with its signature, like an ``InRelease``.
+        Read nothing else of *data*: programs differ in what they take for the signed part.
         """
         with self._directory() as directory:
             _write(os.path.join(directory, "text"), data)
-            ran = self._gpgv(directory, "text")
-        _check_status(ran, what, self.name)
+            ran = self._gpgv(directory, "--output", "verified", "text")
+            _check_status(ran, what, self.name)
+            with open(os.path.join(directory, "verified"), "rb") as file:
+                return file.read(len(data))
 
     def check_packages(self, paths: Sequence[str]) -> None:
         """
@@ -85,10 +88,10 @@ class TargetKey:
                 if ran.code:
                     raise InputError(_refusal(ran, some))
 
-    def _gpgv(self, directory: str, *files: str) -> Ran:
+    def _gpgv(self, directory: str, *arguments: str) -> Ran:
         keyring = os.path.join(directory, "keys")
         return self._run(
-            directory, ["gpgv", "--homedir", directory, "--keyring", keyring, "--status-fd", "1", *files], SECONDS
+            directory, ["gpgv", "--homedir", directory, "--keyring", keyring, "--status-fd", "1", *arguments], SECONDS
         )
 
     def _run(self, directory: str, argv: Sequence[str], seconds: float) -> Ran:

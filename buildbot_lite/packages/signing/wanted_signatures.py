@@ -83,7 +83,8 @@ def checked_files(name: str, contents: bytes, signatures: Mapping[str, bytes], k
         checked = key.check_signature(each.read(), signature, name)
         if each.text:
             files["InRelease"] = in_release(contents, checked)
-            key.check_signed_text(files["InRelease"], "InRelease")
+            if key.check_signed_text(files["InRelease"], "InRelease").removesuffix(b"\n") != each.read():
+                raise InputError(f"The signature of {name} is of another text.")
         else:
             files["Release.gpg" if name == RELEASE else f"{name}.asc"] = armored_signature(checked.data)
     return files
