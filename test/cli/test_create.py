@@ -179,7 +179,7 @@ class CreateSlaveTests(CommandLineCase):
         for text in ("", "hello", FURL[:-30], "my bot1 " + FURL, FURL.replace("@", ""), "pb://" + "s" * 5000):
             sentence = self.refused("create-slave", "bot1", "-", stdin=text.encode())
 
-            self.assertRegex(sentence, "Copy the whole string|Give ", text)
+            self.assertRegex(sentence, "Copy the whole string|Give |mend that first", text)
             self.assertNotIn("ssssssss", sentence)
         self.assertFalse(os.path.exists("bot1"))
 

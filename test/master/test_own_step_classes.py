@@ -181,14 +181,14 @@ class OwnStepTests(SynchronousTestCase):
             """
             class Own(steps.Trigger):
                 def run(self):
-                    if self.build.hasProperty("x") and self.build.getAllSourceStamps():
+                    if self.build.hasProperty("x") and self.build.buildFinished():
                         self.build.mine = 1
                         return self.build.mine
                     return steps.Trigger.run(self)
             """
         )
         said = [str(mistake).partition(".  ")[0] for mistake in found]
-        self.assertEqual(said, ["master.cfg:4: Own uses self.build.getAllSourceStamps, which does not exist here"])
+        self.assertEqual(said, ["master.cfg:4: Own uses self.build.buildFinished, which does not exist here"])
 
     def test_guarded(self) -> None:
         """
@@ -201,7 +201,7 @@ class OwnStepTests(SynchronousTestCase):
                     if hasattr(self.build, "buildid"):
                         print(self.build.buildid, getattr(self.build, "number", None))
                     try:
-                        print(self.build.getAllSourceStamps())
+                        print(self.build.buildFinished())
                     except AttributeError:
                         pass
                     return steps.Trigger.run(self)
