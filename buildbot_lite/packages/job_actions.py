@@ -45,8 +45,10 @@ class JobActions:
 
     async def finish(self, number: int, by: str) -> Job:
         """
-        End a job that waits for a signature, without publishing it.
+        End a job that waits for a signature, without publishing it.  `RefusedError` for one in another state, or one
+        that was published while this waited.
         """
+        target = (await self._job(number)).target
 
         def change(connection: Connection) -> Job:
             job = _get(connection, number)
@@ -58,7 +60,9 @@ class JobActions:
                 connection, job, JobState.FINISHED, self.farm.wall(), f"finished by {by}, without being published"
             )
 
-        return await self.farm.records.write(change)
+        # It is being published, perhaps: not in the middle of that.
+        async with self.service.turn(target):
+            return await self.farm.records.write(change)
 
     async def requeue(self, number: int) -> tuple[Job, Sequence[str]]:
         """

@@ -12,7 +12,7 @@ to be recovered after a crash: the start looks at every job and lets it proceed;
 recorded, is done again and finds its work there.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -61,6 +61,7 @@ class JobService:
         self._seen: set[int] = set()
         self._looking = False
         self._proceeding: set[int] = set()
+        self._again: set[int] = set()
         self._writers: dict[str, DeferredLock] = {}
         farm.retention_holders.add(BUILDS_OF_JOBS)
 
@@ -99,6 +100,8 @@ class JobService:
         """
         Let *job* go on, if there is something to do: its signatures are there, for example.
         """
+        # What it waits for may have come after it has looked.
+        self._again.add(job)
         if job not in self._proceeding:
             self._proceeding.add(job)
             background(self._proceed(job), self._log, f"job {job} cannot go on")
@@ -175,8 +178,10 @@ class JobService:
 
     async def _proceed(self, number: int) -> None:
         try:
-            while (job := await self._get(number)) is not None and await self._step(job):
-                pass
+            while number in self._again:
+                self._again.discard(number)
+                while (job := await self._get(number)) is not None and await self._step(job):
+                    pass
         finally:
             self._proceeding.discard(number)
 
@@ -192,6 +197,10 @@ class JobService:
             if built(job):
                 await self._in_turn(target, partial(self._store, job, target))
                 return await self._go(job, JobState.FINISHED if repository is None else JobState.REPOWAIT)
+            if repository is not None and job.state is JobState.PUSHED:
+                # Outside the turn: a program may take an hour for it, and other jobs are built and killed meanwhile.
+                await repository.announce(job)
+                return await self._go(job, JobState.FINISHED)
             if repository is not None:
                 return await self._in_turn(target, partial(self._through, job, target, repository))
         except InputError as error:
@@ -202,16 +211,32 @@ class JobService:
         return False
 
     async def _through(self, job: Job, target: Target, repository: TargetRepository) -> bool:
+        current = await self._get(job.id)
+        if current is None or current.state is not job.state:
+            return True  # in the turn of another; what is next depends on its new state
         if job.state is JobState.REPOWAIT:
             await repository.enter(job, await self.results_of(job, target))
             return await self._go(job, JobState.NEEDSIGN)
         if job.state is JobState.NEEDSIGN and not await repository.needs_signature(job):
-            await repository.publish(job, await self.results_of(job, target))
-            return await self._go(job, JobState.PUSHED)
-        if job.state is JobState.PUSHED:
-            await repository.announce(job)
-            return await self._go(job, JobState.FINISHED)
+            await self._pushed(await repository.publish(job, await self.results_of(job, target)))
+            return True
         return False
+
+    async def _pushed(self, numbers: Collection[int]) -> None:
+        """
+        Record that the jobs *numbers* are public, all at once: none of them can be killed then.
+        """
+        now = self._farm.wall()
+
+        def change(connection: Connection) -> None:
+            for number in numbers:
+                job = job_records.get(connection, number)
+                if job is not None and job.state is JobState.NEEDSIGN:
+                    job_records.go(connection, job, JobState.PUSHED, now)
+
+        await self._farm.records.write(change)
+        for number in numbers:
+            self.proceed(number)
 
     async def _refused(self, job: Job, sentence: str) -> bool:
         if job.state is JobState.PUSHED:

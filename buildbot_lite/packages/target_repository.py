@@ -6,13 +6,13 @@ What a job needs of a target's repositories, as a role: the seam between jobs an
     building ──► results ──► enter ──► repowait … needsign ──► publish ──► pushed ──► announce ──► finished
 
 Each method may be called again for the same job, because the master may have died before it could record that the
-method had succeeded; a second call changes nothing.  One is called at a time for each target.  `InputError` says, in
-one sentence for the submitter, what is wrong with the job.  Any other error is a defect, or a condition of the machine
-(a full disk); then the job stays where it is, with the error as its remark, and is tried again at the next start, or
-with ``package requeue``.
+method had succeeded; a second call changes nothing.  One is called at a time for each target, except `announce`, which
+may take long and is called beside others.  `InputError` says, in one sentence for the submitter, what is wrong with the
+job.  Any other error is a defect, or a condition of the machine (a full disk); then the job stays where it is, with the
+error as its remark, and is tried again at the next start, or with ``package requeue``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from .job_records import Job
@@ -35,9 +35,10 @@ class TargetRepository(Protocol):
         Whether signatures of *job* are still missing before it can be published.
         """
 
-    async def publish(self, job: Job, results: JobResults) -> None:
+    async def publish(self, job: Job, results: JobResults) -> Collection[int]:
         """
         Add the signed results of *job* to *public*; with an `InputError` the job stays in needsign, with the reason.
+        Returns the numbers of all jobs that are public by that: it, and those that were signed with it.
         """
 
     async def announce(self, job: Job) -> None:

@@ -2,12 +2,14 @@
 Jobs of targets that have repositories.
 """
 
+from collections.abc import Collection
 from typing import Any, cast
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
 from buildbot_lite.errors import DiskFullError, InputError, RefusedError
+from buildbot_lite.packages.job_actions import JobActions
 from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_states import JobState
 from buildbot_lite.packages.package_jobs import PackageJobs
@@ -36,8 +38,9 @@ class FakeRepository:
     async def needs_signature(self, job: Job) -> bool:
         return not self.signed
 
-    async def publish(self, job: Job, results: JobResults) -> None:
+    async def publish(self, job: Job, results: JobResults) -> Collection[int]:
         await self._called("publish")
+        return (job.id,)
 
     async def announce(self, job: Job) -> None:
         await self._called("announce")
@@ -193,3 +196,59 @@ class RepositoriesTests(QuestionCase):
         self.assertEqual(self.ask("kill", job=2)["state"], "killed")
         self.proceed()
         self.assertEqual(self.repository.calls, ["enter", "enter"])
+
+    def test_announcing_long(self) -> None:
+        """
+        Promise 9.8: while the program of a published job runs, other jobs of the target are killed and go on.
+        """
+        self.repository.held.add("announce")
+        self.build()
+        self.assertEqual((self.job().state, self.repository.calls[-1]), (JobState.PUSHED, "announce"))
+        self.repository.signed = False
+        for _ in range(2):
+            self.submit()
+            self.harness.settle()
+        self.assertEqual(self.ask("kill", job=2)["state"], "killed")
+        self.assertEqual(self.ask("finish", job=3)["state"], "finished")
+
+    def test_not_in_the_middle(self) -> None:
+        """
+        Promise 9.8: whoever finishes or kills a job that is being published waits, and is refused.
+        """
+        self.repository.signed = False
+        self.build()
+        jobs = cast("PackageJobs", self.farm.extensions["jobs of packages"])
+        turn = jobs.service.turn("bookworm")
+        self.successResultOf(turn.acquire())
+        self.repository.signed = True
+        self.proceed()
+        asked = [Deferred.fromCoroutine(act(1, "alice")) for act in (self.actions().finish, self.actions().kill)]
+        turn.release()
+        self.harness.settle()
+        self.assertEqual(self.states()[:3], ["repowait", "needsign", "pushed"])
+        for each, said in zip(asked, ("only one in needsign can be finished", "cannot be killed"), strict=True):
+            self.assertIn(said, str(self.failureResultOf(each, RefusedError).value))
+
+    def test_killed_in_the_queue(self) -> None:
+        """
+        Promise 9.8: a job that is killed while it waits for its turn changes no repository.
+        """
+        jobs = cast("PackageJobs", self.farm.extensions["jobs of packages"])
+        turn = jobs.service.turn("bookworm")
+        self.repository.signed = False
+        self.build()
+        self.successResultOf(turn.acquire())
+        self.repository.signed = True
+        killed = Deferred.fromCoroutine(self.actions().kill(1, "alice"))
+        self.proceed()
+        turn.release()
+        self.harness.settle()
+        self.assertEqual(self.successResultOf(killed).state, JobState.KILLED)
+        self.assertEqual(self.repository.calls, ["enter"])
+
+    def actions(self) -> JobActions:
+        """
+        What people do to jobs.
+        """
+        jobs = cast("PackageJobs", self.farm.extensions["jobs of packages"])
+        return JobActions(self.farm, jobs.service)

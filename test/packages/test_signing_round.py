@@ -313,7 +313,7 @@ class RpmRoundTests(RoundCase):
         self.assertTrue(signed.pushed)
         self.files.publish(signed.snapshot)
         self.assertEqual(list(self.repository.public["public-1"]), ["repomd.xml.asc"])
-        self.files.forget(number, self.farm.results[number])
+        self.files.forget(number)
         self.assertEqual(os.listdir(os.path.join(self.directory, "signing", "signatures")), [])
         self.go(number, JobState.PUSHED)
         self.assertEqual(self.push([number]), [])
@@ -430,6 +430,26 @@ class RpmRoundTests(RoundCase):
         self.assertIn(f"The signed snapshot has job {second}, which is killed now.", said)
         self.assertEqual(self.sign().jobs, [first])
         self.assertEqual(self.push(), [first])
+
+    def test_finished_after(self) -> None:
+        """
+        Promise 9.7: a snapshot with a job that was finished without being published is not published, neither by a push
+        of another job nor of all; one with a job that is public, and finished, is.
+        """
+        first, second = self.job(), self.job("other-1-1.src.rpm")
+        self.sign()
+        self.go(first, JobState.FINISHED)
+        for question in ({"ask": "push", "jobs": [str(second)]}, {"ask": "push"}):
+            said = str(self.failureResultOf(self.desk(PUSH).ask(question), RefusedError).value)
+            self.assertIn(f"The signed snapshot has job {first}, which is finished without being published", said)
+        said = str(self.failureResultOf(self.desk(PUSH).ask({"ask": "push", "jobs": [str(first)]}), RefusedError).value)
+        self.assertIn(f"Job {first} cannot be pushed: it is finished without being published", said)
+        self.assertEqual(self.proceeding, [])
+        third = self.job("third-1-1.src.rpm")
+        self.assertEqual(self.sign().jobs, [second, third])
+        for state in (JobState.PUSHED, JobState.FINISHED):
+            self.go(second, state)
+        self.assertEqual(self.push([second, third]), [third])
 
     def test_wrong_key(self) -> None:
         """

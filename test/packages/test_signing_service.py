@@ -3,7 +3,9 @@ Signatures in a running master: jobs that wait for them, strings that give them,
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
+from itertools import count
 from typing import Any, ClassVar
 from unittest import mock
 
@@ -13,7 +15,9 @@ from twisted.internet.defer import Deferred
 from buildbot_lite.errors import InputError, NotFoundError, RefusedError
 from buildbot_lite.master.farm import Farm
 from buildbot_lite.model.extension import Extension
+from buildbot_lite.packages.job_actions import JobActions
 from buildbot_lite.packages.job_records import Job
+from buildbot_lite.packages.job_service import JobService
 from buildbot_lite.packages.job_states import JobState
 from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.results import JobResults
@@ -50,7 +54,7 @@ class FakeTargetRepository:
     async def needs_signature(self, job: Job) -> bool:
         return False
 
-    async def publish(self, job: Job, results: JobResults) -> None:
+    async def publish(self, job: Job, results: JobResults) -> Collection[int]:
         raise AssertionError("published without a signature")
 
     async def announce(self, job: Job) -> None:
@@ -79,6 +83,7 @@ class SigningServiceCase(JobCase):
     def setUp(self) -> None:
         self.repository = FakeRepository("Release")
         self.unsigned = FakeTargetRepository()
+        self.versions = count()
 
         def services(farm: Farm) -> Iterable[Extension]:
             signing = SigningService(
@@ -183,7 +188,7 @@ class SigningServiceTests(SigningServiceCase):
         )
         self.assertEqual(sorted(self.repository.public["public-1"]), ["InRelease", "Release.gpg"])
         self.assertEqual(self.pushed(), "bookworm 1\n")
-        self.assertEqual(self.unsigned.announced, [1, 2])
+        self.assertEqual(sorted(self.unsigned.announced), [1, 2])
         again = self.harness.done(self.ask("push", {"ask": "push", "jobs": ["1", "2"]}))
         self.assertEqual(again["jobs"], [])
 
@@ -246,6 +251,70 @@ class SigningServiceTests(SigningServiceCase):
         self.harness.done(self.kill(1))
         error = self.failureResultOf(Deferred.fromCoroutine(self.ask("push", {"ask": "push"})), RefusedError)
         self.assertIn("The signed snapshot has job 1, which is killed now.", str(error.value))
+
+    def test_killed_after_push(self) -> None:
+        """
+        Promise 9.7: when a job is killed or finished after the push, and before the others became public, none does,
+        until they are signed without it.
+        """
+        for first, act in ((1, "kill"), (3, "finish")):
+            second = first + 1
+            self.two_pushed(partial(getattr(self.actions(), act), second, "alice"))
+            self.assertEqual(self.job(first).state, JobState.NEEDSIGN)
+            self.assertIn(f"The signed snapshot has job {second}, which is", self.job(first).reason)
+            self.assertEqual(len(self.repository.public), int(first > 1))
+            self.assertEqual(list(self.harness.done(self.sign_all()).jobs), [first])
+            self.harness.done(self.ask("push", {"ask": "push"}))
+            self.harness.settle()
+            self.assertEqual(self.job(first).state, JobState.FINISHED)
+
+    def test_killed_after_published(self) -> None:
+        """
+        Promise 9.8: a job that became public together with another is not killed or finished any more.
+        """
+        asked: list[Deferred[Job]] = []
+        self.two_pushed(
+            lambda: None,
+            lambda: asked.extend(
+                Deferred.fromCoroutine(act(2, "alice")) for act in (self.actions().kill, self.actions().finish)
+            ),
+        )
+        for each in asked:
+            self.failureResultOf(each, RefusedError)
+        self.assertEqual([self.job(number).state for number in (1, 2)], [JobState.FINISHED] * 2)
+        self.assertEqual(self.pushed(), "bookworm 1\n")
+
+    def two_pushed(self, before: Callable[[], Any], after: Callable[[], Any] = lambda: None) -> None:
+        """
+        Two jobs are signed and pushed while the turn is another's.  *before*, *after*: what somebody asks for before
+        and after that.
+        """
+        for name in ("greet", "other"):
+            self.submit(Source=name, Version=f"1.{next(self.versions)}")
+        self.attach()
+        self.harness.settle()
+        self.harness.done(self.sign_all())
+        turn = self.jobs().turn("bookworm")
+        self.successResultOf(turn.acquire())
+        asked = before()
+        begun = [] if asked is None else [Deferred.fromCoroutine(asked)]
+        self.harness.done(self.ask("push", {"ask": "push"}))
+        after()
+        turn.release()
+        self.harness.settle()
+        for each in begun:
+            self.successResultOf(each)
+
+    def jobs(self) -> JobService:
+        found = self.harness.farm.extensions["jobs of packages"]
+        assert isinstance(found, PackageJobs)
+        return found.service
+
+    def actions(self) -> JobActions:
+        """
+        What people do to jobs.
+        """
+        return JobActions(self.harness.farm, self.jobs())
 
     async def kill(self, number: int) -> None:
         from buildbot_lite.packages import job_records

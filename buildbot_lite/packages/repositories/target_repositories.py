@@ -84,9 +84,10 @@ class UnsignedRepository:
     async def needs_signature(self, job: Job) -> bool:
         return False
 
-    async def publish(self, job: Job, results: JobResults) -> None:
+    async def publish(self, job: Job, results: JobResults) -> Collection[int]:
         names = {file.name for file in results.packages if not file.name.endswith(INSTALLERS)}
         await self.farm.in_thread(partial(self._publish, names))
+        return (job.id,)
 
     async def announce(self, job: Job) -> None:
         pass

@@ -13,6 +13,9 @@ All methods take long: call them in a thread.
 import os
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from glob import escape as glob_escape
+from glob import glob
 from typing import Protocol
 
 from attrs import evolve, frozen
@@ -21,8 +24,8 @@ from ...errors import InputError, RefusedError
 from ...storage.files import make_directory, write_whole
 from ..results import JobResults, ResultFile
 from .openpgp import read_signature
-from .rpm_signature import write_signed
-from .signature_store import SignatureStore
+from .rpm_signature import header_to_sign, write_signed
+from .signature_store import SignatureStore, id_of
 from .verification import TargetKey
 from .wanted_signatures import (
     ToSign,
@@ -152,13 +155,14 @@ class SignedFiles:
                     signatures[name] = file.read()
         self.snapshots().publish(snapshot, signatures)
 
-    def forget(self, job: int, results: JobResults) -> None:
+    def forget(self, job: int) -> None:
         """
-        Remove what is kept for *job*, whose *results* are public.
+        Remove what is kept for *job*, which is public.
         """
+        for path in glob(os.path.join(glob_escape(self._place(job)), "*", "*.rpm")):
+            with suppress(InputError), open(path, "rb") as file:
+                self._store.remove(id_of(header_to_sign(file), text=False))
         shutil.rmtree(self._place(job), ignore_errors=True)
-        for each in self.wanted(results):
-            self._store.remove(each.id)
 
     def tidy(self, waiting: Mapping[int, Sequence[ToSign]]) -> None:
         """

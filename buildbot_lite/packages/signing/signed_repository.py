@@ -2,10 +2,12 @@
 The repositories of a target that is signed, or has a ``repo_script``, as jobs meet them.
 """
 
+from collections.abc import Collection
 from functools import partial
 from threading import Event
 
-from attrs import frozen
+from attrs import define, field, frozen
+from twisted.internet.defer import DeferredLock
 
 from ...errors import InputError, RecordsClosedError
 from ...master.farm import Farm
@@ -15,7 +17,20 @@ from ..results import JobResults
 from ..target_repository import TargetRepository
 from ..targets import Target
 from .signed_files import SignedFiles
-from .signed_snapshot import SignedSnapshot
+from .signed_snapshot import SignedSnapshot, without
+from .wanted_signatures import digest_of
+
+
+@define
+class Announced:
+    """
+    The last run of a target's script: for which *jobs*, and what it *said*; "" when it succeeded.  *lock*: of the one
+    who runs it.
+    """
+
+    lock: DeferredLock = field(factory=DeferredLock)
+    jobs: Collection[int] = ()
+    said: str = ""
 
 
 @frozen
@@ -23,15 +38,14 @@ class SignedRepository:
     """
     The role `TargetRepository`: *unsigned*, the repositories of *target*, with its signed *files* and its script.
 
-    *announced*: by target, the newest snapshot for which the script ran, and what it said; "" when it succeeded.
-    *unwanted* ends the script when the master stops.
+    *announced*: the last run of the script.  *unwanted* ends the script when the master stops.
     """
 
     farm: Farm
     target: Target
     unsigned: TargetRepository
     files: SignedFiles
-    announced: dict[str, tuple[str, str]]
+    announced: Announced
     unwanted: Event
 
     async def enter(self, job: Job, results: JobResults) -> None:
@@ -43,15 +57,19 @@ class SignedRepository:
         signed = await self._signed()
         return signed is None or not signed.pushed or job.id not in signed.jobs
 
-    async def publish(self, job: Job, results: JobResults) -> None:
-        signed = await self._signed()
+    async def publish(self, job: Job, results: JobResults) -> Collection[int]:
         if self.target.signing.sign is None:
-            await self.unsigned.publish(job, results)
-            return
-        if signed is None:
+            return await self.unsigned.publish(job, results)
+        signed = await self._signed()
+        if signed is None or signed.jobs.get(job.id) != digest_of(results):
             raise InputError(f"Job {job.id} is not signed.")
+        # Whoever kills or finishes a job waits for the turn that this has; so it stays as it is seen here.
+        if (lost := await self.farm.records.read(signed.lost)) is not None:
+            raise InputError(without(lost))
         await self.farm.in_thread(partial(self.files.publish, signed.snapshot))
-        await self.farm.in_thread(partial(self.files.forget, job.id, results))
+        for number in signed.jobs:
+            await self.farm.in_thread(partial(self.files.forget, number))
+        return tuple(signed.jobs)
 
     async def announce(self, job: Job) -> None:
         await self.unsigned.announce(job)
@@ -59,17 +77,17 @@ class SignedRepository:
         if not script:
             return
         signed = await self._signed()
-        what = signed.snapshot if signed is not None and job.id in signed.jobs else f"job {job.id}"
-        # Jobs that became public together share one run.
-        announced, said = self.announced.get(self.target.name, ("", ""))
-        if announced != what:
-            said = await self._run(script, job)
-            self.announced[self.target.name] = (what, said)
-        if said:
-            raise InputError(said)
+        jobs = frozenset(signed.jobs if signed is not None and job.id in signed.jobs else (job.id,))
+        async with self.announced.lock:
+            # Jobs that became public together share one run.
+            if job.id not in self.announced.jobs:
+                said = await self._run(script, min(jobs))
+                self.announced.jobs, self.announced.said = jobs, said
+            if self.announced.said:
+                raise InputError(self.announced.said)
 
-    async def _run(self, script: str, job: Job) -> str:
-        environment = {"BUILDBOT_LITE_TARGET": self.target.name, "BUILDBOT_LITE_JOB": str(job.id)}
+    async def _run(self, script: str, job: int) -> str:
+        environment = {"BUILDBOT_LITE_TARGET": self.target.name, "BUILDBOT_LITE_JOB": str(job)}
         run = partial(
             run_repo_script,
             script,

@@ -2,13 +2,16 @@
 The record of a target's signed snapshot: which jobs are in it, and whether it may become public.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
 from sqlalchemy import Connection
 
 from ...storage.records import states
+from .. import job_records
+from ..job_records import Job
+from ..job_states import JobState
 
 
 @frozen
@@ -33,6 +36,19 @@ class SignedSnapshot:
         }
         states.put(connection, _owner(target), document, now)
 
+    def lost(self, connection: Connection) -> Job | None:
+        """
+        One of its jobs that ended without being published, so that the snapshot must not become public; None: it may.
+        """
+        return next((job for job in self.known(connection) if not may_be_public(job)), None)
+
+    def known(self, connection: Connection) -> Sequence[Job]:
+        """
+        Its jobs that are still remembered.
+        """
+        jobs = [job_records.get(connection, number) for number in self.jobs]
+        return [job for job in jobs if job is not None]
+
     @classmethod
     def of(cls, connection: Connection, target: str) -> "SignedSnapshot | None":
         """
@@ -43,6 +59,32 @@ class SignedSnapshot:
             return None
         jobs = {int(job): digest for job, digest in document["jobs"].items()}
         return cls(document["snapshot"], jobs, document["pushed"])
+
+
+def may_be_public(job: Job) -> bool:
+    """
+    Whether *job* waits to become public, or is.
+    """
+    # A job in needsign may also be finished without being published.
+    was_public = any(state == JobState.PUSHED for state, _ in job.history)
+    return job.state in (JobState.NEEDSIGN, JobState.PUSHED) or (job.state is JobState.FINISHED and was_public)
+
+
+def ended(job: Job) -> str:
+    """
+    The state of *job*, which is not public, for a sentence.
+    """
+    return f"{job.state} without being published" if job.state is JobState.FINISHED else job.state.value
+
+
+def without(lost: Job) -> str:
+    """
+    A sentence for the signed snapshot with the job *lost*.
+    """
+    return (
+        f"The signed snapshot has job {lost.id}, which is {ended(lost)} now.  Sign without it: "
+        "buildbot-lite package sign --all"
+    )
 
 
 def _owner(target: str) -> str:

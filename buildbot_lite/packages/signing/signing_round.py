@@ -28,7 +28,7 @@ from ..job_records import Job
 from ..job_states import JobState
 from ..results import JobResults
 from .signed_files import SignedFiles
-from .signed_snapshot import SignedSnapshot
+from .signed_snapshot import SignedSnapshot, ended, may_be_public, without
 from .wanted_signatures import ToSign, digest_of
 
 MOST_JOBS = 1000
@@ -256,18 +256,13 @@ class SigningRound:
             job = self._job(connection, number)
             if job.state is JobState.NEEDSIGN and (signed is None or number not in signed.jobs):
                 raise RefusedError(f"Job {number} is not signed yet.  Sign it: buildbot-lite package sign {number}")
-            if job.state not in (JobState.NEEDSIGN, JobState.PUSHED, JobState.FINISHED):
-                raise RefusedError(f"Job {number} cannot be pushed: it is {job.state}.")
+            if not may_be_public(job):
+                raise RefusedError(f"Job {number} cannot be pushed: it is {ended(job)}.")
         if signed is None:
             return ()
-        states = {number: self._job(connection, number).state for number in signed.jobs}
-        for number, state in states.items():
-            if state not in (JobState.NEEDSIGN, JobState.PUSHED, JobState.FINISHED):
-                raise RefusedError(
-                    f"The signed snapshot has job {number}, which is {state} now.  Sign without it: "
-                    "buildbot-lite package sign --all"
-                )
-        waiting = [number for number, state in states.items() if state is JobState.NEEDSIGN]
+        if (lost := signed.lost(connection)) is not None:
+            raise RefusedError(without(lost))
+        waiting = [job.id for job in signed.known(connection) if job.state is JobState.NEEDSIGN]
         if waiting and not signed.pushed:
             SignedSnapshot(signed.snapshot, signed.jobs, pushed=True).keep(connection, self._target, self._farm.wall())
         return waiting

@@ -3,6 +3,7 @@ Signatures in a running master: a round for each target that is signed, and the 
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from threading import Event
@@ -24,7 +25,7 @@ from ..results import TREE, JobResults
 from ..target_repository import RepositoryOf, TargetRepository
 from ..targets import Target
 from .signed_files import SignedFiles, Snapshots
-from .signed_repository import SignedRepository
+from .signed_repository import Announced, SignedRepository
 from .signing_desk import PUSH, SIGN, SignedTarget, SigningDesk
 from .signing_policy import AUTO
 from .signing_round import SigningRound
@@ -90,7 +91,7 @@ class SigningService:
         self._unsigned_of = unsigned_of
         self._snapshots_of = snapshots_of
         self._rounds: dict[str, SigningRound] = {}
-        self._announced: dict[str, tuple[str, str]] = {}
+        self._announced: defaultdict[str, Announced] = defaultdict(Announced)
         # Set when the master stops: ends the programs that run.
         self._unwanted = Event()
 
@@ -113,7 +114,7 @@ class SigningService:
         if unsigned is None:
             return None
         files = self._files_of(target.name)
-        return SignedRepository(self._farm, target, unsigned, files, self._announced, self._unwanted)
+        return SignedRepository(self._farm, target, unsigned, files, self._announced[target.name], self._unwanted)
 
     def _files_of(self, name: str) -> SignedFiles:
         """
