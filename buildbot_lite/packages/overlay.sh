@@ -137,13 +137,14 @@ use() { # BASE ROOT
 
 make_base() {
     incoming=$bases/.incoming new=base.$(date +%s).$$
-    [ -n "$map" ] && mode=unshare || mode=root
+    # Where root makes it, mmdebstrap mounts in the namespace of its caller; what is mounted must go with it.
+    [ -n "$map" ] && mode=unshare enter= || mode=root enter="unshare --mount"
     # Not below BASES: in "unshare" mode, users come here who may not be able to reach that.
     temporary=$(mktemp -d)
     chmod 755 "$temporary"
     ln -sfn "$temporary" "$bases/.temporary"
     echo "making a root of $suite for $arch" >&2
-    TMPDIR=$temporary mmdebstrap --quiet --variant=buildd --mode=$mode --architectures="$arch" --skip=cleanup/apt/lists \
+    TMPDIR=$temporary $enter mmdebstrap --quiet --variant=buildd --mode=$mode --architectures="$arch" --skip=cleanup/apt/lists \
         ${packages:+"--include=$packages"} --aptopt='Acquire::Languages "none"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
         "$suite" "$incoming.tar" "deb $mirror $suite main" >&2

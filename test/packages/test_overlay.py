@@ -209,6 +209,26 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertEqual(self.run_words(self.begin), (0, ""))
         self.assertFalse(self.base.exists())
 
+    def test_mounted(self) -> None:
+        """
+        Promise 9.4: what was mounted for the making of a base that was killed does not outlast it, so that it can be
+        removed.
+        """
+        programs = self.slave / "programs"
+        programs.mkdir()
+        mmdebstrap = programs / "mmdebstrap"
+        # Only root can mount there, and only for root it could stay.
+        mmdebstrap.write_text('#!/bin/sh\nmkdir "$TMPDIR/dev"\nmount -t tmpfs dev "$TMPDIR/dev"\nkill -9 $$\n')
+        mmdebstrap.chmod(0o755)
+        os.utime(f"{self.base}.made", (0, 0))
+        code, _ = self.run_words(["env", f"PATH={programs}:{os.environ['PATH']}", *self.begin])
+        self.assertNotEqual(code, 0)
+        temporary = (self.bases / ".temporary").readlink()
+        self.assertTrue((temporary / "dev").is_dir())
+        Path(f"{self.base}.made").touch()
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        self.assertFalse(temporary.exists())
+
     def test_unused(self) -> None:
         """
         Promise 9.4: bases of another kind that no build has begun with for four weeks are removed, unless a root uses

@@ -125,6 +125,47 @@ BuildRequires: hello >= 1, gcc, pkgconfig(nothing)
 A package for tests.
 %files
 """
+# "talks" prints the name of a package that "asks" needs as well.
+TALKS = """\
+Name: talks
+Version: 1.0
+Release: 1
+Summary: talks
+License: MIT
+BuildArch: noarch
+%description
+A package for tests.
+%package words
+Summary: words
+%description words
+A package for tests.
+%install
+mkdir -p %{buildroot}/usr/bin %{buildroot}/usr/share/talks
+printf '#!/bin/sh\necho "talks-words >= 1.0"\n' >%{buildroot}/usr/bin/talks
+chmod 755 %{buildroot}/usr/bin/talks
+echo hello >%{buildroot}/usr/share/talks/words
+%files
+/usr/bin/talks
+%files words
+/usr/share/talks
+"""
+ASKS = """\
+Name: asks
+Version: 1.0
+Release: 1
+Summary: asks
+License: MIT
+BuildArch: noarch
+BuildRequires: talks >= 1.0
+%description
+A package for tests.
+%generate_buildrequires
+talks
+%build
+grep hello /usr/share/talks/words
+! getent hosts deb.debian.org
+%files
+"""
 HEAD = "from buildbot_lite.packages import DebTarget, Overlay, Plain, RpmTarget\n"
 
 
@@ -144,22 +185,22 @@ class PackagesCase(SynchronousTestCase):
         self.arch = architecture.read_text().strip()
         self.farm.config(HEAD + f"c['targets'] = [{self.target.replace('ARCH', self.arch)}]\n")
 
-    def source(self, script: str = "true", more: str = "") -> bytes:
+    def source(self, script: str = "true", more: str = "", name: str = "greet") -> bytes:
         """
-        An archive of the source package, whose build runs *script*; with *more* fields in debian/control.
+        An archive of the source package *name*, whose build runs *script*; with *more* fields in debian/control.
         """
-        tree = self.farm.directory / "greet"
+        tree = self.farm.directory / name
         (tree / "debian" / "source").mkdir(parents=True, exist_ok=True)
-        for name, text in {
+        for path, text in {
             "control": CONTROL.format(more=more),
             "changelog": CHANGELOG,
             "rules": RULES.replace("{script}", script),
             "source/format": "3.0 (native)\n",
         }.items():
-            (tree / "debian" / name).write_text(text)
+            (tree / "debian" / path).write_text(text.replace("greet", name))
         (tree / "debian" / "rules").chmod(0o755)
-        self.farm.run("dpkg-source --build greet && tar -cf greet.tar greet_1.0*")
-        return (self.farm.directory / "greet.tar").read_bytes()
+        self.farm.run(f"dpkg-source --build {name} && tar -cf {name}.tar {name}_1.0*")
+        return (self.farm.directory / f"{name}.tar").read_bytes()
 
     def submit(self, data: bytes, within: float = 120.0) -> Done:
         """
@@ -185,7 +226,7 @@ class PackagesCase(SynchronousTestCase):
         What the builds have left in their directories on the slave.
         """
         work = self.farm.slave_directory("bot1") / "work"
-        return {path.name for directory in work.glob("[rt]-*/build") for path in directory.iterdir()}
+        return {path.name for directory in work.glob("[nrt]-*/build") for path in directory.iterdir()}
 
 
 @needs("dpkg-buildpackage")
@@ -296,7 +337,11 @@ class OverlayTests(PackagesCase):
     """
 
     root = 'Overlay("bookworm", packages=["rpm", "dnf", "file"])'
-    target = f'DebTarget("t", arches=["ARCH"], root={root}), RpmTarget("r", ["x86_64", "i686"], {root}, dist=".f4")'
+    target = (
+        f'DebTarget("t", ["ARCH"], root={root}, repository="repos/t"),'
+        f' RpmTarget("r", ["x86_64", "i686"], {root}, dist=".f4"),'
+        f' RpmTarget("n", ["x86_64"], {root}, repository="repos/n")'
+    )
     bases = ""
 
     @classmethod
@@ -343,6 +388,34 @@ class OverlayTests(PackagesCase):
         again = self.submit(self.source(script), within=300.0)
         self.assertEqual(again.code, 0, again.out[-3000:])
 
+    @needs("apt-ftparchive")
+    def test_own_packages(self) -> None:
+        """
+        Promise 9.6: a package that needs another one gets the farm's, although Debian has a later version of it; one
+        that needs a package which is nowhere is refused with its name.
+        """
+        hello = self.built("t", self.source(name="hello"))
+        self.assertEqual(hello.code, 0, hello.out[-3000:])
+        self.until_finished(1)
+        script = "dpkg-query --show hello | grep -w 1.0 && test -e /usr/bin/hello && ! getent hosts deb.debian.org"
+        asks = self.built("t", self.source(script, "Build-Depends: hello (>= 1.0)\n", name="asks"))
+        self.assertEqual(asks.code, 0, asks.out[-3000:])
+        self.assertIn("farm's own packages: hello_1.0_", asks.err)
+        lacks = self.built("t", self.source(more="Build-Depends: nowhere-to-be-found\n", name="lacks"))
+        self.assertNotEqual(lacks.code, 0)
+        self.assertIn(b"nowhere-to-be-found", lacks.out)
+
+    def until_finished(self, job: int) -> None:
+        """
+        Wait until *job* is finished, so that its packages are in the repositories.
+        """
+
+        def finished() -> bool:
+            shown = self.farm.command("package", "show", str(self.farm.master_directory), str(job), "--json")
+            return bool(json.loads(shown.out)["state"] == "finished")
+
+        until(finished, f"job {job} finished")
+
     @needs("rpmbuild")
     def test_source_rpm(self) -> None:
         """
@@ -366,6 +439,28 @@ class OverlayTests(PackagesCase):
         needy = self.built("r", self.source_rpm("greet", NEEDY))
         self.assertNotEqual(needy.code, 0)
         self.assertIn(b"neither the root nor a repository of the farm has hello >= 1, pkgconfig(nothing)", needy.out)
+        self.assertEqual(self.left_on_slave(), set())
+
+    @needs("createrepo_c", "rpmbuild")
+    def test_own_rpms(self) -> None:
+        """
+        Promise 9.6: a package that needs another one is refused with its name, until the farm has built that; then it
+        gets the farm's, and what only a program of the farm's package says that it needs, too.
+        """
+        if self.arch != "amd64":
+            raise SkipTest("these packages are built on x86_64")
+        asks = self.source_rpm("asks", ASKS)
+        early = self.built("n", asks)
+        self.assertNotEqual(early.code, 0)
+        self.assertIn(b"neither the root nor a repository of the farm has talks >= 1.0", early.out)
+        talks = self.built("n", self.source_rpm("talks", TALKS))
+        self.assertEqual(talks.code, 0, talks.out[-3000:])
+        self.until_finished(2)
+        done = self.built("n", asks)
+        self.assertEqual(done.code, 0, done.out[-3000:])
+        installed = (self.artifact_directory("n-noarch") / "packages" / "installed.txt").read_text()
+        for package in ("talks", "talks-words"):
+            self.assertIn(f"\n{package} 1.0-1 noarch\n", f"\n{installed}")
         self.assertEqual(self.left_on_slave(), set())
 
     def source_rpm(self, name: str, text: str) -> bytes:
