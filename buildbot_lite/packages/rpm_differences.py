@@ -60,7 +60,7 @@ def differences(first: Header, second: Header) -> list[str]:
 
 def _same_payload(first: Header, second: Header) -> bool:
     tags = (PAYLOAD_DIGEST, PAYLOAD_DIGEST_UNCOMPRESSED)
-    return any(first.text(tag) and first.text(tag) == second.text(tag) for tag in tags)
+    return any(first.texts(tag) and first.texts(tag) == second.texts(tag) for tag in tags)
 
 
 def _unexplained(first: Header, second: Header) -> list[str]:

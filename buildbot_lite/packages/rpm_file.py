@@ -58,6 +58,16 @@ def version_of(header: Header) -> str:
     return f"{header.text(VERSION)}-{header.text(RELEASE)}"
 
 
+def payload_digest(header: Header) -> str:
+    """
+    The digest of the payload; "" when the header has none.
+    """
+    digests = header.texts(PAYLOAD_DIGEST)
+    if len(digests) > 1:
+        raise damaged("it has several digests of its payload")
+    return digests[0] if digests else ""
+
+
 def _check_header(header: Header, signatures: Header) -> None:
     checks = [
         (signatures.text(SIG_HEADER_SHA256), hashlib.sha256(header.raw).hexdigest()),
@@ -76,7 +86,7 @@ def _check_payload(file: IO[bytes], header: Header, signatures: Header) -> None:
     while piece := file.read(_PIECE):
         sha256.update(piece)
         md5.update(piece)
-    wanted = header.text(PAYLOAD_DIGEST)
+    wanted = payload_digest(header)
     if wanted:
         if header.number(PAYLOAD_DIGEST_KIND) != _SHA256_KIND:
             raise damaged("its payload's digest is not SHA-256")

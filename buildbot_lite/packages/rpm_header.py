@@ -7,7 +7,9 @@ chapter 25, and RPM's own manual of the format).
     lead, 96 bytes │ signature header │ 0 to 7 zeros │ main header │ payload
 
 A header is an index of tags and a store of their values.  The file comes from others, so every length and offset is
-checked before it is used, and nothing is trusted to be text.
+checked before it is used, and nothing is trusted to be text.  Programs differ in which of two values of one tag they
+take, and values that overlap are larger than the file; so each tag is there once, and the values follow one another, as
+RPM itself writes them (and checks in part: ``hdrblobVerifyInfo``, ``hdrblobVerifyRegion``).
 """
 
 import struct
@@ -22,16 +24,28 @@ LEAD = 96
 LARGEST_HEADER = 32 << 20
 """Bytes of the values of one header; packages with a hundred thousand files stay below."""
 MOST_TAGS = 10_000
+LARGEST_SIGNATURES = 1 << 20
+"""Bytes of the values of a signature header: RPM keeps 4 KiB free for signatures, and some distributions sign files."""
+MOST_SIGNATURES = 32
+"""Tags of a signature header, as many as RPM takes."""
 MOST_VALUES = 300_000
 """Values of one tag; a package has one value for each of its files."""
+MOST_TEXTS = 4_000_000
+"""Texts in one header, each of which is looked for."""
 
 LEAD_MAGIC = b"\xed\xab\xee\xdb"
 """The first bytes of every RPM file."""
 _HEADER_MAGIC = b"\x8e\xad\xe8\x01"
 _INTRODUCTION = struct.Struct(">4s4xII")
 _ENTRY = struct.Struct(">IIII")
-_STRING, _BINARY, _STRINGS, _LOCALISED = 6, 7, 8, 9
-_INTEGERS = {3: "H", 4: "I", 5: "Q"}  # of the module struct
+_INT32, _STRING, _BINARY, _STRINGS, _LOCALISED = 4, 6, 7, 8, 9
+_TEXTS = (_STRING, _STRINGS, _LOCALISED)
+_INTEGERS = {3: "H", _INT32: "I", 5: "Q"}  # of the module struct
+# The first tag of a header says that all values are in one region, which ends with a trailer: an entry with that tag
+# and the length of the index as a negative offset.
+_TRAILER = struct.Struct(">IIiI")
+_SIGNATURES_REGION, _MAIN_REGION, _OLD_REGION = 62, 63, 61
+_FIRST_TAG = 100  # those below have a meaning for the format itself
 # Bytes of one value of each kind that is no text; numbers are aligned to their own size.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, _BINARY: 1}
 
@@ -41,6 +55,7 @@ class _Entry:
     kind: int
     offset: int
     count: int
+    end: int
 
 
 @frozen
@@ -77,31 +92,18 @@ class Header:
 
     def everything(self) -> Iterator[Value]:
         """
-        Everything in the header.  `InputError` when a value does not end in it.
+        Everything in the header.
         """
         for tag, entry in self._entries.items():
-            if entry.kind in _SIZES:
-                end = entry.offset + _SIZES[entry.kind] * entry.count
-            else:
-                end = self._end_of_texts(tag, entry)
-            if end > len(self._store):
-                raise damaged(f"the value of the tag {tag} does not end")
-            yield Value(tag, entry.kind, entry.count, self._store[entry.offset : end])
-
-    def _end_of_texts(self, tag: int, entry: _Entry) -> int:
-        if entry.kind not in (_STRING, _STRINGS, _LOCALISED):
-            raise damaged(f"the tag {tag} has a value of the unknown kind {entry.kind}")
-        end = entry.offset
-        for _ in range(min(entry.count, len(self._store))):
-            end = self._store.find(b"\0", end) + 1
-            if not end:
-                raise damaged(f"the text of the tag {tag} does not end")
-        return end
+            yield Value(tag, entry.kind, entry.count, self._store[entry.offset : entry.end])
 
     def text(self, tag: int) -> str:
         """
-        The text of *tag*; "" when the header does not have it, `InputError` when it is no text.
+        The one text of *tag*; "" when the header does not have it, `InputError` when it is not of the kind that has
+        one.
         """
+        if tag in self and self._entries[tag].kind != _STRING:
+            raise damaged(f"the tag {tag} is not one text")
         texts = self.texts(tag)
         return texts[0] if texts else ""
 
@@ -112,24 +114,24 @@ class Header:
         entry = self._entries.get(tag)
         if entry is None:
             return ()
-        if entry.kind not in (_STRING, _STRINGS, _LOCALISED):
+        if entry.kind not in _TEXTS or entry.count > MOST_VALUES:
             raise damaged(f"the tag {tag} is no text")
-        parts = self._store[entry.offset :].split(b"\0", entry.count) if entry.count <= MOST_VALUES else []
-        if len(parts) <= entry.count:
-            raise damaged(f"the text of the tag {tag} does not end")
         try:
-            return tuple(part.decode("utf-8") for part in parts[: entry.count])
+            texts = self._store[entry.offset : entry.end - 1].decode("utf-8")
         except UnicodeDecodeError:
             raise damaged(f"the tag {tag} is not UTF-8 text") from None
+        return tuple(texts.split("\0"))
 
     def number(self, tag: int) -> int | None:
         """
-        The first number of *tag*; None when the header does not have it, `InputError` when it is no number.
+        The one number of *tag*, of 32 bits; None when the header does not have it, `InputError` when it is none.
         """
-        numbers = self.numbers(tag)
-        if tag in self and not numbers:
-            raise damaged(f"the tag {tag} is no number")
-        return numbers[0] if numbers else None
+        entry = self._entries.get(tag)
+        if entry is None:
+            return None
+        if (entry.kind, entry.count) != (_INT32, 1):
+            raise damaged(f"the tag {tag} is not one number")
+        return self.numbers(tag)[0]
 
     def numbers(self, tag: int) -> tuple[int, ...]:
         """
@@ -141,10 +143,7 @@ class Header:
             return ()
         if entry.kind not in _INTEGERS or entry.count > MOST_VALUES:
             raise damaged(f"the tag {tag} is no number")
-        values = struct.Struct(f">{entry.count}{_INTEGERS[entry.kind]}")
-        if entry.offset + values.size > len(self._store):
-            raise damaged(f"the tag {tag} is no number")
-        return values.unpack_from(self._store, entry.offset)
+        return struct.unpack_from(f">{entry.count}{_INTEGERS[entry.kind]}", self._store, entry.offset)
 
     def values(self, tag: int) -> tuple[str, ...] | tuple[int, ...]:
         """
@@ -160,10 +159,9 @@ class Header:
         entry = self._entries.get(tag)
         if entry is None:
             return b""
-        value = self._store[entry.offset : entry.offset + entry.count]
-        if entry.kind != _BINARY or len(value) < entry.count:
+        if entry.kind != _BINARY:
             raise damaged(f"the tag {tag} has no bytes")
-        return value
+        return self._store[entry.offset : entry.end]
 
 
 def read_lead(file: IO[bytes]) -> None:
@@ -179,24 +177,65 @@ def read_lead(file: IO[bytes]) -> None:
 
 def read_header(file: IO[bytes], *, padded: bool = False) -> Header:
     """
-    Read the header at the position of *file*.  *padded*: and the zeros after it, up to a multiple of eight bytes.
+    Read the header at the position of *file*.  *padded*: the signature header, and the zeros after it, up to a multiple
+    of eight bytes.
     """
     introduction = _exactly(file, _INTRODUCTION.size)
     magic, tags, size = _INTRODUCTION.unpack(introduction)
     if magic != _HEADER_MAGIC:
         raise damaged("it has no header where one should be")
-    if tags > MOST_TAGS or size > LARGEST_HEADER:
+    most, largest = (MOST_SIGNATURES, LARGEST_SIGNATURES) if padded else (MOST_TAGS, LARGEST_HEADER)
+    if tags > most or size > largest:
         raise damaged(f"its header has {tags} tags and {size} bytes")
     index = _exactly(file, tags * _ENTRY.size)
     store = _exactly(file, size)
     if padded:
         _exactly(file, -size % 8)
+    _check_region(index, store, _SIGNATURES_REGION if padded else _MAIN_REGION)
+    return Header(introduction + index + store, _entries(index[_ENTRY.size :], store[: -_TRAILER.size]), store)
+
+
+def _check_region(index: bytes, store: bytes, region: int) -> None:
+    # In packages of old versions of RPM, the trailer of the signature header has another number.
+    trailers = [
+        _TRAILER.pack(tag, _BINARY, -len(index), _TRAILER.size)
+        for tag in (region, *([_OLD_REGION] if region == _SIGNATURES_REGION else []))
+    ]
+    said = _ENTRY.pack(region, _BINARY, max(0, len(store) - _TRAILER.size), _TRAILER.size)
+    if index[: _ENTRY.size] != said or store[-_TRAILER.size :] not in trailers:
+        raise damaged("its header is not one region with all tags and values")
+
+
+def _entries(index: bytes, store: bytes) -> dict[int, _Entry]:
     entries: dict[int, _Entry] = {}
+    last, end, texts = _FIRST_TAG - 1, 0, 0
     for tag, kind, offset, count in _ENTRY.iter_unpack(index):
-        if offset > size:
-            raise damaged(f"the tag {tag} lies outside its header")
-        entries.setdefault(tag, _Entry(kind, offset, count))
-    return Header(introduction + index + store, entries, store)
+        if tag <= last:
+            raise damaged(f"the tag {tag} is there twice, or not in its place")
+        if not end <= offset < len(store) or offset % _SIZES.get(kind, 1):
+            raise damaged(f"the value of the tag {tag} lies outside its place")
+        texts += count if kind in _TEXTS else 0
+        if count == 0 or texts > MOST_TEXTS or (kind == _STRING and count != 1):
+            raise damaged(f"the tag {tag} has {count} values")
+        last, end = tag, _end(tag, kind, offset, count, store)
+        entries[tag] = _Entry(kind, offset, count, end)
+    return entries
+
+
+def _end(tag: int, kind: int, offset: int, count: int, store: bytes) -> int:
+    if kind in _SIZES:
+        end = offset + _SIZES[kind] * count
+        if end > len(store):
+            raise damaged(f"the value of the tag {tag} does not end")
+        return end
+    if kind not in _TEXTS:
+        raise damaged(f"the tag {tag} has a value of the unknown kind {kind}")
+    end = offset
+    for _ in range(count):
+        end = store.find(b"\0", end) + 1
+        if not end:
+            raise damaged(f"the text of the tag {tag} does not end")
+    return end
 
 
 def damaged(reason: str) -> InputError:

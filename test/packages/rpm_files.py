@@ -4,7 +4,8 @@ RPM files for tests, made of their tags, with the digests that they need.
 
 import hashlib
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from buildbot_lite.packages.rpm_header import LEAD_MAGIC
@@ -30,9 +31,18 @@ def rpm(payload: bytes = b"files", **tags: Any) -> bytes:
         5093: 8,
         **{int(name.removeprefix("t")): value for name, value in tags.items()},
     }
-    main = _header({tag: value for tag, value in values.items() if value is not None})
+    main = header({tag: value for tag, value in values.items() if value is not None}.items())
+    return package(main, payload)
+
+
+def package(main: bytes, payload: bytes = b"files", signatures: bytes | None = None) -> bytes:
+    """
+    The package with the header *main*.  *signatures*: the signature header, if it is not the one with the right
+    digests.
+    """
     md5 = hashlib.md5(main + payload, usedforsecurity=False).digest()
-    signatures = _header({273: hashlib.sha256(main).hexdigest(), 1004: md5})
+    if signatures is None:
+        signatures = header([(273, hashlib.sha256(main).hexdigest()), (1004, md5)], region=62)
     return LEAD_MAGIC + bytes(92) + signatures + bytes(-len(signatures) % 8) + main + payload
 
 
@@ -72,15 +82,35 @@ def relates(first_tags: tuple[int, int, int], *relations: str) -> dict[str, Any]
     }
 
 
-def _header(values: Mapping[int, Any]) -> bytes:
+def header(values: Iterable[tuple[int, Any]], region: int = 63) -> bytes:
+    """
+    A header with *values*, in the order of their tags.
+    """
     index, store = b"", b""
-    for tag, value in sorted(values.items()):
+    for tag, value in sorted(values, key=itemgetter(0)):
         kind, count, data = _encoded(tag, value)
         if kind in (_INT16, _INT32):
             store += bytes(-len(store) % 4)
         index += _ENTRY.pack(tag, kind, len(store), count)
         store += data
-    return _HEADER.pack(b"\x8e\xad\xe8\x01", len(values), len(store)) + index + store
+    return raw_header(index, store, region)
+
+
+def raw_header(index: bytes, store: bytes, region: int = 63) -> bytes:
+    """
+    A header with *index* and *store* in a region.
+    """
+    size = len(index) + _ENTRY.size
+    index = _ENTRY.pack(region, _BINARY, len(store), _ENTRY.size) + index
+    store += _ENTRY.pack(region, _BINARY, (1 << 32) - size, _ENTRY.size)
+    return _HEADER.pack(b"\x8e\xad\xe8\x01", size // _ENTRY.size, len(store)) + index + store
+
+
+def entry(tag: int, kind: int, offset: int, count: int) -> bytes:
+    """
+    A tag in the index of a header.
+    """
+    return _ENTRY.pack(tag, kind, offset, count)
 
 
 def _encoded(tag: int, value: Any) -> tuple[int, int, bytes]:

@@ -255,8 +255,8 @@ class RpmTests(_SigningCase):
         """
         A package whose header does not cover its payload is not signed.
         """
-        # The tag of the digest, 5092, becomes 5099 in the index.
-        without = TINY_SRPM.replace((5092).to_bytes(4, "big"), (5099).to_bytes(4, "big"))
+        # The tag of the digest, 5092, becomes 5091 in the index.
+        without = TINY_SRPM.replace((5092).to_bytes(4, "big"), (5091).to_bytes(4, "big"))
         error = self.assertRaises(InputError, header_to_sign, io.BytesIO(without))
         self.assertIn("no digest of its payload", str(error))
 

@@ -16,7 +16,7 @@ from typing import IO
 
 from ...errors import InputError
 from ...storage.files import PRIVATE, sync_directory
-from ..rpm_file import PAYLOAD_DIGEST
+from ..rpm_file import payload_digest
 from ..rpm_header import LEAD, Header, Value, read_header, read_lead
 from .openpgp import BINARY, RSA, Signature
 
@@ -28,7 +28,7 @@ _REGION = 62
 _RSA_HEADER, _DSA_HEADER = 268, 267
 # Signatures of header and payload together, of RPM before 4.14; the one of RPM 6; and room for any.
 _SIG_PGP, _SIG_GPG, _SIG_OPENPGP, _SIG_ROOM = 1002, 1005, 278, 1008
-_REPLACED = frozenset({_REGION, _RSA_HEADER, _DSA_HEADER, _SIG_PGP, _SIG_GPG, _SIG_OPENPGP, _SIG_ROOM})
+_REPLACED = frozenset({_RSA_HEADER, _DSA_HEADER, _SIG_PGP, _SIG_GPG, _SIG_OPENPGP, _SIG_ROOM})
 _BINARY = 7
 _INTRODUCTION = struct.Struct(">4s4xII")
 _ENTRY = struct.Struct(">IIiI")
@@ -43,7 +43,7 @@ def header_to_sign(file: IO[bytes]) -> bytes:
     read_header(file, padded=True)
     header = read_header(file)
     # Otherwise the signature would say nothing about the files in the package.
-    if not header.text(PAYLOAD_DIGEST):
+    if not payload_digest(header):
         raise InputError("The package has no digest of its payload in its header: build it with RPM 4.14 or later.")
     if len(header.raw) > LARGEST_SIGNED:
         raise InputError(f"The header of the package has {len(header.raw)} bytes; at most {LARGEST_SIGNED} are signed.")

@@ -6,7 +6,7 @@ import io
 
 from ...errors import InputError
 from ...model.display import printable
-from ..rpm_file import ARCH, NAME, PAYLOAD_DIGEST, SOURCE_PACKAGE, epoch_of, version_of
+from ..rpm_file import ARCH, NAME, SOURCE_PACKAGE, epoch_of, payload_digest, version_of
 from ..rpm_header import read_header
 
 _LONGEST = 200
@@ -33,7 +33,7 @@ def described(data: bytes) -> str:
 def _package(data: bytes) -> str:
     file = io.BytesIO(data)
     header = read_header(file)
-    if file.read(1) or not header.text(PAYLOAD_DIGEST):
+    if file.read(1) or not payload_digest(header):
         raise InputError("The farm asks to sign a header that is not the one of a whole package.")
     epoch, version = epoch_of(header), version_of(header)
     full = f"{epoch}:{version}" if epoch else version
