@@ -26,10 +26,10 @@ from ..model.results import Result
 from ..model.spec import Download
 from .repositories.debian_metadata import pin
 from .repositories.for_builds import REPOSITORIES, BuildRepository
+from .repositories.snapshots import BUILD
 from .roots import FILES
 
-# A package of the farm wins over the distribution's, also where that has a later version.  "copy:", because with
-# "file:" apt leaves packages where they are, and "--no-download" does not find them there.
+# "copy:", because with "file:" apt leaves packages where they are, and "--no-download" does not find them there.
 _USE = """\
 printf '%s' "$2" >/etc/apt/preferences.d/farm
 echo "deb [trusted=yes] copy:/build/repositories/$1 $1 main" >/etc/apt/sources.list.d/farm.list
@@ -43,20 +43,23 @@ _NEEDED = re.compile(r"^'copy:/build/repositories/[^']*/(?P<name>[^'/]+)'", re.M
 @frozen
 class FarmRepository:
     """
-    The repository for builds of the target *name*, in the directory *place* of the master's.  *packages*: the directory
-    of package files in its tree.
+    What builds of the target *name* see of its repositories, which are in the directory *place* of the master's.
+    *packages*: the directory of package files in a tree.  *kind*: the repository, `BUILD` or `PUBLIC`.  *replaces*: the
+    names of packages, and patterns of them, that win over the distribution's.
     """
 
     name: str
     place: str
     packages: str
+    kind: str = BUILD
+    replaces: Sequence[str] = ()
 
     @property
     def debian_use(self) -> Sequence[str]:
         """
         A script that lets apt in the root use it, and prints which packages the source package needs; and its words.
         """
-        return (_USE, self.name, pin(self.name))
+        return (_USE, self.name, pin(self.name, self.replaces))
 
 
 def needed_packages(output: str) -> frozenset[str]:
@@ -96,7 +99,9 @@ class GettingRepository(Transferring):
     async def _asked(
         self, what: str, repository: FarmRepository, question: Callable[[BuildRepository], Mapping[str, Any]]
     ) -> Mapping[str, Any]:
-        there = BuildRepository(os.path.join(self.bench.master_directory, repository.place), repository.packages)
+        there = BuildRepository(
+            os.path.join(self.bench.master_directory, repository.place), repository.packages, repository.kind
+        )
 
         def answer() -> Any:
             try:

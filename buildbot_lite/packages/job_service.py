@@ -12,6 +12,7 @@ to be recovered after a crash: the start looks at every job and lets it proceed;
 recorded, is done again and finds its work there.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -28,7 +29,7 @@ from ..storage.retrying import read_retrying
 from . import job_records, results
 from .checked_builds import checked_builds, submitted_file
 from .job_progress import built, look, look_at_requests
-from .job_records import BUILDS_OF_JOBS, Job
+from .job_records import BUILDS_OF_JOBS, EVENT, Job
 from .job_states import ARCH_ENDS, ENDS, JobState
 from .job_story import story_of
 from .paused import paused_targets
@@ -82,6 +83,8 @@ class JobService:
         for job in await self._farm.records.read(job_records.killed_unfinished):
             self._follow(job)
             background(self.cancel_builds(job), self._log, f"cancelling the builds of job {job.id}")
+        for name in self.targets:
+            self._tidy(name)
 
     def stop(self) -> None:
         """
@@ -139,6 +142,8 @@ class JobService:
 
     def _committed(self, events: Sequence[Event]) -> None:
         for event in events:
+            if event.kind == EVENT and event.body["state"] in ENDS:
+                background(self._ended(event.body["job"]), self._log, f"tidying after job {event.body['job']}")
             if event.request is None:
                 continue
             if event.kind == _SUBMITTED and event.body.get("builder") in self._builders:
@@ -209,6 +214,31 @@ class JobService:
             await self._remark(job, str(error))
             raise
         return False
+
+    async def _ended(self, number: int) -> None:
+        job = await self._get(number)
+        if job is not None:
+            self._tidy(job.target)
+
+    def _tidy(self, name: str) -> None:
+        """
+        Leave in the repository for builds of the target *name* only what is published, or still may be.
+        """
+        target = self.targets.get(name)
+        repository = None if target is None else self._repository_of(target)
+        if target is not None and repository is not None:
+            tidying = self._in_turn(target, partial(self._keep_only, target, repository))
+            background(tidying, self._log, f"tidying the repository of {name}")
+
+    async def _keep_only(self, target: Target, repository: TargetRepository) -> None:
+        jobs = await read_retrying(self._farm.records, job_records.unfinished, self._farm.clock)
+        places = [self._place(job, target) for job in jobs if job.target == target.name and not job.scratch]
+
+        def waiting() -> set[str]:
+            there = [results.load(place) for place in places if os.path.isdir(place)]
+            return {file.name for each in there for file in each.packages}
+
+        await repository.keep_only(await self._farm.in_thread(waiting))
 
     async def _through(self, job: Job, target: Target, repository: TargetRepository) -> bool:
         current = await self._get(job.id)

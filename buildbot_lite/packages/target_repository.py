@@ -30,6 +30,12 @@ class TargetRepository(Protocol):
         Check the *results* of *job*, and add them to *build*; `InputError` fails the job.
         """
 
+    async def keep_only(self, waiting: Collection[str]) -> None:
+        """
+        Take out of *build* what is neither in *public* nor among *waiting*, the file names of the packages of jobs that
+        have not ended; and old versions.
+        """
+
     async def needs_signature(self, job: Job) -> bool:
         """
         Whether signatures of *job* are still missing before it can be published.

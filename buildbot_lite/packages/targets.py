@@ -37,6 +37,7 @@ from .job_records import NewJob
 from .repositories.debian_metadata import DebianMetadata
 from .repositories.repository_place import checked_repository, shared
 from .repositories.rpm_metadata import RpmMetadata
+from .repositories.snapshots import BUILD, KINDS
 from .roots import Root
 from .signing.signing_policy import checked_policy
 from .signing.verification import TargetKey
@@ -46,10 +47,12 @@ from .submitted_package import SIGNED, SubmittedPackage, examine
 
 MOST_ARCHITECTURES = 20
 MOST_TARGETS = 50
+MOST_REPLACED = 200
 
 PACKAGES_OF = {DEB: DebianMetadata.directory, RPM: RpmMetadata.directory}
 """By family: the directory of package files in a repository."""
 
+_REPLACED = re.compile(r"[a-z0-9*?][a-z0-9+.*?-]{0,127}\Z")
 _SUFFIX = re.compile(r"[a-z0-9+.~]{1,40}\Z")
 
 
@@ -63,7 +66,8 @@ class Target(metaclass=NotingType):
     property ``arch`` names it.  *sign*: "manual": people sign what is built; "auto": a program of theirs does; None:
     nobody does.  *sign_key*: the file with their public key.  *repo_script*: a program that runs after the public
     repository has changed.  *repository*: the directory of the target's repositories, relative to the master's, like
-    "repos/bookworm"; default None: packages are results only.
+    "repos/bookworm"; default None: packages are results only.  *roots_from*: from which of its repositories builds
+    install packages: "build", "public" (only what is published), or None.
 
     A subclass calls `complete` at the end of its constructor.
     """
@@ -72,6 +76,8 @@ class Target(metaclass=NotingType):
     """`DEB` or `RPM`: of its packages."""
     suffix = ""
     """What the target appends to the version of what is built (Debian), or the value of ``%dist`` (RPM)."""
+    replaces: Sequence[str] = ()
+    """The packages of the farm, names and patterns, that win over the distribution's in roots."""
 
     def __init__(
         self,
@@ -84,6 +90,7 @@ class Target(metaclass=NotingType):
         sign_key: Any = None,
         repo_script: Any = None,
         repository: Any = None,
+        roots_from: Any = BUILD,
         **unknown: Any,
     ) -> None:
         self.place = current_line(self)
@@ -99,6 +106,7 @@ class Target(metaclass=NotingType):
         self.repository = checked_repository(self.arguments, repository)
         if not self.repository and (sign is not None or repo_script is not None):
             self.arguments.note('sign and repo_script need repository, like "repos/bookworm".')
+        self.roots_from = None if roots_from is None else self.arguments.choice("roots_from", roots_from, KINDS)
         self.aliases = [
             self.arguments.name("aliases", each, "target") for each in self.arguments.texts("aliases", aliases)
         ]
@@ -135,9 +143,12 @@ class Target(metaclass=NotingType):
     @property
     def repository_for_builds(self) -> FarmRepository | None:
         """
-        The repository of the target as its builds use it.
+        The repository of the target as its builds use it; None: they see none.
         """
-        return FarmRepository(self.name, self.repository, PACKAGES_OF[self.family]) if self.repository else None
+        if not self.repository or self.roots_from is None:
+            return None
+        packages = PACKAGES_OF[self.family]
+        return FarmRepository(self.name, self.repository, packages, self.roots_from, self.replaces)
 
     def built_version(self, version: str) -> str:
         """
@@ -182,7 +193,9 @@ class DebTarget(Target):
     *arches*: for which architectures packages are built; "all" makes one more build, on any of these machines, of what
     is the same on every architecture.  *root*: where, like ``Overlay("bookworm")``.  *version_suffix*: appended to the
     version of what is built, like "+farm1".  *keyring*: an absolute path; each .dsc must then have a signature by one
-    of the public keys in that file, like those of ``gpg --export KEY…``.  *common*: see `Target`.
+    of the public keys in that file, like those of ``gpg --export KEY…``.  *replaces*: names of packages, and patterns
+    like "libfoo*", of which the farm's versions win over the distribution's in roots; of all other names the
+    distribution's own win.  *common*: see `Target`.
     """
 
     family = DEB
@@ -195,6 +208,7 @@ class DebTarget(Target):
         *,
         version_suffix: Any = "",
         keyring: Any = None,
+        replaces: Any = (),
         **common: Any,
     ) -> None:
         super().__init__(name, root, **common)
@@ -205,6 +219,7 @@ class DebTarget(Target):
         self.suffix = self.arguments.text("version_suffix", version_suffix)
         if self.suffix and not _SUFFIX.match(self.suffix):
             self.arguments.wrong("version_suffix", version_suffix, 'small letters, digits, "+", "." and "~"')
+        self.replaces = _replaced(self.arguments, replaces)
         native = [each for each in self.arches if each != ALL]
         self.complete({arch: native if arch == ALL else [arch] for arch in self.arches})
 
@@ -315,6 +330,16 @@ def _contribution(targets: Sequence[Target]) -> Contribution:
 
 TARGETS = Key("targets", checked_targets, (), contributes=_contribution)
 """The key ``c["targets"]``."""
+
+
+def _replaced(arguments: ArgumentChecker, value: Any) -> tuple[str, ...]:
+    names = arguments.texts("replaces", value)
+    if len(names) > MOST_REPLACED:
+        arguments.note(f"replaces has {len(names)} names; at most {MOST_REPLACED} are allowed.")
+    for name in names:
+        if not _REPLACED.match(name):
+            arguments.wrong("replaces", name, 'names of packages, or patterns like "libfoo*"')
+    return tuple(name for name in names[:MOST_REPLACED] if _REPLACED.match(name))
 
 
 def _architectures(arguments: ArgumentChecker, value: Any) -> tuple[str, ...]:

@@ -30,10 +30,14 @@ class FakeRepository:
     errors: dict[str, Exception] = field(factory=dict)
     held: set[str] = field(factory=set)
     calls: list[str] = field(factory=list)
+    waiting: frozenset[str] = frozenset()
 
     async def enter(self, job: Job, results: JobResults) -> None:
         assert results.packages
         await self._called("enter")
+
+    async def keep_only(self, waiting: Collection[str]) -> None:
+        self.waiting = frozenset(waiting)
 
     async def needs_signature(self, job: Job) -> bool:
         return not self.signed

@@ -131,6 +131,29 @@ class _Behaviour(_RepositoryCase):
         self.assertEqual(os.readlink(self.place / "build"), link)
         self.assertEqual(os.listdir(self.place / "snapshots"), [link.split("/")[1]])
 
+    def test_another_source(self) -> None:
+        """
+        Promise 9.6: a package whose name belongs to another source is refused with one sentence, also when that one is
+        in *public* alone; the same source may raise its version.
+        """
+        self.repository.add(BUILD, [self.package("one")], "first")
+        newer = self.package("one", "2.0")
+        self.assertRaisesRegex(
+            InputError,
+            "is made by second, but the repository has one from first",
+            self.repository.add,
+            BUILD,
+            [newer],
+            "second",
+        )
+        self.repository.add(BUILD, [newer], "first")
+        self.add(*self.repository.package_paths(BUILD).values())
+        self.repository.remove(BUILD, list(self.repository.packages(BUILD)))
+        again = self.package("one", "3.0")
+        self.assertRaisesRegex(InputError, "from first", self.repository.add, BUILD, [again], "second")
+        self.repository.add(BUILD, [again], "first")
+        self.assertEqual(len(self.repository.packages(BUILD)), 1)
+
     def test_removed(self) -> None:
         """
         Promise 9.6: a package that is taken out is no longer in the index, but for a day still a file; nor may other
@@ -464,21 +487,25 @@ class DebianRepositoryTests(_Behaviour):
 
     def test_pin(self) -> None:
         """
-        Promise 9.6: with a pin on the repository's origin, its package wins over a later version of the distribution's.
+        Promise 9.6: with the pin, a package of the farm is installed only if the distribution has none of that name,
+        also where the farm's version is the later one; unless it is one of those that replace the distribution's.
         """
-        self.add(self.package("one", "1.0"))
+        self.add(self.package("one", "1.0"), self.package("two", "9.0"), self.package("own", "1.0"))
         other = PackageRepository(str(self.top / "other"), DebianMetadata("debian", ["amd64"]))
-        other.add(PUBLIC, [self.package("one", "2.0")])
+        other.add(PUBLIC, [self.package("one", "2.0"), self.package("two", "2.0")])
         lines = [
             f"deb [trusted=yes] file:{self.top}/{each}/public {suite} main"
             for each, suite in (("repos/t", "t"), ("other", "debian"))
         ]
         apt = Apt(self.top / "apt", "\n".join(lines))
         self.assertEqual(apt("update").returncode, 0)
-        self.assertIn("one (2.0", apt("install", "--simulate", "one").stdout)
+        self.assertIn("two (9.0", apt("install", "--simulate", "two").stdout)
         (apt.directory / "preferences").write_text(debian_metadata.pin("t"))
-
-        self.assertIn("one (1.0", apt("install", "--simulate", "one").stdout)
+        for name, version in (("one", "2.0"), ("two", "2.0"), ("own", "1.0")):
+            self.assertIn(f"{name} ({version}", apt("install", "--simulate", name).stdout)
+        (apt.directory / "preferences").write_text(debian_metadata.pin("t", ["x", "on*"]))
+        for name, version in (("one", "1.0"), ("two", "2.0"), ("own", "1.0")):
+            self.assertIn(f"{name} ({version}", apt("install", "--simulate", name).stdout)
 
 
 @needs("createrepo_c", "rpmbuild", "dnf")

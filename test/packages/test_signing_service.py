@@ -51,6 +51,9 @@ class FakeTargetRepository:
     async def enter(self, job: Job, results: JobResults) -> None:
         self.entered.append(job.id)
 
+    async def keep_only(self, waiting: Collection[str]) -> None:
+        pass
+
     async def needs_signature(self, job: Job) -> bool:
         return False
 

@@ -8,6 +8,7 @@ import shutil
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 from unittest import mock
 
 from twisted.internet.defer import maybeDeferred
@@ -16,11 +17,19 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.child_programs import ProgramError
 from buildbot_lite.errors import FileError
 from buildbot_lite.model.spec import Download
-from buildbot_lite.packages import farm_repository
+from buildbot_lite.packages import DebTarget, Overlay, farm_repository
+from buildbot_lite.packages.job_actions import JobActions
+from buildbot_lite.packages.job_records import Job
+from buildbot_lite.packages.job_service import JobService
 from buildbot_lite.packages.job_states import JobState
+from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.repositories import debian_metadata
+from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
 from buildbot_lite.packages.repositories.for_builds import BuildRepository
+from buildbot_lite.packages.repositories.repository import PackageRepository
 from buildbot_lite.packages.repositories.repository_place import shared
+from buildbot_lite.packages.repositories.snapshots import BUILD, PUBLIC
+from buildbot_lite.packages.repositories.target_repositories import UnsignedRepository
 from buildbot_lite.storage.records import steps
 
 from ..needs import needs
@@ -30,15 +39,21 @@ from .test_job_service import JobCase
 LISTED = "\n greet deb misc optional arch=any"
 
 
-def built(version: str = "1.0+farm1", name: str = "greet", text: str = "x") -> Mapping[str, bytes]:
+def built(
+    version: str = "1.0+farm1", name: str = "greet", text: str = "x", source: str = "greet"
+) -> Mapping[str, bytes]:
     """
     What a build of greet 1.0 for amd64 leaves.
     """
-    fields = {"Package": name, "Version": version, "Architecture": "amd64", "Source": "greet"}
+    fields = {"Package": name, "Version": version, "Architecture": "amd64", "Source": source}
     package = deb({**fields, "Maintainer": "Farm <farm@example.org>", "Description": text})
     files = {f"{name}_{version}_amd64.deb": package}
-    listed = {kind: control_list(files, Version=version) for kind in ("buildinfo", "changes")}
-    return {**files, **{f"greet_{version}_amd64.{kind}": text for kind, text in listed.items()}, "installed.txt": b""}
+    listed = {kind: control_list(files, Version=version, Source=source) for kind in ("buildinfo", "changes")}
+    return {
+        **files,
+        **{f"{source}_{version}_amd64.{kind}": text for kind, text in listed.items()},
+        "installed.txt": b"",
+    }
 
 
 class JobsInRepositoriesCase(JobCase):
@@ -107,6 +122,71 @@ class JobsInRepositoriesTests(JobsInRepositoriesCase):
         self.assertEqual(self.job().state, JobState.FAILED)
         self.assertIn("bash_1.0+farm1_amd64.deb is no package that greet 1.0 makes", self.job().reason)
         self.assertEqual(self.pool("build"), [])
+
+    def test_of_another_source(self) -> None:
+        """
+        Promise 9.6: a source that names another source's package as its own fails, and roots see nothing of it.
+        """
+        self.build()
+        self.building.files = dict(built(version="2.0+farm1", source="evil"))
+        self.run_command("bookworm", archive(greet(Source="evil", Version="2.0", Package_List=LISTED)))
+        self.harness.settle()
+        self.assertEqual(self.job(2).state, JobState.FAILED)
+        self.assertIn("the repository has greet from greet", self.job(2).reason)
+        self.assertEqual(self.pool("build"), ["greet_1.0+farm1_amd64.deb"])
+
+    def test_old_versions(self) -> None:
+        """
+        Promise 9.6: the repository for builds has the newest three versions of a package, the public one has all.
+        """
+        self.attach()
+        for version in ("1.9", "1.10", "2.0", "3.0"):
+            self.building.files = dict(built(version=f"{version}+farm1"))
+            self.submit_greet(Version=version)
+        self.assertEqual(len(self.pool("public")), 4)
+        self.assertEqual(self.indexed(), {f"greet_{each}+farm1_amd64.deb" for each in ("1.10", "2.0", "3.0")})
+
+    def test_withdrawn(self) -> None:
+        """
+        Promise 9.6: what was killed, or finished without being published, leaves the repository for builds, also when
+        the master dies before that; what still waits for its signature stays.
+        """
+
+        async def unsigned(repository: UnsignedRepository, job: Job) -> bool:
+            return True
+
+        self.patch(UnsignedRepository, "needs_signature", unsigned)
+        self.attach()
+        for version in ("1.0", "1.1", "1.2", "1.3"):
+            self.building.files = dict(built(version=f"{version}+farm1"))
+            self.submit_greet(Version=version)
+        self.assertEqual(len(self.indexed()), 4)
+        actions = JobActions(self.farm, self.service())
+        self.harness.done(actions.kill(2, "me"))
+        self.harness.settle()
+        self.assertEqual(self.indexed(), {f"greet_{each}+farm1_amd64.deb" for each in ("1.0", "1.2", "1.3")})
+        self.harness.done(actions.finish(1, "me"))
+        self.harness.settle()
+        self.assertEqual(self.indexed(), {f"greet_{each}+farm1_amd64.deb" for each in ("1.2", "1.3")})
+        with mock.patch.object(UnsignedRepository, "keep_only", side_effect=ProgramError("It broke.")):
+            self.harness.done(actions.kill(3, "me"))
+            self.harness.settle()
+        self.flushLoggedErrors(ProgramError)
+        self.harness.restart()
+        self.harness.settle()
+        self.assertEqual(self.indexed(), {"greet_1.3+farm1_amd64.deb"})
+
+    def service(self) -> JobService:
+        """
+        The jobs of the farm.
+        """
+        return cast("PackageJobs", self.farm.extensions["jobs of packages"]).service
+
+    def indexed(self) -> set[str]:
+        """
+        The packages that roots see.
+        """
+        return set(PackageRepository(str(self.place), DebianMetadata("bookworm", ["amd64"])).packages(BUILD))
 
     def test_other_bytes(self) -> None:
         """
@@ -186,6 +266,28 @@ class PreppingTests(JobsInRepositoriesCase):
         self.harness.settle()
         self.assertEqual((self.job(2).state, self.job(2).reason), (JobState.FINISHED, ""))
         self.assertEqual(len(self.pool("build")), 2)
+
+    def test_from_public(self) -> None:
+        """
+        Promise 9.6: with ``roots_from="public"`` a build sees what is published; with None, nothing.
+        """
+        arches = {"arches": ["amd64"], "root": Overlay("bookworm"), "repository": "repos/t"}
+        there = DebTarget("t", **arches, roots_from="public", replaces=["libfoo*"]).repository_for_builds
+        assert there is not None
+        self.assertEqual((there.kind, there.debian_use[2]), (PUBLIC, debian_metadata.pin("t", ["libfoo*"])))
+        self.assertIsNone(DebTarget("t", **arches, roots_from=None).repository_for_builds)
+        place = Path(self.mktemp())
+        repository = PackageRepository(str(place), DebianMetadata("t", ["amd64"]))
+        for kind, version in ((PUBLIC, "1.0"), (BUILD, "1.1")):
+            path = Path(self.mktemp())
+            path.mkdir()
+            package = path / f"greet_{version}_amd64.deb"
+            package.write_bytes(built(version)[package.name])
+            repository.add(kind, [str(package)])
+        for kind, version in ((PUBLIC, "1.0"), (BUILD, "1.1")):
+            for_builds = BuildRepository(str(place), "pool", kind)
+            self.assertEqual(list(for_builds.chosen(None)), [f"greet_{version}_amd64.deb"])
+            self.assertIn(f"/{kind}-", for_builds.index()["path"])
 
     def test_not_sent(self) -> None:
         """

@@ -43,6 +43,8 @@ WRONG = [
     ('[DebTarget("x", arches=["all"], root=Plain())]', "name at least one architecture"),
     ('[DebTarget("x", arches=["amd64 i386"], root=Plain())]', "letters, digits"),
     ('[DebTarget("x", arches=["amd64"], root=Plain(), version_suffix="$(id)")]', "small letters, digits"),
+    ('[DebTarget("x", arches=["amd64"], root=Plain(), roots_from="results")]', "one of 'build', 'public'"),
+    ('[DebTarget("x", arches=["amd64"], root=Plain(), replaces=["gcc\\nPin: *"])]', "names of packages, or patterns"),
     ('[DebTarget("x", arches=["amd64"], root=Plain(), sign="yes")]', '"manual", "auto" or None'),
     ('[DebTarget("x", arches=["amd64"], root=Plain(), sign="manual")]', "gpg --armor --export KEY > keys/farm.asc"),
     ('[DebTarget("x", arches=["amd64"], root=Plain(), sign="auto", sign_key=5)]', "sign_key"),

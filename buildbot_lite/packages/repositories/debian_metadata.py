@@ -124,11 +124,14 @@ class DebianMetadata:
         _write(os.path.join(tree, self._suite, "Release"), release)
 
 
-def pin(name: str) -> str:
+def pin(name: str, replaces: Sequence[str] = ()) -> str:
     """
-    A file for apt_preferences(5) with which a package of the repository *name* wins over those of all others.
+    A file for apt_preferences(5) with which a package of the repository *name* is taken only if no other repository has
+    one of that name; those called *replaces* (names and shell patterns) win over all others.
     """
-    return f"Package: *\nPin: release o={name}\nPin-Priority: 1001\n"
+    # Below 500, the priority of the distribution: then its version is the candidate, however low it is.
+    wins = f"Package: {' '.join(replaces)}\nPin: release o={name}\nPin-Priority: 1001\n\n" if replaces else ""
+    return f"{wins}Package: *\nPin: release o={name}\nPin-Priority: 100\n"
 
 
 def _options(index: str) -> list[str]:

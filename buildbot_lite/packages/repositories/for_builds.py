@@ -35,19 +35,20 @@ _INDEXES = "indexes"
 @frozen
 class BuildRepository:
     """
-    The repository in the directory *place* of the master, for builds.  *packages*: the directory of package files in
-    its tree.  All methods block.
+    The repository *kind* in the directory *place* of the master, for builds.  *packages*: the directory of package
+    files in its tree.  All methods block.
     """
 
     place: str
     packages: str
+    kind: str = BUILD
 
     def index(self) -> Mapping[str, str | int]:
         """
         The index as it is now: the *path* of its archive, with *size* and *sha256*; {} when there are no packages yet.
         """
         try:
-            current = SnapshotDirectory(self.place).current(BUILD)
+            current = SnapshotDirectory(self.place).current(self.kind)
             if current is None:
                 return {}
             path = os.path.join(self.place, _INDEXES, f"{current.name}.tar")
@@ -66,7 +67,7 @@ class BuildRepository:
         The packages called *names*, or all: file name → path, size and digest.  `InputError` when there are too
         many.
         """
-        current = SnapshotDirectory(self.place).current(BUILD)
+        current = SnapshotDirectory(self.place).current(self.kind)
         packages: Mapping[str, PackageFile] = current.packages if current else {}
         found = {
             name: (self._path(name), each.size, each.sha256)
@@ -79,7 +80,7 @@ class BuildRepository:
 
     def _path(self, name: str) -> str:
         # By way of the symlink, so that it is there also when this snapshot is not any more.
-        return os.path.join(self.place, BUILD, self.packages, name)
+        return os.path.join(self.place, self.kind, self.packages, name)
 
     def _archive(self, snapshot: Snapshot) -> bytes:
         tree = SnapshotDirectory(self.place).tree(snapshot)

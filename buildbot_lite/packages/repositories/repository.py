@@ -20,6 +20,7 @@ from ...errors import InputError
 from ...storage.files import file_error, write_whole
 from ..source_package import checked_file
 from .snapshots import (
+    KINDS,
     PUBLIC_FILE,
     STATE,
     TREE,
@@ -28,6 +29,7 @@ from .snapshots import (
     SnapshotDirectory,
     StaleSnapshotError,
     make_public_directory,
+    package_of,
 )
 
 KEPT = 86400.0
@@ -110,7 +112,7 @@ class PackageRepository:
 
     def packages(self, kind: str) -> Mapping[str, PackageFile]:
         """
-        The packages that clients see, by file name.
+        The packages that clients see, by file name; those that were added last are last.
         """
         current = self.snapshots.current(kind)
         return current.packages if current else {}
@@ -158,14 +160,29 @@ class PackageRepository:
             if current is None or current.name != name:
                 self._publish(self._prepared(name), signatures or {})
 
-    def add(self, kind: str, files: Collection[str]) -> None:
+    def add(self, kind: str, files: Collection[str], source: str = "") -> None:
         """
-        Add *files* and let clients see them, without signatures.  Nothing is done when all of them are there.
+        Add *files*, which are packages of *source*, and let clients see them, without signatures.  Nothing is done when
+        all of them are there.  `InputError` as for `prepare`, and when another source has a package of such a name.
         """
         with self._changing():
             there = self.packages(kind)
             if any(there.get(os.path.basename(file)) != _measured(file) for file in files):
-                self._publish(self._prepare(kind, files, ()), {})
+                self._publish(self._prepare(kind, files, (), source), {})
+
+    def remove(self, kind: str, names: Collection[str]) -> None:
+        """
+        Take the packages called *names* out, without signatures.
+        """
+        with self._changing():
+            self._publish(self._prepare(kind, (), names), {})
+
+    def sources(self) -> Mapping[str, str]:
+        """
+        The source packages of all packages of both kinds, by file name; where they are not known, a package has none.
+        """
+        snapshots = filter(None, map(self.snapshots.current, KINDS))
+        return {name: source for snapshot in snapshots for name, source in snapshot.sources.items()}
 
     def _prepared(self, name: str) -> Snapshot:
         found = self.snapshots.prepared(_kind(name))
@@ -195,8 +212,9 @@ class PackageRepository:
                 seconds = int(max(os.stat(place).st_mtime, least))
                 os.utime(place, (seconds, seconds))
 
-    def _prepare(self, kind: str, files: Collection[str], without: Collection[str]) -> Snapshot:
+    def _prepare(self, kind: str, files: Collection[str], without: Collection[str], source: str = "") -> Snapshot:
         current = self.snapshots.current(kind)
+        sources = self._with_sources(files, source)
         name = self.snapshots.new_name(kind)
         with self.snapshots.making(name) as part:
             tree = os.path.join(part, TREE)
@@ -222,9 +240,26 @@ class PackageRepository:
                 packages=packages,
                 lasting=lasting,
                 kept={path: since for path, since in kept.items() if path not in own},
+                sources={each: sources[each] for each in packages if each in sources},
             )
             self.snapshots.complete(snapshot)
         return snapshot
+
+    def _with_sources(self, files: Collection[str], source: str) -> Mapping[str, str]:
+        """
+        All `sources`, those of *files* among them; `InputError` when one has the name of another source's package.
+        """
+        known = self.sources()
+        owners = {package_of(name): of for name, of in known.items()}
+        names = [os.path.basename(file) for file in files]
+        for name in names if source else ():
+            owner = owners.get(package_of(name), source)
+            if owner != source:
+                raise InputError(
+                    f"{name} is made by {source}, but the repository has {package_of(name)} from {owner}: give the "
+                    "package another name."
+                )
+        return {**known, **dict.fromkeys(names, source)} if source else known
 
     def _take(self, file: str, tree: str, packages: dict[str, PackageFile], kept: Mapping[str, float | None]) -> bool:
         """

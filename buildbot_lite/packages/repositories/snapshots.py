@@ -68,7 +68,8 @@ class Snapshot:
     *packages*: those in its index, by file name.  *lasting*: further paths in its tree whose contents never change,
     because their names are made of them.  *kept*: paths in its tree that belong to earlier snapshots, with the time
     (seconds since the epoch) at which these were superseded; None when this snapshot supersedes them.  *follows*: the
-    name of the snapshot from which it was made, or "".  *published*: when, or None.
+    name of the snapshot from which it was made, or "".  *sources*: by file name, the source package of each package.
+    *published*: when, or None.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Snapshot:
     packages: Mapping[str, PackageFile]
     lasting: tuple[str, ...] = ()
     kept: Mapping[str, float | None] = field(factory=dict)
+    sources: Mapping[str, str] = field(factory=dict)
     published: float | None = None
 
     @property
@@ -247,6 +249,20 @@ class SnapshotDirectory:
         return os.path.join(self._snapshots, f".{name}.part")
 
 
+def package_of(file: str) -> str:
+    """
+    The name of the package in the file called *file*, ``NAME_VERSION_ARCH.deb`` or ``NAME-VERSION-RELEASE.ARCH.rpm``.
+    """
+    return file.partition("_")[0] if file.endswith(".deb") else file.rsplit("-", 2)[0]
+
+
+def architecture_of(file: str) -> str:
+    """
+    The architecture of the package in the file called *file*, as for `package_of`.
+    """
+    return file.removesuffix(".deb").rpartition("_")[2] if file.endswith(".deb") else file.rsplit(".", 2)[-2]
+
+
 def make_public_directory(path: str) -> None:
     """
     Make the directory *path*, and its missing parents, readable by all: by the user of a web server, and by apt's.
@@ -278,6 +294,7 @@ def _text(snapshot: Snapshot) -> bytes:
         "packages": {name: [each.size, each.sha256] for name, each in snapshot.packages.items()},
         "lasting": snapshot.lasting,
         "kept": snapshot.kept,
+        "sources": snapshot.sources,
         "published": snapshot.published,
     }
     return json.dumps(value, indent=0).encode()

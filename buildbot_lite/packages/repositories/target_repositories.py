@@ -3,6 +3,7 @@ The repositories of all targets of a running master, as jobs meet them.
 """
 
 import os
+from collections import Counter
 from collections.abc import Collection
 from functools import partial
 from threading import Event
@@ -19,8 +20,10 @@ from ..targets import Target
 from .debian_metadata import DebianMetadata
 from .repository import Metadata, PackageRepository
 from .rpm_metadata import RpmMetadata
-from .snapshots import BUILD, PUBLIC
+from .snapshots import BUILD, PUBLIC, architecture_of, package_of
 
+MOST_VERSIONS = 3
+"""Published versions of a package in the repository for builds; *public* has all."""
 INSTALLERS = ".udeb"
 """Packages for the installer of Debian, which are in no index that apt reads."""
 
@@ -79,7 +82,10 @@ class UnsignedRepository:
     repository: PackageRepository
 
     async def enter(self, job: Job, results: JobResults) -> None:
-        await self.farm.in_thread(partial(self._enter, await submitted_file(self.farm, job), results))
+        await self.farm.in_thread(partial(self._enter, await submitted_file(self.farm, job), job.name, results))
+
+    async def keep_only(self, waiting: Collection[str]) -> None:
+        await self.farm.in_thread(partial(self._keep_only, waiting))
 
     async def needs_signature(self, job: Job) -> bool:
         return False
@@ -92,11 +98,26 @@ class UnsignedRepository:
     async def announce(self, job: Job) -> None:
         pass
 
-    def _enter(self, submitted: str, results: JobResults) -> None:
+    def _enter(self, submitted: str, source: str, results: JobResults) -> None:
         # Checked again: the files may have been damaged since they were stored.
         builds = {each.architecture: os.path.join(results.directory, each.architecture) for each in results.files}
         packages = checked_builds(submitted, self.target.suffix, builds)
-        self.repository.add(BUILD, [str(each.path) for each in packages if each.path.suffix != INSTALLERS])
+        paths = [str(each.path) for each in packages if each.path.suffix != INSTALLERS]
+        self.repository.add(BUILD, paths, source)
+
+    def _keep_only(self, waiting: Collection[str]) -> None:
+        public = self.repository.packages(PUBLIC)
+        versions: Counter[tuple[str, str]] = Counter()
+        leaving = []
+        # Those that entered last are last.
+        for name in reversed(list(self.repository.packages(BUILD))):
+            package = package_of(name), architecture_of(name)
+            if name not in waiting and (name not in public or versions[package] >= MOST_VERSIONS):
+                leaving.append(name)
+            else:
+                versions[package] += 1
+        if leaving:
+            self.repository.remove(BUILD, leaving)
 
     def _publish(self, names: Collection[str]) -> None:
         # As they are in *build*, so that they take room once.

@@ -51,6 +51,9 @@ class SignedRepository:
     async def enter(self, job: Job, results: JobResults) -> None:
         await self.unsigned.enter(job, results)
 
+    async def keep_only(self, waiting: Collection[str]) -> None:
+        await self.unsigned.keep_only(waiting)
+
     async def needs_signature(self, job: Job) -> bool:
         if self.target.signing.sign is None:
             return await self.unsigned.needs_signature(job)
