@@ -338,7 +338,7 @@ class OverlayTests(PackagesCase):
 
     root = 'Overlay("bookworm", packages=["rpm", "dnf", "file"])'
     target = (
-        f'DebTarget("t", ["ARCH"], root={root}, repository="repos/t"),'
+        f'DebTarget("t", ["ARCH"], root={root}, repository="repos/t", replaces=["hello"]),'
         f' RpmTarget("r", ["x86_64", "i686"], {root}, dist=".f4"),'
         f' RpmTarget("n", ["x86_64"], {root}, repository="repos/n")'
     )
@@ -391,8 +391,8 @@ class OverlayTests(PackagesCase):
     @needs("apt-ftparchive")
     def test_own_packages(self) -> None:
         """
-        Promise 9.6: a package that needs another one gets the farm's, although Debian has a later version of it; one
-        that needs a package which is nowhere is refused with its name.
+        Promise 9.6: a package that needs another one, which the target replaces, gets the farm's, although Debian has
+        a later version of it; one that needs a package which is nowhere is refused with its name.
         """
         hello = self.built("t", self.source(name="hello"))
         self.assertEqual(hello.code, 0, hello.out[-3000:])
