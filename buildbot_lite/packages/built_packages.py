@@ -58,6 +58,11 @@ def built_packages(directory: Path, source: SourcePackage, architecture: str, su
     that nothing was made; `FileError` when something cannot be read.  Reads everything, so call it in a thread.
     """
     endings, read = _READERS[source.family]
+    foreign = tuple(ending for family, (ends, _) in _READERS.items() if family != source.family for ending in ends)
+    for name in sorted(os.listdir(directory)):
+        # Nothing here reads it, and nobody is to sign what was not read.
+        if name.endswith(foreign):
+            raise InputError(f"The build for {architecture} made {name!r:.200}, which is no package of this target.")
     names = [name for name in sorted(os.listdir(directory)) if name.endswith(endings)]
     if len(names) > MOST_BUILT:
         raise InputError(f"The build for {architecture} has {len(names)} packages; at most {MOST_BUILT} are allowed.")

@@ -211,6 +211,14 @@ class BuiltDebTests(SynchronousTestCase):
         self.refused("names no source package", Source="a b c")
         self.refused("is no version", Version="1 0")
 
+    def test_foreign(self) -> None:
+        """
+        Promise 9.9: a package of the other family beside those of the build is refused, whatever it contains.
+        """
+        files = {"greet_1.0_amd64.deb": deb({**GREET, "Version": "1.0", "Architecture": "amd64"}), "x.rpm": b"?"}
+        error = self.assertRaises(InputError, self.sent_files, files)
+        self.assertIn("made 'x.rpm', which is no package of this target", str(error))
+
     def test_other_contents(self) -> None:
         """
         A file whose name is not that of its contents, and lists that do not fit the files.

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
@@ -450,6 +451,109 @@ class RpmRoundTests(RoundCase):
         for state in (JobState.PUSHED, JobState.FINISHED):
             self.go(second, state)
         self.assertEqual(self.push([second, third]), [third])
+
+    def test_left_out(self) -> None:
+        """
+        Promise 9.7: a job whose package cannot be signed, or which rpm refuses, gets the reason as its remark; the
+        others are signed without it, and it is offered no more until somebody names it.
+        """
+        broken = self.job("broken-1-1.src.rpm", b"nothing")
+        refused = self.job("refused-1-1.src.rpm", TINY_SRPM[:-1] + bytes([TINY_SRPM[-1] ^ 1]))
+        good = self.job()
+        self.assertEqual(self.sign().jobs, [good])
+        for number in (broken, refused):
+            found: Any = self.harness.read(partial(job_records.get, id=number))
+            self.assertNotIn(found.reason, ("", "signed"))
+        self.assertEqual([job.job for job in self.harness.done(self.signer().offers(None)).jobs], [good])
+        self.refused(InputError, self.signing([broken]))
+
+    def test_flood(self) -> None:
+        """
+        Promise 9.7: of more jobs or packages than a round has, the oldest are offered, and then the next.
+        """
+        first, second = self.job(), self.job("other-1-1.src.rpm")
+        for bound in ("MOST_JOBS", "MOST_PACKAGES"):
+            with mock.patch(f"buildbot_lite.packages.signing.signing_round.{bound}", 1):
+                offers = self.harness.done(self.signer().offers(None))
+            self.assertEqual([job.job for job in offers.jobs], [first])
+        with mock.patch("buildbot_lite.packages.signing.signing_round.MOST_JOBS", 1):
+            self.assertEqual(self.sign().jobs, [first])
+            self.assertEqual(self.sign().jobs, [first, second])
+
+    def test_index_only(self) -> None:
+        """
+        Promise 9.7: after the signer agreed, nothing but an index is signed.
+        """
+        self.job()
+        honest = self.signer()
+        offers = self.harness.done(honest.offers(None))
+        headers: dict[str, str] = {}
+
+        async def lie(question: Mapping[str, Any]) -> Mapping[str, Any]:
+            answer = await honest.ask(question)
+            if question["ask"] == "sign-contents":
+                headers.update(answer["contents"])
+            if question["ask"] == "sign-prepare":
+                ((id, text),) = headers.items()
+                file = {"name": "x.rpm", "size": 9, "sha256": "0", "length": 9, "text": False}
+                return {"files": [{**file, "id": id, "contents": text}]}
+            return answer
+
+        error = self.refused(InputError, evolve(honest, ask=lie).run(offers))
+        self.assertIn("something else than the index", error)
+
+    def test_bad_signatures(self) -> None:
+        """
+        Promise 9.7: a signature that the key of today refuses is forgotten, and asked for again.
+        """
+        number = self.job()
+        self.refused(GoneError, self.signing(after="sign-give"))
+        new = GnupgHome(name="New")
+        self.addCleanup(new.remove)
+        Path(self.directory, "farm.asc").write_bytes(new.public())
+        self.assertIn("is not good any more", self.refused(RefusedError, self.signing(key=new)))
+        self.assertEqual(self.sign(key=new).jobs, [number])
+
+    def test_kind(self) -> None:
+        """
+        Promise 9.7: a signature of text is not kept for a package.
+        """
+        self.job()
+        signer = self.signer()
+
+        async def sign(data: bytes, text: bool) -> Signature:
+            return await self.signer().sign(data, True)
+
+        offers = self.harness.done(signer.offers(None))
+        self.assertIn("of the wrong kind", self.refused(InputError, evolve(signer, sign=sign).run(offers)))
+
+    def test_lost_index(self) -> None:
+        """
+        Promise 9.7: a snapshot whose signatures were lost is not published without them; it is signed again.
+        """
+        number = self.job()
+        self.sign(automatic=True)
+        shutil.rmtree(os.path.join(self.directory, "signing", "index"))
+        signed = self.signed()
+        assert signed is not None
+        with self.assertRaises(InputError):
+            self.files.publish(signed.snapshot)
+        self.assertEqual(self.repository.public, {})
+        self.assertEqual(self.sign(automatic=True).jobs, [number])
+        self.files.publish(self.repository.snapshot)
+        self.assertEqual(len(self.repository.public), 1)
+
+    def test_pushed_waits(self) -> None:
+        """
+        Promise 9.7: no other snapshot takes the place of one that was pushed and is not public yet.
+        """
+        first = self.job()
+        self.sign(automatic=True)
+        second = self.job("other-1-1.src.rpm")
+        self.assertIn("becomes public just now", self.refused(RefusedError, self.signing([second])))
+        self.files.publish(self.repository.snapshot)
+        self.go(first, JobState.PUSHED)
+        self.assertEqual(self.sign([second]).jobs, [second])
 
     def test_wrong_key(self) -> None:
         """

@@ -14,6 +14,13 @@ _RELEASE_FIELDS = (b"Suite:", b"Codename:", b"Date:")
 _REPOMD = b"http://linux.duke.edu/metadata/repo"
 
 
+def is_index(data: bytes) -> bool:
+    """
+    Whether *data* is no header of a package; what else it is, `described` says.
+    """
+    return not data.startswith(b"\x8e\xad\xe8")
+
+
 def described(data: bytes) -> str:
     """
     What *data* is: the header of an RPM package, the metadata of a repository.  `InputError` when it is nothing that a

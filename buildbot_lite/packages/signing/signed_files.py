@@ -5,7 +5,7 @@ The files of one target's signatures: those that have arrived, signed packages, 
 
     <directory>/signatures/<id>                        of packages, until they are in the repository
     <directory>/signed/<job>/<architecture>/<package>  copies with their signatures, from which a snapshot is made
-    <directory>/index/<snapshot>/<file>                InRelease, Release.gpg or repomd.xml.asc, until it is public
+    <directory>/index/<snapshot>/<id>                  of its index, until the next one is signed
 
 All methods take long: call them in a thread.
 """
@@ -21,9 +21,9 @@ from typing import Protocol
 from attrs import evolve, frozen
 
 from ...errors import InputError, RefusedError
-from ...storage.files import make_directory, write_whole
+from ...storage.files import make_directory
 from ..results import JobResults, ResultFile
-from .openpgp import read_signature
+from .openpgp import BINARY, TEXT, read_signature
 from .rpm_signature import header_to_sign, write_signed
 from .signature_store import SignatureStore, id_of
 from .verification import TargetKey
@@ -105,18 +105,46 @@ class SignedFiles:
         """
         key = self.key()
         for each, signature in signatures:
-            key.check_signature(each.read(), signature, each.name)
+            _check(key, each, signature)
             self._store.put(each.id, signature)
 
-    def prepare(self, results: Mapping[int, JobResults]) -> tuple[str, Sequence[ToSign]]:
+    def signed(self, job: int, results: JobResults) -> JobResults:
         """
-        A snapshot with the signed packages of *results*, by job: its name, and the signatures that its index needs.
+        *results* of *job* with signatures, accepted by rpm.  `InputError` when rpm refuses a package; `RefusedError`
+        when a signature is missing, or is not good any more: that one is forgotten, and asked for again.
         """
-        signed = [self._with_signatures(job, each) for job, each in results.items()]
-        files = [(each.path(file), file) for each in signed for file in published(each)]
-        self.key().check_packages([path for path, file in files if is_signed_itself(file)])
+        try:
+            signed = self._with_signatures(job, results)
+            self.key().check_packages([signed.path(file) for file in published(signed) if is_signed_itself(file)])
+        except InputError:
+            if dropped := self._without_bad(results):
+                raise RefusedError(
+                    f"The signature of {dropped} of job {job} is not good any more.  Run package sign again."
+                ) from None
+            raise
+        return signed
+
+    def _without_bad(self, results: JobResults) -> str:
+        """
+        Forget the signatures of *results* that are refused now; the name of a package that had one, or "".
+        """
+        key, dropped = self.key(), ""
+        for each in self.wanted(results):
+            signature = self._store.get(each.id)
+            try:
+                if signature is not None:
+                    _check(key, each, signature)
+            except InputError:
+                self._store.remove(each.id)
+                dropped = each.name
+        return dropped
+
+    def prepare(self, signed: Collection[JobResults]) -> tuple[str, Sequence[ToSign]]:
+        """
+        A snapshot with the packages of *signed*: its name, and the signatures that its index needs.
+        """
         snapshots = self.snapshots()
-        name = snapshots.prepare(PUBLIC, [path for path, _ in files])
+        name = snapshots.prepare(PUBLIC, [each.path(file) for each in signed for file in published(each)])
         indexes = snapshots.to_sign(name)
         return name, [each for index, contents in indexes.items() for each in of_index(index, contents)]
 
@@ -131,29 +159,47 @@ class SignedFiles:
 
     def sign_index(self, snapshot: str, signatures: Mapping[str, bytes]) -> None:
         """
-        Check the *signatures* of the index of *snapshot*, by id, and keep the files that are made of them.
+        Check the *signatures* of the index of *snapshot*, by id, and keep them.
         """
-        key = self.key()
-        files: dict[str, bytes] = {}
-        for name, contents in self.snapshots().to_sign(snapshot).items():
-            files.update(checked_files(name, contents, signatures, key))
-        directory = os.path.join(self.directory, "index", snapshot)
+        self._index_files(self.snapshots().to_sign(snapshot), signatures)
         shutil.rmtree(os.path.join(self.directory, "index"), ignore_errors=True)
-        make_directory(directory)
-        for name, contents in files.items():
-            write_whole(os.path.join(directory, name), contents)
+        store = self._index_store(snapshot)
+        for id, signature in signatures.items():
+            store.put(id, signature)
 
     def publish(self, snapshot: str) -> None:
         """
-        Let clients see *snapshot*, whose index is signed.  `InputError` when another one took its place.
+        Let clients see *snapshot*, whose index is signed; its signatures are checked again.  `InputError` when one is
+        missing or not good any more, or another snapshot took its place.
         """
-        directory = os.path.join(self.directory, "index", snapshot)
-        signatures = {}
-        for name in os.listdir(directory) if os.path.isdir(directory) else ():
-            if not name.startswith("."):
-                with open(os.path.join(directory, name), "rb") as file:
-                    signatures[name] = file.read()
+        # Nothing is done when it is public already.
+        signatures = self._kept_files(snapshot) if self.is_prepared(snapshot) else None
         self.snapshots().publish(snapshot, signatures)
+
+    def is_signed(self, snapshot: str) -> bool:
+        """
+        Whether `publish` can publish *snapshot*, and has not yet.
+        """
+        try:
+            return bool(self._kept_files(snapshot))
+        except InputError:
+            return False
+
+    def _kept_files(self, snapshot: str) -> Mapping[str, bytes]:
+        indexes, store = self.snapshots().to_sign(snapshot), self._index_store(snapshot)
+        wanted = [each for name, contents in indexes.items() for each in of_index(name, contents)]
+        kept = {each.id: signature for each in wanted if (signature := store.get(each.id)) is not None}
+        return self._index_files(indexes, kept)
+
+    def _index_files(self, indexes: Mapping[str, bytes], signatures: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        key = self.key()
+        files: dict[str, bytes] = {}
+        for name, contents in indexes.items():
+            files.update(checked_files(name, contents, signatures, key))
+        return files
+
+    def _index_store(self, snapshot: str) -> SignatureStore:
+        return SignatureStore(os.path.join(self.directory, "index", snapshot))
 
     def forget(self, job: int) -> None:
         """
@@ -200,3 +246,8 @@ class SignedFiles:
     @property
     def _store(self) -> SignatureStore:
         return SignatureStore(os.path.join(self.directory, "signatures"))
+
+
+def _check(key: TargetKey, each: ToSign, signature: bytes) -> None:
+    if key.check_signature(each.read(), signature, each.name).kind != (TEXT if each.text else BINARY):
+        raise InputError(f"The signature of {each.name} is of the wrong kind, of text or of bytes.")

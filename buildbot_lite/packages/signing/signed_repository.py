@@ -49,6 +49,9 @@ class SignedRepository:
     unwanted: Event
 
     async def enter(self, job: Job, results: JobResults) -> None:
+        if self.target.signing.sign is not None:
+            # Otherwise it would be found when it is to be signed, with others.
+            await self.farm.in_thread(partial(self.files.wanted, results))
         await self.unsigned.enter(job, results)
 
     async def keep_only(self, waiting: Collection[str]) -> None:

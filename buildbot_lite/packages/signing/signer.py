@@ -16,7 +16,7 @@ from ...errors import InputError, MessageError
 from ...model.display import printable
 from ...model.json_reader import JsonReader
 from .openpgp import Signature
-from .signable import described
+from .signable import described, is_index
 from .signature_store import id_of
 
 MOST_AT_ONCE = 6 << 20
@@ -180,6 +180,8 @@ class Signer:
         for file, data in index:
             summary.fetched += len(data)
             summary.size += 0 if file.text else file.size
+            if not is_index(data):
+                raise InputError("The farm asks to sign something else than the index of its repository.")
             self.display.to_sign(file, _described(file, data))
         signatures = await self._signed([(file, data) for file, data in index])
         end = JsonReader(dict(await self.ask({"ask": "sign-finish", "signatures": signatures})), "answer")

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from attrs import frozen
 from sqlalchemy import Connection
 
-from ...errors import NotFoundError, RefusedError
+from ...errors import BuildbotLiteError, FileError, InputError, NotFoundError, RefusedError
 from .. import job_records
 from ..job_records import Job
 from ..job_states import JobState
@@ -33,6 +33,8 @@ from .wanted_signatures import ToSign, digest_of
 
 MOST_JOBS = 1000
 """Jobs of one round."""
+MOST_PACKAGES = 10_000
+"""Packages to sign in one round, unless one job has more."""
 MOST_CONTENTS = 8 << 20
 """Bytes of the contents in one answer."""
 MOST_OFFERED = 50_000
@@ -106,20 +108,44 @@ class SigningRound:
         self._farm = farm
         self._offered: dict[str, ToSign] = {}
         self._prepared: _Preparation | None = None
+        # Jobs that rpm refuses, and since when they wait: a job that is built again is another one.
+        self._refused: set[tuple[int, float]] = set()
 
     async def offer(self, jobs: Sequence[int] | None) -> list[Offer]:
         """
         What is to be signed of *jobs*; None: of all that wait and are not in the signed snapshot.  `NotFoundError`,
         `RefusedError` name a job that does not wait for a signature.
         """
-        offers = [await self._offer(job) for job in await self._waiting(jobs)]
+        offers, complete = await self._offers(jobs)
         # Beside those that were offered to another signer, who signs at the same time.
         self._offered.update({each.id: each for offer in offers for each in offer.wanted})
         for id in list(self._offered)[:-MOST_OFFERED]:
             del self._offered[id]
-        if jobs is None:
+        if complete:
             await self._farm.in_thread(partial(self._files.tidy, {offer.job.id: offer.wanted for offer in offers}))
         return offers
+
+    async def _offers(self, jobs: Sequence[int] | None) -> tuple[list[Offer], bool]:
+        """
+        As `offer` has it; and whether these are all of the target.
+        """
+        waiting = await self._waiting(jobs)
+        if jobs is not None:
+            return [await self._offer(job) for job in waiting], False
+        offers: list[Offer] = []
+        size = 0
+        # What rpm has refused is tried again when somebody names it.
+        for job in (job for job in waiting if (job.id, job.changed) not in self._refused):
+            try:
+                offer = await self._offer(job)
+            except (InputError, FileError) as error:
+                await self._leave_out(job, error)
+                continue
+            size += len(offer.wanted)
+            if offers and size > MOST_PACKAGES:
+                return offers, False
+            offers.append(offer)
+        return offers, len(waiting) < MOST_JOBS
 
     async def contents(self, ids: Sequence[str]) -> dict[str, bytes]:
         """
@@ -167,11 +193,13 @@ class SigningRound:
             if numbers is not None:
                 return [self._in_needsign(connection, number) for number in dict.fromkeys(numbers)]
             unfinished = job_records.unfinished(connection)
-            return [job for job in unfinished if job.target == self._target and job.state is JobState.NEEDSIGN]
+            waiting = [job for job in unfinished if job.target == self._target and job.state is JobState.NEEDSIGN]
+            signed = SignedSnapshot.of(connection, self._target)
+            done = signed.jobs if signed is not None else {}
+            # The oldest first, and those that are signed already last: the rest has its turn after these.
+            return sorted(waiting, key=lambda job: job.id in done)[:MOST_JOBS]
 
         found: list[Job] = await self._farm.read(read)
-        if len(found) > MOST_JOBS:
-            raise RefusedError(f"{len(found)} jobs; at most {MOST_JOBS} are signed at a time: name some of them.")
         return found
 
     def _in_needsign(self, connection: Connection, number: int) -> Job:
@@ -210,12 +238,53 @@ class SigningRound:
         jobs = {job.id: job for job in [*also, *await self._waiting(numbers)]}
         results = {id: await self._farm.results_of(job) for id, job in jobs.items()}
         digests = {id: digest_of(each) for id, each in results.items()}
-        if signed is not None and signed.jobs == digests and await self._there(signed.snapshot):
+        if signed is not None and signed.jobs == digests and await self._is_signed(signed.snapshot):
             return ()
+        if signed is not None and await self._becomes_public(signed):
+            raise RefusedError("What was pushed becomes public just now.  Run package sign again in a minute.")
         if self._prepared is None or self._prepared.jobs != digests or not await self._there(self._prepared.snapshot):
-            name, wanted = await self._farm.in_thread(partial(self._files.prepare, results))
-            self._prepared = _Preparation(name, digests, wanted)
+            good = await self._good(jobs, results)
+            name, wanted = await self._farm.in_thread(partial(self._files.prepare, list(good.values())))
+            self._prepared = _Preparation(name, {id: digests[id] for id in good}, wanted)
         return self._prepared.wanted
+
+    async def _good(self, jobs: Mapping[int, Job], results: Mapping[int, JobResults]) -> Mapping[int, JobResults]:
+        """
+        *results* with signatures, without those of jobs that rpm refuses; these are not offered again by themselves.
+        """
+        good: dict[int, JobResults] = {}
+        errors: list[BuildbotLiteError] = []
+        for id, each in results.items():
+            try:
+                good[id] = await self._farm.in_thread(partial(self._files.signed, id, each))
+            except RefusedError as error:
+                errors.insert(0, error)
+            except InputError as error:
+                errors.append(error)
+                self._refused.add((id, jobs[id].changed))
+                await self._leave_out(jobs[id], error)
+        if errors and (not good or isinstance(errors[0], RefusedError)):
+            raise errors[0]
+        return good
+
+    async def _leave_out(self, job: Job, error: BuildbotLiteError) -> None:
+        if job.reason != str(error):
+            await self._farm.write(lambda connection: job_records.remark(connection, job, str(error)))
+
+    async def _becomes_public(self, signed: SignedSnapshot) -> bool:
+        """
+        Whether the snapshot *signed* was pushed, and nothing but its turn is in its way.
+        """
+        waiting = await self._still_waiting(signed.jobs)
+        if not signed.pushed or not waiting or await self._farm.read(signed.lost) is not None:
+            return False
+        if any([digest_of(await self._farm.results_of(job)) != signed.jobs[job.id] for job in waiting]):
+            return False
+        return await self._is_signed(signed.snapshot)
+
+    async def _is_signed(self, snapshot: str) -> bool:
+        signed: bool = await self._farm.in_thread(partial(self._files.is_signed, snapshot))
+        return signed
 
     async def _there(self, snapshot: str) -> bool:
         there: bool = await self._farm.in_thread(partial(self._files.is_prepared, snapshot))
