@@ -14,8 +14,9 @@ Limited code may call functions of this program, which must not be interrupted::
 A coroutine is limited from one wait to the next (`in_turns`), and a coroutine of ours that it awaits is not
 (`never_interrupted`).
 
-Code that repeats what it did before a restart must end as it did then, however long it takes, so it is called
-`without_limits`; from the moment at which it does something new, it is limited (`limit_from_now`).
+Code that repeats what it did before a restart must not end at another place than then because it is slower now.  So it
+is called within one generous limit only (`within_only`), and limits in it have no effect; from the moment at which it
+does something new, it is limited (`limit_from_now`).
 """
 
 import math
@@ -37,15 +38,20 @@ _SOON = 0.2
 """Seconds after the end of an inner limit in which code whose own limit is over, too, may say what was interrupted."""
 
 # The ends of the limits in the main thread, outermost first, by `limited_time`.  An inner one is never later; except
-# that infinity stands for unlimited code, which is independent of the limits around it, and `_LIFTED` for code in which
-# limits have no effect.
+# that infinity stands for unlimited code, which is independent of the limits around it, and that limits in code with an
+# `_OnlyEnd` have no effect.
 _ends: list[float] = []
-_LIFTED = -math.inf
 _installed = False
 # Seconds that unlimited code within limits has taken so far.
 _unlimited_time = 0.0
 # How often limited code was interrupted, except within unlimited code.
 _interruptions = 0
+
+
+class _OnlyEnd(float):
+    """
+    The end of the limit of code that was called `within_only`.
+    """
 
 
 class OverdueError(BaseException):
@@ -62,7 +68,7 @@ def call_within(seconds: float | None, function: Callable[..., T], *args: Any, *
     A limit inside another one is never longer than that.  If the outer limit is exceeded, too, the outer function is
     interrupted soon after the inner one has ended.
     """
-    if seconds is None or not _in_main_thread() or (_ends and _ends[-1] == _LIFTED):
+    if seconds is None or not _in_main_thread() or _is_only():
         return function(*args, **kwargs)
     depth = len(_ends)
     try:
@@ -96,9 +102,9 @@ def unlimited(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         _end(depth)
 
 
-def without_limits(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+def within_only(seconds: float, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """
-    Call *function* and return its result.  Limits within it have no effect before it calls `limit_from_now`, except
+    Call *function* as `call_within` does, but limits within it have no effect before it calls `limit_from_now`, except
     those in `unlimited` code.
     """
     if not _in_main_thread():
@@ -106,29 +112,29 @@ def without_limits(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     depth = len(_ends)
     try:
         try:
-            _ends.append(_LIFTED)
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            _begin(seconds, _OnlyEnd)
             return function(*args, **kwargs)
         finally:
             _end(depth)
     except OverdueError:
-        # It may have interrupted `_end`.
+        # It may have interrupted `_begin` or `_end`.
         _end(depth)
         raise
 
 
-def limit_from_now(seconds: float) -> None:
+def limit_from_now(seconds: float, *, only: bool = False) -> None:
     """
-    Limit the rest of the code that was called `without_limits` to *seconds*.  No effect in other code.
+    Limit the rest of the code that was called `within_only` to *seconds*.  No effect in other code.  *only*: limits
+    within it still have no effect.
     """
     if not _in_main_thread():
         return
     lifted = 0
-    while _ends and _ends[-1] == _LIFTED:
+    while _is_only():
         del _ends[-1]
         lifted += 1
     for _ in range(lifted):
-        _begin(seconds)
+        _begin(seconds, _OnlyEnd if only else float)
 
 
 def interruptions() -> int:
@@ -195,9 +201,9 @@ def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-def _begin(seconds: float) -> None:
+def _begin(seconds: float, kind: type[float] = float) -> None:
     """
-    Begin a limit.
+    Begin a limit of a *kind*: `_OnlyEnd`, or any other.
     """
     global _installed
     if not _installed:
@@ -208,7 +214,7 @@ def _begin(seconds: float) -> None:
         end = _ends[-1]
     else:
         signal.setitimer(signal.ITIMER_REAL, max(seconds, _AT_ONCE), _AGAIN)
-    _ends.append(end)
+    _ends.append(kind(end))
 
 
 def _end(depth: int) -> None:
@@ -229,6 +235,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     if _is_limited():
         _interruptions += 1
         raise OverdueError
+
+
+def _is_only() -> bool:
+    return bool(_ends) and isinstance(_ends[-1], _OnlyEnd)
 
 
 def _is_limited() -> bool:

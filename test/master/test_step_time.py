@@ -8,11 +8,13 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.defer import CancelledError, Deferred, gatherResults, inlineCallbacks, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.master.builds import step_time
 from buildbot_lite.master.builds.build_context import BuildContext
+from buildbot_lite.master.builds.build_progress import Ended
 from buildbot_lite.master.builds.journal import OVERDUE
 from buildbot_lite.master.scheduling.code_time import CodeTime
 from buildbot_lite.master.steps import counting
@@ -22,6 +24,8 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.model.time_limit import OverdueError
 from buildbot_lite.plugins import steps, util
 from buildbot_lite.testing import command, replay, run
+from buildbot_lite.testing.memory import MemoryTriggers
+from buildbot_lite.testing.script import ScriptedSlave
 from buildbot_lite.testing.world import World
 
 from .test_function_limits import hang
@@ -289,6 +293,222 @@ class EndlessStepsTests(SynchronousTestCase):
         self.assertIs(self.successResultOf(running).result, Result.RETRY)
 
 
+class SlowCommands:
+    """
+    Makes the commands *texts* of scripted slaves end only when the test says so.
+    """
+
+    def __init__(self, case: SynchronousTestCase, *texts: str) -> None:
+        self.interrupted: list[str] = []
+        self._held: dict[str, Callable[[], Any]] = {}
+        waiting, plain, made = set(texts), ScriptedSlave.resume, BuildContext.__init__
+
+        def text_of(slave: Any, id: str) -> str:
+            return str(next(asked.text for asked in slave._script.asked if asked.id == id))
+
+        def resume(slave: Any, id: str, *arguments: Any) -> Any:
+            text = text_of(slave, id)
+            if text not in waiting:
+                return plain(slave, id, *arguments)
+            waiting.remove(text)
+            self._held[text] = partial(plain, slave, id, *arguments)
+            return succeed(None)
+
+        def interrupt(slave: Any, id: str, reason: str) -> Any:
+            self.interrupted.append(text_of(slave, id))
+            return succeed(None)
+
+        def context(made_one: BuildContext, **arguments: Any) -> None:
+            made(made_one, **arguments)
+            self._clock = arguments["others_turn"].args[0]
+
+        case.patch(ScriptedSlave, "resume", resume)
+        case.patch(ScriptedSlave, "interrupt", interrupt)
+        case.patch(BuildContext, "__init__", context)
+
+    def end(self, text: str) -> None:
+        """
+        The command *text* ends, and what waits for that goes on.
+        """
+        self._held.pop(text)()
+        self.others_turn()
+
+    def others_turn(self) -> None:
+        """
+        What waits for its turn in the reactor goes on.
+        """
+        for _ in range(5):
+            self._clock.advance(0)
+
+
+@inlineCallbacks
+def both_at_once(self: Any) -> Any:
+    """
+    Two commands at once, and what is called with the first one's result never returns.
+    """
+    first = yield self.makeRemoteShellCommand(command=["x"])
+    second = yield self.makeRemoteShellCommand(command=["y"])
+    yield gatherResults([self.runCommand(first).addCallback(hang), self.runCommand(second)])
+
+
+class ConcurrentStepsTests(SynchronousTestCase):
+    """
+    Promise 8.25: a step that waits for several things at once is ended, with all of them, and stays ended.
+    """
+
+    def setUp(self) -> None:
+        """
+        A short limit, which code that never ends exceeds on any machine.
+        """
+        self.patch(user_functions, "LONGEST_CALL", 0.05)
+
+    def tearDown(self) -> None:
+        """
+        Nothing but the end of Deferreds that nobody looks at is logged.
+        """
+        self.flushLoggedErrors(OverdueError, CancelledError)
+
+    def ended(self, world: World, step: Any, slow: SlowCommands, *texts: str) -> Ended:
+        """
+        How *step* ended, after the slow commands *texts* ended, in this order.
+        """
+        _, _, running = world._start(step)
+        for text in texts:
+            self.assertNoResult(running)
+            slow.end(text)
+        return self.successResultOf(running)
+
+    def test_other_order(self) -> None:
+        """
+        A replay ends the step where it ended, although it has the recorded answers in another order.
+        """
+        step, slow = step_of(steps.ShellCommand, run=both_at_once, arguments=COMMAND), SlowCommands(self, "x", "y")
+        world = World([command("x"), command("y")])
+        first = self.ended(world, step, slow, "y", "x")
+        self.assertIs(first.result, Result.EXCEPTION)
+        again = world.finish(step)
+        self.assertEqual(again.ended, first)
+        self.assertRegex(again.summary, "was ended, because it took longer")
+
+    def test_other_order_without_a_mark(self) -> None:
+        """
+        A replay that comes to code that never ends, because it has the answers in another order, makes the build begin
+        again.
+        """
+        self.patch(step_time, "LONGEST_REPLAY", 0.05)
+        step, slow = step_of(steps.ShellCommand, run=both_at_once, arguments=COMMAND), SlowCommands(self, "x", "y")
+        world = World([command("x"), command("y")])
+        self.ended(world, step, slow, "y", "x")
+        for key, entry in list(world.store.entries.items()):
+            if entry.kind == OVERDUE:
+                del world.store.entries[key]
+        again = world.finish(step)
+        self.assertIs(again.result, Result.RETRY)
+        self.assertIn("took longer than", again.ended.reason)
+
+    def test_running_command(self) -> None:
+        """
+        A command that still runs is interrupted, and the step ends when it has ended; so it does in a replay, in which
+        the code gets that command's outcome as little as before.
+        """
+
+        @inlineCallbacks
+        def work(self: Any) -> Any:
+            held = yield self.makeRemoteShellCommand(command=["y"])
+            made = yield self.makeRemoteShellCommand(command=["x"])
+            waits = self.runCommand(held).addCallback(lambda _: self.runCommand(made))
+            self.runCommand(made).addCallback(hang)
+            yield waits
+
+        step, slow = step_of(steps.ShellCommand, run=work, arguments=COMMAND), SlowCommands(self, "x", "y")
+        world = World([command("y"), command("x")])
+        first = self.ended(world, step, slow, "x", "y")
+        self.assertEqual(slow.interrupted, ["y"])
+        self.assertIs(first.result, Result.EXCEPTION)
+        again = world.finish(step)
+        self.assertEqual((again.ended, again.commands), (first, ["y", "x"]))
+
+    def test_triggered_builds(self) -> None:
+        """
+        The builds that the step waits for are cancelled.
+        """
+        cancelled: list[int] = []
+
+        async def cancel(triggers: MemoryTriggers, buildset: int, reason: str) -> list[Any]:
+            cancelled.append(buildset)
+            return []
+
+        async def work(self: Any) -> None:
+            waits = Deferred.fromCoroutine(self.bench.trigger(["s"], {}, wait=True))
+            await self.execute(["x"])
+            await hangs_at_once(self)
+            await waits
+
+        self.patch(MemoryTriggers, "when_finished", lambda triggers, buildset: Deferred())
+        self.patch(MemoryTriggers, "cancel", cancel)
+        world = World([command("x")], triggers={"s": Result.SUCCESS})
+        ran = world.finish(step_of(steps.BuildStep, run=work))
+        self.assertIs(ran.result, Result.EXCEPTION)
+        self.assertEqual(cancelled, [1])
+
+
+class EndlessReplayTests(SynchronousTestCase):
+    """
+    Promise 8.25: a replay that never ends does not stop the farm; the build begins again.
+    """
+
+    def setUp(self) -> None:
+        """
+        A short limit, which code that never ends exceeds on any machine.
+        """
+        self.patch(step_time, "LONGEST_REPLAY", 0.05)
+
+    def replayed(self, work: Callable[[Any, Callable[[], None]], Any]) -> Ended:
+        """
+        How the step *work* ends in a replay in which the function that it gets never returns.
+        """
+        endless: list[bool] = []
+
+        async def run(self: Any) -> Result:
+            await work(self, lambda: hang() if endless else None)
+            await self.bench.now()
+            return Result.SUCCESS
+
+        step, world = step_of(steps.BuildStep, run=run), World([command("x")])
+        self.patch(step_time, "LONGEST_REPLAY", 0.05)
+        self.assertIs(world.finish(step).result, Result.SUCCESS)
+        endless.append(True)
+        return world.finish(step).ended
+
+    def test_changed_code(self) -> None:
+        """
+        Code that now never ends, before the end of what the journal says.
+        """
+
+        async def work(self: Any, maybe_hang: Callable[[], None]) -> None:
+            await self.execute(["x"])
+            maybe_hang()
+
+        ended = self.replayed(work)
+        self.assertIs(ended.result, Result.RETRY)
+        self.assertIn("took longer than 0.05 s to repeat", ended.reason)
+
+    def test_search(self) -> None:
+        """
+        A search that now never ends.
+        """
+
+        def look(maybe_hang: Callable[[], None], part: str) -> list[str]:
+            maybe_hang()
+            return []
+
+        async def work(self: Any, maybe_hang: Callable[[], None]) -> None:
+            await self.execute(["x"])
+            await self.bench.look_through(["a", "b"], partial(look, maybe_hang), seconds=1e6)
+
+        self.assertIs(self.replayed(work).result, Result.RETRY)
+
+
 def _spend(seconds: float) -> None:
     end = monotonic() + seconds
     while monotonic() < end:
@@ -343,6 +563,25 @@ class SearchTests(SynchronousTestCase):
         ran = run(step_of(steps.BuildStep, run=look))
         self.assertLess(len(began), 5)
         self.assertEqual(ran.properties["found"][1], False)
+
+    def test_one_part(self) -> None:
+        """
+        One part of the output may take no longer than one call of the configuration's functions.
+        """
+        self.patch(counting, "_LONGEST_SEARCH", 1e6)
+        self.patch(user_functions, "LONGEST_CALL", 0.05)
+        ran = run(self.hostile(), command("x").exits(0, EVIL_LINE))
+        self.assertIs(ran.result, Result.FAILURE)
+        self.assertIn("was given up", ran.summary)
+
+    def test_no_search_any_more(self) -> None:
+        """
+        A step whose search was given up, and whose program now searches nothing, makes the build begin again.
+        """
+        world = World([command("x").exits(0, self.OUTPUT)])
+        world.finish(self.hostile())
+        ran = world.finish(steps.Compile(command=["x"], warningPattern=None))
+        self.assertIs(ran.result, Result.RETRY)
 
     def test_replayed(self) -> None:
         """

@@ -207,6 +207,7 @@ class Build:
                 return Ended(stop.result, stop.reason)
             return Ended(Result.RETRY, str(error))
         except ReplayError as error:
+            await self._context.live.drained("its build starts again")
             self._log.warn("{build} cannot be continued: {why}", build=self.label, why=str(error))
             return Ended(Result.RETRY, str(error))
         return self._progress.ended()

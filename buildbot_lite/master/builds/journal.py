@@ -141,6 +141,12 @@ class Journal:
         """
         return self._marks.get((step, ordinal))
 
+    def has_marks(self, step: int) -> bool:
+        """
+        Whether there are marks of *step* that the replay has not reached.
+        """
+        return any(key[0] == step for key in self._marks)
+
     def reach(self, step: int, ordinal: int) -> None:
         """
         The replay has repeated what the mark says.
@@ -173,12 +179,18 @@ class Journal:
         """
         return [entry for entry in self._recorded.values() if entry.outcome is None]
 
+    def next_ordinal(self, step: int) -> int:
+        """
+        The ordinal that the next effect of *step* gets.
+        """
+        return self._next.get(step, 0)
+
     def allocate(self, step: int) -> int:
         """
         Take the next ordinal of *step*.  Called from outside only for a log that the step writes: it has an ordinal and
         no entry.
         """
-        ordinal = self._next.get(step, 0)
+        ordinal = self.next_ordinal(step)
         self._next[step] = ordinal + 1
         return ordinal
 
@@ -191,6 +203,7 @@ class Journal:
         *,
         properties: Callable[[], Mapping[str, Any]] = dict,
         live_at_once: bool = True,
+        asked: Callable[[bool], Awaitable[None]] | None = None,
     ) -> JournalEntry:
         """
         Return the entry of an effect with its outcome, which is the recorded one, or that of ``perform(entry,
@@ -198,7 +211,8 @@ class Journal:
 
         *properties*: returns the build's properties after the effect, which are recorded for display only (a replay
         sets them again).  *live_at_once*: False if *perform* calls `live` itself, when the master can answer a slave
-        that asks about the effect.  `ReplayError` if another effect is recorded at this place.
+        that asks about the effect.  *asked*: awaited first, with whether the effect is recorded; while it waits, the
+        coroutine has not reached the entry.  `ReplayError` if another effect is recorded at this place.
         """
         entry = JournalEntry(step, self.allocate(step), kind, fingerprint(intent), intent)
         recorded = self._recorded.get((entry.step, entry.ordinal))
@@ -207,6 +221,8 @@ class Journal:
                 f"entry {step}.{entry.ordinal} of its journal is a {recorded.kind}, and the build's program now asks "
                 f"for {'another ' if recorded.kind == kind else 'a '}{kind} there.  It starts again from the beginning."
             )
+        if asked is not None:
+            await asked(recorded is not None)
         self._recorded.pop((entry.step, entry.ordinal), None)
         if recorded is None:
             await self._store.begin(self._build, entry)

@@ -11,6 +11,8 @@ from .step_effects import StepEffects
 from .step_logs import StepLogs
 from .step_time import OVERDUE_ORDINAL
 
+_REASON = "its step took too long"
+
 
 async def end_overdue(build: BuildContext, effects: StepEffects, logs: StepLogs, sentence: str) -> None:
     """
@@ -23,18 +25,33 @@ async def end_overdue(build: BuildContext, effects: StepEffects, logs: StepLogs,
     if mark is None:
         logs.build_remark(sentence)
         intent: dict[str, Any] = {
-            "answers": effects.time.answers,
+            **effects.time.place,
             "sentence": sentence,
             "properties": {name: list(pair) for name, pair in build.recorded_properties().items()},
             "revealed": sorted(build.revealed),
             "logs": logs.places(),
+            "used": sorted(build.used),
         }
         await journal.set_mark(step, OVERDUE_ORDINAL, intent)
         return
     build.view.properties.replace(Properties.from_document(mark["properties"]))
     build.revealed.update(mark["revealed"])
+    build.used.update(mark["used"])
     logs.restore(mark["logs"])
     # What the ended code had begun is not continued.
     begun = journal.drop(step)
     await abandon_entries(build, begun)
-    await cancel_children(build, "its step took too long", begun)
+    await cancel_children(build, _REASON, begun)
+
+
+async def let_go(build: BuildContext) -> None:
+    """
+    Let the reactor do other work; then interrupt the commands that the current step of *build* waits for, wait until
+    they have ended, and cancel the builds that it waits for.
+    """
+    await build.others_turn()
+    for buildset in tuple(build.live.buildsets):
+        await build.triggers.cancel(buildset, _REASON)
+    await build.live.drained(_REASON)
+    # What ends with them has ended before the step's code is cancelled.
+    await build.others_turn()

@@ -6,7 +6,7 @@ sent to the slave's session, or to the session of the master's own keeper.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from itertools import islice
 from time import monotonic
 from types import SimpleNamespace
@@ -54,7 +54,7 @@ from ..steps.step import BuildStep
 from .build_context import COMMAND, LOCK, MOST_STEPS, BuildContext
 from .command_lines import command_line, listed
 from .journal import Done, JournalEntry
-from .overdue import end_overdue
+from .overdue import end_overdue, let_go
 from .step_effects import StepEffects
 from .step_logs import StepLogs
 from .step_time import StepTime
@@ -102,7 +102,7 @@ class JournaledContext:
 
     def __init__(self, build: BuildContext, step: int) -> None:
         self._build = build
-        self.time = StepTime(build.journal, step, budget=build.budget, others_turn=build.others_turn)
+        self.time = StepTime(build.journal, step, budget=build.budget, let_go=partial(let_go, build))
         self._effects = StepEffects(build.journal, step, self.time)
         self.logs = StepLogs(build, self._effects)
         self._triggers = StepTriggers(build, self._effects, self.logs)

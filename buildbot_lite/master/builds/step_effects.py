@@ -49,12 +49,17 @@ class StepEffects:
             self.check_open()  # it may have been closed while the intent was committed
             return await perform(entry, resumed)
 
+        ordinal = self._journal.next_ordinal(self.step)
+
+        async def asked(is_recorded: bool) -> None:
+            await self.time.asked(ordinal, is_recorded=is_recorded)
+
         try:
-            entry = await self._journal.effect(self.step, kind, intent, perform_if_open, **options)
+            entry = await self._journal.effect(self.step, kind, intent, perform_if_open, asked=asked, **options)
         except Exception:
-            await self.time.answered()
+            await self.time.answered(ordinal)
             raise
-        await self.time.answered()
+        await self.time.answered(ordinal)
         return entry
 
     async def once(self, kind: str, intent: Json, ask: Callable[[], Json]) -> Any:

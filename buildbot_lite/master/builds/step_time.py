@@ -5,12 +5,16 @@ Limits on the time that the code of a step takes in the reactor's thread.
 
     step's code ──turn──► waits for an effect ──answer──► turn ──► …         each turn may take `LONGEST_CALL`,
                                                                              and waits until its builder has time again
-    in a replay: ──turn──► recorded answer 1 ──► recorded answer 2 ──► …     no limits, no waiting; then
-                                                       ├──► the code is dropped here, if the journal says so
-                                                       └──► the journal has no more: limited from here on
+    in a replay: ──turn──► recorded answer ──► recorded answer ──► …         `LONGEST_REPLAY` each, no waiting; then
+                                                     ├──► the code is dropped here, if the journal says so
+                                                     └──► the journal has no more: limited from here on
 
-The end of a step by its limit is an outcome: it is recorded in the journal before the step ends, and a replay ends the
-step at the same answer, however long the code takes there.
+The end of a step by its limit is an outcome: it is recorded in the journal before the step ends, with the effect whose
+answer the code had got last.  A replay does not give that answer, and ends the step, whatever the order in which it has
+the answers.  Answers that the code did not get before its end, it does not get in the replay either.
+
+A replay has a limit, too: code that takes longer than any live code is another code, or gets answers in another order.
+Then the build starts again.
 
 Only code that this program calls is limited: coroutines, methods that they call, and callbacks of the Deferreds that
 methods of steps return.  A callback of a Deferred that the code makes itself, with ``deferLater`` for example, is not.
@@ -23,7 +27,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
 
 from ...errors import BuildbotLiteError, ReplayError
 from ...model import user_functions
@@ -35,7 +40,7 @@ from ...model.time_limit import (
     limit_from_now,
     limited_time,
     unlimited,
-    without_limits,
+    within_only,
 )
 from .journal import Journal
 
@@ -43,6 +48,9 @@ T = TypeVar("T")
 
 OVERDUE_ORDINAL = -2
 """The ordinal of the mark that the step was ended by its time limit."""
+LONGEST_REPLAY = 60.0
+"""Seconds that code may take from one recorded answer to the next: many times what it may take live, because the limit
+must not end a replay only because the machine is slow."""
 
 _OURS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _NOT_THE_USERS = (os.path.join(_OURS, ""), *(os.path.join(each, "") for each in {sys.prefix, sys.base_prefix}))
@@ -86,44 +94,62 @@ class StepTime:
     """
     Runs the code of step number *step*, whose effects are recorded in *journal*.
 
-    *others_turn*: lets the reactor do other work.
+    *let_go*: lets the reactor do other work, and then ends the commands and builds that the step waits for.
     """
 
+    _log = Logger()
+
     def __init__(
-        self, journal: Journal, step: int, *, budget: CodeBudget, others_turn: Callable[[], Awaitable[None]]
+        self, journal: Journal, step: int, *, budget: CodeBudget, let_go: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
         self._journal = journal
+        self._step = step
         self._budget = budget
-        self._others_turn = others_turn
+        self._let_go = let_go
         self._mark: Mapping[str, Any] | None = journal.mark(step, OVERDUE_ORDINAL)
         self._running: Deferred[Any] | None = None
-        self._overdue: str | None = None
+        self._waking: Deferred[None] | None = None
+        self._over: StepOverdueError | ReplayError | None = None
         self._depth = 0
         self._before = 0
-        self.answers = 0
+        self._began = 0.0
+        # The effect whose answer the code got last, and those that it waits for: as they are at the end by the limit.
+        self._after: int | None = None
+        self._open: set[int] = set()
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """
+        Where the code was ended, for the mark.
+        """
+        return {"after": self._after, "open": sorted(self._open)}
 
     async def run(self, work: Coroutine[Deferred[Any], Any, T]) -> T:
         """
         The result of the coroutine *work*; `StepOverdueError` if its code took too long, in this run or in the recorded
         one.
         """
-        if self._mark is not None and self._mark["answers"] == 0:
+        if self._mark is not None and self._mark["after"] is None:
             work.close()
             raise StepOverdueError(str(self._mark["sentence"]))
         self._running = Deferred.fromCoroutine(in_turns(work, self.turn, self._pause))
         try:
             result: T = await self._running
-        except BaseException:
-            if self._overdue is None:
+        except BaseException as error:
+            if not self.is_over:
+                if not isinstance(error, CancelledError):
+                    self._check_marks()
                 raise
-        if self._overdue is not None:
+            # The turn that was interrupted may not have returned yet, and then has not noticed it.
+            self._interrupted(error)
+        if self.is_over:
+            self._interrupted(None)
+        if self._over is not None:
+            if self._waking is not None:
+                await self._waking
             self._close(work)
-            raise StepOverdueError(self._overdue)
-        if self._mark is not None:
-            raise ReplayError(
-                "its journal says that a step was ended by its time limit, and the step's program now ends earlier.  "
-                "It starts again from the beginning."
-            )
+            raise self._over
+        self._check_marks()
         return result
 
     @property
@@ -131,31 +157,34 @@ class StepTime:
         """
         Whether the code was interrupted, so that it can have no more effects.
         """
-        return self._overdue is not None or (self._depth > 0 and interruptions() != self._before)
+        return self._over is not None or (self._depth > 0 and interruptions() != self._before)
 
     def turn(self, function: Callable[..., Any], *args: Any) -> Any:
         """
         Call *function*, which is code of the step or continues it, within the limit.
         """
         self._check()
-        replaying, before, began = self._journal.replaying, interruptions(), limited_time()
+        before = interruptions()
         if not self._depth:
-            self._before = before
-        call = without_limits if replaying else partial(call_within, user_functions.LONGEST_CALL)
+            self._before, self._began = before, limited_time()
+        if self._journal.replaying:
+            call = partial(within_only, LONGEST_REPLAY)
+        else:
+            call = partial(call_within, user_functions.LONGEST_CALL)
         self._depth += 1
         try:
             result = call(function, *args)
         except BaseException as error:
             if interruptions() != before:
-                self._end(_sentence(error))
+                self._interrupted(error)
             raise
         finally:
             self._depth -= 1
-            if not self._depth and not replaying:
-                self._budget.spend(limited_time() - began)
+            if not self._depth and not self._journal.replaying:
+                self._budget.spend(limited_time() - self._began)
         if interruptions() != before:
             # The code caught the interruption.
-            self._end(_sentence(None))
+            self._interrupted(None)
         self._check()
         return result
 
@@ -167,68 +196,104 @@ class StepTime:
         answer: Deferred[T] = Deferred(lambda _: running.cancel())
 
         def fire(result: Any) -> None:
-            if not answer.called and self._overdue is None:
+            if not answer.called and self._over is None:
                 self.turn(answer.callback, result)
 
         running.addBoth(fire).addErrback(lambda _: None)  # type: ignore[unused-awaitable]  # `run` has noticed it
         return answer
 
-    async def answered(self) -> None:
+    async def asked(self, ordinal: int, *, is_recorded: bool) -> None:
         """
-        An effect has an answer, which the code gets next; unless a replay has reached the recorded end of the code.
+        The code waits for the effect *ordinal*.  Never returns if the code did not get its answer before its recorded
+        end.
         """
-        self.answers += 1
-        if self._mark is not None and self.answers >= self._mark["answers"]:
-            self._end(str(self._mark["sentence"]))
+        self._open.add(ordinal)
+        if self._mark is None:
+            return
+        if ordinal == self._mark["after"]:
+            self._end(StepOverdueError(str(self._mark["sentence"])))
+        elif ordinal not in self._mark["open"]:
+            if not is_recorded:
+                raise _earlier_end()
+            return
+        await Deferred()
+
+    async def answered(self, ordinal: int) -> None:
+        """
+        The effect *ordinal* has an answer, which the code gets next.  Never returns if the code was ended meanwhile.
+        """
+        if self._over is not None:
             await Deferred()
+        self._open.discard(ordinal)
+        self._after = ordinal
 
     def unlimited(self, function: Callable[..., T], *args: Any) -> T:
         """
         Call *function*, which is the program's own work for the code, without a limit.  The code is limited after it,
         if that was the end of the replay.
         """
+        replaying, after = self._journal.replaying, self._after
         try:
             return unlimited(partial(function, *args))
         finally:
-            if self._overdue is not None:
+            if self._over is not None:
                 # The code does not wait for the answer that it does not get.
                 limit_from_now(user_functions.SHORTEST_LIMIT)
             elif not self._journal.replaying:
+                if replaying:
+                    self._began = limited_time()
                 limit_from_now(user_functions.LONGEST_CALL)
+            elif self._after != after:
+                limit_from_now(LONGEST_REPLAY, only=True)
 
     def look(self, seconds: float, function: Callable[..., T], *args: Any) -> T:
         """
-        Call *function*, for at most *seconds*.  `OverdueError`, with which the caller ends the function only, and not
-        the step.
+        Call *function*, for at most *seconds*, and no longer than `LONGEST_CALL`.  `OverdueError`, with which the
+        caller ends the function only, and not the step.
         """
         return unlimited(partial(self._look, seconds, function, *args))
 
     def _look(self, seconds: float, function: Callable[..., T], *args: Any) -> T:
         began = limited_time()
         try:
-            return call_within(seconds, function, *args)
+            return call_within(min(seconds, user_functions.LONGEST_CALL), function, *args)
         finally:
             self._budget.spend(limited_time() - began)
 
     def _pause(self) -> Awaitable[None] | None:
-        return None if self._journal.replaying or self._overdue is not None else self._budget.pause()
+        return None if self._journal.replaying or self._over is not None else self._budget.pause()
 
     def _check(self) -> None:
-        if self._overdue is not None:
+        if self._over is not None:
             raise OverdueError
 
-    def _end(self, sentence: str) -> None:
+    def _check_marks(self) -> None:
+        if self._journal.has_marks(self._step):
+            raise _earlier_end()
+
+    def _interrupted(self, error: BaseException | None) -> None:
+        """
+        The code was interrupted with *error*; None: it caught that.
+        """
+        self._end(_endless_replay() if self._journal.replaying else StepOverdueError(_sentence(error)))
+
+    def _end(self, over: StepOverdueError | ReplayError) -> None:
         """
         Let the code get no further turn.
         """
-        if self._overdue is None:
-            self._overdue = sentence
+        if self._over is None:
+            self._over = over
             # It may wait for something that the ended code would have done.
-            unlimited(self._wake_soon)
+            self._waking = unlimited(Deferred.fromCoroutine, self._wake())
 
-    def _wake_soon(self) -> None:
-        soon = Deferred.fromCoroutine(_awaited(self._others_turn()))
-        soon.addCallback(lambda _: self._running.cancel() if self._running is not None else None)  # type: ignore[unused-awaitable]
+    async def _wake(self) -> None:
+        try:
+            await self._let_go()
+        except Exception:  # noqa: BLE001 - the step must end all the same
+            self._log.failure("ending what a step waits for")
+        finally:
+            if self._running is not None:
+                self._running.cancel()
 
     @staticmethod
     def _close(work: Coroutine[Any, Any, Any]) -> None:
@@ -239,8 +304,18 @@ class StepTime:
             return
 
 
-async def _awaited(awaitable: Awaitable[T]) -> T:
-    return await awaitable
+def _earlier_end() -> ReplayError:
+    return ReplayError(
+        "its journal says that code of a step was ended by its time limit, and the step's program now ends earlier or "
+        "does something else.  It starts again from the beginning."
+    )
+
+
+def _endless_replay() -> ReplayError:
+    return ReplayError(
+        f"a step's program took longer than {LONGEST_REPLAY:g} s to repeat what its journal says.  It starts again "
+        "from the beginning."
+    )
 
 
 def _sentence(error: BaseException | None) -> str:

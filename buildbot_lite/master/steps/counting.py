@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from ...model.results import Result
+from ...model.user_functions import LONGEST_CALL
 from ..config.arguments import ArgumentChecker
 from . import argument_checks as checks
 from .argument import argument
@@ -50,8 +51,9 @@ def _suppressions(checker: ArgumentChecker, name: str, value: Any) -> list[Suppr
 def _overdue(file: str | None) -> str:
     whose, limit = ("step", _LONGEST_SEARCH) if file is None else (_named(file), _LONGEST_SEARCH_OF_FILE)
     return (
-        f"The expressions of the {whose} take longer than {limit:g} s to search this output.  The search for warnings "
-        "was given up.  Make them simpler: avoid repetitions of repetitions, like (a+)+."
+        f"The expressions of the {whose} take longer than {limit:g} s to search this output, or longer than "
+        f"{LONGEST_CALL:g} s for a part of it.  The search for warnings was given up.  Make them simpler: avoid "
+        "repetitions of repetitions, like (a+)+."
     )
 
 
@@ -76,7 +78,7 @@ class WarningCountingShellCommand(ShellCommand):
     reports that it enters a directory (its first group) and leaves it; file names are relative to it.
 
     The first 64 MiB of the output are searched.  The search may take 20 seconds in all, with a *suppressionFile* 1
-    second.  A longer one is given up, which fails the step.
+    second, and 5 seconds for each 64 KiB.  A longer one is given up, which fails the step.
     """
 
     warningPattern = argument(checks.pattern, default=_PATTERN, nullable=True)
