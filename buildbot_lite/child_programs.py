@@ -6,12 +6,14 @@ They run in a thread, never in the reactor's own: a program may take minutes, an
 
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from errno import ENOENT
 from threading import Event
 from typing import IO
 
@@ -40,7 +42,8 @@ class ChildProgram:
     """
     *argv* in the directory *cwd*, with exactly *env*, and *stdin*.
 
-    It may take *seconds* and print *largest* bytes.
+    It may take *seconds* and print *largest* bytes.  *memory*: bytes of its address space; 0: no limit.  With a limit
+    it has *seconds* of processor time, too.
     """
 
     argv: Sequence[str]
@@ -49,6 +52,17 @@ class ChildProgram:
     stdin: bytes = b""
     seconds: float
     largest: int = LARGEST_OUTPUT
+    memory: int = 0
+
+    @property
+    def command(self) -> Sequence[str]:
+        """
+        *argv*, with the limits (prlimit(1) of util-linux; a function that runs between fork and exec is not safe in a
+        program with threads).
+        """
+        if not self.memory:
+            return self.argv
+        return ["prlimit", f"--as={self.memory}", f"--cpu={int(self.seconds) + 1}", "--", *self.argv]
 
 
 @frozen
@@ -71,8 +85,10 @@ def run_here(program: ChildProgram, unwanted: Event) -> Ran:
         stdin.write(program.stdin)
         stdin.seek(0)
         try:
+            if program.memory and shutil.which(program.argv[0], path=program.env.get("PATH")) is None:
+                raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
             process = subprocess.Popen(
-                program.argv,
+                program.command,
                 cwd=program.cwd,
                 env=dict(program.env),
                 stdin=stdin,

@@ -9,6 +9,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.child_programs import LARGEST_ERRORS, ChildProgram, ProgramError, Ran, run_here
+from buildbot_lite.errors import ConfigError
 
 
 class ProgramTests(SynchronousTestCase):
@@ -44,6 +45,15 @@ class ProgramTests(SynchronousTestCase):
         """
         ran = self.run_shell("head -c 3000000 /dev/zero >&2; echo done")
         self.assertEqual((ran.output, len(ran.errors)), (b"done\n", LARGEST_ERRORS))
+
+    def test_memory(self) -> None:
+        """
+        A program with a limit of memory has it, and one of processor time; a missing one is still called by its name.
+        """
+        ran = self.run_shell("ulimit -v; ulimit -t", memory=1 << 30)
+        self.assertEqual(ran.output, b"1048576\n61\n")
+        missing = ChildProgram(argv=["no-such-program"], cwd="/", env={}, seconds=60.0, memory=1 << 30)
+        self.assertRaisesRegex(ConfigError, "no-such-program", run_here, missing, Event())
 
     def test_time(self) -> None:
         """

@@ -41,6 +41,7 @@ _MAGIC = b"!<arch>\n"
 _HEADER = re.compile(rb"(?=[!-~]{1,16} *)(?P<name>[!-~ ]{16})[ -~]{32}(?P<size>[0-9]{1,10} *)`\n\Z")
 _HEADER_LENGTH = 60
 _PIECE = 1 << 18
+_DATA_NAME = re.compile(r"data\.tar(\.(gz|xz|zst|bz2|lzma))?\Z")
 _CONTROL_NAMES = ("control.tar", "control.tar.gz", "control.tar.xz", "control.tar.zst")
 
 
@@ -63,8 +64,9 @@ def read_deb(file: IO[bytes], name: str) -> Mapping[str, str]:
     `InputError` when it is damaged, truncated or no .deb.
     """
     members = _parts(file, name)
-    order = [each for each in members if not each.startswith("_")]
-    if order[:1] != ["debian-binary"] or len(order) < 3 or not order[2].startswith("data.tar"):
+    order = list(members)
+    # Exactly three: of several control parts, programs take different ones.
+    if len(order) != 3 or order[0] != "debian-binary" or not _DATA_NAME.match(order[2]):
         raise InputError(
             f"{name} is no .deb: it has {', '.join(order) or 'no members'} in the place of its three parts."
         )

@@ -72,7 +72,7 @@ debian() {
         }' {} +
         find /usr/lib -name '*.so.*' -type f | /usr/lib/rpm/elfdeps --provides
         echo 'rtld(GNU_HASH)'
-    } | sort -u | sed 's/^/Provides: /' | empty_package buildbot-lite-root
+    } | sort -u | sed -e 's/%/%%/g' -e 's/^/Provides: /' | empty_package buildbot-lite-root
     rpm --force-debian --install "$work/empty/buildbot-lite-root.rpm"
 }
 
@@ -115,7 +115,8 @@ needs() {
 }
 
 install_needs() {
-    sed -e '/^rpmlib(/d' -e '/^$/d' -e 's/^/Requires: /' "$work/needs" | empty_package "buildbot-lite-needs-$round"
+    # RPM printed the names with macros expanded; what looks like one now, of "%%", is none.
+    sed -e '/^rpmlib(/d' -e '/^$/d' -e 's/%/%%/g' -e 's/^/Requires: /' "$work/needs" | empty_package "buildbot-lite-needs-$round"
     set --
     for repository in repositories/*; do
         [ ! -d "$repository/repodata" ] || set -- "$@" "--repofrompath=${repository##*/},file://$PWD/$repository"

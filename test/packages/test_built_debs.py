@@ -58,6 +58,8 @@ class ReadDebTests(SynchronousTestCase):
             "in the form 'control.tar.bz2'": _with_members(
                 {"debian-binary": b"2.0\n", "control.tar.bz2": b"", "data.tar": b""}
             ),
+            "in the place of its three parts": deb(GREET, others={"control.tar.gz": b"another"}),
+            "_gpgbuilder in the place of": deb(GREET, others={"_gpgbuilder": b"x"}),
             "another version": deb(GREET, others={"debian-binary": b"3.0\n"}),
             "damaged control part": deb(GREET, others={"control.tar.xz": b"nothing"}),
             "it is truncated": deb(GREET, others={"control.tar.xz": lzma.compress(archive({"control": b"x"}))[:40]}),

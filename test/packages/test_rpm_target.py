@@ -2,7 +2,11 @@
 Targets for source RPMs, and the steps of their builds.
 """
 
+import subprocess
 from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -186,3 +190,21 @@ class RpmBuildTests(SubmissionCase):
         buildset = self.harness.read(lambda connection: requests.buildset(connection, number))
         assert buildset is not None
         return {name: value for name, (value, _) in buildset.properties.items()}
+
+
+class RpmScriptTests(SynchronousTestCase):
+    """
+    The script that builds on the slave.
+    """
+
+    def test_needs_are_no_macros(self) -> None:
+        """
+        Promise 9.4: a requirement of a source with a percent sign, which RPM printed of two, is no macro for root.
+        """
+        script = resources.files("buildbot_lite.packages").joinpath("rpm.sh").read_text()
+        with TemporaryDirectory() as work:
+            Path(work, "needs").write_text("make\nfoo%(touch evil)\nrpmlib(X)\n")
+            calls = 'empty_package() { cat >"$work/spec"; }; dnf() { :; }; work=$PWD; round=0; install_needs'
+            argv = ["sh", "-euc", f"{script}\n{calls}", "sh", "", "x86_64", "", ""]
+            subprocess.run(argv, cwd=work, check=True, timeout=60)
+            self.assertEqual(Path(work, "spec").read_text(), "Requires: make\nRequires: foo%%(touch evil)\n")

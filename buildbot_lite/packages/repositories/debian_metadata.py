@@ -23,6 +23,7 @@ from threading import Event
 from ...child_programs import ProgramError
 from ...errors import InputError
 from ...storage.files import write_whole
+from ..deb_file import read_deb
 from ..debian_architectures import ALL
 from .repository import Making
 from .snapshots import PUBLIC_FILE, make_public_directory
@@ -86,13 +87,17 @@ class DebianMetadata:
             # Of a file that is no package, apt-ftparchive prints nothing, and succeeds.
             if name not in found:
                 raise InputError(f"{name} is no package of Debian, or damaged.")
-            self._check(name, found[name])
+            self._check(name, found[name], os.path.join(making.tree, self.directory, name))
         return found
 
-    def _check(self, name: str, stanza: bytes) -> None:
+    def _check(self, name: str, stanza: bytes, path: str) -> None:
         package, version, architecture = (_value(stanza, each) for each in ("Package", "Version", "Architecture"))
         if name != f"{package}_{version.partition(':')[2] or version}_{architecture}.deb":
             raise InputError(f"{name} is the package {package} {version} for {architecture}, so its name is wrong.")
+        with open(path, "rb") as file:
+            read = read_deb(file, name)
+        if (package, version, architecture) != tuple(read.get(each) for each in ("package", "version", "architecture")):
+            raise InputError(f"{name} is another package for apt-ftparchive than for the farm: {package} {version}.")
         if architecture not in (*self._architectures, ALL):
             raise InputError(f"{name} is for {architecture}, for which the repository has no index.")
 

@@ -3,6 +3,7 @@ Programs that write metadata of repositories.
 """
 
 import os
+import tempfile
 from collections.abc import Sequence
 from threading import Event
 
@@ -13,6 +14,8 @@ from ...model.display import printable
 LONGEST_RUN = 1800.0
 """Seconds: a full index of a hundred thousand packages takes less."""
 LONGEST_COMPLAINT = 300
+MOST_MEMORY = 2 << 30
+"""Bytes of address space: the packages that are read come from others."""
 
 _PACKAGES = {"apt-ftparchive": "apt-utils", "createrepo_c": "createrepo-c"}
 
@@ -22,9 +25,11 @@ def output_of_tool(words: Sequence[str], directory: str, doing: str, unwanted: E
     What *words* print, run in *directory*.  *doing*: what failed, if they fail.  *unwanted* ends the program.  Blocks.
     `ProgramError` when the program fails or takes longer than `LONGEST_RUN`, `ConfigError` when it is not installed.
     """
-    env = {**os.environ, "LC_ALL": "C.UTF-8"}
     try:
-        ran = run_here(ChildProgram(argv=words, cwd=directory, env=env, seconds=LONGEST_RUN), unwanted)
+        with tempfile.TemporaryDirectory(prefix="buildbot-lite-") as home:
+            env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "TMPDIR": home, "LC_ALL": "C.UTF-8"}
+            program = ChildProgram(argv=words, cwd=directory, env=env, seconds=LONGEST_RUN, memory=MOST_MEMORY)
+            ran = run_here(program, unwanted)
     except ConfigError as error:
         package = _PACKAGES.get(words[0], words[0])
         raise ConfigError(f"{doing}: {error}  Install it on the master (Debian: apt install {package}).") from None
