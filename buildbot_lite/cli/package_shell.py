@@ -2,7 +2,11 @@
 A shell in the root of a package build that failed, on the slave's machine.
 """
 
+import os
+import pty
+import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -31,5 +35,20 @@ def shell(builder: str, number: int, directory: Path) -> int:
 
     The exit code is that of the shell.
     """
-    words = entering(directory.resolve(), kept_name(builder, number))
-    return subprocess.run(words, check=False).returncode
+    return run_apart(entering(directory.resolve(), kept_name(builder, number)))
+
+
+# Whoever has a terminal open can put text into its input, as if it had been typed there (TIOCSTI, ioctl_tty(2)).
+_IN_SIZE = 'stty rows "$1" cols "$2"; shift 2; exec "$@"'
+
+
+def run_apart(words: Sequence[str]) -> int:
+    """
+    The exit code of *words*.  On a terminal, they get one of their own: what was built in a root must not reach the
+    shell from which somebody enters it.
+    """
+    if not os.isatty(0):
+        return subprocess.run(words, check=False).returncode
+    size = shutil.get_terminal_size()
+    argv = ["/bin/sh", "-c", _IN_SIZE, "sh", str(size.lines), str(size.columns), *words]
+    return os.waitstatus_to_exitcode(pty.spawn(argv))

@@ -195,7 +195,7 @@ enter() { # KEPT NAME
     [ -L "$one/root/base" ] || link=built
     run $link "$one/root" "$one/files" "$(cat "$one/arch")" "0,4096,$LARGEST_KEPT" no sh -c '
         echo "The root of a build that failed; the files of the build are in /build.  There is no network.  Leave it with: exit"
-        [ ! -t 0 ] || ! command -v script >/dev/null || exec script --quiet --return --command "bash -i || sh -i" /dev/null
+        [ ! -t 0 ] || ! command -v bash >/dev/null || exec bash -i
         exec sh
     '
 }
@@ -258,12 +258,21 @@ watching=$(cat <<'WATCHING'
         while $dying sleep 1; do
             first=
             read -r first _ <"/proc/$command/task/$command/children" || [ -n "$first" ] || continue
-            count=0 pages=0
-            for each in "/proc/$first/root/proc"/[0-9]*; do
-                # The first process may have moved its root to a directory of the build's, with anything in it.
-                [ -f "$each/statm" ] && read -r _ resident shared _ <"$each/statm" || continue
-                case $resident$shared in *[!0-9]*) continue ;; esac
-                count=$((count + 1)) pages=$((pages + resident - shared))
+            # All descend from the first one, also those whose parents have ended.  Not by the /proc in the root: the build
+            # may have moved the root of the first process.
+            count=0 pages=0 generation=$first
+            while [ -n "$generation" ] && [ $count -le $processes ]; do
+                following=
+                for each in $generation; do
+                    read -r _ resident shared _ <"/proc/$each/statm" || continue
+                    count=$((count + 1)) pages=$((pages + resident - shared))
+                    for thread in "/proc/$each/task"/*/children; do
+                        children=
+                        read -r children <"$thread" || [ -n "$children" ] || continue
+                        following="$following $children"
+                    done
+                done
+                generation=$following
             done
             [ $count -le $processes ] || end "The build was ended: it had more than $processes processes (the limit; processes=)."
             [ $((pages * page)) -le $memory ] || end "The build was ended: it used more than $(mb $memory) of memory (the limit; memory=)."
@@ -326,7 +335,7 @@ mounting=$(cat <<'MOUNTING'
     hostname farm
     ip link set lo up 2>/dev/null || true
     # Root on the machine itself could change it by way of these, without any capability.
-    for entry in sys sysrq-trigger irq bus fs; do
+    for entry in sys sysrq-trigger irq bus fs acpi asound driver mtrr scsi; do
         [ -n "$map" ] || [ ! -e "$m/proc/$entry" ] || mount --bind -o ro "$m/proc/$entry" "$m/proc/$entry"
     done
 
