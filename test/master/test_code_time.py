@@ -67,6 +67,22 @@ class CodeTimeTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(done), "done")
         self.assertAlmostEqual(times[-1] - times[-2], 1 / SHARE, delta=0.2)
 
+    def test_one_budget(self) -> None:
+        """
+        A build that holds its builder's budget shares it with later builds, whichever owners begin in between; and a
+        budget that is used up is kept, although nobody holds it.
+        """
+        held = self.time.of("b")
+        self.time.of("c")
+        self.assertIs(self.time.of("b"), held)
+        held.spend(2 * LONGEST_CALL)
+        del held
+        self.time.of("d")
+        self.assertTrue(self.time.of("b").is_short)
+        self.advance(3 * LONGEST_CALL / SHARE)
+        self.time.of("e")
+        self.assertEqual(self.time._short, set())
+
     def test_owners(self) -> None:
         """
         An owner's time is for all its builds, also for later ones; another owner that begins does not wait.

@@ -19,6 +19,7 @@ from collections.abc import Callable, Generator
 from functools import partial
 from types import coroutine
 from typing import Any
+from weakref import WeakValueDictionary
 
 from twisted.internet import defer
 from twisted.internet.defer import Deferred
@@ -45,28 +46,33 @@ class CodeTime:
         self._clock = clock
         self._meter = meter
         self._all = TokenBucket(clock.seconds, 2 * LONGEST_CALL, SHARE_OF_ALL)
-        self._owners: dict[str, OwnersTime] = {}
+        # One budget for all who hold that of an owner; a full one that nobody holds is like a new one.
+        self._owners: WeakValueDictionary[str, OwnersTime] = WeakValueDictionary()
+        self._short: set[OwnersTime] = set()
 
     def of(self, owner: str) -> "OwnersTime":
         """
         The time budget of *owner*.
         """
-        if owner not in self._owners:
-            # Owners with a full budget are like new ones, and need not be kept.
-            self._owners = {name: each for name, each in self._owners.items() if each.is_short}
-            self._owners[owner] = OwnersTime(self._clock, self._meter, self._all)
-        return self._owners[owner]
+        found = self._owners.get(owner)
+        if found is None:
+            self._short.difference_update([each for each in self._short if not each.is_short])
+            found = self._owners[owner] = OwnersTime(self._clock, self._meter, self._all, self._short)
+        return found
 
 
 class OwnersTime:
     """
-    The time budget of one owner.  *of_all*: the budget of all owners together.
+    The time budget of one owner.  *of_all*: the budget of all owners together.  *short*: gets those that are not full.
     """
 
-    def __init__(self, clock: IReactorTime, meter: Callable[[], float], of_all: TokenBucket) -> None:
+    def __init__(
+        self, clock: IReactorTime, meter: Callable[[], float], of_all: TokenBucket, short: "set[OwnersTime]"
+    ) -> None:
         self._clock = clock
         self._meter = meter
         self._all = of_all
+        self._short = short
         self._own = TokenBucket(clock.seconds, LONGEST_CALL, SHARE)
 
     @property
@@ -118,6 +124,7 @@ class OwnersTime:
         if seconds > QUICK:
             self._own.spend(seconds)
             self._all.spend(seconds)
+            self._short.add(self)
 
 
 # All functions that `inlineCallbacks` makes have this code.
