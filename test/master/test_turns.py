@@ -3,12 +3,16 @@ Fairness between submitters.
 """
 
 from collections.abc import Sequence
+from itertools import chain
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master.scheduling.requests import NewBuildset
+from buildbot_lite.master.scheduling.turns import Turns
+from buildbot_lite.model.wait_reasons import starting
 
 from .configurations import builder_config, master_cfg, run_step
 from .harness import FakeSlave, MasterHarness
@@ -65,6 +69,28 @@ class TurnsTests(SynchronousTestCase):
             slave.commands[-1].end(0)
             harness.settle()
         self.assertNotIn(second, harness.farm.queue)
+
+    def test_no_slave_left(self) -> None:
+        """
+        As soon as a builder has no free slave, a decision leaves all its requests alone, however many submitters have
+        some.
+        """
+        harness = farm(["bot1"])
+        harness.attach("bot1")
+        self.submit(harness, 1)
+        for submitter in range(2, 40):
+            self.submit(harness, submitter)
+        queues = harness.farm.queue.by_builder()
+        for each in queues:
+            each.begin(None)
+        turns = Turns()
+        order = turns.merged(chain.from_iterable(each.open() for each in queues))
+        first = next(order)
+        first.siblings.reason = starting()
+        with mock.patch.object(turns, "turn_of", wraps=turns.turn_of) as looks:
+            self.assertIsNot(next(order).siblings, first.siblings)
+        self.assertLess(looks.call_count, 5)
+        self.assertEqual(first.siblings.open(), [])
 
     @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_size=12))
     def test_turns(self, submissions: list[tuple[int, bool]]) -> None:

@@ -159,11 +159,11 @@ class BuilderQueue:
         """
         For each submitter: the requests for which this decision knows no obstacle yet.
         """
-        return [self._open(requests) for requests in self.by_submitter.values()]
+        return [] if self.reason is not None else [self._open(requests) for requests in self.by_submitter.values()]
 
     def _open(self, requests: Sequence[WaitingRequest]) -> Iterator[WaitingRequest]:
         obstructed = self._obstructed
-        for waiting in tuple(requests):
+        for waiting in () if self.reason is not None else tuple(requests):
             if self.reason is not None:
                 return
             if waiting.kind not in obstructed and (waiting.only is None or waiting.only not in obstructed):

@@ -4,7 +4,7 @@ Turns: among requests of the same priority, the submitter of whom a build was st
 So a submitter of thousands of requests delays each other one by one build for each slave, and each gets the same number
 of builds while all have requests that wait.  Of one submitter's requests the oldest comes first.  Whoever submits with
 a FURL is a submitter; all requests of schedulers are together another one, so that without FURLs the oldest request
-comes first, as in Buildbot.
+comes first, as in Buildbot.  Requests that a `Trigger` made are of schedulers, whoever submitted the parent build.
 
 Rejected: numbers that requests get on their arrival (as in fair queueing of packets).  A builder, whose machines are
 slow, and another, whose are fast, use up such numbers at different speeds, but share submitters and perhaps slaves.
@@ -63,6 +63,11 @@ class Turns:
         heapify(heads)
         while heads:
             known, number, waiting, part = heappop(heads)
+            if waiting.siblings.reason is not None:
+                # No more of its builder, at once: it may have requests of thousands of submitters.
+                heads = [head for head in heads if head[2].siblings.reason is None]
+                heapify(heads)
+                continue
             # A turn only becomes later, so the first whose turn is as known is the first of all.
             if (turn := self.turn_of(waiting)) != known:
                 heappush(heads, (turn, number, waiting, part))
