@@ -2,8 +2,9 @@
 Source stamps: which code a buildset builds, one stamp for each codebase.
 
 The records keep them as one JSON object, the *source* of a buildset.  If there is only the codebase "", it is that
-stamp.  Otherwise it has the stamps under "codebases"; a single one is also in the object itself.  Two more keys concern
-the whole buildset: "untrusted" (the code comes from a fork) and "slaves" (the only slaves that may build it).
+stamp.  Otherwise it has the stamps under "codebases"; a single one is also in the object itself.  Three more keys
+concern the whole buildset: "untrusted" (the code comes from a fork), "slaves" (the only slaves that may build it) and
+"patch" (the note about its patch, with the "codebase" to which the patch belongs).
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ UNTRUSTED = "untrusted"
 SLAVES = "slaves"
 _CODEBASES = "codebases"
 _PATCH = "patch"
+_MARKS = (UNTRUSTED, SLAVES, _PATCH)
 
 
 @frozen
@@ -55,14 +57,27 @@ def patch_place(stamps: Mapping[str, Stamp], codebase: str) -> PatchPlace | None
     return None if note is None else PatchPlace(note["level"], note["subdir"])
 
 
+def has_patch(stamps: Mapping[str, Stamp], source: Mapping[str, Json]) -> bool:
+    """
+    Whether the patch of the buildset of *source* belongs to one of *stamps*, or to any codebase.
+    """
+    note = source.get(_PATCH)
+    return not isinstance(note, Mapping) or note.get("codebase", "") in stamps
+
+
 def stamps_of(source: Mapping[str, Json]) -> dict[str, Stamp]:
     """
     Codebase → stamp, for the stamps in *source*.
     """
     codebases = source.get(_CODEBASES)
-    if isinstance(codebases, Mapping):
-        return {name: dict(stamp) for name, stamp in codebases.items()}
-    return {"": {name: value for name, value in source.items() if name not in (UNTRUSTED, SLAVES)}}
+    if not isinstance(codebases, Mapping):
+        codebases = {"": {name: value for name, value in source.items() if name not in _MARKS}}
+    stamps: dict[str, Stamp] = {name: dict(stamp) for name, stamp in codebases.items()}
+    note = source.get(_PATCH)
+    if isinstance(note, Mapping) and (codebase := str(note.get("codebase", ""))) in stamps:
+        own = {name: value for name, value in note.items() if name != "codebase"}
+        stamps[codebase] = {**stamps[codebase], _PATCH: own}
+    return stamps
 
 
 def source_of(
@@ -72,11 +87,17 @@ def source_of(
     The source with these *stamps*.  *untrusted*: whether the code comes from a fork.  *slaves*: the only slaves that
     may build it; None: all slaves of the builder.
     """
+    plain = {
+        codebase: {name: value for name, value in stamp.items() if name != _PATCH} for codebase, stamp in stamps.items()
+    }
     source: dict[str, Json] = {}
-    if len(stamps) == 1:
-        source.update(next(iter(stamps.values())))
-    if set(stamps) != {""}:
-        source[_CODEBASES] = {name: dict(stamp) for name, stamp in stamps.items()}
+    if len(plain) == 1:
+        source.update(*plain.values())
+    if set(plain) != {""}:
+        source[_CODEBASES] = plain
+    for codebase, stamp in stamps.items():
+        if isinstance(note := stamp.get(_PATCH), Mapping):
+            source[_PATCH] = {"codebase": codebase, **note}
     if untrusted:
         source[UNTRUSTED] = True
     if slaves is not None:
@@ -93,9 +114,9 @@ def is_untrusted(source: Mapping[str, Json]) -> bool:
 
 def marks_of(source: Mapping[str, Json]) -> dict[str, Json]:
     """
-    The fields of *source* that concern the whole buildset: "untrusted" and "slaves", if they are there.
+    The fields of *source* that concern the whole buildset: "untrusted", "slaves" and "patch", if they are there.
     """
-    return {name: source[name] for name in (UNTRUSTED, SLAVES) if name in source}
+    return {name: source[name] for name in _MARKS if name in source}
 
 
 def slaves_of(source: Mapping[str, Json]) -> list[str] | None:

@@ -266,8 +266,8 @@ class ArgumentTests(ForceCase):
                     self.assertEqual(str(self.assertRaises(InputError, self.force, forced, values)), expected)
                     continue
                 found = self.force(forced, values)
-                one = {} if expected is None else {"patch": expected}
-                self.assertEqual(found.source, {"codebases": {"one": one, "two": {}}})
+                note = {} if expected is None else {"patch": {"codebase": "one", **expected}}
+                self.assertEqual(found.source, {"codebases": {"one": {}, "two": {}}, **note})
                 self.assertEqual(found.input is None, expected is None)
                 self.assertEqual(found.properties.values(), {})
 

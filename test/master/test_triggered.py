@@ -19,6 +19,7 @@ from buildbot_lite.master.builds.triggered import (
     Child,
 )
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.source_stamps import PatchPlace, patch_place, stamps_of
 from buildbot_lite.model.spec import Run
 from buildbot_lite.status import build_documents
 from buildbot_lite.storage.records import (
@@ -164,6 +165,48 @@ class TriggeredTests(SynchronousTestCase):
                 request = self.harness.request(build.request)
                 of = self.harness.read(lambda c, id=request.buildset: requests.buildset(c, id))
                 self.assertEqual(dict(of.source), {"branch": "main", "revision": revision})
+
+    def test_patch_of_a_codebase(self) -> None:
+        """
+        Promise 6.9: a patch that was forced for a codebase goes, with its place, to triggered builds that have this
+        codebase, and not to others.
+        """
+        rows = (
+            ("", "", True),
+            ("", ', codebases=["b"]', False),
+            ("", ', codebases=["a", "b"]', True),
+            (", sourceStamp={'branch': 'x'}", "", False),
+            (", sourceStamps=[{'codebase': 'b'}, {'codebase': 'a'}]", "", True),
+        )
+        forced = (
+            'codebases=[util.CodebaseParameter("a", patch=util.PatchParameter()), "b"]',
+            {"a.patch.body": PATCH.decode(), "a.patch.level": "0", "a.patch.subdir": "sub"},
+        )
+        for of_trigger, of_triggerable, inherits in rows:
+            with self.subTest(of_trigger=of_trigger, of_triggerable=of_triggerable):
+                self.harness = MasterHarness(
+                    FAN_STEPS
+                    + master_cfg(
+                        slaves={"bot1": "max_builds=10"},
+                        builders=[
+                            builder_config("fan", slaves=["bot1"], steps=["Sources()", f'trigger("leaf"{of_trigger})']),
+                            builder_config("leaf", slaves=["bot1"], steps=['steps.SetProperty("a", 1)']),
+                        ],
+                        schedulers=[
+                            f'schedulers.ForceScheduler("force", ["fan"], {forced[0]})',
+                            f'schedulers.Triggerable("leaf", ["leaf"]{of_triggerable})',
+                        ],
+                    )
+                )
+                self.harness.attach()
+                self.harness.done(self.harness.farm.forcing.force("fan", forced[1]))
+                self.harness.settle()
+                _, buildset = self.built("leaf")
+                self.assertEqual(buildset.input is not None, inherits)
+                stamps = stamps_of(buildset.source)
+                places = {codebase: patch_place(stamps, codebase) for codebase in stamps}
+                if inherits:
+                    self.assertEqual(places, {"a": PatchPlace(0, "sub"), "b": None})
 
     def test_reported(self) -> None:
         """

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from ...errors import NotFoundError, RefusedError
 from ...model.properties import Json, Properties
 from ...model.results import Result
-from ...model.source_stamps import is_untrusted, source_of
+from ...model.source_stamps import has_patch, is_untrusted, source_of
 from ...storage.records import builds, requests
 from ...storage.records import changes as records_of_changes
 from ...storage.records.changes import RecordedChange
@@ -61,10 +61,12 @@ class Triggering:
         async def submit() -> int:
             triggerable = self._triggerable(scheduler, source)
             given = Properties(dict(properties), "Trigger")
+            stamps = stamps_for(triggerable, source)
+            inherited = input if has_patch(stamps, source) else None
             if isinstance(triggerable, NightlyTriggerable):
-                stamps = with_properties(stamps_for(triggerable, source), given)
+                stamps = with_properties(stamps, given)
                 values = {name: (value, "Trigger") for name, value in properties.items()}
-                await self._schedulers.call(scheduler, parent, source_of(stamps, **marks_of(source)), values, input)
+                await self._schedulers.call(scheduler, parent, source_of(stamps, **marks_of(source)), values, inherited)
                 return 0
             changes = [] if build is None else await self._records.read(partial(_built_by, build=build))
             submitted = await self._composer.submit(
@@ -74,7 +76,7 @@ class Triggering:
                 parent=parent,
                 parent_build=build,
                 source=source,
-                input=input,
+                input=inherited,
                 changes=changes,
                 priority=priority,
             )
