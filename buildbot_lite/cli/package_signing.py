@@ -170,6 +170,9 @@ class _Display:
         self._say(f"  {file.name}, {file.size:,} bytes, sha256 {file.sha256}")
         self._say(f"    {what}: {file.length:,} bytes are signed{kind}")
 
+    def also(self, jobs: Sequence[int]) -> None:
+        self._say(f"The index has other jobs, too, which were signed before and are not public yet: {_named(jobs)}")
+
     def agreed(self) -> bool:
         return not self._key or click.confirm(f"Sign this with the key {self._key}?", err=True)
 

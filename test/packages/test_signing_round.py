@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -107,17 +107,22 @@ class FakeSurroundings:
 @define
 class FakeDisplay:
     """
-    A signer who agrees, or does not.
+    A signer who agrees, or does not; *alone*: not to an index with other jobs.
     """
 
     agrees: bool = True
     shown: list[str] = field(factory=list)
+    alone: bool = False
 
     def offered(self, offers: Offers) -> None:
         self.shown += [f"job {job.job}" for job in offers.jobs]
 
     def to_sign(self, file: WantedFile, what: str) -> None:
         self.shown.append(f"{file.name}: {what}")
+
+    def also(self, jobs: Sequence[int]) -> None:
+        self.shown.append(f"also {jobs}")
+        self.agrees = self.agrees and not self.alone
 
     def agreed(self) -> bool:
         return self.agrees
@@ -572,6 +577,9 @@ class RpmRoundTests(RoundCase):
         first = self.job()
         self.sign()
         second = self.job("other-1-1.src.rpm")
+        display = FakeDisplay(alone=True)
+        self.assertTrue(self.sign([second], display=display).refused)
+        self.assertEqual(display.shown[-1], f"also [{first}]")
         self.assertEqual(self.sign([second]).jobs, [first, second])
         self.assertEqual(self.push([second]), [first, second])
 

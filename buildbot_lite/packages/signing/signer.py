@@ -115,6 +115,11 @@ class Display(Protocol):
         *file* is to be signed; *what*: its description from its bytes.
         """
 
+    def also(self, jobs: Sequence[int]) -> None:
+        """
+        The index that is to be signed has these jobs, too, which were not shown.
+        """
+
     def agreed(self) -> bool:
         """
         Whether the signer wants to sign what was shown.
@@ -183,6 +188,12 @@ class Signer:
             if not is_index(data):
                 raise InputError("The farm asks to sign something else than the index of its repository.")
             self.display.to_sign(file, _described(file, data))
+        others = sorted({int(job) for job in answer.document.get("jobs", ())} - set(jobs))
+        if others:
+            self.display.also(others)
+            if not self.display.agreed():
+                summary.refused = True
+                return
         signatures = await self._signed([(file, data) for file, data in index])
         end = JsonReader(dict(await self.ask({"ask": "sign-finish", "signatures": signatures})), "answer")
         summary.jobs = [int(job) for job in end.document.get("jobs", ())]

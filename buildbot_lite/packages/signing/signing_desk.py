@@ -100,7 +100,8 @@ async def _give(target: SignedTarget, question: JsonReader) -> Answer:
 
 async def _prepare(target: SignedTarget, question: JsonReader) -> Answer:
     wanted = await target.round.prepare(_jobs(question) or ())
-    return {"files": [{**_file_document(each), "contents": b64encode(each.read()).decode()} for each in wanted]}
+    files = [{**_file_document(each), "contents": b64encode(each.read()).decode()} for each in wanted]
+    return {"files": files, "jobs": list(target.round.prepared)}
 
 
 async def _finish(target: SignedTarget, question: JsonReader) -> Answer:

@@ -111,6 +111,13 @@ class SigningRound:
         # Jobs that rpm refuses, and since when they wait: a job that is built again is another one.
         self._refused: set[tuple[int, float]] = set()
 
+    @property
+    def prepared(self) -> Sequence[int]:
+        """
+        The jobs in the snapshot that was prepared last.
+        """
+        return tuple(self._prepared.jobs) if self._prepared is not None else ()
+
     async def offer(self, jobs: Sequence[int] | None) -> list[Offer]:
         """
         What is to be signed of *jobs*; None: of all that wait and are not in the signed snapshot.  `NotFoundError`,
