@@ -27,7 +27,8 @@ from ..needs import needs
 from .archives import TINY_SRPM
 from .keys import LONG_AGO, GnupgHome
 
-RELEASE = b"Suite: bookworm\nDate: Sun, 29 Nov 2026 17:00:00 UTC\nSHA256:\n 0123 5 main/binary-amd64/Packages\n"
+RELEASE = b"Suite: bookworm\nDate: Sun, 29 Nov 2026 17:00:00 UTC\nSHA256:\n "
+RELEASE += b"0123" * 16 + b" 5 main/binary-amd64/Packages\n"
 REPOMD = b'<?xml version="1.0"?>\n<repomd xmlns="http://linux.duke.edu/metadata/repo"/>\n'
 HEADER = header_to_sign(io.BytesIO(TINY_SRPM))
 
@@ -300,7 +301,7 @@ class ReleaseTests(_SigningCase):
             key = self.key(home.public())
             key.check_signature(text_to_sign(RELEASE), signature.data, "Release")
             key.check_signed_text(text, "InRelease")
-            error = self.assertRaises(InputError, key.check_signed_text, text.replace(b"0123", b"0124"), "InRelease")
+            error = self.assertRaises(InputError, key.check_signed_text, text.replace(b"0123", b"0124", 1), "InRelease")
             self.assertEqual(str(error), "The signature of InRelease is of other bytes.")
 
     def test_kinds(self) -> None:
@@ -331,7 +332,23 @@ class SignerTests(_SigningCase):
         self.assertEqual(described(HEADER), "package tiny 2:1.0-3 src")
         self.assertIn("Suite: bookworm; Date: Sun, 29 Nov 2026", described(RELEASE))
         self.assertIn("repomd.xml", described(REPOMD))
-        for wrong in (b"", b"I owe you 1000 euros", HEADER + b"x", TINY_SRPM, b"Suite: x\n", b"<?xml?><a/>"):
+        tag = b"object 0123\ntype commit\ntag v1\ntagger Farm <f@example.org> 0 +0000\n\nDate: today\nSHA256:\n"
+        for wrong in (
+            b"",
+            b"I owe you 1000 euros",
+            HEADER + b"x",
+            TINY_SRPM,
+            b"Suite: x\n",
+            b"<?xml?><a/>",
+            tag,
+            RELEASE + b"and 1000 euros\n",
+            RELEASE.replace(b"Date:", b"Debt:"),
+            b"\n" + RELEASE,
+            b"I owe you " + REPOMD,
+            b"\n" + REPOMD,
+            REPOMD + b"1000 euros",
+            REPOMD.replace(b"<repomd", b"<!-- 1000 euros --><repomd"),
+        ):
             self.assertRaises(InputError, described, wrong)
 
     def test_signs(self) -> None:

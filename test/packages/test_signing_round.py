@@ -61,9 +61,9 @@ class FakeRepository:
         lines = []
         for path in files:
             with open(path, "rb") as file:
-                lines.append(f" {hashlib.sha256(file.read()).hexdigest()} {os.path.basename(path)}\n")
+                lines.append(f" {hashlib.sha256(file.read()).hexdigest()} 1 {os.path.basename(path)}\n")
         form = RELEASE if self.index == "Release" else REPOMD
-        self.contents = form.format("".join(lines) or " nothing\n").encode()
+        self.contents = form.format("".join(lines) or f" {'0' * 64} 0 nothing\n").encode()
         return self.snapshot
 
     def to_sign(self, name: str) -> Mapping[str, bytes]:

@@ -3,6 +3,7 @@ What a signer is asked to sign, as the bytes themselves say: the farm's word is 
 """
 
 import io
+import re
 
 from ...errors import InputError
 from ...model.display import printable
@@ -10,8 +11,19 @@ from ..rpm_file import ARCH, NAME, SOURCE_PACKAGE, epoch_of, payload_digest, ver
 from ..rpm_header import read_header
 
 _LONGEST = 200
-_RELEASE_FIELDS = (b"Suite:", b"Codename:", b"Date:")
-_REPOMD = b"http://linux.duke.edu/metadata/repo"
+# A text for a signature that is not one of these could be made to say anything to another program.
+_RELEASE = re.compile(
+    rb"(?P<fields>(?:(?:Origin|Label|Suite|Codename|Date|Architectures|Components|Acquire-By-Hash)"
+    rb": [!-~][ -~]{0,499}\n)++)"
+    rb"SHA256:\n"
+    rb"(?: [0-9a-f]{64} +[0-9]{1,15} [!-~]{1,500}\n)*+\Z"
+)
+_SHOWN = (b"Suite:", b"Codename:", b"Date:")
+_REPOMD = re.compile(
+    rb"<\?xml version=\"1\.0\"( encoding=\"UTF-8\")?\?>\n"
+    rb"<repomd xmlns=\"http://linux\.duke\.edu/metadata/repo\"( xmlns:rpm=\"http://linux\.duke\.edu/metadata/rpm\")?"
+    rb"(/>|>(?:(?!</repomd>|<[!?])[^\0])*+</repomd>)\n?\Z"
+)
 
 
 def is_index(data: bytes) -> bool:
@@ -28,11 +40,11 @@ def described(data: bytes) -> str:
     """
     if data.startswith(b"\x8e\xad\xe8"):
         return _package(data)
-    if data.lstrip().startswith(b"<?xml") and _REPOMD in data[:1000]:
+    if _REPOMD.match(data):
         return "repomd.xml, the index of an RPM repository"
-    fields = [line for line in data.split(b"\n") if line.startswith(_RELEASE_FIELDS)]
-    if fields and b"\nSHA256:\n" in data:
-        said = "; ".join(line.decode("utf-8", "replace") for line in fields)
+    if release := _RELEASE.match(data):
+        fields = [line for line in release["fields"].split(b"\n") if line.startswith(_SHOWN)]
+        said = "; ".join(line.decode("ascii") for line in fields)
         return f"Release, the index of an apt repository ({printable(said):.{_LONGEST}})"
     raise InputError("The farm asks to sign something that is no package and no index of a repository.")
 
