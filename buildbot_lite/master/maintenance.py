@@ -175,8 +175,10 @@ class Maintenance:
                     now, looks = wall, 0
             elif shown > 2 * DAY:
                 looks = 0
-            # A clock that is behind removes nothing, and is not remembered.
-            if now >= last:
+            if now < last:
+                # A clock that is behind removes nothing, and its time is not remembered; but the leap is over.
+                states.put(connection, CLOCK, {**state, "looks": 0}, wall)
+            else:
                 states.put(connection, CLOCK, {"now": now, "wall": wall, "looks": looks}, wall)
             return now
 

@@ -304,6 +304,24 @@ class SvnTests(SvnCase):
                 self.machine._inputs = {"patch": patch}
                 self.assertRegex(self.failure(), sentence)
 
+    def test_patch_of_a_directory(self) -> None:
+        """
+        Promise 8.2: a patch is applied below its directory, whatever the directory's name looks like.
+        """
+        names = ("lib", "-x", "--config-dir=y", "a@b", "a@1")
+        for name in names:
+            os.mkdir(os.path.join(self.work, name))
+            with open(os.path.join(self.work, name, "f"), "w") as file:
+                file.write("one\n")
+            self.svn("add", "-q", f"./{name}@", where=self.work)
+        self.svn("commit", "-q", "-m", "directories", where=self.work)
+        self.machine._inputs = {"patch": b"--- f\n+++ f\n@@ -1 +1 @@\n-one\n+patched\n"}
+        for name in names:
+            with self.subTest(name):
+                self.machine.view.sources[""] = dict(with_patch({}, PatchPlace(0, name)))
+                self.check_out()
+                self.assertEqual(self.machine.text("build", name, "f"), "patched\n")
+
     def test_no_repository(self) -> None:
         """
         The failure says what svn said; retry tries again.

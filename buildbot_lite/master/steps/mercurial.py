@@ -55,7 +55,7 @@ case $2 in
 esac
 hg log --rev . --template '{node}\\n'
 """
-_IMPORT = 'exec hg import --no-commit --strip "$1" ${2:+--prefix "$2"} -'
+_IMPORT = 'exec hg import --no-commit --strip "$1" ${2:+"--prefix=$2"} -'
 _ENVIRONMENT: Mapping[str, str | None] = {
     "HGPLAIN": "1",
     "HGENCODING": "UTF-8",

@@ -146,7 +146,14 @@ class SVN(SourceStep):
     async def apply(self, patch: Source, place: PatchPlace) -> CommandResult:
         # An exported directory is not a working copy, so the patch is applied to the kept one, which is exported again.
         exports = self.way == "export"
-        argv = ["/bin/sh", "-c", _PATCH, "svn-patch", "" if place.level is None else str(place.level), place.subdir]
+        argv = [
+            "/bin/sh",
+            "-c",
+            _PATCH,
+            "svn-patch",
+            "" if place.level is None else str(place.level),
+            _target(place.subdir),
+        ]
         directory = KEPT if exports else self.workdir
         ran = await self._svn(argv, directory, stdin_input="patch", sources={"patch": patch})
         if exports and ran.outcome.succeeded:
@@ -233,6 +240,14 @@ class SVN(SourceStep):
     async def _svn(self, argv: Sequence[str], directory: str | None = None, **more: Any) -> CommandResult:
         env = {**_ENVIRONMENT, **(self.env or {})}
         return await self.execute(argv, workdir=directory or self._directory, env=env, timeout=self.timeout, **more)
+
+
+def _target(subdir: str) -> str:
+    """
+    The word that is *subdir* for svn, also if it looks like an option or has what looks like a peg revision.
+    """
+    path = "." if subdir == "." else f"./{subdir}"
+    return f"{path}@" if "@" in path else path
 
 
 def _entries(text: str) -> list[tuple[str, str]]:
