@@ -14,11 +14,13 @@ from ..errors import NotFoundError, RefusedError
 from ..master.farm import Farm
 from ..master.scheduling.requests import NewBuildset
 from ..storage.records import requests, streams
+from ..storage.records.grants import Grant
 from ..storage.records.requests import Buildset, SubmittedBuildset
 from . import job_records, paused
 from .job_records import Job, JobArch, names_of
 from .job_service import JobService
 from .job_states import ARCH_ENDS, ENDS, ArchState, JobState
+from .job_submission import submit_within_limits
 
 LONGEST_PAUSE_REASON = 200
 
@@ -64,10 +66,11 @@ class JobActions:
         async with self.service.turn(target):
             return await self.farm.records.write(change)
 
-    async def requeue(self, number: int) -> tuple[Job, Sequence[str]]:
+    async def requeue(self, number: int, grant: Grant | None = None) -> tuple[Job, Sequence[str]]:
         """
         Let a job that has failed or was killed go on: its architectures that did not succeed are built again, or what
-        follows the builds is tried again.  Returns the architectures that are built.
+        follows the builds is tried again.  Returns the architectures that are built.  *grant*: a FURL
+        to submit with, whose limits apply; `RefusedError`.
         """
         job = await self._job(number)
         if job.state is JobState.FINISHED:
@@ -81,13 +84,13 @@ class JobActions:
             raise RefusedError(f"The build for {names_of(going)} is still ending.  Try it again in a minute.")
         again = await self.farm.records.read(partial(_to_build, job=job))
         if again:
-            await self._build_again(job, again)
+            await self._build_again(job, again, grant)
         else:
             await self.farm.records.write(partial(_resume, number=number, now=self.farm.wall()))
             self.service.proceed(number)
         return await self._job(number), [each.architecture for each in again]
 
-    async def _build_again(self, job: Job, arches: Sequence[JobArch]) -> None:
+    async def _build_again(self, job: Job, arches: Sequence[JobArch], grant: Grant | None) -> None:
         original = await self.farm.records.read(lambda connection: requests.buildset(connection, job.buildset))
         if original is None:
             raise RefusedError(f"The source of job {job.id} is not kept any more.  Submit the package again.")
@@ -105,7 +108,7 @@ class JobActions:
             job_records.go(connection, current, JobState.WAITING, now)
 
         new = _as_before(original, job, [each.builder for each in arches])
-        await self.farm.requests.submit(new, in_transaction=in_transaction)
+        await submit_within_limits(self.farm, new, in_transaction, grant)
 
     async def pause(self, target: str, reason: str, by: str) -> None:
         """

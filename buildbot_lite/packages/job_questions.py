@@ -101,12 +101,13 @@ class JobQuestions:
 
     async def _requeue(self, grant: Grant, question: JsonReader) -> Answer:
         job = await self._job(grant, question)
-        again, arches = await self._actions.requeue(job.id)
+        again, arches = await self._actions.requeue(job.id, _limited(grant))
         return {"job": job.id, "state": again.state, "architectures": list(arches)}
 
     async def _rebuild(self, grant: Grant, question: JsonReader) -> Answer:
         job = await self._job(grant, question)
-        return {"job": job.id, "rebuild": await Rebuilding(self.farm, self.service).rebuild(job, _who(grant))}
+        rebuilding = Rebuilding(self.farm, self.service)
+        return {"job": job.id, "rebuild": await rebuilding.rebuild(job, _who(grant), _limited(grant))}
 
     async def _compare(self, grant: Grant, question: JsonReader) -> Answer:
         job = await self._job(grant, question)
@@ -181,6 +182,10 @@ def jobs_verb(farm: Farm, service: JobService) -> Verb:
         return name, name
 
     return Verb(JOBS_VERB, expose, designate, preauth=True, counts_lookups=True)
+
+
+def _limited(grant: Grant) -> Grant | None:
+    return grant if grant.verb == SUBMIT else None
 
 
 def _who(grant: Grant) -> str:

@@ -17,11 +17,13 @@ from ..errors import RefusedError
 from ..master.farm import Farm
 from ..master.scheduling.requests import NewBuildset
 from ..storage.records import requests
+from ..storage.records.grants import Grant
 from ..storage.records.requests import SubmittedBuildset
 from . import job_records
 from .job_records import Job, JobArch, NewJob, names_of
 from .job_service import JobService
 from .job_states import ArchState, JobState
+from .job_submission import submit_within_limits
 from .results import PACKAGES, JobResults, output_of
 
 INSTALLED = "installed.txt"
@@ -43,9 +45,10 @@ class Rebuilding:
     farm: Farm
     service: JobService
 
-    async def rebuild(self, job: Job, by: str) -> int:
+    async def rebuild(self, job: Job, by: str, grant: Grant | None = None) -> int:
         """
-        Submit the source of *job* again, for the same architectures; returns the number of the new job.
+        Submit the source of *job* again, for the same architectures; returns the number of the new job.  *grant*: a
+        FURL to submit with, whose limits apply; `RefusedError`.
         """
         if job.state not in _WITH_RESULTS:
             raise RefusedError(f"Job {job.id} is in the state {job.state}; only what was built can be rebuilt.")
@@ -80,7 +83,7 @@ class Rebuilding:
             priority=job.priority,
             by_grant=job.by_grant,
         )
-        await self.farm.requests.submit(new, in_transaction=record)
+        await submit_within_limits(self.farm, new, record, grant)
         # A transaction that had to be repeated has recorded it more than once, and kept the last.
         return numbers[-1]
 

@@ -2,13 +2,19 @@
 A job built again, and compared.
 """
 
+from functools import partial
 from typing import Any
 
+from sqlalchemy import Connection
+from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.cli.package_rebuild import summary_of
-from buildbot_lite.errors import NotFoundError, RefusedError
+from buildbot_lite.deferreds import background
+from buildbot_lite.errors import LimitError, NotFoundError, RefusedError
+from buildbot_lite.master.grants.verbs import SUBMIT
 from buildbot_lite.packages.job_states import JobState
+from buildbot_lite.storage.records.grants import Grant, GrantLimits
 
 from .package_slave import DEB
 from .test_job_questions import QuestionCase
@@ -33,6 +39,33 @@ class RebuildingTests(QuestionCase):
         self.harness.settle()
         arches: list[Any] = self.ask("compare", job=1, rebuild=rebuilt)["arches"]
         return arches
+
+    def test_limits(self) -> None:
+        """
+        Promise 9.8: the holder of a string to submit rebuilds and requeues within the limits of that string; the admin,
+        without.
+        """
+        limits = GrantLimits(uses=2)
+        grant = self.harness.done(self.farm.grants.hand_out(SUBMIT, "bookworm", name="b", label="me", limits=limits))
+        self.give_to(grant)
+        for _ in range(2):
+            self.ask("rebuild", grant, job=1)
+        self.refused(LimitError, lambda: self.ask("rebuild", grant, job=1), "is used up")
+        self.ask("rebuild", job=1)
+        self.building.failing.add("dpkg-buildpackage")
+        self.submit()
+        self.harness.settle()
+        self.give_to(grant)
+        self.refused(LimitError, lambda: self.ask("requeue", grant, job=5), "is used up")
+        self.assertEqual(self.job(5).state, JobState.FAILED)
+
+    def give_to(self, grant: Grant) -> None:
+        """
+        Let all jobs be submitted with *grant*.
+        """
+        give = partial(Connection.exec_driver_sql, statement="UPDATE package_jobs SET by_grant = ?")
+        background(self.farm.records.write(partial(give, parameters=(grant.id,))), Logger(), "giving the jobs away")
+        self.harness.settle()
 
     def test_same(self) -> None:
         """

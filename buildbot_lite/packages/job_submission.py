@@ -1,0 +1,36 @@
+"""
+Submitting the source of a job once more, by the holder of a FURL.
+"""
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from ..master.farm import Farm
+from ..master.scheduling.requests import NewBuildset
+from ..storage.records import grants
+from ..storage.records.grants import Grant
+from ..storage.records.requests import SubmittedBuildset
+
+
+async def submit_within_limits(
+    farm: Farm, new: NewBuildset, record: Callable[[Connection, SubmittedBuildset], object], grant: Grant | None
+) -> None:
+    """
+    Record *new*, and what *record* adds in the same transaction, as one use of *grant*; `RefusedError` when its limits
+    do not permit that.  None: nothing limits it.
+    """
+    if grant is None:
+        await farm.requests.submit(new, in_transaction=record)
+        return
+
+    def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> None:
+        grants.used(connection, grant.id, farm.wall())
+        record(connection, submitted)
+
+    with farm.submit_limits.admit(grant.id, len(new.builders), with_input=False) as admission:
+        await farm.requests.submit(
+            new,
+            in_transaction=in_transaction,
+            committed=lambda: farm.submit_limits.spent(admission.grant),
+        )
