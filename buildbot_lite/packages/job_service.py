@@ -213,6 +213,9 @@ class JobService:
         except BuildbotLiteError as error:
             await self._remark(job, str(error))
             raise
+        except Exception:
+            await self._remark(job, "an error of buildbot_lite itself; the master's log has its traceback")
+            raise
         return False
 
     async def _ended(self, number: int) -> None:
@@ -222,8 +225,13 @@ class JobService:
 
     def _tidy(self, name: str) -> None:
         """
-        Leave in the repository for builds of the target *name* only what is published, or still may be.
+        Remove old results of scratch builds of the target *name*, and leave in its repository for builds only what is
+        published, or still may be.
         """
+        removing = self._farm.in_thread(
+            partial(results.remove_old_scratch, self._farm.basedir, name, self._farm.wall())
+        )
+        background(removing, self._log, f"removing results of scratch builds of {name}")
         target = self.targets.get(name)
         repository = None if target is None else self._repository_of(target)
         if target is not None and repository is not None:

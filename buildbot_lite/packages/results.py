@@ -35,6 +35,10 @@ SUMS = "SHA256SUMS"
 BUILD_LOG, ROOT_LOG, JOB_LOG = "build.log", "root.log", "job.log"
 PACKAGES = (".deb", ".udeb", ".ddeb", ".rpm")
 """The ends of the names of packages; other files may differ when a build is repeated."""
+SCRATCH_KEPT = 14 * 86400.0
+"""Seconds for which results of scratch builds are kept."""
+MOST_SCRATCH = 200
+"""Scratch builds of one target whose results are kept."""
 MOST_FILES = 1000
 """Files of one architecture."""
 
@@ -171,6 +175,22 @@ def store(
         with suppress(OSError):
             os.rmdir(place)  # empty: nothing was kept
     return load(place)
+
+
+def remove_old_scratch(basedir: str, target: str, now: float) -> None:
+    """
+    Remove the results of the scratch builds of *target* that are older than `SCRATCH_KEPT` at the time *now* (seconds
+    since 1970), and beyond `MOST_SCRATCH` the oldest ones.  Blocks.
+    """
+    top = os.path.join(basedir, TREE, target, SCRATCH)
+    try:
+        numbers = sorted((name for name in os.listdir(top) if name.isdigit()), key=int, reverse=True)
+    except FileNotFoundError:
+        return
+    for place, name in enumerate(numbers):
+        one = os.path.join(top, name)
+        if place >= MOST_SCRATCH or os.stat(one).st_mtime < now - SCRATCH_KEPT:
+            shutil.rmtree(one, ignore_errors=True)
 
 
 def load(place: str) -> JobResults:

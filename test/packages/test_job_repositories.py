@@ -177,6 +177,19 @@ class RepositoriesTests(QuestionCase):
         self.ask("requeue", job=1)
         self.assertEqual((self.job().state, self.job().reason), (JobState.FINISHED, ""))
 
+    def test_defect(self) -> None:
+        """
+        Promise 9.9: after an error of the farm's own the job says so, and goes on with `requeue`.
+        """
+        self.repository.errors["publish"] = ZeroDivisionError()
+        self.build()
+        self.assertEqual(self.job().state, JobState.NEEDSIGN)
+        self.assertIn("an error of buildbot_lite itself", self.job().reason)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.repository.errors.clear()
+        self.ask("requeue", job=1)
+        self.assertEqual((self.job().state, self.job().reason), (JobState.FINISHED, ""))
+
     def test_announcing_fails(self) -> None:
         """
         A job is finished even if its target's program fails, with the sentence.

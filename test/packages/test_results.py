@@ -154,6 +154,23 @@ class StoreTests(SynchronousTestCase):
         self.assertEqual(list(self.checked), ["amd64", "i386"])
         self.assertEqual(self.names(), ["amd64"])
 
+    def test_old_scratch(self) -> None:
+        """
+        Promise 9.9: results of scratch builds are removed after a time, and beyond a number the oldest ones.
+        """
+        self.patch(results, "MOST_SCRATCH", 2)
+        top = os.path.join(self.base, "packages", "bookworm", "+scratch")
+        results.remove_old_scratch(self.base, "bookworm", 0.0)
+        for job in (7, 8, 9, 10):
+            self.place = os.path.join(top, str(job))
+            self.store(self.output())
+            os.utime(self.place, (1000.0, 1000.0))
+        results.remove_old_scratch(self.base, "bookworm", 1001.0)
+        self.assertEqual(sorted(os.listdir(top)), ["10", "9"])
+        os.utime(os.path.join(top, "10"), (2000.0, 2000.0))
+        results.remove_old_scratch(self.base, "bookworm", 1001.0 + results.SCRATCH_KEPT)
+        self.assertEqual(os.listdir(top), ["10"])
+
     def test_place(self) -> None:
         """
         The directory has no colon; each scratch build has its own.
