@@ -344,9 +344,9 @@ mounting=$(cat <<'MOUNTING'
     # process moves the root of this one, which has given up its capabilities and waits, and a third unmounts the machine
     # from a second mount of it.
     mount --rbind / "$m/dev/.tools"
-    mkfifo "$m/dev/.ready" "$m/dev/.moved" "$m/dev/.left"
-    exec 5<>"$m/dev/.ready" 6<>"$m/dev/.moved" 7<>"$m/dev/.left"
-    rm "$m/dev/.ready" "$m/dev/.moved" "$m/dev/.left"
+    mkfifo "$m/dev/.ready" "$m/dev/.moved" "$m/dev/.left" "$m/dev/.loaded"
+    exec 5<>"$m/dev/.ready" 6<>"$m/dev/.moved" 7<>"$m/dev/.left" 8<>"$m/dev/.loaded"
+    rm "$m/dev/.ready" "$m/dev/.moved" "$m/dev/.left" "$m/dev/.loaded"
     (
         exec </dev/null >&2
         {
@@ -361,15 +361,18 @@ mounting=$(cat <<'MOUNTING'
         } &
         read -r ready <&5
         [ "$ready" = yes ]
+        # The first process loads its programs from the machine, so it must have begun to wait.
+        read -r loaded <&8
         cd "$m"
         pivot_root . dev/.machine || { echo no >&6; exit; }
         echo yes >&6
     ) &
     # No device can be made, and no file be opened by its handle.
     exec setpriv --bounding-set "-all,$capabilities" sh -euc '
+        echo yes >&8
         read -r left <&7
         [ "$left" = yes ] || exit 99
-        exec 5<&- 6<&- 7<&-
+        exec 5<&- 6<&- 7<&- 8<&-
         cd /
         rmdir /dev/.machine /dev/.tools
         rm -f /etc/resolv.conf

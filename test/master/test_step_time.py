@@ -2,6 +2,7 @@
 The time that the code of steps may take, and its end by the limit in replays.
 """
 
+import gc
 import re
 from collections.abc import Callable
 from functools import partial
@@ -194,8 +195,9 @@ class EndlessStepsTests(SynchronousTestCase):
 
     def tearDown(self) -> None:
         """
-        Nothing but the end of a callback whose Deferred nobody looks at is logged.
+        Nothing but the end of a callback whose Deferred nobody looks at is logged, before another test begins.
         """
+        gc.collect()
         self.flushLoggedErrors(OverdueError)
 
     def test_ended(self) -> None:
@@ -364,8 +366,9 @@ class ConcurrentStepsTests(SynchronousTestCase):
 
     def tearDown(self) -> None:
         """
-        Nothing but the end of Deferreds that nobody looks at is logged.
+        Nothing but the end of Deferreds that nobody looks at is logged, before another test begins.
         """
+        gc.collect()
         self.flushLoggedErrors(OverdueError, CancelledError)
 
     def ended(self, world: World, step: Any, slow: SlowCommands, *texts: str) -> Ended:
@@ -462,6 +465,13 @@ class EndlessReplayTests(SynchronousTestCase):
         A short limit, which code that never ends exceeds on any machine.
         """
         self.patch(step_time, "LONGEST_REPLAY", 0.05)
+
+    def tearDown(self) -> None:
+        """
+        Nothing but the end of Deferreds that nobody looks at is logged, before another test begins.
+        """
+        gc.collect()
+        self.flushLoggedErrors(OverdueError, CancelledError)
 
     def replayed(self, work: Callable[[Any, Callable[[], None]], Any]) -> Ended:
         """

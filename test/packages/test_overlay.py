@@ -54,6 +54,7 @@ class OverlayProgramTests(SynchronousTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.slave = Path(tempfile.mkdtemp()).resolve()
+        self.environment = dict(os.environ)
         self.work = self.slave / "work"
         self.addCleanup(self.remove)
         self.directory = self.work / "builder" / "build"
@@ -91,6 +92,7 @@ class OverlayProgramTests(SynchronousTestCase):
             check=False,
             text=True,
             timeout=120,
+            env=self.environment,
         )
         if "does not let" in ran.stderr:
             raise SkipTest(ran.stderr)
@@ -102,6 +104,19 @@ class OverlayProgramTests(SynchronousTestCase):
         """
         self.assertEqual(self.run_words(self.begin), (0, ""))
         return self.run_words(self.root(**limits).build("amd64", script))
+
+    def test_slow_programs(self) -> None:
+        """
+        The machine's programs with which a root is entered are loaded from the machine, however long that takes: those
+        of a root may be of another architecture.
+        """
+        programs = self.slave / "programs"
+        programs.mkdir()
+        slow = programs / "setpriv"
+        slow.write_text(f'#!/bin/sh\n{shutil.which("sleep")} 0.5\nexec {shutil.which("setpriv")} "$@"\n')
+        slow.chmod(0o755)
+        self.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
+        self.assertEqual(self.built("echo built"), (0, "built"))
 
     def test_ended(self) -> None:
         """
