@@ -12,15 +12,14 @@ from sqlalchemy import Connection
 
 from ..errors import NotFoundError, RefusedError
 from ..master.farm import Farm
-from ..master.scheduling.requests import NewBuildset
 from ..storage.records import requests, streams
 from ..storage.records.grants import Grant
-from ..storage.records.requests import Buildset, SubmittedBuildset
+from ..storage.records.requests import SubmittedBuildset
 from . import job_records, paused
 from .job_records import Job, JobArch, names_of
 from .job_service import JobService
 from .job_states import ARCH_ENDS, ENDS, ArchState, JobState
-from .job_submission import submit_within_limits
+from .job_submission import as_before, submit_within_limits
 
 LONGEST_PAUSE_REASON = 200
 
@@ -107,7 +106,7 @@ class JobActions:
                 job_records.build_again(connection, each, numbers[each.builder], now)
             job_records.go(connection, current, JobState.WAITING, now)
 
-        new = _as_before(original, job, [each.builder for each in arches])
+        new = as_before(original, job, [each.builder for each in arches], "again")
         await submit_within_limits(self.farm, new, in_transaction, grant)
 
     async def pause(self, target: str, reason: str, by: str) -> None:
@@ -183,16 +182,3 @@ def _to_build(connection: Connection, job: Job) -> list[JobArch]:
     ]
     kept = any(state == JobState.REPOWAIT for state, _ in job.history)
     return list(job.built) if not again and job.state is JobState.FAILED and not kept else again
-
-
-def _as_before(buildset: Buildset, job: Job, builders: Sequence[str]) -> NewBuildset:
-    return NewBuildset(
-        scheduler=buildset.scheduler,
-        builders=builders,
-        reason=f"{job.title}, again",
-        properties={name: (value, origin) for name, (value, origin) in buildset.properties.items()},
-        source=buildset.source,
-        input=buildset.input,
-        priority=job.priority,
-        by_grant=job.by_grant,
-    )

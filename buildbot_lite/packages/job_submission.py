@@ -2,7 +2,7 @@
 Submitting the source of a job once more, by the holder of a FURL.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
@@ -10,7 +10,24 @@ from ..master.farm import Farm
 from ..master.scheduling.requests import NewBuildset
 from ..storage.records import grants
 from ..storage.records.grants import Grant
-from ..storage.records.requests import SubmittedBuildset
+from ..storage.records.requests import Buildset, SubmittedBuildset
+from .job_records import Job
+
+
+def as_before(original: Buildset, job: Job, builders: Sequence[str], why: str) -> NewBuildset:
+    """
+    A buildset of the source of *job*, as *original* had it, for these *builders*.  *why*: for people.
+    """
+    return NewBuildset(
+        scheduler=original.scheduler,
+        builders=builders,
+        reason=f"{job.title}, {why}",
+        properties={name: (value, origin) for name, (value, origin) in original.properties.items()},
+        source=original.source,
+        input=original.input,
+        priority=job.priority,
+        by_grant=job.by_grant,
+    )
 
 
 async def submit_within_limits(

@@ -15,7 +15,6 @@ from sqlalchemy import Connection
 
 from ..errors import RefusedError
 from ..master.farm import Farm
-from ..master.scheduling.requests import NewBuildset
 from ..storage.records import requests
 from ..storage.records.grants import Grant
 from ..storage.records.requests import SubmittedBuildset
@@ -23,7 +22,7 @@ from . import job_records
 from .job_records import Job, JobArch, NewJob, names_of
 from .job_service import JobService
 from .job_states import ArchState, JobState
-from .job_submission import submit_within_limits
+from .job_submission import as_before, submit_within_limits
 from .results import PACKAGES, JobResults, output_of
 
 INSTALLED = "installed.txt"
@@ -73,16 +72,7 @@ class Rebuilding:
             )
             numbers.append(job_records.add(connection, new, submitted.buildset.submitted).id)
 
-        new = NewBuildset(
-            scheduler=original.scheduler,
-            builders=[each.builder for each in job.built],
-            reason=f"{job.title}, to be compared",
-            properties={name: (value, origin) for name, (value, origin) in original.properties.items()},
-            source=original.source,
-            input=original.input,
-            priority=job.priority,
-            by_grant=job.by_grant,
-        )
+        new = as_before(original, job, [each.builder for each in job.built], "to be compared")
         await submit_within_limits(self.farm, new, record, grant)
         # A transaction that had to be repeated has recorded it more than once, and kept the last.
         return numbers[-1]
