@@ -26,6 +26,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="retaining-") as directory:
         path = os.path.join(directory, "farm.sqlite")
         stored.make(path, builds)
+        # Else the first checkpoint of the write-ahead log waits until the disk has all that was just made.
+        os.sync()
         print(json.dumps(retain(directory, path, builds)))
 
 
