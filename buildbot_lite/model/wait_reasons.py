@@ -23,6 +23,7 @@ class WaitKind(Enum):
     LOCKED = "database-locked"
     STORAGE = "storage-failing"
     BACK_OFF = "back-off"
+    AFTER = "after"
     REVOKED = "revoked"
     ABSENT = "absent"
     REFUSED = "refused"
@@ -140,6 +141,13 @@ def back_off(seconds: float, attempt: int) -> WaitReason:
             WaitKind.BACK_OFF, f"the start of its build could not be recorded; next attempt in {seconds:.0f} s"
         )
     return WaitReason(WaitKind.BACK_OFF, f"retry {attempt} begins in {seconds:.0f} s")
+
+
+def after_another(what: str, state: str) -> WaitReason:
+    """
+    It is built after *what*, which is in a *state*: "job 12: hello 2.10-3", "building".
+    """
+    return WaitReason(WaitKind.AFTER, f"it is built after {what}, which is {state}")
 
 
 def absent(slave: str, since: str, *, paused: bool = False) -> WaitReason:

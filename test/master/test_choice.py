@@ -13,7 +13,7 @@ from buildbot_lite.master.scheduling import user_answers
 from buildbot_lite.master.scheduling.views import RequestView
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.results import Result
-from buildbot_lite.model.wait_reasons import WaitKind
+from buildbot_lite.model.wait_reasons import WaitKind, after_another
 from buildbot_lite.storage.records import builds, changes, requests
 
 from .harness import FakeSlave, MasterHarness, StartedCommand
@@ -145,6 +145,19 @@ class PreferenceTests(ChoosingCase):
             found = [self.submit("a", source={"branch": str(n)}) for n in range(3)]
             self.attach("bot1")
             self.assertEqual(self.built(), [f"a:{each}" for each in reversed(found)])
+
+    def test_next_build_of_held(self) -> None:
+        """
+        A nextBuild does not see requests that are held.
+        """
+        function = "lambda builder, requests: requests[0]"
+        self.start(
+            f"c['builders'] = [builder('a', nextBuild={function}, collapseRequests=False)]\nsubmit('a')\n", attach=()
+        )
+        held, other = self.submit("a"), self.submit("a")
+        self.harness.farm.queue.hold({held: after_another("job 1", "building")})
+        self.attach("bot1")
+        self.assertEqual(self.built(), [f"a:{other}"])
 
     def test_next_build_of_several(self) -> None:
         """

@@ -17,6 +17,7 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import (
     WaitKind,
     absent,
+    after_another,
     busy,
     nearest,
     paused,
@@ -216,6 +217,30 @@ class ReasonTests(SynchronousTestCase):
         self.assertEqual((kind, sentence), (WaitKind.BACK_OFF, "retry 1 begins in 2 s"))
         harness.settle(3)
         self.assertEqual(len(harness.builds(request)), 2)
+
+    def test_after(self) -> None:
+        """
+        Promise 10: a request that is held waits with the reason, whatever its builder waits for, also if it was held
+        before it came, or comes back for a retry; others of its builder are built, until it is released.
+        """
+        harness = MasterHarness(TWO)
+        reason = after_another("job 1: hello 1.0", "building")
+        harness.farm.queue.hold({1: reason})
+        first, second = harness.submit("b"), harness.submit("b")
+        said = "it is built after job 1: hello 1.0, which is building"
+        self.assertEqual(self.reason(harness, first), (WaitKind.AFTER, said))
+        self.assertEqual(self.reason(harness, second)[0], WaitKind.ABSENT)
+        slave = harness.attach()
+        self.assertEqual((len(harness.builds(first)), len(harness.builds(second))), (0, 1))
+        harness.farm.queue.release([first])
+        harness.settle()
+        self.assertEqual(len(harness.builds(first)), 1)
+        harness.farm.queue.hold({first: reason})
+        slave.lose()
+        harness.attach(home="other")
+        harness.settle(10)
+        self.assertEqual(self.reason(harness, first), (WaitKind.AFTER, said))
+        self.assertEqual((len(harness.builds(first)), len(harness.builds(second))), (1, 2))
 
     def test_back_off_and_a_jumping_clock(self) -> None:
         """

@@ -92,7 +92,7 @@ class Preferences:
         self, function_name: str, function: Callable[..., Any], waiting: BuilderQueue, builder: BuilderConfig
     ) -> Iterator[WaitingRequest]:
         while waiting.reason is None and waiting.order:
-            open_requests = {each.request.id: each for each in waiting.order if not each.withdrawn}
+            open_requests = {each.request.id: each for each in waiting.order if each.open}
             views = [RequestView(each.request, each.buildset) for each in open_requests.values()]
             if not views:
                 return

@@ -6,7 +6,7 @@ There is one list for each builder, most urgent first.  ``choice`` decides which
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 
@@ -35,7 +35,8 @@ class WaitingRequest:
     """
     A request in the queue, its buildset, and the list of its builder.
 
-    *due*: the earliest start, in seconds of the monotonic clock.  *own*: its reason while the list has none.
+    *due*: the earliest start, in seconds of the monotonic clock.  *own*: its reason while the list has none.  *held*:
+    why it may not start at all, whatever its list says; None: it may.
     *in_line_on*: the slave on which it would be built if it had the locks for it.  *only*: the slaves that may build
     it; None: all of its builder.  *needs*: its rendered locks, once they are known.  *kind*: the same for requests of a
     builder that need the same to start: if one cannot start, neither can the others.  (Builds for which another waits
@@ -49,6 +50,7 @@ class WaitingRequest:
     own: WaitReason = field(factory=wait_reasons.starting)
     in_line_on: str | None = None
     needs: object = None
+    held: WaitReason | None = None
     only: tuple[str, ...] | None = field(init=False)
     kind: Hashable = field(init=False)
     _alike: bytes | None = None
@@ -92,7 +94,7 @@ class WaitingRequest:
         """
         Why it waits.
         """
-        return self.own if self.withdrawn else self.siblings.why(self) or self.own
+        return self.own if self.withdrawn else self.held or self.siblings.why(self) or self.own
 
     @property
     def withdrawn(self) -> bool:
@@ -100,6 +102,13 @@ class WaitingRequest:
         Whether its cancellation is being recorded: it must not start.
         """
         return self.own.kind is WaitKind.CANCELLING
+
+    @property
+    def open(self) -> bool:
+        """
+        Whether it may start: it is neither withdrawn nor held.
+        """
+        return self.held is None and not self.withdrawn
 
 
 def urgency_of(waiting: WaitingRequest) -> Urgency:
@@ -166,7 +175,11 @@ class BuilderQueue:
         for waiting in () if self.reason is not None else tuple(requests):
             if self.reason is not None:
                 return
-            if waiting.kind not in obstructed and (waiting.only is None or waiting.only not in obstructed):
+            if (
+                waiting.held is None
+                and waiting.kind not in obstructed
+                and (waiting.only is None or waiting.only not in obstructed)
+            ):
                 yield waiting
 
     def after(self, urgency: Urgency) -> Iterator[WaitingRequest]:
@@ -213,6 +226,7 @@ class Queue:
         self._wall = wall
         self._by_builder: dict[str, BuilderQueue] = {}
         self._by_id: dict[int, WaitingRequest] = {}
+        self._held: dict[int, WaitReason] = {}
         self._by_grant: Counter[int | None] = Counter()
 
     def add(self, request: Request, buildset: Buildset) -> None:
@@ -222,7 +236,8 @@ class Queue:
         # The records hold the back-off's end in seconds since 1970.  That clock may jump, so it is read only once.
         pause = min(max(0.0, request.not_before - self._wall()), LONGEST_PAUSE)
         siblings = self._by_builder.setdefault(request.builder, BuilderQueue(request.builder))
-        waiting = WaitingRequest(request, buildset, self._clock.seconds() + pause, siblings)
+        due, held = self._clock.seconds() + pause, self._held.get(request.id)
+        waiting = WaitingRequest(request, buildset, due, siblings, held=held)
         self._by_id[request.id] = waiting
         self._by_grant[buildset.by_grant] += 1
         siblings.add(waiting)
@@ -260,6 +275,28 @@ class Queue:
         Let *request* start again: its cancellation could not be recorded.
         """
         self._by_id[request].own = wait_reasons.starting()
+        self._wakeup.set()
+
+    def hold(self, requests: Mapping[int, WaitReason]) -> None:
+        """
+        Do not start *requests*, each for a reason, until `release`.  A request may be held before it comes into the
+        queue; its hold stays when it leaves the queue for a build, and comes back.
+        """
+        self._held.update(requests)
+        self._mark(requests)
+
+    def release(self, requests: Iterable[int]) -> None:
+        """
+        Let *requests* start, as far as they were held.
+        """
+        for request in (numbers := tuple(requests)):
+            self._held.pop(request, None)
+        self._mark(numbers)
+
+    def _mark(self, requests: Iterable[int]) -> None:
+        for request in requests:
+            if (waiting := self._by_id.get(request)) is not None:
+                waiting.held = self._held.get(request)
         self._wakeup.set()
 
     def __contains__(self, request: int) -> bool:
