@@ -262,7 +262,8 @@ ROWS = (
     Row("commands to type for it", "", "new_user.one_more_commands", "new_user.commands_tls_worker", False, "<2"),
     Row("a decision, 10,000 requests of 1000 builders wait for locks", "ms", "deciding.many_builders_ms", must="<50"),
     Row("the same, of 10 builders whose locks are rendered", "ms", "deciding.rendered_ms", must="<50"),
-    Row("the longest decision after a start", "ms", "deciding.rendered_first_ms", must="<50"),
+    Row("the first decision of the 1000 builders after a start", "ms", "deciding.many_builders_first_ms", must="<50"),
+    Row("the first one of the 10 builders after a start", "ms", "deciding.rendered_first_ms", must="<50"),
 )
 
 
