@@ -97,7 +97,14 @@ def run_here(program: ChildProgram, unwanted: Event) -> Ran:
                 start_new_session=True,
             )
         except OSError as error:
-            raise ConfigError(f"The program {program.argv[0]!r:.200} cannot be run: {error.strerror}.") from None
+            # Without it, no program is run that reads what others made.
+            missing = program.memory and shutil.which("prlimit", path=program.env.get("PATH")) is None
+            name = (
+                "prlimit"
+                if missing and shutil.which(program.argv[0], path=program.env.get("PATH"))
+                else program.argv[0]
+            )
+            raise ConfigError(f"The program {name!r:.200} cannot be run: {error.strerror}.") from None
     with process:
         return _watched(process, program, unwanted)
 

@@ -19,10 +19,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from twisted.internet.defer import DeferredLock
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ..deferreds import background
-from ..errors import BuildbotLiteError, InputError
+from ..errors import BuildbotLiteError, InputError, RecordsClosedError, RecordsFailingError
 from ..master.farm import Farm
 from ..storage.records.feed import Event
 from ..storage.retrying import read_retrying
@@ -41,6 +42,8 @@ T = TypeVar("T")
 
 AT_ONCE = 100
 """Requests that one transaction looks at."""
+LOOK_AGAIN = 30.0
+"""Seconds until requests are looked at again, when the records took no change."""
 
 _SUBMITTED = "request.submitted"
 _EVENTS = frozenset({"build.started", "step.started", "build.finished", "request.finished", "request.retried"})
@@ -158,12 +161,34 @@ class JobService:
         try:
             while self._seen:
                 numbers = sorted(self._seen)[:AT_ONCE]
+                # Taken out now: an event that comes in the meantime asks for another look.
                 self._seen.difference_update(numbers)
-                change = partial(look_at_requests, numbers=numbers, now=self._farm.wall())
-                for job in await self._farm.records.write(change):
-                    self._follow(job)
+                try:
+                    await self._look_at(numbers)
+                except RecordsFailingError:
+                    self._seen.update(numbers)
+                    await deferLater(self._farm.clock, LOOK_AGAIN)
         finally:
             self._looking = False
+
+    async def _look_at(self, numbers: Sequence[int]) -> None:
+        """
+        Look at the requests *numbers*.  One at which nobody can look is logged, and does not keep the others.
+        """
+        change = partial(look_at_requests, numbers=numbers, now=self._farm.wall())
+        try:
+            jobs = await self._farm.records.write(change)
+        except (RecordsFailingError, RecordsClosedError):
+            raise
+        except Exception:  # noqa: BLE001 - a defect that one of them meets
+            if len(numbers) == 1:
+                self._log.failure("the job of request {request} cannot be followed", request=numbers[0])
+                return
+            for number in numbers:
+                await self._look_at([number])
+            return
+        for job in jobs:
+            self._follow(job)
 
     def _follow(self, job: Job) -> None:
         for arch in job.built:

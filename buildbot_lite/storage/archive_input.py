@@ -26,6 +26,7 @@ from contextlib import contextmanager
 from typing import IO, Any, NamedTuple, Self
 
 from ..errors import InputError
+from .xz_input import XzInput
 
 LARGEST_HEADER = 1 << 20
 """Bytes of one header, with names and attributes; more than any archive of sources needs."""
@@ -36,8 +37,8 @@ _TOO_MANY_DIGITS = re.compile(rb"[0-9]{%d}" % (MOST_DIGITS + 1))
 _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": lambda source: gzip.GzipFile(fileobj=source),
     b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\x00": lzma.LZMAFile,
-    b"\x5d\x00\x00": lzma.LZMAFile,
+    b"\xfd7zXZ\x00": XzInput,
+    b"\x5d\x00\x00": XzInput,
 }
 
 

@@ -3,10 +3,15 @@ Jobs in a running master.
 """
 
 import os
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from twisted.internet.defer import fail
+
+from buildbot_lite.errors import RecordsFailingError
 from buildbot_lite.packages import job_records, job_service
+from buildbot_lite.packages.job_progress import look_at_requests
 from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_states import ArchState, JobState
 from test.control.test_submissions import FakeWatcher, SubmissionCase
@@ -193,3 +198,52 @@ class JobServiceTests(JobCase):
         before = self.job()
         self.harness.restart()
         self.assertEqual(self.job(), before)
+
+    def test_refused_looks(self) -> None:
+        """
+        Promise 9.2: while the records take no change, no event of a build is lost; the job goes on when they do again.
+        """
+        self.building.held.add("dpkg-buildpackage")
+        self.submit()
+        self.attach()
+        write, refused = self.farm.records.write, 0
+
+        def refusing(change: Any) -> Any:
+            nonlocal refused
+            if getattr(change, "func", None) is look_at_requests and refused < 2:
+                refused += 1
+                return fail(RecordsFailingError("Too many changes wait."))
+            return write(change)
+
+        self.patch(self.farm.records, "write", refusing)
+        self.building.release()
+        self.harness.settle()
+        self.assertEqual((self.job().state, refused), (JobState.BUILDING, 1))
+        for _ in range(2):
+            self.harness.settle(job_service.LOOK_AGAIN)
+        self.assertEqual((self.job().state, refused), (JobState.FINISHED, 2))
+
+    def test_defective_look(self) -> None:
+        """
+        Promise 9.2: a request at which nobody can look is logged, and does not keep the jobs of others.
+        """
+        look, broken = look_at_requests, set[int]()
+
+        def failing(connection: Any, numbers: Iterable[int], now: float) -> list[Job]:
+            if broken & set(numbers):
+                raise ValueError("no such state")
+            return look(connection, numbers, now)
+
+        self.patch(job_service, "look_at_requests", failing)
+        self.building.held.add("dpkg-buildpackage")
+        self.submit_with(scratch=True)
+        self.submit_with(scratch=True)
+        broken.add(self.job(1).arches[0].request or 0)
+        self.attach()
+        self.building.release()
+        self.harness.settle()
+        self.assertTrue(self.flushLoggedErrors(ValueError))
+        self.assertEqual(self.job(2).state, JobState.FINISHED)
+        broken.clear()
+        self.harness.restart()
+        self.assertEqual(self.job(1).state, JobState.FINISHED)

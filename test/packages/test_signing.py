@@ -7,6 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 from typing import ClassVar
 from unittest import mock
 
@@ -14,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.child_programs import ChildProgram, Ran, run_here
 from buildbot_lite.errors import FileError, InputError
 from buildbot_lite.packages.rpm_header import read_header, read_lead
+from buildbot_lite.packages.signing import verification
 from buildbot_lite.packages.signing.gnupg import Gnupg
 from buildbot_lite.packages.signing.openpgp import EDDSA, RSA, read_public_keys, read_signature
 from buildbot_lite.packages.signing.release_signature import in_release, text_to_sign
@@ -86,6 +89,25 @@ class VerificationTests(_SigningCase):
             for keys in (home.public(), home.public(()), self.rsa.public() + self.ed25519.public()):
                 found = self.key(keys).check_signature(b"data", home.sign(b"data"), "greet.rpm")
                 self.assertEqual((found.algorithm, found.digest), (algorithm, "SHA256"))
+
+    def test_memory(self) -> None:
+        """
+        Promise 9.7: a program that reads signatures or packages of others has a limit of memory; one that reaches it
+        is one sentence.
+        """
+        key, signature = self.key(self.rsa.public()), self.rsa.sign(b"data")
+        ran: list[ChildProgram] = []
+
+        def running(program: ChildProgram, unwanted: Event) -> Ran:
+            ran.append(program)
+            return run_here(program, unwanted)
+
+        with mock.patch.object(verification, "run_here", running):
+            key.check_signature(b"data", signature, "greet.rpm")
+        self.assertEqual([each.command[:2] for each in ran], [["prlimit", f"--as={verification.MOST_MEMORY}"]])
+        with mock.patch.object(verification, "MOST_MEMORY", 1 << 20):
+            sentence = self.refused(key, b"data", signature)
+        self.assertIn("gpgv does not accept the signature of greet.rpm", sentence)
 
     def test_wrong_key(self) -> None:
         """

@@ -24,6 +24,8 @@ SECONDS = 60.0
 SECONDS_FOR_PACKAGES = 1800.0
 """For the check of all packages of a job, whose payloads are read."""
 PACKAGES_AT_ONCE = 100
+MOST_MEMORY = 1 << 30
+"""Bytes of address space: signatures, texts and packages come from others."""
 _LARGEST_OUTPUT = 1 << 20
 _LONGEST_COMPLAINT = 200
 
@@ -96,9 +98,10 @@ class TargetKey:
 
     def _run(self, directory: str, argv: Sequence[str], seconds: float) -> Ran:
         env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": directory, "LC_ALL": "C.UTF-8"}
-        return run_here(
-            ChildProgram(argv=argv, cwd=directory, env=env, seconds=seconds, largest=_LARGEST_OUTPUT), self.unwanted
+        program = ChildProgram(
+            argv=argv, cwd=directory, env=env, seconds=seconds, largest=_LARGEST_OUTPUT, memory=MOST_MEMORY
         )
+        return run_here(program, self.unwanted)
 
     @contextmanager
     def _directory(self) -> Iterator[str]:
