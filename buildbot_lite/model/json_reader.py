@@ -18,14 +18,23 @@ LONGEST_TEXT = 1 << 20
 MOST_ITEMS = 10_000
 # `json.dumps` would make one for each document.
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+_UTF_8_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 _BEGINNINGS = (b"{", b"[", b",")
 
 
 def encode(document: object) -> bytes:
     """
-    The canonical JSON of *document*: sorted keys, no spaces, UTF-8 with lone surrogates kept as escapes.
+    The canonical JSON of *document*: sorted keys, no spaces, ASCII with escapes for all other characters.
     """
     return _ENCODER.encode(document).encode("ascii")
+
+
+def encode_in_utf8(document: object) -> bytes:
+    """
+    The JSON of *document* without escapes for characters outside of ASCII, so that a text has about as many bytes as in
+    a file.  `JsonReader.decode` reads it.  It is not canonical: fingerprints are those of `encode`.
+    """
+    return _UTF_8_ENCODER.encode(document).encode("utf-8", "surrogatepass")
 
 
 class JsonReader:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from ..errors import PropertyError
+from .json_reader import encode_in_utf8
 
 LARGEST_VALUE = 1 << 20
-# A text of so many characters is never larger than LARGEST_VALUE: JSON has at most 12 bytes for each, and two quotes.
-_SHORT = (LARGEST_VALUE - 2) // 12
+# A text of so many characters is never larger than LARGEST_VALUE: JSON has at most 6 bytes for each, and two quotes.
+_SHORT = (LARGEST_VALUE - 2) // 6
 LONGEST_NAME = 256
 MOST_PROPERTIES = 1000
 SUBMITTED = "Submit"
@@ -189,8 +190,8 @@ def checked_property_name(name: object) -> str:
 
 def checked_value(name: str, value: Json) -> Json:
     """
-    Return a copy of *value* if it is valid for the property *name*: JSON of at most `LARGEST_VALUE` bytes without NUL.
-    Otherwise raise `PropertyError`.
+    Return a copy of *value* if it is valid for the property *name*: JSON without NUL, which in UTF-8 has at most
+    `LARGEST_VALUE` bytes.  Otherwise raise `PropertyError`.
     """
     if value is None or isinstance(value, (bool, int)):
         return value
@@ -203,8 +204,9 @@ def checked_value(name: str, value: Json) -> Json:
             f"The property {name!r} cannot be {value!r:.100}: a value is text, a number, true, false, None, or "
             "a list or dictionary of them."
         ) from None
-    if len(text) > LARGEST_VALUE:
-        raise PropertyError(f"The property {name!r} has {len(text)} bytes; at most {LARGEST_VALUE} are allowed.")
+    # The escapes for characters outside of ASCII are longer than the characters, and not counted.
+    if len(text) > LARGEST_VALUE and (size := len(encode_in_utf8(json.loads(text)))) > LARGEST_VALUE:
+        raise PropertyError(f"The property {name!r} has {size} bytes; at most {LARGEST_VALUE} are allowed.")
     if "\\u0000" in text and _has_nul(value):
         raise PropertyError(
             f"The property {name!r} has a NUL character in it, which no value may have.  "

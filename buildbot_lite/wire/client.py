@@ -35,7 +35,7 @@ from .contract import (
     RISubmission,
     RIWatcher,
 )
-from .control import Document, RemoteControl, answer_bytes
+from .control import Document, RemoteControl, question_bytes
 from .failures import (
     our_error,
     why_unreachable,
@@ -160,7 +160,7 @@ class SubmitClient:
         Submit *file*, which is no patch, as `submit_patch` does.  *options*: for the scheduler that examines it.
         """
         if options:
-            return await self._answered(file, "submit_with", options=answer_bytes(options))
+            return await self._answered(file, "submit_with", options=question_bytes(options))
         # Masters before 0.2 have no other.
         return await self._answered(file, "submit_file")
 

@@ -16,7 +16,8 @@ from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from ..model.json_reader import JsonReader, encode
+from ..errors import InputError
+from ..model.json_reader import JsonReader, encode, encode_in_utf8
 from .contract import (
     LARGEST_ANSWER,
     LARGEST_QUESTION,
@@ -127,7 +128,7 @@ class RemoteControl(Remote):
     """
 
     def ask(self, question: Document) -> Deferred[Document]:
-        return self._call("ask", request=answer_bytes(question)).addCallback(_answer)
+        return self._call("ask", request=question_bytes(question)).addCallback(_answer)
 
     def follow(self, question: Document, take: Callable[[bytes], Deferred[None] | None]) -> Deferred[Document]:
         """
@@ -135,13 +136,27 @@ class RemoteControl(Remote):
         made before the first chunk is acknowledged.
         """
         asked = {**question, CHUNKS_IN_ORDER: True}
-        following = self._call("follow", request=answer_bytes(asked), follower=ExposedFollower(take))
+        following = self._call("follow", request=question_bytes(asked), follower=ExposedFollower(take))
         return following.addCallback(_answer)
+
+
+def question_bytes(question: Document) -> bytes:
+    """
+    A question, or the options of a submission, as it travels.  `InputError` if it has more than `LARGEST_QUESTION`
+    bytes: the connection would not take it.
+    """
+    data = encode_in_utf8(dict(question))
+    if len(data) > LARGEST_QUESTION:
+        raise InputError(
+            f"What is asked has {len(data)} bytes in UTF-8; a master takes at most {LARGEST_QUESTION}.  "
+            "Give shorter values, or submit a file with a string (schedulers.Submit)."
+        )
+    return data
 
 
 def answer_bytes(document: Document) -> bytes:
     """
-    A question or an answer, as it travels.
+    An answer, as it travels.
     """
     return encode(dict(document))
 

@@ -110,6 +110,9 @@ class PropertiesTests(SynchronousTestCase):
         A value of more than 1 MiB is refused.
         """
         self.assertRaisesRegex(PropertyError, "at most 1048576", checked_value, "x", "a" * (1 << 20))
+        self.assertRaisesRegex(PropertyError, "has 1048578 bytes", checked_value, "x", "\u0434" * (1 << 19))
+        for large in ("\u0434" * (500 << 10), {"x": "\u0434" * (500 << 10), 1: 2}, "\udc80" * (300 << 10)):
+            checked_value("x", large)
 
     def test_too_many(self) -> None:
         """

@@ -2,6 +2,7 @@
 The control connection between the command-line client and a running master.
 """
 
+from functools import partial
 from typing import NoReturn
 
 from twisted.internet import reactor  # noqa: TID251 - these tests use the network
@@ -9,6 +10,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from buildbot_lite.errors import (
     FurlError,
+    InputError,
     NotFoundError,
     NotRunningError,
     PinnedError,
@@ -80,6 +82,28 @@ class ControlTest(TubTestCase):
         answer = await ask(reactor, self.serve(), {"what": "Grüße", "list": [1, None]})
 
         self.assertEqual(answer, {"asked": {"what": "Grüße", "list": [1, None]}})
+
+    @with_reactor
+    async def test_large_question(self) -> None:
+        """
+        A text that is not ASCII counts with its bytes in UTF-8, not with those of escapes.
+        """
+        text = "\u0434\U0001f600\udc80" * (80 << 10)
+
+        answer = await ask(reactor, self.serve(), {"text": text})
+
+        self.assertEqual(answer, {"asked": {"text": text}})
+
+    @with_reactor
+    async def test_too_large_question(self) -> None:
+        """
+        A question that the connection would not take is refused before it is sent, with its size in bytes.
+        """
+        for ask_or_follow in (ask, partial(follow, take=self.fail)):
+            error = await failing(ask_or_follow(reactor, self.serve(), {"text": "\u0434" * (512 << 10)}))
+
+            self.assertIsInstance(error, InputError)
+            self.assertIn("takes at most 1048576", str(error))
 
     @with_reactor
     async def test_refused(self) -> None:
