@@ -214,12 +214,11 @@ async def _sign_what_fits(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule])
     lines: list[str] = []
     # Told once it is signed, and not each time that it could not be.
     signer = _signer(link, gnupg, _Display("", lines.append))
-    offers = await signer.offers(None)
+    offers = await signer.fitting(lambda job: not rules or any(rule.fits(job) for rule in rules))
     if not offers.automatic:
         raise NotAutomaticError(offers.target)
-    fitting = tuple(job for job in offers.jobs if not rules or any(rule.fits(job) for rule in rules))
-    if fitting:
-        summary = await signer.run(evolve(offers, jobs=fitting))
+    if offers.jobs:
+        summary = await signer.run(offers)
         note("\n".join(lines))
         _tell(summary)
 

@@ -152,6 +152,17 @@ _GET = Query(_SELECT.where(_jobs.c.id == bindparam("id")), _job)
 _ARCHES = Query(selecting(_arches, JobArch).where(_arches.c.job == bindparam("job")), _arch)
 _OF_REQUEST = Query(select(_arches.c.job).where(_arches.c.request == bindparam("request")), int)
 _UNFINISHED = Query(_SELECT.where(_jobs.c.finished.is_(None)).order_by(_jobs.c.id), _job)
+_IN_STATE = Query(
+    _SELECT.where(
+        _jobs.c.target == bindparam("of_target"),
+        _jobs.c.state == bindparam("in_state"),
+        _jobs.c.finished.is_(None),
+        _jobs.c.id > bindparam("after"),
+    )
+    .order_by(_jobs.c.id)
+    .limit(bindparam("most")),
+    _job,
+)
 _KILLED_UNFINISHED = Query(
     _SELECT.where(
         _jobs.c.state == JobState.KILLED.value,
@@ -298,6 +309,17 @@ def unfinished(connection: Connection) -> list[Job]:
     All jobs that have not ended, oldest first.
     """
     return [_with_arches(connection, job) for job in _UNFINISHED.all(connection)]
+
+
+def in_state(
+    connection: Connection, target: str, state: JobState, *, after: int = 0, most: int = _NO_BOUND
+) -> list[Job]:
+    """
+    At most *most* jobs of *target* in *state*, which is none of the last ones, with numbers above *after*; oldest
+    first.
+    """
+    found = _IN_STATE.all(connection, of_target=target, in_state=state.value, after=after, most=most)
+    return [_with_arches(connection, job) for job in found]
 
 
 def killed_unfinished(connection: Connection) -> list[Job]:

@@ -189,25 +189,37 @@ class RoundCase(SynchronousTestCase):
         """
         A new job in needsign; its number.
         """
+        (number,) = self.jobs(1, submitter="alice", target=target)
+        self.build(number, name, contents)
+        return number
+
+    def jobs(self, count: int, *, submitter: str, target: str = "f4") -> list[int]:
+        """
+        So many jobs in needsign, of *submitter*, without packages; their numbers.
+        """
         new = NewJob(
             target=target,
             name="tiny",
             version="1.0-3",
-            submitter="alice",
+            submitter=submitter,
             by_grant=None,
             buildset=1,
             builders={"x86_64": ("f4-x86_64", 1)},
         )
 
-        def add(connection: Connection) -> int:
-            job = job_records.add(connection, new, 0.0)
-            for state in (JobState.BUILDING, JobState.REPOWAIT, JobState.NEEDSIGN):
-                job = job_records.go(connection, job, state, 0.0)
-            return job.id
+        def add(connection: Connection) -> list[int]:
+            added = []
+            for _ in range(count):
+                job = job_records.add(connection, new, 0.0)
+                for state in (JobState.BUILDING, JobState.REPOWAIT, JobState.NEEDSIGN):
+                    job = job_records.go(connection, job, state, 0.0)
+                added.append(job.id)
+            return added
 
-        number: int = self.harness.done(self.farm.write(add))
-        self.build(number, name, contents)
-        return number
+        numbers: list[int] = self.harness.done(self.farm.write(add))
+        for number in numbers:
+            self.farm.results[number] = JobResults(os.path.join(self.directory, "results", str(number)), ())
+        return numbers
 
     def build(self, number: int, name: str, contents: bytes, *, arch: str = "x86_64", beside: bool = False) -> None:
         """
@@ -484,6 +496,50 @@ class RpmRoundTests(RoundCase):
         with mock.patch("buildbot_lite.packages.signing.signing_round.MOST_JOBS", 1):
             self.assertEqual(self.sign().jobs, [first])
             self.assertEqual(self.sign().jobs, [first, second])
+
+    def test_pages(self) -> None:
+        """
+        Promise 9.7: a watch finds a new job behind a thousand old ones that no rule takes; each page has 200 at most.
+        """
+        numbers = self.jobs(1100, submitter="bob")
+        new = self.job()
+        signer = self.signer(automatic=True)
+        pages: list[int] = []
+
+        async def ask(question: Mapping[str, Any]) -> Mapping[str, Any]:
+            answer = await signer.ask(question)
+            pages.append(len(answer["jobs"]))
+            return answer
+
+        found = self.harness.done(evolve(signer, ask=ask).fitting(lambda job: job.submitter == "alice"))
+        self.assertEqual([job.job for job in found.jobs], [new])
+        self.assertEqual(pages, [200] * 5 + [101, 1])
+        self.assertEqual(self.harness.done(signer.run(found)).jobs, [new])
+        self.assertEqual(self.proceeding, [new])
+        # A signer of an earlier version asks for no pages, and one that takes everything has a full round.
+        self.assertEqual([job.job for job in self.harness.done(signer.offers(None)).jobs], numbers[:1000])
+        self.assertEqual(len(self.harness.done(signer.fitting(lambda job: True)).jobs), 1000)
+
+    def test_pages_of_packages(self) -> None:
+        """
+        Promise 9.7: a page ends before it has too many packages, and the next one begins there; a master that offers no
+        pages, or the same one again, is asked once.
+        """
+        numbers = [self.job() for _ in range(3)]
+        with mock.patch("buildbot_lite.packages.signing.signing_round.MOST_PACKAGES", 1):
+            found = self.harness.done(self.signer().fitting(lambda job: True))
+        self.assertEqual([job.job for job in found.jobs], numbers)
+        for after in ({}, {"after": 0}):
+            asked: list[Mapping[str, Any]] = []
+
+            async def ask(
+                question: Mapping[str, Any], asked: list[Any] = asked, after: Mapping[str, int] = after
+            ) -> Mapping[str, Any]:
+                asked.append(question)
+                return {"target": "f4", "auto": True, "jobs": [], **after}
+
+            self.harness.done(evolve(self.signer(), ask=ask).fitting(lambda job: True))
+            self.assertEqual(asked, [{"ask": "sign-offer", "after": 0}])
 
     def test_index_only(self) -> None:
         """

@@ -10,7 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from ...errors import InputError, MessageError
 from ...model.display import printable
@@ -24,6 +24,12 @@ MOST_AT_ONCE = 6 << 20
 MOST_SIGNATURES = 500
 """Signatures that are sent with one question."""
 LARGEST_PIECE = 8 << 20
+MOST_JOBS = 1000
+"""Jobs of one round."""
+MOST_FILES = 10_000
+"""Packages to sign in one round, beyond which no further page of an offer is looked at."""
+MOST_PAGES = 1000
+"""Pages of an offer that are looked at."""
 _LONGEST_NAME = 300
 
 Ask = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
@@ -99,6 +105,14 @@ class Offers:
     automatic: bool
     jobs: tuple[OfferedJob, ...]
 
+    @classmethod
+    def read(cls, reader: JsonReader) -> "Offers":
+        return cls(
+            reader.prose("target", limit=_LONGEST_NAME),
+            reader.flag("auto"),
+            tuple(reader.objects("jobs", OfferedJob.read)),
+        )
+
 
 class Display(Protocol):
     """
@@ -152,14 +166,29 @@ class Signer:
 
     async def offers(self, jobs: Sequence[int] | None) -> Offers:
         """
-        The *jobs* that wait; None: all.
+        The *jobs* that wait; None: all, as many as one round has.
         """
-        reader = JsonReader(dict(await self.ask(_about("sign-offer", jobs))), "answer")
-        return Offers(
-            reader.prose("target", limit=_LONGEST_NAME),
-            reader.flag("auto"),
-            tuple(reader.objects("jobs", OfferedJob.read)),
-        )
+        return Offers.read(JsonReader(dict(await self.ask(_about("sign-offer", jobs))), "answer"))
+
+    async def fitting(self, fits: Callable[[OfferedJob], bool]) -> Offers:
+        """
+        The oldest jobs that wait and *fits* permits, as many as one round has.
+        """
+        jobs: list[OfferedJob] = []
+        after: int | None = 0
+        pages = 0
+        while True:
+            reader = JsonReader(dict(await self.ask({"ask": "sign-offer", "after": after})), "answer")
+            offers, before, pages = Offers.read(reader), after, pages + 1
+            jobs += [job for job in offers.jobs if fits(job)]
+            # A master of an earlier version offers one page, and says nothing of others.
+            after = reader.optional("after", reader.integer)
+            files = sum(len(job.files) for job in jobs)
+            if after is None or after <= before or pages >= MOST_PAGES or len(jobs) >= MOST_JOBS or files >= MOST_FILES:
+                break
+        found = evolve(offers, jobs=tuple(jobs[:MOST_JOBS]))
+        # The master may have forgotten what it offered first.
+        return await self.offers([job.job for job in found.jobs]) if pages > 1 and found.jobs else found
 
     async def run(self, offers: Offers) -> SigningSummary:
         """

@@ -6,7 +6,7 @@ A string to sign permits no pushing, and the other way round; an automatic targe
 
 import binascii
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from attrs import frozen
@@ -81,9 +81,18 @@ class SigningDesk:
 
 
 async def _offer(target: SignedTarget, question: JsonReader) -> Answer:
+    # A signer of an earlier version knows no pages, and asks for none.
+    after = question.optional("after", question.integer)
+    if after is not None:
+        page = await target.round.offer_page(after)
+        return {**_offer_document(target, page.offers), "after": page.after}
     offers = await target.round.offer(_jobs(question))
     if sum(len(offer.wanted) for offer in offers) > MOST_FILES:
         raise RefusedError(f"That is more than {MOST_FILES} packages.  Name some of the jobs.")
+    return _offer_document(target, offers)
+
+
+def _offer_document(target: SignedTarget, offers: Sequence[Offer]) -> Answer:
     return {"target": target.name, "auto": target.automatic, "jobs": [_job_document(offer) for offer in offers]}
 
 

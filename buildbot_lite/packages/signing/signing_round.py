@@ -33,6 +33,8 @@ from .wanted_signatures import ToSign, digest_of
 
 MOST_JOBS = 1000
 """Jobs of one round."""
+JOBS_OF_PAGE = 200
+"""Jobs of one page of an offer."""
 MOST_PACKAGES = 10_000
 """Packages to sign in one round, unless one job has more."""
 MOST_CONTENTS = 8 << 20
@@ -91,6 +93,17 @@ class Offer:
 
 
 @frozen
+class OfferPage:
+    """
+    The *offers* of some jobs, by their numbers.  *after*: the number after which the next page begins; None: this is
+    the last one.
+    """
+
+    offers: Sequence[Offer]
+    after: int | None
+
+
+@frozen
 class _Preparation:
     snapshot: str
     jobs: Mapping[int, str]
@@ -123,22 +136,50 @@ class SigningRound:
         What is to be signed of *jobs*; None: of all that wait and are not in the signed snapshot.  `NotFoundError`,
         `RefusedError` name a job that does not wait for a signature.
         """
-        offers, complete = await self._offers(jobs)
-        # Beside those that were offered to another signer, who signs at the same time.
-        self._offered.update({each.id: each for offer in offers for each in offer.wanted})
-        for id in list(self._offered)[:-MOST_OFFERED]:
-            del self._offered[id]
-        if complete:
-            await self._farm.in_thread(partial(self._files.tidy, {offer.job.id: offer.wanted for offer in offers}))
+        if jobs is not None:
+            named = [await self._offer(job) for job in await self._waiting(jobs)]
+            self._remember(named)
+            return named
+        waiting = await self._waiting(None)
+        offers, left = await self._offers(waiting)
+        self._remember(offers)
+        if left is None and len(waiting) < MOST_JOBS:
+            await self._tidy(offers)
         return offers
 
-    async def _offers(self, jobs: Sequence[int] | None) -> tuple[list[Offer], bool]:
+    async def offer_page(self, after: int) -> OfferPage:
         """
-        As `offer` has it; and whether these are all of the target.
+        What is to be signed of the jobs that wait and have larger numbers than *after*, at most `JOBS_OF_PAGE` of them.
         """
-        waiting = await self._waiting(jobs)
-        if jobs is not None:
-            return [await self._offer(job) for job in waiting], False
+        waiting = await self._waiting_after(after)
+        offers, left = await self._offers(waiting)
+        self._remember(offers)
+        if left is not None:
+            return OfferPage(offers, left.id - 1)
+        if len(waiting) == JOBS_OF_PAGE:
+            return OfferPage(offers, waiting[-1].id)
+        if after == 0:
+            await self._tidy(offers)
+        return OfferPage(offers, None)
+
+    def _remember(self, offers: Sequence[Offer]) -> None:
+        # Beside those that were offered to another signer, who signs at the same time.
+        for each in (each for offer in offers for each in offer.wanted):
+            self._offered.pop(each.id, None)
+            self._offered[each.id] = each
+        for id in list(self._offered)[:-MOST_OFFERED]:
+            del self._offered[id]
+
+    async def _tidy(self, offers: Sequence[Offer]) -> None:
+        """
+        Remove what is kept for other jobs than those of *offers*, which are all that wait.
+        """
+        await self._farm.in_thread(partial(self._files.tidy, {offer.job.id: offer.wanted for offer in offers}))
+
+    async def _offers(self, waiting: Sequence[Job]) -> tuple[list[Offer], Job | None]:
+        """
+        What is to be signed of the jobs *waiting* that can be signed; and the first that has no room any more.
+        """
         offers: list[Offer] = []
         size = 0
         # What rpm has refused is tried again when somebody names it.
@@ -150,9 +191,9 @@ class SigningRound:
                 continue
             size += len(offer.wanted)
             if offers and size > MOST_PACKAGES:
-                return offers, False
+                return offers, job
             offers.append(offer)
-        return offers, len(waiting) < MOST_JOBS
+        return offers, None
 
     async def contents(self, ids: Sequence[str]) -> dict[str, bytes]:
         """
@@ -199,12 +240,18 @@ class SigningRound:
         def read(connection: Connection) -> list[Job]:
             if numbers is not None:
                 return [self._in_needsign(connection, number) for number in dict.fromkeys(numbers)]
-            unfinished = job_records.unfinished(connection)
-            waiting = [job for job in unfinished if job.target == self._target and job.state is JobState.NEEDSIGN]
+            waiting = job_records.in_state(connection, self._target, JobState.NEEDSIGN)
             signed = SignedSnapshot.of(connection, self._target)
             done = signed.jobs if signed is not None else {}
             # The oldest first, and those that are signed already last: the rest has its turn after these.
             return sorted(waiting, key=lambda job: job.id in done)[:MOST_JOBS]
+
+        found: list[Job] = await self._farm.read(read)
+        return found
+
+    async def _waiting_after(self, after: int) -> list[Job]:
+        def read(connection: Connection) -> list[Job]:
+            return job_records.in_state(connection, self._target, JobState.NEEDSIGN, after=after, most=JOBS_OF_PAGE)
 
         found: list[Job] = await self._farm.read(read)
         return found
