@@ -20,9 +20,10 @@ from ..errors import (
 )
 from ..packages.signing.gnupg import Gnupg
 from ..packages.signing.openpgp import Signature
-from ..packages.signing.signer import OfferedJob, Offers, Signer, SigningSummary, WantedFile
+from ..packages.signing.signer import OfferedFile, OfferedJob, Offers, Signer, SigningSummary, WantedFile
 from .connection import Connect, FarmClient, MasterLink, connect
-from .output import note
+from .output import Document, note
+from .show import show
 
 LOOK_AGAIN = 10.0
 """Seconds between two looks of ``--watch``."""
@@ -75,8 +76,9 @@ class _RuleType(click.ParamType[Rule]):
 @click.command("sign", short_help="Sign the packages of jobs with your own gpg.")
 @_jobs
 @_all
-@click.option("--key", required=True, metavar="KEY", help="Your key, as gpg knows it: best its fingerprint.")
+@click.option("--key", metavar="KEY", help="Your key, as gpg knows it: best its fingerprint.")
 @click.option("--yes", is_flag=True, help="Do not ask before signing.")
+@click.option("--json", "as_json", is_flag=True, help="Only show what is to be signed, as JSON.  Nothing is signed.")
 @click.option("--watch", is_flag=True, help='Sign what fits the rules, until Ctrl-C; for targets with sign="auto".')
 @click.option(
     "--rule",
@@ -92,8 +94,9 @@ def sign(
     connector: Connect | None,
     jobs: tuple[int, ...],
     everything: bool,
-    key: str,
+    key: str | None,
     yes: bool,
+    as_json: bool,
     watch: bool,
     rules: tuple[Rule, ...],
     furlfile: str,
@@ -112,6 +115,13 @@ def sign(
         raise click.UsageError("Give JOB..., or --all, or --watch.")
     if rules and not watch:
         raise click.UsageError("--rule is for --watch.")
+    if as_json:
+        if watch or yes:
+            raise click.UsageError("--json shows what is to be signed, and signs nothing: leave --watch and --yes out.")
+        show(farm.ask(_offer_of(jobs or None))["jobs"], "", as_json=True)
+        return
+    if key is None:
+        raise click.UsageError("Give --key KEY, or --json to see what is to be signed.")
     gnupg = Gnupg(key)
     if watch:
         farm.call(lambda link: _watched(link, gnupg, rules))
@@ -159,6 +169,13 @@ class _Display:
             self._say(
                 f"job {job.job} for {offers.target}: {job.package} {job.version} ({arches}), from {job.submitter}"
             )
+            if job.source is not None:
+                self._say(f"  submitted: {_described(job.source)}")
+            missing = {file.name for file in job.missing}
+            for package in job.packages:
+                # The others are shown with what their own bytes say.
+                if package.name not in missing:
+                    self._say(f"  {_described(package)}")
             signed = len(job.files) - len(job.missing)
             if signed:
                 self._say(f"  {signed} of its {len(job.files)} packages are signed already")
@@ -175,6 +192,10 @@ class _Display:
 
     def agreed(self) -> bool:
         return not self._key or click.confirm(f"Sign this with the key {self._key}?", err=True)
+
+
+def _offer_of(jobs: Sequence[int] | None) -> Document:
+    return {"ask": "sign-offer", **({} if jobs is None else {"jobs": [str(job) for job in jobs]})}
 
 
 async def _signed(link: MasterLink, gnupg: Gnupg, display: _Display, jobs: Sequence[int] | None) -> SigningSummary:
@@ -246,6 +267,10 @@ def _tell(summary: SigningSummary) -> None:
     else:
         numbers = " ".join(map(str, summary.jobs))
         note(f"signed: {_named(summary.jobs)}.  Publish: buildbot-lite package push {numbers}")
+
+
+def _described(file: OfferedFile) -> str:
+    return f"{file.name or 'a file'}, {file.size:,} bytes, sha256 {file.sha256}"
 
 
 def _named(jobs: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 """
 
 import hashlib
+import json
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
@@ -94,6 +95,27 @@ class PackageSigningTests(CommandLineCase):
         self.assertIn("signed: job 3.  Publish: buildbot-lite package push 3\n", said.err)
         self.assertEqual(self.signed, [REPOMD])
 
+    def test_shows_packages(self) -> None:
+        """
+        Promise 9.7: what is signed through an index alone, and what was submitted, is shown before the question.
+        """
+        package = {"name": "hello_2.10-3_amd64.deb", "architecture": "amd64", "size": 34_000, "sha256": "5" * 64}
+        source = {"name": "hello.tar", "size": 757_760, "sha256": "6" * 64}
+        self.offer({**waiting(3), "packages": [package], "source": source})
+        said = self.command("package", "sign", "3", *KEY, *STRING, stdin=b"n\n")
+        before = said.err.partition("Sign this")[0]
+        self.assertIn(f"  submitted: hello.tar, 757,760 bytes, sha256 {'6' * 64}\n", before)
+        self.assertIn(f"  hello_2.10-3_amd64.deb, 34,000 bytes, sha256 {'5' * 64}\n", before)
+
+    def test_json(self) -> None:
+        """
+        Promise 9.7: as JSON, a signer sees what waits without a key, and signs nothing.
+        """
+        said = self.command("package", "sign", "--all", "--json", *STRING)
+        self.assertEqual((said.code, said.err), (0, ""))
+        self.assertEqual(json.loads(said.out), [waiting(3)])
+        self.assertEqual([each["ask"] for each in self.master.questions], ["sign-offer"])
+
     def test_disagrees(self) -> None:
         """
         Promise 9.7: without a yes nothing is signed, and the exit code is 1.
@@ -121,6 +143,8 @@ class PackageSigningTests(CommandLineCase):
             ("3", "--rule", "arch=x86_64", *KEY, *STRING),
             ("--watch", "--rule", "color=red", *KEY, *STRING),
             ("--watch", "--rule", "arch=", *KEY, *STRING),
+            ("--watch", "--json", *STRING),
+            ("3", "--json", "--yes", *STRING),
             ("three", *KEY, *STRING),
             ("3", *KEY),
             ("3", *STRING),

@@ -30,6 +30,8 @@ from buildbot_lite.packages.signing.signer import Offers, Signer, SigningSummary
 from buildbot_lite.packages.signing.signing_desk import PUSH, SIGN, SignedTarget, SigningDesk
 from buildbot_lite.packages.signing.signing_round import SigningRound
 from buildbot_lite.packages.signing.verification import TargetKey
+from buildbot_lite.storage import schema
+from buildbot_lite.storage.records import inputs, requests
 from buildbot_lite.wire.limits.account import Account
 from test.master.harness import MasterHarness
 
@@ -540,6 +542,32 @@ class RpmRoundTests(RoundCase):
 
             self.harness.done(evolve(self.signer(), ask=ask).fitting(lambda job: True))
             self.assertEqual(asked, [{"ask": "sign-offer", "after": 0}])
+
+    @needs("rpmbuild")
+    def test_described(self) -> None:
+        """
+        Promise 9.7: the signer sees of which source each package was built, as its own header says; and what was
+        submitted, as the farm says.
+        """
+        made = rpm(Path(self.directory, "rpms"), "greet")
+        number = self.job(made.name, made.read_bytes())
+        self.harness.done(self.farm.write(partial(self.submitted, number)))
+        display = FakeDisplay()
+        (offered,) = self.harness.done(self.signer().offers([number])).jobs
+        self.sign([number], display=display)
+        self.assertRegex(display.shown[1], r": package greet 1.0-1 \w+, built of greet-1.0-1.src.rpm$")
+        assert offered.source is not None
+        self.assertEqual((offered.source.name, offered.source.size), ("greet.src.rpm", 7))
+
+    def submitted(self, number: int, connection: Connection) -> None:
+        """
+        Record a file as what was submitted for a job.
+        """
+        file = inputs.add(connection, name="greet.src.rpm", kind="file", length=7, sha256="1" * 64, now=0.0)
+        job = job_records.get(connection, number)
+        assert job is not None
+        made = requests.submit(connection, scheduler="f4", builders=["b"], reason="", now=0.0, input=file.id)
+        connection.execute(schema.package_jobs.update().values(buildset=made.buildset.id))
 
     def test_index_only(self) -> None:
         """

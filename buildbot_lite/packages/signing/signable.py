@@ -7,7 +7,7 @@ import re
 
 from ...errors import InputError
 from ...model.display import printable
-from ..rpm_file import ARCH, NAME, SOURCE_PACKAGE, epoch_of, payload_digest, version_of
+from ..rpm_file import ARCH, NAME, SOURCE_PACKAGE, SOURCE_RPM, epoch_of, payload_digest, version_of
 from ..rpm_header import read_header
 
 _LONGEST = 200
@@ -57,4 +57,6 @@ def _package(data: bytes) -> str:
     epoch, version = epoch_of(header), version_of(header)
     full = f"{epoch}:{version}" if epoch else version
     arch = "src" if SOURCE_PACKAGE in header else header.text(ARCH)
-    return f"package {printable(header.text(NAME)):.{_LONGEST}} {printable(full):.{_LONGEST}} {printable(arch):.40}"
+    source = f", built of {printable(header.text(SOURCE_RPM)):.{_LONGEST}}" if SOURCE_RPM in header else ""
+    name = printable(header.text(NAME))
+    return f"package {name:.{_LONGEST}} {printable(full):.{_LONGEST}} {printable(arch):.40}{source}"

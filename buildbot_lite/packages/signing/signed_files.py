@@ -93,11 +93,11 @@ class SignedFiles:
         """
         return [each for each in wanted if self._store.get(each.id) is None]
 
-    def size(self, results: JobResults) -> int:
+    def sizes(self, results: JobResults) -> Sequence[tuple[ResultFile, int]]:
         """
-        Bytes of all packages.
+        All packages that become public, each with its size in bytes.
         """
-        return sum(os.path.getsize(results.path(file)) for file in published(results))
+        return [(file, os.path.getsize(results.path(file))) for file in published(results)]
 
     def keep(self, signatures: Sequence[tuple[ToSign, bytes]]) -> None:
         """

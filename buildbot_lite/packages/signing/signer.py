@@ -8,6 +8,7 @@ digest that the farm says is compared with them.
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, Protocol
 
 from attrs import define, evolve, frozen
@@ -27,9 +28,11 @@ LARGEST_PIECE = 8 << 20
 MOST_JOBS = 1000
 """Jobs of one round."""
 MOST_FILES = 10_000
-"""Packages to sign in one round, beyond which no further page of an offer is looked at."""
+"""Packages in one round, unless one job has more."""
 MOST_PAGES = 1000
 """Pages of an offer that are looked at."""
+MOST_PACKAGES = 50_000
+"""Packages of one job."""
 _LONGEST_NAME = 300
 
 Ask = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
@@ -65,10 +68,32 @@ class WantedFile:
 
 
 @frozen
+class OfferedFile:
+    """
+    A file as the farm describes it: a package for an *architecture*, or, with "" for that, the file that was submitted.
+    """
+
+    name: str
+    architecture: str
+    size: int
+    sha256: str
+
+    @classmethod
+    def read(cls, reader: JsonReader) -> "OfferedFile":
+        return cls(
+            name=reader.prose("name", limit=_LONGEST_NAME),
+            architecture=reader.prose("architecture", "", limit=_LONGEST_NAME),
+            size=reader.integer("size"),
+            sha256=reader.prose("sha256", limit=64),
+        )
+
+
+@frozen
 class OfferedJob:
     """
     A job that waits for its signatures.  *files*: its packages that are signed themselves; *missing*: those that are
-    not signed yet.  *size*: of all its packages, in bytes.
+    not signed yet.  *size*: of all its packages, in bytes.  *packages*: all of them, and *source*, what was submitted;
+    a master of an earlier version tells neither.
     """
 
     job: int
@@ -79,6 +104,8 @@ class OfferedJob:
     size: int
     files: tuple[WantedFile, ...]
     missing: tuple[WantedFile, ...]
+    packages: tuple[OfferedFile, ...] = ()
+    source: OfferedFile | None = None
 
     @classmethod
     def read(cls, reader: JsonReader) -> "OfferedJob":
@@ -92,6 +119,8 @@ class OfferedJob:
             size=reader.integer("size"),
             files=tuple(file for file, _ in files),
             missing=tuple(file for file, missing in files if missing),
+            packages=tuple(reader.objects("packages", OfferedFile.read, most=MOST_PACKAGES)),
+            source=OfferedFile.read(JsonReader(reader.mapping("source"), "source")) if reader.has("source") else None,
         )
 
 
@@ -183,10 +212,10 @@ class Signer:
             jobs += [job for job in offers.jobs if fits(job)]
             # A master of an earlier version offers one page, and says nothing of others.
             after = reader.optional("after", reader.integer)
-            files = sum(len(job.files) for job in jobs)
-            if after is None or after <= before or pages >= MOST_PAGES or len(jobs) >= MOST_JOBS or files >= MOST_FILES:
+            full = len(jobs) >= MOST_JOBS or sum(map(_count, jobs)) >= MOST_FILES
+            if full or after is None or after <= before or pages >= MOST_PAGES:
                 break
-        found = evolve(offers, jobs=tuple(jobs[:MOST_JOBS]))
+        found = evolve(offers, jobs=_first(jobs))
         # The master may have forgotten what it offered first.
         return await self.offers([job.job for job in found.jobs]) if pages > 1 and found.jobs else found
 
@@ -241,6 +270,21 @@ class Signer:
 
     async def _signed(self, contents: Sequence[tuple[WantedFile, bytes]]) -> dict[str, str]:
         return {file.id: b64encode((await self.sign(data, file.text)).data).decode() for file, data in contents}
+
+
+def _first(jobs: Sequence[OfferedJob]) -> tuple[OfferedJob, ...]:
+    """
+    The first of *jobs*, as many as one round has.
+    """
+    counted = zip(jobs[:MOST_JOBS], accumulate(map(_count, jobs)), strict=False)
+    return tuple(job for place, (job, count) in enumerate(counted) if not place or count <= MOST_FILES)
+
+
+def _count(job: OfferedJob) -> int:
+    """
+    The number of its packages.
+    """
+    return max(len(job.files), len(job.packages))
 
 
 def _about(question: str, jobs: Sequence[int] | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from ...errors import MessageError, RefusedError
 from ...model.json_reader import JsonReader
+from ...storage.records.inputs import Input
 from ...wire.control import Follower
 from ...wire.limits.account import Account
 from .openpgp import LARGEST_SIGNATURE
@@ -87,7 +88,7 @@ async def _offer(target: SignedTarget, question: JsonReader) -> Answer:
         page = await target.round.offer_page(after)
         return {**_offer_document(target, page.offers), "after": page.after}
     offers = await target.round.offer(_jobs(question))
-    if sum(len(offer.wanted) for offer in offers) > MOST_FILES:
+    if len(offers) > 1 and sum(len(offer.packages) for offer in offers) > MOST_FILES:
         raise RefusedError(f"That is more than {MOST_FILES} packages.  Name some of the jobs.")
     return _offer_document(target, offers)
 
@@ -162,7 +163,16 @@ def _job_document(offer: Offer) -> dict[str, Any]:
         "arches": [each.architecture for each in job.built],
         "size": offer.size,
         "files": [{**_file_document(each), "missing": each.id in missing} for each in offer.wanted],
+        "packages": [
+            {"name": file.name, "architecture": file.architecture, "size": size, "sha256": file.sha256}
+            for file, size in offer.packages
+        ],
+        "source": None if offer.source is None else _source_document(offer.source),
     }
+
+
+def _source_document(source: Input) -> dict[str, Any]:
+    return {"name": source.name, "size": source.length, "sha256": source.sha256}
 
 
 def _file_document(each: ToSign) -> dict[str, Any]:

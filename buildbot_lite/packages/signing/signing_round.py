@@ -19,14 +19,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import Connection
 
 from ...errors import BuildbotLiteError, FileError, InputError, NotFoundError, RefusedError
+from ...storage.records import inputs, requests
+from ...storage.records.inputs import Input
 from .. import job_records
 from ..job_records import Job
 from ..job_states import JobState
-from ..results import JobResults
+from ..results import JobResults, ResultFile
 from .signed_files import SignedFiles
 from .signed_snapshot import SignedSnapshot, ended, may_be_public, without
 from .wanted_signatures import ToSign, digest_of
@@ -36,7 +38,7 @@ MOST_JOBS = 1000
 JOBS_OF_PAGE = 200
 """Jobs of one page of an offer."""
 MOST_PACKAGES = 10_000
-"""Packages to sign in one round, unless one job has more."""
+"""Packages in one round, unless one job has more."""
 MOST_CONTENTS = 8 << 20
 """Bytes of the contents in one answer."""
 MOST_OFFERED = 50_000
@@ -82,14 +84,22 @@ class Surroundings(Protocol):
 @frozen
 class Offer:
     """
-    A *job*, and the signatures that its packages need.  *missing*: those that have not arrived.  *size*: of all its
-    packages, in bytes.
+    A *job*, and the signatures that its packages need.  *missing*: those that have not arrived.  *packages*: all that
+    become public, each with its size in bytes.  *source*: the file that was submitted, if it is known.
     """
 
     job: Job
     wanted: Sequence[ToSign]
     missing: Sequence[ToSign]
-    size: int
+    packages: Sequence[tuple[ResultFile, int]]
+    source: Input | None = None
+
+    @property
+    def size(self) -> int:
+        """
+        Bytes of all packages.
+        """
+        return sum(size for _, size in self.packages)
 
 
 @frozen
@@ -137,7 +147,9 @@ class SigningRound:
         `RefusedError` name a job that does not wait for a signature.
         """
         if jobs is not None:
-            named = [await self._offer(job) for job in await self._waiting(jobs)]
+            found = await self._waiting(jobs)
+            sources = await self._sources(found)
+            named = [evolve(await self._offer(job), source=sources[job.id]) for job in found]
             self._remember(named)
             return named
         waiting = await self._waiting(None)
@@ -182,6 +194,7 @@ class SigningRound:
         """
         offers: list[Offer] = []
         size = 0
+        sources = await self._sources(waiting)
         # What rpm has refused is tried again when somebody names it.
         for job in (job for job in waiting if (job.id, job.changed) not in self._refused):
             try:
@@ -189,10 +202,10 @@ class SigningRound:
             except (InputError, FileError) as error:
                 await self._leave_out(job, error)
                 continue
-            size += len(offer.wanted)
+            size += len(offer.packages)
             if offers and size > MOST_PACKAGES:
                 return offers, job
-            offers.append(offer)
+            offers.append(evolve(offer, source=sources[job.id]))
         return offers, None
 
     async def contents(self, ids: Sequence[str]) -> dict[str, bytes]:
@@ -273,10 +286,16 @@ class SigningRound:
 
         def read() -> Offer:
             wanted = self._files.wanted(results)
-            return Offer(job, wanted, self._files.missing(wanted), self._files.size(results))
+            return Offer(job, wanted, self._files.missing(wanted), self._files.sizes(results))
 
         offer: Offer = await self._farm.in_thread(read)
         return offer
+
+    async def _sources(self, jobs: Sequence[Job]) -> Mapping[int, Input | None]:
+        found: Mapping[int, Input | None] = await self._farm.read(
+            lambda connection: {job.id: _source_of(connection, job) for job in jobs}
+        )
+        return found
 
     def _wanted(self, id: str) -> ToSign:
         if id not in self._offered:
@@ -389,3 +408,8 @@ class SigningRound:
         if waiting and not signed.pushed:
             SignedSnapshot(signed.snapshot, signed.jobs, pushed=True).keep(connection, self._target, self._farm.wall())
         return waiting
+
+
+def _source_of(connection: Connection, job: Job) -> Input | None:
+    buildset = requests.buildset(connection, job.buildset)
+    return None if buildset is None or buildset.input is None else inputs.get(connection, buildset.input)
