@@ -22,8 +22,7 @@ from ..packages.signing.gnupg import Gnupg
 from ..packages.signing.openpgp import Signature
 from ..packages.signing.signer import OfferedFile, OfferedJob, Offers, Signer, SigningSummary, WantedFile
 from .connection import Connect, FarmClient, MasterLink, connect
-from .output import Document, note
-from .show import show
+from .output import Document, note, show
 
 LOOK_AGAIN = 10.0
 """Seconds between two looks of ``--watch``."""

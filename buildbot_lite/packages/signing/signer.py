@@ -204,17 +204,17 @@ class Signer:
         The oldest jobs that wait and *fits* permits, as many as one round has.
         """
         jobs: list[OfferedJob] = []
-        after: int | None = 0
-        pages = 0
+        before, pages = 0, 0
         while True:
-            reader = JsonReader(dict(await self.ask({"ask": "sign-offer", "after": after})), "answer")
-            offers, before, pages = Offers.read(reader), after, pages + 1
+            reader = JsonReader(dict(await self.ask({"ask": "sign-offer", "after": before})), "answer")
+            offers, pages = Offers.read(reader), pages + 1
             jobs += [job for job in offers.jobs if fits(job)]
             # A master of an earlier version offers one page, and says nothing of others.
             after = reader.optional("after", reader.integer)
             full = len(jobs) >= MOST_JOBS or sum(map(_count, jobs)) >= MOST_FILES
             if full or after is None or after <= before or pages >= MOST_PAGES:
                 break
+            before = after
         found = evolve(offers, jobs=_first(jobs))
         # The master may have forgotten what it offered first.
         return await self.offers([job.job for job in found.jobs]) if pages > 1 and found.jobs else found
