@@ -33,7 +33,7 @@ def queue(farm: FarmClient, most: int | None, as_json: bool) -> None:
     """
     The waiting requests, and why each of them waits.
 
-    The most urgent comes first: by priority, then by age.  Among requests of the same priority, submitters take turns.
+    The one to build next comes first: by priority, then by the turns of submitters, then by age.
     """
 
     async def work(link: MasterLink) -> list[Any]:

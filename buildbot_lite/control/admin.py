@@ -23,7 +23,7 @@ from ..errors import (
     RefusedError,
 )
 from ..master.farm import Farm
-from ..master.scheduling.queue import Urgency
+from ..master.scheduling.dispatcher import WaitingPlace
 from ..model.display import remark_lines
 from ..model.json_reader import JsonReader
 from ..status import build_documents, documents
@@ -53,7 +53,7 @@ STOPPED_WITHIN = 60.0
 """Seconds that the client of ``idle`` has to stop the idle master; after that builds start again."""
 RECORDED = frozenset({"force", "sendchange", "keep", "unkeep", "pause", "grant", "unpin", "reconfig"})
 """Questions that are refused while the database fails: their answers would wait for its repair."""
-LARGEST_PRIORITY = 1_000_000
+LARGEST_POSITION = 1_000_000_000
 
 T = TypeVar("T")
 
@@ -184,7 +184,7 @@ class AdminDesk:
     async def _queue(self, question: JsonReader) -> Answer:
         most = question.integer("most", documents.MOST_WAITING, least=1, most=documents.MOST_WAITING)
         place = question.optional("after", question.mapping)
-        after = None if place is None else _urgency(JsonReader(place, "after"))
+        after = None if place is None else _place(JsonReader(place, "after"))
         return documents.of_queue(self.farm, most, after, estimates=await self._estimates())
 
     async def _slaves(self, question: JsonReader) -> Answer:
@@ -234,7 +234,7 @@ class AdminDesk:
         The estimates of all builders that build now, or have requests at the head of the queue.
         """
         running = {live.row.builder for live in self.farm.running.live().values()}
-        waiting = {each.request.builder for each in self.farm.dispatcher.waiting(MOST_SIMULATED)}
+        waiting = {each.request.builder for each in self.farm.dispatcher.waiting(MOST_SIMULATED)[1]}
         return await self.estimates.of(running | waiting)
 
     async def _artifacts(self, question: JsonReader) -> Answer:
@@ -345,8 +345,8 @@ class AdminDesk:
         return await self._read(lambda connection: build_documents.the_build(connection, builder, number, known))
 
 
-def _urgency(place: JsonReader) -> Urgency:
-    return -place.integer("priority", least=-LARGEST_PRIORITY, most=LARGEST_PRIORITY), place.integer("request")
+def _place(place: JsonReader) -> WaitingPlace:
+    return WaitingPlace(place.integer("request"), place.integer("position", LARGEST_POSITION, most=LARGEST_POSITION))
 
 
 def _link_lost_if_cancelled(failure: Failure) -> NoReturn:

@@ -16,7 +16,8 @@ from sqlalchemy import Connection
 from .. import __version__
 from ..master.farm import Farm
 from ..master.scheduling.changes.sources import RunningSource
-from ..master.scheduling.queue import Urgency, WaitingRequest
+from ..master.scheduling.dispatcher import WaitingPlace
+from ..master.scheduling.queue import WaitingRequest
 from ..master.scheduling.running_builds import LiveBuild
 from ..master.slaves.member import Member
 from ..model.estimates import UNKNOWN, Estimate
@@ -138,25 +139,23 @@ def of_reporters(connection: Connection) -> list[Document]:
 
 
 def of_queue(
-    farm: Farm, most: int = MOST_WAITING, after: Urgency | None = None, *, estimates: Estimates = NO_ESTIMATES
+    farm: Farm, most: int = MOST_WAITING, after: WaitingPlace | None = None, *, estimates: Estimates = NO_ESTIMATES
 ) -> Document:
     """
     At most *most* of the waiting requests, with the reasons; the next one to build comes first.
 
-    *after*, and "next" in the answer, are places in the queue: the end of the previous page, and of this one.
-    "position" counts from 1.  "expected_start" follows from *estimates*, by builder, on the first page only; or null.
+    *after*, and "next" in the answer, are places in the list: the end of the previous page, and of this one.
+    "position" counts from 1; 0: its build begins.  "expected_start" follows from *estimates*, by builder, on the first
+    page only; or null.
     """
-    page = farm.dispatcher.waiting(most, after)
-    first = 1 if after is None else 1 + farm.queue.ahead_of((after[0], after[1] + 1))
+    first, page = farm.dispatcher.waiting(most, after)
     starts = {} if after is not None else starts_of(farm, page, estimates)
-    return {
-        "queue": [
-            {**_of_waiting(waiting), "position": position, "expected_start": starts.get(waiting.request.id)}
-            for position, waiting in enumerate(page, first)
-        ],
-        "next": None if len(page) < most else {"priority": page[-1].request.priority, "request": page[-1].request.id},
-        "total": len(farm.queue),
-    }
+    entries = [
+        {**_of_waiting(waiting), "position": max(0, position), "expected_start": starts.get(waiting.request.id)}
+        for position, waiting in enumerate(page, first)
+    ]
+    place = {"request": page[-1].request.id, "position": first + len(page) - 1} if page else {}
+    return {"queue": entries, "next": None if len(page) < most else place, "total": len(farm.queue)}
 
 
 def _of_waiting(waiting: WaitingRequest) -> Document:

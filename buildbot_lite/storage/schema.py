@@ -140,6 +140,7 @@ buildsets = Table(
     Column("result", Integer),
     Column("by_grant", Integer),  # the grant of the FURL that submitted it, if any
     Column("parent_build", Integer),  # the build whose Trigger submitted it
+    Column("for_grant", Integer),  # by_grant of the buildset at the root of its triggers
 )
 Index(
     "buildsets_by_parent",

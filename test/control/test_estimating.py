@@ -77,7 +77,7 @@ class EstimatingTests(EstimatingCase):
         self.assertEqual([each["request"] for each in queue], requests[1:])
         self.assertEqual([each["position"] for each in queue], [1, 2])
         self.assertEqual([each["expected_start"] - end for each in queue], [0.0, 10.0])
-        page = self.ask("queue", after={"priority": 0, "request": requests[1]})["queue"]
+        page = self.ask("queue", after={"request": requests[1], "position": 1})["queue"]
         self.assertEqual([(each["position"], each["expected_start"]) for each in page], [(2, None)])
         status = self.ask("status")["status"]
         self.assertEqual((status["running"][0]["expected_end"], status["waiting"]), (end, queue))

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DatabaseLockedError
 from buildbot_lite.master.grants import verbs
+from buildbot_lite.master.scheduling.dispatcher import WaitingPlace
 from buildbot_lite.master.scheduling.user_answers import MOST_PENDING
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import (
@@ -84,15 +85,18 @@ class LongQueueTests(SynchronousTestCase):
         submitted = [harness.submit(name) for name in ("a", "b", "urgent", "b", "a", "urgent")]
         order = [submitted[index] for index in (2, 5, 0, 1, 3, 4)]
         queue = harness.farm.queue
-        self.assertEqual([each.request.id for each in queue.page(100)], order)
-        first = queue.page(2)
+
+        def page(most: int, after: WaitingPlace | None = None) -> list[int]:
+            return [each.request.id for each in harness.farm.dispatcher.waiting(most, after)[1]]
+
+        self.assertEqual(page(100), order)
+        self.assertEqual(page(2), order[:2])
         harness.done(harness.farm.requests.cancel(order[1], "not wanted"))
         late = harness.submit("urgent")
-        second = queue.page(2, first[-1].urgency)
-        self.assertEqual([each.request.id for each in second], [late, order[2]])
-        rest = queue.page(100, second[-1].urgency)
-        self.assertEqual([each.request.id for each in rest], order[3:])
-        self.assertEqual(queue.page(100, rest[-1].urgency), ())
+        self.assertEqual(page(2, WaitingPlace(order[1], 2)), [late, order[2]])
+        self.assertEqual(page(100, WaitingPlace(order[2], 4)), order[3:])
+        self.assertEqual(page(100, WaitingPlace(order[2], 2)), [late, order[2], *order[3:]])
+        self.assertEqual(page(100, WaitingPlace(order[-1], 100)), [])
         self.assertEqual((len(queue), queue.count_of_builder("b"), queue.count_of_builder("nowhere")), (6, 4, 0))
 
 

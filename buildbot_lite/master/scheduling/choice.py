@@ -118,6 +118,12 @@ class BuildChoice:
         self._locks.retain(in_line)
         self._wakeup.set_after(min(again, default=None))
 
+    def expected_order(self) -> Iterator[WaitingRequest]:
+        """
+        The requests in the order in which `choose` will look at them.  While it is read, none may come or go.
+        """
+        return self._preferences.expected_order(self._queue.by_builder(), self._generations.config)
+
     def _place(self, waiting: WaitingRequest, builder: BuilderConfig, position: int) -> str | None:
         """
         The slave on which *waiting* is built now: slot and locks are taken, and the request leaves the queue.

@@ -12,8 +12,9 @@ The loop sleeps until a change.  Conditions that change without a signal (free s
 """
 
 from collections.abc import Sequence
+from itertools import chain, islice
 
-from attrs import define, field
+from attrs import define, field, frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -22,14 +23,20 @@ from ...deferreds import background
 from ...model.wait_reasons import WaitReason
 from .choice import LOOK_FOR_ROOM, BuildChoice
 from .hold import Hold
-from .queue import (
-    Queue,
-    Urgency,
-    WaitingRequest,
-)
+from .queue import Queue, WaitingRequest
 from .runner import BuildRunner
 from .running_builds import RunningBuilds
 from .wakeup import Wakeup
+
+
+@frozen
+class WaitingPlace:
+    """
+    A place in the list of waiting requests: behind *request*, whose *position* was that, from 1.
+    """
+
+    request: int
+    position: int
 
 
 @define(eq=False)
@@ -69,12 +76,20 @@ class Dispatcher:
         beginning = (each.reason for each in self._beginning() if each.request.id == request)
         return self._queue.why(request) or next(beginning, None)
 
-    def waiting(self, most: int, after: Urgency | None = None) -> Sequence[WaitingRequest]:
+    def waiting(self, most: int, after: WaitingPlace | None = None) -> tuple[int, Sequence[WaitingRequest]]:
         """
-        The requests that wait: first those whose builds are being recorded, then at most *most* of the queue, most
-        urgent first.  With *after*: only those of the queue that come after it.
+        At most *most* of the requests that wait, the one to build next first, and the position of the first of them.
+        In front of position 1 are those whose builds are being recorded.  *after*: only those behind that place.
         """
-        return self._queue.page(most, after) if after else [*self._beginning(), *self._queue.page(most)]
+        if after is None:
+            beginning = self._beginning()
+            return 1 - len(beginning), [*beginning, *islice(self._choice.expected_order(), most)]
+        order = self._choice.expected_order()
+        passed = list(islice(order, after.position))
+        ids = [waiting.request.id for waiting in passed]
+        # The queue may have moved meanwhile: rather the same requests again than some never.
+        before = ids.index(after.request) + 1 if after.request in ids else max(0, after.position - 1)
+        return before + 1, list(islice(chain(passed[before:], order), most))
 
     def _beginning(self) -> Sequence[WaitingRequest]:
         hold_reason = self._hold.reason()

@@ -48,6 +48,17 @@ class Preferences:
         for builder in order:
             yield from self.turns.merged(requests[builder])
 
+    def expected_order(self, lists: Sequence[BuilderQueue], config: MasterConfig) -> Iterator[WaitingRequest]:
+        """
+        All requests in *lists*, the one to build next first, as far as that is known without calling a function: that
+        of ``prioritizeBuilders`` counts with its last answer, that of ``nextBuild`` does not.
+        """
+        if config.prioritize_builders is None:
+            return self.turns.expected([lists])
+        by_name = {each.builder: each for each in lists}
+        order = _chosen([*self._order, *by_name], by_name)
+        return self.turns.expected([[by_name[builder]] for builder in order])
+
     def slaves(
         self, builder: BuilderConfig, waiting: WaitingRequest, free: Sequence[Member]
     ) -> Sequence[Member] | WaitReason:

@@ -4,11 +4,10 @@ Queue: the requests that wait, each with the reason why.
 There is one list for each builder, most urgent first.  ``choice`` decides which of them are built.
 """
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
-from itertools import islice
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
@@ -182,24 +181,18 @@ class BuilderQueue:
             ):
                 yield waiting
 
-    def after(self, urgency: Urgency) -> Iterator[WaitingRequest]:
-        """
-        The requests less urgent than *urgency*.
-        """
-        return islice(self.order, bisect_right(self.order, urgency, key=urgency_of), None)
-
     def add(self, waiting: WaitingRequest) -> None:
         """
         Put *waiting* into the list.
         """
-        for requests in (self.order, self.by_submitter.setdefault(waiting.buildset.by_grant, [])):
+        for requests in (self.order, self.by_submitter.setdefault(waiting.buildset.submitter, [])):
             insort(requests, waiting, key=urgency_of)
 
     def remove(self, waiting: WaitingRequest) -> None:
         """
         Take *waiting* out of the list.
         """
-        submitter = waiting.buildset.by_grant
+        submitter = waiting.buildset.submitter
         for requests in (self.order, self.by_submitter[submitter]):
             del requests[bisect_left(requests, waiting.urgency, key=urgency_of)]
         if not self.by_submitter[submitter]:
@@ -337,19 +330,6 @@ class Queue:
         All requests, most urgent first.
         """
         return tuple(merge(*(each.order for each in self._by_builder.values()), key=urgency_of))
-
-    def page(self, most: int, after: Urgency | None = None) -> Sequence[WaitingRequest]:
-        """
-        At most *most* requests, most urgent first; with *after*, only those less urgent than it.
-        """
-        parts = (each.order if after is None else each.after(after) for each in self._by_builder.values())
-        return tuple(islice(merge(*parts, key=urgency_of), most))
-
-    def ahead_of(self, urgency: Urgency) -> int:
-        """
-        The number of requests that are more urgent than *urgency*.
-        """
-        return sum(bisect_left(each.order, urgency, key=urgency_of) for each in self._by_builder.values())
 
     def why(self, request: int) -> WaitReason | None:
         """

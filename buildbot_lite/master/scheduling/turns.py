@@ -11,10 +11,10 @@ slow, and another, whose are fast, use up such numbers at different speeds, but 
 """
 
 from collections.abc import Iterable, Iterator
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace, merge
 from itertools import count
 
-from .queue import WaitingRequest
+from .queue import BuilderQueue, WaitingRequest, urgency_of
 
 MOST_SUBMITTERS = 10_000
 """Submitters whose last start is remembered."""
@@ -29,16 +29,17 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._starts = count(1)
+        self._started = 0
         self._last: dict[int | None, int] = {}
 
     def started(self, waiting: WaitingRequest) -> None:
         """
         The build of *waiting* starts.
         """
-        submitter = waiting.buildset.by_grant
+        submitter = waiting.buildset.submitter
+        self._started += 1
         self._last.pop(submitter, None)
-        self._last[submitter] = next(self._starts)
+        self._last[submitter] = self._started
         if len(self._last) > MOST_SUBMITTERS:
             del self._last[next(iter(self._last))]
 
@@ -46,8 +47,7 @@ class Turns:
         """
         The sort key of *waiting* now.
         """
-        request = waiting.request
-        return -request.priority, self._last.get(waiting.buildset.by_grant, 0), request.id
+        return _rank(waiting, self._last.get(waiting.buildset.submitter, 0))
 
     def merged(self, lists: Iterable[Iterator[WaitingRequest]]) -> Iterator[WaitingRequest]:
         """
@@ -76,3 +76,35 @@ class Turns:
                 yield waiting
             if (following := next(part, None)) is not None:
                 heappush(heads, (self.turn_of(following), number, following, part))
+
+    def expected(self, groups: Iterable[Iterable[BuilderQueue]]) -> Iterator[WaitingRequest]:
+        """
+        All requests, as if each got its turn and none had an obstacle: those of the first of *groups*, then those of
+        the next.  While it is read, no request may come or go.
+        """
+        last, starts = dict(self._last), count(self._started + 1)
+        for group in groups:
+            of_submitters: dict[int | None, list[list[WaitingRequest]]] = {}
+            for each in group:
+                for submitter, requests in each.by_submitter.items():
+                    of_submitters.setdefault(submitter, []).append(requests)
+            # A submitter has one place here, that of the most urgent request: to move those of all builders at each
+            # turn would take the square of their number.
+            heads: list[tuple[Turn, int, WaitingRequest, int | None, Iterator[WaitingRequest]]] = []
+            for number, (submitter, lists) in enumerate(of_submitters.items()):
+                mine = merge(*lists, key=urgency_of)
+                first = next(mine)
+                heads.append((_rank(first, last.get(submitter, 0)), number, first, submitter, mine))
+            heapify(heads)
+            while heads:
+                _, number, waiting, submitter, own = heads[0]
+                yield waiting
+                last[submitter] = next(starts)
+                if (following := next(own, None)) is None:
+                    heappop(heads)
+                else:
+                    heapreplace(heads, (_rank(following, last[submitter]), number, following, submitter, own))
+
+
+def _rank(waiting: WaitingRequest, last: int) -> Turn:
+    return -waiting.request.priority, last, waiting.request.id

@@ -21,6 +21,7 @@ from ..statements import (
     to_json,
 )
 
+_builds = schema.builds
 _buildsets = schema.buildsets
 _requests = schema.requests
 
@@ -32,7 +33,8 @@ class Buildset:
 
     *source*: branch, revision, repository, project.  *properties*: name → [value, source].  *input*: id of the
     submitted input.  *parent*: the journal entry of the Trigger that submitted it; *parent_build*: that Trigger's
-    build.  *by_grant*: id of the grant of the FURL that submitted it.
+    build.  *by_grant*: id of the grant of the FURL that submitted it; *for_grant*: the same of the buildset at the root
+    of its triggers.
     """
 
     id: int
@@ -47,6 +49,14 @@ class Buildset:
     result: Result | None = None
     by_grant: int | None = None
     parent_build: int | None = None
+    for_grant: int | None = None
+
+    @property
+    def submitter(self) -> int | None:
+        """
+        The grant of the FURL that submitted it, or the buildset at the root of its triggers; None: a scheduler did.
+        """
+        return self.for_grant if self.by_grant is None else self.by_grant
 
 
 @frozen
@@ -104,6 +114,7 @@ _ADD_BUILDSET = Statement(
         "parent",
         "by_grant",
         "parent_build",
+        "for_grant",
     ).returning(_buildsets.c.id)
 )
 _ADD_REQUEST = Statement(inserting(_requests, "buildset", "builder", "submitted", "priority").returning(_requests.c.id))
@@ -113,6 +124,12 @@ _BY_PARENT = Query(selecting(_buildsets, Buildset).where(_buildsets.c.parent == 
 _OF_PARENT = Query(
     selecting(_buildsets, Buildset).where(_buildsets.c.parent_build == bindparam("build")).order_by(_buildsets.c.id),
     _buildset,
+)
+_SUBMITTER_OF_BUILD = Query(
+    select(func.coalesce(_buildsets.c.by_grant, _buildsets.c.for_grant)).where(
+        _builds.c.id == bindparam("build"), _requests.c.id == _builds.c.request, _buildsets.c.id == _requests.c.buildset
+    ),
+    lambda grant: grant,
 )
 _OF_BUILDSET = Query(
     selecting(_requests, Request).where(_requests.c.buildset == bindparam("buildset")).order_by(_requests.c.id),
@@ -204,7 +221,8 @@ def submit(
     """
     Add a buildset with a request for each of *builders*.
 
-    With a *parent* it is submitted only once: a second call returns the buildset of the first one.
+    With a *parent* it is submitted only once: a second call returns the buildset of the first one.  With a
+    *parent_build* it has that build's submitter.
     """
     if parent is not None:
         earlier = by_parent(connection, parent)
@@ -212,6 +230,7 @@ def submit(
             return SubmittedBuildset(earlier, tuple(of_buildset(connection, earlier.id)))
     source = dict(source or {})
     properties = dict(properties or {})
+    for_grant = None if parent_build is None else _SUBMITTER_OF_BUILD.first(connection, build=parent_build)
     id = _ADD_BUILDSET.number(
         connection,
         scheduler=scheduler,
@@ -223,6 +242,7 @@ def submit(
         parent=parent,
         by_grant=by_grant,
         parent_build=parent_build,
+        for_grant=for_grant,
     )
     requests = tuple(
         Request(
@@ -235,7 +255,17 @@ def submit(
         for builder in builders
     )
     buildset = Buildset(
-        id, scheduler, reason, now, source, properties, input, parent, by_grant=by_grant, parent_build=parent_build
+        id,
+        scheduler,
+        reason,
+        now,
+        source,
+        properties,
+        input,
+        parent,
+        by_grant=by_grant,
+        parent_build=parent_build,
+        for_grant=for_grant,
     )
     return SubmittedBuildset(buildset, requests)
 

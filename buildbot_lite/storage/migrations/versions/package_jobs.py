@@ -1,5 +1,5 @@
 """
-Tables for the jobs of packages.
+Tables for the jobs of packages; and for whom triggered buildsets are built.
 """
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     """
-    Add the tables, empty.
+    Add the tables, empty; and the column, filled in from the parent builds, as far as they are still recorded.
     """
     op.create_table(
         "package_jobs",
@@ -55,4 +55,17 @@ def upgrade() -> None:
     ):
         op.create_index(
             name, table, [column], unique=False, sqlite_where=sa.text(where), postgresql_where=sa.text(where)
+        )
+    op.add_column("buildsets", sa.Column("for_grant", sa.Integer(), nullable=True))
+    connection = op.get_bind()
+    triggered = connection.execute(sa.text("SELECT id FROM buildsets WHERE parent_build IS NOT NULL ORDER BY id")).all()
+    for (buildset,) in triggered:
+        # A parent is older than its children, so it is filled in before them.
+        connection.execute(
+            sa.text(
+                "UPDATE buildsets SET for_grant = ("
+                "SELECT coalesce(s.by_grant, s.for_grant) FROM builds b JOIN requests r ON r.id = b.request "
+                "JOIN buildsets s ON s.id = r.buildset WHERE b.id = buildsets.parent_build) WHERE id = :buildset"
+            ),
+            {"buildset": buildset},
         )
