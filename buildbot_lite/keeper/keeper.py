@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 from .command import LiveCommand
 from .command_store import CommandStore, FinishedCommand
 from .context import KeeperContext, WaitLimits
+from .earlier_commands import earlier_commands
 from .events import EventQueue
 from .loop import (
     Loop,
     Timer,
     warn,
 )
+from .outcome_writer import OutcomeWriter
 from .output import FULL
 from .process_table import NoProcessTableError, boot
 from .process_tracker import Facilities, ProcessTracker
@@ -57,11 +59,10 @@ class Keeper:
         self._settings = settings
         self._name = secrets.token_hex(8)
         self._store = CommandStore(directory)
+        self._outcomes = OutcomeWriter(self._store, loop, settings.wait_limits, self._update_idle)
         self._running: dict[str, LiveCommand] = {}
         self._finished: dict[str, FinishedCommand] = {}
         self._waiting: dict[str, Timer] = {}
-        self._unwritten: dict[str, Timer] = {}
-        self._unsynced: dict[str, Timer] = {}
         self._to_forget: set[str] = set()
         self._idle_timer: Timer | None = None
         self._lease_timer: Timer | None = None
@@ -82,7 +83,7 @@ class Keeper:
         self._events = EventQueue(loop, message=self._message, added=lambda: loop.soon(self._server.flush))
         if (problem := self._listing_problem()) is not None:
             warn(problem)
-        self._recover()
+        self._take_over()
         self._update_idle()
 
     def close(self) -> None:
@@ -90,8 +91,7 @@ class Keeper:
         Close sockets and files.
         """
         self._server.close()
-        for id in list(self._unsynced):
-            self._sync(id)
+        self._outcomes.close()
         self._context.notifier.close()
         self._store.close()
 
@@ -179,7 +179,7 @@ class Keeper:
             self._forget(finished.id)
         else:
             self._finished[finished.id] = finished
-            self._write(finished)
+            self._outcomes.write(finished)
             self._events.add("ended", finished.id)
         self._update_idle()
 
@@ -257,13 +257,15 @@ class Keeper:
             return
         self._events.add("claimed", id)
         if request is None:
-            finished = FinishedCommand(
-                id, fingerprint, "ended", {"ending": "failed", "sentence": sentence, "streams": {}}
+            outcome = {"ending": "failed", "sentence": sentence, "streams": {}}
+            self.ended(FinishedCommand(id, fingerprint, "ended", outcome))
+        else:
+            self._run(
+                LiveCommand(id, fingerprint, request, requested_at=requested_at, context=self._context, listener=self)
             )
-            self.ended(finished)
-            return
-        command = LiveCommand(id, fingerprint, request, requested_at=requested_at, context=self._context, listener=self)
-        self._running[id] = command
+
+    def _run(self, command: LiveCommand) -> None:
+        self._running[command.id] = command
         command.begin()
         if self._lease_timer is None:
             self._lease_timer = self._loop.later(_LEASE_PERIOD, self._check_leases)
@@ -276,9 +278,9 @@ class Keeper:
             self._refuse(id, f"It was interrupted before it began: {reason}")
 
     def _forget(self, id: str) -> None:
-        for timers in (self._waiting, self._unwritten, self._unsynced):
-            if id in timers:
-                timers.pop(id).cancel()
+        if id in self._waiting:
+            self._waiting.pop(id).cancel()
+        self._outcomes.forget(id)
         if id in self._running:
             # Killed first, forgotten when it has ended.
             self._to_forget.add(id)
@@ -289,78 +291,17 @@ class Keeper:
         self._store.forget(id)
         self._events.add("forgotten", id)
 
-    def _recover(self) -> None:
+    def _take_over(self) -> None:
         """
-        Take over the commands of an earlier keeper: those without an outcome are lost, and their processes are killed.
+        Take over the commands of an earlier keeper.
         """
-        dead: list[tuple[str, str, bool]] = []
-        for id, fingerprint, ending, spawned in self._store.found():
-            outcome = (ending or {}).get("outcome")
-            if ending is not None and isinstance(outcome, dict):
-                self._finished[id] = FinishedCommand(id, fingerprint, str(ending.get("life")), outcome)
-                self._sync_later(id)
-            else:
-                dead.append((id, fingerprint, spawned))
-        if not dead:
-            return
-        left = self._kill_leftovers([id for id, _fingerprint, _spawned in dead])
-        for id, fingerprint, spawned in dead:
-            self._store.remove_private(id)
-            sentence = (
-                "The keeper that ran it ended, and the command with it."
-                if spawned
-                else "The keeper that claimed it ended; whether the command ran is unknown."
-            )
-            outcome = {"ending": "lost", "sentence": f"{sentence}{left}", "streams": self._store.seals(id)}
-            finished = FinishedCommand(id, fingerprint, "lost" if spawned else "unknown", outcome)
-            self._finished[id] = finished
-            self._write(finished)
-
-    def _kill_leftovers(self, ids: list[str]) -> str:
-        """
-        Kill the processes that the commands *ids* of an earlier keeper left; return a sentence about those that are
-        still alive, or "".
-        """
-        try:
-            left = self._context.tracker.kill_leftovers({id: self._store.main_of(id, boot()) for id in ids})
-        except NoProcessTableError as error:
-            words = f"  Its processes may still run.  {error}"
-        else:
-            words = f"  Not even SIGKILL ended these processes: {', '.join(map(str, left))}." if left else ""
-        if words:
-            warn(words.strip())
-        return words
-
-    def _write(self, finished: FinishedCommand) -> None:
-        """
-        Write an outcome; retry while the disk is full.  The client gets the outcome without waiting for this.  (If this
-        keeper dies before there is room, or the machine before it is synced, the command counts as lost.)
-        """
-        self._unwritten.pop(finished.id, None)
-        try:
-            self._store.end(finished)
-        except OSError as error:
-            warn(f"an outcome cannot be written: {error.strerror}")
-            self._unwritten[finished.id] = self._loop.later(
-                self._settings.wait_limits.retry, lambda: self._write(finished)
-            )
-        else:
-            self._sync_later(finished.id)
-            self._update_idle()
-
-    def _sync_later(self, id: str) -> None:
-        """
-        Sync an outcome unless the master takes it first: then the master has it on its disk, and it is forgotten here.
-        """
-        self._unsynced[id] = self._loop.later(self._settings.wait_limits.take, lambda: self._sync(id))
-
-    def _sync(self, id: str) -> None:
-        self._unsynced.pop(id).cancel()
-        try:
-            self._store.sync(id)
-        except OSError as error:
-            # Not tried again: only the first fsync reports a lost page.  The next keeper compares the checksums.
-            warn(f"an outcome cannot be synced: {error.strerror}")
+        ended, lost = earlier_commands(self._store, self._context.tracker)
+        for finished in ended:
+            self._finished[finished.id] = finished
+            self._outcomes.sync_later(finished.id)
+        for finished in lost:
+            self._finished[finished.id] = finished
+            self._outcomes.write(finished)
 
     def _refuse(self, id: str, sentence: str) -> None:
         if id in self._waiting:
@@ -394,7 +335,7 @@ class Keeper:
         """
         Start or cancel the timer that ends an idle keeper.
         """
-        if self._running or self._waiting or (self._unwritten and not self._stopping):
+        if self._running or self._waiting or (self._outcomes.waits_for_room and not self._stopping):
             if self._idle_timer is not None:
                 self._idle_timer.cancel()
                 self._idle_timer = None
