@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -96,6 +97,15 @@ def background(work: Deferred[Any] | Coroutine[Deferred[Any], Any, Any], log: Lo
             log.failure("{what} failed", failure=failure, what=what)
 
     running.addErrback(failed)  # type: ignore[unused-awaitable]  # runs in the background
+
+
+def next_turn(clock: IReactorTime) -> Deferred[None]:
+    """
+    Fires in the next iteration of the reactor, so that several events of this one lead to one reaction.
+    """
+    turn: Deferred[None] = Deferred()
+    clock.callLater(0, turn.callback, None)
+    return turn
 
 
 def shielded(work: Deferred[T] | Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:

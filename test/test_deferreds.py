@@ -3,10 +3,11 @@
 """
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.deferreds import OneShot, shielded
+from buildbot_lite.deferreds import OneShot, next_turn, shielded
 from buildbot_lite.errors import LinkLostError
 
 
@@ -61,6 +62,18 @@ class OneShotTests(SynchronousTestCase):
         event.fire(None)
         self.failureResultOf(second, CancelledError)
         self.assertEqual(unawaited, [])
+
+
+class NextTurnTests(SynchronousTestCase):
+    def test_next_turn(self) -> None:
+        """
+        It fires in the next iteration of the reactor, and not in this one.
+        """
+        clock = Clock()
+        turn = next_turn(clock)
+        self.assertNoResult(turn)
+        clock.advance(0)
+        self.successResultOf(turn)
 
 
 class ShieldedTests(SynchronousTestCase):

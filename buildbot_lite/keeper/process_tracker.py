@@ -30,6 +30,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from ..model.display import printable
 from .process_table import (
     NoProcessTableError,
     ProcessEntry,
@@ -233,7 +234,7 @@ class ProcessTracker:
                 name = comm.read().strip().decode("utf-8", "replace")
         except OSError:
             return ""
-        return "".join(each if each.isprintable() else "?" for each in name) if self._is_still(process) else ""
+        return printable(name) if self._is_still(process) else ""
 
     def _is_still(self, process: ProcessEntry) -> bool:
         if not self._facilities.proc:

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from ..errors import RecordsClosedError
 from . import batch
 from .database import database_in_memory
-from .writer import OnCommit, Subscribers
+from .subscribers import OnCommit, Subscribers
 
 T = TypeVar("T")
 

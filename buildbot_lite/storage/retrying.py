@@ -32,7 +32,8 @@ from twisted.python.failure import Failure
 from ..deferreds import background
 from ..errors import RecordsClosedError, RecordsFailingError
 from ..model.token_bucket import once_every
-from .writer import OnCommit, Records
+from .subscribers import OnCommit
+from .writer import Records
 
 T = TypeVar("T")
 

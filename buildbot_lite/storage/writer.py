@@ -27,7 +27,6 @@ The threads are not those of the reactor's pool, because each keeps its connecti
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -36,7 +35,6 @@ from attrs import define, evolve
 from sqlalchemy import Connection, Engine
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..deferreds import OneShot
@@ -44,15 +42,12 @@ from ..errors import RecordsClosedError, RecordsFailingError
 from .batch import (
     BatchResult,
     Change,
-    as_failing,
     commit,
-    translated,
 )
-from .database import READING, only_read
-from .records.feed import Event
+from .subscribers import OnCommit, Subscribers
+from .thread_connection import ThreadConnection
 
 T = TypeVar("T")
-OnCommit = Callable[[Sequence[Event]], object]
 
 NOTED_WITHIN = 0.02
 """Seconds until a noted change is written at the latest."""
@@ -118,41 +113,6 @@ class Records(Protocol):
         """
         Finish the requested changes and queries, then close the database.
         """
-
-
-class Subscribers:
-    """
-    Callbacks for committed events.
-    """
-
-    _log = Logger()
-
-    def __init__(self) -> None:
-        self._callbacks: list[OnCommit] = []
-
-    def add(self, callback: OnCommit) -> Callable[[], None]:
-        """
-        Call *callback* for later events.  Returns a function that ends the subscription.
-        """
-        self._callbacks.append(callback)
-
-        def remove() -> None:
-            if callback in self._callbacks:
-                self._callbacks.remove(callback)
-
-        return remove
-
-    def notify(self, events: Sequence[Event]) -> None:
-        """
-        Call all callbacks with *events*.  An exception of one is logged; the others are called anyway.
-        """
-        if not events:
-            return
-        for callback in tuple(self._callbacks):
-            try:
-                callback(events)
-            except Exception:  # noqa: BLE001 - the callback's mistake
-                self._log.failure("A follower of the feed failed")
 
 
 @define(eq=False)
@@ -299,7 +259,7 @@ class Writer:
             self._reactor.callFromThread(self._ended)
 
     def _write_all(self) -> None:
-        database = _ThreadConnection(self._engine)
+        database = ThreadConnection(self._engine)
         failed = BatchResult(())
         while calls := _next_batch(self._changes):
             late = [each for each in calls if each.known_failures < failed.failures]
@@ -315,50 +275,11 @@ class Writer:
         database.close()
 
     def _read_all(self) -> None:
-        database = _ThreadConnection(self._engine, reading=True)
+        database = ThreadConnection(self._engine, reading=True)
         while call := self._queries.get():
-            batch = database.use(lambda connection: _query(connection, call.work))
+            batch = database.query(call.work)
             self._reactor.callFromThread(self._finish, [call], batch)
         database.close()
-
-
-class _ThreadConnection:
-    """
-    The connection of one thread, opened at its first use and again after a failure.
-    """
-
-    def __init__(self, engine: Engine, *, reading: bool = False) -> None:
-        self._engine = engine
-        self._reading = reading
-        self._connection: Connection | None = None
-
-    def use(self, work: Callable[[Connection], BatchResult], size: int = 1) -> BatchResult:
-        """
-        ``work(connection)``, or *size* failures when no connection can be opened.
-        """
-        try:
-            if self._connection is None or self._connection.invalidated:
-                self._connection = self._open()
-            batch = work(self._connection)
-        except Exception as error:  # noqa: BLE001 - the result of all changes of the batch
-            batch = BatchResult((Failure(as_failing(error)),) * size, failures=1)
-        if any(isinstance(each, Failure) and each.check(RecordsFailingError) for each in batch.results):
-            # A connection opened while the file was read-only or missing keeps failing after the file is repaired.
-            self.close()
-        return batch
-
-    def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(Exception):  # the connection is discarded either way
-                connection.close()
-
-    def _open(self) -> Connection:
-        connection = self._engine.connect()
-        if self._reading:
-            connection = connection.execution_options(**READING)
-            only_read(connection)
-        return connection
 
 
 def _next_batch(queue: _Queue) -> list[_PendingCall]:
@@ -380,18 +301,3 @@ def _next_batch(queue: _Queue) -> list[_PendingCall]:
             # The queue's end was reached: return this batch first.
             queue.put(None)
     return batch
-
-
-def _query(connection: Connection, query: Change) -> BatchResult:
-    try:
-        connection.begin()
-        return BatchResult((query(connection),))
-    except Exception as error:  # noqa: BLE001 - the query's result
-        return BatchResult((_failure(error),))
-    finally:
-        connection.rollback()
-
-
-def _failure(error: Exception) -> Failure:
-    known_error = translated(error)
-    return Failure() if known_error is error else Failure(known_error)

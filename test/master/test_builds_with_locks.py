@@ -7,7 +7,7 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.master.builds.locks import LockOwner
+from buildbot_lite.master.builds.lock_lines import LockOwner
 from buildbot_lite.master.scheduling import lock_needs
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import WaitKind

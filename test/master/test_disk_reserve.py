@@ -1,5 +1,5 @@
 """
-The reserve on the master's disk, which no single slave can exhaust (issue 3, promise 14).
+The reserve on the master's disk, which no single slave can exhaust (promise 3.14).
 """
 
 from twisted.internet.task import Clock

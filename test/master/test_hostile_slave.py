@@ -1,5 +1,5 @@
 """
-A hostile slave harms only its own builds (issue 3, promise 14).
+A hostile slave harms only its own builds (promise 3.14).
 """
 
 import os

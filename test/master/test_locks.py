@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.master.builds.locks import LockObstacle, LockOwner, Locks
+from buildbot_lite.master.builds.lock_lines import LockOwner
+from buildbot_lite.master.builds.locks import LockObstacle, Locks
 from buildbot_lite.model.locks import LockName, LockUse, combined
 
 DB, DISK = LockName("db"), LockName("disk")

@@ -36,7 +36,7 @@ HOOK = "#!/bin/sh\nexec flappclient --furlfile {furl} run-command\n"
 
 class ChangesTests(FarmCase):
     """
-    Issue 8, promise 1.
+    Promises 8.1 and 8.2: changes become builds.
     """
 
     bare: Path

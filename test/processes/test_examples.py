@@ -75,7 +75,7 @@ class FakeGitHub:
 
 class ExamplesTests(SynchronousTestCase):
     """
-    Issue 8, promise 12.
+    Promise 8.12: each example builds what its page says.
     """
 
     def farm(self, name: str, *slaves: str, env: dict[str, str | None] | None = None) -> Farm:

@@ -18,7 +18,7 @@ WAITS = "echo $$ > $WITNESS/pid-$$; echo begun; while ! test -e $WITNESS/go; do 
 
 class RevocationTests(FarmCase):
     """
-    Issue 3, promises 9 and 17.
+    Promises 3.9 and 3.17: FURLs that are handed out, limited and revoked.
     """
 
     def setUp(self) -> None:

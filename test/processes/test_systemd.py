@@ -32,7 +32,7 @@ WAITS = "echo run >> $WITNESS/lines; echo begun; while ! test -e $WITNESS/go; do
 @needs("systemctl")
 class SystemdTests(SynchronousTestCase):
     """
-    Issue 3, promise 3.
+    Promise 3.3: a slave that is a service of systemd.
     """
 
     def setUp(self) -> None:

@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 from ...model import wait_reasons
 from ...model.locks import LockUse
 from ...model.wait_reasons import WaitReason
-from .locks import LockObstacle, LockOwner, Locks
+from .lock_lines import LockOwner
+from .locks import LockObstacle, Locks
 
 
 @frozen

@@ -22,27 +22,15 @@ the parent, or as all its children together if these need more.  So a child neve
 (Rejected: a separate queue for each lock.  With several locks, two orders can contradict each other: a deadlock.)
 """
 
-from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import takewhile
-from operator import attrgetter
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import frozen
 from twisted.internet.defer import Deferred
 
 from ...model.locks import LockName, LockUse
-
-
-@frozen
-class LockOwner:
-    """
-    The build of *request*, or one *step* of it.
-    """
-
-    request: int
-    step: int | None = None
+from .lock_lines import LockLines, LockOwner, LockWaiter
 
 
 @frozen
@@ -57,23 +45,6 @@ class LockObstacle:
     held: bool = True
 
 
-@define(eq=False)
-class _Waiter:
-    """
-    A request or step that waits.
-
-    *place*: its sort key in the line.  *turn*: for a step, fires when it holds its locks.  *parent*: for a request, the
-    request whose build waits for it.  *promised*: the locks that are reserved for it.
-    """
-
-    owner: LockOwner
-    uses: tuple[LockUse, ...]
-    place: tuple[Any, ...]
-    turn: Deferred[None] | None = None
-    parent: int | None = None
-    promised: set[LockName] = field(factory=set)
-
-
 @frozen
 class _Taken:
     """
@@ -85,23 +56,8 @@ class _Taken:
     obstacle: LockObstacle
 
 
-_place = attrgetter("place")
-
-
 def _held_by(lock: LockName, holders: Iterable[LockOwner]) -> LockObstacle:
     return LockObstacle(lock, tuple(dict.fromkeys(each.request for each in holders)))
-
-
-def _index(line: Sequence[_Waiter], waiter: _Waiter) -> int:
-    return line.index(waiter, bisect_left(line, waiter.place, key=_place))
-
-
-def _in_order(line: Sequence[_Waiter], index: int) -> bool:
-    """
-    Whether the waiter at *index* is in order with its neighbours in the sorted *line*.
-    """
-    place = line[index].place
-    return (index == 0 or line[index - 1].place <= place) and (index + 1 == len(line) or place <= line[index + 1].place)
 
 
 class Locks:
@@ -126,8 +82,7 @@ class Locks:
         self._held: dict[LockName, dict[LockOwner, LockUse]] = {}
         self._holding: dict[LockOwner, tuple[LockUse, ...]] = {}
         self._owners: dict[int, set[LockOwner]] = {}
-        self._waiting: dict[LockOwner, _Waiter] = {}
-        self._lines: dict[LockName, list[_Waiter]] = {}
+        self._lines = LockLines()
         self._taken: dict[LockName, _Taken] = {}
         self._steps_so_far = 0
 
@@ -142,19 +97,19 @@ class Locks:
         decision must ask again, until `take`, or until `retain` removes the request.
         """
         owner, uses = LockOwner(request), tuple(uses)
-        waiter = self._waiting.get(owner)
+        waiter = self._lines.of(owner)
         arrival = self._steps_so_far if waiter is None else waiter.place[0]
         place = (arrival, 1, *rank)
         if waiter is not None and waiter.uses == uses:
-            self._move(waiter, place)
+            self._lines.move(waiter, place)
             waiter.parent = parent
         else:
-            self._unqueue(owner)
+            self._lines.remove(owner)
             if not uses:
                 return None
             promised = set() if waiter is None else waiter.promised & {use.lock for use in uses}
-            waiter = _Waiter(owner, uses, place, parent=parent, promised=promised)
-            self._enqueue(waiter)
+            waiter = LockWaiter(owner, uses, place, parent=parent, promised=promised)
+            self._lines.add(waiter)
         return self._obstacle(waiter)
 
     def take(self, owner: LockOwner, uses: Iterable[LockUse]) -> None:
@@ -162,7 +117,7 @@ class Locks:
         Let *owner* hold *uses*.  The caller knows that they are available, by `ask` or because they are recorded as
         held; this is not checked.
         """
-        waiter = self._unqueue(owner)
+        waiter = self._lines.remove(owner)
         taken = self._holding[owner] = tuple(uses)
         if waiter is not None and waiter.promised - {use.lock for use in taken}:
             self._changed()
@@ -177,7 +132,7 @@ class Locks:
         """
         turn: Deferred[None] = Deferred(lambda _: self.leave(owner))
         self._steps_so_far += 1
-        self._enqueue(_Waiter(owner, tuple(uses), (self._steps_so_far, 0), turn))
+        self._lines.add(LockWaiter(owner, tuple(uses), (self._steps_so_far, 0), turn))
         self._owners.setdefault(owner.request, set()).add(owner)
         self.serve()
         return turn
@@ -190,7 +145,7 @@ class Locks:
         owners.discard(owner)
         if not owners:
             self._owners.pop(owner.request, None)
-        waiter, holding = self._unqueue(owner), self._holding.pop(owner, None)
+        waiter, holding = self._lines.remove(owner), self._holding.pop(owner, None)
         for use in holding or ():
             holders = self._held[use.lock]
             del holders[owner]
@@ -205,7 +160,7 @@ class Locks:
         """
         Release the locks of the build of *request* and its steps, which have ended, and end their waiting.
         """
-        self._unqueue(LockOwner(request))
+        self._lines.remove(LockOwner(request))
         for owner in tuple(self._owners.get(request, ())):
             self.leave(owner)
 
@@ -213,9 +168,9 @@ class Locks:
         """
         End the waiting of all requests except *requests*.  Steps go on waiting.
         """
-        removed = [each for each in self._waiting.values() if each.turn is None and each.owner.request not in requests]
+        removed = [each for each in self._lines.all() if each.turn is None and each.owner.request not in requests]
         for each in removed:
-            self._unqueue(each.owner)
+            self._lines.remove(each.owner)
         self.serve()
         if any(each.promised for each in removed):
             # Requests that were asked for earlier in this decision may wait for these reservations only.
@@ -227,7 +182,7 @@ class Locks:
         """
         self._taken.clear()
         turns = []
-        for waiter in sorted((each for each in self._waiting.values() if each.turn is not None), key=_place):
+        for waiter in self._lines.steps():
             if self._obstacle(waiter) is None:
                 self.take(waiter.owner, waiter.uses)
                 turns.append(waiter.turn)
@@ -242,7 +197,7 @@ class Locks:
         """
         # A build may have stopped waiting for another one since the sums were computed.
         self._taken.clear()
-        waiter = self._waiting.get(owner)
+        waiter = self._lines.of(owner)
         return None if waiter is None else self._obstacle(waiter)
 
     def holding(self, owner: LockOwner) -> Sequence[LockUse]:
@@ -257,32 +212,7 @@ class Locks:
         """
         return [use for owner in self._owners.get(request, ()) for use in self.holding(owner)]
 
-    def _enqueue(self, waiter: _Waiter) -> None:
-        self._waiting[waiter.owner] = waiter
-        for use in waiter.uses:
-            insort(self._lines.setdefault(use.lock, []), waiter, key=_place)
-
-    def _unqueue(self, owner: LockOwner) -> _Waiter | None:
-        waiter = self._waiting.pop(owner, None)
-        if waiter is not None:
-            for use in waiter.uses:
-                line = self._lines[use.lock]
-                del line[_index(line, waiter)]
-                if not line:
-                    del self._lines[use.lock]
-        return waiter
-
-    def _move(self, waiter: _Waiter, place: tuple[Any, ...]) -> None:
-        lines = [self._lines[use.lock] for use in waiter.uses]
-        indices = [_index(line, waiter) for line in lines]
-        waiter.place = place
-        for line, index in zip(lines, indices, strict=True):
-            # Usually the order is that of the previous decision.
-            if not _in_order(line, index):
-                del line[index]
-                insort(line, waiter, key=_place)
-
-    def _obstacle(self, waiter: _Waiter) -> LockObstacle | None:
+    def _obstacle(self, waiter: LockWaiter) -> LockObstacle | None:
         first = None
         for use in waiter.uses:
             obstacle = self._held_by_others(waiter.owner, use) or self._promised_to_others(waiter, use)
@@ -335,7 +265,7 @@ class Locks:
                 within[above] += load
         return total
 
-    def _promised_to_others(self, waiter: _Waiter, use: LockUse) -> LockObstacle | None:
+    def _promised_to_others(self, waiter: LockWaiter, use: LockUse) -> LockObstacle | None:
         """
         The earlier waiters for which so much of the lock is reserved that too little is left for *waiter*.
         """
@@ -343,7 +273,7 @@ class Locks:
         left, before = limit - self._load(waiter.owner, use), []
         family = self._family(waiter.owner.request)
         holds = any(self.of_request(each) for each in family)
-        for other in takewhile(lambda each: each is not waiter, self._lines.get(use.lock, ())):
+        for other in self._lines.before(waiter, use.lock):
             if use.lock not in other.promised or (holds and self._waits_for(other, family)):
                 continue
             left -= next(each for each in other.uses if each.lock == use.lock).units(limit)
@@ -362,10 +292,10 @@ class Locks:
         return family
 
     def _parent_of(self, request: int) -> int | None:
-        waiter = self._waiting.get(LockOwner(request))
+        waiter = self._lines.of(LockOwner(request))
         return waiter.parent if waiter is not None and waiter.turn is None else self._parent(request)
 
-    def _waits_for(self, waiter: _Waiter, family: Sequence[int]) -> bool:
+    def _waits_for(self, waiter: LockWaiter, family: Sequence[int]) -> bool:
         """
         Whether *waiter* may have to wait, directly or not, for the builds of *family*, which hold locks.
         """
@@ -380,19 +310,19 @@ class Locks:
                     seen.append(blocker)
         return False
 
-    def _before(self, waiter: _Waiter) -> Iterator[int | _Waiter]:
+    def _before(self, waiter: LockWaiter) -> Iterator[int | LockWaiter]:
         """
         The requests whose builds hold what *waiter* needs, and the waiters before it.
         """
         own = self._family(waiter.owner.request)
         for use in waiter.uses:
             yield from {each.request for each in self._held.get(use.lock, {}) if each.request not in own}
-            yield from takewhile(lambda each: each is not waiter, self._lines.get(use.lock, ()))
+            yield from self._lines.before(waiter, use.lock)
 
-    def _below(self, request: int) -> Iterator[_Waiter]:
+    def _below(self, request: int) -> Iterator[LockWaiter]:
         """
         The waiters for which the build of *request* waits: its own steps, and its descendants.
         """
-        for waiter in self._waiting.values():
+        for waiter in self._lines.all():
             if request in self._family(waiter.owner.request):
                 yield waiter

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import ConfigError
 from ...model.change import LAST_TIME, Change
+from ...model.display import printable
 from ...model.properties import checked_property_name, checked_value
 from ...model.urls import without_passwords
 from ...model.user_functions import limited
@@ -23,7 +24,7 @@ def named(name: Any, address: Any) -> Any:
     """
     if name is not None or not isinstance(address, str) or not address:
         return name
-    text = "".join(each if each.isprintable() else "?" for each in without_passwords(address))
+    text = printable(without_passwords(address))
     if len(text) <= LONGEST_NAME:
         return text
     return f"{text[: LONGEST_NAME - 17]}…{hashlib.sha256(address.encode()).hexdigest()[:16]}"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from attrs import define
 from twisted.internet.interfaces import IDelayedCall
 
+from ...model.token_bucket import TokenBucket
 from ...storage.records.grants import Grant
 from ...wire.exposed import Exposed, Revocable
 from ...wire.limits.preauth import Preauth
@@ -29,8 +30,8 @@ class LiveGrant:
     """The timer that cuts its links at the expiry."""
     unrecorded: int = 0
     """Uses that are counted in *grant*, and not yet in its row."""
-    recorded: float | None = None
-    """When uses were last recorded, in seconds since 1970."""
+    recording: TokenBucket | None = None
+    """Permits recording them now; None before the first lookup."""
     made_with: int | None = None
     """The number of the grant with whose FURL the submission was made that this one watches."""
 

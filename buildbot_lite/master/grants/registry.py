@@ -81,7 +81,7 @@ class GrantRegistry:
         self._admits = admits
         self._configured = configured
         self._live = LiveGrants(self._token, preauth)
-        self._uses = GrantUses(records, wall)
+        self._uses = GrantUses(records, wall, clock)
         self.pins = Pins(self._live, records)
         self._accounts: WeakValueDictionary[int, Account] = WeakValueDictionary()
 

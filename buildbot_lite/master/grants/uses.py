@@ -5,9 +5,11 @@ Uses of FURLs: counted at once, recorded later.
 from collections.abc import Callable
 
 from attrs import evolve
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ...deferreds import background
+from ...model.token_bucket import once_every
 from ...storage.records import grants as records_of_grants
 from ...storage.writer import Records
 from .live_grants import LiveGrant
@@ -18,14 +20,15 @@ RECORD_USES_EVERY = 60.0
 
 class GrantUses:
     """
-    Counts and records uses.  *wall*: seconds since 1970.
+    Counts and records uses.  *wall*: returns seconds since 1970; *clock* is monotonic.
     """
 
     _log = Logger()
 
-    def __init__(self, records: Records, wall: Callable[[], float]) -> None:
+    def __init__(self, records: Records, wall: Callable[[], float], clock: IReactorTime) -> None:
         self._records = records
         self._wall = wall
+        self._clock = clock
 
     def count(self, live: LiveGrant, now: float) -> None:
         """
@@ -50,10 +53,11 @@ class GrantUses:
         now = self._wall()
         self.count(live, now)
         live.unrecorded += 1
-        if live.recorded is not None and live.recorded <= now < live.recorded + RECORD_USES_EVERY:
-            return
-        times, live.unrecorded, live.recorded = live.unrecorded, 0, now
-        self.record(live.grant.id, now, times)
+        if live.recording is None:
+            live.recording = once_every(RECORD_USES_EVERY, self._clock.seconds)
+        if live.recording.take():
+            times, live.unrecorded = live.unrecorded, 0
+            self.record(live.grant.id, now, times)
 
     def arrived_at(self, live: LiveGrant, port: int) -> None:
         """

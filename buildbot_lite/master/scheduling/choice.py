@@ -19,8 +19,9 @@ from ...model import wait_reasons
 from ...model.locks import LockUse
 from ...model.wait_reasons import WaitReason
 from ...storage.records.requests import Buildset
+from ..builds.lock_lines import LockOwner
 from ..builds.lock_waits import reason
-from ..builds.locks import LockObstacle, LockOwner, Locks
+from ..builds.locks import LockObstacle, Locks
 from ..config.generations import Generations
 from ..config.objects import BuilderConfig
 from ..slaves.member import Member

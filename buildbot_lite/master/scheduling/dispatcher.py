@@ -19,7 +19,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ...deferreds import background
+from ...deferreds import background, next_turn
 from ...model.wait_reasons import WaitReason
 from .choice import LOOK_FOR_ROOM, BuildChoice
 from .hold import Hold
@@ -110,6 +110,4 @@ class Dispatcher:
                 self._wakeup.set_after(LOOK_FOR_ROOM)
             await changed
             # Several changes in one iteration of the reactor lead to one decision.
-            turn: Deferred[None] = Deferred()
-            self._clock.callLater(0, turn.callback, None)
-            await turn
+            await next_turn(self._clock)

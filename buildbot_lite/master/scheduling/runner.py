@@ -20,7 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ...deferreds import background
+from ...deferreds import OneShot, background
 from ...errors import (
     BuildbotLiteError,
     RecordsClosedError,
@@ -33,7 +33,8 @@ from ...storage.records import feed
 from ...storage.writer import Records
 from ..builds.build_context import LOCK
 from ..builds.build_progress import Ended
-from ..builds.locks import LockOwner, Locks
+from ..builds.lock_lines import LockOwner
+from ..builds.locks import Locks
 from ..builds.recorder import BuildRecorder
 from ..builds.streams import BuildStreamFiles, StreamStorage
 from ..config.generations import Generations
@@ -151,11 +152,10 @@ class BuildRunner:
         return change
 
     def _resume(self, recorded: RecordedBuild, generation: Generation | None) -> Deferred[None]:
-        caught_up: Deferred[None] = Deferred()
+        caught_up: OneShot[None] = OneShot()
 
         def went_live() -> None:
-            if not caught_up.called:
-                caught_up.callback(None)
+            caught_up.fire(None)
 
         async def resume() -> None:
             try:
@@ -166,7 +166,7 @@ class BuildRunner:
 
         self._take_slot(recorded, generation)
         background(resume(), self._log, f"continuing {recorded.label}")
-        return caught_up
+        return caught_up.wait()
 
     def _take_locks_back(self, recorded: RecordedBuild) -> None:
         """

@@ -12,7 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ....deferreds import background
+from ....deferreds import background, next_turn
 from ....errors import BuildbotLiteError, RecordsClosedError
 from ....storage.records import changes as records_of_changes
 from ....storage.records.changes import RecordedChange
@@ -177,9 +177,7 @@ class SchedulerEngine:
                     self._log.failure("the schedulers could not decide; they try again in {wait} s", wait=TRY_AGAIN)
                 self._wakeup.set_after(TRY_AGAIN)
             await changed
-            turn: Deferred[None] = Deferred()
-            self._clock.callLater(0, turn.callback, None)
-            await turn
+            await next_turn(self._clock)
 
     async def _look(self) -> None:
         at_work = await self._current()
