@@ -25,7 +25,7 @@ from ..master.steps.transfer import Transferring
 from ..model.results import Result
 from ..model.spec import Download
 from .repositories.debian_metadata import pin
-from .repositories.for_builds import REPOSITORIES, BuildRepository
+from .repositories.for_builds import MOST_SENT, REPOSITORIES, BuildRepository
 from .repositories.snapshots import BUILD
 from .roots import FILES
 
@@ -38,6 +38,10 @@ $apt -o Dir::Etc::sourcelist=sources.list.d/farm.list -o Dir::Etc::sourceparts=-
 $apt --print-uris build-dep ./in/*.dsc
 """
 _NEEDED = re.compile(r"^'copy:/build/repositories/[^']*/(?P<name>[^'/]+)'", re.MULTILINE)
+
+
+MOST_SHOWN = 50
+"""Packages that a remark names."""
 
 
 @frozen
@@ -87,14 +91,26 @@ class GettingRepository(Transferring):
 
     async def get_packages(self, repository: FarmRepository, names: Collection[str] | None) -> None:
         """
-        Put the packages of *repository* called *names*, or all, on the slave.
+        Put the packages of *repository* called *names*, or the latest version of each, on the slave.
         """
-        wanted = None if names is None else sorted(names)
-        packages = await self._asked("choosing packages", repository, lambda there: there.chosen(wanted))
+
+        def question(there: BuildRepository) -> Mapping[str, Any]:
+            packages, left_out = there.latest() if names is None else (there.chosen(names), 0)
+            return {"packages": dict(packages), "left_out": left_out}
+
+        answer = await self._asked("choosing packages", repository, question)
+        packages = answer["packages"]
         for name, (path, size, sha256) in packages.items():
             await self._send(f"/{repository.packages}/{name}", path, size, sha256, repository)
         if packages:
-            self.bench.remark(f"of the farm's own packages: {', '.join(packages)}")
+            shown = list(packages)[:MOST_SHOWN]
+            more = f" and {len(packages) - MOST_SHOWN} more" if len(packages) > MOST_SHOWN else ""
+            self.bench.remark(f"of the farm's own packages: {', '.join(shown)}{more}")
+        if answer["left_out"]:
+            self.bench.remark(
+                f"without {answer['left_out']} packages of the farm, those that were added first: a build gets at most "
+                f"{MOST_SENT}"
+            )
 
     async def _asked(
         self, what: str, repository: FarmRepository, question: Callable[[BuildRepository], Mapping[str, Any]]

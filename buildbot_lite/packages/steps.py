@@ -144,7 +144,7 @@ class Prepping(GettingRepository, PackageStep):
 
     async def needed(self, repository: FarmRepository) -> Collection[str] | None:
         """
-        The file names of the packages in *repository* that are needed; None: all.
+        The file names of the packages in *repository* that are needed; None: the latest version of each.
         """
         return None
 

@@ -67,7 +67,8 @@ class Target(metaclass=NotingType):
     nobody does.  *sign_key*: the file with their public key.  *repo_script*: a program that runs after the public
     repository has changed.  *repository*: the directory of the target's repositories, relative to the master's, like
     "repos/bookworm"; default None: packages are results only.  *roots_from*: from which of its repositories builds
-    install packages: "build", "public" (only what is published), or None.
+    install packages: "build", "public" (only what is published), or None.  *versions*: of each package that many are
+    in the public repository, the latest ones; default None: all.
 
     A subclass calls `complete` at the end of its constructor.
     """
@@ -91,6 +92,7 @@ class Target(metaclass=NotingType):
         repo_script: Any = None,
         repository: Any = None,
         roots_from: Any = BUILD,
+        versions: Any = None,
         **unknown: Any,
     ) -> None:
         self.place = current_line(self)
@@ -107,6 +109,7 @@ class Target(metaclass=NotingType):
         if not self.repository and (sign is not None or repo_script is not None):
             self.arguments.note('sign and repo_script need repository, like "repos/bookworm".')
         self.roots_from = None if roots_from is None else self.arguments.choice("roots_from", roots_from, KINDS)
+        self.versions = None if versions is None else self.arguments.whole("versions", versions, least=1)
         self.aliases = [
             self.arguments.name("aliases", each, "target") for each in self.arguments.texts("aliases", aliases)
         ]

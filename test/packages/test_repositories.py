@@ -4,6 +4,7 @@ Repositories, read by apt and dnf themselves.
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable
@@ -12,12 +13,14 @@ from threading import Event
 from typing import Any
 from unittest.mock import patch
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.child_programs import ProgramError
 from buildbot_lite.errors import BuildbotLiteError, DiskFullError, InputError
 from buildbot_lite.packages.repositories import debian_metadata, repository, rpm_metadata, tools
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
+from buildbot_lite.packages.repositories.primary_metadata import IndexedPackage, read_primary
 from buildbot_lite.packages.repositories.repository import KEPT, PackageRepository
 from buildbot_lite.packages.repositories.rpm_metadata import RpmMetadata
 from buildbot_lite.packages.repositories.snapshots import (
@@ -170,6 +173,77 @@ class _Behaviour(_RepositoryCase):
 
         self.assertNotIn(path, self.seen())
         self.assertRaisesRegex(InputError, "not in the repository", self.repository.prepare, PUBLIC, [], without=[one])
+
+    def test_few_versions(self) -> None:
+        """
+        Promise 9.9: a repository with few versions of each package has the latest ones, and what was added last, in one
+        snapshot; files of others stay for a day; and once there are few, nothing is changed any more.
+        """
+        several = [self.package("one", version) for version in ("1.9", "1.10", "1.9~rc1")]
+        self.repository.add(PUBLIC, [*several, self.package("two")])
+        few = self.with_versions(2)
+        few.add(PUBLIC, [self.package("one", "1.2")])
+        self.assertEqual(self.versions("one"), {"1.10", "1.2", "1.9"})
+        self.assertEqual(len(self.names()), 4)
+        gone = next(path for path in self.seen() if "1.9~rc1" in path)
+        link = os.readlink(self.place / "public")
+        few.keep_latest()
+        self.assertEqual(self.versions("one"), {"1.10", "1.9"})
+        self.assertNotEqual(os.readlink(self.place / "public"), link)
+        link = os.readlink(self.place / "public")
+        few.keep_latest()
+        self.repository.keep_latest()
+        self.assertEqual(os.readlink(self.place / "public"), link)
+        self.assertIn(gone, self.seen())
+        self.now += KEPT + 1
+        one = self.with_versions(1)
+        one.publish(one.prepare(PUBLIC, []))
+        self.assertNotIn(gone, self.seen())
+        self.assertEqual(self.versions("one"), {"1.10"})
+
+    def with_versions(self, versions: int) -> PackageRepository:
+        """
+        The repository, with so many versions.
+        """
+        return PackageRepository(str(self.place), self.metadata(), versions=versions, now=lambda: self.now)
+
+    def versions(self, name: str) -> set[str]:
+        """
+        The versions of a package in the index.
+        """
+        return {
+            re.sub(r"^[a-z]+[-_]|-1\.noarch\.rpm$|_all\.deb$", "", each)
+            for each in self.names()
+            if each.startswith(name)
+        }
+
+    def test_unreadable(self) -> None:
+        """
+        Promise 9.9: a package that the program cannot read, or that makes it fail, is an `InputError` that names it,
+        beside good ones; where the program fails without packages, too, it is the machine's fault.
+        """
+        self.add(self.package("one"))
+        before, good, bad = self.seen(), self.package("two"), self.package("bad")
+        programs = self.top / "programs"
+        programs.mkdir()
+        # Fails when a package of that name is among those that it reads.
+        for name, ask in (
+            ("apt-ftparchive", "ls pool 2>/dev/null"),
+            ("createrepo_c", 'for list; do case $list in *packages.list) cat "$list";; esac; done'),
+        ):
+            if real := shutil.which(name):
+                script = f"if {{ {ask}; }} | grep -q bad; then echo 'E: odd' >&2; exit 2; fi\nexec {real} \"$@\"\n"
+                (programs / name).write_text(f"#!/bin/sh\n{script}")
+                (programs / name).chmod(0o755)
+        with patch.dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}"):
+            error = self.assertRaises(InputError, self.add, good, bad)
+            self.assertIn(f"{os.path.basename(bad)} is not taken into the repository: ", str(error))
+            self.assertEqual(self.seen(), before)
+            with patch.object(tools, "LEAST_FREE", 1 << 62):
+                self.assertRaises(ProgramError, self.add, good, bad)
+            self.assertEqual(len(os.listdir(self.place / "snapshots")), 1)
+            self.add(good)
+        self.add(bad)
 
     def test_day(self) -> None:
         """
@@ -350,6 +424,9 @@ class _ListMetadata:
     to_sign = ("list",)
     signatures = ("list.asc",)
 
+    def version(self, path: str) -> str:
+        return path.rpartition("-")[2]
+
     def make(self, making: repository.Making) -> list[str]:
         text = "".join(f"{name}\n" for name in sorted(making.packages)).encode()
         unique = f"list-{hashlib.sha256(text).hexdigest()}"
@@ -521,6 +598,34 @@ class RpmRepositoryTests(_Behaviour):
 
     def package(self, name: str, version: str = "1.0", text: str = "x") -> str:
         return str(rpm(self.top / f"{version}-{text}", name, version, text=text))
+
+    def test_read_otherwise(self) -> None:
+        """
+        Promise 9.9: what createrepo_c leaves out, or reads otherwise than the farm, is not published: of a new package
+        an `InputError` that names it, of another one the machine's fault.
+        """
+        self.add(self.package("one"))
+        before, new, read = self.seen(), self.package("two"), read_primary
+        for name, change, error, sentence in (
+            ("two", {"name": "tvo"}, InputError, "is another package for createrepo_c than for the farm: tvo 0:1.0-1"),
+            ("two", {"version": "1:1.0-1"}, InputError, "than for the farm: two 1:1.0-1 for noarch"),
+            ("two", {"architecture": "x86_64"}, InputError, "than for the farm: two 0:1.0-1 for x86_64"),
+            ("two", {"sha256": "0" * 64}, InputError, "than for the farm"),
+            ("two", None, InputError, "two-1.0-1.noarch.rpm is a package that createrepo_c cannot read"),
+            ("one", {"sha256": "0" * 64}, ProgramError, "does not read one-1.0-1.noarch.rpm as before"),
+            ("one", None, ProgramError, "does not read one-1.0-1.noarch.rpm as before"),
+        ):
+
+            def reading(path: str) -> dict[str, IndexedPackage]:
+                found = read(path)
+                place = f"packages/{name}-1.0-1.noarch.rpm"  # noqa: B023 - it is called in this round
+                package = found.pop(place)
+                return {**found, place: evolve(package, **change)} if change else found  # noqa: B023
+
+            with patch.object(rpm_metadata, "read_primary", reading):
+                self.assertIn(sentence, str(self.assertRaises(error, self.add, new)))
+            self.assertEqual(self.seen(), before)
+        self.add(new)
 
     def test_dnf(self) -> None:
         """

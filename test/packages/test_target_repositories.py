@@ -6,9 +6,10 @@ import hashlib
 import os
 import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from threading import Event
+from typing import Any, cast
 from unittest import mock
 
 from twisted.internet.defer import maybeDeferred
@@ -23,13 +24,14 @@ from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_service import JobService
 from buildbot_lite.packages.job_states import JobState
 from buildbot_lite.packages.package_jobs import PackageJobs
-from buildbot_lite.packages.repositories import debian_metadata
+from buildbot_lite.packages.repositories import debian_metadata, for_builds
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
 from buildbot_lite.packages.repositories.for_builds import BuildRepository
 from buildbot_lite.packages.repositories.repository import PackageRepository
 from buildbot_lite.packages.repositories.repository_place import shared
 from buildbot_lite.packages.repositories.snapshots import BUILD, PUBLIC
 from buildbot_lite.packages.repositories.target_repositories import UnsignedRepository
+from buildbot_lite.packages.repositories.tools import output_of_tool
 from buildbot_lite.storage.records import steps
 
 from ..needs import needs
@@ -146,6 +148,27 @@ class JobsInRepositoriesTests(JobsInRepositoriesCase):
         self.assertEqual(len(self.pool("public")), 4)
         self.assertEqual(self.indexed(), {f"greet_{each}+farm1_amd64.deb" for each in ("1.10", "2.0", "3.0")})
 
+    def test_unreadable(self) -> None:
+        """
+        Promise 9.9: a package that the program cannot read fails its job with one sentence, and the repository is as it
+        was.
+        """
+        self.build()
+        self.building.files = dict(built(version="1.1+farm1"))
+        real = output_of_tool
+
+        def failing(words: Sequence[str], directory: str, doing: str, unwanted: Event) -> bytes:
+            if "packages" in words and any(Path(directory).rglob("*1.1*")):
+                raise ProgramError(f"{doing}: it broke.")
+            return real(words, directory, doing, unwanted)
+
+        with mock.patch.object(debian_metadata, "output_of_tool", failing):
+            self.submit_greet(Version="1.1")
+        self.assertEqual(self.job(2).state, JobState.FAILED)
+        sentence = "greet_1.1+farm1_amd64.deb is not taken into the repository: The packages could not be described"
+        self.assertIn(sentence, self.job(2).reason)
+        self.assertEqual(self.indexed(), {"greet_1.0+farm1_amd64.deb"})
+
     def test_withdrawn(self) -> None:
         """
         Promise 9.6: what was killed, or finished without being published, leaves the repository for builds, also when
@@ -212,6 +235,30 @@ class JobsInRepositoriesTests(JobsInRepositoriesCase):
         self.harness.settle()
         self.assertEqual(self.job().state, JobState.FINISHED)
         self.assertEqual(self.pool("public"), ["greet_1.0+farm1_amd64.deb"])
+
+
+@needs("apt-ftparchive")
+class FewVersionsTests(JobsInRepositoriesCase):
+    """
+    A target with few versions in its public repository.
+    """
+
+    def configuration(self) -> str:
+        return super().configuration().replace("repository=", "versions=2, repository=")
+
+    def test_few_versions(self) -> None:
+        """
+        Promise 9.9: with ``versions``, the public repository has the latest versions; an older one that is published
+        leaves its index again, and stays as a file.
+        """
+        self.attach()
+        for number, version in enumerate(("1.9", "2.0", "1.10", "1.0"), 1):
+            self.building.files = dict(built(version=f"{version}+farm1"))
+            self.submit_greet(Version=version)
+            self.assertEqual(self.job(number).state, JobState.FINISHED)
+            there = PackageRepository(str(self.place), DebianMetadata("bookworm", ["amd64"]))
+            self.assertIn(f"greet_{version}+farm1_amd64.deb", self.pool("public"))
+        self.assertEqual(set(there.packages(PUBLIC)), {f"greet_{each}+farm1_amd64.deb" for each in ("2.0", "1.10")})
 
 
 @needs("apt-ftparchive")
@@ -286,7 +333,7 @@ class PreppingTests(JobsInRepositoriesCase):
             repository.add(kind, [str(package)])
         for kind, version in ((PUBLIC, "1.0"), (BUILD, "1.1")):
             for_builds = BuildRepository(str(place), "pool", kind)
-            self.assertEqual(list(for_builds.chosen(None)), [f"greet_{version}_amd64.deb"])
+            self.assertEqual(for_builds.latest()[0].keys(), {f"greet_{version}_amd64.deb"})
             self.assertIn(f"/{kind}-", for_builds.index()["path"])
 
     def test_not_sent(self) -> None:
@@ -298,6 +345,70 @@ class PreppingTests(JobsInRepositoriesCase):
             self.submit_greet(Version="1.1")
         found = self.harness.read(lambda connection: steps.of_build(connection, 2))
         self.assertEqual([each.summary for each in found if each.name == "prepping"], ["The disk is gone."])
+
+
+class LatestPackagesTests(SynchronousTestCase):
+    """
+    The packages that a build of an RPM target gets.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.place = Path(self.mktemp())
+        self.repository = PackageRepository(str(self.place), cast("Any", NamedPackages()))
+
+    def add(self, *names: str) -> None:
+        """
+        Add empty packages.
+        """
+        files = Path(self.mktemp())
+        files.mkdir()
+        for name in names:
+            (files / name).touch()
+        self.repository.add(BUILD, [str(files / name) for name in names])
+
+    def test_latest(self) -> None:
+        """
+        Promise 9.6: it gets one version of each package, the latest one, whenever that was added.
+        """
+        self.add("a-1.10-1.noarch.rpm", "b-1-1.noarch.rpm", "a-1.10-1.x86_64.rpm")
+        self.add("a-1.9-1.noarch.rpm", "b-2-1.noarch.rpm")
+        found, left_out = BuildRepository(str(self.place), "packages").latest()
+        self.assertEqual(left_out, 0)
+        self.assertEqual(set(found), {"a-1.10-1.noarch.rpm", "b-2-1.noarch.rpm", "a-1.10-1.x86_64.rpm"})
+        self.assertTrue(all(os.path.isfile(path) for path, _, _ in found.values()))
+
+    def test_left_out(self) -> None:
+        """
+        Promise 9.6: of too many, it gets those that were added last, and the number of the others is known.
+        """
+        self.add("a-1-1.noarch.rpm", "b-1-1.noarch.rpm")
+        self.add("c-1-1.noarch.rpm")
+        with mock.patch.object(for_builds, "MOST_SENT", 2):
+            found, left_out = BuildRepository(str(self.place), "packages").latest()
+        self.assertEqual((list(found), left_out), (["b-1-1.noarch.rpm", "c-1-1.noarch.rpm"], 1))
+
+
+class NamedPackages:
+    """
+    Metadata that are none, of packages that are what their names say.
+    """
+
+    directory = "packages"
+    to_sign = ()
+    signatures = ()
+
+    def version(self, path: str) -> str:
+        """
+        The version in the name of the file.
+        """
+        return path.rpartition("/")[2].removesuffix(".noarch.rpm").partition("-")[2]
+
+    def make(self, making: object) -> Sequence[str]:
+        """
+        Write nothing.
+        """
+        return ()
 
 
 class RepositoryPlaceTests(SynchronousTestCase):

@@ -18,6 +18,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from functools import partial
 from threading import Event
 
 from ...child_programs import ProgramError
@@ -27,7 +28,7 @@ from ..deb_file import read_deb
 from ..debian_architectures import ALL
 from .repository import Making
 from .snapshots import PUBLIC_FILE, make_public_directory
-from .tools import output_of_tool
+from .tools import blamed, output_of_tool
 
 _ALL_PACKAGES = "Packages"
 _NEW = "new"
@@ -48,6 +49,10 @@ class DebianMetadata:
         self._suite = f"dists/{name}"
         self.to_sign = (f"{self._suite}/Release",)
         self.signatures = (f"{self._suite}/InRelease", f"{self._suite}/Release.gpg")
+
+    def version(self, path: str) -> str:
+        with open(path, "rb") as file:
+            return read_deb(file, os.path.basename(path)).get("version", "")
 
     def make(self, making: Making) -> Sequence[str]:
         stanzas = {**self._of_before(making), **self._of_new(making)}
@@ -76,19 +81,33 @@ class DebianMetadata:
         """
         if not making.new:
             return {}
-        alone = os.path.join(making.state, _NEW)
-        os.makedirs(os.path.join(alone, self.directory))
-        for name in making.new:
-            os.link(os.path.join(making.tree, self.directory, name), os.path.join(alone, self.directory, name))
-        words = ["apt-ftparchive", "--quiet", *_options("Packages"), "packages", self.directory]
-        found = _stanzas(output_of_tool(words, alone, "The packages could not be described", making.unwanted))
-        shutil.rmtree(alone)
+        try:
+            found = self._described(making, making.new)
+        except ProgramError as error:
+            read = partial(self._described, making)
+            raise blamed(error, making.new, read, making.state, making.unwanted) from None
         for name in making.new:
             # Of a file that is no package, apt-ftparchive prints nothing, and succeeds.
             if name not in found:
                 raise InputError(f"{name} is no package of Debian, or damaged.")
             self._check(name, found[name], os.path.join(making.tree, self.directory, name))
+            if _value(found[name], "SHA256") != making.packages[name].sha256:
+                raise ProgramError(f"{name} has changed while it was read.")
         return found
+
+    def _described(self, making: Making, names: Sequence[str]) -> dict[str, bytes]:
+        """
+        What apt-ftparchive says of the packages *names*, by file name.
+        """
+        alone = os.path.join(making.state, _NEW)
+        os.makedirs(os.path.join(alone, self.directory))
+        try:
+            for name in names:
+                os.link(os.path.join(making.tree, self.directory, name), os.path.join(alone, self.directory, name))
+            words = ["apt-ftparchive", "--quiet", *_options("Packages"), "packages", self.directory]
+            return _stanzas(output_of_tool(words, alone, "The packages could not be described", making.unwanted))
+        finally:
+            shutil.rmtree(alone)
 
     def _check(self, name: str, stanza: bytes, path: str) -> None:
         package, version, architecture = (_value(stanza, each) for each in ("Package", "Version", "Architecture"))

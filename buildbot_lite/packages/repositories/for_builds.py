@@ -15,13 +15,14 @@ import io
 import os
 import tarfile
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
 from attrs import frozen
 
 from ...errors import InputError
 from ...storage.files import file_error, write_whole
+from ..versions import superseded
 from .snapshots import BUILD, PackageFile, Snapshot, SnapshotDirectory, make_public_directory
 
 REPOSITORIES = "repositories"
@@ -62,21 +63,29 @@ class BuildRepository:
             raise file_error(error, f"repository {self.place}", cannot="be read") from error
         return {"path": path, "size": len(contents), "sha256": hashlib.sha256(contents).hexdigest()}
 
-    def chosen(self, names: Collection[str] | None) -> Mapping[str, tuple[str, int, str]]:
+    def chosen(self, names: Collection[str]) -> Mapping[str, tuple[str, int, str]]:
         """
-        The packages called *names*, or all: file name → path, size and digest.  `InputError` when there are too
-        many.
+        The packages called *names*: file name → path, size and digest.  `InputError` when there are too many.
         """
-        current = SnapshotDirectory(self.place).current(self.kind)
-        packages: Mapping[str, PackageFile] = current.packages if current else {}
-        found = {
-            name: (self._path(name), each.size, each.sha256)
-            for name, each in packages.items()
-            if names is None or name in names
-        }
+        found = self._packages(lambda name: name in names)
         if len(found) > MOST_SENT:
             raise InputError(f"{len(found)} packages of the repository; at most {MOST_SENT} are sent to a build.")
         return found
+
+    def latest(self) -> tuple[Mapping[str, tuple[str, int, str]], int]:
+        """
+        The latest version of each package, as for `chosen`; of more than `MOST_SENT`, those that were added last, and
+        the number of the others.
+        """
+        current = SnapshotDirectory(self.place).current(self.kind)
+        old = set(superseded(current.packages, current.versions, 1)) if current else set()
+        found = list(self._packages(lambda name: name not in old).items())
+        return dict(found[-MOST_SENT:]), max(0, len(found) - MOST_SENT)
+
+    def _packages(self, wanted: Callable[[str], bool]) -> dict[str, tuple[str, int, str]]:
+        current = SnapshotDirectory(self.place).current(self.kind)
+        packages: Mapping[str, PackageFile] = current.packages if current else {}
+        return {name: (self._path(name), each.size, each.sha256) for name, each in packages.items() if wanted(name)}
 
     def _path(self, name: str) -> str:
         # By way of the symlink, so that it is there also when this snapshot is not any more.

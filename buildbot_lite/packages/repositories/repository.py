@@ -19,8 +19,10 @@ from attrs import frozen
 from ...errors import InputError
 from ...storage.files import file_error, write_whole
 from ..source_package import checked_file
+from ..versions import superseded
 from .snapshots import (
     KINDS,
+    PUBLIC,
     PUBLIC_FILE,
     STATE,
     TREE,
@@ -46,15 +48,15 @@ class Making:
     """
     What metadata are made of.  *tree*: the directory of the new snapshot, with all package files in it.  *state*: a
     directory beside it for what the next snapshot needs; *before*: that of the current one, or None.  *before_tree*:
-    the tree of the current one.  *packages*: the file names for the index; *new*: those among them that the current
-    snapshot does not have.  *unwanted*: set when the master stops.
+    the tree of the current one.  *packages*: those for the index, by file name; *new*: the names of those that the
+    current snapshot does not have.  *unwanted*: set when the master stops.
     """
 
     tree: str
     state: str
     before: str | None
     before_tree: str | None
-    packages: Collection[str]
+    packages: Mapping[str, PackageFile]
     new: Sequence[str]
     unwanted: Event
 
@@ -76,6 +78,11 @@ class Metadata(Protocol):
     @property
     def signatures(self) -> Sequence[str]: ...
 
+    def version(self, path: str) -> str:
+        """
+        The version of the package file *path*, with its epoch.  `InputError` when it is no package.
+        """
+
     def make(self, making: Making) -> Sequence[str]:
         """
         Write the metadata, with the mode 0644 and synced to the disk.  Returns the paths of those whose names are made
@@ -85,7 +92,8 @@ class Metadata(Protocol):
 
 class PackageRepository:
     """
-    The repository in *directory*, with *metadata* of one kind.  *now*: seconds since 1970.  *unwanted* ends what is
+    The repository in *directory*, with *metadata* of one kind.  *versions*: of each package that many are in *public*,
+    the latest ones, and what was added last; None: all.  *now*: seconds since 1970.  *unwanted* ends what is
     under way when the master stops.
     """
 
@@ -94,12 +102,14 @@ class PackageRepository:
         directory: str,
         metadata: Metadata,
         *,
+        versions: int | None = None,
         now: Callable[[], float] = time.time,
         unwanted: Event | None = None,
     ) -> None:
         self.directory = directory
         self.snapshots = SnapshotDirectory(directory)
         self._metadata = metadata
+        self._versions = versions
         self._now = now
         self._unwanted = unwanted or Event()
 
@@ -170,12 +180,28 @@ class PackageRepository:
             if any(there.get(os.path.basename(file)) != _measured(file) for file in files):
                 self._publish(self._prepare(kind, files, (), source), {})
 
+    def keep_latest(self) -> None:
+        """
+        Take packages out of *public* that are more versions than it has, without signatures; nothing is done when there
+        are none.
+        """
+        with self._changing():
+            if self._versions is not None and (old := self.superseded(PUBLIC, self._versions)):
+                self._publish(self._prepare(PUBLIC, (), old), {})
+
     def remove(self, kind: str, names: Collection[str]) -> None:
         """
         Take the packages called *names* out, without signatures.
         """
         with self._changing():
             self._publish(self._prepare(kind, (), names), {})
+
+    def superseded(self, kind: str, most: int) -> Collection[str]:
+        """
+        The packages that are not among the *most* latest versions of each.
+        """
+        current = self.snapshots.current(kind)
+        return set(superseded(current.packages, current.versions, most)) if current else set()
 
     def sources(self) -> Mapping[str, str]:
         """
@@ -229,8 +255,15 @@ class PackageRepository:
             inherited = [path for path in kept if path.startswith(f"{directory}/")]
             _link_all(inherited, before_tree, tree)
             new = [os.path.basename(file) for file in files if self._take(file, tree, packages, kept)]
+            known = current.versions if current else {}
+            versions = {**known, **{each: self._metadata.version(os.path.join(tree, directory, each)) for each in new}}
+            if kind == PUBLIC and self._versions is not None:
+                # What is added is there at first, however old it is: to add it is done, when it is.
+                entering = {os.path.basename(file) for file in files}
+                for each in set(superseded(packages, versions, self._versions)) - entering:
+                    del packages[each]
             before = self.snapshots.path(current.name, STATE) if current else None
-            making = Making(tree, os.path.join(part, STATE), before, before_tree, packages.keys(), new, self._unwanted)
+            making = Making(tree, os.path.join(part, STATE), before, before_tree, packages, new, self._unwanted)
             lasting = tuple(self._metadata.make(making))
             _link_all(kept.keys() - inherited, before_tree, tree)
             own = {*lasting, *(f"{directory}/{each}" for each in packages)}
@@ -241,6 +274,7 @@ class PackageRepository:
                 lasting=lasting,
                 kept={path: since for path, since in kept.items() if path not in own},
                 sources={each: sources[each] for each in packages if each in sources},
+                versions={each: versions[each] for each in packages if each in versions},
             )
             self.snapshots.complete(snapshot)
         return snapshot
@@ -291,8 +325,8 @@ class PackageRepository:
             return {}
         since = self._now() - KEPT
         kept: dict[str, float | None] = {}
-        for path, superseded in current.kept.items():
-            left = current.published if superseded is None else superseded
+        for path, since_then in current.kept.items():
+            left = current.published if since_then is None else since_then
             if left is not None and left > since:
                 kept[path] = left
         newest = sorted(kept.items(), key=lambda each: each[1] or 0.0, reverse=True)[:MOST_KEPT]

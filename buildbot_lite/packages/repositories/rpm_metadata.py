@@ -11,24 +11,25 @@ createrepo_c reads the new packages alone; what it knows of the others is in the
 (``--update``), which it takes for a package file with the same name, size and time.
 """
 
-import gzip
 import os
-import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
+
+from attrs import evolve
 
 from ...child_programs import ProgramError
 from ...errors import InputError
 from ...storage.files import sync_directory
-from ..rpm_header import read_header, read_lead
+from ..rpm_file import ARCH, NAME, RELEASE, SOURCE_RPM, VERSION, epoch_of, read_unchecked
+from .primary_metadata import IndexedPackage, read_primary
 from .repository import Making
 from .snapshots import PUBLIC_DIRECTORY, PUBLIC_FILE
-from .tools import output_of_tool
+from .tools import blamed, output_of_tool
 
-_NAME, _VERSION, _RELEASE, _ARCH, _SOURCERPM = 1000, 1001, 1002, 1022, 1044
 _REPOMD = "repodata/repomd.xml"
 _LIST = "packages.list"
-_COUNT = re.compile(rb'<metadata [^>]*packages="(?P<count>[0-9]{1,9})"')
-_BEGINNING = 4096
+_ALONE = "alone"
+_FAILED = "The metadata of the repository could not be made"
 
 
 class RpmMetadata:
@@ -40,19 +41,50 @@ class RpmMetadata:
     to_sign = (_REPOMD,)
     signatures = (f"{_REPOMD}.asc",)
 
+    def version(self, path: str) -> str:
+        return _described(path).version
+
     def make(self, making: Making) -> Sequence[str]:
-        for name in making.new:
-            _check(name, os.path.join(making.tree, self.directory, name))
+        new = {name: _described(os.path.join(making.tree, self.directory, name)) for name in making.new}
+        for name, package in new.items():
+            without_epoch = package.version.partition(":")[2]
+            if name != f"{package.name}-{without_epoch}.{package.architecture}.rpm":
+                raise InputError(f"{name} is the package {package}, so its name is wrong.")
+        before = ["--update", "--update-md-path", making.before_tree] if making.before_tree else []
+        try:
+            self._run(making, sorted(making.packages), before)
+        except ProgramError as error:
+            raise blamed(
+                error, making.new, lambda names: self._run_alone(making, names), making.state, making.unwanted
+            ) from None
+        return self._checked(making, new)
+
+    def _run(self, making: Making, names: Sequence[str], options: Sequence[str]) -> None:
         listed = os.path.join(making.state, _LIST)
         with open(listed, "w", encoding="utf-8") as file:
-            file.writelines(f"{self.directory}/{name}\n" for name in sorted(making.packages))
-        before = ["--update", "--update-md-path", making.before_tree] if making.before_tree else []
-        words = ["createrepo_c", "--quiet", "--no-database", "--unique-md-filenames", *before, "--pkglist", listed, "."]
-        output_of_tool(words, making.tree, "The metadata of the repository could not be made", making.unwanted)
+            file.writelines(f"{self.directory}/{name}\n" for name in names)
+        words = [
+            "createrepo_c",
+            "--quiet",
+            "--no-database",
+            "--unique-md-filenames",
+            *options,
+            "--pkglist",
+            listed,
+            ".",
+        ]
+        output_of_tool(words, making.tree, _FAILED, making.unwanted)
         os.unlink(listed)
-        return self._checked(making)
 
-    def _checked(self, making: Making) -> Sequence[str]:
+    def _run_alone(self, making: Making, names: Sequence[str]) -> None:
+        directory = os.path.join(making.state, _ALONE)
+        os.makedirs(directory)
+        try:
+            self._run(making, names, ["--outputdir", directory])
+        finally:
+            shutil.rmtree(directory)
+
+    def _checked(self, making: Making, new: Mapping[str, IndexedPackage]) -> Sequence[str]:
         """
         The metadata with unique names, synced to the disk.
         """
@@ -67,27 +99,41 @@ class RpmMetadata:
             finally:
                 os.close(descriptor)
         sync_directory(directory)
-        # createrepo_c leaves out packages that it cannot read, and succeeds.
         primary = next((name for name in names if name.endswith("-primary.xml.gz")), "")
-        if not primary or _count(os.path.join(directory, primary)) != len(making.packages):
-            raise ProgramError(
-                "The metadata of the repository could not be made: createrepo_c could not read a package."
-            )
+        if not primary:
+            raise ProgramError(f"{_FAILED}: createrepo_c wrote no list of packages.")
+        self._compare(making, new, read_primary(os.path.join(directory, primary)))
         return [f"repodata/{name}" for name in names if not name.startswith("repomd.xml")]
 
+    def _compare(
+        self, making: Making, new: Mapping[str, IndexedPackage], indexed: Mapping[str, IndexedPackage]
+    ) -> None:
+        """
+        Compare what clients will see with what the farm has read: programs differ in what they take for a package.
+        """
+        for name, file in making.packages.items():
+            found = indexed.get(f"{self.directory}/{name}")
+            if name in new:
+                # createrepo_c leaves out packages that it cannot read, and succeeds.
+                if found is None:
+                    raise InputError(f"{name} is a package that createrepo_c cannot read, so it is not published.")
+                if found != evolve(new[name], sha256=file.sha256):
+                    raise InputError(f"{name} is another package for createrepo_c than for the farm: {found}.")
+            elif found is None or found.sha256 != file.sha256:
+                raise ProgramError(f"{_FAILED}: createrepo_c does not read {name} as before.")
+        if len(indexed) != len(making.packages):
+            raise ProgramError(f"{_FAILED}: createrepo_c lists packages that are not in the repository.")
 
-def _count(path: str) -> int:
-    with gzip.open(path) as file:
-        match = _COUNT.search(file.read(_BEGINNING))
-    return int(match["count"]) if match else -1
 
-
-def _check(name: str, path: str) -> None:
+def _described(path: str) -> IndexedPackage:
+    """
+    The package in the file *path*, without its digest.
+    """
     with open(path, "rb") as file:
-        read_lead(file)
-        read_header(file, padded=True)
-        header = read_header(file)
-    package = "-".join(header.text(each) for each in (_NAME, _VERSION, _RELEASE))
-    architecture = header.text(_ARCH) if header.text(_SOURCERPM) else "src"
-    if name != f"{package}.{architecture}.rpm":
-        raise InputError(f"{name} is the package {package} for {architecture}, so its name is wrong.")
+        header = read_unchecked(file)
+    return IndexedPackage(
+        header.text(NAME),
+        f"{epoch_of(header) or '0'}:{header.text(VERSION)}-{header.text(RELEASE)}",
+        header.text(ARCH) if header.text(SOURCE_RPM) else "src",
+        "",
+    )

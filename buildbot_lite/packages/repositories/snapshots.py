@@ -68,8 +68,8 @@ class Snapshot:
     *packages*: those in its index, by file name.  *lasting*: further paths in its tree whose contents never change,
     because their names are made of them.  *kept*: paths in its tree that belong to earlier snapshots, with the time
     (seconds since the epoch) at which these were superseded; None when this snapshot supersedes them.  *follows*: the
-    name of the snapshot from which it was made, or "".  *sources*: by file name, the source package of each package.
-    *published*: when, or None.
+    name of the snapshot from which it was made, or "".  *sources*, *versions*: by file name, the source package and the
+    version of each package.  *published*: when, or None.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Snapshot:
     lasting: tuple[str, ...] = ()
     kept: Mapping[str, float | None] = field(factory=dict)
     sources: Mapping[str, str] = field(factory=dict)
+    versions: Mapping[str, str] = field(factory=dict)
     published: float | None = None
 
     @property
@@ -295,6 +296,7 @@ def _text(snapshot: Snapshot) -> bytes:
         "lasting": snapshot.lasting,
         "kept": snapshot.kept,
         "sources": snapshot.sources,
+        "versions": snapshot.versions,
         "published": snapshot.published,
     }
     return json.dumps(value, indent=0).encode()

@@ -3,7 +3,6 @@ The repositories of all targets of a running master, as jobs meet them.
 """
 
 import os
-from collections import Counter
 from collections.abc import Collection
 from functools import partial
 from threading import Event
@@ -20,7 +19,7 @@ from ..targets import Target
 from .debian_metadata import DebianMetadata
 from .repository import Metadata, PackageRepository
 from .rpm_metadata import RpmMetadata
-from .snapshots import BUILD, PUBLIC, architecture_of, package_of
+from .snapshots import BUILD, PUBLIC
 
 MOST_VERSIONS = 3
 """Published versions of a package in the repository for builds; *public* has all."""
@@ -68,7 +67,9 @@ class TargetRepositories:
         if not target.repository:
             raise RefusedError(f'{target.name} has no repository: give it one, like repository="repos/{target.name}".')
         place = os.path.join(self._farm.basedir, target.repository)
-        return PackageRepository(place, metadata_of(target), now=self._farm.wall, unwanted=self._unwanted)
+        return PackageRepository(
+            place, metadata_of(target), versions=target.versions, now=self._farm.wall, unwanted=self._unwanted
+        )
 
 
 @frozen
@@ -106,16 +107,16 @@ class UnsignedRepository:
         self.repository.add(BUILD, paths, source)
 
     def _keep_only(self, waiting: Collection[str]) -> None:
+        if self.target.signing.sign is None:
+            # The index of a signed one changes with the next signatures.
+            self.repository.keep_latest()
         public = self.repository.packages(PUBLIC)
-        versions: Counter[tuple[str, str]] = Counter()
-        leaving = []
-        # Those that entered last are last.
-        for name in reversed(list(self.repository.packages(BUILD))):
-            package = package_of(name), architecture_of(name)
-            if name not in waiting and (name not in public or versions[package] >= MOST_VERSIONS):
-                leaving.append(name)
-            else:
-                versions[package] += 1
+        old = self.repository.superseded(BUILD, MOST_VERSIONS)
+        leaving = [
+            name
+            for name in self.repository.packages(BUILD)
+            if name not in waiting and (name not in public or name in old)
+        ]
         if leaving:
             self.repository.remove(BUILD, leaving)
 

@@ -3,17 +3,21 @@ Programs that write metadata of repositories.
 """
 
 import os
+import shutil
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from threading import Event
 
 from ...child_programs import ChildProgram, ProgramError, run_here
-from ...errors import ConfigError
+from ...errors import BuildbotLiteError, ConfigError, InputError
 from ...model.display import printable
 
 LONGEST_RUN = 1800.0
 """Seconds: a full index of a hundred thousand packages takes less."""
 LONGEST_COMPLAINT = 300
+LEAST_FREE = 64 << 20
+"""Bytes on the disk without which a program's failure says nothing about a package."""
 MOST_MEMORY = 2 << 30
 """Bytes of address space: the packages that are read come from others."""
 
@@ -40,6 +44,35 @@ def output_of_tool(words: Sequence[str], directory: str, doing: str, unwanted: E
     if ran.code != 0:
         raise ProgramError(f"{doing}: {words[0]} {_complaint(ran.errors, ran.code)}.")
     return ran.output
+
+
+def blamed(
+    error: ProgramError, names: Sequence[str], read: Callable[[Sequence[str]], object], directory: str, unwanted: Event
+) -> BuildbotLiteError:
+    """
+    What *error* is, with which a program ended that reads the packages *names*: an `InputError` that names the package
+    that it cannot read, or *error* itself when it is no package's fault.
+
+    *read* lets the program read some of the packages, in the file system of *directory*; that of none succeeds where
+    the machine is in order.
+    """
+    deadline = time.monotonic() + LONGEST_RUN
+    if shutil.disk_usage(directory).free < LEAST_FREE:
+        return error
+    try:
+        read([])
+    except ProgramError:
+        return error
+    for name in names:
+        try:
+            read([name])
+        except ProgramError as why:
+            if unwanted.is_set():
+                return error
+            return InputError(f"{name} is not taken into the repository: {why}")
+        if time.monotonic() > deadline:
+            break
+    return error
 
 
 def _complaint(errors: bytes, code: int) -> str:

@@ -1,0 +1,1 @@
+With `versions=N` the public repository of a target has the latest N versions of each package.
