@@ -106,6 +106,23 @@ class CodeTimeTests(SynchronousTestCase):
         self.advance(200)
         self.assertLess(sum(map(len, many)) - before, 200 * SHARE_OF_ALL + 20)
 
+    def test_share_of_all(self) -> None:
+        """
+        When many have used up what all have together, an owner waits for them after half of its own time, not before.
+        """
+        for number in range(20):
+            self.time.of(str(number)).spend(LONGEST_CALL)
+        little, much = self.time.of("little"), self.time.of("much")
+        little.spend(LONGEST_CALL / 2 - 0.1)
+        much.spend(LONGEST_CALL / 2 + 0.1)
+        self.assertIsNone(little.pause())
+        waiting = much.pause()
+        assert waiting is not None
+        self.advance(1)
+        self.assertNoResult(waiting)
+        self.advance(20 * LONGEST_CALL / SHARE_OF_ALL)
+        self.successResultOf(waiting)
+
     def test_quick(self) -> None:
         """
         Quick turns never wait, however many there are.

@@ -281,6 +281,17 @@ class EndlessStepsTests(SynchronousTestCase):
         ran = run(step_of(steps.BuildStep, run=waits_and_hangs), command("x"))
         self.assertRegex(ran.summary, r"^The code of this step \(hang, test_function_limits.py line \d+\) was ended")
 
+    def test_shown(self) -> None:
+        """
+        A step that was ended is shown, whatever its ``hideStepIf`` says, also in a replay.
+        """
+        arguments = {"hideStepIf": lambda result, step: True}
+        for method in (waits_and_hangs, hangs_at_once):
+            world = World([command("x")] if method is waits_and_hangs else [])
+            step = step_of(steps.BuildStep, run=method, arguments=arguments)
+            self.assertFalse(world.finish(step).hidden)
+            self.assertFalse(world.finish(step).hidden)
+
     def test_program_changed(self) -> None:
         """
         A step that was ended, and whose program now ends earlier, makes the build begin again.
@@ -302,8 +313,9 @@ class SlowCommands:
 
     def __init__(self, case: SynchronousTestCase, *texts: str) -> None:
         self.interrupted: list[str] = []
-        self._held: dict[str, Callable[[], Any]] = {}
-        waiting, plain, made = set(texts), ScriptedSlave.resume, BuildContext.__init__
+        self.held: dict[str, Callable[[], Any]] = {}
+        self.waiting = waiting = set(texts)
+        plain, made = ScriptedSlave.resume, BuildContext.__init__
 
         def text_of(slave: Any, id: str) -> str:
             return str(next(asked.text for asked in slave._script.asked if asked.id == id))
@@ -313,7 +325,7 @@ class SlowCommands:
             if text not in waiting:
                 return plain(slave, id, *arguments)
             waiting.remove(text)
-            self._held[text] = partial(plain, slave, id, *arguments)
+            self.held[text] = partial(plain, slave, id, *arguments)
             return succeed(None)
 
         def interrupt(slave: Any, id: str, reason: str) -> Any:
@@ -332,7 +344,7 @@ class SlowCommands:
         """
         The command *text* ends, and what waits for that goes on.
         """
-        self._held.pop(text)()
+        self.held.pop(text)()
         self.others_turn()
 
     def others_turn(self) -> None:
@@ -363,6 +375,7 @@ class ConcurrentStepsTests(SynchronousTestCase):
         A short limit, which code that never ends exceeds on any machine.
         """
         self.patch(user_functions, "LONGEST_CALL", 0.05)
+        self.worlds: list[World] = []
 
     def tearDown(self) -> None:
         """
@@ -430,6 +443,58 @@ class ConcurrentStepsTests(SynchronousTestCase):
         self.assertIs(first.result, Result.EXCEPTION)
         again = world.finish(step)
         self.assertEqual((again.ended, again.commands), (first, ["y", "x"]))
+
+    def test_recorded_before_interrupted(self) -> None:
+        """
+        A master that dies, at whatever moment, after it interrupted a command of a step that took too long, ends the
+        step in the replay, too, although its code is quick there.
+        """
+        endless: list[bool] = []
+
+        @inlineCallbacks
+        def work(self: Any) -> Any:
+            held = yield self.makeRemoteShellCommand(command=["y"])
+            made = yield self.makeRemoteShellCommand(command=["x"])
+            self.runCommand(made).addCallback(lambda _: hang() if endless else None)
+            yield self.runCommand(held)
+            return Result.SUCCESS
+
+        step, interrupted = step_of(steps.ShellCommand, run=work, arguments=COMMAND), []
+        for moment in range(14):
+            slow, world = SlowCommands(self, "x", "y"), World([command("x"), command("y")])
+            self.worlds.append(world)
+            endless.append(True)
+            world.store.last = moment
+            _, _, running = world._start(step)
+            world.crashed.append(running)
+            for text in ("x", "y"):
+                if text in slow.held:
+                    slow.end(text)
+            endless.clear()
+            slow.waiting.clear()
+            world.store.last = None
+            interrupted.append(bool(slow.interrupted))
+            again = world.finish(step)
+            self.assertIs(again.result, Result.EXCEPTION if slow.interrupted else again.result, moment)
+            self.assertIn("took longer" if slow.interrupted else "", again.summary)
+        self.assertEqual(set(interrupted), {False, True})
+
+    def test_set_while_it_is_closed(self) -> None:
+        """
+        What the ended code sets on its end does not count, as in a replay.
+        """
+
+        async def work(self: Any) -> None:
+            await self.execute(["x"])
+            try:
+                await self.bench.now()
+                self.setProperty("found", "before")
+                await hangs_at_once(self)
+            finally:
+                self.setProperty("found", "after")
+
+        ran = replay(step_of(steps.BuildStep, run=work), command("x"))
+        self.assertEqual(ran.properties["found"], "after")
 
     def test_triggered_builds(self) -> None:
         """

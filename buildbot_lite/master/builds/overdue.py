@@ -1,30 +1,80 @@
 """
 The end of a step whose code took too long: what is recorded about it, and how a replay repeats it.
+
+::
+
+    the code is interrupted ──► mark, committed ──► its commands are interrupted ──► they have ended ──► the step ends
+
+The mark comes first: a master that dies after it has interrupted a command must end the step in the replay, too, and
+not let the code go on with a command that nobody but the farm interrupted.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from ...errors import BuildbotLiteError
 from ...model.properties import Properties
 from .abandon import abandon_entries, cancel_children
 from .build_context import BuildContext
 from .step_effects import StepEffects
 from .step_logs import StepLogs
-from .step_time import OVERDUE_ORDINAL
+from .step_time import OVERDUE_ORDINAL, StepOverdueError
 
 _REASON = "its step took too long"
 
 
-async def end_overdue(build: BuildContext, effects: StepEffects, logs: StepLogs, sentence: str) -> None:
+class OverdueEnd:
     """
-    End the step of *effects*, whose code was ended with *sentence*.  Returns when that is recorded.
+    Ends the step of *effects* in *build*, when its time limit is exceeded.
     """
-    journal, step = build.journal, effects.step
-    effects.close()
-    build.added.clear()
-    mark = journal.mark(step, OVERDUE_ORDINAL)
-    if mark is None:
+
+    def __init__(self, build: BuildContext, effects: StepEffects, logs: StepLogs) -> None:
+        self._build = build
+        self._effects = effects
+        self._logs = logs
+        self._recorded: Mapping[str, Any] | None = None
+
+    async def begin(self, over: BuildbotLiteError) -> None:
+        """
+        Let the reactor do other work, and record the end, unless *over* is the error of a replay.  Then interrupt the
+        commands that the step waits for, wait until they have ended, and cancel the builds that it waits for.
+        """
+        build = self._build
+        await build.others_turn()
+        if isinstance(over, StepOverdueError) and build.journal.mark(self._effects.step, OVERDUE_ORDINAL) is None:
+            await self._record(build.redaction.text(str(over)))
+        for buildset in tuple(build.live.buildsets):
+            await build.triggers.cancel(buildset, _REASON)
+        await build.live.drained(_REASON)
+        # What ends with them has ended before the step's code is cancelled.
+        await build.others_turn()
+
+    async def finish(self) -> None:
+        """
+        Leave what the recorded end says, after `begin`, or where a replay comes to it before the code begins.
+        """
+        build, journal, step = self._build, self._build.journal, self._effects.step
+        self._effects.close()
+        build.added.clear()
+        mark = journal.mark(step, OVERDUE_ORDINAL)
+        found = self._recorded if mark is None else mark
+        assert found is not None
+        # The code may have set others on its end.
+        build.view.properties.replace(Properties.from_document(found["properties"]))
+        if mark is None:
+            return
+        build.revealed.update(mark["revealed"])
+        build.used.update(mark["used"])
+        self._logs.restore(mark["logs"])
+        # What the ended code had begun is not continued.
+        begun = journal.drop(step)
+        await abandon_entries(build, begun)
+        await cancel_children(build, _REASON, begun)
+
+    async def _record(self, sentence: str) -> None:
+        build, effects, logs = self._build, self._effects, self._logs
         logs.build_remark(sentence)
-        intent: dict[str, Any] = {
+        intent = {
             **effects.time.place,
             "sentence": sentence,
             "properties": {name: list(pair) for name, pair in build.recorded_properties().items()},
@@ -32,26 +82,5 @@ async def end_overdue(build: BuildContext, effects: StepEffects, logs: StepLogs,
             "logs": logs.places(),
             "used": sorted(build.used),
         }
-        await journal.set_mark(step, OVERDUE_ORDINAL, intent)
-        return
-    build.view.properties.replace(Properties.from_document(mark["properties"]))
-    build.revealed.update(mark["revealed"])
-    build.used.update(mark["used"])
-    logs.restore(mark["logs"])
-    # What the ended code had begun is not continued.
-    begun = journal.drop(step)
-    await abandon_entries(build, begun)
-    await cancel_children(build, _REASON, begun)
-
-
-async def let_go(build: BuildContext) -> None:
-    """
-    Let the reactor do other work; then interrupt the commands that the current step of *build* waits for, wait until
-    they have ended, and cancel the builds that it waits for.
-    """
-    await build.others_turn()
-    for buildset in tuple(build.live.buildsets):
-        await build.triggers.cancel(buildset, _REASON)
-    await build.live.drained(_REASON)
-    # What ends with them has ended before the step's code is cancelled.
-    await build.others_turn()
+        await build.journal.set_mark(effects.step, OVERDUE_ORDINAL, intent)
+        self._recorded = intent

@@ -6,7 +6,7 @@ sent to the slave's session, or to the session of the master's own keeper.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from functools import partial, wraps
+from functools import wraps
 from itertools import islice
 from time import monotonic
 from types import SimpleNamespace
@@ -54,7 +54,7 @@ from ..steps.step import BuildStep
 from .build_context import COMMAND, LOCK, MOST_STEPS, BuildContext
 from .command_lines import command_line, listed
 from .journal import Done, JournalEntry
-from .overdue import end_overdue, let_go
+from .overdue import OverdueEnd
 from .step_effects import StepEffects
 from .step_logs import StepLogs
 from .step_time import StepTime
@@ -102,20 +102,24 @@ class JournaledContext:
 
     def __init__(self, build: BuildContext, step: int) -> None:
         self._build = build
-        self.time = StepTime(build.journal, step, budget=build.budget, let_go=partial(let_go, build))
+        self.time = StepTime(build.journal, step, budget=build.budget, let_go=self._let_go)
         self._effects = StepEffects(build.journal, step, self.time)
         self.logs = StepLogs(build, self._effects)
+        self._overdue = OverdueEnd(build, self._effects, self.logs)
         self._triggers = StepTriggers(build, self._effects, self.logs)
         self._looks = 0
 
     def deferred(self, work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
         return self.time.deferred(work)
 
-    async def end_overdue(self, sentence: str) -> None:
+    async def end_overdue(self) -> None:
         """
-        End the step, whose code was ended by its time limit with *sentence*.
+        End the step, whose code was ended by its time limit.
         """
-        await end_overdue(self._build, self._effects, self.logs, sentence)
+        await self._overdue.finish()
+
+    async def _let_go(self, over: BuildbotLiteError) -> None:
+        await self._overdue.begin(over)
 
     def close(self) -> None:
         """

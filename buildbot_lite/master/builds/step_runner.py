@@ -48,9 +48,8 @@ class StepRunner:
         except (SlaveLostError, ReplayError, RecordsClosedError):
             raise
         except StepOverdueError as error:
-            sentence = self.redaction.text(str(error))
-            await self.context.end_overdue(sentence)
-            return Result.EXCEPTION, sentence
+            await self.context.end_overdue()
+            return Result.EXCEPTION, self.redaction.text(str(error))
         except CancelledError:
             return Result.CANCELLED, "cancelled"
         except BuildbotLiteError as error:
@@ -66,8 +65,11 @@ class StepRunner:
     async def is_hidden(self, result: Result, clock: IReactorTime) -> bool:
         """
         Whether lists omit the step, which ended with *result*.  They show it if its ``hideStepIf`` fails or takes too
-        long.
+        long; and if its code was ended by its time limit, because ``hideStepIf`` could find its attributes in another
+        state in a replay, which ends the code earlier.
         """
+        if self.context.time.is_over:
+            return False
         asking = Deferred.fromCoroutine(self._ask_whether_hidden(result))
         return await asking.addTimeout(LONGEST_HIDING, clock, lambda result, timeout: False)
 

@@ -94,13 +94,19 @@ class StepTime:
     """
     Runs the code of step number *step*, whose effects are recorded in *journal*.
 
-    *let_go*: lets the reactor do other work, and then ends the commands and builds that the step waits for.
+    *let_go*: called when the limit is exceeded, with the error: lets the reactor do other work, records the end, and
+    then ends the commands and builds that the step waits for.
     """
 
     _log = Logger()
 
     def __init__(
-        self, journal: Journal, step: int, *, budget: CodeBudget, let_go: Callable[[], Coroutine[Any, Any, None]]
+        self,
+        journal: Journal,
+        step: int,
+        *,
+        budget: CodeBudget,
+        let_go: Callable[[BuildbotLiteError], Coroutine[Any, Any, None]],
     ) -> None:
         self._journal = journal
         self._step = step
@@ -109,7 +115,7 @@ class StepTime:
         self._mark: Mapping[str, Any] | None = journal.mark(step, OVERDUE_ORDINAL)
         self._running: Deferred[Any] | None = None
         self._waking: Deferred[None] | None = None
-        self._over: StepOverdueError | ReplayError | None = None
+        self._over: BuildbotLiteError | None = None
         self._depth = 0
         self._before = 0
         self._began = 0.0
@@ -284,11 +290,14 @@ class StepTime:
         if self._over is None:
             self._over = over
             # It may wait for something that the ended code would have done.
-            self._waking = unlimited(Deferred.fromCoroutine, self._wake())
+            self._waking = unlimited(Deferred.fromCoroutine, self._wake(over))
 
-    async def _wake(self) -> None:
+    async def _wake(self, over: BuildbotLiteError) -> None:
         try:
-            await self._let_go()
+            await self._let_go(over)
+        except BuildbotLiteError as error:
+            # The end is not recorded, so it is not that of the step.
+            self._over = error
         except Exception:  # noqa: BLE001 - the step must end all the same
             self._log.failure("ending what a step waits for")
         finally:
