@@ -208,6 +208,7 @@ util = Namespace(
     _factories.CPAN,
     _factories.Distutils,
     _factories.GNUAutoconf,
+    _helpers.BuildRequest,
     _helpers.ComparableMixin,
     _helpers.IEmailLookup,
     ALL_RESULTS=list(_Result),

@@ -216,7 +216,7 @@ class Farm:
             locks=self.locks,
             parent=self.running.parent,
             can_start=CanStartAnswers(answers),
-            preferences=Preferences(answers),
+            preferences=Preferences(answers, self.slots),
             answers=answers,
             generations=self.generations,
             hold=self.hold,

@@ -15,6 +15,7 @@ from ...model.properties import Properties, checked_property_name, checked_value
 from ...model.rendering import Renderable, Secret, is_renderable
 from ...model.suggestions import did_you_mean
 from ...model.user_functions import limited
+from .function_words import DECIDING, missing_words
 from .mistakes import (
     MISSING,
     SourceLine,
@@ -171,6 +172,8 @@ class ArgumentChecker:
         A function, whose calls are `limited` in time; None after a mistake.
         """
         if callable(value) and not isinstance(value, Renderable):
+            for word in missing_words(value) if name in DECIDING else ():
+                self.note(f"{name} uses .{word.name}, which does not exist here.  {word.advice}")
             return limited(value, name)
         self.wrong(name, value, "a function")
         return None

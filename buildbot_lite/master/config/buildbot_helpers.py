@@ -4,6 +4,7 @@ Small functions and classes that Buildbot has for code of configurations, with t
 
 from typing import Any, ClassVar
 
+from twisted.internet.defer import Deferred, succeed
 from zope.interface import Interface
 
 from .mistakes import note
@@ -38,6 +39,19 @@ class ComparableMixin:
 
     def __hash__(self) -> int:
         return hash((type(self), *map(repr, self._compared())))
+
+
+class BuildRequest:
+    """
+    Buildbot's class of requests, for its function.
+    """
+
+    @staticmethod
+    def canBeCollapsed(master: Any, new_br: Any, old_br: Any) -> Deferred[bool]:
+        """
+        Fires with whether two requests, which a ``collapseRequests`` is given, ask for the same sources.
+        """
+        return succeed(bool(new_br.canBeCollapsed(old_br)))
 
 
 def bytes2unicode(x: Any, encoding: str = "utf-8", errors: str = "strict") -> Any:

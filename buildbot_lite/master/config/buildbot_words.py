@@ -85,6 +85,10 @@ _LATENT = (
     "other means."
 )
 _NO_INSIDE = "Leave out the code that needs it, or write it as a step of your own (docs/own-steps.md)."
+_NO_COMMAND = (
+    "Derive from steps.BuildStep, and run commands with self.execute (docs/own-steps.md).  A canStartBuild decides by "
+    "properties, and runs nothing on a slave."
+)
 _LEAVE_OUT = "Leave it out for now."
 
 # Where, what happens, why or what to do, and the words.
@@ -219,8 +223,10 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "DownloadSecretsToWorker RemoveWorkerFileSecret"),
     ("steps", _LATER, "",
      "BuildStepCancelled LogLineObserver"),
+    ("steps", _INNER, _NO_COMMAND, "RemoteShellCommand RemoteCommand"),
+    ("util", _INNER, _NO_COMMAND, "RemoteShellCommand RemoteCommand"),
     ("steps", _INNER, "Derive from steps.BuildStep, and run commands with self.execute (docs/own-steps.md).",
-     "LoggingBuildStep RemoteShellCommand RemoteCommand"),
+     "LoggingBuildStep"),
     # Methods and attributes of own steps that do not exist, or are never called.
     ("BuildStep", _REFUSED, "Write async def run(self), which answers a result (docs/own-steps.md).",
      ("startStep startCommand startVC run_vc skipWorkdir setupLogfiles buildCommandKwargs setupEnvironment "
@@ -303,6 +309,13 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "newBuild"),
     ("LogObserver", _REFUSED, "Write outReceived or errReceived, or derive from LogLineObserver (docs/own-steps.md).",
      "logChunk headerReceived"),
+    # Attributes of the arguments of nextBuild, nextWorker, canStartBuild, collapseRequests and prioritizeBuilders.
+    ("Function", _REFUSED,
+     "Return False: no build starts there now, and canStartBuild is asked again within a minute.",
+     "putInQuarantine resetQuarantine quarantine_timeout"),
+    ("Function", _REFUSED,
+     "Order by building (whether it builds now), getOldestRequestTime() and getHighestPriority().",
+     "getNewestCompleteTime getLastFinishedBuild builder_status botmaster"),
     # What else is in util.
     ("util", _LATER, _LEAVE_OUT,
      ("GerritChangeFilter Project "
@@ -312,11 +325,11 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("util", _REFUSED, "There is no step for CVS.  Write util.GNUAutoconf(source=steps.Git(repourl=…)).",
      "BasicBuildFactory QuickBuildFactory"),
     ("util", _INNER, _NO_INSIDE,
-     ("AbstractWorkerForBuilder AsyncMultiService BuildbotService BuildMaster Build Builder BuildModel BuildRequest "
+     ("AbstractWorkerForBuilder AsyncMultiService BuildbotService BuildMaster Build Builder BuildModel "
      "BuildRequestModel BuildslaveForBuilder ConfigErrors ConfigWarning ConfiguratorBase Connection "
      "DBConnector EqConnectionPool FullTwistedBuildFactory HTTPClientService HTTPSession IConfigLoader IControl "
      "Filter IReportGenerator IStatusReceiver LocalWorkerForBuilder MasterConfig QuickTwistedBuildFactory "
-     "ReconfigurableServiceMixin RemoteCommand RemoteShellCommand STDERR STDOUT SourceStamp StateMixin StreamLog "
+     "ReconfigurableServiceMixin STDERR STDOUT SourceStamp StateMixin StreamLog "
      "TestResult TwistedReactorsBuildFactory async_to_deferred asyncSleep datetime2epoch "
      "deferredLocked formatInterval human_readable_delta "
      "isBuildmasterDir loadConfigDict safeTranslate stripUrlPassword "

@@ -10,7 +10,9 @@ from typing import Any
 
 from ...storage.records.requests import Request
 from ..config.objects import BuilderConfig, BuildSlave
+from .queue import WaitingRequest
 from .user_answers import PENDING, UserAnswers
+from .views import BuilderView, RequestView, SlaveView
 
 
 class CanStartAnswers:
@@ -21,16 +23,15 @@ class CanStartAnswers:
     def __init__(self, answers: UserAnswers) -> None:
         self._answers = answers
 
-    def allowed(self, builder: BuilderConfig, slave: BuildSlave, request: Request) -> bool | None:
+    def allowed(self, builder: BuilderConfig, slave: BuildSlave, waiting: WaitingRequest) -> bool | None:
         """
-        Whether *request* may be built on *slave*; None while the answer is pending, or too many others are.
+        Whether *waiting* may be built on *slave*; None while the answer is pending, or too many others are.
         """
-        function = builder.can_start_build
+        function, request = builder.can_start_build, waiting.request
         if function is None:
             return True
-        answer = self._answers.answer(
-            _what(request), lambda: _truth(function(builder, slave, request)), request.id, slave.name
-        )
+        arguments = (BuilderView(builder), SlaveView(slave), RequestView(request, waiting.buildset))
+        answer = self._answers.answer(_what(request), lambda: _truth(function(*arguments)), request.id, slave.name)
         return None if answer is PENDING else answer is True
 
     def knows(self, request: Request) -> bool:

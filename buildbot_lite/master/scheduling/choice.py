@@ -169,7 +169,7 @@ class BuildChoice:
             elif (missing := line.ask(member.name, uses)) is not None:
                 if (why := self._why(missing)) not in obstacles:
                     obstacles.append(why)
-            elif allowed := self._can_start.allowed(builder, member.config, waiting.request):
+            elif allowed := self._can_start.allowed(builder, member.config, waiting):
                 return member, uses
             else:
                 refused = True

@@ -66,8 +66,17 @@ class CollapseRule:
         ]
         if not callable(rule):
             return await self._alike([each for each in older if not self._on_its_own(each.buildset, rule)], newer)
+        trusts = await self._trusts([*older, newer]) if older else []
+        views = [
+            RequestView(each.request, each.buildset, trust)
+            for each, trust in zip([*older, newer], trusts, strict=False)
+        ]
         try:
-            return [each for each in older if await _says_so(rule, config, builder, each, newer)]
+            return [
+                each
+                for each, view in zip(older, views, strict=False)
+                if await _says_so(rule, config, builder, view, views[-1], [each.buildset, newer.buildset])
+            ]
         except Exception:  # noqa: BLE001 - the user's function
             self._log.failure("collapseRequests of {builder} failed; nothing is collapsed", builder=builder.name)
             return []
@@ -76,15 +85,18 @@ class CollapseRule:
         alike = [each for each in older if each.alike == newer.alike]
         if not alike:
             return []
-        changes_of = await self._records.read(
-            lambda connection: [changes.trust_of(connection, each.buildset.id) for each in (*alike, newer)]
-        )
+        changes_of = await self._trusts([*alike, newer])
         of_newer = changes_of[-1]
         return [
             each
             for each, trust in zip(alike, changes_of, strict=False)
             if trust == of_newer and (trust or each.buildset.source == newer.buildset.source)
         ]
+
+    async def _trusts(self, waiting: Sequence[WaitingRequest]) -> Sequence[frozenset[bool]]:
+        return await self._records.read(
+            lambda connection: [changes.trust_of(connection, each.buildset.id) for each in waiting]
+        )
 
     def _on_its_own(self, buildset: Buildset, rule: bool | None) -> bool:
         """
@@ -101,11 +113,12 @@ async def _says_so(
     rule: Callable[..., Any],
     config: MasterConfig,
     builder: BuilderConfig,
-    older: WaitingRequest,
-    newer: WaitingRequest,
+    older: RequestView,
+    newer: RequestView,
+    buildsets: Sequence[Buildset],
 ) -> bool:
-    views = [RequestView(each.request, each.buildset) for each in (older, newer)]
-    answer = _call(rule, MasterView(config), BuilderView(builder), *views)
+    master = MasterView(config, {each.id: each for each in buildsets})
+    answer = _call(rule, master, BuilderView(builder), older, newer)
     return bool(await answer if inspect.isawaitable(answer) else answer)
 
 

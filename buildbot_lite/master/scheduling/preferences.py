@@ -16,6 +16,7 @@ from ...model.wait_reasons import WaitReason
 from ..config.master_config import MasterConfig
 from ..config.objects import BuilderConfig
 from ..slaves.member import Member
+from ..slaves.slots import Slots
 from .queue import BuilderQueue, WaitingRequest
 from .turns import Turns
 from .user_answers import FAILED, PENDING, UserAnswers
@@ -27,8 +28,9 @@ class Preferences:
     Calls the functions.
     """
 
-    def __init__(self, answers: UserAnswers) -> None:
+    def __init__(self, answers: UserAnswers, slots: Slots) -> None:
         self._answers = answers
+        self._slots = slots
         self.turns = Turns()
         self._order: Sequence[str] = ()
 
@@ -81,8 +83,14 @@ class Preferences:
         )
 
     def _builders(self, lists: Sequence[BuilderQueue], config: MasterConfig) -> Sequence[str]:
+        building = self._slots.by_builder()
         views = [
-            BuilderView(config.builders[each.builder], [waiting.request for waiting in each.order]) for each in lists
+            BuilderView(
+                config.builders[each.builder],
+                [waiting.request for waiting in each.order],
+                building.get(each.builder, ()),
+            )
+            for each in lists
         ]
         names = {each.config.name for each in views}
         answer = self._answers.answer(

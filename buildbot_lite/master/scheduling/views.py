@@ -1,8 +1,8 @@
 """
 The arguments of functions in a master.cfg: requests, builders and slaves, with Buildbot's names.
 
-The functions are ``nextBuild``, ``nextSlave``, ``prioritizeBuilders`` and ``collapseRequests``.  Of a request, they may
-read attributes, as in Buildbot 0.8, or keys, as since 0.9.
+The functions are ``nextBuild``, ``nextSlave``, ``canStartBuild``, ``prioritizeBuilders`` and ``collapseRequests``.  Of
+a request, they may read attributes, as in Buildbot 0.8, or keys, as since 0.9.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,17 +10,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from attrs import field, frozen
+from twisted.internet.defer import Deferred, fail, succeed
 
+from ...errors import NotFoundError
 from ...model.properties import Properties
+from ...model.source_stamps import FIELDS, Stamp, stamps_of
 from ...storage.records.requests import Buildset, Request
 from ..config.master_config import MasterConfig
 from ..config.objects import BuilderConfig, BuildSlave
+from ..slaves.slots import Slot
 
 
 @frozen
 class SourceView:
     """
-    The sources of a request.  *patch*: whether it has a submitted input.
+    The sources of a request.  *patch*: the number of its submitted input, or None.
     """
 
     branch: Any
@@ -29,16 +33,25 @@ class SourceView:
     project: Any
     codebase: Any = ""
     patch: Any = None
+    _request: "RequestView | None" = field(default=None, eq=False, repr=False)
+
+    def canBeMergedWith(self, other: "SourceView") -> bool:
+        """
+        `RequestView.canBeMergedWith` of the two requests.
+        """
+        mine, others = self._request, other._request  # noqa: SLF001 - of the same class
+        return mine is not None and others is not None and mine.canBeMergedWith(others)
 
 
 @frozen(eq=False)
 class RequestView:
     """
-    A request that waits.
+    A request that waits.  *trust*: whether its changes are untrusted; empty: it has none; None: not known.
     """
 
     _request: Request
     _buildset: Buildset
+    _trust: frozenset[bool] | None = None
 
     @property
     def id(self) -> int:
@@ -103,23 +116,24 @@ class RequestView:
     @property
     def source(self) -> SourceView:
         """
-        Its sources.
+        Its source; of several codebases the first.
         """
-        source = self._buildset.source
-        return SourceView(
-            branch=source.get("branch"),
-            revision=source.get("revision"),
-            repository=source.get("repository"),
-            project=source.get("project"),
-            patch=self._buildset.input,
-        )
+        return next(iter(self.sources.values()))
 
     @property
     def sources(self) -> Mapping[str, SourceView]:
         """
         Its sources by codebase.
         """
-        return {"": self.source}
+        stamps = stamps_of(self._buildset.source) or {"": {}}
+        return {codebase: self._of(codebase, stamp) for codebase, stamp in stamps.items()}
+
+    @property
+    def branch(self) -> Any:
+        """
+        The branch of its source.
+        """
+        return self.source.branch
 
     def getSubmitTime(self) -> float:
         """
@@ -129,11 +143,19 @@ class RequestView:
 
     def canBeMergedWith(self, other: "RequestView") -> bool:
         """
-        Whether both are of the same branch, repository and project, and neither has a submitted input.
+        Whether both are of the same branch, repository and project, neither has a submitted input, and either both are
+        for changes, or neither is and their revisions are the same.
         """
-        return same_sources(self._buildset, other._buildset)  # noqa: SLF001 - of the same class
+        mine, others = self._buildset, other._buildset  # noqa: SLF001 - of the same class
+        if not same_sources(mine, others) or self._trust != other._trust:  # noqa: SLF001 - of the same class
+            return False
+        return self._trust is None or bool(self._trust) or mine.source == others.source
 
     canBeCollapsed = canBeMergedWith
+
+    def _of(self, codebase: str, stamp: Stamp) -> SourceView:
+        fields = {name: stamp.get(name) for name in FIELDS}
+        return SourceView(**fields, codebase=codebase, patch=self._buildset.input, request=self)
 
     def __getitem__(self, key: str) -> Any:
         found = {
@@ -152,11 +174,14 @@ class RequestView:
 @frozen(eq=False)
 class BuilderView:
     """
-    A builder with requests that wait.  Other attributes are those of its *config*.
+    A builder with requests that wait.  *building*: the slots of its builds that run.  Other attributes are those of its
+    *config*.
     """
 
     config: BuilderConfig
     _waiting: Sequence[Request] = ()
+    building: Sequence[Slot] = ()
+    old_building: Sequence[Slot] = ()
 
     def getOldestRequestTime(self) -> datetime | None:
         """
@@ -211,10 +236,46 @@ class SlaveView:
 @frozen(eq=False)
 class MasterView:
     """
-    The master, with its configuration.
+    The master, with its configuration.  *buildsets*: those that ``master.data.get(("buildsets", id))`` knows, by id.
     """
 
     config: MasterConfig = field(repr=False)
+    _buildsets: Mapping[int, Buildset] = field(factory=dict, repr=False)
+
+    @property
+    def data(self) -> "MasterView":
+        """
+        The object with the method `get`.
+        """
+        return self
+
+    def get(self, path: Any, *unused: Any, **more: Any) -> Deferred[Mapping[str, Any]]:
+        """
+        The buildset of the *path* ``("buildsets", id)`` or ``"buildsets/id"``, as a dictionary; `NotFoundError` for any
+        other path.  Further arguments have no effect.
+        """
+        words = path.strip("/").split("/") if isinstance(path, str) else list(path)
+        number = str(words[1]) if len(words) == 2 and words[0] == "buildsets" else ""
+        buildset = self._buildsets.get(int(number)) if number.isdecimal() else None
+        if buildset is None:
+            asked = f"master.data.get({path!r:.80})"
+            return fail(NotFoundError(f"{asked} is not known here: ask for ('buildsets', id) of the two requests."))
+        return succeed(_document(buildset))
+
+
+def _document(buildset: Buildset) -> Mapping[str, Any]:
+    stamps = stamps_of(buildset.source)
+    return {
+        "bsid": buildset.id,
+        "reason": buildset.reason,
+        "submitted_at": int(buildset.submitted),
+        "parent_buildid": buildset.parent_build,
+        "complete": buildset.finished is not None,
+        "results": buildset.result,
+        "sourcestamps": [
+            {"codebase": codebase, **{name: stamp.get(name) for name in FIELDS}} for codebase, stamp in stamps.items()
+        ],
+    }
 
 
 def same_sources(first: Buildset, second: Buildset) -> bool:

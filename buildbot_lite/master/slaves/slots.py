@@ -62,6 +62,15 @@ class Slots:
         """
         return list(self._by_slave.get(slave, {}).items())
 
+    def by_builder(self) -> dict[str, list[Slot]]:
+        """
+        Builder → its occupied slots, oldest first.
+        """
+        slots: dict[str, list[Slot]] = {}
+        for slot in self._by_request.values():
+            slots.setdefault(slot.builder, []).append(slot)
+        return slots
+
     def label(self, request: int) -> str:
         """
         The label of the build of *request*; if it has no slot, the number of the request.
