@@ -108,6 +108,11 @@ class LocalMachine:
             found[0].raiseException()
         return Result(found[0])
 
+    async def render_workdir(self) -> None:
+        """
+        Nothing is rendered here.
+        """
+
     async def publish(self, artifact: str, destination: str, mode: int | None) -> str | None:
         return "Nothing is copied on this machine."
 

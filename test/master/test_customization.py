@@ -2,13 +2,16 @@
 What Buildbot's manual shows people how to customize: each works here, or ``checkconfig`` says what to do instead.
 """
 
+import textwrap
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection
+from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import changes, requests
+from buildbot_lite.testing import Answer, command, replay, run
 
 from .configurations import configured, sentences_in
 from .test_choice import ChoosingCase
@@ -168,3 +171,260 @@ submit("a")
         configured("c['prioritizeBuilders'] = lambda master, builders: builders\n")
         (sentence,) = sentences_in("from buildbot.process.remotecommand import RemoteCommand\n")
         self.assertIn("A canStartBuild decides by properties", sentence)
+
+
+class OwnStepTests(SynchronousTestCase):
+    """
+    Steps of one's own, as the manual's chapter about them writes them.
+    """
+
+    HEAD = "import re\nfrom twisted.internet import defer\nfrom buildbot.process import buildstep\n"
+    RUNNING: ClassVar[list[tuple[str, list[Answer], Result, dict[str, str]]]] = [
+        # the source of the class Own, what its commands answer, its result, its logs
+        (
+            """
+            class Counting(util.LogLineObserver):
+                found = 0
+                def outLineReceived(self, line):
+                    if "DONE" in line:
+                        self.found += 1
+                        self.step.setProgress("tests", self.found)
+            class Own(steps.ShellCommand):
+                command = ["runtests"]
+                def __init__(self, **kwargs):
+                    super().__init__(**kwargs)
+                    self.counting = Counting()
+                    self.addLogObserver("stdio", self.counting)
+                    self.progressMetrics += ("tests",)
+                def createSummary(self, log):
+                    self.addCompleteLog("count", str(self.counting.found))
+            """,
+            [command("runtests").exits(0, "a DONE\nb\nc DONE\n")],
+            Result.SUCCESS,
+            {"stdio": "a DONE\nb\nc DONE\n", "count": "2"},
+        ),
+        (
+            """
+            class Own(buildstep.ShellMixin, buildstep.BuildStep):
+                def __init__(self, script="./cleanup", **kwargs):
+                    self.script = script
+                    kwargs = self.setupShellMixin(kwargs, prohibitArgs=["command"])
+                    super().__init__(**kwargs)
+                @defer.inlineCallbacks
+                def run(self):
+                    cmd = yield self.makeRemoteShellCommand(command=[self.script])
+                    yield self.runCommand(cmd)
+                    if cmd.didFail():
+                        cmd = yield self.makeRemoteShellCommand(command=[self.script, "--force"], logEnviron=False)
+                        yield self.runCommand(cmd)
+                    updates = yield self.addLog("updates")
+                    yield updates.addStdout("ended\\n")
+                    yield self.addCompleteLog("whole", self.getLog("stdio").getText())
+                    return cmd.results()
+            """,
+            [command("./cleanup").exits(1, "no\n"), command("./cleanup --force").exits(0, "yes\n")],
+            Result.SUCCESS,
+            {"stdio": "no\nyes\n", "updates": "ended\n", "whole": "no\nyes\n"},
+        ),
+        (
+            """
+            class Own(steps.ShellCommand):
+                command = ["node"]
+                logfiles = {"nodelog": "_test/node.log"}
+                def evaluateCommand(self, cmd):
+                    return util.SUCCESS if "STARTED" in self.getLog("nodelog").getText() else util.FAILURE
+            """,
+            [command("node").exits(1, "text").writes("it is STARTED\n", "nodelog")],
+            Result.SUCCESS,
+            {"stdio": "text", "nodelog": "it is STARTED\n"},
+        ),
+        (
+            """
+            class Own(steps.ShellCommand):
+                def start(self):
+                    if self.getProperty("os") == "win":
+                        self.setCommand(["zip", "x"])
+                    else:
+                        self.setCommand(["tar", "x"])
+                    super().start()
+            """,
+            [command("tar x").exits(0, "")],
+            Result.SUCCESS,
+            {},
+        ),
+        (
+            """
+            class Linking(util.LogLineObserver):
+                def __init__(self):
+                    super().__init__()
+                    self.ended = False
+                def outLineReceived(self, line):
+                    if not self.ended and (found := re.search("^Logs: (.*)$", line)):
+                        self.ended = True
+                        self.step.addURL("logs", c["buildbotURL"] + found.group(1))
+            c["buildbotURL"] = "https://farm.example.org/"
+            class Own(steps.ShellCommand):
+                command = ["bulk"]
+                def __init__(self, **kwargs):
+                    super().__init__(**kwargs)
+                    self.addLogObserver("stdio", Linking())
+            """,
+            [command("bulk").exits(0, "Logs: a\nLogs: b\n")],
+            Result.SUCCESS,
+            {"stdio": "Logs: a\nLogs: b\n"},
+        ),
+        (
+            """
+            class Base(steps.ShellCommand):
+                def __init__(self, what="x", how_many=None, **kwargs):
+                    if how_many is None:
+                        raise TypeError("how_many is required")
+                    kwargs["haltOnFailure"] = True
+                    super().__init__(command=["frob", what, str(how_many)], **kwargs)
+                    self.what = what
+            class Own(Base):
+                def __init__(self, speed=5, **kwargs):
+                    super().__init__(how_many=speed, **kwargs)
+                    self.speed = speed
+            """,
+            [command("frob x 5")],
+            Result.SUCCESS,
+            {},
+        ),
+        (
+            """
+            class Own(buildstep.BuildStep):
+                def getCurrentSummary(self):
+                    return {"step": "compiling"}
+                def getResultSummary(self):
+                    return {"step": "compiled", "build": "compiled"}
+                @defer.inlineCallbacks
+                def run(self):
+                    self.updateSummary()
+                    self.setStatistic("warnings", 3)
+                    yield self.addCompleteLog("n", str(self.getStatistic("warnings") + self.hasStatistic("other")))
+                    return util.WARNINGS
+            """,
+            [],
+            Result.WARNINGS,
+            {"n": "3"},
+        ),
+    ]
+
+    def test_running(self) -> None:
+        """
+        Promise 8.13: each step of the manual's works, and runs its commands once whenever the master crashes.
+        """
+        for text, answers, result, logs in self.RUNNING:
+            with self.subTest(text):
+                config = configured(
+                    f"{self.HEAD}{textwrap.dedent(text)}\n"
+                    "c['slaves'] = [slave.BuildSlave('bot1')]\n"
+                    "c['builders'] = [util.BuilderConfig('b', 'bot1', util.BuildFactory([Own()]))]\n"
+                )
+                (step,) = config.builders["b"].steps
+                ran = replay(step, *answers)
+                self.assertIs(ran.result, result)
+                self.assertEqual({name: each.decode() for name, each in ran.logs.items() if each}, logs)
+
+    def test_set_step_arg(self) -> None:
+        """
+        Promise 8.13: set_step_arg changes an argument of a step that a factory has; a wrong one is a mistake.
+        """
+        text = (
+            "f = util.BuildFactory([steps.ShellCommand(command=['a'])])\n"
+            "f.steps[0].set_step_arg({})\n"
+            "c['slaves'] = [slave.BuildSlave('bot1')]\nc['builders'] = [util.BuilderConfig('b', 'bot1', f)]\n"
+        )
+        (step,) = configured(text.format("'command', ['b', 'c']")).builders["b"].steps
+        self.assertEqual(run(step).commands, ["b c"])
+        for wrong, said in (("'comand', ['b']", "Did you mean 'command'?"), ("'timeout', 'x'", "timeout must be")):
+            (sentence,) = sentences_in(text.format(wrong))
+            self.assertIn(said, sentence)
+
+    REFUSED: ClassVar[list[tuple[str, list[str]]]] = [
+        # a text, and what its mistakes say to do
+        ("from buildbot.process.buildstep import LoggingBuildStep\n", ["Derive from steps.BuildStep"]),
+        ("from buildbot.interfaces import WorkerTooOldError\n", ["Leave it out: all slaves have the same commands"]),
+        (
+            "class Own(steps.BuildStep):\n    async def run(self):\n        self.workerVersion('stat')\n",
+            ["Leave it out: all slaves have the same commands"],
+        ),
+        (
+            "class Own(steps.BuildStep):\n    async def run(self):\n        await self.runCommand(None)\n",
+            ["Derive from steps.ShellMixin or steps.CommandMixin"],
+        ),
+        (
+            (
+                "class Own(steps.ShellCommand):\n    def evaluateCommand(self, cmd):\n"
+                "        return self.build.getSummaryStatistic('n', max, 0)\n"
+            ),
+            ["What a step may ask of its build"],
+        ),
+        ("from buildbot.process.buildstep import LOG_CHANNEL_STDOUT\n", ["Read log.getText()"]),
+        (
+            (
+                "from buildbot.process.build import Build\nclass Own(Build):\n    pass\nf = util.BuildFactory()\n"
+                "f.buildClass = Own\n"
+            ),
+            ["self.build.addStepsAfterCurrentStep"],
+        ),
+        ("f = util.BuildFactory()\nf.buildClass = dict\n", ["self.build.addStepsAfterCurrentStep"]),
+        (
+            (
+                "class Own(changes.ChangeSource):\n    def startService(self):\n        pass\n"
+                "    def stopService(self):\n        pass\n"
+            ),
+            ["Write it as activate", "Write it as deactivate"],
+        ),
+        (
+            "class Own(slave.AbstractLatentWorker):\n    def start_instance(self, build):\n        pass\n",
+            ["a slave's string and pin=False"],
+        ),
+        ("from buildbot.util.service import BuildbotService\n", ["Leave out the code that needs it"]),
+        ("from buildbot.status.base import StatusReceiverMultiService\n", ["Leave out the code that needs it"]),
+        ("from buildbot.steps import framboozle\nframboozle.Framboozle()\n", ["steps has no 'Framboozle'"]),
+    ]
+
+    def test_refused(self) -> None:
+        """
+        Promise 8.14: what the manual shows and is not here is a mistake that says what to do.
+        """
+        for text, remedies in self.REFUSED:
+            with self.subTest(text):
+                found = sentences_in(text)
+                self.assertEqual(len(found), len(remedies), found)
+                for sentence, remedy in zip(found, remedies, strict=True):
+                    self.assertIn(remedy, sentence)
+
+    TAKEN: ClassVar[list[str]] = [
+        (
+            "from buildbot.changes.svnpoller import SVNPoller, split_file_branches\n"
+            "c['change_source'] = SVNPoller('svn://svn.example.org/x', split_file=split_file_branches)\n"
+        ),
+        (
+            "c['change_source'] = [changes.SVNPoller(svnurl='https://svn.example.org/a/',"
+            " split_file=util.svn.split_file_projects_branches),"
+            " changes.SVNPoller('http://svn.example.org/b', split_file=lambda path: {'branch': None, 'path': path})]\n"
+        ),
+        (
+            "from buildbot.changes import base\nclass Own(base.PollingChangeSource):\n    compare_attrs = ['a']\n"
+            "    pollInterval = 60\n    def describe(self):\n        return 'own'\n    def poll(self):\n"
+            "        return self.master.data.updates.addChange(author='x', files=[], comments='', revision='1')\n"
+            "c['change_source'] = [Own()]\n"
+        ),
+        "c['www'] = {'plugins': {'wsgi_dashboards': [{'name': 'd', 'app': object(), 'order': 5}]}}\n",
+        "f = util.BuildFactory()\nf.workdir = util.Interpolate('%(src::repository)s')\n",
+        (
+            "db, slow = util.MasterLock('db'), util.WorkerLock('slow', maxCount=1, maxCountForWorker={'fast': 3})\n"
+            "x = [db.access('exclusive'), slow.access('counting', 0), util.LockAccess(db, 'counting')]\n"
+        ),
+    ]
+
+    def test_taken(self) -> None:
+        """
+        Promise 8.13: what the manual shows for the rest of a master.cfg loads.
+        """
+        for text in self.TAKEN:
+            with self.subTest(text):
+                self.assertEqual(sentences_in(text), [])

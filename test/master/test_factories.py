@@ -114,14 +114,19 @@ class WorkdirTests(SynchronousTestCase):
 
     def test_of_builds(self) -> None:
         """
-        A text, or a function of the source stamps; a step's own directory takes precedence, and none leads outside.
+        A text, something rendered, or a function of the source stamps; a step's own directory takes precedence, and
+        none leads outside.
         """
         rows = [
             ("'there'", "b/there"),
             ("'there/'", "b/there"),
             ("'.'", "b"),
             ("lambda stamps: 'of-' + stamps[0].codebase + str(stamps[0].branch)", "b/of-None"),
+            ("util.Interpolate('of-%(prop:buildername)s/x')", "b/of-b/x"),
+            ("util.renderer(lambda props: '.')", "b"),
             ("lambda stamps: '../../elsewhere'", None),
+            ("util.Interpolate('../%(prop:buildername)s')", None),
+            ("util.renderer(lambda props: 3)", None),
         ]
         shells = ["steps.ShellCommand(command='a')", "steps.ShellCommand(command='b', workdir='w')"]
         for given, expected in rows:

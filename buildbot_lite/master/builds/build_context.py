@@ -165,7 +165,7 @@ class BuildContext:
     added: list[tuple[str, Sequence[Recipe[BuildStep]]]] = field(factory=list)
     used: set[str] = field(factory=set)
     inherited: bool = False
-    workdir: str | Callable[[Sequence[Any]], Any] = "build"
+    workdir: Any = "build"
     locks: BuildLocks = field(factory=BuildLocks)
     untrusted: bool = False
     budget: CodeBudget = field(factory=NoBudget)

@@ -31,7 +31,7 @@ from ...model.outcome import (
     Why,
 )
 from ...model.properties import Json
-from ...model.rendering import View, rendered_environment
+from ...model.rendering import View, is_renderable, render, rendered_environment
 from ...model.results import Result
 from ...model.source_stamps import FIELDS
 from ...model.spec import (
@@ -108,6 +108,7 @@ class JournaledContext:
         self._overdue = OverdueEnd(build, self._effects, self.logs)
         self._triggers = StepTriggers(build, self._effects, self.logs)
         self._looks = 0
+        self._workdir: str | None = None
 
     def deferred(self, work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:
         return self.time.deferred(work)
@@ -135,10 +136,16 @@ class JournaledContext:
     def directory(self) -> str:
         return self._build.builder_directory
 
+    async def render_workdir(self) -> None:
+        if is_renderable(self._build.workdir):
+            self._workdir = relative_path(await render(self._build.workdir, self.view))
+
     @property
     def workdir(self) -> str:
         directory = self._build.workdir
-        if not callable(directory):
+        if self._workdir is not None:
+            return self._workdir
+        if isinstance(directory, str):
             return directory
         stamps = [
             SimpleNamespace(**{"codebase": codebase, **dict.fromkeys(FIELDS), **stamp})

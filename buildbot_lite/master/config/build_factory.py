@@ -2,12 +2,13 @@
 The factory of a builder: its steps, in order.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from ...errors import UnsafePathError
 from ...model.names import relative_path
+from ...model.rendering import is_renderable
 from ...model.user_functions import limited
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
@@ -38,13 +39,14 @@ class BuildFactory(metaclass=NotingType):
     The steps of a build, in order.
 
     *steps*: a list of steps.  The attribute ``workdir`` is the default ``workdir`` of the steps, relative to the
-    builder's directory: a path, or a function of the list of the build's source stamps; default "build".
+    builder's directory: a path, something that is rendered to one, or a function of the list of the build's source
+    stamps; default "build".
     ``useProgress`` has no effect.
     """
 
     useProgress: Any = True  # noqa: N815 - Buildbot's name
     # Set here, because a subclass in master.cfg may set ``workdir`` before it calls the constructor.
-    _workdir: str | Callable[[Sequence[Any]], Any] = "build"
+    _workdir: Any = "build"
 
     def __init__(self, steps: Any = ()) -> None:
         self.place = current_line(self)
@@ -53,7 +55,7 @@ class BuildFactory(metaclass=NotingType):
             self.addSteps(steps)
 
     @property
-    def workdir(self) -> str | Callable[[Sequence[Any]], Any]:
+    def workdir(self) -> Any:
         """
         The default working directory of the steps, relative to the builder's directory.
         """
@@ -61,14 +63,32 @@ class BuildFactory(metaclass=NotingType):
 
     @workdir.setter
     def workdir(self, value: Any) -> None:
+        if is_renderable(value) and not isinstance(value, (list, tuple, Mapping)):
+            self._workdir = value
+            return
         try:
             self._workdir = limited(value, "workdir") if callable(value) else relative_path(value)
         except UnsafePathError:
             ArgumentChecker("BuildFactory", self, place=current_line()).wrong(
                 "workdir",
                 value,
-                "a relative path that does not lead out of the builder's directory, or a function; give each step that "
-                "runs a command elsewhere a workdir",
+                "a relative path that does not lead out of the builder's directory, something rendered to one, or a "
+                "function; give each step that runs a command elsewhere a workdir",
+            )
+
+    @property
+    def buildClass(self) -> Any:  # noqa: N802 - Buildbot's name
+        """
+        Nothing: in Buildbot, the class of the factory's builds.
+        """
+        return None
+
+    @buildClass.setter
+    def buildClass(self, value: Any) -> None:  # noqa: N802 - Buildbot's name
+        if not is_placeholder(value):
+            note(
+                "BuildFactory: buildClass has no meaning here.  Add steps in a build with "
+                "self.build.addStepsAfterCurrentStep (docs/own-steps.md), and leave some out with doStepIf."
             )
 
     def addStep(self, step: Any, **arguments: Any) -> None:

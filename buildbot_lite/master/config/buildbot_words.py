@@ -85,6 +85,7 @@ _LATENT = (
     "other means."
 )
 _NO_INSIDE = "Leave out the code that needs it, or write it as a step of your own (docs/own-steps.md)."
+_SAME_COMMANDS = "Leave it out: all slaves have the same commands, and a slave that is too old says so."
 _NO_COMMAND = (
     "Derive from steps.BuildStep, and run commands with self.execute (docs/own-steps.md).  A canStartBuild decides by "
     "properties, and runs nothing on a slave."
@@ -255,13 +256,17 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "getFileContentFromWorker downloadFileContentToWorker remote_update _dovccmd")),
     ("BuildStep", _REFUSED, "Write with self.addLog(name) or self.addCompleteLog(name, text) (docs/own-steps.md).",
      "addLogWithFailure addLogWithException addStdout addStderr addHeader"),
-    ("BuildStep", _REFUSED, "Read the output when the command has ended: (await self.execute(command)).output().",
-     "getLog"),
     ("BuildStep", _REFUSED, "Say it in self.summary, or as a remark: self.bench.remark(text).",
-     "setStateStrings step_status setProgress"),
+     "setStateStrings step_status"),
     ("BuildStep", _REFUSED, "Properties are read and set on the step itself: self.getProperty(name).",
-     ("buildslave worker workerVersion workerVersionIsOlderThan slaveVersion slaveVersionIsOlderThan "
-     "checkWorkerHasCommand checkSlaveHasCommand remote")),
+     "buildslave worker remote"),
+    ("BuildStep", _REFUSED, _SAME_COMMANDS,
+     ("workerVersion workerVersionIsOlderThan slaveVersion slaveVersionIsOlderThan checkWorkerHasCommand "
+      "checkSlaveHasCommand")),
+    ("util", _REFUSED, _SAME_COMMANDS, "WorkerTooOldError BuildSlaveTooOldError"),
+    ("util", _REFUSED,
+     "Read log.getText(), which has the output; with separateStderr=True, standard error is another log.",
+     "LOG_CHANNEL_STDOUT LOG_CHANNEL_STDERR LOG_CHANNEL_HEADER"),
     # Methods of other classes that are never called.
     ("SourceStep", _REFUSED,
      "Write a step of your own, which runs before or after this one (docs/own-steps.md).",
@@ -322,10 +327,14 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "flatten ShellSequence CommandlineUserManager DateParameter ValidationError "
      "URLForBuild "
      "JenkinsEventHandler computeResultAndTermination ")),
+    ("util", _INNER,
+     ("Add steps in a build with self.build.addStepsAfterCurrentStep (docs/own-steps.md), and leave some out with "
+      "doStepIf."),
+     "Build"),
     ("util", _REFUSED, "There is no step for CVS.  Write util.GNUAutoconf(source=steps.Git(repourl=…)).",
      "BasicBuildFactory QuickBuildFactory"),
     ("util", _INNER, _NO_INSIDE,
-     ("AbstractWorkerForBuilder AsyncMultiService BuildbotService BuildMaster Build Builder BuildModel "
+     ("AbstractWorkerForBuilder AsyncMultiService BuildbotService BuildMaster Builder BuildModel "
      "BuildRequestModel BuildslaveForBuilder ConfigErrors ConfigWarning ConfiguratorBase Connection "
      "DBConnector EqConnectionPool FullTwistedBuildFactory HTTPClientService HTTPSession IConfigLoader IControl "
      "Filter IReportGenerator IStatusReceiver LocalWorkerForBuilder MasterConfig QuickTwistedBuildFactory "

@@ -182,10 +182,12 @@ def note_missing(step: Any) -> None:
     its base class.
     """
     what, given = type(step).__name__, step.recipe.kwargs
+    # Such a step may set its command when it starts.
+    late = {"command"} if type(step).is_old_style() else set()
     declared = declaration(type(step))
     meant = {nearest(name, declared.names) for name in given if name not in declared.names}
     for name, declared_as in declared.arguments.items():
-        if getattr(step, name, declared_as.default) is MISSING and name not in meant:
+        if getattr(step, name, declared_as.default) is MISSING and name not in meant | late:
             note(f"{what} needs the argument {name!r}.", step.recipe.place, of=step)
 
 

@@ -3,7 +3,7 @@ Methods that steps written for Buildbot call on themselves and on their build.
 """
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from attrs import frozen
@@ -15,7 +15,7 @@ from ...model.rendering import render
 from ...model.results import Result, worst
 from ...model.source_stamps import FIELDS
 from .context import CommandResult, StepContext
-from .own_logs import Observer, WrittenLog, in_parts
+from .own_logs import Observer, OutputLog, WrittenLog, in_parts
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -186,6 +186,21 @@ class BuildbotStyle:
         """
         return self.addCompleteLog(name, html)
 
+    def getLog(self, name: str) -> OutputLog:
+        """
+        The log *name* of the step's commands, which can be read when they have ended; the first 64 MiB of each.
+        """
+        return OutputLog(name, partial(self._output_of, name))
+
+    def _output_of(self, name: str) -> str:
+        commands: Sequence[tuple[CommandResult, str | None]] = vars(self).get("_observed", ())
+        return "".join(ran.output("stdio" if name == log else name, limit=_MOST_OBSERVED) for ran, log in commands)
+
+    def setProgress(self, metric: str, value: Any) -> None:
+        """
+        Without effect: how long a build takes is estimated from earlier ones.
+        """
+
     def addLogObserver(self, logname: str, observer: Observer) -> None:
         """
         Pass what each further command of the step writes to *logname* to *observer*, when the command has ended.
@@ -198,6 +213,7 @@ class BuildbotStyle:
         Pass the output of the command *ran* to the observers.  *log*: the observers of this log get the command's
         "stdio"; None: no observer gets it.
         """
+        self._observed = [*vars(self).get("_observed", ()), (ran, log)]
         for name, observer in vars(self).get("_observers", ()):
             if name == "stdio" != log:
                 continue

@@ -55,6 +55,12 @@ class StepContext(Protocol):
         The builder's directory on the slave, relative to the slave's ``work``.
         """
 
+    async def render_workdir(self) -> None:
+        """
+        Render the factory's ``workdir`` with the build's properties.  Called before each step; `UnsafePathError` if the
+        path leads out of the builder's directory.
+        """
+
     @property
     def workdir(self) -> str:
         """

@@ -147,6 +147,7 @@ class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
         self.bench = context
         condition = await _condition(self.doStepIf, context.view, self)
         if condition:
+            await context.render_workdir()
             declared, checker = declaration(type(self)), ArgumentChecker(self.name)
             for name in declared.renderables:
                 setattr(self, name, await render(getattr(self, name), context.view))
@@ -186,6 +187,15 @@ class BuildStep(BuildbotStyle, OldStyle, metaclass=NotingType):
         text = " ".join(word for word in (words or self.summary or self.name, after) if word)
         ended = text if result <= Result.WARNINGS or not words or not self.summary else f"{text}: {self.summary}"
         return {"step": ended}
+
+    def set_step_arg(self, name: str, value: Any) -> None:
+        """
+        Give the argument *name* another *value*, in master.cfg, after the step was made.  It is checked as at first.
+        """
+        self._final = take(self, (), {name: value})
+        self.recipe.kwargs = {**self.recipe.kwargs, name: value}
+        self.check(ArgumentChecker(type(self).__name__, self, place=self.recipe.place))
+        self.recipe.attributes = dict(vars(self))
 
     def given(self, name: str) -> Any:
         """
