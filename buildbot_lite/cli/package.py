@@ -6,7 +6,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import IO, Any
 
 import click
@@ -25,6 +25,8 @@ from .submitted import ADVICE, follow_all, submit_furl, told_requests
 
 commands = Commands()
 
+UNUSABLE = 2
+"""The exit code when the submission cannot be used, as for flappclient."""
 _PIECE = 1 << 20
 
 
@@ -59,7 +61,8 @@ def build(farm: FarmClient, words: tuple[str, ...], no_wait: bool, **options: An
     FILE is a .dsc, whose other files lie beside it, a source RPM, or a tar archive of all files.  The package is
     checked before it is sent.  The string is that of TARGET of the master in DIR, or the one in the file of --furlfile.
 
-    The exit code is that of the worst build: 0 good, 1 failed, 2 exception, 4 cancelled or lost too often.
+    The exit code is that of the worst build: 0 good, 1 failed, 2 exception, 4 cancelled or lost too often.  It is 2,
+    too, if FILE is no package that can be built.
     """
     from ..wire.furl import read_furl
 
@@ -70,8 +73,13 @@ def build(farm: FarmClient, words: tuple[str, ...], no_wait: bool, **options: An
         raise click.UsageError("Give TARGET and FILE, or --furlfile FILE and FILE.")
     else:
         furl, files = submit_furl(farm, words[0]), words[1:]
-    with submittable(files) as file:
-        found = examine_again(file)
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(submittable(files))
+            found = examine_again(file)
+        except InputError as error:
+            note(str(error))
+            return UNUSABLE
         size = file.seek(0, os.SEEK_END)
         note(f"# {found.package}: {size} bytes")
         try:
@@ -125,7 +133,7 @@ def _opened(path: str) -> IO[bytes]:
 def _opened_file(path: str) -> IO[bytes]:
     # A .dsc and what it lists is read more than once, and to open a pipe is to wait for its writer.
     if os.path.exists(path) and not os.path.isfile(path):
-        raise InputError(f"{path!r:.200} is no file.")
+        raise FileError(f"{path!r:.200} is no file.")
     return _opened(path)
 
 

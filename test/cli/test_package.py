@@ -11,7 +11,7 @@ from test.packages.archives import TINY_SRPM, archive, greet
 
 from .command_line_case import FURL, CommandLineCase
 
-USAGE, FAILED = 64, 70
+UNUSABLE, USAGE, FAILED = 2, 64, 70
 
 
 class PackageBuildTests(CommandLineCase):
@@ -99,22 +99,23 @@ class PackageBuildTests(CommandLineCase):
 
     def test_refused(self) -> None:
         """
-        Promise 9.1: what is wrong with a package is said before anything is sent.
+        Promise 9.1, 6.13: what is wrong with a package is said before anything is sent, with the exit code of a
+        submission that cannot be used; a file that cannot be read has that of all other failures.
         """
         with open("src/greet_1.0.tar.xz", "wb") as file:
             file.write(b"other bytes")
         self.write("nonsense", "nonsense")
         self.write("src/no.dsc", "nonsense")
-        for words, sentence in (
-            (("src/greet_1.0.dsc",), "does not have the SHA-256 digest"),
-            (("nonsense",), "no tar archive"),
-            (("src/no.dsc",), "a line that is no field"),
-            (("missing.dsc",), "missing.dsc: No such file or directory"),
-            (("src",), "src: Is a directory"),
-            (("src/greet_1.0.dsc", "missing"), "missing: No such file or directory"),
+        for code, words, sentence in (
+            (UNUSABLE, ("src/greet_1.0.dsc",), "does not have the SHA-256 digest"),
+            (UNUSABLE, ("nonsense",), "no tar archive"),
+            (UNUSABLE, ("src/no.dsc",), "a line that is no field"),
+            (FAILED, ("missing.dsc",), "missing.dsc: No such file or directory"),
+            (FAILED, ("src",), "src: Is a directory"),
+            (FAILED, ("src/greet_1.0.dsc", "missing"), "missing: No such file or directory"),
         ):
             with self.subTest(words=words):
-                self.assertIn(sentence, self.refused("package", "build", "farm", "bookworm", *words, code=FAILED))
+                self.assertIn(sentence, self.refused("package", "build", "farm", "bookworm", *words, code=code))
         self.assertEqual(self.master.submitted_files, [])
 
     def test_refused_by_the_master(self) -> None:
