@@ -16,12 +16,12 @@ from typing import IO, Any, ClassVar
 
 from sqlalchemy import Connection
 
-from ..errors import InputError
+from ..errors import FileError, InputError
 from ..master.config.argument_fit import NotingType, argument_names, note_unknown
 from ..master.config.arguments import ArgumentChecker
 from ..master.config.build_factory import BuildFactory
 from ..master.config.keys import Contribution, Key
-from ..master.config.mistakes import MISSING, SourceLine, current_line, note
+from ..master.config.mistakes import MISSING, SourceLine, current_line, note, once_loaded, remark
 from ..master.config.objects import BuilderConfig
 from ..master.config.schedulers import Examination, Submit
 from ..model.machines import ARCH
@@ -105,6 +105,7 @@ class Target(metaclass=NotingType):
             root = Root()
         self.root: Root = root
         self.signing = checked_policy(self.arguments, sign=sign, sign_key=sign_key, repo_script=repo_script)
+        self._remark_on_key("sign_key", self.signing.key)
         self.repository = checked_repository(self.arguments, repository)
         if not self.repository and (sign is not None or repo_script is not None):
             self.arguments.note('sign and repo_script need repository, like "repos/bookworm".')
@@ -114,6 +115,22 @@ class Target(metaclass=NotingType):
             self.arguments.name("aliases", each, "target") for each in self.arguments.texts("aliases", aliases)
         ]
         self._slaves = None if slavenames is None else self.arguments.several("slavenames", slavenames)
+
+    def _remark_on_key(self, argument: str, path: str) -> None:
+        """
+        Remark on the file *path* of public keys when it cannot be used now.  The key may come later, and the rest of
+        the farm works without it, so that is no mistake.
+        """
+        place = self.place
+
+        def check(config: Any) -> None:
+            try:
+                TargetKey(os.path.join(config.basedir, path), path).keyring()
+            except (FileError, InputError) as error:
+                remark(f"{self.arguments.owner}: {argument}: {error}", place)
+
+        if path:
+            once_loaded(check, of=self)
 
     def complete(self, machines: Mapping[str, Sequence[str]]) -> None:
         """
@@ -218,6 +235,7 @@ class DebTarget(Target):
         self.keyring = "" if keyring is None else self.arguments.text("keyring", keyring)
         if self.keyring and not os.path.isabs(self.keyring):
             self.arguments.wrong("keyring", keyring, 'an absolute path, like "/etc/farm/developers.asc"')
+        self._remark_on_key("keyring", self.keyring)
         self.arches = _architectures(self.arguments, arches)
         self.suffix = self.arguments.text("version_suffix", version_suffix)
         if self.suffix and not _SUFFIX.match(self.suffix):

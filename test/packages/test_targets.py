@@ -5,6 +5,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -19,7 +20,9 @@ from buildbot_lite.storage.records import requests
 from test.control.test_submissions import SubmissionCase
 from test.master.harness import FakeSlave, MasterHarness, succeeding
 
+from ..needs import needs
 from .archives import TINY_SRPM, archive, greet
+from .keys import GnupgHome
 
 HEAD = """\
 from buildbot_lite.plugins import schedulers, slave, steps, util
@@ -115,6 +118,35 @@ class TargetsTests(SynchronousTestCase):
                 error = self.assertRaises(MistakesError, config, f'c["targets"] = {text}')
                 self.assertIn(sentence, str(error))
                 self.assertIn("master.cfg:5: ", str(error))
+
+    @needs("gpg")
+    def test_keys(self) -> None:
+        """
+        Promise 9.7: a file of public keys that is missing, or holds a secret key, is a remark when master.cfg is
+        loaded, with the line of the target and the remedy; a good one is none.
+        """
+        directory = Path(tempfile.mkdtemp(prefix="farm-"))
+        self.addCleanup(shutil.rmtree, directory)
+        key = GnupgHome()
+        self.addCleanup(key.remove)
+        text = (
+            'c["targets"] = [DebTarget("x", arches=["amd64"], root=Plain(), repository="r", sign="manual", '
+            f'sign_key="farm.asc", keyring="{directory}/developers.asc")]'
+        )
+
+        def remarks() -> list[str]:
+            return [str(each) for each in load(str(directory), HEAD + text, keys=configuration_keys()).remarks]
+
+        signers, developers = remarks()
+        self.assertIn("master.cfg:5: DebTarget 'x': sign_key: The public key of the target cannot be read", signers)
+        self.assertIn("Write it: gpg --armor --export KEY > farm.asc", signers)
+        self.assertIn(f"keyring: The public key of the target cannot be read: {directory}/developers.asc", developers)
+        (directory / "developers.asc").write_bytes(key.public())
+        (directory / "farm.asc").write_text("nothing")
+        (signers,) = remarks()
+        self.assertIn("sign_key: ", signers)
+        (directory / "farm.asc").write_bytes(key.public())
+        self.assertEqual(remarks(), [])
 
     def test_names_that_are_taken(self) -> None:
         """

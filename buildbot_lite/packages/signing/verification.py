@@ -103,16 +103,22 @@ class TargetKey:
         )
         return run_here(program, self.unwanted)
 
-    @contextmanager
-    def _directory(self) -> Iterator[str]:
+    def keyring(self) -> bytes:
+        """
+        The public keys in the file; `FileError`, `InputError` say what is wrong with it.
+        """
         try:
             with open(self.path, "rb") as file:
-                keyring = read_public_keys(file.read(LARGEST_KEYS + 1), self.name)
+                return read_public_keys(file.read(LARGEST_KEYS + 1), self.name)
         except OSError as error:
             raise FileError(
                 f"The public key of the target cannot be read: {sentence(error).rstrip('.')}.  Write it: "
                 f"gpg --armor --export KEY > {self.name}"
             ) from None
+
+    @contextmanager
+    def _directory(self) -> Iterator[str]:
+        keyring = self.keyring()
         with tempfile.TemporaryDirectory(prefix="buildbot-lite-") as directory:
             _write(os.path.join(directory, "keys"), keyring)
             yield directory
