@@ -21,16 +21,14 @@ from ..errors import (
 from ..packages.signing.gnupg import Gnupg
 from ..packages.signing.openpgp import Signature
 from ..packages.signing.signer import OfferedFile, OfferedJob, Offers, Signer, SigningSummary, WantedFile
-from .connection import Connect, FarmClient, MasterLink, connect
+from .connection import FarmClient, FarmCommand, MasterLink
 from .output import Document, note, show
 
 LOOK_AGAIN = 10.0
 """Seconds between two looks of ``--watch``."""
 
 _jobs = click.argument("jobs", metavar="JOB...", nargs=-1, type=click.IntRange(1, 1 << 53))
-_furlfile = click.option(
-    "--furlfile", required=True, metavar="FILE", help="A file with the string that buildbot-lite grant gave you."
-)
+_target = click.option("--target", default="", help="With DIR and --all or --watch, the target.")
 _all = click.option("--all", "everything", is_flag=True, help="All jobs of the target that wait.")
 _FINAL = (FurlError, RevokedError, UnknownStringError, WrongVerbError)
 """Errors after which ``--watch`` ends: its string will not become right."""
@@ -72,7 +70,15 @@ class _RuleType(click.ParamType[Rule]):
         return rule
 
 
-@click.command("sign", short_help="Sign the packages of jobs with your own gpg.")
+class SigningCommand(FarmCommand):
+    """
+    A `FarmCommand` whose string is for one target, or an admin's.
+    """
+
+    furlfile_help = "A file with the string that buildbot-lite grant sign or grant push gave you, instead of DIR."
+
+
+@click.command("sign", cls=SigningCommand, short_help="Sign the packages of jobs with your own gpg.")
 @_jobs
 @_all
 @click.option("--key", metavar="KEY", help="Your key, as gpg knows it: best its fingerprint.")
@@ -87,10 +93,9 @@ class _RuleType(click.ParamType[Rule]):
     metavar="RULE",
     help="With --watch, what to sign: submitter=NAME,arch=ARCH; may be repeated.  Without one: everything.",
 )
-@_furlfile
-@click.pass_obj
+@_target
 def sign(
-    connector: Connect | None,
+    farm: FarmClient,
     jobs: tuple[int, ...],
     everything: bool,
     key: str | None,
@@ -98,18 +103,17 @@ def sign(
     as_json: bool,
     watch: bool,
     rules: tuple[Rule, ...],
-    furlfile: str,
+    target: str,
 ) -> None:
     """
     Sign the packages of jobs that wait in needsign, and the index of the repository with them.
 
-    The string is one of: buildbot-lite grant sign TARGET
+    The string is one of: buildbot-lite grant sign TARGET.  An admin may use that of DIR.
 
     Only what is signed travels: headers and indexes, not the packages.  Your gpg makes the signatures here, and asks
     for the passphrase in its own way; no secret key and no passphrase leaves this machine.  What is to be signed is
     shown before.
     """
-    farm = _farm(furlfile, connector)
     if watch == bool(jobs or everything) or (jobs and everything):
         raise click.UsageError("Give JOB..., or --all, or --watch.")
     if rules and not watch:
@@ -117,40 +121,34 @@ def sign(
     if as_json:
         if watch or yes:
             raise click.UsageError("--json shows what is to be signed, and signs nothing: leave --watch and --yes out.")
-        show(farm.ask(_offer_of(jobs or None))["jobs"], "", as_json=True)
+        show(farm.ask(_about("sign-offer", jobs or None, target))["jobs"], "", as_json=True)
         return
     if key is None:
         raise click.UsageError("Give --key KEY, or --json to see what is to be signed.")
     gnupg = Gnupg(key)
     if watch:
-        farm.call(lambda link: _watched(link, gnupg, rules))
+        farm.call(lambda link: _watched(link, gnupg, rules, target))
         return
     display = _Display("" if yes else key)
-    _tell(farm.call(lambda link: _signed(link, gnupg, display, jobs or None)))
+    _tell(farm.call(lambda link: _signed(_signer(link, gnupg, display, target), jobs or None)))
 
 
-@click.command("push", short_help="Publish the jobs that are signed.")
+@click.command("push", cls=SigningCommand, short_help="Publish the jobs that are signed.")
 @_jobs
 @_all
-@_furlfile
-@click.pass_obj
-def push(connector: Connect | None, jobs: tuple[int, ...], everything: bool, furlfile: str) -> None:
+@_target
+def push(farm: FarmClient, jobs: tuple[int, ...], everything: bool, target: str) -> None:
     """
     Publish jobs that are signed: from then on, apt and dnf find them.
 
-    The string is one of: buildbot-lite grant push TARGET
+    The string is one of: buildbot-lite grant push TARGET.  An admin may use that of DIR.
 
     What was signed together is published together.  Jobs that are public already are left as they are.
     """
     if bool(jobs) == everything:
         raise click.UsageError("Give JOB..., or --all.")
-    question = {"ask": "push", **({"jobs": [str(job) for job in jobs]} if jobs else {})}
-    pushed = _farm(furlfile, connector).ask(question)["jobs"]
+    pushed = farm.ask(_about("push", jobs or None, target))["jobs"]
     click.echo(f"pushed: {_named(pushed)}" if pushed else "There is nothing to push: it is public already.")
-
-
-def _farm(furlfile: str, connector: Connect | None) -> FarmClient:
-    return FarmClient(None, furlfile, connector or connect)
 
 
 class _Display:
@@ -193,32 +191,32 @@ class _Display:
         return not self._key or click.confirm(f"Sign this with the key {self._key}?", err=True)
 
 
-def _offer_of(jobs: Sequence[int] | None) -> Document:
-    return {"ask": "sign-offer", **({} if jobs is None else {"jobs": [str(job) for job in jobs]})}
+def _about(question: str, jobs: Sequence[int] | None, target: str) -> Document:
+    named = {"target": target} if target else {}
+    return {"ask": question, **named, **({} if jobs is None else {"jobs": [str(job) for job in jobs]})}
 
 
-async def _signed(link: MasterLink, gnupg: Gnupg, display: _Display, jobs: Sequence[int] | None) -> SigningSummary:
-    signer = _signer(link, gnupg, display)
+async def _signed(signer: Signer, jobs: Sequence[int] | None) -> SigningSummary:
     offers = await signer.offers(jobs)
     if not offers.jobs:
-        display.offered(offers)
+        signer.display.offered(offers)
         return SigningSummary()
     return await signer.run(offers)
 
 
-def _signer(link: MasterLink, gnupg: Gnupg, display: _Display) -> Signer:
+def _signer(link: MasterLink, gnupg: Gnupg, display: _Display, target: str) -> Signer:
     async def sign(data: bytes, text: bool) -> Signature:
         # No connection is open between two questions, so nothing waits for this thread while gpg does for a passphrase.
         return gnupg.sign(data, text=text)
 
-    return Signer(link.ask, sign, display)
+    return Signer(link.ask, sign, display, target)
 
 
-async def _watched(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule]) -> None:
+async def _watched(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule], target: str) -> None:
     said = ""
     while True:
         try:
-            await _sign_what_fits(link, gnupg, rules)
+            await _sign_what_fits(link, gnupg, rules, target)
             said = ""
         except _FINAL:
             raise
@@ -230,10 +228,10 @@ async def _watched(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule]) -> Non
         await link.pause(LOOK_AGAIN)
 
 
-async def _sign_what_fits(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule]) -> None:
+async def _sign_what_fits(link: MasterLink, gnupg: Gnupg, rules: Sequence[Rule], target: str) -> None:
     lines: list[str] = []
     # Told once it is signed, and not each time that it could not be.
-    signer = _signer(link, gnupg, _Display("", lines.append))
+    signer = _signer(link, gnupg, _Display("", lines.append), target)
     offers = await signer.fitting(lambda job: not rules or any(rule.fits(job) for rule in rules))
     if not offers.automatic:
         raise NotAutomaticError(offers.target)

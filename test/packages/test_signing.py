@@ -32,6 +32,15 @@ from .keys import LONG_AGO, GnupgHome
 
 RELEASE = b"Suite: bookworm\nDate: Sun, 29 Nov 2026 17:00:00 UTC\nSHA256:\n "
 RELEASE += b"0123" * 16 + b" 5 main/binary-amd64/Packages\n"
+WITH_DATA = b"""\
+<?xml version="1.0" encoding="UTF-8"?>
+<repomd xmlns="http://linux.duke.edu/metadata/repo" xmlns:rpm="http://linux.duke.edu/metadata/rpm">
+  <revision>1795986171</revision>
+  <data type="primary">
+    <location href="repodata/0123-primary.xml.gz"/>
+  </data>
+</repomd>
+"""
 REPOMD = b'<?xml version="1.0"?>\n<repomd xmlns="http://linux.duke.edu/metadata/repo"/>\n'
 HEADER = header_to_sign(io.BytesIO(TINY_SRPM))
 
@@ -341,9 +350,9 @@ class ReleaseTests(_SigningCase):
             self.assertRaises(InputError, text_to_sign, wrong)
 
 
-class SignerTests(_SigningCase):
+class DescribedTests(SynchronousTestCase):
     """
-    The signer's side.
+    What a signer sees, which needs no program.
     """
 
     def test_described(self) -> None:
@@ -354,6 +363,7 @@ class SignerTests(_SigningCase):
         self.assertEqual(described(HEADER), "package tiny 2:1.0-3 src")
         self.assertIn("Suite: bookworm; Date: Sun, 29 Nov 2026", described(RELEASE))
         self.assertIn("repomd.xml", described(REPOMD))
+        self.assertIn("repomd.xml", described(WITH_DATA))
         tag = b"object 0123\ntype commit\ntag v1\ntagger Farm <f@example.org> 0 +0000\n\nDate: today\nSHA256:\n"
         for wrong in (
             b"",
@@ -370,8 +380,20 @@ class SignerTests(_SigningCase):
             b"\n" + REPOMD,
             REPOMD + b"1000 euros",
             REPOMD.replace(b"<repomd", b"<!-- 1000 euros --><repomd"),
+            WITH_DATA.replace(b"<data", b"<!-- 1000 euros --><data"),
+            WITH_DATA.replace(b"<data", b"<?euros 1000?><data"),
+            WITH_DATA.replace(b"<data", b"</repomd><data"),
+            WITH_DATA.replace(b"<data", b"\0<data"),
+            WITH_DATA.removesuffix(b"</repomd>\n"),
+            WITH_DATA + b"\n",
         ):
             self.assertRaises(InputError, described, wrong)
+
+
+class SignerTests(_SigningCase):
+    """
+    The signer's side.
+    """
 
     def test_signs(self) -> None:
         """

@@ -186,18 +186,20 @@ class SigningSummary:
 @frozen
 class Signer:
     """
-    *ask*: asks the master.  *sign*: the signer's gpg.
+    *ask*: asks the master.  *sign*: the signer's gpg.  *target*: named in each question, for an admin's string, which
+    is for all targets; "": none.
     """
 
     ask: Ask
     sign: Sign
     display: Display
+    target: str = ""
 
     async def offers(self, jobs: Sequence[int] | None) -> Offers:
         """
         The *jobs* that wait; None: all, as many as one round has.
         """
-        return Offers.read(JsonReader(dict(await self.ask(_about("sign-offer", jobs))), "answer"))
+        return Offers.read(await self._asked(_about("sign-offer", jobs)))
 
     async def fitting(self, fits: Callable[[OfferedJob], bool]) -> Offers:
         """
@@ -206,7 +208,7 @@ class Signer:
         jobs: list[OfferedJob] = []
         before, pages = 0, 0
         while True:
-            reader = JsonReader(dict(await self.ask({"ask": "sign-offer", "after": before})), "answer")
+            reader = await self._asked({"ask": "sign-offer", "after": before})
             offers, pages = Offers.read(reader), pages + 1
             jobs += [job for job in offers.jobs if fits(job)]
             # A master of an earlier version offers one page, and says nothing of others.
@@ -223,6 +225,9 @@ class Signer:
         """
         Sign the packages of *offers*, then the index of the repository with them.
         """
+        if self.target != offers.target:
+            # An admin's string is for all targets, and has found this one by the jobs.
+            return await evolve(self, target=offers.target).run(offers)
         summary = SigningSummary(size=sum(job.size for job in offers.jobs))
         self.display.offered(offers)
         contents = await self._contents([file for job in offers.jobs for file in job.missing], summary)
@@ -230,12 +235,12 @@ class Signer:
             summary.refused = True
             return summary
         for some in _pieces(list(contents.items()), MOST_SIGNATURES):
-            await self.ask({"ask": "sign-give", "signatures": await self._signed(some)})
+            await self._asked({"ask": "sign-give", "signatures": await self._signed(some)})
         await self._sign_index([job.job for job in offers.jobs], summary)
         return summary
 
     async def _sign_index(self, jobs: Sequence[int], summary: SigningSummary) -> None:
-        answer = JsonReader(dict(await self.ask(_about("sign-prepare", jobs))), "answer")
+        answer = await self._asked(_about("sign-prepare", jobs))
         index = answer.objects("files", lambda file: (WantedFile.read(file), _checked(file)), most=10)
         if not index:
             summary.jobs = jobs
@@ -253,20 +258,24 @@ class Signer:
                 summary.refused = True
                 return
         signatures = await self._signed([(file, data) for file, data in index])
-        end = JsonReader(dict(await self.ask({"ask": "sign-finish", "signatures": signatures})), "answer")
+        end = await self._asked({"ask": "sign-finish", "signatures": signatures})
         summary.jobs = [int(job) for job in end.document.get("jobs", ())]
         summary.pushed = end.flag("pushed")
 
     async def _contents(self, files: Sequence[WantedFile], summary: SigningSummary) -> dict[WantedFile, bytes]:
         found: dict[WantedFile, bytes] = {}
         for some in _by_size(files):
-            answer = await self.ask({"ask": "sign-contents", "ids": [file.id for file in some]})
-            contents = JsonReader(dict(answer), "answer").mapping("contents")
+            answer = await self._asked({"ask": "sign-contents", "ids": [file.id for file in some]})
+            contents = answer.mapping("contents")
             for file in some:
                 data = found[file] = _decoded(file, contents.get(file.id))
                 summary.fetched += len(data)
                 self.display.to_sign(file, _described(file, data))
         return found
+
+    async def _asked(self, question: Mapping[str, Any]) -> JsonReader:
+        named = {"target": self.target} if self.target else {}
+        return JsonReader(dict(await self.ask({**question, **named})), "answer")
 
     async def _signed(self, contents: Sequence[tuple[WantedFile, bytes]]) -> dict[str, str]:
         return {file.id: b64encode((await self.sign(data, file.text)).data).decode() for file, data in contents}

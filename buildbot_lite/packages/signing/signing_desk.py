@@ -62,17 +62,7 @@ class SigningDesk:
         raise self._refusal()
 
     async def _ask(self, question: JsonReader) -> Answer:
-        answers: Mapping[str, Mapping[str, Callable[[SignedTarget, JsonReader], Awaitable[Answer]]]] = {
-            SIGN: {
-                "sign-offer": _offer,
-                "sign-contents": _contents,
-                "sign-give": _give,
-                "sign-prepare": _prepare,
-                "sign-finish": _finish,
-            },
-            PUSH: {"push": _push},
-        }
-        answer = answers[self.verb].get(question.text("ask", limit=40))
+        answer = ANSWERS[self.verb].get(question.text("ask", limit=40))
         if answer is None:
             raise self._refusal()
         return await answer(self.target(), question)
@@ -87,7 +77,7 @@ async def _offer(target: SignedTarget, question: JsonReader) -> Answer:
     if after is not None:
         page = await target.round.offer_page(after)
         return {**_offer_document(target, page.offers), "after": page.after}
-    offers = await target.round.offer(_jobs(question))
+    offers = await target.round.offer(jobs_of(question))
     if len(offers) > 1 and sum(len(offer.packages) for offer in offers) > MOST_FILES:
         raise RefusedError(f"That is more than {MOST_FILES} packages.  Name some of the jobs.")
     return _offer_document(target, offers)
@@ -109,7 +99,7 @@ async def _give(target: SignedTarget, question: JsonReader) -> Answer:
 
 
 async def _prepare(target: SignedTarget, question: JsonReader) -> Answer:
-    wanted = await target.round.prepare(_jobs(question) or ())
+    wanted = await target.round.prepare(jobs_of(question) or ())
     files = [{**_file_document(each), "contents": b64encode(each.read()).decode()} for each in wanted]
     return {"files": files, "jobs": list(target.round.prepared)}
 
@@ -123,13 +113,26 @@ async def _finish(target: SignedTarget, question: JsonReader) -> Answer:
 
 
 async def _push(target: SignedTarget, question: JsonReader) -> Answer:
-    jobs = await target.round.push(_jobs(question))
+    jobs = await target.round.push(jobs_of(question))
     for job in jobs:
         target.proceed(job)
     return {"target": target.name, "jobs": list(jobs)}
 
 
-def _jobs(question: JsonReader) -> list[int] | None:
+ANSWERS: Mapping[str, Mapping[str, Callable[[SignedTarget, JsonReader], Awaitable[Answer]]]] = {
+    SIGN: {
+        "sign-offer": _offer,
+        "sign-contents": _contents,
+        "sign-give": _give,
+        "sign-prepare": _prepare,
+        "sign-finish": _finish,
+    },
+    PUSH: {"push": _push},
+}
+"""By verb, the questions that its strings permit."""
+
+
+def jobs_of(question: JsonReader) -> list[int] | None:
     """
     The numbers of jobs; None: all.
     """

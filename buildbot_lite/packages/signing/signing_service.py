@@ -12,13 +12,16 @@ from typing import Any, TypeVar
 from attrs import frozen
 from sqlalchemy import Connection
 
+from ...control.questions import Question
 from ...errors import NotFoundError, RefusedError
 from ...master.farm import Farm
 from ...master.grants.verbs import Verb
+from ...model.json_reader import JsonReader
 from ...model.suggestions import there_is_no
 from ...storage.records.grants import Grant
 from ...wire.control import ExposedControl
 from ...wire.exposed import Exposed, Revocable
+from .. import job_records
 from ..job_records import Job
 from ..job_service import JobService
 from ..results import TREE, JobResults
@@ -26,13 +29,14 @@ from ..target_repository import RepositoryOf, TargetRepository
 from ..targets import Target
 from .signed_files import SignedFiles, Snapshots
 from .signed_repository import Announced, SignedRepository
-from .signing_desk import PUSH, SIGN, SignedTarget, SigningDesk
+from .signing_desk import ANSWERS, PUSH, SIGN, Answer, SignedTarget, SigningDesk, jobs_of
 from .signing_policy import AUTO
 from .signing_round import SigningRound
 from .verification import TargetKey
 
 SIGNING = "signatures of packages"
 """The name of the extension."""
+LONGEST_NAME = 80
 _DIRECTORY = ".signing"
 """In the results of a target; no package has a name that begins with a period."""
 
@@ -139,6 +143,30 @@ class SigningService:
             farm = _Surroundings(self._farm, self._jobs(), partial(self._target, name))
             self._rounds[name] = SigningRound(name, self._files_of(name), farm)
         return SignedTarget(name, target.signing.sign == AUTO, self._rounds[name], self._jobs().proceed)
+
+    def questions(self) -> Sequence[Question]:
+        """
+        The same questions for admins, whose strings are for all targets: they name the target, or a job of it.
+        """
+        return [
+            Question(name=name, answer=partial(self._answered, answer))
+            for answers in ANSWERS.values()
+            for name, answer in answers.items()
+        ]
+
+    async def _answered(
+        self, answer: Callable[[SignedTarget, JsonReader], Awaitable[Answer]], grant: Grant, question: JsonReader
+    ) -> Answer:
+        name = question.text("target", "", limit=LONGEST_NAME)
+        if not name:
+            (number, *_) = jobs_of(question) or (None,)
+            if number is None:
+                raise RefusedError("This string is for all targets: say which one with --target TARGET.")
+            job = await self._farm.records.read(partial(job_records.get, id=number))
+            if job is None:
+                raise NotFoundError(f"There is no job {number}.")
+            name = job.target
+        return await answer(self.signed_target(name), question)
 
     def verbs(self) -> Sequence[Verb]:
         """
