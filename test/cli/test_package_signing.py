@@ -116,6 +116,24 @@ class PackageSigningTests(CommandLineCase):
         self.assertEqual(json.loads(said.out), [waiting(3)])
         self.assertEqual([each["ask"] for each in self.master.questions], ["sign-offer"])
 
+    def test_admin(self) -> None:
+        """
+        In a master's directory the admin's string is used: each question names the target, which is that of the jobs,
+        or of --target.
+        """
+        self.make_farm()
+        for words, first in ((("farm", "3"), {"jobs": ["3"]}), (("farm", "--all", "--target", "f4"), {"target": "f4"})):
+            self.master.questions.clear()
+            self.assertEqual(self.command("package", "sign", *words, "--yes", *KEY).code, 0)
+            self.assertEqual(self.master.questions[0], {"ask": "sign-offer", **first})
+            self.assertEqual({each["target"] for each in self.master.questions[1:]}, {"f4"})
+        self.answers["push"] = {"target": "f4", "jobs": [3]}
+        self.assertEqual(self.command("-C", "farm", "package", "push", "3").code, 0)
+        self.assertEqual(self.master.questions[-1], {"ask": "push", "jobs": ["3"]})
+        # A number is no directory.
+        for words in (("push", "3"), ("sign", "3", *KEY)):
+            self.assertIn("it has no master.cfg", self.refused("package", *words))
+
     def test_disagrees(self) -> None:
         """
         Promise 9.7: without a yes nothing is signed, and the exit code is 1.
@@ -146,7 +164,6 @@ class PackageSigningTests(CommandLineCase):
             ("--watch", "--json", *STRING),
             ("3", "--json", "--yes", *STRING),
             ("three", *KEY, *STRING),
-            ("3", *KEY),
             ("3", *STRING),
         ):
             self.refused("package", "sign", *words, code=USAGE)

@@ -12,8 +12,10 @@ from unittest import mock
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
+from buildbot_lite.control.questions import QuestionDesk
 from buildbot_lite.errors import InputError, NotFoundError, RefusedError
 from buildbot_lite.master.farm import Farm
+from buildbot_lite.master.grants.verbs import ADMIN, CONTROL
 from buildbot_lite.model.extension import Extension
 from buildbot_lite.packages.job_actions import JobActions
 from buildbot_lite.packages.job_records import Job
@@ -23,8 +25,9 @@ from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.results import JobResults
 from buildbot_lite.packages.signing.gnupg import Gnupg
 from buildbot_lite.packages.signing.openpgp import Signature
-from buildbot_lite.packages.signing.signer import Signer, SigningSummary
+from buildbot_lite.packages.signing.signer import Ask, Signer, SigningSummary
 from buildbot_lite.packages.signing.signing_service import SigningService
+from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.wire.control import ExposedControl
 from buildbot_lite.wire.exposed import Revocable
 
@@ -151,12 +154,19 @@ class SigningServiceCase(JobCase):
         assert isinstance(exposed, ExposedControl)
         return await exposed._control.ask(question)
 
-    async def sign_all(self) -> SigningSummary:
+    async def ask_as(self, verb: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
+        """
+        Ask through a string for *verb*, of the whole farm.
+        """
+        desk = QuestionDesk(self.harness.farm, Grant(0, "farm", verb, "farm", "", None, 0.0))
+        return await desk.ask(question)
+
+    async def sign_all(self, ask: Ask | None = None, target: str = "") -> SigningSummary:
         async def sign(data: bytes, text: bool) -> Signature:
             with mock.patch.dict(os.environ, self.key.environment):
                 return Gnupg(self.key.fingerprint).sign(data, text=text)
 
-        signer = Signer(lambda question: self.ask("sign", question), sign, FakeDisplay())
+        signer = Signer(ask or partial(self.ask, "sign"), sign, FakeDisplay(), target)
         return await signer.run(await signer.offers(None))
 
 
@@ -194,6 +204,26 @@ class SigningServiceTests(SigningServiceCase):
         self.assertEqual(sorted(self.unsigned.announced), [1, 2])
         again = self.harness.done(self.ask("push", {"ask": "push", "jobs": ["1", "2"]}))
         self.assertEqual(again["jobs"], [])
+
+    def test_admin(self) -> None:
+        """
+        Promise 9.7: an admin's string signs and pushes, too, for the target that it names or whose job it names; one to
+        control the farm does neither.
+        """
+        self.submit()
+        self.attach()
+        asking = partial(self.ask_as, ADMIN)
+        self.assertEqual(list(self.harness.done(self.sign_all(asking, "bookworm")).jobs), [1])
+        self.assertEqual(self.harness.done(asking({"ask": "push", "jobs": ["1"]}))["jobs"], [1])
+        for verb, question, kind, sentence in (
+            (ADMIN, {"ask": "push"}, RefusedError, "say which one with --target TARGET"),
+            (ADMIN, {"ask": "push", "jobs": ["9"]}, NotFoundError, "There is no job 9."),
+            (ADMIN, {"ask": "push", "target": "bookwurm"}, NotFoundError, "bookwurm"),
+            (CONTROL, {"ask": "push", "target": "bookworm"}, RefusedError, "does not permit"),
+            (CONTROL, {"ask": "sign-offer", "target": "bookworm"}, RefusedError, "does not permit"),
+        ):
+            error = self.failureResultOf(Deferred.fromCoroutine(self.ask_as(verb, question)), kind)
+            self.assertIn(sentence, str(error.value))
 
     def test_script_fails(self) -> None:
         """
