@@ -65,6 +65,7 @@ def job(document: Document) -> RenderableType:
         ("submitted", f"{Date(document['created'])}, by {document['submitter']}"),
         ("took", duration(document["created"], document["finished"])),
         ("priority", document["priority"] or ""),
+        ("after", f"job {document['after']}" if document.get("after") else ""),
         ("scratch", "its packages enter no repository" if document["scratch"] else ""),
     ]
     arches = [

@@ -245,6 +245,7 @@ class SubmitTarget:
             "watch": await self._submissions.watch_furl(submitted),
             "skipped": _skipped(submitted),
             "title": printable(submitted.title),
+            "number": submitted.number,
         }
         await watcher.stdout(encode(document))
         return 0

@@ -266,6 +266,7 @@ class Farm:
             canceller=self.canceller,
             grants=self.grants,
             limits=self.submit_limits,
+            records=self.records,
             furls=self.furls,
             inputs=self.inputs,
             in_thread=self.in_thread,

@@ -147,7 +147,7 @@ def after_another(what: str, state: str) -> WaitReason:
     """
     It is built after *what*, which is in a *state*: "job 12: hello 2.10-3", "building".
     """
-    return WaitReason(WaitKind.AFTER, f"it is built after {what}, which is {state}")
+    return WaitReason(WaitKind.AFTER, f"it is built after {what}, which is in the state {state}")
 
 
 def absent(slave: str, since: str, *, paused: bool = False) -> WaitReason:

@@ -89,6 +89,13 @@ class GettingRepository(Transferring):
         await self._send("", index["path"], index["size"], index["sha256"], repository, unpack=True)
         return True
 
+    async def get_names(self, repository: FarmRepository, sources: Sequence[str]) -> Sequence[str]:
+        """
+        The names of the packages in *repository* that are made of one of *sources*.
+        """
+        found = await self._asked("looking for packages of a chain", repository, lambda there: there.made_of(sources))
+        return [str(name) for name in found]
+
     async def get_packages(self, repository: FarmRepository, names: Collection[str] | None) -> None:
         """
         Put the packages of *repository* called *names*, or the latest version of each, on the slave.

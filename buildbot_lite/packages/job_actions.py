@@ -15,7 +15,7 @@ from ..master.farm import Farm
 from ..storage.records import requests, streams
 from ..storage.records.grants import Grant
 from ..storage.records.requests import SubmittedBuildset
-from . import job_records, paused
+from . import chain_records, job_records, paused
 from .job_records import Job, JobArch, names_of
 from .job_service import JobService
 from .job_states import ARCH_ENDS, ENDS, ArchState, JobState
@@ -83,6 +83,7 @@ class JobActions:
             raise RefusedError(f"The build for {names_of(going)} is still ending.  Try it again in a minute.")
         again = await self.farm.records.read(partial(_to_build, job=job))
         if again:
+            await self.farm.records.read(partial(chain_records.check_predecessor, job=job))
             await self._build_again(job, again, grant)
         else:
             await self.farm.records.write(partial(_resume, number=number, now=self.farm.wall()))
@@ -105,6 +106,7 @@ class JobActions:
             for each in arches:
                 job_records.build_again(connection, each, numbers[each.builder], now)
             job_records.go(connection, current, JobState.WAITING, now)
+            chain_records.tell(connection, current, now)
 
         new = as_before(original, job, [each.builder for each in arches], "again")
         await submit_within_limits(self.farm, new, in_transaction, grant)

@@ -26,6 +26,7 @@ def of_job(connection: Connection, job: Job) -> Document:
         "submitter": job.submitter,
         "scratch": job.scratch,
         "priority": job.priority,
+        "after": job.after_job,
         "state": job.state.value,
         "reason": job.reason,
         "created": job.created,

@@ -61,7 +61,8 @@ class Job:
 
     *version*: with epoch and release.  *submitter*: the label of the grant *by_grant*, or the target's name.
     *buildset*: the first one.  *reason*: why it failed, was killed, or cannot go on.  Times are seconds since 1970;
-    *changed*: since when it is in its state.
+    *changed*: since when it is in its state.  *after_job*: the number of the job before it in its chain; None: it is
+    built after no other.
     """
 
     id: int
@@ -79,6 +80,7 @@ class Job:
     changed: float
     finished: float | None
     history: History
+    after_job: int | None = None
     arches: tuple[JobArch, ...] = ()
 
     @property
@@ -99,7 +101,8 @@ class Job:
 @frozen(kw_only=True)
 class NewJob:
     """
-    A job to record.  *builders*: architecture → builder and request.  *skipped*: architecture → reason.
+    A job to record.  *builders*: architecture → builder and request.  *skipped*: architecture → reason.  *after_job*:
+    the job before it in its chain.
     """
 
     target: str
@@ -112,6 +115,7 @@ class NewJob:
     skipped: Mapping[str, str] = field(factory=dict)
     scratch: bool = False
     priority: int = 0
+    after_job: int | None = None
 
 
 @frozen(kw_only=True)
@@ -257,6 +261,7 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
         "changed": now,
         "finished": None,
         "history": to_json(history),
+        "after_job": new.after_job,
     }
     id = _ADD.number(connection, **values)
     built = [

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..control.questions import Question
 from ..master.farm import Farm
 from ..master.grants.verbs import Verb
+from .chains import Chains
 from .job_mail import JobMail
 from .job_questions import JobQuestions, jobs_verb
 from .job_service import JobService
@@ -22,6 +23,7 @@ class PackageJobs:
 
     def __init__(self, farm: Farm, repository_of: RepositoryOf = no_repository) -> None:
         self.service = JobService(farm, repository_of)
+        self.chains = Chains(farm, self.service, repository_of)
         self._mail = JobMail(farm)
         self._questions = JobQuestions(farm, self.service)
         self._verbs = (jobs_verb(farm, self.service),)
@@ -31,6 +33,7 @@ class PackageJobs:
         Let the jobs go on that have not ended.
         """
         await self._mail.start()
+        await self.chains.start()
         await self.service.start()
 
     def stop(self) -> None:
@@ -38,6 +41,7 @@ class PackageJobs:
         End, because the master stops.
         """
         self.service.stop()
+        self.chains.stop()
         self._mail.stop()
 
     def questions(self) -> Sequence[Question]:

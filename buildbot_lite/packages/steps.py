@@ -5,6 +5,8 @@ The steps of a build of a package.  Their names are the states in which people s
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, ClassVar
 
+from attrs import evolve
+
 from ..master.steps import argument_checks as checks
 from ..master.steps.argument import argument
 from ..master.steps.context import CommandResult
@@ -99,6 +101,10 @@ SINGLE_FILE = "single_file"
 """The property of builds whose source package was submitted as one file, with the file's name."""
 
 
+BUILT_AFTER = "built_after"
+"""The property of builds in a chain, with the names of the source packages before theirs."""
+
+
 class Downloading(Unpack):
     """
     The source package on the slave, in an empty directory.
@@ -161,6 +167,10 @@ class DebianPrepping(Prepping):
     """
 
     async def needed(self, repository: FarmRepository) -> Collection[str] | None:
+        sources: Any = self.getProperty(BUILT_AFTER)
+        if sources:
+            made = await self.get_names(repository, sources)
+            repository = evolve(repository, replaces=(*repository.replaces, *made))
         ran = await self.must(self.root.prepare(self.architecture, *repository.debian_use), _NOT_INSTALLED)
         return needed_packages(ran.output(limit=_LONGEST_LIST))
 

@@ -36,6 +36,12 @@ class TargetRepository(Protocol):
         have not ended; and old versions.
         """
 
+    async def shows(self, job: Job, results: JobResults) -> bool:
+        """
+        Whether the builds of the target see all packages of *results*: whether these are in the repository from which
+        builds install packages.
+        """
+
     async def needs_signature(self, job: Job) -> bool:
         """
         Whether signatures of *job* are still missing before it can be published.

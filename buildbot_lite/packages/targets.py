@@ -23,16 +23,17 @@ from ..master.config.build_factory import BuildFactory
 from ..master.config.keys import Contribution, Key
 from ..master.config.mistakes import MISSING, SourceLine, current_line, note, once_loaded, remark
 from ..master.config.objects import BuilderConfig
-from ..master.config.schedulers import Examination, Submit
+from ..master.config.schedulers import Examination, RecordedSubmission, Submit
+from ..model.json_reader import JsonReader
 from ..model.machines import ARCH
 from ..model.properties import Json
 from ..storage.records.requests import SubmittedBuildset
-from . import job_records
+from . import chain_records, job_records
 from .architectures import BuildPlan, debian_plan
 from .debian_architectures import ALL, is_wildcard
 from .debian_source import read_dsc
 from .farm_repository import FarmRepository
-from .job_options import JobOptions
+from .job_options import AFTER, SOURCES, JobOptions
 from .job_records import NewJob
 from .repositories.debian_metadata import DebianMetadata
 from .repositories.repository_place import checked_repository, shared
@@ -42,7 +43,16 @@ from .roots import Root
 from .signing.signing_policy import checked_policy
 from .signing.verification import TargetKey
 from .source_package import DEB, RPM, SourcePackage
-from .steps import SINGLE_FILE, Cleanup, DebianBuilding, DebianPrepping, Downloading, PackageStep, Uploading
+from .steps import (
+    BUILT_AFTER,
+    SINGLE_FILE,
+    Cleanup,
+    DebianBuilding,
+    DebianPrepping,
+    Downloading,
+    PackageStep,
+    Uploading,
+)
 from .submitted_package import SIGNED, SubmittedPackage, examine
 
 MOST_ARCHITECTURES = 20
@@ -153,6 +163,21 @@ class Target(metaclass=NotingType):
         """
         Check what the target asks of a source package beside its being whole; `InputError`.
         """
+
+    def check_chain(self) -> None:
+        """
+        `InputError` where no build gets the packages that were built before it.
+        """
+        if self.repository_for_builds is None:
+            raise InputError(
+                f"The builds of {self.name} get no packages of the farm, so nothing is built after another package: "
+                "that needs repository=, and roots_from= other than None."
+            )
+        if not self.root.installs:
+            raise InputError(
+                f"The builds of {self.name} are in {self.root}, where nothing is installed, so nothing is built after "
+                "another package."
+            )
 
     def steps(self, architecture: str, on: str) -> Sequence[PackageStep]:
         """
@@ -282,6 +307,14 @@ class PackageScheduler(Submit):
         super().__init__(name, builders, stdin="file", file="file")
         self.target = target
 
+    def resolve(self, connection: Connection, options: Mapping[str, Json], grant: int) -> Mapping[str, Json]:
+        reader = JsonReader(dict(options), "options")
+        if not reader.has(AFTER):
+            return options
+        self.target.check_chain()
+        before = chain_records.before(connection, reader.integer(AFTER, least=1), self.target.name, grant)
+        return {**options, SOURCES: list(dict.fromkeys(each.name for each in before))}
+
     def examine(self, file: IO[bytes], options: Mapping[str, Json]) -> Examination:
         asked = JobOptions.read(options, most_priority=self.priority)
         found = examine(file)
@@ -289,11 +322,13 @@ class PackageScheduler(Submit):
         plan = self.target.plan(found.package)
         builders = {arch: builder.name for arch, builder in self.target.builders_of(plan).items()}
         package = found.package
-        properties = {"package": package.name, "package_version": package.full_version}
+        properties: dict[str, Json] = {"package": package.name, "package_version": package.full_version}
+        if asked.sources:
+            properties[BUILT_AFTER] = list(asked.sources)
         if not found.main:
             properties[SINGLE_FILE] = package.source_rpm
 
-        def record(connection: Connection, submitted: SubmittedBuildset, submitter: str) -> str:
+        def record(connection: Connection, submitted: SubmittedBuildset, submitter: str) -> RecordedSubmission:
             requests = {request.builder: request.id for request in submitted.requests}
             new = NewJob(
                 target=self.target.name,
@@ -306,9 +341,12 @@ class PackageScheduler(Submit):
                 skipped=plan.skipped,
                 scratch=asked.scratch,
                 priority=asked.priority,
+                after_job=asked.after,
             )
             job = job_records.add(connection, new, submitted.buildset.submitted)
-            return f"{job.title} for {self.target.name} ({', '.join(builders)})"
+            chain_records.tell(connection, job, submitted.buildset.submitted)
+            after = "" if asked.after is None else f", after job {asked.after}"
+            return RecordedSubmission(f"{job.title} for {self.target.name} ({', '.join(builders)}){after}", job.id)
 
         return Examination(
             title=str(package),

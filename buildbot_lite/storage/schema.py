@@ -323,6 +323,7 @@ package_jobs = Table(
     Column("changed", Float, nullable=False),
     Column("finished", Float),
     Column("history", Text, nullable=False),  # [[state, time], …]
+    Column("after_job", Integer),  # the job before it in its chain
 )
 Index("package_jobs_unfinished", package_jobs.c.id, sqlite_where=package_jobs.c.finished.is_(None))
 

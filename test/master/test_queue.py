@@ -231,7 +231,7 @@ class ReasonTests(SynchronousTestCase):
         reason = after_another("job 1: hello 1.0", "building")
         harness.farm.queue.hold({1: reason})
         first, second = harness.submit("b"), harness.submit("b")
-        said = "it is built after job 1: hello 1.0, which is building"
+        said = "it is built after job 1: hello 1.0, which is in the state building"
         self.assertEqual(self.reason(harness, first), (WaitKind.AFTER, said))
         self.assertEqual(self.reason(harness, second)[0], WaitKind.ABSENT)
         slave = harness.attach()

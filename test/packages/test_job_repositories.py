@@ -31,6 +31,7 @@ class FakeRepository:
     held: set[str] = field(factory=set)
     calls: list[str] = field(factory=list)
     waiting: frozenset[str] = frozenset()
+    shown: bool = True
 
     async def enter(self, job: Job, results: JobResults) -> None:
         assert results.packages
@@ -38,6 +39,11 @@ class FakeRepository:
 
     async def keep_only(self, waiting: Collection[str]) -> None:
         self.waiting = frozenset(waiting)
+
+    async def shows(self, job: Job, results: JobResults) -> bool:
+        if "shows" in self.errors:
+            raise self.errors["shows"]
+        return self.shown
 
     async def needs_signature(self, job: Job) -> bool:
         return not self.signed

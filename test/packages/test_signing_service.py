@@ -54,6 +54,9 @@ class FakeTargetRepository:
     async def enter(self, job: Job, results: JobResults) -> None:
         self.entered.append(job.id)
 
+    async def shows(self, job: Job, results: JobResults) -> bool:
+        return True
+
     async def keep_only(self, waiting: Collection[str]) -> None:
         pass
 

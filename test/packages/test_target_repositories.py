@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.child_programs import ProgramError
 from buildbot_lite.errors import FileError
-from buildbot_lite.model.spec import Download
+from buildbot_lite.model.spec import Download, Run
 from buildbot_lite.packages import DebTarget, Overlay, farm_repository
 from buildbot_lite.packages.job_actions import JobActions
 from buildbot_lite.packages.job_records import Job
@@ -33,6 +33,7 @@ from buildbot_lite.packages.repositories.snapshots import BUILD, PUBLIC
 from buildbot_lite.packages.repositories.target_repositories import UnsignedRepository
 from buildbot_lite.packages.repositories.tools import output_of_tool
 from buildbot_lite.storage.records import steps
+from test.control.test_submissions import FakeWatcher
 
 from ..needs import needs
 from .archives import archive, control_list, deb, greet
@@ -313,6 +314,24 @@ class PreppingTests(JobsInRepositoriesCase):
         self.harness.settle()
         self.assertEqual((self.job(2).state, self.job(2).reason), (JobState.FINISHED, ""))
         self.assertEqual(len(self.pool("build")), 2)
+
+    def test_chain(self) -> None:
+        """
+        Promise 9.6: in the roots of a chain, the packages that were built before win over the distribution's.
+        """
+        self.build()
+        self.building.files = dict(built(version="1.1+farm1", source="other", name="other"))
+        for options, pinned in (({}, []), ({"after": 1}, ["Package: greet"])):
+            feed = self.successResultOf(self.target("bookworm").submit_file(FakeWatcher(), options))
+            assert feed is not None
+            feed.feed(archive(greet(Source="other", Version="1.1", Package_List=LISTED.replace("greet", "other"))))
+            feed.close()
+            self.harness.settle()
+            spec = next(each.spec for each in reversed(self.slave.commands) if "--print-uris" in str(each.spec))
+            assert isinstance(spec, Run)
+            pin = next(word for word in spec.argv if word.startswith("Package: ") and "Pin: release o=bookworm" in word)
+            found = [line for line in pin.splitlines() if line.startswith("Package: ")]
+            self.assertEqual(found, [*pinned, "Package: *"])
 
     def test_from_public(self) -> None:
         """

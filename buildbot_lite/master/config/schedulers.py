@@ -110,21 +110,32 @@ class BaseScheduler(metaclass=NotingType):
 
 
 @frozen
+class RecordedSubmission:
+    """
+    What a scheduler has recorded beside the builds.  *title*: told to the submitter in the first line.  *number*: by
+    which the submitter may name it.
+    """
+
+    title: str
+    number: int
+
+
+@frozen
 class Examination:
     """
     What a submitted file is, as a scheduler found that examines it.
 
     *title*: what it is, for the reason of the builds.  *builders*: those that build it.  *skipped*: for what it is not
     built, each with the reason; a property of the builds, too.  *properties*: further ones.  *record*: called in the
-    transaction that records the builds, with them and the name of their submitter; returns what the submitter is told
-    in the first line.  *priority*: of the builds; None: the scheduler's.
+    transaction that records the builds, with them and the name of their submitter.  *priority*: of the builds; None:
+    the scheduler's.
     """
 
     title: str
     builders: Sequence[str]
     skipped: Mapping[str, str]
     properties: Mapping[str, Json]
-    record: Callable[[Connection, SubmittedBuildset, str], str] | None = None
+    record: Callable[[Connection, SubmittedBuildset, str], RecordedSubmission] | None = None
     priority: int | None = None
 
 
@@ -185,6 +196,13 @@ class Submit(BaseScheduler):
         The kinds of input that a submission may have, of `STDIN_KINDS` and `FILE_KINDS`.
         """
         return [self.stdin] * self.takes_commands + ([] if self.file is None else [self.file])
+
+    def resolve(self, connection: Connection, options: Mapping[str, Json], grant: int) -> Mapping[str, Json]:
+        """
+        The *options* of a submission with *grant*, completed with what the records say about them; `InputError`.
+        Called before `examine`, which gets them, when there are options.
+        """
+        return options
 
     def examine(self, file: IO[bytes], options: Mapping[str, Json]) -> Examination:
         """

@@ -28,10 +28,11 @@ from ...storage.records.grants import Grant
 from ...storage.records.requests import (
     SubmittedBuildset,
 )
+from ...storage.writer import Records
 from ..builds.streams import InThread
 from ..config.generations import Generations
 from ..config.master_config import MasterConfig
-from ..config.schedulers import SKIPPED, Examination, Submit
+from ..config.schedulers import SKIPPED, Examination, RecordedSubmission, Submit
 from ..grants.publisher import FurlPublisher
 from ..grants.registry import GrantRegistry
 from ..grants.verbs import SUBMIT, WATCH
@@ -72,6 +73,7 @@ class Submissions:
         canceller: RequestCanceller,
         grants: GrantRegistry,
         limits: SubmitLimits,
+        records: Records,
         furls: FurlPublisher,
         inputs: InputStore,
         in_thread: InThread,
@@ -82,6 +84,7 @@ class Submissions:
         self._canceller = canceller
         self._grants = grants
         self._limits = limits
+        self._records = records
         self._furls = furls
         self._inputs = inputs
         self._in_thread = in_thread
@@ -123,12 +126,12 @@ class Submissions:
         if examined is not None:
             properties.update({**examined.properties, SKIPPED: dict(examined.skipped)}, scheduler.kind)
         watches: list[Grant] = []
-        titles: list[str] = []
+        recorded: list[RecordedSubmission] = []
 
         def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> None:
             grants.used(connection, grant.id, self._wall())
             if examined is not None and examined.record is not None:
-                titles.append(examined.record(connection, submitted, grant.label or grant.name))
+                recorded.append(examined.record(connection, submitted, grant.label or grant.name))
             if watched:
                 watches.append(self._add_watch(connection, submitted))
 
@@ -149,7 +152,7 @@ class Submissions:
             committed=committed,
         )
         # A transaction that failed was tried again.
-        return evolve(submitted, title=titles[-1]) if titles else submitted
+        return evolve(submitted, title=recorded[-1].title, number=recorded[-1].number) if recorded else submitted
 
     async def _examined(self, grant: int, given: SubmissionInput) -> tuple[Submit, Examination | None]:
         """
@@ -163,8 +166,10 @@ class Submissions:
                 if given.options:
                     raise InputError(f"{scheduler.name} takes no options.")
                 return scheduler, None
-            path = self._inputs.path(given.kept.sha256)
-            examined: Examination = await self._in_thread(partial(_examine, scheduler, path, given.options))
+            path, options = self._inputs.path(given.kept.sha256), given.options
+            if options:
+                options = await self._records.read(partial(scheduler.resolve, options=options, grant=grant))
+            examined: Examination = await self._in_thread(partial(_examine, scheduler, path, options))
             # The configuration or the grant may have changed meanwhile; another scheduler may have other builders.
             before, scheduler = scheduler, self.scheduler(grant)
             if scheduler is before:

@@ -23,12 +23,14 @@ from attrs import frozen
 from ...errors import InputError
 from ...storage.files import file_error, write_whole
 from ..versions import superseded
-from .snapshots import BUILD, PackageFile, Snapshot, SnapshotDirectory, make_public_directory
+from .snapshots import BUILD, PackageFile, Snapshot, SnapshotDirectory, make_public_directory, package_of
 
 REPOSITORIES = "repositories"
 """In the directory of a build, that of the repositories of the farm."""
 MOST_SENT = 2000
 """Packages that are sent to one build."""
+MOST_NAMES = 1000
+"""Names of packages that win over the distribution's in one root."""
 _KEPT = 86400.0
 _INDEXES = "indexes"
 
@@ -86,6 +88,20 @@ class BuildRepository:
         current = SnapshotDirectory(self.place).current(self.kind)
         packages: Mapping[str, PackageFile] = current.packages if current else {}
         return {name: (self._path(name), each.size, each.sha256) for name, each in packages.items() if wanted(name)}
+
+    def made_of(self, sources: Collection[str]) -> Mapping[str, str]:
+        """
+        The names of the packages made of one of *sources*, each with its source.  `InputError` when there are too many.
+        """
+        current = SnapshotDirectory(self.place).current(self.kind)
+        made = (
+            {} if current is None else {package_of(name): of for name, of in current.sources.items() if of in sources}
+        )
+        if len(made) > MOST_NAMES:
+            raise InputError(
+                f"The packages before it in its chain have {len(made)} names; at most {MOST_NAMES} are allowed."
+            )
+        return made
 
     def _path(self, name: str) -> str:
         # By way of the symlink, so that it is there also when this snapshot is not any more.

@@ -88,12 +88,15 @@ class UnsignedRepository:
     async def keep_only(self, waiting: Collection[str]) -> None:
         await self.farm.in_thread(partial(self._keep_only, waiting))
 
+    async def shows(self, job: Job, results: JobResults) -> bool:
+        kind = self.target.roots_from
+        return kind is not None and await self.farm.in_thread(partial(self._shows, kind, _installable(results)))
+
     async def needs_signature(self, job: Job) -> bool:
         return False
 
     async def publish(self, job: Job, results: JobResults) -> Collection[int]:
-        names = {file.name for file in results.packages if not file.name.endswith(INSTALLERS)}
-        await self.farm.in_thread(partial(self._publish, names))
+        await self.farm.in_thread(partial(self._publish, _installable(results)))
         return (job.id,)
 
     async def announce(self, job: Job) -> None:
@@ -105,6 +108,9 @@ class UnsignedRepository:
         packages = checked_builds(submitted, self.target.suffix, builds)
         paths = [str(each.path) for each in packages if each.path.suffix != INSTALLERS]
         self.repository.add(BUILD, paths, source)
+
+    def _shows(self, kind: str, names: Collection[str]) -> bool:
+        return self.repository.packages(kind).keys() >= set(names)
 
     def _keep_only(self, waiting: Collection[str]) -> None:
         if self.target.signing.sign is None:
@@ -126,6 +132,10 @@ class UnsignedRepository:
         if missing := sorted(names - entered.keys()):
             raise InputError(f"{missing[0]} is not in the repository for builds.")
         self.repository.add(PUBLIC, [entered[name] for name in names])
+
+
+def _installable(results: JobResults) -> set[str]:
+    return {file.name for file in results.packages if not file.name.endswith(INSTALLERS)}
 
 
 def metadata_of(target: Target) -> Metadata:

@@ -57,6 +57,9 @@ class SignedRepository:
     async def keep_only(self, waiting: Collection[str]) -> None:
         await self.unsigned.keep_only(waiting)
 
+    async def shows(self, job: Job, results: JobResults) -> bool:
+        return await self.unsigned.shows(job, results)
+
     async def needs_signature(self, job: Job) -> bool:
         if self.target.signing.sign is None:
             return await self.unsigned.needs_signature(job)

@@ -81,12 +81,14 @@ class Request:
 @frozen
 class SubmittedBuildset:
     """
-    A buildset and its requests, in the order of its builders.  *title*: a phrase for its submitter, or "".
+    A buildset and its requests, in the order of its builders.  *title*: a phrase for its submitter, or "".  *number*:
+    by which the submitter may name it, if there is one.
     """
 
     buildset: Buildset
     requests: tuple[Request, ...]
     title: str = ""
+    number: int | None = None
 
 
 def _buildset(*row: Any) -> Buildset:

@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("changed", sa.Float(), nullable=False),
         sa.Column("finished", sa.Float(), nullable=True),
         sa.Column("history", sa.Text(), nullable=False),
+        sa.Column("after_job", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(

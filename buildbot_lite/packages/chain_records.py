@@ -1,0 +1,202 @@
+"""
+Chains of packages in the records: jobs of which each is built when the one before it is in the repository.
+
+::
+
+    job 12 ──► results ──► repowait ──► in the repository for builds ──► job 13 begins ──► …
+       '── failed, killed, finished without being published ──► job 13 is killed, and all after it
+
+A job names the one before it, which was there first, so that there is no cycle.  Whether that one has come into the
+repository is recorded nowhere: packages leave it, too.  The repository is asked each time.
+"""
+
+from enum import Enum
+
+from attrs import evolve, frozen
+from sqlalchemy import Connection
+
+from ..errors import InputError
+from ..model import wait_reasons
+from ..model.wait_reasons import WaitReason
+from ..storage.records import feed
+from ..storage.records.feed import Event
+from . import job_records
+from .job_records import Job
+from .job_states import ArchState, JobState
+
+CHAINED = "package.chained"
+"""The kind of the event in the feed that tells of a job with new requests, which is built after another one."""
+MOST_MEMBERS = 100
+"""Jobs of one chain."""
+
+_BUILT = (JobState.WAITING, JobState.BUILDING)
+_WITHOUT_ROOT = (ArchState.WAITING, ArchState.DOWNLOADING, ArchState.PREPPING)
+_STAYING = (JobState.NEEDSIGN, JobState.PUSHED)
+
+
+class Standing(Enum):
+    """
+    Whether the packages of a job come into the repository for builds, have come to stay, or will not be there.
+    """
+
+    COMING = "coming"
+    STAYING = "staying"
+    GONE = "gone"
+
+
+@frozen(kw_only=True)
+class ChainedJob:
+    """
+    A *job* of a *target* that is built after another, as its waiting *requests* need it.  *after*, *title*, *state*: of
+    the one before it.
+    """
+
+    job: int
+    target: str
+    requests: tuple[int, ...]
+    after: int
+    title: str
+    state: str
+
+    @classmethod
+    def of_event(cls, event: Event) -> "ChainedJob":
+        """
+        The job of a `CHAINED` event.
+        """
+        return cls(**{**event.body, "requests": tuple(event.body["requests"])})
+
+    @property
+    def reason(self) -> WaitReason:
+        """
+        Why its requests wait.
+        """
+        return wait_reasons.after_another(self.title, self.state)
+
+
+def before(connection: Connection, number: int, target: str, grant: int) -> list[Job]:
+    """
+    The job *number* at *target*, after which another is to be built, and those before it, the latest first.
+    `InputError` when it is not there for the holder of *grant*, when nothing can be built after it, and when the chain
+    has `MOST_MEMBERS` jobs.
+    """
+    job = job_records.get(connection, number)
+    if job is None or job.target != target or job.by_grant != grant:
+        raise InputError(f"There is no job {number} that was submitted to {target} with this string.")
+    if job.scratch:
+        raise InputError(
+            f"{_capital(job.title)} is a scratch build, which enters no repository: nothing is built after it."
+        )
+    if standing_of(job) is Standing.GONE:
+        raise InputError(
+            f"{_capital(job.title)} {_fate(job)}, so nothing is built after it.  To build it again: buildbot-lite "
+            f"package requeue {number}"
+        )
+    found = [job]
+    while (earlier := _predecessor(connection, found[-1])) is not None:
+        found.append(earlier)
+    if len(found) >= MOST_MEMBERS:
+        raise InputError(f"The chain of {job.title} has {len(found)} jobs; at most {MOST_MEMBERS} are allowed.")
+    return found
+
+
+def tell(connection: Connection, job: Job, now: float) -> None:
+    """
+    Publish that *job* has new requests, if it is built after another: in the transaction that adds them, so that they
+    are held before they can start.
+    """
+    if (chained := _chained(connection, job)) is not None:
+        body = {name: getattr(chained, name) for name in ("job", "target", "after", "title", "state")}
+        feed.publish(connection, CHAINED, now=now, body={**body, "requests": list(chained.requests)})
+
+
+def unfinished(connection: Connection) -> list[ChainedJob]:
+    """
+    The jobs of chains whose builds have not ended.
+    """
+    jobs = [job for job in job_records.unfinished(connection) if job.state in _BUILT]
+    return [chained for job in jobs if (chained := _chained(connection, job)) is not None]
+
+
+def standing_of(job: Job | None) -> Standing:
+    """
+    Where the packages of *job* are on their way; None: the records have it no longer.
+    """
+    if job is None or job.state in (JobState.FAILED, JobState.KILLED):
+        return Standing.GONE
+    if job.state is JobState.FINISHED:
+        published = any(state == JobState.PUSHED for state, _ in job.history)
+        return Standing.STAYING if published else Standing.GONE
+    return Standing.STAYING if job.state in _STAYING else Standing.COMING
+
+
+def check_predecessor(connection: Connection, job: Job) -> None:
+    """
+    `InputError` when *job* is to be built again, and the one before it in its chain has to be first.
+    """
+    if job.after_job is None:
+        return
+    earlier = _predecessor(connection, job)
+    if standing_of(earlier) is Standing.GONE:
+        why = f"job {job.after_job} is not known any more" if earlier is None else f"{earlier.title} {_fate(earlier)}"
+        raise InputError(
+            f"Job {job.id} is built after another, and {why}.  First: buildbot-lite package requeue {job.after_job}"
+        )
+
+
+def end(connection: Connection, chained: ChainedJob, earlier: Job | None, now: float) -> Job | None:
+    """
+    End the job *chained* because of the one before it, *earlier*, whose packages are not in the repository; returns it.
+    None, and nothing is done, when all its builds have their roots, or *earlier* is in another state meanwhile.
+    """
+    job = job_records.get(connection, chained.job)
+    if job is None or job.state not in _BUILT or all(each.state not in _WITHOUT_ROOT for each in job.built):
+        return None
+    current = job_records.get(connection, chained.after)
+    if earlier is None or current is None:
+        why = f"job {chained.after} is not known any more"
+    elif current.state is not earlier.state:
+        return None
+    else:
+        why = _why(connection, current)
+    return job_records.go(connection, job, JobState.KILLED, now, f"{why}, and this job is built after it")
+
+
+def _why(connection: Connection, job: Job) -> str:
+    if standing_of(job) is not Standing.GONE:
+        return f"{job.title} is not in the repository for builds any more"
+    # The first that went is the reason why those after it did.
+    while (earlier := _predecessor(connection, job)) is not None and standing_of(earlier) is Standing.GONE:
+        job = earlier
+    return f"{job.title} {_fate(job)}"
+
+
+def _fate(job: Job) -> str:
+    if job.state is JobState.FINISHED:
+        return "was finished without being published"
+    return "failed" if job.state is JobState.FAILED else f"was {job.state}"
+
+
+def _chained(connection: Connection, job: Job) -> ChainedJob | None:
+    if job.after_job is None:
+        return None
+    # As it is after what the transaction has changed.
+    arches = (job_records.get(connection, job.id) or job).built
+    requests = tuple(each.request for each in arches if each.request is not None)
+    found = ChainedJob(
+        job=job.id,
+        target=job.target,
+        requests=requests,
+        after=job.after_job,
+        title=f"job {job.after_job}",
+        state="gone",
+    )
+    earlier = _predecessor(connection, job)
+    return found if earlier is None else evolve(found, title=earlier.title, state=earlier.state.value)
+
+
+def _predecessor(connection: Connection, job: Job) -> Job | None:
+    return None if job.after_job is None else job_records.get(connection, job.after_job)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
