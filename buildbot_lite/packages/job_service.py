@@ -12,6 +12,7 @@ to be recovered after a crash: the start looks at every job and lets it proceed;
 recorded, is done again and finds its work there.
 """
 
+import math
 import os
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -34,6 +35,7 @@ from .job_records import BUILDS_OF_JOBS, EVENT, Job
 from .job_states import ARCH_ENDS, ENDS, JobState
 from .job_story import story_of
 from .paused import paused_targets
+from .result_retention import LOOKED_EVERY, needs_of, remove_unpublished, unneeded
 from .results import JobResults
 from .target_repository import RepositoryOf, TargetRepository, no_repository
 from .targets import Target
@@ -66,6 +68,7 @@ class JobService:
         self._looking = False
         self._proceeding: set[int] = set()
         self._again: set[int] = set()
+        self._results_looked: dict[str, float] = {}
         self._writers: dict[str, DeferredLock] = {}
         farm.retention_holders.add(BUILDS_OF_JOBS)
 
@@ -262,6 +265,29 @@ class JobService:
         if target is not None and repository is not None:
             tidying = self._in_turn(target, partial(self._keep_only, target, repository))
             background(tidying, self._log, f"tidying the repository of {name}")
+        now = self._farm.clock.seconds()
+        if target is not None and now - self._results_looked.get(name, -math.inf) >= LOOKED_EVERY:
+            self._results_looked[name] = now
+            looking = self._in_turn(target, partial(self._remove_unpublished, target, repository))
+            background(looking, self._log, f"removing unpublished results of {name}")
+
+    async def _remove_unpublished(self, target: Target, repository: TargetRepository | None) -> None:
+        """
+        Remove the results of jobs that ended long ago without being published.  In the turn: nobody stores any, or lets
+        packages enter a repository, in the meantime.
+        """
+        needs = await read_retrying(self._farm.records, partial(needs_of, target=target.name), self._farm.clock)
+        places = unneeded(needs, target.built_version, self._farm.wall())
+        published = await repository.all_names() if repository is not None else ()
+        removed = await self._farm.in_thread(
+            partial(remove_unpublished, self._farm.basedir, target.name, places, published)
+        )
+        if removed:
+            self._log.info(
+                "{count} results of {target} that were not published are removed",
+                count=len(removed),
+                target=target.name,
+            )
 
     async def _keep_only(self, target: Target, repository: TargetRepository) -> None:
         jobs = await read_retrying(self._farm.records, job_records.unfinished, self._farm.clock)

@@ -118,8 +118,15 @@ def place_of(basedir: str, job: Job, version: str) -> str:
     """
     if job.scratch:
         return os.path.join(basedir, TREE, job.target, SCRATCH, str(job.id))
+    return os.path.join(basedir, TREE, job.target, job.name, version_directory(version))
+
+
+def version_directory(version: str) -> str:
+    """
+    The name of the directory of *version*.
+    """
     # As apt spells it: make(1) and other programs do not take a colon in a path.
-    return os.path.join(basedir, TREE, job.target, job.name, version.replace(":", "%3a"))
+    return version.replace(":", "%3a")
 
 
 def output_of(connection: Connection, arch: JobArch, story: str) -> ArchOutput:

@@ -42,6 +42,11 @@ class TargetRepository(Protocol):
         builds install packages.
         """
 
+    async def all_names(self) -> Collection[str]:
+        """
+        The file names of all packages in *build*, in *public*, and in what is prepared to become public.
+        """
+
     async def needs_signature(self, job: Job) -> bool:
         """
         Whether signatures of *job* are still missing before it can be published.

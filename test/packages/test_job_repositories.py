@@ -32,6 +32,7 @@ class FakeRepository:
     calls: list[str] = field(factory=list)
     waiting: frozenset[str] = frozenset()
     shown: bool = True
+    names: frozenset[str] = frozenset()
 
     async def enter(self, job: Job, results: JobResults) -> None:
         assert results.packages
@@ -44,6 +45,9 @@ class FakeRepository:
         if "shows" in self.errors:
             raise self.errors["shows"]
         return self.shown
+
+    async def all_names(self) -> Collection[str]:
+        return self.names
 
     async def needs_signature(self, job: Job) -> bool:
         return not self.signed
@@ -63,9 +67,9 @@ class FakeRepository:
             raise self.errors[name]
 
 
-class RepositoriesTests(QuestionCase):
+class RepositoryCase(QuestionCase):
     """
-    From results to the public repository.
+    A target with a repository of this test's.
     """
 
     def setUp(self) -> None:
@@ -87,6 +91,12 @@ class RepositoriesTests(QuestionCase):
         self.submit()
         self.attach()
         self.harness.settle()
+
+
+class RepositoriesTests(RepositoryCase):
+    """
+    From results to the public repository.
+    """
 
     def restart(self) -> None:
         """

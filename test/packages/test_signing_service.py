@@ -60,6 +60,9 @@ class FakeTargetRepository:
     async def keep_only(self, waiting: Collection[str]) -> None:
         pass
 
+    async def all_names(self) -> Collection[str]:
+        return ()
+
     async def needs_signature(self, job: Job) -> bool:
         return False
 

@@ -203,6 +203,13 @@ class PackageRepository:
         current = self.snapshots.current(kind)
         return set(superseded(current.packages, current.versions, most)) if current else set()
 
+    def all_names(self) -> Collection[str]:
+        """
+        The file names of the packages of all snapshots that clients see, or will see.
+        """
+        snapshots = [found(kind) for kind in KINDS for found in (self.snapshots.current, self.snapshots.prepared)]
+        return {name for snapshot in snapshots if snapshot is not None for name in snapshot.packages}
+
     def sources(self) -> Mapping[str, str]:
         """
         The source packages of all packages of both kinds, by file name; where they are not known, a package has none.

@@ -92,6 +92,10 @@ class UnsignedRepository:
         kind = self.target.roots_from
         return kind is not None and await self.farm.in_thread(partial(self._shows, kind, _installable(results)))
 
+    async def all_names(self) -> Collection[str]:
+        names: Collection[str] = await self.farm.in_thread(self.repository.all_names)
+        return names
+
     async def needs_signature(self, job: Job) -> bool:
         return False
 

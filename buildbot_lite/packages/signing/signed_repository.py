@@ -60,6 +60,9 @@ class SignedRepository:
     async def shows(self, job: Job, results: JobResults) -> bool:
         return await self.unsigned.shows(job, results)
 
+    async def all_names(self) -> Collection[str]:
+        return await self.unsigned.all_names()
+
     async def needs_signature(self, job: Job) -> bool:
         if self.target.signing.sign is None:
             return await self.unsigned.needs_signature(job)
