@@ -14,7 +14,7 @@ from buildbot_lite.errors import ConfigError
 
 class ProgramTests(SynchronousTestCase):
     """
-    The bounds on
+    The bounds on a program: time, output, errors, memory.
     """
 
     def run_shell(self, script: str, **more: Any) -> Ran:
@@ -34,21 +34,22 @@ class ProgramTests(SynchronousTestCase):
 
     def test_output(self) -> None:
         """
-        A program that prints more than it may is ended, and what it may have printed is there.
+        A program that exceeds its limit of output is ended; the output up to the limit is returned.
         """
         ran = self.run_shell("yes", largest=100_000)
         self.assertEqual((len(ran.output), ran.cut_off), (100_000, True))
 
     def test_errors(self) -> None:
         """
-        Standard error without end takes no memory.
+        Endless standard error takes no memory.
         """
         ran = self.run_shell("head -c 3000000 /dev/zero >&2; echo done")
         self.assertEqual((ran.output, len(ran.errors)), (b"done\n", LARGEST_ERRORS))
 
     def test_memory(self) -> None:
         """
-        A program with a limit of memory has it, and one of processor time; a missing one is still called by its name.
+        The limits of memory and of processor time apply to the program; an error still names the program that is
+        missing.
         """
         ran = self.run_shell("ulimit -v; ulimit -t", memory=1 << 30)
         self.assertEqual(ran.output, b"1048576\n61\n")
@@ -57,7 +58,7 @@ class ProgramTests(SynchronousTestCase):
 
     def test_time(self) -> None:
         """
-        A program that takes too long is ended, with what it started.
+        A program that exceeds its time is ended, with all its descendants.
         """
         self.assertRaisesRegex(
             ProgramError, "did not end within", self.run_shell, "sleep 1000 & sleep 1000", seconds=0.3
@@ -65,7 +66,7 @@ class ProgramTests(SynchronousTestCase):
 
     def test_unwanted(self) -> None:
         """
-        A program that nobody waits for any more is ended.
+        A program is ended as soon as its caller gives it up.
         """
         unwanted = Event()
         unwanted.set()

@@ -17,9 +17,8 @@ never mistaken for one on another link.
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -32,7 +31,6 @@ from ..errors import (
     MessageError,
     RefusedError,
 )
-from ..keeper.wrapper import UMASK
 from ..model.hello import (
     MOST_HELD,
     HeldCommand,
@@ -46,6 +44,7 @@ from ..model.spec import (
     fingerprint,
 )
 from ..storage.files import remove
+from .agent_roles import CommandKeeper, LinkEnd
 from .held import SlaveCommand
 from .keeper_command import KeeperCommand
 from .keeper_messages import Holding
@@ -61,68 +60,6 @@ from .transfers import (
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
 MOST_STARTS = 3
 """The number of keepers, one after the other, that get the start of a command which none has claimed."""
-
-
-class CommandKeeper(Protocol):
-    """
-    The part of the keeper's client that the agent uses.  No method waits: answers are events (`KeeperListener`).
-    """
-
-    def start(
-        self,
-        id: str,
-        *,
-        fingerprint: str,
-        spec: Run,
-        secrets: Mapping[str, str],
-        workdir: str,
-        env: Mapping[str, str],
-        stdin_path: str | None,
-        root: str | None = None,
-        wrapper: Sequence[str] = (),
-        owner: tuple[int, int] | None = None,
-        umask: int = UMASK,
-    ) -> None:
-        """
-        Run *spec*; the event ``claimed`` or ``refused`` follows.  The arguments are those of `KeeperClient.start`.
-        """
-
-    def interrupt(self, id: str, reason: str) -> None:
-        """
-        Kill the command; the event ``ended`` follows.
-        """
-
-    def forget(self, id: str) -> None:
-        """
-        Kill the command if it is running, and forget it; the event ``forgotten`` follows.
-        """
-
-
-class LinkEnd(Protocol):
-    """
-    The part of `link.AgentLink` that the agent uses.
-    """
-
-    def lost(self) -> None:
-        """
-        End this link, because a new one replaces it.
-        """
-
-    def streams_changed(self, id: str) -> None:
-        """
-        Note that the command *id* has new bytes or an outcome to send.
-        """
-
-    def fetches(self, id: str) -> bool:
-        """
-        Whether the standard input of *id* is being fetched.
-        """
-
-    @property
-    def preparing(self) -> bool:
-        """
-        Whether a command that is not held yet is being prepared.
-        """
 
 
 class Agent:

@@ -11,6 +11,7 @@ A broker is Foolscap's object for one end of a connection.  This one differs fro
 * The CPU time for an authenticated peer is bounded (`cpu_share`).
 * A failure is sent as a sentence (`failures`), and logged here if it is a defect.
 * A connection that is given up is cut, without waiting until the peer has read the rest.
+* The peer's counts of references are checked (`reference_broker`).
 * Tokens are read and written in fewer steps (`token_broker`).
 
 The rest of the program sees a `BrokerLink`.
@@ -22,7 +23,6 @@ from typing import Any
 
 from foolscap.call import InboundDelivery
 from foolscap.eventual import eventually
-from foolscap.ipb import DeadReferenceError
 from foolscap.tokens import BananaError, Violation
 from twisted.internet import error
 from twisted.internet.defer import Deferred, succeed
@@ -37,9 +37,6 @@ from .contract import (
     LINGER,
     LONGEST_REASON,
     SILENCE,
-    AnyReference,
-    RIBoundedBroker,
-    RICommand,
 )
 from .failures import (
     NotOfferedError,
@@ -52,8 +49,8 @@ from .limits.cpu_share import CpuShare
 from .limits.send_backlog import SendBacklog
 from .limits.unauthenticated import UnauthenticatedPeer
 from .limits.unslicing import BoundedRoot
+from .reference_broker import ReferenceBroker
 from .roles import Link
-from .token_broker import TokenBroker
 
 # Calls whose argument is bytes of a stream: their CPU time is refunded.
 _STREAM_CALLS = {"append", "feed_stdin"}
@@ -87,7 +84,7 @@ class BrokerLink:
         self._broker.when_lost(callback)
 
 
-class Broker(TokenBroker):
+class Broker(ReferenceBroker):
     """
     One end of a connection, bounded.  The negotiation of a Tub from `tub.make_tub` makes it.
 
@@ -364,39 +361,7 @@ class Broker(TokenBroker):
             self.log.failure("a message to {peer} could not be sent", failure=f, peer=self._peer())
             self._cut()
 
-    # Foolscap's object 0: finding objects by name, counting references
-
-    def getInterface(self):
-        return RIBoundedBroker
-
-    def getYourReferenceByName(self, name: str) -> Deferred[Any]:
-        found: Deferred[Any] = self.remote_broker.callRemote(
-            "getReferenceByName", name=name.encode("ascii"), _resultConstraint=AnyReference
-        )
-        return found
-
-    def remote_decref(self, clid: int, count: int) -> None:
-        if clid <= 0 or count <= 0:
-            raise MessageError("The peer returned a reference to an unknown object.")
-        tracker = self.myReferenceByCLID.get(clid)
-        if tracker is not None:
-            super().remote_decref(clid, min(count, tracker.refcount))
-
-    def freeYourReference(self, tracker: Any, count: int) -> None:
-        if self.disconnected:
-            return
-        if tracker.interfaceName == RICommand.__remote_name__:
-            # The master sends each once (`proxies`), so it cannot refer to this one again while the message travels.
-            self.remote_broker.callRemoteOnly("decref", _useSchema=False, clid=tracker.clid, count=count)
-            self.freeYourReferenceTracker(None, tracker)
-            return
-
-        def refused(failure: Failure) -> None:
-            if failure.check(DeadReferenceError, error.ConnectionLost, error.ConnectionDone) is None:
-                self.drop("the peer did not release a reference")
-
-        freeing = self.remote_broker.callRemote("decref", clid=tracker.clid, count=count).addErrback(refused)
-        background(freeing.addCallback(self.freeYourReferenceTracker, tracker), self.log, "releasing a reference")
+    # The first FURL that a peer presents
 
     def remote_getReferenceByName(self, name: bytes) -> Any:
         try:

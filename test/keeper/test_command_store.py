@@ -64,8 +64,8 @@ class PrivateDirectoryTests(SynchronousTestCase):
 class EarlierRecordsTests(SynchronousTestCase):
     def test_unreadable_claim(self) -> None:
         """
-        Promise 1.3: a claim of version 0.1.0 that the disk cannot read is not taken for none: the command might be
-        started again, and its output would be removed.
+        Promise 1.3: a claim of version 0.1.0 that the disk cannot read still counts as a claim; otherwise the command
+        might be started again, and its output would be removed.
         """
         directory = os.path.realpath(tempfile.mkdtemp(prefix="shelf-"))
         self.addCleanup(shutil.rmtree, directory, ignore_errors=True)

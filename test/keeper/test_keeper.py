@@ -144,7 +144,7 @@ class InProcessKeeperTests(SynchronousTestCase):
 
     def patient(self, seconds: float) -> None:
         """
-        Let the keeper sync an outcome when it was not taken for so many *seconds*.
+        Set the *seconds* after which the keeper syncs an outcome that the master has not taken.
         """
         self.patch(self.keeper, "_settings", Settings(wait_limits=WaitLimits(take=seconds)))
 
@@ -156,7 +156,7 @@ class InProcessKeeperTests(SynchronousTestCase):
 
     def test_taken(self) -> None:
         """
-        Promise 7.6: an outcome is told without a sync, and needs none when the master takes it.
+        Promise 7.6: an outcome is told without a sync, and is never synced if the master takes it.
         """
         self.patient(1000.0)
         self.send(self.client, op="start", id="a-1", **ELSEWHERE)
@@ -503,7 +503,8 @@ class CommandStoreTests(SynchronousTestCase):
 
     def test_torn_claim_of_an_earlier_version(self) -> None:
         """
-        The same for the files of version 0.1.0.
+        In the files of version 0.1.0, too, a command without a complete claim was never claimed: its id may be used,
+        and its files are removed.
         """
         os.mkdir(self.store.directory("a-1"))
         os.mkdir(self.store.directory("a-2"))
@@ -513,7 +514,7 @@ class CommandStoreTests(SynchronousTestCase):
 
     def test_earlier_version(self) -> None:
         """
-        What a keeper of version 0.1.0 recorded is taken over: claims, outcomes, and the ids that may not start again;
+        The records of a keeper of version 0.1.0 are taken over: claims, outcomes, and the ids that may not start again;
         also when the disk is full at that time (Invariant I1).
         """
         for id in ("a-1", "a-2", "a-3"):
@@ -591,7 +592,7 @@ class CommandStoreTests(SynchronousTestCase):
 
     def has_ended(self) -> bool:
         """
-        Whether the next keeper takes the command for one that has ended.
+        Whether the command counts as ended for the next keeper.
         """
         [(_id, _fingerprint, ending, _spawned)] = self.again().found()
         return ending is not None

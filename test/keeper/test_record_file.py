@@ -23,14 +23,14 @@ PATH = "/keeper/claims"
 
 class CrashError(BaseException):
     """
-    The machine stops.
+    Raised where the machine stops.
     """
 
 
 @define(eq=False)
 class Inode:
     """
-    A file.  *durable*: what a crash keeps at least.
+    A file. *durable*: the contents that every crash keeps.
     """
 
     data: bytes = b""
@@ -165,9 +165,8 @@ class FakeDisk:
 @define
 class History:
     """
-    What a program did to its record file, and may rely on.
-
-    *kept*: the records that must be there, in this order.  *possible*: those that may be there, too.
+    The calls of a program on its record file. *kept*: the records that must be in the file, in this order. *possible*:
+    further records that may be in it.
     """
 
     kept: list[int] = field(factory=list)
@@ -177,7 +176,7 @@ class History:
 
     def run(self) -> None:
         """
-        Append, durably and not, and rewrite; after an error go on, as the keeper does.
+        Append records, durably and not, and rewrite the file; continue after an error, as the keeper does.
         """
         records = RecordFile(PATH)
         numbers = itertools.count()
@@ -215,7 +214,7 @@ def record(number: int) -> dict[str, Any]:
 
 def numbers_in(disk: FakeDisk) -> list[int]:
     """
-    The records that the next program finds.
+    The numbers of the records that the next program reads.
     """
     with disk.mounted():
         records = RecordFile(PATH)
@@ -229,12 +228,12 @@ def numbers_in(disk: FakeDisk) -> list[int]:
 
 class RecordFileFaultTests(SynchronousTestCase):
     """
-    Promise 1.3: what the keeper has recorded durably is there after each crash.
+    Promise 1.3: records that were appended durably are in the file after each crash.
     """
 
     def judge(self, history: History, disk: FakeDisk, what: str) -> None:
         """
-        The file has all that must be there, nothing twice, nothing damaged, and in its order.
+        Check that the file contains each required record once, undamaged and in order.
         """
         found = numbers_in(disk)
         self.assertEqual(found, sorted(set(found)), what)
@@ -243,7 +242,7 @@ class RecordFileFaultTests(SynchronousTestCase):
 
     def faulty(self, fails_at: int, error: type[CrashError] | int) -> tuple[History, FakeDisk, bool]:
         """
-        A history whose call number *fails_at* fails; whether it was reached.
+        Run a history in which call number *fails_at* fails; return it, and whether that call happened.
         """
         history, disk = History(), FakeDisk(fails_at, error)
         with disk.mounted(), contextlib.suppress(CrashError):
@@ -255,7 +254,8 @@ class RecordFileFaultTests(SynchronousTestCase):
 
     def test_crashes(self) -> None:
         """
-        A crash at any system call loses nothing that was durable, whichever of the unsynced bytes and names survive.
+        A crash at any system call loses no durable record, for each choice of the unsynced bytes and names that
+        survive.
         """
         for fails_at in itertools.count():
             history, disk, reached = self.faulty(fails_at, CrashError)
@@ -267,8 +267,8 @@ class RecordFileFaultTests(SynchronousTestCase):
 
     def test_errors(self) -> None:
         """
-        A full disk or a failing one at any system call loses only what is being recorded; what is recorded after it is
-        as durable as ever, also when the machine stops later.
+        When the disk is full or fails at any system call, only the current record is lost; later records are as durable
+        as usual, also when the machine stops afterwards.
         """
         for error in (errno.ENOSPC, errno.EIO):
             for fails_at in itertools.count():

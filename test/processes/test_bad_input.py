@@ -136,8 +136,8 @@ class BadInputTests(FarmCase):
 
     def test_checkout_after_a_bad_build(self) -> None:
         """
-        Promises 6.16, 6.18, 6.20: files that a build left do not run during a fetch with a password, are not in the
-        next checkout and do not stop it; the password is in no log, record or remark.
+        Promises 6.16, 6.18, 6.20: files left by a build are not executed during a fetch with a password, are not in the
+        next checkout, and do not stop it; the password is in no log, record or remark.
         """
         for _ in range(2):
             done = self.farm.submit("trapped")
@@ -307,8 +307,8 @@ class FullDiskTests(SynchronousTestCase):
 
     def test_stale_directories(self) -> None:
         """
-        Promise 8.9: a slave whose disk has less than its minspace removes the work directory of a builder that it no
-        longer serves, keeps that of another one, and builds again.
+        Promise 8.9: a slave with less space than its minspace removes the work directory of a builder that it no longer
+        serves, keeps those of its builders, and builds again.
         """
         with Farm("bot1") as farm:
             farm.slave_options["bot1"] = f"minspace={12 << 20}"

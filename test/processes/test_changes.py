@@ -85,7 +85,7 @@ class ChangesTests(FarmCase):
     @classmethod
     def git(cls, *words: str, where: Path | None = None) -> str:
         """
-        What git prints, on either output.
+        Return the output of git, standard and error.
         """
         names = {
             "GIT_AUTHOR_NAME": "A",
@@ -126,7 +126,7 @@ class ChangesTests(FarmCase):
 
     def command(self, *words: str, stdin: bytes | None = None) -> str:
         """
-        What ``buildbot-lite`` prints; it must succeed.
+        Return the output of ``buildbot-lite``, which must succeed.
         """
         done = self.farm.command("-C", str(self.farm.master_directory), *words, stdin=stdin)
         self.assertEqual(done.code, 0, done.err)
@@ -141,7 +141,7 @@ class ChangesTests(FarmCase):
 
     def change_with(self, revision: str) -> dict[str, Any]:
         """
-        The change of *revision*, as soon as it is there.
+        Wait for the change of *revision*, and return it.
         """
 
         def look() -> list[dict[str, Any]]:
@@ -151,14 +151,14 @@ class ChangesTests(FarmCase):
 
     def source(self, repository: Path | None = None) -> dict[str, Any]:
         """
-        The poller of *repository*, as status has it.
+        Return the poller of *repository* from the status.
         """
         found: list[dict[str, Any]] = json.loads(self.command("status", "--json"))["change_sources"]
         return next(each for each in found if each["name"] == str(repository or self.polled))
 
     def hook(self, repository: Path, *options: str) -> None:
         """
-        A post-receive hook for *repository* with a string of its own.
+        Install a post-receive hook in *repository*, with a string of its own.
         """
         furl = self.farm.directory / f"{repository.name}.furl"
         given = self.command("grant", "change", str(repository), *options)
@@ -172,8 +172,8 @@ class ChangesTests(FarmCase):
 
     def test_hook(self) -> None:
         """
-        Promise 8.1: a one-line hook with stock flappclient records what is pushed, and the person who pushes sees it;
-        what the string is not for is left out.
+        Promise 8.1: a hook of one line with stock flappclient records the pushed commits, and its output reaches the
+        user who pushes; references outside of the string's right are left out.
         """
         self.hook(self.bare, "--branch", "main", "--branch", "rel/*", "--project", "p", "--label", "bare")
         new = self.commit("hooked")
@@ -190,8 +190,8 @@ class ChangesTests(FarmCase):
 
     def test_poller(self) -> None:
         """
-        Promise 8.1: where the repository is polled, a hook wakes the poller, and the changes have authors and files; a
-        push while the master is down is a change after it was killed and started again.
+        Promise 8.1: for a polled repository, a hook wakes the poller, and the changes have authors and files. A push
+        while the master is down is found after it was killed and started again.
         """
         until(lambda: self.source()["polled"], "the first poll")
         self.hook(self.polled)
@@ -211,9 +211,9 @@ class ChangesTests(FarmCase):
 
     def test_codebases(self) -> None:
         """
-        Promise 8.2: two repositories with a poller each are the codebases of one scheduler, and codebaseGenerator tells
-        which is which: the build of a change checks out that change, and of the other repository the revision that was
-        seen last, not a newer one.
+        Promise 8.2: two repositories, each with a poller, are the codebases of one scheduler, distinguished by
+        codebaseGenerator. A build checks out the revision of its change, and of the other repository the last revision
+        seen at that time.
         """
         until(lambda: self.source(self.app)["polled"] and self.source(self.lib)["polled"], "the first polls")
         self.hook(self.app)
@@ -241,8 +241,8 @@ class ChangesTests(FarmCase):
 
     def test_unreachable(self) -> None:
         """
-        Promise 8.1: status says why a repository cannot be polled, and when that is tried again; changes of the time
-        in between are not missed.
+        Promise 8.1: the status has the reason why a repository cannot be polled, and the time of the next attempt;
+        changes made in between are found.
         """
         until(lambda: self.source()["polled"], "the first poll")
         away = self.polled.with_suffix(".away")
@@ -288,8 +288,8 @@ class ChangesTests(FarmCase):
 
     def test_the_clock(self) -> None:
         """
-        Promise 8.2: by the real clock a Nightly starts a build at each minute that it names, and a Periodic one at once
-        and after each period; neither fires twice, although other tests kill and restart the master.
+        Promise 8.2: by the real clock, a Nightly starts a build at each minute that it names, and a Periodic one at
+        once and after each period; neither fires twice, although other tests kill and restart the master.
         """
 
         # The last test of the class, so that the minute has mostly passed when it begins.

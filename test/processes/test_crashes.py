@@ -122,7 +122,7 @@ class Build:
 
 class Answering(BaseHTTPRequestHandler):
     """
-    Answers every PUT.
+    A server that accepts every PUT.
     """
 
     def do_PUT(self) -> None:
@@ -186,7 +186,7 @@ class CrashCase(FarmCase):
     @classmethod
     def make_servers(cls, farm: Farm) -> dict[str, str]:
         """
-        Create what the steps need; return the names that they use, with their values.
+        Create the servers and repositories that the steps need; return the names that they use, with their values.
         """
         return {}
 
@@ -390,7 +390,7 @@ class EndlessStepsCrashTests(CrashCase):
 
     def check_ended(self, done: Done) -> None:
         """
-        The newest build ended with both steps as exceptions, and each command ran once.
+        Check that the newest build ended with both steps as exceptions, and that each command ran once.
         """
         self.assertEqual(self.build(done).witness, ["after", "endless", "searching"])
         rows = self.farm.rows(
@@ -423,7 +423,7 @@ class CrashedStepsTests(SynchronousTestCase):
 
 def is_step(thing: object) -> bool:
     """
-    Say whether it is a class of steps, which a mixin or an exception of the same module is not.
+    Return whether it is a class of steps; a module has mixins and exceptions, too.
     """
     return isinstance(thing, type) and issubclass(thing, steps.BuildStep)
 

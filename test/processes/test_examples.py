@@ -40,7 +40,7 @@ COMMIT = "git -c user.name=me -c user.email=me@example.org commit -q -a -m chang
 
 class FakeGitHub:
     """
-    A server that keeps the commit statuses that it gets: path, authorization and document of each.
+    A server that records the commit statuses that it receives: path, authorization and document of each.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class ExamplesTests(SynchronousTestCase):
 
     def farm(self, name: str, *slaves: str, env: dict[str, str | None] | None = None) -> Farm:
         """
-        A farm with the master.cfg of the example *name*; nothing is started.
+        Return a farm with the master.cfg of the example *name*, not started.
         """
         farm = Farm(*slaves, env=env)
         self.addCleanup(farm.close)
@@ -120,14 +120,14 @@ class ExamplesTests(SynchronousTestCase):
 
     def results(self, farm: Farm) -> list[tuple[str, str]]:
         """
-        Builder and result of each build that ended, sorted.
+        Return builder and result of each finished build, sorted.
         """
         listed: list[dict[str, Any]] = json.loads(farm.command("builds", str(farm.master_directory), "--json").out)
         return sorted((each["builder"], each["result"]) for each in listed if each["result"])
 
     def sendchange(self, farm: Farm, repository: str, *files: str) -> None:
         """
-        Tell the farm about a change of *files* at the newest commit.
+        Send a change of *files* at the newest commit.
         """
         where = str(farm.directory / "home" / repository)
         done = farm.command(
@@ -137,7 +137,8 @@ class ExamplesTests(SynchronousTestCase):
 
     def test_monorepo(self) -> None:
         """
-        Promise 8.12: only the folders whose files changed are built, and both when the shared one changed.
+        Promise 8.12: a change is built in those folders whose files it changed; a change of the shared folder is built
+        in both.
         """
         farm = self.farm("monorepo", "bot1")
         self.repository(farm, "monorepo.git", {"client/check.sh": "true", "server/check.sh": "true", "lib/x": "1"})
@@ -215,7 +216,7 @@ class ExamplesTests(SynchronousTestCase):
 
     def test_nightly(self) -> None:
         """
-        Promise 8.12: a build that breaks is mailed, and one that stays broken is not; the night is scheduled.
+        Promise 8.12: the first broken build is mailed, and the next broken one is not; the nightly build is scheduled.
         """
         mails, server = mail_server()
         self.addCleanup(server.stop)

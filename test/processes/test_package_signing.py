@@ -78,7 +78,7 @@ class PackageSigningTests(PackagesCase):
 
     def jobs(self) -> dict[str, tuple[int, str]]:
         """
-        Number and state of the jobs, by target.
+        Return number and state of the jobs, by target.
         """
         return {
             target: (id, state) for target, id, state in self.farm.rows("select target, id, state from package_jobs")
@@ -95,7 +95,7 @@ class PackageSigningTests(PackagesCase):
 
     def string(self, verb: str, target: str) -> str:
         """
-        A file with a string for *verb*.
+        Return a file with a string for *verb*.
         """
         if (verb, target) in self.strings:
             return self.strings[verb, target]
@@ -192,7 +192,7 @@ class PackageSigningTests(PackagesCase):
 
     def _no_secret_key(self) -> None:
         """
-        The secret number of the key is nowhere in the master's directory.
+        Check that the secret number of the key is nowhere in the master's directory.
         """
         exported = self.key.gpg("--export-secret-keys")
         # The last part of the first packet: 32 bytes, and a checksum of two (RFC 9580, 5.5.3).

@@ -187,7 +187,8 @@ class PackagesCase(SynchronousTestCase):
 
     def source(self, script: str = "true", more: str = "", name: str = "greet") -> bytes:
         """
-        An archive of the source package *name*, whose build runs *script*; with *more* fields in debian/control.
+        Return an archive of the source package *name*, whose build runs *script*; *more*: further fields of
+        debian/control.
         """
         tree = self.farm.directory / name
         (tree / "debian" / "source").mkdir(parents=True, exist_ok=True)
@@ -210,20 +211,20 @@ class PackagesCase(SynchronousTestCase):
 
     def artifacts(self, builder: str) -> set[str]:
         """
-        The names of the artifacts of the last build of *builder*.
+        Return the names of the artifacts of the last build of *builder*.
         """
         return {path.name for path in self.artifact_directory(builder).rglob("*") if path.is_file()}
 
     def artifact_directory(self, builder: str) -> Path:
         """
-        The directory of the artifacts of the last build of *builder*.
+        Return the directory of the artifacts of the last build of *builder*.
         """
         directory = Path(self.farm.master_directory) / "artifacts" / builder
         return max((each for each in directory.iterdir() if each.name.isdecimal()), key=lambda each: int(each.name))
 
     def left_on_slave(self) -> set[str]:
         """
-        What the builds have left in their directories on the slave.
+        Return the files that the builds have left in their directories on the slave.
         """
         work = self.farm.slave_directory("bot1") / "work"
         return {path.name for directory in work.glob("[nrt]-*/build") for path in directory.iterdir()}
@@ -232,7 +233,7 @@ class PackagesCase(SynchronousTestCase):
 @needs("dpkg-buildpackage")
 class PlainTests(PackagesCase):
     """
-    Builds on the slave as it is.
+    Builds on the slave itself, without a root.
     """
 
     target = 'DebTarget("t", arches=["ARCH", "riscv64", "all"], root=Plain(), version_suffix="+farm1")'

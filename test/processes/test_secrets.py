@@ -136,8 +136,8 @@ class SecretProviderTests(FarmCase):
 
     def test_everywhere(self) -> None:
         """
-        Promise 19, Promise 6.18: in no encoding are they in a log, a record, a remark, on the terminal, or in a process
-        that did not ask for them.
+        Promise 19, Promise 6.18: the secrets are in no log, record or remark, not on the terminal, and in no process
+        that did not request them, in no encoding.
         """
         done = self.farm.submit("printing")
         self.assertEqual(done.code, 0, done.err)

@@ -1,6 +1,6 @@
 """
-Steps on a farm of real processes: those that look at the slave, that are made of several programs, or that start other
-builds, and steps of one's own.
+Steps on a farm of real processes: steps that inspect the slave, steps of several programs, steps that start other
+builds, and users' own steps.
 """
 
 import shutil
@@ -58,7 +58,7 @@ SECRET = "swordfish77"
 
 class _Answering(BaseHTTPRequestHandler):
     """
-    Answers with what it was sent.
+    A server that returns each request in its answer.
     """
 
     seen: ClassVar[list[str]] = []
@@ -168,13 +168,13 @@ class StepsTests(FarmCase):
 
     def log_of(self, builder: str, step: str, name: str = "stdio", number: int = 1) -> str:
         """
-        A log of a build.
+        Return a log of a build.
         """
         return self.farm.log(builder, number, step, name).decode()
 
     def results(self, builder: str) -> dict[str, int]:
         """
-        The result of each step of the first build.
+        Return the result of each step of the first build.
         """
         return dict(
             self.farm.rows(
@@ -186,7 +186,7 @@ class StepsTests(FarmCase):
 
     def test_looking(self) -> None:
         """
-        Promise 8.6: steps that look at the slave, copy there, and send several files.
+        Promise 8.6: steps inspect the slave, copy there, and send several files.
         """
         done = self.farm.submit("looking")
         self.assertEqual(done.code, 0, done.err)
@@ -201,8 +201,8 @@ class StepsTests(FarmCase):
 
     def test_several(self) -> None:
         """
-        Promise 8.6: several programs in a step, tools, warnings with suppressions, and steps of one's own with
-        observers, in both styles.
+        Promise 8.6: several programs in a step, tools, warnings with suppressions, and users' own steps with observers,
+        in both styles.
         """
         done = self.farm.submit("several")
         self.assertEqual(done.code, 0, done.err)
@@ -232,7 +232,7 @@ class StepsTests(FarmCase):
 
     def test_network(self) -> None:
         """
-        Promise 8.6: the master sends a request with a secret, which is in no log; a refused one is a failure.
+        Promise 8.6: the master sends a request with a secret, and no log contains it; a refused request is a failure.
         """
         done = self.farm.submit("network")
         self.assertEqual(done.code, 0, done.err)

@@ -36,9 +36,9 @@ class TryTests(FarmCase):
 
     def test_try(self) -> None:
         """
-        Promise 8.3: the changes in a working tree (commits, changed and new files, binary ones) are built by both
-        builders of the string, on the revision that the tree is based on; their logs come side by side, and the exit
-        code is that of the worse.
+        Promise 8.3: both builders of the string build the changes in a working tree (commits, changed and new files,
+        binary ones) on the revision from which the tree derives. Their logs come side by side, and the exit code is
+        that of the worse result.
         """
         farm = self.farm
         tree = farm.directory / "tree"
@@ -62,7 +62,7 @@ class TryTests(FarmCase):
 
     def test_forced_patch(self) -> None:
         """
-        Promise 8.2: a build that is forced with a patch has it applied, at its level.
+        Promise 8.2: a patch of `force` is applied, at its level.
         """
         patch = b"--- file\n+++ file\n@@ -1 +1 @@\n-rewritten\n+patched by force\n"
         done = self.farm.client(
@@ -73,7 +73,7 @@ class TryTests(FarmCase):
 
     def tried(self, *words: str) -> Done:
         """
-        The result of ``buildbot-lite try`` in the working tree.
+        Return the result of ``buildbot-lite try`` in the working tree.
         """
         return self.farm.client(
             "/usr/bin/env", f"--chdir={self.farm.directory}/tree", str(BIN / "buildbot-lite"), "try", *words

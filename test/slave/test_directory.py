@@ -93,7 +93,7 @@ class SlaveDirectoryTests(SynchronousTestCase):
 
     def test_work_directory(self) -> None:
         """
-        They tell the path of the work directory, unless it is too long for a fact or not printable.
+        The facts contain the path of the work directory, unless it is too long for a fact or not printable.
         """
         hello = Hello("h", "i", "k", "b", "0", platform=self.home.facts())
         self.assertEqual(Hello.from_bytes(hello.to_bytes()).platform["work"], os.path.abspath(self.home.work))

@@ -85,7 +85,7 @@ class DiskSpaceTests(SynchronousTestCase):
     def test_used(self) -> None:
         """
         Promise 8.9: a directory of a builder of this slave is never removed, also if its name is a nested path, differs
-        in case or Unicode form, or leads through a link; and nothing is reported.
+        in case or Unicode form, or leads through a link; then the slave reports nothing.
         """
         self.make("plain", "nested", "Case", "real", "a\u0308")
         os.symlink("real", os.path.join(self.machine.work, "link"))
@@ -96,8 +96,8 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_never_served(self) -> None:
         """
-        Promise 8.9: a directory that no master has named as a builder's is never removed; one that an earlier welcome
-        named is, also after a restart of the slave.
+        Promise 8.9: a directory is removed only if an earlier welcome named it as a builder's; this holds also after a
+        restart of the slave.
         """
         os.makedirs(os.path.join(self.machine.work, "cache"))
         self.space = NEEDED
@@ -167,8 +167,7 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_not_said(self) -> None:
         """
-        Promise 8.9: a master that does not say the directories, or says some that cannot be understood, has none
-        removed.
+        Promise 8.9: when the welcome has no list of directories, or one that cannot be understood, nothing is removed.
         """
         self.make("stale")
         for directories in (None, ("..",), ("/etc",), (".",), ("b", "a/../..")):
@@ -177,7 +176,8 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_enough(self) -> None:
         """
-        With enough space nothing is removed; when it becomes too little, the master hears of it first.
+        With enough space nothing is removed; when the space becomes too little, the slave attaches again before it
+        removes anything.
         """
         self.make("stale")
         self.space = NEEDED
@@ -191,7 +191,7 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_enough_again(self) -> None:
         """
-        When somebody else made space, the master hears of it, and nothing is removed.
+        When other users free the space, the slave reports that and removes nothing.
         """
         self.make("stale")
         self.idle = False
@@ -203,7 +203,7 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_unknown_space(self) -> None:
         """
-        A disk that does not say its space has nothing removed.
+        When the free space is unknown, nothing is removed.
         """
         self.make("stale")
         self.space = None
@@ -212,7 +212,7 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_busy(self) -> None:
         """
-        Promise 8.9: while a command is held nothing is removed; it is once the last one was collected.
+        Promise 8.9: while a command is held nothing is removed; the removal begins when the last command is forgotten.
         """
         self.make("stale")
         self.idle = False
@@ -227,7 +227,7 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_one_at_a_time(self) -> None:
         """
-        Promise 8.9: the next directory is taken only when the one before is gone.
+        Promise 8.9: the removal of a directory begins when the previous one has ended.
         """
         self.make("b", "c")
         self.machine.busy = True
@@ -241,8 +241,8 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_interrupted(self) -> None:
         """
-        Promise 8.9: what an interrupted removal left is under no builder's name, and is removed after the next welcome
-        even if there is enough space; a master that says nothing has it stay.
+        Promise 8.9: an interrupted removal leaves its directory under a name that no builder has. It is removed after
+        the next welcome, even if there is enough space, unless the welcome has no list of directories.
         """
         self.make("stale")
         self.machine.busy = True
@@ -276,7 +276,7 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_mount_point(self) -> None:
         """
-        A directory that cannot be renamed, such as a mount point, stays, and is not tried again and again.
+        A directory that cannot be renamed, such as a mount point, stays, and is tried once.
         """
         self.make("stale")
         with mock.patch("buildbot_lite.slave.disk_space.os.rename", side_effect=OSError(16, "Device or resource busy")):
@@ -286,7 +286,7 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_bounded(self) -> None:
         """
-        The latest names are told.
+        The report contains the latest names, a bounded number of them.
         """
         self.make(*(f"b{number:02}" for number in range(MOST_REMOVED + 5)))
         self.successResultOf(self.watch())

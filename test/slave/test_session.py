@@ -150,8 +150,8 @@ class SessionTests(SynchronousTestCase):
 
     def test_epoch(self) -> None:
         """
-        Promise 8.10: a slave says the highest epoch that it has seen of this master's key, also after a restart, and
-        refuses a lower one; another master is another matter.
+        Promise 8.10: the hello contains the highest epoch that the slave has seen for this master's key, also after a
+        restart. A welcome with a lower epoch is refused. Epochs of different keys are independent.
         """
         self.session.start()
         for key, welcomed, said in (
@@ -174,8 +174,8 @@ class SessionTests(SynchronousTestCase):
 
     def test_too_little_space(self) -> None:
         """
-        Promise 8.9: a slave with less space than the welcome asks for removes what no builder uses, and attaches again
-        to say what it removed; without such a need, or over a lost link, nothing happens.
+        Promise 8.9: a slave with less space than the welcome requires removes unused directories, and attaches again to
+        report the removal. With enough space, or over a lost link, it does nothing.
         """
         for name in ("stale", "used"):
             os.mkdir(os.path.join(self.home.work, name))
@@ -202,8 +202,8 @@ class SessionTests(SynchronousTestCase):
 
     def test_no_removal_over_a_lost_link(self) -> None:
         """
-        Promise 8.9: a removal ends with the link, because the next welcome may say other directories; and while a
-        command is held there is none.
+        Promise 8.9: a removal ends with the link, because the next welcome may name other directories; while a command
+        is held no removal begins.
         """
         os.mkdir(os.path.join(self.home.work, "stale"))
         self.home.served.note(["stale"])

@@ -1,9 +1,7 @@
 """
-What the tortured farm does without a client: it polls a repository, fires timers, triggers, collapses and cancels,
-under locks.
-
-The commands that hold locks are witnesses: each takes slots of its lock, which are files that end with the process that
-holds them, and notes when there is none left.
+The actions of the tortured farm that need no client: it polls a repository, fires timers, triggers, collapses and
+cancels, under locks. The commands that hold locks are witnesses: each takes slots of its lock (files that are locked
+until the process ends), and notes when no slot is free.
 """
 
 import subprocess
@@ -114,10 +112,9 @@ c["services"] = [util.OldBuildCanceller("old", [(["settled"], util.SourceStampFi
 @define
 class Repository:
     """
-    A bare git repository in *directory*, and what its poller must have seen.
-
-    Each branch begins at the first commit, so a commit belongs to one branch.  *wanted*: the revisions of each branch
-    that are still reachable; those that were forced away or deleted between two polls need not have been seen.
+    A bare git repository in *directory*, and the commits that its poller must see. Each branch begins at the first
+    commit, so a commit belongs to one branch. *wanted*: the revisions of each branch that are still reachable; the
+    poller may miss revisions that were replaced or deleted between two polls.
     """
 
     directory: Path

@@ -1,5 +1,6 @@
 """
-The oracle for changes, triggers, collapsing, cancelling and locks: what the records and the witnesses must say.
+The oracle for changes, triggers, collapsing, cancelling and locks: the required contents of the records and the
+witnesses' files.
 """
 
 from collections import Counter
@@ -58,7 +59,7 @@ class _Request:
 @frozen
 class _Records:
     """
-    All requests by id, and what the changes of each buildset are: id, branch and time of arrival.
+    All requests by id, and the changes of each buildset: id, branch and time of arrival.
     """
 
     requests: Mapping[int, _Request]
@@ -86,7 +87,7 @@ class _Records:
 
 def judge_autonomous(evidence: Evidence, note: Note) -> None:
     """
-    Judge everything that the farm did by itself.
+    Judge all actions that the farm did without a client.
     """
     records = _Records.read(evidence)
     _changes(evidence, note)
@@ -190,7 +191,8 @@ def _rightly_collapsed(records: _Records, request: _Request) -> bool:
 
 def _cancelled(evidence: Evidence, records: _Records, note: Note) -> None:
     """
-    Judge `OldBuildCanceller`: what was cancelled had a newer change of its branch, and what had one was cancelled.
+    Judge `OldBuildCanceller`: each cancelled request had a newer change of its branch, and each request with a newer
+    change was cancelled.
     """
     arrived: dict[str, list[tuple[int, float]]] = {}
     for id, branch, received in evidence.rows("select id, branch, received from changes order by id"):
@@ -226,7 +228,7 @@ def _triggers(evidence: Evidence, note: Note) -> None:
 
 def missing_kinds(evidence: Evidence, judged: Counter[str]) -> list[str]:
     """
-    The kinds of which a campaign had something, and of which nothing was *judged*.
+    The kinds of actions that the campaign contained and of which none was *judged*.
     """
     had: dict[str, Any] = {
         "changes": evidence.revisions,

@@ -115,7 +115,7 @@ class Campaign:
 
     def watched(self) -> dict[str, Done]:
         """
-        The results that clients with acknowledged submissions see, by job.
+        The results that clients see whose submissions were acknowledged, by job.
         """
         furls = {name: found for name, client in self.clients.items() if (found := told(client))}
         done: dict[str, Done] = {}
@@ -127,7 +127,7 @@ class Campaign:
 
     def evidence(self) -> Evidence:
         """
-        What is known at the end about what the farm did by itself, which goes on meanwhile.
+        The evidence at the end about the farm's own actions, which continue meanwhile.
         """
         snapshot = sqlite3.connect(":memory:")
         with closing(sqlite3.connect(self.farm.database, timeout=30)) as records:
@@ -359,7 +359,7 @@ class Campaign:
 
     def _unfinished(self, newest: int | None = None) -> list[int]:
         """
-        The unfinished requests.  *newest*: what timers have submitted after this buildset does not count.
+        The unfinished requests, without those that timers have submitted after the buildset *newest*.
         """
         self._all_up()
         with suppress(sqlite3.OperationalError):

@@ -1,5 +1,5 @@
 """
-What is known after a campaign about what the farm did by itself.
+The evidence after a campaign about the farm's own actions.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,8 +35,8 @@ class Evidence:
 
     def latest(self, at: float, patience: float) -> float:
         """
-        The time by which something that is due *at* must have happened: after *patience* seconds, which count anew from
-        the end of each disturbance that falls into them.
+        The latest allowed time of an action that is due *at*: after *patience* seconds, which count anew from the end
+        of each disturbance within them.
         """
         by = at + patience
         for begins, ends in sorted(self.disturbances):
@@ -47,9 +47,8 @@ class Evidence:
 
 def starts(log: str, ready: str) -> list[tuple[float, float]]:
     """
-    Begin and end of each start of the master, by its *log*; *ready*: what it says at the end of one.
-
-    The machine may be so busy that a start takes longer than anything has to.
+    Begin and end of each start of the master, by its *log*. *ready*: the line at the end of a start. On a busy machine
+    a start may take longer than any other limit.
     """
     found: list[tuple[float, float]] = []
     for line in log.splitlines():

@@ -43,13 +43,13 @@ class Verdict:
     @property
     def judged(self) -> Counter[str]:
         """
-        How many comparisons of each kind there were.
+        The number of comparisons of each kind.
         """
         return self.kept + Counter(kind for kind, _ in self.lost)
 
     def check_judged(self, missing: Sequence[str]) -> None:
         """
-        Record whether there was a comparison of each kind; *missing*: of which there should have been one.
+        Record whether each kind was compared. *missing*: the kinds that should have been compared and were not.
         """
         self.note("judged", not missing, f"nothing was compared of: {', '.join(missing)}")
 
@@ -91,7 +91,7 @@ def judge(campaign: Campaign) -> Verdict:
 
 def _missing(campaign: Campaign, verdict: Verdict) -> list[str]:
     """
-    The kinds about jobs of which a campaign had something, and of which nothing was judged.
+    The kinds of jobs that the campaign contained and of which none was judged.
     """
     had = ("promises", "exit codes", "results") if any(map(told, campaign.clients.values())) else ()
     return [kind for kind in had if not verdict.judged[kind]]

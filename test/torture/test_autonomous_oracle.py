@@ -1,5 +1,5 @@
 """
-The oracle of the torture harness, over made-up histories: a right one passes, and each fault is seen.
+The oracle of the torture harness, with invented histories: a correct one passes, and each fault is found.
 """
 
 import sqlite3
@@ -73,7 +73,7 @@ class History:
 
     def built(self, request: int, at: float, result: Result = Result.SUCCESS) -> int:
         """
-        A build of *request* took a second from *at*, and was the end of it.
+        Add a build of *request* that took a second from *at*, and was the last one of the request.
         """
         build = self._add(
             "insert into builds (request, builder, number, slave, nonce, generation, started, finished, result) "
@@ -108,7 +108,7 @@ class History:
 
     def evidence(self) -> Evidence:
         """
-        As the campaign would give it.
+        Return the evidence in the form of a campaign.
         """
         rows = self.records.execute("select branch, revision from changes").fetchall()
         return Evidence(
@@ -167,7 +167,7 @@ def right_history() -> History:
 
 def judged(evidence: Evidence) -> Verdict:
     """
-    The verdict about what the farm did by itself.
+    Return the verdict about the farm's own actions.
     """
     verdict = Verdict()
     judge_autonomous(evidence, verdict.note)
@@ -187,7 +187,7 @@ def of(scheduler: str, which: str = "min") -> str:
 
 class OracleTests(SynchronousTestCase):
     """
-    Each fault is one statement that makes the right history a wrong one.
+    Each fault is one statement that makes the correct history an incorrect one.
     """
 
     OUTSIDE: ClassVar[str] = "(select buildset from requests where id = {})"
@@ -390,7 +390,7 @@ class OracleTests(SynchronousTestCase):
 
     def test_right(self) -> None:
         """
-        Promise 8: a right history passes, and something of each kind is compared in it.
+        Promise 8: a correct history passes, and at least one action of each kind is compared in it.
         """
         verdict = judged(right_history().evidence())
         self.assertEqual(verdict.lost, [])
@@ -398,7 +398,7 @@ class OracleTests(SynchronousTestCase):
 
     def test_each_fault(self) -> None:
         """
-        Promise 8: each fault is seen as what it is.
+        Promise 8: each fault is found and reported as its own kind.
         """
         for what, kind, statements in self.FAULTS:
             with self.subTest(what):
@@ -411,14 +411,14 @@ class OracleTests(SynchronousTestCase):
 
     def test_every_kind_has_a_fault(self) -> None:
         """
-        There is no kind of loss that no history of these tests has, and the report lists them all.
+        These tests have a history for each kind of loss, and the report lists all kinds.
         """
         self.assertEqual({kind for _, kind, _ in self.FAULTS} | {"lock holders"}, set(LOSSES))
         self.assertLessEqual(set(LOSSES), set(ALL_LOSSES))
 
     def test_lost_change(self) -> None:
         """
-        Promise 8.1: a commit that never became a change is seen.
+        Promise 8.1: the oracle finds a commit that never became a change.
         """
         evidence = right_history().evidence()
         evidence = evolve(evidence, revisions={*evidence.revisions, ("fix", "abc")})
@@ -426,14 +426,14 @@ class OracleTests(SynchronousTestCase):
 
     def test_lock_of_the_dead(self) -> None:
         """
-        Promise 8.4: a command that found its lock taken is seen.
+        Promise 8.4: the oracle finds a command whose lock was already taken.
         """
         evidence = evolve(right_history().evidence(), overfull=["gate: 1 of 2 wanted, 0 free"])
         self.assertEqual(judged(evidence).lost, [("lock holders", "gate: 1 of 2 wanted, 0 free")])
 
     def test_nothing_judged(self) -> None:
         """
-        A campaign in which nothing of a kind was compared is a failure: its oracle, or the farm, did nothing.
+        A campaign in which no action of a kind was compared fails: its oracle, or the farm, did nothing.
         """
         for kind, evidence in (
             ("triggers", History().evidence()),
@@ -446,7 +446,7 @@ class OracleTests(SynchronousTestCase):
 
 class DisturbanceTests(SynchronousTestCase):
     """
-    A master that is down has an excuse for being late, but not for doing something twice or never.
+    While the master is down, actions may be late, but neither repeated nor missing.
     """
 
     def late(self, nightly: float, disturbances: Sequence[tuple[float, float]]) -> set[str]:
@@ -465,7 +465,7 @@ class DisturbanceTests(SynchronousTestCase):
 
     def test_down(self) -> None:
         """
-        Promise 8.2: what was due while the master was down comes soon after; else it is skipped.
+        Promise 8.2: an action that was due while the master was down happens soon after, or is skipped.
         """
         self.assertEqual(self.late(91, []), {"timers: skipped"})
         self.assertEqual(self.late(91, [(55, 62)]), set())
@@ -474,7 +474,7 @@ class DisturbanceTests(SynchronousTestCase):
 
     def test_late_repair(self) -> None:
         """
-        A disturbance lasts until it is really repaired, which is later than planned when the campaign is busy, such as
+        A disturbance lasts until the actual repair, which is later than planned when the campaign is busy, for example
         with a push.
         """
         for event in ("kill-master", "stop-master", "lock-database", "kill-both", "edit-and-kill-master", "fill-disk"):
@@ -499,7 +499,7 @@ class DisturbanceTests(SynchronousTestCase):
 
     def test_slow_start(self) -> None:
         """
-        The log tells how long each start of the master took, also one that was killed meanwhile.
+        The log contains the duration of each start of the master, also of one that was killed meanwhile.
         """
         log = (
             "1970-01-01T12:00:10+0000 [-] Loading master.tac...\n"
@@ -510,7 +510,7 @@ class DisturbanceTests(SynchronousTestCase):
 
     def test_down_and_never(self) -> None:
         """
-        Promise 8.2: a nightly that a restart skipped is seen.
+        Promise 8.2: the oracle finds a nightly build that a restart skipped.
         """
         history = right_history()
         history.records.execute("delete from buildsets where scheduler = 'minutely' and submitted < ?", (NOON + 100,))
@@ -519,7 +519,8 @@ class DisturbanceTests(SynchronousTestCase):
 
     def test_clock_ahead(self) -> None:
         """
-        What a clock an hour ahead made fire is fired; nothing is due again in that hour, and nothing twice.
+        A time that fired while the clock was an hour ahead has fired: in that hour nothing is due again, and nothing
+        fires twice.
         """
         history = right_history()
         history.submitted(ENDED + 3500, "minutely", "ticked")

@@ -1,8 +1,7 @@
 """
-The oracle for timers: nothing fires twice, and nothing is skipped.
-
-When the clock was set forward and back, the farm has fired for the time ahead (crontab's rule): what it recorded there
-is not judged, and the campaign says with a disturbance for how long nothing else need happen.
+The oracle for timers: no time fires twice, and none is skipped. When the clock was set forward and back, the farm has
+fired for the time ahead (crontab's rule). The records of that time are not judged, and a disturbance of the campaign
+marks how long nothing else has to happen.
 """
 
 from itertools import pairwise

@@ -30,7 +30,8 @@ from .build_context import MOST_STEPS, BuildContext
 from .build_progress import BuildProgress, Ended, Stop
 from .journal import Done, Journal, JournalEntry, JournalStore, fingerprint
 from .step_code import StepCode
-from .step_context import JournaledContext, SlaveLostError
+from .step_commands import SlaveLostError
+from .step_context import JournaledContext
 from .step_runner import StepRunner
 
 # A stop is an entry of the journal, among the effects of the step during which it was recorded.

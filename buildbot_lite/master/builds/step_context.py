@@ -18,18 +18,11 @@ from twisted.internet.defer import Deferred
 from ...errors import (
     BuildbotLiteError,
     ConfigError,
-    FileError,
 )
 from ...http_client import basic
 from ...model.http_request import IDEMPOTENT, HttpAnswer, HttpRequest
-from ...model.json_reader import encode
 from ...model.locks import LockUse
 from ...model.names import relative_path
-from ...model.outcome import (
-    Ending,
-    Outcome,
-    Why,
-)
 from ...model.properties import Json
 from ...model.rendering import View, is_renderable, render, rendered_environment
 from ...model.results import Result
@@ -38,23 +31,21 @@ from ...model.spec import (
     SECRET_REFERENCE,
     Run,
     Spec,
-    to_document,
 )
 from ...model.time_limit import OverdueError, in_turns, unlimited
 from ...model.user_functions import limited
 from ...storage.records.artifacts import USED
 from ..config.artifacts import WantedArtifact
 from ..config.matrix import labelled
-from ..slaves.command import DispatchedCommand
-from ..slaves.command_streams import STDIO, Source, log_of
+from ..slaves.command_streams import STDIO, Source
 from ..steps.context import CommandResult
 from ..steps.master_paths import absolute
 from ..steps.recipe import Recipe
 from ..steps.step import BuildStep
-from .build_context import COMMAND, LOCK, MOST_STEPS, BuildContext
-from .command_lines import command_line, listed
+from .build_context import LOCK, MOST_STEPS, BuildContext
 from .journal import Done, JournalEntry
 from .overdue import OverdueEnd
+from .step_commands import StepCommands, WantedCommand, secrets_in
 from .step_effects import StepEffects
 from .step_logs import StepLogs
 from .step_time import StepTime
@@ -69,12 +60,6 @@ LOOK_ORDINAL = -3
 """The ordinal of the mark that the first `JournaledContext.look_through` of a step was given up; below: of the next."""
 MOST_RANDOM = 1024
 """Bytes; the most that one call of `JournaledContext.random` returns."""
-
-
-class SlaveLostError(BuildbotLiteError):
-    """
-    The slave was lost while a command ran, and the build is tried again.
-    """
 
 
 class OutcomeUnknownError(BuildbotLiteError):
@@ -106,6 +91,7 @@ class JournaledContext:
         self._effects = StepEffects(build.journal, step, self.time)
         self.logs = StepLogs(build, self._effects)
         self._overdue = OverdueEnd(build, self._effects, self.logs)
+        self._commands = StepCommands(build, self._effects, self.logs)
         self._triggers = StepTriggers(build, self._effects, self.logs)
         self._looks = 0
         self._workdir: str | None = None
@@ -164,66 +150,11 @@ class JournaledContext:
             grace = build.grace if repeats else None
             # The user's functions are in it.
             spec = evolve(spec, grace=grace, env={**await rendered_environment(build.env, self.view), **spec.env})
-        return await self._command(spec, repeats=repeats, **options)
+        return await self._command(WantedCommand(spec=spec, repeats=repeats, **options))
 
     @_effect
-    async def _command(
-        self,
-        spec: Spec,
-        *,
-        repeats: bool,
-        on_master: bool = False,
-        sources: Mapping[str, Source] | None = None,
-        artifact: str | None = None,
-        log: str = STDIO,
-    ) -> CommandResult:
-        build = self._build
-        document = to_document(spec)
-        intent: dict[str, Any] = {"spec": document, "where": "master" if on_master else "slave", "artifact": artifact}
-        if log != STDIO:
-            intent["log"] = log
-        session = build.session_at(intent["where"])
-        # An earlier command may have written a secret to a file, so the keeper masks it in this command's output, too.
-        build.revealed.update(_secrets_in(document))
-        if isinstance(spec, Run):
-            self.remark(f"{command_line(spec)}  (in {spec.workdir})", log)
-            build.begun.append(command_line(spec))
-
-        async def perform(entry: JournalEntry, resumed: bool) -> Done:
-            if on_master:
-                build.check_trusted("This build may run no command on the master")
-            command = DispatchedCommand(
-                id=build.command_id(entry),
-                spec=spec,
-                secrets={name: await build.secret_of(name) for name in sorted(build.revealed)},
-                grace=build.grace if repeats else None,
-                streams=build.streams.entry(entry.step, entry.ordinal, artifact, log),
-                sources=sources or {},
-                home=None if on_master else build.home,
-                resumed=resumed,
-                room=(lambda size: True) if on_master else build.room,
-            )
-            self._effects.check_open()  # it may have been closed while secrets were looked up
-            running = Deferred.fromCoroutine(session.run(command))
-            build.live.began(command.id, session)
-            build.journal.live()
-            try:
-                outcome = await running
-            finally:
-                build.live.ended(command.id)
-            remarks = self.logs.placed(outcome.remarks, log)
-            seals = {log_of(name, log): seal for name, seal in outcome.streams.items()}
-            return Done(outcome.to_document(), seals, remarks, command.committed, held=True)
-
-        entry = await self._effects.perform(
-            COMMAND, intent, perform, properties=build.recorded_properties, live_at_once=False
-        )
-        outcome = Outcome.from_document(entry.outcome)
-        self.logs.add_output(outcome.streams, log)
-        self._check_lost(outcome, repeats=repeats)
-        streams = build.streams.entry(entry.step, entry.ordinal, artifact, log)
-        final = {name.partition("~")[0]: name for name in outcome.streams}
-        return CommandResult(outcome, lambda name, limit: streams.read(final.get(name, name), 0, limit))
+    async def _command(self, wanted: WantedCommand) -> CommandResult:
+        return await self._commands.run(wanted)
 
     @_effect
     async def trigger(
@@ -301,7 +232,7 @@ class JournaledContext:
 
         async def ask() -> Json:
             build.check_trusted("This build may send no request from the master")
-            names = _secrets_in(request.to_document())
+            names = secrets_in(request.to_document())
             values = {name: await build.secret_of(name) for name in names}
             whole = request.filled(lambda text: SECRET_REFERENCE.sub(lambda found: values[found[1]], text))
             if names and whole.auth is not None:
@@ -383,22 +314,3 @@ class JournaledContext:
     def input(self, name: str) -> tuple[Source, int, str] | None:
         self._build.used.add(name)
         return self._build.inputs.get(name)
-
-    def _check_lost(self, outcome: Outcome, *, repeats: bool) -> None:
-        """
-        `FileError` if the master could not store the output; `SlaveLostError` if the build must be tried again.
-        """
-        if outcome.why is Why.STORAGE:
-            raise FileError(outcome.sentence)
-        # When a command's lease expired, the slave had lost the master, which is the same.  A stopped build can run no
-        # more commands on a lost slave, whatever *on_lost* says.
-        if (outcome.ending is Ending.LOST or outcome.why is Why.LEASE) and (repeats or self._build.live.reason):
-            # All these commands are about to be repeated.
-            if begun := self._build.begun:
-                self.remark(f"these had started: {listed(begun)}")
-            raise SlaveLostError(outcome.sentence)
-
-
-def _secrets_in(document: Mapping[str, Any]) -> list[str]:
-    # JSON escapes the NULs of a reference; the name in it has no characters that JSON escapes.
-    return SECRET_REFERENCE.findall(encode(document).decode("ascii").replace("\\u0000", "\0"))

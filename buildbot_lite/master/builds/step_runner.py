@@ -15,7 +15,8 @@ from ...model.user_functions import awaited
 from ..config.locks import uses_on
 from ..steps.step import BuildStep, BuildStepFailed
 from .redaction import Redaction
-from .step_context import JournaledContext, SlaveLostError
+from .step_commands import SlaveLostError
+from .step_context import JournaledContext
 from .step_time import StepOverdueError
 
 LONGEST_HIDING = 60.0
