@@ -66,6 +66,7 @@ def job(document: Document) -> RenderableType:
         ("took", duration(document["created"], document["finished"])),
         ("priority", document["priority"] or ""),
         ("after", f"job {document['after']}" if document.get("after") else ""),
+        ("made from", _origin(document.get("origin"))),
         ("scratch", "its packages enter no repository" if document["scratch"] else ""),
     ]
     arches = [
@@ -133,6 +134,13 @@ def _reason(job: Document) -> str:
     """
     waits = [each["reason"] for each in job["arches"] if each["state"] == "waiting" and each["reason"]]
     return job["reason"] or (waits[0] if waits else "")
+
+
+def _origin(origin: Document | None) -> str:
+    if origin is None:
+        return ""
+    commit = f", commit {origin['commit'][:12]}" if origin["commit"] else ""
+    return f"{origin['repository']} at {origin['revision']}{commit}"
 
 
 def _spans(job: Document) -> list[tuple[Text, Date, str]]:

@@ -2,17 +2,20 @@
 Package builds: submit a source package, and see it built for each architecture.
 """
 
+import io
 import os
 import tarfile
 import tempfile
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from typing import IO, Any
 
 import click
 
 from ..errors import FileError, InputError, sentence
+from ..model.display import printable
 from ..packages.debian_source import LARGEST_DSC, read_dsc
+from ..packages.git_request import read_request, request_text
 from ..packages.submitted_package import SubmittedPackage, examine
 from ..storage.inputs import LARGEST_INPUT
 from .commands import Commands
@@ -21,13 +24,16 @@ from .output import Document, note
 from .package_rebuild import rebuild
 from .package_shell import shell
 from .package_signing import COMMANDS as SIGNING_COMMANDS
-from .submitted import ADVICE, follow_all, submit_furl, told_requests
+from .submitted import ADVICE, SubmittedRequest, follow_all, submit_furl, told_requests
 
 commands = Commands()
 
 UNUSABLE = 2
 """The exit code when the submission cannot be used, as for flappclient."""
+SECONDS_BETWEEN = 1.0
+"""Between two questions whether the master has examined a source package that was made."""
 _PIECE = 1 << 20
+_MAKING = ("initialize", "checkout", "make_srpm", "prep")
 
 
 class PackageCommand(FarmCommand):
@@ -50,16 +56,19 @@ for command in (*SIGNING_COMMANDS, rebuild, shell):
 
 
 @package.command("build", cls=PackageCommand, short_help="Build a source package, and show its logs.")
-@click.argument("words", metavar="[TARGET] FILE...", nargs=-1, required=True)
+@click.argument("words", metavar="[TARGET] FILE...|NAME", nargs=-1, required=True)
+@click.option("--revision", metavar="REV", help="Of the git repository of the package NAME: a tag, branch or commit.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the builds.")
 @click.option("--scratch", is_flag=True, help="Only to see whether it builds: the packages enter no repository.")
 @click.option("--priority", type=int, metavar="N", help="Lower than that of others: -1, for example.")
-def build(farm: FarmClient, words: tuple[str, ...], no_wait: bool, **options: Any) -> Any:
+def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wait: bool, **options: Any) -> Any:
     """
     Build a source package for each architecture that applies, and show the logs, each line after its builder's name.
 
     FILE is a .dsc, whose other files lie beside it, a source RPM, or a tar archive of all files.  The package is
-    checked before it is sent.  The string is that of TARGET of the master in DIR, or the one in the file of --furlfile.
+    checked before it is sent.  With --revision, the farm makes the source package itself, from the git repository that
+    master.cfg has for NAME; NAME may also be the address of a repository that is listed there.  The string is that of
+    TARGET of the master in DIR, or the one in the file of --furlfile.
 
     The exit code is that of the worst build: 0 good, 1 failed, 2 exception, 4 cancelled or lost too often.  It is 2,
     too, if FILE is no package that can be built.
@@ -73,20 +82,38 @@ def build(farm: FarmClient, words: tuple[str, ...], no_wait: bool, **options: An
         raise click.UsageError("Give TARGET and FILE, or --furlfile FILE and FILE.")
     else:
         furl, files = submit_furl(farm, words[0]), words[1:]
-    with ExitStack() as opened:
-        try:
-            file = opened.enter_context(submittable(files))
-            found = examine_again(file)
-        except InputError as error:
-            note(str(error))
-            return UNUSABLE
-        size = file.seek(0, os.SEEK_END)
-        note(f"# {found.package}: {size} bytes")
+    try:
+        described = _described(files, revision)
+    except InputError as error:
+        note(str(error))
+        return UNUSABLE
+    with described as file:
         try:
             return farm.connect(furl, lambda link: _built(link, file, chosen, wait=not no_wait))
         except KeyboardInterrupt:
             note(f"\n{ADVICE}")
             raise click.Abort from None
+
+
+def _described(words: Sequence[str], revision: str | None) -> IO[bytes]:
+    """
+    The file to submit: a source package, which is told on standard error, or a request for *revision*.
+    """
+    if revision is not None:
+        if len(words) != 1:
+            raise click.UsageError("Give one NAME with --revision.")
+        target = io.BytesIO(request_text(words[0], revision))
+        read_request(target)
+        return target
+    file = submittable(words)
+    try:
+        found = examine_again(file)
+    except BaseException:
+        file.close()
+        raise
+    size = file.seek(0, os.SEEK_END)
+    note(f"# {found.package}: {size} bytes")
+    return file
 
 
 def submittable(paths: Sequence[str]) -> IO[bytes]:
@@ -156,4 +183,25 @@ def _seekable(file: IO[bytes]) -> IO[bytes]:
 async def _built(link: MasterLink, file: IO[bytes], options: Document, *, wait: bool) -> int:
     async with AsyncExitStack() as submitting:
         requests = told_requests(await submitting.enter_async_context(link.submit_file(file, options)))
-        return await follow_all(link, requests) if wait else 0
+        if not wait:
+            return 0
+        code = await follow_all(link, requests)
+        if code == 0 and isinstance(file, io.BytesIO):
+            return await _packages_built(link, requests[0])
+        return code
+
+
+async def _packages_built(link: MasterLink, source: SubmittedRequest) -> int:
+    """
+    Follow the builds of the source package that *source* has made; returns the exit code.
+    """
+    while (job := (await link.ask({"ask": "package-show", "request": source.number}))["job"])["state"] in _MAKING:
+        await link.pause(SECONDS_BETWEEN)
+    builds = [each for each in job["arches"] if each["request"] is not None and each["request"] != source.number]
+    if not builds:
+        raise InputError(f"Job {job['job']} is {job['state']}: {job['reason']}")
+    note(f"# {printable(job['name'])} {printable(job['version'])}, of commit {printable(job['origin']['commit'])}")
+    for each in job["arches"]:
+        if each["state"] == "skipped":
+            note(f"# not built for {printable(each['architecture'])}: {printable(each['reason'])}")
+    return await follow_all(link, [SubmittedRequest(each["request"], each["builder"], source.watch) for each in builds])

@@ -17,6 +17,7 @@ from ..master.grants.verbs import (
     Expose,
     Verb,
 )
+from ..master.scheduling.continuation import continued
 from ..model.suggestions import there_is_no
 from ..status.estimating import Estimator
 from ..status.following import LogFollower
@@ -85,6 +86,7 @@ class _Exposing:
             why=farm.dispatcher.why,
             decided=lambda: farm.choice.decided,
             clock=farm.clock,
+            continued=lambda buildset: continued(farm.continuations.values(), buildset),
         )
 
         self._estimates = Estimator(farm.records)

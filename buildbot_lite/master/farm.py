@@ -62,6 +62,7 @@ from .scheduling.changes.sources import ChangeSources
 from .scheduling.choice import BuildChoice
 from .scheduling.code_time import CodeTime
 from .scheduling.collapsing import CollapseRule
+from .scheduling.continuation import Continuation
 from .scheduling.dispatcher import Dispatcher
 from .scheduling.forcing import Forcing
 from .scheduling.hold import Hold
@@ -143,6 +144,7 @@ class Farm:
         self._compose_builds()
         self._compose_administration()
         self.retention_holders: Registry[RetentionHolder] = Registry("holder of builds", [artifacts.INPUTS_OF_BUILDS])
+        self.continuations: Registry[Continuation] = Registry("continuation of buildsets")
         self.extensions: Registry[Extension] = Registry("extension of the farm", environment.extensions(self))
         for verb in environment.verbs(self):
             self.verbs.add(verb)

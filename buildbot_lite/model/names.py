@@ -13,6 +13,8 @@ from ..errors import NameNotAllowedError, UnsafePathError
 
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,79}\Z")
 LONGEST_PATH = 1024
+REF = re.compile(r"(?![-/])(?!.*(?:\.\.|@\{|//))[^\x00-\x20\x7f~^:?*\[\\]{1,250}(?<![/.])\Z")
+"""Names of branches, tags and commits that no program can read as an option or an expression."""
 
 
 def checked_name(name: object, what: str = "name") -> str:

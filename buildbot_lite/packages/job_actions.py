@@ -16,7 +16,7 @@ from ..storage.records import requests, streams
 from ..storage.records.grants import Grant
 from ..storage.records.requests import SubmittedBuildset
 from . import chain_records, job_records, paused
-from .job_records import Job, JobArch, names_of
+from .job_records import SOURCE, Job, JobArch, names_of
 from .job_service import JobService
 from .job_states import ARCH_ENDS, ENDS, ArchState, JobState
 from .job_submission import as_before, submit_within_limits
@@ -79,7 +79,7 @@ class JobActions:
                 raise RefusedError(f"Job {number} is in the state {job.state}, and nothing of it has failed.")
             self.service.proceed(number)
             return job, ()
-        if going := [each for each in job.built if each.state not in ARCH_ENDS]:
+        if going := [each for each in job.ordered if each.state not in ARCH_ENDS]:
             raise RefusedError(f"The build for {names_of(going)} is still ending.  Try it again in a minute.")
         again = await self.farm.records.read(partial(_to_build, job=job))
         if again:
@@ -105,7 +105,8 @@ class JobActions:
             numbers = {request.builder: request.id for request in submitted.requests}
             for each in arches:
                 job_records.build_again(connection, each, numbers[each.builder], now)
-            job_records.go(connection, current, JobState.WAITING, now)
+            making = any(each.architecture == SOURCE for each in arches)
+            job_records.go(connection, current, JobState.INITIALIZE if making else JobState.WAITING, now)
             chain_records.tell(connection, current, now)
 
         new = as_before(original, job, [each.builder for each in arches], "again")
@@ -168,19 +169,22 @@ def _kill(connection: Connection, number: int, by: str, now: float) -> Job:
 def _resume(connection: Connection, number: int, now: float) -> None:
     job = _get(connection, number)
     if job.state in (JobState.FAILED, JobState.KILLED):
-        job_records.go(connection, job, JobState.BUILDING, now)
+        job_records.go(connection, job, JobState.BUILDING if job.built else JobState.PREP, now)
 
 
 def _to_build(connection: Connection, job: Job) -> list[JobArch]:
     """
     The architectures of *job* that did not succeed, or whose results are not there any more; all, if all succeeded and
-    what they made was refused.
+    what they made was refused.  Of a job whose source is not examined yet, the build of the source, unless the job was
+    killed when that was made.
     """
-    again = [
-        each
-        for each in job.built
-        if each.state is not ArchState.DONE
-        or not any(stream.kind == "artifact" for stream in streams.of_build(connection, each.build or 0))
-    ]
+    if job.source is not None and not job.built:
+        made = job.source.state is ArchState.DONE and _has_artifacts(connection, job.source)
+        return [] if made and job.state is JobState.KILLED else [job.source]
+    again = [each for each in job.built if each.state is not ArchState.DONE or not _has_artifacts(connection, each)]
     kept = any(state == JobState.REPOWAIT for state, _ in job.history)
     return list(job.built) if not again and job.state is JobState.FAILED and not kept else again
+
+
+def _has_artifacts(connection: Connection, arch: JobArch) -> bool:
+    return any(stream.kind == "artifact" for stream in streams.of_build(connection, arch.build or 0))

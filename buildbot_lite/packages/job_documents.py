@@ -5,6 +5,7 @@ Jobs and targets as JSON.
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import asdict
 from sqlalchemy import Connection
 
 from ..storage.records import builds
@@ -33,6 +34,7 @@ def of_job(connection: Connection, job: Job) -> Document:
         "changed": job.changed,
         "finished": job.finished,
         "history": _history(job.history),
+        "origin": None if job.origin is None else asdict(job.origin),
         "arches": [_arch(connection, each) for each in job.arches],
     }
 

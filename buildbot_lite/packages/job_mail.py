@@ -27,6 +27,7 @@ from .job_states import ENDS, ArchState
 EVENTS_AT_ONCE = 500
 
 _OWNER = "package-mail"
+_LOGS_THAT_MATTER = {"building": "build.log", "make_srpm": "make_srpm", "prepping": "root.log", "checkout": "checkout"}
 
 
 @define(eq=False)
@@ -132,10 +133,10 @@ def text_of(connection: Connection, job: Job, logs: str) -> str:
 def log_that_matters(connection: Connection, arch: JobArch, logs: str) -> tuple[str, str]:
     """
     The log in which people look first when *arch* has failed, and its last lines: build.log if the package was being
-    built, or else root.log.
+    built, or else root.log; of a source package, that of the step that makes it or of the checkout.
     """
     numbers = {step.name: step.number for step in steps.of_build(connection, arch.build or 0)}
-    for step, log in (("building", "build.log"), ("prepping", "root.log")):
+    for step, log in _LOGS_THAT_MATTER.items():
         if step in numbers and (tail := log_tail(connection, logs, arch.build or 0, numbers[step])):
             return log, tail
     return "", ""

@@ -5,7 +5,7 @@ Nothing is derived from single events: a job is looked at as a whole, with the r
 matter which events were seen, and a start of the master is a look at every job that has not ended.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from attrs import evolve
 from sqlalchemy import Connection
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from ..storage.records import builds, requests, steps
 from . import job_records
 from .job_records import Job, JobArch, names_of
-from .job_states import ARCH_ENDS, ArchState, JobState, observed, while_building
+from .job_states import ARCH_ENDS, MAKING_SOURCE, ArchState, JobState, observed, while_building, while_making
 
 LOST = "the records no longer have its request"
 
@@ -24,9 +24,15 @@ def look(connection: Connection, job: Job, now: float) -> Job:
     """
     arches = tuple(each if each.state in ARCH_ENDS else _look_at(connection, each, now) for each in job.arches)
     job = evolve(job, arches=arches)
+    if job.state in MAKING_SOURCE and job.source is not None:
+        return _after(connection, job, while_making(job.source.state), [job.source], now)
     if job.state not in (JobState.WAITING, JobState.BUILDING):
         return job  # killed while it was built, for example
-    state = while_building([each.state for each in arches]) or JobState.BUILDING
+    state = while_building([each.state for each in job.built]) or JobState.BUILDING
+    return _after(connection, job, state, job.built, now)
+
+
+def _after(connection: Connection, job: Job, state: JobState, arches: Sequence[JobArch], now: float) -> Job:
     if state is job.state:
         return job
     reason = ""

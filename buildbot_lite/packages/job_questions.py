@@ -77,7 +77,8 @@ class JobQuestions:
         return {"jobs": found, "before": found[-1]["job"] if len(found) == most else None}
 
     async def _show(self, grant: Grant, question: JsonReader) -> Answer:
-        job = await self._job(grant, question)
+        request = question.optional("request", partial(question.integer, least=1))
+        job = await (self._job(grant, question) if request is None else self._of_request(grant, request))
         (document,) = await self._documents(lambda connection: [job_records.get(connection, job.id) or job])
         return {"job": document}
 
@@ -136,6 +137,13 @@ class JobQuestions:
     async def _job(self, grant: Grant, question: JsonReader, name: str = "job") -> Job:
         number = question.integer(name, least=1)
         job = await self.farm.records.read(lambda connection: job_records.get(connection, number))
+        return self._permitted(grant, job, number)
+
+    async def _of_request(self, grant: Grant, request: int) -> Job:
+        job = await self.farm.records.read(lambda connection: job_records.of_request(connection, request))
+        return self._permitted(grant, job, 0)
+
+    def _permitted(self, grant: Grant, job: Job | None, number: int) -> Job:
         only = self._target_of(grant)
         if job is None or only not in (None, job.target) or (grant.verb == SUBMIT and job.by_grant != grant.id):
             raise no_job(number)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import asdict, evolve, field, frozen
 from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select, update
 
 from ..storage import schema
@@ -27,11 +27,26 @@ MOST_FINISHED = 20_000
 
 _jobs, _arches = schema.package_jobs, schema.package_job_arches
 
+SOURCE = "source"
+"""The architecture, as Debian calls it, of the build that makes the source package of a job from a git repository."""
+
 PRUNED_EVERY = 100
 """New jobs after which old ones are forgotten."""
 
 History = tuple[tuple[str, float], ...]
 """States and the times, in seconds since 1970, when they began."""
+
+
+@frozen
+class Origin:
+    """
+    Of what a source package was made: *commit* is that of *revision* in the git repository at the address *repository*;
+    "" until it was checked out.
+    """
+
+    repository: str
+    revision: str
+    commit: str = ""
 
 
 @frozen
@@ -60,9 +75,10 @@ class Job:
     A job: one source package at one target.
 
     *version*: with epoch and release.  *submitter*: the label of the grant *by_grant*, or the target's name.
-    *buildset*: the first one.  *reason*: why it failed, was killed, or cannot go on.  Times are seconds since 1970;
-    *changed*: since when it is in its state.  *after_job*: the number of the job before it in its chain; None: it is
-    built after no other.
+    *buildset*: the first one that builds its packages, or makes its source until that is there.  *reason*: why it
+    failed, was killed, or cannot go on.  Times are seconds since 1970; *changed*: since when it is in its state.
+    *origin*: None for a source package that was submitted itself; until it is made of that, *version* is the revision.
+    *after_job*: the number of the job before it in its chain; None: it is built after no other.
     """
 
     id: int
@@ -81,6 +97,7 @@ class Job:
     finished: float | None
     history: History
     after_job: int | None = None
+    origin: Origin | None = None
     arches: tuple[JobArch, ...] = ()
 
     @property
@@ -95,14 +112,30 @@ class Job:
         """
         The architectures that are not skipped.
         """
-        return tuple(each for each in self.arches if each.state is not ArchState.SKIPPED)
+        left_out = (ArchState.SKIPPED,)
+        return tuple(each for each in self.arches if each.state not in left_out and each.architecture != SOURCE)
+
+    @property
+    def source(self) -> JobArch | None:
+        """
+        The build that makes the source package; None where that was submitted.
+        """
+        return next((each for each in self.arches if each.architecture == SOURCE), None)
+
+    @property
+    def ordered(self) -> tuple[JobArch, ...]:
+        """
+        All builds that it has asked for.
+        """
+        return self.built if self.source is None else (self.source, *self.built)
 
 
 @frozen(kw_only=True)
 class NewJob:
     """
-    A job to record.  *builders*: architecture → builder and request.  *skipped*: architecture → reason.  *after_job*:
-    the job before it in its chain.
+    A job to record.  *builders*: architecture → builder and request.  *skipped*: architecture → reason.  *origin*: for
+    one whose source is to be made first, or was made from git for another job.  *after_job*: the job before it in
+    its chain.
     """
 
     target: str
@@ -116,6 +149,7 @@ class NewJob:
     scratch: bool = False
     priority: int = 0
     after_job: int | None = None
+    origin: Origin | None = None
 
 
 @frozen(kw_only=True)
@@ -135,11 +169,16 @@ def _history(text: str) -> History:
     return tuple((str(state), float(at)) for state, at in json.loads(text))
 
 
+def _origin_text(origin: Origin | None) -> str:
+    return "" if origin is None else to_json(asdict(origin))
+
+
 def _job(*row: Any) -> Job:
     values = dict(zip(_JOB_FIELDS, row, strict=True))
     values["scratch"] = bool(values["scratch"])
     values["state"] = JobState(values["state"])
     values["history"] = _history(values["history"])
+    values["origin"] = Origin(**json.loads(values["origin"])) if values["origin"] else None
     return Job(**values)
 
 
@@ -208,6 +247,16 @@ _SET = Statement(
         history=bindparam("so_far"),
     )
 )
+_SET_SOURCE = Statement(
+    update(_jobs)
+    .where(_jobs.c.id == bindparam("which"))
+    .values(
+        name=bindparam("to_name"),
+        version=bindparam("to_version"),
+        buildset=bindparam("with_buildset"),
+        origin=bindparam("of_origin"),
+    )
+)
 _SET_REASON = Statement(update(_jobs).where(_jobs.c.id == bindparam("which")).values(reason=bindparam("why")))
 _SET_ARCH = Statement(
     update(_arches)
@@ -243,9 +292,11 @@ _NO_BOUND = 1 << 62
 
 def add(connection: Connection, new: NewJob, now: float) -> Job:
     """
-    Record a job.  Its source is there and examined, so it waits for its builds.
+    Record a job.  If its source is there and examined, it waits for its builds.
     """
-    history: History = ((JobState.INITIALIZE, now), (JobState.WAITING, now))
+    history: History = ((JobState.INITIALIZE, now),)
+    if SOURCE not in new.builders:
+        history = (*history, (JobState.WAITING, now))
     values = {
         "target": new.target,
         "name": new.name,
@@ -255,25 +306,61 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
         "scratch": int(new.scratch),
         "priority": new.priority,
         "buildset": new.buildset,
-        "state": JobState.WAITING.value,
+        "state": str(history[-1][0]),
         "reason": "",
         "created": now,
         "changed": now,
         "finished": None,
         "history": to_json(history),
         "after_job": new.after_job,
+        "origin": _origin_text(new.origin),
     }
     id = _ADD.number(connection, **values)
+    _add_arches(connection, id, new.builders, new.skipped, now)
+    if id % PRUNED_EVERY == 0:
+        prune(connection)
+    found = get(connection, id)
+    assert found is not None
+    return found
+
+
+def source_made(connection: Connection, job: Job, made: NewJob, now: float) -> Job:
+    """
+    *job*, whose source package is there now, as *made* says, waiting for its builds.
+    """
+    _SET_SOURCE.run(
+        connection,
+        which=job.id,
+        to_name=made.name,
+        to_version=made.version,
+        with_buildset=made.buildset,
+        of_origin=_origin_text(made.origin),
+    )
+    _add_arches(connection, job.id, made.builders, made.skipped, now, after=len(job.arches))
+    go(connection, job, JobState.WAITING, now)
+    found = get(connection, job.id)
+    assert found is not None
+    return found
+
+
+def _add_arches(
+    connection: Connection,
+    id: int,
+    builders: Mapping[str, tuple[str, int]],
+    skipped: Mapping[str, str],
+    now: float,
+    after: int = 0,
+) -> None:
     built = [
         JobArch(id, arch, 0, builder, request, None, ArchState.WAITING, "", ((ArchState.WAITING, now),))
-        for arch, (builder, request) in new.builders.items()
+        for arch, (builder, request) in builders.items()
     ]
     left_out = [
         JobArch(id, arch, 0, "", None, None, ArchState.SKIPPED, reason, ((ArchState.SKIPPED, now),))
-        for arch, reason in new.skipped.items()
-        if arch not in new.builders
+        for arch, reason in skipped.items()
+        if arch not in builders
     ]
-    for place, each in enumerate([*built, *left_out]):
+    for place, each in enumerate([*built, *left_out], after):
         _ADD_ARCH.run(
             connection,
             job=id,
@@ -286,11 +373,6 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
             reason=each.reason,
             history=to_json(each.history),
         )
-    if id % PRUNED_EVERY == 0:
-        prune(connection)
-    found = get(connection, id)
-    assert found is not None
-    return found
 
 
 def get(connection: Connection, id: int) -> Job | None:

@@ -4,7 +4,8 @@ The jobs of a running master: they go on when their builds do, and from results 
 ::
 
     events of builds ──► look ──► built? ──► results ──► repowait ──► needsign ──► pushed ──► finished
-                          ▲                   (each step recorded before the next begins)
+                          ▲ │                 (each step recorded before the next begins)
+                          │ '──► source made? ──► prep ──► builds of its packages
                           '── a start: every job that has not ended
 
 A job is moved on by `_proceed` alone, one step of its way at a time, as its recorded state says.  So there is nothing
@@ -19,21 +20,24 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from twisted.internet.defer import DeferredLock
+from twisted.internet.defer import CancelledError, DeferredLock
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ..deferreds import background
 from ..errors import BuildbotLiteError, InputError, RecordsClosedError, RecordsFailingError
 from ..master.farm import Farm
+from ..master.scheduling.continuation import Continuation
+from ..storage.records import requests
 from ..storage.records.feed import Event
 from ..storage.retrying import read_retrying
 from . import job_records, results
 from .checked_builds import checked_builds, submitted_file
 from .job_progress import built, look, look_at_requests
 from .job_records import BUILDS_OF_JOBS, EVENT, Job
-from .job_states import ARCH_ENDS, ENDS, JobState
+from .job_states import ARCH_ENDS, ENDS, MAKING_SOURCE, JobState
 from .job_story import story_of
+from .made_source import examine_made, submit_made
 from .paused import paused_targets
 from .result_retention import LOOKED_EVERY, needs_of, remove_unpublished, unneeded
 from .results import JobResults
@@ -71,6 +75,7 @@ class JobService:
         self._results_looked: dict[str, float] = {}
         self._writers: dict[str, DeferredLock] = {}
         farm.retention_holders.add(BUILDS_OF_JOBS)
+        farm.continuations.add(Continuation("packages of a source", self.packages_of))
 
     async def start(self) -> None:
         """
@@ -131,7 +136,7 @@ class JobService:
                 builder.name: _why_paused(name, paused[name])
                 for name, target in self.targets.items()
                 if name in paused
-                for builder in target.builders.values()
+                for builder in target.all_builders
             }
         )
 
@@ -139,15 +144,15 @@ class JobService:
         """
         Follow the builders of the configuration in force.
         """
-        self._builders = frozenset(
-            builder.name for target in self.targets.values() for builder in target.builders.values()
-        )
+        self._builders = frozenset(builder.name for target in self.targets.values() for builder in target.all_builders)
         background(self.hold_paused(), self._log, "holding the builds of paused targets")
 
     # Following builds.
 
     def _committed(self, events: Sequence[Event]) -> None:
         for event in events:
+            if event.kind == EVENT:
+                self._farm.notifications.changed(_key(event.body["job"]))
             if event.kind == EVENT and event.body["state"] in ENDS:
                 background(self._ended(event.body["job"]), self._log, f"tidying after job {event.body['job']}")
             if event.request is None:
@@ -194,17 +199,36 @@ class JobService:
             self._follow(job)
 
     def _follow(self, job: Job) -> None:
-        for arch in job.built:
+        for arch in job.ordered:
             if arch.request is not None:
                 (self._requests.discard if arch.state in ARCH_ENDS else self._requests.add)(arch.request)
-        if built(job) or job.state in (JobState.REPOWAIT, JobState.NEEDSIGN, JobState.PUSHED):
+        if built(job) or job.state in (JobState.PREP, JobState.REPOWAIT, JobState.NEEDSIGN, JobState.PUSHED):
             self.proceed(job.id)
+
+    async def packages_of(self, buildset: int) -> int | None:
+        """
+        The buildset of the packages whose source *buildset* makes, once it is there; None when it makes no source.
+        `InputError` says why nothing is built of that.
+        """
+        while True:
+            job = await read_retrying(self._farm.records, partial(_of_source, buildset=buildset), self._farm.clock)
+            if job is None:
+                return None
+            news = self._farm.notifications.next_change(_key(job.id))
+            # It may have changed before that.
+            job = await self._get(job.id) or job
+            if job.state not in (*MAKING_SOURCE, JobState.PREP):
+                news.addErrback(lambda failure: failure.trap(CancelledError)).cancel()
+                if not job.built:
+                    raise InputError(f"{job.title} is {job.state}: {job.reason}")
+                return job.buildset
+            await news
 
     async def cancel_builds(self, job: Job) -> None:
         """
         Cancel the builds of *job* that have not ended.
         """
-        numbers = [each.request for each in job.built if each.request is not None and each.state not in ARCH_ENDS]
+        numbers = [each.request for each in job.ordered if each.request is not None and each.state not in ARCH_ENDS]
         await self._farm.canceller.cancel_unfinished(numbers, job.reason)
 
     # From results to repositories.
@@ -227,6 +251,11 @@ class JobService:
             return False
         repository = None if job.scratch else self._repository_of(target)
         try:
+            if job.state is JobState.PREP:
+                made = await examine_made(self._farm, job, target)
+                # Not while it is killed.
+                await self._in_turn(target, partial(submit_made, self._farm, job, target, made))
+                return False
             if built(job):
                 await self._in_turn(target, partial(self._store, job, target))
                 return await self._go(job, JobState.FINISHED if repository is None else JobState.REPOWAIT)
@@ -388,6 +417,19 @@ class JobService:
 
     async def _remark(self, job: Job, reason: str) -> None:
         await self._farm.records.write(lambda connection: job_records.remark(connection, job, reason))
+
+
+def _key(job: int) -> tuple[str, int]:
+    """
+    The key of `Notifications` for changes of a job.
+    """
+    return "package job", job
+
+
+def _of_source(connection: Connection, buildset: int) -> Job | None:
+    numbers = [each.id for each in requests.of_buildset(connection, buildset)]
+    job = job_records.of_request(connection, numbers[0]) if len(numbers) == 1 else None
+    return job if job is not None and job.source is not None and job.source.request in numbers else None
 
 
 def _why_paused(target: str, paused: Mapping[str, Any]) -> str:

@@ -3,11 +3,15 @@ The states of a job and of each of its architectures, and which may follow which
 
 A job, without repository or as a scratch build::
 
-    initialize ──► (checkout ──► make_srpm ──►) (prep ──►) waiting ⇄ building ──► finished
+    initialize ──► (checkout ──► make_srpm ──► prep ──►) waiting ⇄ building ──► finished
 
 with a repository::
 
     building ──► repowait ──► needsign ──► pushed ──► finished
+
+The states in brackets are those of a job whose source package is made from a git repository: it is in ``initialize``
+until that build begins, and in ``prep`` while the master examines what was made.  When the build is tried again, the
+job goes back.
 
 From each state that is not an end a job may fail or be killed; from those two ends it may wait again (``requeue``).
 
@@ -73,14 +77,16 @@ _UNHAPPY = (_J.FAILED, _J.KILLED)
 ENDS = frozenset({_J.FINISHED, *_UNHAPPY})
 """States in which nothing more happens to a job on its own."""
 ARCH_ENDS = frozenset({_A.DONE, _A.FAILED, _A.KILLED, _A.SKIPPED})
+MAKING_SOURCE = (_J.INITIALIZE, _J.CHECKOUT, _J.MAKE_SRPM)
+"""The states of a job that follow from the build of its source package."""
 IN_A_BUILD = (_A.DOWNLOADING, _A.PREPPING, _A.BUILDING, _A.UPLOADING, _A.CLEANUP)
 """The states that have the name of a step, in their order."""
 
 JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
     {
-        _J.INITIALIZE: frozenset({_J.CHECKOUT, _J.PREP, _J.WAITING, *_UNHAPPY}),
-        _J.CHECKOUT: frozenset({_J.MAKE_SRPM, _J.PREP, *_UNHAPPY}),
-        _J.MAKE_SRPM: frozenset({_J.PREP, _J.WAITING, *_UNHAPPY}),
+        _J.INITIALIZE: frozenset({_J.CHECKOUT, _J.MAKE_SRPM, _J.PREP, _J.WAITING, *_UNHAPPY}),
+        _J.CHECKOUT: frozenset({_J.INITIALIZE, _J.MAKE_SRPM, _J.PREP, *_UNHAPPY}),
+        _J.MAKE_SRPM: frozenset({_J.INITIALIZE, _J.CHECKOUT, _J.PREP, *_UNHAPPY}),
         _J.PREP: frozenset({_J.WAITING, *_UNHAPPY}),
         _J.WAITING: frozenset({_J.BUILDING, *_UNHAPPY}),
         _J.BUILDING: frozenset({_J.WAITING, _J.REPOWAIT, _J.FINISHED, *_UNHAPPY}),
@@ -88,11 +94,16 @@ JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
         _J.NEEDSIGN: frozenset({_J.PUSHED, _J.FINISHED, *_UNHAPPY}),
         _J.PUSHED: frozenset({_J.FINISHED}),
         _J.FINISHED: frozenset(),
-        _J.FAILED: frozenset({_J.WAITING, _J.BUILDING}),
-        _J.KILLED: frozenset({_J.WAITING, _J.BUILDING}),
+        _J.FAILED: frozenset({_J.INITIALIZE, _J.PREP, _J.WAITING, _J.BUILDING}),
+        _J.KILLED: frozenset({_J.INITIALIZE, _J.PREP, _J.WAITING, _J.BUILDING}),
     }
 )
 """By state: those that may follow it.  What is in the public repository is not killed; it is finished."""
+
+_OF_STEPS: Mapping[str, ArchState] = MappingProxyType(
+    {**{state.value: state for state in IN_A_BUILD}, "checkout": _A.DOWNLOADING, "make_srpm": _A.BUILDING}
+)
+"""By step: the state of an architecture, the source package among them, in it."""
 
 _WITHIN = (_A.WAITING, *IN_A_BUILD)
 _ARCH_RESULTS = (_A.DONE, _A.FAILED, _A.KILLED)
@@ -122,14 +133,26 @@ def observed(request: Request, builds: Sequence[Build], steps: Sequence[Step]) -
         return _result(request.result), request.reason or (builds[-1].reason if builds else "")
     if not builds or builds[-1].finished is not None:
         return ArchState.WAITING, ""
-    named = [step.name for step in steps if step.name in IN_A_BUILD]
-    return (ArchState(named[-1]) if named else ArchState.DOWNLOADING), ""
+    named = [_OF_STEPS[step.name] for step in steps if step.name in _OF_STEPS]
+    return (named[-1] if named else ArchState.DOWNLOADING), ""
 
 
 def _result(result: Result | None) -> ArchState:
     if result in (Result.SUCCESS, Result.WARNINGS):
         return ArchState.DONE
     return ArchState.KILLED if result is Result.CANCELLED else ArchState.FAILED
+
+
+def while_making(source: ArchState) -> JobState:
+    """
+    The state of a job whose source package is made, or was, by a build in the state *source*.
+    """
+    if source in ARCH_ENDS:
+        ended = {ArchState.DONE: JobState.PREP, ArchState.KILLED: JobState.KILLED}
+        return ended.get(source, JobState.FAILED)
+    if source is ArchState.WAITING:
+        return JobState.INITIALIZE
+    return JobState.CHECKOUT if source is ArchState.DOWNLOADING else JobState.MAKE_SRPM
 
 
 def while_building(arches: Collection[ArchState]) -> JobState | None:

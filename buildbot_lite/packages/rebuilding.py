@@ -69,6 +69,7 @@ class Rebuilding:
                 buildset=submitted.buildset.id,
                 builders={each.architecture: (each.builder, made[each.builder]) for each in job.built},
                 scratch=True,
+                origin=job.origin,
             )
             numbers.append(job_records.add(connection, new, submitted.buildset.submitted).id)
 

@@ -16,6 +16,7 @@ from ..master.config.argument_fit import NotingType
 from ..master.config.arguments import ArgumentChecker
 from ..master.config.mistakes import MISSING, current_line
 from .overlay import KEPT, overlay
+from .source_package import RPM
 
 FILES = "files"
 ROOT = "root"
@@ -30,6 +31,7 @@ LARGEST_BUILD = 40 << 30
 LEAST_MEMORY, LEAST_PROCESSES, LEAST_DISK = 64 << 20, 20, 1 << 20
 
 _RPM = files(__package__).joinpath("rpm.sh").read_text("utf-8")
+_MAKE_SOURCE = files(__package__).joinpath("made_source.sh").read_text("utf-8")
 _MIRROR = re.compile(r"(https?|file|ftp)://[!-~]+\Z")
 _APT = "apt-get --quiet --yes -o APT::Sandbox::User=root"
 _INSTALLED = "dpkg-query --show --showformat '${binary:Package} ${Version}\\n' >out/installed.txt"
@@ -98,6 +100,19 @@ class Root(metaclass=NotingType):
         The words of the command that builds it then.
         """
         return self.build(architecture, _RPM, "build", target, dist, "")
+
+    def rpm_source_preparation(self, architecture: str) -> Sequence[str] | None:
+        """
+        The words of the command that prepares the root for making a source RPM; None where there is nothing to do.
+        """
+        return None
+
+    def source_making(self, architecture: str, family: str, dist: str) -> Sequence[str]:
+        """
+        The words of the command that makes a source package of *family* of the checkout in ``tree``.  *dist*: the value
+        of ``%dist``.
+        """
+        return self.build(architecture, *_source_making(family, dist, ""))
 
     def keep(self, architecture: str, name: str) -> Sequence[str] | None:
         """
@@ -195,6 +210,12 @@ class Overlay(Root):
     def rpm_building(self, architecture: str, target: str, dist: str) -> Sequence[str]:
         return self.build(architecture, _RPM, "build", target, dist, _BUILD_USER)
 
+    def rpm_source_preparation(self, architecture: str) -> Sequence[str] | None:
+        return self.prepare(architecture, _RPM, "debian", "noarch", "", _BUILD_USER)
+
+    def source_making(self, architecture: str, family: str, dist: str) -> Sequence[str]:
+        return self.build(architecture, *_source_making(family, dist, _BUILD_USER))
+
     def keep(self, architecture: str, name: str) -> Sequence[str] | None:
         if not self.keep_failed:
             return None
@@ -227,3 +248,8 @@ class Plain(Root):
 
     def end(self) -> Sequence[str]:
         return ["rm", "-rf", "--", ROOT, FILES]
+
+
+def _source_making(family: str, dist: str, user: str) -> Sequence[str]:
+    script = _RPM + _MAKE_SOURCE if family == RPM else _MAKE_SOURCE
+    return [script, "", "", dist, user, family]

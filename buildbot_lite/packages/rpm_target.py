@@ -32,6 +32,7 @@ class RpmTarget(Target):
     """
 
     family = RPM
+    tools = RpmPrepping.tools
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import IO, Any, ClassVar
 
 from sqlalchemy import Connection
@@ -24,6 +25,7 @@ from ..master.config.keys import Contribution, Key
 from ..master.config.mistakes import MISSING, SourceLine, current_line, note, once_loaded, remark
 from ..master.config.objects import BuilderConfig
 from ..master.config.schedulers import Examination, RecordedSubmission, Submit
+from ..master.steps.step import BuildStep
 from ..model.json_reader import JsonReader
 from ..model.machines import ARCH
 from ..model.properties import Json
@@ -33,8 +35,11 @@ from .architectures import BuildPlan, debian_plan
 from .debian_architectures import ALL, is_wildcard
 from .debian_source import read_dsc
 from .farm_repository import FarmRepository
+from .git_request import REPOSITORY, REVISION, GitRequest, read_request
+from .git_sources import checked_sources, name_of_address
 from .job_options import AFTER, SOURCES, JobOptions
-from .job_records import NewJob
+from .job_records import SOURCE, NewJob, Origin
+from .job_states import MAKING_SOURCE, JobState
 from .repositories.debian_metadata import DebianMetadata
 from .repositories.repository_place import checked_repository, shared
 from .repositories.rpm_metadata import RpmMetadata
@@ -43,6 +48,7 @@ from .roots import Root
 from .signing.signing_policy import checked_policy
 from .signing.verification import TargetKey
 from .source_package import DEB, RPM, SourcePackage
+from .source_steps import Checkout, MakeSource, SourcePrepping, UploadingSource
 from .steps import (
     BUILT_AFTER,
     SINGLE_FILE,
@@ -58,6 +64,9 @@ from .submitted_package import SIGNED, SubmittedPackage, examine
 MOST_ARCHITECTURES = 20
 MOST_TARGETS = 50
 MOST_REPLACED = 200
+OF_SOURCE = " (source)"
+"""The end of the scheduler's name in the records of builds that make a source package: for those who wait for its
+packages, like a `Dependent`, that is another scheduler."""
 
 PACKAGES_OF = {DEB: DebianMetadata.directory, RPM: RpmMetadata.directory}
 """By family: the directory of package files in a repository."""
@@ -77,8 +86,10 @@ class Target(metaclass=NotingType):
     nobody does.  *sign_key*: the file with their public key.  *repo_script*: a program that runs after the public
     repository has changed.  *repository*: the directory of the target's repositories, relative to the master's, like
     "repos/bookworm"; default None: packages are results only.  *roots_from*: from which of its repositories builds
-    install packages: "build", "public" (only what is published), or None.  *versions*: of each package that many are
-    in the public repository, the latest ones; default None: all.
+    install packages: "build", "public" (only what is published), or None.  *versions*: of each package that many are in
+    the public repository, the latest ones; default None: all.  *sources*: the addresses of git repositories from which
+    source packages are made, like "https://git.example.org/{name}.git", in which the name of the package is put. *git*:
+    arguments of the step `Git` that checks them out, like ``{"sshPrivateKey": util.Secret("key")}``.
 
     A subclass calls `complete` at the end of its constructor.
     """
@@ -87,6 +98,8 @@ class Target(metaclass=NotingType):
     """`DEB` or `RPM`: of its packages."""
     suffix = ""
     """What the target appends to the version of what is built (Debian), or the value of ``%dist`` (RPM)."""
+    tools: ClassVar[Sequence[str]] = ()
+    """Packages that roots need for builds of this family."""
     replaces: Sequence[str] = ()
     """The packages of the farm, names and patterns, that win over the distribution's in roots."""
 
@@ -103,6 +116,8 @@ class Target(metaclass=NotingType):
         repository: Any = None,
         roots_from: Any = BUILD,
         versions: Any = None,
+        sources: Any = (),
+        git: Any = None,
         **unknown: Any,
     ) -> None:
         self.place = current_line(self)
@@ -121,6 +136,7 @@ class Target(metaclass=NotingType):
             self.arguments.note('sign and repo_script need repository, like "repos/bookworm".')
         self.roots_from = None if roots_from is None else self.arguments.choice("roots_from", roots_from, KINDS)
         self.versions = None if versions is None else self.arguments.whole("versions", versions, least=1)
+        self.sources = checked_sources(self.arguments, sources, git)
         self.aliases = [
             self.arguments.name("aliases", each, "target") for each in self.arguments.texts("aliases", aliases)
         ]
@@ -151,6 +167,10 @@ class Target(metaclass=NotingType):
             self.arguments.note(f"{len(machines)} architectures; at most {MOST_ARCHITECTURES} are allowed.")
         chosen = itertools.islice(machines.items(), MOST_ARCHITECTURES)
         self.builders: Mapping[str, BuilderConfig] = {arch: self._builder(arch, on) for arch, on in chosen}
+        first = next(iter(machines.items()), None)
+        self.source_builder = None
+        if self.sources and first is not None:
+            self.source_builder = self._source_builder(next(iter(first[1]), first[0]))
         self.schedulers = [PackageScheduler(self, name) for name in dict.fromkeys([self.name, *self.aliases])]
 
     def plan(self, package: SourcePackage) -> BuildPlan:
@@ -213,15 +233,36 @@ class Target(metaclass=NotingType):
         """
         return {}
 
+    @property
+    def all_builders(self) -> Sequence[BuilderConfig]:
+        """
+        Those of its architectures, and the one that makes source packages.
+        """
+        return [*self.builders.values(), *filter(None, [self.source_builder])]
+
+    def _source_builder(self, on: str) -> BuilderConfig:
+        common = {"root": self.root, "architecture": on, "family": self.family}
+        steps = [
+            Checkout(sources=self.sources, family=self.family, root=self.root, **self.sources.arguments),
+            SourcePrepping(**common, tools=self.tools),
+            MakeSource(**common, dist=self.suffix if self.family == RPM else ""),
+            UploadingSource(),
+            Cleanup(root=self.root),
+        ]
+        return self._configured(SOURCE, steps, [on], f"source packages of {self.name} from git")
+
     def _builder(self, arch: str, on: Sequence[str]) -> BuilderConfig:
         # What is the same everywhere is built in the root of the first architecture.
         steps = self.steps(arch, on[0] if on else arch)
-        factory = BuildFactory([Downloading(root=self.root), *steps, Uploading(), Cleanup(root=self.root)])
+        whole = [Downloading(root=self.root), *steps, Uploading(), Cleanup(root=self.root)]
+        return self._configured(arch, whole, on, f"packages of {self.name} for {arch}")
+
+    def _configured(self, arch: str, steps: Sequence[BuildStep], on: Sequence[str], description: str) -> BuilderConfig:
         where = {"slavenames": self._slaves} if self._slaves is not None else {"requires": {ARCH: list(on)}}
         return BuilderConfig(
             f"{self.name}-{arch}",
-            factory=factory,
-            description=f"packages of {self.name} for {arch}",
+            factory=BuildFactory(steps),
+            description=description,
             tags=[self.name],
             collapseRequests=False,
             **where,
@@ -261,6 +302,8 @@ class DebTarget(Target):
         if self.keyring and not os.path.isabs(self.keyring):
             self.arguments.wrong("keyring", keyring, 'an absolute path, like "/etc/farm/developers.asc"')
         self._remark_on_key("keyring", self.keyring)
+        if self.keyring and self.sources:
+            self.arguments.note("keyring= asks for signed .dsc, and what is made from sources= has no signature.")
         self.arches = _architectures(self.arguments, arches)
         self.suffix = self.arguments.text("version_suffix", version_suffix)
         if self.suffix and not _SUFFIX.match(self.suffix):
@@ -303,7 +346,7 @@ class PackageScheduler(Submit):
     examines: ClassVar[bool] = True
 
     def __init__(self, target: Target, name: str) -> None:
-        builders = [builder.name for builder in target.builders.values()]
+        builders = [builder.name for builder in target.all_builders]
         super().__init__(name, builders, stdin="file", file="file")
         self.target = target
 
@@ -313,10 +356,17 @@ class PackageScheduler(Submit):
             return options
         self.target.check_chain()
         before = chain_records.before(connection, reader.integer(AFTER, least=1), self.target.name, grant)
+        for each in before:
+            made = each.state not in (*MAKING_SOURCE, JobState.PREP)
+            if each.origin is not None and not made and not self.target.sources.name_in(each.origin.repository):
+                raise InputError(f"The source package of job {each.id} is not made yet, so its name is not known.")
         return {**options, SOURCES: list(dict.fromkeys(each.name for each in before))}
 
     def examine(self, file: IO[bytes], options: Mapping[str, Json]) -> Examination:
         asked = JobOptions.read(options, most_priority=self.priority)
+        request = read_request(file)
+        if request is not None:
+            return self._from_git(request, asked)
         found = examine(file)
         self.target.check_source(found)
         plan = self.target.plan(found.package)
@@ -357,6 +407,54 @@ class PackageScheduler(Submit):
             priority=asked.priority,
         )
 
+    def _from_git(self, request: GitRequest, asked: JobOptions) -> Examination:
+        address = self.target.sources.address(request, self.target.name)
+        builder = self.target.source_builder
+        assert builder is not None  # there are sources
+        name = request.package or self.target.sources.name_in(address) or name_of_address(address)
+        new = partial(
+            NewJob,
+            target=self.target.name,
+            name=name,
+            version=request.revision,
+            origin=Origin(address, request.revision),
+            scratch=asked.scratch,
+            priority=asked.priority,
+            after_job=asked.after,
+        )
+
+        def record(connection: Connection, submitted: SubmittedBuildset, submitter: str) -> RecordedSubmission:
+            (made,) = submitted.requests
+            buildset = submitted.buildset
+            job = job_records.add(
+                connection,
+                new(
+                    submitter=submitter,
+                    by_grant=buildset.by_grant,
+                    buildset=buildset.id,
+                    builders={SOURCE: (builder.name, made.id)},
+                ),
+                buildset.submitted,
+            )
+            after = "" if asked.after is None else f", after job {asked.after}"
+            return RecordedSubmission(f"{job.title} for {self.target.name}, from {address}{after}", job.id)
+
+        return Examination(
+            title=f"{name} {request.revision}",
+            builders=[builder.name],
+            skipped={},
+            properties={
+                "package": name,
+                REPOSITORY: address,
+                REVISION: request.revision,
+                **({BUILT_AFTER: list(asked.sources)} if asked.sources else {}),
+            },
+            record=record,
+            priority=asked.priority,
+            recorded_as=f"{self.name}{OF_SOURCE}",
+            keeps_file=False,
+        )
+
 
 def checked_targets(checker: ArgumentChecker, value: Any) -> tuple[Target, ...]:
     """
@@ -382,7 +480,7 @@ def checked_targets(checker: ArgumentChecker, value: Any) -> tuple[Target, ...]:
 
 def _contribution(targets: Sequence[Target]) -> Contribution:
     return Contribution(
-        builders=[builder for target in targets for builder in target.builders.values()],
+        builders=[builder for target in targets for builder in target.all_builders],
         schedulers=[scheduler for target in targets for scheduler in target.schedulers],
     )
 

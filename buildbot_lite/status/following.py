@@ -49,6 +49,10 @@ async def _nothing() -> None:
     pass
 
 
+async def _ends(buildset: int) -> None:
+    return None
+
+
 def request_key(request: int) -> tuple[str, int]:
     """
     The key of `Notifications` for the events of a request.
@@ -71,7 +75,8 @@ def notify_followers(records: Records, notifications: Notifications) -> Callable
 class LogFollower:
     """
     Follows requests for clients.  *notifications*: of committed events and growing streams.  *why*: the reason for
-    which a request waits, or None.  *decided*: the number of the queue's decisions so far.
+    which a request waits, or None.  *decided*: the number of the queue's decisions so far.  *continued*: the buildset
+    as which another goes on after its good end, once it is there, or None.
     """
 
     def __init__(
@@ -83,7 +88,9 @@ class LogFollower:
         why: Callable[[int], WaitReason | None],
         decided: Callable[[], int],
         clock: IReactorTime,
+        continued: Callable[[int], Awaitable[int | None]] = _ends,
     ) -> None:
+        self._continued = continued
         self._records = records
         self._notifications = notifications
         self._directory = streams_directory
@@ -94,17 +101,22 @@ class LogFollower:
 
     async def follow(self, buildset: int, client: Client, holder: Hashable, *, request: int | None = None) -> int:
         """
-        Send *client* the output of every request of *buildset*, or only of *request*, from the beginning to the end;
-        return the exit code.  *holder*: as for `output_to`.
+        Send *client* the output of every request of *buildset* and of the one as which it goes on, or only of
+        *request*, from the beginning to the end; return the exit code.  *holder*: as for `output_to`.
         """
-        rows = await self._records.read(lambda connection: requests.of_buildset(connection, buildset))
-        rows = [each for each in rows if request in (None, each.id)]
+        all_rows = await self._records.read(lambda connection: requests.of_buildset(connection, buildset))
+        rows = [each for each in all_rows if request in (None, each.id)]
+        if all_rows and not rows and (following := await self._continued(buildset)) is not None:
+            return await self.follow(following, client, holder, request=request)
         if not rows:
             raise NotFoundError("There is no such request (any more).")
         output = self.output_to(client, holder)
         codes = [await _RequestFollower(follower=self, request=request.id, client=output).run() for request in rows]
         await output.drained()
-        return max(codes, key=_WORSE.index)
+        code = max(codes, key=_WORSE.index)
+        if code == 0 and request is None and (following := await self._continued(buildset)) is not None:
+            return await self.follow(following, client, holder)
+        return code
 
     def output_to(self, client: Client, holder: Hashable) -> SendWindow:
         """

@@ -324,6 +324,7 @@ package_jobs = Table(
     Column("finished", Float),
     Column("history", Text, nullable=False),  # [[state, time], …]
     Column("after_job", Integer),  # the job before it in its chain
+    Column("origin", Text, nullable=False, server_default=""),  # JSON: the commit of which the source was made
 )
 Index("package_jobs_unfinished", package_jobs.c.id, sqlite_where=package_jobs.c.finished.is_(None))
 

@@ -5,6 +5,7 @@
 import io
 import os
 import tarfile
+from typing import Any
 
 from buildbot_lite.errors import RefusedError
 from test.packages.archives import TINY_SRPM, archive, greet
@@ -51,6 +52,40 @@ class PackageBuildTests(CommandLineCase):
         self.assertIn("# bookworm-amd64 (request 7), bookworm-all (request 8): watch with", built.err)
         self.assertIn("# not built for i386: the package is for amd64 only\n", built.err)
         self.assertEqual(sorted(self.master.output), [b"1bookworm-all   | log\n", b"1bookworm-amd64 | log\n"])
+
+    def test_revision(self) -> None:
+        """
+        Promise 9.1: with --revision, the name and the revision are sent; the build of the source is followed, and then
+        those of its packages, with the exit code of the worst.
+        """
+        arch = {"reason": "", "request": None, "builder": ""}
+        job: dict[str, Any] = {
+            "job": 3,
+            "name": "greet",
+            "version": "1.0",
+            "state": "building",
+            "reason": "",
+            "origin": {"commit": "0123"},
+            "arches": [
+                {**arch, "architecture": "source", "state": "done", "request": 7, "builder": "bookworm-source"},
+                {**arch, "architecture": "amd64", "state": "waiting", "request": 8, "builder": "bookworm-amd64"},
+                {**arch, "architecture": "i386", "state": "skipped", "reason": "not for i386"},
+            ],
+        }
+        self.master.answers = {
+            **self.master.answers,
+            "submit_file": {"requests": [7], "builders": ["bookworm-source"], "watch": f"{FURL}-watch", "skipped": {}},
+            "package-show": {"job": job},
+        }
+        built = self.command("package", "build", "farm", "bookworm", "greet", "--revision", "v1.0")
+        self.assertEqual(built.code, 1, built)
+        self.assertEqual(self.master.submitted_files, [b"package=greet\nrevision=v1.0\n"])
+        self.assertIn("# greet 1.0, of commit 0123\n# not built for i386: not for i386\n", built.err)
+        job.update(state="failed", reason="greet is for riscv64 only", arches=job["arches"][:1])
+        failed = self.command("package", "build", "farm", "bookworm", "greet", "--revision", "v1.0")
+        self.assertIn("Job 3 is failed: greet is for riscv64 only", failed.err)
+        for words in (("a", "b", "--revision", "v1"), ("--revision", "v1"), ("greet", "--revision", "-x")):
+            self.assertNotEqual(self.command("package", "build", "farm", "bookworm", *words).code, 0)
 
     def test_not_followed(self) -> None:
         """

@@ -36,6 +36,7 @@ from buildbot_lite.errors import (
 from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.grants import verbs
+from buildbot_lite.master.scheduling.continuation import continued
 from buildbot_lite.model.input_kinds import check_input
 from buildbot_lite.model.patch_base import PatchBase
 from buildbot_lite.model.results import Result
@@ -165,6 +166,7 @@ class SubmissionCase(SynchronousTestCase):
             why=self.farm.dispatcher.why,
             decided=lambda: self.farm.choice.decided,
             clock=self.farm.clock,
+            continued=lambda buildset: continued(self.farm.continuations.values(), buildset),
         )
 
     def target(self, name: str) -> SubmitTarget:

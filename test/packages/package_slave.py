@@ -9,6 +9,7 @@ from attrs import define, field
 from twisted.internet.defer import gatherResults
 
 from buildbot_lite.model.spec import Run, Upload
+from buildbot_lite.packages.source_steps import MADE
 from test.master.harness import StartedCommand
 
 DEB = "greet_1.0+farm1_any.deb"
@@ -20,7 +21,8 @@ class PackageSlave:
     The behaviour of a `FakeSlave` whose builds make *files*, by name.
 
     *failing*: steps' commands that fail: words that their scripts have.  *held*: commands with such words are kept in
-    *waiting* until the test ends them.  *said*: the output of commands with such words.
+    *waiting* until the test ends them.  *said*: the output of commands with such words.  *source*: the source package
+    that is made of a git repository.
     """
 
     files: dict[str, bytes] = field(factory=lambda: {DEB: b"deb", "greet_1.0.buildinfo": b"info", "installed.txt": b""})
@@ -28,6 +30,7 @@ class PackageSlave:
     held: set[str] = field(factory=set)
     said: dict[str, str] = field(factory=dict)
     waiting: list[StartedCommand] = field(factory=list)
+    source: bytes = b""
 
     def __call__(self, started: StartedCommand) -> None:
         """
@@ -45,7 +48,8 @@ class PackageSlave:
         """
         spec: Any = started.spec
         if isinstance(spec, Upload):
-            self._end(started, {"artifact": self.files[spec.path.rpartition("/")[2]]})
+            files = {**self.files, MADE: self.source}
+            self._end(started, {"artifact": files[spec.path.rpartition("/")[2]]})
             return
         if not isinstance(spec, Run):
             self._end(started, {})
@@ -53,7 +57,8 @@ class PackageSlave:
         words = " ".join(spec.argv)
         said = f"$ {words[:60]}\n"
         if "list-files" in words:
-            said = "".join(f"files/out/{name}\n" for name in self.files)
+            names = [MADE] if MADE in words else list(self.files)
+            said = "".join(f"files/out/{name}\n" for name in names)
         said = next((text for word, text in self.said.items() if word in words), said)
         self._end(started, {"stdio": said.encode()}, int(any(word in words for word in self.failing)))
 

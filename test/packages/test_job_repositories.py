@@ -33,6 +33,7 @@ class FakeRepository:
     waiting: frozenset[str] = frozenset()
     shown: bool = True
     names: frozenset[str] = frozenset()
+    endless: list[Deferred[None]] = field(factory=list)
 
     async def enter(self, job: Job, results: JobResults) -> None:
         assert results.packages
@@ -62,7 +63,10 @@ class FakeRepository:
     async def _called(self, name: str) -> None:
         self.calls.append(name)
         if name in self.held:
-            await Deferred()
+            # Kept: a coroutine that is collected as garbage runs its "finally", in the middle of anything.
+            endless: Deferred[None] = Deferred()
+            self.endless.append(endless)
+            await endless
         if name in self.errors:
             raise self.errors[name]
 

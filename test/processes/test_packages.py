@@ -169,6 +169,19 @@ grep hello /usr/share/talks/words
 HEAD = "from buildbot_lite.packages import DebTarget, Overlay, Plain, RpmTarget\n"
 
 
+def native(script: str = "true", more: str = "", name: str = "greet") -> dict[str, str]:
+    """
+    The files of a native source package of Debian, by path.
+    """
+    files = {
+        "control": CONTROL.format(more=more),
+        "changelog": CHANGELOG,
+        "rules": RULES.replace("{script}", script),
+        "source/format": "3.0 (native)\n",
+    }
+    return {f"debian/{path}": text.replace("greet", name) for path, text in files.items()}
+
+
 class PackagesCase(SynchronousTestCase):
     """
     *target*: the only one, called "t".
@@ -192,13 +205,8 @@ class PackagesCase(SynchronousTestCase):
         """
         tree = self.farm.directory / name
         (tree / "debian" / "source").mkdir(parents=True, exist_ok=True)
-        for path, text in {
-            "control": CONTROL.format(more=more),
-            "changelog": CHANGELOG,
-            "rules": RULES.replace("{script}", script),
-            "source/format": "3.0 (native)\n",
-        }.items():
-            (tree / "debian" / path).write_text(text.replace("greet", name))
+        for path, text in native(script, more, name).items():
+            (tree / path).write_text(text)
         (tree / "debian" / "rules").chmod(0o755)
         self.farm.run(f"dpkg-source --build {name} && tar -cf {name}.tar {name}_1.0*")
         return (self.farm.directory / f"{name}.tar").read_bytes()

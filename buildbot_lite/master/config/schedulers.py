@@ -128,7 +128,8 @@ class Examination:
     *title*: what it is, for the reason of the builds.  *builders*: those that build it.  *skipped*: for what it is not
     built, each with the reason; a property of the builds, too.  *properties*: further ones.  *record*: called in the
     transaction that records the builds, with them and the name of their submitter.  *priority*: of the builds; None:
-    the scheduler's.
+    the scheduler's.  *recorded_as*: the name of the scheduler in the records; "": its own.  *keeps_file*: False: the
+    builds need nothing of the file.
     """
 
     title: str
@@ -137,6 +138,8 @@ class Examination:
     properties: Mapping[str, Json]
     record: Callable[[Connection, SubmittedBuildset, str], RecordedSubmission] | None = None
     priority: int | None = None
+    recorded_as: str = ""
+    keeps_file: bool = True
 
 
 SKIPPED = "skipped"

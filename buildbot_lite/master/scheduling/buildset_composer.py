@@ -45,6 +45,7 @@ class BuildsetComposer:
         source: Mapping[str, Json] | None = None,
         changes: Sequence[RecordedChange] = (),
         priority: int | None = None,
+        recorded_as: str = "",
         in_transaction: Callable[[Connection, SubmittedBuildset], object] | None = None,
         committed: Callable[[], None] = lambda: None,
         **more: Any,
@@ -53,7 +54,8 @@ class BuildsetComposer:
         Submit as *scheduler*, with the properties *given*.
 
         *builders*, *priority*: None for those of the scheduler.  *source*: the source that the buildset inherits;
-        properties that name a source count more.  *in_transaction*, *committed*: as for `Requests.submit`.  *more*:
+        properties that name a source count more.  *recorded_as*: the name of the scheduler in the records; "": its own.
+        *in_transaction*, *committed*: as for `Requests.submit`.  *more*:
         fields of `NewBuildset`.
         """
         properties = given.only(SUBMITTED)
@@ -65,7 +67,7 @@ class BuildsetComposer:
         if builders is None:
             builders = await builders_for(scheduler, config, view, self._clock)
         new = NewBuildset(
-            scheduler=scheduler.name,
+            scheduler=recorded_as or scheduler.name,
             builders=builders,
             reason=reason,
             properties={name: (value, origin) for name, (value, origin) in properties.to_document().items()},

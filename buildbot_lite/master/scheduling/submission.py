@@ -125,6 +125,7 @@ class Submissions:
         properties = self._properties(scheduler, given, base)
         if examined is not None:
             properties.update({**examined.properties, SKIPPED: dict(examined.skipped)}, scheduler.kind)
+        kept = given.kept if examined is None or examined.keeps_file else None
         watches: list[Grant] = []
         recorded: list[RecordedSubmission] = []
 
@@ -145,8 +146,9 @@ class Submissions:
             properties,
             builders=None if examined is None else examined.builders,
             priority=None if examined is None else examined.priority,
+            recorded_as="" if examined is None else examined.recorded_as,
             reason=f"submitted through {scheduler.name}{by}{name}",
-            input=None if given.kept is None else inputs.adding(given.kept, given.kind, given.name, self._wall()),
+            input=None if kept is None else inputs.adding(kept, given.kind, given.name, self._wall()),
             by_grant=grant.id,
             in_transaction=in_transaction,
             committed=committed,

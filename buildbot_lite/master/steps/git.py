@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from ...errors import InputError
 from ...model import spec
+from ...model.names import REF
 from ...model.source_stamps import PatchPlace
 from ..config.arguments import ArgumentChecker
 from ..slaves.command_streams import Source
@@ -26,7 +27,7 @@ from .argument import argument
 from .context import CommandResult
 from .git_commands import Repository, complaint
 from .git_credentials import remote_access
-from .source_step import KEPT, REF, SourceStep, check_repository, credentials, ref
+from .source_step import KEPT, SourceStep, check_repository, credentials, ref
 
 __all__ = ["Gerrit", "Git", "GitHub", "GitLab"]
 

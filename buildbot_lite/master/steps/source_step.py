@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from ...errors import InputError
 from ...model import spec
+from ...model.names import REF
 from ...model.outcome import Ending
 from ...model.results import Result
 from ...model.source_stamps import PatchPlace, patch_place
@@ -31,8 +32,6 @@ from .git_credentials import web_host
 from .outcomes import CommandFailedError, complaint_of, must_succeed, result_of
 from .step import BuildStep
 
-REF = re.compile(r"(?![-/])(?!.*(?:\.\.|@\{|//))[^\x00-\x20\x7f~^:?*\[\\]{1,250}(?<![/.])\Z")
-"""Names of branches, tags and commits that no program can read as an option or an expression."""
 KEPT = "source"
 """The directory beside the build's in which methods that copy keep a checkout."""
 

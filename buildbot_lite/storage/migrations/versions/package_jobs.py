@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("finished", sa.Float(), nullable=True),
         sa.Column("history", sa.Text(), nullable=False),
         sa.Column("after_job", sa.Integer(), nullable=True),
+        sa.Column("origin", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(

@@ -1,0 +1,64 @@
+# Make a checkout ready to become a source package: sh -c "$(cat git_source.sh)" git-source FAMILY COMMIT, in the checkout.
+#
+# Beside the checkout, it leaves the file "epoch" with the time of COMMIT in seconds since 1970, and the directory "orig"
+# with the tar archive of the upstream sources if a package of Debian needs one.  Of FAMILY "deb" that is one that lies in
+# the checkout, or else one of the tag upstream/VERSION (DEP-14).
+#
+# No program of the repository is run, and nothing in the checkout is followed that is a link.
+family=$1 commit=$2
+
+fail() {
+    echo "fatal: $1" >&2
+    exit 1
+}
+
+is_file() { [ -f "$1" ] && [ ! -L "$1" ]; }
+
+# The name and the upstream version, from the first line of the changelog: "name (epoch:upstream-revision) …".
+read_changelog() {
+    [ ! -L debian ] && is_file debian/changelog || fail "the repository has no debian/changelog"
+    first=$(grep -m 1 . debian/changelog)
+    name=$(printf '%s\n' "$first" | sed -n 's/^\([a-z0-9][a-z0-9+.-]*\) (\([A-Za-z0-9.+~:-]*\)) .*/\1/p')
+    version=$(printf '%s\n' "$first" | sed -n 's/^\([a-z0-9][a-z0-9+.-]*\) (\([A-Za-z0-9.+~:-]*\)) .*/\2/p')
+    [ -n "$name" ] && [ -n "$version" ] || fail "the first line of debian/changelog names no package and version"
+    upstream=${version#*:}
+}
+
+upstream_sources() {
+    read_changelog
+    case $upstream in
+        *-*) upstream=${upstream%-*} ;;
+        *) fail "$name $version is 3.0 (quilt), but its version has no revision of Debian, as in 1.0-1" ;;
+    esac
+    for archive in "$name"_"$upstream".orig.tar.gz "$name"_"$upstream".orig.tar.xz "$name"_"$upstream".orig.tar.bz2; do
+        if is_file "$archive"; then
+            mv "$archive" ../orig/
+            return
+        fi
+    done
+    tag=upstream/$(printf %s "$upstream" | tr '~:' '_%')
+    git rev-parse -q --verify "refs/tags/$tag^{commit}" >/dev/null ||
+        fail "${name}_$upstream.orig.tar.* is not in the repository, and neither is the tag $tag, to make it from"
+    echo "making ${name}_$upstream.orig.tar.gz from the tag $tag"
+    git archive --format=tar --prefix="$name-$upstream/" -o ../orig/orig.tar "refs/tags/$tag"
+    # Without name and time of its file, so that the same tag makes the same archive.
+    gzip -9 -n <../orig/orig.tar >"../orig/${name}_$upstream.orig.tar.gz"
+    rm ../orig/orig.tar
+}
+
+set -e
+rm -rf ../orig
+mkdir ../orig
+epoch=$(git cat-file commit "$commit" | sed -n -e 's/^committer .* \([0-9]\{1,11\}\) [-+][0-9]*$/\1/p' -e '/^$/q' | head -n 1)
+[ -n "$epoch" ] || fail "the commit has no time"
+printf '%s\n' "$epoch" >../epoch
+if [ "$family" = deb ]; then
+    [ ! -L debian ] && [ -d debian ] || fail "the repository has no directory debian"
+    [ ! -L debian/source ] && is_file debian/source/format && format=$(head -n 1 debian/source/format) || format="1.0"
+    case $format in
+        "3.0 (native)") ;;
+        "3.0 (quilt)") upstream_sources ;;
+        *) fail "debian/source/format must be 3.0 (native) or 3.0 (quilt) in sources from git" ;;
+    esac
+fi
+find . -name .git -prune -exec rm -rf {} +

@@ -1,0 +1,365 @@
+"""
+Jobs whose source packages are made from git repositories.
+"""
+
+from typing import Any, cast
+
+from buildbot_lite.errors import ConfigError
+from buildbot_lite.extensions import configuration_keys
+from buildbot_lite.master.config.loading import load
+from buildbot_lite.model.hello import HeldCommand
+from buildbot_lite.packages import job_records
+from buildbot_lite.packages.git_request import request_text
+from buildbot_lite.packages.job_records import Job
+from buildbot_lite.packages.job_states import ArchState, JobState
+from buildbot_lite.packages.package_jobs import PackageJobs
+from test.control.test_submissions import FakeWatcher
+
+from .archives import archive, greet
+from .test_job_questions import QuestionCase
+
+COMMIT = "0123456789abcdef" * 2 + "01234567"
+GOT = f"==> commit {COMMIT}\n"
+SOURCES = '["https://git.example.org/{name}.git", "https://other.example.org/one"]'
+BEFORE = (JobState.INITIALIZE, JobState.CHECKOUT, JobState.MAKE_SRPM)
+
+
+class FromGitCase(QuestionCase):
+    """
+    A farm with a target that takes sources from git.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.building.said["git-get"] = GOT
+        self.building.source = archive(greet())
+
+    def configuration(self) -> str:
+        return super().configuration().replace("root=Plain()", f"root=Plain(), sources={SOURCES}")
+
+    def ask_for(self, text: bytes = request_text("greet", "v1.0")) -> FakeWatcher:
+        """
+        Submit the request *text*.
+        """
+        return self.run_command("bookworm", text)
+
+    def attach(self) -> None:
+        super().attach()
+        self.harness.settle()
+
+    def states(self) -> list[str]:
+        """
+        The states that the first job had.
+        """
+        return [state for state, _ in self.job().history]
+
+
+class MakingTests(FromGitCase):
+    """
+    From a request to the builds.
+    """
+
+    def test_built(self) -> None:
+        """
+        Promise 9.1, 9.2: the submitter of a name and a revision reads the number of the job, sees the source package
+        made and then its packages built; the job has the states for that with their times, and the commit.
+        """
+        watcher = self.ask_for()
+        title = "# job 1: greet v1.0 for bookworm, from https://git.example.org/greet.git"
+        self.assertEqual(watcher.err.splitlines()[0], title)
+        self.assertEqual(self.job().state, JobState.INITIALIZE)
+        self.building.held |= {"git-get"}
+        self.attach()
+        self.assertEqual(self.job().state, JobState.CHECKOUT)
+        self.building.held = {"dpkg-source --build"}
+        self.building.finish(self.building.waiting.pop())
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.MAKE_SRPM)
+        self.building.release()
+        self.harness.settle()
+        job = self.job()
+        self.assertEqual((job.state, job.reason), (JobState.FINISHED, ""))
+        expected = ["initialize", "checkout", "make_srpm", "prep", "waiting", "building", "finished"]
+        self.assertEqual(self.states(), expected)
+        self.assertEqual((job.name, job.version), ("greet", "1.0"))
+        self.assertEqual(job.origin, job_records.Origin("https://git.example.org/greet.git", "v1.0", COMMIT))
+        self.assertEqual(
+            [(each.architecture, each.state) for each in job.arches],
+            [("source", "done"), ("amd64", "done"), ("i386", "done"), ("all", "skipped")],
+        )
+        self.assertIn("bookworm-i386/1: SUCCESS", watcher.err)
+        self.assertEqual(watcher.codes, [0])
+        self.assertEqual(self.tree("bookworm", "greet", "1.0+farm1"), ["amd64", "i386"])
+
+    def test_address(self) -> None:
+        """
+        Promise 9.1: an address that master.cfg lists may be given; a package in it may have another name.
+        """
+        self.ask_for(request_text("https://other.example.org/one", "main"))
+        self.attach()
+        job = self.job()
+        self.assertEqual((job.state, job.name), (JobState.FINISHED, "greet"))
+
+    def test_refused(self) -> None:
+        """
+        Promise 9.1: a request that names no revision, a word that git could read as an option, an odd name, or an
+        address that is not listed is one sentence, and nothing is queued.
+        """
+        for text, sentence in {
+            "package=greet": "Give the revision to be built",
+            "revision=v1": "Give the name of a package",
+            "package=greet\nrevision=--upload-pack=touch /tmp/x": "is not the name of a tag, branch or commit",
+            "package=greet\nrevision=v1..v2": "is not the name of a tag, branch or commit",
+            "package=../../etc\nrevision=v1": "no name of a source package",
+            "package=-x\nrevision=v1": "no name of a source package",
+            "package=greet\nrevision=v1\nsubmodules=yes": "Line 3 of the request",
+            "package=greet\npackage=greet\nrevision=v1": "twice",
+            "package=a\nrepository=https://git.example.org/a.git\nrevision=v1": "Give the name of a package",
+            "repository=https://evil.example.org/greet.git\nrevision=v1": "takes nothing from",
+            "repository=https://git.example.org/a/b.git\nrevision=v1": "takes nothing from",
+            "repository=https://git.example.org/greet.git?x=\nrevision=v1": "takes nothing from",
+            "repository=ext::sh -c true\nrevision=v1": "takes nothing from",
+            "repository=file:///etc\nrevision=v1": "takes nothing from",
+            f"package=greet\nrevision={'v' * 200}": "is not the name",
+        }.items():
+            watcher = self.ask_for(text.encode())
+            self.assertIn(sentence, watcher.err, text)
+            self.assertEqual(watcher.codes, [2])
+        self.assertIsNone(self.harness.read(lambda connection: job_records.get(connection, 1)))
+
+    def test_fails(self) -> None:
+        """
+        Promise 9.1: a checkout that fails, or a source package that cannot be made, fails the job with the reason, and
+        the submitter's exit code says so.
+        """
+        for number, word in enumerate(["git-get", "git-source", "dpkg-source --build"], 1):
+            self.building.failing = {word}
+            watcher = self.ask_for()
+            if number == 1:
+                self.attach()
+            job = self.job(number)
+            self.assertEqual(job.state, JobState.FAILED)
+            self.assertIn("source: ", job.reason)
+            self.assertEqual(job.built, ())
+            self.assertEqual(watcher.codes, [1])
+
+    def test_other_package(self) -> None:
+        """
+        Promise 9.1: what was made is examined like a submitted package: nonsense, and a package of another name than
+        the repository's, fail the job with a sentence, which the submitter reads.
+        """
+        for number, (source, sentence) in enumerate(
+            [
+                (b"nonsense" * 1000, "That is no tar archive"),
+                (archive(greet(Source="hello")), "The repository greet makes the source package hello"),
+                (archive({**greet(), "greet_1.0.tar.xz": b"other"}), "greet_1.0.tar.xz has 5 bytes"),
+                (archive(greet(Architecture="riscv64")), "riscv64"),
+            ],
+            1,
+        ):
+            self.building.source = source
+            watcher = self.ask_for()
+            if number == 1:
+                self.attach()
+            job = self.job(number)
+            self.assertEqual(job.state, JobState.FAILED, job)
+            self.assertIn(sentence, job.reason)
+            self.assertIn(sentence, watcher.err)
+            self.assertEqual(watcher.codes, [2])
+
+    def test_twice(self) -> None:
+        """
+        Promise 9.5: the same version with other bytes is refused, also when it was made from git.
+        """
+        self.ask_for()
+        self.attach()
+        self.building.files = dict.fromkeys(self.building.files, b"other")
+        self.ask_for()
+        self.assertEqual(self.job(2).state, JobState.FAILED)
+        self.assertIn("is there already, with other bytes", self.job(2).reason)
+
+
+class SurvivingTests(FromGitCase):
+    """
+    Kill, requeue, and a master that dies.
+    """
+
+    def test_killed_master(self) -> None:
+        """
+        Promise 9.2: a master that dies in each state of a job from git goes on there, and repeats nothing.
+        """
+        self.ask_for()
+        self.restart()
+        self.assertEqual(self.job().state, JobState.INITIALIZE)
+        platform = {"machine": "x86_64"}
+        self.building.held |= {"git-get", "dpkg-source --build", "dpkg-buildpackage"}
+        self.attach()
+        for state in (JobState.CHECKOUT, JobState.MAKE_SRPM, JobState.BUILDING):
+            self.assertEqual(self.job().state, state)
+            self.restart()
+            self.assertEqual(self.job().state, state)
+            self.harness.attach("bot1", self.slave, platform=platform, held=self.still_running())
+            waiting, self.building.waiting = self.building.waiting, []
+            for each in waiting:
+                self.building.finish(each)
+            self.harness.settle()
+        self.assertEqual(self.job().state, JobState.FINISHED)
+        expected = ["initialize", "checkout", "make_srpm", "prep", "waiting", "building", "finished"]
+        self.assertEqual(self.states(), expected)
+        commands = [" ".join(getattr(each.spec, "argv", None) or ()) for each in self.slave.commands]
+        for word, times in {"git-get": 1, "dpkg-source --build": 1, "dpkg-buildpackage": 2}.items():
+            self.assertEqual(sum(word in each for each in commands), times, word)
+
+    def restart(self) -> None:
+        """
+        The master dies, and the next one starts.
+        """
+        # The harness's records go on telling it what the next one commits.
+        cast("PackageJobs", self.harness.farm.extensions["jobs of packages"]).stop()
+        self.harness.restart()
+
+    def still_running(self) -> tuple[HeldCommand, ...]:
+        """
+        The commands that the slave holds, without those that have ended.
+        """
+        running = {each.id for each in self.building.waiting}
+        return tuple(each for each in self.slave.held() if each.id in running)
+
+    def test_dies_examining(self) -> None:
+        """
+        Promise 9.2: a master that dies before it has examined the source package that was made does so at its start,
+        and submits it once.
+        """
+        service: Any = cast("PackageJobs", self.farm.extensions["jobs of packages"]).service
+        self.patch(service, "proceed", lambda job: None)
+        self.ask_for()
+        self.attach()
+        self.assertEqual(self.job().state, JobState.PREP)
+        self.restart()
+        self.assertIn(self.job().state, (JobState.WAITING, JobState.BUILDING))
+        self.restart()
+        self.attach()
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.FINISHED)
+        self.assertEqual(self.states().count("prep"), 1)
+
+    def test_killed(self) -> None:
+        """
+        Promise 9.8: a job that is killed while its source is made ends that build; `requeue` makes it again.
+        """
+        self.building.held |= {"git-get"}
+        self.ask_for()
+        self.attach()
+        self.ask("kill", job=1)
+        self.assertEqual(self.job().state, JobState.KILLED)
+        (waiting,) = self.building.waiting
+        self.assertIn(waiting.id, [id for id, _ in self.slave.interrupted])
+        waiting.end(1)
+        self.harness.settle()
+        self.assertEqual([each.state for each in self.job().ordered], [ArchState.KILLED])
+        self.building.held.clear()
+        again = self.ask("requeue", job=1)["architectures"]
+        self.harness.settle()
+        self.assertEqual(again, ["source"])
+        self.assertEqual(self.job().state, JobState.FINISHED, self.job())
+
+    def test_killed_examining(self) -> None:
+        """
+        Promise 9.8: a job that is killed while the source that was made is examined is not built; `requeue` goes on
+        with the source that is there.
+        """
+        service: Any = cast("PackageJobs", self.farm.extensions["jobs of packages"]).service
+        proceed = service.proceed
+        service.proceed = lambda job: None
+        self.ask_for()
+        self.attach()
+        self.ask("kill", job=1)
+        proceed(1)
+        self.harness.settle()
+        self.assertEqual((self.job().state, self.job().built), (JobState.KILLED, ()))
+        service.proceed = proceed
+        again = self.ask("requeue", job=1)["architectures"]
+        self.harness.settle()
+        self.assertEqual((list(again), self.job().state), ([], JobState.FINISHED))
+        commands = [" ".join(getattr(each.spec, "argv", None) or ()) for each in self.slave.commands]
+        self.assertEqual(sum("git-get" in each for each in commands), 1)
+
+    def test_requeued(self) -> None:
+        """
+        Promise 9.8: a failed checkout is made again by `requeue`; a failed build is built again of the source that is
+        stored, without a checkout.
+        """
+        self.building.failing = {"git-get"}
+        self.ask_for()
+        self.attach()
+        self.building.failing = {"dpkg-buildpackage"}
+        self.ask("requeue", job=1)
+        self.harness.settle()
+        job = self.job()
+        self.assertEqual([each.state for each in job.ordered], [ArchState.DONE, ArchState.FAILED, ArchState.FAILED])
+        self.building.failing = {"git-get"}
+        again = self.ask("requeue", job=1)["architectures"]
+        self.harness.settle()
+        self.assertEqual((list(again), self.job().state), (["amd64", "i386"], JobState.FINISHED))
+
+    def test_retention(self) -> None:
+        """
+        Promise 9.9: the build that made the source is kept until the job has ended.
+        """
+        self.building.held.add("dpkg-buildpackage")
+        self.ask_for()
+        self.attach()
+        job: Job = self.job()
+        assert job.source is not None
+        holder = self.farm.retention_holders[job_records.BUILDS_OF_JOBS.name]
+        builds = [job.source.build or 0]
+        self.assertEqual(self.harness.read(lambda connection: holder.held(connection, builds)), set(builds))
+
+
+class ConfigurationTests(QuestionCase):
+    """
+    ``sources`` and ``git`` in master.cfg.
+    """
+
+    def test_none(self) -> None:
+        """
+        Promise 9.1: a target without sources refuses a request for a revision with a sentence.
+        """
+        watcher = self.run_command("bookworm", request_text("greet", "v1.0"))
+        self.assertIn("bookworm takes source packages only", watcher.err)
+
+    def test_mistakes(self) -> None:
+        """
+        Promise 9.1: an address that is none, or is a file or a program of the slave, a password in it, credentials for
+        two hosts, and unknown arguments of git are said when master.cfg is read.
+        """
+        for arguments, sentence in {
+            'sources="file:///srv/{name}.git"': "sources must be addresses like",
+            'sources="/srv/{name}.git"': "sources must be addresses like",
+            'sources="ext::sh -c {name}"': "sources must be addresses like",
+            'sources="--upload-pack=x"': "sources must be addresses like",
+            'sources="https://{name}/x.git"': "sources must be addresses like",
+            'sources="https://a.org/{name}/{name}"': "sources must be addresses like",
+            'sources="https://me:secret@a.org/{name}"': "with a password or token",
+            'sources="https://token@a.org/{name}"': "with a password or token",
+            'sources=["https://a.org/{name}", "ssh://git@b.org/x"], git={"sshPrivateKey": "k"}': "several hosts",
+            'sources="git@a.org:{name}", git={"auth_credentials": ("a", "b")}': "auth_credentials are for",
+            'sources="https://a.org/{name}", git={"config": {}}': "git has 'config'",
+            'sources="https://a.org/{name}", git="x"': "git must be a dictionary",
+            'git={"submodules": True}': "git= is for a target with sources=",
+            'sources="https://a.org/{name}", keyring="/k"': "keyring= asks for signed .dsc",
+        }.items():
+            self.assertIn(sentence, self.mistakes(arguments), arguments)
+        for address in ("https://a.org/{name}.git", "git@a.org:x/{name}", "ssh://git@a.org:22/{name}", "git://a.org/x"):
+            self.assertEqual(self.mistakes(f'sources="{address}"'), "")
+
+    def mistakes(self, arguments: str) -> str:
+        """
+        The mistakes in a master.cfg whose target has these arguments.
+        """
+        self.harness.configure(self.configuration().replace("root=Plain()", f"root=Plain(), {arguments}"))
+        try:
+            load(self.harness.basedir, keys=configuration_keys())
+        except ConfigError as error:
+            return str(error)
+        return ""
