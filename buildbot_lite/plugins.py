@@ -218,6 +218,7 @@ util = Namespace(
     enforceChosenSlave=_helpers.enforceChosenWorker,
     enforceChosenWorker=_helpers.enforceChosenWorker,
     error=_helpers.error,
+    flatten=_helpers.flatten,
     s=_helpers.s,
     unicode2bytes=_helpers.unicode2bytes,
     svn=Namespace("util.svn", **_split_files),

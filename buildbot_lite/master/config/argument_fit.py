@@ -9,18 +9,26 @@ from functools import wraps
 from typing import Any
 
 from ...model.suggestions import did_you_mean, nearest
-from .mistakes import MISSING, loading, note
+from .buildbot_words import Treatment, argument_of
+from .mistakes import MISSING, loading, note, remark
 from .overrides import check_overrides, is_shipped
 
 
 def fitting_arguments(
-    function: Callable[..., object], what: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, skip: int = 1
+    function: Callable[..., object],
+    what: str,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    skip: int = 1,
+    cls: type | None = None,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """
     Return the part of *args* and *kwargs* with which *function* can be called, with `MISSING` for each required
     argument that is not given.  A mistake is noted for each argument that does not fit or is missing.
 
     *what*: the subject of the sentences.  *skip*: how many of the first parameters (``self``) are not arguments.
+    *cls*: the class whose constructor it is.
     """
     parameters = list(inspect.signature(function).parameters.values())[skip:]
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -31,7 +39,7 @@ def fitting_arguments(
     fits = dict(kwargs)
     suggestions: set[str | None] = set()
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        suggestions = note_unknown(what, kwargs, named)
+        suggestions = note_unknown(what, kwargs, named, cls=cls)
         fits = {name: value for name, value in kwargs.items() if name in named}
     for parameter in positional[: len(args)]:
         if parameter.name in fits:
@@ -63,13 +71,24 @@ def argument_names(cls: type) -> list[str]:
     return [name for name in names if name != "self"]
 
 
-def note_unknown(what: str, given: Iterable[str], known: Iterable[str], *, of: object = None) -> set[str | None]:
+def note_unknown(
+    what: str, given: Iterable[str], known: Iterable[str], *, of: object = None, cls: type | None = None
+) -> set[str | None]:
     """
     Note each of the names *given* that is not *known*, with the nearest known name.  Return these nearest names, so
     that the caller does not report them as missing.
+
+    For an argument that Buildbot has, and that is not here, the sentence is that of the table of Buildbot's words.
+    *of*: the object under construction, which has the line; *cls*: its class, if *of* is not given.
     """
     known = list(known)
     unknown = [name for name in given if name not in known]
+    classes = [what, *(each.__name__ for each in (cls or type(of)).__mro__)]
+    for name in unknown:
+        if (word := argument_of(classes, name)) is not None:
+            say = remark if word.treatment is Treatment.TAKEN else note
+            say(word.sentence, of=of)
+    unknown = [name for name in unknown if argument_of(classes, name) is None]
     for name in unknown:
         note(f"{what} has no argument {name!r}.{did_you_mean(name, known)}", of=of)
     return {nearest(name, known) for name in unknown}
@@ -98,7 +117,7 @@ def _noting(init: Callable[..., None], owner: str) -> Callable[..., None]:
         outermost = type(self).__init__ is noting
         what = type(self).__name__ if outermost else owner
         if loading():
-            args, kwargs = fitting_arguments(init, what, args, kwargs)
+            args, kwargs = fitting_arguments(init, what, args, kwargs, cls=type(self))
             init(self, *args, **kwargs)
         else:
             # A build makes its steps from arguments that were checked during the load, so check only after a failure.

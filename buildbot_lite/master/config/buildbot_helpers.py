@@ -68,6 +68,21 @@ def unicode2bytes(x: Any, encoding: str = "utf-8", errors: str = "strict") -> An
     return x.encode(encoding, errors) if isinstance(x, str) else x
 
 
+def flatten(l: Any, types: Any = (list,)) -> list[Any]:  # noqa: E741 - Buildbot's name
+    """
+    The elements of *l*, with those of the lists in it, at any depth, in their places.  *types*: what counts as a list.
+    """
+    found: list[Any] = []
+    waiting = [l]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, types):
+            waiting.extend(reversed(each))
+        else:
+            found.append(each)
+    return found
+
+
 def s(step_class: Any, **arguments: Any) -> Any:
     """
     A step of the class *step_class*, made with *arguments*.  Factories for Buildbot 0.7 were written so.

@@ -1,7 +1,8 @@
 """
 The words of Buildbot that buildbot_lite does not implement, and how it treats each of them.
 
-A word is a key of ``c``, or a name in a namespace of ``buildbot_lite.plugins``.  It is
+A word is a key of ``c``, a name in a namespace of ``buildbot_lite.plugins``, or an argument of a class there, as of
+``steps.Git``.  It is
 
 - *taken*: accepted with a remark, because nothing changes when it is left out;
 - *refused*, with a remedy, because something would change;
@@ -12,7 +13,7 @@ Words that are implemented are not in this table.  ``docs/buildbot.md`` is made 
 (``python -m buildbot_lite.master.config.buildbot_words > docs/buildbot.md``); a test compares them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from types import MappingProxyType
 
@@ -79,7 +80,6 @@ RIGHTS = (
 _TAKEN, _REFUSED, _INNER, _LATER = Treatment.TAKEN, Treatment.REFUSED, Treatment.INNER, Treatment.LATER
 _NO_PAGES = "there are no web pages yet; see the commands show, log, queue and status of buildbot-lite."
 _HOOKS = "Webhooks are taken by c['www'] = {'change_hook_dialects': …} (docs/changes.md)."
-_REPORTER = "Write the reporter of the same purpose into c['services']."
 _LATENT = (
     "No slave is started on demand.  Give the image of the machine a slave's string and pin=False, and start it by "
     "other means."
@@ -90,6 +90,8 @@ _NO_COMMAND = (
     "Derive from steps.BuildStep, and run commands with self.execute (docs/own-steps.md).  A canStartBuild decides by "
     "properties, and runs nothing on a slave."
 )
+_CHAT = "Nothing here writes to a chat.  Write reporters.HttpStatusPush(serverUrl=…), with the address of a bridge."
+_OTHER_PLACE = "Write reporters.HttpStatusPush(serverUrl=…), with the address of a program that tells it there."
 _LEAVE_OUT = "Leave it out for now."
 
 # Where, what happens, why or what to do, and the words.
@@ -119,8 +121,10 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("c['www']", _TAKEN, RIGHTS, "auth authz"),
     ("c", _REFUSED, "Change sources are listed in c['change_source'].", "sources changes"),
     ("c", _LATER, _LATENT, "machines"),
-    ("c", _LATER, _LEAVE_OUT,
-     "projects codebases select_next_worker"),
+    ("c", _TAKEN, "builders are grouped by their tags.", "projects"),
+    ("c", _REFUSED, "Give each BuilderConfig a nextSlave, a function of builder, slaves and request.",
+     "select_next_worker"),
+    ("c", _LATER, "Write the codebases of each scheduler, and a codebaseGenerator (docs/changes.md).", "codebases"),
     # Rights of the web pages, of 0.9 and later.
     ("util", _TAKEN, RIGHTS,
      ("Authz AnyEndpointMatcher AnyControlEndpointMatcher ForceBuildEndpointMatcher StopBuildEndpointMatcher "
@@ -148,10 +152,13 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("webhooks", _REFUSED, _HOOKS, "base github gitlab bitbucket gitorious"),
     ("plugins", _REFUSED, _HOOKS, "webhooks"),
     ("plugins", _REFUSED, "Write only what master.cfg needs: steps, schedulers, util, slave, secrets.", "db"),
-    ("status", _REFUSED, _REPORTER,
-     "GitHubStatus HttpStatusPush StatusPush GerritStatusPush TinderboxMailNotifier"),
-    ("status", _REFUSED, "Nothing here writes to a chat; a reporter that sends JSON to a web address may.",
-     "IRC IrcStatusBot IrcStatusFactory"),
+    ("status", _REFUSED,
+     'Write reporters.GitHubStatusPush(token=util.Secret("…")) into c[\'services\'].', "GitHubStatus"),
+    ("status", _REFUSED,
+     "Write reporters.HttpStatusPush(serverUrl=…) into c['services'].", "HttpStatusPush StatusPush"),
+    ("status", _REFUSED, "Write reporters.MailNotifier(fromaddr=…) into c['services'].", "TinderboxMailNotifier"),
+    ("status", _REFUSED, _OTHER_PLACE, "GerritStatusPush"),
+    ("status", _REFUSED, _CHAT, "IRC IrcStatusBot IrcStatusFactory"),
     ("status", _INNER, _NO_INSIDE, "StatusReceiverMultiService StatusReceiver STDOUT STDERR IStatusReceiver Status"),
     # Slaves.
     ("slave", _REFUSED,
@@ -191,15 +198,21 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("schedulers", _LATER, _LEAVE_OUT,
      "BaseScheduler"),
     # Reporters.
-    ("reporters", _REFUSED, "Nothing here writes to a chat; a reporter that sends JSON to a web address may.",
+    ("reporters", _REFUSED, _CHAT,
      ("IRC IrcStatusFactory TelegramBot TelegramStatusBot TelegramContact ZulipStatusPush PushoverNotifier "
      "PushjetNotifier")),
     ("reporters", _TAKEN, "the master keeps no metrics of its own yet.", "Prometheus"),
-    ("reporters", _LATER, _LEAVE_OUT,
+    ("reporters", _LATER, _OTHER_PLACE,
      ("GitHubCommentPush GerritStatusPush GerritVerifyStatusPush BitbucketStatusPush BitbucketServerStatusPush "
-     "BitbucketServerCoreAPIStatusPush BitbucketServerPRCommentPush BuildSetCombinedStatusGenerator "
-     "BuildRequestGenerator MessageFormatterFunctionRaw MessageFormatterBase "
-     "MessageFormatterMissingWorker")),
+     "BitbucketServerCoreAPIStatusPush BitbucketServerPRCommentPush")),
+    ("reporters", _LATER, "Write BuildSetStatusGenerator, one message when all builds of a submission have ended.",
+     "BuildSetCombinedStatusGenerator"),
+    ("reporters", _LATER, "Write BuildStartEndStatusGenerator, which sends a message when a build begins.",
+     "BuildRequestGenerator"),
+    ("reporters", _REFUSED, 'Write MessageFormatterFunction(function, "json"), or derive no class from it.',
+     "MessageFormatterFunctionRaw MessageFormatterBase"),
+    ("reporters", _REFUSED, "Leave it out: a WorkerMissingGenerator has a text of its own.",
+     "MessageFormatterMissingWorker"),
     ("reporters", _INNER,
      ("Derive from reporters.HttpStatusPush, or give it generators with a MessageFormatterFunction, whose answer is "
       "what it sends (docs/reporters.md)."),
@@ -216,7 +229,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "Robocopy MaxQ DebPbuilder DebCowbuilder UbuPbuilder UbuCowbuilder RpmBuild RpmSpec Mock "
      "MockBuildSRPM MockRebuild VC6 VC7 VC8 VC9 VC10 VC11 VC12 VC14 VC141 VS2003 VS2005 VS2008 VS2010 VS2012 VS2013 "
      "VS2015 VS2017 VS2019 VS2022 VCExpress9 MsBuild MsBuild4 MsBuild12 MsBuild14 MsBuild141 MsBuild15 MsBuild16 "
-     "MsBuild17 BSDSysInfo BSDSetMakeVar "
+     "MsBuild17 BSDSysInfo BSDSetMakeVar HLint "
      "Touch")),
     ("steps", _REFUSED,
      ("A secret needs no file of its own that is removed later: give it to a step in env, stdin or command "
@@ -314,6 +327,53 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "newBuild"),
     ("LogObserver", _REFUSED, "Write outReceived or errReceived, or derive from LogLineObserver (docs/own-steps.md).",
      "logChunk headerReceived"),
+    # Arguments of classes that are here.
+    ("util.BuilderConfig", _TAKEN, "builders are grouped by their tags.", "project"),
+    ("util.BuilderConfig", _TAKEN, "a description is shown as it is.", "description_format"),
+    ("util.BuilderConfig", _REFUSED,
+     ("Decide in the scheduler (change_filter, or a renderer as builderNames), or with doStepIf of the steps."),
+     "do_build_if"),
+    ("slave.BuildSlave", _REFUSED, "Write it as defaultProperties of the builders, or as properties of the slave.",
+     "defaultProperties"),
+    ("slave.BuildSlave", _REFUSED, _LATENT, "machine_name"),
+    *((each, _REFUSED, 'Write auth_credentials=("user", util.Secret("…")).', "git_credentials")
+      for each in ("steps.Git", "steps.GitPush", "changes.GitPoller")),
+    ("steps.Git", _TAKEN, "the step keeps the objects of earlier builds.", "reference"),
+    ("steps.Git", _TAKEN, "only the wanted revision is fetched.", "filters"),
+    ("steps.Git", _REFUSED, "No branches of a remote are kept in the checkout; a later command fetches what it needs.",
+     "origin"),
+    ("steps.Git", _REFUSED,
+     "A submodule has the commit that the revision names.  Run git submodule update --remote in a step of its own.",
+     "remoteSubmodules"),
+    ("steps.Git", _REFUSED, 'Write repourl, branch, and mode="full" with method="fresh" or "clean".',
+     "repository defaultBranch ignore_ignores"),
+    ("steps.SVN", _REFUSED, 'Write workdir, and mode="full" with method="fresh" or "clean".',
+     "directory always_purge ignore_ignores"),
+    ("steps.Mercurial", _REFUSED, 'Write repourl with branchType="dirname".', "baseURL"),
+    ("steps.GitCommit", _TAKEN, "no hook runs in a checkout.", "no_verify"),
+    ("steps.ShellMixin", _REFUSED, "Limit the bytes of the output with logMaxSize.", "max_lines"),
+    ("steps.Trial", _REFUSED, "Compute tests in a function under @util.renderer, from props.getBuild().allFiles().",
+     "testChanges"),
+    ("steps.PyLint", _TAKEN, "results of single tests are not stored.", "store_results"),
+    ("steps.HTTPStep", _TAKEN, "an answer is read as it comes, up to a bound.", "stream"),
+    ("steps.HTTPStep", _REFUSED, "Run curl in a MasterShellCommand.", "proxies cert files"),
+    ("reporters.MailNotifier", _REFUSED,
+     "Give generators, among them reporters.WorkerMissingGenerator(workers=[…]) (docs/reporters.md).",
+     "watchedWorkers watchedSlaves messageFormatterMissingWorker"),
+    ("reporters.MailNotifier", _REFUSED, "Write messageFormatter=reporters.MessageFormatter(template=…).",
+     "customMesg"),
+    ("reporters.HttpStatusPush", _REFUSED, 'Write auth=("user", util.Secret("…")).', "user password"),
+    ("reporters.HttpStatusPush", _TAKEN, "JSON is sent as bytes.", "skipEncoding"),
+    ("reporters.HttpStatusPush", _REFUSED, "Send it to a proxy on this machine, which has the certificate.", "cert"),
+    ("reporters.GiteaStatusPush", _REFUSED, "Give context a renderer, which decides by properties.", "context_pr"),
+    ("reporters.MessageFormatter", _TAKEN, "a template can always use properties, steps and the tail of a log.",
+     "wantProperties wantSteps wantLogs"),
+    ("reporters.MessageFormatterFunction", _TAKEN,
+     "the function always gets properties, steps and the tail of a log.", "wantProperties wantSteps wantLogs"),
+    ("reporters.MessageFormatter", _REFUSED, "Write template=open(path).read(), and subject=….",
+     "template_dir template_filename template_name subject_filename subject_template"),
+    ("reporters.MessageFormatter", _REFUSED, "Give ctx, or write MessageFormatterFunction(function, type).",
+     "extra_info_cb"),
     # Attributes of the arguments of nextBuild, nextWorker, canStartBuild, collapseRequests and prioritizeBuilders.
     ("Function", _REFUSED,
      "Return False: no build starts there now, and canStartBuild is asked again within a minute.",
@@ -322,11 +382,22 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "Order by building (whether it builds now), getOldestRequestTime() and getHighestPriority().",
      "getNewestCompleteTime getLastFinishedBuild builder_status botmaster"),
     # What else is in util.
-    ("util", _LATER, _LEAVE_OUT,
-     ("GerritChangeFilter Project "
-     "flatten ShellSequence CommandlineUserManager DateParameter ValidationError "
-     "URLForBuild "
-     "JenkinsEventHandler computeResultAndTermination ")),
+    ("util", _REFUSED,
+     ('Write util.ChangeFilter(branch=…, property_eq={"event.type": "patchset-created"}), if the hook of Gerrit '
+      "reports that property."),
+     "GerritChangeFilter"),
+    ("util", _TAKEN, "builders are grouped by their tags.", "Project"),
+    ("util", _REFUSED, r'Write util.StringParameter(name, regex=r"\d{4}-\d\d-\d\d$").', "DateParameter"),
+    ("util", _REFUSED, "Say what is allowed with regex, maxsize, required or choices (docs/schedulers.md).",
+     "ValidationError"),
+    ("util", _REFUSED, "Write steps.ShellSequence.", "ShellSequence"),
+    ("util", _REFUSED,
+     'There are no pages of builds yet.  Give util.Interpolate("%(prop:buildername)s/%(prop:buildnumber)s").',
+     "URLForBuild"),
+    ("util", _REFUSED, _HOOKS, "JenkinsEventHandler"),
+    ("util", _REFUSED,
+     "Functions get what they may decide by in their arguments; programs ask `buildbot-lite builds --json`.", "Filter"),
+    ("util", _LATER, _LEAVE_OUT, "CommandlineUserManager computeResultAndTermination"),
     ("util", _INNER,
      ("Add steps in a build with self.build.addStepsAfterCurrentStep (docs/own-steps.md), and leave some out with "
       "doStepIf."),
@@ -337,7 +408,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      ("AbstractWorkerForBuilder AsyncMultiService BuildbotService BuildMaster Builder BuildModel "
      "BuildRequestModel BuildslaveForBuilder ConfigErrors ConfigWarning ConfiguratorBase Connection "
      "DBConnector EqConnectionPool FullTwistedBuildFactory HTTPClientService HTTPSession IConfigLoader IControl "
-     "Filter IReportGenerator IStatusReceiver LocalWorkerForBuilder MasterConfig QuickTwistedBuildFactory "
+     "IReportGenerator IStatusReceiver LocalWorkerForBuilder MasterConfig QuickTwistedBuildFactory "
      "ReconfigurableServiceMixin STDERR STDOUT SourceStamp StateMixin StreamLog "
      "TestResult TwistedReactorsBuildFactory async_to_deferred asyncSleep datetime2epoch "
      "deferredLocked formatInterval human_readable_delta "
@@ -356,11 +427,23 @@ WORDS: Mapping[tuple[str, str], Word] = MappingProxyType({(word.where, word.name
 """Namespace and name → the word."""
 
 
+_ARGUMENTS: Mapping[tuple[str, str], Word] = MappingProxyType(
+    {(where.rpartition(".")[2], name): word for (where, name), word in WORDS.items() if "." in where}
+)
+
+
 def find(where: str, name: str) -> Word | None:
     """
     The word *name* of the namespace *where*, if it is in the table.
     """
     return WORDS.get((where, name))
+
+
+def argument_of(classes: Iterable[str], name: str) -> Word | None:
+    """
+    The argument *name* of the first of *classes* (without their namespace) that has it in the table.
+    """
+    return next((word for each in classes if (word := _ARGUMENTS.get((each, name))) is not None), None)
 
 
 def document() -> str:

@@ -5,10 +5,12 @@ Checks of the arguments of steps: what describes a command and its outcome.
 import re
 import signal
 from collections.abc import Mapping, Sequence
+from posixpath import normpath
 from typing import Any
 
 from ...model.results import Result
 from ..config.arguments import ArgumentChecker
+from .master_paths import is_absolute
 from .path_checks import file_path
 from .value_checks import flag, text, words
 
@@ -95,7 +97,13 @@ def logfiles(checker: ArgumentChecker, name: str, value: Any) -> dict[str, str]:
             flag(checker, f"{name}[{log!r}]['follow']", what.get("follow", True))
             for key in sorted(map(str, what.keys() - {"filename", "follow"})):
                 checker.note(f"{name}[{log!r}] has the key {key!r:.60}; the keys are 'filename' and 'follow'.")
-        found[log] = file_path(checker, f"{name}[{log!r}]", filename)
+        if isinstance(filename, str) and (is_absolute(filename) or normpath(filename).startswith("..")):
+            checker.note(
+                f"{name}[{log!r}] must be the path of a file below the step's workdir, not {filename!r:.80}.  Let the "
+                "command print the file when it ends, or give the step a workdir of the builder's that is above it."
+            )
+        else:
+            found[log] = file_path(checker, f"{name}[{log!r}]", filename)
     return found
 
 

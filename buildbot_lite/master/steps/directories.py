@@ -42,13 +42,14 @@ class RemoveDirectory(BuildStep):
     *dir*: relative to the builder's directory, so ``dir="build/out"`` is "out" where commands run.  *maxTime*: the
     longest duration in seconds, default 3600; None: no limit.
 
-    Without effect: *workdir*.
+    Without effect: *workdir* and *timeout*.
     """
 
     name = "RemoveDirectory"
     haltOnFailure = True
     dir = argument(checks.slave_path, positional=True)
     workdir = ignored()
+    timeout = ignored()
     maxTime = argument(checks.seconds, default=spec.DEFAULT_MAX_TIME, nullable=True)
 
     async def run(self) -> Result:

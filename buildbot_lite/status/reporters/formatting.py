@@ -183,7 +183,15 @@ class MessageFormatterFunction(metaclass=NotingType):
     *template_type*: "plain", "html" or "json".
     """
 
-    def __init__(self, function: Any, template_type: Any = "plain", want_properties: Any = True, **wanted: Any) -> None:
+    def __init__(
+        self,
+        function: Any,
+        template_type: Any = "plain",
+        want_properties: Any = True,
+        want_steps: Any = True,
+        want_logs: Any = False,
+        want_logs_content: Any = False,
+    ) -> None:
         self.place = current_line(self)
         arguments = ArgumentChecker(type(self).__name__, self)
         self._function = arguments.function("function", function)
