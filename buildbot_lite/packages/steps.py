@@ -15,6 +15,7 @@ from ..master.steps.outcomes import CommandFailedError, complaint_of, must_succe
 from ..master.steps.step import BuildStep
 from ..master.steps.submitted import Unpack
 from ..model import spec
+from ..model.machines import ARCH, architectures_of
 from ..model.results import Result
 from .farm_repository import FarmRepository, GettingRepository, needed_packages
 from .overlay import kept_name
@@ -40,6 +41,10 @@ cd ..
 rm -rf src
 """
 
+ROOTS = "root_architectures"
+"""The property of builders that build in the root of any of several architectures, with their names."""
+_ROOT = "root_architecture"
+
 _ONLY_FILES = """\
 if [ -L "$1" ] || [ ! -d "$1" ]; then echo "the build has replaced the directory of its results" >&2; exit 1; fi
 find "$1" -mindepth 1 ! -type f -prune -exec rm -rf {} +
@@ -51,6 +56,9 @@ find "$1" -type f -perm /7000 -exec chmod a-st {} +
 class PackageStep(BuildStep):
     """
     A step with a *root*, for an *architecture*.
+
+    What is the same on every architecture may be built in the roots of several, which the property `ROOTS` names: then
+    it is the first that the slave's property ``arch`` names, or that its machine runs.
     """
 
     haltOnFailure = True
@@ -59,11 +67,34 @@ class PackageStep(BuildStep):
 
     async def run(self) -> Result:
         try:
+            await self._choose_architecture()
             await self.work()
         except CommandFailedError as error:
             await self._keep()
             return self.fail(error.sentence, error.result)
         return Result.SUCCESS
+
+    async def _choose_architecture(self) -> None:
+        possible: Any = self.getProperty(ROOTS)
+        if not possible:
+            return
+        chosen = self.getProperty(_ROOT)
+        if chosen is None:
+            named: Any = self.getProperty(ARCH)
+            if not named:
+                # The machine's own architecture comes first: its programs are the fastest.
+                machine = await self.must(["uname", "-m"], "The slave does not say what machine it is")
+                named = architectures_of(machine.output().strip())
+            runs = [named] if isinstance(named, str) else list(named)
+            chosen = next((each for each in runs if each in possible), None)
+            if chosen is None:
+                raise CommandFailedError(
+                    Result.FAILURE,
+                    f"{self.slave_name} runs programs of {', '.join(map(str, runs))[:200]}, and the package needs a "
+                    f"root of {' or '.join(possible)}.",
+                )
+            self.setProperty(_ROOT, chosen)
+        self.architecture = chosen
 
     async def _keep(self) -> None:
         builder, number = str(self.getProperty("buildername")), self.getProperty("buildnumber")

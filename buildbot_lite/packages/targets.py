@@ -51,6 +51,7 @@ from .source_package import DEB, RPM, SourcePackage
 from .source_steps import Checkout, MakeSource, SourcePrepping, UploadingSource
 from .steps import (
     BUILT_AFTER,
+    ROOTS,
     SINGLE_FILE,
     Cleanup,
     DebianBuilding,
@@ -252,12 +253,14 @@ class Target(metaclass=NotingType):
         return self._configured(SOURCE, steps, [on], f"source packages of {self.name} from git")
 
     def _builder(self, arch: str, on: Sequence[str]) -> BuilderConfig:
-        # What is the same everywhere is built in the root of the first architecture.
+        # What is the same everywhere is built on any machine, in a root that it runs.
         steps = self.steps(arch, on[0] if on else arch)
         whole = [Downloading(root=self.root), *steps, Uploading(), Cleanup(root=self.root)]
         return self._configured(arch, whole, on, f"packages of {self.name} for {arch}")
 
     def _configured(self, arch: str, steps: Sequence[BuildStep], on: Sequence[str], description: str) -> BuilderConfig:
+        # One of them is that of the root, by the machine: `steps.PackageStep`.
+        roots = {"properties": {ROOTS: list(on)}} if len(on) > 1 else {}
         where = {"slavenames": self._slaves} if self._slaves is not None else {"requires": {ARCH: list(on)}}
         return BuilderConfig(
             f"{self.name}-{arch}",
@@ -265,6 +268,7 @@ class Target(metaclass=NotingType):
             description=description,
             tags=[self.name],
             collapseRequests=False,
+            **roots,
             **where,
         )
 

@@ -16,6 +16,7 @@ from test.control.test_submissions import SubmissionCase
 from test.master.harness import FakeSlave, StartedCommand
 
 from .archives import archive, greet
+from .rpm_files import srpm
 
 BASES = "../../roots/bookworm-i386-" + hashlib.sha256(b"http://deb.debian.org/debian debhelper").hexdigest()[:8]
 NAMES = ("downloading", "prepping", "building", "uploading", "cleanup")
@@ -35,6 +36,78 @@ def failing(*words: str, complaint: str = "") -> Callable[[StartedCommand], None
         started.end(100 if fails else 0, streams={"stdio": said} if said else {})
 
     return behave
+
+
+def on_machine(machine: str) -> Callable[[StartedCommand], None]:
+    """
+    A slave on such a machine, on which everything succeeds.
+    """
+
+    def behave(started: StartedCommand) -> None:
+        run = started.spec
+        said = f"{machine}\n".encode() if isinstance(run, spec.Run) and tuple(run.argv) == ("uname", "-m") else b""
+        if said:
+            started.write(said)
+        started.end(0, streams={"stdio": said} if said else {})
+
+    return behave
+
+
+class MachineOfAllTests(SubmissionCase):
+    """
+    Packages that are the same on every architecture, on machines of several.
+    """
+
+    def configuration(self) -> str:
+        return (
+            "from buildbot_lite.packages import DebTarget, Overlay, RpmTarget\n"
+            'c["slaves"] = [slave.BuildSlave("any"), slave.BuildSlave("arm", properties={"arch": "armhf"})]\n'
+            'root, on_any = Overlay("bookworm"), {"slavenames": ["any"]}\n'
+            "c['targets'] = [\n"
+            "    DebTarget('several', arches=['i386', 'amd64', 'arm64', 'all'], root=root, **on_any),\n"
+            "    DebTarget('named', arches=['amd64', 'armhf', 'all'], root=root, slavenames=['arm']),\n"
+            "    RpmTarget('rpms', ['i686', 'x86_64'], root, **on_any),\n"
+            "]\n"
+        )
+
+    def test_root(self) -> None:
+        """
+        Promise 9.3: such a package is built on any machine of the target's, in a root that it runs: of its own
+        architecture, if the target has that, or of the one that the slave's property says.
+        """
+        for target, machine, root in (
+            ("several", "x86_64", "amd64"),
+            ("several", "i686", "i386"),
+            ("several", "aarch64", "arm64"),
+            ("named", "x86_64", "armhf"),
+            ("rpms", "x86_64", "x86_64"),
+            ("rpms", "i686", "i686"),
+        ):
+            with self.subTest(target=target, machine=machine):
+                self.assertEqual(self.build(target, machine), [root])
+
+    def test_none(self) -> None:
+        """
+        Promise 9.3: on a machine that runs no root of the target's, one sentence says so, and nothing is built.
+        """
+        self.assertEqual(self.build("several", "riscv64"), [])
+        found = self.harness.read(lambda connection: steps.of_build(connection, 1))
+        self.assertEqual(
+            [each.summary for each in found if each.name == "prepping"],
+            ["any runs programs of riscv64, and the package needs a root of i386 or amd64 or arm64."],
+        )
+
+    def build(self, target: str, machine: str) -> list[str]:
+        """
+        The architecture of the root in which a package is built on such a machine.
+        """
+        slave = FakeSlave(behaviour=on_machine(machine))
+        self.harness.attach("arm" if target == "named" else "any", slave, platform={"machine": machine})
+        self.run_command(target, srpm(t1089=["noarch"]) if target == "rpms" else archive(greet(Architecture="all")))
+        self.harness.settle()
+        slave.lose()
+        self.harness.settle()
+        return [each[3] for each in overlays(slave) if each[0] == "build"]
 
 
 class PackageStepsTests(SubmissionCase):

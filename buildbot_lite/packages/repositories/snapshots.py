@@ -299,7 +299,7 @@ def _text(snapshot: Snapshot) -> bytes:
         "versions": snapshot.versions,
         "published": snapshot.published,
     }
-    return json.dumps(value, indent=0).encode()
+    return json.dumps(value).encode()
 
 
 def _snapshot(value: Any) -> Snapshot:
