@@ -21,13 +21,12 @@ from ..model.wait_reasons import WaitReason
 from ..storage.records import feed
 from ..storage.records.feed import Event
 from . import job_records
+from .job_options import MOST_MEMBERS
 from .job_records import Job
 from .job_states import ArchState, JobState
 
 CHAINED = "package.chained"
 """The kind of the event in the feed that tells of a job with new requests, which is built after another one."""
-MOST_MEMBERS = 100
-"""Jobs of one chain."""
 
 _BUILT = (JobState.WAITING, JobState.BUILDING)
 _WITHOUT_ROOT = (ArchState.WAITING, ArchState.DOWNLOADING, ArchState.PREPPING)

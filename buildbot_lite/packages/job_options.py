@@ -12,6 +12,8 @@ from ..model.properties import Json
 
 LEAST_PRIORITY = -1_000_000
 
+MOST_MEMBERS = 100
+"""Jobs of one chain."""
 AFTER, SOURCES = "after", "sources"
 """The options of a chain: its submitter gives the first, the master completes the second."""
 

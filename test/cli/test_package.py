@@ -6,7 +6,9 @@ import io
 import os
 import tarfile
 from typing import Any
+from unittest import mock
 
+from buildbot_lite.cli import package_chain
 from buildbot_lite.errors import RefusedError
 from test.packages.archives import TINY_SRPM, archive, greet
 
@@ -160,6 +162,70 @@ class PackageBuildTests(CommandLineCase):
         self.master.answers = {"submit_file": RefusedError("greet 1.0 cannot be built at this target.")}
         said = self.refused("package", "build", "farm", "bookworm", "src/greet_1.0.dsc", code=FAILED)
         self.assertTrue(said.endswith("\ngreet 1.0 cannot be built at this target."), said)
+
+    def chain(self) -> tuple[str, ...]:
+        """
+        Two source packages of Debian, and the words that build them.
+        """
+        os.mkdir("other")
+        for name, data in greet(Source="other", Binary="other").items():
+            with open(os.path.join("other", name.replace("greet", "other")), "wb") as file:
+                file.write(data.replace(b" greet_1.0", b" other_1.0"))
+        self.master.answers = {
+            "submit_file": {
+                "requests": [7],
+                "builders": ["bookworm-amd64"],
+                "watch": f"{FURL}-watch",
+                "title": "job 5: greet 1.0 for bookworm",
+                "number": 5,
+            },
+            "watch": {7: {"exit_code": 0}},
+        }
+        return "package", "build", "farm", "bookworm", "src/greet_1.0.dsc", "other/other_1.0.dsc"
+
+    def test_chain(self) -> None:
+        """
+        Promise 9.6: of several packages, each is submitted after the one before it, with its own files, and followed.
+        """
+        words = self.chain()
+        built = self.command(*words, "other/other_1.0.tar.xz")
+        self.assertEqual(built.code, 0, built)
+        self.assertEqual(self.master.submitted_options, [{}, {"after": 5}])
+        names = []
+        for sent in self.master.submitted_files:
+            with tarfile.open(fileobj=io.BytesIO(sent)) as tar:
+                names.append(sorted(tar.getnames()))
+        self.assertEqual(names, [[f"{name}_1.0.dsc", f"{name}_1.0.tar.xz"] for name in ("greet", "other")])
+        self.assertEqual(self.command(*words[:5], "--after", "3", "--no-wait").code, 0)
+        self.assertEqual(self.master.submitted_options[2:], [{"after": 3}])
+        self.write("a.src.rpm", "")
+        for name in ("a.src.rpm", "b.src.rpm"):
+            with open(name, "wb") as file:
+                file.write(TINY_SRPM)
+        self.assertEqual(self.command(*words[:4], "a.src.rpm", "b.src.rpm").code, 0)
+        self.assertEqual(self.master.submitted_options[3:], [{}, {"after": 5}])
+        self.assertEqual(self.master.submitted_files[-2:], [TINY_SRPM, TINY_SRPM])
+
+    def test_chain_that_breaks(self) -> None:
+        """
+        Promise 9.6: the exit code is that of the first package that is not built; what cannot be a chain is refused
+        before anything is sent, and it is said how much was submitted when the master refuses one.
+        """
+        words = self.chain()
+        with self.subTest("refused"):
+            self.write("notes", "")
+            said = self.refused(*words, "notes", code=UNUSABLE)
+            self.assertIn("'notes' belongs to none of these packages", said)
+            self.assertIn("Scratch builds enter no repository", self.refused(*words, "--scratch", code=UNUSABLE))
+            with mock.patch.object(package_chain, "MOST_MEMBERS", 1):
+                self.assertIn("2 packages; a chain has at most 1.", self.refused(*words, code=UNUSABLE))
+            self.assertEqual(self.master.submitted_files, [])
+        with self.subTest("failed"):
+            self.master.answers = {**self.master.answers, "watch": {7: {"exit_code": 1}}}
+            self.assertEqual(self.command(*words).code, 1)
+        with self.subTest("old"):
+            del self.master.answers["submit_file"]["number"]
+            self.assertIn("builds no package after another", self.refused(*words, code=FAILED))
 
     def test_targets(self) -> None:
         """

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from buildbot_lite.errors import FileError, InputError
 from buildbot_lite.packages import chain_records, chains, farm_repository
 from buildbot_lite.packages.chains import Chains
+from buildbot_lite.packages.job_options import MOST_MEMBERS
 from buildbot_lite.packages.job_service import JobService
 from buildbot_lite.packages.job_states import ArchState, JobState
 from buildbot_lite.packages.package_jobs import PackageJobs
@@ -238,7 +239,7 @@ class RefusedChainTests(ChainCase):
         """
         Promise 9.6: a chain has at most 100 jobs.
         """
-        self.assertEqual(chain_records.MOST_MEMBERS, 100)
+        self.assertEqual(MOST_MEMBERS, 100)
         self.patch(chain_records, "MOST_MEMBERS", 3)
         self.chain(3)
         self.assert_refused(self.after(3), "The chain of job 3: cc 1.0 has 3 jobs; at most 3 are allowed.")

@@ -1,0 +1,51 @@
+"""
+Submit source packages as a chain, each to be built after the one before it, and follow them in their order.
+"""
+
+from collections.abc import Sequence
+from typing import IO
+
+from ..errors import BuildbotLiteError, InputError
+from ..packages.job_options import AFTER, MOST_MEMBERS
+from .connection import MasterLink
+from .output import Document, note
+from .submitted import SubmittedRequest, follow_all, told_requests
+
+
+def check_chain(files: Sequence[IO[bytes]], options: Document) -> None:
+    """
+    `InputError` when *files* cannot be a chain with these *options*; one file is always good.
+    """
+    if len(files) > 1 and options.get("scratch"):
+        raise InputError("Scratch builds enter no repository, so none is built after another.  Give one package.")
+    if len(files) > MOST_MEMBERS:
+        raise InputError(f"{len(files)} packages; a chain has at most {MOST_MEMBERS}.")
+
+
+async def built_in_order(link: MasterLink, files: Sequence[IO[bytes]], options: Document, *, wait: bool) -> int:
+    """
+    Submit *files* with *options*, each after the one before it, and follow their builds if *wait* is set.  Returns the
+    exit code: that of the first that is not built, for which those after it end.
+    """
+    submitted: list[Sequence[SubmittedRequest]] = []
+    for file in files:
+        try:
+            async with link.submit_file(file, options) as answer:
+                submitted.append(told_requests(answer))
+        except BuildbotLiteError:
+            if submitted:
+                note(f"# {len(submitted)} of {len(files)} packages are submitted, and this is about the next:")
+            raise
+        if len(submitted) < len(files):
+            options = {**options, AFTER: _number(answer)}
+    for requests in submitted if wait else ():
+        if code := await follow_all(link, requests):
+            return code
+    return 0
+
+
+def _number(answer: Document) -> int:
+    number = answer.get("number")
+    if not isinstance(number, int):
+        raise InputError("The master is older than this program, and builds no package after another.")
+    return number

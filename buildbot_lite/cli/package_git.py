@@ -1,0 +1,45 @@
+"""
+Submit a request for a source package that the farm makes of a git repository, and follow what is built.
+"""
+
+from collections.abc import Sequence
+from typing import IO
+
+from ..errors import InputError
+from ..model.display import printable
+from .connection import MasterLink
+from .output import Document, note
+from .submitted import SubmittedRequest, follow_all, told_requests
+
+SECONDS_BETWEEN = 1.0
+"""Between two questions whether the master has examined a source package that was made."""
+_MAKING = ("initialize", "checkout", "make_srpm", "prep")
+
+
+async def built_of_git(link: MasterLink, files: Sequence[IO[bytes]], options: Document, *, wait: bool) -> int:
+    """
+    Submit the only one of *files*, a request, with *options*; if *wait* is set, follow the build that makes the source
+    package, and those of its packages.  Returns the exit code.
+    """
+    (file,) = files
+    async with link.submit_file(file, options) as answer:
+        requests = told_requests(answer)
+        if not wait:
+            return 0
+        return await follow_all(link, requests) or await _packages_built(link, requests[0])
+
+
+async def _packages_built(link: MasterLink, source: SubmittedRequest) -> int:
+    """
+    Follow the builds of the source package that *source* has made; returns the exit code.
+    """
+    while (job := (await link.ask({"ask": "package-show", "request": source.number}))["job"])["state"] in _MAKING:
+        await link.pause(SECONDS_BETWEEN)
+    builds = [each for each in job["arches"] if each["request"] is not None and each["request"] != source.number]
+    if not builds:
+        raise InputError(f"Job {job['job']} is {job['state']}: {job['reason']}")
+    note(f"# {printable(job['name'])} {printable(job['version'])}, of commit {printable(job['origin']['commit'])}")
+    for each in job["arches"]:
+        if each["state"] == "skipped":
+            note(f"# not built for {printable(each['architecture'])}: {printable(each['reason'])}")
+    return await follow_all(link, [SubmittedRequest(each["request"], each["builder"], source.watch) for each in builds])
