@@ -65,7 +65,7 @@ class WebService(MultiService):
         root = WebPage()
         root.putChild(b"change_hook", ChangeHooks(Handover(self._client.submit, self._reactor)))
         factory = make_factory(root, self._reactor)
-        # The reactor accepts until nobody waits; its socket must not block then.
+        # The reactor accepts until the queue of connections is empty; the socket must not block then.
         self._socket.setblocking(False)
         self._listening = self._reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, factory)
         self._socket.close()

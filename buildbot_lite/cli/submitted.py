@@ -1,5 +1,5 @@
 """
-What was submitted, followed to its end: one request as flappclient shows it, several side by side.
+Submissions, followed to their end: one request as flappclient shows it, several side by side.
 """
 
 import os

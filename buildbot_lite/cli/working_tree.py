@@ -31,8 +31,8 @@ _PIECE = 256 << 10
 @frozen
 class WorkingPatch:
     """
-    *file*: holds the patch, at most `LARGEST_INPUT` bytes; it has no name, and ends with its last reference.  *base*:
-    what the patch applies to.  *remarks*: what is not in it.
+    A patch.  *file*: holds it, at most `LARGEST_INPUT` bytes; the file has no name, and ends with its last reference.
+    *base*: the revision to which it applies.  *remarks*: files and changes that are not in it.
     """
 
     file: IO[bytes]
@@ -78,7 +78,7 @@ class _Program:
 
     def output(self, *words: str) -> bytes:
         """
-        What it prints; `BuildbotLiteError`, with its words, if it fails.
+        The output of the program; `BuildbotLiteError`, with its message, if it fails.
         """
         done = self._run(words)
         self._check(words, done.returncode, done.stderr)

@@ -310,7 +310,7 @@ async def raising(error: BuildbotLiteError) -> int:
 
 def _skipped(submitted: SubmittedBuildset) -> Mapping[str, str]:
     """
-    For what it is not built, and why.
+    The architectures, or other parts, for which the input is not built, each with the reason.
     """
     value, _ = submitted.buildset.properties.get(SKIPPED, ({}, ""))
     return {str(name): printable(str(reason)) for name, reason in value.items()} if isinstance(value, Mapping) else {}

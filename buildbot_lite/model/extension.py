@@ -7,7 +7,7 @@ from typing import Protocol
 
 class Extension(Protocol):
     """
-    What a composition root gives to `Environment.extensions`.  It gets the farm in its constructor.
+    A service of a higher package, made by `Environment.extensions`.  It gets the farm in its constructor.
     """
 
     @property
@@ -24,5 +24,5 @@ class Extension(Protocol):
 
     def stop(self) -> None:
         """
-        End, because the master stops; what is not finished is continued after the next start.
+        End, because the master stops; unfinished work continues after the next start.
         """

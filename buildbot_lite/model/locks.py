@@ -1,5 +1,5 @@
 """
-What builds and steps need of locks.
+Uses of locks by builds and steps.
 
 A lock limits how many builds or steps do something at a time.  Its *limit* is a number of units: a counting use takes
 some of them, an exclusive use takes all.

@@ -189,7 +189,7 @@ def paused(slave: str) -> WaitReason:
 
 def builder_held(why: str) -> WaitReason:
     """
-    Somebody has paused what the builder builds.
+    An admin has paused the package target, or another source of builds, to which the builder belongs.
     """
     return WaitReason(WaitKind.PAUSED, why)
 

@@ -125,8 +125,8 @@ def _lock(live: LiveBuild | None) -> str | None:
 
 def of_reporters(connection: Connection) -> list[Document]:
     """
-    What each reporter could not send yet, with the number of *messages* and when it is tried again; and the last that
-    it gave up, whose "next" is null.
+    The unsent messages of each reporter, with their number, *messages*, and the time of the next attempt; and the last
+    message that it gave up, whose "next" is null.
     """
     waiting = [asdict(each) for each in outbox.unsent(connection)]
     states_of = states.with_prefix(connection, "reporter:")

@@ -51,12 +51,12 @@ class BackupError(StorageError):
 @frozen
 class Manifest:
     """
-    What a backup is of.
+    The description of a backup.
 
-    *directory*: of the farm.  *made*: when the database was copied, seconds since 1970.  *database*: its place,
-    relative to the farm's directory where it is in it.  *key*: the fingerprint of the farm's key; None: it has none
-    yet.  *revision*: of the database's schema.  *logs*, *artifacts*: whether those of finished builds are in it.
-    *files*, *length*: number of files, and their bytes.  *sums*: SHA-256 of `SUMS`.
+    *directory*: of the farm.  *made*: when the database was copied, seconds since 1970.  *database*: its path, relative
+    to the farm's directory if it is in it.  *key*: the fingerprint of the farm's key; None: it has none yet.
+    *revision*: of the database's schema.  *logs*, *artifacts*: whether those of finished builds are in it.  *files*,
+    *length*: number of files, and their bytes.  *sums*: SHA-256 of `SUMS`.
     """
 
     directory: str

@@ -43,8 +43,9 @@ _USED = re.compile(r"used ([0-9a-f]{64}) (\d+) (\d+)")
 @frozen
 class LoggedRevocations:
     """
-    The contents of a log.  *since*: from when on it is complete, in seconds since 1970.  *revoked*: digest → when.
-    *uses*: digest → number of uses and time of the last one.  *continued*: the path of the log that goes on after it.
+    The contents of a log.  *since*: the time since which it is complete, in seconds since 1970.  *revoked*: digest →
+    time.  *uses*: digest → number of uses and time of the last one.  *continued*: the path of the log that continues
+    it.
     """
 
     fingerprint: str
@@ -55,7 +56,7 @@ class LoggedRevocations:
 
     def joined(self, following: Self) -> Self | None:
         """
-        What this log and the *following* one say together; None if that is another farm's.
+        The entries of this log and the *following* one together; None if that belongs to another farm.
         """
         if following.fingerprint != self.fingerprint:
             return None
@@ -144,7 +145,7 @@ def read_log(path: str) -> LoggedRevocations | None:
     """
     The contents of the log *path*; None when it is missing or no such log.  `FileError` when it cannot be read.
 
-    A line that a crash cut off is skipped: nobody was told about it.
+    A line that a crash truncated is skipped: its revocation was never acknowledged.
     """
     try:
         with open(path, encoding="ascii", errors="replace") as lines:
@@ -170,11 +171,11 @@ def read_log(path: str) -> LoggedRevocations | None:
 
 def read_chain(path: str) -> tuple[str, LoggedRevocations | None]:
     """
-    The path of the last of the logs that go on after the log *path*, and what they all say together; None when one of
-    them is missing or another farm's.
+    The path of the last log in the chain of continuations that begins with the log *path*, and the entries of all logs
+    of the chain; None when one of them is missing or belongs to another farm.
 
-    Together, because a farm may go on after a restore that was only an exercise: each log may have what the others
-    have not, and what is void in one of them is void.
+    All are joined, because a farm may continue after a restore that was only an exercise: each log may have entries
+    that the others do not have, and a string that is void in one of them is void.
     """
     found = read_log(path)
     for _ in range(MOST_CONTINUATIONS):

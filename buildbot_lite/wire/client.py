@@ -241,7 +241,7 @@ async def control_connection(reactor: IReactorTime, furl: str) -> AsyncIterator[
     """
     parts = parse(furl)
     async with _reference(reactor, parts) as reference:
-        # What a submission's FURL answers is little, and its master says what.
+        # A submission's FURL answers few questions; its master refuses the others.
         if reference.tracker.interfaceName not in (RIControl.__remote_name__, RISubmission.__remote_name__):
             raise WrongVerbError(
                 "This string is not for the buildbot-lite command, which takes private/admin.furl of a master's "

@@ -262,7 +262,7 @@ class RISubmission(RemoteInterface):
         return ChoiceOf(RIStdin, None)
 
     def ask(request=ByteStringConstraint(LARGEST_QUESTION)):
-        # As of an admin's FURL, about what was submitted with this one.
+        # Like ``ask`` of an admin's FURL, about submissions with this one.
         return ByteStringConstraint(LARGEST_ANSWER)
 
     def not_a_desk():

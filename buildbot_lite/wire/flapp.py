@@ -152,7 +152,7 @@ class Watchable(Protocol):
 @runtime_checkable
 class AnsweringSubmission(Protocol):
     """
-    A `Submission` that can say what it requested, instead of following it.
+    A `Submission` that can answer with its requests, instead of following them.
     """
 
     def submit_patch(self, watcher: Watcher, base: PatchBase) -> Deferred[StdinFeed | None]:

@@ -30,7 +30,7 @@ class CrashError(BaseException):
 @define(eq=False)
 class Inode:
     """
-    A file. *durable*: the contents that every crash keeps.
+    A file.  *durable*: the contents that every crash keeps.
     """
 
     data: bytes = b""
@@ -165,8 +165,8 @@ class FakeDisk:
 @define
 class History:
     """
-    The calls of a program on its record file. *kept*: the records that must be in the file, in this order. *possible*:
-    further records that may be in it.
+    The calls of a program on its record file.  *kept*: the records that must be in the file, in this order.
+    *possible*: further records that may be in it.
     """
 
     kept: list[int] = field(factory=list)

@@ -190,7 +190,7 @@ class ChangesTests(FarmCase):
 
     def test_poller(self) -> None:
         """
-        Promise 8.1: for a polled repository, a hook wakes the poller, and the changes have authors and files. A push
+        Promise 8.1: for a polled repository, a hook wakes the poller, and the changes have authors and files.  A push
         while the master is down is found after it was killed and started again.
         """
         until(lambda: self.source()["polled"], "the first poll")
@@ -212,7 +212,7 @@ class ChangesTests(FarmCase):
     def test_codebases(self) -> None:
         """
         Promise 8.2: two repositories, each with a poller, are the codebases of one scheduler, distinguished by
-        codebaseGenerator. A build checks out the revision of its change, and of the other repository the last revision
+        codebaseGenerator.  A build checks out the revision of its change, and of the other repository the last revision
         seen at that time.
         """
         until(lambda: self.source(self.app)["polled"] and self.source(self.lib)["polled"], "the first polls")

@@ -45,8 +45,8 @@ class FanOutTests(FarmCase):
 
     def test_joined(self) -> None:
         """
-        Promise 7: a Trigger joins the results of all combinations. A child takes an artifact of the triggering build,
-        and the last good one of another builder. After two kill -9 of the master it is still the one chosen first,
+        Promise 7: a Trigger joins the results of all combinations.  A child takes an artifact of the triggering build,
+        and the last good one of another builder.  After two kill -9 of the master it is still the one chosen first,
         although a newer one exists.
         """
         farm = self.farm

@@ -172,7 +172,7 @@ class RecoveryTests(FarmCase):
 
     def test_master_killed_while_two_contend_for_a_lock(self) -> None:
         """
-        Promise 8.4: after kill -9 of the master, the step that held a lock still holds it. The waiting steps get it
+        Promise 8.4: after kill -9 of the master, the step that held a lock still holds it.  The waiting steps get it
         when that step has ended; a dead build holds nothing.
         """
         client = self.begun("holder")

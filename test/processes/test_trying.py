@@ -37,7 +37,7 @@ class TryTests(FarmCase):
     def test_try(self) -> None:
         """
         Promise 8.3: both builders of the string build the changes in a working tree (commits, changed and new files,
-        binary ones) on the revision from which the tree derives. Their logs come side by side, and the exit code is
+        binary ones) on the revision from which the tree derives.  Their logs come side by side, and the exit code is
         that of the worse result.
         """
         farm = self.farm

@@ -54,7 +54,7 @@ class WebTests(FarmCase):
     def test_webhooks(self) -> None:
         """
         Promise 8.1: a signed webhook becomes a change that the farm lists; a wrong signature is refused with the
-        reason. While the master is down the answer asks the forge to try later, and a restarted web process continues.
+        reason.  While the master is down the answer asks the forge to try later, and a restarted web process continues.
         """
         farm = self.farm
         self.assertEqual(self.post(github_push()), (200, "Recorded 2 changes.\n"))

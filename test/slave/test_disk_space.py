@@ -241,7 +241,7 @@ class DiskSpaceTests(SynchronousTestCase):
 
     def test_interrupted(self) -> None:
         """
-        Promise 8.9: an interrupted removal leaves its directory under a name that no builder has. It is removed after
+        Promise 8.9: an interrupted removal leaves its directory under a name that no builder has.  It is removed after
         the next welcome, even if there is enough space, unless the welcome has no list of directories.
         """
         self.make("stale")

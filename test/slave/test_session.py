@@ -151,7 +151,7 @@ class SessionTests(SynchronousTestCase):
     def test_epoch(self) -> None:
         """
         Promise 8.10: the hello contains the highest epoch that the slave has seen for this master's key, also after a
-        restart. A welcome with a lower epoch is refused. Epochs of different keys are independent.
+        restart.  A welcome with a lower epoch is refused.  Epochs of different keys are independent.
         """
         self.session.start()
         for key, welcomed, said in (
@@ -175,7 +175,7 @@ class SessionTests(SynchronousTestCase):
     def test_too_little_space(self) -> None:
         """
         Promise 8.9: a slave with less space than the welcome requires removes unused directories, and attaches again to
-        report the removal. With enough space, or over a lost link, it does nothing.
+        report the removal.  With enough space, or over a lost link, it does nothing.
         """
         for name in ("stale", "used"):
             os.mkdir(os.path.join(self.home.work, name))

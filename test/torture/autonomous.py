@@ -1,6 +1,6 @@
 """
 The actions of the tortured farm that need no client: it polls a repository, fires timers, triggers, collapses and
-cancels, under locks. The commands that hold locks are witnesses: each takes slots of its lock (files that are locked
+cancels, under locks.  The commands that hold locks are witnesses: each takes slots of its lock (files that are locked
 until the process ends), and notes when no slot is free.
 """
 
@@ -112,8 +112,8 @@ c["services"] = [util.OldBuildCanceller("old", [(["settled"], util.SourceStampFi
 @define
 class Repository:
     """
-    A bare git repository in *directory*, and the commits that its poller must see. Each branch begins at the first
-    commit, so a commit belongs to one branch. *wanted*: the revisions of each branch that are still reachable; the
+    A bare git repository in *directory*, and the commits that its poller must see.  Each branch begins at the first
+    commit, so a commit belongs to one branch.  *wanted*: the revisions of each branch that are still reachable; the
     poller may miss revisions that were replaced or deleted between two polls.
     """
 

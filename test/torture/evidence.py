@@ -47,8 +47,8 @@ class Evidence:
 
 def starts(log: str, ready: str) -> list[tuple[float, float]]:
     """
-    Begin and end of each start of the master, by its *log*. *ready*: the line at the end of a start. On a busy machine
-    a start may take longer than any other limit.
+    Begin and end of each start of the master, by its *log*.  *ready*: the line at the end of a start.  On a busy
+    machine a start may take longer than any other limit.
     """
     found: list[tuple[float, float]] = []
     for line in log.splitlines():

@@ -49,7 +49,7 @@ class Verdict:
 
     def check_judged(self, missing: Sequence[str]) -> None:
         """
-        Record whether each kind was compared. *missing*: the kinds that should have been compared and were not.
+        Record whether each kind was compared.  *missing*: the kinds that should have been compared and were not.
         """
         self.note("judged", not missing, f"nothing was compared of: {', '.join(missing)}")
 

@@ -1,6 +1,6 @@
 """
-The oracle for timers: no time fires twice, and none is skipped. When the clock was set forward and back, the farm has
-fired for the time ahead (crontab's rule). The records of that time are not judged, and a disturbance of the campaign
+The oracle for timers: no time fires twice, and none is skipped.  When the clock was set forward and back, the farm has
+fired for the time ahead (crontab's rule).  The records of that time are not judged, and a disturbance of the campaign
 marks how long nothing else has to happen.
 """
 

@@ -76,7 +76,7 @@ class LockLines:
 
     def before(self, waiter: LockWaiter, lock: LockName) -> Iterator[LockWaiter]:
         """
-        Those who wait for *lock* and have earlier places than *waiter*.
+        The waiters for *lock* whose places are before that of *waiter*.
         """
         return takewhile(lambda each: each is not waiter, self._lines.get(lock, ()))
 

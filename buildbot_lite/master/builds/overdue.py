@@ -1,12 +1,12 @@
 """
-The end of a step whose code took too long: what is recorded about it, and how a replay repeats it.
+The end of a step whose code exceeded its time limit: its record, and how a replay repeats it.
 
 ::
 
     the code is interrupted ──► mark, committed ──► its commands are interrupted ──► they have ended ──► the step ends
 
-The mark comes first: a master that dies after it has interrupted a command must end the step in the replay, too, and
-not let the code go on with a command that nobody but the farm interrupted.
+The mark comes first: a master that dies after it has interrupted a command must end the step in the replay, too.
+Otherwise the code would continue with a command that only the farm had interrupted.
 """
 
 from collections.abc import Mapping

@@ -69,7 +69,7 @@ class CodeBudget(Protocol):
 
     def pause(self) -> Awaitable[None] | None:
         """
-        What the code waits for before its next turn; None if it has time left.
+        The Deferred for which the code waits before its next turn; None if it has time left.
         """
 
     def spend(self, seconds: float) -> None:
@@ -306,7 +306,7 @@ class StepTime:
 
     @staticmethod
     def _close(work: Coroutine[Any, Any, Any]) -> None:
-        # What it does on its end is its own affair, but not for ever.
+        # The user's code may run while it is closed, within the limit.
         try:
             call_within(user_functions.SHORTEST_LIMIT, work.close)
         except (Exception, OverdueError):  # noqa: BLE001 - the step's code
@@ -329,7 +329,7 @@ def _endless_replay() -> ReplayError:
 
 def _sentence(error: BaseException | None) -> str:
     """
-    What is said about code that was interrupted with *error*.
+    The sentence about code that was interrupted with *error*.
     """
     if isinstance(error, BuildbotLiteError):
         return str(error)

@@ -19,7 +19,7 @@ from .placeholders import is_placeholder
 @runtime_checkable
 class StepLike(Protocol):
     """
-    What a factory needs of a step.
+    The part of a step that a factory needs.
     """
 
     @property

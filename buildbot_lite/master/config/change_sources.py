@@ -115,7 +115,7 @@ class ChangeSource(metaclass=NotingType):
 
     def describe(self) -> str:
         """
-        What the source watches, for people: an address, or its name.
+        The watched repository, for people: its address, or its name.
         """
         return self.name
 

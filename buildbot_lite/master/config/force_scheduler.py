@@ -130,7 +130,7 @@ class ForceScheduler(BaseScheduler):
 
     def _populated(self, given: Mapping[str, Json]) -> dict[str, Json]:
         """
-        What is *given*, with the values that it gives to other parameters (``autopopulate``).
+        The *given* values, with those that they determine for other parameters (``autopopulate``).
         """
         of_codebases = {
             name: parameter for each in self.codebase_parameters for name, parameter in each.parameters.items()

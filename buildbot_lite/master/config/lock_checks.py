@@ -131,8 +131,8 @@ class LockChecks:
 
     def _shared_by_parents(self, builder: BuilderConfig) -> dict[LockName, int]:
         """
-        The locks that each build of *builder* shares with the one that triggered it, whichever that is, and how many
-        units of each.  Empty for a builder that others than waiting builds start, except that somebody repeats a build.
+        The locks, with their units, that each build of *builder* shares with its parent, whichever build that is.
+        Empty if builds of *builder* can have no parent that waits; a build that is repeated by hand does not count.
         """
         if builder.name in self._shared:
             return self._shared[builder.name]
@@ -229,7 +229,7 @@ class LockChecks:
 
     def _can_run_together(self, way: Sequence[_Order]) -> bool:
         """
-        Whether builds of *way* can hold what they do at the same time.
+        Whether the builds of *way* can hold these locks at the same time.
         """
         for one, other in combinations(way, 2):
             units = {use.lock: use for use in one.held}

@@ -128,7 +128,7 @@ class LockAccess(metaclass=NotingType):
 
     def on(self, slave: str) -> LockUse | None:
         """
-        What a build on *slave* needs of the lock; None if it needs nothing.
+        The use of the lock by a build on *slave*; None if it does not use the lock.
         """
         lock = self.lock
         if not self.count:
@@ -167,7 +167,7 @@ def locks_argument(checker: ArgumentChecker, name: str, value: Any) -> Any:
 
 def uses_on(slave: str, *accesses: Iterable[LockAccess]) -> tuple[LockUse, ...]:
     """
-    What all *accesses* together need of each lock for a build on *slave*.
+    The use of each lock by all *accesses* together, for a build on *slave*.
     """
     uses = [access.on(slave) for each in accesses for access in each]
     return combined(use for use in uses if use is not None)

@@ -123,13 +123,13 @@ class RecordedSubmission:
 @frozen
 class Examination:
     """
-    What a submitted file is, as a scheduler found that examines it.
+    The result of the examination of a submitted file by its scheduler.
 
-    *title*: what it is, for the reason of the builds.  *builders*: those that build it.  *skipped*: for what it is not
-    built, each with the reason; a property of the builds, too.  *properties*: further ones.  *record*: called in the
-    transaction that records the builds, with them and the name of their submitter.  *priority*: of the builds; None:
-    the scheduler's.  *recorded_as*: the name of the scheduler in the records; "": its own.  *keeps_file*: False: the
-    builds need nothing of the file.
+    *title*: a name for the contents, for the reason of the builds.  *builders*: the builders that build it.  *skipped*:
+    architectures or other parts that are not built, each with the reason; this is also a property of the builds.
+    *properties*: further properties.  *record*: called in the transaction that records the builds, with them and the
+    name of their submitter.  *priority*: of the builds; None: the scheduler's.  *recorded_as*: the name of the
+    scheduler in the records; "": its own.  *keeps_file*: False: the builds need nothing of the file.
     """
 
     title: str
@@ -209,8 +209,8 @@ class Submit(BaseScheduler):
 
     def examine(self, file: IO[bytes], options: Mapping[str, Json]) -> Examination:
         """
-        What the submitted *file* is; `InputError`, which says what is wrong with it.  Called in a thread, for classes
-        whose `examines` is True.
+        Examine the submitted *file*; `InputError`, with the reason, if it is not acceptable.  Called in a thread, for
+        classes whose `examines` is True.
         """
         raise NotImplementedError
 

@@ -101,7 +101,7 @@ class OwnersTime:
 
     def pause(self) -> Deferred[None] | None:
         """
-        What the code waits for before its next turn; None if it has time left.
+        The Deferred for which the code waits before its next turn; None if it has time left.
         """
         own = self._own.wait
         # An owner that has used less than half of its budget does not wait for the others.

@@ -99,7 +99,7 @@ class LockNeedsTable:
 
     def _shared(self, uses: tuple[LockUse, ...]) -> tuple[LockUse, ...]:
         """
-        The first of those that are equal to *uses*: what is the same object is quickly compared.
+        The first recorded object that is equal to *uses*: identical objects compare quickly.
         """
         return self._uses.setdefault(uses, uses)
 

@@ -158,7 +158,7 @@ class Submissions:
 
     async def _examined(self, grant: int, given: SubmissionInput) -> tuple[Submit, Examination | None]:
         """
-        The scheduler to which *grant* submits, and what it finds in the file *given*, if it examines that.
+        The scheduler to which *grant* submits, and its examination of the file *given*, if it examines files.
         """
         scheduler = self.scheduler(grant)
         while True:

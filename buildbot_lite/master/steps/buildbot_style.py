@@ -53,7 +53,7 @@ class SourceStampView:
 
 class BuildOfStep:
     """
-    What a step may do with its build, under Buildbot's names.
+    The operations of a step on its build, under Buildbot's names.
     """
 
     def __init__(self, context: StepContext) -> None:

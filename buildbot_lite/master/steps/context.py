@@ -182,8 +182,8 @@ class StepContext(Protocol):
         self, parts: Iterable[T], look: Callable[[T], list[U]], *, seconds: float
     ) -> tuple[list[U], bool]:
         """
-        What *look* finds in *parts*, and whether it looked at all of them: it may take *seconds* in all.  If it takes
-        longer, it is ended, and what it found in that part is dropped; a replay ends at the same part.
+        The results of *look* for *parts*, and whether it saw all of them: it may take *seconds* in all.  When the time
+        is over, the current call is ended and its results are dropped; a replay ends at the same part.
         """
 
     def deferred(self, work: Coroutine[Deferred[Any], Any, T]) -> Deferred[T]:

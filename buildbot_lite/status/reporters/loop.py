@@ -55,7 +55,7 @@ LARGEST_MESSAGE = 4 << 20
 @frozen
 class _NewMessage:
     """
-    What is added to the outbox.
+    A message for the outbox.
     """
 
     key: str
@@ -66,7 +66,7 @@ class _NewMessage:
 @frozen
 class _Report:
     """
-    What one event leads to: the builds, and whether they begin, end, or are a finished buildset.  *about*: the subject.
+    The report of one event: the builds, and whether they begin, end, or are a finished buildset.  *about*: the subject.
     """
 
     key: str
@@ -242,7 +242,7 @@ class ReporterLoop:
 
     async def _send_some(self) -> bool:
         """
-        Send some of what may be sent now; False: there is nothing.
+        Send some of the messages that are due; False: none is due.
         """
         due = await self._records.read(lambda connection: outbox.due(connection, self.reporter.name, self._wall()))
         for message in due:

@@ -150,8 +150,8 @@ class MailNotifier(Reporter):
 
     def compose_for(self, mailbox: str, subject: str, text: str) -> Any:
         """
-        What to store for a mail to the person *mailbox*, a name with an address; None when it has no address, or one to
-        which mail is not allowed.
+        The stored form of a mail to the person *mailbox*, a name with an address; None without an address, or if mail
+        to it is not allowed.
         """
         address = parseaddr(mailbox)[1]
         if not self.to_authors or not _is_address(address) or not self._may_get(address, untrusted=False):

@@ -18,7 +18,7 @@ from .generators import Generator, WorkerMissingGenerator
 
 class NotSentError(BuildbotLiteError):
     """
-    A message was not sent; it is tried again.  *left*: the body of what is still to be sent; None: all of it.
+    A message was not sent; it is tried again.  *left*: the part of the body that is still to be sent; None: all of it.
     """
 
     def __init__(self, why: str, left: Any = None) -> None:
@@ -35,10 +35,9 @@ class RefusedForGoodError(BuildbotLiteError):
 @frozen
 class Outside:
     """
-    What reporters use to reach other services.
-
-    *in_thread*: run blocking work in a thread.  *request*: ``request(method, url, headers, body)`` → status, body.
-    *secret*: the value of a secret of the farm, by its name.  *origin*: a text that identifies the farm.
+    The access of reporters to other services.  *in_thread*: run blocking work in a thread.  *request*:
+    ``request(method, url, headers, body)`` → status, body.  *secret*: the value of a secret of the farm, by its name.
+    *origin*: a text that identifies the farm.
     """
 
     in_thread: Callable[[Callable[[], Any]], Deferred[Any]]
@@ -49,9 +48,8 @@ class Outside:
 
 class Reporter(Service):
     """
-    A reporter: *generators* choose the builds, `compose` makes what is stored, `send` sends it.
-
-    *for_generators*: by name, the arguments that belong to the generators when these are given; None: not given.
+    A reporter: *generators* choose the builds, `compose` makes the stored message, `send` sends it.  *for_generators*:
+    by name, the arguments that belong to the generators when these are given; None: not given.
     """
 
     def __init__(self, generators: Any = None, name: Any = None, **for_generators: Any) -> None:
@@ -77,20 +75,20 @@ class Reporter(Service):
 
     async def compose(self, builds: Sequence[BuildDetails], message: Message) -> Any:
         """
-        What to store in the outbox, as JSON, without secrets; None: there is nothing to send.
+        The message for the outbox, as JSON, without secrets; None: there is nothing to send.
         """
         raise NotImplementedError
 
     def subject_of(self, body: Any, about: str) -> str:
         """
-        What a message is about: those of the same subject are sent in their order, at most 200 characters.  *about*:
-        the build, buildset or slave.
+        The subject of a message, at most 200 characters: messages of the same subject are sent in their order.
+        *about*: the build, buildset or slave.
         """
         return about
 
     def compose_missing(self, farm: FarmFacts, slave: str, since: float | None, notify: Sequence[str]) -> Any:
         """
-        What to store about a slave that is away since *since* (None: it was never there); None: nothing.
+        The message about a slave that is away since *since* (None: it never connected); None: no message.
         """
         return None
 

@@ -43,7 +43,7 @@ class Reporters:
 
     def stop(self) -> None:
         """
-        Stop sending; what is in the outbox is sent after the next start.
+        Stop sending; messages in the outbox are sent after the next start.
         """
         self._unsubscribe()
         for loop in self._loops.values():
@@ -52,8 +52,8 @@ class Reporters:
 
     def configure(self, config: MasterConfig) -> None:
         """
-        *config* is in force.  A loop goes on with the new reporter of the same name, so that none sends a message twice
-        because of a reconfiguration; messages of a reporter that is not there any more are dropped.
+        Apply *config*.  A loop continues with the new reporter of the same name, so that a reconfiguration sends no
+        message twice; messages of a removed reporter are dropped.
         """
         configured = {name: each for name, each in config.services.items() if isinstance(each, Reporter)}
         for name in sorted(self._loops.keys() - configured.keys()):

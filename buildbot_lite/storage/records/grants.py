@@ -300,8 +300,7 @@ def used(connection: Connection, id: int, now: float, times: int = 1) -> None:
 
 def apply_log(connection: Connection, logged: LoggedRevocations) -> list[Grant]:
     """
-    Revoke what was revoked, and count the uses that were counted, according to a log; returns the grants that were in
-    force and are no longer.
+    Apply the revocations and uses of a log; returns the grants that this makes void.
     """
     void = []
     for grant in get_all(connection):

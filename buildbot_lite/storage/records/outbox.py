@@ -149,14 +149,14 @@ def next_due(connection: Connection, reporter: str) -> float | None:
 
 def unsent(connection: Connection) -> list[Unsent]:
     """
-    What could not be sent yet, for each reporter.
+    The messages that could not be sent yet, for each reporter.
     """
     return _UNSENT.all(connection)
 
 
 def failed(connection: Connection, id: int, why: str, until: float, body: Any = None) -> None:
     """
-    Count a failed attempt; the next is not before *until*.  *body*: what is left to be sent; None: all of it.
+    Count a failed attempt; the next is not before *until*.  *body*: the part that is still to be sent; None: all of it.
     """
     _FAILED.run(connection, which=id, why=why, until=until)
     if body is not None:

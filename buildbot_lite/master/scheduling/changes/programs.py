@@ -43,8 +43,8 @@ async def output_of(
     largest: int = LARGEST_OUTPUT,
 ) -> bytes:
     """
-    What *argv* prints, in the master's own environment; `ProgramError` when it fails *trying* something,
-    `TooMuchOutputError` when that is more than *largest* bytes.
+    The output of *argv*, in the master's own environment; `ProgramError` when it fails *trying* something,
+    `TooMuchOutputError` when the output has more than *largest* bytes.
     """
     env = {**os.environ, "LC_ALL": "C.UTF-8", "HGPLAIN": "1", "HGENCODING": "utf-8"}
     program = ChildProgram(argv=argv, cwd=context.basedir, env=env, stdin=stdin, seconds=seconds, largest=largest)

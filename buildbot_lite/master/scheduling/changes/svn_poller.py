@@ -74,7 +74,7 @@ class SvnRevision:
 @frozen
 class SvnLogin:
     """
-    Who asks the repository; None: nobody in particular.
+    The login at the repository; None: without a name.
     """
 
     user: str | None

@@ -81,7 +81,7 @@ class ActiveScheduler(Protocol):
 
     def act(self, decisions: Decisions) -> None:
         """
-        Decide what is due at ``decisions.now``, if anything is.
+        Make the decisions that are due at ``decisions.now``.
         """
 
     def describe(self) -> Mapping[str, Any]:

@@ -245,7 +245,7 @@ class TimedTriggerable:
 
     def keep(self, decisions: Decisions) -> None:
         """
-        Record what has to outlive a restart.
+        Record the state that outlives a restart.
         """
         state = {**self.times.to_document(), "called": self.called, "answered": self.answered}
         decisions.keep_state(self.config.name, state)

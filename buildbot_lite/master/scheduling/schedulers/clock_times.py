@@ -51,10 +51,9 @@ class FiringTimes:
         at_once: bool,
     ) -> "FiringTimes":
         """
-        With what the records hold.  *at_once*: it is a period; a new one fires now, not only at its next time.
-
-        With another *rule* than before, the times of the new one count from now: what it would have meant in the past
-        was not missed.
+        The times, restored from the records.  *at_once*: it is a period; a new one fires now, not only at its next
+        time.  If *rule* is not the recorded one, times count from now: the earlier times of a new rule were never
+        intended.
         """
         times = cls(following, rule, most_back=0.0 if at_once else MOST_BACK)
         if state is None:
@@ -95,7 +94,7 @@ class FiringTimes:
     @property
     def unrecorded(self) -> bool:
         """
-        Whether the records do not hold what is to outlive a restart.
+        Whether the state changed since it was recorded.
         """
         return self.recorded != {"last": self.last, "rule": self.rule}
 

@@ -126,7 +126,7 @@ class SchedulerEngine:
 
     def describe(self, scheduler: BaseScheduler) -> Mapping[str, Any]:
         """
-        What *scheduler* waits for, as `ActiveScheduler.describe`, and its last "error": its time and a sentence.
+        The next events of *scheduler*, as `ActiveScheduler.describe`, and its last "error": its time and a sentence.
         """
         active = None if self._at_work is None else self._at_work.schedulers.get(scheduler.name)
         troubles = self._troubles.get(scheduler.name)

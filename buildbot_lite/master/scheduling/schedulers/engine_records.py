@@ -1,5 +1,5 @@
 """
-What the engine reads from the records: the state of the schedulers when it begins, and the buildsets since then.
+The engine's reads of the records: the state of the schedulers at the start, and later buildsets.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ from .decisions import ENGINE, OWNED
 @frozen
 class RecordedSchedulers:
     """
-    What the records hold.  *considered*: the number of the last change that the schedulers considered;
+    The recorded state.  *considered*: the number of the last change that the schedulers considered;
     *newest_change*: of the newest one; *newest*: of the newest buildset.  *dropped*: how many changes waited for each
     scheduler that is not configured any more.
     """
@@ -34,7 +34,7 @@ class RecordedSchedulers:
 
 def restore(connection: Connection, configured: Mapping[str, BaseScheduler], now: float) -> RecordedSchedulers:
     """
-    Read what the records hold of the *configured* schedulers, and remove what they hold of others.
+    Read the recorded state of the *configured* schedulers, and remove that of others.
     """
     own = states.get(connection, ENGINE)
     if own is None:

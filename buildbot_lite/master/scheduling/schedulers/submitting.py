@@ -54,8 +54,8 @@ class BuildersFacade:
 
 class SchedulerView(View):
     """
-    What renderers of builderNames and priority read: the properties, the *changes*, their *files*, the source stamps,
-    and by *master* the builders of *config*.
+    The view for renderers of builderNames and priority: the properties, the *changes*, their *files*, the source
+    stamps, and by *master* the builders of *config*.
     """
 
     def __init__(
@@ -167,8 +167,8 @@ def properties_for(
     troubles: list[str] | None = None,
 ) -> Properties:
     """
-    The properties of a buildset: of the changes, of *scheduler*, and *more*; later ones count more.  What cannot be a
-    property is left out; *troubles* gets a sentence about it.
+    The properties of a buildset: of the changes, of *scheduler*, and *more*; later ones override earlier ones.  Values
+    that cannot be properties are left out, and *troubles* gets a sentence about each.
     """
     properties = Properties()
     owners = list(dict.fromkeys(each.author for each in changes if each.author))

@@ -29,8 +29,8 @@ _REVISION = re.compile(r"[0-9a-f]{7,64}")
 @frozen
 class HookReport:
     """
-    The report of a payload: *changes*, oldest first; *remark*: why there is none, or what was left out.  *addresses*:
-    of the repository, in all spellings, for a poller of it; empty when a poller cannot see the changes.
+    The report of a payload: *changes*, oldest first; *remark*: why there are none, or which ones were left out.
+    *addresses*: of the repository, in all spellings, for a poller of it; empty when a poller cannot see the changes.
     """
 
     changes: Sequence[Change] = ()

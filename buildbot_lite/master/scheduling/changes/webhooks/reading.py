@@ -26,8 +26,8 @@ _READERS: Mapping[str, Callable[[Delivery, JsonReader, HookDialect], HookReport]
 
 def read_delivery(delivery: Delivery, dialect: HookDialect, secret: str) -> HookReport:
     """
-    The report of *delivery*, if it proves knowledge of *secret*; `WebhookError`, with a sentence for the forge, if not,
-    or if it cannot be read.  Nothing of the body is parsed before its signature was checked.
+    The report of *delivery*, if it proves knowledge of *secret*; otherwise, and if it cannot be read, `WebhookError`,
+    with a sentence for the forge.  No part of the body is parsed before its signature was checked.
     """
     check(delivery, secret)
     try:

@@ -36,7 +36,7 @@ def check(delivery: Delivery, secret: str) -> None:
 
 def proof(dialect: str, body: bytes, secret: str) -> str:
     """
-    What a forge sends with *body* as `Delivery.proof`.
+    The proof that a forge sends with *body*, as in `Delivery.proof`.
     """
     if dialect == "gitlab":
         return secret
