@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 from attrs import Factory, field, frozen
 from sqlalchemy import Connection
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -43,10 +43,8 @@ from .admin_changes import ChangeAdmin
 from .admin_grants import GrantAdmin
 from .admin_marks import BuildMarks
 from .admin_slaves import SlaveAdmin
+from .followers import FramedClient, OneAtATime
 from .questions import QuestionDesk, questions_of
-
-OUT = b"1"
-ERR = b"2"
 
 MOST_BUILDS = 1000
 STOPPED_WITHIN = 60.0
@@ -58,42 +56,6 @@ LARGEST_POSITION = 1_000_000_000
 T = TypeVar("T")
 
 Answer = Mapping[str, Any]
-
-
-class OneAtATime:
-    """
-    *follower*, for a command of 0.1.0: it writes each chunk in a thread of its own, so two would come in any order.
-    """
-
-    def __init__(self, follower: Follower) -> None:
-        self._follower = follower
-        self._turn = DeferredLock()
-        self.when_writable = follower.when_writable
-        self.when_lost = follower.when_lost
-
-    def chunk(self, data: bytes) -> Deferred[None]:
-        """
-        Send the next bytes; fires when the client has processed them.
-        """
-        return self._turn.run(self._follower.chunk, data)
-
-
-@frozen
-class FramedClient:
-    """
-    *follower* as `send_window.Client`.
-    """
-
-    follower: Follower
-
-    def stdout(self, data: bytes) -> Deferred[None]:
-        return self.follower.chunk(OUT + data)
-
-    def stderr(self, data: bytes) -> Deferred[None]:
-        return self.follower.chunk(ERR + data)
-
-    def when_writable(self) -> Deferred[None]:
-        return self.follower.when_writable()
 
 
 @frozen

@@ -32,7 +32,8 @@ from ..storage.records import states
 from ..storage.records.changes import RecordedChange
 from ..storage.records.grants import Grant
 from ..storage.writer import Records
-from ..wire.flapp import TAKES_NO_FILE, Read, StdinFeed, Watcher
+from ..wire.flapp import TAKES_NO_FILE
+from ..wire.flapp_roles import Read, StdinFeed, Watcher
 from ..wire.limits.account import Account
 from .change_lines import Allowed, change_of_push, read_lines
 from .input_receiver import BytesSink, InputReceiver

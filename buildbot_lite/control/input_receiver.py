@@ -30,7 +30,7 @@ from ..master.scheduling.submission import SubmissionInput
 from ..model.input_kinds import check_input
 from ..model.properties import SUBMITTED, Properties
 from ..storage.inputs import IncomingInput
-from ..wire.flapp import Read
+from ..wire.flapp_roles import Read
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -40,15 +40,8 @@ from ..model.patch_base import PatchBase
 from ..status.following import LogFollower
 from ..storage.inputs import InputStore
 from ..storage.records.requests import SubmittedBuildset
-from ..wire.flapp import (
-    ANSWERS_NOTHING,
-    TAKES_A_FILE,
-    TAKES_NO_FILE,
-    TAKES_NO_PATCH,
-    Read,
-    StdinFeed,
-    Watcher,
-)
+from ..wire.flapp import ANSWERS_NOTHING, TAKES_A_FILE, TAKES_NO_FILE, TAKES_NO_PATCH
+from ..wire.flapp_roles import Read, StdinFeed, Watcher
 from ..wire.limits.account import Account
 from .input_receiver import (
     LARGEST_PROPERTIES,

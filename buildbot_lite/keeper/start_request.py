@@ -71,18 +71,8 @@ def read_start_request(message: Mapping[str, Any]) -> StartRequest:
     Decode the message of a ``start``.  `StartRequestError` says what is wrong with it.
     """
     spec = _required(message, "spec", dict)
-    secrets = {name: _encoded(value, f"the secret {name}") for name, value in _strings(message, "secrets").items()}
-    for name, value in secrets.items():
-        if len(value) < SHORTEST_SECRET:
-            raise StartRequestError(
-                f"The secret {name} has fewer than {SHORTEST_SECRET} bytes; it could not be hidden in a log."
-            )
-        if len(value) > LARGEST_SECRET:
-            raise StartRequestError(f"The secret {name} has more than {LARGEST_SECRET} bytes.")
-    script = _optional(spec, "script", str)
-    argv: list[object] = ["/bin/sh", "-c", script] if script is not None else _required(spec, "argv", list)
-    if not argv:
-        raise StartRequestError("There is no command: give a program and its arguments, or a string for the shell.")
+    secrets = _secrets(message)
+    argv = _command(spec)
     workdir = _required(message, "workdir", str)
     if not os.path.isabs(workdir):
         raise StartRequestError(f"The working directory {workdir!r:.200} is not absolute.")
@@ -110,6 +100,29 @@ def read_start_request(message: Mapping[str, Any]) -> StartRequest:
         seen_in_ps=sorted({name for part in argv if isinstance(part, str) for name in SECRET_REFERENCE.findall(part)}),
         wrapper=read_wrapper(message, workdir, encoded),
     )
+
+
+def _secrets(message: Mapping[str, Any]) -> dict[str, bytes]:
+    secrets = {name: _encoded(value, f"the secret {name}") for name, value in _strings(message, "secrets").items()}
+    for name, value in secrets.items():
+        if len(value) < SHORTEST_SECRET:
+            raise StartRequestError(
+                f"The secret {name} has fewer than {SHORTEST_SECRET} bytes; it could not be hidden in a log."
+            )
+        if len(value) > LARGEST_SECRET:
+            raise StartRequestError(f"The secret {name} has more than {LARGEST_SECRET} bytes.")
+    return secrets
+
+
+def _command(spec: Mapping[str, Any]) -> list[object]:
+    """
+    The program and its arguments, with references to secrets.
+    """
+    script = _optional(spec, "script", str)
+    argv: list[object] = ["/bin/sh", "-c", script] if script is not None else _required(spec, "argv", list)
+    if not argv:
+        raise StartRequestError("There is no command: give a program and its arguments, or a string for the shell.")
+    return argv
 
 
 def _environment(

@@ -119,12 +119,6 @@ class Outcome:
             why = Why(reader.text("why", limit=20)) if reader.has("why") else None
         except ValueError as error:
             raise MessageError(f"outcome: {error}.") from None
-        seals = {
-            name: Seal(at.integer("length"), at.prose("sha256", limit=64))
-            for name, at in (
-                (n, JsonReader(v, f"outcome, {n}")) for n, v in reader.mapping("streams", {}, most=100).items()
-            )
-        }
         usage = JsonReader(reader.mapping("usage", {}, most=20), "outcome, usage")
         return cls(
             ending=ending,
@@ -132,22 +126,11 @@ class Outcome:
             signal=reader.optional("signal", lambda name: reader.prose(name, limit=20)),
             why=why,
             sentence=reader.prose("sentence", "", limit=2000, lines=True),
-            streams=seals,
+            streams=_seals(reader),
             started=reader.number("started", 0.0),
             elapsed=reader.number("elapsed", 0.0),
             usage={name: usage.number(name) for name in ("user", "system", "peak") if usage.has(name)},
-            remarks=tuple(
-                reader.objects(
-                    "remarks",
-                    lambda at: Remark(
-                        at.prose("stream", limit=200),
-                        at.integer("offset"),
-                        at.number("when"),
-                        at.prose("text", limit=2000, lines=True),
-                    ),
-                    most=1000,
-                )
-            ),
+            remarks=tuple(reader.objects("remarks", _remark, most=1000)),
         )
 
     @classmethod
@@ -169,3 +152,18 @@ class Outcome:
         A copy with *changes*.
         """
         return evolve(self, **changes)
+
+
+def _seals(reader: JsonReader) -> dict[str, Seal]:
+    streams = reader.mapping("streams", {}, most=100)
+    readers = {name: JsonReader(value, f"outcome, {name}") for name, value in streams.items()}
+    return {name: Seal(at.integer("length"), at.prose("sha256", limit=64)) for name, at in readers.items()}
+
+
+def _remark(at: JsonReader) -> Remark:
+    return Remark(
+        at.prose("stream", limit=200),
+        at.integer("offset"),
+        at.number("when"),
+        at.prose("text", limit=2000, lines=True),
+    )

@@ -46,7 +46,8 @@ from buildbot_lite.storage.records import inputs, requests
 from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.wire.contract import MOST_FOLLOWERS
 from buildbot_lite.wire.exposed import Exposed, Revocable
-from buildbot_lite.wire.flapp import FlappService, StdinFeed
+from buildbot_lite.wire.flapp import FlappService
+from buildbot_lite.wire.flapp_roles import StdinFeed
 from buildbot_lite.wire.limits.account import Account
 from test.master.configurations import builder_config, master_cfg, run_step
 from test.master.harness import (

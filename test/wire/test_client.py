@@ -15,7 +15,8 @@ from buildbot_lite.model.patch_base import PatchBase
 from buildbot_lite.wire import client as client_module
 from buildbot_lite.wire.client import SubmitClient
 from buildbot_lite.wire.exposed import Revocable
-from buildbot_lite.wire.flapp import FlappService, StdinFeed, Watcher
+from buildbot_lite.wire.flapp import FlappService
+from buildbot_lite.wire.flapp_roles import StdinFeed, Watcher
 
 from .test_flapp import PrintingSubmission
 from .test_roles import failing

@@ -25,15 +25,8 @@ from buildbot_lite.wire.exposed import (
     ExposedDesk,
     Revocable,
 )
-from buildbot_lite.wire.flapp import (
-    TAKES_A_FILE,
-    TAKES_NO_FILE,
-    FlappService,
-    Read,
-    StdinFeed,
-    Submission,
-    Watcher,
-)
+from buildbot_lite.wire.flapp import TAKES_A_FILE, TAKES_NO_FILE, FlappService
+from buildbot_lite.wire.flapp_roles import Read, StdinFeed, Submission, Watcher
 
 from .recording_roles import RecordingDesk
 from .tub_case import (

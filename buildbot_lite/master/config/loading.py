@@ -28,11 +28,8 @@ from .mistakes import (
     collecting,
     in_reading_order,
 )
-from .modules import (
-    LARGEST_FILES,
-    Modules,
-    Sources,
-)
+from .modules import Modules
+from .own_files import LARGEST_FILES, Sources
 from .property_uses import remark_on_unset
 from .source_texts import key_lines
 

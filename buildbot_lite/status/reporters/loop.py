@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 from sqlalchemy import Connection
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred
@@ -26,18 +26,16 @@ from ...master.config.master_config import MasterConfig
 from ...master.scheduling.wakeup import Wakeup
 from ...master.slaves.missing import EVENT as MISSING
 from ...model.display import printable
-from ...model.results import Result
-from ...storage.records import feed, outbox, requests, states
+from ...storage.records import feed, outbox, states
 from ...storage.records.feed import Event
 from ...storage.records.outbox import OutboxMessage
 from ...storage.statements import to_json
 from ...storage.writer import Records
-from . import details as of
 from .details import BuildDetails, FarmFacts
+from .event_reports import EventReport, reports_of
 from .generators import Generator
 from .reporter import NotSentError, Outside, RefusedForGoodError, Reporter
 
-KINDS = frozenset({"build.started", "build.finished", "request.finished", MISSING, outbox.ADDED})
 EVENTS_AT_ONCE = 100
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = outbox.LONGEST_WAIT
@@ -61,19 +59,6 @@ class _NewMessage:
     key: str
     subject: str
     body: Any
-
-
-@frozen
-class _Report:
-    """
-    The report of one event: the builds, and whether they begin, end, or are a finished buildset.  *about*: the subject.
-    """
-
-    key: str
-    about: str
-    builds: Sequence[BuildDetails]
-    of_set: bool = False
-    starting: bool = False
 
 
 class ReporterLoop:
@@ -172,10 +157,10 @@ class ReporterLoop:
         """
         facts = self._facts()
 
-        def read(connection: Connection) -> tuple[int, list[_Report], list[Event]]:
+        def read(connection: Connection) -> tuple[int, list[EventReport], list[Event]]:
             state = states.get(connection, self._owner) or {"seq": feed.last(connection)}
             events = feed.since(connection, int(state["seq"]), most=EVENTS_AT_ONCE)
-            reports = [report for event in events for report in _reports(connection, facts, event)]
+            reports = [report for event in events for report in reports_of(connection, facts, event)]
             return (events[-1].seq if events else 0), reports, [event for event in events if event.kind == MISSING]
 
         seq, reports, missing = await self._records.read(read)
@@ -194,7 +179,7 @@ class ReporterLoop:
         await self._records.write(change)
         return True
 
-    async def _messages(self, report: _Report) -> list[_NewMessage]:
+    async def _messages(self, report: EventReport) -> list[_NewMessage]:
         builders: Mapping[str, Any] = self._config().builders
         messages = []
         for number, generator in enumerate(self.reporter.generators):
@@ -224,7 +209,7 @@ class ReporterLoop:
     def _in_time(self, work: Coroutine[Deferred[Any], Any, Any]) -> Deferred[Any]:
         return Deferred.fromCoroutine(work).addTimeout(LONGEST_WORK, self._clock)
 
-    async def _composed(self, generator: Generator, builds: Sequence[BuildDetails], report: _Report) -> Any:
+    async def _composed(self, generator: Generator, builds: Sequence[BuildDetails], report: EventReport) -> Any:
         formatter = generator.start_formatter if report.starting else generator.formatter
         body = await self.reporter.compose(builds, await formatter.message(builds, generator.mode))
         if (size := len(to_json(body))) > LARGEST_MESSAGE:
@@ -312,31 +297,3 @@ def back_off(attempts: int) -> float:
     Seconds to wait after so many earlier attempts and a failed one.
     """
     return float(min(FIRST_PAUSE * 4 ** min(attempts, 10), LONGEST_PAUSE))
-
-
-def _reports(connection: Connection, facts: FarmFacts, event: Event) -> list[_Report]:
-    if event.kind == "request.finished" and event.request is not None:
-        return _of_set(connection, facts, event)
-    if event.kind not in KINDS or event.build is None:
-        return []
-    if event.body.get("result") == Result.RETRY:
-        return []
-    starting = event.kind == "build.started"
-    details = of.of_build(connection, facts, event.build, tail=not starting)
-    if details is None:
-        return []
-    if starting:
-        # As it was then: it may have ended by now.
-        details.build = evolve(details.build, finished=None, result=None, reason="")
-        return [_Report(f"{event.build}-started", f"build {event.build}", [details], starting=True)]
-    return [_Report(f"{event.build}-finished", f"build {event.build}", [details])]
-
-
-def _of_set(connection: Connection, facts: FarmFacts, event: Event) -> list[_Report]:
-    request = requests.get(connection, event.request or 0)
-    buildset = None if request is None else requests.buildset(connection, request.buildset)
-    # The event of the last request has the time of the buildset's end.
-    if request is None or buildset is None or buildset.finished != event.at:
-        return []
-    details = of.of_buildset(connection, facts, buildset.id)
-    return [_Report(f"set-{buildset.id}", f"buildset {buildset.id}", details, of_set=True)] if details else []

@@ -14,7 +14,8 @@ from ...master.farm import Farm
 from ...storage.records import outbox, states
 from ...storage.records.feed import Event
 from .details import FarmFacts
-from .loop import KINDS, ReporterLoop
+from .event_reports import KINDS
+from .loop import ReporterLoop
 from .reporter import Outside, Reporter
 
 
