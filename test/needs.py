@@ -32,6 +32,7 @@ PACKAGES = {
     "ps": "procps",
     "rpmkeys": "rpm",
     "rpmbuild": "rpm",
+    "sbuild": "sbuild",
     "setpriv": "util-linux",
     "sqlite3": "sqlite3",
     "svn": "subversion",

@@ -25,7 +25,8 @@ def rebuild(farm: FarmClient, job: int, compare: bool, as_json: bool) -> int:
     """
     Build the source of JOB again, for the same architectures.  Nothing of that enters a repository.
 
-    With --compare, the exit code is 0 when all packages are the same, 1 when some differ, and 2 when a build failed.
+    With --compare, the packages that were installed for JOB are installed again, with the same versions.  The exit code
+    is 0 when all packages are the same, 1 when some differ, and 2 when a build failed or cannot be compared.
     """
     if not compare:
         click.echo(f"Job {farm.ask({'ask': 'package-rebuild', 'job': job})['rebuild']} builds it again.")
@@ -45,7 +46,7 @@ def rebuild(farm: FarmClient, job: int, compare: bool, as_json: bool) -> int:
 
 
 async def _compared(link: MasterLink, job: int) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    rebuilt = (await link.ask({"ask": "package-rebuild", "job": job}))["rebuild"]
+    rebuilt = (await link.ask({"ask": "package-rebuild", "job": job, "same": True}))["rebuild"]
     note(f"# job {rebuilt} builds it again")
     while (await link.ask({"ask": "package-show", "job": rebuilt}))["job"]["state"] not in _ENDS:
         await link.pause(LOOK)
@@ -61,6 +62,8 @@ def summary_of(arch: Mapping[str, Any]) -> str:
         return f"{name}: the build failed, so there is nothing to compare."
     if arch["verdict"] == "running":
         return f"{name}: it is still being built."
+    if arch["verdict"] == "incomparable":
+        return f"{name}: cannot be compared: {arch['reason'].removesuffix('.')}."
     installed = arch["installed"]
     roots = "" if installed is None else ", with other packages installed" if installed else ", in equal roots"
     if arch["verdict"] == "same":

@@ -3,7 +3,7 @@ Packages of Debian and RPM: from a source package to its builds on several archi
 
 ::
 
-    targets ──► roots, steps ──► overlay.sh, rpm.sh                where it is built, and how
+    targets ──► roots, sbuild, mock, steps ──► overlay.sh, sbuild.sh, …    where it is built, and how
     rpm_target ──► rpm_steps
        │
        ▼
@@ -19,13 +19,22 @@ Packages of Debian and RPM: from a source package to its builds on several archi
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .mock import Mock
     from .roots import Overlay, Plain
     from .rpm_target import RpmTarget
+    from .sbuild import Sbuild
     from .targets import DebTarget
 
-__all__ = ["DebTarget", "Overlay", "Plain", "RpmTarget"]
+__all__ = ["DebTarget", "Mock", "Overlay", "Plain", "RpmTarget", "Sbuild"]
 
-_HOMES = {"DebTarget": "targets", "Overlay": "roots", "Plain": "roots", "RpmTarget": "rpm_target"}
+_HOMES = {
+    "DebTarget": "targets",
+    "Mock": "mock",
+    "Overlay": "roots",
+    "Plain": "roots",
+    "RpmTarget": "rpm_target",
+    "Sbuild": "sbuild",
+}
 
 
 def __getattr__(name: str) -> Any:

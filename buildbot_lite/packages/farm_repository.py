@@ -24,6 +24,7 @@ from ..master.steps.outcomes import CommandFailedError, result_of
 from ..master.steps.transfer import Transferring
 from ..model.results import Result
 from ..model.spec import Download
+from . import debian_scripts
 from .repositories.debian_metadata import pin
 from .repositories.for_builds import MOST_SENT, REPOSITORIES, BuildRepository
 from .repositories.snapshots import BUILD
@@ -35,8 +36,16 @@ printf '%s' "$2" >/etc/apt/preferences.d/farm
 echo "deb [trusted=yes] copy:/build/repositories/$1 $1 main" >/etc/apt/sources.list.d/farm.list
 apt="apt-get --quiet --yes -o APT::Sandbox::User=root"
 $apt -o Dir::Etc::sourcelist=sources.list.d/farm.list -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 update >&2
-$apt --print-uris build-dep ./in/*.dsc
+if [ ! -e wanted.txt ]; then
+    NAMED
+    $apt --print-uris build-dep ./in/*.dsc || named
+    exit
+fi
+set -- --print-uris
+TRY_SAME
 """
+for _name, _script in (("NAMED", debian_scripts.NAMED), ("TRY_SAME", debian_scripts.TRY_SAME)):
+    _USE = _USE.replace(_name, _script)
 _NEEDED = re.compile(r"^'copy:/build/repositories/[^']*/(?P<name>[^'/]+)'", re.MULTILINE)
 
 

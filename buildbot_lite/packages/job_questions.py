@@ -108,7 +108,8 @@ class JobQuestions:
     async def _rebuild(self, grant: Grant, question: JsonReader) -> Answer:
         job = await self._job(grant, question)
         rebuilding = Rebuilding(self.farm, self.service)
-        return {"job": job.id, "rebuild": await rebuilding.rebuild(job, _who(grant), _limited(grant))}
+        same = question.flag("same", default=False)
+        return {"job": job.id, "rebuild": await rebuilding.rebuild(job, _who(grant), _limited(grant), same=same)}
 
     async def _compare(self, grant: Grant, question: JsonReader) -> Answer:
         job = await self._job(grant, question)

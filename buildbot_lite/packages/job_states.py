@@ -130,11 +130,21 @@ def observed(request: Request, builds: Sequence[Build], steps: Sequence[Step]) -
     *builds*: of the request, oldest first.  *steps*: of the last of them.
     """
     if request.finished is not None:
-        return _result(request.result), request.reason or (builds[-1].reason if builds else "")
+        state = _result(request.result)
+        sentence = _sentence(steps) if state is ArchState.FAILED else ""
+        return state, sentence or request.reason or (builds[-1].reason if builds else "")
     if not builds or builds[-1].finished is not None:
         return ArchState.WAITING, ""
     named = [_OF_STEPS[step.name] for step in steps if step.name in _OF_STEPS]
     return (named[-1] if named else ArchState.DOWNLOADING), ""
+
+
+def _sentence(steps: Sequence[Step]) -> str:
+    """
+    What the first step that failed says of it.
+    """
+    failed = (step for step in steps if step.result in (Result.FAILURE, Result.EXCEPTION) and step.name in IN_A_BUILD)
+    return next((step.summary for step in failed), "")
 
 
 def _result(result: Result | None) -> ArchState:

@@ -88,7 +88,7 @@ sweep() { # BASES
     for made in "$1"/base.*.made; do
         old=${made%.made}
         [ -e "$made" ] && [ "$(readlink "$1/current")" != "${old##*/}" ] || continue
-        if ! in_use "$old"; then remove "$old" "$old.uses" "$made"; fi
+        if ! in_use "$old"; then remove "$old" "$old.uses" "$old.tar" "$old.tar.incoming" "$made"; fi
     done
 }
 

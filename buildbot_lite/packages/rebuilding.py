@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import Connection
 
 from ..errors import RefusedError
@@ -24,14 +24,14 @@ from .job_service import JobService
 from .job_states import ArchState, JobState
 from .job_submission import as_before, submit_within_limits
 from .results import PACKAGES, JobResults, output_of
+from .same_packages import INSTALLED, LARGEST_INSTALLED, LISTS
+from .targets import Target
 
-INSTALLED = "installed.txt"
-"""The list of the packages that were installed in the root."""
-LARGEST_INSTALLED = 4 << 20
 MOST_SHOWN = 20
 """Lines of a difference."""
 
-SAME, DIFFERENT, FAILED, RUNNING = "same", "different", "failed", "running"
+SAME, DIFFERENT, INCOMPARABLE, FAILED, RUNNING = "same", "different", "incomparable", "failed", "running"
+_OTHER_ROOT = "the packages differ, but so do the packages that were installed in the roots"
 _WITH_RESULTS = (JobState.REPOWAIT, JobState.NEEDSIGN, JobState.PUSHED, JobState.FINISHED)
 
 
@@ -44,10 +44,11 @@ class Rebuilding:
     farm: Farm
     service: JobService
 
-    async def rebuild(self, job: Job, by: str, grant: Grant | None = None) -> int:
+    async def rebuild(self, job: Job, by: str, grant: Grant | None = None, *, same: bool = False) -> int:
         """
         Submit the source of *job* again, for the same architectures; returns the number of the new job.  *grant*: a
-        FURL to submit with, whose limits apply; `RefusedError`.
+        FURL to submit with, whose limits apply; `RefusedError`.  *same*: the roots shall have the packages of the first
+        builds.
         """
         if job.state not in _WITH_RESULTS:
             raise RefusedError(f"Job {job.id} is in the state {job.state}; only what was built can be rebuilt.")
@@ -74,6 +75,8 @@ class Rebuilding:
             numbers.append(job_records.add(connection, new, submitted.buildset.submitted).id)
 
         new = as_before(original, job, [each.builder for each in job.built], "to be compared")
+        if same:
+            new = evolve(new, properties={**new.properties, LISTS: (await self._lists(job), "Rebuild")})
         await submit_within_limits(self.farm, new, record, grant)
         # A transaction that had to be repeated has recorded it more than once, and kept the last.
         return numbers[-1]
@@ -81,15 +84,13 @@ class Rebuilding:
     async def compare(self, job: Job, other: Job) -> list[dict[str, Any]]:
         """
         For each architecture of *job*, what its build in *other* has made of it.  ``verdict``: `SAME`, `DIFFERENT`,
-        `FAILED` or `RUNNING`; ``files``: the names of packages that differ or that one of them lacks; ``installed``:
-        the lines in which the lists of installed packages differ, with "-" or "+" before each; None: one is missing.
+        `INCOMPARABLE` (``reason`` says why), `FAILED` or `RUNNING`; ``files``: the names of packages that differ or
+        that one of them lacks; ``installed``: the lines in which the lists of installed packages differ, with "-" or
+        "+" before each; None: one is missing.
         """
         if (job.target, job.name, job.version) != (other.target, other.name, other.version):
             raise RefusedError(f"Job {job.id} is {job.title}, and job {other.id} is {other.title}.")
-        target = self.service.targets.get(job.target)
-        if target is None:
-            raise RefusedError(f"{job.target} is no target in master.cfg any more.")
-        results = await self.service.results_of(job, target)
+        results = await self.service.results_of(job, self._target(job))
         again = {each.architecture: each for each in other.built}
         return [
             await self._compared(each.architecture, results, again[each.architecture])
@@ -97,10 +98,28 @@ class Rebuilding:
             if each.architecture in again
         ]
 
+    def _target(self, job: Job) -> Target:
+        target = self.service.targets.get(job.target)
+        if target is None:
+            raise RefusedError(f"{job.target} is no target in master.cfg any more.")
+        return target
+
+    async def _lists(self, job: Job) -> dict[str, str]:
+        results = await self.service.results_of(job, self._target(job))
+        return {each.builder: _list_of(results, each.architecture, self.farm.basedir) for each in job.built}
+
     async def _compared(self, architecture: str, results: JobResults, arch: JobArch) -> dict[str, Any]:
-        said: dict[str, Any] = {"architecture": architecture, "verdict": FAILED, "files": [], "installed": None}
+        said: dict[str, Any] = {
+            "architecture": architecture,
+            "verdict": FAILED,
+            "files": [],
+            "installed": None,
+            "reason": "",
+        }
         if arch.state is not ArchState.DONE:
             ended = arch.state in (ArchState.FAILED, ArchState.KILLED, ArchState.SKIPPED)
+            if ended and arch.state is ArchState.FAILED and not _was_built(arch):
+                return {**said, "verdict": INCOMPARABLE, "reason": arch.reason}
             return said if ended else {**said, "verdict": RUNNING}
         output = await self.farm.records.read(partial(output_of, arch=arch, story=""))
         before = {each.name: each.sha256 for each in results.packages if each.architecture == architecture}
@@ -110,7 +129,23 @@ class Rebuilding:
         old = os.path.join(results.directory, architecture, INSTALLED)
         new = os.path.join(self.farm.stream_storage.artifacts, places.get(INSTALLED, INSTALLED))
         installed = await self.farm.in_thread(partial(_differences, Path(old), Path(new)))
-        return {**said, "verdict": DIFFERENT if files else SAME, "files": files, "installed": installed}
+        said |= {"files": files, "installed": installed}
+        if files and installed != []:
+            return {**said, "verdict": INCOMPARABLE, "reason": _OTHER_ROOT}
+        return {**said, "verdict": DIFFERENT if files else SAME}
+
+
+def _list_of(results: JobResults, architecture: str, basedir: str) -> str:
+    return os.path.relpath(os.path.join(results.directory, architecture, INSTALLED), basedir)
+
+
+def _was_built(arch: JobArch) -> bool:
+    """
+    Whether its last build came to the build itself.
+    """
+    states = [state for state, _ in arch.history]
+    last = max((place for place, state in enumerate(states) if state == ArchState.WAITING), default=0)
+    return ArchState.BUILDING in states[last:]
 
 
 def _differences(old: Path, new: Path) -> list[str] | None:

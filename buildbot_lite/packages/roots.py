@@ -8,15 +8,16 @@ source in ``in`` and the results in ``out``; and ``root``, for what belongs to t
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, ClassVar
 
 from ..master.config.argument_fit import NotingType
 from ..master.config.arguments import ArgumentChecker
 from ..master.config.mistakes import MISSING, current_line
+from . import debian_scripts
 from .overlay import KEPT, overlay
-from .source_package import RPM
+from .source_package import DEB, RPM
 
 FILES = "files"
 ROOT = "root"
@@ -33,9 +34,6 @@ LEAST_MEMORY, LEAST_PROCESSES, LEAST_DISK = 64 << 20, 20, 1 << 20
 _RPM = files(__package__).joinpath("rpm.sh").read_text("utf-8")
 _MAKE_SOURCE = files(__package__).joinpath("made_source.sh").read_text("utf-8")
 _MIRROR = re.compile(r"(https?|file|ftp)://[!-~]+\Z")
-_APT = "apt-get --quiet --yes -o APT::Sandbox::User=root"
-_INSTALLED = "dpkg-query --show --showformat '${binary:Package} ${Version}\\n' >out/installed.txt"
-
 _BUILD_USER = "builder"
 """Who builds RPM packages in a root of Debian."""
 _DEBIAN_NAMES = {
@@ -50,6 +48,8 @@ class Root(metaclass=NotingType):
     The base of all roots.
     """
 
+    families: ClassVar[Collection[str]] = (DEB, RPM)
+    """Of which packages can be built in it."""
     installs = False
     """Whether what a build needs is installed for it."""
     longest: float | None = None
@@ -80,12 +80,20 @@ class Root(metaclass=NotingType):
         """
         raise NotImplementedError
 
-    def debian_preparation(self) -> Sequence[tuple[str, bool]]:
+    def debian_preparation(self, *, same: bool = False) -> Sequence[tuple[str, Sequence[str], bool]]:
         """
-        The scripts that install what the build of a Debian package needs, each with whether it needs the network.  The
-        last one leaves the list of all installed packages in ``out/installed.txt``.
+        The scripts that install what the build of a Debian package needs, each with its words, and with whether it
+        needs the network.  They leave the list of all installed packages in ``out/installed.txt``.  *same*: the root
+        shall have the packages that ``wanted.txt`` lists, if it can.
         """
         raise NotImplementedError
+
+    def debian_building(self, architecture: str, build_type: str, suffix: str) -> Sequence[Sequence[str]]:
+        """
+        The words of the commands that build a Debian package then.  *build_type*: "any" or "all", as dpkg-buildpackage
+        calls it.  *suffix*: appended to the version.
+        """
+        return [self.build(architecture, debian_scripts.BUILD, build_type, suffix, architecture)]
 
     def rpm_preparation(self, architecture: str, target: str, dist: str) -> Sequence[str]:
         """
@@ -131,7 +139,73 @@ class Root(metaclass=NotingType):
         return f"{type(self).__name__}()"
 
 
-class Overlay(Root):
+class DebianRoot(Root):
+    """
+    The base of roots above a base of Debian on the slave, which all builds there share and none can change.
+
+    *suite*: the release of Debian, like "bookworm".  *mirror*: where its packages are.  *packages*: further packages in
+    the base, which saves the time of installing them for each build.  *refresh*: seconds after which the base is made
+    anew; default a week.  *longest*: seconds after which a command of a build is ended; default a day.
+    """
+
+    installs = True
+
+    def __init__(
+        self,
+        suite: Any = MISSING,
+        *,
+        mirror: Any = DEFAULT_MIRROR,
+        packages: Any = ("debhelper",),
+        refresh: Any = WEEK,
+        longest: Any = DAY,
+    ) -> None:
+        super().__init__()
+        self.suite = self.arguments.name("suite", suite, "suite")
+        self.mirror = self.arguments.text("mirror", mirror)
+        if self.mirror and not _MIRROR.match(self.mirror):
+            self.arguments.wrong("mirror", mirror, 'an address like "http://deb.debian.org/debian"')
+        listed = self.arguments.texts("packages", packages)
+        self.packages = [self.arguments.name("packages", each, "package") for each in listed]
+        self.refresh = self.arguments.seconds("refresh", refresh, least=60.0)
+        self.longest = self.arguments.seconds("longest", longest, least=1.0)
+
+    @property
+    def limits(self) -> str:
+        """
+        Memory, processes and disk of a command, as overlay.sh reads them.
+        """
+        return f"0,{MOST_PROCESSES},{LARGEST_BUILD}"
+
+    def begin(self, architecture: str, packages: Sequence[str] = ()) -> Sequence[Sequence[str]]:
+        architecture = _DEBIAN_NAMES.get(architecture, architecture)
+        all_packages = ",".join(dict.fromkeys([*self.packages, *packages]))
+        # Another mirror and other packages make another base.
+        kind = hashlib.sha256(f"{self.mirror} {all_packages}".encode()).hexdigest()[:8]
+        bases = f"../../roots/{self.suite}-{architecture}-{kind}"
+        refresh = str(int(self.refresh))
+        return [overlay("begin", ROOT, bases, self.suite, architecture, self.mirror, refresh, all_packages)]
+
+    def prepare(self, architecture: str, script: str, *words: str, network: bool = False) -> Sequence[str]:
+        how = "yes" if network else "no"
+        return overlay("prepare", *self.inside(architecture), how, "sh", "-euc", script, "sh", *words)
+
+    def build(self, architecture: str, script: str, *words: str) -> Sequence[str]:
+        return overlay("build", *self.inside(architecture), "sh", "-euc", script, "sh", *words)
+
+    def source_making(self, architecture: str, family: str, dist: str) -> Sequence[str]:
+        return self.build(architecture, *_source_making(family, dist, _BUILD_USER))
+
+    def inside(self, architecture: str) -> Sequence[str]:
+        """
+        Where a command of overlay.sh runs.
+        """
+        return [ROOT, FILES, architecture, self.limits]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.suite!r})"
+
+
+class Overlay(DebianRoot):
     """
     A clean root of Debian for each build: a base that all builds on the slave share and none can change, and above it
     an overlay that is removed after the build.  An ordinary user can build in it, where user namespaces are allowed.
@@ -151,8 +225,6 @@ class Overlay(Root):
     shell`` on the slave's machine; default 0.  At most 5 are kept on a slave, the newest ones, and at most 20 GiB.
     """
 
-    installs = True
-
     def __init__(
         self,
         suite: Any = MISSING,
@@ -166,43 +238,23 @@ class Overlay(Root):
         longest: Any = DAY,
         keep_failed: Any = 0,
     ) -> None:
-        super().__init__()
-        self.suite = self.arguments.name("suite", suite, "suite")
-        self.mirror = self.arguments.text("mirror", mirror)
-        if self.mirror and not _MIRROR.match(self.mirror):
-            self.arguments.wrong("mirror", mirror, 'an address like "http://deb.debian.org/debian"')
-        self.packages = [self.arguments.name("packages", each, "package") for each in self._listed(packages)]
-        self.refresh = self.arguments.seconds("refresh", refresh, least=60.0)
+        super().__init__(suite, mirror=mirror, packages=packages, refresh=refresh, longest=longest)
         self.memory = 0 if memory is None else self.arguments.whole("memory", memory, least=LEAST_MEMORY)
         self.processes = self.arguments.whole("processes", processes, least=LEAST_PROCESSES, most=1 << 22)
         self.disk = self.arguments.whole("disk", disk, least=LEAST_DISK)
-        self.longest = self.arguments.seconds("longest", longest, least=1.0)
         self.keep_failed = self.arguments.seconds("keep_failed", keep_failed) * 3600
 
-    def begin(self, architecture: str, packages: Sequence[str] = ()) -> Sequence[Sequence[str]]:
-        architecture = _DEBIAN_NAMES.get(architecture, architecture)
-        all_packages = ",".join(dict.fromkeys([*self.packages, *packages]))
-        # Another mirror and other packages make another base.
-        kind = hashlib.sha256(f"{self.mirror} {all_packages}".encode()).hexdigest()[:8]
-        bases = f"../../roots/{self.suite}-{architecture}-{kind}"
-        refresh = str(int(self.refresh))
-        return [overlay("begin", ROOT, bases, self.suite, architecture, self.mirror, refresh, all_packages)]
+    @property
+    def limits(self) -> str:
+        return f"{self.memory},{self.processes},{self.disk}"
 
-    def prepare(self, architecture: str, script: str, *words: str, network: bool = False) -> Sequence[str]:
-        how = "yes" if network else "no"
-        return overlay("prepare", *self._inside(architecture), how, "sh", "-euc", script, "sh", *words)
-
-    def build(self, architecture: str, script: str, *words: str) -> Sequence[str]:
-        return overlay("build", *self._inside(architecture), "sh", "-euc", script, "sh", *words)
-
-    def _inside(self, architecture: str) -> Sequence[str]:
-        return [ROOT, FILES, architecture, f"{self.memory},{self.processes},{self.disk}"]
-
-    def debian_preparation(self) -> Sequence[tuple[str, bool]]:
-        return [
-            (f"{_APT} --download-only build-dep ./in/*.dsc", True),
-            (f"{_APT} --no-download build-dep ./in/*.dsc\n{_INSTALLED}", False),
-        ]
+    def debian_preparation(self, *, same: bool = False) -> Sequence[tuple[str, Sequence[str], bool]]:
+        if same:
+            return [
+                (debian_scripts.TRY_SAME, ["--download-only"], True),
+                (debian_scripts.INSTALL_SAME, [], False),
+            ]
+        return [(debian_scripts.DOWNLOAD, [], True), (debian_scripts.INSTALL, [], False)]
 
     def rpm_preparation(self, architecture: str, target: str, dist: str) -> Sequence[str]:
         return self.prepare(architecture, _RPM, "debian unpack needs installed", target, dist, _BUILD_USER)
@@ -213,9 +265,6 @@ class Overlay(Root):
     def rpm_source_preparation(self, architecture: str) -> Sequence[str] | None:
         return self.prepare(architecture, _RPM, "debian", "noarch", "", _BUILD_USER)
 
-    def source_making(self, architecture: str, family: str, dist: str) -> Sequence[str]:
-        return self.build(architecture, *_source_making(family, dist, _BUILD_USER))
-
     def keep(self, architecture: str, name: str) -> Sequence[str] | None:
         if not self.keep_failed:
             return None
@@ -223,12 +272,6 @@ class Overlay(Root):
 
     def end(self) -> Sequence[str]:
         return overlay("remove", ROOT, FILES)
-
-    def _listed(self, packages: Any) -> Sequence[Any]:
-        return self.arguments.texts("packages", packages)
-
-    def __repr__(self) -> str:
-        return f"Overlay({self.suite!r})"
 
 
 class Plain(Root):
@@ -243,8 +286,8 @@ class Plain(Root):
     def build(self, architecture: str, script: str, *words: str) -> Sequence[str]:
         return self.prepare(architecture, script, *words)
 
-    def debian_preparation(self) -> Sequence[tuple[str, bool]]:
-        return [(_INSTALLED, False)]
+    def debian_preparation(self, *, same: bool = False) -> Sequence[tuple[str, Sequence[str], bool]]:
+        return [(debian_scripts.LIST, [], False)]
 
     def end(self) -> Sequence[str]:
         return ["rm", "-rf", "--", ROOT, FILES]

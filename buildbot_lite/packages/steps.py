@@ -20,26 +20,10 @@ from ..model.results import Result
 from .farm_repository import FarmRepository, GettingRepository, needed_packages
 from .overlay import kept_name
 from .roots import FILES, INCOMING, RESULTS, Root
+from .same_packages import GettingList
 
 LONGEST_SILENCE = 3600.0
 """Seconds without output after which a command of a build is killed: the last link of a large program is silent."""
-
-# The version in the first line of debian/changelog is that of all packages made.
-_BUILD = """\
-build=$1 suffix=$2 architecture=$3
-found=$(dpkg --print-architecture)
-if [ "$found" != "$architecture" ]; then
-    echo "this system is of $found, so what it builds is not for $architecture" >&2
-    exit 1
-fi
-cd out
-dpkg-source --no-check --extract ../in/*.dsc src
-cd src
-[ -z "$suffix" ] || sed -i "1s/)/$suffix)/" debian/changelog
-DEB_BUILD_OPTIONS="parallel=$(nproc)" dpkg-buildpackage --no-sign --build="$build"
-cd ..
-rm -rf src
-"""
 
 ROOTS = "root_architectures"
 """The property of builders that build in the root of any of several architectures, with their names."""
@@ -173,11 +157,17 @@ class Prepping(GettingRepository, PackageStep):
         await self.must(["mkdir", "-p", f"{FILES}/{RESULTS}"], "The directory of the results could not be made")
         for words in self.root.begin(self.architecture, self.tools):
             await self.must(words, "The root could not be made")
+        await self.begun()
         if self.repository is not None and self.root.installs and await self.get_index(self.repository):
             await self.get_packages(self.repository, await self.needed(self.repository))
         for words in self.installing():
             await self.must(words, _NOT_INSTALLED)
         self.summary = f"root ready on {self.slave_name}"
+
+    async def begun(self) -> None:
+        """
+        What comes next when the root is there.
+        """
 
     async def needed(self, repository: FarmRepository) -> Collection[str] | None:
         """
@@ -192,10 +182,15 @@ class Prepping(GettingRepository, PackageStep):
         raise NotImplementedError
 
 
-class DebianPrepping(Prepping):
+class DebianPrepping(GettingList, Prepping):
     """
-    The same for a source package of Debian.
+    The same for a source package of Debian.  In a rebuild the root has the packages of the first build.
     """
+
+    same = False
+
+    async def begun(self) -> None:
+        self.same = await self.get_list()
 
     async def needed(self, repository: FarmRepository) -> Collection[str] | None:
         sources: Any = self.getProperty(BUILT_AFTER)
@@ -208,7 +203,8 @@ class DebianPrepping(Prepping):
     def installing(self) -> Iterable[Sequence[str]]:
         root: Root = self.root
         return [
-            root.prepare(self.architecture, script, network=network) for script, network in root.debian_preparation()
+            root.prepare(self.architecture, script, *words, network=network)
+            for script, words, network in root.debian_preparation(same=self.same)
         ]
 
 
@@ -223,8 +219,8 @@ class DebianBuilding(PackageStep):
     suffix = argument(checks.text, default="", rendered=False)
 
     async def work(self) -> None:
-        words = self.root.build(self.architecture, _BUILD, self.build_type, self.suffix, self.architecture)
-        await self.must(words, "The package could not be built")
+        for words in self.root.debian_building(self.architecture, self.build_type, self.suffix):
+            await self.must(words, "The package could not be built")
         self.summary = f"built for {self.build_type}"
 
 

@@ -129,6 +129,8 @@ class Target(metaclass=NotingType):
         if not isinstance(root, Root):
             self.arguments.wrong("root", root, 'a root, like Overlay("bookworm")')
             root = Root()
+        elif self.family not in root.families:
+            self.arguments.note(f"{type(root).__name__} cannot build for {type(self).__name__}; use another root.")
         self.root: Root = root
         self.signing = checked_policy(self.arguments, sign=sign, sign_key=sign_key, repo_script=repo_script)
         self._remark_on_key("sign_key", self.signing.key)

@@ -2,10 +2,13 @@
 A job built again, and compared.
 """
 
+import hashlib
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
+from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,6 +16,8 @@ from buildbot_lite.cli.package_rebuild import summary_of
 from buildbot_lite.deferreds import background
 from buildbot_lite.errors import LimitError, NotFoundError, RefusedError
 from buildbot_lite.master.grants.verbs import SUBMIT
+from buildbot_lite.model.spec import Download
+from buildbot_lite.packages import same_packages
 from buildbot_lite.packages.job_states import JobState
 from buildbot_lite.storage.records.grants import Grant, GrantLimits
 
@@ -27,15 +32,16 @@ class RebuildingTests(QuestionCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.patch(same_packages, "deferToThread", maybeDeferred)
         self.building.files["installed.txt"] = b"gcc 12\nmake 4\n"
         self.submit()
         self.attach()
 
     def compared(self) -> list[Any]:
         """
-        Build job 1 again, and compare.
+        Build job 1 again, with the same packages, and compare.
         """
-        rebuilt = self.ask("rebuild", job=1)["rebuild"]
+        rebuilt = self.ask("rebuild", job=1, same=True)["rebuild"]
         self.harness.settle()
         arches: list[Any] = self.ask("compare", job=1, rebuild=rebuilt)["arches"]
         return arches
@@ -82,14 +88,72 @@ class RebuildingTests(QuestionCase):
 
     def test_different(self) -> None:
         """
-        Promise 9.5: packages that differ are named, and so is what else was installed; other files may differ.
+        Promise 9.5: packages that differ in equal roots are named; other files may differ.
         """
-        self.building.files.update(
-            {DEB: b"other", "greet_1.0.buildinfo": b"later", "installed.txt": b"gcc 13\nmake 4\n"}
-        )
+        self.building.files.update({DEB: b"other", "greet_1.0.buildinfo": b"later"})
         for each in self.compared():
-            self.assertEqual((each["verdict"], each["files"]), ("different", [DEB]))
+            self.assertEqual((each["verdict"], each["files"], each["installed"]), ("different", [DEB], []))
+
+    def test_other_roots(self) -> None:
+        """
+        Promise 9.5: packages that differ in roots that differ are not called different, and what else was installed is
+        named; packages that are the same are the same.
+        """
+        self.building.files.update({"installed.txt": b"gcc 13\nmake 4\n"})
+        for each in self.compared():
+            self.assertEqual((each["verdict"], each["installed"]), ("same", ["-gcc 12", "+gcc 13"]))
+        self.building.files.update({DEB: b"other"})
+        for each in self.compared():
+            self.assertEqual((each["verdict"], each["files"]), ("incomparable", [DEB]))
             self.assertEqual(each["installed"], ["-gcc 12", "+gcc 13"])
+            self.assertIn("the packages that were installed in the roots", each["reason"])
+
+    def test_packages_of_the_first(self) -> None:
+        """
+        Promise 9.5: the build to be compared gets the list of the packages of the first one, also over a restart; one
+        that is not to be compared gets none.
+        """
+        self.ask("rebuild", job=1)
+        self.harness.settle()
+        self.assertEqual(self.lists(), [])
+        self.building.held.add("dpkg-query")
+        rebuilt = self.ask("rebuild", job=1, same=True)["rebuild"]
+        self.harness.settle()
+        digest = hashlib.sha256(b"gcc 12\nmake 4\n").hexdigest()
+        self.assertEqual(self.lists(), [(14, digest)] * 2)
+        self.harness.restart()
+        self.harness.attach("bot1", self.slave, platform={"machine": "x86_64"}, held=self.slave.held())
+        self.building.release()
+        self.harness.settle()
+        self.assertEqual(self.job(rebuilt).state, JobState.FINISHED)
+        self.assertEqual(self.lists(), [(14, digest)] * 2)
+
+    def lists(self) -> list[tuple[int, str]]:
+        """
+        The lists that were sent to the slave: their sizes and digests.
+        """
+        sent = [each.spec for each in self.slave.commands if isinstance(each.spec, Download)]
+        return [(each.size, each.sha256) for each in sent if each.path.endswith("/files/wanted.txt")]
+
+    def test_list_is_gone(self) -> None:
+        """
+        Promise 9.5: without the list nothing is built, and nothing is called different.
+        """
+        for path in Path(self.harness.basedir, "packages").rglob("installed.txt"):
+            path.unlink()
+        for each in self.compared():
+            self.assertEqual(each["verdict"], "incomparable")
+            self.assertIn("is not kept any more", each["reason"])
+
+    def test_not_to_be_had(self) -> None:
+        """
+        Promise 9.5: when the root of the first build cannot be made again, the result is that, with the reason.
+        """
+        self.building.failing.add("dpkg-query")
+        self.building.said["dpkg-query"] = "error: these packages of the first build cannot be had any more: gcc 12\n"
+        for each in self.compared():
+            self.assertEqual((each["verdict"], each["files"]), ("incomparable", []))
+            self.assertIn("cannot be had any more: gcc 12", each["reason"])
 
     def test_missing_package(self) -> None:
         """
@@ -137,9 +201,11 @@ class SummaryTests(SynchronousTestCase):
             ("same", [], [], "i386: the same, bit for bit, in equal roots."),
             ("same", [], ["+gcc 13"], "i386: the same, bit for bit, with other packages installed."),
             ("different", ["x.deb"], None, "i386: different: x.deb"),
+            ("incomparable", ["x.deb"], [], "i386: cannot be compared: gcc 12 is gone."),
             ("failed", [], None, "i386: the build failed, so there is nothing to compare."),
             ("running", [], None, "i386: it is still being built."),
         ]
         for verdict, files, installed, sentence in cases:
             arch = {"architecture": "i386", "verdict": verdict, "files": files, "installed": installed}
+            arch["reason"] = "gcc 12 is gone."
             self.assertEqual(summary_of(arch), sentence)

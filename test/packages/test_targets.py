@@ -26,7 +26,7 @@ from .keys import GnupgHome
 
 HEAD = """\
 from buildbot_lite.plugins import schedulers, slave, steps, util
-from buildbot_lite.packages import DebTarget, Overlay, Plain
+from buildbot_lite.packages import DebTarget, Mock, Overlay, Plain, RpmTarget, Sbuild
 c = BuildmasterConfig = {}
 c["slaves"] = [slave.BuildSlave("bot1"), slave.BuildSlave("arm", properties={"arch": ["arm64", "armhf"]})]
 """
@@ -65,6 +65,21 @@ WRONG = [
     ('[DebTarget("x", arches=["amd64"], root=Overlay("bookworm", mirror="no address"))]', "an address like"),
     ('[DebTarget("x", arches=["amd64"], root=Overlay("bookworm", packages=["a;b"]))]', "letters, digits"),
     ('[DebTarget("x", arches=["amd64"], root=Overlay("book worm"))]', "letters, digits"),
+    ('[DebTarget("x", arches=["amd64"], root=Sbuild())]', "needs the argument 'suite'"),
+    ('[DebTarget("x", arches=["amd64"], root=Sbuild("book worm"))]', "letters, digits"),
+    ('[DebTarget("x", arches=["amd64"], root=Sbuild("bookworm", mirror="no address"))]', "an address like"),
+    ('[DebTarget("x", arches=["amd64"], root=Sbuild("bookworm", packages=["a;b"]))]', "letters, digits"),
+    ('[DebTarget("x", arches=["amd64"], root=Sbuild("bookworm", refresh=1))]', "60"),
+    ('[DebTarget("x", arches=["amd64"], root=Sbuild("bookworm", longest="long"))]', "longest"),
+    ('[DebTarget("x", arches=["amd64"], root=Sbuild("bookworm", keep_failed=1))]', "no argument 'keep_failed'"),
+    ('[RpmTarget("x", ["x86_64"], root=Mock())]', "needs the argument 'config'"),
+    ('[RpmTarget("x", ["x86_64"], root=Mock("../{arch}"))]', "the name of a configuration of mock"),
+    ('[RpmTarget("x", ["x86_64"], root=Mock("f-{arch} --enable-network"))]', "the name of a configuration of mock"),
+    ('[RpmTarget("x", ["x86_64"], root=Mock("f-{dist}"))]', "the name of a configuration of mock"),
+    ('[RpmTarget("x", ["x86_64"], root=Mock("f-{arch}", longest=0))]', "longest"),
+    ('[RpmTarget("x", ["x86_64"], root=Mock("f-{arch}", keep_failed=1))]', "no argument 'keep_failed'"),
+    ('[DebTarget("x", arches=["amd64"], root=Mock("f-{arch}"))]', "Mock cannot build for DebTarget"),
+    ('[RpmTarget("x", ["x86_64"], root=Sbuild("bookworm"))]', "Sbuild cannot build for RpmTarget"),
     ('[DebTarget("x", arches=["amd64"], root=Plain(), slavenames=["nobody"])]', "nobody"),
     ('[DebTarget("bot1", arches=["amd64"], root=Plain())]', "both called 'bot1'"),
 ]

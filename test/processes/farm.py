@@ -192,7 +192,7 @@ class Client:
 @define
 class Daemon:
     """
-    A ``twistd`` of a master or slave.
+    A ``twistd`` of a master or slave.  *before*: words of a command that runs it.
     """
 
     name: str
@@ -204,6 +204,7 @@ class Daemon:
     mark: int = 0
     arguments: Sequence[str] = ()
     pidfile: str = "twistd.pid"
+    before: Sequence[str] = ()
 
     @property
     def log_path(self) -> Path:
@@ -246,8 +247,8 @@ class Daemon:
         with (self.directory / "twistd.err").open("ab") as err:
             self.process = subprocess.Popen(
                 [
-                    str(BIN / "twistd"), "--nodaemon", f"--pidfile={self.pidfile}", "--logfile=twistd.log",
-                    *(self.arguments or ("-y", self.tac)),
+                    *self.before, str(BIN / "twistd"), "--nodaemon", f"--pidfile={self.pidfile}",
+                    "--logfile=twistd.log", *(self.arguments or ("-y", self.tac)),
                 ],
                 cwd=self.directory,
                 env=self.env,
@@ -515,14 +516,20 @@ class Farm:
         arguments = f"furl={furl or self.furl(name)!r}, {policy}"
         tac.write_text(SLAVE_TAC.format(arguments=arguments))
 
-    def spawn_slave(self, name: str, furl: str | None = None) -> Daemon:
+    def prepared_slave(self, name: str, furl: str | None = None) -> Daemon:
         """
-        Start a slave without waiting.  *furl*: replaces the one that the master has for it.
+        Return a slave, which may not run yet.  *furl*: replaces the one that the master has for it.
         """
         if name not in self.slaves:
             directory = self.slave_directory(name, furl)
             self.slaves[name] = Daemon(name, directory, self.env, "slave.tac", "attached to the master")
-        self.slaves[name].spawn()
+        return self.slaves[name]
+
+    def spawn_slave(self, name: str, furl: str | None = None) -> Daemon:
+        """
+        Start a slave without waiting.  *furl*: as above.
+        """
+        self.prepared_slave(name, furl).spawn()
         return self.slaves[name]
 
     def start_slave(self, name: str = "bot1") -> Daemon:

@@ -166,7 +166,7 @@ grep hello /usr/share/talks/words
 ! getent hosts deb.debian.org
 %files
 """
-HEAD = "from buildbot_lite.packages import DebTarget, Overlay, Plain, RpmTarget\n"
+HEAD = "from buildbot_lite.packages import DebTarget, Overlay, Plain, RpmTarget, Sbuild\n"
 
 
 def native(script: str = "true", more: str = "", name: str = "greet") -> dict[str, str]:

@@ -1,0 +1,75 @@
+"""
+A root with the packages that another build had: the list of these, on its way to a slave.
+
+::
+
+    results of the first build: installed.txt ──► files/wanted.txt on the slave ──► installed there, with these versions
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.internet.threads import deferToThread
+
+from ..master.steps.download_sources import MasterFile
+from ..master.steps.outcomes import CommandFailedError, result_of
+from ..master.steps.transfer import Transferring
+from ..model.results import Result
+from ..model.spec import Download
+from .roots import FILES
+
+LISTS = "installed_before"
+"""
+The property of builds that are to have the packages of earlier ones: by builder, the path of the list of what was
+installed in the earlier one, relative to the master's directory.
+"""
+WANTED = "wanted.txt"
+"""That list, in the directory of the build on the slave."""
+INSTALLED = "installed.txt"
+"""The list of the packages that were installed in the root."""
+LARGEST_INSTALLED = 4 << 20
+
+_GONE = "The list of the packages that the first build had is not kept any more."
+
+
+class GettingList(Transferring):
+    """
+    The part of a step that gets the list.
+    """
+
+    async def get_list(self) -> bool:
+        """
+        Put the list of the packages that the root must have on the slave; False when there is none for this build.
+        """
+        lists = self.getProperty(LISTS)
+        path = lists.get(str(self.getProperty("buildername"))) if isinstance(lists, Mapping) else None
+        if not isinstance(path, str):
+            return False
+        whole = os.path.join(self.bench.master_directory, path)
+
+        async def ask() -> Any:
+            return await deferToThread(_measured, whole)
+
+        # Recorded, so that a resumed build goes on with what it has begun with.
+        found: Any = await self.bench.record("looking at the packages of the first build", path, ask, repeatable=True)
+        if not found:
+            raise CommandFailedError(Result.EXCEPTION, _GONE)
+        what = Download(self.on_slave(f"{FILES}/{WANTED}"), "file", found["size"], found["sha256"])
+        ran = await self.do(what, sources={"file": MasterFile(whole)})
+        result, summary = result_of(ran.outcome, self.slave_name)
+        if result is not Result.SUCCESS:
+            raise CommandFailedError(result, f"The list of packages could not be sent: {summary}")
+        return True
+
+
+def _measured(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            contents = file.read(LARGEST_INSTALLED + 1)
+    except OSError:
+        return {}
+    if len(contents) > LARGEST_INSTALLED:
+        return {}
+    return {"size": len(contents), "sha256": hashlib.sha256(contents).hexdigest()}

@@ -1,0 +1,143 @@
+# Builds of Debian packages with sbuild(1), by an ordinary user: sh -c "$(cat sbuild.sh)" sbuild VERB ARGUMENT…
+#
+#   check                                    whether this user can build with it
+#   pack ROOT                                an archive of the base of ROOT, as sbuild wants it, unless there is one
+#   build ROOT DIRECTORY SUITE ARCH SOURCE BUILD
+#                                            build the source package in DIRECTORY/SOURCE, with the packages that are in
+#                                            DIRECTORY/repositories; results go to DIRECTORY/out
+#   remove ROOT DIRECTORY                    remove both, and what a build in ROOT that was killed left elsewhere
+#
+# BUILD: any or all.
+#
+#   BASE of overlay.sh ──pack──► BASE.tar ──► ROOT/session/…, made by sbuild for one build and removed by it
+set -eu
+umask 022
+export LC_ALL=C.UTF-8
+
+# Exit codes, for the step.
+NO_NAMESPACES=96 NO_TOOL=97
+
+fail() { # CODE SENTENCE
+    echo "error: $2" >&2
+    exit "$1"
+}
+
+check() {
+    command -v sbuild >/dev/null || fail $NO_TOOL "This machine has no sbuild (Debian: apt install sbuild)."
+    [ "$(id -u)" != 0 ] || fail $NO_NAMESPACES "sbuild builds for ordinary users only, and this slave runs as root: let it run \
+as another user, or give its policy one (slave.tac: user=…), with a line in /etc/subuid and /etc/subgid."
+}
+
+remove() {
+    session=$(readlink "$1/session" || true)
+    if [ -n "$session" ] && [ -O "$session" ] && [ ! -L "$session" ]; then erase "$session"; fi
+    erase "$@"
+}
+
+erase() {
+    for directory; do
+        rm -rf -- "$directory" 2>/dev/null || unshare --map-auto --map-root-user rm -rf -- "$directory"
+    done
+}
+
+pack() { # ROOT
+    base=$(readlink -f "$1/base")
+    # A killed one leaves a part; the lock is the one under which the base was made and would be removed.
+    exec 9>"${base%/*}/.lock"
+    flock 9
+    [ -e "$base.tar" ] || {
+        unshare --map-auto --map-root-user tar -C "$base" --numeric-owner -cf - . >"$base.tar.incoming"
+        mv "$base.tar.incoming" "$base.tar"
+    }
+}
+
+build() { # ROOT DIRECTORY SUITE ARCH SOURCE BUILD
+    root=$(readlink -f "$1") directory=$(readlink -f "$2") suite=$3 arch=$4 source=$5
+    base=$(readlink -f "$root/base")
+    # Users of subordinate ids come here, who may not be able to reach ROOT.
+    session=$(mktemp -d)
+    chmod 1777 "$session"
+    ln -sfn "$session" "$root/session"
+    mkdir -p "$root/home"
+    printf '%s\n' "\$unshare_tmpdir_template = '$session/root.XXXXXXXXXX';" '$log_filter = 0;' '1;' >"$root/home/config"
+    case $6 in
+        all) set -- --arch-all --no-arch-any ;;
+        *) set -- --no-arch-all --arch-any ;;
+    esac
+    for package in "$directory"/repositories/*/pool/*.deb; do
+        [ -e "$package" ] || continue
+        # The packages that were sent are those that the build shall have, also where the distribution has later ones.
+        set -- "$@" "--extra-package=$package" --chroot-setup-commands="$(dpkg-deb --show \
+            --showformat '{ echo Package: ${Package}; echo Pin: version ${Version}; echo Pin-Priority: 1001; echo; }' \
+            "$package") >>/etc/apt/preferences.d/farm"
+    done
+    # A rebuild has the packages of the first build, later versions of the base's among them.
+    distribution=--no-apt-distupgrade
+    if [ -e "$directory/wanted.txt" ]; then
+        distribution=--apt-distupgrade
+        set -- "$@" --chroot-setup-commands="$(pins "$directory/wanted.txt")"
+    fi
+    cd "$directory/out"
+    code=0
+    HOME=$root/home SBUILD_CONFIG=$root/home/config \
+        perl -e "$reporting" sbuild --verbose --batch --nolog --chroot-mode=unshare --chroot="$base.tar" --dist="$suite" \
+        --arch="$arch" --no-source --no-clean-source --build-path=/build/out --dsc-dir=src --build-dir="$directory/out" \
+        --no-apt-update --no-apt-upgrade $distribution --no-run-lintian --no-run-piuparts --no-run-autopkgtest \
+        --bd-uninstallable-explainer= --jobs="$(nproc)" --log-external-command-output \
+        --starting-build-commands="$listing" "$@" "$directory/$source"/*.dsc || code=$?
+    erase "$session"
+    exit "$code"
+}
+
+pins() { # LIST
+    awk 'BEGIN { print "cat >/etc/apt/preferences.d/same <<PINS" }
+        NF == 2 && $1 ~ /^[a-z0-9][a-z0-9+.:-]*$/ && $2 ~ /^[0-9A-Za-z.+:~-]+$/ {
+            sub(/:.*/, "", $1); print "Package: " $1 "\nPin: version " $2 "\nPin-Priority: 1002\n"
+        }
+        END { print "PINS" }' "$1"
+}
+
+listing="dpkg-query --show --showformat '@installed \${binary:Package} \${Version}\\n'; echo @installed."
+
+# Runs sbuild and shows what it says; writes installed.txt; the last line says why it failed.
+reporting=$(cat <<'REPORTING'
+    $| = 1;
+    my ($text, $list, $listed, $unmet, %said, @missing, $wrong) = ("", "", 0, 0);
+    sub line {
+        if (!$listed && $text =~ /^\@installed (?!sbuild-build-depends-)([!-~]+ [!-~]+)\s*$/) {
+            $list .= "$1\n" if length $list < 4_000_000;
+        }
+        elsif ($text =~ /^\@installed\.\s*$/) { $listed = 1 }
+        elsif ($text =~ /^(Status|Fail-Stage): (\S{1,40})\s*$/) { $said{$1} = $2 }
+        elsif ($text =~ /^The following packages have unmet dependencies:/) { $unmet = 1; @missing = () }
+        elsif ($unmet && $text =~ /^ (?:\S+ : | {8,})(?:(?:Pre-)?Depends: )?(\S.{0,200}?)\s*$/) {
+            push @missing, $1 if @missing < 10;
+        }
+        elsif (!defined $said{"Status"} && $text =~ /(?:\berror: |^E: )(.{1,200}?)\s*$/) { $wrong = $1; $unmet = 0 }
+        $text = "";
+    }
+    open STDERR, ">&STDOUT";
+    my $running = open my $log, "-|", @ARGV;
+    while ($running && sysread $log, my $piece, 65536) {
+        print $piece;
+        for my $part (split /(\n)/, $piece) {
+            if ($part eq "\n") { line() } elsif (length $text < 2000) { $text .= substr $part, 0, 2000 }
+        }
+    }
+    close $log if $running;
+    my $code = $running ? $? : 256;
+    if ($list ne "") { open my $file, ">", "installed.txt"; print $file $list; close $file }
+    exit 0 if $code == 0;
+    my $stage = defined $said{"Fail-Stage"} ? "stage $said{'Fail-Stage'}" : "beginning";
+    if (@missing && $stage =~ /install-deps/) {
+        print "error: sbuild could not install what the package needs ($stage): ", join("; ", @missing), "\n";
+    } else {
+        print "error: sbuild failed in the $stage", defined $wrong ? ": $wrong" : "", "\n";
+    }
+    exit 1;
+REPORTING
+)
+
+verb=$1
+shift
+"$verb" "$@"

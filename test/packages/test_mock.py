@@ -1,0 +1,258 @@
+"""
+`Mock`: its program with a stand-in for mock that checks its arguments, and replays real logs and exit codes.
+
+mock itself cannot be installed on Debian 12, and has no root of Fedora there; so no test here runs it.  The state.log
+files in ``data/mock`` are of mock itself, which was run by hand over a root of Debian: a build, a missing dependency, a
+build that failed, and a truncated source package.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.model.results import Result
+from buildbot_lite.packages.mock import Mock
+from buildbot_lite.packages.roots import FILES, INCOMING, RESULTS, ROOT
+from test.control.test_submissions import SubmissionCase
+from test.master.harness import FakeSlave
+
+from .rpm_files import srpm
+from .test_package_steps import NAMES, commands, failing
+
+DATA = Path(__file__).parent / "data" / "mock"
+# It keeps its arguments, and does what the test has put into "plan" for the command: an exit code and logs.
+STAND_IN = """\
+for last; do
+    case $last in
+        --resultdir=*) results=${last#--resultdir=} ;;
+        --init | --installdeps | --chroot | --rebuild | --scrub=*) command=${last%%=*} ;;
+    esac
+done
+printf '%s\\n' "$@" --- >>PLACE/asked
+plan=PLACE/plan/${command#--}
+[ ! -d "$plan/logs" ] || cp "$plan/logs"/* "$results"
+[ ! -e "$plan/said" ] || cat "$plan/said"
+exit $(cat "$plan/code" 2>/dev/null || echo 0)
+"""
+MISSING = """\
+DEBUG util.py:460:  No matching package to install: 'nothing-of-that-name'
+DEBUG util.py:460:  No matching package to install: 'pkgconfig(nothing)'
+DEBUG util.py:460:  Not all dependencies satisfied
+DEBUG util.py:460:  Error: Some packages could not be found.
+"""
+FAILED = """\
++ exit 1
+error: Bad exit status from /var/tmp/rpm-tmp.C3QZfA (%build)
+RPM build errors:
+    Bad exit status from /var/tmp/rpm-tmp.C3QZfA (%build)
+Child return code was: 1
+"""
+BROKEN_ROOT = "DEBUG util.py:460:  Error: Failed to download metadata for repo 'fedora'\n"
+FAILURES = [
+    # the command, its exit code, its logs; parts of the sentence
+    ("init", 20, {"root.log": BROKEN_ROOT}, "mock could not make the root: Error: Failed to download metadata"),
+    ("init", 3, {}, "mock cannot use its configuration fedora-40-x86_64"),
+    ("init", 2, {}, "has to be in the group mock"),
+    ("init", 60, {}, "in use by another process"),
+    ("init", 90, {}, "bootstrap"),
+    (
+        "installdeps",
+        30,
+        {"root.log": MISSING, "state.log": "state-1.log"},
+        "neither the root nor a repository has nothing-of-that-name, pkgconfig(nothing)",
+    ),
+    ("installdeps", 30, {"root.log": BROKEN_ROOT}, "could not install what the package needs: Error: Failed to"),
+    ("installdeps", 40, {"state.log": "state-3.log"}, "mock cannot read the source package"),
+    (
+        "rebuild",
+        1,
+        {"build.log": FAILED, "state.log": "state-2.log"},
+        'mock failed in "rpmbuild broken-1.0-1.src.rpm": Bad exit status from /var/tmp/rpm-tmp.C3QZfA (%build)',
+    ),
+    ("rebuild", 10, {"build.log": FAILED}, "mock failed: Bad exit status from"),
+    ("rebuild", 11, {}, "took too long"),
+    ("rebuild", 77, {}, "mock ended with the exit code 77"),
+]
+
+
+class MockProgramTests(SynchronousTestCase):
+    """
+    What mock is asked, and what becomes of its answers.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.directory = Path(tempfile.mkdtemp()).resolve()
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.build = self.directory / "build"
+        self.plan = self.directory / "plan"
+        program = self.directory / "programs" / "mock"
+        program.parent.mkdir()
+        program.write_text("#!/bin/sh\n" + STAND_IN.replace("PLACE", str(self.directory)))
+        program.chmod(0o755)
+        self.root = Mock("fedora-40-{arch}")
+        self.fresh()
+
+    def fresh(self) -> None:
+        """
+        An empty build, and a mock that succeeds.
+        """
+        for path in (self.build, self.plan):
+            shutil.rmtree(path, ignore_errors=True)
+        (self.build / FILES / RESULTS).mkdir(parents=True)
+        (self.build / FILES / INCOMING).mkdir()
+        (self.build / FILES / INCOMING / "hello-1.0-1.src.rpm").touch()
+        packages = {"hello-1.0-1.x86_64.rpm": "binary", "hello-1.0-1.src.rpm": "source"}
+        self.plans("rebuild", 0, {"build.log": "Building target platforms: x86_64\n", **packages})
+        self.plans("chroot", 0, {})
+        (self.plan / "chroot" / "said").write_text("zlib 1.2-1 x86_64\nbash 1:5.1-2 x86_64\n")
+
+    def plans(self, command: str, code: int, logs: dict[str, str]) -> None:
+        """
+        Let mock's *command* end with *code*, and leave *logs*: texts, or names of files in DATA.
+        """
+        place = self.plan / command
+        (place / "logs").mkdir(parents=True, exist_ok=True)
+        (place / "code").write_text(str(code))
+        for name, text in logs.items():
+            (place / "logs" / name).write_text((DATA / text).read_text() if text.startswith("state-") else text)
+
+    def run_words(self, words: Sequence[str]) -> tuple[int, str]:
+        """
+        The exit code, and the output.
+        """
+        environment = {"PATH": f"{self.directory}/programs:{os.environ['PATH']}"}
+        ran = subprocess.run(
+            words, cwd=self.build, env=environment, capture_output=True, check=False, text=True, timeout=120
+        )
+        return ran.returncode, ran.stdout + ran.stderr
+
+    def built(self) -> tuple[int, str]:
+        """
+        The same of the preparation and, if it succeeds, the build.
+        """
+        code, said = self.run_words(self.root.rpm_preparation("x86_64", "noarch", ".f4"))
+        return (code, said) if code else self.run_words(self.root.rpm_building("x86_64", "noarch", ".f4"))
+
+    def asked(self) -> list[list[str]]:
+        """
+        The arguments of all calls.
+        """
+        text = (self.directory / "asked").read_text()
+        return [each.splitlines() for each in text.split("---\n") if each]
+
+    def test_built(self) -> None:
+        """
+        Promise 9.4: what is needed is installed before the build, in a root of this build's own; the packages come
+        back without the source package, with the list of what was installed, and the log is shown.
+        """
+        index = self.build / FILES / "repositories" / "r" / "repodata"
+        index.mkdir(parents=True)
+        code, said = self.built()
+        self.assertEqual(code, 0, said)
+        self.assertIn("Building target platforms: x86_64\n", said)
+        out = self.build / FILES / RESULTS
+        self.assertEqual(sorted(os.listdir(out)), ["hello-1.0-1.x86_64.rpm", "installed.txt"])
+        self.assertEqual((out / "installed.txt").read_text(), "bash 1:5.1-2 x86_64\nzlib 1.2-1 x86_64\n")
+
+        init, needs, listed, rebuild = self.asked()
+        unique = {each for call in self.asked() for each in call if each.startswith("--uniqueext=")}
+        self.assertEqual(len(unique), 1)
+        for call in self.asked():
+            self.assertIn("--root=fedora-40-x86_64", call)
+        repository = f"--addrepo=file://{index.parent}"
+        self.assertIn(repository, init)
+        self.assertEqual(
+            needs[-5:], [repository, "--target=noarch", "--no-clean", "--installdeps", "in/hello-1.0-1.src.rpm"]
+        )
+        self.assertIn("--chroot", listed)
+        wanted = {"--no-clean", "--target=noarch", "--define=dist .f4", "--define=_buildhost farm"}
+        self.assertEqual(wanted - set(rebuild), set())
+        self.assertEqual(rebuild[-2:], ["--rebuild", "in/hello-1.0-1.src.rpm"])
+        self.assertNotIn("--enable-network", [each for call in self.asked() for each in call])
+
+    def test_failures(self) -> None:
+        """
+        Promise 9.4: each way in which mock fails is one sentence, with what its logs say.
+        """
+        for command, ended, logs, sentence in FAILURES:
+            with self.subTest(command=command, code=ended):
+                self.fresh()
+                self.plans(command, ended, logs)
+                code, said = self.built()
+                self.assertEqual(code, 1)
+                last = said.strip().splitlines()[-1]
+                self.assertTrue(last.startswith("error: "), last)
+                self.assertIn(sentence, last)
+
+    def test_removed(self) -> None:
+        """
+        Promise 9.4: the root that mock made is removed, also by the next build after a kill; where there is none, mock
+        is not asked.
+        """
+        self.assertEqual(self.run_words(self.root.end())[0], 0)
+        self.assertFalse((self.directory / "asked").exists())
+        self.fresh()
+        self.plans("installdeps", 30, {})
+        self.built()
+        (unique,) = {each for call in self.asked() for each in call if each.startswith("--uniqueext=")}
+        self.assertEqual(self.run_words(self.root.end()), (0, ""))
+        last = self.asked()[-1]
+        self.assertEqual(last, ["--quiet", "--root=fedora-40-x86_64", unique, "--scrub=chroot", "--scrub=bootstrap"])
+        self.assertFalse((self.build / FILES).exists() or (self.build / ROOT).exists())
+
+    def test_kept(self) -> None:
+        """
+        Where mock cannot remove its root, the directory that knows its name stays, for the next attempt.
+        """
+        self.assertEqual(self.built()[0], 0)
+        self.plans("scrub", 1, {})
+        self.assertNotEqual(self.run_words(self.root.end())[0], 0)
+        self.assertTrue((self.build / ROOT / "made").exists())
+
+    def test_lacking(self) -> None:
+        """
+        Promise 9.4: without mock, the sentence says what to install.
+        """
+        (self.directory / "programs" / "mock").unlink()
+        words = self.root.rpm_preparation("x86_64", "noarch", ".f4")
+        code, said = self.run_words(["/usr/bin/env", f"PATH={self.directory}/programs", *words])
+        self.assertEqual(code, 97)
+        self.assertIn("dnf install mock", said)
+
+
+class MockStepsTests(SubmissionCase):
+    """
+    Which commands the steps run.
+    """
+
+    def configuration(self) -> str:
+        return (
+            "from buildbot_lite.packages import Mock, RpmTarget\n"
+            'c["slaves"] = [slave.BuildSlave("bot1", properties={"arch": ["x86_64", "i686"]})]\n'
+            'c["targets"] = [RpmTarget("f4", ["x86_64", "i686"], root=Mock("fedora-4-{arch}"), dist=".f4")]\n'
+        )
+
+    def test_steps(self) -> None:
+        """
+        Promise 9.4: each architecture has its own configuration of mock; the root is removed before and after.
+        """
+        slave = FakeSlave(behaviour=failing())
+        self.harness.attach("bot1", slave)
+        self.run_command("f4", srpm(t1061=["i686"]))
+        self.harness.settle()
+        self.assertEqual(dict(self.harness.steps(1)), dict.fromkeys(NAMES, Result.SUCCESS))
+        self.assertEqual(
+            [each[4:] for each in commands(slave) if each[3:4] == ("mock",)],
+            [
+                ("remove", "root", "files"),
+                ("prepare", "root", "files", "fedora-4-i686", "i686"),
+                ("build", "root", "files", "fedora-4-i686", "i686", ".f4"),
+                ("remove", "root", "files"),
+            ],
+        )

@@ -1,0 +1,188 @@
+"""
+Packages of Debian built with sbuild, for real, by an ordinary user.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import ClassVar
+from unittest import SkipTest
+
+from ..needs import NO_SOURCES, needs
+from .farm import Done, until
+from .test_packages import PackagesCase
+
+NOBODY = "nobody"
+# Root lends the slave's user ids, for the slave alone: the machine's own /etc/subuid stays as it is.
+LENDING = 'mount --bind "$0" /etc/subuid; mount --bind "$0" /etc/subgid; exec "$@"'
+# A program with what debuggers want to know, so that the place of its source would be in it; without debhelper.
+COMPILE = (
+    "mkdir -p debian/PACKAGE/usr/bin"
+    " && printf '\\043include <stdio.h>\\nint main(void) { return puts(__FILE__) < 0; }\\n' >hello.c"
+    " && $$(dpkg-architecture -qDEB_HOST_GNU_TYPE)-gcc $$(dpkg-buildflags --get CFLAGS) -g hello.c"
+    " -o debian/PACKAGE/usr/bin/hello && test $$(id -u) != 0 -o -d /build/in && ! getent hosts deb.debian.org"
+)
+
+
+@needs("apt-ftparchive", "dpkg-buildpackage", "mmdebstrap", "newuidmap", "sbuild")
+class SbuildTests(PackagesCase):
+    """
+    Builds with sbuild, over a base that the tests share.
+    """
+
+    target = (
+        'DebTarget("o", ["ARCH"], Overlay("bookworm", packages=[])),'
+        ' DebTarget("s", ["ARCH"], Sbuild("bookworm", packages=[]), repository="repos/s", replaces=["hello"],'
+        ' version_suffix="+farm1"),'
+        ' DebTarget("t", ["ARCH"], Sbuild("bookworm", packages=[]))'
+    )
+    bases = ""
+    before: ClassVar[list[str]] = []
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        if getattr(cls, "skip", ""):
+            return
+        cls.bases = tempfile.mkdtemp(prefix="bases-")
+        cls.addClassCleanup(cls.remove_bases)
+        roots = Path(cls.bases) / "roots"
+        roots.mkdir()
+        if os.geteuid() == 0:
+            lent = Path(cls.bases) / "lent"
+            lent.write_text(f"{NOBODY}:700000:65536\n")
+            for path in (cls.bases, roots):
+                shutil.chown(path, NOBODY)
+            cls.before = ["unshare", "--mount", "sh", "-euc", LENDING, str(lent)]
+
+    @classmethod
+    def remove_bases(cls) -> None:
+        """
+        Remove the bases, whose files belong to subordinate users.
+        """
+        words = ["unshare", "--map-auto", "--map-root-user", "rm", "-rf", f"{cls.bases}/roots"]
+        if cls.before:
+            words = [*cls.before, "setpriv", f"--reuid={NOBODY}", "--regid=65534", "--clear-groups", *words]
+        subprocess.run(words, check=False, timeout=120)
+        shutil.rmtree(cls.bases, ignore_errors=True)
+
+    def setUp(self) -> None:
+        super().setUp()
+        farm = self.farm
+        farm.write_config()
+        farm.start_master()
+        directory = farm.slave_directory("bot1")
+        if self.before:
+            for path in (farm.directory, directory):
+                path.chmod(0o711)
+            farm.write_slave_tac("bot1", policy=f"user={NOBODY!r}")
+        work = directory / "work"
+        work.mkdir(exist_ok=True)
+        (work / "roots").symlink_to(f"{self.bases}/roots")
+        if self.before:
+            shutil.chown(work, NOBODY)
+        slave = farm.prepared_slave("bot1")
+        slave.before = self.before
+        slave.start()
+        self.temporary = set(os.listdir(tempfile.gettempdir()))
+
+    def built(self, target: str, data: bytes) -> Done:
+        """
+        Submit *data* to *target*, which may have to make a base.
+        """
+        done = self.farm.submit(target, data, within=550.0)
+        if b"Unable to fetch" in done.out or b"Could not resolve" in done.out:
+            raise SkipTest(NO_SOURCES)
+        return done
+
+    def packages(self, builder: str) -> dict[str, bytes]:
+        """
+        The packages that the last build of *builder* made.
+        """
+        return {path.name: path.read_bytes() for path in self.artifact_directory(builder).rglob("*.deb")}
+
+    def test_same(self) -> None:
+        """
+        Promise 9.4, 9.5: sbuild and an overlay make the same package of a source, bit for bit, both without the
+        network.  So does a rebuild, in a root with the packages of the first; without one of these it cannot be
+        compared, and the sentence names it.
+        """
+        source = self.source(COMPILE.replace("PACKAGE", "hello"), "Build-Depends: ed\n", name="hello")
+        for target in ("t", "o"):
+            done = self.built(target, source)
+            self.assertEqual(done.code, 0, done.out[-3000:])
+        made = self.packages(f"t-{self.arch}")
+        self.assertEqual(set(made), {f"hello_1.0_{self.arch}.deb"})
+        self.assertEqual(made, self.packages(f"o-{self.arch}"))
+        installed = (self.artifact_directory(f"t-{self.arch}") / "packages" / "installed.txt").read_text()
+        self.assertIn("\nmake ", installed)
+        self.assertNotIn("sbuild-build-depends", installed)
+        until(lambda: self.finished(2), "the results of the second job are stored")
+        again = self.rebuilt(2)
+        self.assertEqual(again.code, 0, again)
+        self.assertIn(b": the same, bit for bit, in equal roots.", again.out)
+        place = Path(self.farm.master_directory) / "packages" / "o" / "hello" / "1.0" / self.arch / "installed.txt"
+        place.write_text(place.read_text() + "nowhere-to-be-had 1.0\n")
+        again = self.rebuilt(2)
+        self.assertEqual(again.code, 2, again)
+        self.assertIn(b"cannot be had any more: nowhere-to-be-had 1.0.", again.out)
+        self.check_left()
+
+    def rebuilt(self, job: int) -> Done:
+        """
+        Build *job* again, and compare.
+        """
+        words = ["package", "rebuild", str(self.farm.master_directory), str(job), "--compare"]
+        return self.farm.client("buildbot-lite", *words).wait(within=300.0)
+
+    def test_own_packages(self) -> None:
+        """
+        Promise 9.6: sbuild installs the farm's package where the target replaces the distribution's; packages have the
+        suffix of the version.  What is nowhere is named before anything is built.
+        """
+        hello = self.built("s", self.source(name="hello"))
+        self.assertEqual(hello.code, 0, hello.out[-3000:])
+        self.assertEqual(set(self.packages(f"s-{self.arch}")), {f"hello_1.0+farm1_{self.arch}.deb"})
+        until(lambda: self.finished(1), "the packages of hello are in the repository")
+        script = "dpkg-query --show hello | grep -wF 1.0+farm1"
+        asks = self.built("s", self.source(script, "Build-Depends: hello (>= 1.0)\n", name="asks"))
+        self.assertEqual(asks.code, 0, asks.out[-3000:])
+        lacks = self.built("s", self.source(more="Build-Depends: nowhere-to-be-found\n", name="lacks"))
+        self.assertNotEqual(lacks.code, 0)
+        self.assertIn("nowhere-to-be-found", self.reason(3))
+        self.check_left()
+
+    def test_failing(self) -> None:
+        """
+        Promise 9.4: of a build that fails, the stage of sbuild and the error are named, and nothing is left.
+        """
+        done = self.built("t", self.source("echo it broke; false"))
+        self.assertNotEqual(done.code, 0)
+        self.assertIn(b"sbuild failed in the stage build: ", done.out)
+        self.check_left()
+
+    def finished(self, job: int) -> bool:
+        """
+        Whether *job* is over.
+        """
+        shown = self.farm.command("package", "show", str(self.farm.master_directory), str(job), "--json")
+        return bool(json.loads(shown.out)["state"] == "finished")
+
+    def reason(self, job: int) -> str:
+        """
+        Why *job* failed.
+        """
+        shown = self.farm.command("package", "show", str(self.farm.master_directory), str(job), "--json")
+        return str(json.loads(shown.out)["reason"])
+
+    def check_left(self) -> None:
+        """
+        Check that nothing of the builds is on the slave, and none of sbuild's roots.
+        """
+        work = self.farm.slave_directory("bot1") / "work"
+        self.assertEqual([path for each in work.glob("*-*/build") for path in each.iterdir()], [])
+        new = set(os.listdir(tempfile.gettempdir())) - self.temporary
+        self.assertEqual([name for name in new if (Path(tempfile.gettempdir()) / name / "root").exists()], [])
