@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from attrs import evolve
 from sqlalchemy import Connection
 
+from ..model.results import Result
 from ..storage.records import builds, requests, steps
 from . import job_records
-from .job_records import Job, JobArch, names_of
+from .job_records import SOURCE, Job, JobArch, names_of
 from .job_states import ARCH_ENDS, MAKING_SOURCE, ArchState, JobState, observed, while_building, while_making
 
 LOST = "the records no longer have its request"
@@ -66,7 +67,10 @@ def _look_at(connection: Connection, arch: JobArch, now: float) -> JobArch:
         return job_records.see(connection, arch, ArchState.FAILED, now, build=arch.build, reason=LOST)
     attempts = builds.of_request(connection, request.id)
     last = attempts[-1] if attempts else None
-    state, reason = observed(request, attempts, [] if last is None else steps.of_build(connection, last.id))
+    rows = [] if last is None else steps.of_build(connection, last.id)
+    state, reason = observed(request, attempts, rows)
+    if arch.architecture == SOURCE and state is ArchState.FAILED:
+        reason = next((each.summary for each in rows if each.result is Result.FAILURE and each.summary), reason)
     build = None if last is None else last.id
     if (state, build, reason) == (arch.state, arch.build, arch.reason):
         return arch

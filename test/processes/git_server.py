@@ -3,13 +3,15 @@ Git repositories that are served over HTTP on this machine, for tests that check
 """
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
+LONGEST_HELD = 120.0
 _DATE = "2026-11-28T12:00:00Z"
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
@@ -29,7 +31,9 @@ class GitServer:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         directory.mkdir()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(directory)))
+        self._going = Event()
+        self._going.set()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Holding, self._going, directory=str(directory)))
         Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property
@@ -43,23 +47,39 @@ class GitServer:
         """
         Serve no more.
         """
+        self._going.set()
         self._server.shutdown()
         self._server.server_close()
 
-    def commit(self, name: str, files: Mapping[str, str], tag: str) -> str:
+    @contextmanager
+    def held(self) -> Iterator[None]:
         """
-        Commit *files* (path → text, or bits of a program if it begins with "#!"), and nothing else, to the repository
-        *name*, and tag that; returns the hash of the commit.
+        Answer no question meanwhile.
+        """
+        self._going.clear()
+        try:
+            yield
+        finally:
+            self._going.set()
+
+    def commit(self, name: str, files: Mapping[str, str | bytes], tag: str) -> str:
+        """
+        Commit *files* (path → contents, of a program if they begin with "#!", or "-> " and where a link leads), and
+        nothing else, to the repository *name*, and tag that; returns the hash of the commit.
         """
         tree, bare = self.directory / f"{name}.tree", self.directory / f"{name}.git"
         if not tree.exists():
             self._git("init", "-q", "-b", "main", str(tree))
             self._git("init", "-q", "--bare", "-b", "main", str(bare))
         self._git("-C", str(tree), "rm", "-rqf", "--ignore-unmatch", ".")
-        for path, text in files.items():
+        for path, contents in files.items():
+            data = contents if isinstance(contents, bytes) else contents.encode()
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
-            (tree / path).write_text(text)
-            (tree / path).chmod(0o755 if text.startswith("#!") else 0o644)
+            if data.startswith(b"-> "):
+                (tree / path).symlink_to(data[3:].decode())
+                continue
+            (tree / path).write_bytes(data)
+            (tree / path).chmod(0o755 if data.startswith(b"#!") else 0o644)
         self._git("-C", str(tree), "add", "-A")
         self._git("-C", str(tree), "commit", "-q", "--allow-empty", "-m", tag)
         self._git("-C", str(tree), "tag", tag)
@@ -72,6 +92,14 @@ class GitServer:
         return ran.stdout
 
 
-class _Quiet(SimpleHTTPRequestHandler):
+class _Holding(SimpleHTTPRequestHandler):
+    def __init__(self, going: Event, *more: Any, **named: Any) -> None:
+        self._going = going
+        super().__init__(*more, **named)
+
+    def do_GET(self) -> None:
+        self._going.wait(LONGEST_HELD)
+        super().do_GET()
+
     def log_message(self, *_: Any) -> None:
         pass
