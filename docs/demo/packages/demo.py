@@ -14,8 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from types import FrameType
 from typing import Any
 
@@ -39,7 +42,9 @@ PROGRAMS = {
 }
 # Seconds: two roots are made with mmdebstrap the first time.
 LONGEST = 1200
-BASE = ["debhelper", "rpm", "dnf", "file"]
+BASE = ["debhelper", "rpm", "dnf", "file", "texinfo", "help2man"]
+# Programs that run now, to be ended when somebody ends the demo.
+RUNNING: set["subprocess.Popen[str]"] = set()
 APT = "apt-get -qq -o APT::Sandbox::User=root"
 
 
@@ -57,11 +62,13 @@ class Ended(BaseException):
 
 class Table:
     """
-    What was tried, each on a line as soon as it is known.
+    What was tried, each on a line as soon as it is known; several at a time.  *over*: nothing more is shown.
     """
 
     def __init__(self) -> None:
         self.failed = 0
+        self.over = False
+        self._printing = Lock()
 
     def row(self, what: str, check: Callable[[], str]) -> None:
         """
@@ -72,31 +79,50 @@ class Table:
             seen, held = check(), True
         except (CheckError, OSError, subprocess.TimeoutExpired, LookupError, ValueError) as error:
             seen, held = str(error), False
-            self.failed += 1
-        print(f"{'ok    ' if held else 'FAILED'} {time.monotonic() - began:5.1f} s  {what}", flush=True)
-        for line in seen.splitlines():
-            print(f"                  {line}", flush=True)
+        lines = [f"{'ok    ' if held else 'FAILED'} {time.monotonic() - began:5.1f} s  {what}"]
+        lines += [f"                  {line}" for line in seen.splitlines()]
+        if self.over:
+            return
+        with self._printing:
+            self.failed += not held
+            print("\n".join(lines), flush=True)
+
+
+def together(*works: Callable[[], Any]) -> list[Any]:
+    """
+    The results of *works*, all of which run at the same time.
+    """
+    pool = ThreadPoolExecutor(len(works))
+    try:
+        return [future.result() for future in [pool.submit(work) for work in works]]
+    finally:
+        pool.shutdown(wait=False)
 
 
 def ran(*words: str | Path, code: int | None = 0, text: str = "", cwd: Path | None = None, **env: str) -> str:
     """
     The output of a program, which must end with *code* (None: any but 0).
     """
-    done = subprocess.run(
+    process = subprocess.Popen(
         [str(BIN / words[0]) if words[0] == "buildbot-lite" else str(words[0]), *map(str, words[1:])],
         cwd=cwd,
         env={**os.environ, "LC_ALL": "C.UTF-8", **env},
-        input=text,
-        capture_output=True,
-        check=False,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        timeout=LONGEST,
     )
-    output = done.stdout + done.stderr
-    if (done.returncode == 0) if code is None else (done.returncode != code):
+    RUNNING.add(process)
+    try:
+        output = "".join(process.communicate(text, timeout=LONGEST))
+    finally:
+        process.kill()
+        process.wait()
+        RUNNING.discard(process)
+    if (process.returncode == 0) if code is None else (process.returncode != code):
         last = "\n".join(output.strip().splitlines()[-3:])
-        raise CheckError(f"{' '.join(map(str, words[:4]))[:80]} ended with {done.returncode}: {last}")
+        raise CheckError(f"{' '.join(map(str, words[:4]))[:80]} ended with {process.returncode}: {last}")
     return output
 
 
@@ -109,10 +135,10 @@ def farm(*words: str | Path, **more: str | int | None) -> str:
 
 def jobs() -> dict[str, dict[str, Any]]:
     """
-    The newest job of each target and package.
+    The newest job of each target and package, without those that only try whether something can be built.
     """
     found = json.loads(farm("list", MASTER, "--json"))
-    return {f"{each['target']} {each['name']}": each for each in reversed(found)}
+    return {f"{each['target']} {each['name']}": each for each in reversed(found) if not each["scratch"]}
 
 
 def install_programs() -> None:
@@ -221,23 +247,37 @@ def start() -> None:
     shutil.copy(HERE / "master.cfg", MASTER / "master.cfg")
     make_key()
     ran("buildbot-lite", "start", MASTER)
-    for name in SLAVES:
-        ran("buildbot-lite", "create-slave", TOP / name, "-", text=(MASTER / "furls" / f"{name}.furl").read_text())
-        if (TOP / f"{name}.roots").exists():
-            (TOP / name / "work").mkdir(mode=0o700, exist_ok=True)
-            (TOP / f"{name}.roots").rename(TOP / name / "work" / "roots")
-        ran("buildbot-lite", "start", TOP / name)
+    together(*(partial(_start_slave, name) for name in SLAVES))
+
+
+def _start_slave(name: str) -> None:
+    ran("buildbot-lite", "create-slave", TOP / name, "-", text=(MASTER / "furls" / f"{name}.furl").read_text())
+    if (TOP / f"{name}.roots").exists():
+        (TOP / name / "work").mkdir(mode=0o700, exist_ok=True)
+        (TOP / f"{name}.roots").rename(TOP / name / "work" / "roots")
+    ran("buildbot-lite", "start", TOP / name)
 
 
 def stop() -> None:
     """
     End the farm and the signer's agent.
     """
-    for directory, more in ((MASTER, []), *((TOP / name, ["--kill"]) for name in SLAVES)):
-        if not (directory / "twistd.pid").exists():
-            continue
+    for process in list(RUNNING):
+        process.terminate()
+    together(
+        partial(_stop, MASTER),
+        *(partial(_stop, TOP / name, "--kill") for name in SLAVES),
+        partial(_stop_agent),
+    )
+
+
+def _stop(directory: Path, *more: str) -> None:
+    if (directory / "twistd.pid").exists():
         with suppress(CheckError):
             ran("buildbot-lite", "stop", directory, *more)
+
+
+def _stop_agent() -> None:
     with suppress(CheckError, FileNotFoundError):
         ran("gpgconf", "--kill", "all", GNUPGHOME=str(_gnupghome()))
 
@@ -257,22 +297,19 @@ def refuse_junk() -> str:
 
 def build_all() -> str:
     """
-    hello, nyancat and greet, all at once.
+    hello, nyancat and greet, all at once; and a package that cannot be built.
     """
-    (hello,), (nyancat,), (greet,) = (
-        list(SOURCES.glob(each)) for each in ("hello_*.dsc", "nyancat_*.dsc", "greet-1.0-1.src.rpm")
+
+    def build(target: str, pattern: str, code: int = 0) -> None:
+        (source,) = SOURCES.glob(pattern)
+        (TOP / f"{source.name}.log").write_text(farm("build", MASTER, target, source, code=code))
+
+    together(
+        partial(build, "bookworm", "hello_*.dsc"),
+        partial(build, "bookworm", "nyancat_*.dsc"),
+        partial(build, "f4", "greet-1.0-1.src.rpm"),
+        partial(build, "bookworm", "broken_*.dsc", code=1),
     )
-    waiting = [
-        subprocess.Popen(
-            [BIN / "buildbot-lite", "package", "build", MASTER, target, file],
-            stdout=(TOP / f"{file.name}.log").open("wb"),
-            stderr=subprocess.STDOUT,
-        )
-        for target, file in (("bookworm", hello), ("bookworm", nyancat), ("f4", greet))
-    ]
-    codes = [process.wait(LONGEST) for process in waiting]
-    if any(codes):
-        raise CheckError(f"exit codes {codes}; see {TOP}/*.log")
     lines = []
     for name, job in jobs().items():
         done = [each["architecture"] for each in job["arches"] if each["state"] == "done"]
@@ -281,11 +318,25 @@ def build_all() -> str:
     return "\n".join(lines)
 
 
+def one_noarch() -> str:
+    """
+    The noarch subpackage comes from the build of each architecture, as another file, and is one package.
+    """
+    made = {path.parent.name: path for path in (MASTER / "packages" / "f4").glob("greet/*/*/greet-data-*.noarch.rpm")}
+    (entered,) = (MASTER / "repos" / "f4" / "build" / "packages").glob("greet-data-*.noarch.rpm")
+    if set(made) != {"x86_64", "i686"}:
+        raise CheckError(f"greet-data comes from {', '.join(made) or 'nowhere'}")
+    digests = {ran("rpm", "-qp", "--queryformat", "%{PAYLOADDIGEST}", path) for path in made.values()}
+    if len(digests) != 1:
+        raise CheckError("the two have different contents")
+    files = len({path.read_bytes() for path in made.values()})
+    return f"{entered.name} of x86_64 and i686: {files} files, contents {digests.pop().strip()[:12]}…, one package"
+
+
 def enter_failed() -> str:
     """
     The root of a build that failed is entered.
     """
-    farm("build", MASTER, "bookworm", *SOURCES.glob("broken_*.dsc"), code=1)
     (arch,) = [each for each in jobs()["bookworm broken"]["arches"] if each["architecture"] == "amd64"]
     said = farm(
         "shell",
@@ -326,19 +377,23 @@ def sign() -> str:
     """
     Signed with the key in the signer's own GNUPGHOME.
     """
-    said = []
-    for target in ("bookworm", "f4"):
-        for verb in ("sign", "push"):
-            furl = TOP / f"{verb}-{target}.furl"
-            if not furl.exists():
-                granted = ran("buildbot-lite", "grant", verb, MASTER, target, "--label", "signer")
-                furl.touch(mode=0o600)
-                furl.write_text(next(line for line in granted.splitlines() if line.startswith("pb://")) + "\n")
-        words = ("sign", "--all", "--yes", "--key", make_key(), "--furlfile", TOP / f"sign-{target}.furl")
-        output = farm(*words, GNUPGHOME=str(_gnupghome()))
-        said += [f"{target}: {line[2:]}" for line in output.splitlines() if "went out" in line]
-        farm("push", "--all", "--furlfile", TOP / f"push-{target}.furl")
-    return "\n".join(said)
+    key = make_key()
+    return "\n".join(together(*(partial(_sign, target, key) for target in ("bookworm", "f4"))))
+
+
+def _sign(target: str, key: str) -> str:
+    together(*(partial(_grant, verb, target) for verb in ("sign", "push")))
+    words = ("sign", "--all", "--yes", "--key", key, "--furlfile", TOP / f"sign-{target}.furl")
+    output = farm(*words, GNUPGHOME=str(_gnupghome()))
+    farm("push", "--all", "--furlfile", TOP / f"push-{target}.furl")
+    return "\n".join(f"{target}: {line[2:]}" for line in output.splitlines() if "went out" in line)
+
+
+def _grant(verb: str, target: str) -> None:
+    furl = TOP / f"{verb}-{target}.furl"
+    granted = ran("buildbot-lite", "grant", verb, MASTER, target, "--label", "signer")
+    furl.touch(mode=0o600)
+    furl.write_text(next(line for line in granted.splitlines() if line.startswith("pb://")) + "\n")
 
 
 @contextmanager
@@ -458,6 +513,29 @@ def same_again() -> str:
     return farm("rebuild", MASTER, str(jobs()["bookworm nyancat"]["job"]), "--compare").strip()
 
 
+def begin(table: Table) -> None:
+    """
+    Start the farm, which has nothing to build yet.
+    """
+    start()
+    table.row("what is no source package is refused", refuse_junk)
+
+
+def publish_all(table: Table) -> None:
+    """
+    The way from packages that are built to those that are installed.
+    """
+    table.row("what was built waits for a signature", wait_for_signature)
+    table.row("the noarch package of both architectures is one", one_noarch)
+    table.row("signed with a key that the farm has not, and published", sign)
+    together(
+        partial(table.row, "apt installs hello, and it runs", apt_installs),
+        partial(table.row, "apt refuses", apt_refuses),
+        partial(table.row, "dnf installs greet-data", dnf_installs),
+        partial(table.row, "dnf refuses", dnf_refuses),
+    )
+
+
 def end(number: int, frame: FrameType | None) -> None:
     """
     A signal asks the demo to end.
@@ -476,22 +554,14 @@ def main() -> int:
         signal.signal(number, end)
     table, began = Table(), time.monotonic()
     try:
-        start()
-        print(
-            "A master and two slaves are running.  The first time, each slave makes a root with mmdebstrap.\n",
-            flush=True,
-        )
-        table.row("sources", fetch_sources)
-        table.row("what is no source package is refused", refuse_junk)
+        print("The first time, each of two slaves makes a root with mmdebstrap.\n", flush=True)
+        together(partial(begin, table), partial(table.row, "sources", fetch_sources))
         table.row("hello, nyancat and greet are built for each architecture", build_all)
-        table.row("the root of a build that failed is entered", enter_failed)
-        table.row("what was built waits for a signature", wait_for_signature)
-        table.row("signed with a key that the farm has not, and published", sign)
-        table.row("apt installs hello, and it runs", apt_installs)
-        table.row("apt refuses", apt_refuses)
-        table.row("dnf installs greet-data", dnf_installs)
-        table.row("dnf refuses", dnf_refuses)
-        table.row("nyancat, built again, is the same", same_again)
+        together(
+            partial(table.row, "the root of a build that failed is entered", enter_failed),
+            partial(table.row, "nyancat, built again, is the same", same_again),
+            partial(publish_all, table),
+        )
         print(f"\n{time.monotonic() - began:.0f} s; {table.failed or 'nothing'} failed.", flush=True)
         if not os.environ.get("ONCE"):
             print(f"The farm is up: {BIN}/buildbot-lite package list {MASTER}.  Ctrl-C ends it.", flush=True)
@@ -500,6 +570,7 @@ def main() -> int:
         print(f"demo: {error}", file=sys.stderr)
         table.failed += 1
     except Ended:
+        table.over = True
         print("\nEnding.", flush=True)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
