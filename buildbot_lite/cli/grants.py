@@ -60,6 +60,13 @@ def grant() -> None:
 @click.option("--per-hour", type=_count, metavar="N", help="The number of times in any hour.")
 @click.option("--largest", type=SIZE, metavar="SIZE", help="The largest input of a submission: 500k, 20M.")
 @click.option("--waiting", "most_waiting", type=_count, metavar="N", help="The number of its requests that may wait.")
+@click.option(
+    "--priority",
+    "most_priority",
+    type=click.IntRange(-1_000_000, 1_000_000),
+    metavar="MAX",
+    help="Of a target: the highest priority of its jobs; 0 otherwise.",
+)
 @_label
 def grant_submit(farm: FarmClient, builder: str, largest: float | None, expires: float | None, **more: Any) -> None:
     """

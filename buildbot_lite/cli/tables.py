@@ -263,4 +263,7 @@ def _limits(grant: Document) -> str:
         limits.append(f"{grant['largest']} bytes")
     if grant["most_waiting"] is not None:
         limits.append(f"{grant['most_waiting']} waiting")
+    # A master of an earlier version does not tell it.
+    if grant.get("most_priority") is not None:
+        limits.append(f"priority {grant['most_priority']}")
     return ", ".join(limits)

@@ -6,11 +6,13 @@ number, by the name of its slave or submission, or by its label.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from attrs import frozen
 
 from ..errors import NotFoundError, RefusedError
+from ..master.config.schedulers import LARGEST_PRIORITY
 from ..master.farm import Farm
 from ..master.grants.verbs import (
     ADMIN,
@@ -75,6 +77,8 @@ class GrantAdmin:
         if not verb.has_limits and limits != GrantLimits(expires=limits.expires):
             raise RefusedError(f"A string to {verb.name} has no limit but --expires.")
         object_, name = await designate(question.text("object", "", limit=LONGEST_OBJECT))
+        if limits.most_priority is not None and not self._takes_priority(verb.name, object_):
+            raise RefusedError(f"--priority is for strings of targets of packages, and {name} is none.")
         if verb.name == WATCH and object_.isdecimal():
             limits = await self._at_most_a_week_longer(int(object_), limits)
         label = question.prose("label", "", limit=LONGEST_LABEL)
@@ -100,6 +104,12 @@ class GrantAdmin:
             known = [*config.slaves, *config.submits, ADMIN]
             raise NotFoundError(there_is_no("slave and no Submit scheduler", name, known, see="buildbot-lite grants"))
         return {"name": name, "verb": verb, "ended": await self.farm.revocation.rotate(verb, name)}
+
+    def _takes_priority(self, verb: str, object_: str) -> bool:
+        """
+        Whether a submitter with a string for *object_* may choose a priority.
+        """
+        return verb == SUBMIT and object_ in (submits := self.farm.config.submits) and submits[object_].examines
 
     def _granted(self, name: str) -> tuple[Verb, Designate]:
         """
@@ -155,6 +165,7 @@ class GrantAdmin:
             "per_hour": grant.per_hour,
             "largest": grant.largest,
             "most_waiting": grant.most_waiting,
+            "most_priority": grant.most_priority,
             "revoked": grant.revoked,
             "pinned": grant.pin is not None,
             "links": self.farm.grants.links(grant),
@@ -174,6 +185,9 @@ def _limits(question: JsonReader, now: float) -> GrantLimits:
         per_hour=number("per_hour"),
         largest=number("largest"),
         most_waiting=number("most_waiting"),
+        most_priority=question.optional(
+            "most_priority", partial(question.integer, least=-LARGEST_PRIORITY, most=LARGEST_PRIORITY)
+        ),
     )
 
 

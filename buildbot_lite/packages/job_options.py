@@ -16,6 +16,8 @@ MOST_MEMBERS = 100
 """Jobs of one chain."""
 AFTER, SOURCES = "after", "sources"
 """The options of a chain: its submitter gives the first, the master completes the second."""
+MOST_PRIORITY = "most_priority"
+"""The option with the highest priority that the string permits; the master gives it."""
 
 
 @frozen
@@ -31,14 +33,16 @@ class JobOptions:
     sources: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, document: Mapping[str, Json], most_priority: int) -> "JobOptions":
+    def read(cls, document: Mapping[str, Json], usual: int) -> "JobOptions":
         """
-        The options in *document*; `InputError` for a priority above *most_priority*, that of the target.
+        The options in *document*, with the *usual* priority, that of the target, where it has none; `InputError` for
+        one that is too high.
         """
         reader = JsonReader(dict(document), "options")
-        priority = reader.integer("priority", most_priority, least=LEAST_PRIORITY)
-        if priority > most_priority:
-            raise InputError(f"The priority {priority} is too high: this string permits {most_priority} at most.")
+        most = reader.integer(MOST_PRIORITY, usual, least=LEAST_PRIORITY)
+        priority = reader.integer("priority", min(usual, most), least=LEAST_PRIORITY)
+        if priority > most:
+            raise InputError(f"The priority {priority} is too high: this string permits {most} at most.")
         after = reader.integer(AFTER, least=1) if reader.has(AFTER) else None
         sources = () if after is None else tuple(reader.texts(SOURCES))
         return cls(reader.flag("scratch", default=False), priority, after, sources)

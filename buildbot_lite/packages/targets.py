@@ -29,6 +29,7 @@ from ..master.steps.step import BuildStep
 from ..model.json_reader import JsonReader
 from ..model.machines import ARCH
 from ..model.properties import Json
+from ..storage.records import grants
 from ..storage.records.requests import SubmittedBuildset
 from . import chain_records, job_records
 from .architectures import BuildPlan, debian_plan
@@ -37,7 +38,7 @@ from .debian_source import read_dsc
 from .farm_repository import FarmRepository
 from .git_request import REPOSITORY, REVISION, GitRequest, read_request
 from .git_sources import checked_sources, name_of_address
-from .job_options import AFTER, SOURCES, JobOptions
+from .job_options import AFTER, MOST_PRIORITY, SOURCES, JobOptions
 from .job_records import SOURCE, NewJob, Origin
 from .job_states import MAKING_SOURCE, JobState
 from .repositories.debian_metadata import DebianMetadata
@@ -357,6 +358,10 @@ class PackageScheduler(Submit):
         self.target = target
 
     def resolve(self, connection: Connection, options: Mapping[str, Json], grant: int) -> Mapping[str, Json]:
+        limits = grants.get(connection, grant)
+        most = None if limits is None else limits.most_priority
+        # Whatever a submitter says about it.
+        options = {**options, MOST_PRIORITY: self.priority if most is None else most}
         reader = JsonReader(dict(options), "options")
         if not reader.has(AFTER):
             return options
@@ -369,7 +374,7 @@ class PackageScheduler(Submit):
         return {**options, SOURCES: list(dict.fromkeys(each.name for each in before))}
 
     def examine(self, file: IO[bytes], options: Mapping[str, Json]) -> Examination:
-        asked = JobOptions.read(options, most_priority=self.priority)
+        asked = JobOptions.read(options, self.priority)
         request = read_request(file)
         if request is not None:
             return self._from_git(request, asked)

@@ -47,6 +47,7 @@ grants = Table(
     Column("largest", Integer),
     Column("most_waiting", Integer),
     Column("port", Integer),  # the master's port in the FURL as last shown
+    Column("most_priority", Integer),  # that a submitter may choose
 )
 Index("grants_by_object", grants.c.verb, grants.c.object)
 

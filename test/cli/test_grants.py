@@ -21,6 +21,7 @@ GRANT: dict[str, Any] = {
     "per_hour": None,
     "largest": None,
     "most_waiting": 3,
+    "most_priority": None,
     "revoked": None,
     "pinned": False,
     "links": 0,

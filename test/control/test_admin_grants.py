@@ -18,6 +18,7 @@ from buildbot_lite.errors import (
     DatabaseFullError,
     InputError,
     LimitError,
+    RefusedError,
     RevokedError,
     StorageError,
 )
@@ -220,6 +221,14 @@ class GrantLimitTests(AdminGrantCase):
         self.assertIn("At most 1 requests of this string may wait, and 1 do.", self.submit(grant).err)
         self.harness.attach()
         self.assertIn("# request 2:", self.submit(grant).err)
+
+    def test_priority(self) -> None:
+        """
+        Promise 9.8: a bound of priorities is for targets of packages alone, whose submitters choose one.
+        """
+        asked = self.desk.ask({"ask": "grant", "to": "submit", "object": "go", "most_priority": 5})
+        error = self.failureResultOf(asked, RefusedError)
+        self.assertIn("--priority is for strings of targets of packages", str(error.value))
 
     def test_all_at_once(self) -> None:
         """

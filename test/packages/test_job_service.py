@@ -2,6 +2,7 @@
 Jobs in a running master.
 """
 
+import json
 import os
 from collections.abc import Iterable
 from functools import partial
@@ -14,6 +15,7 @@ from buildbot_lite.packages import job_records, job_service
 from buildbot_lite.packages.job_progress import look_at_requests
 from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_states import ArchState, JobState
+from buildbot_lite.storage.records.grants import GrantLimits
 from test.control.test_submissions import FakeWatcher, SubmissionCase
 from test.master.harness import FakeSlave
 
@@ -178,6 +180,37 @@ class JobServiceTests(JobCase):
         self.assertEqual([self.job(number).state for number in (2, 3)], [JobState.FINISHED] * 2)
         watcher = self.submit_with(priority=1)
         self.assertIn("The priority 1 is too high: this string permits 0 at most.", watcher.err)
+
+    def test_granted_priority(self) -> None:
+        """
+        Promise 9.8: a string may permit a higher priority than the target's, or lower ones only; a submitter cannot
+        raise it above that, and without a choice of theirs it is the target's if that is permitted.
+        """
+        for most, options, priority in (
+            (10, {"priority": 10}, 10),
+            (10, {"priority": -2}, -2),
+            (10, {}, 0),
+            (-5, {}, -5),
+            (10, {"priority": 11}, None),
+            (-5, {"priority": 0}, None),
+            (10, {"priority": 11, "most_priority": 99}, None),
+            (None, {"priority": 1, "most_priority": 99}, None),
+        ):
+            limits = GrantLimits(most_priority=most)
+            grant = self.harness.done(self.farm.grants.hand_out("submit", "bookworm", name="bookworm", limits=limits))
+            watcher = FakeWatcher()
+            feed = self.successResultOf(
+                self.target_of_grant(grant.id).submit_file(watcher, {"scratch": True, **options})
+            )
+            assert feed is not None
+            feed.feed(archive(greet()))
+            feed.close()
+            self.harness.settle()
+            if priority is None:
+                self.assertIn(f"this string permits {most or 0} at most.", watcher.err)
+            else:
+                number = int(json.loads(watcher.out)["title"].removeprefix("job ").partition(":")[0])
+                self.assertEqual(self.job(number).priority, priority, (most, options))
 
     def test_killed_master(self) -> None:
         """

@@ -203,7 +203,7 @@ class Submit(BaseScheduler):
     def resolve(self, connection: Connection, options: Mapping[str, Json], grant: int) -> Mapping[str, Json]:
         """
         The *options* of a submission with *grant*, completed with what the records say about them; `InputError`.
-        Called before `examine`, which gets them, when there are options.
+        Called before `examine`, which gets them.
         """
         return options
 

@@ -168,9 +168,8 @@ class Submissions:
                 if given.options:
                     raise InputError(f"{scheduler.name} takes no options.")
                 return scheduler, None
-            path, options = self._inputs.path(given.kept.sha256), given.options
-            if options:
-                options = await self._records.read(partial(scheduler.resolve, options=options, grant=grant))
+            path = self._inputs.path(given.kept.sha256)
+            options = await self._records.read(partial(scheduler.resolve, options=given.options, grant=grant))
             examined: Examination = await self._in_thread(partial(_examine, scheduler, path, options))
             # The configuration or the grant may have changed meanwhile; another scheduler may have other builders.
             before, scheduler = scheduler, self.scheduler(grant)

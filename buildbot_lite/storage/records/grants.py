@@ -30,7 +30,8 @@ class GrantLimits:
     Limits of a grant; None: no limit.
 
     *uses*: number of uses.  *expires*: seconds since 1970.  For submissions also *per_hour*: number in any hour;
-    *largest*: bytes of an input; *most_waiting*: requests that may wait at a time.
+    *largest*: bytes of an input; *most_waiting*: requests that may wait at a time; *most_priority*: the highest
+    priority that a submitter may choose, None: that of the scheduler.
     """
 
     uses: int | None = None
@@ -38,6 +39,7 @@ class GrantLimits:
     per_hour: int | None = None
     largest: int | None = None
     most_waiting: int | None = None
+    most_priority: int | None = None
 
 
 NO_LIMITS = GrantLimits()
@@ -49,10 +51,10 @@ class Grant:
     The right to do *verb* to *object*.
 
     *digest*, *salt*: the recorded parts of the FURL's swissnum (`swissnums.SwissnumRecord`).
-    *uses_allowed*, *expires*, *per_hour*, *largest*, *most_waiting*: see `GrantLimits`.  *revoked*, *used* (last):
-    seconds since 1970, or None.  *pin*: the Tub id of the first user, which is from then on the only one.
-    *label*: the admin's label for the grant; None: its FURL is in the farm's files.  *port*: the master's port in the
-    FURL as last shown; None: unknown.
+    *uses_allowed*, *expires*, *per_hour*, *largest*, *most_waiting*, *most_priority*: see `GrantLimits`.
+    *revoked*, *used* (last): seconds since 1970, or None.  *pin*: the Tub id of the first user, which is from then on
+    the only one.  *label*: the admin's label for the grant; None: its FURL is in the farm's files.  *port*: the
+    master's port in the FURL as last shown; None: unknown.
     """
 
     id: int
@@ -73,6 +75,7 @@ class Grant:
     largest: int | None = None
     most_waiting: int | None = None
     port: int | None = None
+    most_priority: int | None = None
 
     def live(self, now: float) -> bool:
         """
@@ -93,7 +96,7 @@ _ADD = Statement(
     inserting(
         _grants,
         *("name", "verb", "object", "digest", "salt", "created", "label"),
-        *("expires", "uses_allowed", "per_hour", "largest", "most_waiting"),
+        *("expires", "uses_allowed", "per_hour", "largest", "most_waiting", "most_priority"),
     ).returning(_grants.c.id)
 )
 _ALL = Query(_select(), Grant)
@@ -188,6 +191,7 @@ def add(
         per_hour=limits.per_hour,
         largest=limits.largest,
         most_waiting=limits.most_waiting,
+        most_priority=limits.most_priority,
     )
     return Grant(
         id,
@@ -203,6 +207,7 @@ def add(
         per_hour=limits.per_hour,
         largest=limits.largest,
         most_waiting=limits.most_waiting,
+        most_priority=limits.most_priority,
     )
 
 

@@ -1,5 +1,5 @@
 """
-Tables for the jobs of packages; and for whom triggered buildsets are built.
+Tables for the jobs of packages; for whom triggered buildsets are built; the highest priority that a grant permits.
 """
 
 import sqlalchemy as sa
@@ -13,8 +13,10 @@ depends_on = None
 
 def upgrade() -> None:
     """
-    Add the tables, empty; and the column, filled in from the parent builds, as far as they are still recorded.
+    Add the tables, empty; and the columns, that of buildsets filled in from the parent builds, as far as they are still
+    recorded.
     """
+    op.add_column("grants", sa.Column("most_priority", sa.Integer(), nullable=True))
     op.create_table(
         "package_jobs",
         sa.Column("id", sa.Integer(), nullable=False),
