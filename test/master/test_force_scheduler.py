@@ -2,6 +2,7 @@
 ForceScheduler and its parameters.
 """
 
+import re
 from typing import Any, ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -62,12 +63,14 @@ class ParameterTests(ForceCase):
         ('util.FixedParameter("x", default="f", choices=["f", "g"])', {}, {"x": "f"}),
         ('util.FixedParameter("x", default="f")', {"x": "g"}, "x is fixed to 'f': leave it out."),
         ('util.IntParameter("x", default=2)', {}, {"x": 2}),
+        ('util.IntParameter("x", default="5")', {}, {"x": 5}),
         ('util.IntParameter("x")', {"x": "7"}, {"x": 7}),
         ('util.IntParameter("x")', {"x": 7}, {"x": 7}),
         ('util.IntParameter("x")', {"x": 7.9}, "x must be a whole number, not 7.9."),
         ('util.IntParameter("x")', {"x": float("inf")}, "x must be a whole number, not inf."),
         ('util.IntParameter("x")', {"x": "seven"}, "x must be a whole number, not 'seven'."),
         ('util.BooleanParameter("x", default=True)', {}, {"x": True}),
+        ('util.BooleanParameter("x", default="yes")', {}, {"x": True}),
         ('util.BooleanParameter("x")', {"x": "yes"}, {"x": True}),
         ('util.BooleanParameter("x", default=True)', {"x": "false"}, {"x": False}),
         ('util.BooleanParameter("x")', {"x": "maybe"}, "x must be true or false, not 'maybe'."),
@@ -77,6 +80,8 @@ class ParameterTests(ForceCase):
         ('util.ChoiceStringParameter("x", choices=["a"], strict=False)', {"x": "c"}, {"x": "c"}),
         ('util.ChoiceStringParameter("x", choices=["a", "b"], multiple=True)', {"x": "a, b"}, {"x": ["a", "b"]}),
         ('util.ChoiceStringParameter("x", choices=["a", "b"], multiple=True)', {}, {"x": []}),
+        ('util.ChoiceStringParameter("x", choices=["a", "b"], multiple=True, default="a,b")', {}, {"x": ["a", "b"]}),
+        ('util.ChoiceStringParameter("x", choices=["a"], default="*", strict=True)', {}, {"x": "*"}),
         ('util.NestedParameter("n", fields=[util.IntParameter("x")])', {"n.x": "1"}, {"n": {"x": 1}}),
         ('util.NestedParameter(name="", layout="vertical", columns=2, fields=[util.StringParameter("x")])',
          {"x": "1"}, {"x": "1"}),
@@ -89,6 +94,7 @@ class ParameterTests(ForceCase):
             "n is a group of parameters: give each as n.NAME=VALUE.",
         ),
         ('util.FileParameter("x")', {"x": "text"}, {"x": "text"}),
+        ('util.FileParameter("x", maxsize=4)', {"x": "д" * 3}, "x has 6 bytes; at most 4 are allowed."),
         ('util.StringParameter("x")', {"y": "1"}, "There is no parameter 'y'.  There are: x."),
     ]  # fmt: skip
 
@@ -103,6 +109,30 @@ class ParameterTests(ForceCase):
                     self.assertEqual(str(self.assertRaises(InputError, self.force, arguments, given)), expected)
                 else:
                     self.assertEqual(self.force(arguments, given).properties.values(), expected)
+
+    def test_computed_choices(self) -> None:
+        """
+        Promise 8.2: a class of the configuration computes its choices for the builder; what goes wrong is a sentence.
+        """
+        for body, value, expected in (
+            ("return [f'of-{buildername}']", "of-b", {"x": "of-b"}),
+            ("return [f'of-{buildername}']", "of-c", "x must be one of of-b, not 'of-c'."),
+            ("return list(master.botmaster.builders)", "b", "The choices of x could not be computed: "),
+        ):
+            with self.subTest(body=body, value=value):
+                text = (
+                    "class Own(util.ChoiceStringParameter):\n"
+                    f"    def getChoices(self, master, scheduler, buildername):\n        {body}\n"
+                )
+                forcing = 'schedulers.ForceScheduler(name="force", builderNames=["b"], properties=[Own("x")])'
+                self.farm = ScheduledFarm(forcing, before=text)
+                forced = self.farm.farm.forcing.force("b", {"x": value})
+                if isinstance(expected, str):
+                    with self.assertRaisesRegex(InputError, re.escape(expected)):
+                        self.farm.done(forced)
+                else:
+                    self.farm.done(forced)
+                    self.assertEqual(self.farm.submitted()[-1].properties.values(), expected)
 
     def test_any_property(self) -> None:
         """
@@ -329,6 +359,7 @@ class ArgumentTests(ForceCase):
         wrong = [
             ('properties=[util.StringParameter("x", regex="(")]', "is not a regular expression"),
             ('properties=[util.StringParameter("x", defalt=1)]', "Did you mean 'default'?"),
+            ('properties=[util.IntParameter("x", default="y")]', "default: x must be a whole number, not 'y'"),
             ('properties=["x"]', "properties has 'x' in it, which is not a parameter"),
             ('properties=[util.StringParameter("x"), util.IntParameter("x")]', "has the parameter 'x' twice"),
             ('properties=[util.StringParameter("")]', "has a StringParameter without a name"),

@@ -70,12 +70,12 @@ class PatchParameter(NestedParameter):
     def known_arguments(self) -> Sequence[str]:
         return (*super().known_arguments(), *(each.name for each in _parts_of_a_patch()))
 
-    def patch(self, codebase: str, given: Mapping[str, Json]) -> ForcedPatch | None:
+    def patch(self, codebase: str, given: Mapping[str, Json], builder: str = "") -> ForcedPatch | None:
         """
         The patch for *codebase* in the values that are *given* for its parts; None if there is no body.  `InputError`
         if one is wrong.
         """
-        values = {part: each.value(given.get(part)) for part, each in self.parts.items()}
+        values = {part: each.value(given.get(part), builder) for part, each in self.parts.items()}
         body = str(values.get("body") or "").encode("utf-8", "surrogateescape")
         if not body:
             return None
@@ -137,18 +137,20 @@ class CodebaseParameter(BaseParameter):
             **{f"{prefix}patch.{name}": each for name, each in parts.items()},
         }
 
-    def given(self, remaining: dict[str, Json]) -> tuple[dict[str, Json], ForcedPatch | None]:
+    def given(self, remaining: dict[str, Json], builder: str = "") -> tuple[dict[str, Json], ForcedPatch | None]:
         """
         Take the values of its parameters from *remaining*; return the stamp and the patch in them.  `InputError` if one
         is wrong.
         """
         prefix = f"{self.codebase}." if self.codebase else ""
-        values = {name: each.value(remaining.pop(f"{prefix}{name}", None)) for name, each in self.fields.items()}
+        values = {
+            name: each.value(remaining.pop(f"{prefix}{name}", None), builder) for name, each in self.fields.items()
+        }
         stamp = {name: value for name, value in values.items() if value not in (None, "")}
         if self.patch is None:
             return stamp, None
         parts = {name: remaining.pop(f"{prefix}patch.{name}", None) for name in self.patch.parts}
-        return stamp, self.patch.patch(self.codebase, parts)
+        return stamp, self.patch.patch(self.codebase, parts, builder)
 
 
 def parameter_list(arguments: ArgumentChecker, name: str, value: Any) -> list[BaseParameter]:
@@ -176,10 +178,12 @@ def leaves(parameters: Sequence[BaseParameter], path: tuple[str, ...] = ()) -> I
             yield leaf_path, each
 
 
-def checked_values(parameters: Sequence[BaseParameter], given: Mapping[str, Json]) -> dict[str, Json]:
+def checked_values(
+    parameters: Sequence[BaseParameter], given: Mapping[str, Json], builder: str = ""
+) -> dict[str, Json]:
     """
-    The properties for the *given* values, whose names have dots between their parts.  `InputError` if a value is wrong
-    or missing.
+    The properties for the values *given* with a forced build of *builder*, whose names have dots between their parts.
+    `InputError` if a value is wrong or missing.
 
     A value without a parameter becomes a property if there is an `AnyPropertyParameter`; otherwise it is wrong.
     """
@@ -189,7 +193,7 @@ def checked_values(parameters: Sequence[BaseParameter], given: Mapping[str, Json
     for path, each in parameters_by_path:
         if isinstance(each, AnyPropertyParameter):
             continue
-        value = each.value(remaining.pop(".".join(path), None))
+        value = each.value(remaining.pop(".".join(path), None), builder)
         at = values
         for name in path[:-1]:
             at = at.setdefault(name, {})

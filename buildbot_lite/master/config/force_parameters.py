@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from ...errors import InputError
 from ...model.properties import LARGEST_VALUE, Json
+from ...model.user_functions import error_text, limited
 from .argument_fit import NotingType, note_unknown
 from .arguments import ArgumentChecker, as_list
 from .mistakes import current_line, remark
@@ -79,9 +80,10 @@ class BaseParameter(metaclass=NotingType):
         """
         return self.autopopulate.get(str(given), {})
 
-    def value(self, given: Json) -> Json:
+    def value(self, given: Json, builder: str = "") -> Json:
         """
-        The value for the *given* text; None or "" means that none was given.  `InputError` if it is wrong or missing.
+        The value for the *given* text with a forced build of *builder*; None or "" means that none was given.
+        `InputError` if it is wrong or missing.
         """
         if given is None or given == "":
             if self.required:
@@ -91,13 +93,23 @@ class BaseParameter(metaclass=NotingType):
             raise InputError(f"{self.name} has {len(str(given).encode())} bytes; at most {self.maxsize} are allowed.")
         if self.regex is not None and self.regex.match(str(given)) is None:
             raise InputError(f"{self.name} must match {self.regex.pattern!r}, and {given!r:.80} does not.")
-        return self.parsed(given)
+        return self.parsed(given, builder)
 
-    def parsed(self, given: Json) -> Json:
+    def parsed(self, given: Json, builder: str) -> Json:
         """
         Convert the text *given* to the value; `InputError` if it is wrong.
         """
         return given if isinstance(given, str) else str(given)
+
+    def parsed_default(self) -> Json:
+        """
+        The default, which may be a text like a given value; a mistake is noted if it is wrong.
+        """
+        try:
+            return self.parsed(self.default, "")
+        except InputError as error:
+            self.arguments.note(f"default: {error}")
+            return self.default_value
 
     @property
     def hint(self) -> str:
@@ -108,7 +120,8 @@ class BaseParameter(metaclass=NotingType):
 
     def getChoices(self, master: Any, scheduler: Any, buildername: str) -> Sequence[Any]:
         """
-        The values to choose from.  Parameters that compute them override this.
+        The values to choose from, for a build of *buildername*.  Parameters that compute them override this.  *master*
+        and *scheduler* are None.
         """
         return ()
 
@@ -155,7 +168,7 @@ class FixedParameter(BaseParameter):
     def known_arguments(self) -> Sequence[str]:
         return (*super().known_arguments(), "choices")
 
-    def value(self, given: Json) -> Json:
+    def value(self, given: Json, builder: str = "") -> Json:
         if given not in (None, "", self.default):
             raise InputError(f"{self.name} is fixed to {self.default!r:.80}: leave it out.")
         return self.default
@@ -168,7 +181,11 @@ class IntParameter(BaseParameter):
 
     default_value = 0
 
-    def parsed(self, given: Json) -> Json:
+    def __init__(self, name: Any, label: Any = None, **more: Any) -> None:
+        super().__init__(name, label, **more)
+        self.default = self.parsed_default()
+
+    def parsed(self, given: Json, builder: str) -> Json:
         try:
             return int(str(given))  # str() first: int() would cut the fraction of a number
         except ValueError:
@@ -182,7 +199,11 @@ class BooleanParameter(BaseParameter):
 
     default_value = False
 
-    def parsed(self, given: Json) -> Json:
+    def __init__(self, name: Any, label: Any = None, **more: Any) -> None:
+        super().__init__(name, label, **more)
+        self.default = self.parsed_default()
+
+    def parsed(self, given: Json, builder: str) -> Json:
         word = str(given).strip().lower()
         if word not in (*_TRUE, *_FALSE):
             raise InputError(f"{self.name} must be true or false, not {given!r:.80}.")
@@ -204,7 +225,7 @@ class UserNameParameter(BaseParameter):
     def known_arguments(self) -> Sequence[str]:
         return (*super().known_arguments(), "need_email")
 
-    def parsed(self, given: Json) -> Json:
+    def parsed(self, given: Json, builder: str) -> Json:
         if self.need_email and not _ADDRESS.match(str(given)):
             raise InputError(
                 f'{self.name} must have a mail address, like "A U Thor <a@example.org>", not {given!r:.80}.'
@@ -225,8 +246,8 @@ class ChoiceStringParameter(BaseParameter):
         if not self.choices and choices not in ((), []):
             self.arguments.wrong("choices", choices, "a list")
         self.strict = self.arguments.flag("strict", strict)
-        if self.multiple and self.default == "":
-            self.default = []
+        if self.multiple and isinstance(self.default, str):
+            self.default = [word for each in self.default.split(",") if (word := each.strip())]
 
     def known_arguments(self) -> Sequence[str]:
         return (*super().known_arguments(), "choices", "strict")
@@ -237,8 +258,8 @@ class ChoiceStringParameter(BaseParameter):
         """
         return self.choices
 
-    def parsed(self, given: Json) -> Json:
-        choices = {str(each): each for each in self.getChoices(None, None, "")}
+    def parsed(self, given: Json, builder: str) -> Json:
+        choices = self._choices(builder)
         words = given if isinstance(given, list) else str(given).split(",") if self.multiple else [given]
         accepted = []
         for each in words:
@@ -247,6 +268,13 @@ class ChoiceStringParameter(BaseParameter):
                 raise InputError(f"{self.name} must be one of {', '.join(choices)}, not {word!r:.80}.")
             accepted.append(choices.get(word, word))
         return accepted if self.multiple else accepted[0]
+
+    def _choices(self, builder: str) -> dict[str, Json]:
+        compute = limited(self.getChoices, f"getChoices of {self.name}")
+        try:
+            return {str(each): each for each in compute(None, None, builder)}
+        except Exception as error:  # the method of a class in master.cfg
+            raise InputError(f"The choices of {self.name} could not be computed: {error_text(error)}.") from error
 
 
 class WorkerChoiceParameter(BaseParameter):
@@ -267,11 +295,13 @@ class InheritBuildParameter(BaseParameter):
 
     def __init__(self, name: Any, label: Any = None, *, compatible_builds: Any = None, **more: Any) -> None:
         super().__init__(name, label, **more)
+        if compatible_builds is not None:
+            remark(f"InheritBuildParameter {name!r:.100}: compatible_builds has no effect; any build may be given.")
 
     def known_arguments(self) -> Sequence[str]:
         return (*super().known_arguments(), "compatible_builds")
 
-    def parsed(self, given: Json) -> Json:
+    def parsed(self, given: Json, builder: str) -> Json:
         if not re.match(r".+/[0-9]{1,9}\Z", str(given)):
             raise InputError(f'{self.name} must be a build, like "linux/12", not {given!r:.80}.')
         return str(given)

@@ -97,23 +97,23 @@ class ForceScheduler(BaseScheduler):
         names = leaves(self.parameters or ())
         return frozenset(path[0] for path, each in names if isinstance(each, WorkerChoiceParameter))
 
-    def check(self, given: Mapping[str, Json], reason: str | None) -> ForcedInput:
+    def check(self, given: Mapping[str, Json], reason: str | None, builder: str = "") -> ForcedInput:
         """
-        Check what is *given* with a forced build: properties, "username", "branch", "revision", "repository" and
-        "project" (with several codebases "CODEBASE.branch"), and "patch.body" etc.  `InputError` if something
-        is wrong or missing.
+        Check what is *given* with a forced build of *builder*: properties, "username", "branch", "revision",
+        "repository" and "project" (with several codebases "CODEBASE.branch"), and "patch.body" etc.  `InputError` if
+        something is wrong or missing.
         """
         remaining = self._populated(given)
-        of_codebases = {each.codebase: each.given(remaining) for each in self.codebase_parameters}
+        of_codebases = {each.codebase: each.given(remaining, builder) for each in self.codebase_parameters}
         patches = [patch for _, patch in of_codebases.values() if patch is not None]
         if len(patches) > 1:
             raise InputError("A build takes one patch: give that of one codebase.")
-        owner = str(self.username_parameter.value(remaining.pop(self.username_parameter.name, None)))
-        reason_text = str(self.reason_parameter.value(reason))
+        owner = str(self.username_parameter.value(remaining.pop(self.username_parameter.name, None), builder))
+        reason_text = str(self.reason_parameter.value(reason, builder))
         if self.parameters is None:
             properties, choices = remaining, {}
         else:
-            properties = checked_values(self.parameters, remaining)
+            properties = checked_values(self.parameters, remaining, builder)
             choices = {path[0]: each for path, each in leaves(self.parameters) if len(path) == 1}
         if owner:
             properties["owner"] = owner

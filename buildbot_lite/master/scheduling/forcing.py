@@ -129,7 +129,7 @@ class Forcing:
     ) -> ForcedInput:
         if own := sorted((OF_THE_BUILD & properties.keys()) - scheduler.slave_choices):
             raise PropertyError(f"The build itself sets {', '.join(own)}: leave out that property.")
-        forced = scheduler.check(properties, reason)
+        forced = scheduler.check(properties, reason, builder)
         slaves = self._generations.config.builders[builder].slavenames
         if forced.slave is not None and forced.slave not in slaves:
             raise InputError(f"{forced.slave!r:.80} is no slave of {builder}.{did_you_mean(forced.slave, slaves)}")
