@@ -108,6 +108,11 @@ class LocalMachine:
             found[0].raiseException()
         return Result(found[0])
 
+    async def trigger_each(
+        self, wanted: Mapping[str, tuple[str, Mapping[str, Any]]], **options: Any
+    ) -> dict[str, Result | None]:
+        raise NotImplementedError
+
     async def render_workdir(self) -> None:
         """
         Nothing is rendered here.

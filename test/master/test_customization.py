@@ -3,11 +3,14 @@ What Buildbot's manual shows people how to customize: each works here, or ``chec
 """
 
 import textwrap
+from collections.abc import Generator
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection
+from twisted.internet.defer import inlineCallbacks, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.master.steps import Trigger
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import changes, requests
@@ -326,6 +329,44 @@ class OwnStepTests(SynchronousTestCase):
                 ran = replay(step, *answers)
                 self.assertIs(ran.result, result)
                 self.assertEqual({name: each.decode() for name, each in ran.logs.items() if each}, logs)
+
+    def test_computed_schedulers(self) -> None:
+        """
+        Promise 8.13: a subclass of Trigger computes the schedulers, each with its properties, and whether it counts.
+        """
+
+        class Parts(Trigger):
+            @inlineCallbacks
+            def getSchedulersAndProperties(self) -> Generator[Any, Any, Any]:
+                yield succeed(None)
+                tests = [{"sched_name": "test", "props_to_set": {"part": each}} for each in self.getProperty("parts")]
+                return [*tests, {"sched_name": "slow", "props_to_set": {}, "unimportant": True}]
+
+        ends = {"test": Result.WARNINGS, "slow": Result.FAILURE}
+        step = Parts(schedulerNames=["test", "slow"], waitForFinish=True)
+        ran = replay(step, properties={"parts": ["a", "b"]}, triggers=ends)
+        self.assertIs(ran.result, Result.WARNINGS)
+        self.assertEqual(ran.summary, "test: warnings, test (2): warnings, slow: failure")
+        self.assertEqual(list(ran.triggered), [("test", {"part": "a"}), ("test", {"part": "b"}), ("slow", {})])
+
+        class Wrong(Trigger):
+            found: Any = None
+
+            def getSchedulersAndProperties(self) -> Any:
+                return self.found
+
+        for found, said in (
+            ("test", "returned 'test', which is not a list of 1 to 256 dictionaries"),
+            ([], "which is not a list of 1 to 256"),
+            ([{}] * 257, "which is not a list of 1 to 256"),
+            ([{"name": "test"}], "write a dictionary with sched_name and props_to_set"),
+            ([{"sched_name": "test", "props_to_set": {"x": object()}}], "The property 'x' cannot be"),
+        ):
+            with self.subTest(said):
+                Wrong.found = found
+                ran = run(Wrong(schedulerNames=["test"]), triggers=ends)
+                self.assertIs(ran.result, Result.EXCEPTION)
+                self.assertTrue(any(said in each for each in ran.remarks), ran.remarks)
 
     def test_set_step_arg(self) -> None:
         """

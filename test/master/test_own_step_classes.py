@@ -51,8 +51,7 @@ class OwnStepTests(SynchronousTestCase):
         So is one that Buildbot's trigger, upload or counting step calls.
         """
         for base, name, remedy in (
-            ("Trigger", "getSchedulersAndProperties", "addStepsAfterCurrentStep"),
-            ("Trigger", "createTriggerProperties", "addStepsAfterCurrentStep"),
+            ("Trigger", "createTriggerProperties", "Write getSchedulersAndProperties"),
             ("FileUpload", "uploadDone", "await super().run()"),
             ("MultipleFileUpload", "allUploadsDone", "await super().run()"),
             ("WarningCountingShellCommand", "maybeAddWarning", "warningExtractor"),
@@ -109,7 +108,7 @@ class OwnStepTests(SynchronousTestCase):
             ("reporters.HttpStatusPush", "send(self, build)", "send overrides a method of HttpStatusPush"),
             ("steps.ShellCommand", "check(self)", "Give it another name."),
             ("steps.ShellCommand", "_words(self, text)", "Give it another name."),
-            ("util.StringParameter", "parsed(self, value, more)", "Give it another name."),
+            ("util.StringParameter", "parsed(self, value)", "Give it another name."),
         ):
             with self.subTest(base=base):
                 text = f"from buildbot_lite.plugins import reporters\nclass C({base}):\n    def "

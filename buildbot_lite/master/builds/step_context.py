@@ -175,6 +175,12 @@ class JournaledContext:
         return await self._triggers.run(wanted, wait=wait, source=source, log=log, priority=priority)
 
     @_effect
+    async def trigger_each(
+        self, wanted: Mapping[str, tuple[str, Mapping[str, Json]]], **options: Any
+    ) -> dict[str, Result | None]:
+        return await self._triggers.run(wanted, **options)
+
+    @_effect
     async def now(self) -> float:
         return float(await self._effects.once("now", None, self._build.wall))
 

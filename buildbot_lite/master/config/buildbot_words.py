@@ -255,9 +255,8 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
       "(docs/own-steps.md)."),
      "setBuild setStepStatus setupProgress acquireLocks releaseLocks"),
     ("BuildStep", _REFUSED,
-     ("Write a step whose run adds steps.Trigger(…) for each set of properties, with "
-      "self.build.addStepsAfterCurrentStep (docs/own-steps.md)."),
-     "getSchedulersAndProperties createTriggerProperties getSchedulerByName"),
+     "Write getSchedulersAndProperties in a subclass of steps.Trigger (docs/steps.md).",
+     "createTriggerProperties getSchedulerByName"),
     ("BuildStep", _REFUSED, "Do it in async def run(self), after await super().run() (docs/own-steps.md).",
      "uploadDone allUploadsDone"),
     ("BuildStep", _REFUSED, "The argument warningExtractor finds warnings, suppressionFile leaves some out.",

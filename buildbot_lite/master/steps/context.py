@@ -113,6 +113,20 @@ class StepContext(Protocol):
         *log*.  When the step is stopped while it waits, the triggered builds that have not ended are cancelled.
         """
 
+    async def trigger_each(
+        self,
+        wanted: Mapping[str, tuple[str, Mapping[str, Json]]],
+        *,
+        wait: bool,
+        source: Mapping[str, Json] | None,
+        log: str | None,
+        priority: int | None = None,
+    ) -> dict[str, Result | None]:
+        """
+        `trigger` for *wanted*: label → the name of a Triggerable scheduler and the properties of its builds.  A
+        scheduler may be there several times.  Returns label → result.
+        """
+
     async def now(self) -> float:
         """
         The time in seconds since 1970.  A replay gets the time of the first run.

@@ -3,15 +3,21 @@ A step that starts builds of other builders, and may wait for them.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from attrs import frozen
+
+from ...errors import ConfigError
+from ...model.properties import Json, checked_property_name, checked_value
 from ...model.results import Result, worst
 from ...model.source_stamps import source_of
 from ...model.suggestions import did_you_mean
+from ...model.user_functions import awaited
 from ..config.arguments import ArgumentChecker
-from ..config.matrix import labelled
+from ..config.matrix import MOST_COMBINATIONS, labelled
 from ..config.mistakes import (
     missing_names,
     once_loaded,
@@ -24,6 +30,17 @@ from .step import BuildStep
 __all__ = ["Trigger"]
 
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
+
+
+@frozen
+class _Chosen:
+    """
+    A scheduler to start, under Buildbot's names.
+    """
+
+    sched_name: str
+    props_to_set: Mapping[str, Json]
+    unimportant: bool
 
 
 def _priority(checker: ArgumentChecker, name: str, value: Any) -> int | None:
@@ -86,17 +103,35 @@ class Trigger(BuildStep):
                     if all(map(_is_text, self.schedulerNames)) and name not in self.schedulerNames:
                         checker.note(f"unimportantSchedulerNames has {name!r:.60}, which is not in schedulerNames.")
 
-    async def run(self) -> Result:
+    def getSchedulersAndProperties(self) -> Any:
+        """
+        The schedulers to start, as a list of dictionaries: "sched_name", "props_to_set" (its properties) and
+        "unimportant" (whether its result is ignored).  A subclass may compute them, also in a coroutine; it may start a
+        scheduler several times, and at most 256 in all.
+        """
         properties = {name: self.getProperty(name) for name in self.copy_properties if self.hasProperty(name)}
         properties |= self.set_properties or {}
-        by_label = labelled(self.schedulerNames, self.matrix)
-        results = await self.bench.trigger(
-            self.schedulerNames,
-            properties,
+        return [
+            {
+                "sched_name": name,
+                "props_to_set": {**properties, **combination},
+                "unimportant": name in self.unimportantSchedulerNames,
+            }
+            for name, combination in labelled(self.schedulerNames, self.matrix).values()
+        ]
+
+    async def run(self) -> Result:
+        found = await awaited(self.getSchedulersAndProperties())
+        if type(self).getSchedulersAndProperties is Trigger.getSchedulersAndProperties:
+            labels = labelled(self.schedulerNames, self.matrix)
+            chosen = {label: _Chosen(**each) for label, each in zip(labels, found, strict=True)}
+        else:
+            chosen = _checked(found)
+        results = await self.bench.trigger_each(
+            {label: (each.sched_name, each.props_to_set) for label, each in chosen.items()},
             wait=self.waitForFinish,
             source=self._source(),
             log="stdio",
-            matrix=self.matrix,
             priority=self.priority,
         )
         if not self.waitForFinish:
@@ -106,8 +141,8 @@ class Trigger(BuildStep):
         counting = [
             # RETRY as the result of this step would repeat this build, not the triggered one.
             Result.EXCEPTION if result is Result.RETRY else result
-            for name, result in results.items()
-            if result is not None and by_label[name][0] not in self.unimportantSchedulerNames
+            for label, result in results.items()
+            if result is not None and not chosen[label].unimportant
         ]
         return worst(counting)
 
@@ -124,6 +159,28 @@ class Trigger(BuildStep):
             elif self.updateSourceStamp and isinstance(revisions.get(codebase), str):
                 stamp["revision"] = revisions[codebase]
         return source_of(stamps)
+
+
+def _checked(found: Any) -> dict[str, _Chosen]:
+    """
+    Label → scheduler, for the answer *found* of a class; `ConfigError` or `PropertyError` if it is wrong.  A name that
+    comes again gets a number.
+    """
+    subject = "getSchedulersAndProperties returned"
+    if not isinstance(found, (list, tuple)) or not 0 < len(found) <= MOST_COMBINATIONS:
+        raise ConfigError(f"{subject} {found!r:.80}, which is not a list of 1 to {MOST_COMBINATIONS} dictionaries.")
+    chosen: dict[str, _Chosen] = {}
+    seen: Counter[str] = Counter()
+    for each in found:
+        given = each if isinstance(each, Mapping) else {}
+        name, properties = given.get("sched_name"), given.get("props_to_set") or {}
+        if not isinstance(name, str) or not isinstance(properties, Mapping):
+            raise ConfigError(f"{subject} {each!r:.80}: write a dictionary with sched_name and props_to_set.")
+        seen[name] += 1
+        label = name if seen[name] == 1 else f"{name} ({seen[name]})"
+        checked = {checked_property_name(key): checked_value(key, value) for key, value in properties.items()}
+        chosen[label] = _Chosen(name, checked, bool(given.get("unimportant")))
+    return chosen
 
 
 def _is_text(name: object) -> bool:
