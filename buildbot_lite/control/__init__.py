@@ -4,6 +4,8 @@ The objects that holders of FURLs call.
 ``verbs``           the verbs of FURLs: what each permits and leads to
 ``admin``           questions about builds, and the dispatch of all questions
 ``admin_grants``    questions about grants; likewise ``admin_slaves``, ``admin_changes``, ``admin_marks``
+``questions``       questions that packages above the master answer
+``followers``       a client that follows a log, in the forms that the senders of logs need
 ``submissions``     submitting a build, watching a request
 ``input_receiver``  the input of a submission, from its client to the store
 ``changes``         changes that hooks report; ``change_lines`` reads their lines

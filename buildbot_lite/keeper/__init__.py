@@ -13,10 +13,11 @@ and has few reasons to be restarted.
        reads the spools               ^         DIR/commands/ID/stdio, outcome.json
                `----------------------'
 
-Reading order: `loop` (descriptors, timers, signals), `start_request` and `wrapper` (what to run), `command_store` and
-`spool` (files on disk), `masking` and `spellings` (secrets), `output` (from a pipe into spools), `tail` (log files),
-`spawn`, `process_table` (all processes), `process_tracker` (which process belongs to which command), `outcome`,
-`context` (what all commands share); for one command `command_io` (input and output), `termination` (ending its
-processes), `timeouts` and `command` (its stages); `keeper` (all commands), `events` (what the client is to be told),
-`server` (the socket).
+Reading order: `loop` (descriptors, timers, signals), `start_request` and `wrapper` (the command to run),
+`command_store`, `record_file` and `spool` (files on disk), `earlier_records` (those of version 0.1.0), `tree_removal`,
+`masking` and `spellings` (secrets), `output` (from a pipe into spools), `tail` (log files), `spawn`, `process_table`
+(all processes), `process_tracker` (the processes of each command), `outcome`, `context` (collaborators of all
+commands); for one command `command_io` (input and output), `termination` (ending its processes), `timeouts` and
+`command` (its stages); `keeper` (all commands), `outcome_writer` (outcomes on their way to the disk),
+`earlier_commands` (those of an earlier keeper), `events` (messages for the client), `server` (the socket).
 """

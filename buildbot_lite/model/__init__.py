@@ -4,13 +4,16 @@ Values and pure functions, without Twisted and without input or output.
 ``change``         a change to source code, and ``change_view``: its form for functions in master.cfg
 ``display``        printable forms of untrusted text
 ``estimates``      how long builds take, and when waiting ones start
+``extension``      a service of a higher package in a running master
 ``git_refs``       names of git references
 ``hello``          the messages of slave and master when a slave attaches
 ``http_request``   HTTP requests of steps
+``input_kinds``    kinds of submitted inputs, recognised by their beginnings
 ``interpolation``  values of a build in text
 ``json_reader``    typed and bounded reading of untrusted JSON
 ``lease``          how long a command may run while its link is lost
 ``locks``          what builds and steps need of locks
+``machines``       names of machines, and the architectures whose programs they run
 ``names``          validation of names and relative paths
 ``operations``     operators of renderables
 ``outcome``        how a command ended

@@ -8,5 +8,6 @@ The read-only view of builds for people and programs.
 ``log_output``       logs of one build, whole or as they grow
 ``explaining``       the reason for which a request waits, sent to its followers
 ``send_window``      flow control towards one client
+``reporters``        messages about builds, to people and to other services
 ``ingestion_first``  followers yield to the ingestion of running builds
 """

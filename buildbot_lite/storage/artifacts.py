@@ -85,13 +85,6 @@ class ArtifactFile(StreamFile):
             )
         super().__init__(path if not replaces and os.path.exists(path) else incoming, what=what)
 
-    @property
-    def final_path(self) -> str:
-        """
-        The absolute path of the sealed artifact.
-        """
-        return self._final
-
     def seal(self, length: int, sha256: str) -> bool:
         """
         Seal the file as `StreamFile.seal` does, then rename it to its final path.  An artifact of 0 bytes becomes an

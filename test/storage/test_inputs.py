@@ -166,7 +166,7 @@ class ArtifactTests(SynchronousTestCase):
         self.assertTrue(self.file.seal(6, SUM))
 
         self.assertEqual((os.listdir(self.directory), os.path.exists(self.incoming)), (["hello.tar"], False))
-        self.assertEqual(self.file.path, self.file.final_path)
+        self.assertEqual(self.file.path, os.path.abspath(self.path))
         self.assertEqual(self.file.read(0, 10), b"abcdef")
 
     def test_after_restart(self) -> None:

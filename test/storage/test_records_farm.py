@@ -53,14 +53,14 @@ class GrantTests(FarmCase):
 
     def test_found(self) -> None:
         """
-        A grant is found by the digest of its swissnum, by its id, and by its object.
+        A grant is found by its id, with the digest of its swissnum.
         """
-        bot1, _, submit = self.grant(), self.grant("bot2"), self.grant(verb="submit")
+        bot1, bot2, submit = self.grant(), self.grant("bot2"), self.grant(verb="submit")
 
-        self.assertEqual(self.do(lambda c: grants.by_digest(c, digest_of("secret of bot1 slave"))), bot1)
+        self.assertEqual(bot1.digest, digest_of("secret of bot1 slave"))
         self.assertEqual(self.do(lambda c: grants.get(c, submit.id)), submit)
-        self.assertEqual(self.do(lambda c: grants.by_object(c, "slave", "bot1")), [bot1])
-        self.assertIsNone(self.do(lambda c: grants.by_digest(c, digest_of("guessed"))))
+        self.assertEqual(self.do(grants.get_all), [bot1, bot2, submit])
+        self.assertIsNone(self.do(lambda c: grants.get(c, submit.id + 1)))
 
     def test_live(self) -> None:
         """
@@ -80,7 +80,6 @@ class GrantTests(FarmCase):
             now = self.do(partial(grants.get, id=grant.id))
             assert now is not None
             self.assertEqual(now.live(20.0), grant is for_ever)
-        self.assertEqual(self.do(lambda c: grants.by_object(c, "slave", "gone")), [])
 
     def test_pin_and_uses(self) -> None:
         """

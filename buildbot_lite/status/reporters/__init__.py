@@ -10,7 +10,8 @@ Reporters: messages about builds and slaves, to people and to other services.
 ``generators``  the events that lead to a message, and its content
 ``formatting``  texts of messages
 ``reporter``    the base of all reporters
-``loop``        reading events and sending messages
+``loop``        reading events and sending messages; ``event_reports``: the events, with their builds
+``reporters``   all reporters of the farm
 ``mail``        `MailNotifier`; ``smtp`` sends its mails
 ``http``        `HttpStatusPush`
 ``commit_status``  the commit statuses of GitHub, GitLab and Gitea

@@ -12,5 +12,6 @@ are arguments, in seconds since 1970.
 ``feed``         committed events, in order   ``remarks``   lines beside a log
 ``history``      pages of builds, filtered     ``changes``   changes, and where they wait
 ``states``       of pollers and schedulers     ``outbox``    messages that are still to be sent
-``epoch``        raised by each restore
+``epoch``        raised by each restore      ``durations`` of the latest good builds
+``artifacts``    as inputs of builds         ``retention`` old builds, and their removal
 """

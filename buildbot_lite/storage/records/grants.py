@@ -101,13 +101,6 @@ _ADD = Statement(
 )
 _ALL = Query(_select(), Grant)
 _GET = Query(_select().where(_grants.c.id == bindparam("id")), Grant)
-_BY_DIGEST = Query(_select().where(_grants.c.digest == bindparam("digest")), Grant)
-_BY_OBJECT = Query(
-    _select().where(
-        _grants.c.verb == bindparam("verb"), _grants.c.object == bindparam("object"), _grants.c.revoked.is_(None)
-    ),
-    Grant,
-)
 _LIVE = Query(
     _select().where(
         _grants.c.revoked.is_(None),
@@ -223,20 +216,6 @@ def get(connection: Connection, id: int) -> Grant | None:
     The grant with that *id*, revoked or not.
     """
     return _GET.first(connection, id=id)
-
-
-def by_digest(connection: Connection, digest: str) -> Grant | None:
-    """
-    The grant whose swissnum has this *digest*, revoked or not.
-    """
-    return _BY_DIGEST.first(connection, digest=digest)
-
-
-def by_object(connection: Connection, verb: str, object: str) -> list[Grant]:
-    """
-    The grants to do *verb* to *object* that are not revoked, oldest first.
-    """
-    return _BY_OBJECT.all(connection, verb=verb, object=object)
 
 
 def live(connection: Connection, now: float) -> list[Grant]:

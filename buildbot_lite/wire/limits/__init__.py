@@ -3,6 +3,7 @@ Bounds on what peers can cost, before and after they have presented a valid FURL
 
 ``unauthenticated``  connections without a valid FURL: number, bytes, time
 ``per_address``      which of them is cut when there are too many
+``client_hello``     the length of the first message of a TLS handshake
 ``handshakes``       the CPU time for them
 ``preauth``          slaves and clients that skip the queue for handshakes
 ``cpu_share``        CPU time for one authenticated link
