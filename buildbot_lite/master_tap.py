@@ -47,6 +47,7 @@ from .errors import (
 )
 from .extensions import configuration_keys, services
 from .http_client import HttpClient
+from .master.builds.turn_watch import TurnWatch
 from .master.config.loading import load
 from .master.config.master_config import DB_OF_0_1_0, DEFAULT_DB
 from .master.farm import Environment, Farm
@@ -156,6 +157,8 @@ class MasterService(MultiService):
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
         self._log_files = watch_log_files(self._reactor)
+        self._turn_watch = TurnWatch(self._reactor)
+        self._turn_watch.start()
         background(self._start(), self.log, "starting the master")
 
     def stopService(self) -> Deferred[None]:
@@ -214,6 +217,7 @@ class MasterService(MultiService):
 
     async def _stop(self) -> None:
         self._log_files.stop()
+        self._turn_watch.stop()
         if self._maintenance is not None:
             self._maintenance.stop()
         if self._missing is not None:

@@ -17,10 +17,15 @@ A coroutine is limited from one wait to the next (`in_turns`), and a coroutine o
 Code that repeats what it did before a restart must not end at another place than then because it is slower now.  So it
 is called within one generous limit only (`within_only`), and limits in it have no effect; from the moment at which it
 does something new, it is limited (`limit_from_now`).
+
+Code of the user's that is called without a limit, by the reactor, can be interrupted by another thread
+(`interrupt_unlimited`).
 """
 
 import math
+import os
 import signal
+import sysconfig
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -46,6 +51,14 @@ _installed = False
 _unlimited_time = 0.0
 # How often limited code was interrupted, except within unlimited code.
 _interruptions = 0
+# Whether another thread wants unlimited code to be interrupted.
+_is_asked = False
+
+_LIBRARIES = tuple(
+    os.path.join(path, "") for path in {*sysconfig.get_paths("posix_prefix").values()} if "python" in path
+)
+_PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+_OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
 class _OnlyEnd(float):
@@ -197,6 +210,46 @@ def never_interrupted(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable
     return call
 
 
+def interrupt_unlimited() -> None:
+    """
+    Raise `OverdueError` in the main thread, if it runs code of the user's that has no limit, directly or in a function
+    of the standard library.  For other threads, after `allow_interruptions`; no effect before.
+    """
+    global _is_asked
+    if _installed and (ident := threading.main_thread().ident) is not None:
+        _is_asked = True
+        signal.pthread_kill(ident, signal.SIGALRM)
+
+
+def allow_interruptions() -> None:
+    """
+    Install the handler of interruptions, which otherwise the first limit does.  No effect in other threads than the
+    main thread.
+    """
+    global _installed
+    if not _installed and _in_main_thread():
+        signal.signal(signal.SIGALRM, _interrupt)
+        _installed = True
+
+
+def is_users_file(path: str) -> bool:
+    """
+    Whether the source file *path* is the user's: neither this program's, nor of Python or an installed package.
+    """
+    return not (path.startswith(("<", _OURS, *_LIBRARIES)) or any(name in path for name in _PACKAGES))
+
+
+def is_users(frame: FrameType | None) -> bool:
+    """
+    Whether *frame* is the user's, or was called by the user's code through Python's library only.
+    """
+    while frame is not None and (path := frame.f_code.co_filename).startswith(("<", *_LIBRARIES)):
+        if any(name in path for name in _PACKAGES):
+            return False
+        frame = frame.f_back
+    return frame is not None and is_users_file(frame.f_code.co_filename)
+
+
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
@@ -205,10 +258,7 @@ def _begin(seconds: float, kind: type[float] = float) -> None:
     """
     Begin a limit of a *kind*: `_OnlyEnd`, or any other.
     """
-    global _installed
-    if not _installed:
-        signal.signal(signal.SIGALRM, _interrupt)
-        _installed = True
+    allow_interruptions()
     end = limited_time() + seconds
     if _is_limited() and _ends[-1] < end:
         end = _ends[-1]
@@ -229,9 +279,14 @@ def _end(depth: int) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _interruptions, _is_asked
+    if _is_asked:
+        _is_asked = False
+        if not _is_limited() and is_users(frame):
+            raise OverdueError
+        return  # a limit that is over comes again
     # A signal just before the end of the last limit may be handled after it.  One during unlimited code is too late,
     # and comes again when that code has ended.
-    global _interruptions
     if _is_limited():
         _interruptions += 1
         raise OverdueError

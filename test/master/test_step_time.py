@@ -11,8 +11,10 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, inlineCallbacks, succeed
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.errors import BuildbotLiteError
 from buildbot_lite.master.builds import step_time
 from buildbot_lite.master.builds.build_context import BuildContext
 from buildbot_lite.master.builds.build_progress import Ended
@@ -741,3 +743,64 @@ class StepBudgetTests(SynchronousTestCase):
         pauses.clear()
         world.finish(step)
         self.assertEqual(pauses, [])
+
+
+class ConstructorTests(SynchronousTestCase):
+    """
+    Promise 8.25: constructors of steps, which each build calls, are limited, too.
+    """
+
+    def ended(self, construct: Callable[[], None]) -> Failure:
+        """
+        How a build ends whose step has a constructor that calls *construct* in builds.
+        """
+        made: list[None] = []
+
+        def constructor(self: Any) -> None:
+            steps.BuildStep.__init__(self)
+            if made:
+                construct()
+            made.append(None)
+
+        _, _, running = World([])._start(step_of(steps.BuildStep, __init__=constructor))
+        failure: Failure = self.failureResultOf(running, BuildbotLiteError)
+        return failure
+
+    def test_endless(self) -> None:
+        """
+        One that never returns ends its build, which says so.
+        """
+        self.patch(user_functions, "LONGEST_CALL", 0.05)
+        self.assertIn("The constructor of the step Own was ended", str(self.ended(hang).value))
+
+    def test_failing(self) -> None:
+        """
+        One that fails ends its build, with its error.
+        """
+
+        def fail() -> None:
+            raise ValueError("no")
+
+        self.assertIn("The constructor of the step Own failed: ValueError: no", str(self.ended(fail).value))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_interrupted_callback(self) -> None:
+        """
+        A callback that the reactor called, and that was interrupted, ends its step, also in a replay.
+        """
+        fired: list[Deferred[None]] = []
+
+        async def work(self: Any) -> None:
+            await self.execute(["x"])
+            own: Deferred[None] = Deferred()
+            fired.append(own)
+            await own
+
+        slow, world, step = SlowCommands(self), World([command("x")]), step_of(steps.BuildStep, run=work)
+        _, _, running = world._start(step)
+        fired.pop().errback(OverdueError())
+        slow.others_turn()
+        ended = self.successResultOf(running)
+        self.assertIs(ended.result, Result.EXCEPTION)
+        self.assertEqual(world.finish(step).ended, ended)
+        self.assertEqual(fired, [])

@@ -21,7 +21,10 @@ from twisted.python.failure import Failure
 
 from ...deferreds import background, shielded
 from ...errors import BuildbotLiteError, ReplayError
+from ...model import user_functions
 from ...model.results import Result
+from ...model.time_limit import OverdueError, call_within
+from ...model.user_functions import error_text
 from ...model.wait_reasons import WaitReason
 from ..steps.recipe import Recipe
 from ..steps.step import BuildStep
@@ -33,6 +36,7 @@ from .step_code import StepCode
 from .step_commands import SlaveLostError
 from .step_context import JournaledContext
 from .step_runner import StepRunner
+from .step_time import LONGEST_REPLAY, endless_replay
 
 # A stop is an entry of the journal, among the effects of the step during which it was recorded.
 STOP_ORDINAL = -1
@@ -217,7 +221,7 @@ class Build:
         """
         Run the steps, and the steps that they add.
         """
-        steps, number, seen = [recipe.make() for recipe in self._recipes], 0, dict[str, int]()
+        steps, number, seen = [self._made(recipe) for recipe in self._recipes], 0, dict[str, int]()
         while number < len(steps):
             self._progress.step = number
             _name(steps[number], seen)
@@ -227,8 +231,31 @@ class Build:
                 raise BuildbotLiteError(f"Steps have added more than {MOST_STEPS} steps to this build.")
             for place, recipes in self._context.added:
                 at = number if place == "next" else len(steps)
-                steps[at:at] = [recipe.make() for recipe in recipes]
+                steps[at:at] = [self._made(recipe) for recipe in recipes]
             self._context.added.clear()
+
+    def _made(self, recipe: Recipe[BuildStep]) -> BuildStep:
+        """
+        The step of *recipe*, whose constructor may be the user's, within the limit on code of steps.
+        """
+        name, replaying = recipe.cls.__name__, self._context.journal.replaying
+        limit = LONGEST_REPLAY if replaying else user_functions.LONGEST_CALL
+        try:
+            return call_within(limit, recipe.make)
+        except OverdueError:
+            if replaying:
+                raise endless_replay() from None
+            raise BuildbotLiteError(
+                f"The constructor of the step {name} was ended, because it took longer than {limit:g} s.  The master "
+                "does nothing else while it runs: let it compute less, or let a command do it."
+            ) from None
+        except BuildbotLiteError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the user's code
+            self._log.failure("a step of {build} cannot be made", build=self.label)
+            raise BuildbotLiteError(
+                self._context.redaction.text(f"The constructor of the step {name} failed: {error_text(error)}")
+            ) from None
 
     def _with_unused_inputs(self, ended: Ended) -> Ended:
         """

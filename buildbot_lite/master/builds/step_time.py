@@ -16,12 +16,12 @@ the answers.  Answers that the code did not get before its end, it does not get 
 A replay has a limit, too: code that takes longer than any live code is another code, or gets answers in another order.
 Then the build starts again.
 
-Only code that this program calls is limited: coroutines, methods that they call, and callbacks of the Deferreds that
-methods of steps return.  A callback of a Deferred that the code makes itself, with ``deferLater`` for example, is not.
+Only code that this program calls is limited in this way: constructors, coroutines, methods that they call, and
+callbacks of the Deferreds that methods of steps return.  A callback of a Deferred that the code makes itself, with
+``deferLater`` for example, is called by the reactor: `turn_watch` interrupts it, much later.
 """
 
 import os
-import sys
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
@@ -37,6 +37,7 @@ from ...model.time_limit import (
     call_within,
     in_turns,
     interruptions,
+    is_users_file,
     limit_from_now,
     limited_time,
     unlimited,
@@ -51,9 +52,6 @@ OVERDUE_ORDINAL = -2
 LONGEST_REPLAY = 60.0
 """Seconds that code may take from one recorded answer to the next: many times what it may take live, because the limit
 must not end a replay only because the machine is slow."""
-
-_OURS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_NOT_THE_USERS = (os.path.join(_OURS, ""), *(os.path.join(each, "") for each in {sys.prefix, sys.base_prefix}))
 
 
 class StepOverdueError(BuildbotLiteError):
@@ -142,11 +140,12 @@ class StepTime:
         try:
             result: T = await self._running
         except BaseException as error:
-            if not self.is_over:
+            if not self.is_over and not isinstance(error, OverdueError):
                 if not isinstance(error, CancelledError):
                     self._check_marks()
                 raise
-            # The turn that was interrupted may not have returned yet, and then has not noticed it.
+            # The turn that was interrupted may not have returned yet, and then has not noticed it.  Or it was a
+            # callback that the reactor called (`turn_watch`).
             self._interrupted(error)
         if self.is_over:
             self._interrupted(None)
@@ -281,7 +280,7 @@ class StepTime:
         """
         The code was interrupted with *error*; None: it caught that.
         """
-        self._end(_endless_replay() if self._journal.replaying else StepOverdueError(_sentence(error)))
+        self._end(endless_replay() if self._journal.replaying else StepOverdueError(_sentence(error)))
 
     def _end(self, over: StepOverdueError | ReplayError) -> None:
         """
@@ -320,7 +319,10 @@ def _earlier_end() -> ReplayError:
     )
 
 
-def _endless_replay() -> ReplayError:
+def endless_replay() -> ReplayError:
+    """
+    The error of code that took longer than `LONGEST_REPLAY` in a replay.
+    """
     return ReplayError(
         f"a step's program took longer than {LONGEST_REPLAY:g} s to repeat what its journal says.  It starts again "
         "from the beginning."
@@ -337,7 +339,7 @@ def _sentence(error: BaseException | None) -> str:
     places = [
         f"{frame.name}, {os.path.basename(frame.filename)} line {frame.lineno}"
         for frame in frames
-        if not frame.filename.startswith((*_NOT_THE_USERS, "<"))
+        if is_users_file(frame.filename)
     ]
     return (
         f"The code of this step{f' ({places[-1]})' if places else ''} was ended, because it took longer than "
