@@ -1,1 +1,1 @@
-Steps of one's own can ask their build for `allChanges()`, `getAllSourceStamps()`, `getSourceStamp()` and `results`.
+Your own steps can ask their build for `allChanges()`, `getAllSourceStamps()`, `getSourceStamp()` and `results`.

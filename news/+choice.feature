@@ -1,1 +1,1 @@
-`c['prioritizeBuilders']`, `BuilderConfig(nextBuild=, nextSlave=, requires=)` and `collapseRequests` (`mergeRequests`) choose what is built next, and where; requests for the same sources are collapsed into the newest, unless somebody asked for them.
+`c['prioritizeBuilders']`, `BuilderConfig(nextBuild=, nextSlave=, requires=)` and `collapseRequests` (`mergeRequests`) choose the next build and its slave; requests for the same sources are collapsed into the newest, except those that a user made.

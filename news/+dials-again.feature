@@ -1,3 +1,1 @@
-A slave attaches, and the `buildbot-lite` command is heard, also beside a flood of connections from their own address:
-they *knock*, and so do not wait for their handshake among strangers. A slave that cannot reach its master dials again more
-often at first.
+A slave attaches, and the `buildbot-lite` command is answered, also during a flood of connections from their own address: both send a token by which they skip the handshake queue. A slave that cannot reach its master tries more often at first.

@@ -1,1 +1,1 @@
-Steps of one's own that were written for Buildbot work in both styles: `ShellMixin`, `CommandMixin`, log observers, `addLog`, `evaluateCommand`, `getResultSummary`, `build.addStepsAfterCurrentStep` and more.
+Your own steps that were written for Buildbot work in both styles: `ShellMixin`, `CommandMixin`, log observers, `addLog`, `evaluateCommand`, `getResultSummary`, `build.addStepsAfterCurrentStep` and more.
