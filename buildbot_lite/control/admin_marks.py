@@ -12,7 +12,7 @@ from ..errors import NotFoundError
 from ..master.farm import Farm
 from ..model.json_reader import JsonReader
 from ..status import build_documents
-from ..storage.records import retention
+from ..storage.records import marks as records_of_marks
 from ..storage.records.builds import Build
 
 Answer = Mapping[str, Any]
@@ -37,7 +37,7 @@ class BuildMarks:
 
         def change(connection: Connection) -> Build:
             build = self._named(question, connection)
-            retention.keep(connection, build.id, reason)
+            records_of_marks.keep(connection, build.id, reason)
             return build
 
         build = await self.farm.records.write(change)
@@ -46,16 +46,16 @@ class BuildMarks:
     async def _unkeep(self, question: JsonReader) -> Answer:
         def change(connection: Connection) -> Build:
             build = self._named(question, connection)
-            if retention.why_kept(connection, build.id) is None:
+            if records_of_marks.why_kept(connection, build.id) is None:
                 raise NotFoundError(f"{build.builder}/{build.number} has no mark.  See: buildbot-lite kept")
-            retention.keep(connection, build.id, None)
+            records_of_marks.keep(connection, build.id, None)
             return build
 
         build = await self.farm.records.write(change)
         return {"builder": build.builder, "number": build.number}
 
     async def _kept(self, question: JsonReader) -> Answer:
-        marks = await self.farm.records.read(retention.marked)
+        marks = await self.farm.records.read(records_of_marks.marked)
         return {"kept": [{"builder": builder, "number": number, "reason": reason} for builder, number, reason in marks]}
 
     def _named(self, question: JsonReader, connection: Connection) -> Build:

@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from ..errors import FileError
 from ..model.names import directory_name
 from ..storage.inputs import InputStore
-from ..storage.records import retention, states
+from ..storage.records import removal, retention, states
 from ..storage.records.retention import OldBuild, RetentionHolder, not_held, slices
 from ..storage.writer import Records
 from .builds.streams import StreamStorage, streams_directory
@@ -77,7 +77,7 @@ class RetentionRun:
         await self._drop_builds()
         await self._drop_buildsets()
         await self._drop_inputs()
-        while await self._records.write(partial(retention.give_back, pages=PAGES_AT_ONCE)):
+        while await self._records.write(partial(removal.give_back, pages=PAGES_AT_ONCE)):
             pass
 
     # Files.
@@ -126,7 +126,7 @@ class RetentionRun:
             after = page[-1].id
             old = [build for build in page if too_old(build) and not build.kept]
             for some in slices(old, lambda build: build.rows, ROWS_AT_ONCE):
-                await self._drop(some, partial(retention.drop_files, kind=kind), [kind])
+                await self._drop(some, partial(removal.drop_files, kind=kind), [kind])
 
     async def _drop(
         self, builds: Sequence[OldBuild], drop: Callable[[Connection, int], object], kinds: Iterable[str]
@@ -196,7 +196,7 @@ class RetentionRun:
                 for build in some:
                     if build.rows > ROWS_AT_ONCE:
                         await self._drop_rows(build)
-                await self._drop(some, retention.drop_build, ("log", "artifact"))
+                await self._drop(some, removal.drop_build, ("log", "artifact"))
 
     async def _drop_rows(self, build: OldBuild) -> None:
         """
@@ -206,7 +206,7 @@ class RetentionRun:
         def change(connection: Connection) -> int:
             if not not_held(connection, [build], self._holders):
                 return 0
-            return retention.drop_rows(connection, build.id, ROWS_AT_ONCE)
+            return removal.drop_rows(connection, build.id, ROWS_AT_ONCE)
 
         while await self._records.write(change) == ROWS_AT_ONCE:
             pass
@@ -220,13 +220,13 @@ class RetentionRun:
         while page := await self._records.read(partial(retention.buildsets_without_builds, after=after, before=before)):
             after = page[-1]
             for first in range(0, len(page), INPUTS_AT_ONCE):
-                await self._each(page[first : first + INPUTS_AT_ONCE], retention.drop_buildset)
+                await self._each(page[first : first + INPUTS_AT_ONCE], removal.drop_buildset)
 
     async def _drop_inputs(self) -> None:
         before = self._now - LEAST_AGE_OF_INPUT
         unused = await self._records.read(partial(retention.unused_inputs, before=before))
         for first in range(0, len(unused), INPUTS_AT_ONCE):
-            await self._each(unused[first : first + INPUTS_AT_ONCE], retention.drop_input)
+            await self._each(unused[first : first + INPUTS_AT_ONCE], removal.drop_input)
         needed = await self._records.read(retention.input_sums)
         # In this thread, like the arrival of an input: one that arrives again is new, and stays.
         self._inputs.discard_all_but(needed, before)

@@ -24,6 +24,7 @@ from ..model.estimates import UNKNOWN, Estimate
 from ..model.wait_reasons import WaitKind
 from ..storage.records import (
     history,
+    marks,
     outbox,
     retention,
     states,
@@ -95,7 +96,7 @@ def of_retention(connection: Connection) -> Document:
     builds have a mark.
     """
     builds_since, logs_since = retention.oldest(connection)
-    return {"builds_since": builds_since, "logs_since": logs_since, "marked": len(retention.marked(connection))}
+    return {"builds_since": builds_since, "logs_since": logs_since, "marked": len(marks.marked(connection))}
 
 
 def with_live(farm: Farm, documents: Sequence[Document], estimates: Estimates) -> Sequence[Document]:

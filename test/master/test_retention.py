@@ -29,7 +29,9 @@ from buildbot_lite.storage.records import (
     generations,
     inputs,
     journal,
+    marks,
     remarks,
+    removal,
     requests,
     steps,
     streams,
@@ -185,7 +187,7 @@ class RetentionTests(SynchronousTestCase):
         """
         ages = [50.0, 40.0, 31.0, 29.0]
         made = [self.build(age, running=age == 31.0) for age in ages]
-        self.do(lambda c: records_of_retention.keep(c, made[1].build, "released"))
+        self.do(lambda c: marks.keep(c, made[1].build, "released"))
         self.apply()
 
         self.assertEqual(self.left("log"), [2, 3, 4])
@@ -249,7 +251,7 @@ class RetentionTests(SynchronousTestCase):
         used twice, and so does a build with a mark.
         """
         made = [self.build(age) for age in (500.0, 450.0, 400.0)]
-        self.do(lambda c: records_of_retention.keep(c, made[0].build, "released"))
+        self.do(lambda c: marks.keep(c, made[0].build, "released"))
         self.apply()
 
         self.assertEqual(self.numbers(), [1, 3])
@@ -338,9 +340,7 @@ class RetentionTests(SynchronousTestCase):
         seen: list[int] = []
         with (
             mock.patch.object(retention, "ROWS_AT_ONCE", 10),
-            mock.patch.object(
-                records_of_retention, "drop_files", side_effect=lambda c, build, kind: seen.append(id(c) and build)
-            ),
+            mock.patch.object(removal, "drop_files", side_effect=lambda c, build, kind: seen.append(id(c) and build)),
             mock.patch.object(self.records, "write", wraps=self.records.write) as writing,
         ):
             self.apply()
@@ -355,7 +355,7 @@ class RetentionTests(SynchronousTestCase):
             self.build(40.0)
 
         def in_thread(work: Callable[[], Any]) -> Deferred[Any]:
-            self.do(lambda c: records_of_retention.keep(c, 2, "a release"))
+            self.do(lambda c: marks.keep(c, 2, "a release"))
             return maybeDeferred(work)
 
         self.in_thread = in_thread
@@ -437,7 +437,7 @@ class RetentionTests(SynchronousTestCase):
 
         self.do(change)
         seen: list[int] = []
-        dropped = records_of_retention.drop_rows
+        dropped = removal.drop_rows
 
         def dropping(connection: Connection, build: int, most: int) -> int:
             seen.append(dropped(connection, build, most))
@@ -445,7 +445,7 @@ class RetentionTests(SynchronousTestCase):
 
         with (
             mock.patch.object(retention, "ROWS_AT_ONCE", 20),
-            mock.patch.object(records_of_retention, "drop_rows", dropping),
+            mock.patch.object(removal, "drop_rows", dropping),
         ):
             self.apply()
         self.assertEqual(seen, [20, 20, 20, 20, 20, 1])

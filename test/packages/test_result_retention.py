@@ -23,7 +23,7 @@ from buildbot_lite.packages.result_retention import (
     remove_unpublished,
     unneeded,
 )
-from buildbot_lite.storage.records import retention
+from buildbot_lite.storage.records import marks
 
 from .package_slave import DEB
 from .test_job_repositories import RepositoryCase
@@ -169,7 +169,7 @@ class ResultRetentionTests(RepositoryCase):
         self.assertEqual((need.name, need.version, need.lasting), ("greet", "1.0", False))
         build = self.job().arches[0].build
         assert build is not None
-        marked: Deferred[Any] = self.farm.records.write(lambda connection: retention.keep(connection, build, "look"))
+        marked: Deferred[Any] = self.farm.records.write(lambda connection: marks.keep(connection, build, "look"))
         self.successResultOf(marked)
         (need,) = self.harness.read(lambda connection: needs_of(connection, "bookworm"))
         self.assertTrue(need.lasting)

@@ -4,14 +4,15 @@ Queries and changes: plain functions over a connection, one module for each tabl
 They run inside `Records.write` or `Records.read`, return frozen rows, and have no dependence on threads.  Times (*now*)
 are arguments, in seconds since 1970.
 
-``settings``     single values                ``requests``  buildsets and their requests
-``grants``       rights and their FURLs       ``builds``    attempts at a request
-``generations``  applied configurations       ``steps``     steps of a build
-``slaves``       the slaves' last hello       ``journal``   effects of a build
-``inputs``       submitted files              ``streams``   files of logs and artifacts
-``feed``         committed events, in order   ``remarks``   lines beside a log
-``history``      pages of builds, filtered     ``changes``   changes, and where they wait
-``states``       of pollers and schedulers     ``outbox``    messages that are still to be sent
-``epoch``        raised by each restore      ``durations`` of the latest good builds
-``artifacts``    as inputs of builds         ``retention`` old builds, and their removal
+``settings``     single values                  ``requests``     buildsets and their requests
+``grants``       rights and their FURLs         ``builds``       attempts at a request
+``generations``  applied configurations         ``steps``        steps of a build
+``slaves``       the slaves' last hello         ``journal``      effects of a build
+``inputs``       submitted files                ``streams``      files of logs and artifacts
+``feed``         committed events, in order     ``remarks``      lines beside a log
+``history``      pages of builds, filtered      ``changes``      changes, and where they wait
+``states``       of pollers and schedulers      ``outbox``       messages that are still to be sent
+``epoch``        raised by each restore         ``durations``    of the latest good builds
+``artifacts``    as inputs of builds            ``retention``    finds old rows
+``removal``      removes them                   ``marks``        keep builds
 """

@@ -1,8 +1,7 @@
 """
-Retention in the records: which builds are old enough to lose their files or to be forgotten, and forgetting them.
+Retention in the records: which builds are old enough to lose their files, or to be removed.
 
-Finding reads pages in the order of the builds' ids, so that a large farm costs many short queries.  Removing is done in
-slices of few rows, each one transaction.
+Queries read pages in the order of the builds' ids, so that a large farm costs many short ones.  `removal` removes.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -14,17 +13,15 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
-    delete,
     exists,
     func,
     select,
-    tuple_,
-    update,
 )
 
 from .. import schema
-from ..statements import Query, Statement
+from ..statements import Query
 from . import states
+from .marks import why_kept
 
 _builds = schema.builds
 _requests = schema.requests
@@ -183,58 +180,6 @@ def newest_numbers(connection: Connection) -> dict[str, int]:
     return dict(_NEWEST_NUMBER.all(connection))
 
 
-_DROP_FILES = Statement(
-    delete(_streams).where(_streams.c.build == bindparam("build"), _streams.c.kind == bindparam("of_kind"))
-)
-_DROP_BUILD = [
-    *[
-        Statement(delete(table).where(table.c.build == bindparam("build")))
-        for table in (schema.remarks, _streams, schema.journal, schema.steps)
-    ],
-    Statement(delete(_builds).where(_builds.c.id == bindparam("build"))),
-]
-
-
-def drop_files(connection: Connection, build: int, kind: str) -> None:
-    """
-    Forget the files of a *kind* of *build*.
-    """
-    _DROP_FILES.run(connection, build=build, of_kind=kind)
-
-
-def _drop_some(table: Table) -> Statement:
-    """
-    Deletes at most *most* rows of *build* from *table*.
-    """
-    keys = [column for column in table.primary_key.columns if column.name != "build"]
-    some = select(*keys).where(table.c.build == bindparam("build")).order_by(*keys).limit(bindparam("most"))
-    of_key = keys[0].in_(some) if len(keys) == 1 else tuple_(*keys).in_(some)
-    return Statement(delete(table).where(table.c.build == bindparam("build"), of_key))
-
-
-_DROP_SOME = [_drop_some(table) for table in (schema.journal, schema.remarks, schema.steps)]
-
-
-def drop_rows(connection: Connection, build: int, most: int) -> int:
-    """
-    Forget at most *most* rows of *build*, which is finished and will be removed: of its journal, its remarks and its
-    steps.  Returns their number.
-    """
-    left = most
-    for some in _DROP_SOME:
-        if left:
-            left -= some.changed(connection, build=build, most=left)
-    return most - left
-
-
-def drop_build(connection: Connection, build: int) -> None:
-    """
-    Forget *build*: its steps, journal, files and remarks.
-    """
-    for statement in _DROP_BUILD:
-        statement.run(connection, build=build)
-
-
 _parent = _builds.alias("parent")
 _BUILDSETS_WITHOUT_BUILDS = Query(
     select(_buildsets.c.id)
@@ -252,14 +197,6 @@ _BUILDSETS_WITHOUT_BUILDS = Query(
     .limit(PAGE),
     int,
 )
-_DROP_BUILDSET = [
-    Statement(delete(table).where(column == bindparam("buildset")))
-    for table, column in (
-        (schema.buildset_changes, schema.buildset_changes.c.buildset),
-        (_requests, _requests.c.buildset),
-        (_buildsets, _buildsets.c.id),
-    )
-]
 
 
 def buildsets_without_builds(connection: Connection, after: int, before: float) -> list[int]:
@@ -269,14 +206,6 @@ def buildsets_without_builds(connection: Connection, after: int, before: float) 
     return _BUILDSETS_WITHOUT_BUILDS.all(connection, after=after, before=before)
 
 
-def drop_buildset(connection: Connection, buildset: int) -> None:
-    """
-    Forget *buildset* and its requests.
-    """
-    for statement in _DROP_BUILDSET:
-        statement.run(connection, buildset=buildset)
-
-
 _UNUSED_INPUTS = Query(
     select(_inputs.c.id).where(
         _inputs.c.stored < bindparam("before"),
@@ -284,7 +213,6 @@ _UNUSED_INPUTS = Query(
     ),
     int,
 )
-_DROP_INPUT = Statement(delete(_inputs).where(_inputs.c.id == bindparam("input")))
 _SUMS = Query(select(_inputs.c.sha256).distinct(), str)
 
 
@@ -296,13 +224,6 @@ def unused_inputs(connection: Connection, before: float) -> list[int]:
     return _UNUSED_INPUTS.all(connection, before=before)
 
 
-def drop_input(connection: Connection, input: int) -> None:
-    """
-    Forget the row of an input; its file stays.
-    """
-    _DROP_INPUT.run(connection, input=input)
-
-
 def input_sums(connection: Connection) -> Collection[str]:
     """
     The SHA-256 of every input that is recorded.
@@ -310,8 +231,6 @@ def input_sums(connection: Connection) -> Collection[str]:
     return frozenset(_SUMS.all(connection))
 
 
-_KEEP = Statement(update(_builds).where(_builds.c.id == bindparam("which")).values(kept=bindparam("because")))
-_WHY_KEPT = Query(select(_builds.c.kept).where(_builds.c.id == bindparam("build")), lambda kept: (kept,))
 _OLDEST_BUILD = Query(select(_builds.c.started).order_by(_builds.c.id).limit(1), float)
 _OLDEST_LOG = Query(
     select(_builds.c.started)
@@ -319,34 +238,6 @@ _OLDEST_LOG = Query(
     .limit(1),
     float,
 )
-_MARKED = Query(
-    select(_builds.c.builder, _builds.c.number, _builds.c.kept)
-    .where(_builds.c.kept.is_not(None))
-    .order_by(_builds.c.id),
-    lambda builder, number, kept: (builder, number, kept),
-)
-
-
-def keep(connection: Connection, build: int, because: str | None) -> None:
-    """
-    Mark *build* as one that retention must not touch, with the reason; None: remove the mark.
-    """
-    _KEEP.run(connection, which=build, because=because)
-
-
-def why_kept(connection: Connection, build: int) -> str | None:
-    """
-    The reason of the mark of *build*; None when it has none.
-    """
-    row = _WHY_KEPT.first(connection, build=build)
-    return None if row is None else row[0]
-
-
-def marked(connection: Connection) -> list[tuple[str, int, str]]:
-    """
-    The builds with a mark, oldest first: builder, number, reason.
-    """
-    return _MARKED.all(connection)
 
 
 def oldest(connection: Connection) -> tuple[float | None, float | None]:
@@ -362,19 +253,6 @@ def logs_removed(connection: Connection, build: int) -> bool:
     """
     state = states.get(connection, OWNER) or {}
     return build <= int(state.get("logs_up_to", 0)) and why_kept(connection, build) is None
-
-
-def give_back(connection: Connection, pages: int) -> int:
-    """
-    Return at most *pages* free pages of an SQLite file to the file system; the number that is left.
-    """
-    if connection.dialect.name != "sqlite":
-        return 0
-    cursor = connection.connection.cursor()
-    cursor.execute(f"PRAGMA incremental_vacuum({int(pages)})")
-    cursor.fetchall()
-    (left,) = cursor.execute("PRAGMA freelist_count").fetchone()
-    return int(left)
 
 
 Slices = Sequence[Sequence[OldBuild]]
