@@ -16,9 +16,9 @@ from twisted.logger import Logger
 from ..deferreds import background
 from ..master.farm import Farm
 from ..model.display import printable
-from ..status.reporters.details import log_tail
+from ..status.reporters.details import log_tail, page_of
 from ..status.reporters.mail import MailNotifier
-from ..storage.records import feed, outbox, states, steps
+from ..storage.records import builds, feed, outbox, states, steps
 from ..storage.records.feed import Event
 from . import job_records
 from .job_records import EVENT, Job, JobArch
@@ -103,7 +103,7 @@ class JobMail:
         if job is None:
             return False
         title = f"{job.name} {job.version} for {job.target}: {event.body['state']} (job {job.id})"
-        text = text_of(connection, job, self.farm.stream_storage.streams)
+        text = text_of(connection, job, self.farm.stream_storage.streams, self.farm.config.buildbot_url)
         body = notifier.compose_for(job.submitter, title, text)
         if body is None:
             return False
@@ -111,10 +111,11 @@ class JobMail:
         return outbox.add(connection, reporter=notifier.name, key=key, subject=f"job {job.id}", body=body, now=now)
 
 
-def text_of(connection: Connection, job: Job, logs: str) -> str:
+def text_of(connection: Connection, job: Job, logs: str, url: str | None) -> str:
     """
     The text of a mail about *job*: the states of its architectures, and the end of the log of the first that failed.
-    *logs*: the directory of the logs.
+    *logs*: the directory of the logs.  *url*: where the farm's pages begin; with it, each build has the address of its
+    page.
     """
     lines = [f"Job {job.id}, {job.name} {job.version} for {job.target}, is {job.state}."]
     if job.reason:
@@ -126,8 +127,18 @@ def text_of(connection: Connection, job: Job, logs: str) -> str:
     if failed is not None and tail:
         lines += ["", f"The last lines of {log} for {failed.architecture}:", ""]
         lines += [f"  {each}" for each in tail.split("\n")]
-    lines += ["", f"To see more: buildbot-lite package show {job.id}"]
+    lines += ["", *_where_more_is(connection, job, url)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _where_more_is(connection: Connection, job: Job, url: str | None) -> list[str]:
+    # No watch string: whoever reads the mail on its way could follow the builds with it.  And no command that the
+    # string of a target does not permit.
+    lines = [f"To see more: buildbot-lite package show {job.id}"]
+    if url is not None:
+        found = [builds.get(connection, each.build) for each in job.arches if each.build is not None]
+        lines += [page_of(url, build) for build in found if build is not None]
+    return lines
 
 
 def log_that_matters(connection: Connection, arch: JobArch, logs: str) -> tuple[str, str]:

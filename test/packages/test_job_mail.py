@@ -12,9 +12,9 @@ from .archives import archive, greet
 from .test_job_questions import QuestionCase
 
 
-class JobMailTests(QuestionCase):
+class MailCase(QuestionCase):
     """
-    What is stored for the mail server.
+    A farm that sends mail.
     """
 
     def configuration(self) -> str:
@@ -47,6 +47,12 @@ class JobMailTests(QuestionCase):
         )
         return found
 
+
+class JobMailTests(MailCase):
+    """
+    What is stored for the mail server.
+    """
+
     def test_failed(self) -> None:
         """
         Promise 9.8: the submitter gets the result, each architecture and the last lines of the log that matters; also
@@ -62,6 +68,15 @@ class JobMailTests(QuestionCase):
         last = "The last lines of build.log for i386:\n\n  $ "
         for part in ("amd64  done\n", "i386   failed: ", "all    skipped: ", last):
             self.assertIn(part, text)
+
+    def test_more(self) -> None:
+        """
+        Promise 9.8: the mail says with which command more is seen.
+        """
+        self.submit_as("ann@example.org")
+        (message,) = self.messages()
+        text = message.body["text"]
+        self.assertTrue(text.endswith("\n\nTo see more: buildbot-lite package show 1\n"), text)
 
     def test_prepping(self) -> None:
         """
@@ -81,3 +96,24 @@ class JobMailTests(QuestionCase):
         self.submit_as("ann@example.org")
         (message,) = self.messages()
         self.assertEqual(message.body["subject"], "greet 1.0 for bookworm: finished (job 2)")
+
+
+class LinksTests(MailCase):
+    """
+    A farm whose pages have an address.
+    """
+
+    def configuration(self) -> str:
+        return super().configuration() + 'c["buildbotURL"] = "https://farm.example.org/"\n'
+
+    def test_pages(self) -> None:
+        """
+        Promise 9.8: the mail has the address of each build's page, and no string.
+        """
+        self.submit_as("ann@example.org")
+        (message,) = self.messages()
+        text = message.body["text"]
+        self.assertIn("\nTo see more: buildbot-lite package show 1\n", text)
+        for page in ("bookworm-amd64/1", "bookworm-i386/1"):
+            self.assertIn(f"\nhttps://farm.example.org/builders/{page}\n", text)
+        self.assertNotIn("pb://", text)

@@ -34,6 +34,13 @@ LONGEST_SHORTENED = 200
 FAILED = (Result.FAILURE, Result.EXCEPTION)
 
 
+def page_of(url: str, build: Build) -> str:
+    """
+    The address of the page of *build* in the farm whose pages begin at *url*.
+    """
+    return f"{url}builders/{quote(build.builder, safe='')}/{build.number}"
+
+
 @frozen
 class FarmFacts:
     """
@@ -74,9 +81,7 @@ class BuildDetails:
         """
         The page of the build.
         """
-        if self.farm.url is None:
-            return None
-        return f"{self.farm.url}builders/{quote(self.build.builder, safe='')}/{self.build.number}"
+        return None if self.farm.url is None else page_of(self.farm.url, self.build)
 
     @property
     def failed_step(self) -> Step | None:
