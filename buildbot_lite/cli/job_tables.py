@@ -31,7 +31,7 @@ def jobs(document: Sequence[Document]) -> RenderableType:
     A list of jobs, with the state of each architecture.
     """
     arches = list(dict.fromkeys(arch["architecture"] for each in document for arch in each["arches"]))
-    rows = [
+    rows: list[Sequence[Any]] = [
         (
             plain(str(each["job"])),
             plain(f"{each['name']} {each['version']}" + (" (scratch)" if each["scratch"] else "")),
@@ -49,7 +49,9 @@ def jobs(document: Sequence[Document]) -> RenderableType:
         return table((), rows)
     wide = table(("job", "package", "target", "state", "by", "since", "took", *arches, ""), rows)
     # On a narrow terminal, the architectures and the reason are in a line of their own.
-    first: list[list[Any]] = [[*row[:5], row[6]] for row in rows]
+    first: list[list[Any]] = [
+        [row[0], _shortened(row[1], 44), *row[2:4], _shortened(row[4], 28), row[6]] for row in rows
+    ]
     details = [Text("  ").join([_line_of(each), plain(_reason(each))]) for each in document]
     return TwoLines(wide, ("job", "package", "target", "state", "by", "took"), first, details)
 
@@ -103,6 +105,13 @@ def targets(document: Sequence[Document]) -> RenderableType:
         for each in document
     ]
     return table(("target", "kind", "architectures", "jobs", ""), rows)
+
+
+def _shortened(text: Text, most: int) -> Text:
+    """
+    At most *most* characters of it: one long name must not move the columns of all others out of sight.
+    """
+    return text if len(text) <= most else plain(f"{text.plain[: most - 1]}…")
 
 
 def _state(state: str) -> Text:

@@ -15,6 +15,11 @@ commands = Commands()
 """Those below ``package``."""
 
 MOST = 20
+STATES = (
+    *("initialize", "checkout", "make_srpm", "prep", "waiting", "building"),
+    *("repowait", "needsign", "pushed", "finished", "failed", "killed"),
+)
+"""Those of `packages.job_states`, which needs the master's packages."""
 
 _job = click.argument("job", type=click.IntRange(1))
 
@@ -32,7 +37,12 @@ class JobCommand(FarmCommand):
 
 @commands.command("list", cls=JobCommand, short_help="List the jobs.")
 @click.option("--target", help="Only those of this target.")
-@click.option("--state", help="Only those in this state, like needsign or failed.")
+@click.option(
+    "--state",
+    type=click.Choice(STATES),
+    metavar="STATE",
+    help="Only those in this state, like needsign or failed.",
+)
 @click.option("--user", "submitter", metavar="LABEL", help="Only those submitted with the string of this label.")
 @click.option("--active", is_flag=True, help="Only those that have not ended.")
 @click.option("-n", "--most", type=click.IntRange(1, 1000), metavar="N", default=MOST, show_default=True)

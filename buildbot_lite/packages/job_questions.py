@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from ..control.questions import Answer, Question, QuestionDesk
 from ..errors import NotFoundError
 from ..master.farm import Farm
-from ..master.grants.verbs import CONTROL, SUBMIT, WATCH, Verb
+from ..master.grants.verbs import ADMIN, CONTROL, SUBMIT, WATCH, Verb
 from ..model.json_reader import JsonReader
 from ..storage.records.grants import Grant
 from ..wire.control import ExposedControl
@@ -198,4 +198,4 @@ def _limited(grant: Grant) -> Grant | None:
 
 
 def _who(grant: Grant) -> str:
-    return grant.label or f"the holder of the string {grant.name}"
+    return grant.label or ("the admin" if grant.verb == ADMIN else grant.name)

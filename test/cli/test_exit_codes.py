@@ -42,7 +42,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "restore": ("nowhere.tar", "nowhere"),
     "checkconfig": ("nowhere",),
     "package build": ("hello", "tiny.src.rpm"),
-    "package list": ("--state", "none"),
+    "package list": ("--state", "failed"),
     "package show": ("7",),
     "package kill": ("7",),
     "package requeue": ("7",),

@@ -1,0 +1,69 @@
+"""
+``buildbot-lite package list``, and its table.
+"""
+
+from typing import Any
+
+from rich.console import Console
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.cli import job_tables
+from buildbot_lite.cli.main import USAGE
+from buildbot_lite.cli.package_jobs import STATES
+from buildbot_lite.packages.job_states import JobState
+
+from .command_line_case import CommandLineCase
+
+
+def job(number: int, **fields: Any) -> dict[str, Any]:
+    """
+    The document of a job that waits.
+    """
+    arch = {"architecture": "amd64", "state": "waiting", "reason": "bot1 is busy"}
+    return {
+        "job": number,
+        "target": "bookworm",
+        "name": "hello",
+        "version": "2.10-3",
+        "submitter": "alice",
+        "scratch": False,
+        "state": "waiting",
+        "reason": "",
+        "created": 0.0,
+        "finished": 60.0,
+        "arches": [arch],
+        **fields,
+    }
+
+
+class PackageListTests(CommandLineCase):
+    def test_states(self) -> None:
+        """
+        A state that is none is refused before the master is asked; all others are known.
+        """
+        self.make_farm()
+        self.assertEqual(list(STATES), [state.value for state in JobState])
+        self.assertIn("'needsing'", self.refused("package", "list", "farm", "--state", "needsing", code=USAGE))
+        self.assertEqual(self.master.questions, [])
+
+
+class JobTableTests(SynchronousTestCase):
+    def lines(self, width: int, *jobs: dict[str, Any]) -> list[str]:
+        """
+        The lines of the table on a terminal of so many columns.
+        """
+        console = Console(width=width, color_system=None, highlight=False)
+        with console.capture() as capture:
+            console.print(job_tables.jobs(jobs), crop=False)
+        return capture.get().splitlines()
+
+    def test_long_names(self) -> None:
+        """
+        Where the terminal is narrow, one long name does not move the columns of all jobs out of sight; where there is
+        room, it is shown whole.
+        """
+        long = job(2, name="lib" + "long" * 45, submitter="Alice Somebody <alice.somebody@example.org>")
+        lines = self.lines(130, job(1), long)
+        self.assertLessEqual(max(map(len, lines)), 130)
+        self.assertIn("liblonglonglonglonglonglonglonglonglonglong…  bookworm  waiting", lines[3])
+        self.assertIn(f"{long['name']} 2.10-3", self.lines(1000, job(1), long)[2])
