@@ -49,6 +49,7 @@ MINUTES ?= 5
 CUTS ?= 1000
 torture: $(VENV)/.with-test
 	@$(BIN)/python -m test.torture --seed $(SEED) --minutes $(MINUTES) --cuts $(CUTS)
+	@$(BIN)/python -m test.torture.package_campaign --seed $(SEED) --minutes $(MINUTES)
 
 hostile: $(VENV)/.with-test
 	@$(BIN)/python -m test.hostile

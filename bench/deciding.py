@@ -81,7 +81,7 @@ class _Decisions:
     The queue of a farm with the configuration *text*, in which builds that hold all locks run.
     """
 
-    def __init__(self, text, waiting):
+    def __init__(self, text, waiting, **more):
         from twisted.internet.task import Clock
 
         from buildbot_lite.master.builds.locks import LockOwner, Locks
@@ -98,8 +98,9 @@ class _Decisions:
         from buildbot_lite.storage.records.requests import Buildset, Request
 
         clock = self.clock = Clock()
+        slots = self.slots = Slots()
         with tempfile.TemporaryDirectory() as directory:
-            generation = load(directory, text)
+            generation = load(directory, text, **more)
         generations = _Generations(generation)
         wakeup, answers = Wakeup(clock), UserAnswers(clock=clock, changed=lambda: None)
         self.queue = Queue(answers=answers, wakeup=wakeup, clock=clock, wall=clock.seconds)
@@ -114,11 +115,11 @@ class _Decisions:
         self.choice = BuildChoice(
             queue=self.queue,
             slaves={name: _Slave(config) for name, config in generation.config.slaves.items()},
-            slots=Slots(),
+            slots=slots,
             locks=locks,
             parent=lambda buildset: None,
             can_start=CanStartAnswers(answers),
-            preferences=Preferences(answers),
+            preferences=Preferences(answers, slots),
             answers=answers,
             generations=generations,
             hold=hold,

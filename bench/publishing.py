@@ -3,8 +3,8 @@ Publishing one more package in a repository with many, against a full run of the
 
     .venv/bin/python -m bench.publishing [PACKAGES]
 
-Prints one line of JSON for each kind of repository; seconds.  Packages are small, so a full run reads less here than
-with real ones.
+Prints one line of JSON for each kind of repository: seconds, and seconds of processor time (``cpu``) with that of the
+programs.  Packages are small, so a full run reads less here than with real ones.
 """
 
 import json
@@ -80,14 +80,15 @@ def measure(
         results.mkdir()
         repository = PackageRepository(str(top / "repository"), metadata)
         *packages, first, second, third = make(results, many + ROUNDS)
-        everything = _seconds(lambda: _publish(repository, packages))
-        more = sorted(_seconds(partial(_publish, repository, [package])) for package in (first, second, third))
+        everything = _spent(lambda: _publish(repository, packages))
+        more = sorted(_spent(partial(_publish, repository, [package])) for package in (first, second, third))
         tree = os.path.realpath(top / "repository" / PUBLIC)
         run = partial(subprocess.run, full, cwd=tree, check=True, capture_output=True)
-        whole = sorted(_seconds(run) for _ in range(ROUNDS))
+        whole = sorted(_spent(run) for _ in range(ROUNDS))
         figures = {"publish_all": everything, "publish_one_more": more[1], "full_run_of_the_program": whole[1]}
-        seconds = {name: round(value, 2) for name, value in figures.items()}
-        print(json.dumps({"kind": kind, "packages": many, **seconds}))
+        seconds = {name: round(wall, 2) for name, (wall, _) in figures.items()}
+        cpu = {f"{name}_cpu": round(cpu, 2) for name, (_, cpu) in figures.items()}
+        print(json.dumps({"kind": kind, "packages": many, **seconds, **cpu}))
     finally:
         shutil.rmtree(top)
 
@@ -96,10 +97,10 @@ def _publish(repository: PackageRepository, files: Sequence[str]) -> None:
     repository.publish(repository.prepare(PUBLIC, files))
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    begin = time.monotonic()
+def _spent(work: Callable[[], object]) -> tuple[float, float]:
+    begin, before = time.monotonic(), os.times()
     work()
-    return time.monotonic() - begin
+    return time.monotonic() - begin, sum(os.times()[:4]) - sum(before[:4])
 
 
 if __name__ == "__main__":

@@ -81,6 +81,13 @@ class Campaign:
         """
         # What is pushed before the first poll is taken as known, and is no change.
         until(lambda: self.farm.rows("select 1 from states where owner like 'source:%'"), "the first poll")
+        self.inject(events)
+        self.mend()
+
+    def inject(self, events: list[Event]) -> None:
+        """
+        Inject *events* at their times.
+        """
         self._began = time.monotonic()
         self.wall_began = time.time()
         for event in events:
@@ -89,7 +96,6 @@ class Campaign:
             at, _, action = heapq.heappop(self._later)
             time.sleep(max(0.0, self._began + at - time.monotonic()))
             action()
-        self.mend()
 
     def mend(self) -> None:
         """

@@ -1,0 +1,242 @@
+"""
+Packages under random failures: submissions, the verbs of people and of signers, and another writer in a repository.
+
+    .venv/bin/python -m test.torture.package_campaign [--seed N] [--minutes M]
+"""
+
+import argparse
+import fcntl
+import os
+import random
+import re
+import sqlite3
+import sys
+import time
+from contextlib import suppress
+from random import Random
+
+from attrs import define, field
+
+from test.needs import lacking
+from test.processes.farm import can_mount, until
+
+from . import schedules
+from .campaign import END, MOST_AT_ONCE, Campaign
+from .package_farm import BAD, GOOD, OPEN, SIGNED, TARGETS, PackageFarm
+from .package_oracle import PackageVerdict, judge_packages
+from .schedules import FAULTS, Event
+from .tortured_farm import GRACE
+
+LEFT_OUT = ("reconfigure", "edit-and-kill-master", "partition")
+"""Faults that have nothing to do with packages."""
+VERBS = ("kill", "kill", "requeue", "requeue", "finish", "pause", "sign", "sign", "push", "push", "writer")
+PROGRAMS = ("apt-ftparchive", "dpkg-buildpackage", "gpg", "gpgv")
+
+
+def package_schedule(seed: int, minutes: float) -> list[Event]:
+    """
+    The schedule of *seed*::
+
+        0.0 package open p1 1.0 good 0.5      target, name, version, kind, seconds that a build takes
+        7.5 people kill 3                     of the jobs, the one with that number modulo their count
+        9.0 people pause open 12.0            target, seconds
+        9.5 people writer open 12.0           another program has the repository for that long
+    """
+    chooser, length = Random(seed), 60 * minutes
+    kinds = [fault for fault in FAULTS if fault.name not in LEFT_OUT]
+    events: list[Event] = []
+    at, number = 0.0, 0
+    while at < length:
+        number += 1
+        words = (
+            chooser.choice((*TARGETS, OPEN)),
+            f"p{seed}x{chooser.randint(1, 4)}",
+            f"{number}.0",
+            chooser.choice((GOOD, GOOD, GOOD, GOOD, BAD)),
+            f"{chooser.uniform(0.1, 4.0):.1f}",
+        )
+        events.append(Event(at, "package", words))
+        at += chooser.uniform(3.0, 9.0)
+    at = 4.0
+    while at < length:
+        verb = chooser.choice(VERBS)
+        more: tuple[str, ...] = (str(chooser.randint(0, 1000)),)
+        if verb in ("pause", "writer"):
+            more = (chooser.choice(TARGETS), f"{chooser.uniform(2, 15):.1f}")
+        events.append(Event(at, "people", (verb, *more)))
+        at += chooser.uniform(1.0, 6.0)
+    at = chooser.uniform(3.0, 6.0)
+    while at < length:
+        (fault,) = chooser.choices(kinds, [fault.weight for fault in kinds])
+        events.append(schedules._event(chooser, at, fault, length))
+        at += chooser.choice((0.3, chooser.uniform(4.0, 12.0), chooser.uniform(8.0, 20.0)))
+    return sorted(events, key=lambda event: event.at)
+
+
+@define
+class PackageCampaign(Campaign):
+    """
+    A schedule with packages in progress.  *submitted*: target, name, version and kind of each, by client.
+    """
+
+    submitted: dict[str, tuple[str, str, str, str]] = field(factory=dict)
+
+    @property
+    def packages(self) -> PackageFarm:
+        """
+        The farm.
+        """
+        assert isinstance(self.farm, PackageFarm)
+        return self.farm
+
+    def run(self, events: list[Event]) -> None:
+        self.packages.grant_strings()
+        self.inject(events)
+        self.mend()
+
+    def mend(self) -> None:
+        """
+        Repair everything, and wait until every job has ended, or waits for a signature.
+        """
+        for proxy in self.farm.proxies.values():
+            proxy.throttle(None)
+        try:
+            until(self._all_told, "every client was told, or gave up", END)
+            if not self.acknowledged():
+                # No submission was acknowledged: submit one more.
+                self.packages.settle()
+                self._do_package(OPEN, "late", "1.0", GOOD, "0.1")
+                until(self._all_told, "the last client was told", END)
+            for target in TARGETS:
+                until(lambda target=target: self._unpaused(target), f"{target} is not paused", END)  # type: ignore[misc]
+            until(self._settled, "every job has ended, or waits for a signature", END)
+        except AssertionError as error:
+            error.add_note(self._job_states())
+            raise
+
+    def _do_package(self, target: str, name: str, version: str, kind: str, seconds: str) -> None:
+        busy = sum(client.process.poll() is None for client in self.clients.values()) >= MOST_AT_ONCE
+        if busy or not self.farm.master.alive:
+            if self._later:
+                self._after("1.0", lambda: self._do_package(target, name, version, kind, seconds))
+            return
+        client = f"{name}-{version}"
+        self.submitted[client] = (target, name, version, kind)
+        data = self.packages.source(name, version, kind, seconds)
+        self.clients[client] = self.farm.submitting(target, data)
+
+    def _do_people(self, verb: str, *words: str) -> None:
+        self.injected[f"people-{verb}"] += 1
+        if not self.farm.master.alive:
+            return
+        if verb == "pause":
+            target, seconds = words
+            self.packages.verb("pause", target)
+            self._after(seconds, lambda: self.packages.verb("unpause", target))  # type: ignore[arg-type]
+        elif verb == "writer":
+            self._hold(*words)
+        elif verb == "sign":
+            self.packages.sign()
+        elif verb == "push":
+            self.packages.verb("push", "--all", by="push")
+        elif jobs := self._jobs():
+            number, _ = jobs[int(words[0]) % len(jobs)]
+            self.packages.verb(verb, str(number))
+
+    def _hold(self, target: str, seconds: str) -> None:
+        lock = self.packages.target_place(target) / "lock"
+        if not lock.exists():
+            return
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        with suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._after(seconds, lambda: os.close(descriptor))
+
+    def _jobs(self) -> list[tuple[int, str]]:
+        with suppress(sqlite3.OperationalError):
+            return [(id, state) for id, state in self.farm.rows("select id, state from package_jobs order by id")]
+        return []
+
+    def _unpaused(self, target: str) -> bool:
+        self._all_up()
+        return self.packages.verb("unpause", target).wait(60).code == 0
+
+    def _settled(self) -> bool:
+        self._all_up()
+        with suppress(sqlite3.OperationalError):
+            rows = self.farm.rows("select id, target, state, reason from package_jobs where finished is null")
+            going = [row for row in rows if (row[1], row[2]) != (SIGNED, "needsign")]
+            for id, _, state, reason in going:
+                # What could not go on says why, and is tried again by people.
+                if reason and state in ("repowait", "needsign", "building"):
+                    self.packages.verb("requeue", str(id)).wait(60)
+            arches = self.farm.rows(
+                "select a.state from package_job_arches a where a.state not in ('done', 'failed', 'killed', 'skipped')"
+            )
+            time.sleep(0.5)
+            return not going and not arches
+        return False
+
+    def _job_states(self) -> str:
+        """
+        All jobs, and the end of the log of each process.
+        """
+        said = [str(row) for row in self.farm.rows("select id, target, name, version, state, reason from package_jobs")]
+        said += [str(row) for row in self.farm.rows("select * from package_job_arches")]
+        for name in ("master", *self.farm.slaves):
+            said += [f"--- {name}", *self.farm.daemon(name).log.splitlines()[-60:]]
+        return "\n".join(said)
+
+    def acknowledged(self) -> dict[int, str]:
+        """
+        The clients that were told the number of their job, by that number.
+        """
+        found = {}
+        for name, client in self.clients.items():
+            if match := re.search(r"^# job (\d+):", client.err, re.MULTILINE):
+                found[int(match[1])] = name
+        return found
+
+
+def torture_packages(
+    seed: int, minutes: float, *, loud: bool = False, grace: float = GRACE
+) -> tuple[PackageVerdict, str]:
+    """
+    Run the schedule of *seed* against a new farm; the verdict, and a table for people.
+    """
+
+    def say(text: str) -> None:
+        if loud:
+            sys.stdout.write(f"[{time.strftime('%H:%M:%S')}] {text}\n")
+            sys.stdout.flush()
+
+    with PackageFarm(disks=can_mount(), grace=grace) as farm:
+        farm.start()
+        campaign = PackageCampaign(farm, say)
+        campaign.run(package_schedule(seed, minutes))
+        verdict = judge_packages(farm, campaign.submitted, campaign.acknowledged())
+        lines = [f"  {count:5} {name}" for name, count in sorted(campaign.injected.items())]
+        if verdict.lost:
+            say(f"the master's log:\n{farm.master.log_path.read_text(errors='replace')}\n{campaign._job_states()}")
+        return verdict, "\n".join(["injected:", *lines, "", str(verdict)])
+
+
+def main() -> int:
+    """
+    Run the program.
+    """
+    parser = argparse.ArgumentParser(prog="python -m test.torture.package_campaign")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    parser.add_argument("--minutes", type=float, default=4.0)
+    options = parser.parse_args()
+    if sentence := lacking(*PROGRAMS):
+        sys.stdout.write(f"# without packages: {sentence}\n")
+        return 0
+    sys.stdout.write(f"# seed {options.seed}, {options.minutes:g} minutes\n")
+    verdict, table = torture_packages(options.seed, options.minutes, loud=True)
+    sys.stdout.write(f"{table}\n")
+    return int(bool(verdict.lost))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
