@@ -53,6 +53,14 @@ class DocumentsTests(SynchronousTestCase):
         for page in pages():
             self.assertEqual(broken(page, page.read_text()), [], page)
 
+    def test_merged(self) -> None:
+        """
+        No page has the marks of a merge that was not resolved.
+        """
+        for page in pages():
+            marks = [line for line in page.read_text().splitlines() if line.startswith(("<<<<<<< ", ">>>>>>> "))]
+            self.assertEqual(marks, [], page)
+
     def test_broken(self) -> None:
         """
         Links to missing files and headings are found.
