@@ -12,7 +12,6 @@ from .roots import DAY, FILES, ROOT, Root
 from .source_package import RPM
 
 _PROGRAM = files(__package__).joinpath("mock.sh").read_text("utf-8")
-_NO_SOURCES = "error: source packages are not made with mock; submit one, or give the target another root"
 _ARCH = "{arch}"
 _CONFIG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}\Z")
 
@@ -29,6 +28,7 @@ class Mock(Root):
     """
 
     installs = True
+    makes_sources = False
     families: ClassVar[Collection[str]] = (RPM,)
 
     def __init__(self, config: Any = MISSING, *, longest: Any = DAY) -> None:
@@ -43,9 +43,6 @@ class Mock(Root):
 
     def rpm_building(self, architecture: str, target: str, dist: str) -> Sequence[str]:
         return _mock("build", ROOT, FILES, self._config(architecture), target, dist)
-
-    def source_making(self, architecture: str, family: str, dist: str) -> Sequence[str]:
-        return ["/bin/sh", "-c", f"echo {_NO_SOURCES!r} >&2; exit 1"]
 
     def end(self) -> Sequence[str]:
         return _mock("remove", ROOT, FILES)

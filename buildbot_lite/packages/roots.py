@@ -52,6 +52,8 @@ class Root(metaclass=NotingType):
     """Of which packages can be built in it."""
     installs = False
     """Whether what a build needs is installed for it."""
+    makes_sources = True
+    """Whether source packages are made in it from git repositories."""
     longest: float | None = None
     """Seconds after which a command is ended; None: none."""
 

@@ -141,6 +141,8 @@ class Target(metaclass=NotingType):
         self.roots_from = None if roots_from is None else self.arguments.choice("roots_from", roots_from, KINDS)
         self.versions = None if versions is None else self.arguments.whole("versions", versions, least=1)
         self.sources = checked_sources(self.arguments, sources, git)
+        if self.sources and not root.makes_sources:
+            self.arguments.note(f"{type(root).__name__} makes no source packages, so sources= needs another root.")
         self.aliases = [
             self.arguments.name("aliases", each, "target") for each in self.arguments.texts("aliases", aliases)
         ]

@@ -350,14 +350,20 @@ class ConfigurationTests(QuestionCase):
             'sources="https://a.org/{name}", keyring="/k"': "keyring= asks for signed .dsc",
         }.items():
             self.assertIn(sentence, self.mistakes(arguments), arguments)
+        self.assertIn(
+            "Mock makes no source packages",
+            self.mistakes("", 'RpmTarget("f", ["x86_64"], Mock("f"), sources="git://a/b")'),
+        )
         for address in ("https://a.org/{name}.git", "git@a.org:x/{name}", "ssh://git@a.org:22/{name}", "git://a.org/x"):
             self.assertEqual(self.mistakes(f'sources="{address}"'), "")
 
-    def mistakes(self, arguments: str) -> str:
+    def mistakes(self, arguments: str, other: str = "") -> str:
         """
-        The mistakes in a master.cfg whose target has these arguments.
+        The mistakes in a master.cfg whose target has these arguments, and which has the *other* one.
         """
-        self.harness.configure(self.configuration().replace("root=Plain()", f"root=Plain(), {arguments}"))
+        text = self.configuration().replace("root=Plain()", f"root=Plain(), {arguments}".removesuffix(", "))
+        more = f"from buildbot_lite.packages import Mock, RpmTarget\nc['targets'].append({other})\n" if other else ""
+        self.harness.configure(text + more)
         try:
             load(self.harness.basedir, keys=configuration_keys())
         except ConfigError as error:

@@ -20,6 +20,7 @@ from buildbot_lite.packages.source_package import RPM, SourcePackage
 
 from ..needs import NO_SOURCES, needs
 from .farm import Done, Farm, until
+from .git_server import GitServer
 
 CONTROL = """\
 Source: greet
@@ -347,8 +348,8 @@ class OverlayTests(PackagesCase):
 
     root = 'Overlay("bookworm", packages=["rpm", "dnf", "file"])'
     target = (
-        f'DebTarget("t", ["ARCH"], root={root}, repository="repos/t", replaces=["hello"]),'
-        f' RpmTarget("r", ["x86_64", "i686"], {root}, dist=".f4"),'
+        f'DebTarget("t", ["ARCH"], root={root}, repository="repos/t", replaces=["hello"], sources=SOURCES),'
+        f' RpmTarget("r", ["x86_64", "i686"], {root}, dist=".f4", sources=SOURCES),'
         f' RpmTarget("n", ["x86_64"], {root}, repository="repos/n")'
     )
     bases = ""
@@ -365,6 +366,11 @@ class OverlayTests(PackagesCase):
             raise SkipTest(NO_SOURCES) from None
 
     def setUp(self) -> None:
+        directory = tempfile.mkdtemp(prefix="farm-git-")
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        self.server = GitServer(Path(directory) / "repositories")
+        self.addCleanup(self.server.close)
+        self.target = self.target.replace("SOURCES", f'"{self.server.address}/{{name}}.git"')
         super().setUp()
         self.farm.start()
         work = self.farm.slave_directory("bot1") / "work"
@@ -396,6 +402,31 @@ class OverlayTests(PackagesCase):
         script = f"test ! -e /usr/touched; ! command -v ed; perl -e '{escape}'; ! mknod /disk b 8 0"
         again = self.submit(self.source(script), within=300.0)
         self.assertEqual(again.code, 0, again.out[-3000:])
+
+    @needs("rpmbuild")
+    def test_from_git(self) -> None:
+        """
+        Promise 9.1: source packages of both families are made in a root, from which neither a spec file that runs
+        programs nor anything else of the repository comes to the slave or to the network.
+        """
+        self.server.commit("greet", native(), "v1.0")
+        done = self.built("t", b"package=greet\nrevision=v1.0\n")
+        self.assertEqual(done.code, 0, done.out[-3000:])
+        self.assertIn(f"greet_1.0_{self.arch}.deb", self.artifacts(f"t-{self.arch}"))
+        self.assertEqual(self.left_on_slave(), set())
+        if self.arch != "amd64":
+            raise SkipTest("this package is for x86_64")
+        # Without a license, there is no package.
+        alone = f"! touch {self.farm.directory}/escaped && ! touch /usr/touched && ! getent hosts deb.debian.org"
+        program = f'%(test "$(id -un)" = builder && {alone} && echo MIT)'
+        sources = {"hello.c": '#include <stdio.h>\nint main(void) { puts("hello"); return 0; }\n'}
+        spec = SPEC.replace("License: MIT", f"License: {program}\nExclusiveArch: x86_64")
+        self.server.commit("hello", {"hello.spec": spec, **sources}, "v1.0")
+        done = self.built("r", b"package=hello\nrevision=v1.0\n")
+        self.assertEqual(done.code, 0, done.out[-3000:])
+        self.assertFalse((self.farm.directory / "escaped").exists())
+        self.assertIn("hello-1.0-1.f4.x86_64.rpm", self.artifacts("r-x86_64"))
+        self.assertEqual(self.left_on_slave(), set())
 
     @needs("apt-ftparchive")
     def test_own_packages(self) -> None:
