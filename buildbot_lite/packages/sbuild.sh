@@ -59,27 +59,32 @@ build() { # ROOT DIRECTORY SUITE ARCH SOURCE BUILD
     chmod 1777 "$session"
     ln -sfn "$session" "$root/session"
     mkdir -p "$root/home"
-    printf '%s\n' "\$unshare_tmpdir_template = '$session/root.XXXXXXXXXX';" '$log_filter = 0;' '1;' >"$root/home/config"
+    # Perl; and the log is to have the paths as they are.
+    echo '$unshare_tmpdir_template = "$ENV{BUILD_SESSION}/root.XXXXXXXXXX"; $log_filter = 0; 1;' >"$root/home/config"
     case $6 in
         all) set -- --arch-all --no-arch-any ;;
         *) set -- --no-arch-all --arch-any ;;
     esac
+    preferences=$root/home/preferences distribution=--no-apt-distupgrade
+    rm -f "$preferences"
+    # A rebuild has the packages of the first build, earlier versions of what the base has among them.
+    if [ -e "$directory/wanted.txt" ]; then
+        distribution=--apt-distupgrade
+        pins <"$directory/wanted.txt" >"$preferences"
+    fi
     for package in "$directory"/repositories/*/pool/*.deb; do
         [ -e "$package" ] || continue
         # The packages that were sent are those that the build shall have, also where the distribution has later ones.
-        set -- "$@" "--extra-package=$package" --chroot-setup-commands="$(dpkg-deb --show \
-            --showformat '{ echo Package: ${Package}; echo Pin: version ${Version}; echo Pin-Priority: 1001; echo; }' \
-            "$package") >>/etc/apt/preferences.d/farm"
+        dpkg-deb --show "$package" | pins >>"$preferences"
+        set -- "$@" "--extra-package=$package"
     done
-    # A rebuild has the packages of the first build, later versions of the base's among them.
-    distribution=--no-apt-distupgrade
-    if [ -e "$directory/wanted.txt" ]; then
-        distribution=--apt-distupgrade
-        set -- "$@" --chroot-setup-commands="$(pins "$directory/wanted.txt")"
+    if [ -e "$preferences" ]; then
+        quoted=$(printf %s "$preferences" | sed -e "s/'/'\\\\''/g" -e 's/%/%%/g')
+        set -- "$@" --pre-build-commands="cat '$quoted' | %e sh -c 'cat >/etc/apt/preferences.d/farm'"
     fi
     cd "$directory/out"
     code=0
-    HOME=$root/home SBUILD_CONFIG=$root/home/config \
+    HOME=$root/home SBUILD_CONFIG=$root/home/config BUILD_SESSION=$session \
         perl -e "$reporting" sbuild --verbose --batch --nolog --chroot-mode=unshare --chroot="$base.tar" --dist="$suite" \
         --arch="$arch" --no-source --no-clean-source --build-path=/build/out --dsc-dir=src --build-dir="$directory/out" \
         --no-apt-update --no-apt-upgrade $distribution --no-run-lintian --no-run-piuparts --no-run-autopkgtest \
@@ -89,12 +94,11 @@ build() { # ROOT DIRECTORY SUITE ARCH SOURCE BUILD
     exit "$code"
 }
 
-pins() { # LIST
-    awk 'BEGIN { print "cat >/etc/apt/preferences.d/same <<PINS" }
-        NF == 2 && $1 ~ /^[a-z0-9][a-z0-9+.:-]*$/ && $2 ~ /^[0-9A-Za-z.+:~-]+$/ {
-            sub(/:.*/, "", $1); print "Package: " $1 "\nPin: version " $2 "\nPin-Priority: 1002\n"
-        }
-        END { print "PINS" }' "$1"
+# Names of packages with their versions, as preferences of apt (apt_preferences(5)).
+pins() {
+    awk 'NF == 2 && $1 ~ /^[a-z0-9][a-z0-9+.:-]*$/ && $2 ~ /^[0-9A-Za-z.+:~-]+$/ {
+        sub(/:.*/, "", $1); print "Package: " $1 "\nPin: version " $2 "\nPin-Priority: 1001\n"
+    }'
 }
 
 listing="dpkg-query --show --showformat '@installed \${binary:Package} \${Version}\\n'; echo @installed."

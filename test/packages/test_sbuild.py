@@ -3,6 +3,7 @@
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -158,7 +159,8 @@ class SbuildProgramTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.directory = Path(tempfile.mkdtemp()).resolve()
+        # A place with characters that mean something to shells and to sbuild.
+        self.directory = Path(tempfile.mkdtemp(suffix="100% it's")).resolve()
         self.addCleanup(shutil.rmtree, self.directory)
         self.out = self.directory / FILES / RESULTS
         self.out.mkdir(parents=True)
@@ -202,8 +204,11 @@ class SbuildProgramTests(SynchronousTestCase):
         Let sbuild say *text*, and end with *code*.
         """
         (self.directory / "said").write_text(text)
-        keep = 'printf "%s\\n" "$@" >../../arguments; cp "$SBUILD_CONFIG" ../../config'
-        self.program("sbuild", f"{keep}\ncat ../../said\nexit {code}\n")
+        keep = """\
+printf '%s\\n' "$@" >../../arguments
+perl -e 'do $ENV{SBUILD_CONFIG} or die; print $unshare_tmpdir_template' >../../session
+"""
+        self.program("sbuild", f"{keep}cat ../../said\nexit {code}\n")
 
     def test_outcomes(self) -> None:
         """
@@ -247,16 +252,53 @@ class SbuildProgramTests(SynchronousTestCase):
             self.assertEqual([each for each in wanted if each not in arguments], [])
             self.assertNotIn(other, arguments)
             self.assertEqual(arguments[-1], f"{self.directory}/files/in/greet_1.0.dsc")
-        config = (self.directory / "config").read_text()
-        self.assertIn(f"$unshare_tmpdir_template = '{self.temporary}/", config)
+        session = (self.directory / "session").read_text()
+        self.assertEqual(Path(session).parents[1], self.temporary)
+
+    def test_versions(self) -> None:
+        """
+        Promise 9.5, 9.6: the farm's packages that were sent win over later ones; in a rebuild all packages of the first
+        build do, also over those of the base.
+        """
+        self.says(*SAID[0][:2])
+        self.program("dpkg-deb", 'echo "hello\t1.0+farm1"')
+        self.building()
+        self.assertNotIn("--pre-build-commands", (self.directory / "arguments").read_text())
+        package = self.directory / FILES / "repositories" / "s" / "pool" / "hello_1.0+farm1_amd64.deb"
+        package.parent.mkdir(parents=True)
+        package.touch()
+        self.building()
+        asked = (self.directory / "arguments").read_text().splitlines()
+        self.assertIn(f"--extra-package={package}", asked)
+        self.assertIn("--no-apt-distupgrade", asked)
+        hello = "Package: hello\nPin: version 1.0+farm1\nPin-Priority: 1001\n\n"
+        self.assertEqual(self.preferences(), hello)
+        (self.directory / FILES / "wanted.txt").write_text("libc6:amd64 2.36-9\n$(id) 1\n-o x\na b c\n")
+        self.building()
+        self.assertIn("--apt-distupgrade", (self.directory / "arguments").read_text().splitlines())
+        self.assertEqual(self.preferences(), f"Package: libc6\nPin: version 2.36-9\nPin-Priority: 1001\n\n{hello}")
+
+    def preferences(self) -> str:
+        """
+        What sbuild's root gets as preferences of apt.
+        """
+        (command,) = [
+            each.partition("=")[2]
+            for each in (self.directory / "arguments").read_text().splitlines()
+            if each.startswith("--pre-build-commands=")
+        ]
+        self.assertIn("%e sh -c 'cat >/etc/apt/preferences.d/farm'", command)
+        outside = command.partition(" | ")[0].replace("%%", "%")
+        return subprocess.run(["sh", "-c", outside], capture_output=True, check=True, text=True, timeout=60).stdout
 
     def test_killed(self) -> None:
         """
         Promise 9.4: what a build that was killed left in the temporary directory is removed by the next one.
         """
-        self.program("sbuild", f"kill -9 $(cat {self.directory}/shell)\n")
+        shell = shlex.quote(f"{self.directory}/shell")
+        self.program("sbuild", f"kill -9 $(cat {shell})\n")
         (words,) = Sbuild("bookworm").debian_building("amd64", "any", "")
-        killed = ["sh", "-c", f'echo $$ >{self.directory}/shell; exec "$@"', "sh", *words]
+        killed = ["sh", "-c", f'echo $$ >{shell}; exec "$@"', "sh", *words]
         self.assertEqual(self.run_words(killed)[0], -9)
         self.assertEqual(len(os.listdir(self.temporary)), 1)
         self.assertEqual(self.run_words(Sbuild("bookworm").end()), (0, ""))
