@@ -100,6 +100,9 @@ needs() {
     spec=$(spec_file)
     round=0
     as_user rpmspec --target "$target" --query --buildrequires "$spec" >"$work/needs"
+    # A rebuild has the versions of the farm's packages that the first build had; a line has name, version, architecture.
+    [ ! -e wanted.txt ] || awk 'NF == 3 && $1 ~ /^[A-Za-z0-9][A-Za-z0-9+._-]*$/ && $2 ~ /^[0-9A-Za-z.+:~^_-]+$/ {
+        print $1 " = " $2 }' wanted.txt >>"$work/needs"
     install_needs
     # What only the source itself knows, and may know only with a part of it installed.
     grep -q '^%generate_buildrequires' "$spec" || return 0

@@ -143,31 +143,28 @@ class Downloading(Unpack):
         return super().download(size, sha256)
 
 
-class Prepping(GettingRepository, PackageStep):
+class Prepping(GettingList, GettingRepository, PackageStep):
     """
     A root in which everything is installed that the package needs to be built, also from the farm's own *repository*.
+    In a rebuild (`same`) it has the packages of the first build.
     """
 
     name = "prepping"
     repository = argument(checks.anything, default=None, rendered=False)
     tools: ClassVar[Sequence[str]] = ()
     """Packages that the root needs for builds of this family."""
+    same = False
 
     async def work(self) -> None:
         await self.must(["mkdir", "-p", f"{FILES}/{RESULTS}"], "The directory of the results could not be made")
         for words in self.root.begin(self.architecture, self.tools):
             await self.must(words, "The root could not be made")
-        await self.begun()
+        self.same = await self.get_list()
         if self.repository is not None and self.root.installs and await self.get_index(self.repository):
             await self.get_packages(self.repository, await self.needed(self.repository))
         for words in self.installing():
             await self.must(words, _NOT_INSTALLED)
         self.summary = f"root ready on {self.slave_name}"
-
-    async def begun(self) -> None:
-        """
-        What comes next when the root is there.
-        """
 
     async def needed(self, repository: FarmRepository) -> Collection[str] | None:
         """
@@ -182,15 +179,10 @@ class Prepping(GettingRepository, PackageStep):
         raise NotImplementedError
 
 
-class DebianPrepping(GettingList, Prepping):
+class DebianPrepping(Prepping):
     """
-    The same for a source package of Debian.  In a rebuild the root has the packages of the first build.
+    The same for a source package of Debian.
     """
-
-    same = False
-
-    async def begun(self) -> None:
-        self.same = await self.get_list()
 
     async def needed(self, repository: FarmRepository) -> Collection[str] | None:
         sources: Any = self.getProperty(BUILT_AFTER)
