@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from twisted.internet.defer import inlineCallbacks, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.master.steps import Trigger
+from buildbot_lite.master.steps import BuildStep, Trigger
+from buildbot_lite.master.steps.mixins import ShellMixin
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import changes, requests
@@ -329,6 +330,21 @@ class OwnStepTests(SynchronousTestCase):
                 ran = replay(step, *answers)
                 self.assertIs(ran.result, result)
                 self.assertEqual({name: each.decode() for name, each in ran.logs.items() if each}, logs)
+
+    def test_reading_logs(self) -> None:
+        """
+        Promise 8.13: getLog has what the commands wrote to that log, and nothing of another.
+        """
+
+        class Own(ShellMixin, BuildStep):
+            async def run(self) -> Result:
+                for name in ("own", "stdio", None):
+                    await self.runCommand(await self.makeRemoteShellCommand(command=["ask"], stdioLogName=name))
+                self.setProperty("found", [self.getLog(name).getText() for name in ("own", "stdio", "other")])
+                return Result.SUCCESS
+
+        ran = replay(Own(), *(command("ask").exits(0, text) for text in "abc"))
+        self.assertEqual(ran.properties["found"], ["a", "bc", ""])
 
     def test_computed_schedulers(self) -> None:
         """

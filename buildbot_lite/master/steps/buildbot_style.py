@@ -194,7 +194,11 @@ class BuildbotStyle:
 
     def _output_of(self, name: str) -> str:
         commands: Sequence[tuple[CommandResult, str | None]] = vars(self).get("_observed", ())
-        return "".join(ran.output("stdio" if name == log else name, limit=_MOST_OBSERVED) for ran, log in commands)
+        return "".join(
+            ran.output("stdio" if name == log else name, limit=_MOST_OBSERVED)
+            for ran, log in commands
+            if name != "stdio" or log in ("stdio", None)  # otherwise the output is in the log of another name
+        )
 
     def setProgress(self, metric: str, value: Any) -> None:
         """
