@@ -24,13 +24,12 @@ from ..errors import (
     RefusedError,
     WrongVerbError,
 )
-from ..model.display import printable
+from ..model.display import LONGEST, printable
 from ..model.json_reader import JsonReader
 from ..model.patch_base import PatchBase
 from .certificate import new_certificate
 from .contract import (
     LARGEST_ANSWER,
-    LONGEST_SENTENCE,
     RIControl,
     RISubmission,
     RIWatcher,
@@ -96,6 +95,10 @@ async def watch(reactor: IReactorTime, furl: str, take: Take, request: int | Non
         except Exception as raised:  # noqa: BLE001 - converted to an error of ours
             raise our_error(raised) from None
         return {"exit_code": await watcher.exit_code.wait()}
+
+
+# Bytes in UTF-8 of a sentence with its newline, which `printable` has cut.
+_LARGEST_REFUSAL = 4 * LONGEST + 1
 
 
 class BoundedOutput:
@@ -165,7 +168,7 @@ class SubmitClient:
         return await self._answered(file, "submit_file")
 
     async def _answered(self, data: IO[bytes], method: str, **more: bytes) -> Document:
-        answer, refusal = BoundedOutput(LARGEST_ANSWER), BoundedOutput(LONGEST_SENTENCE)
+        answer, refusal = BoundedOutput(LARGEST_ANSWER), BoundedOutput(_LARGEST_REFUSAL)
 
         def take(chunk: bytes) -> None:
             (answer if chunk[:1] == b"1" else refusal).add(chunk[1:])

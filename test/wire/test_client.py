@@ -11,6 +11,7 @@ from twisted.internet import reactor  # noqa: TID251 - these tests use the netwo
 from twisted.internet.defer import Deferred
 
 from buildbot_lite.errors import MessageError, RefusedError
+from buildbot_lite.model.display import printable
 from buildbot_lite.model.patch_base import PatchBase
 from buildbot_lite.wire import client as client_module
 from buildbot_lite.wire.client import SubmitClient
@@ -94,3 +95,19 @@ class SubmitPatchTests(TubTestCase):
         error = await failing(self.client(PatchSubmission([], code=2)).submit_patch(BytesIO(b"patch"), PatchBase()))
         self.assertIsInstance(error, RefusedError)
         self.assertEqual(str(error), "request 1")
+
+    @with_reactor
+    async def test_long_refusal(self) -> None:
+        """
+        The longest sentence that the master writes arrives whole, in whatever script.
+        """
+
+        class Refusing(PatchSubmission):
+            async def _print(self) -> None:
+                assert self.watcher is not None
+                await self.watcher.stderr(f"{printable('д' * 3000)}\n".encode())
+                await self.watcher.done(2)
+
+        error = await failing(self.client(Refusing([])).submit_patch(BytesIO(b"patch"), PatchBase()))
+        self.assertIsInstance(error, RefusedError)
+        self.assertEqual(str(error), f"{'д' * 1999}…")
