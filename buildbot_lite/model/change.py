@@ -35,7 +35,8 @@ class Change:
     about it.  *properties*: name → [value, source], for the builds.  *source*: the name of the change source.
     *untrusted*: whether it comes from a fork, so that its author may have no right to push.  *move*: a text that is
     different for each move of a reference, so that a reference that moves back to a revision is another change; None:
-    unknown.  *before*: the revision at which the reference was, for a source that may not know when it moved; it is not
+    unknown.  *before*: the revision at which the reference was.  *repeats*: whether the source does not know when the
+    reference moved, so that another move between the same two revisions has the same text.  The last two are not
     recorded.
     """
 
@@ -56,6 +57,7 @@ class Change:
     untrusted: bool = False
     move: str | None = None
     before: str = ""
+    repeats: bool = False
 
     @property
     def digest(self) -> str:

@@ -80,7 +80,7 @@ class WebhookCase(ChangeCase):
         super().setUp()
         self.headers: dict[str, str] = {}
         self.apply(WWW)
-        self.grant = self.ask("grant", to="change", object="webhooks", per_hour=200)
+        self.grant = self.ask("grant", to="change", object="webhooks", per_hour=1000)
 
     def apply(self, more: str) -> None:
         """
@@ -197,6 +197,60 @@ class WebhookTests(WebhookCase):
                         self.headers = {"idempotency-key": str(second)} if dialect == "gitlab" else {}
                         self.send(dialect, event, stamped(dialect, second, *pair))
                 self.assertEqual([each.revision for each in self.changes()[before:]], [A, B, A, B, A, B])
+
+    def test_lost_and_late(self) -> None:
+        """
+        Promise 8.1: whatever becomes of deliveries on their way, each move that arrives is a change, and what is sent
+        again is none.  The exceptions are Bitbucket's: after a lost push the same move again counts as a replay.
+        """
+        moves = {"0A": (ZERO, A), "AB": (A, B), "BA": (B, A), "BC": (B, C), "CA": (C, A), "0B": (ZERO, B)}
+        cases = {
+            "in order": ("0A AB BC CA", "ABCA", "ABCA"),
+            "each twice": ("0A 0A AB AB BA BA", "ABA", "ABA"),
+            # The push from B to C never arrives.
+            "back after a lost push": ("0A AB CA", "ABA", "ABA"),
+            # That from B to A; the branch is where the newest change is.
+            "forth after a lost push": ("0A AB AB", "AB", "AB"),
+            # That from C to A.
+            "the same move after a lost push": ("0A AB BC AB", "ABCB", "ABC"),
+            "late": ("0A AB CA BC", "ABAC", "ABAC"),
+            "backwards": ("CA BC AB 0A", "ACBA", "ACBA"),
+            "removed and made again elsewhere": ("0A AB BA 0B", "ABAB", "ABAB"),
+            "removed and made again there": ("0A AB 0A", "ABA", "AB"),
+        }
+        for dialect in PUSHED:
+            for what, (sent, of_others, of_bitbucket) in cases.items():
+                with self.subTest(dialect=dialect, what=what):
+                    self.apply(WWW.replace("github", dialect))
+                    before, done = len(self.changes()), list[tuple[int, str]]()
+                    for second, name in enumerate(sent.split()):
+                        again = done and done[-1][1] == name and what == "each twice"
+                        done.append((done[-1][0] if again else second, name))
+                        self.push(dialect, what, *done[-1], *moves[name])
+                    expected = of_bitbucket if dialect == "bitbucket" else of_others
+                    self.assertEqual(self.letters(before), expected)
+                    for second, name in done if dialect != "bitbucket" else done[:1]:
+                        self.push(dialect, what, second, name, *moves[name])
+                    self.assertEqual(self.letters(before), expected)
+
+    def push(self, dialect: str, project: str, second: int, number: str, old: str, new: str) -> None:
+        """
+        Send a push, with the time and number that the forge gives it.
+        """
+        event, pushed = PUSHED[dialect]
+        payload = pushed(old, new)
+        if dialect == "github":
+            payload["repository"] = pushed_at(second)
+        if dialect == "gitea":
+            payload["repository"] = {**payload["repository"], "updated_at": f"2026-11-20T09:00:0{second}Z"}
+        self.headers = {"idempotency-key": f"{second} {number}"} if dialect == "gitlab" else {}
+        self.assertEqual(self.send(dialect, event, payload, project=project).status, 200)
+
+    def letters(self, before: int) -> str:
+        """
+        The first letters of the revisions of the changes after the first *before* ones.
+        """
+        return "".join((each.revision or "")[:1] for each in self.changes()[before:]).upper()
 
     def test_unstamped_replay(self) -> None:
         """

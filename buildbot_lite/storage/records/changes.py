@@ -177,9 +177,9 @@ def add(connection: Connection, change: Change, now: float) -> tuple[RecordedCha
     """
     Add *change*; False beside the earlier row when the same change is there already.
 
-    A move to a revision that was a change before is another change if the branch was elsewhere since, and that very
-    move is not there.  A move that is like others is another change if it begins where the records say that the branch
-    is.
+    A move to a revision that was a change before is another change if the branch was elsewhere since, according to the
+    records, and that very move is not there.  A move of a source that does not know when it happened, and that is there
+    already, is another change if it begins where the records say that the branch is; otherwise it is a replay.
     """
     digest = change.digest
     if (earlier := _same(connection, digest, change)) is not None:
@@ -213,10 +213,11 @@ def add(connection: Connection, change: Change, now: float) -> tuple[RecordedCha
 
 def _same(connection: Connection, digest: str, change: Change) -> RecordedChange | None:
     newest = _BY_DIGEST.first(connection, digest=digest)
-    if newest is None or (change.move is None and not change.before):
+    if newest is None or change.move is None:
         return newest
-    if change.move is not None and (earlier := _OF_MOVE.first(connection, digest=digest, move=change.move)) is not None:
-        return earlier
+    known = _OF_MOVE.first(connection, digest=digest, move=change.move)
+    if known is not None and not change.repeats:
+        return known
     # Not of one category: a function may choose it by the author.
     later = _LATER_ON_BRANCH.first(
         connection,
@@ -230,8 +231,10 @@ def _same(connection: Connection, digest: str, change: Change) -> RecordedChange
     )
     if later is None:
         return newest  # another source saw the same
-    moved = change.move is not None or later.startswith(change.before) or change.before.startswith(later)
-    return None if moved else newest
+    if known is None:
+        return None
+    begins_there = bool(change.before) and (later.startswith(change.before) or change.before.startswith(later))
+    return None if begins_there else newest
 
 
 def get(connection: Connection, id: int) -> RecordedChange | None:

@@ -275,8 +275,11 @@ def _move(pushed: Push | PullRequest) -> dict[str, Any]:
     """
     The fields of a change that tell another push to the same commit from a replay.
     """
-    stamp = pushed.stamp and cut(f"{pushed.before:.64}..{pushed.revision:.64} {pushed.stamp:.60}", 200)
-    return {"move": stamp or None, "before": "" if is_none(pushed.before) else cut(pushed.before, 64)}
+    before = "" if is_none(pushed.before) else cut(pushed.before, 64)
+    if not (pushed.stamp or before or isinstance(pushed, Push)):
+        return {}
+    move = f"{before}..{pushed.revision:.64} {pushed.stamp:.60}".rstrip()
+    return {"move": cut(move, 200), "before": before, "repeats": not pushed.stamp}
 
 
 def in_change(values: Mapping[str, Any]) -> dict[str, Any]:
