@@ -77,8 +77,8 @@ class Job:
     *version*: with epoch and release.  *submitter*: the label of the grant *by_grant*, or the target's name.
     *buildset*: the first one that builds its packages, or makes its source until that is there.  *reason*: why it
     failed, was killed, or cannot go on.  Times are seconds since 1970; *changed*: since when it is in its state.
-    *origin*: None for a source package that was submitted itself; until it is made of that, *version* is the revision.
-    *after_job*: the number of the job before it in its chain; None: it is built after no other.
+    *origin*: None for a source package that was submitted itself; until it is made of that, *version* is "at" and the
+    revision. *after_job*: the number of the job before it in its chain; None: it is built after no other.
     """
 
     id: int

@@ -429,7 +429,8 @@ class PackageScheduler(Submit):
             NewJob,
             target=self.target.name,
             name=name,
-            version=request.revision,
+            # With a space in it, it is the version of no package, whose results would be taken for this job's.
+            version=f"at {request.revision}",
             origin=Origin(address, request.revision),
             scratch=asked.scratch,
             priority=asked.priority,

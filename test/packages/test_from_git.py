@@ -2,6 +2,7 @@
 Jobs whose source packages are made from git repositories.
 """
 
+from functools import partial
 from typing import Any, cast
 
 from buildbot_lite.errors import ConfigError
@@ -13,9 +14,11 @@ from buildbot_lite.packages.git_request import request_text
 from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_states import ArchState, JobState
 from buildbot_lite.packages.package_jobs import PackageJobs
+from buildbot_lite.packages.result_retention import needs_of
 from test.control.test_submissions import FakeWatcher
 
 from .archives import archive, greet
+from .test_chains import ChainCase
 from .test_job_questions import QuestionCase
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
@@ -65,7 +68,7 @@ class MakingTests(FromGitCase):
         made and then its packages built; the job has the states for that with their times, and the commit.
         """
         watcher = self.ask_for()
-        title = "# job 1: greet v1.0 for bookworm, from https://git.example.org/greet.git"
+        title = "# job 1: greet at v1.0 for bookworm, from https://git.example.org/greet.git"
         self.assertEqual(watcher.err.splitlines()[0], title)
         self.assertEqual(self.job().state, JobState.INITIALIZE)
         self.building.held |= {"git-get"}
@@ -166,6 +169,18 @@ class MakingTests(FromGitCase):
             self.assertIn(sentence, job.reason)
             self.assertIn(sentence, watcher.err)
             self.assertEqual(watcher.codes, [2])
+
+    def test_revision_like_a_version(self) -> None:
+        """
+        Promise 9.9: while the source of a job is not made, its revision is not taken for the version of results that
+        are there.
+        """
+        self.ask_for(request_text("greet", "1.0"))
+        self.attach()
+        self.building.failing = {"git-get"}
+        self.ask_for(request_text("greet", "1.0"))
+        needs = self.harness.read(partial(needs_of, target="bookworm"))
+        self.assertEqual([(each.name, each.version) for each in needs], [("greet", "1.0"), ("greet", "at 1.0")])
 
     def test_twice(self) -> None:
         """
@@ -314,6 +329,42 @@ class SurvivingTests(FromGitCase):
         holder = self.farm.retention_holders[job_records.BUILDS_OF_JOBS.name]
         builds = [job.source.build or 0]
         self.assertEqual(self.harness.read(lambda connection: holder.held(connection, builds)), set(builds))
+
+
+class ChainedTests(ChainCase):
+    """
+    Jobs from git that are built after others.
+    """
+
+    def configuration(self) -> str:
+        return super().configuration().replace("version_suffix=", f"sources={SOURCES}, version_suffix=", 1)
+
+    def test_after(self) -> None:
+        """
+        Promise 9.6: the source of a job in a chain is made at once, and its packages are built when those of the job
+        before it are in the repository; when that one fails, they are not built.
+        """
+        self.building.said["git-get"] = GOT
+        self.building.source = archive(greet())
+        for number, failing in ((1, set[str]()), (3, {"dpkg-buildpackage"})):
+            self.building.held = {"dpkg-buildpackage"}
+            self.after(None, Source="first", Binary="first")
+            watcher = FakeWatcher()
+            feed = self.successResultOf(self.target("bookworm").submit_file(watcher, {"after": number}))
+            assert feed is not None
+            feed.feed(request_text("greet", "v1.0"))
+            feed.close()
+            self.harness.settle()
+            if number == 1:
+                self.attach()
+            self.harness.settle()
+            self.assertEqual(self.job(number).state, JobState.BUILDING)
+            self.assertEqual(self.job(number + 1).state, JobState.WAITING, self.job(number + 1))
+            self.building.failing = failing
+            self.building.release()
+            self.harness.settle()
+            after = self.job(number + 1)
+            self.assertEqual(after.state, JobState.KILLED if failing else JobState.FINISHED, after)
 
 
 class ConfigurationTests(QuestionCase):

@@ -93,7 +93,7 @@ class DebianFromGitTests(FromGitCase):
         commit = self.server.commit("greet", native(), "v1.0")
         done = self.farm.submit("t", b"package=greet\nrevision=v1.0\n", within=120.0)
         self.assertEqual(done.code, 0, done)
-        self.assertIn(f"# job 1: greet v1.0 for t, from {self.server.address}/greet.git", done.err)
+        self.assertIn(f"# job 1: greet at v1.0 for t, from {self.server.address}/greet.git", done.err)
         until(lambda: self.job()["state"] == "finished", "the job is finished")
         job = self.job()
         self.assertEqual((job["name"], job["version"], job["origin"]["commit"]), ("greet", "1.0", commit))
