@@ -183,28 +183,7 @@ class World:
         view = View(properties, sources=self.sources, slave={"name": self.slave})
 
         def context(build: Build, journal: Journal) -> BuildContext:
-            return BuildContext(
-                nonce="test",
-                builder_directory=_DIRECTORY,
-                session=self._session(clock, on_master=False),
-                own_session=self._session(clock, on_master=True),
-                home="home",
-                grace=1800.0,
-                env={},
-                journal=journal,
-                recorder=recorder,
-                streams=self,
-                view=view,
-                secret=self._secret,
-                triggers=self.other_builds,
-                inputs={name: _input(data) for name, data in self.inputs.items()},
-                http=self._http,
-                publish=self._publish,
-                others_turn=partial(deferLater, clock, 0),
-                wall=lambda: 1_700_000_000.0 + len(self.store.entries),
-                random=self._random,
-                master_directory=self.master_directory,
-            )
+            return self._context(clock, recorder, view, journal)
 
         build = Build(
             id=1,
@@ -220,6 +199,30 @@ class World:
         while any(call.getTime() <= clock.seconds() for call in clock.getDelayedCalls()):
             clock.advance(0)
         return recorder, view, running
+
+    def _context(self, clock: Clock, recorder: MemoryRecorder, view: View, journal: Journal) -> BuildContext:
+        return BuildContext(
+            nonce="test",
+            builder_directory=_DIRECTORY,
+            session=self._session(clock, on_master=False),
+            own_session=self._session(clock, on_master=True),
+            home="home",
+            grace=1800.0,
+            env={},
+            journal=journal,
+            recorder=recorder,
+            streams=self,
+            view=view,
+            secret=self._secret,
+            triggers=self.other_builds,
+            inputs={name: _input(data) for name, data in self.inputs.items()},
+            http=self._http,
+            publish=self._publish,
+            others_turn=partial(deferLater, clock, 0),
+            wall=lambda: 1_700_000_000.0 + len(self.store.entries),
+            random=self._random,
+            master_directory=self.master_directory,
+        )
 
     def _session(self, clock: Clock, *, on_master: bool) -> Session:
         session = Session("master" if on_master else self.slave, clock=clock, listener=IgnoringListener())
