@@ -17,6 +17,7 @@ from ..master.steps.submitted import Unpack
 from ..model import spec
 from ..model.machines import ARCH, architectures_of
 from ..model.results import Result
+from .apt_complaint import apt_complaint
 from .farm_repository import FarmRepository, GettingRepository, needed_packages
 from .overlay import kept_name
 from .roots import FILES, INCOMING, RESULTS, Root
@@ -95,6 +96,12 @@ class PackageStep(BuildStep):
                 f" buildbot-lite package shell {builder} {number} --slave DIRECTORY"
             )
 
+    def complaint_of(self, ran: CommandResult) -> str:
+        """
+        What *ran*, which failed, says about that.
+        """
+        return complaint_of(ran)
+
     async def work(self) -> None:
         """
         Do it; `CommandFailedError` when a command fails.
@@ -106,7 +113,7 @@ class PackageStep(BuildStep):
         Run *words* on the slave; `CommandFailedError` unless they succeed.  *doing*: what failed then.
         """
         ran = await self.execute(words, timeout=LONGEST_SILENCE, max_time=self.root.longest)
-        return must_succeed(ran, doing, self.slave_name, complaint_of)
+        return must_succeed(ran, doing, self.slave_name, self.complaint_of)
 
 
 _NOT_INSTALLED = "What the package needs could not be installed"
@@ -183,6 +190,9 @@ class DebianPrepping(Prepping):
     """
     The same for a source package of Debian.
     """
+
+    def complaint_of(self, ran: CommandResult) -> str:
+        return apt_complaint(ran)
 
     async def needed(self, repository: FarmRepository) -> Collection[str] | None:
         sources: Any = self.getProperty(BUILT_AFTER)

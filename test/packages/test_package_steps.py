@@ -182,6 +182,16 @@ class PackageStepsTests(SubmissionCase):
         """
         self.check_failure("prepare", "What the package needs could not be installed: no namespaces here.")
 
+    def test_missing_package(self) -> None:
+        """
+        Promise 9.6: a package that is nowhere is named in the reason of the step and of the job.
+        """
+        lacks = " builddeps:./in/x.dsc : Depends: hello but it is not installable\n"
+        output = f"The following packages have unmet dependencies:\n{lacks}E: Unable to correct problems."
+        self.build("bookworm", FakeSlave(behaviour=failing("prepare", complaint=output)))
+        why = "neither the distribution nor a repository of the farm has hello."
+        self.assertEqual(self.summary("prepping"), f"What the package needs could not be installed: {why}")
+
     def check_failure(self, word: str, sentence: str) -> None:
         """
         Check what happens when commands with *word* fail.

@@ -445,16 +445,53 @@ class OverlayTests(PackagesCase):
         self.assertNotEqual(lacks.code, 0)
         self.assertIn(b"nowhere-to-be-found", lacks.out)
 
+    @needs("apt-ftparchive")
+    def test_chain(self) -> None:
+        """
+        Promise 9.6: a package that needs another one of the farm's fails with the missing names; built in a chain after
+        that one, it has it in its root, although Debian has a later version.  When the first of a chain fails, the
+        second is not built, and says why.
+        """
+        self.source(name="sl")
+        script = "dpkg-query --show sl | grep -w 1.0 && test -e /usr/share/sl/words && ! getent hosts deb.debian.org"
+        asks = self.source(script, "Build-Depends: sl, sl-data\n", name="asks")
+        early = self.built("t", asks)
+        self.assertNotEqual(early.code, 0)
+        lacks = "neither the distribution nor a repository of the farm has sl-data"
+        self.assertIn(lacks, self.shown(1)["reason"])
+        built = self.chained("t", "sl_1.0.dsc", "asks_1.0.dsc")
+        self.assertEqual(built.code, 0, (built.out[-3000:], built.err[-1000:]))
+        self.assertIn("# it is built after job 2: sl 1.0, which is in the state ", built.err)
+        self.until_finished(3)
+        installed = (self.artifact_directory(f"t-{self.arch}") / "packages" / "installed.txt").read_text()
+        self.assertRegex(installed, r"(?m)^sl(:\S+)? 1\.0$")
+        self.source("false", name="broken")
+        broken = self.chained("t", "broken_1.0.dsc", "asks_1.0.dsc")
+        self.assertEqual(broken.code, 1, broken.err[-1000:])
+        until(lambda: self.shown(5)["state"] == "killed", "the second job is ended")
+        self.assertEqual(self.shown(5)["reason"], "job 4: broken 1.0 failed, and this job is built after it")
+
+    def chained(self, target: str, *files: str) -> Done:
+        """
+        Build source packages that are in the farm's directory as a chain.
+        """
+        paths = [str(self.farm.directory / name) for name in files]
+        words = ("package", "build", str(self.farm.master_directory), target, *paths)
+        return self.farm.client("buildbot-lite", *words).wait(550.0)
+
+    def shown(self, job: int) -> dict[str, Any]:
+        """
+        What ``package show`` says about *job*.
+        """
+        shown = self.farm.command("package", "show", str(self.farm.master_directory), str(job), "--json")
+        found: dict[str, Any] = json.loads(shown.out)
+        return found
+
     def until_finished(self, job: int) -> None:
         """
         Wait until *job* is finished, so that its packages are in the repositories.
         """
-
-        def finished() -> bool:
-            shown = self.farm.command("package", "show", str(self.farm.master_directory), str(job), "--json")
-            return bool(json.loads(shown.out)["state"] == "finished")
-
-        until(finished, f"job {job} finished")
+        until(lambda: self.shown(job)["state"] == "finished", f"job {job} finished")
 
     @needs("rpmbuild")
     def test_source_rpm(self) -> None:
@@ -484,9 +521,9 @@ class OverlayTests(PackagesCase):
     @needs("createrepo_c", "rpmbuild")
     def test_own_rpms(self) -> None:
         """
-        Promise 9.5, 9.6: a package that needs another one is refused with its name, until the farm has built that; then
-        it gets the farm's, and what only a program of the farm's package says that it needs, too.  A rebuild has the
-        same packages.
+        Promise 9.5, 9.6: a package that needs another one is refused with its name; built in a chain after that one, it
+        gets the farm's, and what only a program of the farm's package says that it needs, too.  A rebuild has the same
+        packages.
         """
         if self.arch != "amd64":
             raise SkipTest("these packages are built on x86_64")
@@ -494,11 +531,11 @@ class OverlayTests(PackagesCase):
         early = self.built("n", asks)
         self.assertNotEqual(early.code, 0)
         self.assertIn(b"neither the root nor a repository of the farm has talks >= 1.0", early.out)
-        talks = self.built("n", self.source_rpm("talks", TALKS))
-        self.assertEqual(talks.code, 0, talks.out[-3000:])
-        self.until_finished(2)
-        done = self.built("n", asks)
-        self.assertEqual(done.code, 0, done.out[-3000:])
+        self.assertIn("has talks >= 1.0", self.shown(1)["reason"])
+        for name, data in (("talks", self.source_rpm("talks", TALKS)), ("asks", asks)):
+            (self.farm.directory / f"{name}.src.rpm").write_bytes(data)
+        done = self.chained("n", "talks.src.rpm", "asks.src.rpm")
+        self.assertEqual(done.code, 0, (done.out[-3000:], done.err[-1000:]))
         installed = (self.artifact_directory("n-noarch") / "packages" / "installed.txt").read_text()
         for package in ("talks", "talks-words"):
             self.assertIn(f"\n{package} 1.0-1 noarch\n", f"\n{installed}")

@@ -161,7 +161,7 @@ def _there(program: str) -> bool:
 
 def fetch_sources() -> str:
     """
-    The sources of hello and nyancat from Debian, without a change to this machine's apt; and two of the demo's own.
+    The sources of hello and nyancat from Debian, without a change to this machine's apt; and three of the demo's own.
     """
     SOURCES.mkdir(exist_ok=True)
     if not list(SOURCES.glob("nyancat_*.dsc")):
@@ -179,23 +179,34 @@ def fetch_sources() -> str:
         "rpmbuild", "-bs", "--quiet", "--define", f"_topdir {TOP}/rpm", "--define", f"_srcrpmdir {SOURCES}", "--define",
         "dist %{nil}", HERE / "greet.spec",
     )  # fmt: skip
-    _own_source("broken", "echo 'this package cannot be built'; false")
+    _own_source("broken", "%:\n\techo 'this package cannot be built'; false\n")
+    (hello,) = SOURCES.glob("hello_*.dsc")
+    _own_source(
+        "sayhello",
+        "%:\n\tdh $@\noverride_dh_auto_build:\n\thello >greeting\n",
+        architecture="all",
+        depends=f"debhelper-compat (= 13), hello (>= {hello.stem.partition('_')[2]}+farm1)",
+        install="greeting usr/share/sayhello\n",
+    )
     return ", ".join(sorted(each.name for pattern in ("*.dsc", "*.src.rpm") for each in SOURCES.glob(pattern)))
 
 
-def _own_source(name: str, build: str) -> None:
+def _own_source(name: str, rules: str, architecture: str = "any", depends: str = "", install: str = "") -> None:
     debian = SOURCES / name / "debian"
     (debian / "source").mkdir(parents=True, exist_ok=True)
     (debian / "source" / "format").write_text("3.0 (native)\n")
     (debian / "control").write_text(
-        f"Source: {name}\nMaintainer: Farm <farm@example.org>\nStandards-Version: 4.6.2\n\n"
-        f"Package: {name}\nArchitecture: any\nDescription: for the demo\n For the demo.\n"
+        f"Source: {name}\nMaintainer: Farm <farm@example.org>\nStandards-Version: 4.6.2\n"
+        + (f"Build-Depends: {depends}\n" if depends else "")
+        + f"\nPackage: {name}\nArchitecture: {architecture}\nDescription: for the demo\n For the demo.\n"
     )
     (debian / "changelog").write_text(
         f"{name} (1.0) unstable; urgency=low\n\n  * First.\n\n"
         " -- Farm <farm@example.org>  Sat, 28 Nov 2026 12:00:00 +0000\n"
     )
-    (debian / "rules").write_text(f"#!/usr/bin/make -f\n%:\n\t{build}\n")
+    (debian / "rules").write_text(f"#!/usr/bin/make -f\n{rules}")
+    if install:
+        (debian / "install").write_text(install)
     (debian / "rules").chmod(0o755)
     ran("dpkg-source", "--build", name, cwd=SOURCES)
 
@@ -239,7 +250,7 @@ def start() -> None:
     for name in SLAVES:
         if (TOP / name / "work" / "roots").exists():
             (TOP / name / "work" / "roots").rename(TOP / f"{name}.roots")
-    for each in (MASTER, *(TOP / name for name in SLAVES), SOURCES / "broken", CLIENTS):
+    for each in (MASTER, *(TOP / name for name in SLAVES), SOURCES / "broken", SOURCES / "sayhello", CLIENTS):
         shutil.rmtree(each, ignore_errors=True)
     for furl in TOP.glob("*.furl"):
         furl.unlink()
@@ -295,17 +306,28 @@ def refuse_junk() -> str:
     return said.strip().splitlines()[-1]
 
 
+def refuse_lack() -> str:
+    """
+    A package that needs the farm's own hello, which is not built yet.
+    """
+    farm("build", MASTER, "bookworm", *SOURCES.glob("sayhello_*.dsc"), code=1)
+    said = str(jobs()["bookworm sayhello"]["reason"])
+    if "hello (>= " not in said:
+        raise CheckError(f"the reason does not name hello: {said}")
+    return said
+
+
 def build_all() -> str:
     """
-    hello, nyancat and greet, all at once; and a package that cannot be built.
+    A chain of hello and what needs it; beside it nyancat and greet, and a package that cannot be built.
     """
 
-    def build(target: str, pattern: str, code: int = 0) -> None:
-        (source,) = SOURCES.glob(pattern)
-        (TOP / f"{source.name}.log").write_text(farm("build", MASTER, target, source, code=code))
+    def build(target: str, *patterns: str, code: int = 0) -> None:
+        sources = [source for pattern in patterns for source in SOURCES.glob(pattern)]
+        (TOP / f"{sources[0].name}.log").write_text(farm("build", MASTER, target, *sources, code=code))
 
     together(
-        partial(build, "bookworm", "hello_*.dsc"),
+        partial(build, "bookworm", "hello_*.dsc", "sayhello_*.dsc"),
         partial(build, "bookworm", "nyancat_*.dsc"),
         partial(build, "f4", "greet-1.0-1.src.rpm"),
         partial(build, "bookworm", "broken_*.dsc", code=1),
@@ -357,14 +379,14 @@ def wait_for_signature() -> str:
     """
     What was built waits for a signature.
     """
-    wanted = ("bookworm hello", "bookworm nyancat", "f4 greet")
+    wanted = ("bookworm hello", "bookworm sayhello", "bookworm nyancat", "f4 greet")
 
     def states() -> list[object]:
         found = jobs()
         return [found[name]["state"] for name in wanted]
 
     end = time.monotonic() + 60
-    while states() != ["needsign"] * 3:
+    while states() != ["needsign"] * len(wanted):
         if time.monotonic() > end:
             raise CheckError(f"the states are {states()}: {[jobs()[name]['reason'] for name in wanted]}")
         time.sleep(0.5)
@@ -556,7 +578,8 @@ def main() -> int:
     try:
         print("The first time, each of two slaves makes a root with mmdebstrap.\n", flush=True)
         together(partial(begin, table), partial(table.row, "sources", fetch_sources))
-        table.row("hello, nyancat and greet are built for each architecture", build_all)
+        table.row("a package that needs the farm's hello is refused", refuse_lack)
+        table.row("hello, nyancat and greet are built for each architecture, and then what needs hello", build_all)
         together(
             partial(table.row, "the root of a build that failed is entered", enter_failed),
             partial(table.row, "nyancat, built again, is the same", same_again),

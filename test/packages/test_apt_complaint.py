@@ -1,0 +1,76 @@
+"""
+What apt lacks, as a sentence.  The outputs are those of apt 2.6, cut.
+"""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.master.steps.context import CommandResult
+from buildbot_lite.model.outcome import Ending, Outcome
+from buildbot_lite.packages.apt_complaint import MOST_NAMED, apt_complaint
+
+HEAD = """\
+Building dependency tree...
+The following information may help to resolve the situation:
+
+The following packages have unmet dependencies:
+"""
+END = "E: Unable to correct problems, you have held broken packages.\n"
+
+
+class AptComplaintTests(SynchronousTestCase):
+    """
+    Outputs, and what is said.
+    """
+
+    def said(self, output: str) -> str:
+        """
+        What is said of a command with this output.
+        """
+        return apt_complaint(CommandResult(Outcome(Ending.EXITED, exit_code=100), lambda log, limit: output.encode()))
+
+    def test_missing(self) -> None:
+        """
+        Promise 9.6: what no repository has is named, with its version and alternatives.
+        """
+        output = f"""{HEAD}\
+ builddeps:./in/lacks_1.0.dsc : Depends: nowhere-to-be-found but it is not installable
+                                Depends: elsewhere (>= 1.0) but it is not installable or
+                                         other-place but it is not installable
+{END}"""
+        self.assertEqual(
+            self.said(output),
+            "neither the distribution nor a repository of the farm has nowhere-to-be-found, elsewhere (>= 1.0) or "
+            "other-place",
+        )
+
+    def test_others(self) -> None:
+        """
+        Other obstacles are named, too: another version, a conflict, what another package lacks.
+        """
+        output = f"""{HEAD}\
+ builddeps:./in/x.dsc : Depends: hello (>= 2.10-3+farm1) but 2.10-3 is to be installed
+                        Conflicts: coreutils but 9.1-1 is to be installed
+                        Depends: libfoo-dev but it is not going to be installed
+ libbar : Depends: libbaz but it is not going to be installed
+{END}"""
+        self.assertEqual(
+            self.said(output),
+            "hello (>= 2.10-3+farm1) is needed, and version 2.10-3 would be installed; coreutils must not be installed;"
+            " libfoo-dev, which is needed, cannot be installed with the rest; libbaz, which is needed by libbar, cannot"
+            " be installed with the rest",
+        )
+
+    def test_many(self) -> None:
+        """
+        Of many only some are named.
+        """
+        lines = "".join(f" x : Depends: nothing{number} but it is not installable\n" for number in range(20))
+        self.assertTrue(self.said(HEAD + lines + END).endswith(f", nothing{MOST_NAMED - 1} and 12 more"))
+
+    def test_nothing(self) -> None:
+        """
+        Of any other failure the last line is told.
+        """
+        self.assertEqual(self.said(f"{HEAD}{END}"), END.strip().removesuffix("."))
+        self.assertEqual(self.said("E: no space left\n"), "E: no space left")
+        self.assertEqual(self.said(""), "")
