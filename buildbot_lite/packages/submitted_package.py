@@ -103,7 +103,10 @@ def _only(packages: dict[str, SourcePackage]) -> tuple[str, SourcePackage]:
     if not packages:
         raise InputError("The archive has no source package: neither a .dsc nor a .src.rpm.")
     if len(packages) > 1:
-        raise InputError(f"The archive has {_names(packages)}.  Submit one source package at a time.")
+        raise InputError(
+            f"The archive has {_names(packages)}.  Submit one source package at a time, or a chain of them with: "
+            "buildbot-lite package build"
+        )
     return next(iter(packages.items()))
 
 
