@@ -67,6 +67,8 @@ def _phrase(match: re.Match[str]) -> str:
         return f"{what} must not be installed"
     if (version := _VERSION.match(match["why"])) is not None:
         return f"{what} is needed, and version {version['version']} would be installed"
+    if "(" in what:
+        return f"{what} is needed, and no repository has such a version, or it cannot be installed with the rest"
     of = match["of"]
     by = f" by {of}" if of is not None and not of.startswith(_OWN) else ""
     return f"{what}, which is needed{by}, cannot be installed with the rest"

@@ -51,14 +51,16 @@ class AptComplaintTests(SynchronousTestCase):
  builddeps:./in/x.dsc : Depends: hello (>= 2.10-3+farm1) but 2.10-3 is to be installed
                         Conflicts: coreutils but 9.1-1 is to be installed
                         Depends: libfoo-dev but it is not going to be installed
- libbar : Depends: libbaz but it is not going to be installed
+                        Depends: sl (= 1.0) but it is not going to be installed
 {END}"""
         self.assertEqual(
             self.said(output),
             "hello (>= 2.10-3+farm1) is needed, and version 2.10-3 would be installed; coreutils must not be installed;"
-            " libfoo-dev, which is needed, cannot be installed with the rest; libbaz, which is needed by libbar, cannot"
-            " be installed with the rest",
+            " libfoo-dev, which is needed, cannot be installed with the rest; sl (= 1.0) is needed, and no repository"
+            " has such a version, or it cannot be installed with the rest",
         )
+        output = f"{HEAD} libbar : Depends: libbaz but it is not going to be installed\n{END}"
+        self.assertEqual(self.said(output), "libbaz, which is needed by libbar, cannot be installed with the rest")
 
     def test_many(self) -> None:
         """

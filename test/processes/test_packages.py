@@ -459,7 +459,7 @@ class OverlayTests(PackagesCase):
         asks = self.source(script, "Build-Depends: sl (= 1.0)\n", name="asks")
         early = self.built("t", asks)
         self.assertNotEqual(early.code, 0)
-        self.assertRegex(self.shown(1)["reason"], r"sl \(= 1\.0\) is needed, and version \S+ would be installed")
+        self.assertIn("sl (= 1.0) is needed, and no repository has such a version", self.shown(1)["reason"])
         built = self.chained("t", "sl_1.0.dsc", "asks_1.0.dsc")
         self.assertEqual(built.code, 0, (built.out[-3000:], built.err[-1000:]))
         self.assertIn("# it is built after job 2: sl 1.0, which is in the state ", built.err)
