@@ -29,7 +29,7 @@ from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
 from buildbot_lite.packages.repositories.for_builds import BuildRepository
 from buildbot_lite.packages.repositories.repository import PackageRepository
 from buildbot_lite.packages.repositories.repository_place import shared
-from buildbot_lite.packages.repositories.snapshots import BUILD, PUBLIC
+from buildbot_lite.packages.repositories.snapshots import BUILD, PUBLIC, RepositoryBusyError
 from buildbot_lite.packages.repositories.target_repositories import UnsignedRepository
 from buildbot_lite.packages.repositories.tools import output_of_tool
 from buildbot_lite.storage.records import steps
@@ -148,6 +148,24 @@ class JobsInRepositoriesTests(JobsInRepositoriesCase):
             self.submit_greet(Version=version)
         self.assertEqual(len(self.pool("public")), 4)
         self.assertEqual(self.indexed(), {f"greet_{each}+farm1_amd64.deb" for each in ("1.10", "2.0", "3.0")})
+
+    def test_busy_at_start(self) -> None:
+        """
+        Promise 9.9: a master starts also while another program changes a repository, or its disk is full; its jobs go
+        on afterwards.
+        """
+        self.build()
+        there = PackageRepository(str(self.place), DebianMetadata("bookworm", ["amd64"]))
+        with there.snapshots.locked():
+            self.harness.restart()
+        with mock.patch.object(PackageRepository, "start", side_effect=FileError("The disk is full.")):
+            self.harness.restart()
+        self.flushLoggedErrors(RepositoryBusyError)
+        self.farm = self.harness.farm
+        self.harness.attach("bot1", self.slave, platform={"machine": "x86_64"})
+        self.building.files = dict(built(version="1.1+farm1"))
+        self.submit_greet(Version="1.1")
+        self.assertEqual(self.job(2).state, JobState.FINISHED)
 
     def test_unreadable(self) -> None:
         """

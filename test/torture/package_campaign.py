@@ -117,8 +117,6 @@ class PackageCampaign(Campaign):
     def _do_package(self, target: str, name: str, version: str, kind: str, seconds: str) -> None:
         busy = sum(client.process.poll() is None for client in self.clients.values()) >= MOST_AT_ONCE
         if busy or not self.farm.master.alive:
-            if self._later:
-                self._after("1.0", lambda: self._do_package(target, name, version, kind, seconds))
             return
         client = f"{name}-{version}"
         self.submitted[client] = (target, name, version, kind)

@@ -8,8 +8,9 @@ from functools import partial
 from threading import Event
 
 from attrs import frozen
+from twisted.logger import Logger
 
-from ...errors import InputError, RefusedError
+from ...errors import BuildbotLiteError, InputError, RefusedError
 from ...master.farm import Farm
 from ..checked_builds import checked_builds, submitted_file
 from ..job_records import Job
@@ -33,6 +34,7 @@ class TargetRepositories:
     """
 
     name = "repositories of packages"
+    _log = Logger()
 
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
@@ -44,7 +46,11 @@ class TargetRepositories:
         """
         for target in self._farm.config.extension("targets"):
             if target.repository:
-                await self._farm.in_thread(self.repository(target).start)
+                try:
+                    await self._farm.in_thread(self.repository(target).start)
+                except BuildbotLiteError as error:
+                    # Whoever changes it next removes that, too; until then its jobs wait with the reason.
+                    self._log.warn("the repository of {target}: {why}", target=target.name, why=str(error))
 
     def stop(self) -> None:
         """
