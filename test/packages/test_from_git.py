@@ -8,13 +8,17 @@ from typing import Any, cast
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.loading import load
+from buildbot_lite.master.scheduling.requests import NewBuildset
 from buildbot_lite.model.hello import HeldCommand
+from buildbot_lite.model.results import Result
+from buildbot_lite.model.source_stamps import source_of
 from buildbot_lite.packages import job_records
 from buildbot_lite.packages.git_request import request_text
 from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_states import ArchState, JobState
 from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.result_retention import needs_of
+from buildbot_lite.storage.records import steps
 from test.control.test_submissions import FakeWatcher
 
 from .archives import archive, greet
@@ -129,6 +133,25 @@ class MakingTests(FromGitCase):
             self.assertIn(sentence, watcher.err, text)
             self.assertEqual(watcher.codes, [2])
         self.assertIsNone(self.harness.read(lambda connection: job_records.get(connection, 1)))
+
+    def test_other_way(self) -> None:
+        """
+        Promise 9.1: a build of the builder that makes sources, however it was asked for, fetches from no address that
+        the target does not list.
+        """
+        address = "https://evil.example.org/greet.git"
+        source = source_of({"": {"repository": address, "revision": "v1.0"}})
+        properties = {"repository": (address, "test")}
+        new = NewBuildset(
+            scheduler="other", builders=["bookworm-source"], reason="", source=source, properties=properties
+        )
+        self.harness.done(self.farm.requests.submit(new))
+        self.attach()
+        self.assertEqual(self.harness.steps(1)[0], ("checkout", Result.FAILURE))
+        checkout = self.harness.read(partial(steps.of_build, build=1))[0]
+        self.assertIn("is not among the sources of the target", checkout.summary)
+        words = [" ".join(getattr(each.spec, "argv", None) or ()) for each in self.slave.commands]
+        self.assertFalse([each for each in words if "evil" in each or "git-get" in each])
 
     def test_fails(self) -> None:
         """
