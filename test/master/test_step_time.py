@@ -191,9 +191,9 @@ class EndlessStepsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """
-        A short limit, which code that never ends exceeds on any machine.
+        A short limit, which code that never ends exceeds on any machine, and other code not even on a busy one.
         """
-        self.patch(user_functions, "LONGEST_CALL", 0.05)
+        self.patch(user_functions, "LONGEST_CALL", 0.1)
 
     def tearDown(self) -> None:
         """
@@ -227,7 +227,7 @@ class EndlessStepsTests(SynchronousTestCase):
         """
         for what, made in ENDLESS.items():
             with self.subTest(what):
-                self.patch(user_functions, "LONGEST_CALL", 0.05)
+                self.patch(user_functions, "LONGEST_CALL", 0.1)
                 world, step = World(answers_of(what)), made()
                 world.finish(step)
                 kinds = [entry.kind for entry in world.store.entries.values()]
@@ -376,7 +376,7 @@ class ConcurrentStepsTests(SynchronousTestCase):
         """
         A short limit, which code that never ends exceeds on any machine.
         """
-        self.patch(user_functions, "LONGEST_CALL", 0.05)
+        self.patch(user_functions, "LONGEST_CALL", 0.1)
         self.worlds: list[World] = []
 
     def tearDown(self) -> None:
