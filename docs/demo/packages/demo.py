@@ -179,7 +179,7 @@ def fetch_sources() -> str:
         "rpmbuild", "-bs", "--quiet", "--define", f"_topdir {TOP}/rpm", "--define", f"_srcrpmdir {SOURCES}", "--define",
         "dist %{nil}", HERE / "greet.spec",
     )  # fmt: skip
-    _own_source("broken", "%:\n\techo 'this package cannot be built'; false\n")
+    _own_source("broken", "%:\n\techo 'this package cannot be built'; false\n", "amd64")
     (hello,) = SOURCES.glob("hello_*.dsc")
     _own_source(
         "sayhello",
