@@ -19,7 +19,8 @@ MOST_NAMED = 8
 
 _UNMET = "The following packages have unmet dependencies:"
 _LINE = re.compile(
-    r"(?: (?P<of>\S+) :)? *(?:(?P<how>[A-Z][A-Za-z-]+): )?(?P<what>\S+(?: \([^)]*\))?) but (?P<why>.*?)(?P<more> or)?\Z"
+    r"(?: (?P<of>\S+) :)? *(?:(?P<how>[A-Z][A-Za-z-]+): )?"
+    r"(?P<what>\S+(?: \([^)]*\))?)(?: but (?P<why>.*?))?(?P<more> or)?\Z"
 )
 _VERSION = re.compile(r"(?P<version>\S+) is to be installed\Z")
 _OWN = "builddeps:"
@@ -65,7 +66,7 @@ def _phrase(match: re.Match[str]) -> str:
     what = match["what"]
     if match["how"] in ("Conflicts", "Breaks"):
         return f"{what} must not be installed"
-    if (version := _VERSION.match(match["why"])) is not None:
+    if (version := _VERSION.match(match["why"] or "")) is not None:
         return f"{what} is needed, and version {version['version']} would be installed"
     if "(" in what:
         return f"{what} is needed, and no repository has such a version, or it cannot be installed with the rest"

@@ -62,6 +62,14 @@ class AptComplaintTests(SynchronousTestCase):
         output = f"{HEAD} libbar : Depends: libbaz but it is not going to be installed\n{END}"
         self.assertEqual(self.said(output), "libbaz, which is needed by libbar, cannot be installed with the rest")
 
+    def test_without_why(self) -> None:
+        """
+        Apt does not always say what it would install instead.
+        """
+        output = f"{HEAD} builddeps:./in/x.dsc : Depends: hello (>= 2.10-3+farm1)\n{END}"
+        said = "hello (>= 2.10-3+farm1) is needed, and no repository has such a version, or it cannot be installed with"
+        self.assertEqual(self.said(output), f"{said} the rest")
+
     def test_many(self) -> None:
         """
         Of many only some are named.
