@@ -211,6 +211,35 @@ class MigrationTests(SynchronousTestCase):
             {name.removesuffix(SUFFIX) for name in os.listdir(DIRECTORY) if name.endswith(SUFFIX)}, revisions
         )
 
+    def test_for_grant(self) -> None:
+        """
+        Promise 13: an upgrade finds for whom triggered buildsets are built, also through several triggers; those whose
+        parents are no longer recorded are built for nobody.
+        """
+        path = self.mktemp()
+        with gzip.open(os.path.join(DIRECTORY, "0006" + SUFFIX)) as source, open(path, "wb") as target:
+            target.write(source.read())
+        with closing(sqlite3.connect(path)) as connection, connection:
+            for number, parent in ((901, None), (902, 901), (903, 902), (904, 999)):
+                by_grant = 7 if parent is None else None
+                copy_row(connection, "buildsets", id=number, by_grant=by_grant, parent_build=parent)
+                copy_row(connection, "requests", id=number, buildset=number)
+                copy_row(connection, "builds", id=number, number=number, request=number)
+        open_database(path).dispose()
+        with closing(sqlite3.connect(path)) as connection:
+            found = connection.execute("SELECT id, for_grant FROM buildsets WHERE id > 900 ORDER BY id").fetchall()
+        self.assertEqual(found, [(901, None), (902, 7), (903, 7), (904, None)])
+
+
+def copy_row(connection: sqlite3.Connection, table: str, **changes: object) -> None:
+    """
+    Add the first row of *table* once more, with *changes*.
+    """
+    found = connection.execute(f"SELECT * FROM {table} LIMIT 1")
+    row = {**dict(zip((each[0] for each in found.description), found.fetchone(), strict=True)), **changes}
+    places = ", ".join("?" * len(row))
+    connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", tuple(row.values()))
+
 
 TEXT = {"master.cfg": "password = 'open sesame'"}
 ADMIN = b"recorded-admin"

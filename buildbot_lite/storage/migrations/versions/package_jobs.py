@@ -1,5 +1,5 @@
 """
-Tables for the jobs of packages; for whom triggered buildsets are built; the highest priority that a grant permits.
+Tables for the jobs of packages.
 """
 
 import sqlalchemy as sa
@@ -13,10 +13,8 @@ depends_on = None
 
 def upgrade() -> None:
     """
-    Add the tables, empty; and the columns, that of buildsets filled in from the parent builds, as far as they are still
-    recorded.
+    Add the tables, empty.
     """
-    op.add_column("grants", sa.Column("most_priority", sa.Integer(), nullable=True))
     op.create_table(
         "package_jobs",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -34,8 +32,6 @@ def upgrade() -> None:
         sa.Column("changed", sa.Float(), nullable=False),
         sa.Column("finished", sa.Float(), nullable=True),
         sa.Column("history", sa.Text(), nullable=False),
-        sa.Column("after_job", sa.Integer(), nullable=True),
-        sa.Column("origin", sa.Text(), server_default="", nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -59,17 +55,4 @@ def upgrade() -> None:
     ):
         op.create_index(
             name, table, [column], unique=False, sqlite_where=sa.text(where), postgresql_where=sa.text(where)
-        )
-    op.add_column("buildsets", sa.Column("for_grant", sa.Integer(), nullable=True))
-    connection = op.get_bind()
-    triggered = connection.execute(sa.text("SELECT id FROM buildsets WHERE parent_build IS NOT NULL ORDER BY id")).all()
-    for (buildset,) in triggered:
-        # A parent is older than its children, so it is filled in before them.
-        connection.execute(
-            sa.text(
-                "UPDATE buildsets SET for_grant = ("
-                "SELECT coalesce(s.by_grant, s.for_grant) FROM builds b JOIN requests r ON r.id = b.request "
-                "JOIN buildsets s ON s.id = r.buildset WHERE b.id = buildsets.parent_build) WHERE id = :buildset"
-            ),
-            {"buildset": buildset},
         )
