@@ -2,6 +2,7 @@
 What Buildbot's manual shows people how to customize: each works here, or ``checkconfig`` says what to do instead.
 """
 
+import inspect
 import textwrap
 from collections.abc import Generator
 from typing import Any, ClassVar
@@ -47,6 +48,54 @@ c["schedulers"] += [Timer("other", ["a"], properties={"vm": "fedora"})]
         self.assertEqual([each.slave for each in self.harness.builds(self.submit("a"))], ["bot2"])
         self.built()
         self.assertIn("refused", self.why(self.submit("other")))
+
+    def test_can_start_build_compares(self) -> None:
+        """
+        CanStartBuild may compare builder and slave with the objects of master.cfg, keep requests in a set, and read
+        the fields of their rows.
+        """
+        self.start(
+            """
+fast = c["slaves"][1]
+seen = set()
+asked = []
+def fits(builder, slave, request):
+    seen.add(request)
+    asked.append((slave == other_slave, slave != fast, request.buildset, request.not_before, request.finished,
+                  request.result))
+    return slave in (fast,) and slave in {fast: 1} and builder == special and builder in {special}
+other_slave = c["slaves"][0]
+special = builder("a", "bot1", "bot2", canStartBuild=fits)
+c["builders"] = [special]
+submit("a")
+""",
+            attach=("bot1", "bot2"),
+        )
+        request = self.submit("a")
+        self.assertEqual([each.slave for each in self.harness.builds(request)], ["bot2"])
+        special: Any = self.harness.farm.config.builders["a"]
+        words = inspect.unwrap(special.can_start_build).__globals__
+        buildset = self.harness.request(request).buildset
+        self.assertEqual(
+            set(words["asked"]),
+            {(True, True, buildset, 0.0, None, None), (False, False, buildset, 0.0, None, None)},
+        )
+        self.assertEqual([each.id for each in words["seen"]], [request])
+
+    def test_views_are_copied(self) -> None:
+        """
+        A function may copy the request, the builder and the slave that it gets; the copies equal them.
+        """
+        self.start(
+            """
+import copy
+def fits(builder, slave, request):
+    return all(copy.copy(each) == each for each in (builder, slave, request)) and builder != slave != request
+c["builders"] = [builder("a", canStartBuild=fits)]
+submit("a")
+"""
+        )
+        self.assertEqual(len(self.harness.builds(self.submit("a"))), 1)
 
     def test_builders_that_build(self) -> None:
         """

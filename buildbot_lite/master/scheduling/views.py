@@ -2,7 +2,8 @@
 The arguments of functions in a master.cfg: requests, builders and slaves, with Buildbot's names.
 
 The functions are ``nextBuild``, ``nextSlave``, ``canStartBuild``, ``prioritizeBuilders`` and ``collapseRequests``.  Of
-a request, they may read attributes, as in Buildbot 0.8, or keys, as since 0.9.
+a request, they may read attributes, as in Buildbot 0.8, or keys, as since 0.9.  A builder and a slave equal the objects
+of master.cfg that they stand for, so that a function may look for one of them in a tuple or a dictionary.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +47,8 @@ class SourceView:
 @frozen(eq=False)
 class RequestView:
     """
-    A request that waits.  *trust*: whether its changes are untrusted; empty: it has none; None: not known.
+    A request that waits.  *trust*: whether its changes are untrusted; empty: it has none; None: not known.  Other
+    attributes are those of its row.  It equals every view of the same request.
     """
 
     _request: Request
@@ -157,6 +159,17 @@ class RequestView:
         fields = {name: stamp.get(name) for name in FIELDS}
         return SourceView(**fields, codebase=codebase, patch=self._buildset.input, request=self)
 
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, RequestView) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # one of its own, which a copy may not have yet
+            raise AttributeError(name)
+        return getattr(self._request, name)
+
     def __getitem__(self, key: str) -> Any:
         found = {
             "buildrequestid": self._request.id,
@@ -171,8 +184,24 @@ class RequestView:
         return found[key]
 
 
+class _SameConfig:
+    """
+    A view that equals its *config*, and every view of its class of the same one.
+    """
+
+    __slots__ = ()
+
+    config: Any
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.config == (other.config if isinstance(other, type(self)) else other))
+
+    def __hash__(self) -> int:
+        return hash(self.config)
+
+
 @frozen(eq=False)
-class BuilderView:
+class BuilderView(_SameConfig):
     """
     A builder with requests that wait.  *building*: the slots of its builds that run.  Other attributes are those of its
     *config*.
@@ -204,7 +233,7 @@ class BuilderView:
 
 
 @frozen(eq=False)
-class SlaveView:
+class SlaveView(_SameConfig):
     """
     A slave that could build.  Other attributes are those of its *config*.
     """
