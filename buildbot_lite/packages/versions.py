@@ -5,7 +5,7 @@ A key of a later version is larger.  No number is made of the digits, of which t
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .repositories.snapshots import architecture_of, package_of
@@ -35,10 +35,11 @@ def rpm_key(version: str) -> Key:
     return _number(epoch), _rpm_part(upstream), _rpm_part(release)
 
 
-def superseded(names: Iterable[str], versions: Mapping[str, str], most: int) -> list[str]:
+def superseded(names: Iterable[str], version_of: Callable[[str], str], most: int) -> list[str]:
     """
-    Those of the package files *names* that are not among the *most* latest *versions* (by file name) of their package
-    and architecture; of equal versions, those that come first.
+    Those of the package files *names* that are not among the *most* latest versions of their package and architecture;
+    of equal versions, those that come first.  *version_of*: the version of a package file, asked for those of which
+    there are more than *most*; "": it is not known, and the file is neither superseded nor counted.
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for name in names:
@@ -47,8 +48,9 @@ def superseded(names: Iterable[str], versions: Mapping[str, str], most: int) -> 
     for group in groups.values():
         if len(group) > most:
             key = rpm_key if group[0].endswith(".rpm") else debian_key
-            group.sort(key=lambda name: key(versions.get(name, "")))
-            old += group[:-most]
+            known = [(key(version), name) for name in group if (version := version_of(name))]
+            known.sort(key=lambda each: each[0])
+            old += [name for _, name in known[:-most]]
     return old
 
 

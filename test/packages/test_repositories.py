@@ -3,6 +3,7 @@ Repositories, read by apt and dnf themselves.
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from buildbot_lite.child_programs import ProgramError
 from buildbot_lite.errors import BuildbotLiteError, DiskFullError, InputError
 from buildbot_lite.packages.repositories import debian_metadata, repository, rpm_metadata, tools
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
+from buildbot_lite.packages.repositories.for_builds import BuildRepository
 from buildbot_lite.packages.repositories.primary_metadata import IndexedPackage, read_primary
 from buildbot_lite.packages.repositories.repository import KEPT, PackageRepository
 from buildbot_lite.packages.repositories.rpm_metadata import RpmMetadata
@@ -200,6 +202,35 @@ class _Behaviour(_RepositoryCase):
         one.publish(one.prepare(PUBLIC, []))
         self.assertNotIn(gone, self.seen())
         self.assertEqual(self.versions("one"), {"1.10"})
+
+    def test_few_versions_of_old(self) -> None:
+        """
+        Promise 9.9: the record of a snapshot from before versions were kept has none: the versions are those of the
+        package files, so that a target to which an older version is added keeps the latest one.
+        """
+        self.repository.add(PUBLIC, [self.package("one", version) for version in ("1.9", "1.10")])
+        self.forget_versions()
+        few = self.with_versions(1)
+        self.assertEqual(len(few.superseded(PUBLIC, 1)), 1)
+        few.add(PUBLIC, [self.package("one", "1.2")])
+        self.assertEqual(self.versions("one"), {"1.10", "1.2"})
+        self.forget_versions()
+        latest, _ = BuildRepository(str(self.place), self.metadata().directory, PUBLIC).latest()
+        self.assertEqual({name for name in latest if "1.10" in name}, set(latest))
+        few.keep_latest()
+        self.assertEqual(self.versions("one"), {"1.10"})
+        current = few.snapshots.current(PUBLIC)
+        assert current is not None
+        self.assertEqual(current.versions.keys(), current.packages.keys())
+
+    def forget_versions(self) -> None:
+        """
+        Let the records of all snapshots be those of a farm that kept no versions.
+        """
+        for record in self.place.glob("snapshots/*/snapshot.json"):
+            value = json.loads(record.read_text())
+            value.pop("versions", None)
+            record.write_text(json.dumps(value))
 
     def with_versions(self, versions: int) -> PackageRepository:
         """

@@ -46,14 +46,17 @@ class VersionsTests(SynchronousTestCase):
 
     def test_superseded(self) -> None:
         """
-        Each package and architecture has its own versions; without a known one, a package is the earliest.
+        Each package and architecture has its own versions; a package of which none is known is neither superseded nor
+        counted.
         """
         names = ["a_2.0_amd64.deb", "a_1.0_amd64.deb", "a_1.0_i386.deb", "a-b_1.0_amd64.deb", "a_3_amd64.deb"]
-        versions = {name: name.split("_")[1] for name in names[:-1]}
-        self.assertEqual(superseded(names, versions, 2), ["a_3_amd64.deb"])
-        self.assertEqual(set(superseded(names, versions, 1)), {"a_3_amd64.deb", "a_1.0_amd64.deb"})
+        versions = {**{name: name.split("_")[1] for name in names}, "a_3_amd64.deb": ""}
+        self.assertEqual(superseded(names, versions.__getitem__, 2), [])
+        self.assertEqual(superseded(names, versions.__getitem__, 1), ["a_1.0_amd64.deb"])
+        versions["a_3_amd64.deb"] = "3"
+        self.assertEqual(superseded(names, versions.__getitem__, 1), ["a_1.0_amd64.deb", "a_2.0_amd64.deb"])
         rpms = ["p-1.10-1.noarch.rpm", "p-1.9-1.noarch.rpm", "p-q-1.9-1.noarch.rpm"]
-        self.assertEqual(superseded(rpms, {rpms[0]: "0:1.10-1", rpms[1]: "0:1.9-1"}, 1), [rpms[1]])
+        self.assertEqual(superseded(rpms, {rpms[0]: "0:1.10-1", rpms[1]: "0:1.9-1"}.__getitem__, 1), [rpms[1]])
 
 
 @needs("dpkg-deb")

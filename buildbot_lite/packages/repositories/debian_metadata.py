@@ -51,8 +51,7 @@ class DebianMetadata:
         self.signatures = (f"{self._suite}/InRelease", f"{self._suite}/Release.gpg")
 
     def version(self, path: str) -> str:
-        with open(path, "rb") as file:
-            return read_deb(file, os.path.basename(path)).get("version", "")
+        return deb_version(path)
 
     def make(self, making: Making) -> Sequence[str]:
         stanzas = {**self._of_before(making), **self._of_new(making)}
@@ -146,6 +145,14 @@ class DebianMetadata:
         words = ["apt-ftparchive", "--quiet", *given, *_options("Release"), "release", self._suite]
         release = output_of_tool(words, tree, "The Release file could not be made", unwanted)
         _write(os.path.join(tree, self._suite, "Release"), release)
+
+
+def deb_version(path: str) -> str:
+    """
+    The version of the package of Debian *path*, with its epoch.  `InputError` when it is no package.
+    """
+    with open(path, "rb") as file:
+        return read_deb(file, os.path.basename(path)).get("version", "")
 
 
 def pin(name: str, replaces: Sequence[str] = ()) -> str:

@@ -23,6 +23,9 @@ from attrs import frozen
 from ...errors import InputError
 from ...storage.files import file_error, write_whole
 from ..versions import superseded
+from .debian_metadata import deb_version
+from .package_versions import versions_in
+from .rpm_metadata import rpm_version
 from .snapshots import BUILD, PackageFile, Snapshot, SnapshotDirectory, make_public_directory, package_of
 
 REPOSITORIES = "repositories"
@@ -80,9 +83,16 @@ class BuildRepository:
         the number of the others.
         """
         current = SnapshotDirectory(self.place).current(self.kind)
-        old = set(superseded(current.packages, current.versions, 1)) if current else set()
+        old = set() if current is None else self._old(current)
         found = list(self._packages(lambda name: name not in old).items())
         return dict(found[-MOST_SENT:]), max(0, len(found) - MOST_SENT)
+
+    def _old(self, snapshot: Snapshot) -> set[str]:
+        directory = os.path.join(SnapshotDirectory(self.place).tree(snapshot), self.packages)
+        try:
+            return set(superseded(snapshot.packages, versions_in(snapshot, directory, _version), 1))
+        except OSError as error:
+            raise file_error(error, f"repository {self.place}", cannot="be read") from error
 
     def _packages(self, wanted: Callable[[str], bool]) -> dict[str, tuple[str, int, str]]:
         current = SnapshotDirectory(self.place).current(self.kind)
@@ -128,6 +138,10 @@ class BuildRepository:
             with suppress(FileNotFoundError):
                 if os.stat(path).st_mtime < time.time() - _KEPT:
                     os.unlink(path)
+
+
+def _version(path: str) -> str:
+    return rpm_version(path) if path.endswith(".rpm") else deb_version(path)
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -20,6 +20,7 @@ from ...errors import InputError
 from ...storage.files import file_error, write_whole
 from ..source_package import checked_file
 from ..versions import superseded
+from .package_versions import versions_in
 from .snapshots import (
     KINDS,
     PUBLIC,
@@ -198,10 +199,18 @@ class PackageRepository:
 
     def superseded(self, kind: str, most: int) -> Collection[str]:
         """
-        The packages that are not among the *most* latest versions of each.
+        The packages that are not among the *most* latest versions of each.  `FileError`.
         """
         current = self.snapshots.current(kind)
-        return set(superseded(current.packages, current.versions, most)) if current else set()
+        if current is None:
+            return set()
+        try:
+            return set(superseded(current.packages, self._versions_in(current, self.snapshots.tree(current)), most))
+        except OSError as error:
+            raise file_error(error, f"repository {self.directory}", cannot="be read") from error
+
+    def _versions_in(self, snapshot: Snapshot, tree: str) -> Callable[[str], str]:
+        return versions_in(snapshot, os.path.join(tree, self._metadata.directory), self._metadata.version)
 
     def all_names(self) -> Collection[str]:
         """
@@ -262,12 +271,14 @@ class PackageRepository:
             inherited = [path for path in kept if path.startswith(f"{directory}/")]
             _link_all(inherited, before_tree, tree)
             new = [os.path.basename(file) for file in files if self._take(file, tree, packages, kept)]
-            known = current.versions if current else {}
-            versions = {**known, **{each: self._metadata.version(os.path.join(tree, directory, each)) for each in new}}
+            versions = {each: self._metadata.version(os.path.join(tree, directory, each)) for each in new}
+            if current is not None:
+                known = self._versions_in(current, tree)
+                versions |= {each: known(each) for each in packages if each not in versions}
             if kind == PUBLIC and self._versions is not None:
                 # What is added is there at first, however old it is: to add it is done, when it is.
                 entering = {os.path.basename(file) for file in files}
-                for each in set(superseded(packages, versions, self._versions)) - entering:
+                for each in set(superseded(packages, versions.__getitem__, self._versions)) - entering:
                     del packages[each]
             before = self.snapshots.path(current.name, STATE) if current else None
             making = Making(tree, os.path.join(part, STATE), before, before_tree, packages, new, self._unwanted)
@@ -281,7 +292,7 @@ class PackageRepository:
                 lasting=lasting,
                 kept={path: since for path, since in kept.items() if path not in own},
                 sources={each: sources[each] for each in packages if each in sources},
-                versions={each: versions[each] for each in packages if each in versions},
+                versions={each: versions[each] for each in packages},
             )
             self.snapshots.complete(snapshot)
         return snapshot

@@ -42,7 +42,7 @@ class RpmMetadata:
     signatures = (f"{_REPOMD}.asc",)
 
     def version(self, path: str) -> str:
-        return _described(path).version
+        return rpm_version(path)
 
     def make(self, making: Making) -> Sequence[str]:
         new = {name: _described(os.path.join(making.tree, self.directory, name)) for name in making.new}
@@ -123,6 +123,13 @@ class RpmMetadata:
                 raise ProgramError(f"{_FAILED}: createrepo_c does not read {name} as before.")
         if len(indexed) != len(making.packages):
             raise ProgramError(f"{_FAILED}: createrepo_c lists packages that are not in the repository.")
+
+
+def rpm_version(path: str) -> str:
+    """
+    The version of the RPM package *path*, "EPOCH:VERSION-RELEASE".  `InputError` when it is no package.
+    """
+    return _described(path).version
 
 
 def _described(path: str) -> IndexedPackage:
