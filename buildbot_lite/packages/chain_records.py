@@ -22,6 +22,7 @@ from ..storage.records import feed
 from ..storage.records.feed import Event
 from . import job_records
 from .job_options import MOST_MEMBERS
+from .job_progress import look
 from .job_records import Job
 from .job_states import ArchState, JobState
 
@@ -148,6 +149,9 @@ def end(connection: Connection, chained: ChainedJob, earlier: Job | None, now: f
     None, and nothing is done, when all its builds have their roots, or *earlier* is in another state meanwhile.
     """
     job = job_records.get(connection, chained.job)
+    if job is not None:
+        # The end of a build of it may be recorded, and not seen yet.
+        job = look(connection, job, now)
     if job is None or job.state not in _BUILT or all(each.state not in _WITHOUT_ROOT for each in job.built):
         return None
     current = job_records.get(connection, chained.after)

@@ -86,6 +86,9 @@ class Chains:
                 self._changed(event.body["job"], event.body["state"])
             elif event.kind == "request.finished" and event.request in self._held:
                 self._release([event.request])
+            elif event.kind == "request.retried" and event.request in self._held:
+                # It was built when it was held again, and so the job was not ended then.
+                self._look_for(event.request)
 
     def _changed(self, number: int, state: str) -> None:
         if number in self._jobs and state not in _BUILT:
@@ -108,6 +111,11 @@ class Chains:
     def _release(self, requests: Sequence[int]) -> None:
         self._held.difference_update(requests)
         self.farm.queue.release(requests)
+
+    def _look_for(self, request: int) -> None:
+        for number, chained in self._jobs.items():
+            if request in chained.requests:
+                self._look_soon(number)
 
     def _look_at_all(self) -> None:
         for number in tuple(self._jobs):

@@ -327,6 +327,24 @@ class BrokenChainTests(ChainCase):
         self.harness.settle()
         self.assertEqual(self.job(2).state, JobState.NEEDSIGN)
 
+    def test_lost_slave(self) -> None:
+        """
+        Promise 9.6: when the slave of a job that has its root is lost after the packages of the one before it have left
+        the repository, the job ends, and does not wait for these for ever.
+        """
+        self.repository.signed = False
+        self.chain(1)
+        self.attach()
+        self.building.held.add("dpkg-buildpackage")
+        self.after(1, Source="bb")
+        self.finish(1)
+        self.assertEqual({each.state for each in self.job(2).built}, {ArchState.BUILDING})
+        self.slave.lose()
+        self.harness.settle(3600)
+        why = "job 1: aa 1.0 was finished without being published, and this job is built after it"
+        self.assertEqual(self.ended(2), ("killed", why, {"killed"}))
+        self.assertEqual(self.requests(), [])
+
     def test_not_in_the_repository(self) -> None:
         """
         Promise 9.6: what is published and was removed from the repository for builds lets none begin after it.
