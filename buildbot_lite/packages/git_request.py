@@ -8,7 +8,6 @@ or ``repository=https://git.example.org/hello.git`` in the place of ``package``.
 that other submissions have for their properties.
 """
 
-import re
 from collections.abc import Mapping
 from typing import IO
 
@@ -24,7 +23,7 @@ LARGEST_REQUEST = 4096
 LONGEST_REVISION = 128
 LONGEST_ADDRESS = 1000
 
-_BEGINNING = re.compile(rb"\s*(#[^\n]*\s+)*(package|repository|revision)[ \t]*=")
+_NAMES = (b"package", b"repository", b"revision")
 
 
 @frozen
@@ -45,7 +44,7 @@ def read_request(file: IO[bytes]) -> GitRequest | None:
     """
     text = file.read(LARGEST_REQUEST + 1)
     file.seek(0)
-    if not _BEGINNING.match(text) or b"\0" in text:
+    if b"\0" in text or not _begins_a_request(text):
         return None
     if len(text) > LARGEST_REQUEST:
         raise InputError(f"A request for a revision has at most {LARGEST_REQUEST} bytes.")
@@ -58,6 +57,15 @@ def request_text(source: str, revision: str) -> bytes:
     """
     name = REPOSITORY if ":" in source or "/" in source else PACKAGE
     return f"{name}={source}\n{REVISION}={revision}\n".encode()
+
+
+def _begins_a_request(text: bytes) -> bool:
+    # No regular expression: anybody may submit any bytes, and one that skips comments may try all ways to divide them.
+    for line in text.splitlines():
+        if line.strip() and not line.startswith(b"#"):
+            name, equals, _ = line.partition(b"=")
+            return bool(equals) and name.strip() in _NAMES
+    return False
 
 
 def _fields(text: bytes) -> Mapping[str, str]:

@@ -351,3 +351,12 @@ class SubunitTests(SynchronousTestCase):
             with self.subTest(given, output=output):
                 ran = run(steps.SubunitShellCommand(command="t", **given), command("t").exits(code, output))
                 self.assertEqual((ran.result, ran.summary), (result, summary))
+
+    def test_long_lines(self) -> None:
+        """
+        A long line of white space takes no longer to read than one of other characters.
+        """
+        for end in ("", "b"):
+            output = f"error: a{' ' * (1 << 19)}{end}\n"
+            ran = run(steps.SubunitShellCommand(command="t"), command("t").exits(1, output))
+            self.assertEqual(ran.summary, "1 test, 1 errors")

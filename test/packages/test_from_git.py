@@ -2,8 +2,11 @@
 Jobs whose source packages are made from git repositories.
 """
 
+import io
 from functools import partial
 from typing import Any, cast
+
+from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.extensions import configuration_keys
@@ -13,7 +16,7 @@ from buildbot_lite.model.hello import HeldCommand
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.source_stamps import source_of
 from buildbot_lite.packages import job_records
-from buildbot_lite.packages.git_request import request_text
+from buildbot_lite.packages.git_request import GitRequest, read_request, request_text
 from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_states import ArchState, JobState
 from buildbot_lite.packages.package_jobs import PackageJobs
@@ -59,6 +62,38 @@ class FromGitCase(QuestionCase):
         The states that the first job had.
         """
         return [state for state, _ in self.job().history]
+
+
+class RecognizingTests(SynchronousTestCase):
+    """
+    Which files are requests for a revision.
+    """
+
+    def test_comments(self) -> None:
+        """
+        Empty lines and comments may be before the first property.
+        """
+        text = b"\n# one\r\n   \n#\n" + request_text("greet", "v1.0")
+        self.assertEqual(read_request(io.BytesIO(text)), GitRequest("greet", "", "v1.0"))
+
+    def test_others(self) -> None:
+        """
+        Other files are none, however many beginnings of comments they have: looking at them takes no longer than
+        reading them.
+        """
+        for text in (
+            b"# " * 2048,
+            b"#\n" * 2048,
+            b"#\t\n " * 1024,
+            b" " * 4096,
+            b"",
+            b"=",
+            b"# package=a",
+            b"packages=a",
+        ):
+            file = io.BytesIO(text)
+            self.assertIsNone(read_request(file), text[:20])
+            self.assertEqual(file.tell(), 0)
 
 
 class MakingTests(FromGitCase):
