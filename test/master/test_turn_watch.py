@@ -109,6 +109,43 @@ class TurnWatchTests(SynchronousTestCase):
         run(step, command("x"), properties={"buildername": "b", "buildnumber": 7})
         self.assertRegex(found[0], r"^the step 'slow one' of b/7 runs callback, .*test_turn_watch\.py line \d+$")
 
+    def test_objects_of_the_user(self) -> None:
+        """
+        The user's objects in the frames are looked at only: none of their code is called, in this other thread.
+        """
+        asked: list[str] = []
+
+        def lazy_class(self: Any) -> Any:
+            asked.append(f"the class of {type(self)}")
+            raise RuntimeError
+
+        def name(self: Any) -> str:
+            asked.append(f"the name {self!r}")
+            return "computed"
+
+        def callback(*objects: Any) -> str:
+            lazy, step = objects
+            return described(sys._getframe() if lazy is not step else None)
+
+        lazy = type("Lazy", (), {"__class__": property(lazy_class)})()
+        step: Any = object.__new__(type("Computing", (steps.BuildStep,), {"name": property(name)}))
+        self.assertRegex(callback(lazy, step), r"^the step 'Computing' runs callback, ")
+        self.assertEqual(asked, [])
+
+    def test_unreadable(self) -> None:
+        """
+        Frames that cannot be read end nothing: the log says so, and what keeps the reactor is interrupted.
+        """
+
+        def unreadable() -> None:
+            raise RuntimeError("dictionary changed size during iteration")
+
+        self.watch._stack = unreadable
+        for _ in range(INTERRUPT_AFTER):
+            self.watch.tick()
+        self.assertRegex(self.said[0], "nothing is known about its thread$")
+        self.assertEqual(self.interrupted, 1)
+
     def test_nothing_known(self) -> None:
         """
         A thread that has ended has no frame.

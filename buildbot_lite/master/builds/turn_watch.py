@@ -20,7 +20,9 @@ is a defect of ours, whose state would be unknown afterwards.
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from inspect import getattr_static
 from types import FrameType
+from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
@@ -37,6 +39,7 @@ SAY_AFTER = 10
 INTERRUPT_AFTER = 60
 """Ticks without a beat after which code of the user's is interrupted."""
 _AGAIN = 60
+_UNKNOWN = "nothing is known about its thread"
 
 
 class TurnWatch:
@@ -93,13 +96,18 @@ class TurnWatch:
         """
         self._ticks += 1
         if self._ticks >= SAY_AFTER and (self._ticks - SAY_AFTER) % _AGAIN == 0:
-            self._log.warn(
-                "the master has done nothing else for about {seconds:.0f} s: {who}",
-                seconds=self._ticks * TICK,
-                who=described(self._stack()),
-            )
+            self._say()
         if self._ticks >= INTERRUPT_AFTER:
             self._interrupt()
+
+    def _say(self) -> None:
+        try:
+            who = described(self._stack())
+        except Exception:  # noqa: BLE001 - the frames belong to a thread that may run on, and objects to the user
+            who = _UNKNOWN
+        self._log.warn(
+            "the master has done nothing else for about {seconds:.0f} s: {who}", seconds=self._ticks * TICK, who=who
+        )
 
     def _watch(self) -> None:
         while not self._stopped.wait(TICK):
@@ -109,24 +117,36 @@ class TurnWatch:
 def described(innermost: FrameType | None) -> str:
     """
     What the thread with that *innermost* frame does, for people: the step with its build, if one can be found, and the
-    user's code, or else the place in the program.
+    user's code, or else the place in the program.  No code of the user's is called.
     """
     frames = list(_frames(innermost))
     if not frames:
-        return "nothing is known about its thread"
+        return _UNKNOWN
     users = next((frame for frame in frames if is_users_file(frame.f_code.co_filename)), None)
     shown = frames[0] if users is None else users
     place = f"{shown.f_code.co_name}, {shown.f_code.co_filename} line {shown.f_lineno}"
-    step = next((found for frame in frames for found in frame.f_locals.values() if isinstance(found, BuildStep)), None)
+    step = next(filter(_is_step, (found for frame in frames for found in list(frame.f_locals.values()))), None)
     if step is None:
         return f"it runs {place}"
-    return f"the step {step.name!r:.100}{_of_build(step)} runs {place}"
+    return f"the step {_name(step)!r:.100}{_of_build(step)} runs {place}"
+
+
+def _is_step(found: Any) -> bool:
+    # `isinstance` would ask the object, too.
+    return issubclass(type(found), BuildStep)
+
+
+def _name(step: BuildStep) -> str:
+    name = getattr_static(step, "name")
+    # A property is the user's code.
+    return name if type(name) is str else type(step).__name__
 
 
 def _of_build(step: BuildStep) -> str:
-    if not hasattr(step, "bench"):
+    bench = getattr_static(step, "bench", None)
+    if bench is None:
         return ""
-    properties = step.bench.view.properties
+    properties = bench.view.properties
     return f" of {properties.get('buildername')}/{properties.get('buildnumber')}"
 
 
