@@ -12,9 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import DatabaseLockedError
 from buildbot_lite.master.grants import verbs
+from buildbot_lite.master.scheduling.choice import LOOK_FOR_ROOM, BuildChoice
 from buildbot_lite.master.scheduling.dispatcher import WaitingPlace
 from buildbot_lite.master.scheduling.user_answers import MOST_PENDING
 from buildbot_lite.model.results import Result
+from buildbot_lite.model.time_limit import OverdueError
 from buildbot_lite.model.wait_reasons import (
     WaitKind,
     absent,
@@ -53,6 +55,26 @@ def two_builders(*, of_bot2: str = "max_builds=1") -> str:
 
 
 TWO = two_builders()
+
+
+class InterruptedQueueTests(SynchronousTestCase):
+    """
+    Code of the configuration that was interrupted within a decision about the queue.
+    """
+
+    def test_goes_on(self) -> None:
+        """
+        The interruption does not end the queue, which is looked at again.
+        """
+        harness = MasterHarness(ONE)
+        harness.attach(slave=FakeSlave(behaviour=succeeding))
+        with mock.patch.object(BuildChoice, "choose", side_effect=OverdueError):
+            request = harness.submit()
+            harness.settle()
+        self.assertTrue(self.flushLoggedErrors(OverdueError))
+        self.assertEqual(harness.builds(request), [])
+        harness.settle(LOOK_FOR_ROOM)
+        self.assertEqual(len(harness.builds(request)), 1)
 
 
 class LongQueueTests(SynchronousTestCase):

@@ -24,23 +24,28 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.config.mistakes import MistakesError
+from buildbot_lite.master.scheduling.code_time import CodeTime
+from buildbot_lite.model import user_functions
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.source_stamps import source_of
+from buildbot_lite.model.time_limit import OverdueError
 from buildbot_lite.plugins import reporters, util
 from buildbot_lite.status import documents
 from buildbot_lite.status.reporters import details as of
 from buildbot_lite.status.reporters import smtp
 from buildbot_lite.status.reporters.commit_status import GitHubStatusPush, project_of
 from buildbot_lite.status.reporters.details import MOST_CHANGES, BuildDetails, FarmFacts
-from buildbot_lite.status.reporters.http import SIGNATURE
+from buildbot_lite.status.reporters.http import SIGNATURE, HttpStatusPush
 from buildbot_lite.status.reporters.loop import (
+    AGAIN,
     GIVE_UP_AFTER,
     LARGEST_MESSAGE,
     LONGEST_PAUSE,
     LONGEST_WORK,
     ReporterLoop,
 )
+from buildbot_lite.status.reporters.mail import MailNotifier
 from buildbot_lite.status.reporters.reporter import Outside, Reporter
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.inline import InlineWriter
@@ -57,6 +62,7 @@ from buildbot_lite.storage.records import (
 )
 
 from ..master.configurations import write
+from ..master.test_function_limits import hang
 from .mail_server import ReceivedMails, mail_server
 
 T = TypeVar("T")
@@ -129,6 +135,7 @@ class ReportersCase(SynchronousTestCase):
             ),
             clock=self.clock,
             wall=self.clock.seconds,
+            budget=CodeTime(self.clock).of("reporter"),
         )
         loop.start()
         self.addCleanup(loop.stop)
@@ -562,6 +569,61 @@ class LoopTests(ReportersCase):
         self.run_one(Result.SUCCESS)
         self.run_one(Result.SUCCESS)
         self.assertEqual([each["text"] for each in self.stored()], ["2.0"])
+
+    def test_own_method_that_never_returns(self) -> None:
+        """
+        A method of a class that master.cfg derives is ended, and its message tried again; the loop goes on.
+        """
+        self.patch(user_functions, "LONGEST_CALL", 0.1)
+
+        class Own(HttpStatusPush):
+            tries = 0
+
+            async def send(self, message: Any, outside: Any) -> None:
+                self.tries += 1
+                if self.tries == 1:
+                    hang()
+                await super().send(message, outside)
+
+        self.loop(Own("http://localhost/", generators=[reporters.BuildStatusGenerator()]))
+        self.run_one(Result.SUCCESS)
+        (failing,) = self.do(documents.of_reporters)
+        self.assertRegex(failing["failure"], r"^Own\.send \(send, test_reporters\.py line \d+\) was ended, because")
+        self.clock.advance(LONGEST_PAUSE)
+        self.assertEqual((len(self.http.requests), self.stored()), (1, []))
+
+    def test_own_message_that_never_ends(self) -> None:
+        """
+        A message that is composed without end is dropped, and the next event is considered; also one about a slave.
+        """
+        self.patch(user_functions, "LONGEST_CALL", 0.1)
+
+        class Own(MailNotifier):
+            async def compose(self, builds: Any, message: Any) -> Any:
+                return hang() if builds[0].build.number == 1 else await super().compose(builds, message)
+
+            def compose_missing(self, farm: Any, slave: str, since: Any, notify: Any) -> Any:
+                return hang()
+
+        generators = [reporters.BuildStatusGenerator(), reporters.WorkerMissingGenerator()]
+        self.loop(Own("farm@example.org", extraRecipients=["team@example.org"], generators=generators))
+        self.run_one(Result.SUCCESS)
+        absence = {"slave": "bot1", "since": None, "notify": ["a@example.org"]}
+        self.do(lambda c: feed.publish(c, "slave.missing", now=1.0, body=absence))
+        self.run_one(Result.SUCCESS)
+        self.assertEqual(len(self.stored()), 1)
+
+    def test_interrupted_loop(self) -> None:
+        """
+        An interruption at any place of the loop does not end it.
+        """
+        generator = reporters.BuildStatusGenerator()
+        loop = self.loop(reporters.HttpStatusPush("http://localhost/", generators=[generator]))
+        with mock.patch.object(loop, "_send_some", side_effect=OverdueError):
+            self.run_one(Result.SUCCESS)
+        self.assertTrue(self.flushLoggedErrors(OverdueError))
+        self.clock.advance(AGAIN)
+        self.assertEqual((len(self.http.requests), self.stored()), (1, []))
 
 
 class MissingSlaveTests(ReportersCase):

@@ -20,6 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ...deferreds import background, next_turn
+from ...model.time_limit import OverdueError
 from ...model.wait_reasons import WaitReason
 from .choice import LOOK_FOR_ROOM, BuildChoice
 from .hold import Hold
@@ -105,7 +106,7 @@ class Dispatcher:
             try:
                 for waiting, slave in self._choice.choose():
                     self._runner.start(waiting, slave)
-            except Exception:  # noqa: BLE001 - a defect of ours: it must not end the queue for ever
+            except (Exception, OverdueError):  # noqa: BLE001 - a defect of ours: it must not end the queue for ever
                 self._log.failure("looking at the queue failed; it is tried again in {wait} s", wait=LOOK_FOR_ROOM)
                 self._wakeup.set_after(LOOK_FOR_ROOM)
             await changed

@@ -11,9 +11,10 @@ Nothing ends a loop but `stop`: code of master.cfg, such as a lookup or a functi
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import Connection
 from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred
@@ -23,9 +24,13 @@ from twisted.logger import Logger
 from ...deferreds import background
 from ...errors import BuildbotLiteError, RecordsClosedError, StorageError
 from ...master.config.master_config import MasterConfig
+from ...master.config.overrides import is_shipped
+from ...master.scheduling.code_time import OwnersTime
 from ...master.scheduling.wakeup import Wakeup
 from ...master.slaves.missing import EVENT as MISSING
 from ...model.display import printable
+from ...model.time_limit import OverdueError, unlimited
+from ...model.user_functions import awaited
 from ...storage.records import feed, outbox, states
 from ...storage.records.feed import Event
 from ...storage.records.outbox import OutboxMessage
@@ -64,6 +69,7 @@ class _NewMessage:
 class ReporterLoop:
     """
     The loop of *reporter*.  *facts*: of the farm, *config*: in force, both asked again for each event.
+    *budget*: the time for a reporter's methods that master.cfg defines.
     """
 
     _log = Logger()
@@ -78,12 +84,17 @@ class ReporterLoop:
         outside: Outside,
         clock: IReactorTime,
         wall: Callable[[], float],
+        budget: OwnersTime,
     ) -> None:
         self.reporter = reporter
+        self._budget = budget
         self._records = records
         self._config = config
         self._facts = facts
-        self._outside = outside
+        # What a reporter calls is not limited as its own code is.
+        self._outside = evolve(
+            outside, in_thread=partial(unlimited, outside.in_thread), request=partial(unlimited, outside.request)
+        )
         self._clock = clock
         self._wall = wall
         self._wakeup = Wakeup(clock)
@@ -129,7 +140,7 @@ class ReporterLoop:
             except StorageError as error:
                 self._log.warn("the reporter {name}: {why}", name=self.reporter.name, why=str(error))
                 pause = AGAIN
-            except Exception:  # noqa: BLE001 - nothing ends a loop
+            except (Exception, OverdueError):  # noqa: BLE001 - nothing ends a loop
                 self._log.failure("the reporter {name} failed and goes on", name=self.reporter.name)
                 pause = AGAIN
             self._wakeup.set_after(pause)
@@ -167,7 +178,7 @@ class ReporterLoop:
         if not seq:
             return False
         messages = [message for report in reports for message in await self._messages(report)]
-        messages += [message for event in missing for message in self._of_missing(facts, event)]
+        messages += [message for event in missing for message in await self._of_missing(facts, event)]
         name, now = self.reporter.name, self._wall()
 
         def change(connection: Connection) -> None:
@@ -196,31 +207,46 @@ class ReporterLoop:
                 body = await self._in_time(
                     self._composed(generator, report.builds if report.of_set else reports, report)
                 )
-                subject = self.reporter.subject_of(body, report.about) if body is not None else ""
+                subject = await self._call("subject_of", body, report.about) if body is not None else ""
             except CancelledError:
                 raise
-            except Exception as error:  # noqa: BLE001 - code of master.cfg
+            except (Exception, OverdueError) as error:  # noqa: BLE001 - code of master.cfg
                 # What fails for one build must not keep the others from being told.
                 self._log.error("the reporter {name}: {why}", name=self.reporter.name, why=_why(error))
                 continue
             messages += [] if body is None else [_NewMessage(f"{report.key}-{number}", subject, body)]
         return messages
 
+    async def _call(self, method: str, *args: Any) -> Any:
+        """
+        Call a *method* of the reporter; within the limits on code of master.cfg, if that has derived its class.
+        """
+        call = getattr(self.reporter, method)
+        if is_shipped(call):
+            return await awaited(call(*args))
+        return await self._budget.run(f"{type(self.reporter).__name__}.{method}", call, *args)
+
     def _in_time(self, work: Coroutine[Deferred[Any], Any, Any]) -> Deferred[Any]:
         return Deferred.fromCoroutine(work).addTimeout(LONGEST_WORK, self._clock)
 
     async def _composed(self, generator: Generator, builds: Sequence[BuildDetails], report: EventReport) -> Any:
         formatter = generator.start_formatter if report.starting else generator.formatter
-        body = await self.reporter.compose(builds, await formatter.message(builds, generator.mode))
+        body = await self._call("compose", builds, await formatter.message(builds, generator.mode))
         if (size := len(to_json(body))) > LARGEST_MESSAGE:
             raise NotSentError(f"a message about {report.about} has {size} characters and is dropped")
         return body
 
-    def _of_missing(self, facts: FarmFacts, event: Event) -> list[_NewMessage]:
+    async def _of_missing(self, facts: FarmFacts, event: Event) -> list[_NewMessage]:
         slave, since, notify = event.body["slave"], event.body["since"], event.body["notify"]
         if not any(each.wants_slave(slave) for each in self.reporter.missing):
             return []
-        body = self.reporter.compose_missing(facts, slave, since, notify)
+        try:
+            body = await self._in_time(self._call("compose_missing", facts, slave, since, notify))
+        except CancelledError:
+            raise
+        except (Exception, OverdueError) as error:  # noqa: BLE001 - code of master.cfg
+            self._log.error("the reporter {name}: {why}", name=self.reporter.name, why=_why(error))
+            return []
         return [] if body is None else [_NewMessage(f"missing-{event.seq}", f"slave {slave}"[:200], body)]
 
     # Sending messages.
@@ -245,12 +271,12 @@ class ReporterLoop:
 
     async def _send(self, message: OutboxMessage) -> None:
         try:
-            await self._in_time(self.reporter.send(message, self._outside))
+            await self._in_time(self._call("send", message, self._outside))
         except (RecordsClosedError, CancelledError):
             raise
         except RefusedForGoodError as error:
             await self._give_up(message, error)
-        except Exception as error:  # noqa: BLE001 - code of master.cfg, and a body that an earlier reporter composed
+        except (Exception, OverdueError) as error:  # noqa: BLE001 - code of master.cfg, or an earlier reporter's body
             if self._wall() < message.created + GIVE_UP_AFTER:
                 await self._postpone(message, error)
             else:
@@ -258,14 +284,14 @@ class ReporterLoop:
         else:
             await self._records.write(lambda connection: outbox.sent(connection, message.id))
 
-    async def _postpone(self, message: OutboxMessage, error: Exception) -> None:
+    async def _postpone(self, message: OutboxMessage, error: BaseException) -> None:
         reason, until = _why(error), self._wall() + back_off(message.attempts)
         left = error.left if isinstance(error, NotSentError) else None
         if not message.attempts:
             self._log.warn("{name} will try again: {why}", name=self.reporter.name, why=reason)
         await self._records.write(lambda connection: outbox.failed(connection, message.id, reason, until, left))
 
-    async def _give_up(self, message: OutboxMessage, error: Exception) -> None:
+    async def _give_up(self, message: OutboxMessage, error: BaseException) -> None:
         """
         Drop *message*, and note it for ``buildbot-lite status``.
         """
@@ -282,7 +308,7 @@ class ReporterLoop:
         await self._records.write(change)
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     """
     *error* as a sentence for logs and ``status``.
     """

@@ -76,6 +76,7 @@ class Reporters:
             outside=self._outside,
             clock=self._clock,
             wall=self._wall,
+            budget=self._farm.code_time.of(f"reporter {reporter.name}"),
         )
 
     def _facts(self) -> FarmFacts:
