@@ -1,7 +1,7 @@
 """
 Why apt cannot install what a package needs, in one sentence that names it.
 
-apt-get(8) tells that in a paragraph before its last line, which alone says nothing::
+apt-get(8) names the packages in a paragraph before its last line; the last line alone does not say what is missing::
 
     The following packages have unmet dependencies:
      builddeps:./in/greet_1.0.dsc : Depends: hello but it is not installable
@@ -28,7 +28,8 @@ _OWN = "builddeps:"
 
 def apt_complaint(ran: CommandResult) -> str:
     """
-    What the output of apt in *ran* lacks; where it does not say that, its last line.
+    The packages that are missing according to the output of apt in *ran*, as one sentence; or apt's last line, if the
+    output names none.
     """
     missing, others = _unmet(ran.output())
     if not missing and not others:
@@ -41,7 +42,8 @@ def apt_complaint(ran: CommandResult) -> str:
 
 def _unmet(output: str) -> tuple[list[str], list[str]]:
     """
-    The names of what is nowhere, and phrases about what cannot be installed for another reason.
+    The names of packages that are in no repository, and phrases about packages that cannot be installed for another
+    reason.
     """
     _, found, text = output.rpartition(_UNMET)
     missing: list[str] = []

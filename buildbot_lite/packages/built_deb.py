@@ -92,8 +92,8 @@ def check_lists(
 
 
 def _is_version(version: str, source_version: str | None, wanted: str, suffix: str) -> bool:
-    # A source may give its packages versions of their own; then they name its version (Debian Policy 5.6.1).  A build
-    # with a suffix may be one of the same source: then that is without the suffix, as in a "binNMU".
+    # A package may have another version than its source; then its field Source names the version of the source (Debian
+    # Policy 5.6.1).  In a build with a suffix, that may be the version without the suffix, as in a "binNMU".
     if source_version is None:
         return version == wanted + suffix
     if source_version == wanted:

@@ -1,7 +1,7 @@
 """
-What a build says it has made, compared with the source package of the build.
+The packages that a build made, compared with its source package.
 
-The files come from a slave, which is not trusted with other packages than those it was given to build.
+The files come from a slave.  A slave is trusted to build the packages of the source that it was given, and no others.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def built_packages(directory: Path, source: SourcePackage, architecture: str, su
     endings, read = _READERS[source.family]
     foreign = tuple(ending for family, (ends, _) in _READERS.items() if family != source.family for ending in ends)
     for name in sorted(os.listdir(directory)):
-        # Nothing here reads it, and nobody is to sign what was not read.
+        # The farm cannot read such a file, so nobody shall sign it.
         if name.endswith(foreign):
             raise InputError(f"The build for {architecture} made {name!r:.200}, which is no package of this target.")
     names = [name for name in sorted(os.listdir(directory)) if name.endswith(endings)]

@@ -1,13 +1,15 @@
 """
-Chains of packages in the records: jobs of which each is built when the one before it is in the repository.
+Chains of packages in the records: each job of a chain begins when the packages of the job before it are in the
+repository.
 
 ::
 
     job 12 ──► results ──► repowait ──► in the repository for builds ──► job 13 begins ──► …
        '── failed, killed, finished without being published ──► job 13 is killed, and all after it
 
-A job names the one before it, which was there first, so that there is no cycle.  Whether that one has come into the
-repository is recorded nowhere: packages leave it, too.  The repository is asked each time.
+A job records the number of the job before it.  That job is older, so there are no cycles.  Whether its packages are in
+the repository is recorded nowhere, because packages also leave the repository; it is read from the repository each
+time.
 """
 
 from enum import Enum
@@ -27,7 +29,7 @@ from .job_records import Job
 from .job_states import ArchState, JobState
 
 CHAINED = "package.chained"
-"""The kind of the event in the feed that tells of a job with new requests, which is built after another one."""
+"""The kind of the event in the feed for new requests of a job that has a job before it in a chain."""
 
 _BUILT = (JobState.WAITING, JobState.BUILDING)
 _WITHOUT_ROOT = (ArchState.WAITING, ArchState.DOWNLOADING, ArchState.PREPPING)
@@ -36,7 +38,7 @@ _STAYING = (JobState.NEEDSIGN, JobState.PUSHED)
 
 class Standing(Enum):
     """
-    Whether the packages of a job come into the repository for builds, have come to stay, or will not be there.
+    Whether the packages of a job are not in the repository for builds yet, are there for good, or will never be there.
     """
 
     COMING = "coming"
@@ -47,8 +49,8 @@ class Standing(Enum):
 @frozen(kw_only=True)
 class ChainedJob:
     """
-    A *job* of a *target* that is built after another, as its waiting *requests* need it.  *after*, *title*, *state*: of
-    the one before it.
+    A *job* of a *target* with a job before it, whose number, title and state are *after*, *title* and *state*.
+    *requests*: those of *job*, which are held until the packages of the job before are in the repository.
     """
 
     job: int
@@ -68,16 +70,16 @@ class ChainedJob:
     @property
     def reason(self) -> WaitReason:
         """
-        Why its requests wait.
+        The reason why the requests wait, for people.
         """
         return wait_reasons.after_another(self.title, self.state)
 
 
 def before(connection: Connection, number: int, target: str, grant: int) -> list[Job]:
     """
-    The job *number* at *target*, after which another is to be built, and those before it, the latest first.
-    `InputError` when it is not there for the holder of *grant*, when nothing can be built after it, and when the chain
-    has `MOST_MEMBERS` jobs.
+    The job *number* of *target*, after which a new job will be built, and then the jobs before it in its chain, the
+    latest first.  `InputError` when the holder of *grant* may not see that job, when nothing can be built after it, and
+    when the chain has `MOST_MEMBERS` jobs.
     """
     job = job_records.get(connection, number)
     if job is None or job.target != target or job.by_grant != grant:
@@ -101,8 +103,8 @@ def before(connection: Connection, number: int, target: str, grant: int) -> list
 
 def tell(connection: Connection, job: Job, now: float) -> None:
     """
-    Publish that *job* has new requests, if it is built after another: in the transaction that adds them, so that they
-    are held before they can start.
+    If *job* has a job before it, publish an event for its new requests.  Call this in the transaction that adds the
+    requests, so that they are held before they can start.
     """
     if (chained := _chained(connection, job)) is not None:
         body = {name: getattr(chained, name) for name in ("job", "target", "after", "title", "state")}
@@ -119,7 +121,7 @@ def unfinished(connection: Connection) -> list[ChainedJob]:
 
 def standing_of(job: Job | None) -> Standing:
     """
-    Where the packages of *job* are on their way; None: the records have it no longer.
+    The standing of *job*; None is a job that the records no longer have.
     """
     if job is None or job.state in (JobState.FAILED, JobState.KILLED):
         return Standing.GONE
@@ -131,7 +133,7 @@ def standing_of(job: Job | None) -> Standing:
 
 def check_predecessor(connection: Connection, job: Job) -> None:
     """
-    `InputError` when *job* is to be built again, and the one before it in its chain has to be first.
+    `InputError` when *job* cannot be built again before the job before it in its chain.
     """
     if job.after_job is None:
         return
@@ -145,8 +147,9 @@ def check_predecessor(connection: Connection, job: Job) -> None:
 
 def end(connection: Connection, chained: ChainedJob, earlier: Job | None, now: float) -> Job | None:
     """
-    End the job *chained* because of the one before it, *earlier*, whose packages are not in the repository; returns it.
-    None, and nothing is done, when all its builds have their roots, or *earlier* is in another state meanwhile.
+    Kill and return the job of *chained*, because the packages of the job before it, *earlier*, will not be in the
+    repository.  Does nothing and returns None when all its builds have their roots already, or when *earlier* has
+    changed its state meanwhile.
     """
     job = job_records.get(connection, chained.job)
     if job is not None:
@@ -167,7 +170,7 @@ def end(connection: Connection, chained: ChainedJob, earlier: Job | None, now: f
 def _why(connection: Connection, job: Job) -> str:
     if standing_of(job) is not Standing.GONE:
         return f"{job.title} is not in the repository for builds any more"
-    # The first that went is the reason why those after it did.
+    # Name the first job of the chain that failed: it is the cause for all jobs after it.
     while (earlier := _predecessor(connection, job)) is not None and standing_of(earlier) is Standing.GONE:
         job = earlier
     return f"{job.title} {_fate(job)}"
@@ -182,7 +185,7 @@ def _fate(job: Job) -> str:
 def _chained(connection: Connection, job: Job) -> ChainedJob | None:
     if job.after_job is None:
         return None
-    # As it is after what the transaction has changed.
+    # *job* may be older than the changes of this transaction.
     arches = (job_records.get(connection, job.id) or job).built
     requests = tuple(each.request for each in arches if each.request is not None)
     found = ChainedJob(

@@ -7,9 +7,10 @@ Chains in a running master: requests of a job are held until the packages of the
                               ▲                                                │ will it never be?
                               '── at a start; again with each change of it ◄───'──► killed, and so are those after it
 
-A request is held by the event of the commit that adds it, so before the queue has it; and again by that of the commit
-that takes the one before it out.  What is released is decided in the turn of the target, in which a job is killed and
-its packages leave the repository: so nothing changes between the look and the release.
+The event of the commit that adds a request holds it, so it is held before the queue has it.  The event of the commit
+that removes the packages of the job before it holds it again.  Requests are released in the turn of the target.
+Killing a job and removing packages from the repository also need that turn, so the repository cannot change between the
+check and the release.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,17 +36,17 @@ from .target_repository import RepositoryOf
 from .targets import Target
 
 LOOK_AGAIN = 60.0
-"""Seconds after which all are looked at again, when a repository could not be read."""
+"""Seconds until all chained jobs are checked again after a repository could not be read."""
 
 _BUILT = frozenset({JobState.WAITING.value, JobState.BUILDING.value})
 _IN_DOUBT = frozenset({JobState.NEEDSIGN.value, JobState.PUSHED.value, *ENDS})
-"""States of the one before it in which the repository has to be asked, or it is gone."""
+"""States of the job before it in which its packages may be in the repository, or will never be."""
 
 
 @define(eq=False)
 class Chains:
     """
-    The jobs of *service* on *farm* that are built after others.  *repository_of*: the repositories of a target.
+    The chained jobs of *service* on *farm*.  *repository_of*: the repositories of a target.
     """
 
     farm: Farm
@@ -60,7 +61,8 @@ class Chains:
 
     async def start(self) -> None:
         """
-        Hold what waits for another, before the queue opens, and look whether it need not wait any more.
+        Hold the requests of chained jobs, before the queue opens, and release those whose packages are in the
+        repository.
         """
         self._unsubscribe = self.farm.records.on_commit(self._committed)
         self.farm.reconfiguration.on_applied(lambda config: self._look_at_all())
@@ -92,7 +94,7 @@ class Chains:
 
     def _changed(self, number: int, state: str) -> None:
         if number in self._jobs and state not in _BUILT:
-            # Its requests stay held until they have ended: they are being cancelled, perhaps.
+            # Its requests may be in the middle of a cancellation, so they stay held until they have ended.
             chained = self._jobs.pop(number)
             self._followers[chained.after].discard(number)
             if not self._followers[chained.after]:
@@ -125,7 +127,7 @@ class Chains:
         background(self._look(number), self._log, f"looking at the one before job {number}")
 
     async def _look(self, number: int) -> None:
-        # The event of new requests comes before the queue has them, and only there they can be cancelled.
+        # The event of new requests comes before the queue has them, and only the queue can cancel them.
         await deferLater(self.farm.clock, 0)
         chained = self._jobs.get(number)
         target = None if chained is None else self.service.targets.get(chained.target)
@@ -143,7 +145,7 @@ class Chains:
 
     async def _decide(self, number: int, target: Target) -> Job | None:
         """
-        Release the job *number*, or end and return it, or leave it as it is.
+        Release the job *number*, or kill and return it, or leave it held.
         """
         chained = self._jobs.get(number)
         if chained is None:
@@ -152,7 +154,7 @@ class Chains:
         earlier: Job | None = await read_retrying(self.farm.records, find, self.farm.clock)
         standing = standing_of(earlier)
         if earlier is not None and standing is Standing.STAYING and await self._shown(earlier, target):
-            # If its event has come meanwhile, there is another look.
+            # An event that came meanwhile causes another check.
             if self._jobs.get(number) is chained:
                 self._release(chained.requests)
             return None

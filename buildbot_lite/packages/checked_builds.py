@@ -1,5 +1,5 @@
 """
-The builds of a job, compared with the source package that was submitted, before anything of them is kept.
+The packages that the builds of a job made, compared with the submitted source package before any of them is kept.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from .submitted_package import examine
 
 async def submitted_file(farm: Farm, job: Job) -> str:
     """
-    The path of what was submitted as *job*; `InputError` when it is not stored any more.
+    The path of the file that was submitted as *job*; `InputError` when it is no longer stored.
     """
 
     def read(connection: Connection) -> str:
@@ -35,8 +35,8 @@ def checked_builds(submitted: str, suffix: str, builds: Mapping[str, str]) -> li
     """
     All packages of *builds* (architecture → directory), each once; noarch ones are of the first build.
 
-    *submitted*: the path of what was submitted.  *suffix*: what the target appends to the version.  `InputError` says
-    in one sentence what such a source does not make.  Reads everything, so call it in a thread.
+    *submitted*: the path of the submitted file.  *suffix*: what the target appends to the version.  `InputError` names
+    a package that this source does not make.  Reads everything, so call it in a thread.
     """
     with open(submitted, "rb") as file:
         source = examine(file).package

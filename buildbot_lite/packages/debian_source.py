@@ -30,7 +30,7 @@ _ARCHITECTURE = re.compile(r"[a-z0-9]+(-[a-z0-9]+){0,3}\Z")
 
 def read_dsc(text: bytes) -> SourcePackage:
     """
-    The package that a .dsc describes; its signature, if it has one, is not looked at.  `InputError` says what is wrong.
+    The package that a .dsc describes.  A signature is not checked.  `InputError` says what is wrong.
     """
     fields = read_paragraph(text)
     for name in _NEEDED:

@@ -5,8 +5,8 @@ The repository of a target for its own builds, as the step *prepping* gives it t
 
     index ──► repositories/NAME ──► what does the package need of it? ──► these packages ──► installing, by the step
 
-Only the index travels to each build, and the packages that it needs.  The root reads both from its own disk, so that no
-slave needs a way to a web server of the farm's.
+The master sends each build the index, and only those packages that the build needs.  The root reads both from its own
+disk, so slaves need no web server of the farm.
 """
 
 import os
@@ -56,9 +56,9 @@ MOST_SHOWN = 50
 @frozen
 class FarmRepository:
     """
-    What builds of the target *name* see of its repositories, which are in the directory *place* of the master's.
-    *packages*: the directory of package files in a tree.  *kind*: the repository, `BUILD` or `PUBLIC`.  *replaces*: the
-    names of packages, and patterns of them, that win over the distribution's.
+    The repository that builds of the target *name* see.  *place*: the directory of the target's repositories, relative
+    to the master's.  *packages*: the directory of package files in a tree.  *kind*: the repository, `BUILD` or
+    `PUBLIC`.  *replaces*: the names of packages, and patterns of them, that win over the distribution's.
     """
 
     name: str
@@ -70,15 +70,15 @@ class FarmRepository:
     @property
     def debian_use(self) -> Sequence[str]:
         """
-        A script that lets apt in the root use it, and prints which packages the source package needs; and its words.
+        The script that lets apt in the root use the repository and prints which of its packages the source package
+        needs; then the arguments of the script.
         """
         return (_USE, self.name, pin(self.name, self.replaces))
 
 
 def needed_packages(output: str) -> frozenset[str]:
     """
-    The file names of the packages of the farm in the *output* of ``apt-get --print-uris``, whose addresses have "+" as
-    "%2b".
+    The file names of the farm's packages in the *output* of ``apt-get --print-uris``, which writes "+" as "%2b".
     """
     return frozenset(map(unquote, _NEEDED.findall(output)))
 
@@ -144,7 +144,7 @@ class GettingRepository(Transferring):
         async def ask() -> Any:
             return await deferToThread(answer)
 
-        # Recorded, so that a resumed build goes on with what it has begun with.
+        # Recorded, so that a resumed build continues with the same packages.
         recorded: Any = await self.bench.record(what, repository.name, ask, repeatable=True)
         if "problem" in recorded:
             raise CommandFailedError(Result.EXCEPTION, recorded["problem"])

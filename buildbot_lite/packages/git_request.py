@@ -40,7 +40,7 @@ class GitRequest:
 def read_request(file: IO[bytes]) -> GitRequest | None:
     """
     The request in *file*, which is open for reading at its beginning and is left there; None when it is something else,
-    like a package.  `InputError` when it is a request that lacks something, or has what no request has.
+    like a package.  `InputError` when it is a request that lacks a line, or has an unknown one.
     """
     text = file.read(LARGEST_REQUEST + 1)
     file.seek(0)

@@ -1,8 +1,8 @@
 """
-The repositories from which a target takes sources, ``sources=`` in master.cfg.
+The git repositories from which a target takes sources, ``sources=`` in master.cfg.
 
-What a submitter gives is a name and a revision, or an address that master.cfg lists: slaves connect to no address of a
-submitter's making.
+A submitter gives a revision, and the name of a package or an address that master.cfg lists.  So submitters cannot make
+slaves connect to other addresses.
 """
 
 import re
@@ -25,7 +25,7 @@ GIT_ARGUMENTS = frozenset(
 """The arguments of the step `Git` that a target may give."""
 CREDENTIALS = frozenset({"auth_credentials", "sshPrivateKey"})
 PROTOCOLS = "https:http:ssh:git"
-"""The protocols of git(1) that are used, also after a redirection and for submodules: GIT_ALLOW_PROTOCOL."""
+"""The protocols that git(1) may use, also after a redirection and for submodules: the value of GIT_ALLOW_PROTOCOL."""
 
 # A host, and then a path; of the forms in git-clone(1), "GIT URLS", those that name no file of the slave.
 _ADDRESS = re.compile(
@@ -74,7 +74,7 @@ class GitSources:
 
     def name_in(self, address: str) -> str:
         """
-        The name of the package in *address*; "" where the addresses say none.
+        The name of the package in *address*; "" if no address with ``{name}`` fits.
         """
         matches = [match for each in self.addresses if NAME in each and (match := _pattern(each).match(address))]
         return matches[0]["name"] if matches else ""
@@ -100,7 +100,7 @@ def checked_sources(arguments: ArgumentChecker, sources: Any, git: Any) -> GitSo
 
 def name_of_address(address: str) -> str:
     """
-    What the repository at *address* is called: the last part of its path.
+    The name of the git repository at *address*: the last part of its path.
     """
     name = re.split(r"[/:]", address.rstrip("/"))[-1].removesuffix(".git")
     return name[:LONGEST_WORD] or "unknown"

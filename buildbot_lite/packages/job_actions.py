@@ -1,7 +1,7 @@
 """
-What people do to jobs and targets: kill, requeue, finish, pause.
+Commands of people for jobs and targets: kill, requeue, finish, pause.
 
-Each may be repeated: what is done already is not done again, and is no error.
+Each may be repeated: a second call changes nothing and is no error.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class JobActions:
         End a job, and cancel its builds.  `RefusedError` for one that is published or finished.
         """
         job = await self._job(number)
-        # A repository is being changed for it, perhaps: not in the middle of that.
+        # In the turn, so that the job's packages are not just entering a repository.
         async with self.service.turn(job.target):
             job = await self.farm.records.write(partial(_kill, number=number, by=by, now=self.farm.wall()))
         await self.service.cancel_builds(job)
@@ -61,7 +61,7 @@ class JobActions:
                 connection, job, JobState.FINISHED, self.farm.wall(), f"finished by {by}, without being published"
             )
 
-        # It is being published, perhaps: not in the middle of that.
+        # In the turn, so that the job is not just being published.
         async with self.service.turn(target):
             return await self.farm.records.write(change)
 
@@ -145,7 +145,7 @@ def no_target(name: str) -> NotFoundError:
 
 def no_job(number: int) -> NotFoundError:
     """
-    The error for a job that is not there, or that is nothing of the asker's.
+    The error for a job that does not exist, or that the caller may not see.
     """
     return NotFoundError(f"There is no job {number}.  See: buildbot-lite package list")
 
@@ -174,9 +174,9 @@ def _resume(connection: Connection, number: int, now: float) -> None:
 
 def _to_build(connection: Connection, job: Job) -> list[JobArch]:
     """
-    The architectures of *job* that did not succeed, or whose results are not there any more; all, if all succeeded and
-    what they made was refused.  Of a job whose source is not examined yet, the build of the source, unless the job was
-    killed when that was made.
+    The architectures of *job* that did not succeed, or whose results were removed; all of them, if all succeeded and
+    their packages were refused.  For a job whose source is not examined yet: the build that makes the source, unless
+    that had succeeded when the job was killed.
     """
     if job.source is not None and not job.built:
         made = job.source.state is ArchState.DONE and _has_artifacts(connection, job.source)

@@ -3,7 +3,7 @@ Mail to submitters about the end of their jobs.
 
 The first `MailNotifier` of ``c['services']`` sends it, to the address in the label of the grant with which the job was
 submitted; without an address there, nobody gets mail.  The number of the last event that was considered is recorded
-with the messages that followed from it, so that none is lost and none is stored twice.
+with the messages that followed from it, so that no message is lost or stored twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -132,8 +132,7 @@ def text_of(connection: Connection, job: Job, logs: str, url: str | None) -> str
 
 
 def _where_more_is(connection: Connection, job: Job, url: str | None) -> list[str]:
-    # No watch string: whoever reads the mail on its way could follow the builds with it.  And no command that the
-    # string of a target does not permit.
+    # No watch string, because others can read mail on its way; and only commands that the string of a target permits.
     lines = [f"To see more: buildbot-lite package show {job.id}"]
     if url is not None:
         found = [builds.get(connection, each.build) for each in job.arches if each.build is not None]
@@ -143,8 +142,8 @@ def _where_more_is(connection: Connection, job: Job, url: str | None) -> list[st
 
 def log_that_matters(connection: Connection, arch: JobArch, logs: str) -> tuple[str, str]:
     """
-    The log in which people look first when *arch* has failed, and its last lines: build.log if the package was being
-    built, or else root.log; of a source package, that of the step that makes it or of the checkout.
+    The name of the log that most likely shows why *arch* failed, and the last lines of that log: build.log if the build
+    had begun, or else root.log.  For a source package: the log of the step that makes it, or of the checkout.
     """
     numbers = {step.name: step.number for step in steps.of_build(connection, arch.build or 0)}
     for step, log in _LOGS_THAT_MATTER.items():

@@ -15,9 +15,9 @@ LEAST_PRIORITY = -1_000_000
 MOST_MEMBERS = 100
 """Jobs of one chain."""
 AFTER, SOURCES = "after", "sources"
-"""The options of a chain: its submitter gives the first, the master completes the second."""
+"""The options of a chain.  The submitter gives `AFTER`; the master fills in `SOURCES`."""
 MOST_PRIORITY = "most_priority"
-"""The option with the highest priority that the string permits; the master gives it."""
+"""The highest priority that the string permits.  The master fills it in."""
 
 
 @frozen

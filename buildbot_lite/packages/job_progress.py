@@ -1,5 +1,5 @@
 """
-What the records of builds say about jobs.
+The states of jobs, as the records of their builds have them.
 
 Nothing is derived from single events: a job is looked at as a whole, with the rows that there are.  So it does not
 matter which events were seen, and a start of the master is a look at every job that has not ended.

@@ -1,9 +1,9 @@
 """
 Questions about jobs and targets, from the holders of FURLs.
 
-Whoever may submit to a target sees and changes the jobs that were submitted with the same FURL.  The holder of a
-`JOBS_VERB` FURL sees and changes all jobs of one target.  A FURL to watch the farm shows all jobs; one to control it,
-or an admin's, changes them.
+The holder of a target's FURL sees and changes the jobs that were submitted with that FURL.  The holder of a `JOBS_VERB`
+FURL sees and changes all jobs of one target.  A FURL to watch the farm shows all jobs; one to control it, or an
+admin's, changes them.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,8 +1,8 @@
 """
 Jobs of packages in the farm's database: a row for each job, and one for each of its architectures.
 
-A job stands above its builds: it is there before they begin, waits after them (for a signature, perhaps for days), and
-has further builds after a ``requeue``.  Each state that it had is in its history, with the time.
+A job exists before its builds begin, waits after them (for a signature, perhaps for days), and has further builds after
+a ``requeue``.  Each state that it had is in its history, with the time.
 """
 
 import json
@@ -19,7 +19,7 @@ from ..storage.statements import Query, Statement, inserting, selecting, to_json
 from .job_states import ARCH_ENDS, ARCH_TRANSITIONS, ENDS, JOB_TRANSITIONS, ArchState, JobState
 
 EVENT = "package.job"
-"""The kind of the event in the feed that tells a new state of a job; its body has "job", "state" and "reason"."""
+"""The kind of the event in the feed for a new state of a job.  Its body has "job", "state" and "reason"."""
 MOST_STATES = 60
 """States in one history; of a longer one the first and the newest are kept."""
 MOST_FINISHED = 20_000
@@ -40,8 +40,8 @@ History = tuple[tuple[str, float], ...]
 @frozen
 class Origin:
     """
-    Of what a source package was made: *commit* is that of *revision* in the git repository at the address *repository*;
-    "" until it was checked out.
+    The origin of a source package that the farm made: *revision* in the git repository at the address *repository*.
+    *commit*: the commit that was checked out; "" until then.
     """
 
     repository: str
@@ -75,10 +75,11 @@ class Job:
     A job: one source package at one target.
 
     *version*: with epoch and release.  *submitter*: the label of the grant *by_grant*, or the target's name.
-    *buildset*: the first one that builds its packages, or makes its source until that is there.  *reason*: why it
-    failed, was killed, or cannot go on.  Times are seconds since 1970; *changed*: since when it is in its state.
-    *origin*: None for a source package that was submitted itself; until it is made of that, *version* is "at" and the
-    revision. *after_job*: the number of the job before it in its chain; None: it is built after no other.
+    *buildset*: the first one that builds its packages; until there is a source package, the one that makes it.
+    *reason*: why it failed, was killed, or cannot go on.  Times are seconds since 1970; *changed*: since when it is in
+    its state.  *origin*: None if the source package was submitted.  Until the farm has made the source package,
+    *version* is "at" and the revision.  *after_job*: the number of the job before it in its chain; None: it is built
+    after no other.
     """
 
     id: int
@@ -103,7 +104,7 @@ class Job:
     @property
     def title(self) -> str:
         """
-        What it is, for people.
+        Number, package and version, for people.
         """
         return f"job {self.id}: {self.name} {self.version}"
 
@@ -125,7 +126,7 @@ class Job:
     @property
     def ordered(self) -> tuple[JobArch, ...]:
         """
-        All builds that it has asked for.
+        All architectures and the source package for which builds were requested.
         """
         return self.built if self.source is None else (self.source, *self.built)
 
@@ -326,7 +327,8 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
 
 def source_made(connection: Connection, job: Job, made: NewJob, now: float) -> Job:
     """
-    *job*, whose source package is there now, as *made* says, waiting for its builds.
+    Record that the source package of *job* is made, as *made* describes it; returns the job, which waits for its
+    builds.
     """
     _SET_SOURCE.run(
         connection,
@@ -402,8 +404,8 @@ def in_state(
     connection: Connection, target: str, state: JobState, *, after: int = 0, most: int = _NO_BOUND
 ) -> list[Job]:
     """
-    At most *most* jobs of *target* in *state*, which is none of the last ones, with numbers above *after*; oldest
-    first.
+    At most *most* jobs of *target* in *state*, with numbers above *after*, oldest first.  *state* is one in which a job
+    has not ended.
     """
     found = _IN_STATE.all(connection, of_target=target, in_state=state.value, after=after, most=most)
     return [_with_arches(connection, job) for job in found]

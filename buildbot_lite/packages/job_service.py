@@ -1,5 +1,5 @@
 """
-The jobs of a running master: they go on when their builds do, and from results to repositories.
+The jobs of a running master: follows their builds, stores their results, and enters these into repositories.
 
 ::
 
@@ -8,9 +8,9 @@ The jobs of a running master: they go on when their builds do, and from results 
                           │ '──► source made? ──► prep ──► builds of its packages
                           '── a start: every job that has not ended
 
-A job is moved on by `_proceed` alone, one step of its way at a time, as its recorded state says.  So there is nothing
-to be recovered after a crash: the start looks at every job and lets it proceed; a step that had been done, but not
-recorded, is done again and finds its work there.
+Only `_proceed` moves a job on, one state at a time, starting from its recorded state.  So a crash needs no recovery:
+the start calls it for every job that has not ended.  A step that was done before the crash, but not recorded, is done
+again and finds its work already done.
 """
 
 import math
@@ -112,9 +112,9 @@ class JobService:
 
     def proceed(self, job: int) -> None:
         """
-        Let *job* go on, if there is something to do: its signatures are there, for example.
+        Move *job* on if it can be, for example because its signatures have arrived.
         """
-        # What it waits for may have come after it has looked.
+        # A signature may have come after the last look.
         self._again.add(job)
         if job not in self._proceeding:
             self._proceeding.add(job)
@@ -122,7 +122,7 @@ class JobService:
 
     def turn(self, target: str) -> DeferredLock:
         """
-        The lock of the one who may change the results and repositories of *target*.
+        The lock for changes of the results and repositories of *target*.
         """
         return self._writers.setdefault(target, DeferredLock())
 
@@ -169,7 +169,7 @@ class JobService:
         try:
             while self._seen:
                 numbers = sorted(self._seen)[:AT_ONCE]
-                # Taken out now: an event that comes in the meantime asks for another look.
+                # Cleared first, so that an event during this look causes another one.
                 self._seen.difference_update(numbers)
                 try:
                     await self._look_at(numbers)
@@ -181,7 +181,7 @@ class JobService:
 
     async def _look_at(self, numbers: Sequence[int]) -> None:
         """
-        Look at the requests *numbers*.  One at which nobody can look is logged, and does not keep the others.
+        Look at the requests *numbers*.  An error with one of them is logged, and does not stop the others.
         """
         change = partial(look_at_requests, numbers=numbers, now=self._farm.wall())
         try:
@@ -207,15 +207,15 @@ class JobService:
 
     async def packages_of(self, buildset: int) -> int | None:
         """
-        The buildset of the packages whose source *buildset* makes, once it is there; None when it makes no source.
-        `InputError` says why nothing is built of that.
+        Wait for the buildset that builds the packages whose source package *buildset* makes; None when *buildset* makes
+        no source package.  `InputError` says why no packages are built.
         """
         while True:
             job = await read_retrying(self._farm.records, partial(_of_source, buildset=buildset), self._farm.clock)
             if job is None:
                 return None
             news = self._farm.notifications.next_change(_key(job.id))
-            # It may have changed before that.
+            # The job may have changed before the wait began.
             job = await self._get(job.id) or job
             if job.state not in (*MAKING_SOURCE, JobState.PREP):
                 news.addErrback(lambda failure: failure.trap(CancelledError)).cancel()
@@ -253,14 +253,14 @@ class JobService:
         try:
             if job.state is JobState.PREP:
                 made = await examine_made(self._farm, job, target)
-                # Not while it is killed.
+                # In the turn, so that the job is not just being killed.
                 await self._in_turn(target, partial(submit_made, self._farm, job, target, made))
                 return False
             if built(job):
                 await self._in_turn(target, partial(self._store, job, target))
                 return await self._go(job, JobState.FINISHED if repository is None else JobState.REPOWAIT)
             if repository is not None and job.state is JobState.PUSHED:
-                # Outside the turn: a program may take an hour for it, and other jobs are built and killed meanwhile.
+                # Outside the turn: the repo_script may take an hour, and other jobs go on meanwhile.
                 await repository.announce(job)
                 return await self._go(job, JobState.FINISHED)
             if repository is not None:
@@ -282,8 +282,8 @@ class JobService:
 
     def _tidy(self, name: str) -> None:
         """
-        Remove old results of scratch builds of the target *name*, and leave in its repository for builds only what is
-        published, or still may be.
+        Remove old results of scratch builds of the target *name*, and from its repository for builds all packages that
+        are not published and never will be.
         """
         removing = self._farm.in_thread(
             partial(results.remove_old_scratch, self._farm.basedir, name, self._farm.wall())
@@ -302,8 +302,8 @@ class JobService:
 
     async def _remove_unpublished(self, target: Target, repository: TargetRepository | None) -> None:
         """
-        Remove the results of jobs that ended long ago without being published.  In the turn: nobody stores any, or lets
-        packages enter a repository, in the meantime.
+        Remove the results of jobs that ended long ago without being published.  In the turn, so no results are stored
+        and no packages enter a repository meanwhile.
         """
         needs = await read_retrying(self._farm.records, partial(needs_of, target=target.name), self._farm.clock)
         places = unneeded(needs, target.built_version, self._farm.wall())
@@ -342,7 +342,7 @@ class JobService:
 
     async def _pushed(self, numbers: Collection[int]) -> None:
         """
-        Record that the jobs *numbers* are public, all at once: none of them can be killed then.
+        Record in one transaction that the jobs *numbers* are public.  Public jobs cannot be killed.
         """
         now = self._farm.wall()
 
@@ -393,7 +393,7 @@ class JobService:
 
     async def _in_turn(self, target: Target, work: Callable[[], Awaitable[T]]) -> T:
         """
-        The result of *work*, of which there is one at a time for each target.
+        Run *work* in the turn of the target: one at a time for each target.
         """
         async with self.turn(target.name):
             return await work()

@@ -13,7 +13,8 @@ The states in brackets are those of a job whose source package is made from a gi
 until that build begins, and in ``prep`` while the master examines what was made.  When the build is tried again, the
 job goes back.
 
-From each state that is not an end a job may fail or be killed; from those two ends it may wait again (``requeue``).
+A job may fail or be killed in every state but ``pushed`` and the last ones.  A failed or killed job may wait again
+(``requeue``).
 
 One architecture::
 
@@ -98,12 +99,12 @@ JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = MappingProxyType(
         _J.KILLED: frozenset({_J.INITIALIZE, _J.PREP, _J.WAITING, _J.BUILDING}),
     }
 )
-"""By state: those that may follow it.  What is in the public repository is not killed; it is finished."""
+"""By state: the states that may follow it.  A job in the public repository cannot be killed; it becomes finished."""
 
 _OF_STEPS: Mapping[str, ArchState] = MappingProxyType(
     {**{state.value: state for state in IN_A_BUILD}, "checkout": _A.DOWNLOADING, "make_srpm": _A.BUILDING}
 )
-"""By step: the state of an architecture, the source package among them, in it."""
+"""By step: the state of an architecture (or of the build of the source package) while that step runs."""
 
 _WITHIN = (_A.WAITING, *IN_A_BUILD)
 _ARCH_RESULTS = (_A.DONE, _A.FAILED, _A.KILLED)
@@ -120,7 +121,7 @@ ARCH_TRANSITIONS: Mapping[ArchState, frozenset[ArchState]] = MappingProxyType(
         _A.SKIPPED: frozenset(),
     }
 )
-"""By state: those in which it may be seen next."""
+"""By state: the states that may be observed next."""
 
 
 def observed(request: Request, builds: Sequence[Build], steps: Sequence[Step]) -> tuple[ArchState, str]:
@@ -141,7 +142,7 @@ def observed(request: Request, builds: Sequence[Build], steps: Sequence[Step]) -
 
 def _sentence(steps: Sequence[Step]) -> str:
     """
-    What the first step that failed says of it.
+    The summary of the first step that failed.
     """
     failed = (step for step in steps if step.result in (Result.FAILURE, Result.EXCEPTION) and step.name in IN_A_BUILD)
     return next((step.summary for step in failed), "")
@@ -167,8 +168,8 @@ def while_making(source: ArchState) -> JobState:
 
 def while_building(arches: Collection[ArchState]) -> JobState | None:
     """
-    The state of a job whose architectures are in the states *arches*, while its builds are not over or when one of them
-    did not succeed; None: all succeeded, and what follows is not the builds' matter.
+    The state of a job whose architectures are in the states *arches*, while builds run or after one failed.  None: all
+    builds succeeded, so the state does not depend on them.
     """
     if any(state not in ARCH_ENDS for state in arches):
         begun = any(state not in (ArchState.WAITING, ArchState.SKIPPED) for state in arches)

@@ -16,7 +16,8 @@ from .job_records import Job
 
 def as_before(original: Buildset, job: Job, builders: Sequence[str], why: str) -> NewBuildset:
     """
-    A buildset of the source of *job*, as *original* had it, for these *builders*.  *why*: for people.
+    A buildset for *builders* with the source of *job*, like its first buildset *original*.  *why*: the reason, for
+    people.
     """
     return NewBuildset(
         scheduler=original.scheduler,

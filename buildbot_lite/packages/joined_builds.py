@@ -1,8 +1,8 @@
 """
 The packages of a job: those of its builds for all architectures, each once.
 
-A package that is the same on every architecture and is made beside those of an architecture (a noarch subpackage of an
-RPM) comes from each build, and must really be the same.
+The build of a source RPM for each architecture also makes its noarch subpackages.  All builds must make the same ones,
+and one of each is kept.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ MOST_DIFFERENCES = 5
 
 def joined(builds: Mapping[str, Sequence[BuiltPackage]]) -> list[BuiltPackage]:
     """
-    All packages of *builds*, which are by architecture; of noarch packages that are the same, that of the first build.
-    `InputError` says which are not the same, and how they differ; `FileError` when one cannot be read.
+    All packages of *builds* (architecture → packages); each noarch package once, from the first build.  `InputError`
+    says which are not the same, and how they differ; `FileError` when one cannot be read.
     """
     taken: list[BuiltPackage] = []
     noarch: dict[str, tuple[str, BuiltPackage]] = {}

@@ -1,13 +1,13 @@
 """
-The source package that a build has made of a git repository: examined like one that was submitted, and built.
+Source packages that a build has made from a git repository: examined and built like submitted ones.
 
 ::
 
     job in prep:  artifact source.tar ──► inputs ──► examine ──► plan ──► buildset, architectures, "waiting"
                                                                   (one transaction)
 
-What the slave made is as little to be trusted as what anybody submits, so it goes through the same checks.  A master
-that dies in the middle begins again; the file has the same name in the inputs then.
+The slave's result is trusted no more than a submission, so it passes the same checks.  A master that dies in the middle
+begins again, and gives the file the same name in the inputs.
 """
 
 import os
@@ -44,8 +44,8 @@ _KIND = "file"
 @frozen
 class MadeSource:
     """
-    *package*: as it was examined.  *kept*: its archive, among the inputs.  *plan*: for what *target* builds it.
-    *origin*: with the commit.
+    *package*: the examined source package.  *kept*: its archive, among the inputs.  *plan*: the architectures for which
+    *target* builds it.  *origin*: with the commit.
     """
 
     package: SourcePackage
@@ -56,7 +56,7 @@ class MadeSource:
 
 async def examine_made(farm: Farm, job: Job, target: Target) -> MadeSource:
     """
-    What the build of the source of *job* has made; `InputError` when it is not what *target* takes.
+    The source package that the build of *job* made; `InputError` when *target* does not accept it.
     """
     path, origin = await read_retrying(farm.records, partial(_artifact, job=job), farm.clock)
     incoming = farm.inputs.receive()
@@ -74,7 +74,7 @@ async def examine_made(farm: Farm, job: Job, target: Target) -> MadeSource:
 
 async def submit_made(farm: Farm, job: Job, target: Target, made: MadeSource) -> None:
     """
-    Have *made* built for *job*, unless that is in another state by now.
+    Submit *made* for *job*, unless the job has changed its state.
     """
     original = await read_retrying(farm.records, lambda c: requests.buildset(c, job.buildset), farm.clock)
     if original is None:
@@ -130,7 +130,7 @@ def _buildset(
 
 def _artifact(connection: Connection, job: Job) -> tuple[str, Origin]:
     """
-    The path of the archive below ``artifacts``, and of what it was made.
+    The path of the archive below ``artifacts``, and its origin.
     """
     assert job.source is not None and job.origin is not None
     output = output_of(connection, job.source, "")

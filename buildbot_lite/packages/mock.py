@@ -18,13 +18,13 @@ _CONFIG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}\Z")
 
 class Mock(Root):
     """
-    A clean root for each build, made by mock(1), as the configuration says that the slave has for it.
+    A clean root for each build, made by mock(1) with a configuration on the slave.
 
     *config*: the name of a configuration in the slave's /etc/mock, like "fedora-40-{arch}"; "{arch}" becomes the
-    architecture.  *longest*: seconds after which a command of a build is ended; default a day.  mock has no bounds for
+    architecture.  *longest*: seconds after which a command of a build is ended; default a day. mock has no bounds for
     memory, processes and disk.  It installs what a package needs with the network, and builds without, unless its
-    configuration says otherwise.  The slave needs mock, and its user has to be in the group mock, which is as much as
-    to be root on that machine (mock(1), "DESCRIPTION").
+    configuration says otherwise.  The slave needs mock, and its user must be in the group mock.  Users in that group
+    can become root on the machine (mock(1), "DESCRIPTION").
     """
 
     installs = True

@@ -24,9 +24,8 @@ class Description:
 
 class DescriptionReader(Protocol):
     """
-    Reads the package in *file* whole; `InputError` when it is damaged, or none that the build may make.  *file_name*:
-    the name under which it was sent.  The other arguments are those of
-    `built_packages.built_packages`.
+    Reads the whole package in *file*; `InputError` when it is damaged, or when the build may not make it.  *file_name*:
+    the name under which it was sent.  The other arguments are those of `built_packages.built_packages`.
     """
 
     def __call__(

@@ -1,5 +1,6 @@
 """
-Packages as an extension of the master: the service of jobs, mail and questions about them, the verbs of their FURLs.
+Package builds as an extension of the master: the service that runs jobs, the mail about them, answers to questions, and
+the verbs of FURLs for jobs.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ class PackageJobs:
 
     async def start(self) -> None:
         """
-        Let the jobs go on that have not ended.
+        Continue the jobs that have not ended.
         """
         await self._mail.start()
         await self.chains.start()

@@ -1,5 +1,5 @@
 """
-Targets of which no build is started, recorded over restarts.
+Paused targets, whose builds do not start.  They are recorded, so they stay paused over restarts.
 """
 
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ from sqlalchemy import Connection
 from ..storage.records import states
 
 _OWNER = "paused-target:"
-"""The beginning of the owner of the state of a target."""
+"""The prefix of the owner under which a target's pause is recorded."""
 
 
 def pause(connection: Connection, target: str, reason: str, by: str, now: float) -> None:
     """
-    *target* is paused, for a *reason* or "", by somebody.
+    Record that *by* paused *target*.  *reason*: for people, or "".
     """
     states.put(connection, _OWNER + target, {"reason": reason, "by": by, "at": now}, now)
 
 
 def unpause(connection: Connection, target: str, now: float) -> None:
     """
-    *target* is not paused any more.
+    Record that *target* is no longer paused.
     """
     states.put(connection, _OWNER + target, None, now)
 

@@ -1,5 +1,5 @@
 """
-Building the packages of a job once more, to see whether they come out the same bit for bit.
+Builds the packages of a job once more, to see whether they come out the same bit for bit.
 
 A rebuild is a scratch job from the same stored source package, so it enters no repository.  The comparison is made from
 the records: the results of the first job, and the artifacts of the second one's builds.
@@ -47,7 +47,7 @@ class Rebuilding:
     async def rebuild(self, job: Job, by: str, grant: Grant | None = None, *, same: bool = False) -> int:
         """
         Submit the source of *job* again, for the same architectures; returns the number of the new job.  *grant*: a
-        FURL to submit with, whose limits apply; `RefusedError`.  *same*: the roots shall have the packages of the first
+        FURL to submit with, whose limits apply; `RefusedError`.  *same*: give the roots the packages of the first
         builds.
         """
         if job.state not in _WITH_RESULTS:
@@ -78,15 +78,15 @@ class Rebuilding:
         if same:
             new = evolve(new, properties={**new.properties, LISTS: (await self._lists(job), "Rebuild")})
         await submit_within_limits(self.farm, new, record, grant)
-        # A transaction that had to be repeated has recorded it more than once, and kept the last.
+        # A repeated transaction has appended a number each time; the last one is recorded.
         return numbers[-1]
 
     async def compare(self, job: Job, other: Job) -> list[dict[str, Any]]:
         """
-        For each architecture of *job*, what its build in *other* has made of it.  ``verdict``: `SAME`, `DIFFERENT`,
+        The comparison of *job* with its rebuild *other*, for each architecture.  ``verdict``: `SAME`, `DIFFERENT`,
         `INCOMPARABLE` (``reason`` says why), `FAILED` or `RUNNING`; ``files``: the names of packages that differ or
         that one of them lacks; ``installed``: the lines in which the lists of installed packages differ, with "-" or
-        "+" before each; None: one is missing.
+        "+" before each; None: one of the lists is missing.
         """
         if (job.target, job.name, job.version) != (other.target, other.name, other.version):
             raise RefusedError(f"Job {job.id} is {job.title}, and job {other.id} is {other.title}.")
@@ -141,7 +141,7 @@ def _list_of(results: JobResults, architecture: str, basedir: str) -> str:
 
 def _was_built(arch: JobArch) -> bool:
     """
-    Whether its last build came to the build itself.
+    Whether the last build of the architecture got as far as its step ``building``.
     """
     states = [state for state, _ in arch.history]
     last = max((place for place, state in enumerate(states) if state == ArchState.WAITING), default=0)

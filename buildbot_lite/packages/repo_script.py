@@ -1,6 +1,6 @@
 """
-The program that a target runs after its public repository has changed, ``repo_script``: to copy it to a web server, for
-example.
+The program ``repo_script`` of a target, which runs after the public repository has changed, for example to copy it to a
+web server.
 """
 
 import os
@@ -21,10 +21,10 @@ def run_repo_script(
     script: str, *, basedir: str, environment: Mapping[str, str], unwanted: Event, seconds: float = SECONDS
 ) -> None:
     """
-    Run *script*, a path in the master's directory *basedir*, where it also works, with the variables *environment*
-    beside the master's own.  `InputError` when it fails, prints too much, or does not end within *seconds*.
+    Run *script*, a path relative to the master's directory *basedir*, in *basedir*.  *environment*: variables in
+    addition to the master's own.  `InputError` when it fails, prints too much, or does not end within *seconds*.
 
-    It takes long: call it in a thread.  *unwanted* ends it.
+    Blocks: call it in a thread.  *unwanted*: set it to end the script.
     """
     basedir = os.path.abspath(basedir)
     program = ChildProgram(

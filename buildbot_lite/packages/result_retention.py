@@ -1,5 +1,5 @@
 """
-Retention of results: those of jobs that ended without being published are removed two weeks later.
+Retention of results: results of jobs that ended without being published are removed two weeks later.
 
 ::
 
@@ -10,7 +10,7 @@ Retention of results: those of jobs that ended without being published are remov
     a package of it is in a repository, or in a snapshot that waits for signatures ──► kept
     everything else ─────────────────────────────────────────────────────────────────► removed
 
-A directory is renamed before it is removed, so that none is there in part.
+A directory is renamed before it is removed, so that nobody sees a part of it.
 """
 
 import os
@@ -30,7 +30,7 @@ from .results import PACKAGES, TREE, version_directory
 UNPUBLISHED_KEPT = 14 * 86400.0
 """Seconds after the end of the last job of a version for which unpublished results are kept."""
 LOOKED_EVERY = 3600.0
-"""Seconds between two looks at all results of a target."""
+"""Seconds between two checks of all results of a target."""
 
 _GONE = ".gone-"
 
@@ -41,8 +41,8 @@ Place = tuple[str, str]
 @frozen
 class ResultNeed:
     """
-    What one job says about the results of its version.  *ended*: seconds since 1970; None: it goes on.  *lasting*: they
-    are kept for as long as it is remembered.
+    How long one job keeps the results of its version.  *ended*: seconds since 1970; None: the job has not ended.
+    *lasting*: the results are kept as long as the job is remembered.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ResultNeed:
 
 
 def _need(name: str, version: str, state: str, ended: float | None, history: str, marked: Any) -> ResultNeed:
-    # Whether it was to be published when it was built, whatever master.cfg says now.
+    # Whether the target had a repository when the job was built; master.cfg may have changed since.
     only_results = state == JobState.FINISHED.value and f'"{JobState.REPOWAIT.value}"' not in history
     return ResultNeed(name, version, ended, bool(marked) or only_results)
 
@@ -77,15 +77,15 @@ _NEEDS = Query(
 
 def needs_of(connection: Connection, target: str) -> list[ResultNeed]:
     """
-    What the jobs of *target*, but for scratch builds, need.
+    The needs of all jobs of *target* except scratch builds.
     """
     return _NEEDS.all(connection, target=target)
 
 
 def unneeded(needs: Iterable[ResultNeed], built_version: Callable[[str], str], now: float) -> set[Place]:
     """
-    The places that no job needs at the time *now*; those of which no job is remembered are not among them.
-    *built_version*: the version of packages that are made of a source.
+    The places that no job needs at the time *now*.  Places without a remembered job are kept.  *built_version*: the
+    version of packages that are made of a source.
     """
     needed: dict[Place, bool] = {}
     for each in needs:
@@ -98,7 +98,7 @@ def unneeded(needs: Iterable[ResultNeed], built_version: Callable[[str], str], n
 def remove_unpublished(basedir: str, target: str, places: Collection[Place], published: Collection[str]) -> list[Place]:
     """
     Remove the results of *target* in *places* of which no package is *published* (file names); returns the places that
-    were removed.  What an earlier call left half-removed is removed, too.  Blocks.
+    were removed.  Also removes the rest of directories that an earlier call removed in part.  Blocks.
     """
     top = os.path.join(basedir, TREE, target)
     removed = []
@@ -120,7 +120,7 @@ def remove_unpublished(basedir: str, target: str, places: Collection[Place], pub
 
 def _there(top: str) -> Mapping[str, list[str]]:
     try:
-        # Others, ".signing" and "+scratch", are no packages.
+        # The other directories, ".signing" and "+scratch", are no packages.
         names = [each for each in os.listdir(top) if each[:1].isalnum()]
     except FileNotFoundError:
         return {}

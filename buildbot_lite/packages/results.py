@@ -2,13 +2,12 @@
 The results of jobs, as files: ``packages/<target>/<name>/<version-release>/<architecture>/``.
 
 A directory has the packages, the .buildinfo, the list of installed packages, three logs (build.log, root.log of the
-preparation, job.log of the job itself), and ``SHA256SUMS`` with the digest of each file, as sha256sum(1) reads it.  It
-appears by one rename, when all of it is on the disk.  Packages are hard links to the artifacts of the builds, so they
-take no room of their own, and stay when retention removes the artifacts.
+preparation, job.log of the job itself), and ``SHA256SUMS`` with the digest of each file, as sha256sum(1) reads it.  A
+directory appears by one rename, when all its files are on the disk.  Packages are hard links to the artifacts of the
+builds, so they take no room of their own, and stay when retention removes the artifacts.
 
-A package that is there is never replaced: the same version with other bytes is refused.  Scratch builds have a
-directory for each job instead, ``packages/<target>/+scratch/<job>/<architecture>/`` (no package has a name with "+"
-first).
+A package is never replaced: the same version with other contents is refused.  Scratch builds have a directory for each
+job instead, ``packages/<target>/+scratch/<job>/<architecture>/`` (no package has a name with "+" first).
 """
 
 import os
@@ -34,7 +33,7 @@ SCRATCH = "+scratch"
 SUMS = "SHA256SUMS"
 BUILD_LOG, ROOT_LOG, JOB_LOG = "build.log", "root.log", "job.log"
 PACKAGES = (".deb", ".udeb", ".ddeb", ".rpm")
-"""The ends of the names of packages; other files may differ when a build is repeated."""
+"""The endings of names of package files.  Only these must be the same when a build is repeated."""
 SCRATCH_KEPT = 14 * 86400.0
 """Seconds for which results of scratch builds are kept."""
 MOST_SCRATCH = 200
@@ -102,8 +101,8 @@ class StoredFile:
 @frozen
 class ArchOutput:
     """
-    What the build of an *architecture* has left.  *logs*: the paths of the streams below ``streams``, by the name of
-    the log that they make.  *story*: the text of job.log.
+    The files of the build of an *architecture*.  *logs*: the paths of the streams below ``streams``, by the name of the
+    log that they make.  *story*: the text of job.log.
     """
 
     architecture: str
@@ -125,14 +124,14 @@ def version_directory(version: str) -> str:
     """
     The name of the directory of *version*.
     """
-    # As apt spells it: make(1) and other programs do not take a colon in a path.
+    # As apt writes it: make(1) and other programs do not accept a colon in a path.
     return version.replace(":", "%3a")
 
 
 def output_of(connection: Connection, arch: JobArch, story: str) -> ArchOutput:
     """
-    What the last build of *arch* has left.  `InputError` when there is a file with a name that no package's has, or
-    too many.
+    The files of the last build of *arch*.  `InputError` when there are too many, or one has a name that files of
+    packages do not have.
     """
     build = arch.build or 0
     names = {step.number: step.name for step in steps.of_build(connection, build)}
@@ -160,7 +159,7 @@ def store(
     check: Callable[[Mapping[str, str]], object],
 ) -> JobResults:
     """
-    The files of *outputs* in the directory *place*, each architecture whole or not at all.  *artifacts*, *streams*: the
+    Store *outputs* in the directory *place*, each architecture whole or not at all.  *artifacts*, *streams*: the
     directories of the farm.  *check* gets the directory of each architecture before anybody else can see it, and raises
     `InputError` if it may not be kept.
 
@@ -186,8 +185,8 @@ def store(
 
 def remove_old_scratch(basedir: str, target: str, now: float) -> None:
     """
-    Remove the results of the scratch builds of *target* that are older than `SCRATCH_KEPT` at the time *now* (seconds
-    since 1970), and beyond `MOST_SCRATCH` the oldest ones.  Blocks.
+    Remove the results of scratch builds of *target* that are older than `SCRATCH_KEPT` at the time *now* (seconds since
+    1970), and the oldest ones beyond `MOST_SCRATCH`.  Blocks.
     """
     top = os.path.join(basedir, TREE, target, SCRATCH)
     try:
@@ -225,7 +224,7 @@ def _checked(name: str) -> str:
 
 def _is_there(place: str, output: ArchOutput) -> bool:
     """
-    Whether the packages of *output* are in *place*; `InputError` when others are.
+    Whether the packages of *output* are in *place*; `InputError` when other packages are there.
     """
     if not os.path.isdir(os.path.join(place, output.architecture)):
         return False

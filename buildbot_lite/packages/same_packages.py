@@ -1,5 +1,5 @@
 """
-A root with the packages that another build had: the list of these, on its way to a slave.
+Rebuilds: the list of packages that an earlier build had in its root is sent to the slave, which installs the same ones.
 
 ::
 
@@ -22,8 +22,8 @@ from .roots import FILES
 
 LISTS = "installed_before"
 """
-The property of builds that are to have the packages of earlier ones: by builder, the path of the list of what was
-installed in the earlier one, relative to the master's directory.
+The property of rebuilds: by builder, the path of the earlier build's list of installed packages, relative to the
+master's directory.
 """
 WANTED = "wanted.txt"
 """That list, in the directory of the build on the slave."""
@@ -52,7 +52,7 @@ class GettingList(Transferring):
         async def ask() -> Any:
             return await deferToThread(_measured, whole)
 
-        # Recorded, so that a resumed build goes on with what it has begun with.
+        # Recorded, so that a resumed build continues with the same list.
         found: Any = await self.bench.record("looking at the packages of the first build", path, ask, repeatable=True)
         if not found:
             raise CommandFailedError(Result.EXCEPTION, _GONE)
