@@ -18,7 +18,7 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import changes, requests
 from buildbot_lite.testing import Answer, command, replay, run
 
-from .configurations import configured, sentences_in
+from .configurations import configured, remarks_in, sentences_in
 from .test_choice import ChoosingCase
 
 
@@ -204,8 +204,8 @@ submit("a")
 
     def test_words_that_are_not_here(self) -> None:
         """
-        Promise 8.13: a function that uses a word that its arguments do not have is a mistake with a remedy, not an
-        exception in the running farm.
+        Promise 8.13: a function that uses a word that its arguments do not have is a remark with a remedy.  It is no
+        mistake: the word may be that of another object.
         """
         for argument, body, said in self.FUNCTIONS:
             with self.subTest(body):
@@ -213,10 +213,10 @@ submit("a")
                     f"def f(builder, wfb, request=None):\n    {body}\nc['slaves'] = [slave.BuildSlave('bot1')]\n"
                     f"c['builders'] = [util.BuilderConfig('a', 'bot1', util.BuildFactory(), {argument}=f)]\n"
                 )
-                (sentence,) = sentences_in(text)
+                (sentence,) = [each for each in remarks_in(text) if " uses ." in each]
                 self.assertIn(said, sentence)
                 self.assertRegex(sentence, r"which does not exist here.  .+[.]$")
-        (sentence,) = sentences_in(
+        (sentence,) = remarks_in(
             "def f(master, builders):\n    return sorted(builders, key=lambda b: b.getNewestCompleteTime())\n"
             "c['prioritizeBuilders'] = f\n"
         )
@@ -475,7 +475,6 @@ class OwnStepTests(SynchronousTestCase):
             ),
             ["self.build.addStepsAfterCurrentStep"],
         ),
-        ("f = util.BuildFactory()\nf.buildClass = dict\n", ["self.build.addStepsAfterCurrentStep"]),
         (
             (
                 "class Own(changes.ChangeSource):\n    def startService(self):\n        pass\n"
@@ -502,6 +501,13 @@ class OwnStepTests(SynchronousTestCase):
                 self.assertEqual(len(found), len(remedies), found)
                 for sentence, remedy in zip(found, remedies, strict=True):
                     self.assertIn(remedy, sentence)
+
+    def test_class_of_builds(self) -> None:
+        """
+        Promise 8.14: a class of builds of one's own has no effect, and a remark says what to do.
+        """
+        (sentence,) = remarks_in("f = util.BuildFactory()\nf.buildClass = dict\n")
+        self.assertIn("buildClass has no effect here.  Add steps in a build with self.build.addStepsAfter", sentence)
 
     TAKEN: ClassVar[list[str]] = [
         (

@@ -301,6 +301,15 @@ class DocumentedArgumentTests(SynchronousTestCase):
                     if word is not None and word.treatment is Treatment.REFUSED:
                         self.assertIn(word.sentence, mistakes)
 
+    def test_formatter_function(self) -> None:
+        """
+        A MessageFormatterFunction takes any argument, with a remark.
+        """
+        mistakes, remarks = notes_on("reporters.MessageFormatterFunction(len, 'json', wantSteps=True, anything=1)")
+        self.assertEqual(mistakes, [])
+        self.assertTrue(any("wantSteps" in each for each in remarks), remarks)
+        self.assertIn("MessageFormatterFunction has no argument 'anything'; it has no effect.", remarks)
+
     def test_in_subclasses(self) -> None:
         """
         An argument has the same answer in a class that a configuration derives.

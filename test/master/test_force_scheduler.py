@@ -11,7 +11,7 @@ from buildbot_lite.errors import InputError, NotFoundError, PropertyError, Unsaf
 from buildbot_lite.master.config.force_parameters import UserNameParameter
 from buildbot_lite.storage.records import builds, inputs
 
-from .configurations import sentences_in
+from .configurations import remarks_in, sentences_in
 from .harness import FakeSlave, succeeding
 from .scheduled import HEAD, ScheduledFarm, Submitted
 
@@ -69,6 +69,11 @@ class ParameterTests(ForceCase):
         ('util.IntParameter("x")', {"x": 7.9}, "x must be a whole number, not 7.9."),
         ('util.IntParameter("x")', {"x": float("inf")}, "x must be a whole number, not inf."),
         ('util.IntParameter("x")', {"x": "seven"}, "x must be a whole number, not 'seven'."),
+        ('util.IntParameter("x", default="")', {}, {"x": 0}),
+        ('util.IntParameter("x", default=2.5)', {}, {"x": 2.5}),
+        ('util.IntParameter("x", default="y")', {}, {"x": "y"}),
+        ('util.BooleanParameter("x", default="")', {}, {"x": False}),
+        ('util.BooleanParameter("x", default="maybe")', {}, {"x": "maybe"}),
         ('util.BooleanParameter("x", default=True)', {}, {"x": True}),
         ('util.BooleanParameter("x", default="yes")', {}, {"x": True}),
         ('util.BooleanParameter("x")', {"x": "yes"}, {"x": True}),
@@ -109,6 +114,23 @@ class ParameterTests(ForceCase):
                     self.assertEqual(str(self.assertRaises(InputError, self.force, arguments, given)), expected)
                 else:
                     self.assertEqual(self.force(arguments, given).properties.values(), expected)
+
+    def test_default_of_another_kind(self) -> None:
+        """
+        A default that is not of the parameter's kind is kept, with a remark; an empty one is none, and needs no remark.
+        """
+        head = f'{HEAD}\nc["schedulers"] = [schedulers.ForceScheduler("f", ["b"], properties=['
+        for parameter, sentence in (
+            ('util.IntParameter("x", default="")', ""),
+            ('util.IntParameter("x", default=2.5)', "default: x must be a whole number, not 2.5.  Builds for which no"),
+            ('util.IntParameter("x", default="y")', "default: x must be a whole number, not 'y'.  Builds for which no"),
+            ('util.BooleanParameter("x", default="")', ""),
+            ('util.BooleanParameter("x", default=2)', "default: x must be true or false, not 2.  Builds for which no"),
+        ):
+            with self.subTest(parameter):
+                found = [each for each in remarks_in(f"{head}{parameter}])]\n") if "default" in each]
+                self.assertEqual(len(found), bool(sentence), found)
+                self.assertIn(sentence, "".join(found))
 
     def test_computed_choices(self) -> None:
         """
@@ -359,7 +381,6 @@ class ArgumentTests(ForceCase):
         wrong = [
             ('properties=[util.StringParameter("x", regex="(")]', "is not a regular expression"),
             ('properties=[util.StringParameter("x", defalt=1)]', "Did you mean 'default'?"),
-            ('properties=[util.IntParameter("x", default="y")]', "default: x must be a whole number, not 'y'"),
             ('properties=["x"]', "properties has 'x' in it, which is not a parameter"),
             ('properties=[util.StringParameter("x"), util.IntParameter("x")]', "has the parameter 'x' twice"),
             ('properties=[util.StringParameter("")]', "has a StringParameter without a name"),

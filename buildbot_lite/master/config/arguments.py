@@ -21,6 +21,7 @@ from .mistakes import (
     SourceLine,
     is_in_sources,
     note,
+    remark,
 )
 from .placeholders import holds_placeholder, is_placeholder
 
@@ -60,6 +61,12 @@ class ArgumentChecker:
         Note a mistake with *sentence*, after the owner's name.
         """
         note(f"{self.owner}: {sentence}", self.place, of=self._of)
+
+    def remark(self, sentence: str) -> None:
+        """
+        Note a remark with *sentence*, after the owner's name.
+        """
+        remark(f"{self.owner}: {sentence}", self.place, of=self._of)
 
     def wrong(self, name: str, value: object, wanted: str) -> None:
         """
@@ -173,7 +180,8 @@ class ArgumentChecker:
         """
         if callable(value) and not isinstance(value, Renderable):
             for word in missing_words(value) if name in DECIDING else ():
-                self.note(f"{name} uses .{word.name}, which does not exist here.  {word.advice}")
+                # Perhaps it belongs to another object, or the function is prepared for its absence.
+                self.remark(f"{name} uses .{word.name}, which does not exist here.  {word.advice}")
             return limited(value, name)
         self.wrong(name, value, "a function")
         return None

@@ -12,7 +12,7 @@ from ...model.rendering import is_renderable
 from ...model.user_functions import limited
 from .argument_fit import NotingType
 from .arguments import ArgumentChecker
-from .mistakes import current_line, note
+from .mistakes import current_line, note, remark
 from .placeholders import is_placeholder
 
 
@@ -86,8 +86,8 @@ class BuildFactory(metaclass=NotingType):
     @buildClass.setter
     def buildClass(self, value: Any) -> None:  # noqa: N802 - Buildbot's name
         if not is_placeholder(value):
-            note(
-                "BuildFactory: buildClass has no meaning here.  Add steps in a build with "
+            remark(
+                "BuildFactory: buildClass has no effect here.  Add steps in a build with "
                 "self.build.addStepsAfterCurrentStep (docs/own-steps.md), and leave some out with doStepIf."
             )
 

@@ -454,7 +454,13 @@ def document() -> str:
             "Taken with a remark",
             "Nothing changes when these are left out. `checkconfig` prints a remark, and goes on.",
         ),
-        Treatment.REFUSED: ("Refused, with what to do instead", "Something would change without these."),
+        Treatment.REFUSED: (
+            "Refused, with what to do instead",
+            (
+                "Something would change without these. Attributes of a `Function` are remarks, because they may be "
+                "those of another object."
+            ),
+        ),
         Treatment.INNER: (
             "Parts of Buildbot's inside",
             "Code that uses these is bound to the machinery of Buildbot's master.",

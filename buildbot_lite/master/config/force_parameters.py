@@ -103,13 +103,16 @@ class BaseParameter(metaclass=NotingType):
 
     def parsed_default(self) -> Json:
         """
-        The default, which may be a text like a given value; a mistake is noted if it is wrong.
+        The default, which may be a text like a given value; "" is none.  One that is not of the parameter's kind
+        is kept, with a remark.
         """
+        if self.default == "":
+            return self.default_value
         try:
             return self.parsed(self.default, "")
         except InputError as error:
-            self.arguments.note(f"default: {error}")
-            return self.default_value
+            self.arguments.remark(f"default: {error}  Builds for which no value is given get it as it is.")
+            return self.default
 
     @property
     def hint(self) -> str:

@@ -1,5 +1,5 @@
 """
-Checks of the functions of a master.cfg that decide about the queue: a mistake is a word of Buildbot's that they use,
+Checks of the functions of a master.cfg that decide about the queue: a remark tells a word of Buildbot's that they use,
 and that their arguments do not have.
 
 Such a function is first called when the farm runs.  There its exception would be a line of the log, and the farm would

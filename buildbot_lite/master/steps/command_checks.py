@@ -97,7 +97,7 @@ def logfiles(checker: ArgumentChecker, name: str, value: Any) -> dict[str, str]:
             flag(checker, f"{name}[{log!r}]['follow']", what.get("follow", True))
             for key in sorted(map(str, what.keys() - {"filename", "follow"})):
                 checker.note(f"{name}[{log!r}] has the key {key!r:.60}; the keys are 'filename' and 'follow'.")
-        if isinstance(filename, str) and (is_absolute(filename) or normpath(filename).startswith("..")):
+        if isinstance(filename, str) and (is_absolute(filename) or f"{normpath(filename)}/".startswith("../")):
             checker.note(
                 f"{name}[{log!r}] must be the path of a file below the step's workdir, not {filename!r:.80}.  Let the "
                 "command print the file when it ends, or give the step a workdir of the builder's that is above it."

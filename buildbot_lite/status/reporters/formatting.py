@@ -15,7 +15,8 @@ from attrs import frozen
 from ...errors import ConfigError
 from ...master.config.argument_fit import NotingType
 from ...master.config.arguments import ArgumentChecker
-from ...master.config.mistakes import current_line
+from ...master.config.buildbot_words import argument_of
+from ...master.config.mistakes import current_line, remark
 from ...model.rendering import render
 from ...model.results import Result
 from ...model.user_functions import error_text, limited
@@ -180,7 +181,7 @@ class MessageFormatterFunction(metaclass=NotingType):
     """
     The body from *function*, which gets a dictionary with ``build``, as `MessageFormatter` has it; it may be async.
 
-    *template_type*: "plain", "html" or "json".
+    *template_type*: "plain", "html" or "json".  Other arguments have no effect.
     """
 
     def __init__(
@@ -191,8 +192,13 @@ class MessageFormatterFunction(metaclass=NotingType):
         want_steps: Any = True,
         want_logs: Any = False,
         want_logs_content: Any = False,
+        **others: Any,
     ) -> None:
         self.place = current_line(self)
+        for name in others:
+            word = argument_of([MessageFormatterFunction.__name__], name)
+            unknown = f"MessageFormatterFunction has no argument {name!r:.80}; it has no effect."
+            remark(unknown if word is None else word.sentence, of=self)
         arguments = ArgumentChecker(type(self).__name__, self)
         self._function = arguments.function("function", function)
         self.type = arguments.choice("template_type", template_type, TYPES)
