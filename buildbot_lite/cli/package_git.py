@@ -33,7 +33,11 @@ async def _packages_built(link: MasterLink, source: SubmittedRequest) -> int:
     """
     Follow the builds of the source package that *source* has made; returns the exit code.
     """
+    told = ""
     while (job := (await link.ask({"ask": "package-show", "request": source.number}))["job"])["state"] in _MAKING:
+        if job["reason"] not in ("", told):
+            told = job["reason"]
+            note(f"# job {job['job']} waits: {printable(told)}")
         await link.pause(SECONDS_BETWEEN)
     builds = [each for each in job["arches"] if each["request"] is not None and each["request"] != source.number]
     if not builds:

@@ -21,11 +21,12 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from twisted.internet.defer import CancelledError, DeferredLock
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ..deferreds import background
-from ..errors import BuildbotLiteError, InputError, RecordsClosedError, RecordsFailingError
+from ..errors import BuildbotLiteError, FileError, InputError, RecordsClosedError, RecordsFailingError
 from ..master.farm import Farm
 from ..master.scheduling.continuation import Continuation
 from ..storage.records import requests
@@ -49,7 +50,7 @@ T = TypeVar("T")
 AT_ONCE = 100
 """Requests that one transaction looks at."""
 LOOK_AGAIN = 30.0
-"""Seconds until requests are looked at again, when the records took no change."""
+"""Seconds until requests are looked at again, when the records took no change, or a job goes on after a full disk."""
 
 _SUBMITTED = "request.submitted"
 _EVENTS = frozenset({"build.started", "step.started", "build.finished", "request.finished", "request.retried"})
@@ -72,6 +73,7 @@ class JobService:
         self._looking = False
         self._proceeding: set[int] = set()
         self._again: set[int] = set()
+        self._later: dict[int, IDelayedCall] = {}
         self._results_looked: dict[str, float] = {}
         self._writers: dict[str, DeferredLock] = {}
         farm.retention_holders.add(BUILDS_OF_JOBS)
@@ -82,7 +84,7 @@ class JobService:
         Look at every job that has not ended, and let it go on.
         """
         self._unsubscribe = self._farm.records.on_commit(self._committed)
-        self._farm.reconfiguration.on_applied(lambda config: self._configure())
+        self._farm.reconfiguration.on_applied(lambda config: self._configure_again())
         self._configure()
         await self.hold_paused()
         now = self._farm.wall()
@@ -102,6 +104,9 @@ class JobService:
         Follow no more builds.
         """
         self._unsubscribe()
+        for call in self._later.values():
+            call.cancel()
+        self._later.clear()
 
     @property
     def targets(self) -> dict[str, Target]:
@@ -146,6 +151,17 @@ class JobService:
         """
         self._builders = frozenset(builder.name for target in self.targets.values() for builder in target.all_builders)
         background(self.hold_paused(), self._log, "holding the builds of paused targets")
+
+    def _configure_again(self) -> None:
+        """
+        Follow another configuration: a target that it brings back has jobs that stood still without it.
+        """
+        self._configure()
+        background(self._follow_unfinished(), self._log, "going on with the jobs of the new configuration")
+
+    async def _follow_unfinished(self) -> None:
+        for job in await read_retrying(self._farm.records, job_records.unfinished, self._farm.clock):
+            self._follow(job)
 
     # Following builds.
 
@@ -239,8 +255,20 @@ class JobService:
                 self._again.discard(number)
                 while (job := await self._get(number)) is not None and await self._step(job):
                     pass
+        except (FileError, RecordsFailingError):
+            self._proceed_later(number)
+            raise
         finally:
             self._proceeding.discard(number)
+
+    def _proceed_later(self, number: int) -> None:
+        # The fault is the machine's, like a full disk, and nothing tells the farm when there is room again.
+        def try_again() -> None:
+            del self._later[number]
+            self.proceed(number)
+
+        if number not in self._later:
+            self._later[number] = self._farm.clock.callLater(LOOK_AGAIN, try_again)
 
     async def _step(self, job: Job) -> bool:
         """

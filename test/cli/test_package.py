@@ -86,6 +86,15 @@ class PackageBuildTests(CommandLineCase):
         job.update(state="failed", reason="greet is for riscv64 only", arches=job["arches"][:1])
         failed = self.command("package", "build", "farm", "bookworm", "greet", "--revision", "v1.0")
         self.assertIn("Job 3 is failed: greet is for riscv64 only", failed.err)
+        job.update(state="prep", reason="the disk is full.")
+        ends = iter([{}, {"state": "failed"}])
+
+        async def pause(seconds: float) -> None:
+            job.update(next(ends))
+
+        with mock.patch.object(self.master, "pause", pause):
+            waited = self.command("package", "build", "farm", "bookworm", "greet", "--revision", "v1.0")
+        self.assertEqual(waited.err.count("# job 3 waits: the disk is full.\n"), 1, waited)
         for words in (("a", "b", "--revision", "v1"), ("--revision", "v1"), ("greet", "--revision", "-x")):
             self.assertNotEqual(self.command("package", "build", "farm", "bookworm", *words).code, 0)
 

@@ -5,19 +5,21 @@ Jobs whose source packages are made from git repositories.
 import io
 from functools import partial
 from typing import Any, cast
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import ConfigError
+from buildbot_lite.errors import ConfigError, DiskFullError
 from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.scheduling.requests import NewBuildset
 from buildbot_lite.model.hello import HeldCommand
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.source_stamps import source_of
-from buildbot_lite.packages import job_records
+from buildbot_lite.packages import job_records, job_service
 from buildbot_lite.packages.git_request import GitRequest, read_request, request_text
 from buildbot_lite.packages.job_records import Job
+from buildbot_lite.packages.job_service import LOOK_AGAIN
 from buildbot_lite.packages.job_states import ArchState, JobState
 from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.result_retention import needs_of
@@ -315,6 +317,31 @@ class SurvivingTests(FromGitCase):
         self.harness.settle()
         self.assertEqual(self.job().state, JobState.FINISHED)
         self.assertEqual(self.states().count("prep"), 1)
+
+    def test_disk_full(self) -> None:
+        """
+        Promise 9.9: a full disk keeps a source package that was made waiting, with the sentence; it goes on by itself
+        when there is room.
+        """
+        self.ask_for()
+        with mock.patch.object(job_service, "examine_made", side_effect=DiskFullError("the disk is full.")):
+            self.attach()
+            self.harness.settle(2 * LOOK_AGAIN)
+            self.assertEqual((self.job().state, self.job().reason), (JobState.PREP, "the disk is full."))
+        self.harness.settle(LOOK_AGAIN)
+        self.assertEqual((self.job().state, self.job().reason), (JobState.FINISHED, ""))
+
+    def test_target_comes_back(self) -> None:
+        """
+        A job whose target is not in master.cfg when its source is made goes on when the target is there again.
+        """
+        self.ask_for()
+        with mock.patch.object(job_service.JobService, "targets", {}):
+            self.attach()
+        self.assertEqual(self.job().state, JobState.PREP)
+        self.harness.done(self.harness.farm.reconfiguration.apply())
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.FINISHED)
 
     def test_killed(self) -> None:
         """
