@@ -23,15 +23,15 @@ Code of the user's that is called without a limit, by the reactor, can be interr
 """
 
 import math
-import os
 import signal
-import sysconfig
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from functools import wraps
 from types import FrameType, coroutine
 from typing import Any, ParamSpec, TypeVar
+
+from .code_owner import is_users
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -53,12 +53,6 @@ _unlimited_time = 0.0
 _interruptions = 0
 # Whether another thread wants unlimited code to be interrupted.
 _is_asked = False
-
-_LIBRARIES = tuple(
-    os.path.join(path, "") for path in {*sysconfig.get_paths("posix_prefix").values()} if "python" in path
-)
-_PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
-_OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
 class _OnlyEnd(float):
@@ -212,8 +206,8 @@ def never_interrupted(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable
 
 def interrupt_unlimited() -> None:
     """
-    Raise `OverdueError` in the main thread, if it runs code of the user's that has no limit, directly or in a function
-    of the standard library.  For other threads, after `allow_interruptions`; no effect before.
+    Raise `OverdueError` in the main thread, if it runs code of the user's (`code_owner.is_users`) that has no limit.
+    For other threads, after `allow_interruptions`; no effect before.
     """
     global _is_asked
     if _installed and (ident := threading.main_thread().ident) is not None:
@@ -230,24 +224,6 @@ def allow_interruptions() -> None:
     if not _installed and _in_main_thread():
         signal.signal(signal.SIGALRM, _interrupt)
         _installed = True
-
-
-def is_users_file(path: str) -> bool:
-    """
-    Whether the source file *path* is the user's: neither this program's, nor of Python or an installed package.
-    """
-    return not (path.startswith(("<", _OURS, *_LIBRARIES)) or any(name in path for name in _PACKAGES))
-
-
-def is_users(frame: FrameType | None) -> bool:
-    """
-    Whether *frame* is the user's, or was called by the user's code through Python's library only.
-    """
-    while frame is not None and (path := frame.f_code.co_filename).startswith(("<", *_LIBRARIES)):
-        if any(name in path for name in _PACKAGES):
-            return False
-        frame = frame.f_back
-    return frame is not None and is_users_file(frame.f_code.co_filename)
 
 
 def _in_main_thread() -> bool:

@@ -2,6 +2,7 @@
 The watch on code of the configuration that keeps the reactor's thread.
 """
 
+import os
 import sys
 import textwrap
 import threading
@@ -14,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master.builds.turn_watch import INTERRUPT_AFTER, SAY_AFTER, TICK, TurnWatch, described
 from buildbot_lite.model import time_limit
+from buildbot_lite.model.code_owner import is_users
 from buildbot_lite.model.time_limit import (
     OverdueError,
     allow_interruptions,
@@ -193,6 +195,29 @@ class InterruptionTests(SynchronousTestCase):
         for function in (hangs, in_library):
             with self.subTest(function.__name__):
                 self.interrupt(function)
+
+    def test_packages(self) -> None:
+        """
+        Code of an installed package is the user's, if the user's code has called it, or the reactor itself; what runs
+        the farm is not, nor is what this program has called.
+        """
+        packages, library = "/usr/lib/python3/dist-packages", os.path.dirname(os.__file__)
+        user, reactor, ours = "/home/me/own.py", f"{packages}/twisted/internet/base.py", time_limit.__file__
+        for expected, *paths in (
+            (True, f"{library}/socket.py", f"{packages}/urllib3/a.py", f"{packages}/requests/b.py", user, reactor),
+            (True, f"{library}/socket.py", "/v/site-packages/own_steps/a.py", reactor, "/usr/bin/twistd"),
+            (True, "/v/site-packages/own_step.py", "<string>", user, ours, reactor),
+            (False, f"{packages}/jinja2/a.py", ours, user, reactor),
+            (False, f"{packages}/sqlalchemy/a.py", user, reactor),
+            (False, "<frozen>", f"{packages}/hyperlink/a.py", reactor, "/usr/bin/twistd"),
+            (False, f"{library}/socket.py", reactor, "/usr/bin/twistd"),
+            (False, f"{library}/runpy.py"),
+        ):
+            frame: Any = None
+            for path in reversed(paths):
+                frame = mock.Mock(f_back=frame, f_code=mock.Mock(co_filename=path))
+            with self.subTest(paths=paths):
+                self.assertEqual(is_users(frame), expected)
 
     def test_ours(self) -> None:
         """

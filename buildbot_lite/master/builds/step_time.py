@@ -32,12 +32,12 @@ from twisted.logger import Logger
 
 from ...errors import BuildbotLiteError, ReplayError
 from ...model import user_functions
+from ...model.code_owner import is_users_file
 from ...model.time_limit import (
     OverdueError,
     call_within,
     in_turns,
     interruptions,
-    is_users_file,
     limit_from_now,
     limited_time,
     unlimited,

@@ -29,7 +29,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ...deferreds import background
-from ...model.time_limit import allow_interruptions, interrupt_unlimited, is_users_file
+from ...model.code_owner import is_users_file
+from ...model.time_limit import allow_interruptions, interrupt_unlimited
 from ..steps.step import BuildStep
 
 TICK = 1.0
