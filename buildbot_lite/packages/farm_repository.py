@@ -105,13 +105,16 @@ class GettingRepository(Transferring):
         found = await self._asked("looking for packages of a chain", repository, lambda there: there.made_of(sources))
         return [str(name) for name in found]
 
-    async def get_packages(self, repository: FarmRepository, names: Collection[str] | None) -> None:
+    async def get_packages(
+        self, repository: FarmRepository, names: Collection[str] | None, also: Callable[[], Collection[str]]
+    ) -> None:
         """
-        Put the packages of *repository* called *names*, or the latest version of each, on the slave.
+        Put the packages of *repository* called *names*, or the latest version of each and those that *also* gives, on
+        the slave.  *also* is called in a thread.
         """
 
         def question(there: BuildRepository) -> Mapping[str, Any]:
-            packages, left_out = there.latest() if names is None else (there.chosen(names), 0)
+            packages, left_out = there.latest(also()) if names is None else (there.chosen(names), 0)
             return {"packages": dict(packages), "left_out": left_out}
 
         answer = await self._asked("choosing packages", repository, question)

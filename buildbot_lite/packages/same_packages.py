@@ -18,6 +18,7 @@ from ..master.steps.outcomes import CommandFailedError, result_of
 from ..master.steps.transfer import Transferring
 from ..model.results import Result
 from ..model.spec import Download
+from ..storage.files import file_error
 from .roots import FILES
 
 LISTS = "installed_before"
@@ -31,6 +32,7 @@ INSTALLED = "installed.txt"
 """The list of the packages that were installed in the root."""
 LARGEST_INSTALLED = 4 << 20
 
+_WORDS_OF_RPM = 3
 _GONE = "The list of the packages that the first build had is not kept any more."
 
 
@@ -43,9 +45,8 @@ class GettingList(Transferring):
         """
         Put the list of the packages that the root must have on the slave; False when there is none for this build.
         """
-        lists = self.getProperty(LISTS)
-        path = lists.get(str(self.getProperty("buildername"))) if isinstance(lists, Mapping) else None
-        if not isinstance(path, str):
+        path = self._list()
+        if path is None:
             return False
         whole = os.path.join(self.bench.master_directory, path)
 
@@ -62,6 +63,36 @@ class GettingList(Transferring):
         if result is not Result.SUCCESS:
             raise CommandFailedError(result, f"The list of packages could not be sent: {summary}")
         return True
+
+    def listed_packages(self) -> frozenset[str]:
+        """
+        The file names of the RPM packages in the list, also of those that are not the farm's.  Blocks; `FileError`.
+        """
+        path = self._list()
+        return frozenset() if path is None else rpm_files(os.path.join(self.bench.master_directory, path))
+
+    def _list(self) -> str | None:
+        """
+        The path of the list for this build, relative to the master's directory; None: it has none.
+        """
+        lists = self.getProperty(LISTS)
+        path = lists.get(str(self.getProperty("buildername"))) if isinstance(lists, Mapping) else None
+        return path if isinstance(path, str) else None
+
+
+def rpm_files(path: str) -> frozenset[str]:
+    """
+    The file names of the RPM packages in the list *path*, of which a line has name, version and architecture.  Blocks;
+    `FileError`.
+    """
+    try:
+        with open(path, "rb") as file:
+            lines = file.read(LARGEST_INSTALLED).decode("utf-8", "replace").splitlines()
+    except OSError as error:
+        raise file_error(error, "list of the packages of the first build", cannot="be read") from error
+    packages = [words for line in lines if len(words := line.split()) == _WORDS_OF_RPM]
+    # An epoch is in no name of a file.
+    return frozenset(f"{name}-{version.rpartition(':')[2]}.{arch}.rpm" for name, version, arch in packages)
 
 
 def _measured(path: str) -> dict[str, Any]:

@@ -168,14 +168,16 @@ class Prepping(GettingList, GettingRepository, PackageStep):
             await self.must(words, "The root could not be made")
         self.same = await self.get_list()
         if self.repository is not None and self.root.installs and await self.get_index(self.repository):
-            await self.get_packages(self.repository, await self.needed(self.repository))
+            needed = await self.needed(self.repository)
+            await self.get_packages(self.repository, needed, self.listed_packages)
         for words in self.installing():
             await self.must(words, _NOT_INSTALLED)
         self.summary = f"root ready on {self.slave_name}"
 
     async def needed(self, repository: FarmRepository) -> Collection[str] | None:
         """
-        The file names of the packages in *repository* that are needed; None: the latest version of each.
+        The file names of the packages in *repository* that are needed; None: the latest version of each, and what the
+        first build had.
         """
         return None
 

@@ -17,8 +17,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.child_programs import ProgramError
 from buildbot_lite.errors import FileError
+from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Download, Run
-from buildbot_lite.packages import DebTarget, Overlay, farm_repository
+from buildbot_lite.packages import DebTarget, Overlay, farm_repository, same_packages
+from buildbot_lite.packages.farm_repository import FarmRepository
 from buildbot_lite.packages.job_actions import JobActions
 from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_service import JobService
@@ -32,7 +34,9 @@ from buildbot_lite.packages.repositories.repository_place import shared
 from buildbot_lite.packages.repositories.snapshots import BUILD, PUBLIC, RepositoryBusyError
 from buildbot_lite.packages.repositories.target_repositories import UnsignedRepository
 from buildbot_lite.packages.repositories.tools import output_of_tool
+from buildbot_lite.packages.rpm_steps import RpmPrepping
 from buildbot_lite.storage.records import steps
+from buildbot_lite.testing import run
 from test.control.test_submissions import FakeWatcher
 
 from ..needs import needs
@@ -414,6 +418,50 @@ class LatestPackagesTests(SynchronousTestCase):
         self.assertEqual(left_out, 0)
         self.assertEqual(set(found), {"a-1.10-1.noarch.rpm", "b-2-1.noarch.rpm", "a-1.10-1.x86_64.rpm"})
         self.assertTrue(all(os.path.isfile(path) for path, _, _ in found.values()))
+
+    def test_first_build(self) -> None:
+        """
+        Promise 9.5: a rebuild also gets the earlier versions that the first build had, before all others; packages of
+        the distribution that the list names are none of the farm's.
+        """
+        self.add("a-1.9-1.noarch.rpm", "b-1-1.noarch.rpm")
+        self.add("a-1.10-1.noarch.rpm")
+        listed = Path(self.mktemp())
+        listed.write_text("libc6:amd64 2.36-9\na 1:1.9-1 noarch\nmake 4-1 x86_64\nmore than three words\n")
+        also = same_packages.rpm_files(str(listed))
+        self.assertEqual(also, {"a-1.9-1.noarch.rpm", "make-4-1.x86_64.rpm"})
+        there = BuildRepository(str(self.place), "packages")
+        self.assertEqual(there.latest()[0].keys(), {"a-1.10-1.noarch.rpm", "b-1-1.noarch.rpm"})
+        self.assertEqual(there.latest(also)[0].keys(), there.latest()[0].keys() | {"a-1.9-1.noarch.rpm"})
+        with mock.patch.object(for_builds, "MOST_SENT", 1):
+            found, left_out = there.latest(also)
+        self.assertEqual((list(found), left_out), (["a-1.9-1.noarch.rpm"], 2))
+
+    def test_first_build_on_slave(self) -> None:
+        """
+        Promise 9.5: a rebuild of an RPM package gets these earlier versions on its slave.
+        """
+        self.add("a-1.9-1.noarch.rpm")
+        self.add("a-1.10-1.noarch.rpm")
+        listed = Path(self.place, "packages", "t", "a", "installed.txt")
+        listed.parent.mkdir(parents=True)
+        listed.write_text("a 1.9-1 noarch\n")
+        for module in (farm_repository, same_packages):
+            self.patch(module, "deferToThread", maybeDeferred)
+        step = RpmPrepping(
+            root=Overlay("bookworm"),
+            architecture="x86_64",
+            target="x86_64",
+            repository=FarmRepository("t", "", "packages"),
+        )
+        before = {"buildername": "b", "installed_before": {"b": "packages/t/a/installed.txt"}}
+        for properties, sent in (
+            ({"buildername": "b"}, "a-1.10-1.noarch.rpm"),
+            (before, "a-1.10-1.noarch.rpm, a-1.9-1.noarch.rpm"),
+        ):
+            ran = run(step, properties=properties, master_directory=str(self.place))
+            self.assertEqual(ran.result, Result.SUCCESS, ran.summary)
+            self.assertIn(f"of the farm's own packages: {sent}", ran.remarks)
 
     def test_left_out(self) -> None:
         """

@@ -77,14 +77,15 @@ class BuildRepository:
             raise InputError(f"{len(found)} packages of the repository; at most {MOST_SENT} are sent to a build.")
         return found
 
-    def latest(self) -> tuple[Mapping[str, tuple[str, int, str]], int]:
+    def latest(self, also: Collection[str] = ()) -> tuple[Mapping[str, tuple[str, int, str]], int]:
         """
-        The latest version of each package, as for `chosen`; of more than `MOST_SENT`, those that were added last, and
-        the number of the others.
+        The latest version of each package and those called *also*, as for `chosen`; of more than `MOST_SENT`, the ones
+        called so and those that were added last, and the number of the others.
         """
         current = SnapshotDirectory(self.place).current(self.kind)
         old = set() if current is None else self._old(current)
-        found = list(self._packages(lambda name: name not in old).items())
+        found = list(self._packages(lambda name: name not in old or name in also).items())
+        found.sort(key=lambda each: each[0] in also)
         return dict(found[-MOST_SENT:]), max(0, len(found) - MOST_SENT)
 
     def _old(self, snapshot: Snapshot) -> set[str]:
