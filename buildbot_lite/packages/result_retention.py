@@ -119,12 +119,20 @@ def remove_unpublished(basedir: str, target: str, places: Collection[Place], pub
 
 
 def _there(top: str) -> Mapping[str, list[str]]:
+    # The other directories, ".signing" and "+scratch", are no packages.
+    names = [each for each in _directories(top) if each[:1].isalnum()]
+    return {name: _directories(os.path.join(top, name)) for name in names}
+
+
+def _directories(path: str) -> list[str]:
+    """
+    The names of the directories in *path*.  A file that somebody has put there is nothing of ours.
+    """
     try:
-        # The other directories, ".signing" and "+scratch", are no packages.
-        names = [each for each in os.listdir(top) if each[:1].isalnum()]
+        with os.scandir(path) as entries:
+            return [each.name for each in entries if each.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
-        return {}
-    return {name: os.listdir(os.path.join(top, name)) for name in names}
+        return []
 
 
 def _packages(place: str) -> set[str]:

@@ -205,7 +205,9 @@ def load(place: str) -> JobResults:
     """
     found: list[ResultFile] = []
     try:
-        arches = sorted(each for each in os.listdir(place) if not each.startswith("."))
+        with os.scandir(place) as entries:
+            # A file that somebody has put there is nothing of ours.
+            arches = sorted(each.name for each in entries if each.is_dir() and not each.name.startswith("."))
         for arch in arches:
             with open(os.path.join(place, arch, SUMS), encoding="utf-8") as file:
                 lines = file.read().splitlines()

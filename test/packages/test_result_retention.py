@@ -105,6 +105,20 @@ class RandomHistoriesTests(SynchronousTestCase):
         left = [name for name, _, _ in os.walk(top) if ".gone" in name]
         self.assertEqual((left, sorted(os.listdir(top))[:2]), ([], ["+scratch", ".signing"]))
 
+    def test_strange_files(self) -> None:
+        """
+        Promise 9.9: files and links that somebody has put beside the results stay, and keep none from being removed.
+        """
+        top = os.path.join(self.base, "packages", "t")
+        os.makedirs(os.path.join(top, "b", "1.0+farm1", "amd64"))
+        for name in ("README", "b/NOTES"):
+            open(os.path.join(top, name), "w").close()
+        os.symlink(self.base, os.path.join(top, "link"))
+        place = ("b", "1.0+farm1")
+        self.assertEqual(remove_unpublished(self.base, "t", {place, ("b", "NOTES")}, ()), [place])
+        self.assertEqual(sorted(os.listdir(top)), ["README", "b", "link"])
+        self.assertEqual(os.listdir(os.path.join(top, "b")), ["NOTES"])
+
     def _whole(self, job: PastJob, needed: bool) -> Any:
         return ["SHA256SUMS", job.package] if needed else False
 

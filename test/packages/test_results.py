@@ -97,6 +97,15 @@ class StoreTests(SynchronousTestCase):
                 self.assertEqual(sha256(file.read()).hexdigest(), each.sha256)
         self.assertEqual([each.name for each in found.packages], [DEB] * 2)
 
+    def test_strange_file(self) -> None:
+        """
+        A file that somebody has put beside the architectures belongs to no results.
+        """
+        found = self.store(self.output())
+        with open(os.path.join(self.place, "NOTES"), "w", encoding="utf-8"):
+            pass
+        self.assertEqual(load(self.place), found)
+
     def test_other_bytes(self) -> None:
         """
         Promise 9.5: the same version with other bytes is refused with the package's name, before anything is changed;
