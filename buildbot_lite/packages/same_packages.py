@@ -13,12 +13,15 @@ from typing import Any
 
 from twisted.internet.threads import deferToThread
 
+from ..errors import UnsafePathError
 from ..master.steps.download_sources import MasterFile
 from ..master.steps.outcomes import CommandFailedError, result_of
 from ..master.steps.transfer import Transferring
+from ..model.names import relative_path
 from ..model.results import Result
 from ..model.spec import Download
 from ..storage.files import file_error
+from .results import TREE
 from .roots import FILES
 
 LISTS = "installed_before"
@@ -74,10 +77,22 @@ class GettingList(Transferring):
     def _list(self) -> str | None:
         """
         The path of the list for this build, relative to the master's directory; None: it has none.
+        `CommandFailedError` when it is not in the tree of results.
         """
         lists = self.getProperty(LISTS)
         path = lists.get(str(self.getProperty("buildername"))) if isinstance(lists, Mapping) else None
-        return path if isinstance(path, str) else None
+        if path is None:
+            return None
+        try:
+            checked = relative_path(path)
+        except UnsafePathError:
+            checked = ""
+        # A submitter may give properties, too.
+        if not checked.startswith(f"{TREE}/"):
+            raise CommandFailedError(
+                Result.EXCEPTION, f"{path!r:.200} in the property {LISTS} is no list in the results of a build."
+            )
+        return checked
 
 
 def rpm_files(path: str) -> frozenset[str]:

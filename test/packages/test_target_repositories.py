@@ -463,6 +463,22 @@ class LatestPackagesTests(SynchronousTestCase):
             self.assertEqual(ran.result, Result.SUCCESS, ran.summary)
             self.assertIn(f"of the farm's own packages: {sent}", ran.remarks)
 
+    def test_list_elsewhere(self) -> None:
+        """
+        Promise 9.5: a file that is not in the tree of results, which a submitter named in the property, is not sent.
+        """
+        secret = Path(self.place, "private", "key")
+        secret.parent.mkdir(parents=True)
+        secret.write_text("secret")
+        self.patch(same_packages, "deferToThread", maybeDeferred)
+        step = RpmPrepping(root=Overlay("bookworm"), architecture="x86_64", target="x86_64")
+        for path in ("private/key", "packages/../private/key", str(secret), "../x", "packages", 7):
+            properties: Any = {"buildername": "b", "buildnumber": 1, "installed_before": {"b": path}}
+            ran = run(step, properties=properties, master_directory=str(self.place))
+            self.assertEqual(ran.result, Result.EXCEPTION)
+            self.assertIn("is no list in the results of a build", ran.summary)
+            self.assertEqual([each for each in ran.asked if "wanted.txt" in str(each)], [])
+
     def test_left_out(self) -> None:
         """
         Promise 9.6: of too many, it gets those that were added last, and the number of the others is known.
