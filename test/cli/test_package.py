@@ -89,10 +89,10 @@ class PackageBuildTests(CommandLineCase):
         job.update(state="prep", reason="the disk is full.")
         ends = iter([{}, {"state": "failed"}])
 
-        async def pause(seconds: float) -> None:
+        async def pause(master: object, seconds: float) -> None:
             job.update(next(ends))
 
-        with mock.patch.object(self.master, "pause", pause):
+        with mock.patch.object(type(self.master), "pause", pause):
             waited = self.command("package", "build", "farm", "bookworm", "greet", "--revision", "v1.0")
         self.assertEqual(waited.err.count("# job 3 waits: the disk is full.\n"), 1, waited)
         for words in (("a", "b", "--revision", "v1"), ("--revision", "v1"), ("greet", "--revision", "-x")):
