@@ -99,6 +99,7 @@ def _checked(fields: Mapping[str, str]) -> GitRequest:
     revision = fields.get(REVISION, "")
     if not revision:
         raise InputError("Give the revision to be built: revision=, with a tag, a branch or a commit.")
-    if len(revision) > LONGEST_REVISION or not REF.match(revision):
+    # Others read it in tables, mails and sentences: U+202E, for example, would turn the rest of their line around.
+    if len(revision) > LONGEST_REVISION or not REF.match(revision) or not revision.isprintable():
         raise InputError(f"The revision {revision!r:.100} is not the name of a tag, branch or commit.")
     return GitRequest(package, repository, revision)

@@ -4,6 +4,9 @@ Mail to the submitters of packages.
 
 from collections.abc import Sequence
 
+from attrs import evolve
+
+from buildbot_lite.packages import job_mail
 from buildbot_lite.storage.records import outbox
 from buildbot_lite.storage.records.outbox import OutboxMessage
 from test.control.test_submissions import FakeWatcher
@@ -68,6 +71,16 @@ class JobMailTests(MailCase):
         last = "The last lines of build.log for i386:\n\n  $ "
         for part in ("amd64  done\n", "i386   failed: ", "all    skipped: ", last):
             self.assertIn(part, text)
+
+    def test_printable(self) -> None:
+        """
+        What a submitter named cannot turn a line of the mail around, or send escape sequences to the terminal of its
+        reader.
+        """
+        self.submit_as("Ann <ann@example.org>")
+        job = evolve(self.job(), version="at v\u202e1", target="b\x9b31m")
+        text = self.harness.read(lambda connection: job_mail.text_of(connection, job, "", None))
+        self.assertIn("greet at v?1 for b?31m, is finished.\n", text)
 
     def test_more(self) -> None:
         """
