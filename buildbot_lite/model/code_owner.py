@@ -14,6 +14,9 @@ import os
 import sysconfig
 from types import FrameType
 
+STORED = "<generation "
+"""The beginning of the names of source files of an earlier configuration, which are in no directory."""
+
 _LIBRARIES = tuple(
     os.path.join(path, "") for path in {*sysconfig.get_paths("posix_prefix").values()} if "python" in path
 )
@@ -32,7 +35,7 @@ def is_users_file(path: str) -> bool:
     """
     Whether the source file *path* is the user's: neither this program's, nor of Python or an installed package.
     """
-    return not (path.startswith(("<", _OURS, *_LIBRARIES)) or any(name in path for name in _PACKAGES))
+    return not (_is_of_python(path) or path.startswith(_OURS) or any(name in path for name in _PACKAGES))
 
 
 def is_users(frame: FrameType | None) -> bool:
@@ -49,10 +52,14 @@ def is_users(frame: FrameType | None) -> bool:
             return in_package
         if package is not None:
             in_package = True
-        elif not path.startswith(("<", *_LIBRARIES)):
+        elif not _is_of_python(path):
             return is_users_file(path)
         frame = frame.f_back
     return False
+
+
+def _is_of_python(path: str) -> bool:
+    return path.startswith(("<", *_LIBRARIES)) and not path.startswith(STORED)
 
 
 def _package_of(path: str) -> str | None:

@@ -3,6 +3,7 @@ The keys of a configuration, and the rules that concern several of them.
 """
 
 import os
+import sys
 from pkgutil import resolve_name
 from typing import cast
 
@@ -15,11 +16,12 @@ from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.assembly import assemble
 from buildbot_lite.master.config.generations import Generations
 from buildbot_lite.master.config.keys import OWN_KEYS, AnyKey, Key
-from buildbot_lite.master.config.loading import Generation, load
+from buildbot_lite.master.config.loading import Generation, hash_of, load
 from buildbot_lite.master.config.master_config import DEFAULT_DB
 from buildbot_lite.master.config.mistakes import MistakesError, SourceLine, collecting
 from buildbot_lite.master.trial_load import KEYS
 from buildbot_lite.model.registry import Registry
+from buildbot_lite.model.time_limit import allow_interruptions
 from buildbot_lite.storage.generation_texts import GenerationTexts
 from buildbot_lite.storage.writer import Records
 
@@ -459,6 +461,28 @@ class ExtensionTests(SynchronousTestCase):
         GenerationTexts(os.path.join(self.directory, "private")).keep(following.hash, following.files)
         stored = generations.with_hashes([following.hash])[following.hash]
         self.assertEqual(stored.config.extension("pages"), 81)
+
+    def test_slow_earlier_configuration(self) -> None:
+        """
+        Loading a stored configuration has a limit of its own, in which the watch on the reactor does not interrupt it.
+        """
+        slow = """
+import signal, time
+from buildbot_lite.model import time_limit
+time_limit._is_asked = True  # as the watch asks, from another thread
+signal.raise_signal(signal.SIGALRM)
+c = {}
+"""
+        current, endless = self.generation("c = {}"), "while True:\n    pass\n"
+        generations = Generations(self.directory, current=current, records=cast("Records", None), wall=lambda: 0.0)
+        allow_interruptions()
+        texts = GenerationTexts(os.path.join(self.directory, "private"))
+        for limit, text, expected in ((None, slow, True), (0.1, endless, False)):
+            if limit is not None:
+                self.patch(sys.modules[Generations.__module__], "LONGEST_EARLIER_LOAD", limit)
+            files = {"master.cfg": text}
+            texts.keep(hash_of(files), files)
+            self.assertEqual(hash_of(files) in generations.with_hashes([hash_of(files)]), expected)
 
     def test_trial(self) -> None:
         """

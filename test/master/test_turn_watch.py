@@ -198,8 +198,8 @@ class InterruptionTests(SynchronousTestCase):
 
     def test_packages(self) -> None:
         """
-        Code of an installed package is the user's, if the user's code has called it, or the reactor itself; what runs
-        the farm is not, nor is what this program has called.
+        Code of an installed package is the user's, if the user's code has called it, or the reactor itself; and that
+        of an earlier configuration.  What runs the farm is not, nor is what this program has called.
         """
         packages, library = "/usr/lib/python3/dist-packages", os.path.dirname(os.__file__)
         user, reactor, ours = "/home/me/own.py", f"{packages}/twisted/internet/base.py", time_limit.__file__
@@ -207,6 +207,7 @@ class InterruptionTests(SynchronousTestCase):
             (True, f"{library}/socket.py", f"{packages}/urllib3/a.py", f"{packages}/requests/b.py", user, reactor),
             (True, f"{library}/socket.py", "/v/site-packages/own_steps/a.py", reactor, "/usr/bin/twistd"),
             (True, "/v/site-packages/own_step.py", "<string>", user, ours, reactor),
+            (True, f"{library}/socket.py", "<generation 0123456789ab>/master.cfg", reactor),
             (False, f"{packages}/jinja2/a.py", ours, user, reactor),
             (False, f"{packages}/sqlalchemy/a.py", user, reactor),
             (False, "<frozen>", f"{packages}/hyperlink/a.py", reactor, "/usr/bin/twistd"),

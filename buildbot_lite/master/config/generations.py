@@ -11,11 +11,18 @@ from collections.abc import Callable, Iterable, Mapping
 from twisted.logger import Logger
 
 from ...errors import BuildbotLiteError
+from ...model.time_limit import OverdueError, call_within
 from ...storage.generation_texts import GenerationTexts
 from ...storage.records import generations as records_of_generations
 from ...storage.writer import Records
 from .loading import Generation, load
 from .master_config import MasterConfig
+
+LONGEST_EARLIER_LOAD = 600.0
+"""
+Seconds that loading the text of an earlier generation may take when the master starts.  Within a limit, it is not
+interrupted by the watch on the reactor, which comes much earlier.
+"""
 
 
 class Generations:
@@ -71,7 +78,14 @@ class Generations:
             try:
                 files = self._texts.get(hash_)
                 if files is not None:
-                    generations[hash_] = load(self._basedir, files=files, keys=self.current.keys)
+                    generations[hash_] = call_within(
+                        LONGEST_EARLIER_LOAD, load, self._basedir, files=files, keys=self.current.keys
+                    )
+            except OverdueError:
+                self._log.warn(
+                    "an earlier configuration cannot be loaded: that took longer than {wait:.0f} s",
+                    wait=LONGEST_EARLIER_LOAD,
+                )
             except BuildbotLiteError as error:
                 self._log.warn("an earlier configuration cannot be loaded: {why}", why=str(error))
         return generations

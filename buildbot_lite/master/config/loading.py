@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from attrs import frozen
 
 from ...errors import BuildbotLiteError, ConfigError
+from ...model.code_owner import STORED
 from ...model.json_reader import encode
 from ...model.time_limit import OverdueError, call_within
 from .assembly import assemble
@@ -71,7 +72,7 @@ def load(
         label = basedir
     else:
         sources = Sources(basedir, files, reading=False)
-        label = f"<generation {hash_of(files)[:12]}>"
+        label = f"{STORED}{hash_of(files)[:12]}>"
     modules = Modules(sources, label)
     with collecting(modules.files, sources.texts) as mistakes:
         c = _executed(modules, basedir, mistakes, seconds)
