@@ -4,6 +4,7 @@ What the functions of a master.cfg decide: which builder, request and slave is n
 
 import inspect
 from typing import Any
+from unittest import mock
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
@@ -281,6 +282,20 @@ class CollapsingTests(ChoosingCase):
         )
         into = [self.harness.read(lambda c, each=each: requests.collapsed_into(c, each)) for each in (first, third)]
         self.assertEqual(into, [second, None])
+
+    def test_trust_is_read_at_once(self) -> None:
+        """
+        However many requests wait, a function in collapseRequests costs one query for each new request.
+        """
+        self.start(
+            "c['builders'] = [builder('a', collapseRequests=lambda *_: False)]\nsubmit('a')\n",
+            attach=(),
+        )
+        for _ in range(5):
+            self.submit("a")
+        with mock.patch.object(changes, "trusts_of", wraps=changes.trusts_of) as read:
+            self.submit("a")
+        self.assertEqual([len(each.args[1]) for each in read.call_args_list], [6])
 
     def test_alike(self) -> None:
         """

@@ -80,6 +80,21 @@ class ChangesTests(RecordsCase):
         self.assertTrue(new("a", "0..a", project="p"))
         self.assertFalse(new("a", "elsewhere", project="p"), "only on another branch of development something happened")
 
+    def test_trusts(self) -> None:
+        """
+        Whether the changes of many buildsets are untrusted is read at once; a buildset may have both kinds, or none.
+        """
+        rows = [self.do(lambda c, u=u: changes.add(c, a_change(untrusted=u), 1.0))[0].id for u in (False, True)]  # type: ignore[misc]  # lambda
+        made = [
+            self.do(lambda c: requests.submit(c, scheduler="s", builders=["b"], reason="", now=1.0)).buildset.id
+            for _ in range(5)
+        ]
+        for buildset, some in zip(made, (rows[:1], rows[1:], rows, []), strict=False):
+            self.do(lambda c, b=buildset, s=some: changes.add_to_buildset(c, b, s))  # type: ignore[misc]  # lambda
+        found = self.do(lambda c: changes.trusts_of(c, [*made[:4], made[0]]))
+        kinds = [frozenset({False}), frozenset({True}), frozenset({False, True}), frozenset()]
+        self.assertEqual(found, dict(zip(made, kinds, strict=False)))
+
     def test_round_trip(self) -> None:
         """
         A change is read as it was written.

@@ -94,9 +94,9 @@ class CollapseRule:
         ]
 
     async def _trusts(self, waiting: Sequence[WaitingRequest]) -> Sequence[frozenset[bool]]:
-        return await self._records.read(
-            lambda connection: [changes.trust_of(connection, each.buildset.id) for each in waiting]
-        )
+        buildsets = [each.buildset.id for each in waiting]
+        trusts = await self._records.read(lambda connection: changes.trusts_of(connection, buildsets))
+        return [trusts[each] for each in buildsets]
 
     def _on_its_own(self, buildset: Buildset, rule: bool | None) -> bool:
         """

@@ -151,11 +151,12 @@ _HAND_OVER = Statement(
         ),
     )
 )
-_TRUST_OF = Query(
-    select(_changes.c.untrusted)
-    .where(_of_buildsets.c.change == _changes.c.id, _of_buildsets.c.buildset == bindparam("buildset"))
+_wanted = func.json_each(bindparam("buildsets")).table_valued("value", name="wanted_buildsets")
+_TRUSTS_OF = Query(
+    select(_of_buildsets.c.buildset, _changes.c.untrusted)
+    .where(_of_buildsets.c.change == _changes.c.id, _of_buildsets.c.buildset.in_(select(_wanted.c.value)))
     .distinct(),
-    bool,
+    lambda buildset, untrusted: (int(buildset), bool(untrusted)),
 )
 _ADD_PENDING = Statement(inserting(_pending, "scheduler", "change", "important", "added"))
 _PENDING_OF = Query(
@@ -272,11 +273,15 @@ def hand_over(connection: Connection, buildset: int, to: int) -> None:
     _HAND_OVER.run(connection, buildset=buildset, to=to)
 
 
-def trust_of(connection: Connection, buildset: int) -> frozenset[bool]:
+def trusts_of(connection: Connection, buildsets: Iterable[int]) -> dict[int, frozenset[bool]]:
     """
-    Whether the changes of *buildset* are untrusted; empty when it has none.
+    For each of *buildsets*, whether its changes are untrusted; empty when it has none.
     """
-    return frozenset(_TRUST_OF.all(connection, buildset=buildset))
+    wanted = sorted(set(buildsets))
+    found: dict[int, set[bool]] = {buildset: set() for buildset in wanted}
+    for buildset, untrusted in _TRUSTS_OF.all(connection, buildsets=to_json(wanted)):
+        found[buildset].add(untrusted)
+    return {buildset: frozenset(trust) for buildset, trust in found.items()}
 
 
 def of_buildset(connection: Connection, buildset: int) -> list[RecordedChange]:
