@@ -80,6 +80,24 @@ class ChangesTests(RecordsCase):
         self.assertTrue(new("a", "0..a", project="p"))
         self.assertFalse(new("a", "elsewhere", project="p"), "only on another branch of development something happened")
 
+    def test_moves_that_were_not_recorded(self) -> None:
+        """
+        Promise 8.1: earlier versions recorded no moves of a source that does not know when they happened: such a move
+        to a revision that they recorded is a change only if it begins where the branch is.
+        """
+
+        def new(revision: str, before: str) -> bool:
+            moved = a_change(revision, branch="main", move=f"{before}..{revision}", before=before, repeats=True)
+            return self.do(lambda c: changes.add(c, moved, 2.0))[1]
+
+        for revision in ("a", "b"):
+            self.do(lambda c, r=revision: changes.add(c, a_change(r, branch="main"), 1.0))  # type: ignore[misc]  # lambda
+        self.assertFalse(new("a", "0"), "delivered again")
+        self.assertFalse(new("b", "a"), "it is the newest")
+        self.assertTrue(new("a", "b"))
+        self.assertTrue(new("b", "a"))
+        self.assertTrue(new("a", "c"), "the newest row of a has a move, so a push to c was lost")
+
     def test_trusts(self) -> None:
         """
         Whether the changes of many buildsets are untrusted is read at once; a buildset may have both kinds, or none.

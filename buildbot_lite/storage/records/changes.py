@@ -180,7 +180,8 @@ def add(connection: Connection, change: Change, now: float) -> tuple[RecordedCha
 
     A move to a revision that was a change before is another change if the branch was elsewhere since, according to the
     records, and that very move is not there.  A move of a source that does not know when it happened, and that is there
-    already, is another change if it begins where the records say that the branch is; otherwise it is a replay.
+    already or that may be a row without a move, is another change if it begins where the records say that the branch
+    is; otherwise it is a replay.
     """
     digest = change.digest
     if (earlier := _same(connection, digest, change)) is not None:
@@ -217,6 +218,8 @@ def _same(connection: Connection, digest: str, change: Change) -> RecordedChange
     if newest is None or change.move is None:
         return newest
     known = _OF_MOVE.first(connection, digest=digest, move=change.move)
+    if known is None and change.repeats and newest.change.move is None:
+        known = newest  # earlier versions recorded no moves of such a source, so this may be that one
     if known is not None and not change.repeats:
         return known
     # Not of one category: a function may choose it by the author.
