@@ -6,6 +6,9 @@
 #
 # No program of the repository is run, and nothing in the checkout is followed that is a link.
 family=$1 commit=$2
+# Patterns are about bytes: whatever the locale is, a line may have some that are no characters of it.
+LC_ALL=C
+export LC_ALL
 
 fail() {
     echo "fatal: $1" >&2
@@ -17,7 +20,8 @@ is_file() { [ -f "$1" ] && [ ! -L "$1" ]; }
 # The name and the upstream version, from the first line of the changelog: "name (epoch:upstream-revision) …".
 read_changelog() {
     [ ! -L debian ] && is_file debian/changelog || fail "the repository has no debian/changelog"
-    first=$(grep -m 1 . debian/changelog)
+    # -a: also where it has bytes that are no text.
+    first=$(grep -a -m 1 . debian/changelog) || fail "debian/changelog is empty"
     name=$(printf '%s\n' "$first" | sed -n 's/^\([a-z0-9][a-z0-9+.-]*\) (\([A-Za-z0-9.+~:-]*\)) .*/\1/p')
     version=$(printf '%s\n' "$first" | sed -n 's/^\([a-z0-9][a-z0-9+.-]*\) (\([A-Za-z0-9.+~:-]*\)) .*/\2/p')
     [ -n "$name" ] && [ -n "$version" ] || fail "the first line of debian/changelog names no package and version"
@@ -54,7 +58,7 @@ epoch=$(git cat-file commit "$commit" | sed -n -e 's/^committer .* \([0-9]\{1,11
 printf '%s\n' "$epoch" >../epoch
 if [ "$family" = deb ]; then
     [ ! -L debian ] && [ -d debian ] || fail "the repository has no directory debian"
-    [ ! -L debian/source ] && is_file debian/source/format && format=$(head -n 1 debian/source/format) || format="1.0"
+    [ ! -L debian/source ] && is_file debian/source/format && format=$(head -n 1 debian/source/format | tr -d '\0') || format="1.0"
     case $format in
         "3.0 (native)") ;;
         "3.0 (quilt)") upstream_sources ;;
