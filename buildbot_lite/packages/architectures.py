@@ -10,7 +10,7 @@ from ..errors import InputError
 from .debian_architectures import ALL, matches
 
 NOARCH = "noarch"
-"""What packages of RPM declare that are the same on every architecture."""
+"""The architecture in BuildArch of RPM packages that are the same on every architecture."""
 
 MOST_SHOWN = 8
 """Architectures that one reason lists."""
@@ -21,7 +21,7 @@ _NOT_HERE = "the target does not build it"
 @frozen
 class ArchitectureBuild:
     """
-    One build of a package.  *architecture*: of the packages that it makes.  *on*: architectures of slaves; one of them
+    One build of a package.  *architecture*: of the packages that it makes.  *on*: architectures of slaves, of which one
     is needed.
     """
 
@@ -32,8 +32,8 @@ class ArchitectureBuild:
 @frozen
 class BuildPlan:
     """
-    The *builds* of a package at a target, in the target's order.  *skipped*: by architecture, why it is not built;
-    those of other targets are one entry, with spaces between them.
+    The *builds* of a package at a target, in the target's order.  *skipped*: by architecture, why it is not built.
+    Architectures that the target does not have share one entry, separated by spaces.
     """
 
     builds: tuple[ArchitectureBuild, ...]
@@ -111,7 +111,7 @@ def rpm_plan(
         else:
             builds.append(ArchitectureBuild(NOARCH, on))
     if others := sorted(asked - {NOARCH, *base, *optional, *further}):
-        # A package may name hundreds, so they are one entry.
+        # A package may name hundreds, so they share one entry.
         skipped[_list(others)] = _NOT_HERE
     return _checked(package, BuildPlan(tuple(builds), skipped))
 

@@ -1,8 +1,8 @@
 """
 Debian's control files (Debian Policy 5.1, deb822(5)), of one paragraph, with or without a signature around them.
 
-The text comes from others.  Programs differ in what they make of a field that is there twice or of text outside the
-signature, so both are refused.
+The text comes from others.  Programs read a field that is there twice, or text outside the signature, in different
+ways; so both are refused.
 """
 
 import re

@@ -1,5 +1,5 @@
 """
-What a binary package of Debian, a .deb (deb(5)), says about itself.
+The control fields of a binary package of Debian, a .deb (deb(5)).
 
 ::
 
@@ -8,7 +8,7 @@ What a binary package of Debian, a .deb (deb(5)), says about itself.
                                         ▼
                                     ./control ──► fields
 
-The file comes from a slave.  The data are not unpacked; that they are whole is known from the sizes of the members.
+The file comes from a slave.  The data part is not unpacked; the sizes of the members show that it is whole.
 """
 
 import lzma
@@ -29,7 +29,7 @@ else:
     from backports import zstd
 
 CONTROL = Bounds(size=64 << 20, members=10_000)
-"""Of the control part, unpacked: checksums of 500,000 files have that size."""
+"""Bytes of the unpacked control part: enough for the checksums of 500,000 files."""
 LARGEST_CONTROL = 1 << 20
 """Bytes of the file ``control`` in it."""
 MOST_MEMORY = 160 << 20
@@ -65,7 +65,7 @@ def read_deb(file: IO[bytes], name: str) -> Mapping[str, str]:
     """
     members = _parts(file, name)
     order = list(members)
-    # Exactly three: of several control parts, programs take different ones.
+    # Exactly three: if there were several control parts, programs would read different ones.
     if len(order) != 3 or order[0] != "debian-binary" or not _DATA_NAME.match(order[2]):
         raise InputError(
             f"{name} is no .deb: it has {', '.join(order) or 'no members'} in the place of its three parts."

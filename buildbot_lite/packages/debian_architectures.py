@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 ANY = "any"
 ALL = "all"
-"""What packages declare that are the same on every architecture."""
+"""The field Architecture of packages that are the same on every architecture."""
 SOURCE = "source"
 
 _ABIS = {

@@ -15,16 +15,16 @@ named() {{
 """
 
 DOWNLOAD = f"{NAMED}{_APT} --download-only build-dep ./in/*.dsc || named"
-"""What the source package needs, fetched with the network."""
+"""Fetches the packages that the source package needs, with the network."""
 
 LIST = "dpkg-query --show --showformat '${binary:Package} ${Version}\\n' >out/installed.txt"
-"""All installed packages with their versions, in ``out/installed.txt``."""
+"""Lists all installed packages with their versions in ``out/installed.txt``."""
 
 INSTALL = f"{_APT} --no-download build-dep ./in/*.dsc\n{LIST}"
-"""What was fetched, installed without the network."""
+"""Installs the fetched packages, without the network."""
 
 TRY = f"{NAMED}{_APT} --simulate build-dep ./in/*.dsc || named"
-"""Whether what the source package needs can be installed; nothing is."""
+"""Checks whether the packages that the source package needs can be installed, and installs none."""
 
 # Names and versions have the forms of deb-control(5), so that none of them is an option; lines of RPM have three words.
 _SAME = """\
@@ -50,7 +50,8 @@ TRY_SAME = f"""\
 [ -z "$changes" ] || {_APT} $same "$@" install $changes >said 2>&1 || gone
 cat said
 """
-"""The packages in ``wanted.txt``, and no others, fetched or looked up, as the words of the script say to apt."""
+"""Fetches or looks up exactly the packages in ``wanted.txt``; the arguments of the script, options of apt, decide
+which."""
 
 INSTALL_SAME = f"""\
 {_SAME}[ -z "$changes" ] || {_APT} $same --no-download install $changes
@@ -62,7 +63,8 @@ if [ -n "$different" ]; then
     exit 100
 fi
 """
-"""These installed without the network, so that the root has exactly what the first build had."""
+"""Installs the packages of ``wanted.txt`` without the network, so that the root has exactly the packages of the first
+build."""
 
 # The version in the first line of debian/changelog is that of all packages made.
 BUILD = """\
@@ -80,7 +82,8 @@ DEB_BUILD_OPTIONS="parallel=$(nproc)" dpkg-buildpackage --no-sign --build="$buil
 cd ..
 rm -rf src
 """
-"""The packages, with words *build* (as dpkg-buildpackage calls it), *suffix* of the version, and *architecture*."""
+"""Builds the packages.  Arguments: *build* (as dpkg-buildpackage calls it), *suffix* of the version, and
+*architecture*."""
 
 SUFFIX = """\
 suffix=$1
@@ -92,4 +95,4 @@ sed -i "1s/)/$suffix)/" src/debian/changelog
 dpkg-source --build src
 rm -rf src
 """
-"""The source package with a *suffix* of its version, in ``suffixed``."""
+"""Makes the source package with *suffix* appended to its version, in ``suffixed``."""

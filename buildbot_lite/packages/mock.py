@@ -21,8 +21,8 @@ class Mock(Root):
     A clean root for each build, made by mock(1) with a configuration on the slave.
 
     *config*: the name of a configuration in the slave's /etc/mock, like "fedora-40-{arch}"; "{arch}" becomes the
-    architecture.  *longest*: seconds after which a command of a build is ended; default a day. mock has no bounds for
-    memory, processes and disk.  It installs what a package needs with the network, and builds without, unless its
+    architecture.  *longest*: seconds after which a command of a build is ended; default a day.  There are no limits for
+    memory, processes and disk. mock installs what a package needs with the network, and builds without, unless its
     configuration says otherwise.  The slave needs mock, and its user must be in the group mock.  Users in that group
     can become root on the machine (mock(1), "DESCRIPTION").
     """

@@ -163,8 +163,8 @@ def store(
     directories of the farm.  *check* gets the directory of each architecture before anybody else can see it, and raises
     `InputError` if it may not be kept.
 
-    What is there already with the same packages is left as it is; `InputError`, and no change, when a package is there
-    with other bytes.
+    An architecture that is already there with the same packages is left as it is; `InputError`, and no change, when a
+    package is there with other contents.
     """
     new = [each for each in outputs if not _is_there(place, each)]
     make_directories(place)

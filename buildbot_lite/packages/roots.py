@@ -1,9 +1,9 @@
 """
-Roots: the systems in which packages are built.
+Roots: the file systems in which packages are built.
 
-A root gives the words of the commands that prepare it, run a script in it and remove it; steps run them on the slave,
-in the builder's directory, which has two subdirectories: ``files``, seen from inside as the working directory, with the
-source in ``in`` and the results in ``out``; and ``root``, for what belongs to the root itself.
+A root returns the words of the commands that prepare it, run a script in it and remove it.  Steps run these commands on
+the slave, in the builder's directory, which has two subdirectories: ``files`` is the working directory inside the root,
+with the source in ``in`` and the results in ``out``; ``root`` has the files of the root itself.
 """
 
 import hashlib
@@ -28,19 +28,19 @@ DAY = 86400.0
 WEEK = 7 * DAY
 MOST_PROCESSES = 4096
 LARGEST_BUILD = 40 << 30
-# Below these, not even the root can be prepared.
+# With lower limits, not even the root can be prepared.
 LEAST_MEMORY, LEAST_PROCESSES, LEAST_DISK = 64 << 20, 20, 1 << 20
 
 _RPM = files(__package__).joinpath("rpm.sh").read_text("utf-8")
 _MAKE_SOURCE = files(__package__).joinpath("made_source.sh").read_text("utf-8")
 _MIRROR = re.compile(r"(https?|file|ftp)://[!-~]+\Z")
 _BUILD_USER = "builder"
-"""Who builds RPM packages in a root of Debian."""
+"""The user that builds RPM packages in a root of Debian."""
 _DEBIAN_NAMES = {
     "x86_64": "amd64", "i486": "i386", "i586": "i386", "i686": "i386", "athlon": "i386",
     "aarch64": "arm64", "armv7hl": "armhf", "ppc64le": "ppc64el",
 }  # fmt: skip
-"""The architecture of Debian whose programs are those of one of RPM, where the names differ."""
+"""By architecture of RPM: Debian's name for it, where the names differ."""
 
 
 class Root(metaclass=NotingType):
@@ -49,11 +49,11 @@ class Root(metaclass=NotingType):
     """
 
     families: ClassVar[Collection[str]] = (DEB, RPM)
-    """Of which packages can be built in it."""
+    """The families of packages that can be built in it."""
     installs = False
-    """Whether what a build needs is installed for it."""
+    """Whether it installs the packages that a build needs."""
     makes_sources = True
-    """Whether source packages are made in it from git repositories."""
+    """Whether it can make source packages from git."""
     longest: float | None = None
     """Seconds after which a command is ended; None: none."""
 
@@ -63,51 +63,51 @@ class Root(metaclass=NotingType):
 
     def begin(self, architecture: str, packages: Sequence[str] = ()) -> Sequence[Sequence[str]]:
         """
-        The words of the commands that begin a root of its own for one build, in order.  *packages*: further ones in it,
-        by their names in the distribution of the root.
+        The words of the commands that make a new root for one build, in order.  *packages*: further packages in the
+        root, by their names in its distribution.
         """
         return []
 
     def prepare(self, architecture: str, script: str, *words: str, network: bool = False) -> Sequence[str]:
         """
-        The words that run a shell *script* in the root, before the build, with *words* as its arguments.  *network*: it
-        may use the network, as far as the root keeps it from that.
+        The words that run a shell *script* in the root, before the build, with *words* as its arguments.  *network*:
+        whether the script may use the network; roots without isolation ignore this.
         """
         raise NotImplementedError
 
     def build(self, architecture: str, script: str, *words: str) -> Sequence[str]:
         """
-        The words that run the *script* of the build, which is not trusted, without the network.  Afterwards the root
-        itself is not to be trusted, so this is the last that runs in it.
+        The words that run the *script* of the build without the network.  The build is not trusted, and neither is the
+        root after it, so nothing else runs in the root afterwards.
         """
         raise NotImplementedError
 
     def debian_preparation(self, *, same: bool = False) -> Sequence[tuple[str, Sequence[str], bool]]:
         """
-        The scripts that install what the build of a Debian package needs, each with its words, and with whether it
-        needs the network.  They leave the list of all installed packages in ``out/installed.txt``.  *same*: the root
-        shall have the packages that ``wanted.txt`` lists, if it can.
+        The scripts that install what the build of a Debian package needs: for each, the script, its arguments, and
+        whether it needs the network.  They leave the list of all installed packages in ``out/installed.txt``.  *same*:
+        install the packages that ``wanted.txt`` lists, as far as the root can.
         """
         raise NotImplementedError
 
     def debian_building(self, architecture: str, build_type: str, suffix: str) -> Sequence[Sequence[str]]:
         """
-        The words of the commands that build a Debian package then.  *build_type*: "any" or "all", as dpkg-buildpackage
-        calls it.  *suffix*: appended to the version.
+        The words of the commands that build a Debian package in the prepared root.  *build_type*: "any" or "all", as
+        dpkg-buildpackage calls it.  *suffix*: appended to the version.
         """
         return [self.build(architecture, debian_scripts.BUILD, build_type, suffix, architecture)]
 
     def rpm_preparation(self, architecture: str, target: str, dist: str) -> Sequence[str]:
         """
-        The words of the command that takes a source RPM apart, installs what its build needs, and leaves the list of
-        all installed packages in ``out/installed.txt``.  *target*: the architecture of the packages, or "noarch".
-        *dist*: the value of ``%dist``.
+        The words of the command that unpacks a source RPM, installs what its build needs, and leaves the list of all
+        installed packages in ``out/installed.txt``.  *target*: the architecture of the packages, or "noarch".  *dist*:
+        the value of ``%dist``.
         """
         return self.prepare(architecture, _RPM, "unpack installed", target, dist, "")
 
     def rpm_building(self, architecture: str, target: str, dist: str) -> Sequence[str]:
         """
-        The words of the command that builds it then.
+        The words of the command that builds the unpacked source RPM.
         """
         return self.build(architecture, _RPM, "build", target, dist, "")
 
@@ -119,15 +119,15 @@ class Root(metaclass=NotingType):
 
     def source_making(self, architecture: str, family: str, dist: str) -> Sequence[str]:
         """
-        The words of the command that makes a source package of *family* of the checkout in ``tree``.  *dist*: the value
-        of ``%dist``.
+        The words of the command that makes a source package of *family* from the checkout in ``tree``.  *dist*: the
+        value of ``%dist``.
         """
         return self.build(architecture, *_source_making(family, dist, ""))
 
     def keep(self, architecture: str, name: str) -> Sequence[str] | None:
         """
-        The words of the command that keeps the root of a failed build under *name*, for people who want to look at it;
-        None where roots are not kept.
+        The words of the command that keeps the root of a failed build under *name*, so that people can enter it; None
+        where roots are not kept.
         """
         return None
 
@@ -143,11 +143,11 @@ class Root(metaclass=NotingType):
 
 class DebianRoot(Root):
     """
-    The base of roots above a base of Debian on the slave, which all builds there share and none can change.
+    The parent class of roots that use a base of Debian on the slave, which all builds there share and none can change.
 
-    *suite*: the release of Debian, like "bookworm".  *mirror*: where its packages are.  *packages*: further packages in
-    the base, which saves the time of installing them for each build.  *refresh*: seconds after which the base is made
-    anew; default a week.  *longest*: seconds after which a command of a build is ended; default a day.
+    *suite*: the release of Debian, like "bookworm".  *mirror*: the address of the server of its packages.  *packages*:
+    further packages in the base, so that builds need not install them.  *refresh*: seconds after which the base is made
+    again; default a week.  *longest*: seconds after which a command of a build is ended; default a day.
     """
 
     installs = True
@@ -174,14 +174,14 @@ class DebianRoot(Root):
     @property
     def limits(self) -> str:
         """
-        Memory, processes and disk of a command, as overlay.sh reads them.
+        The limits of a command as overlay.sh reads them: memory, processes, disk.
         """
         return f"0,{MOST_PROCESSES},{LARGEST_BUILD}"
 
     def begin(self, architecture: str, packages: Sequence[str] = ()) -> Sequence[Sequence[str]]:
         architecture = _DEBIAN_NAMES.get(architecture, architecture)
         all_packages = ",".join(dict.fromkeys([*self.packages, *packages]))
-        # Another mirror and other packages make another base.
+        # Each combination of mirror and packages has a base of its own.
         kind = hashlib.sha256(f"{self.mirror} {all_packages}".encode()).hexdigest()[:8]
         bases = f"../../roots/{self.suite}-{architecture}-{kind}"
         refresh = str(int(self.refresh))
@@ -199,7 +199,7 @@ class DebianRoot(Root):
 
     def inside(self, architecture: str) -> Sequence[str]:
         """
-        Where a command of overlay.sh runs.
+        The arguments of overlay.sh that say where a command runs, and its limits.
         """
         return [ROOT, FILES, architecture, self.limits]
 
@@ -212,19 +212,19 @@ class Overlay(DebianRoot):
     A clean root of Debian for each build: a base that all builds on the slave share and none can change, and above it
     an overlay that is removed after the build.  An ordinary user can build in it, where user namespaces are allowed.
 
-    What the build needs is installed with the network, by the root's own apt; the build itself has no network.
+    The root's own apt installs what the build needs, with the network; the build itself has no network.
 
-    *suite*: the release of Debian, like "bookworm".  *mirror*: where its packages are.  *packages*: further packages in
-    the base, which saves the time of installing them for each build.  *refresh*: seconds after which the base is made
-    anew; default a week.  The slave needs the programs mmdebstrap, unshare and flock (Debian: mmdebstrap, uidmap,
+    *suite*: the release of Debian, like "bookworm".  *mirror*: the address of the server of its packages.  *packages*:
+    further packages in the base, so that builds need not install them.  *refresh*: seconds after which the base is made
+    again; default a week.  The slave needs the programs mmdebstrap, unshare and flock (Debian: mmdebstrap, uidmap,
     util-linux).
 
-    A command in the root is ended, with a sentence that says why, when it uses more than one of these.  *memory*: bytes
+    A command in the root is ended, with a sentence that says why, when it exceeds one of these limits.  *memory*: bytes
     of all its processes; default None: nine tenths of the machine's.  *processes*: default 4096.  *disk*: bytes that it
     adds to the root and to the files of the build; default 40 GiB.  *longest*: seconds; default a day.
 
-    *keep_failed*: hours for which the root of a failed build is kept, to be entered with ``buildbot-lite package
-    shell`` on the slave's machine; default 0.  At most 5 are kept on a slave, the newest ones, and at most 20 GiB.
+    *keep_failed*: hours for which the root of a failed build is kept; default 0.  ``buildbot-lite package shell`` on
+    the slave's machine enters it.  A slave keeps the newest 5, and at most 20 GiB.
     """
 
     def __init__(
@@ -278,8 +278,8 @@ class Overlay(DebianRoot):
 
 class Plain(Root):
     """
-    The slave itself, as it is: nothing is installed for a build, nothing is kept from it, and what it leaves behind
-    outside its directory stays.  For tests, and for machines that are thrown away after each build.
+    The slave itself, as it is.  Nothing is installed for a build, the build is not isolated, and files that it leaves
+    outside its directory stay.  For tests, and for machines that are thrown away after each build.
     """
 
     def prepare(self, architecture: str, script: str, *words: str, network: bool = False) -> Sequence[str]:

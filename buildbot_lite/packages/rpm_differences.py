@@ -1,8 +1,8 @@
 """
-How two RPM packages of one name differ: a package for all architectures that is built on several must be the same.
+How two RPM packages of one name differ: the builds for several architectures must make the same noarch package.
 
-The files themselves differ, as their headers say on which machine, at what time and with what options they were built.
-What counts is what is installed: the payload, and what the package needs and provides.
+The package files differ anyway, because their headers name the machine, the time and the options of the build.  So only
+what is installed is compared: the payload, and the package's dependencies and scripts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ _FILE_PARTS = {
     "owner": (1039,),
     "group": (1040,),
 }
-"""What of a file is compared: the tags, of which a package has one."""
+"""By property of a file that is compared: the tags for it, of which a package has one."""
 _RELATIONS = {
     # tags of names, flags, versions
     "Requires": (1049, 1048, 1050),
@@ -103,7 +103,7 @@ def _relations(header: Header, tags: tuple[int, int, int]) -> set[str]:
     found = set()
     for name, flag, version in zip_longest(names, flags, versions, fillvalue=""):
         comparison = _COMPARISONS.get(flag & (_LESS | _GREATER | _EQUAL)) if isinstance(flag, int) else None
-        # What a package needs of RPM itself depends on the RPM that made it.
+        # Dependencies on features of RPM itself depend on the version of RPM that made the package.
         if not str(name).startswith("rpmlib("):
             found.add(f"{name} {comparison} {version}" if comparison else str(name))
     return found

@@ -1,5 +1,5 @@
 """
-RPM files, read whole: header and payload must have the digests that the package says.
+RPM files, read whole: header and payload must have the digests that the package lists.
 
 ``rpm -qp`` takes a truncated package, because it reads the headers only.
 """

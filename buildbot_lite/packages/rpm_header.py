@@ -7,9 +7,10 @@ chapter 25, and RPM's own manual of the format).
     lead, 96 bytes │ signature header │ 0 to 7 zeros │ main header │ payload
 
 A header is an index of tags and a store of their values.  The file comes from others, so every length and offset is
-checked before it is used, and nothing is trusted to be text.  Programs differ in which of two values of one tag they
-take, and values that overlap are larger than the file; so each tag is there once, and the values follow one another, as
-RPM itself writes them (and checks in part: ``hdrblobVerifyInfo``, ``hdrblobVerifyRegion``).
+checked before it is used, and bytes are not assumed to be text.  Each tag must be there once, because programs differ
+in which of two values they take; and values must follow one another without overlaps, because overlapping values could
+be larger than the file.  RPM itself writes headers like that (and checks it in part: ``hdrblobVerifyInfo``,
+``hdrblobVerifyRegion``).
 """
 
 import struct
@@ -31,7 +32,7 @@ MOST_SIGNATURES = 32
 MOST_VALUES = 300_000
 """Values of one tag; a package has one value for each of its files."""
 MOST_TEXTS = 4_000_000
-"""Texts in one header, each of which is looked for."""
+"""Texts in one header: the end of each one must be searched for."""
 
 LEAD_MAGIC = b"\xed\xab\xee\xdb"
 """The first bytes of every RPM file."""
@@ -61,7 +62,7 @@ class _Entry:
 @frozen
 class Value:
     """
-    All values of one *tag*: of which *kind* of the format, how many (*count*), and their bytes.
+    All values of one *tag*: their *kind*, as the format numbers it, their number (*count*), and their bytes.
     """
 
     tag: int
@@ -72,14 +73,14 @@ class Value:
     @property
     def alignment(self) -> int:
         """
-        The place of the bytes in a header is a multiple of it.
+        The offset of the values in a header must be a multiple of it.
         """
         return _SIZES.get(self.kind, 1)
 
 
 class Header:
     """
-    One header: its tags by number.  *raw*: all its bytes, as digests and signatures are made of them.
+    One header: its tags by number.  *raw*: all its bytes, of which digests and signatures are made.
     """
 
     def __init__(self, raw: bytes, entries: Mapping[int, _Entry], store: bytes) -> None:

@@ -1,5 +1,5 @@
 """
-The steps of a build of a source RPM that are not those of all packages.
+The steps that only builds of source RPMs have.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,13 +9,13 @@ from ..master.steps.argument import argument
 from .steps import PackageStep, Prepping
 
 BUILT_FOR = "built_for"
-"""The property of builds for another architecture than that of their builder, with its name."""
+"""The property of a build with the architecture of its packages, where that is not its builder's."""
 
 
 class _RpmStep(PackageStep):
     """
-    *architecture*: of the root.  *target*: of the packages, "noarch" among them; unless the build's property says so.
-    *dist*: the value of ``%dist``.
+    *architecture*: of the root.  *target*: the architecture of the packages, or "noarch"; the property of a build
+    overrides it.  *dist*: the value of ``%dist``.
     """
 
     target = argument(checks.word, rendered=False)
@@ -31,7 +31,7 @@ class _RpmStep(PackageStep):
 
 class RpmPrepping(_RpmStep, Prepping):
     """
-    The root, with what the spec file says that it needs for this architecture.
+    The root, with the build requirements of the spec file for this architecture.
     """
 
     tools = ("rpm", "dnf", "file")
@@ -42,7 +42,7 @@ class RpmPrepping(_RpmStep, Prepping):
 
 class RpmBuilding(_RpmStep):
     """
-    The packages, built without the network.
+    Builds the packages, without the network.
     """
 
     name = "building"

@@ -24,11 +24,11 @@ class RpmTarget(Target):
     """
     Packages of a distribution that uses RPM.
 
-    *base_arches*: for which architectures each package is built that does not exclude them.  *optional_arches*: for
-    packages that name them in BuildArch or ExclusiveArch; "noarch" is one build, on any machine of the base
-    architectures, of packages that are noarch.  *additional_arches*: by the name of a package, further ones.  *root*:
-    where packages are built, like ``Overlay("bookworm")``.  *dist*: the value of the macro ``%dist``, like ".f4".
-    *common*: see `Target`.
+    *base_arches*: architectures for which each package is built unless it excludes them.  *optional_arches*:
+    architectures for which a package is built if its BuildArch or ExclusiveArch names them; "noarch" is one build of
+    noarch packages, on a machine of any of the base architectures.  *additional_arches*: by the name of a package,
+    further architectures.  *root*: where packages are built, like ``Overlay("bookworm")``.  *dist*: the value of the
+    macro ``%dist``, like ".f4".  *common*: see `Target`.
     """
 
     family = RPM

@@ -24,10 +24,10 @@ class Sbuild(DebianRoot):
     """
     A clean root of Debian for each build, made by sbuild(1) in its mode "unshare", which an ordinary user can use.
 
-    *suite*, *mirror*, *packages*, *refresh*, *longest*: as for `Overlay`.  sbuild has no bounds for memory, processes
-    and disk.  It installs what a package needs with the network, and builds without.  Besides what `Overlay` needs, the
-    slave needs the package sbuild of Debian (12 or later), and room for a root in its temporary directory, which other
-    users must be able to enter.
+    *suite*, *mirror*, *packages*, *refresh*, *longest*: as for `Overlay`.  There are no limits for memory, processes
+    and disk. sbuild installs what a package needs with the network, and builds without.  Besides what `Overlay` needs,
+    the slave needs the package sbuild of Debian (12 or later), and room for a root in its temporary directory, which
+    other users must be able to enter.
     """
 
     families: ClassVar[Collection[str]] = (DEB,)

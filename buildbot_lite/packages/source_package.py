@@ -1,5 +1,5 @@
 """
-A source package, as its own metadata describe it.
+A source package, as its metadata describe it.
 """
 
 import re
@@ -40,10 +40,10 @@ class ListedFile:
 class SourcePackage:
     """
     *family*: `DEB` or `RPM`.  *epoch*: "" when there is none.  *version*: with the release, without the epoch; it and
-    *name* have no character that would be special in a path or in a shell.  *architectures*: for the rules in
-    `architectures`, the words of the field Architecture of a .dsc, or what a source RPM says.  *files*: those that a
-    .dsc lists, by name.  *binaries*: the packages that a .dsc says are made of it, by name, each with its architectures
-    and wildcards; without any where the .dsc does not say them.
+    *name* have no character that would be special in a path or in a shell.  *architectures*: the words of the field
+    Architecture of a .dsc, or the `RpmArchitectures` of a source RPM.  *files*: those that a .dsc lists, by name.
+    *binaries*: by name, the packages that are built from it according to the .dsc, each with its architectures and
+    wildcards; empty where the .dsc does not say these.
     """
 
     family: str

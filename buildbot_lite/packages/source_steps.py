@@ -8,7 +8,8 @@ The steps of a build that makes a source package from a git repository.
     make_srpm ──► out/source.tar        in the root, without the network: rpmbuild runs what a spec file says
     uploading, cleanup
 
-The names are the states in which people see it, after plague's; ``make_srpm`` is that for packages of Debian, too.
+The names of the steps are also the states of the job; plague has the same words.  ``make_srpm`` is also the step for
+packages of Debian.
 """
 
 from importlib.resources import files
@@ -29,17 +30,17 @@ from .steps import PackageStep, Uploading
 
 CHECKOUT, MAKE_SOURCE = "checkout", "make_srpm"
 MADE = "source.tar"
-"""The archive that the steps leave: a .dsc and its files, or a source RPM."""
+"""The archive that the steps make: a .dsc and its files, or a source RPM."""
 
 _READY = files(__package__).joinpath("git_source.sh").read_text("utf-8")
-# Contents in place of the names that Git LFS puts into the repository would come from elsewhere.
+# Git LFS would fetch contents from other addresses.
 _NO_LFS = {"filter.lfs.smudge": "", "filter.lfs.process": "", "filter.lfs.clean": "", "filter.lfs.required": "false"}
 
 
 class Checkout(Git):
     """
-    The revision of the request, from its repository, which must be one of *sources*; ready to become a source package
-    of *family*.
+    Checks out the revision of the request from its git repository, which must be one of *sources*, and prepares it for
+    a source package of *family*.
     """
 
     name = CHECKOUT
@@ -57,7 +58,7 @@ class Checkout(Git):
 
     def check(self, checker: ArgumentChecker) -> None:
         """
-        Nothing more: the target has checked the addresses.
+        Checks nothing more: the target has checked the addresses.
         """
 
     async def run(self) -> Result:
@@ -66,7 +67,7 @@ class Checkout(Git):
             return self.fail(f"The repository {address!r:.200} is not among the sources of the target.")
         self.repourl = address
         self.env = {**(self.env or {}), "GIT_ALLOW_PROTOCOL": PROTOCOLS, "GIT_LFS_SKIP_SMUDGE": "1"}
-        # A slave that died during a build has left its root.
+        # A slave that died during a build has left the root of that build.
         ended = await self.execute(self.root.end())
         if ended.outcome.exit_code != 0:
             return self.fail(f"{self.slave_name} cannot remove what an earlier build left: {complaint_of(ended)}")
@@ -83,7 +84,7 @@ class Checkout(Git):
 
 class SourcePrepping(PackageStep):
     """
-    A root in which the source package is made; *family*: its kind.
+    Prepares the root in which the source package is made.  *family*: the family of the source package.
     """
 
     name = "prepping"
@@ -100,7 +101,7 @@ class SourcePrepping(PackageStep):
 
 class MakeSource(PackageStep):
     """
-    The source package, made without the network.  *dist*: the value of ``%dist``.
+    Makes the source package, without the network.  *dist*: the value of ``%dist``.
     """
 
     name = MAKE_SOURCE
@@ -115,7 +116,7 @@ class MakeSource(PackageStep):
 
 class UploadingSource(Uploading):
     """
-    The source package, as an artifact.
+    Uploads the source package as an artifact.
     """
 
     slavesrcs: Any = (f"{FILES}/{RESULTS}/{MADE}",)

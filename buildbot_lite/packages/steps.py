@@ -1,5 +1,5 @@
 """
-The steps of a build of a package.  Their names are the states in which people see it.
+The steps of a build of a package.  Their names are also the states of an architecture of a job.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -27,7 +27,7 @@ LONGEST_SILENCE = 3600.0
 """Seconds without output after which a command of a build is killed: the last link of a large program is silent."""
 
 ROOTS = "root_architectures"
-"""The property of builders that build in the root of any of several architectures, with their names."""
+"""The property of builders that may build in the root of any of several architectures: their names."""
 _ROOT = "root_architecture"
 
 _ONLY_FILES = """\
@@ -42,8 +42,9 @@ class PackageStep(BuildStep):
     """
     A step with a *root*, for an *architecture*.
 
-    What is the same on every architecture may be built in the roots of several, which the property `ROOTS` names: then
-    it is the first that the slave's property ``arch`` names, or that its machine runs.
+    Packages that are the same on every architecture may be built in the roots of several, which the property `ROOTS`
+    names: then the step takes the first of them that the slave's property ``arch`` names, or that the slave's machine
+    runs.
     """
 
     haltOnFailure = True
@@ -98,19 +99,19 @@ class PackageStep(BuildStep):
 
     def complaint_of(self, ran: CommandResult) -> str:
         """
-        What *ran*, which failed, says about that.
+        The reason of the failure, from the output of *ran*, which failed.
         """
         return complaint_of(ran)
 
     async def work(self) -> None:
         """
-        Do it; `CommandFailedError` when a command fails.
+        Do the work of the step; `CommandFailedError` when a command fails.
         """
         raise NotImplementedError
 
     async def must(self, words: Sequence[str], doing: str) -> CommandResult:
         """
-        Run *words* on the slave; `CommandFailedError` unless they succeed.  *doing*: what failed then.
+        Run *words* on the slave; `CommandFailedError` unless they succeed.  *doing*: what failed, for the sentence.
         """
         ran = await self.execute(words, timeout=LONGEST_SILENCE, max_time=self.root.longest)
         return must_succeed(ran, doing, self.slave_name, self.complaint_of)
@@ -129,7 +130,7 @@ BUILT_AFTER = "built_after"
 
 class Downloading(Unpack):
     """
-    The source package on the slave, in an empty directory.
+    Puts the source package on the slave, into an empty directory.
     """
 
     name = "downloading"
@@ -138,7 +139,7 @@ class Downloading(Unpack):
     root = argument(checks.anything, rendered=False)
 
     async def run(self) -> Result:
-        # A slave that died during a build has left its root.
+        # A slave that died during a build has left the root of that build.
         ended = await self.execute(self.root.end())
         if ended.outcome.exit_code != 0:
             return self.fail(f"{self.slave_name} cannot remove what an earlier build left: {complaint_of(ended)}")
@@ -152,8 +153,8 @@ class Downloading(Unpack):
 
 class Prepping(GettingList, GettingRepository, PackageStep):
     """
-    A root in which everything is installed that the package needs to be built, also from the farm's own *repository*.
-    In a rebuild (`same`) it has the packages of the first build.
+    Prepares a root with everything installed that the build needs, also from the farm's own *repository*.  In a rebuild
+    (`same`), the root gets the packages of the first build.
     """
 
     name = "prepping"
@@ -176,21 +177,21 @@ class Prepping(GettingList, GettingRepository, PackageStep):
 
     async def needed(self, repository: FarmRepository) -> Collection[str] | None:
         """
-        The file names of the packages in *repository* that are needed; None: the latest version of each, and what the
-        first build had.
+        The file names of the packages in *repository* that the build needs; None: the latest version of each package,
+        and the packages of the first build.
         """
         return None
 
     def installing(self) -> Iterable[Sequence[str]]:
         """
-        The words of the commands that install it.
+        The words of the commands that install what the build needs.
         """
         raise NotImplementedError
 
 
 class DebianPrepping(Prepping):
     """
-    The same for a source package of Debian.
+    Prepares the root for a source package of Debian.
     """
 
     def complaint_of(self, ran: CommandResult) -> str:
@@ -214,8 +215,8 @@ class DebianPrepping(Prepping):
 
 class DebianBuilding(PackageStep):
     """
-    The package, built without the network.  *build*: what, as dpkg-buildpackage calls it.  *suffix*: appended to the
-    version.
+    Builds the package, without the network.  *build*: "any" or "all", as dpkg-buildpackage calls it.  *suffix*:
+    appended to the version.
     """
 
     name = "building"
@@ -230,7 +231,7 @@ class DebianBuilding(PackageStep):
 
 class Uploading(MultipleFileUpload):
     """
-    The results, as artifacts.
+    Uploads the results as artifacts.
     """
 
     name = "uploading"
@@ -241,7 +242,8 @@ class Uploading(MultipleFileUpload):
     glob: Any = True
 
     async def run(self) -> Result:
-        # What a build left, the directory itself among it, could be a link to what another build made on this slave.
+        # Any path that a build left, even the directory itself, could be a link to files of another build on this
+        # slave.
         removed = await self.execute(["/bin/sh", "-euc", _ONLY_FILES, "only-files", f"{FILES}/{RESULTS}"])
         if removed.outcome.exit_code != 0:
             return self.fail(f"{self.slave_name} cannot take the results: {complaint_of(removed)}")
@@ -250,7 +252,7 @@ class Uploading(MultipleFileUpload):
 
 class Cleanup(BuildStep):
     """
-    The root removed, also after a failure.
+    Removes the root, also after a failure.
     """
 
     name = "cleanup"

@@ -17,13 +17,13 @@ from .rpm_source import read_srpm
 from .source_package import SourcePackage
 
 BOUNDS = Bounds(size=LARGEST_INPUT, members=1000)
-"""Of a submitted archive: bytes unpacked (a source package is compressed inside it, so it is not larger), members."""
+"""Limits of a submitted archive: unpacked bytes (source packages inside it are already compressed), and members."""
 MOST_NAMED = 3
 """Files that one sentence names."""
 
 _DSC, _SRPM = ".dsc", ".src.rpm"
 SIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
-"""How a .dsc with a signature begins."""
+"""The beginning of a .dsc with a signature."""
 _DSC_BEGINNINGS = (SIGNED, b"Format:", b"Source:")
 _LONGEST_BEGINNING = 64
 _PIECE = 1 << 20
@@ -32,9 +32,9 @@ _PIECE = 1 << 20
 @frozen
 class SubmittedPackage:
     """
-    *main*: the name of the .dsc or source RPM; "" for one that was submitted without an archive.  *unused*: the files
-    of the archive that do not belong to the package.  *description*: the text of the .dsc, with its signature; empty
-    for a source RPM.
+    *main*: the name of the .dsc or source RPM in the archive; "" if a source RPM was submitted without an archive.
+    *unused*: the files of the archive that do not belong to the package.  *description*: the text of the .dsc, with its
+    signature; empty for a source RPM.
     """
 
     package: SourcePackage

@@ -6,10 +6,10 @@ What a job needs of a target's repositories, as a role: the seam between jobs an
     building ──► results ──► enter ──► repowait … needsign ──► publish ──► pushed ──► announce ──► finished
 
 Each method may be called again for the same job, because the master may have died before it could record that the
-method had succeeded; a second call changes nothing.  One is called at a time for each target, except `announce`, which
-may take long and is called beside others.  `InputError` says, in one sentence for the submitter, what is wrong with the
-job.  Any other error is a defect, or a condition of the machine (a full disk); then the job stays where it is, with the
-error as its remark, and is tried again at the next start, or with ``package requeue``.
+method had succeeded; a second call changes nothing.  The master calls one method at a time for each target, except
+`announce`, which may take long and runs beside others.  `InputError` says, in one sentence for the submitter, what is
+wrong with the job.  Any other error is a defect, or a condition of the machine (a full disk); then the job stays where
+it is, with the error as its remark, and is tried again at the next start, or with ``package requeue``.
 """
 
 from collections.abc import Callable, Collection
@@ -32,19 +32,18 @@ class TargetRepository(Protocol):
 
     async def keep_only(self, waiting: Collection[str]) -> None:
         """
-        Take out of *build* what is neither in *public* nor among *waiting*, the file names of the packages of jobs that
-        have not ended; and old versions.
+        Remove old versions from *build*, and packages that are neither in *public* nor in *waiting*, the file names of
+        the packages of jobs that have not ended.
         """
 
     async def shows(self, job: Job, results: JobResults) -> bool:
         """
-        Whether the builds of the target see all packages of *results*: whether these are in the repository from which
-        builds install packages.
+        Whether all packages of *results* are in the repository from which builds of the target install packages.
         """
 
     async def all_names(self) -> Collection[str]:
         """
-        The file names of all packages in *build*, in *public*, and in what is prepared to become public.
+        The file names of all packages in *build*, in *public*, and in the snapshot that is prepared for *public*.
         """
 
     async def needs_signature(self, job: Job) -> bool:
@@ -55,13 +54,14 @@ class TargetRepository(Protocol):
     async def publish(self, job: Job, results: JobResults) -> Collection[int]:
         """
         Add the signed results of *job* to *public*; with an `InputError` the job stays in needsign, with the reason.
-        Returns the numbers of all jobs that are public by that: it, and those that were signed with it.
+        Returns the numbers of all jobs that are published with it: its own, and those of the jobs that were signed
+        together with it.
         """
 
     async def announce(self, job: Job) -> None:
         """
-        What is done once *public* has *job*, like the target's ``repo_script``; an `InputError` becomes the remark of
-        the job, which is finished all the same.
+        Do what follows once *job* is in *public*, such as running the ``repo_script``.  An `InputError` becomes the
+        reason of the job, which is finished all the same.
         """
 
 

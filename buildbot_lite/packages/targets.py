@@ -67,8 +67,8 @@ MOST_ARCHITECTURES = 20
 MOST_TARGETS = 50
 MOST_REPLACED = 200
 OF_SOURCE = " (source)"
-"""The end of the scheduler's name in the records of builds that make a source package: for those who wait for its
-packages, like a `Dependent`, that is another scheduler."""
+"""Appended to the scheduler's name in the records of builds that make a source package.  So a `Dependent` of the
+scheduler, which waits for packages, does not take these builds for theirs."""
 
 PACKAGES_OF = {DEB: DebianMetadata.directory, RPM: RpmMetadata.directory}
 """By family: the directory of package files in a repository."""
@@ -81,29 +81,29 @@ class Target(metaclass=NotingType):
     """
     The base of all targets.
 
-    *name*: of the target, its scheduler and its string.  *root*: where packages are built.  *aliases*: further names,
-    each with a scheduler and a string of its own, like those of releases that have another name for maintainers.
-    *slavenames*: the slaves that build; default None: all whose machines run programs of the architecture, or whose
-    property ``arch`` names it.  *sign*: "manual": people sign what is built; "auto": a program of theirs does; None:
-    nobody does.  *sign_key*: the file with their public key.  *repo_script*: a program that runs after the public
-    repository has changed.  *repository*: the directory of the target's repositories, relative to the master's, like
-    "repos/bookworm"; default None: packages are results only.  *roots_from*: from which of its repositories builds
-    install packages: "build", "public" (only what is published), or None.  *versions*: of each package that many are in
-    the public repository, the latest ones; default None: all.  *sources*: the addresses of git repositories from which
-    source packages are made, like "https://git.example.org/{name}.git", in which the name of the package is put. *git*:
-    arguments of the step `Git` that checks them out, like ``{"sshPrivateKey": util.Secret("key")}``.
+    *name*: the name of the target, its scheduler and its string.  *root*: where packages are built.  *aliases*: further
+    names, each with a scheduler and a string of its own.  *slavenames*: the slaves that build; default None: all whose
+    machines run programs of the architecture, or whose property ``arch`` names it.  *sign*: "manual": people sign what
+    is built; "auto": a program of theirs does; None: nobody does.  *sign_key*: the file with their public key.
+    *repo_script*: a program that runs after the public repository has changed.  *repository*: the directory of the
+    target's repositories, relative to the master's, like "repos/bookworm"; default None: packages are results only.
+    *roots_from*: the repository from which builds install packages: "build", "public" (only published packages), or
+    None.  *versions*: how many versions of each package the public repository has, the latest ones; default None: all.
+    *sources*: the addresses of git repositories from which source packages are made, like
+    "https://git.example.org/{name}.git"; "{name}" stands for the name of the package.  *git*: arguments of the step
+    `Git` that checks them out, like ``{"sshPrivateKey": util.Secret("key")}``.
 
     A subclass calls `complete` at the end of its constructor.
     """
 
     family: ClassVar[str] = ""
-    """`DEB` or `RPM`: of its packages."""
+    """The family of its packages: `DEB` or `RPM`."""
     suffix = ""
-    """What the target appends to the version of what is built (Debian), or the value of ``%dist`` (RPM)."""
+    """Appended to the version of built packages (Debian), or the value of ``%dist`` (RPM)."""
     tools: ClassVar[Sequence[str]] = ()
     """Packages that roots need for builds of this family."""
     replaces: Sequence[str] = ()
-    """The packages of the farm, names and patterns, that win over the distribution's in roots."""
+    """Names and patterns of the farm's packages that win over the distribution's in roots."""
 
     def __init__(
         self,
@@ -150,8 +150,8 @@ class Target(metaclass=NotingType):
 
     def _remark_on_key(self, argument: str, path: str) -> None:
         """
-        Remark on the file *path* of public keys when it cannot be used now.  The key may come later, and the rest of
-        the farm works without it, so that is no mistake.
+        Remark on the file *path* of public keys when it cannot be used now.  This is no mistake, because the key may
+        come later and the rest of the farm works without it.
         """
         place = self.place
 
@@ -181,18 +181,19 @@ class Target(metaclass=NotingType):
 
     def plan(self, package: SourcePackage) -> BuildPlan:
         """
-        For which architectures *package* is built; `InputError` when it is not for this target.
+        The architectures for which *package* is built; `InputError` when it is not for this target.
         """
         raise NotImplementedError
 
     def check_source(self, submitted: SubmittedPackage) -> None:
         """
-        Check what the target asks of a source package beside its being whole; `InputError`.
+        Check the further demands of the target, such as a signature; `InputError`.  The package was already found to be
+        whole.
         """
 
     def check_chain(self) -> None:
         """
-        `InputError` where no build gets the packages that were built before it.
+        `InputError` when roots of this target get no packages of the farm, so that chains make no sense.
         """
         if self.repository_for_builds is None:
             raise InputError(
@@ -214,7 +215,7 @@ class Target(metaclass=NotingType):
     @property
     def repository_for_builds(self) -> FarmRepository | None:
         """
-        The repository of the target as its builds use it; None: they see none.
+        The repository from which builds of the target install packages; None: they use none.
         """
         if not self.repository or self.roots_from is None:
             return None
@@ -242,7 +243,7 @@ class Target(metaclass=NotingType):
     @property
     def all_builders(self) -> Sequence[BuilderConfig]:
         """
-        Those of its architectures, and the one that makes source packages.
+        The builders of all architectures, and the builder that makes source packages.
         """
         return [*self.builders.values(), *filter(None, [self.source_builder])]
 
@@ -258,13 +259,14 @@ class Target(metaclass=NotingType):
         return self._configured(SOURCE, steps, [on], f"source packages of {self.name} from git")
 
     def _builder(self, arch: str, on: Sequence[str]) -> BuilderConfig:
-        # What is the same everywhere is built on any machine, in a root that it runs.
+        # Packages that are the same on every architecture are built on any machine, in a root of an architecture that
+        # it runs.
         steps = self.steps(arch, on[0] if on else arch)
         whole = [Downloading(root=self.root), *steps, Uploading(), Cleanup(root=self.root)]
         return self._configured(arch, whole, on, f"packages of {self.name} for {arch}")
 
     def _configured(self, arch: str, steps: Sequence[BuildStep], on: Sequence[str], description: str) -> BuilderConfig:
-        # One of them is that of the root, by the machine: `steps.PackageStep`.
+        # `steps.PackageStep` chooses one of them by the machine.
         roots = {"properties": {ROOTS: list(on)}} if len(on) > 1 else {}
         where = {"slavenames": self._slaves} if self._slaves is not None else {"requires": {ARCH: list(on)}}
         return BuilderConfig(
@@ -285,12 +287,12 @@ class DebTarget(Target):
     """
     Packages of a release of Debian, or of a distribution like it.
 
-    *arches*: for which architectures packages are built; "all" makes one more build, on any of these machines, of what
-    is the same on every architecture.  *root*: where, like ``Overlay("bookworm")``.  *version_suffix*: appended to the
-    version of what is built, like "+farm1".  *keyring*: an absolute path; each .dsc must then have a signature by one
-    of the public keys in that file, like those of ``gpg --export KEY…``.  *replaces*: names of packages, and patterns
-    like "libfoo*", of which the farm's versions win over the distribution's in roots; of all other names the
-    distribution's own win.  *common*: see `Target`.
+    *arches*: the architectures for which packages are built; "all" adds a build, on a machine of any of them, for
+    packages that are the same on every architecture.  *root*: where packages are built, like ``Overlay("bookworm")``.
+    *version_suffix*: appended to the version of built packages, like "+farm1".  *keyring*: an absolute path; each .dsc
+    must then have a signature by one of the public keys in that file, like those of ``gpg --export KEY…``.  *replaces*:
+    names of packages, and patterns like "libfoo*".  In roots, the farm's packages of these names win over the
+    distribution's; for all other names the distribution's own win.  *common*: see `Target`.
     """
 
     family = DEB
@@ -349,7 +351,7 @@ class DebTarget(Target):
 
 class PackageScheduler(Submit):
     """
-    Takes source packages for a *target*, and has each built for the architectures that its plan says.
+    Takes source packages for a *target*, and submits builds for the architectures of its plan.
     """
 
     examines: ClassVar[bool] = True
@@ -362,7 +364,7 @@ class PackageScheduler(Submit):
     def resolve(self, connection: Connection, options: Mapping[str, Json], grant: int) -> Mapping[str, Json]:
         limits = grants.get(connection, grant)
         most = None if limits is None else limits.most_priority
-        # Whatever a submitter says about it.
+        # The master sets this, whatever the submitter sends.
         options = {**options, MOST_PRIORITY: self.priority if most is None else most}
         reader = JsonReader(dict(options), "options")
         if not reader.has(AFTER):
@@ -429,7 +431,7 @@ class PackageScheduler(Submit):
             NewJob,
             target=self.target.name,
             name=name,
-            # With a space in it, it is the version of no package, whose results would be taken for this job's.
+            # No package has a version with a space, so no package's results can be taken for this job's.
             version=f"at {request.revision}",
             origin=Origin(address, request.revision),
             scratch=asked.scratch,

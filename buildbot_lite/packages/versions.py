@@ -1,7 +1,7 @@
 """
 Versions of packages in their order: of Debian as deb-version(7) says, of RPM as rpm-version(7) does.
 
-A key of a later version is larger.  No number is made of the digits, of which there may be many.
+A key of a later version is larger.  Digits are not converted to numbers, because there may be very many of them.
 """
 
 import re

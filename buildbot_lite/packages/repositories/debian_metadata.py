@@ -9,8 +9,8 @@ DebianRepository/Format).
     dists/SUITE/main/binary-ARCH/Packages{,.gz}
     dists/SUITE/main/binary-ARCH/by-hash/SHA256/DIGEST       the same as Packages.gz, also those of earlier snapshots
 
-apt-ftparchive describes the new packages alone.  The descriptions of the others are those of the snapshot before,
-because a package file never changes.
+apt-ftparchive reads only the new packages.  The descriptions of the others are copied from the snapshot before, because
+a package file never changes.
 """
 
 import gzip
@@ -37,8 +37,8 @@ _NO_OTHER_DIGESTS = ("MD5", "SHA1", "SHA512")
 
 class DebianMetadata:
     """
-    Metadata for apt.  *name*: of the suite, and the origin, which a pin can name.  *architectures*: without "all",
-    whose packages are in the index of each.
+    Metadata for apt.  *name*: of the suite, and the origin, which a pin can name.  *architectures*: without "all";
+    packages for all architectures are in the index of each one.
     """
 
     directory = "pool"
@@ -76,7 +76,7 @@ class DebianMetadata:
 
     def _of_new(self, making: Making) -> dict[str, bytes]:
         """
-        What apt-ftparchive says of the new packages, by file name.
+        The descriptions of the new packages by apt-ftparchive, by file name.
         """
         if not making.new:
             return {}
@@ -86,7 +86,7 @@ class DebianMetadata:
             read = partial(self._described, making)
             raise blamed(error, making.new, read, making.state, making.unwanted) from None
         for name in making.new:
-            # Of a file that is no package, apt-ftparchive prints nothing, and succeeds.
+            # For a file that is no package, apt-ftparchive prints nothing and succeeds.
             if name not in found:
                 raise InputError(f"{name} is no package of Debian, or damaged.")
             self._check(name, found[name], os.path.join(making.tree, self.directory, name))
@@ -96,7 +96,7 @@ class DebianMetadata:
 
     def _described(self, making: Making, names: Sequence[str]) -> dict[str, bytes]:
         """
-        What apt-ftparchive says of the packages *names*, by file name.
+        The descriptions of the packages *names* by apt-ftparchive, by file name.
         """
         alone = os.path.join(making.state, _NEW)
         os.makedirs(os.path.join(alone, self.directory))
@@ -157,16 +157,16 @@ def deb_version(path: str) -> str:
 
 def pin(name: str, replaces: Sequence[str] = ()) -> str:
     """
-    A file for apt_preferences(5) with which a package of the repository *name* is taken only if no other repository has
-    one of that name; those called *replaces* (names and shell patterns) win over all others.
+    A file for apt_preferences(5).  With it, apt takes a package from the repository *name* only if no other repository
+    has a package of that name; but the packages in *replaces* (names and shell patterns) win over all others.
     """
-    # Below 500, the priority of the distribution: then its version is the candidate, however low it is.
+    # Below 500, the priority of the distribution, so that apt takes the distribution's version even if it is earlier.
     wins = f"Package: {' '.join(replaces)}\nPin: release o={name}\nPin-Priority: 1001\n\n" if replaces else ""
     return f"{wins}Package: *\nPin: release o={name}\nPin-Priority: 100\n"
 
 
 def _options(index: str) -> list[str]:
-    # One digest: apt takes the strongest one that Release lists, and by-hash has files for that one alone.
+    # Only SHA-256: apt uses the strongest digest that Release lists, and by-hash has files for this one only.
     return [word for digest in _NO_OTHER_DIGESTS for word in ("-o", f"APT::FTPArchive::{index}::{digest}=no")]
 
 

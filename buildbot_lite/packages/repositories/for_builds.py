@@ -1,5 +1,5 @@
 """
-What of a target's repository for builds travels to a slave: its index, and the packages that a build needs.
+The parts of a target's repository that are sent to a slave: the index, and the packages that a build needs.
 
 ::
 
@@ -29,7 +29,7 @@ from .rpm_metadata import rpm_version
 from .snapshots import BUILD, PackageFile, Snapshot, SnapshotDirectory, make_public_directory, package_of
 
 REPOSITORIES = "repositories"
-"""In the directory of a build, that of the repositories of the farm."""
+"""The directory of the farm's repositories, in the directory of a build."""
 MOST_SENT = 2000
 """Packages that are sent to one build."""
 MOST_NAMES = 1000
@@ -51,7 +51,7 @@ class BuildRepository:
 
     def index(self) -> Mapping[str, str | int]:
         """
-        The index as it is now: the *path* of its archive, with *size* and *sha256*; {} when there are no packages yet.
+        The current index: the *path* of its archive, with *size* and *sha256*; {} when there are no packages yet.
         """
         try:
             current = SnapshotDirectory(self.place).current(self.kind)
@@ -79,8 +79,8 @@ class BuildRepository:
 
     def latest(self, also: Collection[str] = ()) -> tuple[Mapping[str, tuple[str, int, str]], int]:
         """
-        The latest version of each package and those called *also*, as for `chosen`; of more than `MOST_SENT`, the ones
-        called so and those that were added last, and the number of the others.
+        The latest version of each package and the packages called *also*, in the form of `chosen`: at most `MOST_SENT`,
+        first those in *also*, then the ones added last; and the number of packages left out.
         """
         current = SnapshotDirectory(self.place).current(self.kind)
         old = set() if current is None else self._old(current)
@@ -115,7 +115,7 @@ class BuildRepository:
         return made
 
     def _path(self, name: str) -> str:
-        # By way of the symlink, so that it is there also when this snapshot is not any more.
+        # The path leads through the symlink, so that it stays valid when this snapshot is removed.
         return os.path.join(self.place, self.kind, self.packages, name)
 
     def _archive(self, snapshot: Snapshot) -> bytes:

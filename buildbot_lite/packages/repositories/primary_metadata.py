@@ -1,5 +1,5 @@
 """
-What createrepo_c has understood of packages: the file ``primary.xml.gz`` that dnf reads.
+The packages as createrepo_c has read them: the file ``primary.xml.gz`` that dnf reads.
 """
 
 import gzip
@@ -30,7 +30,7 @@ class IndexedPackage:
 
 def read_primary(path: str) -> dict[str, IndexedPackage]:
     """
-    The packages in the file *path*, by their locations.  `ProgramError` when it is no such file, or has a location
+    The packages in the file *path*, by their locations.  `ProgramError` when it is not such a file, or has a location
     twice.
     """
     reader = _PrimaryReader()

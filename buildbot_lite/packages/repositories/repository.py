@@ -1,7 +1,7 @@
 """
 A repository of one target: its packages, and the change from one snapshot to the next.
 
-All methods block, for the programs that write metadata and for the disk; call them in a thread.
+All methods block, because of the disk and the programs that write metadata: call them in a thread.
 """
 
 import hashlib
@@ -36,9 +36,9 @@ from .snapshots import (
 )
 
 KEPT = 86400.0
-"""Seconds for which clients that read an earlier index find its files."""
+"""Seconds for which files of an earlier index stay, for clients that have read it."""
 MOST_KEPT = 20_000
-"""Files of earlier snapshots; beyond it, those that were superseded first go earlier."""
+"""Files of earlier snapshots that are kept.  If there are more, the ones superseded first are removed earlier."""
 LARGEST_SIGNATURE = 1 << 20
 
 _PIECE = 1 << 20
@@ -47,8 +47,8 @@ _PIECE = 1 << 20
 @frozen
 class Making:
     """
-    What metadata are made of.  *tree*: the directory of the new snapshot, with all package files in it.  *state*: a
-    directory beside it for what the next snapshot needs; *before*: that of the current one, or None.  *before_tree*:
+    The input for writing metadata.  *tree*: the directory of the new snapshot, with all package files in it.  *state*:
+    a directory beside it for what the next snapshot needs; *before*: that of the current one, or None.  *before_tree*:
     the tree of the current one.  *packages*: those for the index, by file name; *new*: the names of those that the
     current snapshot does not have.  *unwanted*: set when the master stops.
     """
@@ -93,9 +93,9 @@ class Metadata(Protocol):
 
 class PackageRepository:
     """
-    The repository in *directory*, with *metadata* of one kind.  *versions*: of each package that many are in *public*,
-    the latest ones, and what was added last; None: all.  *now*: seconds since 1970.  *unwanted* ends what is
-    under way when the master stops.
+    The repository in *directory*, with *metadata* of one kind.  *versions*: how many versions of each package *public*
+    has, the latest ones, and packages that were just added; None: all.  *now*: returns seconds since 1970.  *unwanted*:
+    set it when the master stops, to end running programs.
     """
 
     def __init__(
@@ -116,14 +116,14 @@ class PackageRepository:
 
     def start(self) -> None:
         """
-        Remove what a writer that was killed has left half-made.
+        Remove incomplete snapshots that a killed writer left.
         """
         with self._changing():
             pass
 
     def packages(self, kind: str) -> Mapping[str, PackageFile]:
         """
-        The packages that clients see, by file name; those that were added last are last.
+        The packages that clients see, by file name, in the order in which they were added.
         """
         current = self.snapshots.current(kind)
         return current.packages if current else {}
@@ -164,7 +164,7 @@ class PackageRepository:
     def publish(self, name: str, signatures: Mapping[str, bytes] | None = None) -> None:
         """
         Let clients see the prepared snapshot *name*, with *signatures* by file name: those of `to_sign`, which the
-        caller has verified.  Nothing is done when it is the current one already.  `StaleSnapshotError`.
+        caller has verified.  Does nothing when it is the current one already.  `StaleSnapshotError`.
         """
         with self._changing():
             current = self.snapshots.current(_kind(name))
@@ -173,8 +173,9 @@ class PackageRepository:
 
     def add(self, kind: str, files: Collection[str], source: str = "") -> None:
         """
-        Add *files*, which are packages of *source*, and let clients see them, without signatures.  Nothing is done when
-        all of them are there.  `InputError` as for `prepare`, and when another source has a package of such a name.
+        Add *files*, which are packages of *source*, and let clients see them, without signatures.  Does nothing when
+        all of them are there.  `InputError` as for `prepare`, and when a package of such a name belongs to another
+        source.
         """
         with self._changing():
             there = self.packages(kind)
@@ -183,8 +184,8 @@ class PackageRepository:
 
     def keep_latest(self) -> None:
         """
-        Take packages out of *public* that are more versions than it has, without signatures; nothing is done when there
-        are none.
+        Remove the packages from *public* that are beyond its number of versions, without signatures.  Does nothing when
+        there are none.
         """
         with self._changing():
             if self._versions is not None and (old := self.superseded(PUBLIC, self._versions)):
@@ -192,14 +193,14 @@ class PackageRepository:
 
     def remove(self, kind: str, names: Collection[str]) -> None:
         """
-        Take the packages called *names* out, without signatures.
+        Remove the packages called *names*, without signatures.
         """
         with self._changing():
             self._publish(self._prepare(kind, (), names), {})
 
     def superseded(self, kind: str, most: int) -> Collection[str]:
         """
-        The packages that are not among the *most* latest versions of each.  `FileError`.
+        The packages that are not among the latest *most* versions of their names.  `FileError`.
         """
         current = self.snapshots.current(kind)
         if current is None:
@@ -221,7 +222,8 @@ class PackageRepository:
 
     def sources(self) -> Mapping[str, str]:
         """
-        The source packages of all packages of both kinds, by file name; where they are not known, a package has none.
+        The source package of each package in both repositories, by file name; packages whose source is unknown are left
+        out.
         """
         snapshots = filter(None, map(self.snapshots.current, KINDS))
         return {name: source for snapshot in snapshots for name, source in snapshot.sources.items()}
@@ -243,7 +245,8 @@ class PackageRepository:
 
     def _date(self, snapshot: Snapshot) -> None:
         """
-        Times of files for web servers, which tell in seconds whether a file has changed: later ones than before.
+        Give the files later times than before, because web servers compare times in seconds to see whether a file has
+        changed.
         """
         before = self.snapshots.current(snapshot.kind)
         for path in (*self._metadata.to_sign, *self._metadata.signatures):
@@ -276,7 +279,8 @@ class PackageRepository:
                 known = self._versions_in(current, tree)
                 versions |= {each: known(each) for each in packages if each not in versions}
             if kind == PUBLIC and self._versions is not None:
-                # What is added is there at first, however old it is: to add it is done, when it is.
+                # An added package is there at first, even if its version is old; otherwise a repeated call would add it
+                # again.
                 entering = {os.path.basename(file) for file in files}
                 for each in set(superseded(packages, versions.__getitem__, self._versions)) - entering:
                     del packages[each]
@@ -299,7 +303,7 @@ class PackageRepository:
 
     def _with_sources(self, files: Collection[str], source: str) -> Mapping[str, str]:
         """
-        All `sources`, those of *files* among them; `InputError` when one has the name of another source's package.
+        All `sources`, with those of *files* added; `InputError` when a package of that name belongs to another source.
         """
         known = self.sources()
         owners = {package_of(name): of for name, of in known.items()}
@@ -315,7 +319,7 @@ class PackageRepository:
 
     def _take(self, file: str, tree: str, packages: dict[str, PackageFile], kept: Mapping[str, float | None]) -> bool:
         """
-        Put the package *file* into *tree* and among *packages*; False when it is there.
+        Add the package *file* to *tree* and to *packages*; False when it is already there.
         """
         name = checked_file(os.path.basename(file))
         found = _measured(file)
@@ -336,8 +340,7 @@ class PackageRepository:
 
     def _kept(self, current: Snapshot | None) -> Mapping[str, float | None]:
         """
-        The paths that the next tree has for clients of earlier ones; those of the current one among them, unless
-        they are in the next index, too.
+        The paths that the next tree keeps for clients that have read earlier indexes, including the current one.
         """
         if current is None:
             return {}
@@ -376,7 +379,7 @@ def _measured(path: str) -> PackageFile:
 
 def _link_all(paths: Iterable[str], source: str | None, target: str) -> None:
     """
-    Links in the directory *target* to *paths* in *source*, but for those that are there.
+    Link *paths* in *source* into the directory *target*, except those that are already there.
     """
     for path in paths:
         assert source is not None
@@ -388,8 +391,7 @@ def _link_all(paths: Iterable[str], source: str | None, target: str) -> None:
 
 def _link_or_copy(source: str, target: str) -> None:
     """
-    A file that all may read is linked, which costs no room; any other one is copied, so that the original stays as
-    private as it was.
+    Link a file that all users may read, which needs no room; copy any other, so that the original stays private.
     """
     descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     with open(descriptor, "rb") as file:

@@ -1,5 +1,5 @@
 """
-Where a target's repositories are: its argument ``repository``.
+The place of a target's repositories: its argument ``repository``.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from ..results import TREE
 
 def checked_repository(arguments: ArgumentChecker, value: Any) -> str:
     """
-    The directory, relative to the master's; "" for None, which is no repository.  Notes what is wrong with it.
+    The directory, relative to the master's; "" if *value* is None, for no repository.  Mistakes are noted.
     """
     if value is None or not (text := arguments.text("repository", value)):
         return ""
@@ -34,7 +34,7 @@ def checked_repository(arguments: ArgumentChecker, value: Any) -> str:
 
 def shared(places: Iterable[str]) -> tuple[str, str] | None:
     """
-    Two of *places* of which one is the other, or is inside it; None when there are none.
+    Two of *places* that are the same, or of which one is inside the other; None when there are none.
     """
     ordered = sorted(f"{place}/" for place in places if place)
     for first, second in itertools.pairwise(ordered):

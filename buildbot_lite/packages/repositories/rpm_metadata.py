@@ -1,5 +1,5 @@
 """
-What dnf reads: ``repodata``, made by createrepo_c.
+The metadata that dnf reads: ``repodata``, made by createrepo_c.
 
 ::
 
@@ -7,8 +7,8 @@ What dnf reads: ``repodata``, made by createrepo_c.
     repodata/repomd.xml                        signed: repomd.xml.asc
     repodata/DIGEST-primary.xml.gz …           also those of earlier snapshots
 
-createrepo_c reads the new packages alone; what it knows of the others is in the metadata of the snapshot before
-(``--update``), which it takes for a package file with the same name, size and time.
+createrepo_c reads only the new packages.  For package files with the same name, size and time as before, it copies the
+metadata of the snapshot before (``--update``).
 """
 
 import os
@@ -109,7 +109,8 @@ class RpmMetadata:
         self, making: Making, new: Mapping[str, IndexedPackage], indexed: Mapping[str, IndexedPackage]
     ) -> None:
         """
-        Compare what clients will see with what the farm has read: programs differ in what they take for a package.
+        Compare the packages that clients will see with those that the farm has read, because programs read damaged
+        packages in different ways.
         """
         for name, file in making.packages.items():
             found = indexed.get(f"{self.directory}/{name}")

@@ -1,15 +1,14 @@
 """
-Snapshots of a repository: directories that are made whole before anybody sees them.
+Snapshots of a repository: directories that are complete before clients see them.
 
 ::
 
     .NAME.part/ ──rename──► NAME/ (prepared) ──symlink renamed──► current ──next one──► previous ──► removed
                               '── a later one is prepared: removed
 
-Whatever is half-made has a name with a dot at its beginning, and the next writer removes it.  A snapshot that is
-prepared may wait for its signatures for days; it is of use as long as the one that it was made from is the current one.
-The previous snapshot stays until the next but one, for a server that had found its directory before the symlink
-changed.
+The name of an incomplete snapshot begins with a dot, and the next writer removes it.  A prepared snapshot may wait for
+its signatures for days.  It stays valid while the snapshot from which it was made is the current one.  The previous
+snapshot stays until the next but one is published, for a server that opened its directory before the symlink changed.
 """
 
 import fcntl
@@ -91,7 +90,7 @@ class Snapshot:
     @property
     def number(self) -> int:
         """
-        Later ones of a repository have larger numbers.
+        The number of the snapshot; later snapshots of a repository have larger numbers.
         """
         return int(self.name.split("-")[1])
 
@@ -108,8 +107,8 @@ class SnapshotDirectory:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """
-        Be the only writer, among processes and threads; `RepositoryBusyError` at once when there is another one.  What
-        an earlier writer has left half-made is removed.
+        Lock the repository against other writers, in all processes and threads; `RepositoryBusyError` at once when
+        there is another writer.  Removes incomplete snapshots of earlier writers.
         """
         for each in (self.directory, self._snapshots):
             make_public_directory(each)
@@ -174,7 +173,7 @@ class SnapshotDirectory:
 
     def new_name(self, kind: str) -> str:
         """
-        A name for a snapshot of *kind* that none ever had.
+        A new name for a snapshot of *kind*, which no snapshot has had before.
         """
         number = max((_number(each) for other in KINDS for each in self._of_kind(other)), default=0) + 1
         return f"{kind}-{number}-{secrets.token_hex(4)}"
@@ -182,7 +181,8 @@ class SnapshotDirectory:
     @contextmanager
     def making(self, name: str) -> Iterator[str]:
         """
-        A new directory, with ``tree`` and ``state`` in it; removed when the block fails.  `complete` takes it.
+        A new directory with ``tree`` and ``state`` in it, to be filled and passed to `complete`; removed when the block
+        fails.
         """
         part = self._part(name)
         try:
@@ -195,7 +195,7 @@ class SnapshotDirectory:
 
     def complete(self, snapshot: Snapshot) -> None:
         """
-        Give a snapshot that was made its name, in place of all others that are prepared.
+        Give a complete snapshot its name.  It replaces all other prepared snapshots.
         """
         part = self._part(snapshot.name)
         write_whole(os.path.join(part, _RECORD), _text(snapshot))
@@ -229,7 +229,7 @@ class SnapshotDirectory:
         """
         gone = self._part(name)
         shutil.rmtree(gone, ignore_errors=True)
-        # First out of sight: a snapshot with a name is whole.
+        # Rename it first, so that a snapshot with its proper name is always complete.
         with suppress(FileNotFoundError):
             os.rename(self.path(name), gone)
         shutil.rmtree(gone, ignore_errors=True)

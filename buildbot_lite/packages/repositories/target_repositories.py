@@ -1,5 +1,5 @@
 """
-The repositories of all targets of a running master, as jobs meet them.
+The repositories of all targets of a running master, in the role that jobs use.
 """
 
 import os
@@ -23,14 +23,14 @@ from .rpm_metadata import RpmMetadata
 from .snapshots import BUILD, PUBLIC
 
 MOST_VERSIONS = 3
-"""Published versions of a package in the repository for builds; *public* has all."""
+"""Published versions of each package that stay in the repository for builds; *public* may have more."""
 INSTALLERS = ".udeb"
 """Packages for the installer of Debian, which are in no index that apt reads."""
 
 
 class TargetRepositories:
     """
-    Those of *farm*: an extension of it.
+    The repositories of *farm*, as an extension of it.
     """
 
     name = "repositories of packages"
@@ -42,19 +42,19 @@ class TargetRepositories:
 
     async def start(self) -> None:
         """
-        Remove what a master that was killed has left half-made.
+        Remove incomplete snapshots that a killed master left.
         """
         for target in self._farm.config.extension("targets"):
             if target.repository:
                 try:
                     await self._farm.in_thread(self.repository(target).start)
                 except BuildbotLiteError as error:
-                    # Whoever changes it next removes that, too; until then its jobs wait with the reason.
+                    # The next change of the repository removes them, too; until then its jobs wait with the reason.
                     self._log.warn("the repository of {target}: {why}", target=target.name, why=str(error))
 
     def stop(self) -> None:
         """
-        End the programs that run; a snapshot that is being made is removed at the next start.
+        End the running programs.  The next start removes incomplete snapshots.
         """
         self._unwanted.set()
 
@@ -81,7 +81,7 @@ class TargetRepositories:
 @frozen
 class UnsignedRepository:
     """
-    The role `TargetRepository`, for a *target* that nobody signs.
+    The role `TargetRepository`, for a *target* without signatures.
     """
 
     farm: Farm
@@ -124,7 +124,7 @@ class UnsignedRepository:
 
     def _keep_only(self, waiting: Collection[str]) -> None:
         if self.target.signing.sign is None:
-            # The index of a signed one changes with the next signatures.
+            # The index of a signed repository changes with the next signatures.
             self.repository.keep_latest()
         public = self.repository.packages(PUBLIC)
         old = self.repository.superseded(BUILD, MOST_VERSIONS)
@@ -137,7 +137,7 @@ class UnsignedRepository:
             self.repository.remove(BUILD, leaving)
 
     def _publish(self, names: Collection[str]) -> None:
-        # As they are in *build*, so that they take room once.
+        # Linked from *build*, so that they take room only once.
         entered = self.repository.package_paths(BUILD)
         if missing := sorted(names - entered.keys()):
             raise InputError(f"{missing[0]} is not in the repository for builds.")

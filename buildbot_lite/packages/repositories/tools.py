@@ -14,10 +14,10 @@ from ...errors import BuildbotLiteError, ConfigError, InputError
 from ...model.display import printable
 
 LONGEST_RUN = 1800.0
-"""Seconds: a full index of a hundred thousand packages takes less."""
+"""Seconds that one program may run: a full index of a hundred thousand packages takes less."""
 LONGEST_COMPLAINT = 300
 LEAST_FREE = 64 << 20
-"""Bytes on the disk without which a program's failure says nothing about a package."""
+"""Free bytes on the disk.  With less, a program's failure is not blamed on a package."""
 MOST_MEMORY = 2 << 30
 """Bytes of address space: the packages that are read come from others."""
 
@@ -26,8 +26,9 @@ _PACKAGES = {"apt-ftparchive": "apt-utils", "createrepo_c": "createrepo-c"}
 
 def output_of_tool(words: Sequence[str], directory: str, doing: str, unwanted: Event) -> bytes:
     """
-    What *words* print, run in *directory*.  *doing*: what failed, if they fail.  *unwanted* ends the program.  Blocks.
-    `ProgramError` when the program fails or takes longer than `LONGEST_RUN`, `ConfigError` when it is not installed.
+    The output of the program *words*, run in *directory*.  *doing*: what failed, for the sentence.  *unwanted* ends the
+    program.  Blocks.  `ProgramError` when the program fails or takes longer than `LONGEST_RUN`, `ConfigError` when it
+    is not installed.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="buildbot-lite-") as home:
