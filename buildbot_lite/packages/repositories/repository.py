@@ -64,10 +64,10 @@ class Making:
 
 class Metadata(Protocol):
     """
-    What a kind of clients reads: `DebianMetadata`, `RpmMetadata`.
+    The metadata for one kind of clients: `DebianMetadata`, `RpmMetadata`.
 
-    *directory*: that of package files, in the tree.  *to_sign*: the paths of files that are signed.  *signatures*: the
-    paths that signatures may have.
+    *directory*: the directory of package files in the tree.  *to_sign*: the paths of files that are signed.
+    *signatures*: the possible paths of signatures.
     """
 
     @property
@@ -140,12 +140,12 @@ class PackageRepository:
 
     def prepare(self, kind: str, files: Collection[str], *, without: Collection[str] = ()) -> str:
         """
-        Make a snapshot of the current packages and of *files* (paths), but not of those called *without*.  Returns its
-        name, for `to_sign` and `publish`.  A later `prepare` of this *kind*, and another one's publishing, make it
-        stale.
+        Make a snapshot of the current packages and of *files* (paths), except the packages called *without*.  Returns
+        its name, for `to_sign` and `publish`.  It becomes stale when a later snapshot of this *kind* is prepared or
+        published.
 
-        `InputError` when a package with the name of one of *files* and other contents is there or among them, or a file
-        is no package; `FileError`, `ProgramError`.  Clients see nothing of it yet.
+        `InputError` when a file is no package, or when the repository or *files* has another package of the same name
+        with other contents; `FileError`, `ProgramError`.  Clients do not see it yet.
         """
         with self._changing():
             return self._prepare(kind, files, without).name

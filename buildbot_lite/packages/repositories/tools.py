@@ -51,11 +51,11 @@ def blamed(
     error: ProgramError, names: Sequence[str], read: Callable[[Sequence[str]], object], directory: str, unwanted: Event
 ) -> BuildbotLiteError:
     """
-    What *error* is, with which a program ended that reads the packages *names*: an `InputError` that names the package
-    that it cannot read, or *error* itself when it is no package's fault.
+    The cause of *error*, with which a program failed that reads the packages *names*: an `InputError` that names a
+    package that the program cannot read, or *error* itself when no package is at fault.
 
-    *read* lets the program read some of the packages, in the file system of *directory*; that of none succeeds where
-    the machine is in order.
+    *read* runs the program on some of the packages, in the file system of *directory*; with no package it succeeds,
+    unless the machine is at fault.
     """
     deadline = time.monotonic() + LONGEST_RUN
     if shutil.disk_usage(directory).free < LEAST_FREE:

@@ -1,5 +1,5 @@
 """
-Signatures of repositories: what is signed, how a signature gets to its place, and whether it is the right one.
+Signatures of repositories: which bytes are signed, where signatures are stored, and how they are checked.
 
 ::
 
@@ -12,7 +12,7 @@ Signatures of repositories: what is signed, how a signature gets to its place, a
                                                        ▼
                                                      openpgp                              keys and signatures as bytes
 
-What travels is what a signature is made of: the header of an RPM package (a few kilobytes, with the digest of the
-payload in it), a Release, a repomd.xml; and the signatures back.  All of them are detached signatures, so a signer's
-answer cannot change what it is about.
+The master sends the bytes to be signed: the header of an RPM package (a few kilobytes, including the digest of the
+payload), a Release, a repomd.xml.  The signer sends signatures back.  All of them are detached, so a signer's answer
+cannot change the signed bytes.
 """

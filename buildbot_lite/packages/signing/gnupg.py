@@ -1,8 +1,8 @@
 """
 The signer's own gpg, on the signer's own machine.
 
-Their agent keeps the secret key and asks for the passphrase with their own pinentry: this program never sees either,
-and passes no option that would let it.
+The signer's agent keeps the secret key and asks for the passphrase with its own pinentry.  This program never sees
+either of them, and passes gpg no option that would reveal them.
 """
 
 import os
@@ -17,7 +17,7 @@ from ...model.display import printable
 from .openpgp import BINARY, TEXT, Signature, read_signature
 
 SECONDS = 600.0
-"""For one signature: somebody may have to fetch a smart card."""
+"""Seconds for one signature: somebody may have to fetch a smart card."""
 _KEY = re.compile(r"[A-Za-z0-9][^\0\n]{0,199}\Z|<[^\0\n]{1,199}\Z")
 _LONGEST_COMPLAINT = 200
 
@@ -36,7 +36,7 @@ class Gnupg:
 
     def sign(self, data: bytes, *, text: bool) -> Signature:
         """
-        A detached signature of *data*; *text*: one of text.  `InputError`.
+        A detached signature of *data*; *text*: whether it is a signature of text (RFC 9580, 5.2.1).  `InputError`.
         """
         argv = ["gpg", "--no-armor", "--textmode" if text else "--no-textmode", "--digest-algo", "SHA256"]
         argv += ["--local-user", self.key, "--output", "-", "--detach-sign"]
@@ -59,7 +59,7 @@ class Gnupg:
 
 
 def _terminal() -> dict[str, str]:
-    # The pinentry of a terminal has to be told which one (gpg-agent(1)).
+    # A pinentry for terminals must be told which terminal to use (gpg-agent(1)).
     if "GPG_TTY" in os.environ or not sys.stderr.isatty():
         return {}
     return {"GPG_TTY": os.ttyname(sys.stderr.fileno())}

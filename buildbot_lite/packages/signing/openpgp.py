@@ -1,5 +1,5 @@
 """
-OpenPGP keys and signatures, as far as a farm has to look into them (RFC 9580; `verification` checks signatures).
+The parts of OpenPGP keys and signatures that a farm must read (RFC 9580).  `verification` checks signatures.
 """
 
 import base64
@@ -47,7 +47,7 @@ class Signature:
 
 def read_signature(data: bytes) -> Signature:
     """
-    The signature in *data*, which has nothing else; `InputError` says why it is none that can be used.
+    The signature that is the whole of *data*; `InputError` says why it cannot be used.
     """
     if len(data) > LARGEST_SIGNATURE:
         raise InputError(f"A signature of {len(data)} bytes; at most {LARGEST_SIGNATURE} are allowed.")
@@ -112,7 +112,7 @@ def _armored(data: bytes, what: bytes) -> bytes:
 
 
 def _crc24(data: bytes) -> int:
-    # RFC 9580, 6.1.1.  gpgv does without, rpmkeys does not.
+    # The checksum of RFC 9580, 6.1.1. gpgv does not need it, rpmkeys does.
     crc = 0xB704CE
     for byte in data:
         crc ^= byte << 16
@@ -127,9 +127,10 @@ def _packets(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _places(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """
-    The packets of *data*: the tag, where the packet begins, its body.
+    The packets of *data*: for each its tag, the offset at which it begins, and its body.
     """
-    # RFC 9580, 4.2: the tag and the length, in two formats; lengths that are not known beforehand are for other data.
+    # RFC 9580, 4.2: the tag and the length, in two formats.  Partial and indeterminate lengths are not for keys and
+    # signatures.
     position = 0
     while position < len(data):
         first = data[position]
@@ -152,7 +153,7 @@ def _places(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 def _new_length(data: bytes, position: int) -> tuple[int, int]:
     """
-    The length of a packet in the new format, and where its body begins.
+    The length of a packet in the new format, and the offset of its body.
     """
     octets = data[position : position + 5]
     first = octets[0] if octets else 224

@@ -1,9 +1,9 @@
 """
 The signatures of an apt repository: ``InRelease``, and ``Release`` with ``Release.gpg``.
 
-An ``InRelease`` is a ``Release`` in the cleartext signature framework (RFC 9580, section 7).  Its signature is one of
-text, without the line feed at the end.  So the signer makes two detached signatures, and the framework is written here:
-what a signer answers cannot bring other text into the file.
+An ``InRelease`` is a ``Release`` in the cleartext signature framework (RFC 9580, section 7).  That signature is one of
+text, without the line feed at the end.  So the signer makes two detached signatures, and the farm writes the framework:
+a signer's answer cannot bring other text into the file.
 """
 
 from ...errors import InputError
@@ -12,7 +12,8 @@ from .openpgp import TEXT, Signature, armored_signature
 
 def text_to_sign(release: bytes) -> bytes:
     """
-    What is signed of *release* for an ``InRelease``; `InputError` when it has lines that the framework would change.
+    The bytes of *release* that are signed for an ``InRelease``; `InputError` when it has lines that the framework would
+    change.
     """
     if not release.endswith(b"\n") or release.endswith(b"\n\n") or b"\r" in release:
         raise InputError("The Release file does not end with one line feed, or has other line ends.")
@@ -24,7 +25,7 @@ def text_to_sign(release: bytes) -> bytes:
 
 def in_release(release: bytes, signature: Signature) -> bytes:
     """
-    The contents of ``InRelease``; *signature* is one of `text_to_sign`.
+    The contents of ``InRelease``.  *signature*: the signature of `text_to_sign`.
     """
     if signature.kind != TEXT:
         raise InputError("InRelease needs a signature of text, and that is one of bytes.")

@@ -1,10 +1,10 @@
 """
-The signature of an RPM package: what is signed, and the package with its signature.
+The signature of an RPM package: the bytes that are signed, and the package with its signature.
 
-The main header is signed alone.  It has the digest of the payload, so the signature is about the whole package; and it
-has kilobytes where the package may have gigabytes.  The signature is one more value in the signature header, which is
-written anew; the rest of the file is copied.  (RPM's own manual of the format, "Package signatures"; its `rpmsign`
-needs the key where the package is.)
+Only the main header is signed.  It contains the digest of the payload, so the signature covers the whole package.  It
+has kilobytes, where the package may have gigabytes.  The signature is one more value in the signature header, which is
+rewritten; the rest of the file is copied.  (RPM's own manual of the format, "Package signatures"; its `rpmsign` needs
+the key where the package is.)
 """
 
 import os
@@ -21,10 +21,10 @@ from ..rpm_header import LEAD, Header, Value, read_header, read_lead
 from .openpgp import BINARY, RSA, Signature
 
 LARGEST_SIGNED = 8 << 20
-"""Bytes of a header that travel to a signer; packages with twenty thousand files stay below."""
+"""Bytes of a header that is sent to a signer; packages with twenty thousand files stay below."""
 
 _REGION = 62
-# Of RSA keys, and of all others, for the header alone.
+# Signatures of the header: by RSA keys, and by all others.
 _RSA_HEADER, _DSA_HEADER = 268, 267
 # Signatures of header and payload together, of RPM before 4.14; the one of RPM 6; and room for any.
 _SIG_PGP, _SIG_GPG, _SIG_OPENPGP, _SIG_ROOM = 1002, 1005, 278, 1008
@@ -37,12 +37,12 @@ _MAGIC = b"\x8e\xad\xe8\x01"
 
 def header_to_sign(file: IO[bytes]) -> bytes:
     """
-    What is signed of the package in *file*, which is open at its beginning.  `InputError`.
+    The bytes of the package in *file* that are signed.  *file* is open at its beginning.  `InputError`.
     """
     read_lead(file)
     read_header(file, padded=True)
     header = read_header(file)
-    # Otherwise the signature would say nothing about the files in the package.
+    # Without the digest of the payload, the signature would not cover the files in the package.
     if not payload_digest(header):
         raise InputError("The package has no digest of its payload in its header: build it with RPM 4.14 or later.")
     if len(header.raw) > LARGEST_SIGNED:
@@ -52,8 +52,8 @@ def header_to_sign(file: IO[bytes]) -> bytes:
 
 def write_signed(source: str, signature: Signature, target: str) -> None:
     """
-    Write the package *source* with *signature*, in place of those that it has, to *target*, which appears whole or not
-    at all.  `InputError` when the package is damaged.
+    Copy the package *source* to *target*, with *signature* in the place of its signatures.  *target* appears whole or
+    not at all.  `InputError` when the package is damaged.
     """
     if signature.kind != BINARY:
         raise InputError("A package needs a signature of bytes, and that is one of text.")
@@ -85,7 +85,7 @@ def write_signed(source: str, signature: Signature, target: str) -> None:
 
 def signature_header(old: Header, signature: Signature) -> bytes:
     """
-    The signature header *old* with *signature*, and the zeros after it.
+    The signature header *old* with *signature* in it, followed by its padding.
     """
     tag = _RSA_HEADER if signature.algorithm == RSA else _DSA_HEADER
     kept = [value for value in old.everything() if value.tag not in _REPLACED]

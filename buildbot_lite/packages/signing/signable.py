@@ -1,5 +1,6 @@
 """
-What a signer is asked to sign, as the bytes themselves say: the farm's word is not needed for it.
+Descriptions of what a signer is asked to sign, read from the signed bytes themselves, so that the signer need not trust
+the farm.
 """
 
 import io
@@ -11,7 +12,7 @@ from ..rpm_file import ARCH, NAME, SOURCE_PACKAGE, SOURCE_RPM, epoch_of, payload
 from ..rpm_header import read_header
 
 _LONGEST = 200
-# A text for a signature that is not one of these could be made to say anything to another program.
+# Only these fields: other text, once signed, could be misused with another program.
 _RELEASE = re.compile(
     rb"(?P<fields>(?:(?:Origin|Label|Suite|Codename|Date|Architectures|Components|Acquire-By-Hash)"
     rb": [!-~][ -~]{0,499}\n)++)"
@@ -28,15 +29,15 @@ _REPOMD_END = b"</repomd>"
 
 def is_index(data: bytes) -> bool:
     """
-    Whether *data* is no header of a package; what else it is, `described` says.
+    Whether *data* is something else than the header of a package; `described` says what.
     """
     return not data.startswith(b"\x8e\xad\xe8")
 
 
 def described(data: bytes) -> str:
     """
-    What *data* is: the header of an RPM package, the metadata of a repository.  `InputError` when it is nothing that a
-    farm of packages may have signed.
+    A description of *data*: the header of an RPM package, or the index of a repository.  `InputError` when it is
+    neither; then it must not be signed.
     """
     if data.startswith(b"\x8e\xad\xe8"):
         return _package(data)
@@ -53,7 +54,7 @@ def _is_repomd(data: bytes) -> bool:
     """
     Whether *data* is one element ``repomd``, with neither comments nor processing instructions nor declarations.
     """
-    # No regular expression for all of it: the possessive quantifiers of Python 3.11.2, that of Debian 12, fail here.
+    # Not one regular expression: possessive quantifiers fail here in Python 3.11.2, the version of Debian 12.
     if not (head := _REPOMD.match(data)):
         return False
     rest = data[head.end() :].removesuffix(b"\n")

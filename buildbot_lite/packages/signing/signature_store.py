@@ -20,7 +20,7 @@ _ID = re.compile(r"[0-9a-f]{64}-(?:bytes|text)\Z")
 
 def id_of(data: bytes, *, text: bool) -> str:
     """
-    The name of what is signed: the digest of *data*, and the kind of the signature.
+    The name of a signature: the digest of the signed bytes *data*, and the kind of the signature.
     """
     return f"{sha256(data).hexdigest()}-{'text' if text else 'bytes'}"
 
@@ -35,7 +35,7 @@ class SignatureStore:
 
     def get(self, id: str) -> bytes | None:
         """
-        The signature of *id*; None: it has not arrived.
+        The signature *id*; None if it has not arrived.
         """
         try:
             with open(self._path(id), "rb") as file:
@@ -45,20 +45,20 @@ class SignatureStore:
 
     def put(self, id: str, signature: bytes) -> None:
         """
-        Keep *signature*, which was checked.
+        Store *signature*, which was checked.
         """
         make_directory(self.directory)
         write_whole(self._path(id), signature)
 
     def remove(self, id: str) -> None:
         """
-        Forget the signature of *id*, if it is there.
+        Remove the signature *id*, if it is there.
         """
         remove(self._path(id))
 
     def keep_only(self, ids: Collection[str]) -> None:
         """
-        Forget the signatures of everything else.
+        Remove all other signatures.
         """
         for name in os.listdir(self.directory) if os.path.isdir(self.directory) else ():
             if name not in ids:

@@ -1,5 +1,5 @@
 """
-The files of one target's signatures: those that have arrived, signed packages, the signatures of a snapshot's index.
+The files for the signatures of one target: signatures that have arrived, signed packages, and signatures of an index.
 
 ::
 
@@ -7,7 +7,7 @@ The files of one target's signatures: those that have arrived, signed packages, 
     <directory>/signed/<job>/<architecture>/<package>  copies with their signatures, from which a snapshot is made
     <directory>/index/<snapshot>/<id>                  of its index, until the next one is signed
 
-All methods take long: call them in a thread.
+All methods block: call them in a thread.
 """
 
 import os
@@ -37,7 +37,7 @@ from .wanted_signatures import (
 )
 
 PUBLIC = "public"
-"""The kind of snapshot that is signed."""
+"""The kind of repository that is signed."""
 
 
 class Snapshots(Protocol):
@@ -47,12 +47,12 @@ class Snapshots(Protocol):
 
     def prepare(self, kind: str, files: Collection[str]) -> str:
         """
-        Make a snapshot with *files* added, which nobody sees yet; returns its name.
+        Make a snapshot with *files* added, which clients do not see yet; returns its name.
         """
 
     def to_sign(self, name: str) -> Mapping[str, bytes]:
         """
-        Its index by file name; `InputError` when another one took its place.
+        The index of a prepared snapshot, by file name; `InputError` when another snapshot has replaced it.
         """
 
     def publish(self, name: str, signatures: Mapping[str, bytes] | None = None) -> None:
@@ -63,8 +63,8 @@ class Snapshots(Protocol):
 
 def published(results: JobResults) -> Sequence[ResultFile]:
     """
-    The packages of *results* that go into a repository: not those for the installer of Debian.  A noarch package that
-    several builds made, which was found to be the same in all of them, is that of the first one.
+    The packages of *results* that enter a repository: all except those for the installer of Debian.  Of a noarch
+    package that several builds made (and that was found to be the same in all), the one of the first build.
     """
     by_name = {file.name: file for file in reversed(results.packages) if file.name.endswith((".deb", ".rpm"))}
     return sorted(by_name.values(), key=lambda file: (file.architecture, file.name))
@@ -73,8 +73,8 @@ def published(results: JobResults) -> Sequence[ResultFile]:
 @frozen
 class SignedFiles:
     """
-    In *directory*.  *key*, *snapshots*: return the target's public key and its repository, as the configuration in
-    force says.
+    The files in *directory*.  *key*, *snapshots*: return the target's public key and its repository, by the
+    configuration in force.
     """
 
     directory: str
@@ -110,8 +110,9 @@ class SignedFiles:
 
     def signed(self, job: int, results: JobResults) -> JobResults:
         """
-        *results* of *job* with signatures, accepted by rpm.  `InputError` when rpm refuses a package; `RefusedError`
-        when a signature is missing, or is not good any more: that one is forgotten, and asked for again.
+        *results* of *job* with their signatures, which rpm accepts.  `InputError` when rpm refuses a package;
+        `RefusedError` when a signature is missing or no longer good.  A signature that is no longer good is removed, so
+        that it is wanted again.
         """
         try:
             signed = self._with_signatures(job, results)
@@ -126,7 +127,7 @@ class SignedFiles:
 
     def _without_bad(self, results: JobResults) -> str:
         """
-        Forget the signatures of *results* that are refused now; the name of a package that had one, or "".
+        Remove the signatures of *results* that are no longer good; returns the name of a package that had one, or "".
         """
         key, dropped = self.key(), ""
         for each in self.wanted(results):
@@ -141,7 +142,7 @@ class SignedFiles:
 
     def prepare(self, signed: Collection[JobResults]) -> tuple[str, Sequence[ToSign]]:
         """
-        A snapshot with the packages of *signed*: its name, and the signatures that its index needs.
+        Make a snapshot with the packages of *signed*; returns its name, and the signatures that its index needs.
         """
         snapshots = self.snapshots()
         name = snapshots.prepare(PUBLIC, [each.path(file) for each in signed for file in published(each)])
@@ -169,16 +170,16 @@ class SignedFiles:
 
     def publish(self, snapshot: str) -> None:
         """
-        Let clients see *snapshot*, whose index is signed; its signatures are checked again.  `InputError` when one is
-        missing or not good any more, or another snapshot took its place.
+        Let clients see *snapshot*, whose index is signed.  The signatures are checked again.  `InputError` when one is
+        missing or no longer good, or when another snapshot has replaced this one.
         """
-        # Nothing is done when it is public already.
+        # Does nothing when the snapshot is public already.
         signatures = self._kept_files(snapshot) if self.is_prepared(snapshot) else None
         self.snapshots().publish(snapshot, signatures)
 
     def is_signed(self, snapshot: str) -> bool:
         """
-        Whether `publish` can publish *snapshot*, and has not yet.
+        Whether *snapshot* can be published and is not public yet.
         """
         try:
             return bool(self._kept_files(snapshot))
@@ -203,7 +204,7 @@ class SignedFiles:
 
     def forget(self, job: int) -> None:
         """
-        Remove what is kept for *job*, which is public.
+        Remove the files for *job*, which is public.
         """
         for path in glob(os.path.join(glob_escape(self._place(job)), "*", "*.rpm")):
             with suppress(InputError), open(path, "rb") as file:
@@ -212,7 +213,8 @@ class SignedFiles:
 
     def tidy(self, waiting: Mapping[int, Sequence[ToSign]]) -> None:
         """
-        Remove what is kept for jobs that do not wait any more.  *waiting*: all that do, with what they need.
+        Remove the files for jobs that no longer wait.  *waiting*: the jobs that wait, with the signatures that they
+        need.
         """
         self._store.keep_only({each.id for wanted in waiting.values() for each in wanted})
         signed = os.path.join(self.directory, "signed")
@@ -222,7 +224,8 @@ class SignedFiles:
 
     def _with_signatures(self, job: int, results: JobResults) -> JobResults:
         """
-        *results* with signed copies of packages; those of Debian are as they were, since their index is signed.
+        *results* with signed copies of RPM packages.  Debian packages stay unchanged, because only their index is
+        signed.
         """
         packages = published(results)
         if not any(is_signed_itself(file) for file in packages):
