@@ -12,7 +12,7 @@ from ..rpm_file import ARCH, NAME, SOURCE_PACKAGE, SOURCE_RPM, epoch_of, payload
 from ..rpm_header import read_header
 
 _LONGEST = 200
-# Only these fields: other text, once signed, could be misused with another program.
+# Only texts of these forms: any other text, once signed, could be misused with another program.
 _RELEASE = re.compile(
     rb"(?P<fields>(?:(?:Origin|Label|Suite|Codename|Date|Architectures|Components|Acquire-By-Hash)"
     rb": [!-~][ -~]{0,499}\n)++)"
