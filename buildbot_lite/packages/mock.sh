@@ -32,9 +32,17 @@ in_mock() { # RESULTS ARGUMENT…
 }
 
 remove() { # ROOT DIRECTORY
-    if [ -e "$1/made" ]; then
-        read -r config unique <"$1/made"
-        mock --quiet --root="$config" --uniqueext="$unique" --scrub=chroot --scrub=bootstrap
+    # Without a whole line, it was not written to its end, and mock had not begun.
+    if [ -e "$1/made" ] && read -r config unique <"$1/made"; then
+        code=0
+        mock --quiet --root="$config" --uniqueext="$unique" --scrub=chroot --scrub=bootstrap || code=$?
+        case $code in
+            0) ;;
+            # No configuration of that name, or no mock: the next attempt would be like this one.
+            3 | 5 | 127) echo "warning: mock and its configuration $config are not here any more, so the root that it made stays \
+on this machine: it has \"$unique\" in its name, and is in /var/lib/mock unless mock keeps its roots elsewhere" >&2 ;;
+            *) exit "$code" ;;
+        esac
     fi
     rm -rf -- "$@"
 }

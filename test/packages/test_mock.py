@@ -206,6 +206,26 @@ class MockProgramTests(SynchronousTestCase):
         self.assertEqual(last, ["--quiet", "--root=fedora-40-x86_64", unique, "--scrub=chroot", "--scrub=bootstrap"])
         self.assertFalse((self.build / FILES).exists() or (self.build / ROOT).exists())
 
+    def test_mock_is_gone(self) -> None:
+        """
+        Promise 9.4: where mock has no such configuration any more, is not installed any more, or had not begun, both
+        directories are removed all the same, so that the slave goes on; what stays of mock is named.
+        """
+        for code in (3, 5, 127):
+            self.fresh()
+            self.assertEqual(self.built()[0], 0)
+            self.plans("scrub", code, {})
+            if code == 127:
+                (self.directory / "programs" / "mock").unlink()
+            ended, said = self.run_words(self.root.end())
+            self.assertEqual(ended, 0)
+            self.assertIn('the root that it made stays on this machine: it has "buildbot-lite-', said)
+            self.assertFalse((self.build / FILES).exists() or (self.build / ROOT).exists())
+        (self.build / ROOT).mkdir()
+        (self.build / ROOT / "made").touch()
+        self.assertEqual(self.run_words(self.root.end()), (0, ""))
+        self.assertFalse((self.build / ROOT).exists())
+
     def test_kept(self) -> None:
         """
         Where mock cannot remove its root, the directory that knows its name stays, for the next attempt.
