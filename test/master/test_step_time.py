@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any
+from unittest import mock
 
 from twisted.internet.defer import CancelledError, Deferred, gatherResults, inlineCallbacks, succeed
 from twisted.internet.task import Clock
@@ -18,7 +19,8 @@ from buildbot_lite.errors import BuildbotLiteError
 from buildbot_lite.master.builds import step_time
 from buildbot_lite.master.builds.build_context import BuildContext
 from buildbot_lite.master.builds.build_progress import Ended
-from buildbot_lite.master.builds.journal import OVERDUE
+from buildbot_lite.master.builds.journal import OVERDUE, Journal
+from buildbot_lite.master.builds.overdue import OverdueEnd
 from buildbot_lite.master.scheduling.code_time import CodeTime
 from buildbot_lite.master.steps import counting
 from buildbot_lite.master.steps.own_logs import LogObserver
@@ -520,6 +522,45 @@ class ConcurrentStepsTests(SynchronousTestCase):
         ran = world.finish(step_of(steps.BuildStep, run=work))
         self.assertIs(ran.result, Result.EXCEPTION)
         self.assertEqual(cancelled, [1])
+
+    def test_cancelling_that_fails(self) -> None:
+        """
+        An error while other builds are cancelled does not change the end that is recorded.
+        """
+
+        async def cancel(triggers: MemoryTriggers, buildset: int, reason: str) -> list[Any]:
+            raise BuildbotLiteError("locked")
+
+        async def work(self: Any) -> None:
+            waits = Deferred.fromCoroutine(self.bench.trigger(["s"], {}, wait=True))
+            await self.execute(["x"])
+            await hangs_at_once(self)
+            await waits
+
+        self.patch(MemoryTriggers, "when_finished", lambda triggers, buildset: Deferred())
+        self.patch(MemoryTriggers, "cancel", cancel)
+        world = World([command("x")], triggers={"s": Result.SUCCESS})
+        ran = world.finish(step_of(steps.BuildStep, run=work))
+        self.assertRegex(ran.summary, "took longer than")
+
+    def test_recording_that_fails(self) -> None:
+        """
+        A step whose end cannot be recorded, by a defect or a cancellation, is an ordinary EXCEPTION.
+        """
+        for error in (ValueError("a defect"), CancelledError()):
+            for where in ("_record", "set_mark"):
+
+                async def fail(*args: Any, error: Exception = error) -> None:
+                    raise error
+
+                with (
+                    self.subTest(repr(error), where=where),
+                    mock.patch.object(OverdueEnd if where == "_record" else Journal, where, fail),
+                ):
+                    ran = run(step_of(steps.BuildStep, run=hangs_at_once))
+                    self.assertIs(ran.result, Result.EXCEPTION)
+                    self.assertRegex(ran.summary, "took longer than")
+                    self.assertEqual(len(self.flushLoggedErrors(type(error))), 1)
 
 
 class EndlessReplayTests(SynchronousTestCase):

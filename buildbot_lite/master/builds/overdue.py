@@ -9,10 +9,13 @@ The mark comes first: a master that dies after it has interrupted a command must
 Otherwise the code would continue with a command that only the farm had interrupted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from ...errors import BuildbotLiteError
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+
+from ...errors import BuildbotLiteError, RecordsClosedError
 from ...model.properties import Properties
 from .abandon import abandon_entries, cancel_children
 from .build_context import BuildContext
@@ -27,6 +30,8 @@ class OverdueEnd:
     """
     Ends the step of *effects* in *build*, when its time limit is exceeded.
     """
+
+    _log = Logger()
 
     def __init__(self, build: BuildContext, effects: StepEffects, logs: StepLogs) -> None:
         self._build = build
@@ -44,8 +49,8 @@ class OverdueEnd:
         if isinstance(over, StepOverdueError) and build.journal.mark(self._effects.step, OVERDUE_ORDINAL) is None:
             await self._record(build.redaction.text(str(over)))
         for buildset in tuple(build.live.buildsets):
-            await build.triggers.cancel(buildset, _REASON)
-        await build.live.drained(_REASON)
+            await self._tried(build.triggers.cancel(buildset, _REASON))
+        await self._tried(build.live.drained(_REASON))
         # What ends with them has ended before the step's code is cancelled.
         await build.others_turn()
 
@@ -58,7 +63,8 @@ class OverdueEnd:
         build.added.clear()
         mark = journal.mark(step, OVERDUE_ORDINAL)
         found = self._recorded if mark is None else mark
-        assert found is not None
+        if found is None:
+            return  # the build was stopped before the end was recorded, or a defect of ours kept it from that
         # The code may have set others on its end.
         build.view.properties.replace(Properties.from_document(found["properties"]))
         if mark is None:
@@ -69,7 +75,20 @@ class OverdueEnd:
         # What the ended code had begun is not continued.
         begun = journal.drop(step)
         await abandon_entries(build, begun)
-        await cancel_children(build, _REASON, begun)
+        await self._tried(cancel_children(build, _REASON, begun))
+
+    async def _tried(self, work: Awaitable[object]) -> None:
+        """
+        Await *work*, whose failure is logged only: the end that is recorded is that of the step, as in a replay.
+        """
+        try:
+            await work
+        except (RecordsClosedError, CancelledError):
+            raise
+        except BuildbotLiteError as error:
+            self._log.warn("ending what a step waits for: {why}", why=str(error))
+        except Exception:  # noqa: BLE001 - the step must end all the same
+            self._log.failure("ending what a step waits for")
 
     async def _record(self, sentence: str) -> None:
         build, effects, logs = self._build, self._effects, self._logs
@@ -82,5 +101,6 @@ class OverdueEnd:
             "logs": logs.places(),
             "used": sorted(build.used),
         }
-        await build.journal.set_mark(effects.step, OVERDUE_ORDINAL, intent)
+        # Before it is committed: it may be, although the wait for that is cancelled.
         self._recorded = intent
+        await build.journal.set_mark(effects.step, OVERDUE_ORDINAL, intent)
