@@ -5,12 +5,14 @@ Hand out, list, revoke and rotate FURLs.
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from ..errors import RefusedError
 from .commands import Commands
-from .connection import FarmClient, FarmCommand
+from .connection import FarmClient, FarmCommand, MasterLink
 from .output import note, show
 from .show import json_option
 
@@ -261,11 +263,38 @@ def rotate(farm: FarmClient, name: str) -> None:
     _tell_ended(answer["ended"], cancelled=False)
 
 
+_LIMITS = {
+    "per_hour": "--per-hour",
+    "largest": "--largest",
+    "most_waiting": "--waiting",
+    "most_priority": "--priority",
+}
+"""The limits that a master tells by the same names with a new string, and their options."""
+
+
 def _hand_out(farm: FarmClient, verb: str, **of: Any) -> None:
-    answer = farm.ask({"ask": "grant", "to": verb, **{name: value for name, value in of.items() if value is not None}})
+    question = {"ask": "grant", "to": verb, **{name: value for name, value in of.items() if value is not None}}
+    answer = farm.call(lambda link: _limited(link, question))
     given = answer["grant"]
     note(f"# string #{given['grant']} ({_purpose(given)}); shown only this once")
     click.echo(answer["furl"])
+
+
+async def _limited(link: MasterLink, question: dict[str, Any]) -> Mapping[str, Any]:
+    """
+    The answer to *question*, with a new string.  `RefusedError` if the string lacks a limit, because the master is of
+    an earlier version, which does not know that limit; then the string is revoked.
+    """
+    answer = await link.ask(question)
+    given = answer["grant"]
+    missing = [option for name, option in _LIMITS.items() if name in question and name not in given]
+    if missing:
+        await link.ask({"ask": "revoke", "which": f"#{given['grant']}", "kill": False, "cancel": False})
+        raise RefusedError(
+            f"The master is too old for {' and '.join(missing)}: its string would not have that limit, so it is "
+            "revoked.  Update and restart the master, or leave the option out."
+        )
+    return answer
 
 
 def _purpose(grant: dict[str, Any]) -> str:

@@ -60,6 +60,21 @@ class GrantTests(GrantCommandCase):
             ],
         )  # fmt: skip
 
+    def test_limit_that_the_master_does_not_know(self) -> None:
+        """
+        A string without the limit that was asked for, from a master of an earlier version, is revoked and not printed.
+        """
+        earlier = {name: value for name, value in GRANT.items() if name != "most_priority"}
+        self.master.answers = {
+            "grant": {"grant": earlier, "furl": FURL},
+            "revoke": {"grant": earlier, "ended": []},
+        }
+        sentence = self.refused("grant", "submit", "farm", "go", "--priority", "0")
+        self.assertIn("The master is too old for --priority: its string would not have that limit, so it", sentence)
+        self.assertEqual([each["ask"] for each in self.master.questions], ["grant", "revoke"])
+        self.assertEqual(self.master.questions[1]["which"], "#7")
+        self.assertEqual(self.command("grant", "submit", "farm", "go").out, f"{FURL}\n")
+
     def test_other_verbs(self) -> None:
         """
         `grant` makes grants to watch, control and administer.
