@@ -106,8 +106,11 @@ class LogFollower:
         """
         all_rows = await self._records.read(lambda connection: requests.of_buildset(connection, buildset))
         rows = [each for each in all_rows if request in (None, each.id)]
-        if all_rows and not rows and (following := await self._continued(buildset)) is not None:
-            return await self.follow(following, client, holder, request=request)
+        # Before its good end, the request can be of no other, and `continued` would wait for that end.
+        if all_rows and not rows and await self._ended_well(buildset):
+            following = await self._continued(buildset)
+            if following is not None:
+                return await self.follow(following, client, holder, request=request)
         if not rows:
             raise NotFoundError("There is no such request (any more).")
         output = self.output_to(client, holder)
@@ -117,6 +120,10 @@ class LogFollower:
         if code == 0 and request is None and (following := await self._continued(buildset)) is not None:
             return await self.follow(following, client, holder)
         return code
+
+    async def _ended_well(self, buildset: int) -> bool:
+        row = await self._records.read(lambda connection: requests.buildset(connection, buildset))
+        return row is not None and row.result is not None and row.result.exit_code == 0
 
     def output_to(self, client: Client, holder: Hashable) -> SendWindow:
         """

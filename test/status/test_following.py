@@ -10,8 +10,9 @@ from buildbot_lite.errors import NotFoundError
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.wait_reasons import absent, paused
 from buildbot_lite.status.explaining import EXPLAIN_EVERY
+from buildbot_lite.status.following import LogFollower
 from buildbot_lite.status.send_window import LARGEST_WINDOW
-from buildbot_lite.storage.records import streams
+from buildbot_lite.storage.records import requests, streams
 from buildbot_lite.storage.records.builds import Build
 from buildbot_lite.storage.shared_reading import BLOCK
 
@@ -319,6 +320,74 @@ class FollowingTests(FollowingCase):
 
         failure = self.failureResultOf(unknown.deferred, NotFoundError)
         self.assertEqual(str(failure.value), "There is no such request (any more).")
+
+
+class GoingOnTests(FollowingCase):
+    """
+    A request that is not of the watched buildset.
+    """
+
+    def setUp(self) -> None:
+        """
+        A buildset with one build, which goes on as another buildset after its good end.
+        """
+        super().setUp()
+        self.first, self.second = self.start(), self.start()
+        self.asked: list[int] = []
+        self.log_follower = LogFollower(
+            records=self.records,
+            notifications=self.notifications,
+            streams_directory=self.directory,
+            why=self.reasons.get,
+            decided=lambda: 0,
+            clock=self.clock,
+            continued=self.continued,
+        )
+
+    async def continued(self, buildset: int) -> int | None:
+        """
+        The buildset of the second build after that of the first.
+        """
+        self.asked.append(buildset)
+        return self.set_of(self.second) if buildset == self.set_of(self.first) else None
+
+    def set_of(self, build: Build) -> int:
+        """
+        The buildset of *build*.
+        """
+        request = self.do(lambda connection: requests.get(connection, build.request))
+        assert request is not None
+        return request.buildset
+
+    def watch(self, request: int) -> RunningCoroutine:
+        """
+        Watch *request* with the first buildset.
+        """
+        return self.running(self.log_follower.follow(self.set_of(self.first), FakeClient(), "holder", request=request))
+
+    def test_while_it_runs(self) -> None:
+        """
+        Before the end, such a request is refused at once, and nothing is waited for.
+        """
+        self.failureResultOf(self.watch(self.second.request).deferred, NotFoundError)
+        self.assertEqual(self.asked, [])
+
+    def test_after_a_bad_end(self) -> None:
+        """
+        After a bad end, it is refused, too.
+        """
+        self.finish(self.first, Result.FAILURE)
+        self.failureResultOf(self.watch(self.second.request).deferred, NotFoundError)
+        self.assertEqual(self.asked, [])
+
+    def test_after_a_good_end(self) -> None:
+        """
+        After a good end, it is looked for in the buildset as which the first goes on.
+        """
+        self.finish(self.first)
+        self.finish(self.second, Result.WARNINGS)
+        self.assertEqual(self.successResultOf(self.watch(self.second.request).deferred), 0)
+        self.failureResultOf(self.watch(99).deferred, NotFoundError)
 
 
 class WaitingTests(FollowingCase):
