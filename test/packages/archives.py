@@ -1,5 +1,5 @@
 """
-Source packages for tests: a small Debian one that is made here, and a small source RPM.
+Source packages for tests: a small Debian source package, made here, and a small source RPM.
 """
 
 import gzip
@@ -28,7 +28,8 @@ TINY_SRPM = (Path(__file__).parent / "data" / "tiny-1.0-3.src.rpm").read_bytes()
 
 def dsc(files: Mapping[str, bytes], **fields: str) -> bytes:
     """
-    A .dsc that lists *files*.  *fields*: others than those of greet 1.0, with "_" for "-"; "" leaves one out.
+    A .dsc that lists *files*.  *fields*: fields that differ from those of greet 1.0, with "_" for "-"; "" leaves a
+    field out.
     """
     listed = "".join(f"\n {hashlib.sha256(data).hexdigest()} {len(data)} {name}" for name, data in files.items())
     all_fields = {

@@ -34,7 +34,7 @@ class PackageSlave:
 
     def __call__(self, started: StartedCommand) -> None:
         """
-        Do what *started* asks.
+        Run the command *started* as the script of the test says.
         """
         words = " ".join(started.spec.argv) if isinstance(started.spec, Run) else started.spec.kind
         if any(word in words for word in self.held):
@@ -64,7 +64,7 @@ class PackageSlave:
 
     def release(self) -> None:
         """
-        Hold nothing any more, and end what waits.
+        Hold no more commands, and end the waiting ones.
         """
         self.held.clear()
         waiting, self.waiting = self.waiting, []

@@ -19,7 +19,8 @@ _DEPENDENCY_FLAGS = {"": 0, "<": 2, ">": 4, "=": 8, "<=": 10, ">=": 12}
 
 def rpm(payload: bytes = b"files", **tags: Any) -> bytes:
     """
-    The package hello-2.10-1 for x86_64.  *tags*: others than its own, by number after "t"; None leaves one out.
+    The package hello-2.10-1 for x86_64.  *tags*: tags that differ from its own, by their number after "t"; None leaves
+    a tag out.
     """
     values = {
         1000: "hello",

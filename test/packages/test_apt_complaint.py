@@ -1,5 +1,5 @@
 """
-What apt lacks, as a sentence.  The outputs are those of apt 2.6, cut.
+The packages that apt cannot install, in one sentence.  The outputs are shortened ones of apt 2.6.
 """
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -19,18 +19,18 @@ END = "E: Unable to correct problems, you have held broken packages.\n"
 
 class AptComplaintTests(SynchronousTestCase):
     """
-    Outputs, and what is said.
+    Outputs of apt, and the sentences for them.
     """
 
     def said(self, output: str) -> str:
         """
-        What is said of a command with this output.
+        The sentence for a command with this output.
         """
         return apt_complaint(CommandResult(Outcome(Ending.EXITED, exit_code=100), lambda log, limit: output.encode()))
 
     def test_missing(self) -> None:
         """
-        Promise 9.6: what no repository has is named, with its version and alternatives.
+        Promise 9.6: a package that no repository has is named, with its version and alternatives.
         """
         output = f"""{HEAD}\
  builddeps:./in/lacks_1.0.dsc : Depends: nowhere-to-be-found but it is not installable
@@ -45,7 +45,7 @@ class AptComplaintTests(SynchronousTestCase):
 
     def test_others(self) -> None:
         """
-        Other obstacles are named, too: another version, a conflict, what another package lacks.
+        Other obstacles are named, too: another version, a conflict, a missing dependency of another package.
         """
         output = f"""{HEAD}\
  builddeps:./in/x.dsc : Depends: hello (>= 2.10-3+farm1) but 2.10-3 is to be installed
@@ -72,14 +72,14 @@ class AptComplaintTests(SynchronousTestCase):
 
     def test_many(self) -> None:
         """
-        Of many only some are named.
+        If many packages are missing, only some are named.
         """
         lines = "".join(f" x : Depends: nothing{number} but it is not installable\n" for number in range(20))
         self.assertTrue(self.said(HEAD + lines + END).endswith(f", nothing{MOST_NAMED - 1} and 12 more"))
 
     def test_nothing(self) -> None:
         """
-        Of any other failure the last line is told.
+        For any other failure, the sentence is apt's last line.
         """
         self.assertEqual(self.said(f"{HEAD}{END}"), END.strip().removesuffix("."))
         self.assertEqual(self.said("E: no space left\n"), "E: no space left")

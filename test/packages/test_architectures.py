@@ -91,7 +91,7 @@ class ArchitecturesTests(SynchronousTestCase):
 
     def test_where_all_is_built(self) -> None:
         """
-        What is the same everywhere is built on any of the target's machines.
+        Packages that are the same on every architecture are built on any of the target's machines.
         """
         plan = debian_plan("data", ["all"], BOOKWORM)
         self.assertEqual(plan.builds, (ArchitectureBuild("all", ("amd64", "i386")),))
@@ -114,7 +114,8 @@ class ArchitecturesTests(SynchronousTestCase):
 
     def test_bound(self) -> None:
         """
-        Promise 9.3: what a package names and the target does not build is one entry, however much it is.
+        Promise 9.3: all architectures that a package names and the target does not have are one entry, however many
+        they are.
         """
         many = tuple(f"a{number:03}" for number in range(200))
         plan = fedora("hello", RpmArchitectures(("x86_64", *many), ("x86_64", *many)))

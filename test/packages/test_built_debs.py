@@ -1,5 +1,5 @@
 """
-What a slave sends for a build, compared with what the source may make.
+Debian packages that a slave sends, compared with the source package.
 """
 
 import io
@@ -46,7 +46,7 @@ class ReadDebTests(SynchronousTestCase):
 
     def test_damaged(self) -> None:
         """
-        Promise 9.5: what is no .deb, or a part of one, is one sentence.
+        Promise 9.5: a file that is no .deb, or a part of one, gives one sentence.
         """
         good = deb(GREET)
         bomb = lzma.compress(bytes(CONTROL.size + 1))
@@ -95,7 +95,7 @@ class ReadDebTests(SynchronousTestCase):
     @needs("dpkg-deb")
     def test_of_dpkg(self) -> None:
         """
-        What dpkg-deb makes is read.
+        Packages that dpkg-deb makes can be read.
         """
         directory = Path(tempfile.mkdtemp())
         self.addCleanup(shutil.rmtree, directory)
@@ -123,8 +123,8 @@ class BuiltDebTests(SynchronousTestCase):
 
     def sent(self, arch: str = "amd64", suffix: str = "", **changed: str) -> list[str]:
         """
-        The names of the files of the packages that are taken when a slave sends greet, in whose control file the
-        fields *changed* are other ones.
+        Send greet from a slave, with the fields *changed* in its control file; returns the file names of the packages
+        that are accepted.
         """
         version = self.source.full_version + suffix
         fields = {**GREET, "Version": version, "Architecture": arch}
@@ -142,8 +142,8 @@ class BuiltDebTests(SynchronousTestCase):
         **fields: str,
     ) -> list[str]:
         """
-        The same for these *files*.  *listed*: what the .changes lists, if that is something else; *fields*: other ones
-        of it.
+        The same for these *files*.  *listed*: the files that the .changes lists, if they are others; *fields*: other
+        fields of it.
         """
         stem = f"greet_{self.source.version}{suffix}_{arch}"
         common = {"Version": self.source.full_version + suffix, "Architecture": arch}
@@ -161,7 +161,7 @@ class BuiltDebTests(SynchronousTestCase):
 
     def refused(self, part: str, arch: str = "amd64", suffix: str = "", **changed: str) -> None:
         """
-        The same must be refused, with *part* in the sentence.
+        Check that the same package is refused, with *part* in the sentence.
         """
         self.assertIn(part, str(self.assertRaises(InputError, self.sent, arch, suffix, **changed)))
 
@@ -178,7 +178,7 @@ class BuiltDebTests(SynchronousTestCase):
 
     def test_suffix(self) -> None:
         """
-        With a suffix, the version of the source has it, or that of the package alone.
+        With a suffix, the version of the source has the suffix, or only the version of the package.
         """
         self.assertEqual(self.sent(suffix="+f1"), ["greet_1.0+f1_amd64.deb"])
         self.assertEqual(self.sent(suffix="+f1", Source="greet (1.0)"), ["greet_1.0+f1_amd64.deb"])
@@ -188,7 +188,7 @@ class BuiltDebTests(SynchronousTestCase):
 
     def test_epoch(self) -> None:
         """
-        An epoch is in the version, and in no file's name.
+        An epoch is in the version, but not in names of files.
         """
         self.patch(type(self), "source", read_dsc(dsc(FILE, Version="2:1.0")))
         self.assertEqual(self.sent(), ["greet_1.0_amd64.deb"])
@@ -223,7 +223,7 @@ class BuiltDebTests(SynchronousTestCase):
 
     def test_other_contents(self) -> None:
         """
-        A file whose name is not that of its contents, and lists that do not fit the files.
+        A file whose name does not fit its contents is refused, and so are lists that do not fit the files.
         """
         good = deb(GREET)
         greet = {"greet_1.0_amd64.deb": good}

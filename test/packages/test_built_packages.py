@@ -1,5 +1,5 @@
 """
-What a slave sends as the result of a build, and the packages of a job.
+The packages that a slave sends, and the packages of a job.
 """
 
 import os
@@ -133,7 +133,8 @@ class BuiltPackagesTests(_Case):
 
     def test_wrong(self) -> None:
         """
-        Promise 9.9: what is damaged, of another source, or for another architecture is refused with one sentence.
+        Promise 9.9: a package that is damaged, of another source, or for another architecture is refused with one
+        sentence.
         """
         for architecture, files, said in WRONG:
             with self.subTest(said=said):
@@ -172,7 +173,7 @@ class BuiltPackagesTests(_Case):
     @given(st.integers(0, len(rpm()) - 1), st.integers(1, 255))
     def test_damaged(self, place: int, difference: int) -> None:
         """
-        A damaged byte is harmless or makes a sentence, and never anything else.
+        A damaged byte is harmless or gives one sentence, never another error.
         """
         data = bytearray(rpm())
         data[place] ^= difference

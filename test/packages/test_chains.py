@@ -67,7 +67,7 @@ class ChainCase(QuestionCase):
 
     def after(self, job: int | None, target: str = "bookworm", **fields: Any) -> FakeWatcher:
         """
-        Submit a package that is built after *job*; what the submitter is told.
+        Submit a package that is built after *job*; returns what the submitter reads.
         """
         watcher = FakeWatcher()
         options: dict[str, Any] = {key: fields.pop(key) for key in ("scratch", "sources") if key in fields}
@@ -83,7 +83,7 @@ class ChainCase(QuestionCase):
         """
         The master dies; the next one has the same repository, and the slave attaches to it.
         """
-        # The old one would hear of what the next one records.
+        # Otherwise the old master would receive notifications of what the next one records.
         self.farm.dispatcher.stop()
         self.farm.extensions["jobs of packages"].stop()
         self.harness.farm = self.harness._farm(self.harness.farm.generations.current)
@@ -116,7 +116,7 @@ class ChainCase(QuestionCase):
 
 class ChainTests(ChainCase):
     """
-    What waits, and for how long.
+    Chained jobs wait for the job before them.
     """
 
     def test_in_order(self) -> None:
@@ -190,7 +190,7 @@ class ChainTests(ChainCase):
 
 class RefusedChainTests(ChainCase):
     """
-    What cannot be built after another.
+    Submissions that cannot be built after another job.
     """
 
     def assert_refused(self, said: FakeWatcher, sentence: str) -> None:
@@ -227,7 +227,8 @@ class RefusedChainTests(ChainCase):
 
     def test_finished_without_publishing(self) -> None:
         """
-        Promise 9.6: nor after one that was finished without being published; after one that was published, there is.
+        Promise 9.6: no job is built after one that was finished without being published; but one is built after a
+        published job.
         """
         self.repository.signed = False
         self.chain(1)
@@ -252,7 +253,7 @@ def _for_another(before: Any, connection: Connection, number: int, target: str, 
 
 class BrokenChainTests(ChainCase):
     """
-    What happens to those that wait when one is not built.
+    Jobs that wait are killed when the job before them is not built.
     """
 
     def ended(self, job: int) -> tuple[str, str, set[str]]:
@@ -278,7 +279,7 @@ class BrokenChainTests(ChainCase):
 
     def test_killed(self) -> None:
         """
-        Promise 9.6: so does one that is killed.
+        Promise 9.6: a job that is killed ends all after it, too.
         """
         self.chain(3)
         self.ask("kill", job=2)
@@ -288,7 +289,7 @@ class BrokenChainTests(ChainCase):
 
     def test_refused(self) -> None:
         """
-        Promise 9.6: so does one that the repository refuses.
+        Promise 9.6: a job that the repository refuses ends all after it, too.
         """
         self.repository.errors["enter"] = InputError("another package has that name.")
         self.chain(2)
@@ -347,7 +348,8 @@ class BrokenChainTests(ChainCase):
 
     def test_not_in_the_repository(self) -> None:
         """
-        Promise 9.6: what is published and was removed from the repository for builds lets none begin after it.
+        Promise 9.6: a published job whose packages were removed from the repository for builds lets no job begin after
+        it.
         """
         self.chain(1)
         self.attach()
@@ -377,7 +379,7 @@ class BrokenChainTests(ChainCase):
 
     def test_unreadable(self) -> None:
         """
-        Promise 9.9: while the repository cannot be read, none begins; it is looked at again.
+        Promise 9.9: while the repository cannot be read, no chained job begins; the repository is read again later.
         """
         self.chain(1)
         self.attach()

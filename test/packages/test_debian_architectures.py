@@ -1,5 +1,5 @@
 """
-Architectures of Debian and their wildcards, also beside dpkg-architecture.
+Architectures of Debian and their wildcards, also compared with dpkg-architecture.
 """
 
 import shutil
@@ -84,7 +84,7 @@ class DebianArchitecturesTests(SynchronousTestCase):
 
     def test_wildcards(self) -> None:
         """
-        A word that only contains "any" is none.
+        A word that only contains "any" is no wildcard.
         """
         self.assertTrue(is_wildcard("linux-any"))
         self.assertFalse(is_wildcard("many"))

@@ -80,8 +80,8 @@ class RecognizingTests(SynchronousTestCase):
 
     def test_others(self) -> None:
         """
-        Other files are none, however many beginnings of comments they have: looking at them takes no longer than
-        reading them.
+        Other files are no requests, however many beginnings of comments they have, and recognizing this takes no longer
+        than reading them.
         """
         for text in (
             b"# " * 2048,

@@ -1,5 +1,5 @@
 """
-The program of `Overlay`, run over a small base that has a shell and what the tests need.
+The program of `Overlay`, run over a small base with a shell and the programs that the tests need.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ def make_base(directory: Path) -> None:
 @needs("mmdebstrap", "newuidmap", "flock", "setpriv")
 class OverlayProgramTests(SynchronousTestCase):
     """
-    What a build can do to the machine, and what stays of it.
+    The effects that a build may have on the machine, and the removal of what it leaves.
     """
 
     def setUp(self) -> None:
@@ -68,7 +68,7 @@ class OverlayProgramTests(SynchronousTestCase):
 
     def remove(self) -> None:
         """
-        Remove everything, also what belongs to subordinate users.
+        Remove everything, also files of subordinate users.
         """
         self.run_words(Overlay("bookworm").end())
         self.run_words(overlay("remove", str(self.work / KEPT)))
@@ -120,8 +120,8 @@ class OverlayProgramTests(SynchronousTestCase):
 
     def test_ended(self) -> None:
         """
-        Promise 9.4: what takes the machine's memory, processes or disk is ended, each with its sentence, and nothing
-        of it runs on.
+        Promise 9.4: a build that takes the machine's memory, processes or disk is ended with a sentence for each, and
+        none of its processes stays.
         """
         fill = "while :; do dd if=/dev/zero of=/{}/$((i=i+1)) bs=1M count=20; sleep 0.1; done"
         cases = [
@@ -165,7 +165,7 @@ class OverlayProgramTests(SynchronousTestCase):
 
     def test_once(self) -> None:
         """
-        Promise 9.4: in a root in which something was built, nothing is built or installed any more.
+        Promise 9.4: after a build in a root, no more commands build or install in that root.
         """
         root = self.root()
         self.assertEqual(self.built("true"), (0, ""))
@@ -198,8 +198,8 @@ class OverlayProgramTests(SynchronousTestCase):
 
     def test_swept(self) -> None:
         """
-        Promise 9.4: the next build removes what a base that was killed has left, and bases that no root uses; one that
-        is in use stays.
+        Promise 9.4: the next build removes the rest of a base whose making was killed, and bases that no root uses; a
+        base in use stays.
         """
         temporary = Path(tempfile.mkdtemp())
         (temporary / "mmdebstrap.x").mkdir()
@@ -226,13 +226,12 @@ class OverlayProgramTests(SynchronousTestCase):
 
     def test_mounted(self) -> None:
         """
-        Promise 9.4: what was mounted for the making of a base that was killed does not outlast it, so that it can be
-        removed.
+        Promise 9.4: if the making of a base is killed, its mounts end with it, so that the rest can be removed.
         """
         programs = self.slave / "programs"
         programs.mkdir()
         mmdebstrap = programs / "mmdebstrap"
-        # Only root can mount there, and only for root it could stay.
+        # Only root can mount there, so only root's mounts could stay.
         mmdebstrap.write_text('#!/bin/sh\nmkdir "$TMPDIR/dev"\nmount -t tmpfs dev "$TMPDIR/dev"\nkill -9 $$\n')
         mmdebstrap.chmod(0o755)
         os.utime(f"{self.base}.made", (0, 0))

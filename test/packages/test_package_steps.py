@@ -112,7 +112,7 @@ class MachineOfAllTests(SubmissionCase):
 
 class PackageStepsTests(SubmissionCase):
     """
-    Which commands they run, and what becomes of failures.
+    The commands of the steps, and their failures.
     """
 
     def configuration(self) -> str:
@@ -163,7 +163,7 @@ class PackageStepsTests(SubmissionCase):
 
     def test_all(self) -> None:
         """
-        What is the same everywhere is built in the root of the target's first architecture.
+        Packages that are the same on every architecture are built in the root of the target's first architecture.
         """
         slave = FakeSlave(behaviour=failing())
         self.build("everywhere", slave, Architecture="all")
@@ -184,7 +184,7 @@ class PackageStepsTests(SubmissionCase):
 
     def test_missing_package(self) -> None:
         """
-        Promise 9.6: a package that is nowhere is named in the reason of the step and of the job.
+        Promise 9.6: a package that no repository has is named in the reason of the step and of the job.
         """
         lacks = " builddeps:./in/x.dsc : Depends: hello but it is not installable\n"
         output = f"The following packages have unmet dependencies:\n{lacks}E: Unable to correct problems."
@@ -217,7 +217,7 @@ class PackageStepsTests(SubmissionCase):
 
     def test_not_kept(self) -> None:
         """
-        Without a failure, nothing is kept.
+        The root of a successful build is not kept.
         """
         slave = FakeSlave(behaviour=failing())
         self.build("kept", slave)
@@ -225,7 +225,7 @@ class PackageStepsTests(SubmissionCase):
 
     def test_leftovers(self) -> None:
         """
-        What an earlier build left must be gone before another begins.
+        Files of an earlier build are removed before the next build begins.
         """
         results = self.build("bookworm", FakeSlave(behaviour=failing("remove", complaint="Permission denied")))
         self.assertEqual(results, {"downloading": Result.FAILURE, "cleanup": Result.FAILURE})
@@ -308,7 +308,7 @@ class PackageStepsTests(SubmissionCase):
 
     def summary(self, step: str) -> str:
         """
-        What the step of the first build says.
+        The summary of the step in the first build.
         """
         rows = self.harness.read(lambda connection: steps.of_build(connection, 1))
         return next(str(row.summary) for row in rows if row.name == step)

@@ -27,7 +27,7 @@ from .test_job_questions import QuestionCase
 
 class RebuildingTests(QuestionCase):
     """
-    What the comparison says.
+    The results of the comparison.
     """
 
     def setUp(self) -> None:
@@ -137,7 +137,7 @@ class RebuildingTests(QuestionCase):
 
     def test_list_is_gone(self) -> None:
         """
-        Promise 9.5: without the list nothing is built, and nothing is called different.
+        Promise 9.5: if the list is missing, no package is built or called different.
         """
         for path in Path(self.harness.basedir, "packages").rglob("installed.txt"):
             path.unlink()
@@ -164,21 +164,21 @@ class RebuildingTests(QuestionCase):
 
     def test_failed(self) -> None:
         """
-        Promise 9.5: a build that failed is not different, and what was built beside it is compared.
+        Promise 9.5: a build that failed is not called different, and the other builds are compared.
         """
         self.building.failing.add("any +farm1 i386")
         self.assertEqual([each["verdict"] for each in self.compared()], ["same", "failed"])
 
     def test_running(self) -> None:
         """
-        While it is built, it says so.
+        While a rebuild runs, the result says so.
         """
         self.building.held.add("dpkg-buildpackage")
         self.assertEqual([each["verdict"] for each in self.compared()], ["running"] * 2)
 
     def test_refused(self) -> None:
         """
-        What has not been built cannot be rebuilt, and only a job and its rebuild can be compared.
+        A job that has not been built cannot be rebuilt, and only a job and its rebuild can be compared.
         """
         self.building.failing.add("dpkg-buildpackage")
         self.submit(Version="2.0")
@@ -190,7 +190,7 @@ class RebuildingTests(QuestionCase):
 
 class SummaryTests(SynchronousTestCase):
     """
-    What people read.
+    The sentences for people.
     """
 
     def test_sentences(self) -> None:

@@ -36,7 +36,7 @@ class RepoScriptTests(SynchronousTestCase):
 
     def test_runs(self) -> None:
         """
-        Promise 9.7: it runs in the master's directory, with variables that say what changed.
+        Promise 9.7: the script runs in the master's directory, with variables that name the target and the job.
         """
         self.run_script('echo "$TARGET $PWD" > said')
         self.assertEqual((self.directory / "said").read_text(), f"f4 {self.directory}\n")

@@ -69,7 +69,7 @@ class _RepositoryCase(SynchronousTestCase):
 
     def seen(self) -> dict[str, bytes]:
         """
-        All that clients see.
+        All files that clients see.
         """
         top = self.place / "public"
         return {str(path.relative_to(top)): path.read_bytes() for path in top.rglob("*") if path.is_file()}
@@ -257,7 +257,7 @@ class _Behaviour(_RepositoryCase):
         before, good, bad = self.seen(), self.package("two"), self.package("bad")
         programs = self.top / "programs"
         programs.mkdir()
-        # Fails when a package of that name is among those that it reads.
+        # Fails when it reads a package of that name.
         for name, ask in (
             ("apt-ftparchive", "ls pool 2>/dev/null"),
             ("createrepo_c", 'for list; do case $list in *packages.list) cat "$list";; esac; done'),
@@ -407,7 +407,7 @@ class _Behaviour(_RepositoryCase):
 
     def test_one_writer(self) -> None:
         """
-        Promise 9.6: while one writes, another one is refused.
+        Promise 9.6: while one writer holds the repository, another one is refused.
         """
         other = PackageRepository(str(self.place), self.metadata())
         with self.repository.snapshots.locked():
@@ -542,7 +542,7 @@ class DebianRepositoryTests(_Behaviour):
                 done = apt("download", name)
                 self.assertEqual(done.returncode, 0, done.stderr)
             self.assertNotEqual(apt("download", "new").returncode, 0)
-            # Between Release and Packages: what the old Release lists is there under its digest.
+            # Between Release and Packages: the files that the old Release lists stay available under their digests.
             old = [line.split() for line in release.decode().splitlines() if line.endswith("binary-amd64/Packages.gz")]
             self.assertEqual(
                 [(place := f"dists/t/main/binary-amd64/by-hash/SHA256/{words[0]}") in self.seen() for words in old],
@@ -578,7 +578,8 @@ class DebianRepositoryTests(_Behaviour):
 
     def test_index(self) -> None:
         """
-        The index of each architecture has its packages and those of all; what is described once is taken over as it is.
+        The index of each architecture has its packages and those for all architectures; descriptions are copied
+        unchanged from one index to the next.
         """
         self.add(self.package("one"), str(deb(self.top / "i", "native", architecture="i386")))
         first = self.seen()["dists/t/main/binary-i386/Packages"]

@@ -1,5 +1,5 @@
 """
-Which results are removed, and which never are.
+Results that are removed, and results that never are.
 """
 
 import os
@@ -35,7 +35,7 @@ VERSIONS = ("1.0", "1:2.0")
 
 class PastJob(NamedTuple):
     """
-    A job of a random history.  *age*: days since its end; None: it goes on.
+    A job of a random history.  *age*: days since its end; None: the job has not ended.
     """
 
     name: str
@@ -46,14 +46,14 @@ class PastJob(NamedTuple):
     @property
     def place(self) -> tuple[str, str]:
         """
-        Where its results are.
+        The directory of its results.
         """
         return self.name, f"{self.version}+farm1".replace(":", "%3a")
 
     @property
     def package(self) -> str:
         """
-        The name of its package.
+        The name of the job's package.
         """
         return f"{self.name}_{self.version.partition(':')[2] or self.version}+farm1_amd64.deb"
 
@@ -130,7 +130,7 @@ class ResultRetentionTests(RepositoryCase):
 
     def later(self) -> None:
         """
-        Two weeks pass, and a scratch build ends.
+        Let two weeks pass and a scratch build end.
         """
         self.harness.settle(UNPUBLISHED_KEPT + LOOKED_EVERY)
         self.submit_with(scratch=True)

@@ -41,7 +41,7 @@ class StoreTests(SynchronousTestCase):
 
     def output(self, arch: str = "amd64", name: str = DEB, data: bytes = b"deb", story: str = "") -> ArchOutput:
         """
-        What a build has left: a package, and two parts of a log.
+        The output of a build: a package, and two parts of a log.
         """
         self.write(f"artifacts/{arch}-{name}", data)
         self.write("streams/1", b"one\n")
@@ -68,7 +68,7 @@ class StoreTests(SynchronousTestCase):
 
     def check(self, builds: Mapping[str, str]) -> None:
         """
-        Note what is to be kept, and refuse it if the test says so.
+        Note the files that are checked, and refuse them if the test says so.
         """
         self.checked = {arch: sorted(os.listdir(place)) for arch, place in builds.items()}
         if self.refused:
@@ -76,7 +76,7 @@ class StoreTests(SynchronousTestCase):
 
     def names(self, arch: str = "") -> list[str]:
         """
-        What is in the directory.
+        The names of the files in the directory.
         """
         return sorted(os.listdir(os.path.join(self.place, arch)))
 

@@ -1,8 +1,8 @@
 """
-Signatures that have arrived, until the repository has them: a file for each, under the digest of what was signed.
+Signatures that have arrived, until the repository has them: one file for each, named by the digest of the signed bytes.
 
-So a signature can never get to other bytes, one that arrives twice is there once, and a round that broke off goes on
-with those that are missing.
+So a signature can never be used for other bytes, a signature that arrives twice is stored once, and an interrupted
+round continues with the missing signatures.
 """
 
 import os

@@ -1,5 +1,5 @@
 """
-The repositories of a target that is signed, or has a ``repo_script``, as jobs meet them.
+The repositories of a target with signatures or a ``repo_script``, in the role that jobs use.
 """
 
 from collections.abc import Collection
@@ -24,8 +24,8 @@ from .wanted_signatures import digest_of
 @define
 class Announced:
     """
-    The last run of a target's script: for which *jobs*, and what it *said*; "" when it succeeded.  *lock*: of the one
-    who runs it.
+    The last run of a target's script.  *jobs*: the jobs that it was run for.  *said*: its error, "" when it succeeded.
+    *lock*: held while the script runs.
     """
 
     lock: DeferredLock = field(factory=DeferredLock)
@@ -38,7 +38,7 @@ class SignedRepository:
     """
     The role `TargetRepository`: *unsigned*, the repositories of *target*, with its signed *files* and its script.
 
-    *announced*: the last run of the script.  *unwanted* ends the script when the master stops.
+    *announced*: the last run of the script.  *unwanted*: set when the master stops, to end the script.
     """
 
     farm: Farm
@@ -50,7 +50,7 @@ class SignedRepository:
 
     async def enter(self, job: Job, results: JobResults) -> None:
         if self.target.signing.sign is not None:
-            # Otherwise it would be found when it is to be signed, with others.
+            # Checked now, because later the error would delay the other jobs that are signed together with this one.
             await self.farm.in_thread(partial(self.files.wanted, results))
         await self.unsigned.enter(job, results)
 
@@ -75,7 +75,8 @@ class SignedRepository:
         signed = await self._signed()
         if signed is None or signed.jobs.get(job.id) != digest_of(results):
             raise InputError(f"Job {job.id} is not signed.")
-        # Whoever kills or finishes a job waits for the turn that this has; so it stays as it is seen here.
+        # This runs in the turn of the target.  Killing and finishing a job need the turn, too, so the state cannot
+        # change here.
         if (lost := await self.farm.records.read(signed.lost)) is not None:
             raise InputError(without(lost))
         await self.farm.in_thread(partial(self.files.publish, signed.snapshot))
@@ -111,7 +112,7 @@ class SignedRepository:
             await self.farm.in_thread(run)
         except InputError as error:
             if self.unwanted.is_set():
-                # The master stops, and has ended the script, which runs again after the next start.
+                # The stopping master has ended the script.  It runs again after the next start.
                 raise RecordsClosedError from None
             return str(error)
         return ""

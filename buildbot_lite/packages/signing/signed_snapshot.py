@@ -17,8 +17,8 @@ from ..job_states import JobState
 @frozen
 class SignedSnapshot:
     """
-    A *snapshot* of the public repository whose packages and index are signed.  *jobs*: those that it adds, each with a
-    digest of its packages.  *pushed*: whether somebody who may has asked for it to become public.
+    A *snapshot* of the public repository whose packages and index are signed.  *jobs*: the jobs that it adds, each with
+    a digest of its packages.  *pushed*: whether somebody with that right has asked to publish it.
     """
 
     snapshot: str
@@ -27,7 +27,7 @@ class SignedSnapshot:
 
     def keep(self, connection: Connection, target: str, now: float) -> None:
         """
-        Record that this is the signed snapshot of *target*.
+        Record this snapshot as the signed one of *target*.
         """
         document = {
             "snapshot": self.snapshot,
@@ -38,13 +38,14 @@ class SignedSnapshot:
 
     def lost(self, connection: Connection) -> Job | None:
         """
-        One of its jobs that ended without being published, so that the snapshot must not become public; None: it may.
+        A job of the snapshot that ended without being published, so that the snapshot must not become public; None if
+        there is none.
         """
         return next((job for job in self.known(connection) if not may_be_public(job)), None)
 
     def known(self, connection: Connection) -> Sequence[Job]:
         """
-        Its jobs that are still remembered.
+        The jobs of the snapshot that the records still have.
         """
         jobs = [job_records.get(connection, number) for number in self.jobs]
         return [job for job in jobs if job is not None]
@@ -52,7 +53,7 @@ class SignedSnapshot:
     @classmethod
     def of(cls, connection: Connection, target: str) -> "SignedSnapshot | None":
         """
-        The recorded one of *target*.
+        The recorded snapshot of *target*.
         """
         document: dict[str, Any] | None = states.get(connection, _owner(target))
         if document is None:
@@ -63,7 +64,7 @@ class SignedSnapshot:
 
 def may_be_public(job: Job) -> bool:
     """
-    Whether *job* waits to become public, or is.
+    Whether *job* waits to become public, or is public.
     """
     # A job in needsign may also be finished without being published.
     was_public = any(state == JobState.PUSHED for state, _ in job.history)
@@ -72,7 +73,7 @@ def may_be_public(job: Job) -> bool:
 
 def ended(job: Job) -> str:
     """
-    The state of *job*, which is not public, for a sentence.
+    The state of *job*, which is not public, as words for a sentence.
     """
     return f"{job.state} without being published" if job.state is JobState.FINISHED else job.state.value
 

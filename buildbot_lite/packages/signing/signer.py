@@ -1,8 +1,9 @@
 """
-The signer's side of a round: what is to be signed is fetched, shown, signed by their gpg, and sent back.
+The signer's side of a round: fetches the bytes to be signed, shows what they are, lets the signer's gpg sign them, and
+sends the signatures.
 
-The farm may be in other hands than the signer hopes.  So what is signed is described from the bytes themselves, and a
-digest that the farm says is compared with them.
+The farm may have been broken into.  So descriptions are read from the bytes themselves, and digests that the farm gives
+are compared with the bytes.
 """
 
 import binascii
@@ -21,7 +22,7 @@ from .signable import described, is_index
 from .signature_store import id_of
 
 MOST_AT_ONCE = 6 << 20
-"""Bytes that are fetched with one question."""
+"""Bytes to be signed that are fetched with one question."""
 MOST_SIGNATURES = 500
 """Signatures that are sent with one question."""
 LARGEST_PIECE = 8 << 20
@@ -30,7 +31,7 @@ MOST_JOBS = 1000
 MOST_FILES = 10_000
 """Packages in one round, unless one job has more."""
 MOST_PAGES = 1000
-"""Pages of an offer that are looked at."""
+"""Pages of an offer that are fetched."""
 MOST_PACKAGES = 50_000
 """Packages of one job."""
 _LONGEST_NAME = 300
@@ -38,7 +39,7 @@ _LONGEST_NAME = 300
 Ask = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 """Sends a question to the master."""
 Sign = Callable[[bytes, bool], Awaitable[Signature]]
-"""Signs bytes, or text."""
+"""Signs bytes; the second argument is whether they are text."""
 
 
 @frozen
@@ -92,8 +93,8 @@ class OfferedFile:
 class OfferedJob:
     """
     A job that waits for its signatures.  *files*: its packages that are signed themselves; *missing*: those that are
-    not signed yet.  *size*: of all its packages, in bytes.  *packages*: all of them, and *source*, what was submitted;
-    a master of an earlier version tells neither.
+    not signed yet.  *size*: bytes of all its packages.  *packages*: all packages.  *source*: the submitted file.  A
+    master of an earlier version sends neither *packages* nor *source*.
     """
 
     job: int
@@ -150,30 +151,31 @@ class Display(Protocol):
 
     def offered(self, offers: Offers) -> None:
         """
-        These jobs wait.
+        Show the jobs that wait.
         """
 
     def to_sign(self, file: WantedFile, what: str) -> None:
         """
-        *file* is to be signed; *what*: its description from its bytes.
+        Show that *file* is to be signed.  *what*: a description read from its bytes.
         """
 
     def also(self, jobs: Sequence[int]) -> None:
         """
-        The index that is to be signed has these jobs, too, which were not shown.
+        Show further jobs that the index to be signed contains.
         """
 
     def agreed(self) -> bool:
         """
-        Whether the signer wants to sign what was shown.
+        Ask whether the signer wants to sign what was shown.
         """
 
 
 @define
 class SigningSummary:
     """
-    What a round did.  *fetched*: bytes that went out to be signed; *size*: bytes of all packages and indexes.  *jobs*:
-    those that the signed snapshot adds; *pushed*: whether it becomes public.  *refused*: the signer did not agree.
+    The result of a round.  *fetched*: bytes that were fetched to be signed; *size*: bytes of all packages and indexes.
+    *jobs*: the jobs that the signed snapshot adds; *pushed*: whether the snapshot becomes public.  *refused*: the
+    signer did not agree.
     """
 
     fetched: int = 0
@@ -186,8 +188,8 @@ class SigningSummary:
 @frozen
 class Signer:
     """
-    *ask*: asks the master.  *sign*: the signer's gpg.  *target*: named in each question, for an admin's string, which
-    is for all targets; "": none.
+    *ask*: asks the master.  *sign*: the signer's gpg.  *target*: the target to name in each question, needed with an
+    admin's string, which is for all targets; otherwise "".
     """
 
     ask: Ask
@@ -197,13 +199,13 @@ class Signer:
 
     async def offers(self, jobs: Sequence[int] | None) -> Offers:
         """
-        The *jobs* that wait; None: all, as many as one round has.
+        The offers of *jobs*; None: of all that wait, at most as many as fit into one round.
         """
         return Offers.read(await self._asked(_about("sign-offer", jobs)))
 
     async def fitting(self, fits: Callable[[OfferedJob], bool]) -> Offers:
         """
-        The oldest jobs that wait and *fits* permits, as many as one round has.
+        The oldest waiting jobs that *fits* accepts, at most as many as fit into one round.
         """
         jobs: list[OfferedJob] = []
         before, pages = 0, 0
@@ -211,14 +213,14 @@ class Signer:
             reader = await self._asked({"ask": "sign-offer", "after": before})
             offers, pages = Offers.read(reader), pages + 1
             jobs += [job for job in offers.jobs if fits(job)]
-            # A master of an earlier version offers one page, and says nothing of others.
+            # A master of an earlier version sends one page, and no number for a next one.
             after = reader.optional("after", reader.integer)
             full = len(jobs) >= MOST_JOBS or sum(map(_count, jobs)) >= MOST_FILES
             if full or after is None or after <= before or pages >= MOST_PAGES:
                 break
             before = after
         found = evolve(offers, jobs=_first(jobs))
-        # The master may have forgotten what it offered first.
+        # The master forgets the earliest offers when there are too many.
         return await self.offers([job.job for job in found.jobs]) if pages > 1 and found.jobs else found
 
     async def run(self, offers: Offers) -> SigningSummary:
@@ -226,7 +228,7 @@ class Signer:
         Sign the packages of *offers*, then the index of the repository with them.
         """
         if self.target != offers.target:
-            # An admin's string is for all targets, and has found this one by the jobs.
+            # With an admin's string, the master has found the target by the jobs.
             return await evolve(self, target=offers.target).run(offers)
         summary = SigningSummary(size=sum(job.size for job in offers.jobs))
         self.display.offered(offers)
@@ -283,7 +285,7 @@ class Signer:
 
 def _first(jobs: Sequence[OfferedJob]) -> tuple[OfferedJob, ...]:
     """
-    The first of *jobs*, as many as one round has.
+    The first of *jobs*, at most as many as fit into one round.
     """
     counted = zip(jobs[:MOST_JOBS], accumulate(map(_count, jobs)), strict=False)
     return tuple(job for place, (job, count) in enumerate(counted) if not place or count <= MOST_FILES)
@@ -291,7 +293,7 @@ def _first(jobs: Sequence[OfferedJob]) -> tuple[OfferedJob, ...]:
 
 def _count(job: OfferedJob) -> int:
     """
-    The number of its packages.
+    The number of packages of the job.
     """
     return max(len(job.files), len(job.packages))
 
@@ -315,7 +317,7 @@ def _decoded(file: WantedFile, text: object) -> bytes:
 
 
 def _described(file: WantedFile, data: bytes) -> str:
-    # The text of an InRelease is a Release without its last line feed.
+    # The signed text of an InRelease is the Release without its last line feed.
     return described(data + b"\n" if file.text else data)
 
 

@@ -1,7 +1,8 @@
 """
-The objects that strings to sign and to push lead to: answers to questions of ``buildbot-lite package sign | push``.
+The objects behind sign strings and push strings: they answer the questions of ``buildbot-lite package sign | push``.
 
-A string to sign permits no pushing, and the other way round; an automatic target is pushed by its signature.
+A sign string does not permit pushing, and a push string does not permit signing.  With ``sign="auto"``, packages are
+published when they are signed.
 """
 
 import binascii
@@ -33,8 +34,8 @@ MOST_FILES = 10_000
 @frozen
 class SignedTarget:
     """
-    A target as the holders of its strings meet it.  *automatic*: whether it has ``sign="auto"``.  *proceed*: lets jobs
-    go on, by number.
+    A target, as holders of its sign and push strings use it.  *automatic*: whether it has ``sign="auto"``.  *proceed*:
+    lets jobs go on, by number.
     """
 
     name: str
@@ -47,7 +48,7 @@ class SignedTarget:
 class SigningDesk:
     """
     The role `wire.control.Control`, for the holder of a grant for *verb*.  *target*: returns the target of the grant;
-    raises a `RefusedError` when it is not to be signed any more.
+    raises a `RefusedError` when the target is no longer signed.
     """
 
     verb: str
@@ -72,7 +73,7 @@ class SigningDesk:
 
 
 async def _offer(target: SignedTarget, question: JsonReader) -> Answer:
-    # A signer of an earlier version knows no pages, and asks for none.
+    # A signer of an earlier version does not ask for pages.
     after = question.optional("after", question.integer)
     if after is not None:
         page = await target.round.offer_page(after)
@@ -129,7 +130,7 @@ ANSWERS: Mapping[str, Mapping[str, Callable[[SignedTarget, JsonReader], Awaitabl
     },
     PUSH: {"push": _push},
 }
-"""By verb, the questions that its strings permit."""
+"""By verb: the questions that strings with that verb permit."""
 
 
 def jobs_of(question: JsonReader) -> list[int] | None:

@@ -14,9 +14,9 @@ MANUAL, AUTO = "manual", "auto"
 @frozen
 class SigningPolicy:
     """
-    *sign*: `MANUAL`: people sign, and push what they have signed.  `AUTO`: a program of a signer's does, and what it
-    has signed is published.  None: nothing is signed.  *key*: the file with the public key, "" without.  *repo_script*:
-    the program that runs after the public repository changed, "" without.
+    *sign*: `MANUAL`: people sign packages and then push them.  `AUTO`: a signer's program signs, and signed packages
+    are published at once.  None: packages are not signed.  *key*: the file with the public key, or "".  *repo_script*:
+    the program that runs after the public repository changed, or "".
     """
 
     sign: str | None = None
@@ -26,7 +26,7 @@ class SigningPolicy:
 
 def checked_policy(arguments: ArgumentChecker, sign: Any, sign_key: Any, repo_script: Any) -> SigningPolicy:
     """
-    The policy of a target with these arguments; notes what is wrong with them.
+    The policy of a target with these arguments.  Mistakes are noted.
     """
     if sign is not None and sign not in (MANUAL, AUTO):
         arguments.wrong("sign", sign, '"manual", "auto" or None')

@@ -1,5 +1,5 @@
 """
-The signatures of one target, from the jobs that wait for them to a signed snapshot of the public repository.
+The signatures of one target: from jobs that wait for signatures to a signed snapshot of the public repository.
 
 ::
 
@@ -10,9 +10,9 @@ The signatures of one target, from the jobs that wait for them to a signed snaps
     prepare(jobs)           ────────────────────────►  signatures applied, a snapshot made; its index
     finish(signatures)      ────────────────────────►  checked and kept: the snapshot is signed
 
-Each call stands alone, so a signer may go away after any of them, and the next one goes on from there: signatures are
-kept by the digest of what was signed, and a snapshot that was not finished is made anew.  Whether a job changed
-meanwhile is looked at in the last moment, in the transaction that records the signed snapshot.
+Calls are independent, so a signer may stop after any of them, and another one may continue: signatures are stored by
+the digest of the signed bytes, and an unfinished snapshot is made again.  The transaction that records the signed
+snapshot checks that no job has changed meanwhile.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -42,12 +42,12 @@ MOST_PACKAGES = 10_000
 MOST_CONTENTS = 8 << 20
 """Bytes of the contents in one answer."""
 MOST_OFFERED = 50_000
-"""Packages that signers may ask for; beyond it, those that were offered first have to be offered again."""
+"""Offered packages that are remembered.  Beyond that, the earliest are forgotten and must be offered again."""
 
 
 class Surroundings(Protocol):
     """
-    What a round needs of the farm.
+    The parts of the farm that a round uses.
     """
 
     def read(self, query: Callable[[Connection], Any]) -> Awaitable[Any]:
@@ -62,7 +62,7 @@ class Surroundings(Protocol):
 
     def in_thread(self, work: Callable[[], Any]) -> Awaitable[Any]:
         """
-        The result of *work*, which takes long.
+        The result of *work*, which blocks.
         """
 
     def in_turn(self, work: Callable[[], Awaitable[Any]]) -> Awaitable[Any]:
@@ -84,8 +84,8 @@ class Surroundings(Protocol):
 @frozen
 class Offer:
     """
-    A *job*, and the signatures that its packages need.  *missing*: those that have not arrived.  *packages*: all that
-    become public, each with its size in bytes.  *source*: the file that was submitted, if it is known.
+    A *job*, and the signatures that its packages need.  *missing*: the signatures that have not arrived.  *packages*:
+    all packages that become public, each with its size in bytes.  *source*: the submitted file, if it is known.
     """
 
     job: Job
@@ -105,8 +105,8 @@ class Offer:
 @frozen
 class OfferPage:
     """
-    The *offers* of some jobs, by their numbers.  *after*: the number after which the next page begins; None: this is
-    the last one.
+    The *offers* of some jobs, by their numbers.  *after*: the number of the job after which the next page begins; None:
+    this is the last page.
     """
 
     offers: Sequence[Offer]
@@ -131,7 +131,7 @@ class SigningRound:
         self._farm = farm
         self._offered: dict[str, ToSign] = {}
         self._prepared: _Preparation | None = None
-        # Jobs that rpm refuses, and since when they wait: a job that is built again is another one.
+        # Jobs whose packages rpm refuses, with the time since when they wait, which differs when a job was built again.
         self._refused: set[tuple[int, float]] = set()
 
     @property
@@ -143,7 +143,7 @@ class SigningRound:
 
     async def offer(self, jobs: Sequence[int] | None) -> list[Offer]:
         """
-        What is to be signed of *jobs*; None: of all that wait and are not in the signed snapshot.  `NotFoundError`,
+        The offers of *jobs*; None: of all jobs that wait and are not in the signed snapshot.  `NotFoundError`,
         `RefusedError` name a job that does not wait for a signature.
         """
         if jobs is not None:
@@ -161,7 +161,7 @@ class SigningRound:
 
     async def offer_page(self, after: int) -> OfferPage:
         """
-        What is to be signed of the jobs that wait and have larger numbers than *after*, at most `JOBS_OF_PAGE` of them.
+        The offers of at most `JOBS_OF_PAGE` waiting jobs with larger numbers than *after*.
         """
         waiting = await self._waiting_after(after)
         offers, left = await self._offers(waiting)
@@ -175,7 +175,7 @@ class SigningRound:
         return OfferPage(offers, None)
 
     def _remember(self, offers: Sequence[Offer]) -> None:
-        # Beside those that were offered to another signer, who signs at the same time.
+        # Added to the offers of other signers, who may sign at the same time.
         for each in (each for offer in offers for each in offer.wanted):
             self._offered.pop(each.id, None)
             self._offered[each.id] = each
@@ -184,18 +184,18 @@ class SigningRound:
 
     async def _tidy(self, offers: Sequence[Offer]) -> None:
         """
-        Remove what is kept for other jobs than those of *offers*, which are all that wait.
+        Remove the files for all jobs except those of *offers*, which are all jobs that wait.
         """
         await self._farm.in_thread(partial(self._files.tidy, {offer.job.id: offer.wanted for offer in offers}))
 
     async def _offers(self, waiting: Sequence[Job]) -> tuple[list[Offer], Job | None]:
         """
-        What is to be signed of the jobs *waiting* that can be signed; and the first that has no room any more.
+        The offers of those jobs of *waiting* that can be signed; and the first job that does not fit any more.
         """
         offers: list[Offer] = []
         size = 0
         sources = await self._sources(waiting)
-        # What rpm has refused is tried again when somebody names it.
+        # Jobs whose packages rpm refused are tried again when somebody names them.
         for job in (job for job in waiting if (job.id, job.changed) not in self._refused):
             try:
                 offer = await self._offer(job)
@@ -210,7 +210,7 @@ class SigningRound:
 
     async def contents(self, ids: Sequence[str]) -> dict[str, bytes]:
         """
-        What is signed of *ids*, which were offered; `RefusedError` when that is too much for an answer.
+        The bytes to be signed for *ids*, which were offered; `RefusedError` when they are too many for one answer.
         """
         wanted = [self._wanted(id) for id in ids]
         if sum(each.length for each in wanted) > MOST_CONTENTS:
@@ -220,30 +220,31 @@ class SigningRound:
 
     async def give(self, signatures: Mapping[str, bytes]) -> None:
         """
-        Take *signatures* by id.  `InputError` says which one is wrong; those before it are kept.
+        Check and store *signatures*, by id.  `InputError` names the first wrong one; those before it are stored.
         """
         wanted = [(self._wanted(id), signature) for id, signature in signatures.items()]
         await self._farm.in_thread(partial(self._files.keep, wanted))
 
     async def prepare(self, jobs: Sequence[int]) -> Sequence[ToSign]:
         """
-        Make a snapshot with *jobs*, whose packages are signed, and return what is to be signed of its index; nothing,
-        when it is signed already.
+        Make a snapshot with *jobs*, whose packages are signed; returns the files of its index that must be signed, or
+        none when the snapshot is signed already.
         """
         wanted: Sequence[ToSign] = await self._farm.in_turn(partial(self._prepare, jobs))
         return wanted
 
     async def finish(self, signatures: Mapping[str, bytes], *, push: bool) -> SignedSnapshot:
         """
-        Take the *signatures* of the index, by id; the snapshot is signed then.  *push*: and may become public.
+        Check and store the *signatures* of the index, by id, and record the snapshot as signed.  *push*: whether it may
+        become public.
         """
         signed: SignedSnapshot = await self._farm.in_turn(partial(self._finish, signatures, push))
         return signed
 
     async def push(self, jobs: Sequence[int] | None) -> Sequence[int]:
         """
-        Permit the signed snapshot to become public; returns the jobs that it adds.  *jobs*: which have to be in it, or
-        be public already; None: none have to.
+        Permit the signed snapshot to become public; returns the jobs that it adds.  *jobs*: jobs that must be in it or
+        be public already; None: no particular jobs.
         """
         return await self._farm.write(partial(self._push, jobs=jobs))  # type: ignore[no-any-return]  # of any change
 
@@ -256,7 +257,7 @@ class SigningRound:
             waiting = job_records.in_state(connection, self._target, JobState.NEEDSIGN)
             signed = SignedSnapshot.of(connection, self._target)
             done = signed.jobs if signed is not None else {}
-            # The oldest first, and those that are signed already last: the rest has its turn after these.
+            # The oldest first, but jobs that are signed already last, so that they take no room from the others.
             return sorted(waiting, key=lambda job: job.id in done)[:MOST_JOBS]
 
         found: list[Job] = await self._farm.read(read)
@@ -306,7 +307,7 @@ class SigningRound:
 
     async def _prepare(self, numbers: Sequence[int]) -> Sequence[ToSign]:
         signed: SignedSnapshot | None = await self._farm.read(partial(SignedSnapshot.of, target=self._target))
-        # What was signed and is not public yet stays in the next snapshot.
+        # Jobs that were signed and are not public yet stay in the next snapshot.
         also = await self._still_waiting(signed.jobs if signed is not None else ())
         jobs = {job.id: job for job in [*also, *await self._waiting(numbers)]}
         results = {id: await self._farm.results_of(job) for id, job in jobs.items()}
@@ -323,7 +324,8 @@ class SigningRound:
 
     async def _good(self, jobs: Mapping[int, Job], results: Mapping[int, JobResults]) -> Mapping[int, JobResults]:
         """
-        *results* with signatures, without those of jobs that rpm refuses; these are not offered again by themselves.
+        *results* with signatures, without the jobs whose packages rpm refuses.  These jobs are offered again only if
+        somebody names them.
         """
         good: dict[int, JobResults] = {}
         errors: list[BuildbotLiteError] = []
@@ -346,7 +348,7 @@ class SigningRound:
 
     async def _becomes_public(self, signed: SignedSnapshot) -> bool:
         """
-        Whether the snapshot *signed* was pushed, and nothing but its turn is in its way.
+        Whether the snapshot *signed* was pushed and waits only for the turn of the target.
         """
         waiting = await self._still_waiting(signed.jobs)
         if not signed.pushed or not waiting or await self._farm.read(signed.lost) is not None:

@@ -1,5 +1,5 @@
 """
-Signatures in a running master: a round for each target that is signed, and the repositories as jobs meet them.
+Signatures in a running master: a round for each signed target, and the repositories in the role that jobs use.
 """
 
 import os
@@ -38,7 +38,7 @@ SIGNING = "signatures of packages"
 """The name of the extension."""
 LONGEST_NAME = 80
 _DIRECTORY = ".signing"
-"""In the results of a target; no package has a name that begins with a period."""
+"""The directory of signatures in the results of a target.  No package has a name that begins with a period."""
 
 T = TypeVar("T")
 
@@ -76,8 +76,8 @@ class _Surroundings:
 
 class SigningService:
     """
-    The signatures of *farm*.  *jobs*: returns its jobs.  *unsigned_of*: the repositories of a target, without
-    signatures; *snapshots_of*: how snapshots of its public one are made and published.
+    The signatures of *farm*.  *jobs*: returns its jobs.  *unsigned_of*: returns the repositories of a target, without
+    signatures.  *snapshots_of*: returns the `Snapshots` of its public repository.
     """
 
     name = SIGNING
@@ -101,18 +101,18 @@ class SigningService:
 
     async def start(self) -> None:
         """
-        Nothing is to be done at a start: what was not finished is begun again by a signer.
+        Does nothing: signers begin unfinished rounds again.
         """
 
     def stop(self) -> None:
         """
-        End the programs that run.
+        End the running programs.
         """
         self._unwanted.set()
 
     def repository_of(self, target: Target) -> TargetRepository | None:
         """
-        The repositories of *target* as its jobs meet them; None: it has none.
+        The repositories of *target* in the role that jobs use; None: it has none.
         """
         unsigned = self._unsigned_of(target)
         if unsigned is None:
@@ -132,7 +132,7 @@ class SigningService:
 
     def signed_target(self, name: str) -> SignedTarget:
         """
-        The target called *name*, for a string to sign or to push; `NotFoundError`, `RefusedError`.
+        The target called *name*, for a sign string or push string; `NotFoundError`, `RefusedError`.
         """
         if (obstacle := self._farm.records.obstacle) is not None:
             raise RefusedError(f"{obstacle}  Nothing was changed.  Repeat the command when the database works.")
@@ -146,7 +146,8 @@ class SigningService:
 
     def questions(self) -> Sequence[Question]:
         """
-        The same questions for admins, whose strings are for all targets: they name the target, or a job of it.
+        The same questions for admins.  An admin's string is for all targets, so each question names the target, or a
+        job of it.
         """
         return [
             Question(name=name, answer=partial(self._answered, answer))

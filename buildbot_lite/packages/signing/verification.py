@@ -2,8 +2,8 @@
 Signatures checked with the public key of a target, by gpgv and rpmkeys.
 
 Both run in a new directory with nothing but that key, so no keyring, database or configuration of the master's user
-has a say.  gpgv's exit code is 0 for a key that has expired, and ``rpmkeys --checksig`` takes unsigned packages; so
-gpgv's status lines count (GnuPG's doc/DETAILS), and rpmkeys gets ``_pkgverify_level all``.
+counts. gpgv's exit code is 0 for a key that has expired, and ``rpmkeys --checksig`` takes unsigned packages; so gpgv's
+status lines count (GnuPG's doc/DETAILS), and rpmkeys gets ``_pkgverify_level all``.
 """
 
 import os
@@ -20,9 +20,9 @@ from ...model.display import printable
 from .openpgp import LARGEST_KEYS, Signature, armored_keys, read_public_keys, read_signature
 
 SECONDS = 60.0
-"""For one check of a signature."""
+"""Seconds for one check of a signature."""
 SECONDS_FOR_PACKAGES = 1800.0
-"""For the check of all packages of a job, whose payloads are read."""
+"""Seconds for the check of all packages of a job, which reads their payloads."""
 PACKAGES_AT_ONCE = 100
 MOST_MEMORY = 1 << 30
 """Bytes of address space: signatures, texts and packages come from others."""
@@ -35,8 +35,8 @@ class TargetKey:
     """
     The public key in the file *path*, which is called *name* in sentences: ``sign_key`` of a target.
 
-    It is read for each check, so a new key counts as soon as it is there.  All methods take long: call them in a
-    thread.  *unwanted* ends what runs.
+    It is read for each check, so a new key counts as soon as it is there.  All methods block: call them in a thread.
+    *unwanted*: set it to end running programs.
     """
 
     path: str
@@ -45,8 +45,8 @@ class TargetKey:
 
     def check_signature(self, data: bytes, signature: bytes, what: str) -> Signature:
         """
-        The detached *signature* of *data*, if it is a good one by this key; *what* was signed, for sentences.
-        `InputError` says what is wrong with it; `FileError`, `InputError` what with the key.
+        The detached *signature* of *data*, if it is good and by this key.  *what*: the name of the signed file, for
+        sentences.  `InputError` says what is wrong with the signature; `FileError` and `InputError`, with the key.
         """
         found = read_signature(signature)
         with self._directory() as directory:
@@ -59,8 +59,8 @@ class TargetKey:
 
     def check_signed_text(self, data: bytes, what: str) -> bytes:
         """
-        The text whose signature in *data* is good, where *data* is a text with its signature, like an ``InRelease``.
-        Read nothing else of *data*: programs differ in what they take for the signed part.
+        The signed text in *data*, a text with its signature, like an ``InRelease``; the signature is good.  Use only
+        this result and not *data*, because programs differ in what they take for the signed part.
         """
         with self._directory() as directory:
             _write(os.path.join(directory, "text"), data)
@@ -131,7 +131,7 @@ def _check_status(ran: Ran, what: str, key_name: str) -> None:
     for word, why in _REFUSALS.items():
         if word in status:
             raise InputError(why.format(what=what, by=by, name=key_name))
-    # One signature: with several, the good one could be about something else.
+    # Exactly one signature: of several, the good one could be for something else.
     good = [words for words in lines if words and words[0] == "GOODSIG"]
     if ran.code or "VALIDSIG" not in status or len(good) != 1:
         raise InputError(f"gpgv does not accept the signature of {what}: {_complaint(ran)}.")

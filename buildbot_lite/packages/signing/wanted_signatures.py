@@ -1,5 +1,5 @@
 """
-Which signatures a package and an index need, and where they go.
+The signatures that a package and an index need, and the places where they are stored.
 """
 
 import os
@@ -25,10 +25,10 @@ RELEASE = "Release"
 @frozen
 class ToSign:
     """
-    One signature that is wanted.
+    One signature that is needed.
 
     *id*: as in `id_of`.  *name*, *size*, *sha256*: of the whole file.  *length*: bytes that are signed.  *text*:
-    whether the signature is one of text.  *read*: returns what is signed.
+    whether the signature is one of text.  *read*: returns the bytes to be signed.
     """
 
     id: str
@@ -42,7 +42,7 @@ class ToSign:
 
 def of_package(results: JobResults, file: ResultFile) -> ToSign:
     """
-    The signature of the RPM package *file*.
+    The signature that the RPM package *file* needs.
     """
     path = results.path(file)
     header = _header(path, file.name)
@@ -59,7 +59,7 @@ def of_package(results: JobResults, file: ResultFile) -> ToSign:
 
 def of_index(name: str, contents: bytes) -> Sequence[ToSign]:
     """
-    The signatures of the index *name*, a ``Release`` or ``repomd.xml``, with *contents*.
+    The signatures that the index *name*, a ``Release`` or ``repomd.xml``, with *contents* needs.
     """
     if len(contents) > LARGEST_INDEX:
         raise InputError(f"{name} has {len(contents)} bytes; at most {LARGEST_INDEX} are signed.")
@@ -73,7 +73,8 @@ def of_index(name: str, contents: bytes) -> Sequence[ToSign]:
 
 def checked_files(name: str, contents: bytes, signatures: Mapping[str, bytes], key: TargetKey) -> Mapping[str, bytes]:
     """
-    The files to be put beside the index *name*, by name, made of its *signatures*, by id, each of which *key* accepts.
+    The signature files for the index *name*, by name, made from its *signatures* (by id).  Each signature is checked
+    with *key*.
     """
     files = {}
     for each in of_index(name, contents):
@@ -92,7 +93,7 @@ def checked_files(name: str, contents: bytes, signatures: Mapping[str, bytes], k
 
 def digest_of(results: JobResults) -> str:
     """
-    A digest of the packages in *results*, by which a job that was built again is noticed.
+    A digest of the packages in *results*.  It differs when the job was built again with other packages.
     """
     lines = sorted(f"{file.architecture}/{file.name} {file.sha256}\n" for file in results.packages)
     return sha256("".join(lines).encode()).hexdigest()
