@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError
-from buildbot_lite.master.builds import step_time
+from buildbot_lite.master.builds import build, step_time
 from buildbot_lite.master.builds.build_context import BuildContext
 from buildbot_lite.master.builds.build_progress import Ended
 from buildbot_lite.master.builds.journal import OVERDUE, Journal
@@ -813,6 +813,28 @@ class ConstructorTests(SynchronousTestCase):
         """
         self.patch(user_functions, "LONGEST_CALL", 0.05)
         self.assertIn("The constructor of the step Own was ended", str(self.ended(hang).value))
+
+    def test_all_together(self) -> None:
+        """
+        All constructors of a build have one limit; also those of the steps that a step adds.
+        """
+        self.patch(user_functions, "LONGEST_CALL", 1000.0)
+        limits: list[float] = []
+
+        def within(limit: float, make: Callable[[], Any]) -> None:
+            limits.append(limit)
+            make()
+
+        async def adds(self: Any) -> Result:
+            self.build.addStepsAfterLastStep([steps.SetProperty(property="last", value="1")])
+            two = [steps.SetProperty(property="a", value="2"), steps.SetProperty(property="b", value="3")]
+            self.build.addStepsAfterCurrentStep(two)
+            return Result.SUCCESS
+
+        self.patch(build, "call_within", within)
+        ran = run(step_of(steps.BuildStep, run=adds))
+        self.assertEqual({name: ran.properties[name] for name in ("last", "a", "b")}, {"last": "1", "a": "2", "b": "3"})
+        self.assertEqual(limits, [1000.0] * 2)
 
     def test_failing(self) -> None:
         """

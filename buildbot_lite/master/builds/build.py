@@ -221,7 +221,7 @@ class Build:
         """
         Run the steps, and the steps that they add.
         """
-        steps, number, seen = [self._made(recipe) for recipe in self._recipes], 0, dict[str, int]()
+        steps, number, seen = self._made(self._recipes), 0, dict[str, int]()
         while number < len(steps):
             self._progress.step = number
             _name(steps[number], seen)
@@ -229,33 +229,38 @@ class Build:
             number += 1
             if len(steps) + sum(len(recipes) for _, recipes in self._context.added) > MOST_STEPS:
                 raise BuildbotLiteError(f"Steps have added more than {MOST_STEPS} steps to this build.")
+            added = self._made([recipe for _, recipes in self._context.added for recipe in recipes])
             for place, recipes in self._context.added:
                 at = number if place == "next" else len(steps)
-                steps[at:at] = [self._made(recipe) for recipe in recipes]
+                steps[at:at] = added[: len(recipes)]
+                del added[: len(recipes)]
             self._context.added.clear()
 
-    def _made(self, recipe: Recipe[BuildStep]) -> BuildStep:
+    def _made(self, recipes: Sequence[Recipe[BuildStep]]) -> list[BuildStep]:
         """
-        The step of *recipe*, whose constructor may be the user's, within the limit on code of steps.
+        The steps of *recipes*, whose constructors may be the user's, all together within the limit on code of steps.
         """
-        name, replaying = recipe.cls.__name__, self._context.journal.replaying
+        if not recipes:
+            return []
+        made, replaying = list[BuildStep](), self._context.journal.replaying
         limit = LONGEST_REPLAY if replaying else user_functions.LONGEST_CALL
         try:
-            return call_within(limit, recipe.make)
+            call_within(limit, lambda: made.extend(recipe.make() for recipe in recipes))
         except OverdueError:
             if replaying:
                 raise endless_replay() from None
             raise BuildbotLiteError(
-                f"The constructor of the step {name} was ended, because it took longer than {limit:g} s.  The master "
-                "does nothing else while it runs: let it compute less, or let a command do it."
+                f"The constructor of the step {_making(recipes, made)} was ended, because it took longer than "
+                f"{limit:g} s, with those before it.  The master does nothing else meanwhile: let them compute less, "
+                "or let a command do it."
             ) from None
         except BuildbotLiteError:
             raise
         except Exception as error:  # noqa: BLE001 - the user's code
             self._log.failure("a step of {build} cannot be made", build=self.label)
-            raise BuildbotLiteError(
-                self._context.redaction.text(f"The constructor of the step {name} failed: {error_text(error)}")
-            ) from None
+            sentence = f"The constructor of the step {_making(recipes, made)} failed: {error_text(error)}"
+            raise BuildbotLiteError(self._context.redaction.text(sentence)) from None
+        return made
 
     def _with_unused_inputs(self, ended: Ended) -> Ended:
         """
@@ -341,6 +346,13 @@ def _unless_cancelled(result: Failure | None, waiting: Deferred[None]) -> None:
         waiting.errback(result)
     else:
         waiting.callback(None)
+
+
+def _making(recipes: Sequence[Recipe[BuildStep]], made: Sequence[BuildStep]) -> str:
+    """
+    The name of the step that comes after those that are *made*.
+    """
+    return recipes[min(len(made), len(recipes) - 1)].cls.__name__
 
 
 def _stop(entry: JournalEntry) -> Stop:
