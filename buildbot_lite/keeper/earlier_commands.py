@@ -2,6 +2,8 @@
 The commands of an earlier keeper: those without an outcome are lost, and their processes are killed.
 """
 
+from collections.abc import Iterable
+
 from .command_store import CommandStore, FinishedCommand
 from .loop import warn
 from .process_table import NoProcessTableError, boot
@@ -10,10 +12,11 @@ from .process_tracker import ProcessTracker
 
 def earlier_commands(
     store: CommandStore, tracker: ProcessTracker
-) -> tuple[list[FinishedCommand], list[FinishedCommand]]:
+) -> tuple[list[FinishedCommand], Iterable[FinishedCommand]]:
     """
     The commands in *store* that have an outcome, and those that are lost: without an outcome, or unknown if it is not
-    even recorded that they were spawned.
+    even recorded that they were spawned.  Each lost one is examined when it is asked for: one whose files cannot be
+    read or removed must not keep those before it from being written.
     """
     ended: list[FinishedCommand] = []
     dead: list[tuple[str, str, bool]] = []
@@ -26,7 +29,7 @@ def earlier_commands(
     if not dead:
         return ended, []
     left = _kill_leftovers(store, tracker, [id for id, _fingerprint, _spawned in dead])
-    return ended, [_lost(store, id, fingerprint, left, spawned=spawned) for id, fingerprint, spawned in dead]
+    return ended, (_lost(store, id, fingerprint, left, spawned=spawned) for id, fingerprint, spawned in dead)
 
 
 def _lost(store: CommandStore, id: str, fingerprint: str, left: str, *, spawned: bool) -> FinishedCommand:

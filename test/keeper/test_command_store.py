@@ -6,12 +6,14 @@ import errno
 import os
 import shutil
 import tempfile
+from typing import Any
 from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.keeper import earlier_records
 from buildbot_lite.keeper.command_store import CommandStore
+from buildbot_lite.keeper.earlier_commands import earlier_commands
 
 
 class PrivateDirectoryTests(SynchronousTestCase):
@@ -80,3 +82,37 @@ class EarlierRecordsTests(SynchronousTestCase):
         store = CommandStore(directory)
         self.addCleanup(store.close)
         self.assertEqual([found[0] for found in store.found()], ["a-1"])
+
+
+class EarlierCommandsTests(SynchronousTestCase):
+    """
+    Lost commands of an earlier keeper.
+    """
+
+    def test_one_by_one(self) -> None:
+        """
+        A lost command that cannot be examined keeps none before it from being taken over, also not for ever.
+        """
+        directory = os.path.realpath(tempfile.mkdtemp(prefix="store-"))
+        self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
+        store = CommandStore(directory)
+        self.addCleanup(store.close)
+        for id in ("a-1", "a-2"):
+            store.claim(id, "f", ["stdio"])
+        seals = store.seals
+
+        def failing(id: str) -> dict[str, Any]:
+            if id == "a-2":
+                raise OSError(errno.EIO, "Input/output error")
+            return seals(id)
+
+        self.patch(store, "seals", failing)
+        tracker = mock.Mock(kill_leftovers=lambda mains: [])
+        ended, lost = earlier_commands(store, tracker)
+        self.assertEqual(ended, [])
+        with self.assertRaises(OSError):
+            for finished in lost:
+                store.end(finished)
+        self.patch(store, "seals", seals)
+        ended, lost = earlier_commands(store, tracker)
+        self.assertEqual(([each.id for each in ended], [each.id for each in lost]), (["a-1"], ["a-2"]))
