@@ -291,7 +291,7 @@ class SurvivingTests(FromGitCase):
         """
         The master dies, and the next one starts.
         """
-        # The harness's records go on telling it what the next one commits.
+        # Otherwise the records of the harness would notify it of commits of the next master.
         cast("PackageJobs", self.harness.farm.extensions["jobs of packages"]).stop()
         self.harness.restart()
 

@@ -53,7 +53,7 @@ class MailCase(QuestionCase):
 
 class JobMailTests(MailCase):
     """
-    What is stored for the mail server.
+    The messages that are stored for the mail server.
     """
 
     def test_failed(self) -> None:
@@ -74,8 +74,8 @@ class JobMailTests(MailCase):
 
     def test_printable(self) -> None:
         """
-        What a submitter named cannot turn a line of the mail around, or send escape sequences to the terminal of its
-        reader.
+        Names that a submitter chose cannot reverse a line of the mail, or send escape sequences to the reader's
+        terminal.
         """
         self.submit_as("Ann <ann@example.org>")
         job = evolve(self.job(), version="at v\u202e1", target="b\x9b31m")
@@ -84,7 +84,7 @@ class JobMailTests(MailCase):
 
     def test_more(self) -> None:
         """
-        Promise 9.8: the mail says with which command more is seen.
+        Promise 9.8: the mail names the command that shows more.
         """
         self.submit_as("ann@example.org")
         (message,) = self.messages()
@@ -102,7 +102,7 @@ class JobMailTests(MailCase):
 
     def test_finished(self) -> None:
         """
-        A job that succeeds is mail, too; whoever has no address gets none.
+        A successful job gives mail, too; a submitter without an address gets none.
         """
         self.submit_as("somebody")
         self.assertEqual(self.messages(), [])

@@ -1,5 +1,5 @@
 """
-What the holders of FURLs may see and do of jobs.
+The jobs that holders of FURLs may see and change.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,7 +52,7 @@ class QuestionCase(JobCase):
 
 class JobQuestionsTests(QuestionCase):
     """
-    Lists, and who sees what.
+    Lists of jobs, and the rights to see them.
     """
 
     def test_list(self) -> None:
@@ -105,7 +105,7 @@ class JobQuestionsTests(QuestionCase):
 
     def test_unknown(self) -> None:
         """
-        A job or target that is not there is one sentence.
+        A job or target that does not exist gives one sentence.
         """
         for ask in (
             lambda: self.ask("show", job=7),

@@ -63,7 +63,7 @@ class FakeRepository:
     async def _called(self, name: str) -> None:
         self.calls.append(name)
         if name in self.held:
-            # Kept: a coroutine that is collected as garbage runs its "finally", in the middle of anything.
+            # Kept, because a coroutine that is collected as garbage runs its "finally" at any moment.
             endless: Deferred[None] = Deferred()
             self.endless.append(endless)
             await endless
@@ -113,7 +113,7 @@ class RepositoriesTests(RepositoryCase):
 
     def proceed(self) -> None:
         """
-        The signatures of the job are there.
+        Let the signatures of the job arrive.
         """
         cast("PackageJobs", self.farm.extensions["jobs of packages"]).service.proceed(1)
         self.harness.settle()
@@ -285,7 +285,7 @@ class RepositoriesTests(RepositoryCase):
 
     def actions(self) -> JobActions:
         """
-        What people do to jobs.
+        The commands of people for jobs.
         """
         jobs = cast("PackageJobs", self.farm.extensions["jobs of packages"])
         return JobActions(self.farm, jobs.service)

@@ -67,7 +67,7 @@ class TransitionsTests(SynchronousTestCase):
     @given(st.lists(st.sampled_from(ArchState), min_size=1, max_size=6))
     def test_job_of_arches(self, arches: list[ArchState]) -> None:
         """
-        A job builds on as long as one architecture does; then one that failed decides.
+        A job is building as long as one architecture is; after that, a failed architecture makes the job fail.
         """
         state = while_building(arches)
         if any(each not in ARCH_ENDS for each in arches):
@@ -80,7 +80,7 @@ class TransitionsTests(SynchronousTestCase):
 
 class LookTests(FarmCase):
     """
-    Jobs as the records of their builds say.
+    The states of jobs, derived from the records of their builds.
     """
 
     @given(st.lists(st.tuples(st.sampled_from(ARCHES), st.sampled_from(DEEDS), st.booleans()), max_size=40))
@@ -198,7 +198,7 @@ def _as_new(connection: Connection, job: Job) -> Job:
 
 class _Farm:
     """
-    Builds of requests, in the records alone.
+    Builds of requests that exist only in the records.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -207,7 +207,7 @@ class _Farm:
 
     def do(self, request: int, deed: str, now: float) -> None:
         """
-        Do *deed* for *request*, if it can be done.
+        Do *deed* for *request*, if it is possible now.
         """
         connection = self._connection
         row = requests.get(connection, request)

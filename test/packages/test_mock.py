@@ -82,7 +82,7 @@ FAILURES = [
 
 class MockProgramTests(SynchronousTestCase):
     """
-    What mock is asked, and what becomes of its answers.
+    The calls of mock, and the treatment of its answers.
     """
 
     def setUp(self) -> None:
@@ -248,7 +248,7 @@ class MockProgramTests(SynchronousTestCase):
 
 class MockStepsTests(SubmissionCase):
     """
-    Which commands the steps run.
+    The commands of the steps.
     """
 
     def configuration(self) -> str:

@@ -198,7 +198,7 @@ class RefusedResultsTests(JobCase):
 
     def test_names(self) -> None:
         """
-        Promise 9.5: a file with a name that is none of a package's fails the job with one sentence, and nothing is
+        Promise 9.5: a file whose name files of packages do not have fails the job with one sentence, and nothing is
         stored.
         """
         for number, name in enumerate(("-rf.deb", "SHA256SUMS", "a b.deb", "build.log"), start=1):

@@ -35,7 +35,7 @@ class SignedRepositoryCase(RoundCase):
     @property
     def public(self) -> Path:
         """
-        What clients see.
+        The files that clients see.
         """
         return self.top / "repos" / "t" / "public"
 
@@ -91,7 +91,7 @@ class SignedDebianTests(SignedRepositoryCase):
         pool.write_bytes(pool.read_bytes().replace(b"debian-binary", b"debian-binarY"))
         refused = self.apt("tampered")
         self.assertEqual(refused("update", "--error-on=any").returncode, 0)
-        # A file: of this machine is not copied, so its digest is looked at when it is.
+        # apt does not copy packages from file: addresses, so it checks the digest when it installs the package.
         self.assertNotEqual(refused("-o", "Acquire::file::Copy=true", "download", "greet").returncode, 0)
         suite = self.public / "dists" / "t"
         (suite / "InRelease").unlink()

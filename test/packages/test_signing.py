@@ -195,7 +195,7 @@ class VerificationTests(_SigningCase):
     @given(st.binary(max_size=200))
     def test_any_bytes(self, data: bytes) -> None:
         """
-        Any bytes are a signature or a key, or refused with a sentence.
+        Any bytes are read as a signature or a key, or are refused with a sentence.
         """
         for read in (read_signature, lambda data: read_public_keys(data, "k"), described):
             try:
@@ -206,7 +206,7 @@ class VerificationTests(_SigningCase):
 
 class RpmTests(_SigningCase):
     """
-    RPM packages, of which the header alone is signed.
+    RPM packages, of which only the header is signed.
     """
 
     def setUp(self) -> None:
@@ -311,7 +311,7 @@ class RpmTests(_SigningCase):
             self.assertTrue(str(error).endswith("."))
 
 
-# Of RSA, with nothing that could be checked.
+# A signature of an RSA key, without contents that could be checked.
 SIGNATURE = bytes([0x88, 10, 4, 0, 1, 8, 0, 0, 0, 0, 0, 0])
 
 
@@ -337,7 +337,7 @@ class ReleaseTests(_SigningCase):
 
     def test_kinds(self) -> None:
         """
-        A signature of bytes is none for an InRelease.
+        A signature of bytes is refused for an InRelease.
         """
         signature = read_signature(self.rsa.sign(text_to_sign(RELEASE)))
         self.assertRaises(InputError, in_release, RELEASE, signature)
@@ -352,7 +352,7 @@ class ReleaseTests(_SigningCase):
 
 class DescribedTests(SynchronousTestCase):
     """
-    What a signer sees, which needs no program.
+    The descriptions for signers, which need no program.
     """
 
     def test_described(self) -> None:
@@ -411,7 +411,7 @@ class SignerTests(_SigningCase):
 
     def test_options(self) -> None:
         """
-        What looks like an option of gpg is no key.
+        A word that looks like an option of gpg is refused as a key.
         """
         for wrong in ("", "--passphrase-fd", "-u", "a\nb"):
             self.assertRaises(InputError, Gnupg, wrong)

@@ -109,7 +109,7 @@ class FakeSurroundings:
 @define
 class FakeDisplay:
     """
-    A signer who agrees, or does not; *alone*: not to an index with other jobs.
+    A signer who agrees or refuses.  *alone*: whether the signer refuses an index with other jobs.
     """
 
     agrees: bool = True
@@ -197,7 +197,7 @@ class RoundCase(SynchronousTestCase):
 
     def jobs(self, count: int, *, submitter: str, target: str = "f4") -> list[int]:
         """
-        So many jobs in needsign, of *submitter*, without packages; their numbers.
+        Record that many jobs of *submitter* in needsign, without packages; returns their numbers.
         """
         new = NewJob(
             target=target,
@@ -260,7 +260,7 @@ class RoundCase(SynchronousTestCase):
         automatic: bool = False,
     ) -> Signer:
         """
-        A signer; who goes away after the question *after*.
+        A signer, who goes away after the question *after*.
         """
         desk = self.desk(automatic=automatic)
         home = key or self.key
@@ -393,7 +393,7 @@ class RpmRoundTests(RoundCase):
 
     def test_tidy(self) -> None:
         """
-        What is kept for a job that was killed is removed.
+        The files for a job that was killed are removed.
         """
         first = self.job()
         self.sign()
@@ -561,7 +561,7 @@ class RpmRoundTests(RoundCase):
 
     def submitted(self, number: int, connection: Connection) -> None:
         """
-        Record a file as what was submitted for a job.
+        Record a file as the submitted one of a job.
         """
         file = inputs.add(connection, name="greet.src.rpm", kind="file", length=7, sha256="1" * 64, now=0.0)
         job = job_records.get(connection, number)
@@ -656,7 +656,7 @@ class RpmRoundTests(RoundCase):
 
     def test_later(self) -> None:
         """
-        Promise 9.7: what was signed and not pushed yet is in the next snapshot, too.
+        Promise 9.7: jobs that were signed and not pushed yet are in the next snapshot, too.
         """
         first = self.job()
         self.sign()
@@ -685,7 +685,7 @@ class RpmRoundTests(RoundCase):
 
     def test_automatic(self) -> None:
         """
-        Promise 9.7: what is signed for an automatic target is pushed by that.
+        Promise 9.7: packages that are signed for an automatic target are published without a push.
         """
         number = self.job()
         self.assertTrue(self.sign(automatic=True).pushed)

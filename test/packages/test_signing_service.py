@@ -1,5 +1,5 @@
 """
-Signatures in a running master: jobs that wait for them, strings that give them, and what happens then.
+Signatures in a running master: jobs that wait for signatures, the strings that permit signing, and publishing.
 """
 
 import os
@@ -134,7 +134,7 @@ class SigningServiceCase(JobCase):
 
     def pushed(self) -> str:
         """
-        What the script has written.
+        The lines that the script has written.
         """
         path = os.path.join(self.harness.basedir, "pushed")
         if not os.path.exists(path):
@@ -325,8 +325,8 @@ class SigningServiceTests(SigningServiceCase):
 
     def two_pushed(self, before: Callable[[], Any], after: Callable[[], Any] = lambda: None) -> None:
         """
-        Two jobs are signed and pushed while the turn is another's.  *before*, *after*: what somebody asks for before
-        and after that.
+        Sign and push two jobs while another caller has the turn.  *before*, *after*: requests of people before and
+        after the push.
         """
         for name in ("greet", "other"):
             self.submit(Source=name, Version=f"1.{next(self.versions)}")
@@ -351,7 +351,7 @@ class SigningServiceTests(SigningServiceCase):
 
     def actions(self) -> JobActions:
         """
-        What people do to jobs.
+        The commands of people for jobs.
         """
         return JobActions(self.harness.farm, self.jobs())
 
@@ -375,7 +375,7 @@ class AutomaticTests(SigningServiceCase):
 
     def test_pushed(self) -> None:
         """
-        Promise 9.7: what is signed becomes public by that.
+        Promise 9.7: signed packages become public without a push.
         """
         self.submit()
         self.attach()

@@ -72,8 +72,8 @@ class SourceSignatureTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         """
-        Promise 9.1: one without a signature, with one by another key or of another text, and a keyring that is not
-        there, are one sentence each.
+        Promise 9.1: a .dsc without a signature, or with a signature by another key or of another text, and a missing
+        keyring give one sentence each.
         """
         changed = self.signed(self.key)
         changed[NAME] = changed[NAME].replace(b"Maintainer: Farm", b"Maintainer: Firm")
@@ -113,7 +113,7 @@ class SourceSignatureTests(SynchronousTestCase):
 
     def test_verified_text(self) -> None:
         """
-        Promise 9.1: what is built is what gpgv verified, not what was read around it.
+        Promise 9.1: the farm builds the text that gpgv verified, and ignores the text around it.
         """
         submitted = examine(io.BytesIO(archive(greet(Version="6.6.6"))))
         other = evolve(submitted, description=self.signed(self.key)[NAME])
@@ -122,7 +122,7 @@ class SourceSignatureTests(SynchronousTestCase):
 
     def test_not_asked(self) -> None:
         """
-        Without ``keyring``, a signature is not looked at.
+        Without ``keyring``, signatures are not checked.
         """
         self.target = DebTarget("t", arches=["amd64"], root=Plain())
         self.submit(greet())

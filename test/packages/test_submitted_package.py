@@ -69,7 +69,7 @@ WRONG = [
 
 class SubmittedPackageTests(SynchronousTestCase):
     """
-    What `examine` finds.
+    The results of `examine`.
     """
 
     def test_debian(self) -> None:

@@ -50,7 +50,7 @@ def built(
     version: str = "1.0+farm1", name: str = "greet", text: str = "x", source: str = "greet"
 ) -> Mapping[str, bytes]:
     """
-    What a build of greet 1.0 for amd64 leaves.
+    The files that a build of greet 1.0 for amd64 makes.
     """
     fields = {"Package": name, "Version": version, "Architecture": "amd64", "Source": source}
     package = deb({**fields, "Maintainer": "Farm <farm@example.org>", "Description": text})
@@ -230,7 +230,7 @@ class JobsInRepositoriesTests(JobsInRepositoriesCase):
 
     def indexed(self) -> set[str]:
         """
-        The packages that roots see.
+        The packages that roots can install.
         """
         return set(PackageRepository(str(self.place), DebianMetadata("bookworm", ["amd64"])).packages(BUILD))
 
@@ -299,7 +299,7 @@ class PreppingTests(JobsInRepositoriesCase):
 
     def downloads(self) -> list[Download]:
         """
-        What was sent to the slave, without source packages.
+        The files that were sent to the slave, without source packages.
         """
         found = [each.spec for each in self.slave.commands if isinstance(each.spec, Download)]
         return [each for each in found if "repositories" in each.path]
@@ -410,7 +410,7 @@ class LatestPackagesTests(SynchronousTestCase):
 
     def test_latest(self) -> None:
         """
-        Promise 9.6: it gets one version of each package, the latest one, whenever that was added.
+        Promise 9.6: the build gets one version of each package, the latest one, whenever that was added.
         """
         self.add("a-1.10-1.noarch.rpm", "b-1-1.noarch.rpm", "a-1.10-1.x86_64.rpm")
         self.add("a-1.9-1.noarch.rpm", "b-2-1.noarch.rpm")
@@ -481,7 +481,8 @@ class LatestPackagesTests(SynchronousTestCase):
 
     def test_left_out(self) -> None:
         """
-        Promise 9.6: of too many, it gets those that were added last, and the number of the others is known.
+        Promise 9.6: of too many packages, the build gets those that were added last, and the number of the others is
+        known.
         """
         self.add("a-1-1.noarch.rpm", "b-1-1.noarch.rpm")
         self.add("c-1-1.noarch.rpm")
@@ -492,7 +493,7 @@ class LatestPackagesTests(SynchronousTestCase):
 
 class NamedPackages:
     """
-    Metadata that are none, of packages that are what their names say.
+    Empty metadata, for packages that are described by their file names.
     """
 
     directory = "packages"

@@ -1,5 +1,5 @@
 """
-``c["targets"]``, and what becomes of a submitted source package.
+``c["targets"]``, and the submission of source packages.
 """
 
 import shutil
@@ -118,7 +118,7 @@ class TargetsTests(SynchronousTestCase):
 
     def test_slaves(self) -> None:
         """
-        A slave whose property says its architectures builds for those; another may turn out to be any machine.
+        A slave whose property names architectures builds for those; without it, the slave's machine decides.
         """
         found = config('c["targets"] = [DebTarget("x", arches=["amd64", "armhf"], root=Plain())]')
         self.assertEqual(found.builders["x-amd64"].slavenames, ("bot1",))
@@ -205,7 +205,7 @@ class SubmittingTests(SubmissionCase):
 
     def test_refused(self) -> None:
         """
-        Promise 9.1: what is no source package, or for another target, gets one sentence; nothing is queued.
+        Promise 9.1: a file that is no source package, or is for another target, gives one sentence; nothing is queued.
         """
         for data, sentence in (
             (archive({"x": b""}), "neither a .dsc nor a .src.rpm"),

@@ -46,8 +46,8 @@ class VersionsTests(SynchronousTestCase):
 
     def test_superseded(self) -> None:
         """
-        Each package and architecture has its own versions; a package of which none is known is neither superseded nor
-        counted.
+        Versions are counted for each package and architecture; a file whose version is unknown is neither superseded
+        nor counted.
         """
         names = ["a_2.0_amd64.deb", "a_1.0_amd64.deb", "a_1.0_i386.deb", "a-b_1.0_amd64.deb", "a_3_amd64.deb"]
         versions = {**{name: name.split("_")[1] for name in names}, "a_3_amd64.deb": ""}

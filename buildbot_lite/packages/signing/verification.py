@@ -33,9 +33,9 @@ _LONGEST_COMPLAINT = 200
 @frozen
 class TargetKey:
     """
-    The public key in the file *path*, which is called *name* in sentences: ``sign_key`` of a target.
+    The public keys in the file *path*, such as ``sign_key`` of a target.  *name*: the name of the file in sentences.
 
-    It is read for each check, so a new key counts as soon as it is there.  All methods block: call them in a thread.
+    The file is read for each check, so a new key counts at once.  All methods block: call them in a thread.
     *unwanted*: set it to end running programs.
     """
 
