@@ -102,4 +102,9 @@ def _checked(fields: Mapping[str, str]) -> GitRequest:
     # Others read it in tables, mails and sentences: U+202E, for example, would turn the rest of their line around.
     if len(revision) > LONGEST_REVISION or not REF.match(revision) or not revision.isprintable():
         raise InputError(f"The revision {revision!r:.100} is not the name of a tag, branch or commit.")
+    if revision.startswith("refs/"):
+        raise InputError(
+            f"The revision {revision!r:.100} is a full ref, which may be a proposal of anybody; give the name of a tag "
+            "or branch, or a commit that one of these leads to."
+        )
     return GitRequest(package, repository, revision)

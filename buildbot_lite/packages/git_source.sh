@@ -51,6 +51,9 @@ upstream_sources() {
 }
 
 set -e
+# Where each repository has the objects of all forks, anybody could have put the commit there.
+[ -n "$(git for-each-ref --count=1 --contains="$commit" refs/tags refs/remotes/origin)" ] ||
+    fail "no branch and no tag of the repository leads to the commit $commit"
 rm -rf ../orig
 mkdir ../orig
 epoch=$(git cat-file commit "$commit" | sed -n -e 's/^committer .* \([0-9]\{1,11\}\) [-+][0-9]*$/\1/p' -e '/^$/q' | head -n 1)

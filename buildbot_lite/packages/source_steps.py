@@ -66,7 +66,12 @@ class Checkout(Git):
         if not isinstance(address, str) or not self.sources.lists(address):
             return self.fail(f"The repository {address!r:.200} is not among the sources of the target.")
         self.repourl = address
-        self.env = {**(self.env or {}), "GIT_ALLOW_PROTOCOL": PROTOCOLS, "GIT_LFS_SKIP_SMUDGE": "1"}
+        self.env = {
+            **(self.env or {}),
+            "GIT_ALLOW_PROTOCOL": PROTOCOLS,
+            "GIT_LFS_SKIP_SMUDGE": "1",
+            "GIT_GET_LISTED": "yes",
+        }
         # A slave that died during a build has left the root of that build.
         ended = await self.execute(self.root.end())
         if ended.outcome.exit_code != 0:

@@ -165,6 +165,7 @@ class MakingTests(FromGitCase):
             "repository=ext::sh -c true\nrevision=v1": "takes nothing from",
             "repository=file:///etc\nrevision=v1": "takes nothing from",
             f"package=greet\nrevision={'v' * 200}": "is not the name",
+            "package=greet\nrevision=refs/pull/5/head": "is a full ref",
             "package=greet\nrevision=v1\u202e0": "is not the name",
             "package=greet\nrevision=v1\u009b31m": "is not the name",
         }.items():

@@ -3,6 +3,7 @@ The script that makes a checkout ready to become a source package.
 """
 
 import os
+import shutil
 import subprocess
 from importlib.resources import files
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 SCRIPT = files("buildbot_lite.packages").joinpath("git_source.sh").read_text("utf-8")
+GET = files("buildbot_lite.master.steps").joinpath("git_get.sh").read_text("utf-8")
 
 
-class ChangelogTests(SynchronousTestCase):
+class CheckoutCase(SynchronousTestCase):
     """
-    The file debian/changelog of a repository, which may have any contents.
+    A repository in which scripts run.
     """
 
     def setUp(self) -> None:
@@ -26,12 +28,18 @@ class ChangelogTests(SynchronousTestCase):
     def write(self, name: str, contents: bytes) -> None:
         (self.tree / name).write_bytes(contents)
 
-    def run_in_tree(self, *words: str) -> "subprocess.CompletedProcess[str]":
+    def run_in_tree(self, *words: str, **more: str) -> "subprocess.CompletedProcess[str]":
         names = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        env = {**os.environ, **names}
+        env = {**os.environ, **names, **more}
         return subprocess.run(
             words, cwd=self.tree, env=env, capture_output=True, text=True, errors="replace", timeout=60, check=False
         )
+
+
+class ChangelogTests(CheckoutCase):
+    """
+    The file debian/changelog of a repository, which may have any contents.
+    """
 
     def said(self, changelog: bytes) -> tuple[int, str]:
         """
@@ -57,3 +65,45 @@ class ChangelogTests(SynchronousTestCase):
             self.assertEqual(self.said(contents), (1, names_none))
         for contents in (b"greet (1.0-1) x; urgency=low\n\0\n", b"\ngreet (1.0-1) x\n\xff\n"):
             self.assertEqual(self.said(contents)[0], 0, contents)
+
+
+class ForkTests(CheckoutCase):
+    """
+    Commits that a server answers with, although nobody who may write to the repository put them there.
+    """
+
+    def test_commit_of_a_fork(self) -> None:
+        """
+        Promise 9.1: a commit is taken only if a branch or tag of the repository leads to it.
+        """
+        self.write("debian/changelog", b"greet (1.0) x\n")
+        self.write("debian/source/format", b"3.0 (native)\n")
+        self.run_in_tree("git", "config", "uploadpack.allowAnySHA1InWant", "true")
+        commits = {}
+        for ref in ("refs/heads/topic", "refs/tags/v1", "refs/pull/5/head"):
+            self.run_in_tree("git", "add", "-A")
+            tree = self.run_in_tree("git", "write-tree").stdout.strip()
+            commits[ref] = self.run_in_tree("git", "commit-tree", "-m", ref, tree).stdout.strip()
+            self.run_in_tree("git", "update-ref", ref, commits[ref])
+        self.assertEqual(self.got(commits["refs/pull/5/head"], GIT_GET_LISTED=""), 0)
+        self.assertEqual(self.source_of(commits["refs/pull/5/head"]).returncode, 1)
+        self.assertIn("no branch and no tag", self.source_of(commits["refs/pull/5/head"]).stderr)
+        for ref, code in {"refs/heads/topic": 0, "refs/tags/v1": 0, "refs/pull/5/head": 3}.items():
+            self.assertEqual(self.got(commits[ref], GIT_GET_LISTED="yes"), code, ref)
+            if code == 0:
+                self.assertEqual(self.source_of(commits[ref]).returncode, 0, ref)
+
+    def got(self, commit: str, **env: str) -> int:
+        """
+        The exit code of the checkout of *commit* in a new directory.
+        """
+        place = self.tree.parent / "files" / "got"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        words = ("sh", "-c", f'cd ../files/got && set -- "$@" && {{ {GET}\n}}', "git-get")
+        address = f"file://{self.tree.absolute()}"
+        return self.run_in_tree(*words, "fresh", "leave", address, "", commit, "--tags", **env).returncode
+
+    def source_of(self, commit: str) -> "subprocess.CompletedProcess[str]":
+        words = ("sh", "-c", f"cd ../files/got && {{ {SCRIPT}\n}}", "git-source", "deb", commit)
+        return self.run_in_tree(*words)

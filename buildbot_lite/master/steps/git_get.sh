@@ -4,7 +4,8 @@
 #
 # MODE: what to do with files that are not in the repository: "keep" them; "clean": remove those that are not ignored;
 # "fresh": remove them all.  LINKS: "get" submodules, or "leave" them.  BRANCH and REVISION may be empty.  OPTION: for
-# git fetch.  Exit codes: 0: success; 3: the repository has no such revision; any other: git failed.
+# git fetch.  If GIT_GET_LISTED is in the environment, a commit must be one that the branches and tags of URL lead to:
+# servers of many forks have the commits of all of them in each.  Exit codes: 0: success; 3: the repository has no such revision; any other: git failed.
 #
 # Earlier builds could write to the working directory and the .git in it, and a git process there may have been killed at
 # any time.  Whatever they left, two things must hold: git uses our credentials only for the fetches below, and the files
@@ -143,7 +144,7 @@ find_branch() {
 }
 
 find_revision() {
-    if is_hash "$revision"; then
+    if [ -z "$GIT_GET_LISTED" ] && is_hash "$revision"; then
         # With --tags, fetch even if the commit is here: tags may have been added or moved.
         case " $options " in *' --tags '*) ;; *) is_cut || { resolve "$revision" && return; } ;; esac
         # Most servers allow to fetch a single commit by its hash; from others everything is fetched, below.
@@ -333,7 +334,7 @@ submodules() {
 }
 
 get_submodule() (
-    revision=$1 path=$2 branch= options=$options
+    revision=$1 path=$2 branch= options=$options GIT_GET_LISTED=
     case $path in *"$(printf '\1')"*)
         echo "fatal: the path of a submodule has a line break in it, which this step cannot read"
         exit 1
