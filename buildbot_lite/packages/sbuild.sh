@@ -56,8 +56,8 @@ build() { # ROOT DIRECTORY SUITE ARCH SOURCE BUILD
     base=$(readlink -f "$root/base")
     # Users of subordinate ids come here, who may not be able to reach ROOT.
     session=$(mktemp -d)
-    chmod 1777 "$session"
     ln -sfn "$session" "$root/session"
+    lend "$session"
     mkdir -p "$root/home"
     # Perl; and the log is to have the paths as they are.
     echo '$unshare_tmpdir_template = "$ENV{BUILD_SESSION}/root.XXXXXXXXXX"; $log_filter = 0; 1;' >"$root/home/config"
@@ -93,6 +93,25 @@ build() { # ROOT DIRECTORY SUITE ARCH SOURCE BUILD
     erase "$session"
     exit "$code"
 }
+
+# Let the subordinate users of the build come into DIRECTORY, and no others of this machine, for whom a program in the
+# root that changes its user would do so, too.
+lend() { # DIRECTORY
+    if perl -e "$to_group" "$1" 2>/dev/null; then
+        chmod 0710 "$1"
+    else
+        echo "warning: other users of this machine can reach the root of this build"
+        chmod 0711 "$1"
+    fi
+}
+
+# The group of root in a root of sbuild's, as sbuild itself maps it; only in a namespace this user may give files to it.
+to_group='use Sbuild::Utility qw(read_subuid_subgid get_unshare_cmd);
+    my @map = read_subuid_subgid;
+    exit 1 if @map != 2;
+    exec get_unshare_cmd({IDMAP => [["u", 0, $<, 1], ["g", 0, $(+0, 1],
+        ["u", 1, $map[0][2], 1], ["g", 1, $map[1][2], 1]]}), "chgrp", "1", $ARGV[0];
+    exit 1'
 
 # Names of packages with their versions, as preferences of apt (apt_preferences(5)).
 pins() {

@@ -255,6 +255,24 @@ perl -e 'do $ENV{SBUILD_CONFIG} or die; print $unshare_tmpdir_template' >../../s
         session = (self.directory / "session").read_text()
         self.assertEqual(Path(session).parents[1], self.temporary)
 
+    def test_others(self) -> None:
+        """
+        Promise 9.4: other users of the slave's machine cannot reach the root of a build; where that cannot be had, the
+        log says so.
+        """
+        real = shutil.which("perl")
+        for code, mode in ((0, "710"), (1, "711")):
+            self.program("perl", f'case $2 in *chgrp*) exit {code} ;; esac\nexec {real} "$@"\n')
+            self.says(*SAID[0][:2])
+            self.program("sbuild", 'stat -c %a "$BUILD_SESSION" >../../mode\ncat ../../said\n')
+            (words,) = Sbuild("bookworm").debian_building("amd64", "any", "")
+            environment = {"PATH": f"{self.programs}:{os.environ['PATH']}", "TMPDIR": str(self.temporary)}
+            ran = subprocess.run(
+                words, cwd=self.directory, env=environment, capture_output=True, check=True, text=True, timeout=60
+            )
+            self.assertEqual((self.directory / "mode").read_text().strip(), mode)
+            self.assertEqual("warning: other users" in ran.stdout, bool(code))
+
     def test_versions(self) -> None:
         """
         Promise 9.5, 9.6: the farm's packages that were sent win over later ones; in a rebuild all packages of the first
