@@ -74,10 +74,11 @@ class GitSources:
 
     def name_in(self, address: str) -> str:
         """
-        The name of the package in *address*; "" if no address with ``{name}`` fits.
+        The name of the package in *address*; "" if no address with ``{name}`` fits; the shortest if several do:
+        ``https://git.example.org/{name}`` also has hello.git.
         """
         matches = [match for each in self.addresses if NAME in each and (match := _pattern(each).match(address))]
-        return matches[0]["name"] if matches else ""
+        return min((match["name"] for match in matches), key=len, default="")
 
 
 def checked_sources(arguments: ArgumentChecker, sources: Any, git: Any) -> GitSources:

@@ -18,6 +18,7 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.model.source_stamps import source_of
 from buildbot_lite.packages import job_records, job_service
 from buildbot_lite.packages.git_request import GitRequest, read_request, request_text
+from buildbot_lite.packages.git_sources import GitSources
 from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_service import LOOK_AGAIN
 from buildbot_lite.packages.job_states import ArchState, JobState
@@ -173,6 +174,17 @@ class MakingTests(FromGitCase):
             self.assertIn(sentence, watcher.err, text)
             self.assertEqual(watcher.codes, [2])
         self.assertIsNone(self.harness.read(lambda connection: job_records.get(connection, 1)))
+
+    def test_name_in_address(self) -> None:
+        """
+        The name in an address is the shortest that one of the listed addresses says, in any order.
+        """
+        both = ("https://git.example.org/{name}", "https://git.example.org/{name}.git")
+        for addresses in (both, both[::-1]):
+            sources = GitSources(addresses)
+            self.assertEqual(sources.name_in("https://git.example.org/hello.git"), "hello")
+            self.assertEqual(sources.name_in("https://git.example.org/hello"), "hello")
+            self.assertEqual(sources.name_in("https://other.example.org/hello"), "")
 
     def test_other_way(self) -> None:
         """
