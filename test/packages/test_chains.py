@@ -5,6 +5,7 @@ Jobs that are built one after the other.
 from functools import partial
 from typing import Any, cast
 from unittest import mock
+from unittest.mock import AsyncMock
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -333,6 +334,27 @@ class BrokenChainTests(ChainCase):
         Promise 9.6: when the slave of a job that has its root is lost after the packages of the one before it have left
         the repository, the job ends, and does not wait for these for ever.
         """
+        self.outlive()
+        self.slave.lose()
+        self.harness.settle(3600)
+        why = "job 1: aa 1.0 was finished without being published, and this job is built after it"
+        self.assertEqual(self.ended(2), ("killed", why, {"killed"}))
+        self.assertEqual(self.requests(), [])
+
+    def test_lost_unseen(self) -> None:
+        """
+        Promise 9.6: so does one at whose builds nobody has looked since.
+        """
+        self.outlive()
+        self.slave.lose()
+        with mock.patch.object(JobService, "_look_at", AsyncMock()):
+            self.harness.settle(3600)
+        self.assertEqual(self.job(2).state, JobState.KILLED)
+
+    def outlive(self) -> None:
+        """
+        Let job 2 have its root, and the packages of job 1 leave the repository then.
+        """
         self.repository.signed = False
         self.chain(1)
         self.attach()
@@ -340,11 +362,6 @@ class BrokenChainTests(ChainCase):
         self.after(1, Source="bb")
         self.finish(1)
         self.assertEqual({each.state for each in self.job(2).built}, {ArchState.BUILDING})
-        self.slave.lose()
-        self.harness.settle(3600)
-        why = "job 1: aa 1.0 was finished without being published, and this job is built after it"
-        self.assertEqual(self.ended(2), ("killed", why, {"killed"}))
-        self.assertEqual(self.requests(), [])
 
     def test_not_in_the_repository(self) -> None:
         """
