@@ -10,6 +10,7 @@ import signal
 import tarfile
 from collections.abc import Mapping
 from typing import Any
+from unittest import mock
 
 from twisted.internet import reactor  # noqa: TID251 - real processes
 from twisted.internet.defer import CancelledError, Deferred
@@ -17,6 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from buildbot_lite.errors import FileError
+from buildbot_lite.slave import file_jobs
 from buildbot_lite.slave.file_jobs import (
     Job,
     pack_job,
@@ -24,6 +26,7 @@ from buildbot_lite.slave.file_jobs import (
     sum_job,
     unpack_job,
 )
+from buildbot_lite.slave.file_worker import MOST_MEMORY
 from buildbot_lite.slave.safe_paths import SafePaths
 from buildbot_lite.slave.worker_process import RunningJob, WorkerProcesses
 from buildbot_lite.storage.archive_input import Bounds
@@ -120,14 +123,29 @@ class WorkerTests(TestCase):
 
     async def test_memory(self) -> None:
         """
-        Promise 6.15: a job that needs more memory than a worker may use ends with a sentence.
+        Promise 6.15: an archive that needs more memory to be unpacked than there is for one ends with a sentence.
         """
         # The compression's dictionary needs 3 GiB to unpack.
         header = b"\x5d" + (3 << 30).to_bytes(4, "little") + b"\xff" * 8
         with open(self.path("x.tar"), "wb") as out:
             out.write(header + bytes(100))
         job = unpack_job(self.paths, "a", self.path("x.tar"), self.path("staged"), bounds=BOUNDS)
-        self.assertIn("more memory than", await self.refused(job))
+        self.assertIn("needs more than 160 MiB of memory", await self.refused(job))
+
+    async def test_limit_of_memory(self) -> None:
+        """
+        Promise 6.15: a worker has a limit of memory, and its end in a job is a sentence.
+        """
+        running = self.workers.start(
+            unpack_job(self.paths, "a", self.bomb(1024), self.path("staged"), bounds=BOUNDS), seconds=50
+        )
+        with open(f"/proc/{await self.started(running)}/limits") as limits:
+            self.assertRegex(limits.read(), rf"Max address space +{MOST_MEMORY} ")
+        running.answer.cancel()
+        await self.assertFailure(running.answer, CancelledError)
+        await running.ended
+        with mock.patch.dict(file_jobs._JOBS, {"sum": mock.Mock(side_effect=MemoryError)}):
+            self.assertIn("needs more memory than a slave may use", file_jobs.perform(sum_job(0, 1))["problem"])
 
     async def test_seconds(self) -> None:
         """
