@@ -3,9 +3,10 @@ Waiting: an event that many callers wait for, work in the background, work that 
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, ParamSpec, TypeVar
+from types import TracebackType
+from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -77,6 +78,20 @@ class OneShot(Generic[T]):
             self._waiters.remove(waiter)
             if not self._waiters:
                 self._unawaited()
+
+
+class CoroutineLock(DeferredLock):
+    """
+    A lock for ``async with``.
+
+    A coroutine that the garbage collector closes does not release it: what holds the lock and those that wait for it
+    are gone together, with their farm.  `DeferredLock` would go on with one of them, which may be closed already.
+    """
+
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Deferred[Literal[False]]:
+        return succeed(False) if kind is GeneratorExit else super().__aexit__(kind, error, traceback)
 
 
 def background(work: Deferred[Any] | Coroutine[Deferred[Any], Any, Any], log: Logger, what: str) -> None:

@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.deferreds import OneShot, next_turn, shielded
+from buildbot_lite.deferreds import CoroutineLock, OneShot, next_turn, shielded
 from buildbot_lite.errors import LinkLostError
 
 
@@ -112,3 +112,41 @@ class ShieldedTests(SynchronousTestCase):
         """
         self.assertEqual(self.successResultOf(shielded(succeed("yes"))), "yes")
         self.failureResultOf(shielded(fail(LinkLostError())), LinkLostError)
+
+
+class CoroutineLockTests(SynchronousTestCase):
+    def test_one_at_a_time(self) -> None:
+        """
+        One coroutine at a time has the lock, also after another has failed.
+        """
+        lock, first, order = CoroutineLock(), Deferred[None](), list[str]()
+
+        async def work(name: str, until: Deferred[None]) -> None:
+            async with lock:
+                order.append(name)
+                await until
+
+        one = Deferred.fromCoroutine(work("one", first))
+        two = Deferred.fromCoroutine(work("two", succeed(None)))
+        self.assertEqual(order, ["one"])
+        first.errback(LinkLostError())
+        self.failureResultOf(one, LinkLostError)
+        self.successResultOf(two)
+        self.assertEqual((order, lock.locked), (["one", "two"], False))
+
+    def test_closed(self) -> None:
+        """
+        A coroutine that is closed while it has the lock lets no other have it.
+        """
+        lock, order = CoroutineLock(), list[str]()
+
+        async def work(name: str) -> None:
+            async with lock:
+                order.append(name)
+                await Deferred()
+
+        one = work("one")
+        one.send(None)
+        Deferred.fromCoroutine(work("two"))  # type: ignore[unused-awaitable]  # it waits for ever
+        one.close()
+        self.assertEqual((order, lock.locked), (["one"], True))

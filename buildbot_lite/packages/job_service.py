@@ -20,12 +20,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from twisted.internet.defer import CancelledError, DeferredLock
+from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from ..deferreds import background
+from ..deferreds import CoroutineLock, background
 from ..errors import BuildbotLiteError, FileError, InputError, RecordsClosedError, RecordsFailingError
 from ..master.farm import Farm
 from ..master.scheduling.continuation import Continuation
@@ -75,7 +75,7 @@ class JobService:
         self._again: set[int] = set()
         self._later: dict[int, IDelayedCall] = {}
         self._results_looked: dict[str, float] = {}
-        self._writers: dict[str, DeferredLock] = {}
+        self._writers: dict[str, CoroutineLock] = {}
         farm.retention_holders.add(BUILDS_OF_JOBS)
         farm.continuations.add(Continuation("packages of a source", self.packages_of))
 
@@ -125,11 +125,11 @@ class JobService:
             self._proceeding.add(job)
             background(self._proceed(job), self._log, f"job {job} cannot go on")
 
-    def turn(self, target: str) -> DeferredLock:
+    def turn(self, target: str) -> CoroutineLock:
         """
         The lock for changes of the results and repositories of *target*.
         """
-        return self._writers.setdefault(target, DeferredLock())
+        return self._writers.setdefault(target, CoroutineLock())
 
     async def hold_paused(self) -> None:
         """

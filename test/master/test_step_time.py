@@ -426,6 +426,25 @@ class ConcurrentStepsTests(SynchronousTestCase):
         self.assertIs(again.result, Result.RETRY)
         self.assertIn("took longer than", again.ended.reason)
 
+    def test_closed(self) -> None:
+        """
+        A step that nothing refers to any more is closed, although its commands have not ended.
+        """
+        journal = mock.Mock(replaying=False, mark=lambda *place: None, has_marks=lambda step: False)
+
+        async def never(over: BuildbotLiteError) -> None:
+            await Deferred()
+
+        async def work() -> None:
+            await Deferred()
+
+        time = step_time.StepTime(journal, 0, budget=mock.Mock(pause=lambda: None), let_go=never)
+        running = time.run(work())
+        running.send(None)
+        # A callback of the step's.
+        self.assertRaises(OverdueError, time.turn, hang)
+        running.close()
+
     def test_running_command(self) -> None:
         """
         A command that still runs is interrupted, and the step ends when it has ended; so it does in a replay, in which

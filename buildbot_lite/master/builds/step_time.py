@@ -139,6 +139,9 @@ class StepTime:
         self._running = Deferred.fromCoroutine(in_turns(work, self.turn, self._pause))
         try:
             result: T = await self._running
+        except GeneratorExit:
+            # The garbage collector closes what nothing refers to any more, and that waits for nothing.
+            raise
         except BaseException as error:
             if not self.is_over and not isinstance(error, OverdueError):
                 if not isinstance(error, CancelledError):
