@@ -444,6 +444,10 @@ class ConcurrentStepsTests(SynchronousTestCase):
         # A callback of the step's.
         self.assertRaises(OverdueError, time.turn, hang)
         running.close()
+        # That of what waits for the commands comes later, or before.
+        del running, time
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(RuntimeError), [])
 
     def test_running_command(self) -> None:
         """

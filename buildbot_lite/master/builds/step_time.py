@@ -302,9 +302,9 @@ class StepTime:
             self._over = error
         except Exception:  # noqa: BLE001 - the step must end all the same
             self._log.failure("ending what a step waits for")
-        finally:
-            if self._running is not None:
-                self._running.cancel()
+        # Not in a "finally": when the garbage collector closes this, what runs is closed, too.
+        if self._running is not None:
+            self._running.cancel()
 
     @staticmethod
     def _close(work: Coroutine[Any, Any, Any]) -> None:
