@@ -192,6 +192,8 @@ def fetch_sources() -> str:
 
 
 def _own_source(name: str, rules: str, architecture: str = "any", depends: str = "", install: str = "") -> None:
+    # Here, because `start` runs at the same time.
+    shutil.rmtree(SOURCES / name, ignore_errors=True)
     debian = SOURCES / name / "debian"
     (debian / "source").mkdir(parents=True, exist_ok=True)
     (debian / "source" / "format").write_text("3.0 (native)\n")
@@ -250,7 +252,7 @@ def start() -> None:
     for name in SLAVES:
         if (TOP / name / "work" / "roots").exists():
             (TOP / name / "work" / "roots").rename(TOP / f"{name}.roots")
-    for each in (MASTER, *(TOP / name for name in SLAVES), SOURCES / "broken", SOURCES / "sayhello", CLIENTS):
+    for each in (MASTER, *(TOP / name for name in SLAVES), CLIENTS):
         shutil.rmtree(each, ignore_errors=True)
     for furl in TOP.glob("*.furl"):
         furl.unlink()
