@@ -131,7 +131,9 @@ def main() -> None:
         slave = farm.slave_directory("bot1")
         if len(sys.argv) > 2:
             (slave / "work").mkdir(parents=True, exist_ok=True)
-            (slave / "work" / "roots").symlink_to(Path(sys.argv[2]).absolute())
+            roots = Path(sys.argv[2]).absolute()
+            roots.mkdir(exist_ok=True)
+            (slave / "work" / "roots").symlink_to(roots)
         farm.start_slave("bot1")
         measure(farm, 1)
         found = [measure(farm, number) for number in range(2, jobs + 2)]
