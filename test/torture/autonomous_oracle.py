@@ -202,7 +202,9 @@ def _cancelled(evidence: Evidence, records: _Records, note: Note) -> None:
         newer = [at for branch in records.branches(request) for id, at in arrived[branch] if id > own]
         if request.result == Result.CANCELLED:
             said = any(f"a newer change of {branch}:" in request.reason for branch in records.branches(request))
-            right = request.builder in CANCELLED_BUILDERS and any(at <= (request.finished or 0.0) for at in newer)
+            ended = request.finished or 0.0
+            before = any(at <= ended or evidence.is_ahead(at) != evidence.is_ahead(ended) for at in newer)
+            right = request.builder in CANCELLED_BUILDERS and before
             note("cancelled", right and said, f"{request} was cancelled, and there was no newer change of its branch")
         elif request.builder in CANCELLED_BUILDERS and newer and request.finished is not None:
             late = request.finished > evidence.latest(max(min(newer), request.submitted), PATIENCE)

@@ -12,6 +12,9 @@ from attrs import frozen
 Note = Callable[[str, bool, str], None]
 Rows = Callable[..., Sequence[tuple[Any, ...]]]
 
+# Seconds after a campaign's end: what has a later time was recorded while the master's clock was an hour ahead.
+_AN_HOUR_AHEAD = 1800.0
+
 
 @frozen(kw_only=True)
 class Evidence:
@@ -32,6 +35,13 @@ class Evidence:
     disturbances: Sequence[tuple[float, float]] = ()
     overfull: Sequence[str] = ()
     holders: Sequence[str] = ()
+
+    def is_ahead(self, at: float) -> bool:
+        """
+        Whether *at* is a time of a clock that was an hour ahead.  Which of two times on different sides of such a
+        jump was first is not known.
+        """
+        return at > self.ended + _AN_HOUR_AHEAD
 
     def latest(self, at: float, patience: float) -> float:
         """

@@ -517,6 +517,16 @@ class DisturbanceTests(SynchronousTestCase):
         evidence = evolve(history.evidence(), disturbances=[(NOON + 55, NOON + 62)])
         self.assertIn("timers: skipped", {kind for kind, _ in judged(evidence).lost})
 
+    def test_cancelled_after_a_jump(self) -> None:
+        """
+        A change that came while the clock was an hour ahead came before what was cancelled when it was right again.
+        """
+        history = right_history()
+        received = "update changes set received = ? where id = (select max(id) from changes where branch = 'fix')"
+        for at, kinds in ((ENDED + 3500, set()), (ENDED + 100, {"cancelled"})):
+            history.records.execute(received, (at,))
+            self.assertEqual({kind for kind, _ in judged(history.evidence()).lost}, kinds)
+
     def test_clock_ahead(self) -> None:
         """
         A time that fired while the clock was an hour ahead has fired: in that hour nothing is due again, and nothing

@@ -14,8 +14,6 @@ PATIENCE = 30.0
 """Seconds until a timer that is due must have fired, on a machine that is busy."""
 JITTER = 4.0
 """Seconds by which the recorded time of a submission may be later than the decision, on a machine that is busy."""
-# Seconds after a campaign's end: what has a later time was submitted while the master's clock was an hour ahead.
-AN_HOUR_AHEAD = 1800.0
 
 
 def judge_timers(evidence: Evidence, note: Note) -> None:
@@ -33,13 +31,11 @@ def _fired(evidence: Evidence, scheduler: str) -> list[float]:
 
 def _periodic(evidence: Evidence, note: Note) -> None:
     fired = _fired(evidence, PERIODIC)
-    limit = evidence.ended + AN_HOUR_AHEAD
     for before, after in pairwise(fired):
-        # Between two times on different sides of a jump of the clock nothing is known.
-        if (before > limit) == (after > limit):
+        if evidence.is_ahead(before) == evidence.is_ahead(after):
             seconds = after - before
             note("timers: twice", seconds >= PERIOD - JITTER, f"{PERIODIC} fired again after {seconds:.1f} s")
-    real = [at for at in fired if at <= limit]
+    real = [at for at in fired if not evidence.is_ahead(at)]
     for before, after in pairwise([evidence.began - PERIOD, *real, evidence.ended]):
         due = before + PERIOD
         note(
