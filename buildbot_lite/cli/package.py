@@ -53,7 +53,7 @@ for command in (*SIGNING_COMMANDS, rebuild, shell):
 @click.option("--revision", metavar="REV", help="Of the git repository of the package NAME: a tag, branch or commit.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the builds.")
 @click.option("--scratch", is_flag=True, help="Only to see whether it builds: the packages enter no repository.")
-@click.option("--priority", type=int, metavar="N", help="Lower than that of others: -1, for example.")
+@click.option("--priority", type=int, metavar="N", help="Below 0: after other jobs; at most what the string permits.")
 @click.option("--after", type=click.IntRange(1), metavar="JOB", help="Begin when the packages of JOB are there.")
 def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wait: bool, **options: Any) -> Any:
     """

@@ -36,7 +36,7 @@ class JobCommand(FarmCommand):
 
 
 @commands.command("list", cls=JobCommand, short_help="List the jobs.")
-@click.option("--target", help="Only those of this target.")
+@click.option("--target", metavar="TARGET", help="Only those of this target.")
 @click.option(
     "--state",
     type=click.Choice(STATES),
@@ -46,7 +46,7 @@ class JobCommand(FarmCommand):
 @click.option("--user", "submitter", metavar="LABEL", help="Only those submitted with the string of this label.")
 @click.option("--active", is_flag=True, help="Only those that have not ended.")
 @click.option("-n", "--most", type=click.IntRange(1, 1000), metavar="N", default=MOST, show_default=True)
-@click.option("--before", type=click.IntRange(1), metavar="JOB", help="Only older ones.")
+@click.option("--before", type=click.IntRange(1), metavar="JOB", help="Only jobs older than this one.")
 @json_option
 def list_jobs(farm: FarmClient, most: int, before: int | None, as_json: bool, **wanted: Any) -> None:
     """
