@@ -1,5 +1,5 @@
 """
-Keeps a slave connected.  No other module reconnects.
+Keeps slaves, and programs that watch a farm, connected.  No other module reconnects.
 
 This is Foolscap's Reconnector with our delays: 0.5 s after a link is lost, then longer, at most 30 s, with random
 variation so that a thousand slaves do not return at the same moment.  A refusal usually lasts until an admin acts, so
@@ -39,8 +39,10 @@ from .contract import (
     LONGEST_DELAY,
     REFUSED_DELAY,
     REVOKED_DELAY,
+    RIControl,
     RIDesk,
 )
+from .control import RemoteControl
 from .exposed import ExposedSlave, Revocable
 from .failures import (
     our_error,
@@ -58,6 +60,7 @@ from .roles import (
 from .tub import Tub
 
 OnDesk = Callable[[Desk, Link], None]
+OnControl = Callable[[RemoteControl, Link], None]
 OnRefused = Callable[[BuildbotLiteError], None]
 OnUnreachable = Callable[[str], None]
 
@@ -73,25 +76,19 @@ def retry_delay(error: BuildbotLiteError) -> float:
     return REVOKED_DELAY if isinstance(error, RevokedError) else REFUSED_DELAY
 
 
-class DeskConnection:
+class RenewedConnection:
     """
-    A connection to the desk of one FURL, renewed whenever it is lost.  Made by `connect`.
+    A connection to the object of one FURL, renewed whenever it is lost.  *tub* is used for nothing else.
+
+    *on_refused*: called with a `RefusedError`, or a `FurlError` when another master answers; *on_unreachable*: called
+    with "ADDRESSES: REASON".  Neither is called twice in succession with the same sentence.
     """
 
-    def __init__(
-        self,
-        tub: Tub,
-        furl: str,
-        on_desk: OnDesk,
-        on_refused: OnRefused,
-        on_unreachable: OnUnreachable,
-    ) -> None:
+    def __init__(self, tub: Tub, furl: str, on_refused: OnRefused, on_unreachable: OnUnreachable) -> None:
         self._tub = tub
         self._furl = furl
-        self._on_desk = on_desk
-        self._on_refused = on_refused
-        self._on_unreachable = on_unreachable
-        self._link: Link | None = None
+        self.on_refused = on_refused
+        self.on_unreachable = on_unreachable
         parts = parse(furl)
         tub.preauth_token = preauth_token(parts.swissnum, parts.tub_id)
         self._reconnector = _Reconnector(self, furl)
@@ -112,15 +109,45 @@ class DeskConnection:
         self._furl = with_hints(self._furl, hints)
         self._reconnector.redirect(self._furl)
 
+    def connected(self, reference: Any) -> None:
+        """
+        There is a new link; *reference* is the object.
+        """
+        raise NotImplementedError
+
+    def refuse(self, link: Link, error: BuildbotLiteError) -> None:
+        """
+        Report *error*, cut *link*, and connect again after `retry_delay`.
+        """
+        self._reconnector.refused(error)
+        link.drop("the master refused us")
+
+
+class DeskConnection(RenewedConnection):
+    """
+    A connection to the desk of one FURL, renewed whenever it is lost.  Made by `connect`.
+    """
+
+    def __init__(
+        self,
+        tub: Tub,
+        furl: str,
+        on_desk: OnDesk,
+        on_refused: OnRefused,
+        on_unreachable: OnUnreachable,
+    ) -> None:
+        self._on_desk = on_desk
+        self._link: Link | None = None
+        super().__init__(tub, furl, on_refused, on_unreachable)
+
     def refused(self, error: BuildbotLiteError) -> None:
         """
         The desk refused us with *error*: report it, cut the link, and connect again after `retry_delay`.
         """
-        self._reconnector.refused(error)
         if self._link is not None:
-            self._link.drop("the master refused us")
+            self.refuse(self._link, error)
 
-    def _connected(self, reference: Any) -> None:
+    def connected(self, reference: Any) -> None:
         self._link = link = reference.tracker.broker.link
         if reference.tracker.interfaceName != RIDesk.__remote_name__:
             # The call has no effect but a line in the master's log.
@@ -128,6 +155,32 @@ class DeskConnection:
             notice.addBoth(lambda _: self.refused(WrongVerbError()))  # type: ignore[unused-awaitable]  # cannot fail
             return
         self._on_desk(RemoteDesk(reference, _expose), link)
+
+
+class ControlConnection(RenewedConnection):
+    """
+    A connection to the object of a FURL of an admin, or to watch or control the farm, renewed whenever it is lost.
+
+    *on_control*: called with the object and the new link after each connection.
+    """
+
+    def __init__(
+        self,
+        tub: Tub,
+        furl: str,
+        on_control: OnControl,
+        on_refused: OnRefused,
+        on_unreachable: OnUnreachable = _ignore,
+    ) -> None:
+        self._on_control = on_control
+        super().__init__(tub, furl, on_refused, on_unreachable)
+
+    def connected(self, reference: Any) -> None:
+        link = reference.tracker.broker.link
+        if reference.tracker.interfaceName != RIControl.__remote_name__:
+            self.refuse(link, WrongVerbError("This string does not permit watching the farm."))
+            return
+        self._on_control(RemoteControl(reference), link)
 
 
 def connect(
@@ -164,10 +217,10 @@ class _Reconnector(Reconnector):
     _active: bool
     _delay: float
 
-    def __init__(self, connection: DeskConnection, furl: str) -> None:
-        super().__init__(furl, connection._connected, (), {})  # noqa: SLF001 - a class of the same module
-        self._on_refused = connection._on_refused  # noqa: SLF001 - a class of the same module
-        self._on_unreachable = connection._on_unreachable  # noqa: SLF001 - a class of the same module
+    def __init__(self, connection: RenewedConnection, furl: str) -> None:
+        super().__init__(furl, connection.connected, (), {})
+        self._on_refused = connection.on_refused
+        self._on_unreachable = connection.on_unreachable
         self._last_reason = ""
         self._timer: IDelayedCall | None = None
         self._pause: float | None = None

@@ -1,5 +1,5 @@
 """
-Reconnection of a slave.
+Reconnection of slaves, and of programs that watch.
 """
 
 import random
@@ -20,10 +20,11 @@ from buildbot_lite.errors import (
     WrongVerbError,
 )
 from buildbot_lite.wire.contract import HOLDER_BURST
+from buildbot_lite.wire.control import ExposedControl, RemoteControl
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.flapp import FlappService
 from buildbot_lite.wire.furl import build
-from buildbot_lite.wire.reconnecting import DeskConnection, connect
+from buildbot_lite.wire.reconnecting import ControlConnection, DeskConnection, connect
 from buildbot_lite.wire.roles import Desk, Link
 from buildbot_lite.wire.tub import (
     Tub,
@@ -36,6 +37,7 @@ from .recording_roles import (
     RecordingDesk,
     RecordingSlave,
 )
+from .test_control import EchoControl
 from .test_flapp import RefusingSubmission
 from .tub_case import (
     FARM_KEY,
@@ -329,3 +331,56 @@ class ReconnectionTests(TubTestCase):
         await self.pauses(2)
 
         self.assertNotIn(SWISSNUM, repr(self.events))
+
+
+class ControlConnectionTests(TubTestCase):
+    """
+    A master with a control object, and a program that stays connected to it, on a fake clock.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(random, "uniform", lambda low, high: (low + high) / 2)
+        self.exposed: Referenceable = ExposedControl(EchoControl(), Revocable())
+        self.clock = Clock()
+        self.client = make_tub(self.clock, SLAVE_KEY)
+        self.client.startService()
+        self.tubs.append(self.client)
+        self.controls: list[RemoteControl] = []
+        self.refused: list[BuildbotLiteError] = []
+
+    def connect(self) -> Tub:
+        farm = self.tub(FARM_KEY, lambda swissnum: self.exposed)
+        furl = self.furl(farm, farm.listen("tcp:0:interface=127.0.0.1"))
+        ControlConnection(self.client, furl, lambda control, link: self.controls.append(control), self.refused.append)
+        return farm
+
+    @with_reactor
+    async def test_again(self) -> None:
+        """
+        After the loss of the link, there is a new one by itself, over which questions are answered.
+        """
+        farm = self.connect()
+        await until(lambda: len(self.controls) == 1)
+        for broker in list(farm.brokers.values()):
+            broker.drop("the test says so")
+
+        def again() -> bool:
+            self.clock.advance(0.1)
+            return len(self.controls) == 2
+
+        await until(again)
+
+        self.assertEqual(await self.controls[1].ask({"ask": "x"}), {"asked": {"ask": "x"}})
+
+    @with_reactor
+    async def test_of_a_slave(self) -> None:
+        """
+        A slave's string is refused with a sentence.
+        """
+        self.exposed = ExposedDesk(RecordingDesk(), Revocable())
+        self.connect()
+        await until(lambda: bool(self.refused))
+
+        self.assertIsInstance(self.refused[0], WrongVerbError)
+        self.assertEqual(self.controls, [])
