@@ -15,6 +15,8 @@ PACKAGES = {
     "apt-ftparchive": "apt-utils",
     "apt-get": "apt",
     "bwrap": "bubblewrap",
+    "chromedriver": "chromium-driver",
+    "chromium": "chromium",
     "createrepo_c": "createrepo-c",
     "dnf": "dnf",
     "dpkg-deb": "dpkg",

@@ -31,6 +31,7 @@ PATHS = (
     "test/torture/",
     "test/hostile/test_real.py",
     "test/processes/",
+    "test/browser/",
     "test/cli/test_processes.py",
     "test/cli/test_real_processes.py",
     "test/keeper/test_bytes.py",
