@@ -77,7 +77,7 @@ class Handover:
         except (NoAnswerError, LinkLostError):
             return _AWAY
         except BuildbotLiteError as error:
-            self._log.error("the master refuses the string in web.tac: {why}", why=str(error))
+            self._log.error("the master refuses the string for webhooks: {why}", why=str(error))
             return HookReply(503, "The master refuses the string of its web process.")
         # A master that cannot take this says why on standard error.
         return HookReply.from_bytes(bytes(output[b"1"])) or HookReply(
