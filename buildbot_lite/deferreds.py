@@ -80,6 +80,40 @@ class OneShot(Generic[T]):
                 self._unawaited()
 
 
+class Listeners(Generic[T]):
+    """
+    Callbacks for later events.  *what*: begins the line in the log when one fails.
+    """
+
+    _log = Logger()
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._callbacks: list[Callable[[T], object]] = []
+
+    def add(self, callback: Callable[[T], object]) -> Callable[[], None]:
+        """
+        Call *callback* with each later event.  Returns a function that ends this.
+        """
+        self._callbacks.append(callback)
+
+        def remove() -> None:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+        return remove
+
+    def tell(self, event: T) -> None:
+        """
+        Call all callbacks with *event*.  An exception of one is logged; the others are called anyway.
+        """
+        for callback in tuple(self._callbacks):
+            try:
+                callback(event)
+            except Exception:  # noqa: BLE001 - the callback's mistake
+                self._log.failure("{what} failed", what=self._what)
+
+
 class CoroutineLock(DeferredLock):
     """
     A lock for ``async with``.

@@ -29,6 +29,7 @@ from ..model.json_reader import JsonReader
 from ..status import build_documents, documents
 from ..status.build_filter import filter_of
 from ..status.estimating import MOST_SIMULATED, Estimates, Estimator
+from ..status.farm_news import FarmNews
 from ..status.following import LogFollower
 from ..status.log_output import (
     LogQuery,
@@ -64,7 +65,7 @@ class AdminDesk:
     The object that FURLs of admins lead to, and FURLs to watch or control the farm.
 
     *may*: the permitted questions; None: all.  *account*: the limits that the holders of one FURL share.  *by_grant*:
-    the number of the grant.  *estimates*: may be shared.  *others*: the questions that extensions answer.
+    the number of the grant.  *estimates*, *news*: may be shared.  *others*: the questions that extensions answer.
     """
 
     farm: Farm
@@ -74,6 +75,7 @@ class AdminDesk:
     by_grant: int | None = None
     estimates: Estimator = field(default=Factory(lambda desk: Estimator(desk.farm.records), takes_self=True))
     others: QuestionDesk | None = None
+    news: FarmNews = field(default=Factory(lambda desk: FarmNews(desk.farm), takes_self=True))
     log: ClassVar[Logger] = Logger()
 
     def ask(self, question: Answer) -> Deferred[Answer]:
@@ -123,7 +125,13 @@ class AdminDesk:
             return await self._follow(question, client)
 
     async def _follow(self, question: JsonReader, client: FramedClient) -> Answer:
-        senders = {"request": self._request, "log": self._log, "artifact": self._artifact, "idle": self._idle}
+        senders = {
+            "request": self._request,
+            "log": self._log,
+            "artifact": self._artifact,
+            "idle": self._idle,
+            "farm": self._news,
+        }
         watched = question.text("follow", limit=40)
         send = senders.get(watched)
         if send is None:
@@ -280,6 +288,9 @@ class AdminDesk:
         path = os.path.join(self.farm.stream_storage.artifacts, stream.path)
         await send_file(path, self.follower.output_to(client, self.account))
         return {"length": stream.length, "sha256": stream.sha256}
+
+    async def _news(self, question: JsonReader, client: FramedClient) -> Answer:
+        await self.news.follow(client)
 
     async def _idle(self, question: JsonReader, client: FramedClient) -> Answer:
         """

@@ -20,6 +20,7 @@ from ..master.grants.verbs import (
 from ..master.scheduling.continuation import continued
 from ..model.suggestions import there_is_no
 from ..status.estimating import Estimator
+from ..status.farm_news import FarmNews
 from ..status.following import LogFollower
 from ..storage.records import requests
 from ..storage.records.grants import Grant
@@ -37,7 +38,7 @@ FARM = "farm"
 
 MAY_LOOK = frozenset(
     {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact", "kept"}
-    | {"schedulers", "changes", "first-bad"}
+    | {"schedulers", "changes", "first-bad", "farm"}
 )
 """The questions that a FURL to watch the farm permits."""
 MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain", "keep", "unkeep", "sendchange"}
@@ -90,6 +91,7 @@ class _Exposing:
         )
 
         self._estimates = Estimator(farm.records)
+        self._news = FarmNews(farm)
 
     def submission(self, grant: Grant, revocable: Revocable) -> Exposed:
         submitting = SubmitTarget(
@@ -131,7 +133,16 @@ class _Exposing:
 
         def expose(grant: Grant, revocable: Revocable) -> Exposed:
             others = QuestionDesk(self._farm, grant, revocable.account)
-            desk = AdminDesk(self._farm, self._follower, may, revocable.account, grant.id, self._estimates, others)
+            desk = AdminDesk(
+                self._farm,
+                self._follower,
+                may,
+                revocable.account,
+                grant.id,
+                self._estimates,
+                others,
+                self._news,
+            )
             return ExposedControl(desk, revocable)
 
         return expose

@@ -66,6 +66,7 @@ from .scheduling.continuation import Continuation
 from .scheduling.dispatcher import Dispatcher
 from .scheduling.forcing import Forcing
 from .scheduling.hold import Hold
+from .scheduling.live_changes import LiveChanges
 from .scheduling.preferences import Preferences
 from .scheduling.preparation import Preparation
 from .scheduling.queue import Queue
@@ -127,7 +128,7 @@ class Farm:
         self._environment = environment
         self.basedir, self.clock, self.wall = environment.basedir, environment.clock, environment.wall
         self.in_thread = environment.in_thread
-        self._wakeup = Wakeup(self.clock)
+        self._wakeup, self.live = Wakeup(self.clock), LiveChanges()
         self.records = RetryingRecords(environment.records, self.clock, self._wakeup.set)
         self.generations = Generations(
             self.basedir, current=environment.generation, records=self.records, wall=self.wall
@@ -162,6 +163,7 @@ class Farm:
             clock=self.clock,
             wall=self.wall,
             changed=self._wakeup.set,
+            seen=self.live.note,
             remark=self.running.remark,
             slots=self.slots,
             directories=lambda name: [builder.directory for builder in self.config.builders_on(name)],
@@ -330,7 +332,7 @@ class Farm:
             wall=self.wall,
         )
         self.dispatcher = Dispatcher(
-            self.queue, self.choice, self.runner, self.running, self.hold, self._wakeup, self.clock
+            self.queue, self.choice, self.runner, self.running, self.hold, self._wakeup, self.clock, self.live
         )
 
     def _preparation(self) -> Preparation:

@@ -6,11 +6,11 @@ queue: a slow follower finds more bytes at its next read.  It misses no change, 
 happen in one turn of the reactor.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from twisted.internet.defer import Deferred
 
-from ..deferreds import OneShot
+from ..deferreds import Listeners, OneShot
 
 
 class Notifications:
@@ -20,6 +20,7 @@ class Notifications:
 
     def __init__(self) -> None:
         self._next: dict[Hashable, OneShot[None]] = {}
+        self._growth: Listeners[Hashable] = Listeners("A listener to growing streams")
         self.bytes_arrived = 0
         """Bytes appended to all streams since the process started."""
 
@@ -27,7 +28,9 @@ class Notifications:
         """
         Fire all Deferreds that wait for *key*: it grew (by *size* bytes, for a stream) or ended.
         """
-        self.bytes_arrived += size
+        if size:
+            self.bytes_arrived += size
+            self._growth.tell(key)
         # Removed first: a callback may wait for the next change at once.
         if change := self._next.pop(key, None):
             change.fire(None)
@@ -37,6 +40,13 @@ class Notifications:
         Fires at the next change of *key*.  Cancel it to stop waiting.
         """
         return self._next.setdefault(key, OneShot(lambda: self._next.pop(key))).wait()
+
+    def on_growth(self, callback: Callable[[Hashable], object]) -> Callable[[], None]:
+        """
+        Call *callback* with the key of each stream that grows, at once and each time: it must be quick.  Returns a
+        function that ends this.
+        """
+        return self._growth.add(callback)
 
     def __len__(self) -> int:
         return sum(change.waiting for change in self._next.values())

@@ -12,6 +12,7 @@ from attrs import evolve
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ...deferreds import Listeners
 from ...errors import (
     LostStringError,
     RevokedError,
@@ -83,6 +84,7 @@ class GrantRegistry:
         self._live = LiveGrants(self._token, preauth)
         self._uses = GrantUses(records, wall, clock)
         self.pins = Pins(self._live, records)
+        self._revoked: Listeners[int] = Listeners("A listener to revoked strings")
         self._accounts: WeakValueDictionary[int, Account] = WeakValueDictionary()
 
     def remember(self, grants: Sequence[Grant], made_with: Mapping[int, int] = NOTHING_MADE) -> None:
@@ -251,8 +253,15 @@ class GrantRegistry:
         self._live.revoke(grant)
         if live is not None and live.revocable is not None:
             live.revocable.revoke()
+        self._revoked.tell(grant.id)
         now = self._wall()
         await self._records.write(lambda connection: records_of_grants.revoke(connection, grant.id, now))
+
+    def on_revoked(self, callback: Callable[[int], object]) -> Callable[[], None]:
+        """
+        Call *callback* with the number of each grant that is revoked.  Returns a function that ends this.
+        """
+        return self._revoked.add(callback)
 
     def note_use(self, id: int, now: float) -> None:
         """

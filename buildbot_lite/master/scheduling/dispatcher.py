@@ -24,6 +24,7 @@ from ...model.time_limit import OverdueError
 from ...model.wait_reasons import WaitReason
 from .choice import LOOK_FOR_ROOM, BuildChoice
 from .hold import Hold
+from .live_changes import LiveChanges
 from .queue import Queue, WaitingRequest
 from .runner import BuildRunner
 from .running_builds import RunningBuilds
@@ -53,6 +54,7 @@ class Dispatcher:
     _hold: Hold
     _wakeup: Wakeup
     _clock: IReactorTime
+    _live: LiveChanges
     _log: Logger = field(factory=Logger)
     _loop: Deferred[None] | None = None
 
@@ -109,6 +111,8 @@ class Dispatcher:
             except (Exception, OverdueError):  # noqa: BLE001 - a defect of ours: it must not end the queue for ever
                 self._log.failure("looking at the queue failed; it is tried again in {wait} s", wait=LOOK_FOR_ROOM)
                 self._wakeup.set_after(LOOK_FOR_ROOM)
+            # Whatever woke the loop has changed what the farm shows, or the decision has.
+            self._live.note()
             await changed
             # Several changes in one iteration of the reactor lead to one decision.
             await next_turn(self._clock)

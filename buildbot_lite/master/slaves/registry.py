@@ -40,6 +40,7 @@ class SlaveRegistry:
     All slaves, by name.
 
     *wall*: returns the time in seconds since 1970.  *changed*: called when a slave may have become able to get builds.
+    *seen*: called when only the view of a slave changed.
     *remark*: called with a slave's name and a sentence about what happened to it.  *slots*: which builds run on which
     slaves.  *directories*: returns the directories of the current builders that may build on the slave of a name.
     """
@@ -53,6 +54,7 @@ class SlaveRegistry:
         clock: IReactorTime,
         wall: Callable[[], float],
         changed: Callable[[], None],
+        seen: Callable[[], None],
         remark: Callable[[str, str], None],
         slots: Slots,
         directories: Callable[[str], Sequence[str]],
@@ -61,6 +63,7 @@ class SlaveRegistry:
         self._clock = clock
         self._wall = wall
         self._changed = changed
+        self._seen = seen
         self._remark = remark
         self._slots = slots
         self._directories = directories
@@ -268,6 +271,7 @@ class SlaveRegistry:
         sentence = printable(sentence, longest=LONGEST_BREACH)
         if member := self._members.get(name):
             member.breach = self._wall(), sentence
+            self._seen()
         complaints = TokenBucket(self._clock.seconds, COMPLAINTS_AT_ONCE, COMPLAINTS_PER_SECOND)
         if not self._complaints.setdefault(name, complaints).take():
             return
@@ -280,6 +284,7 @@ class SlaveRegistry:
         """
         if member := self._members.get(name):
             member.refused = self._wall(), sentence
+            self._seen()
 
     def string_changed(self, name: str) -> None:
         """
@@ -287,6 +292,7 @@ class SlaveRegistry:
         """
         if member := self._members.get(name):
             member.refused = None
+            self._seen()
 
     # The role `session.SessionListener`.
 
