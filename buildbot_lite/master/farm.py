@@ -263,7 +263,7 @@ class Farm:
             streams=self.stream_storage.streams,
         )
         self.composer = BuildsetComposer(generations=self.generations, requests=self.requests, clock=self.clock)
-        self.submit_limits = SubmitLimits(grants=self.grants, waiting=self.queue.count_of_grant, wall=self.wall)
+        self.submit_limits = SubmitLimits(grants=self.grants, queue=self.queue, wall=self.wall)
         self.submissions = Submissions(
             generations=self.generations,
             composer=self.composer,

@@ -86,7 +86,9 @@ class JobActions:
             await self.farm.records.read(partial(chain_records.check_predecessor, job=job))
             await self._build_again(job, again, grant)
         else:
-            await self.farm.records.write(partial(_resume, number=number, now=self.farm.wall()))
+            self.service.expect_requests(
+                await self.farm.records.write(partial(_resume, number=number, now=self.farm.wall()))
+            )
             self.service.proceed(number)
         return await self._job(number), [each.architecture for each in again]
 
@@ -97,6 +99,8 @@ class JobActions:
         if missing := [each for each in arches if each.builder not in self.farm.config.builders]:
             raise RefusedError(f"{job.target} in master.cfg is not built for {names_of(missing)} any more.")
         now = self.farm.wall()
+        making = any(each.architecture == SOURCE for each in arches)
+        requeued: list[Job] = []
 
         def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> None:
             current = _get(connection, job.id)
@@ -105,12 +109,20 @@ class JobActions:
             numbers = {request.builder: request.id for request in submitted.requests}
             for each in arches:
                 job_records.build_again(connection, each, numbers[each.builder], now)
-            making = any(each.architecture == SOURCE for each in arches)
             job_records.go(connection, current, JobState.INITIALIZE if making else JobState.WAITING, now)
             chain_records.tell(connection, current, now)
+            requeued.append(_get(connection, job.id))
 
         new = as_before(original, job, [each.builder for each in arches], "again")
-        await submit_within_limits(self.farm, new, in_transaction, grant)
+        await submit_within_limits(
+            self.farm,
+            new,
+            in_transaction,
+            grant,
+            requests=self.service.most_requests(job) if making else 0,
+            # A transaction that failed was tried again.
+            committed=lambda: self.service.expect_requests(requeued[-1]),
+        )
 
     async def pause(self, target: str, reason: str, by: str) -> None:
         """
@@ -166,10 +178,11 @@ def _kill(connection: Connection, number: int, by: str, now: float) -> Job:
     return job_records.go(connection, job, JobState.KILLED, now, f"killed by {by}")
 
 
-def _resume(connection: Connection, number: int, now: float) -> None:
+def _resume(connection: Connection, number: int, now: float) -> Job:
     job = _get(connection, number)
     if job.state in (JobState.FAILED, JobState.KILLED):
-        job_records.go(connection, job, JobState.BUILDING if job.built else JobState.PREP, now)
+        return job_records.go(connection, job, JobState.BUILDING if job.built else JobState.PREP, now)
+    return job
 
 
 def _to_build(connection: Connection, job: Job) -> list[JobArch]:

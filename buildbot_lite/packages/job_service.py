@@ -29,6 +29,7 @@ from ..deferreds import CoroutineLock, background
 from ..errors import BuildbotLiteError, FileError, InputError, RecordsClosedError, RecordsFailingError
 from ..master.farm import Farm
 from ..master.scheduling.continuation import Continuation
+from ..master.scheduling.submit_limits import ExpectedRequests
 from ..storage.records import requests
 from ..storage.records.feed import Event
 from ..storage.retrying import read_retrying
@@ -36,7 +37,7 @@ from . import job_records, results
 from .checked_builds import checked_builds, submitted_file
 from .job_progress import built, look, look_at_requests
 from .job_records import BUILDS_OF_JOBS, EVENT, Job
-from .job_states import ARCH_ENDS, ENDS, MAKING_SOURCE, JobState
+from .job_states import ARCH_ENDS, BEFORE_SOURCE, ENDS, JobState
 from .job_story import story_of
 from .made_source import examine_made, submit_made
 from .paused import paused_targets
@@ -90,6 +91,7 @@ class JobService:
         now = self._farm.wall()
         jobs = await self._farm.records.write(partial(_look_at_all, now=now))
         for job in jobs:
+            self.expect_requests(job)
             self._follow(job)
         while await self._farm.records.write(job_records.prune):
             pass
@@ -169,6 +171,8 @@ class JobService:
         for event in events:
             if event.kind == EVENT:
                 self._farm.notifications.changed(_key(event.body["job"]))
+                if event.body["state"] not in BEFORE_SOURCE:
+                    self._farm.submit_limits.came(event.body["job"])
             if event.kind == EVENT and event.body["state"] in ENDS:
                 background(self._ended(event.body["job"]), self._log, f"tidying after job {event.body['job']}")
             if event.request is None:
@@ -214,6 +218,23 @@ class JobService:
         for job in jobs:
             self._follow(job)
 
+    def expect_requests(self, job: Job) -> None:
+        """
+        Count *job* as the requests that it will become, if its source package is not examined yet: as all that its
+        target can have.  *job* is as it was just committed, so that the requests have not come already.
+        """
+        if job.state not in BEFORE_SOURCE or job.by_grant is None or job.source is None:
+            return
+        expected = ExpectedRequests(job.by_grant, job.source.request or 0, self.most_requests(job))
+        self._farm.submit_limits.expect(job.id, expected)
+
+    def most_requests(self, job: Job) -> int:
+        """
+        The most requests that wait at a time for *job*.
+        """
+        target = self.targets.get(job.target)
+        return 1 if target is None else len(target.builders)
+
     def _follow(self, job: Job) -> None:
         for arch in job.ordered:
             if arch.request is not None:
@@ -233,7 +254,7 @@ class JobService:
             news = self._farm.notifications.next_change(_key(job.id))
             # The job may have changed before the wait began.
             job = await self._get(job.id) or job
-            if job.state not in (*MAKING_SOURCE, JobState.PREP):
+            if job.state not in BEFORE_SOURCE:
                 news.addErrback(lambda failure: failure.trap(CancelledError)).cancel()
                 if not job.built:
                     raise InputError(f"{job.title} is {job.state}: {job.reason}")

@@ -80,6 +80,8 @@ ENDS = frozenset({_J.FINISHED, *_UNHAPPY})
 ARCH_ENDS = frozenset({_A.DONE, _A.FAILED, _A.KILLED, _A.SKIPPED})
 MAKING_SOURCE = (_J.INITIALIZE, _J.CHECKOUT, _J.MAKE_SRPM)
 """The states of a job that follow from the build of its source package."""
+BEFORE_SOURCE = (*MAKING_SOURCE, _J.PREP)
+"""The states of a job without builds of its packages, because its source package is not examined yet."""
 IN_A_BUILD = (_A.DOWNLOADING, _A.PREPPING, _A.BUILDING, _A.UPLOADING, _A.CLEANUP)
 """The states that have the name of a step, in their order."""
 

@@ -32,23 +32,30 @@ def as_before(original: Buildset, job: Job, builders: Sequence[str], why: str) -
 
 
 async def submit_within_limits(
-    farm: Farm, new: NewBuildset, record: Callable[[Connection, SubmittedBuildset], object], grant: Grant | None
+    farm: Farm,
+    new: NewBuildset,
+    record: Callable[[Connection, SubmittedBuildset], object],
+    grant: Grant | None,
+    *,
+    requests: int = 0,
+    committed: Callable[[], None] = lambda: None,
 ) -> None:
     """
     Record *new*, and what *record* adds in the same transaction, as one use of *grant*; `RefusedError` when its limits
-    do not permit that.  None: nothing limits it.
+    do not permit that.  None: nothing limits it.  *requests*: as how many it counts; 0: as many as it has.
+    *committed*: called after the commit.
     """
     if grant is None:
-        await farm.requests.submit(new, in_transaction=record)
+        await farm.requests.submit(new, in_transaction=record, committed=committed)
         return
+
+    def spent() -> None:
+        farm.submit_limits.spent(admission.grant)
+        committed()
 
     def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> None:
         grants.used(connection, grant.id, farm.wall())
         record(connection, submitted)
 
-    with farm.submit_limits.admit(grant.id, len(new.builders), with_input=False) as admission:
-        await farm.requests.submit(
-            new,
-            in_transaction=in_transaction,
-            committed=lambda: farm.submit_limits.spent(admission.grant),
-        )
+    with farm.submit_limits.admit(grant.id, requests or len(new.builders), with_input=False) as admission:
+        await farm.requests.submit(new, in_transaction=in_transaction, committed=spent)

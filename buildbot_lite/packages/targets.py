@@ -40,7 +40,7 @@ from .git_request import REPOSITORY, REVISION, GitRequest, read_request
 from .git_sources import checked_sources, name_of_address
 from .job_options import AFTER, MOST_PRIORITY, SOURCES, JobOptions
 from .job_records import SOURCE, NewJob, Origin
-from .job_states import MAKING_SOURCE, JobState
+from .job_states import BEFORE_SOURCE
 from .repositories.debian_metadata import DebianMetadata
 from .repositories.repository_place import checked_repository, shared
 from .repositories.rpm_metadata import RpmMetadata
@@ -361,6 +361,10 @@ class PackageScheduler(Submit):
         super().__init__(name, builders, stdin="file", file="file")
         self.target = target
 
+    @property
+    def most_requests(self) -> int:
+        return len(self.target.builders)
+
     def resolve(self, connection: Connection, options: Mapping[str, Json], grant: int) -> Mapping[str, Json]:
         limits = grants.get(connection, grant)
         most = None if limits is None else limits.most_priority
@@ -372,8 +376,8 @@ class PackageScheduler(Submit):
         self.target.check_chain()
         before = chain_records.before(connection, reader.integer(AFTER, least=1), self.target.name, grant)
         for each in before:
-            made = each.state not in (*MAKING_SOURCE, JobState.PREP)
-            if each.origin is not None and not made and not self.target.sources.name_in(each.origin.repository):
+            making = each.state in BEFORE_SOURCE
+            if each.origin is not None and making and not self.target.sources.name_in(each.origin.repository):
                 raise InputError(f"The source package of job {each.id} is not made yet, so its name is not known.")
         return {**options, SOURCES: list(dict.fromkeys(each.name for each in before))}
 
@@ -469,6 +473,7 @@ class PackageScheduler(Submit):
             priority=asked.priority,
             recorded_as=f"{self.name}{OF_SOURCE}",
             keeps_file=False,
+            becomes=len(self.target.builders),
         )
 
 

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import ConfigError, DiskFullError
 from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.loading import load
+from buildbot_lite.master.grants.verbs import SUBMIT
 from buildbot_lite.master.scheduling.requests import NewBuildset
 from buildbot_lite.model.hello import HeldCommand
 from buildbot_lite.model.results import Result
@@ -25,6 +26,7 @@ from buildbot_lite.packages.job_states import ArchState, JobState
 from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.result_retention import needs_of
 from buildbot_lite.storage.records import steps
+from buildbot_lite.storage.records.grants import Grant, GrantLimits
 from test.control.test_submissions import FakeWatcher
 
 from .archives import archive, greet
@@ -429,6 +431,101 @@ class SurvivingTests(FromGitCase):
         holder = self.farm.retention_holders[job_records.BUILDS_OF_JOBS.name]
         builds = [job.source.build or 0]
         self.assertEqual(self.harness.read(lambda connection: holder.held(connection, builds)), set(builds))
+
+
+class WaitingLimitTests(FromGitCase):
+    """
+    The limit of waiting requests of a string.
+    """
+
+    def limited(self, most: int) -> Grant:
+        """
+        A new string, of whose requests *most* may wait.
+        """
+        limits = GrantLimits(most_waiting=most)
+        made: Grant = self.harness.done(self.farm.grants.hand_out(SUBMIT, "bookworm", name="bookworm", limits=limits))
+        return made
+
+    def ask_with(self, grant: Grant) -> FakeWatcher:
+        """
+        Submit a request for a revision with *grant*.
+        """
+        watcher = FakeWatcher()
+        feed = self.successResultOf(self.target_of_grant(grant.id).submit_file(watcher))
+        if feed is not None:
+            feed.feed(request_text("greet", "v1.0"))
+            feed.close()
+        self.harness.settle()
+        return watcher
+
+    def test_limit(self) -> None:
+        """
+        Promise 15: a job counts as the builds of all architectures while its source package waits, is made and is
+        examined, also after a restart of the master and when its source is made again.
+        """
+        grant = self.limited(4)
+        refusal = "At most 4 requests of this string may wait, and 3 do, counting what earlier submissions will become."
+        self.ask_with(grant)
+        self.assertIn(refusal, self.ask_with(grant).err)
+        cast("PackageJobs", self.farm.extensions["jobs of packages"]).stop()
+        self.harness.restart()
+        self.farm = self.harness.farm
+        self.assertIn(refusal, self.ask_with(grant).err)
+        self.building.held |= {"git-get"}
+        self.attach()
+        self.assertEqual(self.job().state, JobState.CHECKOUT)
+        self.assertIn(refusal, self.ask_with(grant).err)
+        self.ask("kill", job=1)
+        self.building.release()
+        self.harness.settle()
+        self.building.held |= {"git-get"}
+        self.ask("requeue", grant, job=1)
+        self.assertIn(refusal, self.ask_with(grant).err)
+        self.building.failing |= {"git-get"}
+        self.building.release()
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.FAILED)
+        self.assertIn(b"job 2", self.ask_with(grant).out)
+
+    def test_made(self) -> None:
+        """
+        Promise 15: when the source package is made, the requests for its packages count, and nothing counts twice.
+        """
+        grant = self.limited(6)
+        self.building.held |= {"dpkg-buildpackage"}
+        self.ask_with(grant)
+        self.ask_with(grant)
+        self.attach()
+        self.assertEqual(self.farm.queue.count_of_grant(grant.id), 2)
+        self.assertIn(b"job 3", self.ask_with(grant).out)
+        self.assertIn("and 4 do.", self.ask_with(grant).err)
+
+    def test_examined(self) -> None:
+        """
+        Promise 15: a job whose source package is examined again after a `requeue` counts as its builds.
+        """
+        service: Any = cast("PackageJobs", self.farm.extensions["jobs of packages"]).service
+        grant = self.limited(4)
+        self.patch(service, "proceed", lambda job: None)
+        self.ask_with(grant)
+        self.attach()
+        self.ask("kill", job=1)
+        self.ask("requeue", grant, job=1)
+        self.assertEqual(self.job().state, JobState.PREP)
+        self.assertIn("and 3 do, counting", self.ask_with(grant).err)
+
+    def test_packages(self) -> None:
+        """
+        A submitted package counts as its builds only: none makes its source.
+        """
+        self.assertEqual(len(self.farm.config.submits["bookworm"].builder_names), 4)
+        grant, watcher = self.limited(3), FakeWatcher()
+        feed = self.successResultOf(self.target_of_grant(grant.id).submit_file(watcher))
+        assert feed is not None, watcher.err
+        feed.feed(archive(greet()))
+        feed.close()
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.WAITING)
 
 
 class ChainedTests(ChainCase):

@@ -129,7 +129,8 @@ class Examination:
     architectures or other parts that are not built, each with the reason; this is also a property of the builds.
     *properties*: further properties.  *record*: called in the transaction that records the builds, with them and the
     name of their submitter.  *priority*: of the builds; None: the scheduler's.  *recorded_as*: the name of the
-    scheduler in the records; "": its own.  *keeps_file*: False: the builds need nothing of the file.
+    scheduler in the records; "": its own.  *keeps_file*: False: the builds need nothing of the file.  *becomes*: how
+    many requests of the submitter follow when the one of this submission has ended; 0: none.
     """
 
     title: str
@@ -140,6 +141,7 @@ class Examination:
     priority: int | None = None
     recorded_as: str = ""
     keeps_file: bool = True
+    becomes: int = 0
 
 
 SKIPPED = "skipped"
@@ -199,6 +201,13 @@ class Submit(BaseScheduler):
         The kinds of input that a submission may have, of `STDIN_KINDS` and `FILE_KINDS`.
         """
         return [self.stdin] * self.takes_commands + ([] if self.file is None else [self.file])
+
+    @property
+    def most_requests(self) -> int:
+        """
+        The most requests that wait at a time for one submission.
+        """
+        return len(self.builder_names)
 
     def resolve(self, connection: Connection, options: Mapping[str, Json], grant: int) -> Mapping[str, Json]:
         """

@@ -38,7 +38,7 @@ from ..grants.registry import GrantRegistry
 from ..grants.verbs import SUBMIT, WATCH
 from .buildset_composer import BuildsetComposer
 from .request_canceller import RequestCanceller
-from .submit_limits import Admission, SubmitLimits
+from .submit_limits import Admission, ExpectedRequests, SubmitLimits
 
 
 @frozen
@@ -102,7 +102,7 @@ class Submissions:
         """
         scheduler = self.scheduler(grant)
         with_input = scheduler.input_kinds != [NO_INPUT.kind]
-        return self._limits.admit(grant, len(scheduler.builder_names), with_input=with_input)
+        return self._limits.admit(grant, scheduler.most_requests, with_input=with_input)
 
     async def submit(
         self,
@@ -127,17 +127,21 @@ class Submissions:
             properties.update({**examined.properties, SKIPPED: dict(examined.skipped)}, scheduler.kind)
         kept = given.kept if examined is None or examined.keeps_file else None
         watches: list[Grant] = []
-        recorded: list[RecordedSubmission] = []
+        becomes = 0 if examined is None else examined.becomes
+        recorded: list[tuple[RecordedSubmission, SubmittedBuildset]] = []
 
         def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> None:
             grants.used(connection, grant.id, self._wall())
             if examined is not None and examined.record is not None:
-                recorded.append(examined.record(connection, submitted, grant.label or grant.name))
+                recorded.append((examined.record(connection, submitted, grant.label or grant.name), submitted))
             if watched:
                 watches.append(self._add_watch(connection, submitted))
 
         def committed() -> None:
             self._limits.spent(grant)
+            # A transaction that failed was tried again.
+            for known, made in recorded[-1:] if becomes else ():
+                self._limits.expect(known.number, ExpectedRequests(grant.id, made.requests[0].id, becomes))
             for watch in watches[-1:]:
                 self._grants.recorded(watch, made_with=grant.id)
 
@@ -153,8 +157,10 @@ class Submissions:
             in_transaction=in_transaction,
             committed=committed,
         )
-        # A transaction that failed was tried again.
-        return evolve(submitted, title=recorded[-1].title, number=recorded[-1].number) if recorded else submitted
+        if not recorded:
+            return submitted
+        known, _ = recorded[-1]
+        return evolve(submitted, title=known.title, number=known.number)
 
     async def _examined(self, grant: int, given: SubmissionInput) -> tuple[Submit, Examination | None]:
         """

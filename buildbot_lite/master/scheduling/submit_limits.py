@@ -10,6 +10,9 @@ Submit limits: whether a FURL may submit now.
 
 An admitted submission counts at once; otherwise twenty submissions that begin together would all pass a limit of one.
 All counts are in memory, because the check comes before everything else; after a restart they come from the records.
+
+A submission may become more requests later: a package whose source is made first becomes a request for each
+architecture.  It counts as these from the beginning, because nothing limits them when they come.
 """
 
 from collections import Counter, deque
@@ -21,6 +24,7 @@ from attrs import frozen
 from ...errors import LimitError
 from ...storage.records.grants import Grant
 from ..grants.registry import GrantRegistry
+from .queue import Queue
 
 HOUR = 3600.0
 MOST_AT_ONCE = 1000
@@ -48,15 +52,27 @@ class Admission:
         self._limits.ended(self.grant.id)
 
 
-class SubmitLimits:
+@frozen
+class ExpectedRequests:
     """
-    The limits of all FURLs.  *waiting*: the number of waiting requests of a grant.  *wall*: seconds since 1970.
+    Requests that a submission with *grant* will become: so many *requests*, when its only one, *first*, has ended.
     """
 
-    def __init__(self, *, grants: GrantRegistry, waiting: Callable[[int], int], wall: Callable[[], float]) -> None:
+    grant: int
+    first: int
+    requests: int
+
+
+class SubmitLimits:
+    """
+    The limits of all FURLs.  *queue*: of waiting requests.  *wall*: seconds since 1970.
+    """
+
+    def __init__(self, *, grants: GrantRegistry, queue: Queue, wall: Callable[[], float]) -> None:
         self._grants = grants
-        self._waiting = waiting
+        self._queue = queue
         self._wall = wall
+        self._expected: dict[int, ExpectedRequests] = {}
         self._coming: Counter[int] = Counter()
         self._times: dict[int, deque[float]] = {}
 
@@ -95,6 +111,19 @@ class SubmitLimits:
             self._times.setdefault(grant.id, deque()).append(now)
         self._grants.note_use(grant.id, now)
 
+    def expect(self, number: int, expected: ExpectedRequests) -> None:
+        """
+        Count the *expected* requests as waiting until `came` is called.  *number*: that of the submission, as in
+        `RecordedSubmission`; a second call replaces the first.
+        """
+        self._expected[number] = expected
+
+    def came(self, number: int) -> None:
+        """
+        The requests that were expected for the submission *number* wait now, or never will.
+        """
+        self._expected.pop(number, None)
+
     def ended(self, id: int) -> None:
         """
         A submission of the grant *id* is no longer under way.
@@ -119,10 +148,14 @@ class SubmitLimits:
         most = grant.most_waiting
         if most is None:
             return
-        waiting = self._waiting(grant.id) + coming * requests
+        expected = [each for each in self._expected.values() if each.grant == grant.id]
+        later = sum(each.requests - (each.first in self._queue) for each in expected)
+        waiting = self._queue.count_of_grant(grant.id) + later + coming * requests
         if waiting + requests > most:
+            counting = ", counting what earlier submissions will become" if later else ""
             raise LimitError(
-                f"At most {most} requests of this string may wait, and {waiting} do.  Try again when one has begun."
+                f"At most {most} requests of this string may wait, and {waiting} do{counting}.  "
+                "Try again when one has begun."
             )
 
 
