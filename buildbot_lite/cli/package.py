@@ -11,6 +11,7 @@ from typing import IO, Any
 import click
 
 from ..errors import InputError
+from ..model.display import printable
 from ..packages.git_request import read_request, request_text
 from .commands import Commands
 from .connection import FarmClient, FarmCommand
@@ -68,7 +69,7 @@ def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wai
     for builds, and sees them.  When one fails, those after it are not built.
 
     The exit code is that of the worst build: 0 good, 1 failed, 2 exception, 4 cancelled or lost too often.  It is 2,
-    too, if FILE is no package that can be built.
+    too, if FILE is no package that can be built, or none for TARGET.
     """
     from ..wire.furl import read_furl
 
@@ -87,11 +88,11 @@ def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wai
             else:
                 chain = [_request(files, revision)]
             check_chain(chain, chosen)
-        except InputError as error:
-            note(str(error))
-            return UNUSABLE
-        try:
             return farm.connect(furl, lambda link: work(link, chain, chosen, wait=not no_wait))
+        except InputError as error:
+            # Found here, or by the master, which knows for what its targets are.
+            note(printable(str(error)))
+            return UNUSABLE
         except KeyboardInterrupt:
             note(f"\n{ADVICE}")
             raise click.Abort from None

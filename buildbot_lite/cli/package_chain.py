@@ -5,7 +5,7 @@ Submit source packages as a chain, each to be built after the one before it, and
 from collections.abc import Sequence
 from typing import IO
 
-from ..errors import BuildbotLiteError, InputError
+from ..errors import BuildbotLiteError, InputError, RefusedError
 from ..packages.job_options import AFTER, MOST_MEMBERS
 from .connection import MasterLink
 from .output import Document, note
@@ -47,5 +47,5 @@ async def built_in_order(link: MasterLink, files: Sequence[IO[bytes]], options: 
 def _number(answer: Document) -> int:
     number = answer.get("number")
     if not isinstance(number, int):
-        raise InputError("The master is older than this program, and builds no package after another.")
+        raise RefusedError("The master is older than this program, and builds no package after another.")
     return number

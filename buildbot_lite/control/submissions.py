@@ -26,6 +26,7 @@ from ..deferreds import background
 from ..errors import (
     BuildbotLiteError,
     DiskFullError,
+    InputError,
     LimitError,
     LinkLostError,
     StorageError,
@@ -41,7 +42,7 @@ from ..status.following import LogFollower
 from ..storage.inputs import InputStore
 from ..storage.records.requests import SubmittedBuildset
 from ..wire.flapp import ANSWERS_NOTHING, TAKES_A_FILE, TAKES_NO_FILE, TAKES_NO_PATCH
-from ..wire.flapp_roles import Read, StdinFeed, Watcher
+from ..wire.flapp_roles import REFUSED_INPUT, Read, StdinFeed, Watcher
 from ..wire.limits.account import Account
 from .input_receiver import (
     LARGEST_PROPERTIES,
@@ -122,7 +123,7 @@ class SubmitTarget:
         return self._begin(watcher, self._say, base)
 
     def submit_file(self, watcher: Watcher, options: Mapping[str, Any] | None = None) -> Deferred[StdinFeed | None]:
-        return self._begin(watcher, self._say, only=("tar", "file"), options=options)
+        return self._begin(watcher, self._say_of_file, only=("tar", "file"), options=options)
 
     def ask(self, question: Mapping[str, Any]) -> Deferred[Mapping[str, Any]]:
         if self._others is None:
@@ -242,6 +243,14 @@ class SubmitTarget:
         }
         await watcher.stdout(encode(document))
         return 0
+
+    async def _say_of_file(self, watcher: Watcher, scheduler: Submit, submitting: Awaitable[SubmittedBuildset]) -> int:
+        try:
+            return await self._say(watcher, scheduler, submitting)
+        except InputError:
+            # Output and exit code have no kind of error, and the client's exit code depends on it.
+            await watcher.stdout(encode({REFUSED_INPUT: True}))
+            raise
 
     def _cancel_when_lost(self, watcher: Watcher, scheduler: Submit, submitted: SubmittedBuildset) -> None:
         if scheduler.cancel_on_disconnect:

@@ -17,6 +17,7 @@ from ..deferreds import OneShot
 from ..errors import (
     BuildbotLiteError,
     FurlError,
+    InputError,
     LinkLostError,
     MessageError,
     NoAnswerError,
@@ -40,6 +41,7 @@ from .failures import (
     why_unreachable,
     wrong_master,
 )
+from .flapp_roles import REFUSED_INPUT
 from .furl import Furl, parse
 from .limits.preauth import preauth_token
 from .tub import Tub, make_tub
@@ -161,6 +163,7 @@ class SubmitClient:
     async def submit_file(self, file: IO[bytes], options: Document | None = None) -> Document:
         """
         Submit *file*, which is no patch, as `submit_patch` does.  *options*: for the scheduler that examines it.
+        `InputError` when it is nothing that the scheduler takes.
         """
         if options:
             return await self._answered(file, "submit_with", options=question_bytes(options))
@@ -175,7 +178,7 @@ class SubmitClient:
 
         code = await self._submit(data, take, method, **more)
         if code:
-            raise RefusedError(printable(refusal.data.decode("utf-8", "replace").strip()))
+            raise _refusal(bytes(answer.data), printable(refusal.data.decode("utf-8", "replace").strip()))
         return JsonReader.decode(bytes(answer.data), "answer", LARGEST_ANSWER).document
 
     async def _submit(self, data: IO[bytes], take: Take, method: str, **more: bytes) -> int:
@@ -195,6 +198,17 @@ class SubmitClient:
         except Exception as raised:  # noqa: BLE001 - converted to an error of ours
             raise our_error(raised) from None
         return await watcher.exit_code.wait()
+
+
+def _refusal(answer: bytes, sentence: str) -> BuildbotLiteError:
+    """
+    The error for a submission that the master refuses with *sentence* and, beside it, *answer*.
+    """
+    try:
+        of_input = JsonReader.decode(answer, "answer", LARGEST_ANSWER).flag(REFUSED_INPUT, default=False)
+    except MessageError:
+        of_input = False  # masters before 0.2 send none
+    return InputError(sentence) if of_input else RefusedError(sentence)
 
 
 @implementer(RIWatcher)

@@ -10,6 +10,11 @@ from twisted.internet.defer import Deferred
 from ..model.patch_base import PatchBase
 from .control import Document
 
+REFUSED_INPUT = "refused_input"
+"""
+The field on standard output, true, of a refusal of a submitted file that can never be used: the client's exit code is
+another one than for a string that does not permit the submission.
+"""
 Read = Callable[[int], Deferred[bytes]]
 """
 Reads the next bytes of the file that the client uploads, at most the given number (and `LARGEST_CHUNK`); ``b""`` at its

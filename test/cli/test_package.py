@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 from buildbot_lite.cli import package_chain
-from buildbot_lite.errors import RefusedError
+from buildbot_lite.errors import InputError, RefusedError
 from test.packages.archives import TINY_SRPM, archive, greet
 
 from .command_line_case import FURL, CommandLineCase
@@ -166,11 +166,17 @@ class PackageBuildTests(CommandLineCase):
 
     def test_refused_by_the_master(self) -> None:
         """
-        The master's sentence is the error.
+        Promise 6.13: the master's sentence is the error.  A package that is not for the target has the exit code of a
+        submission that cannot be used, like one that is found wrong before it is sent; a string that does not permit
+        the submission has that of all other refusals.
         """
-        self.master.answers = {"submit_file": RefusedError("greet 1.0 cannot be built at this target.")}
-        said = self.refused("package", "build", "farm", "bookworm", "src/greet_1.0.dsc", code=FAILED)
-        self.assertTrue(said.endswith("\ngreet 1.0 cannot be built at this target."), said)
+        for error, code in (
+            (InputError("greet 1.0 is a source RPM, and bookworm builds packages of Debian."), UNUSABLE),
+            (RefusedError("This string was good for 1 submission, and is used up."), FAILED),
+        ):
+            self.master.answers = {"submit_file": error}
+            said = self.refused("package", "build", "farm", "bookworm", "src/greet_1.0.dsc", code=code)
+            self.assertTrue(said.endswith(f"\n{error}"), said)
 
     def chain(self) -> tuple[str, ...]:
         """

@@ -19,7 +19,7 @@ from buildbot_lite.storage.records.grants import GrantLimits
 from test.control.test_submissions import FakeWatcher, SubmissionCase
 from test.master.harness import FakeSlave
 
-from .archives import archive, greet
+from .archives import TINY_SRPM, archive, greet
 from .package_slave import DEB, PackageSlave
 
 TARGETS = 'DebTarget("bookworm", arches=["amd64", "i386", "all"], root=Plain(), version_suffix="+farm1")'
@@ -180,6 +180,27 @@ class JobServiceTests(JobCase):
         self.assertEqual([self.job(number).state for number in (2, 3)], [JobState.FINISHED] * 2)
         watcher = self.submit_with(priority=1)
         self.assertIn("The priority 1 is too high: this string permits 0 at most.", watcher.err)
+
+    def test_refused(self) -> None:
+        """
+        Promise 6.13: the client of a package that is not for the target learns that it can never be built there; that
+        of a string that is used up does not.
+        """
+        limits = GrantLimits(uses=1)
+        grant = self.harness.done(self.farm.grants.hand_out("submit", "bookworm", name="bookworm", limits=limits))
+        for data, out, sentence in (
+            (TINY_SRPM, b'{"refused_input":true}', "is a source RPM, and bookworm builds packages of Debian."),
+            (archive(greet()), None, ""),
+            (archive(greet()), b"", "is used up"),
+        ):
+            watcher = FakeWatcher()
+            feed = self.successResultOf(self.target_of_grant(grant.id).submit_file(watcher))
+            if feed is not None:
+                feed.feed(data)
+                feed.close()
+            self.harness.settle()
+            self.assertIn(sentence, watcher.err)
+            self.assertIn(out, (None, watcher.out))
 
     def test_granted_priority(self) -> None:
         """

@@ -10,7 +10,7 @@ from unittest import mock
 from twisted.internet import reactor  # noqa: TID251 - these tests use the network
 from twisted.internet.defer import Deferred
 
-from buildbot_lite.errors import MessageError, RefusedError
+from buildbot_lite.errors import InputError, MessageError, RefusedError
 from buildbot_lite.model.display import printable
 from buildbot_lite.model.patch_base import PatchBase
 from buildbot_lite.wire import client as client_module
@@ -95,6 +95,21 @@ class SubmitPatchTests(TubTestCase):
         error = await failing(self.client(PatchSubmission([], code=2)).submit_patch(BytesIO(b"patch"), PatchBase()))
         self.assertIsInstance(error, RefusedError)
         self.assertEqual(str(error), "request 1")
+
+    @with_reactor
+    async def test_refused_file(self) -> None:
+        """
+        Promise 6.13: a file that the master cannot use is another error than a submission that is not permitted; an
+        answer that says nothing of that, or is none, is a refusal.
+        """
+        for answer, kind in (
+            ([b'{"refused_input": true}'], InputError),
+            ([b'{"refused_input": 7}'], RefusedError),
+            ([b"[]"], RefusedError),
+            ([], RefusedError),
+        ):
+            error = await failing(self.client(PatchSubmission(answer, code=2)).submit_file(BytesIO(b"file")))
+            self.assertEqual((type(error), str(error)), (kind, "request 1"))
 
     @with_reactor
     async def test_long_refusal(self) -> None:
