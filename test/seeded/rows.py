@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
+from buildbot_lite.model.names import directory_name
 from buildbot_lite.model.results import Result
 
 from .values import AUTHORS, COMMENTS, FAILURES, HOSTILE, STEPS, SUMMARIES
@@ -166,7 +167,7 @@ def _add_step(rows: Rows, subject: Subject, step: int, at: float, took: float | 
     rows["remarks"].append((build, step, "stdio", 0, at, subject.text(f"$ make {name}  (in build)")))
     if name == "package" and ended is not None:
         artifact = subject.text("farm-1.0.tar.gz") or "empty"
-        path = f"{subject.builder}/{subject.number}/{artifact}"[:400]
+        path = f"{directory_name(subject.builder)}/{subject.number}/{artifact}"[:400]
         rows["streams"].append(
             (build * STREAMS_OF_BUILD + 6, build, step, 1, artifact[:200], "artifact", path, 81_920, GENERATION)
         )

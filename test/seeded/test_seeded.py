@@ -10,9 +10,12 @@ from sqlalchemy import text
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.status import build_documents
+from buildbot_lite.storage.compressed_streams import open_stream
 from buildbot_lite.storage.records import builds, history
 from buildbot_lite.storage.records.history import Filter
 
+from .files import DATABASE, LOG, make_farm
+from .live_answers import LiveAnswers
 from .opened import in_file, in_memory
 from .seeding import Seeding
 from .values import HOSTILE
@@ -65,3 +68,24 @@ class SeededTests(SynchronousTestCase):
             self.assertEqual(numbers, tuple(range(1, 31)))
             self.assertEqual(list(times), sorted(times))
             self.assertEqual(database.execute("SELECT count(*) FROM builds").fetchone(), (480,))
+
+    def test_farm(self) -> None:
+        """
+        A farm's directory has the logs of its newest builds, as long as the records say; what the master would answer
+        names the same builds.
+        """
+        directory, seeding = Path(self.mktemp()), Seeding(builds=64)
+        make_farm(directory, seeding, logs=6)
+        with closing(sqlite3.connect(directory / DATABASE)) as database:
+            newest = database.execute(
+                "SELECT path FROM streams WHERE kind='log' ORDER BY build DESC LIMIT 12"
+            ).fetchall()
+            running = database.execute("SELECT builder, number, slave FROM builds WHERE finished IS NULL").fetchall()
+        for (path,) in newest:
+            reader = open_stream(str(directory / "streams" / path))
+            self.assertEqual((reader.length, reader.read(0, 100)), (len(LOG), LOG[:100]))
+            reader.close()
+        answer = LiveAnswers(seeding).to("status")
+        assert answer is not None
+        live = [(each["builder"], each["number"], each["slave"]) for each in answer["running"]]
+        self.assertEqual(live, running)

@@ -1,0 +1,204 @@
+"""
+What the master of a made-up farm answers over its watch FURL, without a master.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from .seeding import Seeding
+from .values import HOSTILE
+
+Document = dict[str, Any]
+
+_STATES: Sequence[tuple[str, Document]] = (
+    ("here", {}),
+    ("here", {}),
+    ("reconnecting", {"connected": False, "obstacle": "ash was lost 40 s ago; its builds wait 29 more minutes for it"}),
+    ("paused", {"paused": True, "obstacle": "birch is paused"}),
+    ("draining", {"draining": True, "obstacle": "rowan is draining: it leaves when its builds have ended"}),
+    ("below minspace", {"low_space": True, "obstacle": "larch has 310 MiB free, and 1 GiB is the least", "space": 3e8}),
+    ("refused", {"connected": False, "refused": None, "obstacle": "fir was refused: another machine has its string"}),
+    ("never seen", {"connected": False, "since": None, "obstacle": "it has never been here"}),
+)
+_WAITS = (
+    ("busy", "oak builds linux-x86_64/63, and takes one build at a time"),
+    ("paused", "birch is paused; go on with: buildbot-lite resume birch"),
+    ("lock", "the lock 'database' is held by nightly/62"),
+    ("absent", "elm.example.org is not here since 10 minutes"),
+    ("back-off", "it was tried once, and is tried again in 40 seconds"),
+)
+
+
+@frozen
+class LiveAnswers:
+    """
+    The answers about the farm of *seeding*.  *more*: answers to further questions, or instead of these.
+    """
+
+    seeding: Seeding
+    more: Mapping[str, Document] = {}
+
+    def to(self, question: str) -> Document | None:
+        """
+        The answer to a question without further fields; None: there is no such question.
+        """
+        if question in self.more:
+            return self.more[question]
+        answers = {
+            "www": self._www,
+            "status": self._status,
+            "queue": self._queue,
+            "slaves": lambda: {"slaves": self.slaves()},
+            "builders": lambda: {"builders": self.builders()},
+            "schedulers": self._schedulers,
+            "metrics": self._metrics,
+        }
+        return answers[question]() if question in answers else None
+
+    def _www(self) -> Document:
+        return {
+            "title": "The farm of <b>example.org</b> & friends" if self.seeding.hostile else "Example farm",
+            "url": "http://127.0.0.1:8010/",
+            "port": None,
+            "private": False,
+            "proxies": [],
+            "builders": self.builders(),
+        }
+
+    def _status(self) -> Document:
+        return {
+            "title": self._www()["title"],
+            "url": "http://127.0.0.1:8010/",
+            "version": "0.1.0",
+            "slaves": self.slaves(),
+            "running": self.running(),
+            "waiting": self.waiting(),
+            "waiting_total": self.seeding.waiting,
+            "change_sources": [],
+        }
+
+    def _queue(self) -> Document:
+        return {"queue": self.waiting(), "next": None, "total": self.seeding.waiting}
+
+    def running(self) -> list[Document]:
+        """
+        The newest builds, which run.
+        """
+        seeding = self.seeding
+        made = range(seeding.builds - seeding.running, seeding.builds)
+        return [
+            {
+                "builder": seeding.builders[each % len(seeding.builders)],
+                "number": each // len(seeding.builders) + 1,
+                "slave": seeding.slave_names[each % seeding.slaves],
+                "request": each + 1,
+                "started": seeding.now - 60,
+                "waits_for": None,
+                "expected_end": seeding.now + 150,
+            }
+            for each in made
+        ]
+
+    def waiting(self) -> list[Document]:
+        """
+        The requests that wait, with the reasons.
+        """
+        seeding = self.seeding
+        waiting = []
+        for each in range(seeding.waiting):
+            kind, sentence = _WAITS[each % len(_WAITS)]
+            if seeding.hostile and each % 2:
+                sentence = HOSTILE[each]
+            waiting.append(
+                {
+                    "request": seeding.builds + 1 + each,
+                    "builder": seeding.builders[-1 - each % len(seeding.builders)],
+                    "scheduler": "commits",
+                    "submitted": seeding.now - 60.0 * (each + 1),
+                    "priority": each % 3,
+                    "retries": 0,
+                    "why": {"kind": kind, "sentence": sentence},
+                    "position": each + 1,
+                    "expected_start": seeding.now + 120.0 * (each + 1) if each % 2 else None,
+                }
+            )
+        return waiting
+
+    def slaves(self) -> list[Document]:
+        """
+        The slaves: one in each state, then all of them here.
+        """
+        return [self._slave(place, name) for place, name in enumerate(self.seeding.slave_names)]
+
+    def _slave(self, place: int, name: str) -> Document:
+        seeding = self.seeding
+        state, fields = _STATES[place] if place < len(_STATES) else _STATES[0]
+        running = [
+            f"{each['builder']}/{each['number']}" for each in self.running() if each["slave"] == name
+        ]  # fmt: skip
+        document = {
+            "slave": name,
+            "state": state,
+            "connected": True,
+            "since": seeding.now - 7200.0,
+            "paused": False,
+            "draining": False,
+            "revoked": False,
+            "refused": None,
+            "breach": None,
+            "obstacle": None,
+            "running": running,
+            "max_builds": 1,
+            "builders": list(seeding.builders),
+            "version": "0.1.0",
+            "space": 61_203_283_968,
+            "low_space": False,
+            "removed": [],
+            "platform": {"hostname": f"{name[:20]}.lan", "os": "Debian GNU/Linux 12", "machine": "x86_64"},
+        }
+        document.update(fields)
+        if state == "refused":
+            reason = HOSTILE[1] if seeding.hostile else "its string belongs to another machine"
+            document["refused"] = {"at": seeding.now - 900, "reason": reason, "asks_again_by": seeding.now + 900}
+        return document
+
+    def builders(self) -> list[Document]:
+        """
+        The builders of the configuration.
+        """
+        seeding = self.seeding
+        return [
+            {
+                "builder": name,
+                "description": HOSTILE[place % len(HOSTILE)] if seeding.hostile and place % 3 == 2 else "",
+                "tags": [("linux", "nightly", "<b>tag</b>")[place % 3]],
+                "slaves": list(seeding.slave_names[:50]),
+                "running": [each["number"] for each in self.running() if each["builder"] == name],
+                "waiting": sum(each["builder"] == name for each in self.waiting()),
+                "takes": 185.0,
+                "last": None,
+            }
+            for place, name in enumerate(seeding.builders)
+        ]
+
+    def _schedulers(self) -> Document:
+        entry = {"kind": "SingleBranchScheduler", "builders": list(self.seeding.builders), "error": None}
+        return {
+            "schedulers": [
+                {"scheduler": "commits", "waits_for": "a change", "next": None, **entry},
+                {"scheduler": "nightly", "waits_for": "02:00", "next": self.seeding.now + 7200, **entry},
+            ]
+        }
+
+    def _metrics(self) -> Document:
+        return {
+            "writer_batches": 1200,
+            "writer_seconds": 3.25,
+            "reactor_lag": 0.002,
+            "bytes_in": 123_456_789,
+            "bytes_out": 2_345_678,
+            "reconnects": 4,
+            "disk_free": 61_203_283_968,
+        }
