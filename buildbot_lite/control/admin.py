@@ -46,6 +46,7 @@ from .admin_marks import BuildMarks
 from .admin_slaves import SlaveAdmin
 from .followers import FramedClient, OneAtATime
 from .questions import QuestionDesk, questions_of
+from .web_answers import WebAnswers
 
 MOST_BUILDS = 1000
 STOPPED_WITHIN = 60.0
@@ -108,6 +109,7 @@ class AdminDesk:
             **ChangeAdmin(self.farm, self._read).answers(),
             **GrantAdmin(self.farm).answers(),
             **SlaveAdmin(self.farm).answers(),
+            **WebAnswers(self.farm, self.may, self.by_grant).answers(),
         }
         command_text = question.text("ask", limit=40)
         answer = answers.get(command_text)

@@ -38,7 +38,7 @@ FARM = "farm"
 
 MAY_LOOK = frozenset(
     {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact", "kept"}
-    | {"schedulers", "changes", "first-bad", "farm"}
+    | {"schedulers", "changes", "first-bad", "farm", "www", "me"}
 )
 """The questions that a FURL to watch the farm permits."""
 MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain", "keep", "unkeep", "sendchange"}

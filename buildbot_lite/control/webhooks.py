@@ -55,7 +55,7 @@ class WebhookIntake:
 
     async def _recorded(self, delivery: Delivery, grant: Grant) -> tuple[str, Sequence[str]]:
         config = self.config()
-        dialect = config.webhooks.get(delivery.dialect)
+        dialect = config.www.dialects.get(delivery.dialect)
         if dialect is None:
             raise WebhookError(
                 404,

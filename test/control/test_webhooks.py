@@ -424,7 +424,7 @@ class DialectTests(WebhookCase):
         self.harness.configure(f'{ONE}{head}c["www"] = {{"change_hook_dialects": {text}}}\n')
         loaded = load(self.harness.basedir, keys=configuration_keys())
         self.remarks = [each.sentence for each in loaded.remarks]
-        return loaded.config.webhooks
+        return loaded.config.www.dialects
 
     def test_options(self) -> None:
         """
@@ -482,9 +482,9 @@ class DialectTests(WebhookCase):
 
     def test_remarks(self) -> None:
         """
-        What has no effect is said: pages, and options of what is always so.
+        What has no effect is said: plugins, and options of what is always so.
         """
         self.dialects('{"github": {"secret": util.Secret("forge"), "strict": False}}, "port": 8010, "plugins": {}')
         self.assertEqual(len(self.remarks), 2, self.remarks)
-        self.assertIn("port, plugins have no effect", " ".join(self.remarks))
+        self.assertIn("plugins'] has no effect", " ".join(self.remarks))
         self.assertIn("every request must prove the secret", " ".join(self.remarks))

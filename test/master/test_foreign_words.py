@@ -389,7 +389,7 @@ class KeyTests(SynchronousTestCase):
 
     def test_rights(self) -> None:
         """
-        The rights of web pages, however many words they need, are one remark.
+        Promise 10.1: the rights of web pages, however many words they need, are one remark.
         """
         remarks = remarks_in(
             """
@@ -402,7 +402,7 @@ class KeyTests(SynchronousTestCase):
         )
         self.assertEqual([line.partition(" ")[0] for line in remarks], ["master.cfg:4:", "master.cfg:8:"])
         self.assertIn("docs/security.md", remarks[0])
-        self.assertIn("there are no web pages", remarks[1])
+        self.assertIn("c['www']['plugins'] has no effect here: the waterfall", remarks[1])
 
     def test_refused(self) -> None:
         """

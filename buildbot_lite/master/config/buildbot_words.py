@@ -74,11 +74,12 @@ class Word:
 
 
 RIGHTS = (
-    "Who may do what is decided by the strings that you grant (docs/security.md): the users, roles and rights of "
-    "Buildbot's web pages have no effect here."
+    "Who may do what is decided by the strings that you grant (docs/security.md), not by users, roles and rights of "
+    "web pages: everybody may read the pages unless c['www']['private'] is True, and a change needs a control string."
 )
 _TAKEN, _REFUSED, _INNER, _LATER = Treatment.TAKEN, Treatment.REFUSED, Treatment.INNER, Treatment.LATER
-_NO_PAGES = "there are no web pages yet; see the commands show, log, queue and status of buildbot-lite."
+_PAGES = "the pages of the web process are the same for every farm (c['www'] in docs/configuration.md)."
+_OWN_LOG = "requests are not logged; what goes wrong is in twistd.log of the web process's directory."
 _HOOKS = "Webhooks are taken by c['www'] = {'change_hook_dialects': …} (docs/changes.md)."
 _LATENT = (
     "No slave is started on demand.  Give the image of the machine a slave's string and pin=False, and start it by "
@@ -110,15 +111,31 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "manhole debugPassword"),
     ("c", _TAKEN, "nothing is reported to anybody.", "buildbotNetUsageData"),
     ("c", _TAKEN, "a farm has one master at a time, and no message queue to choose.", "multiMaster mq"),
-    ("c", _TAKEN, "the master keeps no metrics of its own yet.", "metrics"),
+    ("c", _TAKEN, "the web process shows the farm's metrics at /metrics.", "metrics"),
     ("c", _TAKEN, "revisions are shown without links yet.", "revlink"),
     ("c", _TAKEN, "a slave that is not connected is listed as long as master.cfg names it.",
      "ignoreOfflineWorkersTimeout"),
     ("c", _TAKEN, "what is kept, and how long, is c['retention'] (docs/configuration.md).", "configurators"),
     ("c", _TAKEN, RIGHTS, "user_managers"),
-    ("c", _TAKEN, _NO_PAGES, "graphql"),
+    ("c", _TAKEN, "programs ask the JSON API of the web process, at /api/v1/.", "graphql"),
     ("c['www']", _TAKEN, "each webhook proves its own secret.", "change_hook_auth"),
     ("c['www']", _TAKEN, RIGHTS, "auth authz"),
+    ("c['www']", _TAKEN, "the waterfall, the console and badges are among the pages, which take no plugins.",
+     "plugins"),
+    ("c['www']", _TAKEN, "no pictures of people are fetched from anywhere.", "avatar_methods"),
+    ("c['www']", _TAKEN, "a browser's session lasts as long as its string (buildbot-lite grant control --web).",
+     "cookie_expiration_time"),
+    ("c['www']", _TAKEN, "what a page shows is in its address, which can be a bookmark.",
+     "ui_default_config default_page"),
+    ("c['www']", _TAKEN, "the pages are dark or light, as the reader's system is.", "theme"),
+    ("c['www']", _TAKEN, _PAGES, "custom_templates_dir versions"),
+    ("c['www']", _TAKEN, "pages of other sites cannot use the API; let a program of theirs ask it.",
+     "allowed_origins"),
+    ("c['www']", _TAKEN, "the API has one version, at /api/v1/.", "rest_minimum_version"),
+    ("c['www']", _TAKEN, "an answer of the API has an ETag instead.", "json_cache_seconds"),
+    ("c['www']", _TAKEN, _OWN_LOG, "logfileName logRotateLength maxRotatedFiles debug"),
+    ("c['www']", _TAKEN, "events come over HTTP, and keep their connection alive by themselves.", "ws_ping_interval"),
+    ("c['www']", _TAKEN, "programs ask the JSON API of the web process, at /api/v1/.", "graphql"),
     ("c", _REFUSED, "Change sources are listed in c['change_source'].", "sources changes"),
     ("c", _LATER, _LATENT, "machines"),
     ("c", _TAKEN, "builders are grouped by their tags.", "projects"),
@@ -133,7 +150,8 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "RolesFromDomain RolesFromBase UserPasswordAuth HTPasswdAuth HTPasswdAprAuth GitHubAuth GoogleAuth GitLabAuth "
      "BitbucketAuth OAuth2Auth RemoteUserAuth CustomAuth BasicAuth NoAuth AuthBase UserInfoProviderBase LdapUserInfo "
      "fnmatchStrMatcher reStrMatcher CommandlineUserManager")),
-    ("util", _TAKEN, _NO_PAGES, "AvatarBase AvatarGitHub AvatarGravatar resource"),
+    ("util", _TAKEN, "no pictures of people are fetched from anywhere.", "AvatarBase AvatarGitHub AvatarGravatar"),
+    ("util", _TAKEN, _PAGES, "resource"),
     ("util", _TAKEN, "what is kept, and how long, is c['retention'] (docs/configuration.md).", "JanitorConfigurator"),
     ("util", _TAKEN, "there is no Python prompt in a running master; a string of `grant admin` has all commands.",
      "PasswordManhole AuthorizedKeysManhole ShellManhole TelnetManhole"),
@@ -141,7 +159,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      ("RevlinkMatch GithubRevlink GitwebMatch SourceforgeGitRevlink SourceforgeGitRevlink_AlluraPlatform "
      "RevlinkMultiplexer default_revlink_matcher")),
     # Web pages and rights of 0.8.
-    ("status", _TAKEN, _NO_PAGES,
+    ("status", _TAKEN, _PAGES,
      ("WebStatus Waterfall HtmlResource ActionResource ConsoleStatusResource build_get_class map_branches "
      "path_to_build path_to_builder path_to_root")),
     ("status.WebStatus", _REFUSED, _HOOKS, "change_hook_dialects"),
@@ -201,7 +219,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("reporters", _REFUSED, _CHAT,
      ("IRC IrcStatusFactory TelegramBot TelegramStatusBot TelegramContact ZulipStatusPush PushoverNotifier "
      "PushjetNotifier")),
-    ("reporters", _TAKEN, "the master keeps no metrics of its own yet.", "Prometheus"),
+    ("reporters", _TAKEN, "the web process shows the farm's metrics at /metrics.", "Prometheus"),
     ("reporters", _LATER, _OTHER_PLACE,
      ("GitHubCommentPush GerritStatusPush GerritVerifyStatusPush BitbucketStatusPush BitbucketServerStatusPush "
      "BitbucketServerCoreAPIStatusPush BitbucketServerPRCommentPush")),
@@ -391,7 +409,8 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
      "ValidationError"),
     ("util", _REFUSED, "Write steps.ShellSequence.", "ShellSequence"),
     ("util", _REFUSED,
-     'There are no pages of builds yet.  Give util.Interpolate("%(prop:buildername)s/%(prop:buildnumber)s").',
+     ('Give util.Interpolate("https://ADDRESS/builders/%(prop:buildername)s/%(prop:buildnumber)s"), with the address '
+      "of the pages."),
      "URLForBuild"),
     ("util", _REFUSED, _HOOKS, "JenkinsEventHandler"),
     ("util", _REFUSED,
@@ -436,6 +455,13 @@ def find(where: str, name: str) -> Word | None:
     The word *name* of the namespace *where*, if it is in the table.
     """
     return WORDS.get((where, name))
+
+
+def words_at(where: str) -> tuple[Word, ...]:
+    """
+    All words of the namespace *where*.
+    """
+    return tuple(word for word in WORDS.values() if word.where == where)
 
 
 def argument_of(classes: Iterable[str], name: str) -> Word | None:

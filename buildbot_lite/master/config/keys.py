@@ -36,7 +36,7 @@ from .retention import RetentionPolicies, checked_policies
 from .schedulers import BaseScheduler
 from .secret_files import Provider
 from .services import Service
-from .webhooks import checked_www
+from .www import WebPages, checked_www
 
 MOST_RETRIES = 100
 MOST_PLACES = 10
@@ -240,7 +240,7 @@ _OWN: tuple[AnyKey, ...] = (
     Key("codebaseGenerator", _function("codebaseGenerator"), None, "codebase_generator"),
     Key("properties", _properties, MappingProxyType({}), "properties"),
     Key("retention", checked_policies, RetentionPolicies(), "retention"),
-    Key("www", checked_www, {}, "webhooks"),
+    Key("www", checked_www, WebPages(), "www"),
 )
 OWN_KEYS: Mapping[str, AnyKey] = MappingProxyType({key.name: key for key in _OWN})
 """Name → key, for the keys that the master has without higher packages."""

@@ -20,7 +20,7 @@ from .retention import RetentionPolicies
 from .schedulers import BaseScheduler, Submit, Triggerable
 from .secret_files import Provider
 from .services import Service
-from .webhooks import HookDialect
+from .www import WebPages
 
 DEFAULT_DB = "records/farm.sqlite"
 DB_OF_0_1_0 = "private/farm.sqlite"
@@ -56,7 +56,7 @@ class MasterConfig:
     *collapse_requests*: True, False, a function, or None for the default.  *prioritize_builders*: a function, or None.
     *codebase_generator*: a function that gets the dictionary of a change and returns its codebase, or None.
     *properties*: properties of all builds.  *extensions*: name → value of the keys of higher packages.
-    *locks*: as `declared_locks` returns them.  *webhooks*: dialect → the webhooks that are accepted.
+    *locks*: as `declared_locks` returns them.  *www*: the web process's pages and webhooks.
     """
 
     basedir: str
@@ -82,7 +82,7 @@ class MasterConfig:
     properties: Mapping[str, Any] = field(factory=dict)
     extensions: Mapping[str, Any] = field(factory=dict)
     locks: Mapping[tuple[bool, str], Lock] = field(factory=dict)
-    webhooks: Mapping[str, HookDialect] = field(factory=dict)
+    www: WebPages = field(factory=WebPages)
 
     def extension(self, key: str) -> Any:
         """

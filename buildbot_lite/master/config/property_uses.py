@@ -49,7 +49,7 @@ def _any_may_come(config: MasterConfig) -> bool:
     function of a step.
     """
     return (
-        bool(config.webhooks)
+        bool(config.www.dialects)
         or any(each.stdin == "properties" for each in config.submits.values())
         or any(
             getattr(step, "extract_fn", None) is not None

@@ -1,7 +1,5 @@
 """
 The webhooks that the farm accepts: ``change_hook_dialects`` in c['www'].
-
-In Buildbot, c['www'] also configures web pages and their users, which have no effect here.
 """
 
 import re
@@ -14,7 +12,6 @@ from ...errors import WebhookError
 from ...model.suggestions import did_you_mean
 from ...model.webhook import DIALECTS
 from .arguments import ArgumentChecker
-from .buildbot_words import find
 from .change_fields import remark_if_unbuilt
 from .mistakes import remark
 from .placeholders import is_placeholder
@@ -69,33 +66,14 @@ class HookDialect:
         raise WebhookError(503, "The codebase function in master.cfg must return text.")
 
 
-def checked_www(checker: ArgumentChecker, value: Any) -> dict[str, HookDialect]:
+def checked_dialects(checker: ArgumentChecker, name: str, dialects: Any) -> dict[str, HookDialect]:
     """
-    Check c['www']; return name → dialect.
+    Check the entry *name* of c['www']; return name → dialect.
     """
-    if not isinstance(value, Mapping):
-        checker.wrong("the value", value, "a dictionary")
-        return {}
-    without_effect = []
-    for name in value:
-        word = find("c['www']", str(name))
-        if word is not None:
-            remark(word.sentence, checker.place)
-        elif name != HOOKS:
-            without_effect.append(str(name))
-    if without_effect:
-        remark(
-            f"c['www']: there are no web pages yet, so {', '.join(without_effect)[:200]} "
-            f"{'has' if len(without_effect) == 1 else 'have'} no effect; the port for webhooks is in web.tac.",
-            checker.place,
-        )
-    dialects = value.get(HOOKS)
-    if dialects is None or is_placeholder(dialects):
-        return {}
     if not isinstance(dialects, Mapping):
-        checker.wrong(HOOKS, dialects, 'a dictionary like {"github": {"secret": util.Secret("github")}}')
+        checker.wrong(name, dialects, 'a dictionary like {"github": {"secret": util.Secret("github")}}')
         return {}
-    hooks = (_dialect(checker, str(name), options) for name, options in dialects.items() if options is not False)
+    hooks = (_dialect(checker, str(called), options) for called, options in dialects.items() if options is not False)
     return {each.name: each for each in hooks if each is not None}
 
 

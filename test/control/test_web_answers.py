@@ -1,0 +1,61 @@
+"""
+The questions of the web process.
+"""
+
+from buildbot_lite.control.admin import AdminDesk
+from buildbot_lite.control.verbs import MAY_LOOK
+from test.master.configurations import ONE
+
+from .test_admin import AdminDeskCase
+
+
+class WebAnswerTests(AdminDeskCase):
+    def configure(self, www: str) -> None:
+        """
+        Apply a master.cfg with c['www'] and more.
+        """
+        self.harness.configure(f"{ONE}{www}\n")
+        self.harness.done(self.harness.farm.reconfiguration.apply())
+
+    def test_www(self) -> None:
+        """
+        Promise 10.1: the web process learns from the master what master.cfg says about its pages.
+        """
+        self.assertEqual(
+            self.ask("www"), {"title": "Build farm", "url": None, "port": None, "private": False, "proxies": []}
+        )
+        self.configure(
+            "c['title'] = 'Ours'; c['buildbotURL'] = 'https://farm.example.org/ci'\n"
+            "c['www'] = {'port': 8080, 'private': True, 'trusted_proxies': ['127.0.0.1']}"
+        )
+        self.assertEqual(
+            self.ask("www"),
+            {
+                "title": "Ours",
+                "url": "https://farm.example.org/ci/",
+                "port": 8080,
+                "private": True,
+                "proxies": ["127.0.0.1/32"],
+            },
+        )
+
+    def test_me(self) -> None:
+        """
+        Promise 10.7: the holder of a string learns which grant it is, until when it is in force, and what it permits.
+        """
+        farm = self.harness.farm
+        grant = self.ask("grant", to="watch", label="pages", lasts=60.0)["grant"]
+        self.desk = AdminDesk(farm, self.desk.follower, MAY_LOOK, by_grant=grant["grant"])
+        self.assertEqual(
+            self.ask("me"),
+            {
+                "grant": grant["grant"],
+                "verb": "watch",
+                "label": "pages",
+                "expires": farm.wall() + 60,
+                "may": sorted(MAY_LOOK),
+            },
+        )
+        self.assertIn("does not permit 'pause'", self.refused("pause", slave="bot1", paused=True))
+        self.harness.done(farm.revocation.revoke(farm.grants.in_force(grant["grant"]), kill=False, cancel=False))
+        self.assertIn("no longer valid", self.refused("me"))
