@@ -7,7 +7,8 @@ The map
 Imports go down only; ``lint-imports`` holds it::
 
     cli  master_tap  slave_tap  web_tap  plugins  testing   programs, and modules that users import
-      web                                             the web process: webhooks; it knows only the wire
+      web                                             the web process: pages and webhooks; of the master it knows only
+                                                      the wire and the records
       extensions                                      additions of higher packages to the master: keys of ``c``
       packages                                        packages of Debian: targets, clean roots, source packages
       control                                         objects for holders of FURLs: submissions, administration

@@ -149,6 +149,12 @@ class RecordsFailingError(StorageError):
     """
 
 
+class ReadTooLongError(StorageError):
+    """
+    A query took longer than a reader may stay in a transaction.
+    """
+
+
 class DatabaseFullError(RecordsFailingError):
     """
     The disk with the farm's database is full.  Make room; whatever waits here then continues by itself.

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ..errors import NotFoundError
-from ..master.builds.build_context import COMMAND
 from ..model.results import Result
 from ..model.suggestions import did_you_mean, there_is_no
 from ..storage.records import (
@@ -30,6 +29,7 @@ from ..storage.records.history import (
     HistoryEntry,
     Page,
 )
+from ..storage.records.journal import COMMAND
 from ..storage.records.requests import Request
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream

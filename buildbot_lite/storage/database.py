@@ -37,6 +37,7 @@ _OPTIONS = (
     "PRAGMA cache_size=-4096",
     "PRAGMA journal_size_limit=16777216",
 )
+_OPTIONS_OF_READERS = ("PRAGMA query_only=ON", f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}", "PRAGMA cache_size=-4096")
 
 READING = {"buildbot_lite_reading": True}
 """Execution options of a connection that only reads."""
@@ -126,6 +127,22 @@ def _prepare(engine: Engine) -> None:
         reading = connection.get_execution_options().get("buildbot_lite_reading")
         # The driver's cursor, as in `statements`: SQLAlchemy's own execution takes most of the time of a short query.
         connection.connection.cursor().execute("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def prepare_reading(engine: Engine) -> None:
+    """
+    Prepare *engine*, whose SQLite file is opened read-only, for transactions that only read.
+    """
+
+    @event.listens_for(engine, "connect")
+    def set_options(connection: sqlite3.Connection, record: object) -> None:
+        connection.isolation_level = None
+        for option in _OPTIONS_OF_READERS:
+            connection.execute(option)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.connection.cursor().execute("BEGIN")
 
 
 def _log_revocations(engine: Engine, revocations: RevocationLog) -> None:

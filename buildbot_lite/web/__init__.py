@@ -1,5 +1,11 @@
 """
-The web process: HTTP on one side, a string of the master on the other.
+The web process: HTTP on one side; on the other the farm's records, which it reads, and a string of the master.
 
-It holds no secret of the farm but that string, and parses nothing of a request's body.
+``site``         an HTTP server with bounds         ``root``         webhooks, and pages at every other address
+``hooks``        webhooks                           ``pages``        which address shows what; how it is sent
+``live``         what only the master knows         ``view``         a request and an answer, as pages see them
+``rendering``    templates, links, durations        ``pages_…``      one module for each page or pair of pages
+
+It never loads master.cfg, and reads nothing below the master's ``private``.  It holds no secret of the farm but its own
+strings.
 """

@@ -112,6 +112,7 @@ class ChangeHook(WebPage):
         self._refused = LimitedLog(__name__)
 
     def render(self, request: Any) -> Any:
+        request.close_afterwards()
         if request.method != b"POST":
             request.setHeader(b"allow", b"POST")
             return answered(request, 405, "A webhook is sent with POST.")

@@ -3,15 +3,17 @@ An HTTP server with bounds, by twisted.web.
 
 - The body of a request is kept in memory up to `LARGEST_BODY`; the rest is discarded as it comes, so that the client
   reads why it is refused; far beyond that the connection is cut.
-- There are at most `MOST_CONNECTIONS`.  Each is for one request, may be silent for `SILENCE` seconds, and lasts for
-  `LONGEST_CONNECTION` seconds, so that a client that sends a byte now and then cannot keep the forges out.
+- There are at most `MOST_CONNECTIONS`.  Each may be silent for `SILENCE` seconds, and each request must be complete
+  `LONGEST_REQUEST` seconds after its connection was made or had its last answer, so that a client that sends a byte now
+  and then cannot keep others out.  While an answer is written, both wait.
+- A webhook's connection is for one request, so that forges do not hold connections.
 - Forms and cookies are not parsed, and requests are not logged here.
 """
 
 from io import BytesIO
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.http import RESPONSES
@@ -22,9 +24,9 @@ from ..model.webhook import LARGEST_BODY
 
 LARGEST_READ = 32 << 20
 """Bytes of a body, with what is discarded; GitHub sends at most 25 MiB."""
-MOST_CONNECTIONS = 50
+MOST_CONNECTIONS = 1000
 SILENCE = 30
-LONGEST_CONNECTION = 120
+LONGEST_REQUEST = 120
 
 
 class BoundedRequest(Request):
@@ -50,9 +52,19 @@ class BoundedRequest(Request):
             self.channel.transport.abortConnection()
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802 - Twisted's
+        self.channel.transport.answering()
+        super().requestReceived(command, path, version)  # type: ignore[no-untyped-call]  # Twisted's
+
+    def finish(self) -> None:
+        self.channel.transport.answered()
+        super().finish()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def close_afterwards(self) -> None:
+        """
+        Close the connection after this answer.
+        """
         self.channel.persistent = False
         self.setHeader(b"connection", b"close")  # type: ignore[no-untyped-call]  # Twisted's
-        super().requestReceived(command, path, version)  # type: ignore[no-untyped-call]  # Twisted's
 
     def parseCookies(self) -> None:
         pass
@@ -120,18 +132,32 @@ class _QuietSite(Site):
 
 class _BoundedConnection(ProtocolWrapper):
     """
-    A connection that is cut after `LONGEST_CONNECTION` seconds, also while bytes arrive.
+    A connection that is cut when a request is not complete after `LONGEST_REQUEST` seconds, also while bytes arrive.
     """
 
     factory: "_BoundedConnections"
+    _cut: IDelayedCall
 
     def makeConnection(self, transport: Any) -> None:  # noqa: N802 - Twisted's
-        self._cut = self.factory.clock.callLater(LONGEST_CONNECTION, transport.abortConnection)
+        self._abort = transport.abortConnection
+        self.answered()
         super().makeConnection(transport)  # type: ignore[no-untyped-call]  # Twisted's
 
-    def connectionLost(self, reason: Any = connectionDone) -> None:
+    def answering(self) -> None:
+        """
+        A request is complete; its answer takes as long as it takes.
+        """
         if self._cut.active():
             self._cut.cancel()
+
+    def answered(self) -> None:
+        """
+        The time of the next request begins.
+        """
+        self._cut = self.factory.clock.callLater(LONGEST_REQUEST, self._abort)
+
+    def connectionLost(self, reason: Any = connectionDone) -> None:
+        self.answering()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
 
 

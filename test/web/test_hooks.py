@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import LinkLostError, NoAnswerError, RevokedError
 from buildbot_lite.model.webhook import LARGEST_BODY, LONGEST_HEADER, Delivery, HookReply
 from buildbot_lite.web.hooks import MOST_AT_ONCE, REPLY_TIMEOUT, ChangeHooks, Handover
-from buildbot_lite.web.site import LARGEST_READ, LONGEST_CONNECTION, MOST_CONNECTIONS, WebPage, make_factory
+from buildbot_lite.web.site import LARGEST_READ, LONGEST_REQUEST, MOST_CONNECTIONS, WebPage, make_factory
 from buildbot_lite.wire.client import Take
 
 
@@ -286,20 +286,20 @@ class BoundsTests(HookCase):
         cut: list[float] = []
         self.patch(StringTransport, "abortConnection", lambda transport: cut.append(self.clock.seconds()))
         protocol, transport = self.connect()
-        for _ in range(2 * LONGEST_CONNECTION):
+        for _ in range(2 * LONGEST_REQUEST):
             self.clock.advance(1.0)
             protocol.dataReceived(b"P")
             if cut:
                 break
-        self.assertEqual(cut, [LONGEST_CONNECTION])
+        self.assertEqual(cut, [LONGEST_REQUEST])
         self.assertFalse(transport.disconnecting)
 
     def test_one_request(self) -> None:
         """
-        A connection is for one request, and no timer of it is left in the end.
+        The connection of a webhook is for one request, and no timer of it is left in the end.
         """
         protocol, transport = self.connect()
-        protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        protocol.dataReceived(b"GET /change_hook/github HTTP/1.1\r\nHost: x\r\n\r\n")
         self.assertIn(b"Connection: close", transport.value())
         self.assertTrue(transport.disconnecting)
         protocol.connectionLost(Failure(ConnectionDone()))

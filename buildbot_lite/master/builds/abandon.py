@@ -14,9 +14,10 @@ from twisted.internet.defer import Deferred, succeed
 
 from ...model.outcome import Seal
 from ...model.spec import from_document
+from ...storage.records.journal import COMMAND, TRIGGERED
 from ..slaves.command import DispatchedCommand
 from ..slaves.command_streams import WritableStream
-from .build_context import COMMAND, TRIGGERED, BuildContext
+from .build_context import BuildContext
 from .journal import JournalEntry
 
 

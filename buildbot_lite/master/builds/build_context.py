@@ -31,13 +31,6 @@ from .triggered import Child
 MOST_STEPS = 10_000
 """The largest number of steps of one build, with those that steps add."""
 
-COMMAND = "command"
-"""The kind of a journal entry for a command on a slave or on the master."""
-LOCK = "lock"
-"""The kind of a journal entry whose step holds locks, once it has an outcome."""
-TRIGGERED = "triggered"
-"""The kind of a journal entry that waits for the builds of a Trigger step."""
-
 
 class ReadableEntryStreams(EntryStreams, Protocol):
     """

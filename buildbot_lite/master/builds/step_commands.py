@@ -24,10 +24,11 @@ from ...model.spec import (
     Spec,
     to_document,
 )
+from ...storage.records.journal import COMMAND
 from ..slaves.command import DispatchedCommand
 from ..slaves.command_streams import STDIO, Source, log_of
 from ..steps.context import CommandResult
-from .build_context import COMMAND, BuildContext
+from .build_context import BuildContext
 from .command_lines import command_line, listed
 from .journal import Done, JournalEntry
 from .step_effects import StepEffects

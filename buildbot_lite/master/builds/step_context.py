@@ -35,6 +35,7 @@ from ...model.spec import (
 from ...model.time_limit import OverdueError, in_turns, unlimited
 from ...model.user_functions import limited
 from ...storage.records.artifacts import USED
+from ...storage.records.journal import LOCK
 from ..config.artifacts import WantedArtifact
 from ..config.matrix import labelled
 from ..slaves.command_streams import STDIO, Source
@@ -42,7 +43,7 @@ from ..steps.context import CommandResult
 from ..steps.master_paths import absolute
 from ..steps.recipe import Recipe
 from ..steps.step import BuildStep
-from .build_context import LOCK, MOST_STEPS, BuildContext
+from .build_context import MOST_STEPS, BuildContext
 from .journal import Done, JournalEntry
 from .overdue import OverdueEnd
 from .step_commands import StepCommands, WantedCommand, secrets_in

@@ -14,7 +14,8 @@ from ...deferreds import shielded
 from ...model.properties import Json
 from ...model.results import Result
 from ...model.source_stamps import source_of
-from .build_context import TRIGGERED, BuildContext
+from ...storage.records.journal import TRIGGERED
+from .build_context import BuildContext
 from .journal import Done, JournalEntry
 from .step_effects import StepEffects
 from .step_logs import StepLogs

@@ -19,6 +19,13 @@ from ..statements import (
     to_json,
 )
 
+COMMAND = "command"
+"""The kind of a journal entry for a command on a slave or on the master."""
+LOCK = "lock"
+"""The kind of a journal entry whose step holds locks, once it has an outcome."""
+TRIGGERED = "triggered"
+"""The kind of a journal entry that waits for the builds of a Trigger step."""
+
 _journal = schema.journal
 
 

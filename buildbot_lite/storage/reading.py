@@ -1,0 +1,164 @@
+"""
+Reading the farm's database from another process than the master's.
+
+::
+
+    reactor             reading threads                    the file, opened with mode=ro
+    read(a), read(b) ──►  BEGIN a ROLLBACK                 the master commits meanwhile
+                          '── interrupted after `LONGEST_READ`
+
+The file is opened with ``mode=ro``: nothing is created, migrated or locked for writing.  A reader that stays in a
+transaction keeps the write-ahead log from being reused (one grew to 124 MB in a trial), so each has a time limit, and
+no transaction lasts while its answer is sent.
+
+A database of another schema is not read: the master upgrades it when it starts, and until then this waits.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from attrs import frozen
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
+
+from ..errors import ReadTooLongError, RecordsClosedError, RecordsFailingError, StorageError
+from .database import prepare_reading
+from .upgrading import is_current
+from .writer import ReactorThread
+
+T = TypeVar("T")
+
+LONGEST_READ = 0.25
+"""Seconds of one transaction."""
+MOST_WAITING = 200
+"""Queries that may wait; more fail at once, so that a flood is refused and not kept."""
+READERS = 2
+# Instructions of SQLite's virtual machine between two looks at the clock: a fraction of a millisecond.
+_STRIDE = 20_000
+
+
+def open_for_reading(path: str) -> Engine:
+    """
+    The SQLite database *path*, which is only read; `StorageError` if it is missing or has another schema.
+    """
+    if not os.path.exists(path):
+        raise StorageError(f"There is no farm's database {path} yet.  The master makes it when it starts.")
+    address = f"file:{quote(os.path.abspath(path))}?mode=ro"
+    engine = create_engine(
+        "sqlite://",
+        poolclass=NullPool,
+        creator=lambda: sqlite3.connect(address, uri=True, check_same_thread=False),
+    )
+    prepare_reading(engine)
+    try:
+        with engine.connect() as connection:
+            current = is_current(connection)
+    except (DBAPIError, sqlite3.Error) as error:
+        engine.dispose()
+        raise StorageError(f"The farm's database {path} cannot be read: {error}.") from None
+    if not current:
+        engine.dispose()
+        raise StorageError(
+            f"The farm's database {path} is of another version of buildbot_lite.  It is read again when the master, of "
+            "the same version as this process, has started."
+        )
+    return engine
+
+
+@frozen
+class _Asked:
+    query: Callable[[Connection], Any]
+    done: Deferred[Any]
+
+
+class ReadOnlyRecords:
+    """
+    Queries of the database *path*, each on one consistent snapshot, for callers in *reactor*'s thread.
+
+    *longest*: seconds of one query.  The file is opened at the first query that finds it, and again after a failure.
+    """
+
+    def __init__(self, path: str, reactor: ReactorThread, *, longest: float = LONGEST_READ) -> None:
+        self._path = path
+        self._reactor = reactor
+        self._longest = longest
+        self._waiting = 0
+        self._closed = False
+        self._queries: SimpleQueue[_Asked | None] = SimpleQueue()
+        for _ in range(READERS):
+            Thread(target=self._read_all, name="records reader", daemon=True).start()
+
+    def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        Call *query*, in another thread; fires with its result.
+
+        `ReadTooLongError` after *longest* seconds; `StorageError` when the database cannot be read now;
+        `RecordsFailingError` when `MOST_WAITING` queries wait.
+        """
+        if self._closed:
+            return fail(RecordsClosedError())
+        if self._waiting >= MOST_WAITING:
+            return fail(RecordsFailingError("Too many pages are asked for at this moment.  Try again in a second."))
+        self._waiting += 1
+        asked = _Asked(query, Deferred())
+        self._queries.put(asked)
+        return asked.done
+
+    def close(self) -> None:
+        """
+        Answer what was asked, then close the database.
+        """
+        self._closed = True
+        for _ in range(READERS):
+            self._queries.put(None)
+
+    def _finish(self, asked: _Asked, result: object) -> None:
+        self._waiting -= 1
+        if isinstance(result, Failure):
+            asked.done.errback(result)
+        else:
+            asked.done.callback(result)
+
+    # In the reading threads.
+
+    def _read_all(self) -> None:
+        connection: Connection | None = None
+        while asked := self._queries.get():
+            try:
+                connection = connection or open_for_reading(self._path).connect()
+                result: object = self._answer(connection, asked.query)
+            except Exception as error:  # noqa: BLE001 - the query's result
+                result = Failure()
+                if isinstance(error, StorageError) and not isinstance(error, ReadTooLongError) and connection:
+                    # The file may have been replaced, by a restore: the next query opens it again.
+                    connection.close()
+                    connection = None
+            self._reactor.callFromThread(self._finish, asked, result)
+        if connection is not None:
+            connection.close()
+
+    def _answer(self, connection: Connection, query: Callable[[Connection], Any]) -> Any:
+        driver: Any = connection.connection.driver_connection
+        end = time.monotonic() + self._longest
+        driver.set_progress_handler(lambda: time.monotonic() > end, _STRIDE)
+        try:
+            connection.begin()
+            return query(connection)
+        except (DBAPIError, sqlite3.Error) as error:
+            if time.monotonic() > end:
+                raise ReadTooLongError(
+                    f"This takes longer than {self._longest * 1000:.0f} ms to find.  Ask for less, or try again."
+                ) from None
+            raise StorageError(f"The farm's database cannot be read: {error}.") from None
+        finally:
+            connection.rollback()
+            driver.set_progress_handler(None, 0)

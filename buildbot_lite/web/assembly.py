@@ -1,0 +1,160 @@
+"""
+The pages of one farm, put together: records, master, templates.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from attrs import frozen
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from ..deferreds import background
+from ..errors import MessageError
+from ..model.json_reader import JsonReader, encode
+from ..storage.database_place import DEFAULT
+from ..storage.files import write_whole
+from ..storage.reading import ReadOnlyRecords
+from .hooks import Handover, Submit
+from .listening import LARGEST_WWW, WWW, Listening
+from .live import Document, Live
+from .master_watch import MasterWatch
+from .pages import Pages
+from .rendering import Templates
+from .root import Root
+from .strings import WATCH, WebStrings
+from .view import Places, View
+
+T = TypeVar("T")
+
+
+@frozen
+class WebParts:
+    """
+    What pages are made from.  *directory*: of the web process.  *farm*: of its master, or of none.  *submit*: passes
+    webhooks on.  *certificate*: the web process's own (PEM).
+    """
+
+    reactor: Any
+    directory: str
+    farm: str
+    strings: WebStrings
+    listening: Listening
+    submit: Submit
+    certificate: bytes
+
+
+class PlacedRecords:
+    """
+    The role `view.Reading`, at the place that the master told last.
+    """
+
+    def __init__(self, reactor: Any, path: str) -> None:
+        self._reactor = reactor
+        self._path = path
+        self._records = ReadOnlyRecords(path, reactor)
+
+    def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        As `ReadOnlyRecords.read`.
+        """
+        return self._records.read(query)
+
+    def move(self, path: str) -> None:
+        """
+        The database is at *path*.
+        """
+        if path != self._path:
+            self._records.close()
+            self._path, self._records = path, ReadOnlyRecords(path, self._reactor)
+
+    def close(self) -> None:
+        """
+        Read no more.
+        """
+        self._records.close()
+
+
+class FarmPages:
+    """
+    The pages that are made from *parts*, and the connection to the master while they are served.
+    """
+
+    def __init__(self, parts: WebParts) -> None:
+        self._parts = parts
+        self._log = Logger()
+        reactor = parts.reactor
+        self._watch = MasterWatch(reactor, parts.certificate, self._ask_again)
+        self._live = self._watch.live = Live(self._watch, time.monotonic, wall=time.time)
+        told = www_told(parts.directory)
+        self._told = told
+        if told:
+            self._live.know("www", told)
+        self._records = PlacedRecords(reactor, told.get("database") or os.path.join(parts.farm, DEFAULT))
+        self._view = View(
+            records=self._records,
+            live=self._live,
+            places=self._places,
+            templates=Templates(),
+            wall=time.time,
+            news=self._watch.news,
+        )
+
+    def root(self) -> Root:
+        """
+        The resource at the root of the site.
+        """
+        handover = Handover(self._parts.submit, self._parts.reactor)
+        return Root(Pages(self._view).resource() if self._has_farm() else None, handover)
+
+    def start(self) -> None:
+        """
+        Connect to the master when its string is there.
+        """
+        self._parts.strings.follow(WATCH, self._watch.use)
+
+    async def stop(self) -> None:
+        """
+        Cut the connection, and read no more.
+        """
+        await self._watch.stop()
+        self._records.close()
+
+    def _has_farm(self) -> bool:
+        """
+        Whether the master's directory is here: elsewhere, only webhooks are taken.
+        """
+        return os.path.exists(os.path.join(self._parts.farm, "master.tac"))
+
+    def _places(self) -> Places:
+        farm = self._parts.farm
+        return Places(
+            self._told.get("streams") or os.path.join(farm, "streams"),
+            self._told.get("artifacts") or os.path.join(farm, "artifacts"),
+        )
+
+    def _ask_again(self) -> None:
+        background(self._ask(), self._log, "asking what c['www'] says")
+
+    async def _ask(self) -> None:
+        told = await self._live.answer("www")
+        if not told or told == self._told:
+            return
+        self._told = told
+        if path := told.get("database"):
+            self._records.move(path)
+        write_whole(os.path.join(self._parts.directory, WWW), encode(dict(told)))
+        self._parts.listening.told(told.get("port"))
+
+
+def www_told(directory: str) -> Document:
+    """
+    What the master told last about its pages, kept in ``www.json`` of *directory*; empty if nothing is.
+    """
+    with suppress(OSError, MessageError), open(os.path.join(directory, WWW), "rb") as file:
+        return JsonReader.decode(file.read(LARGEST_WWW + 1), "www.json", LARGEST_WWW).document
+    return {}

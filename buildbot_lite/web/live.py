@@ -1,0 +1,118 @@
+"""
+What only the running master knows: which slaves are here, what waits and why, what the configuration says.
+
+::
+
+    pages ──► Live ──── ask ────► the master        at most once in `FRESH` seconds for each question
+                └── kept answers ◄──┘               while the master is away, the last ones go on being shown
+
+Answers are kept whether or not the master is there, so pages show what was, and say since when.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+
+from ..deferreds import OneShot
+from ..errors import BuildbotLiteError, NoAnswerError
+
+Document = Mapping[str, Any]
+
+FRESH = 1.0
+"""Seconds for which an answer is shown again."""
+MOST_AGE = 3600.0
+"""Seconds after which an answer of a master that is away is no longer shown."""
+
+
+class MasterLink(Protocol):
+    """
+    The link over the watch FURL.
+    """
+
+    def ask(self, question: Document) -> Deferred[Document]:
+        """
+        Fires with the answer; fails with a `BuildbotLiteError` when there is none.
+        """
+
+
+@define(eq=False)
+class _KeptAnswer:
+    at: float = float("-inf")
+    document: Document | None = None
+    asking: OneShot[Document] | None = None
+
+
+@define(eq=False)
+class Live:
+    """
+    Answers of the master over *link*, kept for `FRESH` seconds.  *clock*: monotonic seconds.  *wall*: seconds since
+    1970.
+    """
+
+    link: MasterLink
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    away_since: float | None = None
+    """Since when (seconds since 1970) the master does not answer; None: it does."""
+    version: int = 0
+    """Moves when an answer may be another than before."""
+    _kept: dict[str, _KeptAnswer] = field(factory=dict)
+
+    def know(self, question: str, document: Document) -> None:
+        """
+        *document* was the answer to *question* when this process ran last.
+        """
+        self._kept[question] = _KeptAnswer(self.clock() - FRESH, document)
+
+    def changed(self) -> None:
+        """
+        The master said that something changed: the next question is asked again.
+        """
+        self.version += 1
+        for kept in self._kept.values():
+            kept.at = min(kept.at, self.clock() - FRESH)
+
+    def is_here(self) -> None:
+        """
+        The link is there.
+        """
+        self.away_since = None
+        self.changed()
+
+    def is_away(self) -> None:
+        """
+        The link is lost, or could not be made.
+        """
+        if self.away_since is None:
+            self.away_since = self.wall()
+            self.version += 1
+
+    async def answer(self, question: str) -> Document:
+        """
+        The master's answer to *question*, or the last one while it is away; an empty document if there is none.
+        """
+        kept = self._kept.setdefault(question, _KeptAnswer())
+        if kept.document is not None and self.clock() - kept.at < FRESH:
+            return kept.document
+        asking = kept.asking
+        if asking is None:
+            asking = kept.asking = OneShot()
+            work = Deferred.fromCoroutine(self._ask(question, kept))
+            work.addBoth(asking.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
+        return await asking.wait()
+
+    async def _ask(self, question: str, kept: _KeptAnswer) -> Document:
+        try:
+            kept.document = await self.link.ask({"ask": question})
+            kept.at = self.clock()
+        except NoAnswerError:
+            self.is_away()
+        except BuildbotLiteError:
+            pass  # refused, or of an older version: nothing is known
+        finally:
+            kept.asking = None
+        if kept.document is not None and self.clock() - kept.at > MOST_AGE:
+            kept.document = None
+        return kept.document or {}

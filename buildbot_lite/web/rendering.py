@@ -1,0 +1,190 @@
+"""
+From a document to a page: templates of Jinja2, and how times, durations and names are written.
+
+Every value is escaped (autoescape), and its unprintable characters are replaced (`_finalized`).  All links are
+relative: `root` is ``../`` as often as the page is deep, so the pages work below any path of a reverse proxy.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ..model.display import printable
+
+LONGEST_SHOWN = 2000
+_LETTERS = {
+    "SUCCESS": ("success", "✓", "succeeded"),
+    "WARNINGS": ("warnings", "!", "has warnings"),
+    "FAILURE": ("failure", "F", "failed"),
+    "SKIPPED": ("skipped", "S", "was skipped"),
+    "EXCEPTION": ("exception", "E", "ended with an exception"),
+    "RETRY": ("retry", "R", "is tried again"),
+    "CANCELLED": ("cancelled", "C", "was cancelled"),
+    None: ("running", "●", "runs"),
+}
+_SAFE_IN_PATHS = "+@:,()"
+
+
+def segment(name: str) -> str:
+    """
+    *name* as one segment of a path.  A slash is written so that it is still one after the server has decoded it once;
+    `from_segment` is the inverse of that.
+    """
+    return quote(name.replace("%", "%25").replace("/", "%2F"), safe=_SAFE_IN_PATHS)
+
+
+def from_segment(text: str) -> str:
+    """
+    The name for the segment *text* of a path, which the server has decoded once.
+    """
+    return text.replace("%2F", "/").replace("%25", "%")
+
+
+def root_of(path: str) -> str:
+    """
+    The relative address of the farm's first page from the page at *path*, which begins with a slash.
+    """
+    return "../" * (path.count("/") - 1) or "./"
+
+
+def result_class(result: str | None) -> str:
+    """
+    The class, in the stylesheet, of a *result*'s name; None: the build runs.
+    """
+    return _LETTERS.get(result, _LETTERS["EXCEPTION"])[0]
+
+
+def result_letter(result: str | None) -> str:
+    """
+    One character for *result*, because not everybody sees its colour.
+    """
+    return _LETTERS.get(result, _LETTERS["EXCEPTION"])[1]
+
+
+def result_words(result: str | None) -> str:
+    """
+    What a sentence says of a build with *result*: "failed".
+    """
+    return _LETTERS.get(result, _LETTERS["EXCEPTION"])[2]
+
+
+def duration(seconds: float | None) -> str:
+    """
+    *seconds* for people: "4.2 s", "3 m 20 s", "2 h 05 m", "3 d 4 h".
+    """
+    if seconds is None:
+        return ""
+    seconds = max(0.0, seconds)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} m"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def size(number: float | None) -> str:
+    """
+    A number of bytes for people: "312 B", "4.1 KiB".
+    """
+    if number is None:
+        return ""
+    value, unit = float(number), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def moment(seconds: float | None) -> Markup:
+    """
+    A time (seconds since 1970) as a ``time`` element: in UTC, which the page's script writes in the reader's own zone.
+    """
+    if seconds is None:
+        return Markup("")
+    at = datetime.fromtimestamp(seconds, UTC)
+    return Markup('<time datetime="{}">{}</time>').format(
+        at.isoformat(timespec="seconds").replace("+00:00", "Z"), at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    )
+
+
+def shown(value: object) -> str:
+    """
+    A value of a property or the like as one printable line.
+    """
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return printable(text, longest=LONGEST_SHOWN)
+
+
+def prose(text: object) -> str:
+    """
+    A text of others with its line feeds, and without other control characters.
+    """
+    return printable(str(text or ""), longest=LONGEST_SHOWN, lines=True)
+
+
+@cache
+def static_file(name: str) -> tuple[bytes, str]:
+    """
+    The content of the file *name* below ``static``, and a digest of it for its address.
+    """
+    content = (resources.files(__package__) / "static" / name).read_bytes()
+    return content, hashlib.sha256(content).hexdigest()[:12]
+
+
+class Templates:
+    """
+    The templates of the pages.
+    """
+
+    def __init__(self) -> None:
+        self._environment = Environment(
+            loader=PackageLoader(__package__),
+            autoescape=True,
+            undefined=StrictUndefined,
+            finalize=_finalized,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.filters.update(
+            duration=duration,
+            letter=result_letter,
+            moment=moment,
+            prose=prose,
+            result=result_class,
+            segment=segment,
+            shown=shown,
+            size=size,
+            words=result_words,
+        )
+        self._environment.globals["static"] = lambda name: f"static/{name}?{static_file(name)[1]}"
+
+    def render(self, template: str, context: Mapping[str, Any]) -> bytes:
+        """
+        The page of *template* in UTF-8; characters that cannot be encoded become "?".
+        """
+        return self._environment.get_template(template).render(context).encode("utf-8", "replace")
+
+
+def _finalized(value: object) -> object:
+    """
+    *value* as a template writes it: of every text that is not markup of ours, characters that cannot be printed are
+    replaced, so that no value can turn the direction of what stands beside it.
+    """
+    if isinstance(value, str) and not isinstance(value, Markup) and not value.isprintable():
+        return printable(value, longest=len(value), lines=True)
+    return value

@@ -1,0 +1,133 @@
+"""
+What a page is made of: a request as the pages see it, the farm as they see it, and their answer.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from attrs import field, frozen
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+
+from .live import Live
+from .master_watch import NewsOfFarm
+from .rendering import Templates, root_of
+
+T = TypeVar("T")
+
+HTML = "text/html; charset=utf-8"
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+
+
+class Reading(Protocol):
+    """
+    Access to the farm's records: `storage.reading.ReadOnlyRecords`.
+    """
+
+    def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
+        """
+        Fires with the result of *query*, which runs in another thread on one snapshot.
+        """
+
+
+@frozen
+class Places:
+    """
+    Directories of the farm: of logs and of artifacts.
+    """
+
+    streams: str
+    artifacts: str
+
+
+@frozen
+class Asked:
+    """
+    A request.  *path*: decoded, as it began with a slash.  *query*: the first value of each field of its query, at most
+    `MOST_FIELDS`.  *headers*: by name in lower case.  *http*: Twisted's own request, for answers that are streamed.
+    """
+
+    method: str
+    path: str
+    address: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    http: Any
+
+    @property
+    def root(self) -> str:
+        """
+        The relative address of the first page.
+        """
+        return root_of(self.address.partition("?")[0])
+
+
+@frozen
+class Reply:
+    """
+    A whole answer.  *headers*: beside those that every answer has.
+    """
+
+    status: int
+    body: bytes
+    kind: str = HTML
+    headers: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class Streamed:
+    """
+    An answer that is written bit by bit.  *write* gets Twisted's request, whose headers are set, and finishes it.
+    """
+
+    write: Callable[[Any], Awaitable[None]]
+    status: int = 200
+    kind: str = TEXT
+    headers: Mapping[str, str] = field(factory=dict)
+
+
+Render = Callable[..., Awaitable[Reply | Streamed]]
+"""Called with the `View`, the `Asked`, and the names in the address."""
+
+
+@frozen
+class Route:
+    """
+    The page at the addresses that match *rule* (werkzeug's notation).  *kept*: seconds for which the same answer may be
+    given again while the farm has not changed.
+    """
+
+    rule: str
+    render: Render
+    methods: Sequence[str] = ("GET", "HEAD")
+    kept: float = 1.0
+
+
+@frozen
+class View:
+    """
+    The farm as pages see it.  *places*: where its files are now.  *wall*: seconds since 1970.  *news*: what the master
+    tells.
+    """
+
+    records: Reading
+    live: Live
+    places: Callable[[], Places]
+    templates: Templates
+    wall: Callable[[], float]
+    news: NewsOfFarm
+
+    async def page(self, asked: Asked, template: str, status: int = 200, **context: Any) -> Reply:
+        """
+        The page of *template* with *context*, and with what the frame of each page shows.
+        """
+        www = await self.live.answer("www")
+        frame = {
+            "root": asked.root,
+            "path": asked.path,
+            "farm": {"title": www.get("title") or "Build farm", "url": www.get("url")},
+            "now": self.wall(),
+            "away_since": self.live.away_since,
+        }
+        return Reply(status, self.templates.render(template, {**frame, **context}))

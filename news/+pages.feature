@@ -1,0 +1,1 @@
+The web process shows the farm: a row for each builder with its last results, what runs, what waits and why, and the slaves. Pages are whole without JavaScript and live with it, and cost the master next to nothing: they are made from its records by a process of their own.

@@ -1,0 +1,130 @@
+"""
+Pages without network, master and files: requests to the application, over records in memory.
+"""
+
+import gzip
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.errors import NoAnswerError
+from buildbot_lite.storage.database import database_in_memory
+from buildbot_lite.storage.inline import InlineWriter
+from buildbot_lite.web.live import Document, Live
+from buildbot_lite.web.master_watch import NewsOfFarm
+from buildbot_lite.web.pages import Pages
+from buildbot_lite.web.rendering import Templates
+from buildbot_lite.web.root import Root
+from buildbot_lite.web.site import make_factory
+from buildbot_lite.web.view import Places, View
+
+NOW = 1_800_000_000.0
+
+
+class FakeMasterLink:
+    """
+    A master: its *answers* by question; a question without one is refused, and with *away* nothing is answered.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Document] = {}
+        self.asked: list[str] = []
+        self.away = False
+
+    def ask(self, question: Document) -> Deferred[Document]:
+        self.asked.append(question["ask"])
+        if self.away or question["ask"] not in self.answers:
+            return fail(NoAnswerError("No master answers."))
+        return succeed(self.answers[question["ask"]])
+
+
+@frozen
+class Received:
+    """
+    An answer as the client reads it.  *headers*: by name in lower case.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """
+        The body, decompressed.
+        """
+        body = gzip.decompress(self.body) if self.headers.get("content-encoding") == "gzip" else self.body
+        return body.decode()
+
+
+class PagesCase(SynchronousTestCase):
+    """
+    A test with the pages of an empty farm.  *records*: to write into.  *master*: what it answers.
+    """
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1000.0)
+        self.master = FakeMasterLink()
+        self.master.answers["www"] = {"title": "A farm", "url": None, "builders": [], "slaves": []}
+        self.master.answers["status"] = {"waiting": [], "waiting_total": 0, "slaves": [], "running": []}
+        self.records = InlineWriter(database_in_memory())
+        self.live = Live(self.master, self.clock.seconds, lambda: NOW)
+        self.directory = self.mktemp()
+        self.view = View(
+            records=self.records,
+            live=self.live,
+            places=lambda: Places(self.directory, self.directory),
+            templates=Templates(),
+            wall=lambda: NOW,
+            news=NewsOfFarm(),
+        )
+        self.factory = make_factory(Root(Pages(self.view).resource(), None), self.clock)
+        self.factory.doStart()
+
+    def send(self, request: bytes) -> StringTransport:
+        """
+        Send the bytes of *request* on a new connection.
+        """
+        protocol: Any = self.factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
+        transport = StringTransport()
+        protocol.makeConnection(transport)
+        protocol.dataReceived(request)
+        return transport
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET") -> Received:
+        """
+        The answer to a request for *path*.
+        """
+        lines = [f"{name}: {value}\r\n" for name, value in {"Host": "localhost:8010", **(headers or {})}.items()]
+        transport = self.send(f"{method} {path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode())
+        return received(transport.value())
+
+
+def received(data: bytes) -> Received:
+    """
+    The answer in *data*.
+    """
+    head, _, body = data.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    pairs = (line.split(": ", 1) for line in lines)
+    headers = {name.lower(): value for name, value in pairs}
+    if headers.get("transfer-encoding") == "chunked":
+        body = _joined(body)
+    return Received(int(status.split()[1]), headers, body)
+
+
+def _joined(data: bytes) -> bytes:
+    pieces = []
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        length = int(size, 16)
+        pieces.append(data[:length])
+        data = data[length + 2 :]
+    return b"".join(pieces)

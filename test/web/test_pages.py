@@ -1,0 +1,185 @@
+"""
+The farm's first page, and what holds for all pages.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from sqlalchemy import Connection, Table, insert
+
+from buildbot_lite.model.results import Result
+from buildbot_lite.storage import schema
+from buildbot_lite.web.rendering import duration, from_segment, root_of, segment, size
+
+from .pages_case import NOW, PagesCase
+
+HOSTILE = "<script>alert(1)</script>\"'&\u202e"
+
+
+def inserted(connection: Connection, table: Table, **values: Any) -> int:
+    """
+    Add a row; its primary key.
+    """
+    key = connection.execute(insert(table).values(**values)).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def a_build(builder: str, number: int, result: Result | None, **more: Any) -> Callable[[Connection], int]:
+    """
+    A change of the records: build *number* of *builder*, with its request and buildset.
+    """
+    row = {"started": NOW - 90, "finished": None if result is None else NOW - 60, "slave": "bot1", **more}
+
+    def change(connection: Connection) -> int:
+        generations = insert(schema.generations).prefix_with("OR IGNORE")
+        connection.execute(generations.values(hash="g", applied=NOW - 10_000.0))
+        of = {"scheduler": "all", "reason": "", "submitted": NOW - 100, "source": "{}", "properties": "{}"}
+        buildset = inserted(connection, schema.buildsets, **of)
+        request = inserted(connection, schema.requests, buildset=buildset, builder=builder, submitted=NOW - 100)
+        identity = {"request": request, "builder": builder, "number": number, "nonce": "0" * 32, "generation": "g"}
+        return inserted(connection, schema.builds, **identity, result=result, **row)
+
+    return change
+
+
+class FarmPageTests(PagesCase):
+    """
+    ``/``.
+    """
+
+    def test_builders(self) -> None:
+        """
+        Each builder has a row with its last results as letters, each a link to its build.
+        """
+        self.master.answers["www"] = {
+            "title": "A farm",
+            "builders": [{"builder": "linux", "tags": ["fast"], "slaves": []}],
+        }
+        self.successResultOf(self.records.write(a_build("linux", 1, Result.SUCCESS)))
+        self.successResultOf(self.records.write(a_build("linux", 2, Result.FAILURE)))
+        page = self.get("/").text
+        self.assertIn('href="builders/linux/2"', page)
+        self.assertIn('class="cell failure"', page)
+        self.assertIn('<b aria-hidden="true">F</b>', page)
+
+    def test_hostile(self) -> None:
+        """
+        No name, reason or description can inject markup.
+        """
+        self.master.answers["www"] = {
+            "title": HOSTILE,
+            "builders": [{"builder": HOSTILE, "description": HOSTILE, "tags": [HOSTILE], "slaves": [HOSTILE]}],
+        }
+        why = {"kind": "busy", "sentence": HOSTILE}
+        waiting = {"request": 1, "builder": HOSTILE, "submitted": NOW, "why": why, "expected_start": None}
+        self.master.answers["status"] = {"waiting": [waiting], "waiting_total": 1, "slaves": [], "running": []}
+        self.successResultOf(self.records.write(a_build(HOSTILE, 1, Result.SUCCESS, slave=HOSTILE)))
+        page = self.get("/").text
+        self.assertNotIn("<script>", page)
+        self.assertNotIn("\u202e", page)
+        self.assertIn("&lt;script&gt;", page)
+
+    def test_away(self) -> None:
+        """
+        While the master is away the page shows the records, and says since when.
+        """
+        self.master.away = True
+        self.successResultOf(self.records.write(a_build("linux", 1, Result.SUCCESS)))
+        answer = self.get("/")
+        self.assertEqual(answer.status, 200)
+        self.assertIn("The master does not answer since", answer.text)
+        self.assertIn('href="builders/linux/1"', answer.text)
+
+    def test_kept(self) -> None:
+        """
+        The same page is made once a second, whoever asks, and at once again after a change.
+        """
+        self.get("/")
+        asked = len(self.master.asked)
+        self.get("/")
+        self.assertEqual(len(self.master.asked), asked)
+        self.live.changed()
+        self.get("/")
+        self.assertGreater(len(self.master.asked), asked)
+
+
+class AnswerTests(PagesCase):
+    """
+    What every answer has.
+    """
+
+    def test_policy(self) -> None:
+        """
+        No page may run or load anything that is not ours, also one that is not there.
+        """
+        for path in ("/", "/nothing", "/static/farm.css"):
+            answer = self.get(path)
+            self.assertIn("default-src 'none'", answer.headers["content-security-policy"], path)
+            self.assertEqual(answer.headers["x-content-type-options"], "nosniff", path)
+
+    def test_not_modified(self) -> None:
+        """
+        A client that has the page gets 304 without a body.
+        """
+        tag = self.get("/").headers["etag"]
+        answer = self.get("/", {"If-None-Match": tag})
+        self.assertEqual((answer.status, answer.body), (304, b""))
+
+    def test_compressed(self) -> None:
+        """
+        A page is compressed for a client that takes that.
+        """
+        plain, packed = self.get("/"), self.get("/", {"Accept-Encoding": "gzip"})
+        self.assertEqual(packed.headers["content-encoding"], "gzip")
+        self.assertEqual(packed.text, plain.text)
+        self.assertLess(len(packed.body), len(plain.body))
+
+    def test_refusals(self) -> None:
+        """
+        An unknown address and a wrong method are answered with a sentence.
+        """
+        self.assertEqual(self.get("/nothing").status, 404)
+        self.assertEqual(self.get("/", method="DELETE").status, 405)
+        self.assertEqual(self.get("/static/../pages.py").status, 404)
+        self.assertEqual(self.get("/static/%2e%2e%2fpages.py").status, 404)
+        self.assertEqual(self.get("/%ff").status, 404)
+
+    def test_keep_alive(self) -> None:
+        """
+        A connection serves several pages.
+        """
+        twice = b"GET /static/farm.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2
+        self.assertEqual(self.send(twice).value().count(b"HTTP/1.1 200 OK"), 2)
+
+
+class WritingTests(PagesCase):
+    """
+    How values are written.
+    """
+
+    def test_segments(self) -> None:
+        """
+        Any name survives in an address.
+        """
+        for name in ("linux", "a/b", "a%2Fb", "a b", "ä", "..", "%", "a?b#c"):
+            once = unquote(segment(name))
+            self.assertNotIn("/", segment(name))
+            self.assertEqual(from_segment(once), name)
+
+    def test_roots(self) -> None:
+        """
+        The way from a page to the first page.
+        """
+        cases = {"/": "./", "/queue": "./", "/builders/x": "../", "/builders/x/1": "../../"}
+        self.assertEqual({path: root_of(path) for path in cases}, cases)
+
+    def test_numbers(self) -> None:
+        """
+        Durations and sizes for people.
+        """
+        self.assertEqual(
+            [duration(each) for each in (0.04, 61, 7500, 300_000)], ["0.0 s", "1 m 01 s", "2 h 05 m", "3 d 11 h"]
+        )
+        self.assertEqual([size(each) for each in (1, 2048, 5 << 30)], ["1 B", "2.0 KiB", "5.0 GiB"])
