@@ -1,5 +1,5 @@
 """
-The web process as a service of ``twistd``: it receives webhooks and hands them to the master.
+The web process as a service of ``twistd``: it serves the farm's pages, and hands webhooks to the master.
 
 In a directory that ``buildbot-lite create-master`` made, ``web.tac`` needs two lines, because the master writes the
 strings for it into ``private/``::
@@ -27,8 +27,8 @@ from .errors import BuildbotLiteError, StorageError, sentence
 from .storage.files import make_directory, readable_by_others
 from .storage.lock import DirectoryLock
 from .storage.log_file import watch_log_files
+from .web.assembly import FarmPages, WebParts
 from .web.listening import Listening
-from .web.root import WebParts, make_root
 from .web.site import make_factory
 from .web.strings import WATCH, WEBHOOKS, WebStrings
 from .web.submitting import Submitting
@@ -54,13 +54,17 @@ class WebService(MultiService):
         self._lock = DirectoryLock(private, "web process")
         self._submitting = Submitting(reactor, load_or_create(os.path.join(private, "tub.pem")))
         self._listening = Listening(basedir, port, reactor)
-        self._parts = WebParts(
-            reactor=reactor,
-            directory=basedir,
-            farm=farm,
-            strings=self._strings,
-            listening=self._listening,
-            submit=self._submitting.submit,
+        self._pages = FarmPages(
+            WebParts(
+                reactor=reactor,
+                directory=basedir,
+                farm=farm,
+                strings=self._strings,
+                listening=self._listening,
+                submit=self._submitting.submit,
+                # Another key: the master knows a peer by it, and cuts the older of two connections.
+                certificate=load_or_create(os.path.join(private, "watch.pem")),
+            )
         )
 
     def startService(self) -> None:
@@ -71,7 +75,8 @@ class WebService(MultiService):
         self._log_files = watch_log_files(self._reactor)
         self._strings.follow(WEBHOOKS, self._submitting.use)
         self._strings.start()
-        self._listening.start(make_factory(make_root(self._parts), self._reactor))
+        self._pages.start()
+        self._listening.start(make_factory(self._pages.root(), self._reactor))
         self.log.info("webhooks are taken below /change_hook/")
 
     def stopService(self) -> Deferred[None]:
@@ -85,6 +90,7 @@ class WebService(MultiService):
         self._strings.stop()
         await self._listening.stop()
         await self._submitting.stop()
+        await self._pages.stop()
         await cast("Deferred[None]", super().stopService())  # type: ignore[no-untyped-call]  # Twisted's
         self._lock.release()
 

@@ -25,9 +25,9 @@ from .live import Document, Live
 from .master_watch import MasterWatch
 from .pages import Pages
 from .rendering import Templates
-from .root import Root
+from .root import SiteRoot
 from .strings import WATCH, WebStrings
-from .view import Places, View
+from .view import FarmView, Places
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class FarmPages:
         if told:
             self._live.know("www", told)
         self._records = PlacedRecords(reactor, told.get("database") or os.path.join(parts.farm, DEFAULT))
-        self._view = View(
+        self._view = FarmView(
             records=self._records,
             live=self._live,
             places=self._places,
@@ -104,12 +104,12 @@ class FarmPages:
             news=self._watch.news,
         )
 
-    def root(self) -> Root:
+    def root(self) -> SiteRoot:
         """
         The resource at the root of the site.
         """
         handover = Handover(self._parts.submit, self._parts.reactor)
-        return Root(Pages(self._view).resource() if self._has_farm() else None, handover)
+        return SiteRoot(Pages(self._view).resource() if self._has_farm() else None, handover)
 
     def start(self) -> None:
         """

@@ -31,7 +31,7 @@ ADDRESS = "address"
 """The file with the address in use: one line, a URL."""
 WWW = "www.json"
 """The file with what the master told about its web pages (``c['www']``)."""
-LARGEST_WWW = 1 << 16
+LARGEST_WWW = 4 << 20
 _LONGEST_ADDRESS = 200
 _EXAMPLE = f'port="tcp:{FIRST}:interface={LOOPBACK}"'
 _NUMBER = re.compile(r"[0-9]{1,5}\Z")

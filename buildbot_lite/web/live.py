@@ -26,7 +26,7 @@ MOST_AGE = 3600.0
 """Seconds after which an answer of a master that is away is no longer shown."""
 
 
-class MasterLink(Protocol):
+class AnsweringMaster(Protocol):
     """
     The link over the watch FURL.
     """
@@ -38,7 +38,7 @@ class MasterLink(Protocol):
 
 
 @define(eq=False)
-class _KeptAnswer:
+class _LastAnswer:
     at: float = float("-inf")
     document: Document | None = None
     asking: OneShot[Document] | None = None
@@ -51,20 +51,20 @@ class Live:
     1970.
     """
 
-    link: MasterLink
+    link: AnsweringMaster
     clock: Callable[[], float]
     wall: Callable[[], float]
     away_since: float | None = None
     """Since when (seconds since 1970) the master does not answer; None: it does."""
     version: int = 0
     """Moves when an answer may be another than before."""
-    _kept: dict[str, _KeptAnswer] = field(factory=dict)
+    _kept: dict[str, _LastAnswer] = field(factory=dict)
 
     def know(self, question: str, document: Document) -> None:
         """
         *document* was the answer to *question* when this process ran last.
         """
-        self._kept[question] = _KeptAnswer(self.clock() - FRESH, document)
+        self._kept[question] = _LastAnswer(self.clock() - FRESH, document)
 
     def changed(self) -> None:
         """
@@ -93,7 +93,7 @@ class Live:
         """
         The master's answer to *question*, or the last one while it is away; an empty document if there is none.
         """
-        kept = self._kept.setdefault(question, _KeptAnswer())
+        kept = self._kept.setdefault(question, _LastAnswer())
         if kept.document is not None and self.clock() - kept.at < FRESH:
             return kept.document
         asking = kept.asking
@@ -103,7 +103,7 @@ class Live:
             work.addBoth(asking.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
         return await asking.wait()
 
-    async def _ask(self, question: str, kept: _KeptAnswer) -> Document:
+    async def _ask(self, question: str, kept: _LastAnswer) -> Document:
         try:
             kept.document = await self.link.ask({"ask": question})
             kept.at = self.clock()

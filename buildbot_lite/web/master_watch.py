@@ -105,7 +105,8 @@ class MasterWatch:
         background(self._change(self._changing, former, self._client), self._log, "changing the string for pages")
 
     async def _change(self, before: Deferred[None], former: ControlClient | None, client: ControlClient | None) -> None:
-        self._changing = changed = Deferred()
+        changed: Deferred[None] = Deferred()
+        self._changing = changed
         await before
         try:
             if former is not None:
@@ -124,7 +125,7 @@ class MasterWatch:
 
     def ask(self, question: Document) -> Deferred[Document]:
         """
-        The role `live.MasterLink`.
+        The role `live.AnsweringMaster`.
         """
         if self._client is None:
             return fail(NoAnswerError("The master has not written a string for the pages yet."))

@@ -26,7 +26,7 @@ from werkzeug.exceptions import HTTPException
 from ..errors import BuildbotLiteError, NotFoundError, RefusedError, StorageError
 from . import pages_farm
 from .rendering import from_segment, static_file
-from .view import Asked, Reply, Route, Streamed, View
+from .view import FarmView, PageRequest, Reply, Route, Streamed
 
 MOST_FIELDS = 50
 LONGEST_ADDRESS = 8192
@@ -95,7 +95,7 @@ class Pages:
 
     _log = Logger()
 
-    def __init__(self, view: View, routes: Sequence[Route] = ROUTES) -> None:
+    def __init__(self, view: FarmView, routes: Sequence[Route] = ROUTES) -> None:
         self._view = view
         self._kept = KeptReplies()
         self._app = Klein()
@@ -119,7 +119,7 @@ class Pages:
 
         self._app.route(route.rule, methods=list(route.methods), endpoint=route.rule, strict_slashes=False)(serve)
 
-    async def _answer(self, route: Route, asked: Asked, names: Mapping[str, Any], request: Any) -> None:
+    async def _answer(self, route: Route, asked: PageRequest, names: Mapping[str, Any], request: Any) -> None:
         plain = {name: from_segment(each) if isinstance(each, str) else each for name, each in names.items()}
         with suppress(CancelledError):
             reply = await self._reply(route, asked, plain)
@@ -129,7 +129,7 @@ class Pages:
             else:
                 send(request, reply)
 
-    async def _reply(self, route: Route, asked: Asked, names: Mapping[str, Any]) -> Reply | Streamed:
+    async def _reply(self, route: Route, asked: PageRequest, names: Mapping[str, Any]) -> Reply | Streamed:
         live, now = self._view.live, self._view.live.clock()
         version = (live.version, live.away_since)
         keeps = route.kept and asked.method != "POST" and "cookie" not in asked.headers
@@ -154,7 +154,7 @@ class Pages:
             self._kept.keep(asked.address, version, now + route.kept, reply)
         return reply
 
-    async def _sentence(self, asked: Asked, status: int, sentence: str) -> Reply:
+    async def _sentence(self, asked: PageRequest, status: int, sentence: str) -> Reply:
         return await self._view.page(asked, "sentence.html", status, title=_phrase(status), sentence=sentence)
 
     async def _refuse(self, request: Any, error: HTTPException) -> bytes:
@@ -209,7 +209,7 @@ def _takes_gzip(request: Any) -> bool:
     return b"gzip" in (request.getHeader(b"accept-encoding") or b"")
 
 
-def _asked(request: Any) -> Asked:
+def _asked(request: Any) -> PageRequest:
     address = request.uri[:LONGEST_ADDRESS].decode("latin-1")
     fields = address.partition("?")[2].split("&", MOST_FIELDS)[:MOST_FIELDS]
     query: dict[str, str] = {}
@@ -219,7 +219,7 @@ def _asked(request: Any) -> Asked:
         name.decode("latin-1").lower(): values[-1].decode("latin-1")
         for name, values in request.requestHeaders.getAllRawHeaders()
     }
-    return Asked(
+    return PageRequest(
         method=request.method.decode("latin-1"),
         path=request.path.decode("utf-8", "replace"),
         address=address,
@@ -229,7 +229,7 @@ def _asked(request: Any) -> Asked:
     )
 
 
-async def _static(view: View, asked: Asked, name: str) -> Reply:
+async def _static(view: FarmView, asked: PageRequest, name: str) -> Reply:
     if not name.replace("-", "").replace(".", "").isalnum() or name.startswith("."):
         raise NotFoundError("There is nothing at this address.")
     try:

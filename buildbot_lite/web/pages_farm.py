@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from ..storage.records import cells
 from ..storage.records.cells import BuildCell, RunningStep
 from .live import Document
-from .view import Asked, Reply, Route, View
+from .view import FarmView, PageRequest, Reply, Route
 
 CELLS = 12
 """Results in the row of a builder."""
@@ -58,7 +58,7 @@ class _Snapshot:
     steps: Mapping[int, RunningStep]
 
 
-async def farm(view: View, asked: Asked) -> Reply:
+async def farm(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/``.
     """

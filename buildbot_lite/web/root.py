@@ -11,7 +11,7 @@ from .hooks import ChangeHooks, Handover
 from .site import WebPage
 
 
-class Root(WebPage):
+class SiteRoot(WebPage):
     """
     The resource at the root.  *pages*: `Pages.resource`, or None in a process that only takes webhooks.  *handover*:
     takes the webhooks; None: there are none.

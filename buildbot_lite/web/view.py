@@ -42,7 +42,7 @@ class Places:
 
 
 @frozen
-class Asked:
+class PageRequest:
     """
     A request.  *path*: decoded, as it began with a slash.  *query*: the first value of each field of its query, at most
     `MOST_FIELDS`.  *headers*: by name in lower case.  *http*: Twisted's own request, for answers that are streamed.
@@ -88,7 +88,7 @@ class Streamed:
 
 
 Render = Callable[..., Awaitable[Reply | Streamed]]
-"""Called with the `View`, the `Asked`, and the names in the address."""
+"""Called with the `FarmView`, the `PageRequest`, and the names in the address."""
 
 
 @frozen
@@ -105,7 +105,7 @@ class Route:
 
 
 @frozen
-class View:
+class FarmView:
     """
     The farm as pages see it.  *places*: where its files are now.  *wall*: seconds since 1970.  *news*: what the master
     tells.
@@ -118,7 +118,7 @@ class View:
     wall: Callable[[], float]
     news: NewsOfFarm
 
-    async def page(self, asked: Asked, template: str, status: int = 200, **context: Any) -> Reply:
+    async def page(self, asked: PageRequest, template: str, status: int = 200, **context: Any) -> Reply:
         """
         The page of *template* with *context*, and with what the frame of each page shows.
         """

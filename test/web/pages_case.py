@@ -20,14 +20,14 @@ from buildbot_lite.web.live import Document, Live
 from buildbot_lite.web.master_watch import NewsOfFarm
 from buildbot_lite.web.pages import Pages
 from buildbot_lite.web.rendering import Templates
-from buildbot_lite.web.root import Root
+from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.site import make_factory
-from buildbot_lite.web.view import Places, View
+from buildbot_lite.web.view import FarmView, Places
 
 NOW = 1_800_000_000.0
 
 
-class FakeMasterLink:
+class FakeAnswers:
     """
     A master: its *answers* by question; a question without one is refused, and with *away* nothing is answered.
     """
@@ -71,13 +71,13 @@ class PagesCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         self.clock.advance(1000.0)
-        self.master = FakeMasterLink()
+        self.master = FakeAnswers()
         self.master.answers["www"] = {"title": "A farm", "url": None, "builders": [], "slaves": []}
         self.master.answers["status"] = {"waiting": [], "waiting_total": 0, "slaves": [], "running": []}
         self.records = InlineWriter(database_in_memory())
         self.live = Live(self.master, self.clock.seconds, lambda: NOW)
         self.directory = self.mktemp()
-        self.view = View(
+        self.view = FarmView(
             records=self.records,
             live=self.live,
             places=lambda: Places(self.directory, self.directory),
@@ -85,7 +85,7 @@ class PagesCase(SynchronousTestCase):
             wall=lambda: NOW,
             news=NewsOfFarm(),
         )
-        self.factory = make_factory(Root(Pages(self.view).resource(), None), self.clock)
+        self.factory = make_factory(SiteRoot(Pages(self.view).resource(), None), self.clock)
         self.factory.doStart()
 
     def send(self, request: bytes) -> StringTransport:
