@@ -2,13 +2,16 @@
 Repositories, read by apt and dnf themselves.
 """
 
+import gzip
 import hashlib
 import json
 import os
 import re
 import shutil
 import signal
-from collections.abc import Callable
+import subprocess
+import zlib
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -19,7 +22,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.child_programs import ProgramError
 from buildbot_lite.errors import BuildbotLiteError, DiskFullError, InputError
-from buildbot_lite.packages.repositories import debian_metadata, repository, rpm_metadata, tools
+from buildbot_lite.packages.repositories import (
+    created_lists,
+    debian_metadata,
+    joined_lists,
+    repository,
+    rpm_metadata,
+    tools,
+)
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
 from buildbot_lite.packages.repositories.for_builds import BuildRepository
 from buildbot_lite.packages.repositories.primary_metadata import IndexedPackage, read_primary
@@ -260,7 +270,7 @@ class _Behaviour(_RepositoryCase):
         # Fails when it reads a package of that name.
         for name, ask in (
             ("apt-ftparchive", "ls pool 2>/dev/null"),
-            ("createrepo_c", 'for list; do case $list in *packages.list) cat "$list";; esac; done'),
+            ("createrepo_c", "ls packages 2>/dev/null"),
         ):
             if real := shutil.which(name):
                 script = f"if {{ {ask}; }} | grep -q bad; then echo 'E: odd' >&2; exit 2; fi\nexec {real} \"$@\"\n"
@@ -634,7 +644,7 @@ class RpmRepositoryTests(_Behaviour):
     def test_read_otherwise(self) -> None:
         """
         Promise 9.9: what createrepo_c leaves out, or reads otherwise than the farm, is not published: of a new package
-        an `InputError` that names it, of another one the machine's fault.
+        an `InputError` that names it; of another one, whose lists are made anew, the machine's fault.
         """
         self.add(self.package("one"))
         before, new, read = self.seen(), self.package("two"), read_primary
@@ -654,7 +664,9 @@ class RpmRepositoryTests(_Behaviour):
                 package = found.pop(place)
                 return {**found, place: evolve(package, **change)} if change else found  # noqa: B023
 
-            with patch.object(rpm_metadata, "read_primary", reading):
+            if name == "one":
+                self.forget_lists()
+            with patch.object(created_lists, "read_primary", reading):
                 self.assertIn(sentence, str(self.assertRaises(error, self.add, new)))
             self.assertEqual(self.seen(), before)
         self.add(new)
@@ -689,17 +701,151 @@ class RpmRepositoryTests(_Behaviour):
 
     def test_reused(self) -> None:
         """
-        createrepo_c reads only the packages that the snapshot before did not have.
+        createrepo_c reads only the packages that the snapshot before did not have, and none when packages are removed;
+        but all of them after a version that kept no lists, and where a list is damaged.
         """
-        self.add(self.package("one"))
         read: list[str] = []
         real = tools.output_of_tool
 
         def noted(words: list[str], directory: str, doing: str, unwanted: Event) -> bytes:
             output = real([*words[:-1], "--read-pkgs-list", f"{self.top}/read", words[-1]], directory, doing, unwanted)
-            read.extend((self.top / "read").read_text().split())
+            read.extend(os.path.basename(each).partition("-")[0] for each in (self.top / "read").read_text().split())
             return output
 
+        def reads(*names: str) -> None:
+            self.assertEqual(sorted(read), sorted(names))
+            read.clear()
+            self.as_created()
+
         self.patch(rpm_metadata, "output_of_tool", noted)
+        self.add(self.package("one"))
+        reads("one")
         self.add(self.package("two"))
-        self.assertEqual([os.path.basename(each) for each in read], ["two-1.0-1.noarch.rpm"])
+        reads("two")
+        self.repository.remove(PUBLIC, ["one-1.0-1.noarch.rpm"])
+        reads()
+        self.forget_lists()
+        self.add(self.package("three"))
+        reads("two", "three")
+        current = next(path for path in self.lasting() if path.endswith("filelists.xml.gz"))
+        with open(self.place / "public" / current, "r+b") as file:
+            file.seek(-10, os.SEEK_END)
+            file.write(b"damaged")
+        self.add(self.package("four"))
+        reads("two", "three", "four")
+
+    def test_joined(self) -> None:
+        """
+        Promise 9.6: whatever was added and removed, the lists say of each package what createrepo_c says of it, in the
+        same form, and ``repomd.xml`` tells their digests and sizes; members of the lists before are copied, and
+        neighbours that fit together become one member.
+        """
+        (texts,) = self.created([self.package("size")]).values()
+        self.patch(joined_lists, "LARGEST_MEMBER", 7 * sum(map(len, texts)) // 2)
+        self.add()
+        self.as_created()
+        self.add(*(self.package(f"name{number}") for number in range(7)))
+        self.as_created()
+        self.assertEqual(self.members(), [3, 3, 1])
+        before = self.lists()
+        self.add(self.package("name7"), self.package("other"))
+        self.as_created()
+        self.assertEqual(self.members(), [3, 3, 3])
+        self.assertEqual(self.same_members(before), 2)
+        before = self.lists()
+        self.repository.remove(PUBLIC, [f"name{number}-1.0-1.noarch.rpm" for number in (1, 3, 5)])
+        self.as_created()
+        self.assertEqual(self.members(), [3, 3])
+        self.assertEqual(self.same_members(before), 1)
+        self.repository.remove(PUBLIC, list(self.names()))
+        self.as_created()
+        self.patch(joined_lists, "LARGEST_MEMBER", 1)
+        self.add(self.package("large"), self.package("larger"))
+        self.as_created()
+        self.assertEqual(self.members(), [1, 1])
+
+    def created(self, packages: Collection[str]) -> dict[str, Sequence[bytes]]:
+        """
+        What createrepo_c says of packages, each with its text in the three lists.
+        """
+        top = self.top / "created"
+        shutil.rmtree(top, ignore_errors=True)
+        (top / "packages").mkdir(parents=True)
+        for package in packages:
+            os.link(package, top / "packages" / os.path.basename(package))
+        subprocess.run(["createrepo_c", "--quiet", "--no-database", str(top)], check=True, capture_output=True)
+        return dict(created_lists.CreatedLists(str(top / "repodata")).texts())
+
+    def lists(self) -> list[bytes]:
+        """
+        The lists that clients see.
+        """
+        repomd = (self.place / "public/repodata/repomd.xml").read_bytes()
+        found = []
+        for kind, (digest, open_digest, location, size, open_size) in zip(
+            created_lists.LISTS, _DESCRIBED.findall(repomd), strict=True
+        ):
+            path = self.place / "public" / location.decode()
+            packed, text = path.read_bytes(), gzip.decompress(path.read_bytes())
+            self.assertEqual(path.name, f"{digest.decode()}-{kind}.xml.gz")
+            self.assertEqual(
+                [hashlib.sha256(each).hexdigest() for each in (packed, text)], [digest.decode(), open_digest.decode()]
+            )
+            self.assertEqual([len(packed), len(text)], [int(size), int(open_size)])
+            found.append(packed)
+        return found
+
+    def as_created(self) -> None:
+        """
+        Check that the lists say what createrepo_c says of the same packages.
+        """
+        created = self.created(list(self.repository.package_paths(PUBLIC).values()))
+        for number, (kind, packed) in enumerate(zip(created_lists.LISTS, self.lists(), strict=True)):
+            (path,) = (self.top / "created/repodata").glob(f"*-{kind}.xml.gz")
+            text = gzip.decompress(packed)
+            around = _PACKAGE.sub(b"", gzip.decompress(path.read_bytes()))
+            self.assertEqual(_PACKAGE.sub(b"", text), around)
+            self.assertEqual(sorted(_PACKAGE.findall(text)), sorted(texts[number] for texts in created.values()))
+
+    def members(self) -> list[int]:
+        """
+        How many packages each member of the lists has.
+        """
+        return [len(_PACKAGE.findall(member)) for member in self._unpacked(self.lists()[0])[1:-1]]
+
+    def same_members(self, before: list[bytes]) -> int:
+        """
+        How many members of each list were in those of *before*, without the first and the last one.
+        """
+        counts = {
+            len(set(self._split(old)[1:-1]) & set(self._split(new)[1:-1]))
+            for old, new in zip(before, self.lists(), strict=True)
+        }
+        (count,) = counts
+        return count
+
+    def _unpacked(self, packed: bytes) -> list[bytes]:
+        return [gzip.decompress(each) for each in self._split(packed)]
+
+    def _split(self, packed: bytes) -> list[bytes]:
+        found = []
+        while packed:
+            unpacker = zlib.decompressobj(wbits=31)
+            unpacker.decompress(packed)
+            found.append(packed[: len(packed) - len(unpacker.unused_data)])
+            packed = unpacker.unused_data
+        return found
+
+    def forget_lists(self) -> None:
+        """
+        Let the snapshots be those of a farm that kept no lists.
+        """
+        for record in self.place.glob("snapshots/*/state/lists.json"):
+            record.unlink()
+
+
+_PACKAGE = re.compile(rb"<package .*?</package>\n", re.DOTALL)
+_DESCRIBED = re.compile(
+    rb'<checksum type="sha256">(.*)</checksum>\s+<open-checksum type="sha256">(.*)</open-checksum>\s+'
+    rb'<location href="(.*)"/>\s+<timestamp>[0-9]+</timestamp>\s+<size>(.*)</size>\s+<open-size>(.*)</open-size>'
+)

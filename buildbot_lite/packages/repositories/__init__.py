@@ -7,6 +7,9 @@ Repositories of packages, published as snapshots.
                     │
                     ▼
           debian_metadata | rpm_metadata ──► tools  what apt and dnf read; the programs that write it
+                                 │
+                                 ▼
+                   joined_lists, created_lists      the lists for dnf, copied and cut
 
 A repository is a directory with these entries::
 

@@ -10,6 +10,9 @@ from attrs import frozen
 
 from ...child_programs import ProgramError
 
+UNREADABLE = (expat.ExpatError, EOFError, gzip.BadGzipFile, KeyError)
+"""The errors of reading a damaged list."""
+
 _PIECE = 1 << 18
 
 
@@ -39,9 +42,16 @@ def read_primary(path: str) -> dict[str, IndexedPackage]:
             while piece := file.read(_PIECE):
                 reader.parser.Parse(piece)
         reader.parser.Parse(b"", True)
-    except (expat.ExpatError, EOFError, gzip.BadGzipFile, KeyError) as error:
-        raise ProgramError(f"The metadata of the repository cannot be read: {error}.") from None
+    except UNREADABLE as error:
+        raise unreadable(error) from None
     return reader.found
+
+
+def unreadable(error: Exception) -> ProgramError:
+    """
+    The error when reading a list ended with *error*.
+    """
+    return ProgramError(f"The metadata of the repository cannot be read: {error}.")
 
 
 class _PrimaryReader:

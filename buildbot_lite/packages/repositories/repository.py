@@ -381,12 +381,15 @@ def _link_all(paths: Iterable[str], source: str | None, target: str) -> None:
     """
     Link *paths* in *source* into the directory *target*, except those that are already there.
     """
+    there: set[str] = set()
     for path in paths:
         assert source is not None
-        place = os.path.join(target, path)
-        make_public_directory(os.path.dirname(place))
+        directory = os.path.dirname(path)
+        if directory not in there:
+            make_public_directory(os.path.join(target, directory))
+            there.add(directory)
         with suppress(FileExistsError):
-            os.link(os.path.join(source, path), place)
+            os.link(os.path.join(source, path), os.path.join(target, path))
 
 
 def _link_or_copy(source: str, target: str) -> None:

@@ -1,5 +1,5 @@
 """
-The metadata that dnf reads: ``repodata``, made by createrepo_c.
+The metadata that dnf reads: ``repodata``, as createrepo_c makes it.
 
 ::
 
@@ -7,27 +7,33 @@ The metadata that dnf reads: ``repodata``, made by createrepo_c.
     repodata/repomd.xml                        signed: repomd.xml.asc
     repodata/DIGEST-primary.xml.gz …           also those of earlier snapshots
 
-createrepo_c reads only the new packages.  For package files with the same name, size and time as before, it copies the
-metadata of the snapshot before (``--update``).
+createrepo_c reads only the new packages.  What it wrote about the others is copied from the lists of the snapshot
+before, because a package file never changes.
 """
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 from attrs import evolve
 
 from ...child_programs import ProgramError
 from ...errors import InputError
-from ...storage.files import sync_directory
+from ...storage.files import sync_directory, write_whole
 from ..rpm_file import ARCH, NAME, RELEASE, SOURCE_RPM, VERSION, epoch_of, read_unchecked
-from .primary_metadata import IndexedPackage, read_primary
+from .created_lists import LISTS, CreatedLists
+from .joined_lists import JoinedLists, ListedPackage, ListFile, join_lists, read_lists
+from .primary_metadata import IndexedPackage
 from .repository import Making
-from .snapshots import PUBLIC_DIRECTORY, PUBLIC_FILE
+from .snapshots import PUBLIC_FILE, make_public_directory
 from .tools import blamed, output_of_tool
 
-_REPOMD = "repodata/repomd.xml"
-_LIST = "packages.list"
+_REPODATA = "repodata"
+_REPOMD = f"{_REPODATA}/repomd.xml"
+_RECORD = "lists.json"
 _ALONE = "alone"
 _FAILED = "The metadata of the repository could not be made"
 
@@ -50,69 +56,67 @@ class RpmMetadata:
             without_epoch = package.version.partition(":")[2]
             if name != f"{package.name}-{without_epoch}.{package.architecture}.rpm":
                 raise InputError(f"{name} is the package {package}, so its name is wrong.")
-        before = ["--update", "--update-md-path", making.before_tree] if making.before_tree else []
-        try:
-            self._run(making, sorted(making.packages), before)
-        except ProgramError as error:
-            raise blamed(
-                error, making.new, lambda names: self._run_alone(making, names), making.state, making.unwanted
-            ) from None
-        return self._checked(making, new)
-
-    def _run(self, making: Making, names: Sequence[str], options: Sequence[str]) -> None:
-        listed = os.path.join(making.state, _LIST)
-        with open(listed, "w", encoding="utf-8") as file:
-            file.writelines(f"{self.directory}/{name}\n" for name in names)
-        words = [
-            "createrepo_c",
-            "--quiet",
-            "--no-database",
-            "--unique-md-filenames",
-            *options,
-            "--pkglist",
-            listed,
-            ".",
-        ]
-        output_of_tool(words, making.tree, _FAILED, making.unwanted)
-        os.unlink(listed)
-
-    def _run_alone(self, making: Making, names: Sequence[str]) -> None:
-        directory = os.path.join(making.state, _ALONE)
-        os.makedirs(directory)
-        try:
-            self._run(making, names, ["--outputdir", directory])
-        finally:
-            shutil.rmtree(directory)
-
-    def _checked(self, making: Making, new: Mapping[str, IndexedPackage]) -> Sequence[str]:
-        """
-        The metadata with unique names, synced to the disk.
-        """
-        directory = os.path.join(making.tree, "repodata")
-        os.chmod(directory, PUBLIC_DIRECTORY)
-        names = os.listdir(directory)
-        for name in names:
-            descriptor = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fchmod(descriptor, PUBLIC_FILE)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        before, before_directory = _before(making)
+        known = before.packages()
+        kept = {name for name, file in making.packages.items() if name not in new and known.get(name) == file.sha256}
+        unknown = [name for name in making.packages if name not in kept]
+        directory = os.path.join(making.tree, _REPODATA)
+        make_public_directory(directory)
+        join = partial(join_lists, before, before_directory, kept, many=len(making.packages), directory=directory)
+        if unknown or not before.frames:
+            with self._created(making, unknown) as created:
+                self._compare(making, new, unknown, created.indexed)
+                lists = join(self._packages(making, created), created.frames())
+        else:
+            lists = join([], before.frames)
+        write_whole(os.path.join(making.state, _RECORD), lists.to_json())
+        write_whole(os.path.join(making.tree, _REPOMD), _repomd(lists.files), mode=PUBLIC_FILE)
         sync_directory(directory)
-        primary = next((name for name in names if name.endswith("-primary.xml.gz")), "")
-        if not primary:
-            raise ProgramError(f"{_FAILED}: createrepo_c wrote no list of packages.")
-        self._compare(making, new, read_primary(os.path.join(directory, primary)))
-        return [f"repodata/{name}" for name in names if not name.startswith("repomd.xml")]
+        return [f"{_REPODATA}/{each.name}" for each in lists.files]
+
+    @contextmanager
+    def _created(self, making: Making, names: Sequence[str]) -> Iterator[CreatedLists]:
+        """
+        The lists of the packages *names*, as createrepo_c writes them.
+        """
+        alone = os.path.join(making.state, _ALONE)
+        try:
+            try:
+                self._run(making, names, alone)
+            except ProgramError as error:
+                raise blamed(
+                    error, making.new, lambda some: self._run(making, some, alone), making.state, making.unwanted
+                ) from None
+            yield CreatedLists(os.path.join(alone, _REPODATA))
+        finally:
+            shutil.rmtree(alone, ignore_errors=True)
+
+    def _run(self, making: Making, names: Sequence[str], alone: str) -> None:
+        shutil.rmtree(alone, ignore_errors=True)
+        os.makedirs(os.path.join(alone, self.directory))
+        for name in names:
+            os.link(os.path.join(making.tree, self.directory, name), os.path.join(alone, self.directory, name))
+        words = ["createrepo_c", "--quiet", "--no-database", "--general-compress-type", "gz", "."]
+        output_of_tool(words, alone, _FAILED, making.unwanted)
+
+    def _packages(self, making: Making, created: CreatedLists) -> Iterator[tuple[str, ListedPackage, Sequence[bytes]]]:
+        for location, texts in created.texts():
+            name = os.path.basename(location)
+            yield name, ListedPackage(making.packages[name].sha256, tuple(map(len, texts))), texts
 
     def _compare(
-        self, making: Making, new: Mapping[str, IndexedPackage], indexed: Mapping[str, IndexedPackage]
+        self,
+        making: Making,
+        new: Mapping[str, IndexedPackage],
+        names: Collection[str],
+        indexed: Mapping[str, IndexedPackage],
     ) -> None:
         """
-        Compare the packages that clients will see with those that the farm has read, because programs read damaged
-        packages in different ways.
+        Compare the packages *names* that clients will see with those that the farm has read, because programs read
+        damaged packages in different ways.
         """
-        for name, file in making.packages.items():
+        for name in names:
+            file = making.packages[name]
             found = indexed.get(f"{self.directory}/{name}")
             if name in new:
                 # createrepo_c leaves out packages that it cannot read, and succeeds.
@@ -122,8 +126,41 @@ class RpmMetadata:
                     raise InputError(f"{name} is another package for createrepo_c than for the farm: {found}.")
             elif found is None or found.sha256 != file.sha256:
                 raise ProgramError(f"{_FAILED}: createrepo_c does not read {name} as before.")
-        if len(indexed) != len(making.packages):
+        if len(indexed) != len(names):
             raise ProgramError(f"{_FAILED}: createrepo_c lists packages that are not in the repository.")
+
+
+def _before(making: Making) -> tuple[JoinedLists, str]:
+    """
+    The lists of the current snapshot, and their directory.
+    """
+    if making.before is None or making.before_tree is None:
+        return JoinedLists(), ""
+    directory = os.path.join(making.before_tree, _REPODATA)
+    return read_lists(os.path.join(making.before, _RECORD), directory), directory
+
+
+def _repomd(files: Sequence[ListFile]) -> bytes:
+    """
+    The index of the lists, as createrepo_c writes it.
+    """
+    now = int(time.time())
+    rows = [
+        f'  <data type="{kind}">\n'
+        f'    <checksum type="sha256">{file.sha256}</checksum>\n'
+        f'    <open-checksum type="sha256">{file.open_sha256}</open-checksum>\n'
+        f'    <location href="{_REPODATA}/{file.name}"/>\n'
+        f"    <timestamp>{now}</timestamp>\n"
+        f"    <size>{file.size}</size>\n"
+        f"    <open-size>{file.open_size}</open-size>\n"
+        f"  </data>\n"
+        for kind, file in zip(LISTS, files, strict=True)
+    ]
+    head = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<repomd xmlns="http://linux.duke.edu/metadata/repo" '
+        f'xmlns:rpm="http://linux.duke.edu/metadata/rpm">\n  <revision>{now}</revision>\n'
+    )
+    return f"{head}{''.join(rows)}</repomd>\n".encode()
 
 
 def rpm_version(path: str) -> str:
