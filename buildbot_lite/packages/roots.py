@@ -56,6 +56,8 @@ class Root(metaclass=NotingType):
     """Whether it can make source packages from git."""
     longest: float | None = None
     """Seconds after which a command is ended; None: none."""
+    disk = LARGEST_BUILD
+    """Bytes that a checkout of sources from git may have on the slave."""
 
     def __init__(self) -> None:
         self.place = current_line(self)
@@ -221,7 +223,8 @@ class Overlay(DebianRoot):
 
     A command in the root is ended, with a sentence that says why, when it exceeds one of these limits.  *memory*: bytes
     of all its processes; default None: nine tenths of the machine's.  *processes*: default 4096.  *disk*: bytes that it
-    adds to the root and to the files of the build; default 40 GiB.  *longest*: seconds; default a day.
+    adds to the root and to the files of the build, or that a checkout of sources from git has; default 40 GiB.
+    *longest*: seconds; default a day.
 
     *keep_failed*: hours for which the root of a failed build is kept; default 0.  ``buildbot-lite package shell`` on
     the slave's machine enters it.  A slave keeps the newest 5, and at most 20 GiB.

@@ -12,16 +12,19 @@ The names of the steps are also the states of the job; plague has the same words
 packages of Debian.
 """
 
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
 from ..master.config.arguments import ArgumentChecker
 from ..master.steps import argument_checks as checks
 from ..master.steps.argument import argument
+from ..master.steps.context import CommandResult
 from ..master.steps.git import Git
 from ..master.steps.git_commands import complaint
 from ..master.steps.outcomes import CommandFailedError, complaint_of, must_succeed
 from ..model.results import Result
+from .checkout_limit import within_disk
 from .git_request import REPOSITORY
 from .git_sources import PROTOCOLS
 from .roots import FILES, RESULTS
@@ -77,6 +80,9 @@ class Checkout(Git):
         if ended.outcome.exit_code != 0:
             return self.fail(f"{self.slave_name} cannot remove what an earlier build left: {complaint_of(ended)}")
         return await super().run()
+
+    async def run_in_repository(self, words: Sequence[str], **more: Any) -> CommandResult:
+        return await super().run_in_repository(within_disk(words, self.root.disk), **more)
 
     async def get(self, branch: str | None, revision: str | None, *, clobber: bool) -> str:
         if revision is None:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.packages import checkout_limit
+from buildbot_lite.packages.checkout_limit import within_disk
+
 SCRIPT = files("buildbot_lite.packages").joinpath("git_source.sh").read_text("utf-8")
 GET = files("buildbot_lite.master.steps").joinpath("git_get.sh").read_text("utf-8")
 
@@ -65,6 +68,44 @@ class ChangelogTests(CheckoutCase):
             self.assertEqual(self.said(contents), (1, names_none))
         for contents in (b"greet (1.0-1) x; urgency=low\n\0\n", b"\ngreet (1.0-1) x\n\xff\n"):
             self.assertEqual(self.said(contents)[0], 0, contents)
+
+
+class DiskLimitTests(CheckoutCase):
+    """
+    The bytes that a checkout may have on the disk of the slave.
+    """
+
+    def watched(self, script: str, limit: int = 1 << 20) -> "subprocess.CompletedProcess[str]":
+        """
+        The end of *script* with that *limit*.
+        """
+        return self.run_in_tree(*within_disk(["sh", "-c", script, "sh", "a b"], limit))
+
+    def test_within(self) -> None:
+        """
+        A command that stays within the limit has its output and its exit code, and leaves no process.
+        """
+        ran = self.watched('echo "$1"; exit 7')
+        self.assertEqual((ran.returncode, ran.stdout, ran.stderr), (7, "a b\n", ""))
+        self.assertEqual(self.watched("true").returncode, 0)
+
+    def test_too_large(self) -> None:
+        """
+        Promise 9.1: a command that exceeds the limit is ended with a sentence, while it runs or at its end.
+        """
+        for after in ("exec sleep 100", "true"):
+            ran = self.watched(f"head -c 2000000 /dev/zero >../orig; {after}")
+            self.assertNotEqual(ran.returncode, 0, after)
+            said = "fatal: the checkout has more than 1 MB, the limit (disk= of the target's root)\n"
+            self.assertEqual(ran.stdout, said, after)
+
+    def test_full(self) -> None:
+        """
+        Promise 9.1: a checkout that leaves too little free on the disk is ended with a sentence.
+        """
+        self.patch(checkout_limit, "RESERVE", 1 << 60)
+        ran = self.watched("exec sleep 100")
+        self.assertEqual(ran.stdout, f"fatal: the disk of the slave has less than {(1 << 60) // 10**6} MB left\n")
 
 
 class ForkTests(CheckoutCase):

@@ -4,6 +4,7 @@ Packages whose sources the farm makes from git repositories, for real.
 
 import io
 import json
+import os
 import shutil
 import tarfile
 import tempfile
@@ -183,6 +184,26 @@ class DebianFromGitTests(FromGitCase):
         self.assertEqual([states.count(each) for each in ("prep", "finished")], [1, 1])
         self.assertEqual(len(self.sources()), 1)
         submitting.process.kill()
+
+
+class LargeRepositoryTests(FromGitCase):
+    """
+    A repository that is larger than the target permits.
+    """
+
+    target = 'DebTarget("t", arches=["ARCH"], root=Overlay("bookworm", disk=1 << 20), sources="SERVER/{name}.git")'
+
+    def test_limit(self) -> None:
+        """
+        Promise 9.1: a checkout that takes more of the slave's disk than permitted fails the job with a sentence, and
+        nothing of it is left.
+        """
+        self.server.commit("greet", {**native(), "large": os.urandom(2_000_000)}, "v1")
+        done = self.farm.submit("t", b"package=greet\nrevision=v1\n", within=120.0)
+        self.assertEqual(done.code, 1, done)
+        until(lambda: self.job()["state"] == "failed", "the job has failed")
+        self.assertIn("the checkout has more than 1 MB, the limit (disk= of the target's root)", self.job()["reason"])
+        self.assertEqual(self.left_on_slave(), set())
 
 
 @needs("rpmbuild")

@@ -12,7 +12,7 @@ the repository.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -169,6 +169,12 @@ class Git(SourceStep):
 
     # Running commands.
 
+    async def run_in_repository(self, words: Sequence[str], **more: Any) -> CommandResult:
+        """
+        Run *words*, a command of the checkout, as `execute` does.
+        """
+        return await self.execute(words, **more)
+
     def _repository(self, directory: str | None) -> Repository:
         url, access = remote_access(
             self.repourl,
@@ -179,7 +185,7 @@ class Git(SourceStep):
         )
         return Repository(
             url,
-            run=partial(self.execute, workdir=directory, timeout=self.timeout),
+            run=partial(self.run_in_repository, workdir=directory, timeout=self.timeout),
             env=self.env,
             settings=self.config,
             access=access,
