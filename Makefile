@@ -6,6 +6,7 @@
 # make check   lint, format, types, layers
 # make torture SEED=... MINUTES=... CUTS=...   random accidents, and that often a cut line, to a farm on this machine
 # make hostile     hostile connections to a master here: its memory, builds meanwhile, a million hostile inputs
+# make screenshots   every page of a made-up farm as a picture, in .screenshots/
 # make bench   this farm and Buildbot 4.3 in turn, on this machine; takes a while
 #
 # PYTHON=... chooses another Python than the first of these that is new enough.
@@ -16,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --config-settings editable_mode=compat
 
-.PHONY: demo demo-packages test coverage full check torture hostile bench format clean
+.PHONY: demo demo-packages test coverage full check torture hostile bench screenshots format clean
 
 demo: $(VENV)/.with-test
 	@exec $(BIN)/python docs/demo/demo.py
@@ -57,8 +58,11 @@ hostile: $(VENV)/.with-test
 bench: $(VENV)/.with-test
 	@exec $(BIN)/python bench/run.py
 
+screenshots: $(VENV)/.with-test
+	@exec $(BIN)/python -m test.browser.screenshots
+
 clean:
-	rm -rf $(VENV) .demo .demo-packages build dist *.egg-info
+	rm -rf $(VENV) .screenshots .demo .demo-packages build dist *.egg-info
 
 # One marker for each set of packages; setup.cfg says what they are.  The set dev contains the set test.
 $(VENV)/.with-%: setup.cfg pyproject.toml | $(BIN)/pip

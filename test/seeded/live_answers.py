@@ -8,7 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from .seeding import Seeding
-from .values import HOSTILE
+from .values import HOSTILE, HOSTILE_TAG, TAGS
 
 Document = dict[str, Any]
 
@@ -173,7 +173,7 @@ class LiveAnswers:
             {
                 "builder": name,
                 "description": HOSTILE[place % len(HOSTILE)] if seeding.hostile and place % 3 == 2 else "",
-                "tags": [("linux", "nightly", "<b>tag</b>")[place % 3]],
+                "tags": [HOSTILE_TAG if seeding.hostile and place % 5 == 2 else TAGS[place % len(TAGS)]],
                 "slaves": list(seeding.slave_names[:50]),
                 "running": [each["number"] for each in self.running() if each["builder"] == name],
                 "waiting": sum(each["builder"] == name for each in self.waiting()),

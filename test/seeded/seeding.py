@@ -14,7 +14,7 @@ from typing import Any
 from attrs import frozen
 
 from .rows import COLUMNS, GENERATION, STREAMS_OF_BUILD, Rows, Subject, add_build, add_change
-from .values import BUILDERS, HOSTILE, HOSTILE_LABELS, SLAVES
+from .values import BUILDERS, HOSTILE, HOSTILE_LABELS, LONG_SLAVE, SLAVES
 
 _AT_ONCE = 5000
 NOW = 1_795_996_800.0
@@ -54,7 +54,8 @@ class Seeding:
         """
         The names of the slaves.
         """
-        return [SLAVES[each] if each < len(SLAVES) else f"slave-{each}" for each in range(self.slaves)]
+        known = (*SLAVES[:-1], LONG_SLAVE) if self.hostile else SLAVES
+        return [known[each] if each < len(known) else f"slave-{each}" for each in range(self.slaves)]
 
     @property
     def rounds(self) -> int:

@@ -51,8 +51,11 @@ BUILDERS = (
     "release",
     "nightly",
 )
-SLAVES = ("oak", "ash", "elm.example.org", "birch", "rowan", "larch", "fir-64", "W" * 80)
+SLAVES = ("oak", "ash", "elm.example.org", "birch", "rowan", "larch", "fir-64", "hazel")
 """Names of slaves, which may have letters, digits, dots, dashes, underscores and plus signs."""
+LONG_SLAVE = "W" * 80
+TAGS = ("linux", "nightly", "release")
+HOSTILE_TAG = "<b>tag</b> #1&x=y"
 
 AUTHORS = (
     "Ada Lovelace <ada@example.org>",

@@ -1,0 +1,116 @@
+"""
+A made-up farm that a real web process shows, with a stand-in for its master.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from attrs import asdict
+
+from ..processes.farm import Daemon, die_with_the_test, until
+from ..seeded.files import make_farm
+from ..seeded.seeding import Seeding
+from .stand_in import SEEDING
+
+_ROOT = Path(__file__).resolve().parents[2]
+_TAC = "from buildbot_lite.web_tap import application_for\napplication = application_for(port='{port}')\n"
+
+
+class ShownFarm:
+    """
+    The farm of *seeding* in a new directory, with the logs of its newest *logs* builds; it is shown until `close`.
+    *directory*: one that `make_farm` has made, which stays.
+    """
+
+    def __init__(self, seeding: Seeding, *, logs: int = 40, directory: Path | None = None) -> None:
+        self.seeding = seeding
+        self._made = directory is None
+        self.directory = directory or Path(tempfile.mkdtemp(prefix="farm-"))
+        if directory is None:
+            make_farm(self.directory, seeding, logs=logs)
+        (self.directory / "master.tac").touch()
+        (self.directory / SEEDING).write_text(json.dumps(asdict(seeding)))
+        web = self.directory / "web"
+        web.mkdir(exist_ok=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}/"
+        (web / "web.tac").write_text(_TAC.format(port=port))
+        env = {**os.environ, "PYTHONPATH": str(_ROOT)}
+        self.web = Daemon("web", web, env, "web.tac", "listening at")
+        self._master: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def start(self) -> Self:
+        """
+        Start the stand-in and the web process; wait until a page has what only the master knows.
+        """
+        self.start_master()
+        self.web.start()
+        title = "Example farm" if not self.seeding.hostile else "example.org"
+        until(lambda: title in self.page(), "the pages know the title of the farm")
+        return self
+
+    def start_master(self) -> None:
+        """
+        Start the stand-in.
+        """
+        furl = self.directory / "web" / "private" / "watch.furl"
+        furl.unlink(missing_ok=True)
+        self._master = subprocess.Popen(
+            [sys.executable, "-m", "test.browser.stand_in", str(self.directory)],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
+        )
+        until(furl.exists, "the stand-in listens")
+
+    def stop_master(self) -> None:
+        """
+        End the stand-in: the master is away.
+        """
+        if self._master is not None:
+            assert self._master.stdin is not None
+            self._master.stdin.close()
+            self._master.wait(60)
+            self._master = None
+
+    def change(self) -> None:
+        """
+        Tell the web process that something changed.
+        """
+        assert self._master is not None and self._master.stdin is not None
+        self._master.stdin.write(b"changed\n")
+        self._master.stdin.flush()
+
+    def page(self, path: str = "") -> str:
+        """
+        The text of a page.
+        """
+        with urllib.request.urlopen(self.address + path, timeout=60) as answer:
+            return str(answer.read().decode())
+
+    def close(self) -> None:
+        """
+        End both processes, and remove the directory.
+        """
+        self.stop_master()
+        if self.web.alive:
+            self.web.stop()
+        if self._made:
+            shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,89 @@
+"""
+Every page of a farm with hostile values, in a real browser.
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from ..needs import needs
+from ..seeded.seeding import Seeding
+from ..seeded.values import TITLE
+from .browser_case import BrowserCase
+from .crawling import Crawl, FoundPage, crawl, problems_of
+from .shown_farm import ShownFarm
+
+
+@needs("chromium", "chromedriver")
+class PagesTests(BrowserCase):
+    """
+    All pages that links lead to, a few of each route.
+    """
+
+    found: ClassVar[Crawl]
+
+    @classmethod
+    def serve(cls) -> str:
+        """
+        Show a made-up farm.
+        """
+        shown = ShownFarm(Seeding(builds=320))
+        cls.addClassCleanup(shown.close)
+        shown.start()
+        cls.found = crawl(shown.address)
+        return shown.address
+
+    def test_sound(self) -> None:
+        """
+        Promise 10.3: no page has a complaint in the console, an element or a title that a value of the farm made, or a
+        serious violation of accessibility.
+        """
+
+        def look(page: FoundPage) -> Iterator[str]:
+            browser = self.browser.open(page.path)
+            if browser.title == TITLE or not browser.title:
+                yield f"its title is {browser.title!r}"
+            yield from browser.complaints()
+            yield from browser.injected()
+            yield from browser.violations()
+
+        self.assertEqual(problems_of(self.found.pages, look), "")
+
+    def test_dark(self) -> None:
+        """
+        Promise 10.4: nor has a page in the dark scheme, where all colours are others.
+        """
+        seen: set[str] = set()
+
+        def look(page: FoundPage) -> Iterator[str]:
+            if page.rule not in seen:
+                seen.add(page.rule)
+                yield from self.browser.open(page.path).violations()
+
+        self.browser.dark()
+        self.assertEqual(problems_of(self.found.pages, look), "")
+
+    def test_narrow(self) -> None:
+        """
+        Promise 10.4: no page scrolls sideways on a phone, whatever the names.
+        """
+
+        def look(page: FoundPage) -> Iterator[str]:
+            yield from self.browser.open(page.path).overflow()
+
+        self.browser.narrow()
+        self.assertEqual(problems_of(self.found.pages, look), "")
+
+    def test_without_scripts(self) -> None:
+        """
+        Promise 10.1: every page can be read without JavaScript: it has a heading, and the same words.
+        """
+
+        def look(page: FoundPage) -> Iterator[str]:
+            browser = self.browser.open(page.path)
+            if len(browser.all("h1")) != 1:
+                yield f"it has {len(browser.all('h1'))} headings of the first level"
+            if not browser.one("main").text.strip():
+                yield "it is empty"
+
+        self.browser.scripts(run=False)
+        self.assertEqual(problems_of(self.found.pages, look), "")
