@@ -148,7 +148,7 @@ def _reason(job: Document) -> str:
 def _origin(origin: Document | None) -> str:
     if origin is None:
         return ""
-    commit = f", commit {origin['commit'][:12]}" if origin["commit"] else ""
+    commit = f", commit {origin['commit']}" if origin["commit"] else ""
     return f"{origin['repository']} at {origin['revision']}{commit}"
 
 

@@ -164,6 +164,7 @@ class _Display:
     def __init__(self, key: str, say: Callable[[str], object] = note) -> None:
         self._key = key
         self._say = say
+        self._made_from: list[str] = []
 
     def offered(self, offers: Offers) -> None:
         for job in offers.jobs:
@@ -172,7 +173,11 @@ class _Display:
                 f"job {job.job} for {offers.target}: {job.package} {job.version} ({arches}), from {job.submitter}"
             )
             if job.source is not None:
-                self._say(f"  submitted: {_described(job.source)}")
+                self._say(f"  {'submitted' if job.origin is None else 'made'}: {_described(job.source)}")
+            if job.origin is not None:
+                made_from = f"{job.origin.repository} at {job.origin.revision}, commit {job.origin.commit}"
+                self._say(f"  made from {made_from}")
+                self._made_from.append(f"The source of job {job.job} was made from {made_from}.")
             missing = {file.name for file in job.missing}
             for package in job.packages:
                 # The others are shown with what their own bytes say.
@@ -193,7 +198,12 @@ class _Display:
         self._say(f"The index has other jobs, too, which were signed before and are not public yet: {_named(jobs)}")
 
     def agreed(self) -> bool:
-        return not self._key or click.confirm(f"Sign this with the key {self._key}?", err=True)
+        if not self._key:
+            return True
+        # Again, because what is signed may have filled the screen since.
+        for sentence in self._made_from:
+            self._say(sentence)
+        return click.confirm(f"Sign this with the key {self._key}?", err=True)
 
 
 def _about(question: str, jobs: Sequence[int] | None, target: str) -> Document:

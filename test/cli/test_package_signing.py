@@ -107,6 +107,21 @@ class PackageSigningTests(CommandLineCase):
         self.assertIn(f"  submitted: hello.tar, 757,760 bytes, sha256 {'6' * 64}\n", before)
         self.assertIn(f"  hello_2.10-3_amd64.deb, 34,000 bytes, sha256 {'5' * 64}\n", before)
 
+    def test_shows_commit(self) -> None:
+        """
+        Promise 9.7: of a source package that the farm made, the signer sees the commit and its repository, in the offer
+        and again before the question.
+        """
+        origin = {"repository": "https://git.example.org/hello.git", "revision": "v2.10", "commit": "01ab" * 10}
+        source = {"name": "source.tar", "size": 757_760, "sha256": "6" * 64}
+        self.offer({**waiting(3), "source": source, "origin": origin}, {**waiting(4), "source": source, "origin": None})
+        said = self.command("package", "sign", "3", *KEY, *STRING, stdin=b"n\n")
+        made_from = f"made from https://git.example.org/hello.git at v2.10, commit {'01ab' * 10}"
+        self.assertIn(f"  made: source.tar, 757,760 bytes, sha256 {'6' * 64}\n  {made_from}\n", said.err)
+        self.assertIn(f"The source of job 3 was {made_from}.\nSign this with the key", said.err)
+        self.assertEqual(said.err.count("made from"), 2)
+        self.assertIn("  submitted: source.tar", said.err)
+
     def test_json(self) -> None:
         """
         Promise 9.7: as JSON, a signer sees what waits without a key, and signs nothing.

@@ -3,6 +3,7 @@ A round of signatures, from the jobs that wait to a signed snapshot: the signer'
 """
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -12,21 +13,21 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
-from attrs import define, evolve, field
+from attrs import asdict, define, evolve, field
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError, MessageError, NotFoundError, RefusedError
 from buildbot_lite.packages import job_records
-from buildbot_lite.packages.job_records import Job, NewJob
+from buildbot_lite.packages.job_records import Job, NewJob, Origin
 from buildbot_lite.packages.job_states import JobState
 from buildbot_lite.packages.results import JobResults, ResultFile
 from buildbot_lite.packages.signing.gnupg import Gnupg
 from buildbot_lite.packages.signing.openpgp import Signature
 from buildbot_lite.packages.signing.signed_files import PUBLIC, SignedFiles
 from buildbot_lite.packages.signing.signed_snapshot import SignedSnapshot
-from buildbot_lite.packages.signing.signer import Offers, Signer, SigningSummary, WantedFile
+from buildbot_lite.packages.signing.signer import OfferedOrigin, Offers, Signer, SigningSummary, WantedFile
 from buildbot_lite.packages.signing.signing_desk import PUSH, SIGN, SignedTarget, SigningDesk
 from buildbot_lite.packages.signing.signing_round import SigningRound
 from buildbot_lite.packages.signing.verification import TargetKey
@@ -568,6 +569,21 @@ class RpmRoundTests(RoundCase):
         assert job is not None
         made = requests.submit(connection, scheduler="f4", builders=["b"], reason="", now=0.0, input=file.id)
         connection.execute(schema.package_jobs.update().values(buildset=made.buildset.id))
+
+    def test_made_from_git(self) -> None:
+        """
+        Promise 9.7: the signer sees of which commit and repository the farm made the source package; of a submitted one
+        there is no such thing.
+        """
+        made, submitted = self.job(), self.job()
+        commit = "0123456789abcdef" * 2 + "01234567"
+        origin = Origin("https://git.example.org/tiny.git", "v1.0", commit)
+        change = schema.package_jobs.update().where(schema.package_jobs.c.id == made)
+        change = change.values(origin=json.dumps(asdict(origin)))
+        self.harness.done(self.farm.write(lambda connection: connection.execute(change)))
+        offered = {job.job: job.origin for job in self.harness.done(self.signer().offers([made, submitted])).jobs}
+        expected = OfferedOrigin(origin.repository, origin.revision, origin.commit)
+        self.assertEqual(offered, {made: expected, submitted: None})
 
     def test_index_only(self) -> None:
         """

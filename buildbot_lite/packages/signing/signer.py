@@ -17,6 +17,7 @@ from attrs import define, evolve, frozen
 from ...errors import InputError, MessageError
 from ...model.display import printable
 from ...model.json_reader import JsonReader
+from ..git_request import LONGEST_ADDRESS, LONGEST_REVISION
 from .openpgp import Signature
 from .signable import described, is_index
 from .signature_store import id_of
@@ -90,11 +91,31 @@ class OfferedFile:
 
 
 @frozen
+class OfferedOrigin:
+    """
+    From where the farm made the source package of a job: the *commit* in the git *repository*, to which *revision* led.
+    """
+
+    repository: str
+    revision: str
+    commit: str
+
+    @classmethod
+    def read(cls, reader: JsonReader) -> "OfferedOrigin":
+        return cls(
+            repository=reader.prose("repository", limit=LONGEST_ADDRESS),
+            revision=reader.prose("revision", limit=LONGEST_REVISION),
+            commit=reader.prose("commit", limit=64),
+        )
+
+
+@frozen
 class OfferedJob:
     """
     A job that waits for its signatures.  *files*: its packages that are signed themselves; *missing*: those that are
-    not signed yet.  *size*: bytes of all its packages.  *packages*: all packages.  *source*: the submitted file.  A
-    master of an earlier version sends neither *packages* nor *source*.
+    not signed yet.  *size*: bytes of all its packages.  *packages*: all packages.  *source*: the submitted file.
+    *origin*: where its source comes from, if the farm made the source package.  A master of an earlier version sends
+    none of the last three.
     """
 
     job: int
@@ -107,6 +128,7 @@ class OfferedJob:
     missing: tuple[WantedFile, ...]
     packages: tuple[OfferedFile, ...] = ()
     source: OfferedFile | None = None
+    origin: OfferedOrigin | None = None
 
     @classmethod
     def read(cls, reader: JsonReader) -> "OfferedJob":
@@ -122,6 +144,7 @@ class OfferedJob:
             missing=tuple(file for file, missing in files if missing),
             packages=tuple(reader.objects("packages", OfferedFile.read, most=MOST_PACKAGES)),
             source=OfferedFile.read(JsonReader(reader.mapping("source"), "source")) if reader.has("source") else None,
+            origin=OfferedOrigin.read(JsonReader(reader.mapping("origin"), "origin")) if reader.has("origin") else None,
         )
 
 

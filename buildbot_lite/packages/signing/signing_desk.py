@@ -10,7 +10,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from attrs import frozen
+from attrs import asdict, frozen
 from twisted.internet.defer import Deferred
 
 from ...errors import MessageError, RefusedError
@@ -172,6 +172,7 @@ def _job_document(offer: Offer) -> dict[str, Any]:
             for file, size in offer.packages
         ],
         "source": None if offer.source is None else _source_document(offer.source),
+        "origin": None if job.origin is None else asdict(job.origin),
     }
 
 
