@@ -19,6 +19,7 @@ from ..model.json_reader import JsonReader, encode
 from ..storage.database_place import DEFAULT
 from ..storage.files import write_whole
 from ..storage.reading import ReadOnlyRecords
+from .api.feed_streams import FeedStreams
 from .hooks import Handover, Submit
 from .listening import LARGEST_WWW, WWW, Listening
 from .live import Document, Live
@@ -102,6 +103,7 @@ class FarmPages:
             templates=Templates(),
             wall=time.time,
             news=self._watch.news,
+            events=FeedStreams(self._records.read, self._watch.news, self._live, reactor),
         )
 
     def root(self) -> SiteRoot:

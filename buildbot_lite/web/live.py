@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
-from ..deferreds import OneShot
+from ..deferreds import Listeners, OneShot
 from ..errors import BuildbotLiteError, NoAnswerError
 
 Document = Mapping[str, Any]
@@ -59,6 +59,13 @@ class Live:
     version: int = 0
     """Moves when an answer may be another than before."""
     _kept: dict[str, _LastAnswer] = field(factory=dict)
+    _on_link: Listeners[None] = field(factory=lambda: Listeners("a listener to the master's coming and going"))
+
+    def on_link(self, listener: Callable[[None], object]) -> Callable[[], None]:
+        """
+        Call *listener* when the master went away or is here again.  Returns a function that ends this.
+        """
+        return self._on_link.add(listener)
 
     def know(self, question: str, document: Document) -> None:
         """
@@ -80,6 +87,7 @@ class Live:
         """
         self.away_since = None
         self.changed()
+        self._on_link.tell(None)
 
     def is_away(self) -> None:
         """
@@ -88,6 +96,7 @@ class Live:
         if self.away_since is None:
             self.away_since = self.wall()
             self.version += 1
+            self._on_link.tell(None)
 
     async def answer(self, question: str) -> Document:
         """

@@ -30,22 +30,36 @@ LARGEST_NEWS = 1 << 20
 class FarmChange:
     """
     One piece of news.  *seq*: of the last committed event.  *streams*: paths of those that grew; None: any may have.
-    *revoked*: numbers of grants; None: any may have been.
+    *revoked*: numbers of grants; None: any may have been.  *live*: another number than before when slaves, queue or
+    running builds changed.
     """
 
     seq: int
     streams: frozenset[str] | None
     revoked: frozenset[int] | None
     generation: str
+    live: int = 0
+
+    def differs_from(self, former: "FarmChange | None") -> bool:
+        """
+        Whether the master may answer questions otherwise than at the *former* news: not if only logs grew.
+        """
+        return former is None or (self.seq, self.live, self.generation) != (
+            former.seq,
+            former.live,
+            former.generation,
+        )
 
 
 class NewsOfFarm:
     """
-    Waits for the next news, for event streams and followed logs.
+    Waits for the next news, for event streams and followed logs.  *latest*: the last news.  *flows*: whether the master
+    tells any at present.
     """
 
     def __init__(self) -> None:
         self.latest: FarmChange | None = None
+        self.flows = False
         self._next: OneShot[FarmChange | None] = OneShot()
         self._listeners: Listeners[FarmChange] = Listeners("a listener to the farm's news")
 
@@ -66,6 +80,7 @@ class NewsOfFarm:
         There is news; None: there will be none for a while.
         """
         self.latest = change or self.latest
+        self.flows = change is not None
         waiting, self._next = self._next, OneShot()
         waiting.fire(change)
         if change is not None:
@@ -154,7 +169,8 @@ class MasterWatch:
         assert self.live is not None
         change = change_of(JsonReader.decode(chunk[1:], "news", LARGEST_NEWS).document)
         former = self.news.latest
-        self.live.changed()
+        if change.differs_from(former):
+            self.live.changed()
         self.news.tell(change)
         if former is not None and former.generation != change.generation:
             self._asked_again()
@@ -167,10 +183,11 @@ def change_of(document: Mapping[str, Any]) -> FarmChange:
     seq = document.get("seq")
     if not isinstance(seq, int):
         raise MessageError("The master's news has no number.")
-    streams, revoked = document.get("streams"), document.get("revoked")
+    streams, revoked, live = document.get("streams"), document.get("revoked"), document.get("live")
     return FarmChange(
         seq,
         frozenset(streams) if isinstance(streams, list) else None,
         frozenset(revoked) if isinstance(revoked, list) else None,
         str(document.get("generation", "")),
+        live if isinstance(live, int) else 0,
     )

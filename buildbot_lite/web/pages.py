@@ -25,6 +25,7 @@ from werkzeug.exceptions import HTTPException
 
 from ..errors import BuildbotLiteError, NotFoundError, RefusedError, StorageError
 from . import pages_farm
+from .api import events
 from .rendering import from_segment, static_file
 from .view import FarmView, PageRequest, Reply, Route, Streamed
 
@@ -48,7 +49,7 @@ _POLICY = {
 
 _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
-ROUTES: Sequence[Route] = (*pages_farm.ROUTES,)
+ROUTES: Sequence[Route] = (*pages_farm.ROUTES, *events.ROUTES)
 """All pages; each module of pages has its own."""
 
 

@@ -9,6 +9,7 @@ from attrs import field, frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
+from .api.feed_streams import FeedStreams
 from .live import Live
 from .master_watch import NewsOfFarm
 from .rendering import Templates, root_of
@@ -108,7 +109,7 @@ class Route:
 class FarmView:
     """
     The farm as pages see it.  *places*: where its files are now.  *wall*: seconds since 1970.  *news*: what the master
-    tells.
+    tells.  *events*: the open streams of the feed.
     """
 
     records: Reading
@@ -117,6 +118,7 @@ class FarmView:
     templates: Templates
     wall: Callable[[], float]
     news: NewsOfFarm
+    events: FeedStreams
 
     async def page(self, asked: PageRequest, template: str, status: int = 200, **context: Any) -> Reply:
         """

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import NoAnswerError
 from buildbot_lite.storage.database import database_in_memory
 from buildbot_lite.storage.inline import InlineWriter
+from buildbot_lite.web.api.feed_streams import FeedStreams
 from buildbot_lite.web.live import Document, Live
 from buildbot_lite.web.master_watch import NewsOfFarm
 from buildbot_lite.web.pages import Pages
@@ -77,13 +78,15 @@ class PagesCase(SynchronousTestCase):
         self.records = InlineWriter(database_in_memory())
         self.live = Live(self.master, self.clock.seconds, lambda: NOW)
         self.directory = self.mktemp()
+        self.news = NewsOfFarm()
         self.view = FarmView(
             records=self.records,
             live=self.live,
             places=lambda: Places(self.directory, self.directory),
             templates=Templates(),
             wall=lambda: NOW,
-            news=NewsOfFarm(),
+            news=self.news,
+            events=FeedStreams(self.records.read, self.news, self.live, self.clock),
         )
         self.factory = make_factory(SiteRoot(Pages(self.view).resource(), None), self.clock)
         self.factory.doStart()

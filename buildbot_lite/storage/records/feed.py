@@ -8,7 +8,7 @@ one and then subscribes misses none: ``seq`` only grows, and one thread writes t
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from attrs import field, frozen
@@ -24,7 +24,7 @@ from ..statements import (
 )
 
 _feed = schema.feed
-_builds = schema.builds
+_builds, _requests = schema.builds, schema.requests
 _COLLECTED = "buildbot_lite events"
 
 
@@ -41,6 +41,19 @@ class Event:
     request: int | None = None
     build: int | None = None
     body: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen
+class FeedPage:
+    """
+    Events with the builder of each (None: it is about no request).  *oldest*, *newest*: numbers of the oldest and the
+    newest event that are stored, 0 if there is none.  *upto*: no event up to this number is missing from the page.
+    """
+
+    events: Sequence[tuple[Event, str | None]]
+    oldest: int
+    newest: int
+    upto: int
 
 
 class _Collected(NamedTuple):
@@ -79,11 +92,21 @@ _OF_BUILD = Query(
     ),
     _event,
 )
+_WITH_BUILDERS = Query(
+    selecting(_feed, Event)
+    .add_columns(_requests.c.builder)
+    .join_from(_feed, _requests, _requests.c.id == _feed.c.request, isouter=True)
+    .where(_feed.c.seq > bindparam("seq"))
+    .order_by(_feed.c.seq)
+    .limit(bindparam("most")),
+    lambda *row: (_event(*row[:-1]), row[-1]),
+)
 _OLDEST = Query(
     select(_feed.c.seq, _feed.c.at).order_by(_feed.c.seq).limit(bindparam("most")), lambda seq, at: (seq, at)
 )
 _TIME = Query(select(_feed.c.at).where(_feed.c.seq == bindparam("seq")), float)
 _PRUNE = Statement(delete(_feed).where(_feed.c.seq <= bindparam("upto")))
+_FIRST = Statement(select(func.coalesce(func.min(_feed.c.seq), 0)))
 _LAST = Statement(select(func.coalesce(func.max(_feed.c.seq), 0)))
 
 
@@ -116,6 +139,16 @@ def since(
     if build is not None:
         return _OF_BUILD.all(connection, seq=seq, most=most, build=build)
     return _SINCE.all(connection, seq=seq, most=most)
+
+
+def page(connection: Connection, after: int, most: int) -> FeedPage:
+    """
+    At most *most* events after the number *after*, in order.
+    """
+    newest = last(connection)
+    events = _WITH_BUILDERS.all(connection, seq=after, most=most)
+    upto = events[-1][0].seq if len(events) == most else max(after, newest)
+    return FeedPage(events, _FIRST.number(connection), newest, upto)
 
 
 def prune(connection: Connection, before: float, most: int = 10_000) -> int:
