@@ -250,13 +250,16 @@ def revoke(farm: FarmClient, which: str, kill: bool, cancel: bool) -> None:
 @click.argument("name")
 def rotate(farm: FarmClient, name: str) -> None:
     """
-    Replace the string of the slave or Submit scheduler NAME, or the admin's own (admin), with a new one.
+    Replace the string of the slave or Submit scheduler NAME, the admin's own (admin), or those of the web process ("web
+    pages"), with a new one.
 
     The old string is revoked, and the farm's files contain the new one.  The builds of a slave are tried again.
     """
     answer = farm.ask({"ask": "rotate", "name": name})
     if answer["verb"] == "admin":
         click.echo("Replaced the admin's string.  The new one is in private/admin.furl.")
+    elif answer["verb"] == "watch":
+        click.echo("Replaced the strings of the web process, which reads the new ones in web/private by itself.")
     else:
         where = shlex.quote(farm.directory or "DIR")
         click.echo(f"Replaced the string of {name}.  To see the new one: buildbot-lite furl {where} {name}")

@@ -27,7 +27,7 @@ from ..model.json_reader import JsonReader
 from ..model.suggestions import nearest, there_is_no
 from ..storage.records import grants as records_of_grants
 from ..storage.records import requests
-from ..storage.records.grants import Grant, GrantLimits
+from ..storage.records.grants import WEB_PAGES, Grant, GrantLimits
 
 Answer = Mapping[str, Any]
 
@@ -94,6 +94,9 @@ class GrantAdmin:
     async def _rotate(self, question: JsonReader) -> Answer:
         name = question.text("name", limit=80)
         config = self.farm.config
+        if name == WEB_PAGES:
+            await self.farm.revocation.rotate_web()
+            return {"name": name, "verb": WATCH, "ended": []}
         if name in config.slaves:
             verb = SLAVE
         elif name in config.submits:
@@ -101,7 +104,7 @@ class GrantAdmin:
         elif name == ADMIN:
             verb = ADMIN
         else:
-            known = [*config.slaves, *config.submits, ADMIN]
+            known = [*config.slaves, *config.submits, ADMIN, WEB_PAGES]
             raise NotFoundError(there_is_no("slave and no Submit scheduler", name, known, see="buildbot-lite grants"))
         return {"name": name, "verb": verb, "ended": await self.farm.revocation.rotate(verb, name)}
 

@@ -11,8 +11,10 @@ from ..master.grants.verbs import (
     ADMIN,
     CHANGE,
     CONTROL,
+    FARM,
     SUBMIT,
     WATCH,
+    WEBHOOKS,
     Designate,
     Expose,
     Verb,
@@ -31,10 +33,7 @@ from .admin import AdminDesk
 from .changes import Binding, ChangeIntake, ChangeTarget, LineIntake
 from .questions import QuestionDesk
 from .submissions import SubmitTarget, WatchTarget
-from .webhooks import WEBHOOKS, WebhookIntake
-
-FARM = "farm"
-"""The object of a grant that is about the whole farm."""
+from .webhooks import WebhookIntake
 
 MAY_LOOK = frozenset(
     {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact", "kept"}

@@ -26,9 +26,6 @@ from ..model.webhook import LARGEST_FRAME, Delivery, HookReply
 from ..storage.records.grants import Grant
 from .changes import Intake, marking_use, named, unbuilt
 
-WEBHOOKS = "webhooks"
-"""The object of a grant for webhooks, and an admin's word for it."""
-
 
 @frozen
 class WebhookIntake:

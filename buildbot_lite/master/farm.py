@@ -182,7 +182,13 @@ class Farm:
             slowed=access.slowed,
         )
         self.verbs.add(Verb(SLAVE, partial(access.expose, self.grants), preauth=True))
-        self.furls = FurlPublisher(self.basedir, grants=self.grants, location=location, generations=self.generations)
+        self.furls = FurlPublisher(
+            self.basedir,
+            grants=self.grants,
+            records=self.records,
+            location=location,
+            generations=self.generations,
+        )
 
     def _compose_change_sources(self) -> None:
         """

@@ -108,6 +108,13 @@ class Revocation:
         await self._furls.publish()
         return ended
 
+    async def rotate_web(self) -> None:
+        """
+        Give the web process other FURLs, and revoke the old ones.
+        """
+        await self._furls.web.rotate()
+        self._log.info("the web process has new strings")
+
     async def _revoke_slave(self, grant: Grant, *, kill: bool, cancel: bool) -> list[str]:
         name, reason = grant.object, revoked(grant.object)
         result = Result.CANCELLED if cancel else Result.RETRY

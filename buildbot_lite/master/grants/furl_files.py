@@ -63,13 +63,19 @@ class FurlFiles:
         self._write(os.path.join("private", f"{name}{SUFFIX}"), f"# {name}\n{furl}\n")
 
     def _write(self, name: str, text: str) -> None:
-        path = os.path.join(self._basedir, name)
-        try:
-            with open(path, encoding="utf-8") as file:
-                if file.read() == text:
-                    return
-        except FileNotFoundError:
-            pass
-        except (OSError, UnicodeDecodeError) as error:
-            raise StorageError(f"{path} cannot be read: {error}.") from None
-        write_whole(path, text.encode())
+        write_changed(os.path.join(self._basedir, name), text)
+
+
+def write_changed(path: str, text: str) -> None:
+    """
+    Write *text* to the file *path*, unless that is its content.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            if file.read() == text:
+                return
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{path} cannot be read: {error}.") from None
+    write_whole(path, text.encode())

@@ -9,6 +9,7 @@ from twisted.logger import Logger
 from ...errors import LostStringError
 from ...storage.records.grants import Grant
 from ...storage.swissnums import UNDERIVED_FILE
+from ...storage.writer import Records
 from ...wire.furl import with_hints
 from ..config.generations import Generations
 from .furl_files import FurlFiles
@@ -16,23 +17,35 @@ from .location import Location
 from .registry import GrantRegistry
 from .verbs import (
     ADMIN,
+    FARM,
     SLAVE,
     SUBMIT,
 )
+from .web_furls import WebFurls
 
 
 class FurlPublisher:
     """
-    Keeps the files in *basedir* up to date: a FURL for each slave, each Submit scheduler and the admin.
+    Keeps the files in *basedir* up to date: a FURL for each slave, each Submit scheduler, the admin and the
+    web process.
     """
 
     _log = Logger()
 
-    def __init__(self, basedir: str, *, grants: GrantRegistry, location: Location, generations: Generations) -> None:
+    def __init__(
+        self,
+        basedir: str,
+        *,
+        grants: GrantRegistry,
+        records: Records,
+        location: Location,
+        generations: Generations,
+    ) -> None:
         self._files = FurlFiles(basedir)
         self._grants = grants
         self._location = location
         self._generations = generations
+        self.web = WebFurls(basedir, grants=grants, records=records, furl=self._nearby_furl)
 
     def furl(self, grant: Grant) -> str:
         """
@@ -48,9 +61,8 @@ class FurlPublisher:
         slaves = await self._furls_of(SLAVE, config.slaves)
         submissions = await self._furls_of(SUBMIT, config.submits)
         self._files.publish(slaves, submissions)
-        admin = await self._admin_furl()
-        nearby = self._location.nearby()
-        self._files.publish_private("admin", with_hints(admin, nearby) if nearby else admin)
+        self._files.publish_private("admin", await self._admin_furl())
+        await self.web.publish()
 
     async def finish_rotation(self) -> None:
         """
@@ -76,11 +88,18 @@ class FurlPublisher:
 
     async def _admin_furl(self) -> str:
         try:
-            return await self._furl_of(ADMIN, "farm")
+            return self._nearby_furl(await self._grants.ensure(ADMIN, FARM, name=FARM))
         except LostStringError:
             # No client can request a new admin's FURL without a valid one.
             self._log.warn("the admin's string is replaced, because private/{kept} is lost", kept=UNDERIVED_FILE)
-            for grant in self._grants.all_of(ADMIN, "farm"):
+            for grant in self._grants.all_of(ADMIN, FARM):
                 if grant.label is None:
                     await self._grants.revoke(grant)
-            return await self._furl_of(ADMIN, "farm")
+            return self._nearby_furl(await self._grants.ensure(ADMIN, FARM, name=FARM))
+
+    def _nearby_furl(self, grant: Grant) -> str:
+        """
+        The FURL of *grant*, with the addresses for clients on this machine.
+        """
+        furl, nearby = self.furl(grant), self._location.nearby()
+        return with_hints(furl, nearby) if nearby else furl

@@ -19,6 +19,11 @@ CONTROL = "control"
 ADMIN = "admin"
 CHANGE = "change"
 
+FARM = "farm"
+"""The object of a grant that is about the whole farm."""
+WEBHOOKS = "webhooks"
+"""The object of a grant for webhooks, and an admin's word for it."""
+
 Expose = Callable[[Grant, Revocable], Exposed]
 """
 Makes the object that a grant designates.  The object is made once and kept, so it must look up the configuration on

@@ -24,6 +24,10 @@ LOG = "buildbot_lite.revocations"
 """The key in a connection's *info* of the `RevocationLog` of its database, if that has one."""
 
 
+WEB_PAGES = "web pages"
+"""The label of the grants of the web process, which the master makes."""
+
+
 @frozen
 class GrantLimits:
     """
@@ -141,10 +145,12 @@ _EXPIRE_WATCHES = Statement(
     )
     .values(expires=bindparam("at"))
 )
-# The revoked grant of a slave or submission stays: without that row the master would mint a new FURL by itself.
+# The revoked grant of a slave, a submission or the web process stays: without that row the master would mint a new FURL
+# by itself.
 _ended = select(_grants.c.id).where(
     or_(_grants.c.revoked < bindparam("before"), _grants.c.expires < bindparam("before")),
     or_(and_(_grants.c.verb != "slave", _grants.c.verb != "submit"), _grants.c.label.is_not(None)),
+    _grants.c.label.is_distinct_from(WEB_PAGES),
 )
 _ended_watches = select(_grants.c.id).where(
     _grants.c.verb == "watch", _grants.c.label.is_(None), _grants.c.expires < bindparam("before")
@@ -152,6 +158,12 @@ _ended_watches = select(_grants.c.id).where(
 _PRUNE, _PRUNE_WATCHES = (
     Statement(delete(_grants).where(_grants.c.id.in_(which.limit(bindparam("most")))))
     for which in (_ended, _ended_watches)
+)
+_OF_PAGES = Query(
+    _select().where(
+        _grants.c.label == WEB_PAGES, _grants.c.verb == bindparam("verb"), _grants.c.object == bindparam("object")
+    ),
+    Grant,
 )
 _NEWEST = Query(_select().order_by(None).order_by(_grants.c.id.desc()).limit(bindparam("most")), Grant)
 
@@ -239,6 +251,13 @@ def newest(connection: Connection, most: int) -> list[Grant]:
     return _NEWEST.all(connection, most=most)
 
 
+def had_for_pages(connection: Connection, *, verb: str, object: str) -> bool:
+    """
+    Whether the web process ever had a grant for *verb* and *object*, revoked or not.
+    """
+    return _OF_PAGES.first(connection, verb=verb, object=object) is not None
+
+
 def revoke(connection: Connection, id: int, now: float) -> bool:
     """
     Revoke the grant, and log that.  False when it was revoked before or does not exist.
@@ -308,11 +327,12 @@ def _void(connection: Connection, grant: Grant, at: float) -> bool:
     """
     Revoke *grant* at a restore.  False: it was revoked.
 
-    The farm's own (those in its files) get a label: so the master makes new ones, except for a slave.
+    The farm's own (those in its files) get another label: so the master makes new ones, except for a slave.
     """
     if grant.revoked is not None:
         return False
-    label = None if grant.verb == "slave" else grant.label or "of the farm before the restore"
+    given = None if grant.label == WEB_PAGES else grant.label
+    label = None if grant.verb == "slave" else given or "of the farm before the restore"
     _VOID.run(connection, which=grant.id, now=at, to_label=label)
     return True
 

@@ -1,0 +1,123 @@
+"""
+The FURLs of the web process beside the master: ``web/private/watch.furl`` and ``web/private/webhooks.furl``.
+
+::
+
+    web/web.tac is there ──► a grant of each kind with the label `WEB_PAGES`, made once ──► its file
+    revoked ───────────────► the file goes; only `WebFurls.rotate` makes another
+
+The web process knows nothing else of the master's, and so may run as another user.  A grant with that label is an
+ordinary one, which an admin can list and revoke; one for a web process on another machine is handed out with the label.
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+
+from twisted.logger import Logger
+
+from ...deferreds import CoroutineLock
+from ...errors import LostStringError, NotFoundError, StorageError
+from ...storage.files import make_directory, remove
+from ...storage.records import grants as records_of_grants
+from ...storage.records.grants import WEB_PAGES, Grant
+from ...storage.writer import Records
+from .furl_files import SUFFIX, write_changed
+from .registry import GrantRegistry
+from .verbs import CHANGE, FARM, WATCH, WEBHOOKS
+
+DIRECTORY = "web"
+"""The web process's directory, in the master's."""
+TAC = "web.tac"
+_KINDS = {"watch": (WATCH, FARM), WEBHOOKS: (CHANGE, WEBHOOKS)}
+
+
+class WebFurls:
+    """
+    Keeps the files in *basedir* up to date.  *furl*: makes the FURL of a grant, as for clients on this machine.
+    """
+
+    _log = Logger()
+
+    def __init__(self, basedir: str, *, grants: GrantRegistry, records: Records, furl: Callable[[Grant], str]) -> None:
+        self._directory = os.path.join(basedir, DIRECTORY)
+        self._grants = grants
+        self._records = records
+        self._furl = furl
+        # Two at a time would both find that there is no grant.
+        self._lock = CoroutineLock()
+
+    async def publish(self) -> None:
+        """
+        Write the files whose contents changed, after creating the grants that were never made.
+        """
+        if not self._is_there():
+            return
+        async with self._lock:
+            for name, (verb, object_) in _KINDS.items():
+                grant = self._newest(verb, object_)
+                if grant is None and not await self._records.read(
+                    partial(records_of_grants.had_for_pages, verb=verb, object=object_)
+                ):
+                    grant = await self._make(verb, object_)
+                await self._write(name, grant)
+
+    async def rotate(self) -> None:
+        """
+        Make other grants, write their files, and revoke the earlier ones.  `NotFoundError` if there is no web process.
+        """
+        if not self._is_there():
+            raise NotFoundError(
+                f"There is no {DIRECTORY}/{TAC} in the master's directory, so there are no strings to replace."
+            )
+        async with self._lock:
+            for name, (verb, object_) in _KINDS.items():
+                old = self._all(verb, object_)
+                await self._write(name, await self._make(verb, object_))
+                for grant in old:
+                    await self._grants.revoke(grant)
+
+    def _is_there(self) -> bool:
+        return os.path.isfile(os.path.join(self._directory, TAC))
+
+    async def _make(self, verb: str, object_: str) -> Grant:
+        return await self._grants.hand_out(verb, object_, name=object_, label=WEB_PAGES)
+
+    def _all(self, verb: str, object_: str) -> list[Grant]:
+        return [each for each in self._grants.all_of(verb, object_) if each.label == WEB_PAGES]
+
+    def _newest(self, verb: str, object_: str) -> Grant | None:
+        lasting = [each for each in self._all(verb, object_) if each.expires is None and each.uses_allowed is None]
+        return max(lasting, key=lambda grant: grant.id, default=None)
+
+    async def _write(self, name: str, grant: Grant | None) -> None:
+        path = os.path.join(self._directory, "private", f"{name}{SUFFIX}")
+        try:
+            if grant is None:
+                self._remove(path)
+            else:
+                self._put(path, await self._shown(grant))
+        except (StorageError, OSError) as error:
+            # The master works without its pages.
+            self._log.error("the web process gets no string: {why}", why=str(error))
+
+    async def _shown(self, grant: Grant) -> str:
+        try:
+            return self._furl(grant)
+        except LostStringError:
+            # It cannot be shown any more, and only the web process has it.
+            await self._grants.revoke(grant)
+            return self._furl(await self._make(grant.verb, grant.object))
+
+    def _put(self, path: str, furl: str) -> None:
+        make_directory(os.path.dirname(path))
+        write_changed(path, f"# {WEB_PAGES}\n{furl}\n")
+
+    def _remove(self, path: str) -> None:
+        if os.path.lexists(path):
+            remove(path)
+            self._log.warn(
+                "{file} is removed, because its string was revoked.  For another: buildbot-lite rotate '{label}'",
+                file=path,
+                label=WEB_PAGES,
+            )

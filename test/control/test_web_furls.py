@@ -1,0 +1,135 @@
+"""
+The strings of the web process beside the master.
+"""
+
+import os
+import stat
+
+from buildbot_lite.control.admin import AdminDesk
+from buildbot_lite.errors import FileError
+from buildbot_lite.master.grants import web_furls
+from buildbot_lite.storage.records import grants as records_of_grants
+from buildbot_lite.storage.records.grants import WEB_PAGES
+from buildbot_lite.wire.furl import read_furl
+
+from .test_admin import AdminDeskCase
+
+
+class WebFurlsTests(AdminDeskCase):
+    def make_web(self) -> None:
+        """
+        Make the web process's directory, and restart the master.
+        """
+        os.mkdir(self.path())
+        with open(self.path("web.tac"), "w", encoding="utf-8"):
+            pass
+        self.restart()
+
+    def restart(self) -> None:
+        """
+        Restart the master.
+        """
+        self.harness.restart()
+        self.desk = AdminDesk(self.harness.farm, self.desk.follower)
+
+    def path(self, *names: str) -> str:
+        """
+        A path in the web process's directory.
+        """
+        return os.path.join(self.harness.basedir, "web", *names)
+
+    def furls(self) -> dict[str, str]:
+        """
+        The strings in its files.
+        """
+        names = ("watch", "webhooks")
+        paths = {name: self.path("private", f"{name}.furl") for name in names}
+        return {name: read_furl(path) for name, path in paths.items() if os.path.exists(path)}
+
+    def granted(self) -> list[dict[str, object]]:
+        """
+        The grants in force with the label of the pages.
+        """
+        return [each for each in self.ask("grants")["grants"] if each["label"] == WEB_PAGES]
+
+    def test_made_once(self) -> None:
+        """
+        Promise 10.1: where web/web.tac is, a starting master writes two strings into private files, and keeps them over
+        restarts.
+        """
+        self.make_web()
+        furls = self.furls()
+        self.assertEqual(list(furls), ["watch", "webhooks"])
+        self.assertEqual(
+            [(each["verb"], each["name"]) for each in self.granted()], [("watch", "farm"), ("change", "webhooks")]
+        )
+        for name in ("private", "private/watch.furl", "private/webhooks.furl"):
+            self.assertEqual(stat.S_IMODE(os.stat(self.path(name)).st_mode) & 0o077, 0)
+        status = os.stat(self.path("private", "watch.furl"))
+        self.restart()
+        self.ask("reconfig")
+        self.assertEqual(self.furls(), furls)
+        self.assertEqual(os.stat(self.path("private", "watch.furl")).st_ino, status.st_ino)
+        self.assertEqual(len(self.granted()), 2)
+
+    def test_no_web(self) -> None:
+        """
+        Promise 10.1: without a web process there are no strings for it, and nothing to replace.
+        """
+        self.restart()
+        self.assertEqual((self.granted(), os.path.exists(self.path())), ([], False))
+        self.assertIn("no web/web.tac", self.refused("rotate", name=WEB_PAGES))
+
+    def test_revoked(self) -> None:
+        """
+        Promise 10.7: the file of a revoked string goes at once; no restart, and no clean-up of old rows, makes another.
+        """
+        self.make_web()
+        watch = self.granted()[0]["grant"]
+        self.ask("revoke", which=f"#{watch}")
+        self.assertEqual(list(self.furls()), ["webhooks"])
+        _ = self.harness.records.write(lambda c: records_of_grants.prune(c, self.harness.clock.seconds() + 1e9, 100))
+        self.restart()
+        self.assertEqual(list(self.furls()), ["webhooks"])
+
+    def test_rotated(self) -> None:
+        """
+        Promise 10.7: `rotate "web pages"` writes new strings, and revokes the old ones.
+        """
+        self.make_web()
+        old, numbers = self.furls(), [each["grant"] for each in self.granted()]
+        self.ask("revoke", which=f"#{numbers[0]}")
+        self.ask("rotate", name=WEB_PAGES)
+        new = self.furls()
+        self.assertEqual(list(new), ["watch", "webhooks"])
+        self.assertFalse(set(new.values()) & set(old.values()))
+        self.assertFalse({each["grant"] for each in self.granted()} & set(numbers))
+        self.restart()
+        self.assertEqual(self.furls(), new)
+
+    def test_restored(self) -> None:
+        """
+        Promise 10.7: strings that a restore made void are replaced by the next start.
+        """
+        self.make_web()
+        old = self.furls()
+        _ = self.harness.records.write(lambda c: records_of_grants.void_strings(c, self.harness.clock.seconds()))
+        self.restart()
+        self.assertEqual(list(self.furls()), list(old))
+        self.assertFalse(set(self.furls().values()) & set(old.values()))
+
+    def test_unwritable(self) -> None:
+        """
+        Promise 10.1: a file that cannot be written stops neither the master nor a reconfiguration.
+        """
+        self.patch(web_furls, "write_changed", self.fail_to_write)
+        self.make_web()
+        self.assertEqual(self.furls(), {})
+        self.assertTrue(self.ask("reconfig")["applied"])
+        self.assertEqual(len(self.granted()), 2)
+
+    def fail_to_write(self, path: str, text: str) -> None:
+        """
+        The disk.
+        """
+        raise FileError("no")
