@@ -21,7 +21,8 @@ The command ``buildbot-lite``.
     connection  questions to a running master, over its admin FURL
     connecting  waiting until a slave that was started is connected
     resuming    following over restarts of the master
-    processes   finding, stopping and starting the process of a directory
+    processes   finding, signalling and starting the process of a directory
+    starting    waiting until it works; stopping: until it has ended
     download    files that arrive whole or not at all
     output      standard output and standard error
     tables      the master's documents as tables; build_tables: those of builds

@@ -22,6 +22,7 @@ from ..storage.files import (
 )
 from .commands import Commands, need_master_packages
 from .output import note, read_secret
+from .processes import WEB, is_there
 
 commands = Commands()
 
@@ -35,7 +36,7 @@ application = application_for(__file__)
 """
 _STRING = re.compile(r"pb://[^\s\"']+")
 PLACEHOLDER = "pb://PUT-THE-SLAVES-STRING-HERE"
-WEB_PLACEHOLDER = "pb://PUT-THE-STRING-HERE"
+WEB_PLACEHOLDER = '# webhooks="pb://PUT-THE-STRING-HERE",'
 
 
 @commands.command("create-master", short_help="Make the directory of a master.")
@@ -50,8 +51,8 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
     """
     Make DIR the directory of a master.
 
-    The directory gets a master.cfg that works as it is, with comments.  Port and host name are part of every string
-    of the master, so they are chosen once, by this command.
+    The directory gets a master.cfg that works as it is, with comments, and the directory web for the farm's web
+    process.  Port and host name are part of every string of the master, so they are chosen once, by this command.
     """
     need_master_packages()
     from ..master.grants import listening
@@ -67,6 +68,7 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
     listening.keep_host(private, with_host.host)
     write_whole(os.path.join(directory, "master.cfg"), sample("master.cfg.sample").encode())
     write_whole(os.path.join(directory, "master.tac"), MASTER_TAC.encode())
+    _make_web(os.path.join(directory, WEB), None)
     click.echo(f"Created {directory}, the directory of a master.  The master will listen on port {port}.")
     if not with_host.problem:
         click.echo(f"Its strings will name the host {with_host.host} (checked: that name reaches this machine).")
@@ -101,14 +103,17 @@ def create_slave(directory: str, furl: str) -> None:
     click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}")
 
 
-@commands.command("create-web", short_help="Make the directory of a web process, which receives webhooks.")
+@commands.command("create-web", short_help="Make the directory of a web process.")
 @click.argument("directory", metavar="DIR")
-@click.argument("furl", metavar="FURL|-")
-def create_web(directory: str, furl: str) -> None:
+@click.argument("furl", metavar="[FURL|-]", required=False)
+def create_web(directory: str, furl: str | None) -> None:
     """
     Make DIR the directory of a web process, which receives webhooks and passes them to the master.
 
-    It needs one string, that of buildbot-lite grant webhooks.  For example:
+    In a master's directory it needs no string, because the master writes it there.  create-master has made such a
+    directory; for a farm that is older: buildbot-lite create-web farm/web
+
+    Elsewhere it needs one string, that of buildbot-lite grant webhooks.  For example:
 
     buildbot-lite grant webhooks farm | buildbot-lite create-web web -
 
@@ -116,17 +121,46 @@ def create_web(directory: str, furl: str) -> None:
     """
     from ..wire.furl import parse
 
+    if furl is None:
+        _create_web_beside_master(directory)
+        return
     parts = parse(_given(furl, f"create-web {shlex.quote(directory)} -"))
     _refuse_used(directory)
-    text = sample("web.tac.sample")
-    assert WEB_PLACEHOLDER in text
-    make_directory(directory)
-    write_whole(os.path.join(directory, "web.tac"), text.replace(WEB_PLACEHOLDER, str(parts)).encode())
+    _make_web(directory, str(parts))
     click.echo(
-        f"Created {directory}, the directory of a web process.  It will take webhooks at "
-        f"http://127.0.0.1:8010/change_hook/ and hand them to the master at {', '.join(parts.hints)}."
+        f"Created {directory}, the directory of a web process.  It will take webhooks, and hand them to the master at "
+        f"{', '.join(parts.hints)}."
     )
     click.echo(f"Now:  buildbot-lite start {shlex.quote(directory)}")
+
+
+def _create_web_beside_master(directory: str) -> None:
+    farm, name = os.path.split(os.path.abspath(directory))
+    if name != WEB or not is_there(farm, "master.cfg"):
+        quoted = shlex.quote(directory)
+        raise BuildbotLiteError(
+            f"{directory} is not the directory {WEB} of a master, so the master will not write a string there.  Give "
+            f"the string: buildbot-lite grant webhooks FARM | buildbot-lite create-web {quoted} -"
+        )
+    _refuse_used(directory)
+    _make_web(directory, None)
+    farm = os.path.dirname(directory.rstrip(os.sep)) or os.curdir
+    click.echo(f"Created {directory}, the directory of the web process of {farm}.")
+    # Also where the master runs: it writes the strings when it starts.
+    click.echo(f"Now:  buildbot-lite restart {shlex.quote(farm)}")
+
+
+def _make_web(directory: str, furl: str | None) -> None:
+    """
+    Make the *directory* of a web process with the string *furl*; None: the master will write it there.
+    """
+    text = sample("web.tac.sample")
+    assert WEB_PLACEHOLDER in text
+    if furl is not None:
+        text = text.replace(WEB_PLACEHOLDER, f'webhooks="{furl}",')
+    make_directory(directory)
+    make_directory(os.path.join(directory, "private"))
+    write_whole(os.path.join(directory, "web.tac"), text.encode())
 
 
 @commands.command("furl", short_help="Print the string of a slave or a Submit scheduler, or replace a slave's.")

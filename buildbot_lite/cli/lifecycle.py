@@ -3,36 +3,21 @@ Check and apply configurations; start and stop masters, slaves and web processes
 """
 
 import os
-import signal
-import time
+from collections.abc import Callable
+from functools import partial
 
 import click
 
-from ..errors import (
-    BuildbotLiteError,
-    ConfigError,
-    FurlError,
-    NoAnswerError,
-    NotRunningError,
-)
-from ..slave import connection_state
+from ..errors import BuildbotLiteError, ConfigError, NotRunningError, sentence
 from . import processes
 from .commands import Commands, directory_argument
-from .connecting import wait_until_connected
-from .connection import (
-    FarmClient,
-    FarmCommand,
-    MasterLink,
-    connect,
-)
-from .output import ProgressLine, note
-from .processes import Kind, Process
+from .connection import FarmClient, FarmCommand
+from .output import note
+from .processes import Kind
+from .starting import start_unless_running
+from .stopping import stop_running
 
 commands = Commands()
-
-LOOK = 1.0
-"""Seconds between two checks of a process that should end."""
-LOOK_WHETHER_READY = 0.2
 
 patience_option = click.option(
     "--patience",
@@ -91,20 +76,14 @@ def start(directory: str, patience: float) -> None:
     """
     Start a master, slave or web process in the background.
 
-    The process is started with "twistd -y" and its tac file.  For a master, the command waits until it answers.  For
-    a slave, the command waits until the slave is connected, or says why it is not: no master answers (exit code 69) or
-    the master refuses it (70).  Such a slave keeps running, and keeps trying.
+    The process is started with "twistd -y" and its tac file.  For a master, the command waits until it answers, and
+    starts the web process in DIR/web, if there is one.  For a slave, the command waits until the slave is connected, or
+    says why it is not: no master answers (exit code 69) or the master refuses it (70).  Such a slave keeps running, and
+    keeps trying.
 
     If one runs already, nothing is done.
     """
-    kind = processes.kind_of(directory)
-    try:
-        processes.running_in(directory).close()
-    except NotRunningError:
-        _start(directory, kind, patience)
-    else:
-        # Not an error: scripts may start what already runs.
-        note(f"The {kind.noun} in {directory} runs already.")
+    in_turn(*(partial(start_unless_running, each, patience) for each in processes.directories_of(directory)))
 
 
 @commands.command()
@@ -114,7 +93,7 @@ def start(directory: str, patience: float) -> None:
 @patience_option
 def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
     """
-    Stop the master, slave or web process in DIR.
+    Stop the master, slave or web process in DIR, and for a master the web process in DIR/web, if there is one.
 
     Running builds continue when it is started again.
     """
@@ -125,8 +104,55 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
         raise click.UsageError("--kill and --when-idle are not for a web process: it has no builds.")
     if kill and when_idle:
         raise click.UsageError("Give --when-idle or --kill, not both.")
+    first, *web = processes.directories_of(directory)
+    stopping = partial(_stop, first, kind, when_idle=when_idle, kill=kill, patience=patience)
+    stopping_web = [partial(_stop_web, each, patience) for each in web]
+    # While a master waits for its builds, people look at them; else nobody shall see pages of a stopped master.
+    in_turn(*((stopping, *stopping_web) if when_idle else (*stopping_web, stopping)))
+
+
+@commands.command()
+@directory_argument
+@click.option("--when-idle", is_flag=True, help="Take no new builds, and restart when the last running one has ended.")
+@patience_option
+def restart(directory: str, when_idle: bool, patience: float) -> None:
+    """
+    Stop the process in DIR if it runs, and start it; for a master also the web process in DIR/web, if there is one.
+
+    A master is stopped only if its master.cfg has no mistakes and its ports are free.  The command waits until the new
+    process answers.
+    """
+    kind = processes.kind_of(directory)
+    if kind is Kind.WEB and when_idle:
+        raise click.UsageError("--when-idle is not for a web process: it has no builds.")
+    if kind is Kind.MASTER:
+        _refuse_mistakes(directory)
+    first, *web = processes.directories_of(directory)
+    restarting = partial(_restart, first, when_idle=when_idle, patience=patience)
+    stopping = [partial(_stop_web, each, patience) for each in web]
+    starting = [partial(start_unless_running, each, patience) for each in web]
+    in_turn(*((restarting, *stopping) if when_idle else (*stopping, restarting)), *starting)
+
+
+def in_turn(*works: Callable[[], object]) -> None:
+    """
+    Call each of *works*, also after one that failed.  The first error is raised at the end, the others are printed.
+    """
+    errors: list[BuildbotLiteError | OSError] = []
+    for work in works:
+        try:
+            work()
+        except (BuildbotLiteError, OSError) as error:
+            errors.append(error)
+    for other in errors[1:]:
+        note(sentence(other))
+    if errors:
+        raise errors[0]
+
+
+def _stop(directory: str, kind: Kind, *, when_idle: bool, kill: bool, patience: float) -> None:
     try:
-        _stop(directory, kind, when_idle=when_idle, kill=kill, patience=patience)
+        stop_running(directory, when_idle=when_idle, kill=kill, patience=patience)
     except NotRunningError:
         if not kill or not processes.kill_left_behind(directory, patience):
             raise
@@ -138,42 +164,22 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
         click.echo(f"The {kind.noun} in {directory} has stopped.")
 
 
-@commands.command()
-@directory_argument
-@click.option("--when-idle", is_flag=True, help="Take no new builds, and restart when the last running one has ended.")
-@patience_option
-def restart(directory: str, when_idle: bool, patience: float) -> None:
+def _stop_web(directory: str, patience: float) -> None:
     """
-    Stop the process in DIR if it runs, and start it.
-
-    A master is stopped only if its master.cfg has no mistakes and its ports are free.  The command waits until the new
-    process answers.
+    Stop the web process beside a master, which need not run.
     """
-    kind = processes.kind_of(directory)
-    if kind is Kind.WEB and when_idle:
-        raise click.UsageError("--when-idle is not for a web process: it has no builds.")
-    if kind is Kind.MASTER:
-        _refuse_mistakes(directory)
     try:
-        _stop(directory, kind, when_idle=when_idle, kill=False, patience=patience)
+        _stop(directory, Kind.WEB, when_idle=False, kill=False, patience=patience)
     except NotRunningError as error:
         note(str(error))
-    _start(directory, kind, patience)
 
 
-def _start(directory: str, kind: Kind, patience: float) -> None:
-    if kind is Kind.SLAVE:
-        connection_state.forget(os.path.join(directory, "private"))
-    processes.start(directory)
-    if kind is Kind.MASTER:
-        _wait_until_ready(directory, patience)
-        click.echo(f"The master in {directory} was started.")
-    elif kind is Kind.WEB:
-        # It listens before it becomes a daemon.
-        click.echo(f"The web process in {directory} was started.")
-    else:
-        wait_until_connected(directory, patience)
-        click.echo(f"The slave in {directory} was started, and is connected to its master.")
+def _restart(directory: str, *, when_idle: bool, patience: float) -> None:
+    try:
+        stop_running(directory, when_idle=when_idle, kill=False, patience=patience)
+    except NotRunningError as error:
+        note(str(error))
+    start_unless_running(directory, patience)
 
 
 def _refuse_mistakes(directory: str) -> None:
@@ -188,78 +194,3 @@ def _refuse_mistakes(directory: str) -> None:
         TrialLoad(directory, ports=ports).run()
     except ConfigError as error:
         raise ConfigError(f"{error}\nNothing was stopped or started.") from None
-
-
-def _stop(directory: str, kind: Kind, *, when_idle: bool, kill: bool, patience: float) -> None:
-    process = processes.running_in(directory)
-    try:
-        if when_idle and kind is Kind.MASTER:
-            _wait_until_idle(directory)
-        process.send(_signal(kind, when_idle=when_idle, kill=kill))
-        # A draining slave ends with its last build: no time limit.
-        _wait_for_end(process, None if when_idle and kind is Kind.SLAVE else patience)
-    finally:
-        process.close()
-
-
-def _signal(kind: Kind, *, when_idle: bool, kill: bool) -> signal.Signals:
-    if kind is Kind.SLAVE and kill:
-        return signal.SIGUSR1
-    if kind is Kind.SLAVE and when_idle:
-        return signal.SIGUSR2
-    return signal.SIGTERM
-
-
-def _wait_until_idle(directory: str) -> None:
-    note("Waiting for running builds; no new ones start.  Ctrl-C calls this off.")
-    furlfile = os.path.join(directory, "private", "admin.furl")
-    FarmClient(directory, furlfile, connect).call(lambda link: link.follow_to_output({"follow": "idle"}))
-
-
-def _wait_for_end(process: Process, patience: float | None) -> None:
-    waited = 0.0
-    with ProgressLine() as progress:
-        while not process.ended(LOOK):
-            waited += LOOK
-            progress.say(f"waiting for process {process.pid} to end: {waited:.0f} s")
-            if patience is not None and waited >= patience:
-                raise BuildbotLiteError(
-                    f"Process {process.pid} has not ended after {patience:.0f} s.  Its twistd.log may say why."
-                )
-
-
-def _wait_until_ready(directory: str, patience: float) -> None:
-    """
-    Return once the master answers.
-    """
-    end = time.monotonic() + patience
-    furlfile = os.path.join(directory, "private", "admin.furl")
-    while not os.path.exists(furlfile):
-        # The first start of this master.
-        _still_starting(directory, end)
-        time.sleep(LOOK_WHETHER_READY)
-
-    from ..wire.furl import read_furl
-
-    async def asking(link: MasterLink) -> None:
-        while True:
-            try:
-                # Its port may have changed; then it writes a new FURL.
-                await link.at(read_furl(furlfile)).ask({"ask": "queue"})
-            except (NoAnswerError, FurlError):
-                _still_starting(directory, end)
-                await link.pause(LOOK_WHETHER_READY)
-            else:
-                return
-
-    FarmClient(directory, furlfile, connect).call(asking)
-
-
-def _still_starting(directory: str, end: float) -> None:
-    log = os.path.join(directory, "twistd.log")
-    try:
-        processes.running_in(directory).close()
-    except NotRunningError:
-        raise NotRunningError(f"The master in {directory} started, and ended.  The reason is in {log}.") from None
-    if time.monotonic() > end:
-        raise NoAnswerError(f"The master in {directory} does not answer yet.  {log} may say why.")

@@ -29,6 +29,8 @@ from ..storage.files import remove
 from ..storage.lock import is_locked
 
 PID_FILE = "twistd.pid"
+WEB = "web"
+"""The directory of a farm's web process, in its master's."""
 LOCK = os.path.join("private", "lock")
 _PROCESSES = "/proc"
 
@@ -84,6 +86,14 @@ def kind_of(directory: str) -> Kind:
     raise NotFoundError(
         f"{where} is the directory of neither a master nor a slave: it has no master.cfg, no slave.tac and no web.tac."
     )
+
+
+def directories_of(directory: str) -> list[str]:
+    """
+    *directory*, and for a master's the one of its web process, if it has one: they are started and stopped together.
+    """
+    web = os.path.join(directory, WEB)
+    return [directory, web] if kind_of(directory) is Kind.MASTER and is_there(web, Kind.WEB.tac) else [directory]
 
 
 def strings_in(directory: str) -> list[str]:

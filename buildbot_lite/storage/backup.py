@@ -28,6 +28,8 @@ from .upgrading import REVISION
 
 _NOT_COPIED = {"records", "streams", "artifacts", "inputs", "own", "gitpoller_work", "hgpoller_work", "__pycache__"}
 _OF_PROCESSES = {f"private/{name}" for name in ("lock", "listening", "database", REVOCATIONS)}
+# It makes its key and these files anew, and gets its strings from the master.
+_OF_WEB_PROCESS = {f"web/{name}" for name in ("private", "address", "www.json")}
 _KINDS = {"log": "streams", "artifact": "artifacts"}
 _ALWAYS = "builds.finished IS NULL OR builds.kept IS NOT NULL"
 _STREAMS = f"""
@@ -163,7 +165,7 @@ class Backup:
         """
         for entry in sorted(os.scandir(os.path.join(self.directory, inside)), key=lambda entry: entry.name):
             name = os.path.join(inside, entry.name)
-            if name in _NOT_COPIED or entry.name == "__pycache__" or name in _OF_PROCESSES:
+            if name in _NOT_COPIED or entry.name == "__pycache__" or self._is_of_processes(name):
                 continue
             if entry.name.startswith(".") and entry.name.endswith(".new"):
                 continue  # being written
@@ -171,8 +173,20 @@ class Backup:
                 yield from self._files(name)
             elif entry.is_dir():
                 self.note(f"{name} is a link to a directory, and not in the backup.  Back up that directory itself.")
-            elif inside or not entry.name.startswith("twistd."):
+            elif not (entry.name.startswith("twistd.") and (not inside or self._is_web(inside))):
                 yield name
+
+    def _is_of_processes(self, name: str) -> bool:
+        """
+        Whether *name* is of the running master, or of its web process: for no other farm.
+        """
+        return name in _OF_PROCESSES or (name in _OF_WEB_PROCESS and self._is_web("web"))
+
+    def _is_web(self, inside: str) -> bool:
+        """
+        Whether the farm's directory *inside* is that of its web process, and no other of that name.
+        """
+        return inside == "web" and os.path.exists(os.path.join(self.directory, inside, "web.tac"))
 
     def _add_inputs(self, archive: ArchiveWriter, records: sqlite3.Connection) -> None:
         for (sha256,) in records.execute("SELECT DISTINCT sha256 FROM inputs ORDER BY sha256"):

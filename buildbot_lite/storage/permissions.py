@@ -15,6 +15,7 @@ from .files import readable_by_others
 _PRIVATE = (
     *("private", "private/*", "private/generations/*"),
     *("furls", "furls/*", "buildslave.furls", "submit.furls"),
+    *("web/private", "web/private/*"),
     "records",
 )
 _OF_A_DATABASE = ("", "-wal", "-shm", "-journal")

@@ -28,9 +28,12 @@ class CreateMasterTests(CommandLineCase):
         said = self.command("create-master", "farm")
 
         self.assertEqual((said.code, said.err), (0, ""))
-        self.assertEqual(sorted(os.listdir("farm")), ["master.cfg", "master.tac", "private"])
-        for path, bits in (("farm", 0o700), ("farm/private", 0o700), ("farm/master.cfg", 0o600)):
-            self.assertEqual(mode(path), bits, path)
+        self.assertEqual(sorted(os.listdir("farm")), ["master.cfg", "master.tac", "private", "web"])
+        self.assertEqual(sorted(os.listdir("farm/web")), ["private", "web.tac"])
+        for path in ("farm", "farm/private", "farm/web", "farm/web/private"):
+            self.assertEqual(mode(path), 0o700, path)
+        for path in ("farm/master.cfg", "farm/web/web.tac"):
+            self.assertEqual(mode(path), 0o600, path)
         self.assertIn("is good: 2 slaves, 3 builders", self.command("checkconfig", "farm").out)
 
     def test_port(self) -> None:
@@ -190,6 +193,44 @@ class CreateSlaveTests(CommandLineCase):
         self.command("create-slave", "bot1", "-", stdin=FURL.encode())
 
         self.assertIn("bot1 is not empty", self.refused("create-slave", "bot1", "-", stdin=FURL.encode()))
+
+
+class CreateWebTests(CommandLineCase):
+    def test_elsewhere(self) -> None:
+        """
+        With a string, create-web makes a directory of a web process anywhere; its web.tac has the string.
+        """
+        said = self.command("create-web", "hooks", "-", stdin=FURL.encode())
+
+        self.assertEqual((said.code, said.err), (0, ""))
+        self.assertIn("hand them to the master at tcp:farm.example:9989.\nNow:  buildbot-lite start hooks", said.out)
+        with open("hooks/web.tac") as file:
+            self.assertIn(f'    webhooks="{FURL}",\n', file.read())
+        self.assertEqual((mode("hooks"), mode("hooks/web.tac"), mode("hooks/private")), (0o700, 0o600, 0o700))
+
+    def test_beside_the_master(self) -> None:
+        """
+        Without a string, create-web adds the web process to a farm that has none; its web.tac is that of create-master.
+        """
+        self.command("create-master", "farm")
+        os.rename("farm/web", "web")
+        said = self.command("create-web", "farm/web/")
+
+        self.assertEqual((said.code, said.err), (0, ""))
+        self.assertIn("the web process of farm.\nNow:  buildbot-lite restart farm", said.out)
+        with open("farm/web/web.tac") as file, open("web/web.tac") as other:
+            self.assertEqual(file.read(), other.read())
+        self.assertIn("farm/web is not empty", self.refused("create-web", "farm/web"))
+
+    def test_needs_a_string(self) -> None:
+        """
+        Where no master will write the strings, create-web asks for one, with the commands, and makes nothing.
+        """
+        self.make_farm()
+        for directory in ("web", "farm/hooks"):
+            sentence = self.refused("create-web", directory)
+            self.assertIn(f"grant webhooks FARM | buildbot-lite create-web {directory} -", sentence)
+            self.assertFalse(os.path.exists(directory))
 
 
 class FurlTests(CommandLineCase):

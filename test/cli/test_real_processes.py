@@ -6,6 +6,8 @@ import json
 import os
 import signal
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from test.process_table import alive
 from test.processes.farm import (
@@ -243,9 +245,63 @@ class CommandTests(FarmCase):
         """
         `start` of a running process changes nothing and succeeds.
         """
-        for directory, kind in ((self.master, "master"), (self.bot, "slave")):
+        web = f"The web process in {self.master}/web runs already, at {self.address()}\n"
+        for directory, said in (
+            (self.master, f"The master in {self.master} runs already.\n{web}"),
+            (self.bot, f"The slave in {self.bot} runs already.\n"),
+        ):
             done = self.command("start", directory)
-            self.assertEqual((done.code, done.err), (0, f"The {kind} in {directory} runs already.\n"))
+            self.assertEqual((done.code, done.err), (0, said))
+
+    def address(self) -> str:
+        """
+        The address that the web process tells.
+        """
+        return Path(self.master, "web", "address").read_text().strip()
+
+    def test_web_process(self) -> None:
+        """
+        `start`, `stop` and `restart` of a farm act on its web process, too, which starts last and stops first; those of
+        its own directory act on it alone.  `start` names the address, at which it answers.
+        """
+        self.command.well("restart", self.master)
+        web, master = f"{self.master}/web", self.pid("master")
+        self.assertEqual(self.command.well("stop", web), f"The web process in {web} has stopped.\n")
+        started = self.command("start", self.master)
+        self.assertEqual(started.err, f"The master in {self.master} runs already.\n")
+        self.assertEqual(started.out.decode(), f"The web process in {web} was started, at {self.address()}\n")
+        with self.assertRaises(HTTPError) as refused, urlopen(f"{self.address()}change_hook/github", timeout=60):
+            pass
+        self.assertEqual(refused.exception.code, 405)
+        refused.exception.close()
+        self.command.well("restart", web)
+        self.assertEqual(self.pid("master"), master)
+
+        said = self.command.well("stop", self.master)
+        self.assertEqual(said, f"The web process in {web} has stopped.\nThe master in {self.master} has stopped.\n")
+        nothing = self.command("stop", self.master)
+        self.assertEqual(nothing.code, 70)
+        self.assertRegex(nothing.err, r"\ANo web process runs in .*\nNo master runs in .*\n\Z")
+        again = self.command.well("restart", self.master)
+        self.assertEqual(
+            again,
+            f"The master in {self.master} was started.\nThe web process in {web} was started, at {self.address()}\n",
+        )
+
+    def test_web_process_fails(self) -> None:
+        """
+        A web process that cannot start does not keep its master from starting, and the command fails with the reason.
+        """
+        tac = Path(self.master, "web", "web.tac")
+        self.addCleanup(tac.write_text, tac.read_text())
+        tac.write_text(tac.read_text().replace('# port="tcp:8010:interface=127.0.0.1"', 'port="nowhere"'))
+        done = self.command("restart", self.master)
+
+        self.assertEqual(done.code, 70)
+        self.assertTrue(done.out.decode().endswith(f"The master in {self.master} was started.\n"), done)
+        self.assertIn("'nowhere' is no port.", done.err)
+        self.assertIn("The web process did not start.", done.err)
+        self.assertEqual(self.command("status", self.master).code, 0)
 
     def test_start_of_a_slave(self) -> None:
         """

@@ -27,7 +27,7 @@ _LARGEST = 64 << 20
 
 # Paths below the directory of a test's farm; "clients" has the input and output of clients.
 _MAY_HOLD_STRINGS = re.compile(
-    r"[^/]+/(buildslave\.furls|submit\.furls|furls/[^/]*\.furl|private/[^/]*\.furl|private/strings\.kept)\Z"
+    r"[^/]+/(buildslave\.furls|submit\.furls|furls/[^/]*\.furl|(web/)?private/[^/]*\.furl|private/strings\.kept)\Z"
     r"|[^/]+/(slave|web)\.tac\Z|clients/|[^/]+/[^/]+\.furl\Z"
 )
 _MAY_HOLD_SECRETS = re.compile(
@@ -37,6 +37,8 @@ _MAY_HOLD_SECRETS = re.compile(
 _PRIVATE = (
     "*/private",
     "*/private/*",
+    "*/web/private",
+    "*/web/private/*",
     "*/furls",
     "*/furls/*",
     *(f"master/{name}/**/*" for name in ("streams", "artifacts")),

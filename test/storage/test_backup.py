@@ -158,6 +158,24 @@ class BackupTests(BackupCase):
         self.assertEqual(stat.S_IMODE(os.stat(self.file).st_mode), 0o600)
         self.assertEqual(sorted(os.listdir(self.above)), ["farm", "farm.tar"])
 
+    def test_web(self) -> None:
+        """
+        Of the farm's web process, a backup has its web.tac, and neither its key and strings nor its log; a directory of
+        that name that is not a web process's is copied whole.
+        """
+        names = ("private/watch.furl", "private/tub.pem", "address", "www.json", "twistd.log", "own.css")
+        for name in names:
+            self.write(f"web/{name}")
+
+        def in_backup() -> set[str]:
+            self.backup()
+            with tarfile.open(self.file) as tar:
+                return {name.partition("/web/")[2] for name in tar.getnames() if "/web/" in name}
+
+        self.assertEqual(in_backup(), set(names))
+        self.write("web/web.tac")
+        self.assertEqual(in_backup(), {"web.tac", "own.css"})
+
     def test_streams(self) -> None:
         """
         Promise 8.10: logs and artifacts of finished builds are in a backup only if wanted, those of unfinished builds
