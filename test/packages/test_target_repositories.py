@@ -272,16 +272,26 @@ class FewVersionsTests(JobsInRepositoriesCase):
     def test_few_versions(self) -> None:
         """
         Promise 9.9: with ``versions``, the public repository has the latest versions; an older one that is published
-        leaves its index again, and stays as a file.
+        stays in its index until its successor is published, and after that as a file.
         """
         self.attach()
-        for number, version in enumerate(("1.9", "2.0", "1.10", "1.0"), 1):
+        for number, (version, expected) in enumerate(
+            (
+                ("1.9", {"1.9"}),
+                ("2.0", {"1.9", "2.0"}),
+                ("1.10", {"1.10", "2.0"}),
+                ("1.0", {"1.0", "1.10", "2.0"}),
+                ("1.1", {"1.1", "1.10", "2.0"}),
+                ("2.1", {"2.0", "2.1"}),
+            ),
+            1,
+        ):
             self.building.files = dict(built(version=f"{version}+farm1"))
             self.submit_greet(Version=version)
             self.assertEqual(self.job(number).state, JobState.FINISHED)
             there = PackageRepository(str(self.place), DebianMetadata("bookworm", ["amd64"]))
-            self.assertIn(f"greet_{version}+farm1_amd64.deb", self.pool("public"))
-        self.assertEqual(set(there.packages(PUBLIC)), {f"greet_{each}+farm1_amd64.deb" for each in ("2.0", "1.10")})
+            self.assertEqual(set(there.packages(PUBLIC)), {f"greet_{each}+farm1_amd64.deb" for each in expected})
+        self.assertIn("greet_1.0+farm1_amd64.deb", self.pool("public"))
 
 
 @needs("apt-ftparchive")

@@ -93,9 +93,9 @@ class Metadata(Protocol):
 
 class PackageRepository:
     """
-    The repository in *directory*, with *metadata* of one kind.  *versions*: how many versions of each package *public*
-    has, the latest ones, and packages that were just added; None: all.  *now*: returns seconds since 1970.  *unwanted*:
-    set it when the master stops, to end running programs.
+    The repository in *directory*, with *metadata* of one kind.  *versions*: how many versions of a package *public*
+    has, the latest ones, after one was added, and the added one; None: all.  *now*: returns seconds since 1970.
+    *unwanted*: set it when the master stops, to end running programs.
     """
 
     def __init__(
@@ -181,15 +181,6 @@ class PackageRepository:
             there = self.packages(kind)
             if any(there.get(os.path.basename(file)) != _measured(file) for file in files):
                 self._publish(self._prepare(kind, files, (), source), {})
-
-    def keep_latest(self) -> None:
-        """
-        Remove the packages from *public* that are beyond its number of versions, without signatures.  Does nothing when
-        there are none.
-        """
-        with self._changing():
-            if self._versions is not None and (old := self.superseded(PUBLIC, self._versions)):
-                self._publish(self._prepare(PUBLIC, (), old), {})
 
     def remove(self, kind: str, names: Collection[str]) -> None:
         """
@@ -279,10 +270,12 @@ class PackageRepository:
                 known = self._versions_in(current, tree)
                 versions |= {each: known(each) for each in packages if each not in versions}
             if kind == PUBLIC and self._versions is not None:
-                # An added package is there at first, even if its version is old; otherwise a repeated call would add it
-                # again.
+                # An added package stays until the next version of it is added, even if its own is old: somebody wanted
+                # it to be there, and jobs in a chain may wait to see it.
                 entering = {os.path.basename(file) for file in files}
-                for each in set(superseded(packages, versions.__getitem__, self._versions)) - entering:
+                names = set(map(package_of, entering))
+                of_these = [each for each in packages if package_of(each) in names]
+                for each in set(superseded(of_these, versions.__getitem__, self._versions)) - entering:
                     del packages[each]
             before = self.snapshots.path(current.name, STATE) if current else None
             making = Making(tree, os.path.join(part, STATE), before, before_tree, packages, new, self._unwanted)

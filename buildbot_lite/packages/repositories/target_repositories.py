@@ -123,9 +123,6 @@ class UnsignedRepository:
         return self.repository.packages(kind).keys() >= set(names)
 
     def _keep_only(self, waiting: Collection[str]) -> None:
-        if self.target.signing.sign is None:
-            # The index of a signed repository changes with the next signatures.
-            self.repository.keep_latest()
         public = self.repository.packages(PUBLIC)
         old = self.repository.superseded(BUILD, MOST_VERSIONS)
         leaving = [
