@@ -12,6 +12,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 
 from ...errors import BuildbotLiteError, FileError
+from ...model.command_lines import command_line, listed
 from ...model.json_reader import encode
 from ...model.outcome import (
     Ending,
@@ -29,7 +30,6 @@ from ..slaves.command import DispatchedCommand
 from ..slaves.command_streams import STDIO, Source, log_of
 from ..steps.context import CommandResult
 from .build_context import BuildContext
-from .command_lines import command_line, listed
 from .journal import Done, JournalEntry
 from .step_effects import StepEffects
 from .step_logs import StepLogs

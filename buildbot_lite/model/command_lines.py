@@ -1,10 +1,10 @@
 """
-How remarks show the commands of a build.
+How the commands of a build are shown.
 """
 
 from collections.abc import Sequence
 
-from ...model.spec import SECRET_REFERENCE, Run
+from .spec import SECRET_REFERENCE, Run
 
 LONGEST_SHOWN = 100
 """Characters of an argument; longer ones, and those of several lines, are shown as an ellipsis."""
