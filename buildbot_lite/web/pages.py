@@ -24,7 +24,10 @@ from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException
 
 from ..errors import BuildbotLiteError, NotFoundError, RefusedError, StorageError
-from . import pages_farm
+from . import (
+    pages_build,
+    pages_farm,
+)
 from .api import events
 from .rendering import from_segment, static_file
 from .view import FarmView, PageRequest, Reply, Route, Streamed
@@ -49,7 +52,11 @@ _POLICY = {
 
 _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
-ROUTES: Sequence[Route] = (*pages_farm.ROUTES, *events.ROUTES)
+ROUTES: Sequence[Route] = (
+    *pages_build.ROUTES,
+    *pages_farm.ROUTES,
+    *events.ROUTES,
+)
 """All pages; each module of pages has its own."""
 
 

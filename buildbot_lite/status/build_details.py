@@ -1,0 +1,188 @@
+"""
+What the page of one build shows beside the build's document: its neighbours, commands, changes, remarks, log sizes.
+
+Everything is read in one transaction, and all of it is bounded.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import Connection, bindparam, select
+
+from ..model.command_lines import command_line
+from ..model.json_reader import JsonReader
+from ..model.results import Result
+from ..model.spec import Run
+from ..storage import schema
+from ..storage.records import builds, changes, journal, remarks, requests, streams
+from ..storage.records.builds import Build
+from ..storage.records.changes import RecordedChange
+from ..storage.records.durations import is_good
+from ..storage.records.journal import COMMAND
+from ..storage.records.remarks import Remark
+from ..storage.records.streams import Stream
+from ..storage.statements import Query
+
+LOOKED_AT = 2000
+"""Builds of a builder that are searched for the last good one."""
+MOST_ELSEWHERE = 100
+"""Builds of the same changes that are shown."""
+MOST_REMARKS = 1000
+MOST_COMMANDS = 500
+LONGEST_COMMAND = 4000
+
+_builds = schema.builds
+_before = (
+    select(_builds.c.number, _builds.c.result)
+    .where(_builds.c.builder == bindparam("builder"), _builds.c.number < bindparam("number"))
+    .order_by(_builds.c.number.desc())
+    .limit(LOOKED_AT)
+    .subquery("before")
+)
+_LAST_GOOD = Query(
+    select(_before.c.number).where(is_good(_before.c.result)).order_by(_before.c.number.desc()).limit(1), int
+)
+_bad = (Result.FAILURE, Result.EXCEPTION)
+_FIRST_BAD = Query(
+    select(_builds.c.number)
+    .where(
+        _builds.c.builder == bindparam("builder"),
+        _builds.c.number > bindparam("after"),
+        _builds.c.number <= bindparam("number"),
+        _builds.c.result.in_([int(each) for each in _bad]),
+    )
+    .order_by(_builds.c.number)
+    .limit(1),
+    int,
+)
+_NEXT = Query(
+    select(_builds.c.number)
+    .where(_builds.c.builder == bindparam("builder"), _builds.c.number > bindparam("number"))
+    .order_by(_builds.c.number)
+    .limit(1),
+    int,
+)
+_PREVIOUS = Query(
+    select(_builds.c.number)
+    .where(_builds.c.builder == bindparam("builder"), _builds.c.number < bindparam("number"))
+    .order_by(_builds.c.number.desc())
+    .limit(1),
+    int,
+)
+
+
+@frozen
+class Neighbours:
+    """
+    Numbers of builds of the same builder; None: there is none.  *first_bad*: the first one that failed after the last
+    good one, for a build that failed.
+    """
+
+    previous: int | None
+    following: int | None
+    last_good: int | None
+    first_bad: int | None
+
+
+@frozen
+class ShownCommand:
+    """
+    A command of *step*: its *line* as one would type it, without secrets; *workdir*; the names of its variables.
+    """
+
+    step: int
+    line: str
+    workdir: str
+    env: Sequence[str]
+
+
+@frozen
+class BuildDetails:
+    """
+    *logs*: the streams of each step's logs, in the order of the log's parts.  *elsewhere*: builds of the same changes:
+    builder, number, result's name.  *request*: its document.
+    """
+
+    neighbours: Neighbours
+    commands: Mapping[int, Sequence[ShownCommand]]
+    logs: Mapping[int, Mapping[str, Sequence[Stream]]]
+    remarks: Mapping[int, Sequence[Remark]]
+    changes: Sequence[RecordedChange]
+    elsewhere: Sequence[tuple[str, int, str | None]]
+    source: Mapping[str, Any]
+    reason: str
+
+
+def of_build(connection: Connection, row: Build) -> BuildDetails:
+    """
+    The details of the build *row*.
+    """
+    request = requests.get(connection, row.request)
+    buildset = requests.buildset(connection, request.buildset) if request else None
+    of_it = changes.of_buildset(connection, buildset.id) if buildset else []
+    return BuildDetails(
+        _neighbours(connection, row),
+        _by_step(_commands(connection, row)),
+        _logs(streams.of_build(connection, row.id)),
+        _by_step(remarks.of_build(connection, row.id)[-MOST_REMARKS:]),
+        of_it[-50:],
+        _elsewhere(connection, row, of_it[-5:]),
+        buildset.source if buildset else {},
+        buildset.reason if buildset else "",
+    )
+
+
+def _neighbours(connection: Connection, row: Build) -> Neighbours:
+    here: dict[str, Any] = {"builder": row.builder, "number": row.number}
+    last_good = _LAST_GOOD.first(connection, **here)
+    failed = row.result in _bad
+    return Neighbours(
+        _PREVIOUS.first(connection, **here),
+        _NEXT.first(connection, **here),
+        last_good,
+        _FIRST_BAD.first(connection, **here, after=last_good or 0) if failed else None,
+    )
+
+
+def _commands(connection: Connection, row: Build) -> Iterable[ShownCommand]:
+    entries = (each for each in journal.of_build(connection, row.id) if each.kind == COMMAND)
+    for _, entry in zip(range(MOST_COMMANDS), entries, strict=False):
+        spec = entry.intent.get("spec", {})
+        if spec.get("kind") == Run.kind:
+            run = Run.read(JsonReader(spec, "spec"))
+            names = sorted(name for name, value in run.env.items() if value is not None)
+            yield ShownCommand(entry.step, command_line(run)[:LONGEST_COMMAND], run.workdir, names)
+        else:
+            yield ShownCommand(entry.step, str(spec.get("kind", "")), str(spec.get("path", ".")), ())
+
+
+def _by_step(found: Iterable[Any]) -> Mapping[int, Sequence[Any]]:
+    by_step: dict[int, list[Any]] = {}
+    for each in found:
+        by_step.setdefault(each.step, []).append(each)
+    return by_step
+
+
+def _logs(found: Iterable[Stream]) -> Mapping[int, Mapping[str, Sequence[Stream]]]:
+    logs: dict[int, dict[str, list[Stream]]] = {}
+    for stream in found:
+        if stream.kind == "log":
+            logs.setdefault(stream.step, {}).setdefault(stream.name, []).append(stream)
+    return logs
+
+
+def _elsewhere(
+    connection: Connection, row: Build, of_it: Iterable[RecordedChange]
+) -> Sequence[tuple[str, int, str | None]]:
+    buildsets = {each: None for change in of_it for each in changes.buildsets_of(connection, change.id)}
+    found = []
+    for buildset in buildsets:
+        for request in requests.of_buildset(connection, buildset):
+            attempts = builds.of_request(connection, request.id)
+            if attempts and attempts[-1].id != row.id:
+                latest = attempts[-1]
+                found.append((latest.builder, latest.number, None if latest.result is None else latest.result.name))
+            if len(found) >= MOST_ELSEWHERE:
+                return found
+    return found
