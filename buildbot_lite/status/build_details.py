@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, literal_column, or_, select
 
 from ..model.command_lines import command_line
 from ..model.json_reader import JsonReader
@@ -50,7 +50,7 @@ _FIRST_BAD = Query(
         _builds.c.builder == bindparam("builder"),
         _builds.c.number > bindparam("after"),
         _builds.c.number <= bindparam("number"),
-        _builds.c.result.in_([int(each) for each in _bad]),
+        or_(*(_builds.c.result == literal_column(str(int(each))) for each in _bad)),
     )
     .order_by(_builds.c.number)
     .limit(1),

@@ -158,7 +158,10 @@ class ReadOnlyRecords:
                 raise ReadTooLongError(
                     f"This takes longer than {self._longest * 1000:.0f} ms to find.  Ask for less, or try again."
                 ) from None
-            raise StorageError(f"The farm's database cannot be read: {error}.") from None
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+                raise  # the statement is wrong, and the database right
+            raise StorageError(f"The farm's database cannot be read: {cause}.") from None
         finally:
             connection.rollback()
             driver.set_progress_handler(None, 0)

@@ -26,7 +26,13 @@ from werkzeug.exceptions import HTTPException
 from ..errors import BuildbotLiteError, NotFoundError, RefusedError, StorageError
 from . import (
     pages_build,
+from . import (
+    pages_builder,
+    pages_changes,
     pages_farm,
+    pages_queue,
+    pages_slaves,
+    pages_waterfall,
 )
 from .api import events
 from .rendering import from_segment, static_file
@@ -53,9 +59,16 @@ _POLICY = {
 _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
 ROUTES: Sequence[Route] = (
+ROUTES: Sequence[Route] = (
     *pages_build.ROUTES,
+    *pages_builder.ROUTES,
+    *pages_changes.ROUTES,
     *pages_farm.ROUTES,
+    *pages_queue.ROUTES,
+    *pages_slaves.ROUTES,
+    *pages_waterfall.ROUTES,
     *events.ROUTES,
+)
 )
 """All pages; each module of pages has its own."""
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
 from sqlalchemy import Connection
 from twisted.internet.threads import deferToThread
 
@@ -14,6 +15,7 @@ from ..status import build_details, build_documents
 from ..status.build_details import BuildDetails
 from ..storage.compressed_streams import open_stream
 from .live import Document
+from .logs.terminal import Terminal
 from .view import FarmView, PageRequest, Places, Reply, Route
 
 TAIL = 12 << 10
@@ -107,9 +109,9 @@ def _opened(steps: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return running[-1] if running else None
 
 
-def tail_of(places: Places, logs: Sequence[Mapping[str, Any]]) -> list[str]:
+def tail_of(places: Places, logs: Sequence[Mapping[str, Any]]) -> list[Markup]:
     """
-    The last lines of the first of *logs*.  Reads files: for a thread.
+    The last lines of the first of *logs*, as a terminal shows them.  Reads files: for a thread.
     """
     path = os.path.join(places.streams, logs[0]["parts"][-1].path)
     try:
@@ -122,8 +124,9 @@ def tail_of(places: Places, logs: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     finally:
         reader.close()
-    lines = data.decode("utf-8", "replace").splitlines()
-    return lines[1 if len(data) == TAIL else 0 :][-MOST_LINES:]
+    lines = data.removesuffix(b"\n").split(b"\n")[1 if len(data) == TAIL else 0 :]
+    terminal = Terminal()
+    return [Markup(terminal.show(line).html) for line in lines[-MOST_LINES:]]  # noqa: S704 - the terminal escapes
 
 
 ROUTES = (Route("/builders/<builder>/<int:number>", build),)

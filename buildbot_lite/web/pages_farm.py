@@ -146,7 +146,7 @@ def _slaves(status: Document) -> dict[str, Any]:
     """
     The slaves, each with its state; of many, the quiet ones are only counted.
     """
-    everyone = [{**each, "state": each.get("state") or _state(each)} for each in status.get("slaves", ())]
+    everyone = [{**each, "state": state_of(each)} for each in status.get("slaves", ())]
     states = Counter(each["state"] for each in everyone)
     shown = everyone
     if len(everyone) > MOST_SLAVES:
@@ -154,16 +154,15 @@ def _slaves(status: Document) -> dict[str, Any]:
     return {"shown": shown[:MOST_SLAVES], "states": states, "total": len(everyone)}
 
 
-def _state(slave: Document) -> str:
+def state_of(slave: Document) -> str:
     """
-    The state of *slave* as one word, where the master does not say it.
+    The state of *slave* as one word; of an older master's answer, what its other fields say.
     """
+    if slave.get("state"):
+        return str(slave["state"])
     if not slave["connected"]:
         return "away" if slave.get("since") else "never seen"
-    for state in ("paused", "draining", "low_space"):
-        if slave.get(state):
-            return state.replace("_", " ")
-    return "here"
+    return next((state.replace("_", " ") for state in ("paused", "draining", "low_space") if slave.get(state)), "here")
 
 
 ROUTES = (Route("/", farm),)

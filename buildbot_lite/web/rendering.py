@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
 from ..model.display import printable
@@ -121,6 +121,14 @@ def moment(seconds: float | None) -> Markup:
     )
 
 
+def clock(seconds: float) -> str:
+    """
+    The time of day in UTC, or the date at its beginning, for axes.
+    """
+    at = datetime.fromtimestamp(seconds, UTC)
+    return at.strftime("%b %d") if at.hour == at.minute == 0 else at.strftime("%H:%M")
+
+
 def shown(value: object) -> str:
     """
     A value of a property or the like as one printable line.
@@ -154,13 +162,15 @@ class Templates:
         self._environment = Environment(
             loader=PackageLoader(__package__),
             autoescape=True,
-            undefined=StrictUndefined,
+            # A master of another version may leave out a field: what is not there is not shown.
+            undefined=ChainableUndefined,
             finalize=_finalized,
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
         )
         self._environment.filters.update(
+            clock=clock,
             duration=duration,
             letter=result_letter,
             moment=moment,

@@ -1,0 +1,53 @@
+"""
+The console: changes, each with its builds over all builders.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from ..errors import NotFoundError
+from ..status import build_documents
+from ..status.build_documents import Document
+from ..storage.records import changes as records
+from .pages_builder import before_in
+from .view import FarmView, PageRequest, Reply, Route
+
+ON_PAGE = 40
+
+
+async def changes(view: FarmView, asked: PageRequest) -> Reply:
+    """
+    ``/changes``.
+    """
+    found = await view.records.read(lambda c: build_documents.of_changes(c, ON_PAGE, before_in(asked)))
+    builders = list(dict.fromkeys(each["builder"] for change in found for each in change["requests"]))
+    rows = [{**change, "by_builder": _by_builder(change)} for change in found]
+    older = found[-1]["change"] if len(found) == ON_PAGE else None
+    return await view.page(asked, "changes.html", changes=rows, builders=builders, older=older)
+
+
+async def change(view: FarmView, asked: PageRequest, number: int) -> Reply:
+    """
+    ``/changes/NUMBER``.
+    """
+
+    def read(connection: Connection) -> Sequence[Document]:
+        # The newest one before the next number is this one, or there is none.
+        return build_documents.of_changes(connection, 1, number + 1)
+
+    found = await view.records.read(read)
+    if not found or found[0]["change"] != number:
+        newest = await view.records.read(records.last_id)
+        raise NotFoundError(f"There is no change {number}; the newest is {newest}.")
+    return await view.page(asked, "change.html", change=found[0])
+
+
+def _by_builder(change: Document) -> dict[str, list[Document]]:
+    by_builder: dict[str, list[Document]] = {}
+    for each in change["requests"]:
+        by_builder.setdefault(each["builder"], []).append(each)
+    return by_builder
+
+
+ROUTES = (Route("/changes", changes), Route("/changes/<int:number>", change))

@@ -1,0 +1,84 @@
+"""
+The slaves, and one slave with its builds.
+"""
+
+from collections import Counter
+
+from sqlalchemy import Connection
+
+from ..errors import NotFoundError
+from ..model.suggestions import there_is_no
+from ..storage.records import history, slaves
+from ..storage.records.history import Filter, Page
+from ..storage.records.slaves import Slave
+from .live import Document
+from .pages_builder import ON_PAGE, before_in
+from .pages_farm import state_of
+from .view import FarmView, PageRequest, Reply, Route
+
+MOST_SLAVES = 2000
+
+
+async def all_slaves(view: FarmView, asked: PageRequest) -> Reply:
+    """
+    ``/slaves``.
+    """
+    found = await _known(view)
+    text, state = asked.query.get("text", "")[:200].lower(), asked.query.get("state", "")[:40]
+    shown = [
+        each
+        for each in found
+        if (not text or text in str(each["slave"]).lower()) and (not state or each["state"] == state)
+    ]
+    return await view.page(
+        asked,
+        "slaves.html",
+        slaves=shown[:MOST_SLAVES],
+        states=sorted(Counter(each["state"] for each in found).items()),
+        total=len(found),
+        text=text,
+        state=state,
+    )
+
+
+async def slave(view: FarmView, asked: PageRequest, name: str) -> Reply:
+    """
+    ``/slaves/NAME``.
+    """
+    known = await _known(view)
+    live = next((each for each in known if each["slave"] == name), None)
+
+    def read(connection: Connection) -> tuple[Slave | None, Page]:
+        page = history.page(connection, Filter(slave=name), ON_PAGE, before_in(asked))
+        return slaves.get(connection, name), page
+
+    row, page = await view.records.read(read)
+    if live is None and row is None:
+        raise NotFoundError(there_is_no("slave", name, [each["slave"] for each in known], see="the page of all slaves"))
+    return await view.page(
+        asked,
+        "slave.html",
+        name=name,
+        slave=live or {},
+        row=row,
+        page=page,
+        older=page.before,
+        filter=Filter(slave=name),
+    )
+
+
+async def _known(view: FarmView) -> list[Document]:
+    """
+    The slaves as the master says; while it never did, those of the records.
+    """
+    status = await view.live.answer("status")
+    if status.get("slaves"):
+        return [{**each, "state": state_of(each)} for each in status["slaves"]]
+    rows = await view.records.read(slaves.get_all)
+    return [
+        {"slave": row.name, "state": "unknown", "version": row.version, "since": row.attached, "running": []}
+        for row in rows
+    ]
+
+
+ROUTES = (Route("/slaves", all_slaves), Route("/slaves/<name>", slave))

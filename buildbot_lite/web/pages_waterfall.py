@@ -1,0 +1,89 @@
+"""
+The waterfall: a column for each builder, time downwards, the newest at the top.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import Connection
+
+from ..storage.records import history
+from ..storage.records.builds import Build
+from ..storage.records.history import Filter
+from .view import FarmView, PageRequest, Reply, Route
+
+HOURS = (6, 24, 72, 168)
+MOST_BUILDS = 400
+COLUMN = 110
+"""Width of a column, in units of the drawing."""
+HEIGHT = 1100
+LEAST_HEIGHT = 14.0
+MARGIN = 64
+
+
+@frozen
+class Block:
+    """
+    A build in the drawing.
+    """
+
+    build: Build
+    x: int
+    y: float
+    height: float
+
+
+async def waterfall(view: FarmView, asked: PageRequest) -> Reply:
+    """
+    ``/waterfall``.
+    """
+    hours = next((each for each in HOURS if str(each) == asked.query.get("hours")), 24)
+    now = view.wall()
+    since = now - hours * 3600
+    tag = asked.query.get("tag", "")[:200]
+    www = await view.live.answer("www")
+    tagged = {each["builder"] for each in www.get("builders") or () if tag in each.get("tags", ())}
+
+    def read(connection: Connection) -> Sequence[Build]:
+        page = history.page(connection, Filter(since=since), MOST_BUILDS)
+        return [entry.build for entry in page.entries]
+
+    found = [each for each in await view.records.read(read) if not tag or each.builder in tagged]
+    if len(found) == MOST_BUILDS:
+        since = max(since, min(each.started for each in found))
+    order = {each["builder"]: place for place, each in enumerate(www.get("builders") or ())}
+    builders = sorted({each.builder for each in found}, key=lambda name: (order.get(name, len(order)), name))
+    return await view.page(
+        asked,
+        "waterfall.html",
+        builders=[{"name": name, "x": MARGIN + COLUMN * place} for place, name in enumerate(builders)],
+        blocks=[_block(each, MARGIN + COLUMN * builders.index(each.builder), since, now) for each in found],
+        ticks=_ticks(since, now),
+        hours=hours,
+        choices=HOURS,
+        tag=tag,
+        tags=sorted({tag for each in www.get("builders") or () for tag in each.get("tags", ())}),
+        cut=len(found) == MOST_BUILDS,
+        width=MARGIN + COLUMN * max(1, len(builders)),
+        height=HEIGHT,
+        column=COLUMN,
+    )
+
+
+def _block(build: Build, x: int, since: float, now: float) -> Block:
+    span = max(1.0, now - since)
+    top = HEIGHT * (now - (build.finished or now)) / span
+    bottom = HEIGHT * (now - build.started) / span
+    return Block(build, x, round(min(top, HEIGHT - LEAST_HEIGHT), 1), round(max(LEAST_HEIGHT, bottom - top), 1))
+
+
+def _ticks(since: float, now: float) -> list[dict[str, Any]]:
+    span = max(1.0, now - since)
+    step = next(each for each in (600, 1800, 3600, 10800, 21600, 86400) if span / each <= 14)
+    first = int(now // step) * step
+    places = range(first, int(since), -step)
+    return [{"at": at, "y": round(HEIGHT * (now - at) / span, 1)} for at in places]
+
+
+ROUTES = (Route("/waterfall", waterfall),)
