@@ -98,7 +98,7 @@ class ShownCommand:
 
 
 @frozen
-class BuildDetails:
+class BuildStory:
     """
     *logs*: the streams of each step's logs, in the order of the log's parts.  *elsewhere*: builds of the same changes:
     builder, number, result's name.  *request*: its document.
@@ -114,14 +114,14 @@ class BuildDetails:
     reason: str
 
 
-def of_build(connection: Connection, row: Build) -> BuildDetails:
+def of_build(connection: Connection, row: Build) -> BuildStory:
     """
     The details of the build *row*.
     """
     request = requests.get(connection, row.request)
     buildset = requests.buildset(connection, request.buildset) if request else None
     of_it = changes.of_buildset(connection, buildset.id) if buildset else []
-    return BuildDetails(
+    return BuildStory(
         _neighbours(connection, row),
         _by_step(_commands(connection, row)),
         _logs(streams.of_build(connection, row.id)),

@@ -2,9 +2,10 @@
 The web process: HTTP on one side; on the other the farm's records, which it reads, and a string of the master.
 
 ``site``         an HTTP server with bounds         ``root``         webhooks, and pages at every other address
-``hooks``        webhooks                           ``pages``        which address shows what; how it is sent
+``hooks``        webhooks                           ``routes``       all pages, by address
 ``live``         what only the master knows         ``view``         a request and an answer, as pages see them
-``rendering``    templates, links, durations        ``pages_…``      one module for each page or pair of pages
+``rendering``    templates, links, durations        ``pages``        how a request is answered
+``assembly``     puts it together                   ``pages_…``      one module for each page or pair of pages
 
 It never loads master.cfg, and reads nothing below the master's ``private``.  It holds no secret of the farm but its own
 strings.

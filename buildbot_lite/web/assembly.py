@@ -27,6 +27,7 @@ from .master_watch import MasterWatch
 from .pages import Pages
 from .rendering import Templates
 from .root import SiteRoot
+from .routes import ROUTES
 from .strings import WATCH, WebStrings
 from .view import FarmView, Places
 
@@ -111,7 +112,7 @@ class FarmPages:
         The resource at the root of the site.
         """
         handover = Handover(self._parts.submit, self._parts.reactor)
-        return SiteRoot(Pages(self._view).resource() if self._has_farm() else None, handover)
+        return SiteRoot(Pages(self._view, ROUTES).resource() if self._has_farm() else None, handover)
 
     def start(self) -> None:
         """

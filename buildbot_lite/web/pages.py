@@ -24,17 +24,6 @@ from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException
 
 from ..errors import BuildbotLiteError, NotFoundError, RefusedError, StorageError
-from . import (
-    pages_build,
-from . import (
-    pages_builder,
-    pages_changes,
-    pages_farm,
-    pages_queue,
-    pages_slaves,
-    pages_waterfall,
-)
-from .api import events
 from .rendering import from_segment, static_file
 from .view import FarmView, PageRequest, Reply, Route, Streamed
 
@@ -57,20 +46,6 @@ _POLICY = {
 }
 
 _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-
-ROUTES: Sequence[Route] = (
-ROUTES: Sequence[Route] = (
-    *pages_build.ROUTES,
-    *pages_builder.ROUTES,
-    *pages_changes.ROUTES,
-    *pages_farm.ROUTES,
-    *pages_queue.ROUTES,
-    *pages_slaves.ROUTES,
-    *pages_waterfall.ROUTES,
-    *events.ROUTES,
-)
-)
-"""All pages; each module of pages has its own."""
 
 
 @frozen
@@ -111,12 +86,12 @@ class KeptReplies:
 
 class Pages:
     """
-    The application of *view*'s pages.
+    The application of *view*'s pages, which are at *routes*.
     """
 
     _log = Logger()
 
-    def __init__(self, view: FarmView, routes: Sequence[Route] = ROUTES) -> None:
+    def __init__(self, view: FarmView, routes: Sequence[Route]) -> None:
         self._view = view
         self._kept = KeptReplies()
         self._app = Klein()

@@ -12,7 +12,7 @@ from twisted.internet.threads import deferToThread
 
 from ..errors import FileError
 from ..status import build_details, build_documents
-from ..status.build_details import BuildDetails
+from ..status.build_details import BuildStory
 from ..storage.compressed_streams import open_stream
 from .live import Document
 from .logs.terminal import Terminal
@@ -55,7 +55,7 @@ def _is(each: Document, builder: str, number: int) -> bool:
     return bool(each["builder"] == builder and each["number"] == number)
 
 
-def _read(connection: Connection, builder: str, number: int) -> tuple[dict[str, Any], BuildDetails, list[Any]]:
+def _read(connection: Connection, builder: str, number: int) -> tuple[dict[str, Any], BuildStory, list[Any]]:
     row = build_documents.the_build(connection, builder, number, ())
     return (
         build_documents.of_one_build(connection, row),
@@ -64,7 +64,7 @@ def _read(connection: Connection, builder: str, number: int) -> tuple[dict[str, 
     )
 
 
-def _steps(document: Document, details: BuildDetails, now: float) -> list[dict[str, Any]]:
+def _steps(document: Document, details: BuildStory, now: float) -> list[dict[str, Any]]:
     """
     The steps, each with its bar: the part of the build's time that it took, in per cent.
     """

@@ -16,7 +16,7 @@ from attrs import frozen
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, MapAdapter, Rule
 
-from buildbot_lite.web.pages import ROUTES
+from buildbot_lite.web.routes import ROUTES
 
 OF_EACH_ROUTE = 3
 HOSTILE_OF_EACH_ROUTE = 3

@@ -22,6 +22,7 @@ from buildbot_lite.web.master_watch import NewsOfFarm
 from buildbot_lite.web.pages import Pages
 from buildbot_lite.web.rendering import Templates
 from buildbot_lite.web.root import SiteRoot
+from buildbot_lite.web.routes import ROUTES
 from buildbot_lite.web.site import make_factory
 from buildbot_lite.web.view import FarmView, Places
 
@@ -88,7 +89,7 @@ class PagesCase(SynchronousTestCase):
             news=self.news,
             events=FeedStreams(self.records.read, self.news, self.live, self.clock),
         )
-        self.factory = make_factory(SiteRoot(Pages(self.view).resource(), None), self.clock)
+        self.factory = make_factory(SiteRoot(Pages(self.view, ROUTES).resource(), None), self.clock)
         self.factory.doStart()
 
     def send(self, request: bytes) -> StringTransport:

@@ -1,0 +1,28 @@
+"""
+All pages of a farm: each module of pages lists its own.
+"""
+
+from collections.abc import Sequence
+
+from . import (
+    pages_build,
+    pages_builder,
+    pages_changes,
+    pages_farm,
+    pages_queue,
+    pages_slaves,
+    pages_waterfall,
+)
+from .api import events
+from .view import Route
+
+ROUTES: Sequence[Route] = (
+    *pages_build.ROUTES,
+    *pages_builder.ROUTES,
+    *pages_changes.ROUTES,
+    *pages_farm.ROUTES,
+    *pages_queue.ROUTES,
+    *pages_slaves.ROUTES,
+    *pages_waterfall.ROUTES,
+    *events.ROUTES,
+)
