@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import proc
 
@@ -30,6 +31,10 @@ beside(application, {socket!r})
 SLAVE_TAC = """\
 from buildbot_lite.slave_tap import application_for
 application = application_for(furl={furl!r})
+"""
+WEB_TAC = """\
+from buildbot_lite.web_tap import application_for
+application = application_for()
 """
 CONFIG = """\
 from buildbot_lite.plugins import schedulers, slave, steps, util
@@ -51,11 +56,21 @@ c["schedulers"] += [schedulers.Submit(name=b.name, builderNames=[b.name]) for b 
 class Lab:
     """
     *builders*: the text of a dict of name → steps.  *slaves*: how many, or their names.  *profile*: for the master.
-    *more*: text that is added to master.cfg.
+    *more*: text that is added to master.cfg.  *web*: there is a directory for a web process.
     """
 
     def __init__(
-        self, work, builders, *, slaves=1, max_builds=4, start_slaves=True, database=None, profile=None, more=""
+        self,
+        work,
+        builders,
+        *,
+        slaves=1,
+        max_builds=4,
+        start_slaves=True,
+        database=None,
+        profile=None,
+        more="",
+        web=False,
     ):
         self.directory = Path(work) / "runs" / f"farm-{os.getpid()}-{time.monotonic_ns() % 10**9}"
         self.master = self.directory / "farm"
@@ -66,6 +81,9 @@ class Lab:
         config = CONFIG.format(names=self.names, max_builds=max_builds, builders=builders) + more
         (self.master / "master.cfg").write_text(config)
         (self.master / "master.tac").write_text(MASTER_TAC.format(bench=str(BENCH), socket=self.socket))
+        if web:
+            (self.master / "web").mkdir()
+            (self.master / "web" / "web.tac").write_text(WEB_TAC)
         if database is not None:
             (self.master / "records").mkdir(mode=0o700)
             shutil.copy(database, self.master / "records" / "farm.sqlite")
@@ -106,6 +124,17 @@ class Lab:
         directory.mkdir(exist_ok=True)
         (directory / "slave.tac").write_text(SLAVE_TAC.format(furl=self.furls()[name]))
         self.slave_pids[name] = self._twistd(directory, "slave.tac").pid
+
+    def start_web(self):
+        """
+        Start the web process; return its address when it answers.
+        """
+        directory = self.master / "web"
+        self.web_pid = self._twistd(directory, "web.tac").pid
+        self._until(lambda: (directory / "address").read_text().strip(), directory)
+        address = (directory / "address").read_text().strip()
+        self._until(lambda: urlopen(address, timeout=60).status == 200, directory)
+        return address
 
     def keeper_pid(self, name="w0"):
         (pid,) = proc.processes_with("buildbot_lite.keeper", str(self.directory / name))

@@ -32,11 +32,12 @@ import ours
 import table
 import theirs
 import watching
+import web
 
 BENCH = Path(__file__).resolve().parent
 # Measured once: figures that do not vary between runs, and measures that take minutes.
-ONCE = {"installed", "new_user", "stored", "log_gib"}
-OURS = {**ours.MEASURES, **watching.MEASURES, **deciding.MEASURES, **automatic.MEASURES}
+ONCE = {"installed", "new_user", "stored", "log_gib", "web_million"}
+OURS = {**ours.MEASURES, **watching.MEASURES, **deciding.MEASURES, **automatic.MEASURES, **web.MEASURES}
 # The limits: the cost of the parts alone.  A limit with the name of a measure runs next to that measure.
 LIMITS = {
     "bare": bare.measure,

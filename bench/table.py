@@ -264,6 +264,20 @@ ROWS = (
     Row("the same, of 10 builders whose locks are rendered", "ms", "deciding.rendered_ms", must="<50"),
     Row("the first decision of the 1000 builders after a start", "ms", "deciding.many_builders_first_ms", must="<50"),
     Row("the first one of the 10 builders after a start", "ms", "deciding.rendered_first_ms", must="<50"),
+    Row(
+        "the slowest page: half of the answers, 100,000 builds",
+        "ms",
+        "web.pages_p50_ms",
+        "web.pages_p50_ms",
+        must="<30",
+    ),
+    Row("the same: 99 % of the answers", "ms", "web.pages_p99_ms", must="<150"),
+    Row("the slowest address of the API: half of the answers", "ms", "web.api_p50_ms", "web.api_p50_ms", must="<30"),
+    Row("the same: 99 % of the answers", "ms", "web.api_p99_ms", "web.api_p99_ms", must="<150"),
+    Row("the farm's page, with what it loads", "KB", "web.first_paint_kb", "web.first_paint_kb", must="<60"),
+    Row("memory of the web process under load", "MB", "web.peak_mb", "web.peak_mb", must="<120"),
+    Row("the slowest page with 1,000,000 builds", "ms", "web_million.slowest_ms", must="<200"),
+    Row("builds while pages are asked for, against nobody asking", "times", "web_builds.slowed", must="<1.05"),
 )
 
 

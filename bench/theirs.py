@@ -90,7 +90,12 @@ def changes(peer):
     return peer.run("b10_changes.py", 1)
 
 
+def web(peer):
+    return peer.run("b11_web.py", 1, 100_000, 1000, PEER.parent / "wrk.lua")
+
+
 MEASURES = {
+    "web": web,
     "changes": changes,
     "throughput": throughput,
     "steps": steps,

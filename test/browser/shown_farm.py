@@ -46,7 +46,8 @@ class ShownFarm:
             port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{port}/"
         (web / "web.tac").write_text(_TAC.format(port=port))
-        env = {**os.environ, "PYTHONPATH": str(_ROOT)}
+        before = os.environ.get("PYTHONPATH")
+        env = {**os.environ, "PYTHONPATH": f"{before}:{_ROOT}" if before else str(_ROOT)}
         self.web = Daemon("web", web, env, "web.tac", "listening at")
         self._master: subprocess.Popen[bytes] | None = None
 
@@ -74,7 +75,7 @@ class ShownFarm:
         furl.unlink(missing_ok=True)
         self._master = subprocess.Popen(
             [sys.executable, "-m", "test.browser.stand_in", str(self.directory)],
-            cwd=_ROOT,
+            env=self.web.env,
             stdin=subprocess.PIPE,
             preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
         )
