@@ -7,6 +7,7 @@ The fields are as stable as those of `documents`.
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from attrs import asdict
 from sqlalchemy import Connection
 
 from ..errors import NotFoundError
@@ -17,8 +18,8 @@ from ..storage.records import (
     feed,
     history,
     journal,
+    listed_builds,
     requests,
-    steps,
     streams,
 )
 from ..storage.records import changes as records_of_changes
@@ -30,6 +31,7 @@ from ..storage.records.history import (
     Page,
 )
 from ..storage.records.journal import COMMAND
+from ..storage.records.listed_builds import ListedDetails, StepOfBuild
 from ..storage.records.requests import Request
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
@@ -84,17 +86,22 @@ def _of_caused(connection: Connection, request: Request) -> Document:
 
 def of_builds(connection: Connection, page: Page) -> list[Document]:
     """
-    The builds of a page, newest first.
+    The builds of a page, newest first, each with its steps and its origin.
     """
-    return [of_build(connection, entry) for entry in page.entries]
+    details = listed_builds.details(connection, [entry.build.id for entry in page.entries])
+    return [_of_entry(entry, details) for entry in page.entries]
 
 
 def of_build(connection: Connection, entry: HistoryEntry) -> Document:
     """
     One build with its steps and its origin.
     """
+    return _of_entry(entry, listed_builds.details(connection, [entry.build.id]))
+
+
+def _of_entry(entry: HistoryEntry, details: ListedDetails) -> Document:
     row, origin = entry.build, entry.origin
-    logs = streams.of_build(connection, row.id)
+    parent = details.parents.get(row.id)
     return {
         "id": row.id,
         "builder": row.builder,
@@ -113,9 +120,12 @@ def of_build(connection: Connection, entry: HistoryEntry) -> Document:
             "reason": origin.reason,
             "at": origin.at,
         },
-        "steps": [_of_step(step, logs) for step in steps.of_build(connection, row.id)],
-        "triggered_by": _parent(connection, row),
-        "triggered": _children(connection, row),
+        "steps": [
+            _of_step(step, details.logs.get(StepOfBuild(row.id, step.number), ()))
+            for step in details.steps.get(row.id, ())
+        ],
+        "triggered_by": None if parent is None else {"builder": parent[0], "number": parent[1]},
+        "triggered": [{**asdict(each), "result": _name(each.result)} for each in details.triggered.get(row.id, ())],
     }
 
 
@@ -197,28 +207,7 @@ def _environment(connection: Connection, row: Build) -> list[str]:
     return sorted({name for spec in specs for name, value in (spec.get("env") or {}).items() if value is not None})
 
 
-def _parent(connection: Connection, row: Build) -> Document | None:
-    """
-    The build whose Trigger step requested this one.
-    """
-    request = requests.get(connection, row.request)
-    buildset = requests.buildset(connection, request.buildset) if request else None
-    parent = builds.get(connection, buildset.parent_build) if buildset and buildset.parent_build else None
-    return {"builder": parent.builder, "number": parent.number} if parent else None
-
-
-def _children(connection: Connection, row: Build) -> list[Document]:
-    """
-    The requests from Trigger steps of this build, each with its newest build.
-    """
-    return [
-        _of_caused(connection, request)
-        for buildset in requests.of_parent(connection, row.id)
-        for request in requests.of_buildset(connection, buildset.id)
-    ]
-
-
-def _of_step(step: Step, logs: Sequence[Stream]) -> Document:
+def _of_step(step: Step, logs: Sequence[str]) -> Document:
     return {
         "name": step.name,
         "number": step.number,
@@ -227,7 +216,7 @@ def _of_step(step: Step, logs: Sequence[Stream]) -> Document:
         "started": step.started,
         "finished": step.finished,
         "hidden": step.hidden,
-        "logs": list(dict.fromkeys(log.name for log in logs if log.step == step.number and log.kind == "log")),
+        "logs": list(logs),
     }
 
 

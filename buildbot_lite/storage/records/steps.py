@@ -34,7 +34,10 @@ class Step:
     hidden: bool = False
 
 
-def _step(*row: Any) -> Step:
+def step_from_row(*row: Any) -> Step:
+    """
+    The step with these columns, in the order of the fields.
+    """
     build, number, name, started, finished, result, summary, hidden = row
     ended = None if result is None else Result(result)
     return Step(build, number, name, started, finished, ended, summary, bool(hidden))
@@ -49,7 +52,7 @@ _ADD = Statement(
         ),
     )
 )
-_GET = Query(selecting(_steps, Step).where(*_HERE), _step)
+_GET = Query(selecting(_steps, Step).where(*_HERE), step_from_row)
 _FINISH = Statement(
     update(_steps)
     .where(*_HERE, _steps.c.finished.is_(None))
@@ -60,7 +63,9 @@ _FINISH = Statement(
         hidden=bindparam("hide"),
     )
 )
-_OF_BUILD = Query(selecting(_steps, Step).where(_steps.c.build == bindparam("build")).order_by(_steps.c.number), _step)
+_OF_BUILD = Query(
+    selecting(_steps, Step).where(_steps.c.build == bindparam("build")).order_by(_steps.c.number), step_from_row
+)
 
 
 def start(connection: Connection, build: int, number: int, name: str, now: float) -> bool:

@@ -1,0 +1,115 @@
+"""
+What lists of builds show of each: steps, names of logs, and which build triggered which.
+
+Each of these queries is about all builds of a page at once, so a page of fifty costs as many queries as one build.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from attrs import frozen
+from sqlalchemy import Connection, bindparam, func, select
+
+from ...model.results import Result
+from .. import schema
+from ..statements import Query, selecting
+from .steps import Step, step_from_row
+
+_buildsets, _requests, _builds = schema.buildsets, schema.requests, schema.builds
+_steps, _streams = schema.steps, schema.streams
+_wanted = select(func.json_each(bindparam("builds")).table_valued("value", name="listed").c.value)
+
+
+class StepOfBuild(NamedTuple):
+    """
+    A step: the id of its build, and its number.
+    """
+
+    build: int
+    step: int
+
+
+@frozen
+class TriggeredBuild:
+    """
+    A request of a Trigger step, with the *number* of its newest build; None: it has none.  *result*: of the request.
+    """
+
+    request: int
+    builder: str
+    number: int | None
+    result: Result | None
+
+
+_STEPS = Query(
+    selecting(_steps, Step).where(_steps.c.build.in_(_wanted)).order_by(_steps.c.build, _steps.c.number), step_from_row
+)
+_LOGS = Query(
+    select(_streams.c.build, _streams.c.step, _streams.c.name)
+    .where(_streams.c.build.in_(_wanted), _streams.c.kind == "log")
+    .order_by(_streams.c.build, _streams.c.step, _streams.c.ordinal, _streams.c.id),
+    lambda build, step, name: (StepOfBuild(build, step), name),
+)
+_parent = _builds.alias("parent")
+_PARENTS = Query(
+    select(_builds.c.id, _parent.c.builder, _parent.c.number)
+    .join_from(_builds, _requests, _requests.c.id == _builds.c.request)
+    .join(_buildsets, _buildsets.c.id == _requests.c.buildset)
+    .join(_parent, _parent.c.id == _buildsets.c.parent_build)
+    .where(_builds.c.id.in_(_wanted)),
+    lambda build, builder, number: (build, (builder, number)),
+)
+# The newest build of a request has the highest number: a builder's numbers grow.
+_TRIGGERED = Query(
+    select(
+        _buildsets.c.parent_build,
+        _requests.c.id,
+        _requests.c.builder,
+        select(func.max(_builds.c.number)).where(_builds.c.request == _requests.c.id).scalar_subquery(),
+        _requests.c.result,
+    )
+    .join_from(_buildsets, _requests, _requests.c.buildset == _buildsets.c.id)
+    .where(_buildsets.c.parent_build.in_(_wanted))
+    .order_by(_buildsets.c.id, _requests.c.id),
+    lambda parent, request, builder, number, result: (
+        parent,
+        TriggeredBuild(request, builder, number, None if result is None else Result(result)),
+    ),
+)
+
+
+@frozen
+class ListedDetails:
+    """
+    The details of some builds.  *steps*, *parents* (builder and number) and *triggered*: by the build's id.  *logs*:
+    names, each once.
+    """
+
+    steps: Mapping[int, Sequence[Step]]
+    logs: Mapping[StepOfBuild, Sequence[str]]
+    parents: Mapping[int, tuple[str, int]]
+    triggered: Mapping[int, Sequence[TriggeredBuild]]
+
+
+def details(connection: Connection, builds: Collection[int]) -> ListedDetails:
+    """
+    The details of *builds* (their ids), in four queries.
+    """
+    wanted = json.dumps(list(builds))
+    steps: dict[int, list[Step]] = defaultdict(list)
+    for step in _STEPS.all(connection, builds=wanted):
+        steps[step.build].append(step)
+    logs: dict[StepOfBuild, dict[str, None]] = defaultdict(dict)
+    for place, name in _LOGS.all(connection, builds=wanted):
+        logs[place][name] = None
+    triggered: dict[int, list[TriggeredBuild]] = defaultdict(list)
+    for parent, child in _TRIGGERED.all(connection, builds=wanted):
+        triggered[parent].append(child)
+    return ListedDetails(
+        steps,
+        {place: list(names) for place, names in logs.items()},
+        dict(_PARENTS.all(connection, builds=wanted)),
+        triggered,
+    )
