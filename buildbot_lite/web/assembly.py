@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from attrs import frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from ..deferreds import background
@@ -20,6 +21,7 @@ from ..storage.database_place import DEFAULT
 from ..storage.files import write_whole
 from ..storage.reading import ReadOnlyRecords
 from .api.feed_streams import FeedStreams
+from .farm_logs import FarmLogs
 from .hooks import Handover, Submit
 from .listening import LARGEST_WWW, WWW, Listening
 from .live import Document, Live
@@ -105,6 +107,7 @@ class FarmPages:
             wall=time.time,
             news=self._watch.news,
             events=FeedStreams(self._records.read, self._watch.news, self._live, reactor),
+            logs=FarmLogs(reactor, lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work)),
         )
 
     def root(self) -> SiteRoot:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
 from .api.feed_streams import FeedStreams
+from .farm_logs import FarmLogs
 from .live import Live
 from .master_watch import NewsOfFarm
 from .rendering import Templates, root_of
@@ -109,7 +110,7 @@ class Route:
 class FarmView:
     """
     The farm as pages see it.  *places*: where its files are now.  *wall*: seconds since 1970.  *news*: what the master
-    tells.  *events*: the open streams of the feed.
+    tells.  *events*: the open streams of the feed.  *logs*: what readers of logs share.
     """
 
     records: Reading
@@ -119,6 +120,7 @@ class FarmView:
     wall: Callable[[], float]
     news: NewsOfFarm
     events: FeedStreams
+    logs: FarmLogs
 
     async def page(self, asked: PageRequest, template: str, status: int = 200, **context: Any) -> Reply:
         """

@@ -17,6 +17,7 @@ from buildbot_lite.errors import NoAnswerError
 from buildbot_lite.storage.database import database_in_memory
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.web.api.feed_streams import FeedStreams
+from buildbot_lite.web.farm_logs import FarmLogs
 from buildbot_lite.web.live import Document, Live
 from buildbot_lite.web.master_watch import NewsOfFarm
 from buildbot_lite.web.pages import Pages
@@ -88,9 +89,11 @@ class PagesCase(SynchronousTestCase):
             wall=lambda: NOW,
             news=self.news,
             events=FeedStreams(self.records.read, self.news, self.live, self.clock),
+            logs=FarmLogs(self.clock, lambda function: succeed(function())),
         )
         self.factory = make_factory(SiteRoot(Pages(self.view, ROUTES).resource(), None), self.clock)
         self.factory.doStart()
+        self.connections: list[Any] = []
 
     def send(self, request: bytes) -> StringTransport:
         """
@@ -98,6 +101,7 @@ class PagesCase(SynchronousTestCase):
         """
         protocol: Any = self.factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
         transport = StringTransport()
+        self.connections.append(protocol)
         protocol.makeConnection(transport)
         protocol.dataReceived(request)
         return transport

@@ -39,6 +39,7 @@ _TOKEN = re.compile(
     r"|(?P<dropped>\x1b[\]PX^_][^\x07\x1b\x9c]{0,4096}(?:\x07|\x1b\\|\x9c)|\x1b[ -/]{1,10}[0-~]|\x1b[0-OQ-WYZ\\`-~])"
     r"|(?P<control>[\x00-\x1f\x7f-\x9f])"
 )
+_SGR = re.compile(rb"\x1b\[([0-9;:]{0,100})m")
 _SPECIAL = re.compile(rb"[^\t -~]")
 _MARKUP = re.compile("[&<>\"']")
 _MOVING = re.compile("[\r\b]|\x1b\\[[0-?]*[CDGK]")
@@ -77,6 +78,13 @@ class Terminal:
         for token in _TOKEN.finditer(text):
             self._obey(token, cells)
         return ShownLine(cells.html(), cells.hidden)
+
+    def carry(self, text: bytes) -> None:
+        """
+        Take over the colours that *text* leaves, which comes before the first line and is not shown.
+        """
+        for sequence in _SGR.finditer(text):
+            self._style.apply(sequence[1].decode("ascii"))
 
     def _obey(self, token: re.Match[str], cells: "_Cells") -> None:
         kind = token.lastgroup

@@ -1,0 +1,211 @@
+"""
+What all readers of logs share: counted lines, windows that were made, files that are open, turns for searches.
+
+::
+
+    records ──► StoredLog ──► LogReader ──► window ──► kept ──► pages of all who look at the same lines
+                   ▲
+                   └── again when the farm's feed has moved
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.interfaces import IReactorTime
+
+from ..deferreds import OneShot, shielded
+from ..errors import RecordsFailingError
+from ..storage.compressed_streams import open_stream
+from ..storage.records.streams import Stream
+from ..storage.shared_reading import SharedStreams
+from .logs.line_index import InThread, LineIndexes
+from .logs.line_numbers import LineNumbers
+from .logs.log_reader import LogPart, LogReader
+from .logs.log_search import MOST_FOUND, FoundLine, SearchState, TextSearch
+from .logs.windows import LINES, LogWindow, start_before, window
+from .stored_log import StoredLog, stored_log
+
+T = TypeVar("T")
+
+MOST_KEPT = 8 << 20
+"""Bytes of HTML of windows that are kept."""
+MOST_LOGS = 200
+"""Logs whose records are kept."""
+OLDEST_RECORDS = 2.0
+"""Seconds after which the records are read again, though no news came."""
+SEARCH_TIME = 2.0
+"""Seconds of one search."""
+SEARCH_PIECE = 8 << 20
+MOST_SEARCHES = 2
+MOST_SEARCHING = 20
+
+
+@define
+class _Kept(Generic[T]):
+    """
+    Results that several callers wait for together; the least recently used are dropped above *most*.
+    """
+
+    most: int
+    size: Callable[[T], int]
+    used: int = 0
+    _results: OrderedDict[Hashable, tuple[int, T]] = field(factory=OrderedDict)
+    _making: dict[Hashable, OneShot[T]] = field(factory=dict)
+
+    async def get(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
+        if key in self._results:
+            self._results.move_to_end(key)
+            return self._results[key][1]
+        if (making := self._making.get(key)) is None:
+            making = self._making[key] = OneShot()
+            work = Deferred.fromCoroutine(self._make(key, make))
+            work.addBoth(making.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
+        return await making.wait()
+
+    async def _make(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
+        try:
+            result = await make()
+        finally:
+            del self._making[key]
+        self._results[key] = size, _ = self.size(result), result
+        self.used += size
+        while self.used > self.most:
+            _, (dropped, _) = self._results.popitem(last=False)
+            self.used -= dropped
+        return result
+
+
+class FarmLogs:
+    """
+    The logs of one farm.  *in_thread*: runs a function in a thread.
+    """
+
+    def __init__(self, clock: IReactorTime, in_thread: InThread) -> None:
+        self.clock = clock
+        self.shared = SharedStreams()
+        self.numbers = LineNumbers(LineIndexes(in_thread))
+        self._in_thread = in_thread
+        self._windows: _Kept[LogWindow] = _Kept(MOST_KEPT, lambda made: 500 + sum(len(each.html) for each in made.rows))
+        self._records: _Kept[StoredLog] = _Kept(MOST_LOGS, lambda log: 1)
+        self._searches = DeferredSemaphore(MOST_SEARCHES)
+        self._searching = 0
+
+    async def find(self, view: Any, builder: str, number: int, step: str, name: str) -> StoredLog:
+        """
+        The log, from the records of *view* as they are after the latest news.
+        """
+        latest = view.news.latest
+        seq = latest.seq if latest is not None and view.news.flows else None
+        age = int(self.clock.seconds() / OLDEST_RECORDS)
+        key = (builder, number, step, name)
+
+        async def read() -> StoredLog:
+            found: StoredLog = await view.records.read(stored_log(*key))
+            return found
+
+        return await self._records.get((*key, seq, age), read)
+
+    def reader(self, log: StoredLog, directory: str) -> LogReader:
+        """
+        A reader of *log* as it is now, whose files are below *directory*, for this thread.
+        """
+        return LogReader([self._part(each, directory) for each in log.parts], self.shared.open)
+
+    def _part(self, stream: Stream, directory: str) -> LogPart:
+        path = os.path.join(directory, stream.path)
+        if stream.length is not None:
+            return LogPart(path, stream.length)
+        reader = self.shared.open(path)
+        try:
+            return LogPart(path, reader.length)
+        finally:
+            reader.close()
+
+    async def window(self, log: LogReader, start: int, until: int, lines: int = LINES) -> LogWindow:
+        """
+        The window of *log* from *start* to *until*.
+        """
+        until = min(until, log.length)
+        make = partial(_window, log.parts, start, until, lines)
+        return await self._windows.get((log.parts, start, until, lines), lambda: self._in_thread(make))
+
+    async def window_before(self, log: LogReader, end: int, lines: int = LINES) -> LogWindow:
+        """
+        The window of *log* that ends at *end*.
+        """
+        make = partial(_window_before, log.parts, end, lines)
+        return await self._windows.get((log.parts, None, end, lines), lambda: self._in_thread(make))
+
+    async def line_at(self, log: LogReader, offset: int, seconds: float) -> int | None:
+        """
+        The number of the line that contains byte *offset*; None if it is not counted after so many *seconds*.
+        """
+        known = self.numbers.line_at(log, offset)
+        if known is not None:
+            return known
+        return await self._within(seconds, self.numbers.line_at_when_counted(log, offset))
+
+    async def offset_of_line(self, log: LogReader, line: int, seconds: float) -> int | None:
+        """
+        The offset at which *line* begins, or the end of a log with fewer lines; None if it is not counted after so many
+        *seconds*.
+        """
+
+        async def find() -> int:
+            offset = await self.numbers.offset_of_line(log, line)
+            return log.length if offset is None else offset
+
+        return await self._within(seconds, find())
+
+    async def _within(self, seconds: float, work: Coroutine[Deferred[Any], Any, int | None]) -> int | None:
+        waiting: Deferred[int | None] = Deferred.fromCoroutine(work)
+        return await waiting.addTimeout(seconds, self.clock, lambda result, timeout: None)
+
+    async def search(self, log: LogReader, text: TextSearch, state: SearchState) -> tuple[list[FoundLine], SearchState]:
+        """
+        The next lines of *log* with *text*, from *state* on, for at most `SEARCH_TIME`; and where to go on.
+        """
+        if self._searching >= MOST_SEARCHING:
+            raise RecordsFailingError("Too many people search in logs at this moment.  Try again in some seconds.")
+        self._searching += 1
+        # Not ended when its client hangs up: a thread reads the file.
+        return await shielded(self._searches.run(lambda: Deferred.fromCoroutine(self._search(log, text, state))))
+
+    async def _search(
+        self, log: LogReader, text: TextSearch, state: SearchState
+    ) -> tuple[list[FoundLine], SearchState]:
+        reader = LogReader(log.parts)
+        until = self.clock.seconds() + SEARCH_TIME
+        found: list[FoundLine] = []
+        try:
+            while len(found) < MOST_FOUND and state.offset < log.length and self.clock.seconds() < until:
+                run = partial(text.run, reader, state, size=SEARCH_PIECE, most=MOST_FOUND - len(found))
+                more, after = await self._in_thread(run)
+                if after == state:
+                    break  # the file was removed
+                found, state = found + more, after
+        finally:
+            self._searching -= 1
+            reader.close()
+        return found, state
+
+
+def _window(parts: tuple[LogPart, ...], start: int, until: int, lines: int) -> LogWindow:
+    reader = LogReader(parts, open_stream)
+    try:
+        return window(reader, start, until, lines)
+    finally:
+        reader.close()
+
+
+def _window_before(parts: tuple[LogPart, ...], end: int, lines: int) -> LogWindow:
+    reader = LogReader(parts, open_stream)
+    try:
+        return window(reader, start_before(reader, end, lines), end, lines)
+    finally:
+        reader.close()

@@ -1,0 +1,70 @@
+"""
+A log as the records know it: its files, its step and build, and the remarks beside it.
+"""
+
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+from sqlalchemy import Connection
+
+from ..errors import NotFoundError
+from ..status.log_output import STDIO, the_step
+from ..storage.records import builds, remarks, retention, steps, streams
+from ..storage.records.builds import Build
+from ..storage.records.remarks import Remark
+from ..storage.records.steps import Step
+from ..storage.records.streams import Stream
+
+MOST_REMARKS = 1000
+"""Remarks beside one log that are shown; the last ones."""
+
+
+@frozen
+class StoredLog:
+    """
+    The log *name* of *step*.  *names*: of all logs of the step.  *parts*: its streams, in the order in which they
+    began.  *ended*: it gets no more bytes.  *removed*: its files were removed, because it was old.
+    """
+
+    build: Build
+    step: Step
+    name: str
+    names: Sequence[str]
+    parts: Sequence[Stream]
+    remarks: Sequence[Remark]
+    ended: bool
+    removed: bool
+
+
+def stored_log(builder: str, number: int, step: str, name: str) -> Callable[[Connection], StoredLog]:
+    """
+    A query for the log *name* of *step*, which is a step's number or name, of build *number* of *builder*.
+
+    `NotFoundError` if there is no such build, step or log.
+    """
+
+    def read(connection: Connection) -> StoredLog:
+        build = builds.by_number(connection, builder, number)
+        if build is None:
+            raise NotFoundError(f"There is no build {builder}/{number} (any more).")
+        found = _step(steps.of_build(connection, build.id), step)
+        logs = [each for each in streams.of_step(connection, build.id, found.number) if each.kind == "log"]
+        logs.sort(key=lambda each: each.id)
+        names = list(dict.fromkeys(each.name for each in logs))
+        parts = [each for each in logs if each.name == name]
+        removed = not parts and retention.logs_removed(connection, build.id)
+        if not parts and name != STDIO and not removed:
+            raise NotFoundError(f"The step {found.name} of {builder}/{number} has no log {name!r:.100}.")
+        beside = [each for each in remarks.of_step(connection, build.id, found.number) if each.log == name]
+        ended = found.finished is not None or build.finished is not None
+        return StoredLog(build, found, name, names or [STDIO], parts, beside[-MOST_REMARKS:], ended, removed)
+
+    return read
+
+
+def _step(all_steps: Sequence[Step], reference: str) -> Step:
+    """
+    As `the_step`, but a number comes before a name, so that a page can name each step.
+    """
+    numbered = [each for each in all_steps if str(each.number) == reference]
+    return numbered[0] if numbered else the_step(all_steps, reference)

@@ -1,0 +1,1 @@
+Each log has a page: it opens at its tail whatever its size, follows while the log grows, shows colours and carriage returns as a terminal does and control characters visibly, has a link for each line and for ranges of lines, and searches the whole log on the server. The bytes are there to download, in ranges or compressed.

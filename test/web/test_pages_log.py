@@ -1,0 +1,317 @@
+"""
+The pages of logs.
+"""
+
+import os
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
+
+from buildbot_lite.model.results import Result
+from buildbot_lite.storage.compressed_streams import compress
+from buildbot_lite.storage.records import builds, remarks, retention, states, steps, streams
+from buildbot_lite.web.master_watch import FarmChange
+
+from .pages_case import NOW, PagesCase, received
+from .test_pages import HOSTILE, a_build
+
+ADDRESS = "/builders/linux/1/steps/0/logs/stdio"
+
+
+class LogPagesTests(PagesCase):
+    """
+    A build with one step, ``make``.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.build = self.write(a_build("linux", 1, None))
+        self.write(lambda connection: steps.start(connection, self.build, 0, "make", NOW))
+        self.ordinal = 0
+
+    def write(self, change: Any) -> Any:
+        """
+        The result of a *change* of the records.
+        """
+        return self.successResultOf(self.records.write(change))
+
+    def log(self, content: bytes, name: str = "stdio") -> str:
+        """
+        Add a stream with *content* to the log *name*; the path of its file.
+        """
+        path = os.path.join(self.directory, str(self.ordinal), name.replace("/", "_"))
+        os.makedirs(os.path.dirname(path))
+        with open(path, "wb") as file:
+            file.write(content)
+        self.write(
+            lambda connection: streams.note(
+                connection,
+                self.build,
+                0,
+                self.ordinal,
+                name=name,
+                kind="log",
+                path=os.path.relpath(path, self.directory),
+            )
+        )
+        self.ordinal += 1
+        return path
+
+    def end(self) -> None:
+        """
+        End the step.
+        """
+        self.write(lambda connection: steps.finish(connection, self.build, 0, Result.SUCCESS, NOW))
+
+    def tell(self, seq: int = 1) -> None:
+        """
+        The master tells that something changed.
+        """
+        self.news.tell(FarmChange(seq, None, None, ""))
+
+    def test_tail(self) -> None:
+        """
+        Promise 10.3: a log opens at its tail, with the numbers of its lines as links, and with links to older lines.
+        """
+        self.log(b"".join(b"line %d\n" % number for number in range(1, 2001)))
+        page = self.get(ADDRESS).text
+        self.assertIn('id="L2000"', page)
+        self.assertIn('href="?line=1501#L1501"', page)
+        self.assertNotIn('id="L1500"', page)
+        self.assertIn("line 2000", page)
+        older = page.split('rel="prev" href="../../../../../../builders/linux/1/steps/0/logs/stdio?before=')[1].split(
+            "#"
+        )[0]
+        page = self.get(f"{ADDRESS}?before={older}").text
+        self.assertIn('id="L1500"', page)
+        self.assertNotIn('id="L1501"', page)
+        self.assertIn('id="L1"', self.get(f"{ADDRESS}?after=0").text)
+
+    def test_line(self) -> None:
+        """
+        ``line=`` opens around a line or a range of lines, which are marked.
+        """
+        self.log(b"".join(b"line %d\n" % number for number in range(1, 2001)))
+        page = self.get(f"{ADDRESS}?line=1000-1002").text
+        self.assertEqual(page.count('class="row marked"'), 3)
+        self.assertIn('class="row marked" id="L1002"', page)
+        self.assertIn('id="L950"', page)
+        self.assertEqual(self.get(f"{ADDRESS}?line=99999").status, 200)
+        self.assertEqual(self.get(f"{ADDRESS}?line=<b>").status, 200)
+
+    def test_hostile(self) -> None:
+        """
+        Nothing of a log, a remark, a name or a search becomes markup.
+        """
+        self.log(HOSTILE.encode() + b"\n\x1b[31m<img src=x>\xff\n", HOSTILE)
+        self.log(b"other\n")
+        self.write(
+            lambda connection: remarks.add(connection, self.build, 0, log="stdio", offset=3, text=HOSTILE, now=NOW)
+        )
+        name = "%3Cscript%3Ealert(1)%3C%252Fscript%3E%22'%26%E2%80%AE"
+        for address in (
+            f"/builders/linux/1/steps/0/logs/{name}",
+            f"/builders/linux/1/steps/0/logs/{name}?search=%3Cimg",
+            f"{ADDRESS}?search=%3Cscript%3Ealert(1)",
+            ADDRESS,
+            "/builders/linux/1/steps/0/logs/%3Cscript%3E",
+        ):
+            page = self.get(address).text
+            self.assertNotIn("<script>", page, address)
+            self.assertNotIn("<img", page, address)
+            self.assertNotIn("\u202e", page, address)
+
+    def test_several(self) -> None:
+        """
+        A log is what all commands of its step wrote; other logs of the step are linked; remarks stand where they were
+        made.
+        """
+        self.log(b"first\n")
+        self.log(b"second\nthird\n")
+        self.log(b"1 passed\n", "test.log")
+        self.write(
+            lambda connection: remarks.add(
+                connection, self.build, 0, log="stdio", offset=13, text="bot1 is away", now=NOW
+            )
+        )
+        page = self.get(ADDRESS).text
+        places = [page.index(text) for text in ("first", "second", "bot1 is away", "third")]
+        self.assertEqual(places, sorted(places))
+        self.assertIn('href="../../../../../../builders/linux/1/steps/0/logs/test.log"', page)
+        self.assertIn("1 passed", self.get("/builders/linux/1/steps/make/logs/test.log").text)
+
+    def test_search(self) -> None:
+        """
+        A search finds lines of the whole log with their numbers, and goes on where it ended.
+        """
+        self.log(b"".join(b"%s %d\n" % (b"Error" if number % 4 == 0 else b"fine", number) for number in range(2000)))
+        page = self.get(f"{ADDRESS}?search=error").text
+        self.assertEqual(page.count("<mark>Error</mark>"), 200)
+        self.assertIn('href="?line=797#L797"', page)
+        following = page.split("&amp;at=")[1].split('"')[0]
+        page = self.get(f"{ADDRESS}?search=error&at={following}").text
+        self.assertIn('href="?line=801#L801"', page)
+        self.assertIn("Nothing found", self.get(f"{ADDRESS}?search=error&case=1").text)
+        self.assertIn("1 to 200 characters", self.get(f"{ADDRESS}?search={'x' * 201}").text)
+
+    def test_follow(self) -> None:
+        """
+        New lines come as soon as the master tells of them, the last line again if it was not complete; at the end of
+        the step it is said that nothing more comes.
+        """
+        path = self.log(b"one\ntw")
+        page = self.get(ADDRESS).text
+        self.assertIn("data-follow", page)
+        self.assertIn('data-next="4" data-length="6"', page)
+        layout = page.split('data-layout="')[1].split('"')[0]
+        asked = f"GET {ADDRESS}/lines?after=4&length=6&remark=0&layout={layout} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        waiting = self.send(asked.encode())
+        self.assertEqual(waiting.value(), b"")
+        self.tell()
+        self.assertEqual(waiting.value(), b"")
+        with open(path, "ab") as file:
+            file.write(b"o\nthree\n")
+        self.tell(2)
+        answer = received(waiting.value()).text
+        self.assertIn("two", answer)
+        self.assertIn("three", answer)
+        self.assertIn('id="L3"', answer)
+        self.assertNotIn("one", answer)
+        self.assertNotIn("data-moved", answer)
+        self.assertNotIn("data-ended", answer)
+        waiting = self.send(asked.replace("after=4&length=6", "after=14&length=14").encode())
+        self.end()
+        self.tell(3)
+        self.assertIn("data-ended", waiting.value().decode())
+
+    def test_follow_a_remark(self) -> None:
+        """
+        A remark comes though its log does not grow.
+        """
+        self.log(b"one\n")
+        waiting = self.send(f"GET {ADDRESS}/lines?after=4&length=4&remark=0 HTTP/1.1\r\nHost: l\r\n\r\n".encode())
+        self.write(
+            lambda connection: remarks.add(connection, self.build, 0, log="stdio", offset=4, text="away", now=NOW)
+        )
+        self.tell()
+        self.assertIn("away", waiting.value().decode())
+
+    def test_follow_without_news(self) -> None:
+        """
+        While the master is away, a log is looked at every two seconds; after some time without news there is an answer
+        without lines.
+        """
+        path = self.log(b"one\n")
+        request = f"GET {ADDRESS}/lines?after=4&length=4&remark=0 HTTP/1.1\r\nHost: l\r\n\r\n".encode()
+        waiting = self.send(request)
+        with open(path, "ab") as file:
+            file.write(b"two\n")
+        self.clock.pump([0.5] * 4)
+        self.assertIn("two", waiting.value().decode())
+        waiting = self.send(request.replace(b"after=4&length=4", b"after=8&length=8"))
+        self.clock.pump([0.5] * 60)
+        self.assertIn(b"200 OK", waiting.value())
+
+    def test_moved(self) -> None:
+        """
+        A follower whose offsets are not right any more, because the log comes in another file, is told.
+        """
+        path = self.log(b"one\n")
+        page = self.get(ADDRESS).text
+        layout = page.split('data-layout="')[1].split('"')[0]
+        self.log(b"two\n")
+        self.clock.advance(10)
+        address = f"{ADDRESS}/lines?after=4&length=4&remark=0&layout={layout}"
+        self.assertNotIn("data-moved", self.get(address).text)
+        [stream, _] = self.write(lambda connection: streams.of_step(connection, self.build, 0))
+        os.rename(path, f"{path}.1")
+        self.write(lambda connection: streams.move(connection, stream.id, f"{stream.path}.1"))
+        self.clock.advance(10)
+        self.assertIn("data-moved", self.get(address).text)
+
+    def test_raw(self) -> None:
+        """
+        The bytes of a log are sent as they are, as a file, in ranges, or compressed; never as something that a browser
+        would run.
+        """
+        content = b"".join(b"<script>%d</script>\n" % number for number in range(20_000))
+        compress(self.log(content))
+        self.end()
+        transport = self.send(f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: l\r\n\r\n".encode())
+        self.clock.pump([0.1] * 10)
+        whole = received(transport.value())
+        self.assertEqual((whole.status, whole.body), (200, content))
+        self.assertEqual(whole.headers["content-type"], "text/plain; charset=utf-8")
+        self.assertEqual(whole.headers["x-content-type-options"], "nosniff")
+        self.assertIn('attachment; filename="linux-1-make-stdio.txt"', whole.headers["content-disposition"])
+        part = self.get(f"{ADDRESS}/raw", {"Range": "bytes=300000-300009"})
+        self.assertEqual((part.status, part.body), (206, content[300_000:300_010]))
+        self.assertEqual(part.headers["content-range"], f"bytes 300000-300009/{len(content)}")
+        self.assertEqual(self.get(f"{ADDRESS}/raw", {"Range": "bytes=-5"}).body, content[-5:])
+        self.assertEqual(self.get(f"{ADDRESS}/raw", {"Range": "bytes=99999999-"}).status, 416)
+        old = {"Range": "bytes=0-4", "If-Range": '"old"'}
+        self.assertEqual(self.get(f"{ADDRESS}/raw", old, method="HEAD").status, 200)
+        self.assertEqual(self.get(f"{ADDRESS}/raw", {"If-None-Match": whole.headers["etag"]}).status, 304)
+        packed = self.send(f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: l\r\nAccept-Encoding: gzip\r\n\r\n".encode())
+        self.clock.pump([0.1] * 10)
+        answer = received(packed.value())
+        self.assertEqual(answer.headers["content-encoding"], "gzip")
+        self.assertEqual(answer.text, content.decode())
+        self.assertEqual(self.get(f"{ADDRESS}/raw?offset=10&size=20").body, content[10:30])
+        self.assertEqual(self.get(f"{ADDRESS}/raw", method="HEAD").body, b"")
+
+    def test_backpressure(self) -> None:
+        """
+        While a client does not read, nothing is read for it.
+        """
+        self.log(b"x" * (1 << 20))
+        transport = self.send(f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: l\r\n\r\n".encode())
+        first = len(transport.value())
+        self.assertLessEqual(first, 300 << 10)
+        producer: Any = transport.producer
+        producer.pauseProducing()
+        self.clock.pump([0.1] * 10)
+        self.assertEqual(len(transport.value()), first)
+        producer.resumeProducing()
+        self.clock.pump([0.1] * 10)
+        self.assertTrue(transport.value().endswith(b"x" * (1 << 20)))
+
+    def test_hung_up(self) -> None:
+        """
+        When the client hangs up, its files are closed.
+        """
+        self.log(b"x" * (1 << 20))
+        self.send(f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: l\r\n\r\n".encode())
+        self.assertEqual(len(self.view.logs.shared._files), 1)
+        self.connections[-1].connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(self.view.logs.shared._files), 0)
+        self.clock.pump([0.1] * 10)
+
+    def test_removed(self) -> None:
+        """
+        The page of a log that retention removed says so.
+        """
+        self.end()
+        self.write(lambda connection: builds.finish(connection, self.build, Result.SUCCESS, NOW))
+        self.write(lambda connection: states.put(connection, retention.OWNER, {"logs_up_to": self.build}, NOW))
+        answer = self.get(ADDRESS)
+        self.assertEqual(answer.status, 410)
+        self.assertIn("were removed", answer.text)
+        self.assertEqual(self.get(f"{ADDRESS}/raw").status, 404)
+
+    def test_nothing_there(self) -> None:
+        """
+        A log without output is empty, also while its step runs; unknown builds, steps and logs are answered with 404.
+        """
+        self.assertIn("Nothing was written yet", self.get(ADDRESS).text)
+        self.end()
+        self.clock.advance(10)
+        self.assertIn("This log is empty", self.get(ADDRESS).text)
+        for address in (
+            "/builders/linux/2/steps/0/logs/stdio",
+            "/builders/linux/1/steps/7/logs/stdio",
+            "/builders/linux/1/steps/0/logs/x",
+            "/builders/linux/x/steps/0/logs/stdio",
+        ):
+            self.assertEqual(self.get(address).status, 404, address)
