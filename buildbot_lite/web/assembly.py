@@ -27,6 +27,7 @@ from .listening import LARGEST_WWW, WWW, Listening
 from .live import Document, Live
 from .master_watch import MasterWatch
 from .pages import Pages
+from .policy import WebPolicy
 from .rendering import Templates
 from .root import SiteRoot
 from .routes import ROUTES
@@ -96,6 +97,7 @@ class FarmPages:
         self._live = self._watch.live = Live(self._watch, time.monotonic, wall=time.time)
         told = www_told(parts.directory)
         self._told = told
+        self._policy = self._make_policy()
         if told:
             self._live.know("www", told)
         self._records = PlacedRecords(reactor, told.get("database") or os.path.join(parts.farm, DEFAULT))
@@ -115,7 +117,8 @@ class FarmPages:
         The resource at the root of the site.
         """
         handover = Handover(self._parts.submit, self._parts.reactor)
-        return SiteRoot(Pages(self._view, ROUTES).resource() if self._has_farm() else None, handover)
+        pages = Pages(self._view, ROUTES).resource() if self._has_farm() else None
+        return SiteRoot(pages, handover, lambda: self._policy)
 
     def start(self) -> None:
         """
@@ -155,6 +158,10 @@ class FarmPages:
             self._records.move(path)
         write_whole(os.path.join(self._parts.directory, WWW), encode(dict(told)))
         self._parts.listening.told(told.get("port"))
+        self._policy = self._make_policy()
+
+    def _make_policy(self) -> WebPolicy:
+        return WebPolicy.of(self._told, self._parts.listening.endpoint.interface)
 
 
 def www_told(directory: str) -> Document:

@@ -24,6 +24,7 @@ from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException
 
 from ..errors import BuildbotLiteError, NotFoundError, RefusedError, StorageError
+from .policy import PAGE_HEADERS
 from .rendering import from_segment, static_file
 from .view import FarmView, PageRequest, Reply, Route, Streamed
 
@@ -33,18 +34,6 @@ LARGEST_KEPT = 8 << 20
 """Bytes of answers that are kept, to be given again."""
 _SMALLEST_COMPRESSED = 1000
 _COMPRESSIBLE = ("text/", "application/json", "image/svg", "application/atom")
-_POLICY = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "server": "buildbot-lite",
-}
-
 _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
 
@@ -120,7 +109,7 @@ class Pages:
         with suppress(CancelledError):
             reply = await self._reply(route, asked, plain)
             if isinstance(reply, Streamed):
-                _head(request, reply.status, {**_POLICY, "content-type": reply.kind, **reply.headers})
+                _head(request, reply.status, {**PAGE_HEADERS, "content-type": reply.kind, **reply.headers})
                 await reply.write(request)
             else:
                 send(request, reply)
@@ -175,7 +164,10 @@ def _headed(request: Any, reply: Reply) -> bytes:
     """
     Set the head of the answer; return its body.
     """
-    body, headers = reply.body, {**_POLICY, "content-type": reply.kind, "cache-control": "no-cache", **reply.headers}
+    body, headers = (
+        reply.body,
+        {**PAGE_HEADERS, "content-type": reply.kind, "cache-control": "no-cache", **reply.headers},
+    )
     if reply.status == 200:
         tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
         headers["etag"] = tag

@@ -1,36 +1,73 @@
 """
 The root of the site: webhooks below ``/change_hook``, pages at every other address.
+
+A webhook is proved by its signature, and its answer tells nothing of the farm; so only pages are refused to visitors
+who know this server by a wrong name (`policy`).
 """
 
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.web.resource import IResource
 
 from .hooks import ChangeHooks, Handover
-from .site import WebPage
+from .policy import FORWARDED, WebPolicy
+from .site import WebPage, answered
 
 
 class SiteRoot(WebPage):
     """
     The resource at the root.  *pages*: `Pages.resource`, or None in a process that only takes webhooks.  *handover*:
-    takes the webhooks; None: there are none.
+    takes the webhooks; None: there are none.  *policy*: the policy of the moment.
     """
 
-    def __init__(self, pages: IResource | None, handover: Handover | None) -> None:
+    def __init__(
+        self, pages: IResource | None, handover: Handover | None, policy: Callable[[], WebPolicy] = WebPolicy
+    ) -> None:
         super().__init__()
         self._pages = pages
+        self._policy = policy
         if handover is not None:
             self.putChild(b"change_hook", ChangeHooks(handover))
 
     def getChild(self, path: bytes, request: Any) -> IResource:
         if self._pages is None or not _is_text(request.path):
             return super().getChild(path, request)
+        if sentence := self._why_refused(request):
+            return _Misdirected(sentence)
         request.postpath.insert(0, request.prepath.pop())
         return self._pages
 
     def render(self, request: Any) -> Any:
-        return super().render(request) if self._pages is None else self._pages.render(request)
+        if self._pages is None:
+            return super().render(request)
+        if sentence := self._why_refused(request):
+            return answered(request, HTTPStatus.MISDIRECTED_REQUEST, sentence)
+        return self._pages.render(request)
+
+    def _why_refused(self, request: Any) -> str | None:
+        policy = self._policy()
+        raw = {name: request.requestHeaders.getRawHeaders(name) for name in ("host", *FORWARDED)}
+        headers = {name: ",".join(values) for name, values in raw.items() if values}
+        request.visitor = policy.visitor(getattr(request.getClientAddress(), "host", ""), headers)
+        return policy.why_refused(request.visitor)
+
+
+class _Misdirected(WebPage):
+    """
+    No page, because of the *sentence*.
+    """
+
+    isLeaf = True
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__()
+        self._sentence = sentence
+
+    def render(self, request: Any) -> Any:
+        return answered(request, HTTPStatus.MISDIRECTED_REQUEST, self._sentence)
 
 
 def _is_text(path: bytes) -> bool:

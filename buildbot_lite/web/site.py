@@ -21,6 +21,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
 from ..model.webhook import LARGEST_BODY
+from .policy import PAGE_HEADERS, WebVisitor
 
 LARGEST_READ = 32 << 20
 """Bytes of a body, with what is discarded; GitHub sends at most 25 MiB."""
@@ -36,6 +37,8 @@ class BoundedRequest(Request):
 
     _received = 0
     channel: Any
+    visitor: WebVisitor
+    """Who asks; set before a page is made (`root.SiteRoot`)."""
 
     def gotLength(self, length: int | None) -> None:
         # Twisted's own goes to a file of any size.
@@ -83,9 +86,9 @@ def answered(request: Any, status: int, sentence: str) -> bytes:
     body = f"{sentence}\n".encode()
     request.setResponseCode(status, RESPONSES.get(status, b"Status"))
     request.setHeader(b"content-type", b"text/plain; charset=utf-8")
-    request.setHeader(b"x-content-type-options", b"nosniff")
     request.setHeader(b"content-length", b"%d" % len(body))
-    request.setHeader(b"server", b"buildbot-lite")
+    for name, value in PAGE_HEADERS.items():
+        request.setHeader(name.encode(), value.encode())
     return body
 
 

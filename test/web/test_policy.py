@@ -1,0 +1,219 @@
+"""
+Names of the server, forwarded headers, and the headers of every answer.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.web.pages import Pages
+from buildbot_lite.web.policy import (
+    ARTIFACT_HEADERS,
+    MOST_HOPS,
+    PAGE_HEADERS,
+    WebPolicy,
+    WebVisitor,
+    host_name,
+    is_loopback_name,
+)
+from buildbot_lite.web.root import SiteRoot
+from buildbot_lite.web.routes import ROUTES
+from buildbot_lite.web.site import make_factory
+
+from .pages_case import PagesCase
+
+URL = "https://farm.example.org:8443/ci/"
+PROXY = "10.0.0.1"
+POLICY = WebPolicy.of({"url": URL, "proxies": [PROXY, "10.2.0.0/16", "2001:db8::/64"]}, "192.0.2.7")
+
+
+class HostTests(SynchronousTestCase):
+    def test_names(self) -> None:
+        """
+        The name in a Host header is compared without port, brackets, case and final dot.
+        """
+        for host, name in {
+            "Farm.Example.org:8010": "farm.example.org",
+            "farm.example.org.": "farm.example.org",
+            "[::1]:8010": "::1",
+            "::1": "::1",
+            "127.0.0.1:8010": "127.0.0.1",
+            "me:secret@farm.example.org": "farm.example.org",
+            "": "",
+            "[": "",
+        }.items():
+            self.assertEqual(host_name(host), name, host)
+
+    def test_loopback_names(self) -> None:
+        """
+        Names of the loopback interface are those that no DNS can change.
+        """
+        for name in ("localhost", "farm.localhost", "127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"):
+            self.assertTrue(is_loopback_name(name), name)
+        for name in ("localhost.example.org", "127.0.0.1.example.org", "notlocalhost", "10.0.0.1", "0.0.0.0", ""):
+            self.assertFalse(is_loopback_name(name), name)
+
+    def test_accepted(self) -> None:
+        """
+        Promise 10.7: pages are shown to who names the host of c['buildbotURL'], the loopback interface, an IP address,
+        or nothing; another name is refused, with a sentence for the admin.
+        """
+        for host in (
+            *("farm.example.org", "FARM.example.org:8443", "localhost:8010", "127.0.0.1:8010", "[::1]:8010"),
+            *("192.0.2.7:8010", "198.51.100.1", "[2001:db8::1]:8010", ""),
+        ):
+            self.assertIsNone(POLICY.why_refused(POLICY.visitor("192.0.2.1", {"host": host})), host)
+        for host in ("evil.example", "farm.example.org.evil.example", "farm.example", "localhost,farm.example.org"):
+            sentence = POLICY.why_refused(POLICY.visitor("127.0.0.1", {"host": host}))
+            self.assertIn("sets c['buildbotURL'] in master.cfg", sentence or "", host)
+        shown = POLICY.why_refused(POLICY.visitor("127.0.0.1", {"host": "\u202eevil" + "x" * 9000})) or ""
+        self.assertTrue(shown.isprintable() and len(shown) < 400)
+
+    def test_interface(self) -> None:
+        """
+        A name at which the process listens is accepted.
+        """
+        policy = WebPolicy.of({}, "build.example")
+        self.assertIsNone(policy.why_refused(policy.visitor("192.0.2.1", {"host": "build.example:8010"})))
+
+    def test_damaged(self) -> None:
+        """
+        What a master of another version tells in another form is left out.
+        """
+        for told in ({"url": 7, "proxies": "10.0.0.1"}, {"url": "http://[", "proxies": [7, None, "what?"]}, {}):
+            self.assertEqual(WebPolicy.of(told, "").names, frozenset())
+        self.assertEqual(WebPolicy.of({"proxies": "10.0.0.1"}, "").proxies, ())
+
+
+class ForwardedTests(SynchronousTestCase):
+    def visitor(self, peer: str, **headers: str) -> WebVisitor:
+        """
+        The visitor with these headers, whose names have "_" for "-".
+        """
+        return POLICY.visitor(peer, {name.replace("_", "-"): value for name, value in headers.items()})
+
+    def test_believed(self) -> None:
+        """
+        Promise 10.7: the address, the host and TLS are those that a named proxy tells.
+        """
+        self.assertEqual(
+            self.visitor(
+                PROXY,
+                host="127.0.0.1:8010",
+                x_forwarded_for="192.0.2.9",
+                x_forwarded_host="farm.example.org",
+                x_forwarded_proto="https",
+            ),
+            WebVisitor("192.0.2.9", "farm.example.org", secure=True),
+        )
+        self.assertEqual(
+            self.visitor("10.2.3.4", host="x", x_forwarded_for="[2001:db8:1::9]:77").address, "2001:db8:1::9"
+        )
+        self.assertEqual(self.visitor("::ffff:10.0.0.1", x_forwarded_for="192.0.2.9").address, "192.0.2.9")
+        self.assertFalse(self.visitor(PROXY, x_forwarded_proto="http").secure)
+
+    def test_not_believed(self) -> None:
+        """
+        Promise 10.7: what another peer sends in these headers counts for nothing.
+        """
+        forged = {"x_forwarded_for": "127.0.0.1", "x_forwarded_host": "localhost", "x_forwarded_proto": "https"}
+        for peer in ("192.0.2.9", "10.0.0.2"):
+            self.assertEqual(
+                self.visitor(peer, host="evil.example", **forged), WebVisitor(peer, "evil.example", secure=False)
+            )
+
+    def test_chain(self) -> None:
+        """
+        Of several addresses, the last that is no proxy's is the visitor's: those before it are its own invention.
+        """
+        for hops, address in {
+            "127.0.0.1, 192.0.2.9": "192.0.2.9",
+            "1.1.1.1, 192.0.2.9, 10.2.0.9": "192.0.2.9",
+            "10.2.0.9": "10.2.0.9",
+            "": PROXY,
+            " , 192.0.2.9, ": "192.0.2.9",
+            "192.0.2.9, unknown": "",
+            ",".join(["192.0.2.9", *["10.2.0.9"] * MOST_HOPS]): "10.2.0.9",
+        }.items():
+            self.assertEqual(self.visitor(PROXY, x_forwarded_for=hops).address, address, hops[:40])
+        told = self.visitor(PROXY, x_forwarded_proto="https, http", x_forwarded_host="localhost, farm.example.org")
+        self.assertEqual((told.secure, told.host), (False, "farm.example.org"))
+
+    def test_secure(self) -> None:
+        """
+        Without TLS only a visitor of this machine is safe from readers between, and not one whom an unnamed proxy of
+        this machine passes on.
+        """
+        cases: Mapping[bool, tuple[tuple[str, dict[str, str]], ...]] = {
+            True: (("127.0.0.1", {"host": "localhost:8010"}), ("::1", {"host": "[::1]"}), ("127.0.0.1", {})),
+            False: (
+                ("192.0.2.9", {"host": "localhost"}),
+                ("127.0.0.1", {"host": "farm.example.org"}),
+                ("127.0.0.1", {"host": "127.0.0.1:8010", "x_forwarded_for": "192.0.2.9"}),
+                (PROXY, {"host": "localhost", "x_forwarded_for": "127.0.0.1, 192.0.2.9"}),
+                ("", {"host": "localhost"}),
+            ),
+        }
+        for secure, visitors in cases.items():
+            for peer, headers in visitors:
+                self.assertIs(self.visitor(peer, **headers).secure, secure, (peer, headers))
+
+
+class PolicyTests(PagesCase):
+    """
+    The policy at the root of the site.
+    """
+
+    def setUp(self) -> None:
+        """
+        A site with a policy, whose pages tell who visits.
+        """
+        super().setUp()
+        self.policy = WebPolicy()
+        self.factory = make_factory(
+            SiteRoot(Pages(self.view, ROUTES).resource(), None, lambda: self.policy), self.clock
+        )
+        self.factory.doStart()
+
+    def check_headers(self, answer: Any) -> None:
+        """
+        Every answer has all headers.
+        """
+        for name, value in PAGE_HEADERS.items():
+            self.assertEqual(answer.headers.get(name), value, (answer.status, name))
+
+    def test_host(self) -> None:
+        """
+        Promise 10.7: at every address of pages, a wrong name is answered with 421, also to a posted form; the right one
+        is accepted as soon as the master tells it.
+        """
+        host = {"Host": "farm.example.org"}
+        for method in ("GET", "HEAD", "POST"):
+            for path in ("/", "/builders/b", "/static/base.css", "/nothing", "/api/v1/events"):
+                self.assertEqual(self.get(path, host, method=method).status, 421, (method, path))
+        refused = self.get("/", host)
+        self.assertIn("by the name farm.example.org.", refused.text)
+        self.check_headers(refused)
+        self.policy = POLICY
+        self.assertEqual(self.get("/", host).status, 200)
+
+    def test_headers(self) -> None:
+        """
+        Promise 10.7: a page, an error and an address that is none have the strict policy: no inline script, nothing of
+        other hosts, no page inside another site's.
+        """
+        for path in ("/", "/nothing", "/nothing/%ff", "/static/no.css"):
+            self.check_headers(self.get(path))
+        policy = PAGE_HEADERS["content-security-policy"]
+        self.assertTrue(policy.startswith("default-src 'none'; "))
+        for word in ("unsafe", "http:", "https:", "data:", "*"):
+            self.assertNotIn(word, policy)
+
+    def test_artifacts(self) -> None:
+        """
+        Promise 10.7: an artifact is in a sandbox that permits neither scripts nor forms nor our origin, and its type is
+        not guessed.
+        """
+        self.assertEqual(ARTIFACT_HEADERS["content-security-policy"], "sandbox")
+        self.assertEqual(ARTIFACT_HEADERS["x-content-type-options"], "nosniff")
