@@ -2,17 +2,16 @@
 Package builds: submit a source package, and see it built for each architecture.
 """
 
-import io
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import IO, Any
 
 import click
 
 from ..errors import InputError
 from ..model.display import printable
-from ..packages.git_request import read_request, request_text
 from .commands import Commands
 from .connection import FarmClient, FarmCommand
 from .output import note
@@ -22,6 +21,7 @@ from .package_git import built_of_git
 from .package_rebuild import rebuild
 from .package_shell import shell
 from .package_signing import COMMANDS as SIGNING_COMMANDS
+from .package_words import asked_revision
 from .submitted import ADVICE, submit_furl
 
 commands = Commands()
@@ -50,8 +50,8 @@ for command in (*SIGNING_COMMANDS, rebuild, shell):
 
 
 @package.command("build", cls=PackageCommand, short_help="Build a source package, and show its logs.")
-@click.argument("words", metavar="[TARGET] FILE...|NAME", nargs=-1, required=True)
-@click.option("--revision", metavar="REV", help="Of the git repository of the package NAME: a tag, branch or commit.")
+@click.argument("words", metavar="[TARGET] FILE...|[NAME] TAG", nargs=-1)
+@click.option("--revision", metavar="REV", help="A tag, branch or commit in git, instead of TAG.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the builds.")
 @click.option("--scratch", is_flag=True, help="Only to see whether it builds: the packages enter no repository.")
 @click.option("--priority", type=int, metavar="N", help="Below 0: after other jobs; at most what the string permits.")
@@ -61,9 +61,11 @@ def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wai
     Build source packages for each architecture that applies, and show the logs, each line after its builder's name.
 
     FILE is a .dsc, whose other files lie beside it, a source RPM, or a tar archive of all files.  The package is
-    checked before it is sent.  With --revision, the farm makes the source package itself, from the git repository that
-    master.cfg has for NAME; NAME may also be the address of a repository that is listed there.  The string is that of
-    TARGET of the master in DIR, or the one in the file of --furlfile.
+    checked before it is sent.  The string is that of TARGET of the master in DIR, or the one in the file of --furlfile.
+
+    With TAG, the farm makes the source package itself, from the git repository that master.cfg has for the package
+    NAME; NAME may also be the address of a repository that is listed there, and is not needed if there is only one.  A
+    word is a TAG if there is no such file and it does not look like the name of one; with --revision, any word is.
 
     Of several packages each is a job that begins when the packages of the one before it are in the target's repository
     for builds, and sees them.  When one fails, those after it are not built.
@@ -74,21 +76,18 @@ def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wai
     from ..wire.furl import read_furl
 
     chosen = {name: value for name, value in options.items() if value not in (None, False)}
-    if farm.directory is None:
-        furl, files = read_furl(farm.furlfile), words
-    elif len(words) < 2:
-        raise click.UsageError("Give TARGET and FILE, or --furlfile FILE and FILE.")
-    else:
-        furl, files = submit_furl(farm, words[0]), words[1:]
-    work = built_in_order if revision is None else built_of_git
+    named = words if farm.directory is None else words[1:]
+    if not named and (revision is None or (farm.directory is not None and not words)):
+        raise click.UsageError("Give TARGET and FILE or TAG, or --furlfile FILE and these without TARGET.")
+    furl = read_furl(farm.furlfile) if farm.directory is None else submit_furl(farm, words[0])
     with ExitStack() as opened:
         try:
-            if revision is None:
-                chain = [_checked(opened, paths) for paths in packages_of(files)]
-            else:
-                chain = [_request(files, revision)]
+            if asked := asked_revision(named, revision):
+                made = partial(built_of_git, asked=asked, options=chosen)
+                return farm.connect(furl, lambda link: made(link, wait=not no_wait))
+            chain = [_checked(opened, paths) for paths in packages_of(named)]
             check_chain(chain, chosen)
-            return farm.connect(furl, lambda link: work(link, chain, chosen, wait=not no_wait))
+            return farm.connect(furl, lambda link: built_in_order(link, chain, chosen, wait=not no_wait))
         except InputError as error:
             # Found here, or by the master, which knows for what its targets are.
             note(printable(str(error)))
@@ -96,14 +95,6 @@ def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wai
         except KeyboardInterrupt:
             note(f"\n{ADVICE}")
             raise click.Abort from None
-
-
-def _request(words: Sequence[str], revision: str) -> IO[bytes]:
-    if len(words) != 1:
-        raise click.UsageError("Give one NAME with --revision.")
-    target = io.BytesIO(request_text(words[0], revision))
-    read_request(target)
-    return target
 
 
 def _checked(opened: ExitStack, paths: Sequence[str]) -> IO[bytes]:

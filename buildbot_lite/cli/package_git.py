@@ -2,13 +2,15 @@
 Submit a request for a source package that the farm makes of a git repository, and follow what is built.
 """
 
-from collections.abc import Sequence
-from typing import IO
+import io
+from contextlib import AsyncExitStack
 
 from ..errors import InputError
 from ..model.display import printable
+from ..packages.git_request import read_request, request_text
 from .connection import MasterLink
 from .output import Document, note
+from .package_words import AskedRevision
 from .submitted import SubmittedRequest, follow_all, told_requests
 
 SECONDS_BETWEEN = 1.0
@@ -16,13 +18,18 @@ SECONDS_BETWEEN = 1.0
 _MAKING = ("initialize", "checkout", "make_srpm", "prep")
 
 
-async def built_of_git(link: MasterLink, files: Sequence[IO[bytes]], options: Document, *, wait: bool) -> int:
+async def built_of_git(link: MasterLink, *, asked: AskedRevision, options: Document, wait: bool) -> int:
     """
-    Submit the only one of *files*, a request, with *options*; if *wait* is set, follow the build that makes the source
-    package, and those of its packages.  Returns the exit code.
+    Submit a request for *asked* with *options*; if *wait* is set, follow the build that makes the source package, and
+    those of its packages.  Returns the exit code.
     """
-    (file,) = files
-    async with link.submit_file(file, options) as answer:
+    async with AsyncExitStack() as submitting:
+        try:
+            request = io.BytesIO(request_text(asked.source, asked.revision))
+            read_request(request)
+            answer = await submitting.enter_async_context(link.submit_file(request, options))
+        except InputError as error:
+            raise InputError(f"{asked.reading}{error}") from None
         requests = told_requests(answer)
         if not wait:
             return 0

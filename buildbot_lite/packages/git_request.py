@@ -4,8 +4,8 @@ A submission that names a revision in a git repository, instead of a file with a
     package=hello
     revision=v2.10
 
-or ``repository=https://git.example.org/hello.git`` in the place of ``package``.  These are the lines ``name=value``
-that other submissions have for their properties.
+or ``repository=https://git.example.org/hello.git`` in the place of ``package``, or neither where the target has one
+repository only.  These are the lines ``name=value`` that other submissions have for their properties.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,8 @@ _NAMES = (b"package", b"repository", b"revision")
 @frozen
 class GitRequest:
     """
-    *package*: its name; "" if the address of a *repository* was given instead.  *revision*: a tag, branch or commit.
+    *package*: its name; "" if the address of a *repository* was given instead; both are "" for the target's only one.
+    *revision*: a tag, branch or commit.
     """
 
     package: str
@@ -53,10 +54,11 @@ def read_request(file: IO[bytes]) -> GitRequest | None:
 
 def request_text(source: str, revision: str) -> bytes:
     """
-    The text that submits *revision* of *source*, which is the name of a package or the address of a repository.
+    The text that submits *revision* of *source*, which is the name of a package, the address of a repository, or "".
     """
     name = REPOSITORY if ":" in source or "/" in source else PACKAGE
-    return f"{name}={source}\n{REVISION}={revision}\n".encode()
+    of = f"{name}={source}\n" if source else ""
+    return f"{of}{REVISION}={revision}\n".encode()
 
 
 def _begins_a_request(text: bytes) -> bool:
@@ -90,7 +92,7 @@ def _fields(text: bytes) -> Mapping[str, str]:
 
 def _checked(fields: Mapping[str, str]) -> GitRequest:
     package, repository = fields.get(PACKAGE, ""), fields.get(REPOSITORY, "")
-    if bool(package) == bool(repository):
+    if package and repository:
         raise InputError("Give the name of a package (package=) or the address of its repository (repository=).")
     if package:
         checked_name(package)

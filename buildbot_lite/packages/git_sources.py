@@ -61,10 +61,20 @@ class GitSources:
                     f"{_shown(self.addresses)}."
                 )
             return request.repository
+        if not request.package:
+            return self._only(target)
         pattern = next((each for each in self.addresses if NAME in each), None)
         if pattern is None:
             raise InputError(f"{target} has no repository by name; give its address, of {_shown(self.addresses)}.")
         return pattern.replace(NAME, request.package)
+
+    def _only(self, target: str) -> str:
+        if len(self.addresses) != 1 or NAME in self.addresses[0]:
+            raise InputError(
+                f"{target} has more than one repository, so a revision alone is not enough.  Give the name of a "
+                f"package or the address of its repository, too, of {_shown(self.addresses)}."
+            )
+        return self.addresses[0]
 
     def lists(self, address: str) -> bool:
         """

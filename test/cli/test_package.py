@@ -95,8 +95,50 @@ class PackageBuildTests(CommandLineCase):
         with mock.patch.object(type(self.master), "pause", pause):
             waited = self.command("package", "build", "farm", "bookworm", "greet", "--revision", "v1.0")
         self.assertEqual(waited.err.count("# job 3 waits: the disk is full.\n"), 1, waited)
-        for words in (("a", "b", "--revision", "v1"), ("--revision", "v1"), ("greet", "--revision", "-x")):
+        for words in (("a", "b", "--revision", "v1"), ("greet", "--revision", "-x")):
             self.assertNotEqual(self.command("package", "build", "farm", "bookworm", *words).code, 0)
+
+    def test_tag(self) -> None:
+        """
+        Promise 9.1: a word that names no file is a tag of the target's only repository, two are a package and its tag;
+        what could be a misspelt file is refused with a sentence that names both readings, and nothing is sent.
+        """
+        self.write("greet", "")
+        os.mkdir("debian")
+        os.mkdir("hello")
+        build = ("package", "build", "farm", "bookworm", "--no-wait")
+        for words, sent in (
+            (("v1.0",), b"revision=v1.0\n"),
+            (("debian/1.0-1",), b"revision=debian/1.0-1\n"),
+            (("0123abc",), b"revision=0123abc\n"),
+            (("hello", "v1.0"), b"package=hello\nrevision=v1.0\n"),
+            (
+                ("https://git.example.org/hello.git", "v1"),
+                b"repository=https://git.example.org/hello.git\nrevision=v1\n",
+            ),
+            (("--revision", "greet_1.0.dsc"), b"revision=greet_1.0.dsc\n"),
+            (("greet", "--revision", "v1"), b"package=greet\nrevision=v1\n"),
+        ):
+            self.assertEqual(self.command(*build, *words).code, 0, words)
+            self.assertEqual(self.master.submitted_files.pop(), sent)
+        tag = "If it is a tag in git, give it with --revision."
+        for words, sentence in (
+            (("src/greet_1.0.dcs",), f"'src/greet_1.0.dcs' is no file.  Did you mean 'src/greet_1.0.dsc'?  {tag}"),
+            (("src/greet_1.0",), f"'src/greet_1.0' is no file.  Did you mean 'src/greet_1.0.dsc'?  {tag}"),
+            (("hello.srpm",), f"'hello.srpm' is no file.  {tag}"),
+            (("hello", "greet.dcs"), f"'greet.dcs' is no file.  {tag}"),
+            (("greet_1.0.dsc",), "greet_1.0.dsc: No such file or directory."),
+            (("./v1.0",), "./v1.0: No such file or directory."),
+            (("src/greet_1.0.dsc", "v1.0"), "v1.0: No such file or directory."),
+            (("v1.0", "v1.1", "v1.2"), "v1.0: No such file or directory."),
+        ):
+            self.assertEqual(self.refused(*build, *words, code=FAILED), sentence)
+        self.assertEqual(self.master.submitted_files, [])
+        self.master.answers = {"submit_file": InputError("bookworm takes source packages only.")}
+        said = self.refused(*build, "helo", code=UNUSABLE)
+        self.assertEqual(
+            said, "'helo' is no file, and was taken for a tag in git: bookworm takes source packages only."
+        )
 
     def test_not_followed(self) -> None:
         """
@@ -159,6 +201,7 @@ class PackageBuildTests(CommandLineCase):
             (FAILED, ("missing.dsc",), "missing.dsc: No such file or directory"),
             (FAILED, ("src",), "src: Is a directory"),
             (FAILED, ("src/greet_1.0.dsc", "missing"), "missing: No such file or directory"),
+            (FAILED, ("src", "missing.dsc"), "missing.dsc: No such file or directory"),
         ):
             with self.subTest(words=words):
                 self.assertIn(sentence, self.refused("package", "build", "farm", "bookworm", *words, code=code))
@@ -248,4 +291,5 @@ class PackageBuildTests(CommandLineCase):
         """
         said = self.refused("package", "build", "farm", "bookwurm", "src/greet_1.0.dsc", code=FAILED)
         self.assertIn("Did you mean 'bookworm'?", said)
-        self.assertIn("Give TARGET and FILE", self.refused("package", "build", "farm", "src/greet_1.0.dsc", code=USAGE))
+        for words in (("farm", "src/greet_1.0.dsc"), ("farm",), ("farm", "--revision", "v1"), ()):
+            self.assertIn("TARGET", self.refused("package", "build", *words, code=USAGE))

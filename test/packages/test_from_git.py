@@ -154,7 +154,7 @@ class MakingTests(FromGitCase):
         """
         for text, sentence in {
             "package=greet": "Give the revision to be built",
-            "revision=v1": "Give the name of a package",
+            "revision=v1": "Give the name of a package or the address of its repository, too",
             "package=greet\nrevision=--upload-pack=touch /tmp/x": "is not the name of a tag, branch or commit",
             "package=greet\nrevision=v1..v2": "is not the name of a tag, branch or commit",
             "package=../../etc\nrevision=v1": "no name of a source package",
@@ -562,6 +562,24 @@ class ChainedTests(ChainCase):
             self.harness.settle()
             after = self.job(number + 1)
             self.assertEqual(after.state, JobState.KILLED if failing else JobState.FINISHED, after)
+
+
+class OnlyRepositoryTests(FromGitCase):
+    """
+    A target with one repository.
+    """
+
+    def configuration(self) -> str:
+        return super().configuration().replace(SOURCES, '"https://other.example.org/one"')
+
+    def test_revision_alone(self) -> None:
+        """
+        Promise 9.1: where a target has one repository, a revision alone is enough.
+        """
+        watcher = self.ask_for(request_text("", "v1.0"))
+        self.assertIn("# job 1: one at v1.0 for bookworm, from https://other.example.org/one\n", watcher.err)
+        self.attach()
+        self.assertEqual((self.job().state, self.job().name), (JobState.FINISHED, "greet"))
 
 
 class ConfigurationTests(QuestionCase):

@@ -116,7 +116,7 @@ class DebianFromGitTests(FromGitCase):
             "big.lfs": "version https://git-lfs.github.com/spec/v1\n",
         }
         self.server.commit("greet", {**native("test -e big.lfs"), **traps}, "v1.0")
-        command = ("package", "build", str(self.farm.master_directory), "t", "greet", "--revision", "v1.0")
+        command = ("package", "build", str(self.farm.master_directory), "t", "greet", "v1.0")
         done = self.farm.client("buildbot-lite", *command).wait(within=200.0)
         self.assertEqual(done.code, 0, done)
         self.assertRegex(done.err, "# greet 1.0, of commit [0-9a-f]{40}\n")
