@@ -26,7 +26,7 @@ from ..master.farm import Farm
 from ..master.scheduling.dispatcher import WaitingPlace
 from ..model.display import remark_lines
 from ..model.json_reader import JsonReader
-from ..status import build_documents, documents
+from ..status import build_documents, documents, slave_documents
 from ..status.build_filter import filter_of
 from ..status.estimating import MOST_SIMULATED, Estimates, Estimator
 from ..status.farm_news import FarmNews
@@ -160,7 +160,7 @@ class AdminDesk:
         return documents.of_queue(self.farm, most, after, estimates=await self._estimates())
 
     async def _slaves(self, question: JsonReader) -> Answer:
-        return {"slaves": [documents.of_slave(self.farm, member) for member in self.farm.slaves.everyone()]}
+        return {"slaves": [slave_documents.of_slave(self.farm, member) for member in self.farm.slaves.everyone()]}
 
     async def _builders(self, question: JsonReader) -> Answer:
         estimates = await self.estimates.of(self.farm.config.builders)

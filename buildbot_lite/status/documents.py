@@ -19,9 +19,7 @@ from ..master.scheduling.changes.sources import RunningSource
 from ..master.scheduling.dispatcher import WaitingPlace
 from ..master.scheduling.queue import WaitingRequest
 from ..master.scheduling.running_builds import LiveBuild
-from ..master.slaves.member import Member
 from ..model.estimates import UNKNOWN, Estimate
-from ..model.wait_reasons import WaitKind
 from ..storage.records import (
     history,
     marks,
@@ -32,10 +30,10 @@ from ..storage.records import (
 from ..storage.records.history import (
     Filter,
 )
-from ..wire.contract import JITTER, REFUSED_DELAY
 from . import build_documents
 from .build_documents import Document
 from .estimating import Estimates, expected_end, starts_of
+from .slave_documents import of_slave
 
 NO_ESTIMATES: Estimates = {}
 _WAITS_FOR = {"Submit": "a submission", "ForceScheduler": "buildbot-lite force", "Triggerable": "a Trigger step"}
@@ -193,46 +191,6 @@ def of_schedulers(farm: Farm) -> list[Document]:
     return entries
 
 
-def of_slave(farm: Farm, member: Member) -> Document:
-    """
-    One slave.  The field ``obstacle`` is the reason for which it takes no builds; ``low_space``: whether this reason is
-    its disk; ``version`` and ``platform``: of its latest connection.
-    """
-    hello = member.session.hello
-    obstacle = member.obstacle()
-    return {
-        "slave": member.name,
-        "connected": hello is not None,
-        "since": member.attached_at if hello is not None else member.lost_at,
-        "paused": member.paused,
-        "draining": member.draining,
-        "revoked": member.revoked,
-        "refused": _refused(member),
-        "breach": None if member.breach is None else {"at": member.breach[0], "reason": member.breach[1]},
-        "obstacle": None if obstacle is None else obstacle.sentence,
-        "running": sorted(running.label for running in farm.slots.on(member.name)),
-        "max_builds": member.config.max_builds,
-        "builders": [builder.name for builder in farm.config.builders_on(member.name)],
-        "version": member.version,
-        "space": None if hello is None else hello.space,
-        "low_space": obstacle is not None and obstacle.kind is WaitKind.LOW_SPACE,
-        "removed": [] if hello is None else list(hello.removed),
-        "platform": dict(member.platform) or None,
-    }
-
-
-def _refused(member: Member) -> Document | None:
-    """
-    The last refusal of a slave that is not connected: when, why, and the latest time of its next attempt.
-    """
-    if member.refused is None or member.session.hello is not None:
-        return None
-    at, reason = member.refused
-    if at < (member.lost_at or 0.0):
-        return None  # another machine was connected as this slave at that time
-    return {"at": at, "reason": reason, "asks_again_by": at + REFUSED_DELAY * (1 + JITTER)}
-
-
 def of_builders(farm: Farm, connection: Connection, estimates: Estimates = NO_ESTIMATES) -> list[Document]:
     """
     Every builder, in the order of master.cfg, with its newest build.  "takes": estimated seconds of a build.
@@ -254,8 +212,3 @@ def of_builders(farm: Farm, connection: Connection, estimates: Estimates = NO_ES
         }
         for builder in farm.config.builders.values()
     ]
-
-
-def _newest(connection: Connection, builder: str) -> Document | None:
-    page = history.page(connection, Filter(builder), most=1)
-    return next(iter(build_documents.of_builds(connection, page)), None)

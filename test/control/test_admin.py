@@ -24,8 +24,8 @@ from buildbot_lite.errors import (
 from buildbot_lite.master.slaves.desk import SlaveDesk
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.properties import OF_THE_BUILD
-from buildbot_lite.status.documents import of_slave
 from buildbot_lite.status.following import LogFollower, notify_followers
+from buildbot_lite.status.slave_documents import of_slave
 from buildbot_lite.storage.records import (
     builds,
     inputs,

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.cli.tables import slaves
 from buildbot_lite.master.slaves.desk import SlaveDesk
 from buildbot_lite.model.hello import Welcome
-from buildbot_lite.status.documents import of_slave
+from buildbot_lite.status.slave_documents import of_slave
 
 from .configurations import builder_config, master_cfg
 from .harness import FakeSlave, MasterHarness, hello

@@ -46,6 +46,13 @@ class Session:
         return self._core.greeted.home if self._core.greeted else None
 
     @property
+    def grace_left(self) -> float | None:
+        """
+        Seconds until the first command of the disconnected slave counts as lost; None if none waits for it.
+        """
+        return self._core.grace_left()
+
+    @property
     def live_ids(self) -> Iterable[str]:
         """
         The ids of the commands that the session has not forgotten yet.

@@ -78,6 +78,13 @@ class Core:
         if call is not None and call.active():
             call.cancel()
 
+    def grace_left(self) -> float | None:
+        """
+        Seconds until the first deadline; None if there is none.
+        """
+        ends = [call.getTime() for call in self.deadlines.values() if call.active()]
+        return max(0.0, min(ends) - self.clock.seconds()) if ends else None
+
     def expect_end(self, command: DispatchedCommand) -> None:
         """
         Count the interrupted *command* as lost as soon as no output has arrived for `ENDING` seconds.
