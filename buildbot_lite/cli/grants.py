@@ -168,13 +168,20 @@ def grant_watch(farm: FarmClient, request: str | None, expires: float | None, la
 )
 @_expires
 @_label
-def grant_control(farm: FarmClient, expires: float | None, label: str) -> None:
+@click.option("--web", is_flag=True, help="For a browser: print an address with a code, which works once.")
+def grant_control(farm: FarmClient, expires: float | None, label: str, web: bool) -> None:
     """
     A string to look at the farm, and to force, rebuild, cancel, keep, pause, drain and sendchange.
 
     Use it with: buildbot-lite force --furlfile FILE, and so on.
+
+    With --web, open the printed address in a browser within 10 minutes; the string, which is valid for 12 hours or as
+    --expires says, stays in the web process.
     """
-    _hand_out(farm, "control", lasts=expires, label=label)
+    if web:
+        _hand_out_code(farm, lasts=expires, label=label)
+    else:
+        _hand_out(farm, "control", lasts=expires, label=label)
 
 
 @grant.command("sign", cls=FarmCommand, short_help="A string to sign the packages of TARGET.")
@@ -281,6 +288,15 @@ def _hand_out(farm: FarmClient, verb: str, **of: Any) -> None:
     given = answer["grant"]
     note(f"# string #{given['grant']} ({_purpose(given)}); shown only this once")
     click.echo(answer["furl"])
+
+
+def _hand_out_code(farm: FarmClient, *, lasts: float | None, label: str) -> None:
+    answer = farm.ask({"ask": "web-code", "label": label, **({} if lasts is None else {"lasts": lasts})})
+    note(
+        f"# works once, within {answer['valid'] / 60:.0f} minutes; the session ends after "
+        f"{answer['lasts'] / 3600:.3g} h; shown only this once"
+    )
+    click.echo(f"{answer['address']}login?code={answer['code']}")
 
 
 async def _limited(link: MasterLink, question: dict[str, Any]) -> Mapping[str, Any]:

@@ -47,11 +47,12 @@ from .admin_slaves import SlaveAdmin
 from .followers import FramedClient, OneAtATime
 from .questions import QuestionDesk, questions_of
 from .web_answers import WebAnswers
+from .web_codes import WebCodes
 
 MOST_BUILDS = 1000
 STOPPED_WITHIN = 60.0
 """Seconds that the client of ``idle`` has to stop the idle master; after that builds start again."""
-RECORDED = frozenset({"force", "sendchange", "keep", "unkeep", "pause", "grant", "unpin", "reconfig"})
+RECORDED = frozenset({"force", "sendchange", "keep", "unkeep", "pause", "grant", "unpin", "reconfig", "redeem"})
 """Questions that are refused while the database fails: their answers would wait for its repair."""
 LARGEST_POSITION = 1_000_000_000
 
@@ -66,7 +67,8 @@ class AdminDesk:
     The object that FURLs of admins lead to, and FURLs to watch or control the farm.
 
     *may*: the permitted questions; None: all.  *account*: the limits that the holders of one FURL share.  *by_grant*:
-    the number of the grant.  *estimates*, *news*: may be shared.  *others*: the questions that extensions answer.
+    the number of the grant.  *estimates*, *news*, *codes*: may be shared.  *others*: the questions that extensions
+    answer.
     """
 
     farm: Farm
@@ -77,6 +79,7 @@ class AdminDesk:
     estimates: Estimator = field(default=Factory(lambda desk: Estimator(desk.farm.records), takes_self=True))
     others: QuestionDesk | None = None
     news: FarmNews = field(default=Factory(lambda desk: FarmNews(desk.farm), takes_self=True))
+    codes: WebCodes = field(default=Factory(lambda desk: WebCodes(desk.farm.clock.seconds), takes_self=True))
     log: ClassVar[Logger] = Logger()
 
     def ask(self, question: Answer) -> Deferred[Answer]:
@@ -109,7 +112,7 @@ class AdminDesk:
             **ChangeAdmin(self.farm, self._read).answers(),
             **GrantAdmin(self.farm).answers(),
             **SlaveAdmin(self.farm).answers(),
-            **WebAnswers(self.farm, self.may, self.by_grant).answers(),
+            **WebAnswers(self.farm, self.may, self.by_grant, self.codes).answers(),
         }
         command_text = question.text("ask", limit=40)
         answer = answers.get(command_text)

@@ -33,14 +33,15 @@ from .admin import AdminDesk
 from .changes import Binding, ChangeIntake, ChangeTarget, LineIntake
 from .questions import QuestionDesk
 from .submissions import SubmitTarget, WatchTarget
+from .web_codes import WebCodes
 from .webhooks import WebhookIntake
 
 MAY_LOOK = frozenset(
     {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact", "kept"}
-    | {"schedulers", "changes", "first-bad", "farm", "www", "me"}
+    | {"schedulers", "changes", "first-bad", "farm", "www", "me", "redeem"}
 )
 """The questions that a FURL to watch the farm permits."""
-MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain", "keep", "unkeep", "sendchange"}
+MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain", "keep", "unkeep", "sendchange", "sign-out"}
 """The questions that a FURL to control the farm permits."""
 
 
@@ -91,6 +92,7 @@ class _Exposing:
 
         self._estimates = Estimator(farm.records)
         self._news = FarmNews(farm)
+        self._codes = WebCodes(farm.clock.seconds)
 
     def submission(self, grant: Grant, revocable: Revocable) -> Exposed:
         submitting = SubmitTarget(
@@ -141,6 +143,7 @@ class _Exposing:
                 self._estimates,
                 others,
                 self._news,
+                self._codes,
             )
             return ExposedControl(desk, revocable)
 

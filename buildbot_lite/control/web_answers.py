@@ -4,33 +4,63 @@ Answers to the questions of the web process, which shows the farm: what master.c
 The answers have no field around them: the whole answer is the document.
 """
 
+import os
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
 
 from attrs import frozen
+from twisted.logger import Logger
 
+from ..deferreds import background
 from ..errors import RefusedError
 from ..master.farm import Farm
+from ..master.grants.verbs import CONTROL, FARM, WATCH
+from ..master.grants.web_furls import DIRECTORY
+from ..master.revocation import AFTER_THE_ANSWER
+from ..master.slaves.member import clock_time
 from ..model.json_reader import JsonReader
+from ..storage.records.grants import WEB_PAGES, Grant, GrantLimits
+from ..wire.endpoint import Endpoint
+from .web_codes import LONGEST_CODE, SESSION, VALID_FOR, WebCodes
 
 Answer = Mapping[str, Any]
+
+WEB_SESSION = "web session"
+"""The beginning of the label of a string that a code became."""
+FIRST_PORT = 8010
+"""The port of the pages where none was chosen and none is known."""
+LONGEST_LABEL = 80
+LONGEST_ADDRESS = 60
+_ADDRESS = re.compile(r"http://[0-9a-zA-Z.:\[\]-]{1,100}/\n?\Z")
 
 
 @frozen
 class WebAnswers:
     """
     Answers about *farm* for the holder of the grant *by_grant*, who may ask the questions *may* (None: all).
+    *codes*: those that can be redeemed, shared by all.
     """
+
+    log: ClassVar[Logger] = Logger()
 
     farm: Farm
     may: Collection[str] | None
     by_grant: int | None
+    codes: WebCodes
 
     def answers(self) -> Mapping[str, Callable[[JsonReader], Awaitable[Answer]]]:
         """
         The questions, each with the method that answers it.
         """
-        return {"www": self._www, "me": self._me}
+        return {
+            "www": self._www,
+            "me": self._me,
+            "web-code": self._code,
+            "redeem": self._redeem,
+            "sign-out": self._sign_out,
+        }
 
     async def _www(self, question: JsonReader) -> Answer:
         config = self.farm.config
@@ -46,9 +76,7 @@ class WebAnswers:
         """
         The grant with which the client asks: so a program that passes questions on learns when the grant ends.
         """
-        if self.by_grant is None:
-            raise RefusedError("This connection has no string.")
-        grant = self.farm.grants.in_force(self.by_grant)
+        grant = self._grant()
         return {
             "grant": grant.id,
             "verb": grant.verb,
@@ -56,3 +84,77 @@ class WebAnswers:
             "expires": grant.expires,
             "may": None if self.may is None else sorted(self.may),
         }
+
+    async def _code(self, question: JsonReader) -> Answer:
+        """
+        A code for a control string, and the address where it is redeemed.
+        """
+        lasts = question.number("lasts", SESSION)
+        if lasts <= 0:
+            raise RefusedError("--expires is in the past: the string would never be valid.")
+        label = question.prose("label", "", limit=LONGEST_LABEL)
+        code = self.codes.issue(label=label, lasts=lasts, by=self.by_grant)
+        return {"code": code, "address": self._address(), "valid": VALID_FOR, "lasts": lasts}
+
+    async def _redeem(self, question: JsonReader) -> Answer:
+        """
+        The FURL that the code becomes: only for the web process, which keeps it in memory.
+        """
+        own = self._grant()
+        if own.verb != WATCH or own.label != WEB_PAGES:
+            raise RefusedError(f"Only the web process redeems codes, with a string that has the label {WEB_PAGES!r}.")
+        code = question.text("code", limit=LONGEST_CODE)
+        origin = question.prose("from", "", limit=LONGEST_ADDRESS)
+        now = self.farm.wall()
+        with self.codes.redeeming(code) as terms:
+            label = ", ".join(
+                [
+                    WEB_SESSION,
+                    *([terms.label] if terms.label else []),
+                    *([f"code of #{terms.by}"] if terms.by is not None else []),
+                    *([f"from {origin}"] if origin else []),
+                    clock_time(now),
+                ]
+            )
+            limits = GrantLimits(expires=now + terms.lasts)
+            grant = await self.farm.grants.hand_out(CONTROL, FARM, name=FARM, label=label, limits=limits)
+        return {
+            "furl": self.farm.furls.nearby_furl(grant),
+            "grant": grant.id,
+            "label": grant.label,
+            "expires": grant.expires,
+        }
+
+    async def _sign_out(self, question: JsonReader) -> Answer:
+        """
+        Revoke the string with which this is asked, if a code became it.
+        """
+        grant = self._grant()
+        if not (grant.label or "").startswith(WEB_SESSION):
+            raise RefusedError("Only the string of a browser's session ends itself.  For others: buildbot-lite revoke")
+        # The answer travels on the link that is cut then.
+        self.farm.clock.callLater(
+            AFTER_THE_ANSWER, lambda: background(self.farm.revocation.revoke(grant), self.log, "ending a session")
+        )
+        return {"grant": grant.id}
+
+    def _grant(self) -> Grant:
+        if self.by_grant is None:
+            raise RefusedError("This connection has no string.")
+        return self.farm.grants.in_force(self.by_grant)
+
+    def _address(self) -> str:
+        """
+        The address of the pages: as configured, as the web process beside the master has written it, or the default.
+        """
+        config = self.farm.config
+        if config.buildbot_url is not None:
+            return config.buildbot_url
+        path = os.path.join(self.farm.basedir, DIRECTORY, "address")
+        with suppress(OSError, UnicodeDecodeError), open(path, encoding="ascii") as file:
+            if _ADDRESS.match(address := file.read(200)):
+                return address.strip()
+        port = config.www.port
+        if isinstance(port, str) and (endpoint := Endpoint.parse(port)) is not None:
+            return f"http://{endpoint.local_host}:{endpoint.port}/"
+        return f"http://127.0.0.1:{port or FIRST_PORT}/"

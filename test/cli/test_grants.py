@@ -136,6 +136,18 @@ class RevokeTests(GrantCommandCase):
         self.assertEqual(self.command("revoke", "farm", "go", "--kill", "--cancel").err, "")
         self.assertEqual(self.master.questions[1], {"ask": "revoke", "which": "go", "kill": True, "cancel": True})
 
+    def test_web_session(self) -> None:
+        """
+        Promise 10.7: `grant control --web` prints an address with a code, and no string.
+        """
+        self.master.answers = {
+            "web-code": {"code": "abc", "address": "https://f.example/ci/", "valid": 600.0, "lasts": 43200.0}
+        }
+        said = self.command("grant", "control", "farm", "--web", "--label", "for Ann")
+        self.assertEqual(said.out, "https://f.example/ci/login?code=abc\n")
+        self.assertIn("within 10 minutes; the session ends after 12 h", said.err)
+        self.assertEqual(self.master.questions[-1], {"ask": "web-code", "label": "for Ann"})
+
     def test_rotate(self) -> None:
         """
         Promise 17: `rotate` says where the new FURL is, and does not print it.
@@ -144,6 +156,8 @@ class RevokeTests(GrantCommandCase):
         self.assertIn("buildbot-lite furl farm bot1", self.command("rotate", "farm", "bot1").out)
         self.master.answers = {"rotate": {"name": "admin", "verb": "admin", "ended": []}}
         self.assertIn("private/admin.furl", self.command("rotate", "farm", "admin").out)
+        self.master.answers = {"rotate": {"name": "web pages", "verb": "watch", "ended": []}}
+        self.assertIn("web/private", self.command("rotate", "farm", "web pages").out)
 
 
 class LeavingSlaveTests(GrantCommandCase):

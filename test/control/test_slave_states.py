@@ -63,7 +63,7 @@ class SlaveStateTests(AdminDeskCase):
 
     def test_refused(self) -> None:
         """
-        Promise 10.1: a slave whose last attempt was refused, or whose string was revoked, is refused, with the sentence.
+        Promise 10.1: a slave whose last attempt was refused, or whose string was revoked, is refused, and says why.
         """
         self.harness.farm.slaves.refused("bot1", "Another machine has already used this string.")
         self.assertEqual(self.state(), ("refused", "Another machine has already used this string."))

@@ -45,7 +45,7 @@ class FurlPublisher:
         self._grants = grants
         self._location = location
         self._generations = generations
-        self.web = WebFurls(basedir, grants=grants, records=records, furl=self._nearby_furl)
+        self.web = WebFurls(basedir, grants=grants, records=records, furl=self.nearby_furl)
 
     def furl(self, grant: Grant) -> str:
         """
@@ -88,16 +88,16 @@ class FurlPublisher:
 
     async def _admin_furl(self) -> str:
         try:
-            return self._nearby_furl(await self._grants.ensure(ADMIN, FARM, name=FARM))
+            return self.nearby_furl(await self._grants.ensure(ADMIN, FARM, name=FARM))
         except LostStringError:
             # No client can request a new admin's FURL without a valid one.
             self._log.warn("the admin's string is replaced, because private/{kept} is lost", kept=UNDERIVED_FILE)
             for grant in self._grants.all_of(ADMIN, FARM):
                 if grant.label is None:
                     await self._grants.revoke(grant)
-            return self._nearby_furl(await self._grants.ensure(ADMIN, FARM, name=FARM))
+            return self.nearby_furl(await self._grants.ensure(ADMIN, FARM, name=FARM))
 
-    def _nearby_furl(self, grant: Grant) -> str:
+    def nearby_furl(self, grant: Grant) -> str:
         """
         The FURL of *grant*, with the addresses for clients on this machine.
         """
