@@ -45,6 +45,7 @@ from .admin_grants import GrantAdmin
 from .admin_marks import BuildMarks
 from .admin_slaves import SlaveAdmin
 from .followers import FramedClient, OneAtATime
+from .log_tails import LogTails
 from .questions import QuestionDesk, questions_of
 from .web_answers import WebAnswers
 from .web_codes import WebCodes
@@ -113,6 +114,7 @@ class AdminDesk:
             **GrantAdmin(self.farm).answers(),
             **SlaveAdmin(self.farm).answers(),
             **WebAnswers(self.farm, self.may, self.by_grant, self.codes).answers(),
+            **LogTails(self.farm, self._read).answers(),
         }
         command_text = question.text("ask", limit=40)
         answer = answers.get(command_text)

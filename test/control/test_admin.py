@@ -532,6 +532,23 @@ class AdminFollowTests(AdminDeskCase):
         self.assertEqual(self.successResultOf(telling), {})
         self.assertEqual((follower.out, follower.err), (bytes(range(256)), b""))
 
+    def test_tail(self) -> None:
+        """
+        The end of a growing log is answered without the rest of it, with the length of all; a step without a log has
+        an empty one; what is not UTF-8 is replaced.
+        """
+        slave = self.harness.attach("bot1")
+        self.ask("force", builder="b", properties={}, reason="test")
+        of = {"builder": "b", "number": 1, "step": "one"}
+        nothing = {"step": 0, "log": None, "length": 0, "text": ""}
+        self.assertEqual(self.ask("tail", **of)["tail"], nothing)
+        slave.commands[0].write(b"x" * 1000 + b"\xff end\n")
+        tail = {"step": 0, "log": "stdio", "length": 1006, "text": "x\ufffd end\n"}
+        self.assertEqual(self.ask("tail", **of, bytes=7)["tail"], tail)
+        self.assertEqual(self.ask("tail", **{**of, "step": "0"}, log="stdio", bytes=7)["tail"], tail)
+        self.assertIn("has no log 'x'", self.refused("tail", **of, log="x"))
+        self.assertIn("65536", self.refused("tail", **of, bytes=65537))
+
     def test_no_such_build(self) -> None:
         """
         A build that does not exist and a builder that does not exist have different errors.
