@@ -29,12 +29,14 @@ from .output import (
     Document,
     OutputWriter,
     TakeChunk,
+    read_secret,
 )
 from .processes import is_there, need_a_master
 from .resuming import resumed
 
 if TYPE_CHECKING:
     from ..wire.client import SubmitClient
+    from .lasting_link import LastingLink
 
 T = TypeVar("T")
 
@@ -95,6 +97,17 @@ class MasterLink(Protocol):
     def at(self, furl: str) -> "MasterLink":
         """
         A link for *furl* instead.
+        """
+
+    def lasting(self) -> "LastingLink":
+        """
+        A link that stays, for many questions.
+        """
+
+    @property
+    def reactor(self) -> Any:
+        """
+        The reactor in which the command runs.
         """
 
 
@@ -174,6 +187,11 @@ class NetworkLink:
     def at(self, furl: str) -> MasterLink:
         return evolve(self, furl=furl)
 
+    def lasting(self) -> "LastingLink":
+        from .lasting_link import NetworkLastingLink
+
+        return NetworkLastingLink(self.reactor, self.furl)
+
 
 def connect(furl: str, work: Callable[[MasterLink], Awaitable[T]]) -> T:
     """
@@ -242,9 +260,11 @@ class FarmClient:
             )
         if self.directory is not None:
             refuse_loose([self.furlfile])
-        from ..wire.furl import read_furl
+        from ..wire.furl import furl_in, read_furl
 
-        return read_furl(self.furlfile)
+        return (
+            furl_in(read_secret("The string"), "standard input") if self.furlfile == "-" else read_furl(self.furlfile)
+        )
 
 
 class FarmCommand(click.Command):
@@ -254,7 +274,7 @@ class FarmCommand(click.Command):
     The master's directory is the value of ``buildbot-lite -C``, or the first word, or the current directory.
     """
 
-    furlfile_help = "A file with a string, such as a copy of private/admin.furl, instead of DIR."
+    furlfile_help = "A file with a string, such as a copy of private/admin.furl, instead of DIR; - is standard input."
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -90,13 +90,13 @@ def slaves(document: Sequence[Document]) -> RenderableType:
     rows = [
         (
             each["slave"],
-            _presence(each),
+            presence(each),
             Date(each["since"]),
             ", ".join(each["running"]),
             (each["platform"] or {}).get("hostname", ""),
             (each["platform"] or {}).get("os", ""),
             each["version"] or "",
-            _trouble(each),
+            trouble(each),
         )
         for each in document
     ]
@@ -217,7 +217,10 @@ TABLES: Mapping[str, Callable[[Any], RenderableType]] = {
 """By the name of the document."""
 
 
-def _presence(slave: Document) -> Text:
+def presence(slave: Document) -> Text:
+    """
+    The state of a slave, in a word.
+    """
     if slave.get("revoked"):
         return plain("revoked", "red")
     if not slave["connected"]:
@@ -233,7 +236,7 @@ def _presence(slave: Document) -> Text:
     return plain("here", "green")
 
 
-def _trouble(slave: Document) -> Text:
+def trouble(slave: Document) -> Text:
     """
     The reason for which the slave was refused or cut off, or takes no build because of its disk.
     """

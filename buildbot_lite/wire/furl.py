@@ -114,10 +114,17 @@ def read_furl(path: str) -> str:
     """
     The first line of the file *path* that begins with ``pb://``; `FurlError` if there is none.
     """
-    for line in text_in(path).splitlines():
+    return furl_in(text_in(path), path)
+
+
+def furl_in(text: str, where: str) -> str:
+    """
+    The first line of *text* that begins with ``pb://``; `FurlError` if there is none.  *where*: the place of the text.
+    """
+    for line in text.splitlines():
         if _is_furl(line.strip()):
             return line.strip()
-    raise FurlError(f"No line of {path} begins with pb://.")
+    raise FurlError(f"No line of {where} begins with pb://.")
 
 
 def text_in(path: str) -> str:

@@ -126,6 +126,15 @@ class FakeMaster:
     async def pause(self, seconds: float) -> None:
         pass
 
+    def lasting(self) -> Any:
+        return self
+
+    reactor: Any = None
+    away: Any = None
+
+    async def stop(self) -> None:
+        pass
+
 
 class CommandLineCase(SynchronousTestCase):
     def setUp(self) -> None:

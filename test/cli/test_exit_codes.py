@@ -59,6 +59,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "stop": ("nowhere",),
     "restart": ("nowhere",),
     "status": (),
+    "watch": (),
     "queue": (),
     "slaves": (),
     "builders": (),

@@ -539,7 +539,7 @@ class AdminFollowTests(AdminDeskCase):
         """
         slave = self.harness.attach("bot1")
         self.ask("force", builder="b", properties={}, reason="test")
-        of = {"builder": "b", "number": 1, "step": "one"}
+        of: dict[str, Any] = {"builder": "b", "number": 1, "step": "one"}
         nothing = {"step": 0, "log": None, "length": 0, "text": ""}
         self.assertEqual(self.ask("tail", **of)["tail"], nothing)
         slave.commands[0].write(b"x" * 1000 + b"\xff end\n")

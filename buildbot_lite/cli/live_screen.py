@@ -1,0 +1,188 @@
+"""
+A terminal that shows a screen until the user leaves it: alternate screen, keys without Return, another size at any
+time, Ctrl-Z; whatever happens, the terminal is as before afterwards.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import termios
+import time
+import tty
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
+
+from attrs import define
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from ..deferreds import OneShot
+from .live_layout import Space
+
+_LEAVE = b"qQ\x04"
+Draw = Callable[[Space], Sequence[Text]]
+
+
+def can_show() -> bool:
+    """
+    Whether standard output is a terminal that can show a screen.
+    """
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"dumb", "unknown", ""}
+
+
+class LiveScreen:
+    """
+    Shows what *draw* returns.  A context manager.  *left*: fires when the user presses q.
+    """
+
+    def __init__(self, draw: Draw, console: Console | None = None, wall: Callable[[], float] = time.time) -> None:
+        self._draw = draw
+        self._wall = wall
+        self._console = console or Console(highlight=False)
+        self._live: Live | None = None
+        self._keyboard = _Keyboard()
+        self.left: OneShot[None] = OneShot()
+
+    def __enter__(self) -> Self:
+        self._show()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._restore()
+        if self._keyboard.descriptor is not None:
+            os.close(self._keyboard.descriptor)
+
+    @property
+    def keys(self) -> int | None:
+        """
+        The descriptor of the keyboard; None if there is none.
+        """
+        return self._keyboard.descriptor
+
+    def draw(self, remark: str = "") -> None:
+        """
+        Show the present state.
+        """
+        if self._live is not None:
+            self._live.update(self._lines(remark), refresh=True)
+
+    def typed(self, data: bytes) -> None:
+        """
+        The user has pressed keys.
+        """
+        if any(key in _LEAVE for key in data):
+            self.left.fire(None)
+
+    def suspend(self) -> None:
+        """
+        Restore the terminal, stop this process as Ctrl-Z does, and show the screen again when it continues.
+        """
+        self._restore()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        self._show()
+
+    def _lines(self, remark: str) -> RenderableType:
+        size = self._console.size
+        lines = self._draw(Space(size.width, size.height, self._wall(), remark))
+        for line in lines:
+            line.no_wrap = True
+        return Group(*lines)
+
+    def _show(self) -> None:
+        self._keyboard.take()
+        self._live = Live(
+            self._lines(""), console=self._console, screen=True, auto_refresh=False, vertical_overflow="crop"
+        )
+        self._live.start(refresh=True)
+
+    def _restore(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+            self._keyboard.give_back()
+
+
+@define(eq=False)
+class KeyReader:
+    """
+    Tells *screen* what is typed: an `IReadDescriptor` of a reactor.
+    """
+
+    screen: LiveScreen
+
+    def fileno(self) -> int:
+        """
+        The descriptor of the keyboard; -1 if there is none.
+        """
+        return -1 if self.screen.keys is None else self.screen.keys
+
+    def doRead(self) -> Any:  # noqa: N802 - Twisted's
+        """
+        Read what was typed.
+        """
+        try:
+            data = os.read(self.fileno(), 1024)
+        except OSError:
+            data = b""
+        # The end of the input: the terminal is gone.
+        self.screen.typed(data or b"q")
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """
+        The reactor ends.
+        """
+
+    def logPrefix(self) -> str:  # noqa: N802 - Twisted's
+        """
+        For the reactor's log.
+        """
+        return "keys"
+
+
+@contextlib.contextmanager
+def signals(
+    screen: LiveScreen, later: Callable[[Callable[[], None]], None], resized: Callable[[], None]
+) -> Iterator[None]:
+    """
+    During the block, Ctrl-Z suspends *screen*, and a new size of the terminal calls *resized*, both through *later*.
+    """
+    wanted = {signal.SIGWINCH: resized, signal.SIGTSTP: screen.suspend}
+    before = {}
+    for number, call in wanted.items():
+        before[number] = signal.signal(number, lambda *_, call=call: later(call))
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+class _Keyboard:
+    """
+    The terminal that types, which may be another file than standard input.  *descriptor*: None if there is none.
+    """
+
+    def __init__(self) -> None:
+        self.descriptor: int | None = None
+        self._before: list[Any] = []
+        with contextlib.suppress(OSError):
+            self.descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+
+    def take(self) -> None:
+        """
+        From now on it does not echo, and gives each key at once.
+        """
+        if self.descriptor is not None:
+            self._before = termios.tcgetattr(self.descriptor)
+            tty.setcbreak(self.descriptor, termios.TCSADRAIN)
+
+    def give_back(self) -> None:
+        """
+        As it was before `take`.
+        """
+        if self.descriptor is not None:
+            # Its other end may be gone.
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self._before)

@@ -1,0 +1,275 @@
+"""
+The screens of ``buildbot-lite watch``: lines of a terminal, from what was asked (`live_documents`).
+
+A screen has a first line, sections, and a last line.  On a small terminal each section gets a part of the lines, and
+says how many rows it leaves out; slaves and builders with something to say come first.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+
+from rich.text import Text
+
+from .cells import Document, build_name, duration, plain, requester, result_text, short_sources
+from .line_columns import Column
+from .live_documents import Watched, WatchedBuild, WatchedBuilder, WatchedFarm
+from .live_layout import Section, Space, composed
+from .tables import presence, trouble
+
+_LETTERS = {
+    "SUCCESS": Text("S", "green"),
+    "WARNINGS": Text("W", "yellow"),
+    "FAILURE": Text("F", "bold red"),
+    "SKIPPED": Text("\N{EN DASH}", "dim"),
+    "EXCEPTION": Text("E", "bold magenta"),
+    "RETRY": Text("R", "cyan"),
+    "CANCELLED": Text("C", "dim"),
+}
+_RUNNING = Text("●", "cyan")
+_BAR = 20
+_BARS = 60
+"""Columns of the terminal from which on there are bars."""
+# ECMA-48, 5.4: control sequences; 5.6: control strings, as of OSC, which xterm also ends with BEL; then other escapes.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
+_INTERESTING = ("refused", "away", "low space", "draining", "paused", "revoked", "here", "never seen")
+
+
+def screen(watched: Watched, space: Space) -> list[Text]:
+    """
+    The lines of a screen, exactly as many as it has.
+    """
+    if isinstance(watched, WatchedFarm):
+        return _of_farm(watched, space)
+    if isinstance(watched, WatchedBuilder):
+        return _of_builder(watched, space)
+    assert isinstance(watched, WatchedBuild)
+    return _of_build(watched, space)
+
+
+def _of_farm(farm: WatchedFarm, space: Space) -> list[Text]:
+    status = farm.status
+    if not status:
+        return composed(plain("connecting …", "dim"), "", [], space)
+    title = plain(status.get("title") or "", "bold")
+    slaves = status.get("slaves", ())
+    waiting = status.get("waiting_total", 0)
+    counts = f"{len(status.get('running', ()))} running, {waiting} waiting, {len(slaves)} slaves"
+    sections = [
+        _builders(farm, space),
+        _running(farm, space),
+        Section("Waiting", Text(str(waiting)), status.get("waiting", ()), _waiting),
+        _slaves(slaves, space),
+    ]
+    return composed(title, counts, sections, space)
+
+
+def _of_builder(watched: WatchedBuilder, space: Space) -> list[Text]:
+    description = watched.builder.get("description") or ""
+    counts = f"{sum(each['result'] is None for each in watched.builds)} running, {len(watched.waiting())} waiting"
+    title = plain(watched.name, "bold").append_text(plain(f"  {description}" if description else "", "dim"))
+    waiting = watched.waiting()
+    sections = [
+        Section("Builds", Text(), watched.builds, partial(_builds, space)),
+        *([Section("Waiting", Text(str(len(waiting))), waiting, _waiting)] if waiting else []),
+    ]
+    return composed(title, counts, sections, space)
+
+
+def _of_build(watched: WatchedBuild, space: Space) -> list[Text]:
+    build = watched.build
+    if not build:
+        return composed(plain(f"{watched.builder}/{watched.number}", "bold"), "", [], space)
+    title = plain(f"{build_name(build)}  ", "bold").append_text(result_text(build["result"]))
+    took = duration(build["started"], build["finished"])
+    title.append(f"  {took}  ").append_text(_estimate(build["started"], build.get("expected_end"), build, space))
+    about = [f"on {build['slave']}", short_sources(build), build["reason"] or "", requester(build["asked"])]
+    if waits := build.get("waits_for"):
+        about.insert(0, f"waits: {waits}")
+    sections = [
+        Section("Steps", plain("; ".join(filter(None, about))), build["steps"], partial(_steps, space), last=True)
+    ]
+    step = watched.step()
+    if watched.tail and step is not None and watched.tail["log"] is not None:
+        name = "" if watched.tail["log"] == "stdio" else f", {watched.tail['log']}"
+        summary = plain(f"{step['name']}{name}, {watched.tail['length']} bytes")
+        most = 50 if space.height is None else space.height
+        sections.append(Section("Log", summary, tail_lines(watched.tail["text"], most), _alone, last=True))
+    return composed(title, "", sections, space)
+
+
+def tail_lines(text: str, most: int) -> list[Text]:
+    """
+    The last *most* lines of a log, as a terminal without colours shows them: after a carriage return the line begins
+    anew; control sequences are left out.
+    """
+    lines_of = _ESCAPES.sub("", text).rstrip("\n").split("\n")[-most:] if text else []
+    shown = [line.rstrip("\r").rpartition("\r")[2].expandtabs() for line in lines_of]
+    return [plain(line) for line in shown]
+
+
+# Sections.
+
+
+def _builders(farm: WatchedFarm, space: Space) -> Section:
+    running = Counter(each["builder"] for each in farm.status.get("running", ()))
+    waiting = Counter(each["builder"] for each in farm.status.get("waiting", ()))
+    results = {each["builder"]: farm.results_of(each) for each in farm.builders}
+
+    def rank(builder: Document) -> int:
+        name = builder["builder"]
+        bad = results[name] and results[name][-1] not in {"SUCCESS", "WARNINGS", "SKIPPED"}
+        return 0 if running[name] else 1 if bad else 2 if waiting[name] else 3
+
+    builders = farm.builders if space.height is None else sorted(farm.builders, key=rank)
+    last = [name[-1] for name in results.values() if name]
+    summary = Text(", ".join(filter(None, [str(len(builders)), *_counted(last)])))
+
+    def columns(shown: Sequence[Document]) -> Sequence[Column]:
+        return [
+            Column([plain(each["builder"]) for each in shown], least=16),
+            Column([_letters(results[each["builder"]], running[each["builder"]]) for each in shown], least=4),
+            Column([_some(waiting[each["builder"]], "waiting") for each in shown]),
+            Column([plain(each["description"], "dim") for each in shown]),
+        ]
+
+    return Section("Builders", summary, builders, columns)
+
+
+def _running(farm: WatchedFarm, space: Space) -> Section:
+    running = farm.status.get("running", ())
+
+    def columns(shown: Sequence[Document]) -> Sequence[Column]:
+        return [
+            Column([plain(build_name(each)) for each in shown], least=16),
+            Column([_present_step(each, farm.running.get(build_name(each))) for each in shown], least=8),
+            Column([Text(duration(each["started"], None)) for each in shown], least=10, right=True),
+            *_bars([_estimate(each["started"], each.get("expected_end"), each, space) for each in shown], space),
+            Column([plain(f"on {each['slave']}", "dim") for each in shown]),
+        ]
+
+    return Section("Running", Text(str(len(running))), running, columns)
+
+
+def _waiting(requests: Sequence[Document]) -> Sequence[Column]:
+    return [
+        Column([Text(str(each["request"])) for each in requests], right=True),
+        Column([plain(each["builder"]) for each in requests], least=12),
+        Column([Text(duration(each["submitted"], None)) for each in requests], least=10, right=True),
+        Column([plain(each["why"]["sentence"]) for each in requests], least=12),
+    ]
+
+
+def _slaves(slaves: Sequence[Document], space: Space) -> Section:
+    states = {each["slave"]: presence(each) for each in slaves}
+    counts = Counter(str(state) for state in states.values())
+
+    def rank(slave: Document) -> tuple[int, bool]:
+        state = str(states[slave["slave"]])
+        return (_INTERESTING.index(state) if state in _INTERESTING else 0, not slave["running"])
+
+    def columns(shown: Sequence[Document]) -> Sequence[Column]:
+        return [
+            Column([plain(each["slave"]) for each in shown], least=12),
+            Column([states[each["slave"]] for each in shown], least=7),
+            Column([Text(duration(each["since"], None), "dim") for each in shown], least=10, right=True),
+            Column([trouble(each) or plain(", ".join(each["running"])) for each in shown], least=12),
+            Column([plain((each["platform"] or {}).get("os", ""), "dim") for each in shown]),
+        ]
+
+    ranked = slaves if space.height is None else sorted(slaves, key=rank)
+    summary = Text(", ".join([str(len(slaves)), *(f"{counts[word]} {word}" for word in counts)]))
+    return Section("Slaves", summary, ranked, columns)
+
+
+def _builds(space: Space, builds: Sequence[Document]) -> Sequence[Column]:
+    return [
+        Column([Text(str(each["number"])) for each in builds], right=True),
+        Column([_LETTERS.get(each["result"] or "", _RUNNING) for each in builds], least=1),
+        Column([result_text(each["result"]) for each in builds], least=9),
+        Column([Text(duration(each["started"], each["finished"])) for each in builds], least=10, right=True),
+        *_bars([_estimate(each["started"], each.get("expected_end"), each, space) for each in builds], space),
+        Column([_outcome(each) for each in builds], least=10),
+        Column([plain(short_sources(each), "dim") for each in builds]),
+        Column([plain(requester(each["asked"]), "dim") for each in builds]),
+    ]
+
+
+def _steps(space: Space, steps: Sequence[Document]) -> Sequence[Column]:
+    return [
+        Column([Text(str(each["number"])) for each in steps], right=True),
+        Column([_LETTERS.get(each["result"] or "", _RUNNING) for each in steps], least=1),
+        Column([plain(each["name"]) for each in steps], least=12),
+        Column([Text(duration(each["started"], each["finished"])) for each in steps], least=10, right=True),
+        *_bars([_estimate(each["started"], _step_end(each), each, space) for each in steps], space),
+        Column([plain(each["summary"] or "", "dim") for each in steps]),
+    ]
+
+
+def _alone(texts: Sequence[Text]) -> Sequence[Column]:
+    return [Column(texts)]
+
+
+# Cells.
+
+
+def _letters(results: Sequence[str], running: int) -> Text:
+    letters = Text()
+    for each in results:
+        letters.append_text(_LETTERS.get(each, Text("?")))
+    for _ in range(min(running, 3)):
+        letters.append_text(_RUNNING)
+    return letters.append(f" {running}" if running > 3 else "")
+
+
+def _counted(results: Sequence[str]) -> list[str]:
+    words = {"FAILURE": "failed", "EXCEPTION": "with an exception"}
+    counts = Counter(results)
+    return [f"{counts[result]} {word}" for result, word in words.items() if counts[result]]
+
+
+def _some(count: int, what: str) -> Text:
+    return Text(f"{count} {what}" if count else "", "yellow")
+
+
+def _present_step(running: Document, build: Document | None) -> Text:
+    if waits := running.get("waits_for"):
+        return plain(f"waits: {waits}", "yellow")
+    steps = () if build is None else build["steps"]
+    return plain(next((each["name"] for each in steps if each["result"] is None), ""))
+
+
+def _outcome(build: Document) -> Text:
+    """
+    Why a build ended so, or its present step.
+    """
+    if build["reason"]:
+        return plain(build["reason"])
+    if build["result"] is None:
+        return _present_step(build, build)
+    deciding = [each for each in build["steps"] if each["result"] == build["result"]]
+    step = next(iter(deciding), None)
+    return plain("" if step is None or build["result"] == "SUCCESS" else f"{step['name']}: {step['summary']}")
+
+
+def _step_end(step: Document) -> float | None:
+    expected = step.get("expected")
+    return None if expected is None or step["started"] is None else step["started"] + expected
+
+
+def _bars(bars: Sequence[Text], space: Space) -> list[Column]:
+    return [Column(bars, least=_BAR)] if space.width >= _BARS else []
+
+
+def _estimate(started: float | None, end: float | None, what: Document, space: Space) -> Text:
+    """
+    A bar from *started* to the expected *end* of *what*; nothing if it has ended, or the end is unknown.
+    """
+    if started is None or end is None or end <= started or what.get("finished") is not None:
+        return Text()
+    part = max(0.0, (space.now - started) / (end - started))
+    if part >= 1:
+        return Text("━" * 10, "yellow").append(f" {duration(end, space.now)} more"[:_BAR])
+    full = int(part * 10)
+    return Text("━" * full, "cyan").append("─" * (10 - full), "dim").append(f" {int(part * 100)} %")
