@@ -52,6 +52,8 @@ from buildbot_lite.storage.swissnums import Swissnums
 from buildbot_lite.wire.limits.preauth import Preauth
 from buildbot_lite.wire.roles import Command
 
+from .lifetime import Lifetime
+
 
 def hello(**changes: Any) -> Hello:
     """
@@ -265,6 +267,7 @@ class MasterHarness:
         self.swissnums = Swissnums(b"key")
         self.clock = Clock()
         self.clock.advance(1_000_000_000)
+        self._lifetime = Lifetime(self.records, self.clock)
         self.configure(text)
         self.farm = self._farm(load(self.basedir, keys=configuration_keys()))
         self.start()
@@ -290,8 +293,17 @@ class MasterHarness:
         """
         The master dies without notice, and a new one starts.
         """
-        self.farm = self._farm(load(self.basedir, keys=configuration_keys()))
+        self.replace()
         self.start()
+
+    def replace(self) -> Farm:
+        """
+        The master dies without notice, and does nothing any more.  The next one is returned, to be started.
+        """
+        self._lifetime.end()
+        self._lifetime = Lifetime(self.records, self.clock)
+        self.farm = self._farm(load(self.basedir, keys=configuration_keys()))
+        return self.farm
 
     def settle(self, seconds: float = 0.0) -> None:
         """
@@ -370,13 +382,13 @@ class MasterHarness:
         return Farm(
             Environment(
                 basedir=self.basedir,
-                records=self.records,
+                records=self._lifetime.records,
                 generation=generation,
                 location=FixedLocation(),
                 swissnums=self.swissnums,
                 preauth=Preauth("tub", self.clock.seconds),
                 verbs=self._verbs,
-                clock=self.clock,
+                clock=self._lifetime.clock,
                 wall=self.clock.seconds,
                 in_thread=maybeDeferred,
                 try_out=lambda seconds: succeed(None),

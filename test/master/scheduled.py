@@ -67,13 +67,6 @@ class ScheduledFarm(MasterHarness):
         self.done(self.farm.reconfiguration.apply())
         self.settle()
 
-    def restart(self) -> None:
-        """
-        The master dies without a word, and another is started.
-        """
-        self.farm.schedulers.stop()
-        super().restart()
-
     def change(self, **more: Any) -> Change:
         """
         Record a change; its revision is r1, r2 and so on, its branch main.

@@ -84,11 +84,7 @@ class ChainCase(QuestionCase):
         """
         The master dies; the next one has the same repository, and the slave attaches to it.
         """
-        # Otherwise the old master would receive notifications of what the next one records.
-        self.farm.dispatcher.stop()
-        self.farm.extensions["jobs of packages"].stop()
-        self.harness.farm = self.harness._farm(self.harness.farm.generations.current)
-        self.farm = self.harness.farm
+        self.farm = self.harness.replace()
         self.use_repository()
         self.harness.start()
         self.harness.attach("bot1", self.slave, platform={"machine": "x86_64"}, held=self.slave.held())

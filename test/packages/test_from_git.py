@@ -306,8 +306,6 @@ class SurvivingTests(FromGitCase):
         """
         The master dies, and the next one starts.
         """
-        # Otherwise the records of the harness would notify it of commits of the next master.
-        cast("PackageJobs", self.harness.farm.extensions["jobs of packages"]).stop()
         self.harness.restart()
 
     def still_running(self) -> tuple[HeldCommand, ...]:
@@ -467,7 +465,6 @@ class WaitingLimitTests(FromGitCase):
         refusal = "At most 4 requests of this string may wait, and 3 do, counting what earlier submissions will become."
         self.ask_with(grant)
         self.assertIn(refusal, self.ask_with(grant).err)
-        cast("PackageJobs", self.farm.extensions["jobs of packages"]).stop()
         self.harness.restart()
         self.farm = self.harness.farm
         self.assertIn(refusal, self.ask_with(grant).err)

@@ -106,8 +106,7 @@ class RepositoriesTests(RepositoryCase):
         """
         The master dies, and the next one has the same repository.
         """
-        self.harness.farm = self.harness._farm(self.harness.farm.generations.current)
-        self.farm = self.harness.farm
+        self.farm = self.harness.replace()
         self.use_repository()
         self.harness.start()
 

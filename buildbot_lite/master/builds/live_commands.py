@@ -2,7 +2,8 @@
 The commands and triggered builds that a running step waits for, and their interruption.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from attrs import define, field
@@ -40,18 +41,27 @@ class LiveCommands:
         """
         return self._reason or ""
 
-    def began(self, id: str, session: Session) -> None:
+    @contextmanager
+    def running(self, id: str, session: Session) -> Iterator[None]:
         """
-        Add the command *id*, which runs in *session*.  It is interrupted immediately if the step is being stopped.
+        The command *id* runs in *session* while the block does.  It is interrupted immediately if the step is being
+        stopped.
+
+        A block that the garbage collector closes does not end it: nobody is left who may go on.
         """
         self._running[id] = session
         if self._reason is not None:
             session.end(id, self._reason)
+        try:
+            yield
+        except GeneratorExit:
+            raise
+        except BaseException:
+            self._ended(id)
+            raise
+        self._ended(id)
 
-    def ended(self, id: str) -> None:
-        """
-        Remove the command *id*, which has ended.
-        """
+    def _ended(self, id: str) -> None:
         self._running.pop(id, None)
         if not self._running:
             self._empty.fire(None)

@@ -121,12 +121,9 @@ class StepCommands:
         )
         self._effects.check_open()  # it may have been closed while secrets were looked up
         running = Deferred.fromCoroutine(session.run(command))
-        build.live.began(command.id, session)
-        build.journal.live()
-        try:
+        with build.live.running(command.id, session):
+            build.journal.live()
             outcome = await running
-        finally:
-            build.live.ended(command.id)
         remarks = self._logs.placed(outcome.remarks, wanted.log)
         seals = {log_of(name, wanted.log): seal for name, seal in outcome.streams.items()}
         return Done(outcome.to_document(), seals, remarks, command.committed, held=True)

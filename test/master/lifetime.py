@@ -1,0 +1,116 @@
+"""
+What a master in memory has of the world while it lives: records and a clock that do nothing more for it after its
+death, as for a process that was killed.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+from twisted.internet.base import DelayedCall
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import Clock
+from zope.interface import implementer
+
+from buildbot_lite.storage.subscribers import OnCommit
+from buildbot_lite.storage.writer import Records
+
+T = TypeVar("T")
+
+
+class Lifetime:
+    """
+    The life of one master, which shares *records* and *clock* with those before and after it.
+    """
+
+    def __init__(self, records: Records, clock: Clock) -> None:
+        self.records = MortalRecords(records)
+        self.clock = MortalClock(clock)
+
+    def end(self) -> None:
+        """
+        Kill the master: what it waits for never happens, and what it does from now on has no effect.
+        """
+        self.records.end()
+        self.clock.end()
+
+
+class MortalRecords:
+    """
+    *records* for one master.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._ended = False
+        self._unsubscribe: list[Callable[[], None]] = []
+
+    def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
+        return Deferred() if self._ended else self._records.write(change)
+
+    def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
+        return Deferred() if self._ended else self._records.note(change)
+
+    def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
+        return Deferred() if self._ended else self._records.read(query)
+
+    def on_commit(self, callback: OnCommit) -> Callable[[], None]:
+        if self._ended:
+            return lambda: None
+        remove = self._records.on_commit(callback)
+        self._unsubscribe.append(remove)
+        return remove
+
+    def close(self) -> Deferred[None]:
+        return Deferred() if self._ended else self._records.close()
+
+    def end(self) -> None:
+        """
+        Answer nothing more.
+        """
+        self._ended = True
+        for remove in self._unsubscribe:
+            remove()
+
+
+@implementer(IReactorTime)
+class MortalClock:
+    """
+    *clock* for one master.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._calls: list[DelayedCall] = []
+
+    def seconds(self) -> float:
+        return self._clock.seconds()
+
+    def callLater(
+        self,
+        delay: float,
+        callable: Callable[..., Any],  # noqa: A002 - its name in the interface
+        *args: object,
+        **kwargs: object,
+    ) -> IDelayedCall:
+        call = self._clock.callLater(delay, callable, *args, **kwargs)
+        assert isinstance(call, DelayedCall)
+        self._calls = [*self._active(), call]
+        return call
+
+    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
+        return self._active()
+
+    def end(self) -> None:
+        """
+        Call nothing more.
+        """
+        for call in self._active():
+            # Not cancelled: what the dead master left behind may cancel it when the garbage collector closes it.
+            self._clock.calls.remove(call)
+            call.canceller = lambda call: None
+        self._clock = Clock()
+
+    def _active(self) -> list[DelayedCall]:
+        return [call for call in self._calls if call.active()]
