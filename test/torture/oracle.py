@@ -2,17 +2,13 @@
 The oracle: compares the results of a campaign with the expected ones.
 """
 
-from collections import Counter
-from collections.abc import Sequence
-
-from attrs import define, field
-
 from buildbot_lite.model.results import Result
 
 from .autonomous_oracle import LOSSES as AUTONOMOUS_LOSSES
 from .autonomous_oracle import judge_autonomous, missing_kinds
 from .campaign import Campaign, Excuse, told
 from .jobs import STEPS, Job
+from .verdict import Verdict
 
 RETRIES = 3
 EXIT_OF = {Result.SUCCESS: 0, Result.WARNINGS: 0, Result.FAILURE: 1, Result.EXCEPTION: 2}
@@ -20,38 +16,6 @@ LOSSES = (
     "promises", "results", "exit codes", "log bytes", "artifacts", "runs too many", "attempts at once",
     "retries without need", *AUTONOMOUS_LOSSES, "judged",
 )  # fmt: skip
-
-
-@define
-class Verdict:
-    """
-    The result of the comparison.  *kept*: number of correct things by kind.  *lost*: kind and sentence of each loss.
-    """
-
-    kept: Counter[str] = field(factory=Counter)
-    lost: list[tuple[str, str]] = field(factory=list)
-
-    def note(self, kind: str, right: bool, sentence: str) -> None:
-        """
-        Record one comparison.
-        """
-        if right:
-            self.kept[kind] += 1
-        else:
-            self.lost.append((kind, sentence))
-
-    @property
-    def judged(self) -> Counter[str]:
-        """
-        The number of comparisons of each kind.
-        """
-        return self.kept + Counter(kind for kind, _ in self.lost)
-
-    def check_judged(self, missing: Sequence[str]) -> None:
-        """
-        Record whether each kind was compared.  *missing*: the kinds that should have been compared and were not.
-        """
-        self.note("judged", not missing, f"nothing was compared of: {', '.join(missing)}")
 
 
 def judge(campaign: Campaign) -> Verdict:

@@ -12,35 +12,45 @@ import re
 import sqlite3
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from random import Random
 
 from attrs import define, field
 
 from test.needs import lacking
-from test.processes.farm import can_mount, until
+from test.processes.farm import Client, can_mount, until
 
 from . import schedules
 from .campaign import END, MOST_AT_ONCE, Campaign
-from .package_farm import BAD, GOOD, OPEN, SIGNED, TARGETS, PackageFarm
-from .package_oracle import PackageVerdict, judge_packages
+from .package_farm import BAD, FROM_GIT, GOOD, OPEN, RPMS, SIGNED, TARGETS, Package, PackageFarm
+from .package_oracle import LOSSES, judge_packages
 from .schedules import FAULTS, Event
 from .tortured_farm import GRACE
+from .verdict import Verdict
 
 LEFT_OUT = ("reconfigure", "edit-and-kill-master", "partition")
 """Faults that have nothing to do with packages."""
-VERBS = ("kill", "kill", "requeue", "requeue", "finish", "pause", "sign", "sign", "push", "push", "writer")
-PROGRAMS = ("apt-ftparchive", "dpkg-buildpackage", "gpg", "gpgv")
+VERBS = (
+    "kill", "kill", "requeue", "requeue", "finish", "pause", "sign", "sign", "push", "push", "writer", "signer", "git",
+)  # fmt: skip
+PROGRAMS = ("apt-ftparchive", "createrepo_c", "dpkg-buildpackage", "gpg", "gpgv", "rpmbuild")
+ARCHIVE, GIT = "archive", "git"
+GOING = ("initialize", "checkout", "make_srpm", "prep", "repowait", "needsign", "building")
+"""States in which a job that could not go on has a reason, and can be tried again."""
+_ACKNOWLEDGED = re.compile(r"^# job (\d+): (\S+) (?:at )?(\S+) for (\w+)", re.MULTILINE)
 
 
 def package_schedule(seed: int, minutes: float) -> list[Event]:
     """
     The schedule of *seed*::
 
-        0.0 package open p1 1.0 good 0.5      target, name, version, kind, seconds that a build takes
+        0.0 package open p1 1.0 good 0.5 git  target, name, version, kind, seconds that a build takes, way
+        3.0 chain rpms p1 2.0 good bad 0.5    target, name of the first, version and kinds of both, seconds
         7.5 people kill 3                     of the jobs, the one with that number modulo their count
         9.0 people pause open 12.0            target, seconds
         9.5 people writer open 12.0           another program has the repository for that long
+        9.9 people signer 12.0                the program that signs is killed, and away for that long
+        9.9 people git 3.0                    the git server answers nobody for that long
     """
     chooser, length = Random(seed), 60 * minutes
     kinds = [fault for fault in FAULTS if fault.name not in LEFT_OUT]
@@ -48,14 +58,15 @@ def package_schedule(seed: int, minutes: float) -> list[Event]:
     at, number = 0.0, 0
     while at < length:
         number += 1
-        words = (
-            chooser.choice((*TARGETS, OPEN)),
-            f"p{seed}x{chooser.randint(1, 4)}",
-            f"{number}.0",
-            chooser.choice((GOOD, GOOD, GOOD, GOOD, BAD)),
-            f"{chooser.uniform(0.1, 4.0):.1f}",
-        )
-        events.append(Event(at, "package", words))
+        target = chooser.choice((*TARGETS, OPEN))
+        name, version = f"p{seed}x{chooser.randint(1, 4)}{target}", f"{number}.0{'-1' if target == RPMS else ''}"
+        seconds = f"{chooser.uniform(0.1, 4.0):.1f}"
+        first, second = (chooser.choice((GOOD, GOOD, GOOD, GOOD, BAD)) for _ in range(2))
+        if chooser.random() < 0.25:
+            events.append(Event(at, "chain", (target, name, version, first, second, seconds)))
+        else:
+            way = chooser.choice((ARCHIVE, GIT)) if target in FROM_GIT else ARCHIVE
+            events.append(Event(at, "package", (target, name, version, first, seconds, way)))
         at += chooser.uniform(3.0, 9.0)
     at = 4.0
     while at < length:
@@ -63,6 +74,8 @@ def package_schedule(seed: int, minutes: float) -> list[Event]:
         more: tuple[str, ...] = (str(chooser.randint(0, 1000)),)
         if verb in ("pause", "writer"):
             more = (chooser.choice(TARGETS), f"{chooser.uniform(2, 15):.1f}")
+        elif verb in ("signer", "git"):
+            more = (f"{chooser.uniform(1, 8):.1f}",)
         events.append(Event(at, "people", (verb, *more)))
         at += chooser.uniform(1.0, 6.0)
     at = chooser.uniform(3.0, 6.0)
@@ -76,10 +89,11 @@ def package_schedule(seed: int, minutes: float) -> list[Event]:
 @define
 class PackageCampaign(Campaign):
     """
-    A schedule with packages in progress.  *submitted*: target, name, version and kind of each, by client.
+    A schedule with packages in progress.  *submitted*: the kind of each.
     """
 
-    submitted: dict[str, tuple[str, str, str, str]] = field(factory=dict)
+    submitted: dict[Package, str] = field(factory=dict)
+    _signer: Client | None = None
 
     @property
     def packages(self) -> PackageFarm:
@@ -91,6 +105,7 @@ class PackageCampaign(Campaign):
 
     def run(self, events: list[Event]) -> None:
         self.packages.grant_strings()
+        self._signer_up()
         self.inject(events)
         self.mend()
 
@@ -105,7 +120,7 @@ class PackageCampaign(Campaign):
             if not self.acknowledged():
                 # No submission was acknowledged: submit one more.
                 self.packages.settle()
-                self._do_package(OPEN, "late", "1.0", GOOD, "0.1")
+                self._do_package(OPEN, "late", "1.0", GOOD, "0.1", ARCHIVE)
                 until(self._all_told, "the last client was told", END)
             for target in TARGETS:
                 until(lambda target=target: self._unpaused(target), f"{target} is not paused", END)  # type: ignore[misc]
@@ -114,20 +129,53 @@ class PackageCampaign(Campaign):
             error.add_note(self._job_states())
             raise
 
-    def _do_package(self, target: str, name: str, version: str, kind: str, seconds: str) -> None:
-        busy = sum(client.process.poll() is None for client in self.clients.values()) >= MOST_AT_ONCE
-        if busy or not self.farm.master.alive:
+    def _do_package(self, target: str, name: str, version: str, kind: str, seconds: str, way: str) -> None:
+        if self._busy():
             return
-        client = f"{name}-{version}"
-        self.submitted[client] = (target, name, version, kind)
-        data = self.packages.source(name, version, kind, seconds)
-        self.clients[client] = self.farm.submitting(target, data)
+        package = Package(target, name, version)
+        self.submitted[package] = kind
+        self.injected[f"package-{way}"] += 1
+        if way == GIT:
+            data = self.packages.tag(package, kind, seconds)
+        else:
+            data = self.packages.archive(self.packages.source(package, kind, seconds))
+        self.clients[f"{name}-{version}"] = self.farm.submitting(target, data)
+
+    def _do_chain(self, target: str, name: str, version: str, first: str, second: str, seconds: str) -> None:
+        if self._busy():
+            return
+        chain = {Package(target, name, version): first, Package(target, f"{name}after", version): second}
+        self.submitted |= chain
+        files = [self.packages.source(package, kind, seconds) for package, kind in chain.items()]
+        self.clients[f"{name}-{version}"] = self.packages.chain(target, files)
+
+    def _busy(self) -> bool:
+        going = sum(client.process.poll() is None for client in self.clients.values())
+        return going >= MOST_AT_ONCE or not self.farm.master.alive
+
+    def _signer_up(self) -> None:
+        if self._signer is None or self._signer.process.poll() is not None:
+            self._signer = self.packages.watch_signing()
+
+    def _signer_away(self, seconds: str) -> None:
+        if self._signer is not None:
+            self._signer.process.kill()
+        self._after(seconds, self._signer_up)
+
+    def _git_away(self, seconds: str) -> None:
+        away = ExitStack()
+        away.enter_context(self.packages.git.held())
+        self._after(seconds, away.close)
 
     def _do_people(self, verb: str, *words: str) -> None:
         self.injected[f"people-{verb}"] += 1
-        if not self.farm.master.alive:
+        if verb == "signer":
+            self._signer_away(*words)
+        elif verb == "git":
+            self._git_away(*words)
+        elif not self.farm.master.alive:
             return
-        if verb == "pause":
+        elif verb == "pause":
             target, seconds = words
             self.packages.verb("pause", target)
             self._after(seconds, lambda: self.packages.verb("unpause", target))  # type: ignore[arg-type]
@@ -136,7 +184,7 @@ class PackageCampaign(Campaign):
         elif verb == "sign":
             self.packages.sign()
         elif verb == "push":
-            self.packages.verb("push", "--all", by="push")
+            self.packages.verb("push", "--all", by=f"push {SIGNED}")
         elif jobs := self._jobs():
             number, _ = jobs[int(words[0]) % len(jobs)]
             self.packages.verb(verb, str(number))
@@ -161,12 +209,13 @@ class PackageCampaign(Campaign):
 
     def _settled(self) -> bool:
         self._all_up()
+        self._signer_up()
         with suppress(sqlite3.OperationalError):
             rows = self.farm.rows("select id, target, state, reason from package_jobs where finished is null")
             going = [row for row in rows if (row[1], row[2]) != (SIGNED, "needsign")]
             for id, _, state, reason in going:
                 # What could not go on says why, and is tried again by people.
-                if reason and state in ("repowait", "needsign", "building"):
+                if reason and state in GOING:
                     self.packages.verb("requeue", str(id)).wait(60)
             arches = self.farm.rows(
                 "select a.state from package_job_arches a where a.state not in ('done', 'failed', 'killed', 'skipped')"
@@ -185,20 +234,18 @@ class PackageCampaign(Campaign):
             said += [f"--- {name}", *self.farm.daemon(name).log.splitlines()[-60:]]
         return "\n".join(said)
 
-    def acknowledged(self) -> dict[int, str]:
+    def acknowledged(self) -> dict[int, Package]:
         """
-        The clients that were told the number of their job, by that number.
+        The packages whose submitters were told the number of their job, by that number.
         """
-        found = {}
-        for name, client in self.clients.items():
-            if match := re.search(r"^# job (\d+):", client.err, re.MULTILINE):
-                found[int(match[1])] = name
-        return found
+        return {
+            int(number): Package(target, name, version)
+            for client in self.clients.values()
+            for number, name, version, target in _ACKNOWLEDGED.findall(client.err)
+        }
 
 
-def torture_packages(
-    seed: int, minutes: float, *, loud: bool = False, grace: float = GRACE
-) -> tuple[PackageVerdict, str]:
+def torture_packages(seed: int, minutes: float, *, loud: bool = False, grace: float = GRACE) -> tuple[Verdict, str]:
     """
     Run the schedule of *seed* against a new farm; the verdict, and a table for people.
     """
@@ -216,7 +263,7 @@ def torture_packages(
         lines = [f"  {count:5} {name}" for name, count in sorted(campaign.injected.items())]
         if verdict.lost:
             say(f"the master's log:\n{farm.master.log_path.read_text(errors='replace')}\n{campaign._job_states()}")
-        return verdict, "\n".join(["injected:", *lines, "", str(verdict)])
+        return verdict, "\n".join(["injected:", *lines, "", *verdict.lines(LOSSES)])
 
 
 def main() -> int:

@@ -9,10 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from attrs import define, field
+from buildbot_lite.packages.repositories.primary_metadata import read_primary
 
-from .package_farm import BUILDS, GOOD, OPEN, SIGNED, TARGETS, PackageFarm
+from .package_farm import AUTO, BUILDS, GOOD, OPEN, RPMS, SIGNED, TARGETS, Package, PackageFarm
+from .verdict import Verdict
 
 LOSSES = ("jobs", "ends", "reasons", "built twice", "index", "files", "half-made", "published", "withdrawn", "results")
 _SUCCESS = (0, 1)
@@ -22,37 +24,11 @@ _EXPLAINED = re.compile(
 )
 
 
-@define
-class PackageVerdict:
+def judge_packages(farm: PackageFarm, submitted: Mapping[Package, str], acknowledged: Mapping[int, Package]) -> Verdict:
     """
-    The number of right things by kind, and the sentences about wrong ones.
+    Compare everything.  *submitted*: the kind of each package.  *acknowledged*: the packages by job.
     """
-
-    kept: Counter[str] = field(factory=Counter)
-    lost: list[tuple[str, str]] = field(factory=list)
-
-    def note(self, kind: str, right: bool, sentence: str) -> None:
-        """
-        Record one comparison.
-        """
-        if right:
-            self.kept[kind] += 1
-        else:
-            self.lost.append((kind, sentence))
-
-    def __str__(self) -> str:
-        kinds = Counter(kind for kind, _ in self.lost)
-        lines = ["kept, lost:", *(f"  {self.kept[kind]:5} {kinds[kind]:5} {kind}" for kind in LOSSES)]
-        return "\n".join([*lines, *(f"LOST {kind}: {sentence}" for kind, sentence in self.lost)])
-
-
-def judge_packages(
-    farm: PackageFarm, submitted: Mapping[str, tuple[str, str, str, str]], acknowledged: Mapping[int, str]
-) -> PackageVerdict:
-    """
-    Compare everything.  *submitted*: target, name, version and kind, by client.  *acknowledged*: client by job.
-    """
-    verdict = PackageVerdict()
+    verdict = Verdict()
     _judge_jobs(farm, verdict, submitted, acknowledged)
     _judge_builds(farm, verdict)
     for target in TARGETS:
@@ -66,33 +42,27 @@ def judge_packages(
 
 
 def _judge_jobs(
-    farm: PackageFarm,
-    verdict: PackageVerdict,
-    submitted: Mapping[str, tuple[str, str, str, str]],
-    acknowledged: Mapping[int, str],
+    farm: PackageFarm, verdict: Verdict, submitted: Mapping[Package, str], acknowledged: Mapping[int, Package]
 ) -> None:
     rows = farm.rows("select id, target, name, version, state, reason, history from package_jobs")
-    jobs = {row[0]: row for row in rows}
-    for number, client in acknowledged.items():
-        verdict.note("jobs", number in jobs and jobs[number][1:4] == submitted[client][:3], f"{number} is not {client}")
-    kinds = {(target, name, version): kind for target, name, version, kind in submitted.values()}
+    # Until the source is made of a tag, the version is "at" that.
+    jobs = {row[0]: Package(row[1], row[2], row[3].removeprefix("at ")) for row in rows}
+    for number, package in acknowledged.items():
+        verdict.note("jobs", jobs.get(number) == package, f"{number} is not {package}, but {jobs.get(number)}")
     public = {target: _snapshot(farm, target, "public") for target in TARGETS}
     build = {target: _snapshot(farm, target, "build") for target in TARGETS}
     waiting: dict[str, set[str]] = {target: set() for target in TARGETS}
     was_public: dict[str, set[str]] = {target: set() for target in TARGETS}
-    for number, target, name, version, state, reason, text in rows:
+    for number, target, _, _, state, reason, text in rows:
         history = [each for each, _ in json.loads(text)]
-        good = kinds[target, name, version] == GOOD
+        good = submitted[jobs[number]] == GOOD
         ends = state in ("finished", "failed", "killed") or (target == SIGNED and state == "needsign")
         verdict.note("ends", ends, f"job {number} is {state}: {reason}")
         verdict.note("ends", good or state in ("failed", "killed"), f"job {number} cannot be built, and is {state}")
         if state == "failed":
             # One that cannot be built may fail, or be lost before that.
             verdict.note("reasons", not good or bool(_EXPLAINED.search(reason)), f"job {number} failed: {reason!r}")
-        packages = {
-            f"{name}_{version}_{farm.arch}.deb",
-            *([f"{name}-data_{version}_all.deb"] if target == OPEN else []),
-        }
+        packages = farm.packages_of(jobs[number])
         if "pushed" in history:
             was_public[target] |= packages
             verdict.note("published", state == "finished", f"job {number} was pushed, and is {state}")
@@ -106,11 +76,13 @@ def _judge_jobs(
         verdict.note("withdrawn", not left, f"{target}: {left} are in build, and no job needs them")
     versions = Counter(name.partition("_")[0] for name in public[OPEN])
     verdict.note("published", all(count <= 2 for count in versions.values()), f"too many versions: {versions}")
-    latest = {name for name in was_public[SIGNED] if name not in public[SIGNED]}
-    verdict.note("published", not latest, f"{latest} were pushed, and are not public")
+    for target in TARGETS:
+        # Those of the open target have few versions.
+        latest = set() if target == OPEN else was_public[target] - public[target].keys()
+        verdict.note("published", not latest, f"{target}: {latest} were pushed, and are not public")
 
 
-def _judge_builds(farm: PackageFarm, verdict: PackageVerdict) -> None:
+def _judge_builds(farm: PackageFarm, verdict: Verdict) -> None:
     """
     Each build has run its command once at most, and each request has one build that succeeded at most.
     """
@@ -122,10 +94,9 @@ def _judge_builds(farm: PackageFarm, verdict: PackageVerdict) -> None:
         "join buildsets s on s.id = r.buildset"
     )
     for builder, properties, request, result in rows:
-        said = json.loads(properties)
-        name, version = (
-            said[each][0] if isinstance(said[each], list) else said[each] for each in ("package", "package_version")
-        )
+        said = {each: _value(value) for each, value in json.loads(properties).items()}
+        # A build that makes a source package has none yet.
+        name, version = said["package"], said.get("package_version", "")
         builds[builder, name, version] += 1
         successes[request] += result in _SUCCESS
     for line, count in ran.items():
@@ -140,11 +111,20 @@ def _judge_builds(farm: PackageFarm, verdict: PackageVerdict) -> None:
         verdict.note("built twice", count <= 1, f"request {request} has {count} builds that succeeded")
 
 
-def _judge_repository(farm: PackageFarm, verdict: PackageVerdict, target: str, kind: str) -> None:
+def _value(recorded: Any) -> str:
+    """
+    The value of a property that is recorded with its source, or without.
+    """
+    return str(recorded[0] if isinstance(recorded, list) else recorded)
+
+
+def _judge_repository(farm: PackageFarm, verdict: Verdict, target: str, kind: str) -> None:
     tree = farm.target_place(target) / kind
     packages = _snapshot(farm, target, kind)
     if not tree.exists():
         return
+    if target == RPMS:
+        _judge_lists(farm, verdict, target, kind)
     for index in sorted(tree.glob("dists/*/main/*/Packages.gz")):
         text = gzip.decompress(index.read_bytes()).decode()
         plain = index.with_suffix("").read_text()
@@ -161,11 +141,35 @@ def _judge_repository(farm: PackageFarm, verdict: PackageVerdict, target: str, k
         for digest, name in listed:
             found = hashlib.sha256((release.parent / name).read_bytes()).hexdigest()
             verdict.note("index", found == digest, f"{release} lists another {name}")
-        if (target, kind) == (SIGNED, "public"):
+        if target in (SIGNED, AUTO) and kind == "public":
             verdict.note("index", (release.parent / "InRelease").exists(), f"{release} is not signed")
 
 
-def _judge_results(farm: PackageFarm, verdict: PackageVerdict) -> None:
+def _judge_lists(farm: PackageFarm, verdict: Verdict, target: str, kind: str) -> None:
+    """
+    The lists for dnf.
+    """
+    tree = farm.target_place(target) / kind
+    repomd = tree / "repodata" / "repomd.xml"
+    packages = _snapshot(farm, target, kind)
+    if not repomd.exists():
+        return
+    listed = re.findall(r'<checksum type="sha256">(.*)</checksum>|<location href="(.*)"/>', repomd.read_text())
+    for (digest, _), (_, place) in zip(listed[::2], listed[1::2], strict=True):
+        found = hashlib.sha256((tree / place).read_bytes()).hexdigest()
+        verdict.note("index", found == digest, f"{repomd} lists another {place}")
+        many = gzip.decompress((tree / place).read_bytes()).count(b"<package ")
+        verdict.note("index", many == len(packages), f"{place} has {many} packages of {len(packages)}")
+    indexed = read_primary(str(tree / listed[1][1]))
+    names = {location.removeprefix("packages/"): package.sha256 for location, package in indexed.items()}
+    verdict.note("index", names == packages, f"{repomd}: {names} are not {packages}")
+    for name, digest in names.items():
+        path = tree / "packages" / name
+        right = path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+        verdict.note("files", right, str(path))
+
+
+def _judge_results(farm: PackageFarm, verdict: Verdict) -> None:
     for sums in (farm.master_directory / "packages").glob("*/*/*/*/SHA256SUMS"):
         if any(part.startswith(".") for part in sums.relative_to(farm.master_directory).parts):
             continue

@@ -10,13 +10,10 @@ from attrs import frozen
 from test.processes.farm import can_mount
 
 from .campaign import Campaign
-from .oracle import (
-    LOSSES,
-    Verdict,
-    judge,
-)
+from .oracle import LOSSES, judge
 from .schedules import Event
 from .tortured_farm import GRACE, TorturedFarm
+from .verdict import Verdict
 
 
 @frozen
@@ -32,10 +29,7 @@ class Report:
     def __str__(self) -> str:
         lines = ["injected:"]
         lines += [f"  {count:5} {name}" for name, count in sorted(self.injected.items())]
-        lines += [f"builds that were tried again, with a reason: {self.retried}", "", "kept, lost:"]
-        kinds = Counter(kind for kind, _ in self.verdict.lost)
-        lines += [f"  {self.verdict.kept[kind]:5} {kinds[kind]:5} {kind}" for kind in LOSSES]
-        lines += [f"LOST {kind}: {sentence}" for kind, sentence in self.verdict.lost]
+        lines += [f"builds that were tried again, with a reason: {self.retried}", "", *self.verdict.lines(LOSSES)]
         return "\n".join(lines)
 
 

@@ -20,8 +20,8 @@ from .autonomous_oracle import LOSSES, judge_autonomous, missing_kinds
 from .campaign import Campaign
 from .evidence import Evidence, starts
 from .oracle import LOSSES as ALL_LOSSES
-from .oracle import Verdict
 from .schedules import MASTER, Event
+from .verdict import Verdict
 
 NOON = 43_200.0
 ENDED = NOON + 200.0
