@@ -84,8 +84,7 @@ class AdminDesk:
     log: ClassVar[Logger] = Logger()
 
     def ask(self, question: Answer) -> Deferred[Answer]:
-        reader = JsonReader(dict(question), "question")
-        return Deferred.fromCoroutine(self.account.question(lambda: self._ask(reader)))
+        return self.account.answered(question, self._ask)
 
     def follow(self, question: Answer, follower: Follower) -> Deferred[Answer]:
         reader = JsonReader(dict(question), "question")

@@ -68,8 +68,7 @@ class QuestionDesk:
     account: Account = field(factory=Account)
 
     def ask(self, question: Answer) -> Deferred[Answer]:
-        reader = JsonReader(dict(question), "question")
-        return Deferred.fromCoroutine(self.account.question(lambda: self.answer(reader)))
+        return self.account.answered(question, self.answer)
 
     def follow(self, question: Answer, follower: Follower) -> Deferred[Answer]:
         return fail(RefusedError("This string has nothing to follow."))

@@ -11,7 +11,7 @@ from ..master.config.mistakes import MISSING
 from .roots import DAY, FILES, ROOT, Root
 from .source_package import RPM
 
-_PROGRAM = files(__package__).joinpath("mock.sh").read_text("utf-8")
+_PROGRAM = "".join(files(__package__).joinpath(name).read_text("utf-8") for name in ("root_head.sh", "mock.sh"))
 _ARCH = "{arch}"
 _CONFIG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}\Z")
 

@@ -1,4 +1,4 @@
-# Builds of source RPMs with mock(1): sh -c "$(cat mock.sh)" mock VERB ARGUMENT…
+# Builds of source RPMs with mock(1): sh -c "$(cat root_head.sh mock.sh)" mock VERB ARGUMENT…
 #
 #   prepare ROOT DIRECTORY CONFIG TARGET   a root of the configuration CONFIG, with what the package in DIRECTORY/in needs
 #                                          for TARGET; all installed packages are listed in DIRECTORY/out/installed.txt
@@ -7,17 +7,6 @@
 #   remove ROOT DIRECTORY                  remove both, and the root that mock made for ROOT, also after a kill
 #
 # Each build has a root of its own beside others of the same CONFIG (mock's "uniqueext"); ROOT/made says which.
-set -eu
-umask 022
-export LC_ALL=C.UTF-8
-
-# Exit codes, for the step.
-NO_TOOL=97 FAILED=1
-
-fail() { # CODE SENTENCE
-    echo "error: $2" >&2
-    exit "$1"
-}
 
 check() {
     command -v mock >/dev/null || fail $NO_TOOL "This machine has no mock (Fedora and its relatives: dnf install mock; then \

@@ -16,7 +16,7 @@ from . import debian_scripts
 from .roots import FILES, INCOMING, ROOT, DebianRoot
 from .source_package import DEB
 
-_PROGRAM = files(__package__).joinpath("sbuild.sh").read_text("utf-8")
+_PROGRAM = "".join(files(__package__).joinpath(name).read_text("utf-8") for name in ("root_head.sh", "sbuild.sh"))
 _SUFFIXED = "suffixed"
 
 

@@ -1,4 +1,4 @@
-# Builds of Debian packages with sbuild(1), by an ordinary user: sh -c "$(cat sbuild.sh)" sbuild VERB ARGUMENT…
+# Builds of Debian packages with sbuild(1), by an ordinary user: sh -c "$(cat root_head.sh sbuild.sh)" sbuild VERB ARGUMENT…
 #
 #   check                                    whether this user can build with it
 #   pack ROOT                                an archive of the base of ROOT, as sbuild wants it, unless there is one
@@ -10,17 +10,6 @@
 # BUILD: any or all.
 #
 #   BASE of overlay.sh ──pack──► BASE.tar ──► ROOT/session/…, made by sbuild for one build and removed by it
-set -eu
-umask 022
-export LC_ALL=C.UTF-8
-
-# Exit codes, for the step.
-NO_NAMESPACES=96 NO_TOOL=97
-
-fail() { # CODE SENTENCE
-    echo "error: $2" >&2
-    exit "$1"
-}
 
 check() {
     command -v sbuild >/dev/null || fail $NO_TOOL "This machine has no sbuild (Debian: apt install sbuild)."

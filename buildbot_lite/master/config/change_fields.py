@@ -18,6 +18,16 @@ from .mistakes import current_line, once_loaded, remark
 LONGEST_NAME = 150
 
 
+def repository_address(checker: ArgumentChecker, value: Any) -> str:
+    """
+    The argument *repourl*, checked: an address or a path, which a program cannot take for an option.
+    """
+    text = checker.text("repourl", value)
+    if value == "" or text.startswith("-") or not text.isprintable():
+        checker.wrong("repourl", value, "the address of a repository")
+    return text
+
+
 def named(name: Any, address: Any) -> Any:
     """
     *name*; if it is None, a name made from *address*, without passwords and of at most `LONGEST_NAME` characters.

@@ -56,8 +56,7 @@ class SigningDesk:
     account: Account
 
     def ask(self, question: Answer) -> Deferred[Answer]:
-        reader = JsonReader(dict(question), "question")
-        return Deferred.fromCoroutine(self.account.question(lambda: self._ask(reader)))
+        return self.account.answered(question, self._ask)
 
     def follow(self, question: Answer, follower: Follower) -> NoReturn:
         raise self._refusal()

@@ -10,7 +10,7 @@ that read the records, and in the encoding of its answer.  While the account is 
 """
 
 import time
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from types import coroutine
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from ...errors import LimitError
+from ...model.json_reader import JsonReader
 from ...model.token_bucket import TokenBucket
 from ..contract import (
     HOLDER_BURST,
@@ -77,6 +78,15 @@ class Account:
             yield
         finally:
             self._followers -= 1
+
+    def answered(
+        self, question: Mapping[str, Any], answer: Callable[[JsonReader], Coroutine[Any, Any, T]]
+    ) -> Deferred[T]:
+        """
+        What *answer* returns for a *question* that has arrived, as for `question`.
+        """
+        reader = JsonReader(dict(question), "question")
+        return Deferred.fromCoroutine(self.question(lambda: answer(reader)))
 
     async def question(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """

@@ -34,7 +34,7 @@ from ....model.urls import split_url, without_passwords
 from ....storage.files import make_directory
 from ...builds.redaction import Redaction
 from ...config.arguments import ArgumentChecker
-from ...config.change_fields import category_of, named, remark_if_unbuilt
+from ...config.change_fields import category_of, named, remark_if_unbuilt, repository_address
 from ...config.change_sources import PollingChangeSource
 from ...steps.git_credentials import RemoteAccess, remote_access, web_host
 from .commits import Commit
@@ -104,7 +104,7 @@ class GitPoller(PollingChangeSource):
             pollinterval=pollinterval,
         )  # fmt: skip
         checker = self.arguments
-        self.repourl = _url(checker, repourl)
+        self.repourl = repository_address(checker, repourl)
         self.followed = FollowedRefs(_branches(checker, branches, branch), checker.flag("only_tags", only_tags))
         if self.followed.only_tags and self.followed.branches is not None:
             checker.note("only_tags and branches exclude each other.")
@@ -338,13 +338,6 @@ def _private_files(private: str, name: str, files: Mapping[str, str]) -> Iterato
 
 def _short_hash(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:16]
-
-
-def _url(checker: ArgumentChecker, value: Any) -> str:
-    text = checker.text("repourl", value)
-    if value == "" or text.startswith("-") or not text.isprintable():
-        checker.wrong("repourl", value, "the address of a repository")
-    return text
 
 
 def _branches(checker: ArgumentChecker, branches: Any, branch: Any) -> Any:

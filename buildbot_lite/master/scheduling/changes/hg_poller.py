@@ -19,8 +19,7 @@ from attrs import evolve
 from ....child_programs import ProgramError
 from ....model.change import LONGEST_COMMENTS, LONGEST_NAME, Change, fitting_files
 from ....model.urls import without_passwords
-from ...config.arguments import ArgumentChecker
-from ...config.change_fields import category_of, change_of, named
+from ...config.change_fields import category_of, change_of, named, repository_address
 from ...config.change_sources import PollingChangeSource
 from .programs import TooMuchOutputError, output_of
 
@@ -82,7 +81,9 @@ class HgPoller(PollingChangeSource):
             pollinterval=pollinterval,
         )  # fmt: skip
         checker = self.arguments
-        self.repourl = _url(checker, repourl)
+        self.repourl = repository_address(checker, repourl)
+        if without_passwords(self.repourl) != self.repourl:
+            checker.note("repourl has a password in it: give it in [auth] of the .hgrc of the master's user.")
         if branch is not None and branches is not None:
             checker.note("branch and branches exclude each other.")
         self.branches = checker.texts("branches", _list(branches if branch is None else branch))
@@ -292,12 +293,3 @@ def _cleaned(document: Any) -> Any:
 
 def _list(value: Any) -> Any:
     return () if value is None else [value] if isinstance(value, str) else value
-
-
-def _url(checker: ArgumentChecker, value: Any) -> str:
-    text = checker.text("repourl", value)
-    if value == "" or text.startswith("-") or not text.isprintable():
-        checker.wrong("repourl", value, "the address of a repository")
-    elif without_passwords(text) != text:
-        checker.note("repourl has a password in it: give it in [auth] of the .hgrc of the master's user.")
-    return text
