@@ -22,11 +22,11 @@ from ..model import wait_reasons
 from ..model.wait_reasons import WaitReason
 from ..storage.records import feed
 from ..storage.records.feed import Event
-from . import job_records
+from . import job_lists, job_records
 from .job_options import MOST_MEMBERS
 from .job_progress import look
-from .job_records import Job
 from .job_states import ArchState, JobState
+from .jobs import Job
 
 CHAINED = "package.chained"
 """The kind of the event in the feed for new requests of a job that has a job before it in a chain."""
@@ -115,7 +115,7 @@ def unfinished(connection: Connection) -> list[ChainedJob]:
     """
     The jobs of chains whose builds have not ended.
     """
-    jobs = [job for job in job_records.unfinished(connection) if job.state in _BUILT]
+    jobs = [job for job in job_lists.unfinished(connection) if job.state in _BUILT]
     return [chained for job in jobs if (chained := _chained(connection, job)) is not None]
 
 

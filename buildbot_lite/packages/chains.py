@@ -29,9 +29,10 @@ from ..storage.records.feed import Event
 from ..storage.retrying import read_retrying
 from . import chain_records, job_records
 from .chain_records import CHAINED, ChainedJob, Standing, standing_of
-from .job_records import EVENT, Job
+from .job_records import EVENT
 from .job_service import JobService
 from .job_states import ENDS, JobState
+from .jobs import Job
 from .target_repository import RepositoryOf
 from .targets import Target
 

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..master.farm import Farm
 from ..storage.records import inputs, requests
 from .built_packages import BuiltPackage, built_packages
-from .job_records import Job
+from .jobs import Job
 from .joined_builds import joined
 from .submitted_package import examine
 

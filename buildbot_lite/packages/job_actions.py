@@ -16,10 +16,10 @@ from ..storage.records import requests, streams
 from ..storage.records.grants import Grant
 from ..storage.records.requests import SubmittedBuildset
 from . import chain_records, job_records, paused
-from .job_records import SOURCE, Job, JobArch, names_of
 from .job_service import JobService
 from .job_states import ARCH_ENDS, ENDS, ArchState, JobState
 from .job_submission import as_before, submit_within_limits
+from .jobs import SOURCE, Job, JobArch, names_of
 
 LONGEST_PAUSE_REASON = 200
 

@@ -9,7 +9,7 @@ from attrs import asdict
 from sqlalchemy import Connection
 
 from ..storage.records import builds
-from .job_records import Job, JobArch
+from .jobs import Job, JobArch
 from .targets import Target
 
 Document = dict[str, Any]

@@ -21,8 +21,9 @@ from ..status.reporters.mail import MailNotifier
 from ..storage.records import builds, feed, outbox, states, steps
 from ..storage.records.feed import Event
 from . import job_records
-from .job_records import EVENT, Job, JobArch
+from .job_records import EVENT
 from .job_states import ENDS, ArchState
+from .jobs import Job, JobArch
 
 EVENTS_AT_ONCE = 500
 

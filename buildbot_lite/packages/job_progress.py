@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from ..model.results import Result
 from ..storage.records import builds, requests, steps
 from . import job_records
-from .job_records import SOURCE, Job, JobArch, names_of
 from .job_states import ARCH_ENDS, MAKING_SOURCE, ArchState, JobState, observed, while_building, while_making
+from .jobs import SOURCE, Job, JobArch, names_of
 
 LOST = "the records no longer have its request"
 

@@ -21,11 +21,11 @@ from ..model.json_reader import JsonReader
 from ..storage.records.grants import Grant
 from ..wire.control import ExposedControl
 from ..wire.exposed import Exposed, Revocable
-from . import job_records
+from . import job_lists, job_records
 from .job_actions import LONGEST_PAUSE_REASON, JobActions, no_job, no_target
 from .job_documents import of_job, of_target
-from .job_records import Job, JobFilter
 from .job_service import JobService
+from .jobs import Job, JobFilter
 from .paused import paused_targets
 from .rebuilding import Rebuilding
 
@@ -73,7 +73,7 @@ class JobQuestions:
             by_grant=grant.id if grant.verb == SUBMIT else None,
             active=question.flag("active", default=False),
         )
-        found = await self._documents(lambda connection: job_records.page(connection, wanted, most, before))
+        found = await self._documents(lambda connection: job_lists.page(connection, wanted, most, before))
         return {"jobs": found, "before": found[-1]["job"] if len(found) == most else None}
 
     async def _show(self, grant: Grant, question: JsonReader) -> Answer:
@@ -84,7 +84,7 @@ class JobQuestions:
 
     async def _targets(self, grant: Grant, question: JsonReader) -> Answer:
         def read(connection: Connection) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-            return job_records.counts(connection), paused_targets(connection)
+            return job_lists.counts(connection), paused_targets(connection)
 
         counts, paused = await self.farm.records.read(read)
         only = self._target_of(grant)

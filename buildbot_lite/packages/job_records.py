@@ -1,22 +1,19 @@
 """
-Jobs of packages in the farm's database: a row for each job, and one for each of its architectures.
-
-A job exists before its builds begin, waits after them (for a signature, perhaps for days), and has further builds after
-a ``requeue``.  Each state that it had is in its history, with the time.
+Jobs of packages in the farm's database: a row for each job, and one for each of its architectures.  `job_lists` has the
+queries for several jobs.
 """
 
-import json
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping
 
-from attrs import asdict, evolve, field, frozen
-from sqlalchemy import Connection, bindparam, delete, exists, func, or_, select, update
+from attrs import evolve
+from sqlalchemy import Connection, bindparam, delete, select, update
 
-from ..storage import schema
 from ..storage.records import feed
 from ..storage.records.retention import RetentionHolder
-from ..storage.statements import Query, Statement, inserting, selecting, to_json
-from .job_states import ARCH_ENDS, ARCH_TRANSITIONS, ENDS, JOB_TRANSITIONS, ArchState, JobState
+from ..storage.statements import Query, Statement, inserting, to_json
+from .job_rows import ARCHES, JOB_FIELDS, JOBS, SELECT, job_of_row, origin_text, with_arches
+from .job_states import ARCH_TRANSITIONS, ENDS, JOB_TRANSITIONS, ArchState, JobState
+from .jobs import SOURCE, History, Job, JobArch, NewJob
 
 EVENT = "package.job"
 """The kind of the event in the feed for a new state of a job.  Its body has "job", "state" and "reason"."""
@@ -25,221 +22,16 @@ MOST_STATES = 60
 MOST_FINISHED = 20_000
 """Jobs that have ended and are remembered."""
 
-_jobs, _arches = schema.package_jobs, schema.package_job_arches
-
-SOURCE = "source"
-"""The architecture, as Debian calls it, of the build that makes the source package of a job from a git repository."""
-
 PRUNED_EVERY = 100
 """New jobs after which old ones are forgotten."""
 
-History = tuple[tuple[str, float], ...]
-"""States and the times, in seconds since 1970, when they began."""
-
-
-@frozen
-class Origin:
-    """
-    The origin of a source package that the farm made: *revision* in the git repository at the address *repository*.
-    *commit*: the commit that was checked out; "" until then.
-    """
-
-    repository: str
-    revision: str
-    commit: str = ""
-
-
-@frozen
-class JobArch:
-    """
-    One architecture of a job.
-
-    *builder*, *request*, *build* (a row): what builds it; "" and None for one that is skipped.  *reason*: why it is
-    skipped, failed, or was killed.
-    """
-
-    job: int
-    architecture: str
-    place: int
-    builder: str
-    request: int | None
-    build: int | None
-    state: ArchState
-    reason: str
-    history: History
-
-
-@frozen
-class Job:
-    """
-    A job: one source package at one target.
-
-    *version*: with epoch and release.  *submitter*: the label of the grant *by_grant*, or the target's name.
-    *buildset*: the first one that builds its packages; until there is a source package, the one that makes it.
-    *reason*: why it failed, was killed, or cannot go on.  Times are seconds since 1970; *changed*: since when it is in
-    its state.  *origin*: None if the source package was submitted.  Until the farm has made the source package,
-    *version* is "at" and the revision.  *after_job*: the number of the job before it in its chain; None: it is built
-    after no other.
-    """
-
-    id: int
-    target: str
-    name: str
-    version: str
-    submitter: str
-    by_grant: int | None
-    scratch: bool
-    priority: int
-    buildset: int
-    state: JobState
-    reason: str
-    created: float
-    changed: float
-    finished: float | None
-    history: History
-    after_job: int | None = None
-    origin: Origin | None = None
-    arches: tuple[JobArch, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """
-        Number, package and version, for people.
-        """
-        return f"job {self.id}: {self.name} {self.version}"
-
-    @property
-    def built(self) -> tuple[JobArch, ...]:
-        """
-        The architectures that are not skipped.
-        """
-        left_out = (ArchState.SKIPPED,)
-        return tuple(each for each in self.arches if each.state not in left_out and each.architecture != SOURCE)
-
-    @property
-    def source(self) -> JobArch | None:
-        """
-        The build that makes the source package; None where that was submitted.
-        """
-        return next((each for each in self.arches if each.architecture == SOURCE), None)
-
-    @property
-    def ordered(self) -> tuple[JobArch, ...]:
-        """
-        All architectures and the source package for which builds were requested.
-        """
-        return self.built if self.source is None else (self.source, *self.built)
-
-
-@frozen(kw_only=True)
-class NewJob:
-    """
-    A job to record.  *builders*: architecture → builder and request.  *skipped*: architecture → reason.  *origin*: for
-    one whose source is to be made first, or was made from git for another job.  *after_job*: the job before it in
-    its chain.
-    """
-
-    target: str
-    name: str
-    version: str
-    submitter: str
-    by_grant: int | None
-    buildset: int
-    builders: Mapping[str, tuple[str, int]]
-    skipped: Mapping[str, str] = field(factory=dict)
-    scratch: bool = False
-    priority: int = 0
-    after_job: int | None = None
-    origin: Origin | None = None
-
-
-@frozen(kw_only=True)
-class JobFilter:
-    """
-    Which jobs a list has; None: any.  *active*: only those that have not ended.
-    """
-
-    target: str | None = None
-    state: str | None = None
-    submitter: str | None = None
-    by_grant: int | None = None
-    active: bool = False
-
-
-def _history(text: str) -> History:
-    return tuple((str(state), float(at)) for state, at in json.loads(text))
-
-
-def _origin_text(origin: Origin | None) -> str:
-    return "" if origin is None else to_json(asdict(origin))
-
-
-def _job(*row: Any) -> Job:
-    values = dict(zip(_JOB_FIELDS, row, strict=True))
-    values["scratch"] = bool(values["scratch"])
-    values["state"] = JobState(values["state"])
-    values["history"] = _history(values["history"])
-    values["origin"] = Origin(**json.loads(values["origin"])) if values["origin"] else None
-    return Job(**values)
-
-
-def _arch(*row: Any) -> JobArch:
-    job, architecture, place, builder, request, build, state, reason, history = row
-    return JobArch(job, architecture, place, builder, request, build, ArchState(state), reason, _history(history))
-
-
-_JOB_FIELDS = [column.name for column in _jobs.columns]
-_ADD = Statement(inserting(_jobs, *_JOB_FIELDS[1:]).returning(_jobs.c.id))
-_ADD_ARCH = Statement(inserting(_arches, *[column.name for column in _arches.columns]))
-_SELECT = select(*_jobs.columns)
-_GET = Query(_SELECT.where(_jobs.c.id == bindparam("id")), _job)
-_ARCHES = Query(selecting(_arches, JobArch).where(_arches.c.job == bindparam("job")), _arch)
-_OF_REQUEST = Query(select(_arches.c.job).where(_arches.c.request == bindparam("request")), int)
-_UNFINISHED = Query(_SELECT.where(_jobs.c.finished.is_(None)).order_by(_jobs.c.id), _job)
-_IN_STATE = Query(
-    _SELECT.where(
-        _jobs.c.target == bindparam("of_target"),
-        _jobs.c.state == bindparam("in_state"),
-        _jobs.c.finished.is_(None),
-        _jobs.c.id > bindparam("after"),
-    )
-    .order_by(_jobs.c.id)
-    .limit(bindparam("most")),
-    _job,
-)
-_KILLED_UNFINISHED = Query(
-    _SELECT.where(
-        _jobs.c.state == JobState.KILLED.value,
-        exists(
-            select(_arches.c.job).where(
-                _arches.c.job == _jobs.c.id, *[_arches.c.state != state.value for state in sorted(ARCH_ENDS)]
-            )
-        ),
-    ).order_by(_jobs.c.id),
-    _job,
-)
-_PAGE = Query(
-    _SELECT.where(
-        _jobs.c.id < bindparam("before"),
-        *[
-            or_(bindparam(column.name).is_(None), column == bindparam(column.name))
-            for column in (_jobs.c.target, _jobs.c.state, _jobs.c.submitter, _jobs.c.by_grant)
-        ],
-        or_(bindparam("active").is_(None), _jobs.c.finished.is_(None)),
-    )
-    .order_by(_jobs.c.id.desc())
-    .limit(bindparam("most")),
-    _job,
-)
-_COUNTS = Query(
-    select(_jobs.c.target, _jobs.c.state, func.count())
-    .where(_jobs.c.finished.is_(None))
-    .group_by(_jobs.c.target, _jobs.c.state),
-    lambda target, state, count: (target, state, count),
-)
+_ADD = Statement(inserting(JOBS, *JOB_FIELDS[1:]).returning(JOBS.c.id))
+_ADD_ARCH = Statement(inserting(ARCHES, *[column.name for column in ARCHES.columns]))
+_GET = Query(SELECT.where(JOBS.c.id == bindparam("id")), job_of_row)
+_OF_REQUEST = Query(select(ARCHES.c.job).where(ARCHES.c.request == bindparam("request")), int)
 _SET = Statement(
-    update(_jobs)
-    .where(_jobs.c.id == bindparam("which"))
+    update(JOBS)
+    .where(JOBS.c.id == bindparam("which"))
     .values(
         state=bindparam("to_state"),
         reason=bindparam("why"),
@@ -249,8 +41,8 @@ _SET = Statement(
     )
 )
 _SET_SOURCE = Statement(
-    update(_jobs)
-    .where(_jobs.c.id == bindparam("which"))
+    update(JOBS)
+    .where(JOBS.c.id == bindparam("which"))
     .values(
         name=bindparam("to_name"),
         version=bindparam("to_version"),
@@ -258,10 +50,10 @@ _SET_SOURCE = Statement(
         origin=bindparam("of_origin"),
     )
 )
-_SET_REASON = Statement(update(_jobs).where(_jobs.c.id == bindparam("which")).values(reason=bindparam("why")))
+_SET_REASON = Statement(update(JOBS).where(JOBS.c.id == bindparam("which")).values(reason=bindparam("why")))
 _SET_ARCH = Statement(
-    update(_arches)
-    .where(_arches.c.job == bindparam("of_job"), _arches.c.architecture == bindparam("called"))
+    update(ARCHES)
+    .where(ARCHES.c.job == bindparam("of_job"), ARCHES.c.architecture == bindparam("called"))
     .values(
         request=bindparam("with_request"),
         build=bindparam("with_build"),
@@ -271,24 +63,23 @@ _SET_ARCH = Statement(
     )
 )
 _HELD = Query(
-    select(_arches.c.build).where(
-        _arches.c.job.in_(select(_jobs.c.id).where(_jobs.c.finished.is_(None))), _arches.c.build.is_not(None)
+    select(ARCHES.c.build).where(
+        ARCHES.c.job.in_(select(JOBS.c.id).where(JOBS.c.finished.is_(None))), ARCHES.c.build.is_not(None)
     ),
     int,
 )
 _OLD = Query(
-    select(_jobs.c.id)
-    .where(_jobs.c.finished.is_not(None))
-    .order_by(_jobs.c.id.desc())
+    select(JOBS.c.id)
+    .where(JOBS.c.finished.is_not(None))
+    .order_by(JOBS.c.id.desc())
     .limit(bindparam("most"))
     .offset(bindparam("kept")),
     int,
 )
 _DROP = [
-    Statement(delete(_arches).where(_arches.c.job == bindparam("job"))),
-    Statement(delete(_jobs).where(_jobs.c.id == bindparam("job"))),
+    Statement(delete(ARCHES).where(ARCHES.c.job == bindparam("job"))),
+    Statement(delete(JOBS).where(JOBS.c.id == bindparam("job"))),
 ]
-_NO_BOUND = 1 << 62
 
 
 def add(connection: Connection, new: NewJob, now: float) -> Job:
@@ -314,7 +105,7 @@ def add(connection: Connection, new: NewJob, now: float) -> Job:
         "finished": None,
         "history": to_json(history),
         "after_job": new.after_job,
-        "origin": _origin_text(new.origin),
+        "origin": origin_text(new.origin),
     }
     id = _ADD.number(connection, **values)
     _add_arches(connection, id, new.builders, new.skipped, now)
@@ -336,7 +127,7 @@ def source_made(connection: Connection, job: Job, made: NewJob, now: float) -> J
         to_name=made.name,
         to_version=made.version,
         with_buildset=made.buildset,
-        of_origin=_origin_text(made.origin),
+        of_origin=origin_text(made.origin),
     )
     _add_arches(connection, job.id, made.builders, made.skipped, now, after=len(job.arches))
     go(connection, job, JobState.WAITING, now)
@@ -382,7 +173,7 @@ def get(connection: Connection, id: int) -> Job | None:
     The job with that *id*.
     """
     job = _GET.first(connection, id=id)
-    return None if job is None else _with_arches(connection, job)
+    return None if job is None else with_arches(connection, job)
 
 
 def of_request(connection: Connection, request: int) -> Job | None:
@@ -391,58 +182,6 @@ def of_request(connection: Connection, request: int) -> Job | None:
     """
     id = _OF_REQUEST.first(connection, request=request)
     return None if id is None else get(connection, id)
-
-
-def unfinished(connection: Connection) -> list[Job]:
-    """
-    All jobs that have not ended, oldest first.
-    """
-    return [_with_arches(connection, job) for job in _UNFINISHED.all(connection)]
-
-
-def in_state(
-    connection: Connection, target: str, state: JobState, *, after: int = 0, most: int = _NO_BOUND
-) -> list[Job]:
-    """
-    At most *most* jobs of *target* in *state*, with numbers above *after*, oldest first.  *state* is one in which a job
-    has not ended.
-    """
-    found = _IN_STATE.all(connection, of_target=target, in_state=state.value, after=after, most=most)
-    return [_with_arches(connection, job) for job in found]
-
-
-def killed_unfinished(connection: Connection) -> list[Job]:
-    """
-    The jobs that were killed and have builds that have not ended.
-    """
-    return [_with_arches(connection, job) for job in _KILLED_UNFINISHED.all(connection)]
-
-
-def page(connection: Connection, wanted: JobFilter, most: int, before: int | None = None) -> list[Job]:
-    """
-    At most *most* jobs, newest first; with *before*, only those with smaller numbers.
-    """
-    found = _PAGE.all(
-        connection,
-        target=wanted.target,
-        state=wanted.state,
-        submitter=wanted.submitter,
-        by_grant=wanted.by_grant,
-        active=1 if wanted.active else None,
-        most=most,
-        before=_NO_BOUND if before is None else before,
-    )
-    return [_with_arches(connection, job) for job in found]
-
-
-def counts(connection: Connection) -> dict[str, dict[str, int]]:
-    """
-    The number of unfinished jobs, by target and state.
-    """
-    found: dict[str, dict[str, int]] = {}
-    for target, state, count in _COUNTS.all(connection):
-        found.setdefault(target, {})[state] = count
-    return found
 
 
 def go(connection: Connection, job: Job, state: JobState, now: float, reason: str = "") -> Job:
@@ -496,10 +235,6 @@ def prune(connection: Connection, kept: int = MOST_FINISHED, most: int = 2 * PRU
     return len(old)
 
 
-def _with_arches(connection: Connection, job: Job) -> Job:
-    return evolve(job, arches=tuple(sorted(_ARCHES.all(connection, job=job.id), key=lambda each: each.place)))
-
-
 def _replace(connection: Connection, arch: JobArch) -> JobArch:
     _SET_ARCH.run(
         connection,
@@ -524,17 +259,3 @@ def _held(connection: Connection, builds: Collection[int]) -> Collection[int]:
 
 
 BUILDS_OF_JOBS = RetentionHolder("builds of jobs of packages that have not ended", _held)
-
-
-def arches_by_name(job: Job) -> Mapping[str, JobArch]:
-    """
-    The architectures of *job* by name.
-    """
-    return {each.architecture: each for each in job.arches}
-
-
-def names_of(arches: Sequence[JobArch]) -> str:
-    """
-    The names of *arches*, for a sentence.
-    """
-    return ", ".join(each.architecture for each in arches)

@@ -33,12 +33,13 @@ from ..master.scheduling.submit_limits import ExpectedRequests
 from ..storage.records import requests
 from ..storage.records.feed import Event
 from ..storage.retrying import read_retrying
-from . import job_records, results
+from . import job_lists, job_records, results
 from .checked_builds import checked_builds, submitted_file
 from .job_progress import built, look, look_at_requests
-from .job_records import BUILDS_OF_JOBS, EVENT, Job
+from .job_records import BUILDS_OF_JOBS, EVENT
 from .job_states import ARCH_ENDS, BEFORE_SOURCE, ENDS, JobState
 from .job_story import story_of
+from .jobs import Job
 from .made_source import examine_made, submit_made
 from .paused import paused_targets
 from .result_retention import LOOKED_EVERY, needs_of, remove_unpublished, unneeded
@@ -95,7 +96,7 @@ class JobService:
             self._follow(job)
         while await self._farm.records.write(job_records.prune):
             pass
-        for job in await self._farm.records.read(job_records.killed_unfinished):
+        for job in await self._farm.records.read(job_lists.killed_unfinished):
             self._follow(job)
             background(self.cancel_builds(job), self._log, f"cancelling the builds of job {job.id}")
         for name in self.targets:
@@ -162,7 +163,7 @@ class JobService:
         background(self._follow_unfinished(), self._log, "going on with the jobs of the new configuration")
 
     async def _follow_unfinished(self) -> None:
-        for job in await read_retrying(self._farm.records, job_records.unfinished, self._farm.clock):
+        for job in await read_retrying(self._farm.records, job_lists.unfinished, self._farm.clock):
             self._follow(job)
 
     # Following builds.
@@ -368,7 +369,7 @@ class JobService:
             )
 
     async def _keep_only(self, target: Target, repository: TargetRepository) -> None:
-        jobs = await read_retrying(self._farm.records, job_records.unfinished, self._farm.clock)
+        jobs = await read_retrying(self._farm.records, job_lists.unfinished, self._farm.clock)
         places = [self._place(job, target) for job in jobs if job.target == target.name and not job.scratch]
 
         def waiting() -> set[str]:
@@ -487,4 +488,4 @@ def _why_paused(target: str, paused: Mapping[str, Any]) -> str:
 
 
 def _look_at_all(connection: Connection, now: float) -> list[Job]:
-    return [look(connection, job, now) for job in job_records.unfinished(connection)]
+    return [look(connection, job, now) for job in job_lists.unfinished(connection)]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from ..storage.records import builds
-from .job_records import Job, JobArch
+from .jobs import Job, JobArch
 
 
 def story_of(connection: Connection, job: Job, arch: JobArch) -> str:

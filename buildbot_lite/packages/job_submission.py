@@ -11,7 +11,7 @@ from ..master.scheduling.requests import NewBuildset
 from ..storage.records import grants
 from ..storage.records.grants import Grant
 from ..storage.records.requests import Buildset, SubmittedBuildset
-from .job_records import Job
+from .jobs import Job
 
 
 def as_before(original: Buildset, job: Job, builders: Sequence[str], why: str) -> NewBuildset:

@@ -27,8 +27,8 @@ from ..storage.records.requests import Buildset, SubmittedBuildset
 from ..storage.retrying import read_retrying
 from . import chain_records, job_records
 from .architectures import BuildPlan
-from .job_records import Job, NewJob, Origin
 from .job_states import JobState
+from .jobs import Job, NewJob, Origin
 from .results import output_of
 from .source_package import SourcePackage
 from .source_steps import MADE

@@ -19,10 +19,10 @@ from ..storage.records import requests
 from ..storage.records.grants import Grant
 from ..storage.records.requests import SubmittedBuildset
 from . import job_records
-from .job_records import Job, JobArch, NewJob, names_of
 from .job_service import JobService
 from .job_states import ArchState, JobState
 from .job_submission import as_before, submit_within_limits
+from .jobs import Job, JobArch, NewJob, names_of
 from .results import PACKAGES, JobResults, output_of
 from .same_packages import INSTALLED, LARGEST_INSTALLED, LISTS
 from .targets import Target

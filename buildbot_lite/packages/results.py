@@ -24,7 +24,7 @@ from ..errors import FileError, InputError
 from ..storage.compressed_streams import open_stream
 from ..storage.files import PRIVATE, file_error, make_directories, remove, sync_directory, write_whole
 from ..storage.records import steps, streams
-from .job_records import Job, JobArch
+from .jobs import Job, JobArch
 from .source_package import checked_file
 
 TREE = "packages"

@@ -15,7 +15,7 @@ it is, with the error as its remark, and is tried again at the next start, or wi
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from .job_records import Job
+from .jobs import Job
 from .results import JobResults
 from .targets import Target
 

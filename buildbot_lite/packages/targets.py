@@ -39,8 +39,8 @@ from .farm_repository import FarmRepository
 from .git_request import REPOSITORY, REVISION, GitRequest, read_request
 from .git_sources import checked_sources, name_of_address
 from .job_options import AFTER, MOST_PRIORITY, SOURCES, JobOptions
-from .job_records import SOURCE, NewJob, Origin
 from .job_states import BEFORE_SOURCE
+from .jobs import SOURCE, NewJob, Origin
 from .repositories.debian_metadata import DebianMetadata
 from .repositories.repository_place import checked_repository, shared
 from .repositories.rpm_metadata import RpmMetadata

@@ -20,9 +20,9 @@ from buildbot_lite.model.source_stamps import source_of
 from buildbot_lite.packages import job_records, job_service
 from buildbot_lite.packages.git_request import GitRequest, read_request, request_text
 from buildbot_lite.packages.git_sources import GitSources
-from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_service import LOOK_AGAIN
 from buildbot_lite.packages.job_states import ArchState, JobState
+from buildbot_lite.packages.jobs import Job, Origin
 from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.result_retention import needs_of
 from buildbot_lite.storage.records import steps
@@ -129,7 +129,7 @@ class MakingTests(FromGitCase):
         expected = ["initialize", "checkout", "make_srpm", "prep", "waiting", "building", "finished"]
         self.assertEqual(self.states(), expected)
         self.assertEqual((job.name, job.version), ("greet", "1.0"))
-        self.assertEqual(job.origin, job_records.Origin("https://git.example.org/greet.git", "v1.0", COMMIT))
+        self.assertEqual(job.origin, Origin("https://git.example.org/greet.git", "v1.0", COMMIT))
         self.assertEqual(
             [(each.architecture, each.state) for each in job.arches],
             [("source", "done"), ("amd64", "done"), ("i386", "done"), ("all", "skipped")],

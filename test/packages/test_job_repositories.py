@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 
 from buildbot_lite.errors import DiskFullError, InputError, RefusedError
 from buildbot_lite.packages.job_actions import JobActions
-from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_states import JobState
+from buildbot_lite.packages.jobs import Job
 from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.results import JobResults
 

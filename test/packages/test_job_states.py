@@ -11,9 +11,8 @@ from sqlalchemy import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.results import Result
-from buildbot_lite.packages import job_records
+from buildbot_lite.packages import job_lists, job_records
 from buildbot_lite.packages.job_progress import built, look
-from buildbot_lite.packages.job_records import Job, JobFilter, NewJob
 from buildbot_lite.packages.job_states import (
     ARCH_ENDS,
     ARCH_TRANSITIONS,
@@ -24,6 +23,7 @@ from buildbot_lite.packages.job_states import (
     JobState,
     while_building,
 )
+from buildbot_lite.packages.jobs import Job, JobFilter, NewJob
 from buildbot_lite.storage.records import builds, generations, requests, steps
 from test.storage.farm_case import FarmCase
 
@@ -152,9 +152,9 @@ class LookTests(FarmCase):
                 (JobFilter(target="none"), []),
                 (JobFilter(by_grant=7), [second.id, first.id]),
             ):
-                self.assertEqual([each.id for each in job_records.page(connection, wanted, 10)], ids)
-            self.assertEqual([job.id for job in job_records.page(connection, JobFilter(), 10, second.id)], [first.id])
-            self.assertEqual(job_records.counts(connection), {"bookworm": {"waiting": 1}})
+                self.assertEqual([each.id for each in job_lists.page(connection, wanted, 10)], ids)
+            self.assertEqual([job.id for job in job_lists.page(connection, JobFilter(), 10, second.id)], [first.id])
+            self.assertEqual(job_lists.counts(connection), {"bookworm": {"waiting": 1}})
             self.assertEqual(job_records.prune(connection, kept=0), 1)
             self.assertIsNone(job_records.get(connection, second.id))
 

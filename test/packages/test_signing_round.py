@@ -20,8 +20,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError, MessageError, NotFoundError, RefusedError
 from buildbot_lite.packages import job_records
-from buildbot_lite.packages.job_records import Job, NewJob, Origin
 from buildbot_lite.packages.job_states import JobState
+from buildbot_lite.packages.jobs import Job, NewJob, Origin
 from buildbot_lite.packages.results import JobResults, ResultFile
 from buildbot_lite.packages.signing.gnupg import Gnupg
 from buildbot_lite.packages.signing.openpgp import Signature

@@ -18,9 +18,9 @@ from buildbot_lite.master.farm import Farm
 from buildbot_lite.master.grants.verbs import ADMIN, CONTROL
 from buildbot_lite.model.extension import Extension
 from buildbot_lite.packages.job_actions import JobActions
-from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_service import JobService
 from buildbot_lite.packages.job_states import JobState
+from buildbot_lite.packages.jobs import Job
 from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.results import JobResults
 from buildbot_lite.packages.signing.gnupg import Gnupg

@@ -22,9 +22,9 @@ from buildbot_lite.model.spec import Download, Run
 from buildbot_lite.packages import DebTarget, Overlay, farm_repository, same_packages
 from buildbot_lite.packages.farm_repository import FarmRepository
 from buildbot_lite.packages.job_actions import JobActions
-from buildbot_lite.packages.job_records import Job
 from buildbot_lite.packages.job_service import JobService
 from buildbot_lite.packages.job_states import JobState
+from buildbot_lite.packages.jobs import Job
 from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.repositories import debian_metadata, for_builds
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata

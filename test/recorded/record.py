@@ -17,6 +17,7 @@ from buildbot_lite.model.change import Change
 from buildbot_lite.model.hello import Hello
 from buildbot_lite.model.results import Result
 from buildbot_lite.packages import job_records
+from buildbot_lite.packages.jobs import NewJob
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.records import (
     builds,
@@ -120,7 +121,7 @@ def fill(connection: Connection) -> None:
     fill_schedulers(connection, submitted.buildset.id)
     job_records.add(
         connection,
-        job_records.NewJob(
+        NewJob(
             target="stable",
             name="hello",
             version="1.0-1",

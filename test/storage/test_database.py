@@ -27,7 +27,7 @@ from buildbot_lite.errors import (
     StorageError,
 )
 from buildbot_lite.model.results import Result
-from buildbot_lite.packages import job_records
+from buildbot_lite.packages import job_lists
 from buildbot_lite.storage import (
     database,
     schema,
@@ -471,7 +471,7 @@ class RecordedTests(SynchronousTestCase):
                     self.assertEqual([s.length for s in streams.of_build(connection, build.id)], [12])
                     self.assertEqual([r.text for r in remarks.of_build(connection, build.id)], ["link lost"])
                     self.assertEqual([e.kind for e in feed.since(connection, 0)], ["build.started"])
-                    jobs = job_records.unfinished(connection)
+                    jobs = job_lists.unfinished(connection)
                     self.assertEqual([job.name for job in jobs], ["hello"] if name >= "0006" else [])
                     again = builds.start(
                         connection,

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from buildbot_lite.model.results import Result
-from buildbot_lite.packages import job_records
+from buildbot_lite.packages import job_lists, job_records, job_rows
 from buildbot_lite.storage import records, schema
 from buildbot_lite.storage.records import builds, steps
 from buildbot_lite.storage.statements import Statement
@@ -41,7 +41,7 @@ _MAY_SCAN = {
     "retention._SUMS",
     "retention._UNUSED_INPUTS",
     # Run at a start.
-    "job_records._KILLED_UNFINISHED",
+    "job_lists._KILLED_UNFINISHED",
     "job_records._OLD",
     # Scans only to check for buildsets of a new input, of which there are none.
     "inputs._ADD",
@@ -61,7 +61,7 @@ def statements() -> Iterator[tuple[str, Statement]]:
     modules = [
         importlib.import_module(f"{records.__name__}.{each.name}") for each in pkgutil.iter_modules(records.__path__)
     ]
-    for module in [*modules, job_records]:
+    for module in [*modules, job_lists, job_records, job_rows]:
         for name, value in vars(module).items():
             if isinstance(value, Statement):
                 yield f"{module.__name__.rpartition('.')[2]}.{name}", value

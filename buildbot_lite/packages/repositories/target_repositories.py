@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from ...errors import BuildbotLiteError, InputError, RefusedError
 from ...master.farm import Farm
 from ..checked_builds import checked_builds, submitted_file
-from ..job_records import Job
+from ..jobs import Job
 from ..results import JobResults
 from ..source_package import DEB
 from ..targets import Target

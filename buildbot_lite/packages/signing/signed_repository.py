@@ -11,7 +11,7 @@ from twisted.internet.defer import DeferredLock
 
 from ...errors import InputError, RecordsClosedError
 from ...master.farm import Farm
-from ..job_records import Job
+from ..jobs import Job
 from ..repo_script import run_repo_script
 from ..results import JobResults
 from ..target_repository import TargetRepository

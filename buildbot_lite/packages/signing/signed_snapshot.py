@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 
 from ...storage.records import states
 from .. import job_records
-from ..job_records import Job
 from ..job_states import JobState
+from ..jobs import Job
 
 
 @frozen

@@ -25,9 +25,9 @@ from sqlalchemy import Connection
 from ...errors import BuildbotLiteError, FileError, InputError, NotFoundError, RefusedError
 from ...storage.records import inputs, requests
 from ...storage.records.inputs import Input
-from .. import job_records
-from ..job_records import Job
+from .. import job_lists, job_records
 from ..job_states import JobState
+from ..jobs import Job
 from ..results import JobResults, ResultFile
 from .signed_files import SignedFiles
 from .signed_snapshot import SignedSnapshot, ended, may_be_public, without
@@ -254,7 +254,7 @@ class SigningRound:
         def read(connection: Connection) -> list[Job]:
             if numbers is not None:
                 return [self._in_needsign(connection, number) for number in dict.fromkeys(numbers)]
-            waiting = job_records.in_state(connection, self._target, JobState.NEEDSIGN)
+            waiting = job_lists.in_state(connection, self._target, JobState.NEEDSIGN)
             signed = SignedSnapshot.of(connection, self._target)
             done = signed.jobs if signed is not None else {}
             # The oldest first, but jobs that are signed already last, so that they take no room from the others.
@@ -265,7 +265,7 @@ class SigningRound:
 
     async def _waiting_after(self, after: int) -> list[Job]:
         def read(connection: Connection) -> list[Job]:
-            return job_records.in_state(connection, self._target, JobState.NEEDSIGN, after=after, most=JOBS_OF_PAGE)
+            return job_lists.in_state(connection, self._target, JobState.NEEDSIGN, after=after, most=JOBS_OF_PAGE)
 
         found: list[Job] = await self._farm.read(read)
         return found

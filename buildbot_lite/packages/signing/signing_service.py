@@ -22,8 +22,8 @@ from ...storage.records.grants import Grant
 from ...wire.control import ExposedControl
 from ...wire.exposed import Exposed, Revocable
 from .. import job_records
-from ..job_records import Job
 from ..job_service import JobService
+from ..jobs import Job
 from ..results import TREE, JobResults
 from ..target_repository import RepositoryOf, TargetRepository
 from ..targets import Target
