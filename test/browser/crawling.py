@@ -18,11 +18,11 @@ from werkzeug.routing import Map, MapAdapter, Rule
 
 from buildbot_lite.web.routes import ROUTES
 
-OF_EACH_ROUTE = 3
+OF_EACH_ROUTE = 2
 HOSTILE_OF_EACH_ROUTE = 3
+_FILTERS = 1
+"""Addresses of one route that have a query."""
 _MOST = 400
-_FILTERS = 3
-"""Addresses of one route that differ only in their query."""
 
 
 @frozen

@@ -2,7 +2,7 @@
 Every page of a farm with hostile values, in a real browser.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from ..needs import needs
@@ -32,11 +32,19 @@ class PagesTests(BrowserCase):
         cls.found = crawl(shown.address)
         return shown.address
 
+    def check(self, look: Callable[[FoundPage], Iterator[str]]) -> None:
+        """
+        Fail with all that *look* finds wrong on the pages.
+        """
+        if problems := problems_of(self.found.pages, look):
+            self.fail(problems)
+
     def test_sound(self) -> None:
         """
         Promise 10.3: no page has a complaint in the console, an element or a title that a value of the farm made, or a
         serious violation of accessibility.
         """
+        seen: set[tuple[str, bool]] = set()
 
         def look(page: FoundPage) -> Iterator[str]:
             browser = self.browser.open(page.path)
@@ -44,9 +52,11 @@ class PagesTests(BrowserCase):
                 yield f"its title is {browser.title!r}"
             yield from browser.complaints()
             yield from browser.injected()
-            yield from browser.violations()
+            if (kind := (page.rule, "%" in page.path)) not in seen:
+                seen.add(kind)
+                yield from browser.violations()
 
-        self.assertEqual(problems_of(self.found.pages, look), "")
+        self.check(look)
 
     def test_dark(self) -> None:
         """
@@ -60,7 +70,7 @@ class PagesTests(BrowserCase):
                 yield from self.browser.open(page.path).violations()
 
         self.browser.dark()
-        self.assertEqual(problems_of(self.found.pages, look), "")
+        self.check(look)
 
     def test_narrow(self) -> None:
         """
@@ -71,7 +81,7 @@ class PagesTests(BrowserCase):
             yield from self.browser.open(page.path).overflow()
 
         self.browser.narrow()
-        self.assertEqual(problems_of(self.found.pages, look), "")
+        self.check(look)
 
     def test_without_scripts(self) -> None:
         """
@@ -86,4 +96,4 @@ class PagesTests(BrowserCase):
                 yield "it is empty"
 
         self.browser.scripts(run=False)
-        self.assertEqual(problems_of(self.found.pages, look), "")
+        self.check(look)
