@@ -85,6 +85,12 @@ class SupersededError(RefusedError):
     """
 
 
+class NeedsHolderError(RefusedError):
+    """
+    The pages of this farm are private.  Get a code for this browser with: buildbot-lite grant control --web
+    """
+
+
 class LimitError(RefusedError):
     """
     The limits of this string do not permit this.  Ask the farm's admin for another string.

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -20,6 +21,7 @@ from ..model.json_reader import JsonReader, encode
 from ..storage.database_place import DEFAULT
 from ..storage.files import write_whole
 from ..storage.reading import ReadOnlyRecords
+from ..wire.client import ask
 from .api.feed_streams import FeedStreams
 from .farm_logs import FarmLogs
 from .hooks import Handover, Submit
@@ -31,6 +33,7 @@ from .policy import WebPolicy
 from .rendering import Templates
 from .root import SiteRoot
 from .routes import ROUTES
+from .sessions import Sessions
 from .strings import WATCH, WebStrings
 from .view import FarmView, Places
 
@@ -101,6 +104,8 @@ class FarmPages:
         if told:
             self._live.know("www", told)
         self._records = PlacedRecords(reactor, told.get("database") or os.path.join(parts.farm, DEFAULT))
+        sessions = Sessions(partial(ask, reactor), lambda: parts.strings.current(WATCH), time.monotonic)
+        self._watch.news.on_news(sessions.changed)
         self._view = FarmView(
             records=self._records,
             live=self._live,
@@ -110,6 +115,7 @@ class FarmPages:
             news=self._watch.news,
             events=FeedStreams(self._records.read, self._watch.news, self._live, reactor),
             logs=FarmLogs(reactor, lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work)),
+            sessions=sessions,
         )
 
     def root(self) -> SiteRoot:

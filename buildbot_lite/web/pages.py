@@ -16,16 +16,25 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from attrs import frozen
+from attrs import evolve, frozen
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException
 
-from ..errors import BuildbotLiteError, NotFoundError, RefusedError, StorageError
+from ..errors import (
+    BuildbotLiteError,
+    LinkLostError,
+    NeedsHolderError,
+    NoAnswerError,
+    NotFoundError,
+    RefusedError,
+    StorageError,
+)
 from .policy import PAGE_HEADERS
 from .rendering import from_segment, static_file
+from .sessions import is_foreign
 from .view import FarmView, PageRequest, Reply, Route, Streamed
 
 MOST_FIELDS = 50
@@ -35,6 +44,15 @@ LARGEST_KEPT = 8 << 20
 _SMALLEST_COMPRESSED = 1000
 _COMPRESSIBLE = ("text/", "application/json", "image/svg", "application/atom")
 _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+
+_STATUSES: Mapping[type[BuildbotLiteError], int] = {
+    NeedsHolderError: 401,
+    NotFoundError: 404,
+    RefusedError: 403,
+    StorageError: 503,
+    NoAnswerError: 503,
+    LinkLostError: 503,
+}
 
 
 @frozen
@@ -84,7 +102,7 @@ class Pages:
         self._view = view
         self._kept = KeptReplies()
         self._app = Klein()
-        for route in (*routes, Route("/static/<name>", _static, kept=0)):
+        for route in (*routes, Route("/static/<name>", _static, kept=0, is_open=True)):
             self._add(route)
         self._app.handle_errors(HTTPException)(
             lambda request, failure: Deferred.fromCoroutine(self._refuse(request, failure.value))
@@ -115,26 +133,37 @@ class Pages:
                 send(request, reply)
 
     async def _reply(self, route: Route, asked: PageRequest, names: Mapping[str, Any]) -> Reply | Streamed:
-        live, now = self._view.live, self._view.live.clock()
-        version = (live.version, live.away_since)
-        keeps = route.kept and asked.method != "POST" and "cookie" not in asked.headers
-        if keeps and (kept := self._kept.get(asked.address, version, now)) is not None:
-            return kept
         try:
-            reply = await route.render(self._view, asked, **names)
-        except NotFoundError as error:
-            return await self._sentence(asked, 404, str(error))
-        except RefusedError as error:
-            return await self._sentence(asked, 403, str(error))
-        except StorageError as error:
-            return await self._sentence(asked, 503, str(error))
-        except BuildbotLiteError as error:
-            return await self._sentence(asked, 400, str(error))
+            asked = await self._admitted(route, asked)
+            return await self._kept_or_new(route, asked, names)
         except CancelledError:
             raise
+        except BuildbotLiteError as error:
+            return await self._sentence(asked, _status_of(error), str(error))
         except Exception:  # noqa: BLE001 - a defect in a page is that page's alone
             self._log.failure("the page {address} failed", address=asked.address[:200])
             return await self._sentence(asked, 500, "This page cannot be made.  The log of the web process says why.")
+
+    async def _admitted(self, route: Route, asked: PageRequest) -> PageRequest:
+        """
+        *asked*, with the holder who asks; a `RefusedError` if this page is not for them.
+        """
+        if asked.names_holder:
+            asked = evolve(asked, holder=await self._view.sessions.holder(asked))
+        if asked.method == "POST" and is_foreign(asked):
+            raise RefusedError("A page of another site sent this.  Nothing was done.")
+        # While nobody knows whether the farm is private, it is.
+        if asked.holder is None and not route.is_open and (await self._view.live.answer("www")).get("private", True):
+            raise NeedsHolderError
+        return asked
+
+    async def _kept_or_new(self, route: Route, asked: PageRequest, names: Mapping[str, Any]) -> Reply | Streamed:
+        live, now = self._view.live, self._view.live.clock()
+        version = (live.version, live.away_since)
+        keeps = route.kept and asked.method != "POST" and not asked.names_holder
+        if keeps and (kept := self._kept.get(asked.address, version, now)) is not None:
+            return kept
+        reply = await route.render(self._view, asked, **names)
         if keeps and isinstance(reply, Reply) and reply.status == 200:
             self._kept.keep(asked.address, version, now + route.kept, reply)
         return reply
@@ -150,6 +179,10 @@ class Pages:
         sentence = "This address takes no such request." if status == 405 else "There is nothing at this address."
         reply = await self._sentence(_asked(request), status, sentence)
         return _headed(request, reply)
+
+
+def _status_of(error: BuildbotLiteError) -> int:
+    return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 400)
 
 
 def send(request: Any, reply: Reply) -> None:

@@ -11,6 +11,7 @@ from . import (
     pages_farm,
     pages_log,
     pages_queue,
+    pages_session,
     pages_slaves,
     pages_waterfall,
 )
@@ -24,6 +25,7 @@ ROUTES: Sequence[Route] = (
     *pages_farm.ROUTES,
     *pages_log.ROUTES,
     *pages_queue.ROUTES,
+    *pages_session.ROUTES,
     *pages_slaves.ROUTES,
     *pages_waterfall.ROUTES,
     *events.ROUTES,

@@ -3,7 +3,7 @@ What a page is made of: a request as the pages see it, the farm as they see it, 
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from attrs import field, frozen
 from sqlalchemy import Connection
@@ -13,7 +13,11 @@ from .api.feed_streams import FeedStreams
 from .farm_logs import FarmLogs
 from .live import Live
 from .master_watch import NewsOfFarm
+from .policy import WebVisitor
 from .rendering import Templates, root_of
+
+if TYPE_CHECKING:
+    from .sessions import Holder, Sessions
 
 T = TypeVar("T")
 
@@ -48,6 +52,7 @@ class PageRequest:
     """
     A request.  *path*: decoded, as it began with a slash.  *query*: the first value of each field of its query, at most
     `MOST_FIELDS`.  *headers*: by name in lower case.  *http*: Twisted's own request, for answers that are streamed.
+    *holder*: of the grant with which it comes; None: of none.
     """
 
     method: str
@@ -56,6 +61,22 @@ class PageRequest:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     http: Any
+    holder: "Holder | None" = None
+
+    @property
+    def names_holder(self) -> bool:
+        """
+        Whether it comes with a cookie or a string.
+        """
+        return "cookie" in self.headers or "authorization" in self.headers
+
+    @property
+    def visitor(self) -> WebVisitor:
+        """
+        Who asks, from where.
+        """
+        visitor = getattr(self.http, "visitor", None)
+        return visitor if isinstance(visitor, WebVisitor) else WebVisitor("", "", secure=False)
 
     @property
     def root(self) -> str:
@@ -97,13 +118,14 @@ Render = Callable[..., Awaitable[Reply | Streamed]]
 class Route:
     """
     The page at the addresses that match *rule* (werkzeug's notation).  *kept*: seconds for which the same answer may be
-    given again while the farm has not changed.
+    given again while the farm has not changed.  *is_open*: whether it is shown to everybody, also of a private farm.
     """
 
     rule: str
     render: Render
     methods: Sequence[str] = ("GET", "HEAD")
     kept: float = 1.0
+    is_open: bool = False
 
 
 @frozen
@@ -121,17 +143,20 @@ class FarmView:
     news: NewsOfFarm
     events: FeedStreams
     logs: FarmLogs
+    sessions: "Sessions"
 
     async def page(self, asked: PageRequest, template: str, status: int = 200, **context: Any) -> Reply:
         """
         The page of *template* with *context*, and with what the frame of each page shows.
         """
         www = await self.live.answer("www")
+        hidden = asked.holder is None and www.get("private", True)
         frame = {
             "root": asked.root,
             "path": asked.path,
-            "farm": {"title": www.get("title") or "Build farm", "url": www.get("url")},
+            "farm_title": "" if hidden else www.get("title"),
             "now": self.wall(),
             "away_since": self.live.away_since,
+            "holder": asked.holder,
         }
         return Reply(status, self.templates.render(template, {**frame, **context}))

@@ -5,6 +5,7 @@ Pages without network, master and files: requests to the application, over recor
 import gzip
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from attrs import frozen
 from twisted.internet.address import IPv4Address
@@ -13,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import NoAnswerError
+from buildbot_lite.errors import NoAnswerError, RevokedError
 from buildbot_lite.storage.database import database_in_memory
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.web.api.feed_streams import FeedStreams
@@ -24,10 +25,14 @@ from buildbot_lite.web.pages import Pages
 from buildbot_lite.web.rendering import Templates
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
+from buildbot_lite.web.sessions import Sessions
 from buildbot_lite.web.site import make_factory
 from buildbot_lite.web.view import FarmView, Places
 
 NOW = 1_800_000_000.0
+TUB = "a" * 32
+OWN = f"pb://{TUB}@127.0.0.1:1/own-secret"
+CONTROL = f"pb://{TUB}@127.0.0.1:1/control-secret"
 
 
 class FakeAnswers:
@@ -45,6 +50,25 @@ class FakeAnswers:
         if self.away or question["ask"] not in self.answers:
             return fail(NoAnswerError("No master answers."))
         return succeed(self.answers[question["ask"]])
+
+
+class FakeHolders:
+    """
+    A master, as holders of grants ask it.  *grants*: by FURL, what the master answers to ``me``.  *asked*: FURL and
+    question of everything else.
+    """
+
+    def __init__(self) -> None:
+        self.grants: dict[str, Document] = {}
+        self.asked: list[tuple[str, Document]] = []
+
+    def ask(self, furl: str, question: Document) -> Deferred[Document]:
+        if furl not in self.grants:
+            return fail(RevokedError())
+        if question["ask"] == "me":
+            return succeed(self.grants[furl])
+        self.asked.append((furl, question))
+        return succeed({})
 
 
 @frozen
@@ -75,12 +99,15 @@ class PagesCase(SynchronousTestCase):
         self.clock = Clock()
         self.clock.advance(1000.0)
         self.master = FakeAnswers()
-        self.master.answers["www"] = {"title": "A farm", "url": None, "builders": [], "slaves": []}
+        self.master.answers["www"] = {"title": "A farm", "url": None, "private": False, "builders": [], "slaves": []}
         self.master.answers["status"] = {"waiting": [], "waiting_total": 0, "slaves": [], "running": []}
         self.records = InlineWriter(database_in_memory())
         self.live = Live(self.master, self.clock.seconds, lambda: NOW)
         self.directory = self.mktemp()
         self.news = NewsOfFarm()
+        self.holders = FakeHolders()
+        self.sessions = Sessions(self.holders.ask, lambda: OWN, self.clock.seconds)
+        self.news.on_news(self.sessions.changed)
         self.view = FarmView(
             records=self.records,
             live=self.live,
@@ -90,6 +117,7 @@ class PagesCase(SynchronousTestCase):
             news=self.news,
             events=FeedStreams(self.records.read, self.news, self.live, self.clock),
             logs=FarmLogs(self.clock, lambda function: succeed(function())),
+            sessions=self.sessions,
         )
         self.factory = make_factory(SiteRoot(Pages(self.view, ROUTES).resource(), None), self.clock)
         self.factory.doStart()
@@ -100,11 +128,22 @@ class PagesCase(SynchronousTestCase):
         Send the bytes of *request* on a new connection.
         """
         protocol: Any = self.factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
-        transport = StringTransport()
+        transport = StringTransport(peerAddress=IPv4Address("TCP", "127.0.0.1", 2))
         self.connections.append(protocol)
         protocol.makeConnection(transport)
         protocol.dataReceived(request)
         return transport
+
+    def post(self, path: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> "Received":
+        """
+        The answer to a form with *fields*, sent by a page of ours.
+        """
+        body = urlencode(fields)
+        of_form = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))}
+        lines = [
+            f"{name}: {value}\r\n" for name, value in {"Host": "localhost:8010", **of_form, **(headers or {})}.items()
+        ]
+        return received(self.send(f"POST {path} HTTP/1.1\r\n{''.join(lines)}\r\n{body}".encode()).value())
 
     def get(self, path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET") -> Received:
         """

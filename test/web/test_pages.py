@@ -55,6 +55,7 @@ class FarmPageTests(PagesCase):
         """
         self.master.answers["www"] = {
             "title": "A farm",
+            "private": False,
             "builders": [{"builder": "linux", "tags": ["fast"], "slaves": []}],
         }
         self.successResultOf(self.records.write(a_build("linux", 1, Result.SUCCESS)))
@@ -70,6 +71,7 @@ class FarmPageTests(PagesCase):
         """
         self.master.answers["www"] = {
             "title": HOSTILE,
+            "private": False,
             "builders": [{"builder": HOSTILE, "description": HOSTILE, "tags": [HOSTILE], "slaves": [HOSTILE]}],
         }
         why = {"kind": "busy", "sentence": HOSTILE}
@@ -85,6 +87,7 @@ class FarmPageTests(PagesCase):
         """
         While the master is away the page shows the records, and says since when.
         """
+        self.live.know("www", {"title": "A farm", "private": False})
         self.master.away = True
         self.successResultOf(self.records.write(a_build("linux", 1, Result.SUCCESS)))
         answer = self.get("/")

@@ -190,7 +190,9 @@ class LogPagesTests(PagesCase):
         A remark comes though its log does not grow.
         """
         self.log(b"one\n")
-        waiting = self.send(f"GET {ADDRESS}/lines?after=4&length=4&remark=0 HTTP/1.1\r\nHost: l\r\n\r\n".encode())
+        waiting = self.send(
+            f"GET {ADDRESS}/lines?after=4&length=4&remark=0 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        )
         self.write(
             lambda connection: remarks.add(connection, self.build, 0, log="stdio", offset=4, text="away", now=NOW)
         )
@@ -203,7 +205,7 @@ class LogPagesTests(PagesCase):
         without lines.
         """
         path = self.log(b"one\n")
-        request = f"GET {ADDRESS}/lines?after=4&length=4&remark=0 HTTP/1.1\r\nHost: l\r\n\r\n".encode()
+        request = f"GET {ADDRESS}/lines?after=4&length=4&remark=0 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
         waiting = self.send(request)
         with open(path, "ab") as file:
             file.write(b"two\n")
@@ -238,7 +240,7 @@ class LogPagesTests(PagesCase):
         content = b"".join(b"<script>%d</script>\n" % number for number in range(20_000))
         compress(self.log(content))
         self.end()
-        transport = self.send(f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: l\r\n\r\n".encode())
+        transport = self.send(f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         self.clock.pump([0.1] * 10)
         whole = received(transport.value())
         self.assertEqual((whole.status, whole.body), (200, content))
@@ -253,7 +255,7 @@ class LogPagesTests(PagesCase):
         old = {"Range": "bytes=0-4", "If-Range": '"old"'}
         self.assertEqual(self.get(f"{ADDRESS}/raw", old, method="HEAD").status, 200)
         self.assertEqual(self.get(f"{ADDRESS}/raw", {"If-None-Match": whole.headers["etag"]}).status, 304)
-        packed = self.send(f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: l\r\nAccept-Encoding: gzip\r\n\r\n".encode())
+        packed = self.send(f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n".encode())
         self.clock.pump([0.1] * 10)
         answer = received(packed.value())
         self.assertEqual(answer.headers["content-encoding"], "gzip")
@@ -266,7 +268,7 @@ class LogPagesTests(PagesCase):
         While a client does not read, nothing is read for it.
         """
         self.log(b"x" * (1 << 20))
-        transport = self.send(f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: l\r\n\r\n".encode())
+        transport = self.send(f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         first = len(transport.value())
         self.assertLessEqual(first, 300 << 10)
         producer: Any = transport.producer
@@ -282,7 +284,7 @@ class LogPagesTests(PagesCase):
         When the client hangs up, its files are closed.
         """
         self.log(b"x" * (1 << 20))
-        self.send(f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: l\r\n\r\n".encode())
+        self.send(f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         self.assertEqual(len(self.view.logs.shared._files), 1)
         self.connections[-1].connectionLost(Failure(ConnectionDone()))
         self.assertEqual(len(self.view.logs.shared._files), 0)

@@ -1,0 +1,194 @@
+"""
+Who may do what on the pages.
+"""
+
+from buildbot_lite.web.master_watch import FarmChange
+from buildbot_lite.web.sessions import CHECKED_FOR, COOKIE, LONGEST
+
+from .pages_case import CONTROL, OWN, TUB, PagesCase, Received
+
+MAY = ["cancel", "rebuild", "pause", "status", "me"]
+
+
+class SessionCase(PagesCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.master.answers["redeem"] = {"furl": CONTROL}
+        self.holders.grants[CONTROL] = {"grant": 7, "label": "Ada", "may": MAY}
+
+    def entered(self) -> dict[str, str]:
+        """
+        The headers of a browser that has exchanged a code.
+        """
+        answer = self.post("/enter", {"code": "a-code-of-the-admin"})
+        self.assertEqual(answer.status, 303)
+        return {"Cookie": answer.headers["set-cookie"].partition(";")[0]}
+
+    def cancelled(self, headers: dict[str, str]) -> Received:
+        """
+        The answer to a request to cancel.
+        """
+        return self.post("/do/cancel", {"request": "12"}, headers)
+
+
+class BrowserTests(SessionCase):
+    """
+    Sessions of browsers.
+    """
+
+    def test_code(self) -> None:
+        """
+        GET shows a button and redeems nothing; POST exchanges the code for a cookie that no script reads and that no
+        other site's page sends.
+        """
+        self.assertEqual(self.get("/enter?code=abcdefghijk").status, 200)
+        self.assertNotIn("redeem", self.master.asked)
+        cookie = self.post("/enter", {"code": "abcdefghijk"}).headers["set-cookie"]
+        self.assertIn("HttpOnly; SameSite=Strict", cookie)
+        self.assertNotIn("secret", cookie)
+
+    def test_acts(self) -> None:
+        """
+        What the holder does is asked of the master with the holder's own FURL.
+        """
+        answer = self.cancelled(self.entered())
+        self.assertEqual((answer.status, answer.headers["location"]), (303, "../queue"))
+        question = {"ask": "cancel", "request": 12, "reason": "cancelled by Ada"}
+        self.assertEqual(self.holders.asked, [(CONTROL, question)])
+
+    def test_nobody(self) -> None:
+        """
+        Without a session, or by GET, nothing is done.
+        """
+        self.assertEqual(self.cancelled({}).status, 403)
+        self.assertEqual(self.cancelled({"Cookie": f"{COOKIE}=made-up-by-somebody"}).status, 403)
+        self.assertEqual(self.get("/do/cancel?request=12", self.entered()).status, 405)
+        self.assertEqual(self.holders.asked, [])
+
+    def test_not_permitted(self) -> None:
+        """
+        A holder does only what the grant permits.
+        """
+        self.holders.grants[CONTROL] = {"grant": 7, "label": "Ada", "may": ["status"]}
+        self.assertEqual(self.cancelled(self.entered()).status, 403)
+        self.assertEqual(self.holders.asked, [])
+
+    def test_other_site(self) -> None:
+        """
+        A page of another site cannot use the session.
+        """
+        cookie = self.entered()
+        for header in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+            self.assertEqual(self.cancelled({**cookie, **header}).status, 403)
+        self.assertEqual(self.cancelled({**cookie, "Origin": "http://localhost:8010"}).status, 303)
+
+    def test_revoked(self) -> None:
+        """
+        A revoked grant ends the session at once.
+        """
+        cookie = self.entered()
+        self.news.tell(FarmChange(1, frozenset(), frozenset({7}), ""))
+        self.assertEqual(self.cancelled(cookie).status, 403)
+
+    def test_perhaps_revoked(self) -> None:
+        """
+        When nobody knows which grants were revoked, sessions of those that were end, and the others stay.
+        """
+        cookie = self.entered()
+        self.news.tell(FarmChange(1, None, None, ""))
+        self.assertEqual(self.cancelled(cookie).status, 303)
+        del self.holders.grants[CONTROL]
+        self.news.tell(FarmChange(2, None, None, ""))
+        self.assertEqual(self.cancelled(cookie).status, 403)
+
+    def test_ends(self) -> None:
+        """
+        A session ends after a time, and when the holder leaves.
+        """
+        cookie = self.entered()
+        self.clock.advance(LONGEST)
+        self.assertEqual(self.cancelled(cookie).status, 403)
+        cookie = self.entered()
+        self.assertEqual(self.post("/leave", {}, cookie).status, 303)
+        self.assertEqual(self.cancelled(cookie).status, 403)
+
+    def test_back(self) -> None:
+        """
+        The way back leads to a page of ours only.
+        """
+        cookie = self.entered()
+        for back in ("https://evil.example", "//evil.example", "builders/../../evil", "builders/x\r\nSet-Cookie: a=b"):
+            answer = self.post("/do/cancel", {"request": "1", "back": back}, cookie)
+            self.assertEqual(answer.headers["location"], "../queue", back)
+
+
+class BearerTests(SessionCase):
+    """
+    Programs with a string.
+    """
+
+    def bearer(self, furl: str) -> Received:
+        """
+        The answer to a request to cancel with *furl*.
+        """
+        return self.cancelled({"Authorization": f"Bearer {furl}"})
+
+    def test_acts(self) -> None:
+        """
+        A program may do what its string permits.
+        """
+        self.assertEqual(self.bearer(CONTROL).status, 303)
+
+    def test_addresses(self) -> None:
+        """
+        The addresses in a caller's string are not used, and a string of another farm is refused without asking anybody.
+        """
+        self.assertEqual(self.bearer(f"pb://{TUB}@evil.example:1/control-secret").status, 303)
+        self.assertEqual({furl for furl, _ in self.holders.asked}, {CONTROL})
+        self.assertEqual(self.bearer(CONTROL.replace("a" * 32, "b" * 32)).status, 403)
+        self.assertEqual(self.bearer("no string").status, 403)
+
+    def test_checked(self) -> None:
+        """
+        A string that the master does not know any more is refused soon.
+        """
+        self.assertEqual(self.bearer(CONTROL).status, 303)
+        del self.holders.grants[CONTROL]
+        self.clock.advance(CHECKED_FOR)
+        self.assertEqual(self.bearer(CONTROL).status, 403)
+
+
+class PrivateTests(SessionCase):
+    """
+    A private farm.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.master.answers["www"] = {"title": "Hidden", "private": True, "builders": []}
+
+    def test_hidden(self) -> None:
+        """
+        Nobody without a grant reads anything of a private farm, also not what was just shown to a holder.
+        """
+        cookie = self.entered()
+        self.assertEqual(self.get("/", cookie).status, 200)
+        for path in ("/", "/builds", "/builders/x/1", "/api/v1/events", "/slaves"):
+            self.assertEqual(self.get(path).status, 401, path)
+        self.assertEqual(self.get("/enter").status, 200)
+        self.assertEqual(self.get("/static/farm.css").status, 200)
+
+    def test_bearer(self) -> None:
+        """
+        A program reads with a string, and what it was shown is shown to nobody else.
+        """
+        self.assertEqual(self.get("/", {"Authorization": f"Bearer {CONTROL}"}).status, 200)
+        self.assertEqual(self.get("/").status, 401)
+
+    def test_unknown(self) -> None:
+        """
+        While nobody knows whether the farm is private, it is.
+        """
+        del self.master.answers["www"]
+        self.assertEqual(self.get("/").status, 401)
+        self.assertNotIn(OWN, self.get("/").text)
