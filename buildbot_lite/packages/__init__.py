@@ -3,9 +3,16 @@ Packages of Debian and RPM: from a source package to its builds on several archi
 
 ::
 
-    targets ──► roots, sbuild, mock, steps ──► overlay.sh, sbuild.sh, …    where it is built, and how
-    rpm_target ──► rpm_steps
+    configured_targets
        │
+       ▼
+    targets ──► roots, sbuild, mock, steps ──► overlay.sh, sbuild.sh, …    where it is built, and how
+    deb_target, rpm_target ──► rpm_steps
+       │
+       ▼
+    package_scheduler ──► job_records ──► jobs, job_states                 what a submission becomes
+       │                      ▲
+       │                 job_service                                       what becomes of a job
        ▼
     submitted_package ──► debian_source ──► control_text          what a submitted file is
           │          '──► rpm_source ──► rpm_header
@@ -19,16 +26,16 @@ Packages of Debian and RPM: from a source package to its builds on several archi
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .deb_target import DebTarget
     from .mock import Mock
     from .roots import Overlay, Plain
     from .rpm_target import RpmTarget
     from .sbuild import Sbuild
-    from .targets import DebTarget
 
 __all__ = ["DebTarget", "Mock", "Overlay", "Plain", "RpmTarget", "Sbuild"]
 
 _HOMES = {
-    "DebTarget": "targets",
+    "DebTarget": "deb_target",
     "Mock": "mock",
     "Overlay": "roots",
     "Plain": "roots",

@@ -29,11 +29,12 @@ from . import chain_records, job_records
 from .architectures import BuildPlan
 from .job_states import JobState
 from .jobs import Job, NewJob, Origin
+from .package_scheduler import OF_SOURCE
 from .results import output_of
 from .source_package import SourcePackage
 from .source_steps import MADE
 from .submitted_package import SubmittedPackage, examine
-from .targets import OF_SOURCE, Target
+from .targets import Target
 
 GONE = "The source package that was made is not stored any more.  Make it again: buildbot-lite package requeue."
 

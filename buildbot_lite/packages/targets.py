@@ -1,48 +1,30 @@
 """
-Targets: the distributions for which a farm builds packages, ``c["targets"]``.
+Targets: the distributions for which a farm builds packages.
 
-A target stands for a builder for each architecture, and for a Submit scheduler that takes source packages::
-
-    c["targets"] = [DebTarget("bookworm", arches=["amd64", "i386", "all"], root=Overlay("bookworm"))]
-
-makes the builders bookworm-amd64, bookworm-i386 and bookworm-all, and a string in ``furls/bookworm.furl``.
+A target stands for a builder for each architecture, and for a Submit scheduler that takes source packages.
 """
 
 import itertools
 import os
-import re
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import IO, Any, ClassVar
-
-from sqlalchemy import Connection
+from typing import Any, ClassVar
 
 from ..errors import FileError, InputError
 from ..master.config.argument_fit import NotingType, argument_names, note_unknown
 from ..master.config.arguments import ArgumentChecker
 from ..master.config.build_factory import BuildFactory
-from ..master.config.keys import Contribution, Key
-from ..master.config.mistakes import MISSING, SourceLine, current_line, note, once_loaded, remark
+from ..master.config.mistakes import current_line, once_loaded, remark
 from ..master.config.objects import BuilderConfig
-from ..master.config.schedulers import Examination, RecordedSubmission, Submit
 from ..master.steps.step import BuildStep
-from ..model.json_reader import JsonReader
 from ..model.machines import ARCH
 from ..model.properties import Json
-from ..storage.records import grants
-from ..storage.records.requests import SubmittedBuildset
-from . import chain_records, job_records
-from .architectures import BuildPlan, debian_plan
-from .debian_architectures import ALL, is_wildcard
-from .debian_source import read_dsc
+from .architectures import BuildPlan
 from .farm_repository import FarmRepository
-from .git_request import REPOSITORY, REVISION, GitRequest, read_request
-from .git_sources import checked_sources, name_of_address
-from .job_options import AFTER, MOST_PRIORITY, SOURCES, JobOptions
-from .job_states import BEFORE_SOURCE
-from .jobs import SOURCE, NewJob, Origin
+from .git_sources import checked_sources
+from .jobs import SOURCE
+from .package_scheduler import PackageScheduler
 from .repositories.debian_metadata import DebianMetadata
-from .repositories.repository_place import checked_repository, shared
+from .repositories.repository_place import checked_repository
 from .repositories.rpm_metadata import RpmMetadata
 from .repositories.snapshots import BUILD, KINDS
 from .roots import Root
@@ -51,30 +33,18 @@ from .signing.verification import TargetKey
 from .source_package import DEB, RPM, SourcePackage
 from .source_steps import Checkout, MakeSource, SourcePrepping, UploadingSource
 from .steps import (
-    BUILT_AFTER,
     ROOTS,
-    SINGLE_FILE,
     Cleanup,
-    DebianBuilding,
-    DebianPrepping,
     Downloading,
     PackageStep,
     Uploading,
 )
-from .submitted_package import SIGNED, SubmittedPackage, examine
+from .submitted_package import SubmittedPackage
 
 MOST_ARCHITECTURES = 20
-MOST_TARGETS = 50
-MOST_REPLACED = 200
-OF_SOURCE = " (source)"
-"""Appended to the scheduler's name in the records of builds that make a source package.  So a `Dependent` of the
-scheduler, which waits for packages, does not take these builds for theirs."""
 
 PACKAGES_OF = {DEB: DebianMetadata.directory, RPM: RpmMetadata.directory}
 """By family: the directory of package files in a repository."""
-
-_REPLACED = re.compile(r"[a-z0-9*?][a-z0-9+.*?-]{0,127}\Z")
-_SUFFIX = re.compile(r"[a-z0-9+.~]{1,40}\Z")
 
 
 class Target(metaclass=NotingType):
@@ -281,251 +251,3 @@ class Target(metaclass=NotingType):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
-
-
-class DebTarget(Target):
-    """
-    Packages of a release of Debian, or of a distribution like it.
-
-    *arches*: the architectures for which packages are built; "all" adds a build, on a machine of any of them, for
-    packages that are the same on every architecture.  *root*: where packages are built, like ``Overlay("bookworm")``.
-    *version_suffix*: appended to the version of built packages, like "+farm1".  *keyring*: an absolute path; each .dsc
-    must then have a signature by one of the public keys in that file, like those of ``gpg --export KEY…``.  *replaces*:
-    names of packages, and patterns like "libfoo*".  In roots, the farm's packages of these names win over the
-    distribution's; for all other names the distribution's own win.  *common*: see `Target`.
-    """
-
-    family = DEB
-
-    def __init__(
-        self,
-        name: Any,
-        arches: Any = MISSING,
-        root: Any = MISSING,
-        *,
-        version_suffix: Any = "",
-        keyring: Any = None,
-        replaces: Any = (),
-        **common: Any,
-    ) -> None:
-        super().__init__(name, root, **common)
-        self.keyring = "" if keyring is None else self.arguments.text("keyring", keyring)
-        if self.keyring and not os.path.isabs(self.keyring):
-            self.arguments.wrong("keyring", keyring, 'an absolute path, like "/etc/farm/developers.asc"')
-        self._remark_on_key("keyring", self.keyring)
-        if self.keyring and self.sources:
-            self.arguments.note("keyring= asks for signed .dsc, and what is made from sources= has no signature.")
-        self.arches = _architectures(self.arguments, arches)
-        self.suffix = self.arguments.text("version_suffix", version_suffix)
-        if self.suffix and not _SUFFIX.match(self.suffix):
-            self.arguments.wrong("version_suffix", version_suffix, 'small letters, digits, "+", "." and "~"')
-        self.replaces = _replaced(self.arguments, replaces)
-        native = [each for each in self.arches if each != ALL]
-        self.complete({arch: native if arch == ALL else [arch] for arch in self.arches})
-
-    def check_source(self, submitted: SubmittedPackage) -> None:
-        if not self.keyring or submitted.package.family != DEB:
-            return
-        if not submitted.description.startswith(SIGNED):
-            raise InputError(
-                f"{submitted.main} is not signed, and {self.name} takes signed ones only: debsign {submitted.main}"
-            )
-        verified = TargetKey(self.keyring, self.keyring).check_signed_text(submitted.description, submitted.main)
-        if read_dsc(verified) != submitted.package:
-            raise InputError(f"{submitted.main} is signed, but the signed text is another one than its fields.")
-
-    def built_version(self, version: str) -> str:
-        return version + self.suffix
-
-    def plan(self, package: SourcePackage) -> BuildPlan:
-        if package.family != DEB or not isinstance(package.architectures, tuple):
-            raise InputError(f"{package} is a source RPM, and {self.name} builds packages of Debian.")
-        return debian_plan(str(package), package.architectures, self.arches)
-
-    def steps(self, architecture: str, on: str) -> Sequence[PackageStep]:
-        common = {"root": self.root, "architecture": on}
-        build_type = "all" if architecture == ALL else "any"
-        prepping = DebianPrepping(**common, repository=self.repository_for_builds)
-        return [prepping, DebianBuilding(**common, build_type=build_type, suffix=self.suffix)]
-
-
-class PackageScheduler(Submit):
-    """
-    Takes source packages for a *target*, and submits builds for the architectures of its plan.
-    """
-
-    examines: ClassVar[bool] = True
-
-    def __init__(self, target: Target, name: str) -> None:
-        builders = [builder.name for builder in target.all_builders]
-        super().__init__(name, builders, stdin="file", file="file")
-        self.target = target
-
-    @property
-    def most_requests(self) -> int:
-        return len(self.target.builders)
-
-    def resolve(self, connection: Connection, options: Mapping[str, Json], grant: int) -> Mapping[str, Json]:
-        limits = grants.get(connection, grant)
-        most = None if limits is None else limits.most_priority
-        # The master sets this, whatever the submitter sends.
-        options = {**options, MOST_PRIORITY: self.priority if most is None else most}
-        reader = JsonReader(dict(options), "options")
-        if not reader.has(AFTER):
-            return options
-        self.target.check_chain()
-        before = chain_records.before(connection, reader.integer(AFTER, least=1), self.target.name, grant)
-        for each in before:
-            making = each.state in BEFORE_SOURCE
-            if each.origin is not None and making and not self.target.sources.name_in(each.origin.repository):
-                raise InputError(f"The source package of job {each.id} is not made yet, so its name is not known.")
-        return {**options, SOURCES: list(dict.fromkeys(each.name for each in before))}
-
-    def examine(self, file: IO[bytes], options: Mapping[str, Json]) -> Examination:
-        asked = JobOptions.read(options, self.priority)
-        request = read_request(file)
-        if request is not None:
-            return self._from_git(request, asked)
-        found = examine(file)
-        self.target.check_source(found)
-        plan = self.target.plan(found.package)
-        builders = {arch: builder.name for arch, builder in self.target.builders_of(plan).items()}
-        package = found.package
-        properties: dict[str, Json] = {"package": package.name, "package_version": package.full_version}
-        if asked.sources:
-            properties[BUILT_AFTER] = list(asked.sources)
-        if not found.main:
-            properties[SINGLE_FILE] = package.source_rpm
-
-        def record(connection: Connection, submitted: SubmittedBuildset, submitter: str) -> RecordedSubmission:
-            requests = {request.builder: request.id for request in submitted.requests}
-            new = NewJob(
-                target=self.target.name,
-                name=package.name,
-                version=package.full_version,
-                submitter=submitter,
-                by_grant=submitted.buildset.by_grant,
-                buildset=submitted.buildset.id,
-                builders={arch: (builder, requests[builder]) for arch, builder in builders.items()},
-                skipped=plan.skipped,
-                scratch=asked.scratch,
-                priority=asked.priority,
-                after_job=asked.after,
-            )
-            job = job_records.add(connection, new, submitted.buildset.submitted)
-            chain_records.tell(connection, job, submitted.buildset.submitted)
-            after = "" if asked.after is None else f", after job {asked.after}"
-            return RecordedSubmission(f"{job.title} for {self.target.name} ({', '.join(builders)}){after}", job.id)
-
-        return Examination(
-            title=str(package),
-            builders=list(builders.values()),
-            skipped=plan.skipped,
-            properties={**properties, **self.target.properties(plan)},
-            record=record,
-            priority=asked.priority,
-        )
-
-    def _from_git(self, request: GitRequest, asked: JobOptions) -> Examination:
-        address = self.target.sources.address(request, self.target.name)
-        builder = self.target.source_builder
-        assert builder is not None  # there are sources
-        name = request.package or self.target.sources.name_in(address) or name_of_address(address)
-        new = partial(
-            NewJob,
-            target=self.target.name,
-            name=name,
-            # No package has a version with a space, so no package's results can be taken for this job's.
-            version=f"at {request.revision}",
-            origin=Origin(address, request.revision),
-            scratch=asked.scratch,
-            priority=asked.priority,
-            after_job=asked.after,
-        )
-
-        def record(connection: Connection, submitted: SubmittedBuildset, submitter: str) -> RecordedSubmission:
-            (made,) = submitted.requests
-            buildset = submitted.buildset
-            job = job_records.add(
-                connection,
-                new(
-                    submitter=submitter,
-                    by_grant=buildset.by_grant,
-                    buildset=buildset.id,
-                    builders={SOURCE: (builder.name, made.id)},
-                ),
-                buildset.submitted,
-            )
-            after = "" if asked.after is None else f", after job {asked.after}"
-            return RecordedSubmission(f"{job.title} for {self.target.name}, from {address}{after}", job.id)
-
-        return Examination(
-            title=f"{name} {request.revision}",
-            builders=[builder.name],
-            skipped={},
-            properties={
-                "package": name,
-                REPOSITORY: address,
-                REVISION: request.revision,
-                **({BUILT_AFTER: list(asked.sources)} if asked.sources else {}),
-            },
-            record=record,
-            priority=asked.priority,
-            recorded_as=f"{self.name}{OF_SOURCE}",
-            keeps_file=False,
-            becomes=len(self.target.builders),
-        )
-
-
-def checked_targets(checker: ArgumentChecker, value: Any) -> tuple[Target, ...]:
-    """
-    The value of ``c["targets"]``.
-    """
-    if not isinstance(value, (list, tuple)):
-        checker.wrong("the value", value, "a list of targets")
-        return ()
-    if len(value) > MOST_TARGETS:
-        checker.note(f"{len(value)} targets; at most {MOST_TARGETS} are allowed.")
-    targets: dict[str, Target] = {}
-    for each in value[:MOST_TARGETS]:
-        if not isinstance(each, Target):
-            checker.wrong("a target", each, 'one like DebTarget("bookworm", …)')
-        elif each.name in targets:
-            note(f"There are two targets called {each.name!r}.", each.place or SourceLine())
-        elif each.name:
-            targets[each.name] = each
-    if both := shared(target.repository for target in targets.values()):
-        checker.note(f"Two targets have their repository in {both[1]!r} and {both[0]!r}; give each a place of its own.")
-    return tuple(targets.values())
-
-
-def _contribution(targets: Sequence[Target]) -> Contribution:
-    return Contribution(
-        builders=[builder for target in targets for builder in target.all_builders],
-        schedulers=[scheduler for target in targets for scheduler in target.schedulers],
-    )
-
-
-TARGETS = Key("targets", checked_targets, (), contributes=_contribution)
-"""The key ``c["targets"]``."""
-
-
-def _replaced(arguments: ArgumentChecker, value: Any) -> tuple[str, ...]:
-    names = arguments.texts("replaces", value)
-    if len(names) > MOST_REPLACED:
-        arguments.note(f"replaces has {len(names)} names; at most {MOST_REPLACED} are allowed.")
-    for name in names:
-        if not _REPLACED.match(name):
-            arguments.wrong("replaces", name, 'names of packages, or patterns like "libfoo*"')
-    return tuple(name for name in names[:MOST_REPLACED] if _REPLACED.match(name))
-
-
-def _architectures(arguments: ArgumentChecker, value: Any) -> tuple[str, ...]:
-    arches = arguments.several("arches", value)
-    for arch in arches:
-        arguments.name("arches", arch, "architecture")
-        if is_wildcard(arch):
-            arguments.note(f"arches has {arch!r}; name the architectures themselves.")
-    if ALL in arches and len(set(arches)) == 1:
-        arguments.note('arches has "all" alone; name at least one architecture on which it is built.')
-    return tuple(dict.fromkeys(arches))
