@@ -26,8 +26,8 @@ LONGEST_TEXT = 200
 """Characters of a text to search for."""
 MOST_FOUND = 200
 """Lines that one request finds."""
-PIECE = 1 << 20
-LONGEST_HELD = 4 * PIECE
+PIECE = 512 << 10
+LONGEST_HELD = 2 * PIECE
 """Bytes of a line that are searched together."""
 _AROUND = 100
 _FAR = 1000

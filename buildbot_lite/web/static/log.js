@@ -87,9 +87,9 @@
   const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
   const follow = async () => {
-    const lines = document.getElementById("lines");
     for (;;) {
       try {
+        const lines = document.getElementById("lines");
         const more = await look(lines);
         if ("moved" in more.dataset) { location.reload(); return; }
         append(lines, more);
@@ -107,19 +107,22 @@
   // Lines without numbers, because they were not counted yet.
   const number = async () => {
     const counting = document.getElementById("counting");
-    if (!counting || "follow" in log.dataset) return;
+    if (!counting) return;
     await pause(PAUSE_AFTER_FAILURE);
     const answer = await fetch(location.pathname + location.search);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const lines = page.getElementById("lines");
     if (!answer.ok || !lines) return;
+    const stays = atTail();
+    localTimes(lines);
     document.getElementById("lines").replaceWith(document.adoptNode(lines));
+    if (stays) toTail();
     if (page.getElementById("counting")) number().catch(() => {});
     else counting.remove();
   };
 
   if (range()) mark();
-  else if ("follow" in log.dataset || location.hash === "#end") toTail();
+  else if (!location.search || location.hash === "#end") toTail();
   if ("follow" in log.dataset) follow();
   number().catch(() => {});
 })();
