@@ -1,58 +1,45 @@
 """
-The jobs of a running master: follows their builds, stores their results, and enters these into repositories.
+The jobs of a running master: follows the builds of jobs, and lets the jobs go on.
 
 ::
 
-    events of builds ──► look ──► built? ──► results ──► repowait ──► needsign ──► pushed ──► finished
-                          ▲ │                 (each step recorded before the next begins)
-                          │ '──► source made? ──► prep ──► builds of its packages
+    events of builds ──► look ──► source made, or built? ──► job_advance ──► …finished, failed, killed ──► job_tidying
+                          ▲
                           '── a start: every job that has not ended
-
-Only `_proceed` moves a job on, one state at a time, starting from its recorded state.  So a crash needs no recovery:
-the start calls it for every job that has not ended.  A step that was done before the crash, but not recorded, is done
-again and finds its work already done.
 """
 
-import math
-import os
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection
 from twisted.internet.defer import CancelledError
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from ..deferreds import CoroutineLock, background
-from ..errors import BuildbotLiteError, FileError, InputError, RecordsClosedError, RecordsFailingError
+from ..errors import InputError, RecordsClosedError, RecordsFailingError
 from ..master.farm import Farm
 from ..master.scheduling.continuation import Continuation
 from ..master.scheduling.submit_limits import ExpectedRequests
 from ..storage.records import requests
 from ..storage.records.feed import Event
 from ..storage.retrying import read_retrying
-from . import job_lists, job_records, results
-from .checked_builds import checked_builds, submitted_file
+from . import job_lists, job_records
+from .job_advance import LOOK_AGAIN, JobAdvance
 from .job_progress import built, look, look_at_requests
 from .job_records import BUILDS_OF_JOBS, EVENT
 from .job_states import ARCH_ENDS, BEFORE_SOURCE, ENDS, JobState
-from .job_story import story_of
+from .job_tidying import JobTidying
 from .jobs import Job
-from .made_source import examine_made, submit_made
 from .paused import paused_targets
-from .result_retention import LOOKED_EVERY, needs_of, remove_unpublished, unneeded
 from .results import JobResults
-from .target_repository import RepositoryOf, TargetRepository, no_repository
+from .served_targets import ServedTargets
+from .target_repository import RepositoryOf, no_repository
 from .targets import Target
-
-T = TypeVar("T")
 
 AT_ONCE = 100
 """Requests that one transaction looks at."""
-LOOK_AGAIN = 30.0
-"""Seconds until requests are looked at again, when the records took no change, or a job goes on after a full disk."""
 
 _SUBMITTED = "request.submitted"
 _EVENTS = frozenset({"build.started", "step.started", "build.finished", "request.finished", "request.retried"})
@@ -67,17 +54,14 @@ class JobService:
 
     def __init__(self, farm: Farm, repository_of: RepositoryOf = no_repository) -> None:
         self._farm = farm
-        self._repository_of = repository_of
+        self.served = ServedTargets(farm, repository_of)
+        self._advance = JobAdvance(farm, self.served)
+        self._tidying = JobTidying(farm, self.served)
         self._unsubscribe: Callable[[], None] = lambda: None
         self._builders: frozenset[str] = frozenset()
         self._requests: set[int] = set()
         self._seen: set[int] = set()
         self._looking = False
-        self._proceeding: set[int] = set()
-        self._again: set[int] = set()
-        self._later: dict[int, IDelayedCall] = {}
-        self._results_looked: dict[str, float] = {}
-        self._writers: dict[str, CoroutineLock] = {}
         farm.retention_holders.add(BUILDS_OF_JOBS)
         farm.continuations.add(Continuation("packages of a source", self.packages_of))
 
@@ -100,39 +84,39 @@ class JobService:
             self._follow(job)
             background(self.cancel_builds(job), self._log, f"cancelling the builds of job {job.id}")
         for name in self.targets:
-            self._tidy(name)
+            self._tidying.tidy(name)
 
     def stop(self) -> None:
         """
         Follow no more builds.
         """
         self._unsubscribe()
-        for call in self._later.values():
-            call.cancel()
-        self._later.clear()
+        self._advance.stop()
 
     @property
     def targets(self) -> dict[str, Target]:
         """
         The targets of the configuration in force, by name.
         """
-        return {target.name: target for target in self._farm.config.extension("targets")}
-
-    def proceed(self, job: int) -> None:
-        """
-        Move *job* on if it can be, for example because its signatures have arrived.
-        """
-        # A signature may have come after the last look.
-        self._again.add(job)
-        if job not in self._proceeding:
-            self._proceeding.add(job)
-            background(self._proceed(job), self._log, f"job {job} cannot go on")
+        return self.served.by_name
 
     def turn(self, target: str) -> CoroutineLock:
         """
         The lock for changes of the results and repositories of *target*.
         """
-        return self._writers.setdefault(target, CoroutineLock())
+        return self.served.turn(target)
+
+    def proceed(self, job: int) -> None:
+        """
+        Move *job* on if it can be, for example because its signatures have arrived.
+        """
+        self._advance.proceed(job)
+
+    async def results_of(self, job: Job, target: Target) -> JobResults:
+        """
+        The stored results of *job*.
+        """
+        return await self._advance.results_of(job, target)
 
     async def hold_paused(self) -> None:
         """
@@ -254,7 +238,7 @@ class JobService:
                 return None
             news = self._farm.notifications.next_change(_key(job.id))
             # The job may have changed before the wait began.
-            job = await self._get(job.id) or job
+            job = await self._advance.get(job.id) or job
             if job.state not in BEFORE_SOURCE:
                 news.addErrback(lambda failure: failure.trap(CancelledError)).cancel()
                 if not job.built:
@@ -269,204 +253,19 @@ class JobService:
         numbers = [each.request for each in job.ordered if each.request is not None and each.state not in ARCH_ENDS]
         await self._farm.canceller.cancel_unfinished(numbers, job.reason)
 
-    # From results to repositories.
-
-    async def _proceed(self, number: int) -> None:
-        try:
-            while number in self._again:
-                self._again.discard(number)
-                while (job := await self._get(number)) is not None and await self._step(job):
-                    pass
-        except (FileError, RecordsFailingError):
-            self._proceed_later(number)
-            raise
-        finally:
-            self._proceeding.discard(number)
-
-    def _proceed_later(self, number: int) -> None:
-        # The fault is the machine's, like a full disk, and nothing tells the farm when there is room again.
-        def try_again() -> None:
-            del self._later[number]
-            self.proceed(number)
-
-        if number not in self._later:
-            self._later[number] = self._farm.clock.callLater(LOOK_AGAIN, try_again)
-
-    async def _step(self, job: Job) -> bool:
-        """
-        Do what is next for *job*; whether something was done.
-        """
-        target = self.targets.get(job.target)
-        if target is None or job.state in ENDS:
-            return False
-        repository = None if job.scratch else self._repository_of(target)
-        try:
-            if job.state is JobState.PREP:
-                made = await examine_made(self._farm, job, target)
-                # In the turn, so that the job is not just being killed.
-                await self._in_turn(target, partial(submit_made, self._farm, job, target, made))
-                return False
-            if built(job):
-                await self._in_turn(target, partial(self._store, job, target))
-                return await self._go(job, JobState.FINISHED if repository is None else JobState.REPOWAIT)
-            if repository is not None and job.state is JobState.PUSHED:
-                # Outside the turn: the repo_script may take an hour, and other jobs go on meanwhile.
-                await repository.announce(job)
-                return await self._go(job, JobState.FINISHED)
-            if repository is not None:
-                return await self._in_turn(target, partial(self._through, job, target, repository))
-        except InputError as error:
-            return await self._refused(job, str(error))
-        except BuildbotLiteError as error:
-            await self._remark(job, str(error))
-            raise
-        except Exception:
-            await self._remark(job, "an error of buildbot_lite itself; the master's log has its traceback")
-            raise
-        return False
-
     async def _ended(self, number: int) -> None:
-        job = await self._get(number)
+        job = await self._advance.get(number)
         if job is not None:
-            self._tidy(job.target)
+            self._tidying.tidy(job.target)
 
-    def _tidy(self, name: str) -> None:
-        """
-        Remove old results of scratch builds of the target *name*, and from its repository for builds all packages that
-        are not published and never will be.
-        """
-        removing = self._farm.in_thread(
-            partial(results.remove_old_scratch, self._farm.basedir, name, self._farm.wall())
-        )
-        background(removing, self._log, f"removing results of scratch builds of {name}")
-        target = self.targets.get(name)
-        repository = None if target is None else self._repository_of(target)
-        if target is not None and repository is not None:
-            tidying = self._in_turn(target, partial(self._keep_only, target, repository))
-            background(tidying, self._log, f"tidying the repository of {name}")
-        now = self._farm.clock.seconds()
-        if target is not None and now - self._results_looked.get(name, -math.inf) >= LOOKED_EVERY:
-            self._results_looked[name] = now
-            looking = self._in_turn(target, partial(self._remove_unpublished, target, repository))
-            background(looking, self._log, f"removing unpublished results of {name}")
 
-    async def _remove_unpublished(self, target: Target, repository: TargetRepository | None) -> None:
-        """
-        Remove the results of jobs that ended long ago without being published.  In the turn, so no results are stored
-        and no packages enter a repository meanwhile.
-        """
-        needs = await read_retrying(self._farm.records, partial(needs_of, target=target.name), self._farm.clock)
-        places = unneeded(needs, target.built_version, self._farm.wall())
-        published = await repository.all_names() if repository is not None else ()
-        removed = await self._farm.in_thread(
-            partial(remove_unpublished, self._farm.basedir, target.name, places, published)
-        )
-        if removed:
-            self._log.info(
-                "{count} results of {target} that were not published are removed",
-                count=len(removed),
-                target=target.name,
-            )
+def _why_paused(target: str, paused: Mapping[str, Any]) -> str:
+    reason = f": {paused['reason']}" if paused["reason"] else ""
+    return f"the target {target} is paused by {paused['by']}{reason}"
 
-    async def _keep_only(self, target: Target, repository: TargetRepository) -> None:
-        jobs = await read_retrying(self._farm.records, job_lists.unfinished, self._farm.clock)
-        places = [self._place(job, target) for job in jobs if job.target == target.name and not job.scratch]
 
-        def waiting() -> set[str]:
-            there = [results.load(place) for place in places if os.path.isdir(place)]
-            return {file.name for each in there for file in each.packages}
-
-        await repository.keep_only(await self._farm.in_thread(waiting))
-
-    async def _through(self, job: Job, target: Target, repository: TargetRepository) -> bool:
-        current = await self._get(job.id)
-        if current is None or current.state is not job.state:
-            return True  # in the turn of another; what is next depends on its new state
-        if job.state is JobState.REPOWAIT:
-            await repository.enter(job, await self.results_of(job, target))
-            return await self._go(job, JobState.NEEDSIGN)
-        if job.state is JobState.NEEDSIGN and not await repository.needs_signature(job):
-            await self._pushed(await repository.publish(job, await self.results_of(job, target)))
-            return True
-        return False
-
-    async def _pushed(self, numbers: Collection[int]) -> None:
-        """
-        Record in one transaction that the jobs *numbers* are public.  Public jobs cannot be killed.
-        """
-        now = self._farm.wall()
-
-        def change(connection: Connection) -> None:
-            for number in numbers:
-                job = job_records.get(connection, number)
-                if job is not None and job.state is JobState.NEEDSIGN:
-                    job_records.go(connection, job, JobState.PUSHED, now)
-
-        await self._farm.records.write(change)
-        for number in numbers:
-            self.proceed(number)
-
-    async def _refused(self, job: Job, sentence: str) -> bool:
-        if job.state is JobState.PUSHED:
-            return await self._go(job, JobState.FINISHED, sentence)
-        if job.state is JobState.NEEDSIGN:
-            await self._remark(job, sentence)
-            return False
-        return await self._go(job, JobState.FAILED, sentence)
-
-    async def results_of(self, job: Job, target: Target) -> JobResults:
-        """
-        The stored results of *job*.
-        """
-        found: JobResults = await self._farm.in_thread(partial(results.load, self._place(job, target)))
-        return found
-
-    async def _store(self, job: Job, target: Target) -> None:
-        def read(connection: Connection) -> list[results.ArchOutput]:
-            return [results.output_of(connection, arch, story_of(connection, job, arch)) for arch in job.built]
-
-        outputs = await read_retrying(self._farm.records, read, self._farm.clock)
-        storage = self._farm.stream_storage
-        await self._farm.in_thread(
-            partial(
-                results.store,
-                self._place(job, target),
-                outputs,
-                artifacts=storage.artifacts,
-                streams=storage.streams,
-                check=partial(checked_builds, await submitted_file(self._farm, job), target.suffix),
-            )
-        )
-
-    def _place(self, job: Job, target: Target) -> str:
-        return results.place_of(self._farm.basedir, job, target.built_version(job.version))
-
-    async def _in_turn(self, target: Target, work: Callable[[], Awaitable[T]]) -> T:
-        """
-        Run *work* in the turn of the target: one at a time for each target.
-        """
-        async with self.turn(target.name):
-            return await work()
-
-    # Records.
-
-    async def _get(self, number: int) -> Job | None:
-        return await read_retrying(self._farm.records, partial(job_records.get, id=number), self._farm.clock)
-
-    async def _go(self, job: Job, state: JobState, reason: str = "") -> bool:
-        now = self._farm.wall()
-
-        def change(connection: Connection) -> bool:
-            current = job_records.get(connection, job.id)
-            if current is None or current.state is not job.state:
-                return False  # killed meanwhile
-            job_records.go(connection, current, state, now, reason)
-            return True
-
-        return await self._farm.records.write(change)
-
-    async def _remark(self, job: Job, reason: str) -> None:
-        await self._farm.records.write(lambda connection: job_records.remark(connection, job, reason))
+def _look_at_all(connection: Connection, now: float) -> list[Job]:
+    return [look(connection, job, now) for job in job_lists.unfinished(connection)]
 
 
 def _key(job: int) -> tuple[str, int]:
@@ -480,12 +279,3 @@ def _of_source(connection: Connection, buildset: int) -> Job | None:
     numbers = [each.id for each in requests.of_buildset(connection, buildset)]
     job = job_records.of_request(connection, numbers[0]) if len(numbers) == 1 else None
     return job if job is not None and job.source is not None and job.source.request in numbers else None
-
-
-def _why_paused(target: str, paused: Mapping[str, Any]) -> str:
-    reason = f": {paused['reason']}" if paused["reason"] else ""
-    return f"the target {target} is paused by {paused['by']}{reason}"
-
-
-def _look_at_all(connection: Connection, now: float) -> list[Job]:
-    return [look(connection, job, now) for job in job_lists.unfinished(connection)]

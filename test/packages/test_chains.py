@@ -55,7 +55,7 @@ class ChainCase(QuestionCase):
         Let the master's targets have the repository.
         """
         jobs = cast("PackageJobs", self.farm.extensions["jobs of packages"])
-        cast("Any", jobs.service)._repository_of = lambda target: self.repository
+        jobs.service.served.repository_of = lambda target: self.repository
         jobs.chains.repository_of = lambda target: self.repository
 
     def chain(self, count: int) -> None:

@@ -17,14 +17,15 @@ from buildbot_lite.master.scheduling.requests import NewBuildset
 from buildbot_lite.model.hello import HeldCommand
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.source_stamps import source_of
-from buildbot_lite.packages import job_records, job_service
+from buildbot_lite.packages import job_advance, job_records
 from buildbot_lite.packages.git_request import GitRequest, read_request, request_text
 from buildbot_lite.packages.git_sources import GitSources
-from buildbot_lite.packages.job_service import LOOK_AGAIN
+from buildbot_lite.packages.job_advance import LOOK_AGAIN
 from buildbot_lite.packages.job_states import ArchState, JobState
 from buildbot_lite.packages.jobs import Job, Origin
 from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.result_retention import needs_of
+from buildbot_lite.packages.served_targets import ServedTargets
 from buildbot_lite.storage.records import steps
 from buildbot_lite.storage.records.grants import Grant, GrantLimits
 from test.control.test_submissions import FakeWatcher
@@ -339,7 +340,7 @@ class SurvivingTests(FromGitCase):
         when there is room.
         """
         self.ask_for()
-        with mock.patch.object(job_service, "examine_made", side_effect=DiskFullError("the disk is full.")):
+        with mock.patch.object(job_advance, "examine_made", side_effect=DiskFullError("the disk is full.")):
             self.attach()
             self.harness.settle(2 * LOOK_AGAIN)
             self.assertEqual((self.job().state, self.job().reason), (JobState.PREP, "the disk is full."))
@@ -351,7 +352,7 @@ class SurvivingTests(FromGitCase):
         A job whose target is not in master.cfg when its source is made goes on when the target is there again.
         """
         self.ask_for()
-        with mock.patch.object(job_service.JobService, "targets", {}):
+        with mock.patch.object(ServedTargets, "by_name", {}):
             self.attach()
         self.assertEqual(self.job().state, JobState.PREP)
         self.harness.done(self.harness.farm.reconfiguration.apply())

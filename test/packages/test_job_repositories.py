@@ -3,7 +3,7 @@ Jobs of targets that have repositories.
 """
 
 from collections.abc import Collection
-from typing import Any, cast
+from typing import cast
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -86,7 +86,7 @@ class RepositoryCase(QuestionCase):
         Let the master's targets have the repository.
         """
         jobs = cast("PackageJobs", self.farm.extensions["jobs of packages"])
-        cast("Any", jobs.service)._repository_of = lambda target: self.repository
+        jobs.service.served.repository_of = lambda target: self.repository
 
     def build(self) -> None:
         """

@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.defer import fail
 
 from buildbot_lite.errors import RecordsFailingError
-from buildbot_lite.packages import job_records, job_service
+from buildbot_lite.packages import job_advance, job_records, job_service
 from buildbot_lite.packages.job_progress import look_at_requests
 from buildbot_lite.packages.job_states import ArchState, JobState
 from buildbot_lite.packages.jobs import Job
@@ -33,7 +33,7 @@ class JobCase(SubmissionCase):
     def setUp(self) -> None:
         super().setUp()
         # The slave's files are no packages.
-        self.patch(job_service, "checked_builds", lambda *_: None)
+        self.patch(job_advance, "checked_builds", lambda *_: None)
         self.building = PackageSlave()
         self.slave = FakeSlave(behaviour=self.building)
 
@@ -274,7 +274,7 @@ class JobServiceTests(JobCase):
         self.harness.settle()
         self.assertEqual((self.job().state, refused), (JobState.BUILDING, 1))
         for _ in range(2):
-            self.harness.settle(job_service.LOOK_AGAIN)
+            self.harness.settle(job_advance.LOOK_AGAIN)
         self.assertEqual((self.job().state, refused), (JobState.FINISHED, 2))
 
     def test_defective_look(self) -> None:

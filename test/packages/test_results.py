@@ -14,7 +14,7 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FileError, InputError
-from buildbot_lite.packages import job_service, results
+from buildbot_lite.packages import job_advance, results
 from buildbot_lite.packages.checked_builds import checked_builds
 from buildbot_lite.packages.job_actions import JobActions
 from buildbot_lite.packages.package_jobs import PackageJobs
@@ -217,7 +217,7 @@ class RefusedResultsTests(JobCase):
         Promise 9.9: what is no package of the submitted source fails the job with one sentence, and nothing is stored;
         requeue builds all of it again.
         """
-        self.patch(job_service, "checked_builds", checked_builds)
+        self.patch(job_advance, "checked_builds", checked_builds)
         self.submit()
         self.attach()
         job = self.job()
