@@ -1,8 +1,8 @@
 """
-``make demo``: a farm on this machine, one real job, and a terminal to try more from.
+``make demo``: a farm on this machine, one real job, its pages, and a terminal to try more from.
 
-Everything is in ``.demo`` below the checkout and is started by the stock programs: twistd runs the master and the
-slaves, flappclient submits.  However this ends (the job with ONCE=1, Ctrl-C, a closed terminal), every process of the
+Everything is in ``.demo`` below the checkout and is started by the stock programs: twistd runs the master, the slaves
+and the web process, flappclient submits.  However this ends (the job with ONCE=1, Ctrl-C, a closed terminal), every process of the
 farm ends with it, the keepers and what they run included.
 """
 
@@ -25,6 +25,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 # Relative to the checkout, in which all of this runs: a socket's path must be short.
 FARM = Path(".demo")
 MASTER = FARM / "master"
+WEB = MASTER / "web"
 BIN = Path(sys.executable).parent
 SLAVES = ("bot1", "bot2")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -111,7 +112,7 @@ class Farm:
     def _start(self, directory: Path) -> subprocess.Popen[bytes]:
         # One that was killed has left it.
         (directory / "twistd.pid").unlink(missing_ok=True)
-        tac = "master.tac" if directory == MASTER else "slave.tac"
+        tac = {MASTER: "master.tac", WEB: "web.tac"}.get(directory, "slave.tac")
         with noted(), (directory / "twistd.errors").open("wb") as said:
             process = self._running[directory] = subprocess.Popen(
                 [str(BIN / "twistd"), "--nodaemon", "--logfile=twistd.log", "-y", tac],
@@ -205,14 +206,18 @@ def only_one() -> object:
 
 def start_all(farm: Farm) -> None:
     """
-    Make what an earlier demo did not, and start a master and its slaves.
+    Make what an earlier demo did not, and start a master, its web process and its slaves.
     """
     if not (CHECKOUT / ".git").exists():
         raise DemoError(f"the demo's job clones this checkout with git, and {CHECKOUT} is none")
     (FARM / "gitconfig").write_text(f'[safe]\n\tdirectory = "{CHECKOUT}"\n\tdirectory = "{CHECKOUT}/.git"\n')
     make(MASTER, "master.tac", "create-master", MASTER, "--host", "127.0.0.1")
     shutil.copy(Path("docs/demo/master.cfg"), MASTER / "master.cfg")
+    if not (WEB / "web.tac").exists():
+        # The master was made by an earlier version.
+        make(WEB, "web.tac", "create-web", WEB)
     farm.start(MASTER, until="the master is ready")
+    farm.start(WEB, until="listening at")
     for name in SLAVES:
         # All that a slave needs is this one string.
         furl = (MASTER / "furls" / f"{name}.furl").read_text()
@@ -277,6 +282,7 @@ The last one counts for a minute.  While it does, kill the slaves in a third ter
   kill -9 $(cat {FARM}/bot1/twistd.pid) $(cat {FARM}/bot2/twistd.pid)
 
 The configuration is {MASTER}/master.cfg; after a change:  {bin_}/buildbot-lite reconfig {MASTER}
+Its pages:  {(WEB / "address").read_text().strip()}
 Ctrl-C here ends everything.
 """
 

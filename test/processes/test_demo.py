@@ -7,6 +7,7 @@ The clone's ``.venv`` is a link to the tests' own environment, so that nothing i
 import importlib.util
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 from unittest import mock
+from urllib.request import urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -132,11 +134,15 @@ class DemoTests(SynchronousTestCase):
 
     def test_next_steps(self) -> None:
         """
-        After the job, the printed commands for killing the slaves work, and Ctrl-C is no failure.
+        Promise 10.1: after the job, the address of the pages is printed, and shows the farm; the printed commands for
+        killing the slaves work, and Ctrl-C is no failure.
         """
         demo = self.demo(once=False)
         assert demo.stdout is not None
         said = read_until(demo.stdout.fileno(), b"Ctrl-C here ends everything.")
+        address = re.findall(r"Its pages:  (http://127\.0\.0\.1:80\d\d/)", said.decode())[0]
+        with urlopen(address, timeout=60) as page:
+            self.assertIn(b"The demo</title>", page.read())
         kill = next(line for line in said.decode().splitlines() if "kill -9" in line)
         subprocess.run(kill, shell=True, cwd=self.clone, check=True)
         said = read_until(demo.stdout.fileno(), b"bot1 died; it is started again.")
