@@ -54,18 +54,17 @@ class WebService(MultiService):
         self._lock = DirectoryLock(private, "web process")
         self._submitting = Submitting(reactor, load_or_create(os.path.join(private, "tub.pem")))
         self._listening = Listening(basedir, port, reactor)
-        self._pages = FarmPages(
-            WebParts(
-                reactor=reactor,
-                directory=basedir,
-                farm=farm,
-                strings=self._strings,
-                listening=self._listening,
-                submit=self._submitting.submit,
-                # Another key: the master knows a peer by it, and cuts the older of two connections.
-                certificate=load_or_create(os.path.join(private, "watch.pem")),
-            )
+        self._parts = WebParts(
+            reactor=reactor,
+            directory=basedir,
+            farm=farm,
+            strings=self._strings,
+            listening=self._listening,
+            submit=self._submitting.submit,
+            # Another key: the master knows a peer by it, and cuts the older of two connections.
+            certificate=load_or_create(os.path.join(private, "watch.pem")),
         )
+        self._pages: FarmPages | None = None
 
     def startService(self) -> None:
         """
@@ -75,6 +74,8 @@ class WebService(MultiService):
         self._log_files = watch_log_files(self._reactor)
         self._strings.follow(WEBHOOKS, self._submitting.use)
         self._strings.start()
+        # Not before: its threads would not survive the fork by which twistd becomes a daemon.
+        self._pages = FarmPages(self._parts)
         self._pages.start()
         self._listening.start(make_factory(self._pages.root(), self._reactor))
         self.log.info("webhooks are taken below /change_hook/")
@@ -90,7 +91,8 @@ class WebService(MultiService):
         self._strings.stop()
         await self._listening.stop()
         await self._submitting.stop()
-        await self._pages.stop()
+        if self._pages is not None:
+            await self._pages.stop()
         await cast("Deferred[None]", super().stopService())  # type: ignore[no-untyped-call]  # Twisted's
         self._lock.release()
 

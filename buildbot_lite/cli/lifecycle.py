@@ -129,7 +129,7 @@ def restart(directory: str, when_idle: bool, patience: float) -> None:
         _refuse_mistakes(directory)
     first, *web = processes.directories_of(directory)
     restarting = partial(_restart, first, when_idle=when_idle, patience=patience)
-    stopping = [partial(_stop_web, each, patience) for each in web]
+    stopping = [partial(_stop_if_running, each, when_idle=False, patience=patience) for each in web]
     starting = [partial(start_unless_running, each, patience) for each in web]
     in_turn(*((restarting, *stopping) if when_idle else (*stopping, restarting)), *starting)
 
@@ -175,11 +175,15 @@ def _stop_web(directory: str, patience: float) -> None:
 
 
 def _restart(directory: str, *, when_idle: bool, patience: float) -> None:
+    _stop_if_running(directory, when_idle=when_idle, patience=patience)
+    start_unless_running(directory, patience)
+
+
+def _stop_if_running(directory: str, *, when_idle: bool, patience: float) -> None:
     try:
         stop_running(directory, when_idle=when_idle, kill=False, patience=patience)
     except NotRunningError as error:
         note(str(error))
-    start_unless_running(directory, patience)
 
 
 def _refuse_mistakes(directory: str) -> None:

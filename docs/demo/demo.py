@@ -2,8 +2,8 @@
 ``make demo``: a farm on this machine, one real job, its pages, and a terminal to try more from.
 
 Everything is in ``.demo`` below the checkout and is started by the stock programs: twistd runs the master, the slaves
-and the web process, flappclient submits.  However this ends (the job with ONCE=1, Ctrl-C, a closed terminal), every process of the
-farm ends with it, the keepers and what they run included.
+and the web process, flappclient submits.  However this ends (the job with ONCE=1, Ctrl-C, a closed terminal), every
+process of the farm ends with it, the keepers and what they run included.
 """
 
 import fcntl

@@ -274,6 +274,8 @@ class CommandTests(FarmCase):
             pass
         self.assertEqual(refused.exception.code, 405)
         refused.exception.close()
+        with urlopen(self.address(), timeout=60) as page:
+            self.assertEqual(page.status, 200)
         self.command.well("restart", web)
         self.assertEqual(self.pid("master"), master)
 
