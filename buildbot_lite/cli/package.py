@@ -54,7 +54,9 @@ for command in (*SIGNING_COMMANDS, rebuild, shell):
 @click.option("--revision", metavar="REV", help="A tag, branch or commit in git, instead of TAG.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the builds.")
 @click.option("--scratch", is_flag=True, help="Only to see whether it builds: the packages enter no repository.")
-@click.option("--priority", type=int, metavar="N", help="Below 0: after other jobs; at most what the string permits.")
+@click.option(
+    "--priority", type=int, metavar="N", help="Below 0: after other jobs; above: before them, if the string permits it."
+)
 @click.option("--after", type=click.IntRange(1), metavar="JOB", help="Begin when the packages of JOB are there.")
 def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wait: bool, **options: Any) -> Any:
     """
@@ -70,8 +72,8 @@ def build(farm: FarmClient, words: tuple[str, ...], revision: str | None, no_wai
     Of several packages each is a job that begins when the packages of the one before it are in the target's repository
     for builds, and sees them.  When one fails, those after it are not built.
 
-    The exit code is that of the worst build: 0 good, 1 failed, 2 exception, 4 cancelled or lost too often.  It is 2,
-    too, if FILE is no package that can be built, or none for TARGET.
+    The exit code is that of the worst build: 0 good, 1 failed, 2 exception, 4 cancelled or lost too often.  It is also
+    2 if FILE is no package that can be built for TARGET.
     """
     from ..wire.furl import read_furl
 

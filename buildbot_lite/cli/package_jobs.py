@@ -30,8 +30,8 @@ class JobCommand(FarmCommand):
     """
 
     furlfile_help = (
-        "A file with a string, instead of DIR: that of a target, for the jobs that were submitted with it, or one that "
-        "grant jobs made."
+        "A file with a string, instead of DIR: a target's, for the jobs that were submitted with it, or one that "
+        "buildbot-lite grant jobs made."
     )
 
 
@@ -45,7 +45,9 @@ class JobCommand(FarmCommand):
 )
 @click.option("--user", "submitter", metavar="LABEL", help="Only those submitted with the string of this label.")
 @click.option("--active", is_flag=True, help="Only those that have not ended.")
-@click.option("-n", "--most", type=click.IntRange(1, 1000), metavar="N", default=MOST, show_default=True)
+@click.option(
+    "-n", "--most", type=click.IntRange(1, 1000), metavar="N", default=MOST, show_default=True, help="At most so many."
+)
 @click.option("--before", type=click.IntRange(1), metavar="JOB", help="Only jobs older than this one.")
 @json_option
 def list_jobs(farm: FarmClient, most: int, before: int | None, as_json: bool, **wanted: Any) -> None:
@@ -96,8 +98,8 @@ def kill_job(farm: FarmClient, job: int) -> None:
 @_job
 def requeue(farm: FarmClient, job: int) -> None:
     """
-    Build the architectures of a job again that failed or were killed.  If all were built, what comes next is tried
-    again.
+    Build a job again for the architectures for which it failed or was killed.  If it was built for all, try again what
+    comes after the builds.
     """
     answer = farm.ask({"ask": "package-requeue", "job": job})
     if answer["architectures"]:
@@ -126,7 +128,7 @@ def targets(farm: FarmClient, as_json: bool) -> None:
 
 @commands.command("pause", cls=JobCommand, short_help="Start no more builds of a target.")
 @click.argument("target")
-@click.option("--reason", default="", help="Shown by queue, beside each request that waits for it.")
+@click.option("--reason", default="", help="Shown by buildbot-lite queue, beside each request that waits.")
 def pause(farm: FarmClient, target: str, reason: str) -> None:
     """
     Start no more builds of TARGET.  Those that run continue, and packages can be submitted.

@@ -23,7 +23,7 @@ _ENDS = ("finished", "failed", "killed")
 @json_option
 def rebuild(farm: FarmClient, job: int, compare: bool, as_json: bool) -> int:
     """
-    Build the source of JOB again, for the same architectures.  Nothing of that enters a repository.
+    Build the source of JOB again, for the same architectures.  The new packages enter no repository.
 
     With --compare, the packages that were installed for JOB are installed again, with the same versions.  The exit code
     is 0 when all packages are the same, 1 when some differ, and 2 when a build failed or cannot be compared.

@@ -28,7 +28,7 @@ from ..packages.overlay import entering, kept_name
 )
 def shell(builder: str, number: int, directory: Path) -> int:
     """
-    Enter the root of build NUMBER of BUILDER, which failed, as it was then.
+    Start a shell in the root of build NUMBER of BUILDER, which failed, as the build left it.
 
     Run this on the slave's machine, as the slave's user.  The target needs Overlay(keep_failed=HOURS).  The files of
     the build are in /build; there is no network.  What you change stays until the root is removed.

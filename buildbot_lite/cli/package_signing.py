@@ -29,7 +29,7 @@ LOOK_AGAIN = 10.0
 """Seconds between two looks of ``--watch``."""
 
 _jobs = click.argument("jobs", metavar="JOB...", nargs=-1, type=click.IntRange(1, 1 << 53))
-_target = click.option("--target", default="", help="With DIR and --all or --watch, the target.")
+_target = click.option("--target", default="", help="The target; needed with DIR unless jobs are named.")
 _all = click.option("--all", "everything", is_flag=True, help="All jobs of the target that wait.")
 _FINAL = (FurlError, RevokedError, UnknownStringError, WrongVerbError)
 """Errors after which ``--watch`` ends: its string will not become right."""
@@ -86,7 +86,7 @@ class SigningCommand(FarmCommand):
 @click.command("sign", cls=SigningCommand, short_help="Sign the packages of jobs with your own gpg.")
 @_jobs
 @_all
-@click.option("--key", metavar="KEY", help="Your key, as gpg knows it: best its fingerprint.")
+@click.option("--key", metavar="KEY", help="Your key, by a name that gpg knows, such as its fingerprint.")
 @click.option("--yes", is_flag=True, help="Do not ask before signing.")
 @click.option("--json", "as_json", is_flag=True, help="Only show what is to be signed, as JSON.  Nothing is signed.")
 @click.option("--watch", is_flag=True, help='Sign what fits the rules, until Ctrl-C; for targets with sign="auto".')
@@ -113,11 +113,11 @@ def sign(
     """
     Sign the packages of jobs that wait in needsign, and the index of the repository with them.
 
-    The string is one of: buildbot-lite grant sign TARGET.  An admin may use that of DIR.
+    The string in the file of --furlfile was made by: buildbot-lite grant sign TARGET.  An admin may give DIR instead.
 
     Only what is signed travels: headers and indexes, not the packages.  Your gpg makes the signatures here, and asks
-    for the passphrase in its own way; no secret key and no passphrase leaves this machine.  What is to be signed is
-    shown before.
+    for the passphrase in its own way; no secret key and no passphrase leaves this machine.  You see what you sign
+    before you sign it.
     """
     if watch == bool(jobs or everything) or (jobs and everything):
         raise click.UsageError("Give JOB..., or --all, or --watch.")
@@ -146,9 +146,9 @@ def push(farm: FarmClient, jobs: tuple[int, ...], everything: bool, target: str)
     """
     Publish jobs that are signed: from then on, apt and dnf find them.
 
-    The string is one of: buildbot-lite grant push TARGET.  An admin may use that of DIR.
+    The string in the file of --furlfile was made by: buildbot-lite grant push TARGET.  An admin may give DIR instead.
 
-    What was signed together is published together.  Jobs that are public already are left as they are.
+    What was signed together is published together.  Nothing happens to jobs that are public already.
     """
     if bool(jobs) == everything:
         raise click.UsageError("Give JOB..., or --all.")

@@ -1,12 +1,12 @@
-# Make a checkout ready to become a source package: sh -c "$(cat git_source.sh)" git-source FAMILY COMMIT, in the checkout.
+# Prepare a checkout for a source package: sh -c "$(cat git_source.sh)" git-source FAMILY COMMIT, in the checkout.
 #
-# Beside the checkout, it leaves the file "epoch" with the time of COMMIT in seconds since 1970, and the directory "orig"
-# with the tar archive of the upstream sources if a package of Debian needs one.  Of FAMILY "deb" that is one that lies in
-# the checkout, or else one of the tag upstream/VERSION (DEP-14).
+# It writes two things beside the checkout: the file "epoch" with the time of COMMIT in seconds since 1970, and the
+# directory "orig".  If FAMILY is "deb" and the package needs a tar archive of the upstream sources, that is in "orig": the
+# one in the checkout, or else one made from the tag upstream/VERSION (DEP-14).
 #
-# No program of the repository is run, and nothing in the checkout is followed that is a link.
+# It runs no program of the repository, and follows no link in the checkout.
 family=$1 commit=$2
-# Patterns are about bytes: whatever the locale is, a line may have some that are no characters of it.
+# Patterns match bytes: a line may have bytes that are no characters of the locale.
 LC_ALL=C
 export LC_ALL
 
@@ -17,10 +17,10 @@ fail() {
 
 is_file() { [ -f "$1" ] && [ ! -L "$1" ]; }
 
-# The name and the upstream version, from the first line of the changelog: "name (epoch:upstream-revision) …".
+# Read the name and the upstream version from the first line of the changelog: "name (epoch:upstream-revision) …".
 read_changelog() {
     [ ! -L debian ] && is_file debian/changelog || fail "the repository has no debian/changelog"
-    # -a: also where it has bytes that are no text.
+    # -a: even if it has bytes that are no text.
     first=$(grep -a -m 1 . debian/changelog) || fail "debian/changelog is empty"
     name=$(printf '%s\n' "$first" | sed -n 's/^\([a-z0-9][a-z0-9+.-]*\) (\([A-Za-z0-9.+~:-]*\)) .*/\1/p')
     version=$(printf '%s\n' "$first" | sed -n 's/^\([a-z0-9][a-z0-9+.-]*\) (\([A-Za-z0-9.+~:-]*\)) .*/\2/p')
@@ -45,13 +45,13 @@ upstream_sources() {
         fail "${name}_$upstream.orig.tar.* is not in the repository, and neither is the tag $tag, to make it from"
     echo "making ${name}_$upstream.orig.tar.gz from the tag $tag"
     git archive --format=tar --prefix="$name-$upstream/" -o ../orig/orig.tar "refs/tags/$tag"
-    # Without name and time of its file, so that the same tag makes the same archive.
+    # Without the name and time of the file, so that a tag always makes the same archive.
     gzip -9 -n <../orig/orig.tar >"../orig/${name}_$upstream.orig.tar.gz"
     rm ../orig/orig.tar
 }
 
 set -e
-# Where each repository has the objects of all forks, anybody could have put the commit there.
+# On servers on which forks share their objects, anybody could have put the commit there.
 [ -n "$(git for-each-ref --count=1 --contains="$commit" refs/tags refs/remotes/origin)" ] ||
     fail "no branch and no tag of the repository leads to the commit $commit"
 rm -rf ../orig

@@ -1,12 +1,12 @@
 # Builds of source RPMs with mock(1): sh -c "$(cat root_head.sh mock.sh)" mock VERB ARGUMENT…
 #
-#   prepare ROOT DIRECTORY CONFIG TARGET   a root of the configuration CONFIG, with what the package in DIRECTORY/in needs
-#                                          for TARGET; all installed packages are listed in DIRECTORY/out/installed.txt
+#   prepare ROOT DIRECTORY CONFIG TARGET   make a root of the configuration CONFIG, install what the package in DIRECTORY/in
+#                                          needs for TARGET, and list all packages in DIRECTORY/out/installed.txt
 #   build ROOT DIRECTORY CONFIG TARGET DIST
-#                                          build it there, the value of %dist being DIST; packages go to DIRECTORY/out
+#                                          build the package in that root, with DIST as %dist; packages go to DIRECTORY/out
 #   remove ROOT DIRECTORY                  remove both, and the root that mock made for ROOT, also after a kill
 #
-# Each build has a root of its own beside others of the same CONFIG (mock's "uniqueext"); ROOT/made says which.
+# Each build has a root of its own beside others of the same CONFIG (mock's "uniqueext"); its name is in ROOT/made.
 
 check() {
     command -v mock >/dev/null || fail $NO_TOOL "This machine has no mock (Fedora and its relatives: dnf install mock; then \
@@ -21,13 +21,13 @@ in_mock() { # RESULTS ARGUMENT…
 }
 
 remove() { # ROOT DIRECTORY
-    # Without a whole line, it was not written to its end, and mock had not begun.
+    # Without a complete line, the file was not finished, and mock had not begun.
     if [ -e "$1/made" ] && read -r config unique <"$1/made"; then
         code=0
         mock --quiet --root="$config" --uniqueext="$unique" --scrub=chroot --scrub=bootstrap || code=$?
         case $code in
             0) ;;
-            # No configuration of that name, or no mock: the next attempt would be like this one.
+            # No configuration of that name, or no mock: another attempt would not succeed either.
             3 | 5 | 127) echo "warning: mock and its configuration $config are not here any more, so the root that it made stays \
 on this machine: it has \"$unique\" in its name, and is in /var/lib/mock unless mock keeps its roots elsewhere" >&2 ;;
             *) exit "$code" ;;
@@ -62,12 +62,12 @@ build() { # ROOT DIRECTORY CONFIG TARGET DIST
     root=$(readlink -f "$1") target=$4 dist=$5
     cd "$2"
     read -r config unique <"$root/made"
-    # Host and times are the same for each build of a source, so that its packages are, too.
+    # Host and times are the same for each build of a source, so that its packages are the same, too.
     set -- "--define=_buildhost farm" "--define=source_date_epoch_from_changelog 1" \
         "--define=use_source_date_epoch_as_buildtime 1" "--define=clamp_mtime_to_source_date_epoch 1"
     [ -z "$dist" ] || set -- "$@" "--define=dist $dist"
     mkdir -p "$root/built"
-    # What rpmbuild says, as it is written.
+    # Show what rpmbuild prints while it runs.
     : >"$root/built/build.log"
     in_mock "$root/built" --target="$target" --no-clean "$@" --rebuild in/*.src.rpm >"$root/said" 2>&1 &
     building=$!
@@ -81,11 +81,11 @@ build() { # ROOT DIRECTORY CONFIG TARGET DIST
     find "$root/built" -maxdepth 1 -type f -name '*.rpm' ! -name '*.src.rpm' -exec cp --no-preserve=all -t out {} +
 }
 
-# What the exit codes of mock mean (mock's exception.py), with what its logs in RESULTS say.
+# Fail with the meaning of an exit code of mock (mock's exception.py) and what its logs in RESULTS say.
 explain() { # CODE RESULTS
     case $1 in
         1 | 10)
-            # Both are used for a build that failed.
+            # mock uses both for a build that failed.
             why=$(sed -n 's/^error: //p' "$2/build.log" 2>/dev/null | tail -n 1)
             stage=$(unfinished "$2/state.log")
             fail $FAILED "mock failed${stage:+ in \"$stage\"}${why:+: $why}"
@@ -110,7 +110,7 @@ explain() { # CODE RESULTS
     esac
 }
 
-# The part of its work that mock began last, without what it does after a failure.
+# Print the part of its work that mock began last, except what it does after a failure.
 unfinished() { # STATE.LOG
     sed -n 's/^.* - Start: //p' "$1" 2>/dev/null | grep -v -e '^clean chroot$' -e '^Outputting list' | tail -n 1
 }

@@ -1,24 +1,25 @@
 # Clean roots for builds of packages: sh -c "$(cat overlay.sh)" overlay VERB ARGUMENT…
 #
-#   begin ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES   begin a root over BASES/current, a base of Debian that is made
+#   begin ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES   begin a root over BASES/current, a base of Debian; make the base
 #                                                         first, unless there is one that is younger than SECONDS
 #   prepare ROOT DIRECTORY ARCH LIMITS NETWORK COMMAND…   run COMMAND in it, with DIRECTORY as /build; NETWORK: yes or no
-#   build ROOT DIRECTORY ARCH LIMITS COMMAND…             the same without the network, for what is not trusted; after
-#                                                         it, nothing more is run in the root
-#   remove DIRECTORY…                                     remove them, also files of subordinate user ids
-#   keep ROOT DIRECTORY ARCH KEPT NAME SECONDS            move both to KEPT/NAME, for that long
-#   enter KEPT NAME                                       a shell in KEPT/NAME, without the network
+#   build ROOT DIRECTORY ARCH LIMITS COMMAND…             the same without the network, for code that is not trusted;
+#                                                         afterwards, nothing more is run in the root
+#   remove DIRECTORY…                                     remove these, with files that belong to subordinate user ids
+#   keep ROOT DIRECTORY ARCH KEPT NAME SECONDS            move both to KEPT/NAME, and keep them for SECONDS
+#   enter KEPT NAME                                       start a shell in KEPT/NAME, without the network
 #
-# LIMITS: bytes of memory or 0 for nine tenths of the machine's, processes, bytes on the disk, with commas between them.
+# LIMITS: three numbers with commas between them: bytes of memory (0: nine tenths of the machine's), processes, and bytes
+# on the disk.
 #
-# A root is the base with an overlay above it, mounted anew for each command in a mount namespace of that command, so
-# that nothing stays mounted when the command ends, however it ends.  An ordinary user does it in a user namespace
+# A root is the base with an overlay above it.  It is mounted for each command, in a mount namespace of that command, so
+# nothing stays mounted when the command has ended, however it ended.  An ordinary user does it in a user namespace
 # (user_namespaces(7), "Interaction of mount namespaces"), in which overlayfs needs "userxattr".
 #
-#   sh, in the user namespace: starts the others, watches what they use
-#   '-- unshare: namespaces of processes, mounts, …; its end is the end of all below it
-#       '-- sh: mounts the root, then runs COMMAND in it; the first process there, so nothing in the root survives it
-#           '-- sh: makes the root that of the first process, and unmounts the machine
+#   sh, in the user namespace: starts the others and watches how much they use
+#   '-- unshare: makes the namespaces of processes, mounts, …; when it ends, the kernel ends all processes below it
+#       '-- sh: the first process in the root, which no other survives: mounts the root, then runs COMMAND in it
+#           '-- sh: changes the root directory of the first process, and unmounts the machine's
 set -eu
 umask 022
 export LC_ALL=C.UTF-8
@@ -26,19 +27,19 @@ export LC_ALL=C.UTF-8
 # An ordinary user's PATH may lack pivot_root.
 export PATH="$PATH:/usr/sbin:/sbin"
 
-# What root in a root may do, of capabilities(7): what installing and building packages needs.
+# The capabilities of root in a root (capabilities(7)): those that installing and building packages needs.
 capabilities=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+setfcap,+net_bind_service,+sys_chroot,+audit_write
 
 # Exit codes, for the step.
 NO_NAMESPACES=96 NO_TOOL=97 OVER_LIMIT=98 DAMAGED=99
 
-# Kept roots: number, and bytes of all together.
+# Roots that are kept at most: their number, and bytes of all together.
 MOST_KEPT=5 LARGEST_KEPT=21474836480
 
 # Days without a build after which the bases of a suite, an architecture and a choice of packages are removed.
 UNUSED_DAYS=28
 
-# Bytes and files that a build leaves free on the disk.
+# Free bytes and inodes below which a build is ended.
 export RESERVE=1073741824 RESERVED_FILES=10000
 
 fail() { # CODE SENTENCE
@@ -80,7 +81,7 @@ in_use() { # BASE
     return 1
 }
 
-# What a base that was killed has left, and bases that were current once and are not in use.
+# Remove what a killed making of a base has left, and earlier bases that are not in use.
 sweep() { # BASES
     temporary=$(readlink "$1/.temporary" 2>/dev/null || true)
     if [ -n "$temporary" ] && [ -O "$temporary" ] && [ ! -L "$temporary" ]; then remove "$temporary"; fi
@@ -92,10 +93,11 @@ sweep() { # BASES
     done
 }
 
-# The bases beside BASES that no target has used for long.  Their directories stay, because somebody may wait for the lock.
+# Remove the bases beside BASES that no build has used for long.  Their directories stay, because a build may be waiting
+# for the lock.
 sweep_unused() { # BASES
     for lock in "${1%/*}"/*/.lock; do
-        # Each build opens the lock for writing, also before it waits for it.
+        # The time of the lock is that of the last build: each one opens it for writing, also before it waits for it.
         (
             flock --nonblock 8 && [ -n "$(find "$lock" -mtime +$((UNUSED_DAYS - 1)))" ] || exit 0
             rm -f "${lock%/.lock}/current"
@@ -110,7 +112,7 @@ begin() { # ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES
     namespaces
     mkdir -p "$2"
     bases=$(readlink -f "$2")
-    # One at a time, and no base is removed between its making and its use.
+    # One build at a time, so that no base is removed between its making and its use.
     exec 9>"$bases/.lock"
     flock 9
     sweep "$bases"
@@ -120,7 +122,7 @@ begin() { # ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES
         make_base
     fi
     remove "$root"
-    # Others on this machine must not reach what builds make: there may be programs in it with the set-user-ID bit.
+    # Other users of this machine must not reach what builds make: it may have programs with the set-user-ID bit.
     mkdir -p "$root"
     chmod 700 . "$root"
     root=$(readlink -f "$root")
@@ -137,15 +139,15 @@ use() { # BASE ROOT
 
 make_base() {
     incoming=$bases/.incoming new=base.$(date +%s).$$
-    # Where root makes it, mmdebstrap mounts in the namespace of its caller; what is mounted must go with it.
+    # As root, mmdebstrap mounts in the mount namespace of its caller; in a namespace of its own, the mounts end with it.
     [ -n "$map" ] && mode=unshare enter= || mode=root enter="unshare --mount"
-    # Not below BASES: in "unshare" mode, users come here who may not be able to reach that.
+    # Not below BASES: in "unshare" mode, subordinate users must reach this directory, and they may not reach BASES.
     temporary=$(mktemp -d)
     chmod 755 "$temporary"
     ln -sfn "$temporary" "$bases/.temporary"
     echo "making a root of $suite for $arch" >&2
-    # Otherwise dpkg waits for the disk after each package, here and in all roots over this base; its files come from an
-    # archive anyway.
+    # With --force-unsafe-io, dpkg does not wait for the disk after each package, neither here nor in the roots over this
+    # base: all of it can be made again.
     TMPDIR=$temporary $enter mmdebstrap --quiet --variant=buildd --mode=$mode --architectures="$arch" --skip=cleanup/apt/lists \
         ${packages:+"--include=$packages"} --aptopt='Acquire::Languages "none"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
@@ -160,7 +162,7 @@ make_base() {
     sweep "$bases"
 }
 
-# Kept roots whose time is over, and the oldest ones, until the others are few and small enough.
+# Remove kept roots whose time is over, then the oldest ones, until the others are few and small enough.
 sweep_kept() { # KEPT
     count=0 kilobytes=0
     for until in $(ls -t "$1"/*/until 2>/dev/null); do
@@ -173,7 +175,7 @@ sweep_kept() { # KEPT
 }
 
 keep() { # ROOT DIRECTORY ARCH KEPT NAME SECONDS
-    # A root that could not be made is none.
+    # A root that could not be made is not kept.
     base=$(readlink "$1/base" || readlink "$1/built") || exit 0
     mkdir -p "$4"
     kept=$(readlink -f "$4")
@@ -241,7 +243,7 @@ LIMITS
     exec $personality prlimit --core=0 --nproc="$most" unshare $map sh -euc "$watching" sh "$@"
 }
 
-# What runs in the user namespace.
+# Run in the user namespace.
 watching=$(cat <<'WATCHING'
     rm -f "$root/ended"
     exec 3<&0
@@ -256,12 +258,12 @@ watching=$(cat <<'WATCHING'
         exit
     }
     mb() { echo "$(($1 / 1000000)) MB"; }
-    # Processes, their memory, and the free space on the disk.
+    # Count the processes, their memory, and the free space on the disk.
     watch_machine() {
         while $dying sleep 1; do
             first=
             read -r first _ <"/proc/$command/task/$command/children" || [ -n "$first" ] || continue
-            # All descend from the first one, also those whose parents have ended.  Not by the /proc in the root: the build
+            # All descend from the first one, also those whose parents have ended.  They are not read from the root's /proc: the build
             # may have moved the root of the first process.
             count=0 pages=0 generation=$first
             while [ -n "$generation" ] && [ $count -le $processes ]; do
@@ -284,7 +286,7 @@ watching=$(cat <<'WATCHING'
             [ $3 = 0 ] || [ $4 -ge $RESERVED_FILES ] || end "The build was ended: the disk has room for less than $RESERVED_FILES more files."
         done
     }
-    # What the build has written; to look takes long where there are many files.
+    # Count what the build has written, less often, because it takes long where there are many files.
     watch_disk() {
         pause=2
         while $dying sleep $pause; do
@@ -308,13 +310,13 @@ watching=$(cat <<'WATCHING'
 WATCHING
 )
 
-# The first process of the namespaces.
+# Run by the first process in the namespaces.
 mounting=$(cat <<'MOUNTING'
-    # Where the machine has no memory left, the kernel ends processes of builds first.
+    # If the machine has no memory left, the kernel ends processes of builds first.
     echo 500 >/proc/self/oom_score_adj
     m=$root/mount
     mount -t overlay root -o "lowerdir=$base,upperdir=$root/upper,workdir=$root/work$xattr" "$m"
-    # In a root that was built in, these may be links.
+    # In a root in which something was built, these may be links.
     for each in build proc dev etc; do
         [ ! -L "$m/$each" ] || rm -f "$m/$each"
         mkdir -p "$m/$each"
@@ -337,15 +339,15 @@ mounting=$(cat <<'MOUNTING'
     [ "$network" = no ] || cp -L /etc/resolv.conf "$m/dev/resolv.conf" 2>/dev/null || true
     hostname farm
     ip link set lo up 2>/dev/null || true
-    # Root on the machine itself could change it by way of these, without any capability.
+    # Through these, root (if the slave runs as root) could change the machine without any capability.
     for entry in sys sysrq-trigger irq bus fs acpi asound driver mtrr scsi; do
         [ -n "$map" ] || [ ! -e "$m/proc/$entry" ] || mount --bind -o ro "$m/proc/$entry" "$m/proc/$entry"
     done
 
     # No chroot: root can leave it (chroot(2)).  After pivot_root(2) and umount, no mount of the machine is left to go to.
     # Programs for both come from the machine, because those of a root may be replaced by what was built in it: another
-    # process moves the root of this one, which has given up its capabilities and waits, and a third unmounts the machine
-    # from a second mount of it.
+    # process moves the root of this one, which has given up its capabilities and waits, and a third one unmounts the
+    # machine's file systems.
     mount --rbind / "$m/dev/.tools"
     mkfifo "$m/dev/.ready" "$m/dev/.moved" "$m/dev/.left" "$m/dev/.loaded"
     exec 5<>"$m/dev/.ready" 6<>"$m/dev/.moved" 7<>"$m/dev/.left" 8<>"$m/dev/.loaded"
@@ -364,7 +366,7 @@ mounting=$(cat <<'MOUNTING'
         } &
         read -r ready <&5
         [ "$ready" = yes ]
-        # The first process loads its programs from the machine, so it must have begun to wait.
+        # The first process loads its programs from the machine, so it must wait already.
         read -r loaded <&8
         cd "$m"
         pivot_root . dev/.machine || { echo no >&6; exit; }

@@ -1,16 +1,16 @@
 # Builds of source RPMs: sh -euc "$(cat rpm.sh)" sh VERBS TARGET DIST USER, in a directory with the package in "in".
 #
-#   debian     make a root of Debian one in which RPM knows what is there, and dnf installs what is not
-#   unpack     take the source package apart, as USER
+#   debian     prepare a root of Debian: RPM knows what is installed, and dnf can install the rest
+#   unpack     unpack the source package, as USER
 #   needs      install what it needs for TARGET, from the repositories in "repositories"
 #   installed  list all packages in out/installed.txt
 #   build      build the packages for TARGET, as USER, into "out"
 #
-# VERBS: some of these, in one word.  TARGET: an architecture of RPM, or noarch.  DIST: the value of %dist.  USER: who
-# builds; empty: who calls this.
+# VERBS: some of these, as one word with spaces.  TARGET: an architecture of RPM, or noarch.  DIST: the value of %dist.
+# USER: the user that builds; empty: the caller.
 verbs=$1 target=$2 dist=$3 user=$4
 unset SOURCE_DATE_EPOCH
-# The second is the user's; what root writes is not there, where it could meet the user's links.
+# $top belongs to USER.  Root writes to $work only: in $top it could follow links of USER's.
 work=$PWD/prepared top=$PWD/rpmbuild
 
 as_user() {
@@ -26,7 +26,7 @@ fail() {
     exit 1
 }
 
-# Path, host and times are the same for each build of a source, so that its packages are, too.
+# Path, host and times are the same for each build of a source, so that its packages are the same, too.
 macros() {
     cat <<MACROS
 %_topdir $top
@@ -37,7 +37,7 @@ macros() {
 MACROS
 }
 
-# A package without files: NAME, and lines of its description from standard input.
+# Make a package without files, called NAME, with further lines of its header from standard input.
 empty_package() {
     mkdir -p "$work/empty"
     {
@@ -53,10 +53,10 @@ debian() {
     useradd --system --no-create-home --home-dir "$top" --shell /bin/sh "$user"
     echo '127.0.0.1 farm' >>/etc/hosts
     mkdir -p /etc/rpm
-    # With Debian's own value, each user has a database.
+    # With Debian's own value, each user has a database of their own.
     echo '%_dbpath /var/lib/rpm' >/etc/rpm/macros
-    # This package says what the root has, so that "BuildRequires: make", and packages of the farm that need libc, can
-    # be installed: Debian's packages, programs, libraries, and modules of pkg-config.
+    # This package provides what the root has: Debian's packages, programs, libraries, and modules of pkg-config.  So
+    # "BuildRequires: make" is satisfied, and so are packages of the farm that need libc.
     {
         dpkg-query --show --showformat '${db:Status-Status} ${Package} ${Version}\n' | awk '$1 == "installed" {
             sub(/^[0-9]+:/, "", $3); sub(/-[^-]*$/, "", $3); gsub(/-/, "_", $3); print $2 " = " $3
@@ -78,14 +78,14 @@ debian() {
 
 unpack() {
     mkdir -p "$work" "$top"
-    # HOME of the user is $top.
+    # HOME of USER is $top.
     macros >"$top/.rpmmacros"
     [ -z "$user" ] || chown "$user" "$top"
-    # The time of everything that is made: that of the last entry of the changelog, or of the source package.
+    # The time of all files in the packages: that of the last entry of the changelog, or of the source package.
     rpm --query --package --queryformat '[%{CHANGELOGTIME} ]%{BUILDTIME}\n' in/*.src.rpm | cut -d ' ' -f 1 >"$work/epoch"
     code=0
     as_user rpm --install in/*.src.rpm >"$work/taken" 2>&1 || code=$?
-    # Debian's program advises against its own use.
+    # Omit the advice of Debian's rpm against its own use.
     sed '/^rpm: /d' "$work/taken"
     [ "$code" = 0 ] || exit "$code"
 }
@@ -100,11 +100,11 @@ needs() {
     spec=$(spec_file)
     round=0
     as_user rpmspec --target "$target" --query --buildrequires "$spec" >"$work/needs"
-    # A rebuild has the versions of the farm's packages that the first build had; a line has name, version, architecture.
+    # A rebuild has the versions of the farm's packages that the first build had.  A line: name, version, architecture.
     [ ! -e wanted.txt ] || awk 'NF == 3 && $1 ~ /^[A-Za-z0-9][A-Za-z0-9+._-]*$/ && $2 ~ /^[0-9A-Za-z.+:~^_-]+$/ {
         print $1 " = " $2 }' wanted.txt >>"$work/needs"
     install_needs
-    # What only the source itself knows, and may know only with a part of it installed.
+    # Needs that the source itself computes, perhaps with the help of those that are installed already.
     grep -q '^%generate_buildrequires' "$spec" || return 0
     for round in 1 2 3 4 5 6 7 8 9 10; do
         code=0
@@ -118,7 +118,7 @@ needs() {
 }
 
 install_needs() {
-    # RPM printed the names with macros expanded; what looks like one now, of "%%", is none.
+    # RPM printed the names with macros expanded; a "%" that is left is no macro.
     sed -e '/^rpmlib(/d' -e '/^$/d' -e 's/%/%%/g' -e 's/^/Requires: /' "$work/needs" | empty_package "buildbot-lite-needs-$round"
     set --
     for repository in repositories/*; do
@@ -144,7 +144,7 @@ installed() {
 build_packages() { # OPTION
     spec=$(spec_file)
     checked=
-    # On Debian itself, RPM does not know what is installed.
+    # On a machine with Debian (no root), RPM does not know what is installed.
     rpm --query --all | grep -q . || checked=--nodeps
     SOURCE_DATE_EPOCH=$(cat "$work/epoch") as_user rpmbuild --target "$target" $checked "$1" "$spec"
 }

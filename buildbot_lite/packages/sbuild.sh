@@ -1,11 +1,11 @@
 # Builds of Debian packages with sbuild(1), by an ordinary user: sh -c "$(cat root_head.sh sbuild.sh)" sbuild VERB ARGUMENT…
 #
-#   check                                    whether this user can build with it
-#   pack ROOT                                an archive of the base of ROOT, as sbuild wants it, unless there is one
+#   check                                    fail if this user cannot build with sbuild
+#   pack ROOT                                make an archive of the base of ROOT for sbuild, unless there is one
 #   build ROOT DIRECTORY SUITE ARCH SOURCE BUILD
-#                                            build the source package in DIRECTORY/SOURCE, with the packages that are in
+#                                            build the source package in DIRECTORY/SOURCE, with the packages in
 #                                            DIRECTORY/repositories; results go to DIRECTORY/out
-#   remove ROOT DIRECTORY                    remove both, and what a build in ROOT that was killed left elsewhere
+#   remove ROOT DIRECTORY                    remove both, and what a killed build in ROOT has left elsewhere
 #
 # BUILD: any or all.
 #
@@ -31,7 +31,7 @@ erase() {
 
 pack() { # ROOT
     base=$(readlink -f "$1/base")
-    # A killed one leaves a part; the lock is the one under which the base was made and would be removed.
+    # A part that a killed build has left is overwritten.  Under this lock, bases are made and removed.
     exec 9>"${base%/*}/.lock"
     flock 9
     [ -e "$base.tar" ] || {
@@ -43,12 +43,12 @@ pack() { # ROOT
 build() { # ROOT DIRECTORY SUITE ARCH SOURCE BUILD
     root=$(readlink -f "$1") directory=$(readlink -f "$2") suite=$3 arch=$4 source=$5
     base=$(readlink -f "$root/base")
-    # Users of subordinate ids come here, who may not be able to reach ROOT.
+    # Subordinate users must reach this directory, and they may not reach ROOT.
     session=$(mktemp -d)
     ln -sfn "$session" "$root/session"
     lend "$session"
     mkdir -p "$root/home"
-    # Perl; and the log is to have the paths as they are.
+    # In Perl.  The log shall have the paths as they are.
     echo '$unshare_tmpdir_template = "$ENV{BUILD_SESSION}/root.XXXXXXXXXX"; $log_filter = 0; 1;' >"$root/home/config"
     case $6 in
         all) set -- --arch-all --no-arch-any ;;
@@ -56,14 +56,14 @@ build() { # ROOT DIRECTORY SUITE ARCH SOURCE BUILD
     esac
     preferences=$root/home/preferences distribution=--no-apt-distupgrade
     rm -f "$preferences"
-    # A rebuild has the packages of the first build, earlier versions of what the base has among them.
+    # A rebuild has the packages of the first build, which may be earlier versions than those of the base.
     if [ -e "$directory/wanted.txt" ]; then
         distribution=--apt-distupgrade
         pins <"$directory/wanted.txt" >"$preferences"
     fi
     for package in "$directory"/repositories/*/pool/*.deb; do
         [ -e "$package" ] || continue
-        # The packages that were sent are those that the build shall have, also where the distribution has later ones.
+        # The build shall have the packages that were sent, even if the distribution has later ones.
         dpkg-deb --show "$package" | pins >>"$preferences"
         set -- "$@" "--extra-package=$package"
     done
@@ -83,8 +83,8 @@ build() { # ROOT DIRECTORY SUITE ARCH SOURCE BUILD
     exit "$code"
 }
 
-# Let the subordinate users of the build come into DIRECTORY, and no others of this machine, for whom a program in the
-# root that changes its user would do so, too.
+# Let the subordinate users of the build into DIRECTORY, and no other users of this machine: these could run programs with
+# the set-user-ID bit that a build has made.
 lend() { # DIRECTORY
     if perl -e "$to_group" "$1" 2>/dev/null; then
         chmod 0710 "$1"
@@ -94,7 +94,8 @@ lend() { # DIRECTORY
     fi
 }
 
-# The group of root in a root of sbuild's, as sbuild itself maps it; only in a namespace this user may give files to it.
+# Give a directory to the group that root has in sbuild's roots, found as sbuild finds it.  This user may do so only in a
+# user namespace.
 to_group='use Sbuild::Utility qw(read_subuid_subgid get_unshare_cmd);
     my @map = read_subuid_subgid;
     exit 1 if @map != 2;
@@ -102,7 +103,7 @@ to_group='use Sbuild::Utility qw(read_subuid_subgid get_unshare_cmd);
         ["u", 1, $map[0][2], 1], ["g", 1, $map[1][2], 1]]}), "chgrp", "1", $ARGV[0];
     exit 1'
 
-# Names of packages with their versions, as preferences of apt (apt_preferences(5)).
+# Print names of packages with their versions as preferences of apt (apt_preferences(5)).
 pins() {
     awk 'NF == 2 && $1 ~ /^[a-z0-9][a-z0-9+.:-]*$/ && $2 ~ /^[0-9A-Za-z.+:~-]+$/ {
         sub(/:.*/, "", $1); print "Package: " $1 "\nPin: version " $2 "\nPin-Priority: 1001\n"
@@ -111,7 +112,7 @@ pins() {
 
 listing="dpkg-query --show --showformat '@installed \${binary:Package} \${Version}\\n'; echo @installed."
 
-# Runs sbuild and shows what it says; writes installed.txt; the last line says why it failed.
+# Run sbuild and show what it prints; write installed.txt; the last line says why it failed.
 reporting=$(cat <<'REPORTING'
     $| = 1;
     my ($text, $list, $listed, $unmet, %said, @missing, $wrong) = ("", "", 0, 0);
