@@ -31,6 +31,7 @@ PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "newuidmap": "uidmap",
     "pass": "pass",
+    "promtool": "prometheus",
     "ps": "procps",
     "rpmkeys": "rpm",
     "rpmbuild": "rpm",

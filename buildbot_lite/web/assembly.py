@@ -28,6 +28,7 @@ from .hooks import Handover, Submit
 from .listening import LARGEST_WWW, WWW, Listening
 from .live import Document, Live
 from .master_watch import MasterWatch
+from .metrics import Metrics
 from .pages import Pages
 from .policy import WebPolicy
 from .rendering import Templates
@@ -116,6 +117,7 @@ class FarmPages:
             events=FeedStreams(self._records.read, self._watch.news, self._live, reactor),
             logs=FarmLogs(reactor, lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work)),
             sessions=sessions,
+            metrics=Metrics(os.path.join(parts.directory, "metrics.json")),
         )
 
     def root(self) -> SiteRoot:

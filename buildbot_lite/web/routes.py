@@ -5,6 +5,7 @@ All pages of a farm: each module of pages lists its own.
 from collections.abc import Sequence
 
 from . import (
+    metrics,
     pages_build,
     pages_builder,
     pages_changes,
@@ -28,5 +29,6 @@ ROUTES: Sequence[Route] = (
     *pages_session.ROUTES,
     *pages_slaves.ROUTES,
     *pages_waterfall.ROUTES,
+    *metrics.ROUTES,
     *events.ROUTES,
 )

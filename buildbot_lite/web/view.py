@@ -17,6 +17,7 @@ from .policy import WebVisitor
 from .rendering import Templates, root_of
 
 if TYPE_CHECKING:
+    from .metrics import Metrics
     from .sessions import Holder, Sessions
 
 T = TypeVar("T")
@@ -132,7 +133,7 @@ class Route:
 class FarmView:
     """
     The farm as pages see it.  *places*: where its files are now.  *wall*: seconds since 1970.  *news*: what the master
-    tells.  *events*: the open streams of the feed.  *logs*: what readers of logs share.
+    tells.  *events*: the open streams of the feed.  *logs*: what readers of logs share.  *metrics*: what is counted.
     """
 
     records: Reading
@@ -144,6 +145,7 @@ class FarmView:
     events: FeedStreams
     logs: FarmLogs
     sessions: "Sessions"
+    metrics: "Metrics"
 
     async def page(self, asked: PageRequest, template: str, status: int = 200, **context: Any) -> Reply:
         """

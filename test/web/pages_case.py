@@ -21,6 +21,7 @@ from buildbot_lite.web.api.feed_streams import FeedStreams
 from buildbot_lite.web.farm_logs import FarmLogs
 from buildbot_lite.web.live import Document, Live
 from buildbot_lite.web.master_watch import NewsOfFarm
+from buildbot_lite.web.metrics import Metrics
 from buildbot_lite.web.pages import Pages
 from buildbot_lite.web.rendering import Templates
 from buildbot_lite.web.root import SiteRoot
@@ -118,6 +119,7 @@ class PagesCase(SynchronousTestCase):
             events=FeedStreams(self.records.read, self.news, self.live, self.clock),
             logs=FarmLogs(self.clock, lambda function: succeed(function())),
             sessions=self.sessions,
+            metrics=Metrics(),
         )
         self.factory = make_factory(SiteRoot(Pages(self.view, ROUTES).resource(), None), self.clock)
         self.factory.doStart()

@@ -168,6 +168,13 @@ def last(connection: Connection) -> int:
     return collected[-1].event.seq if collected else _LAST.number(connection)
 
 
+def first(connection: Connection) -> int:
+    """
+    The ``seq`` of the oldest event that is stored; 0 when there is none.
+    """
+    return _FIRST.number(connection)
+
+
 def newest_time(connection: Connection) -> float | None:
     """
     When the newest stored event happened, in seconds since 1970; None if there is none.
