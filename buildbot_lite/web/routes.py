@@ -5,6 +5,8 @@ All pages of a farm: each module of pages lists its own.
 from collections.abc import Sequence
 
 from . import (
+    atom,
+    badges,
     metrics,
     pages_build,
     pages_builder,
@@ -29,6 +31,8 @@ ROUTES: Sequence[Route] = (
     *pages_session.ROUTES,
     *pages_slaves.ROUTES,
     *pages_waterfall.ROUTES,
+    *atom.ROUTES,
+    *badges.ROUTES,
     *metrics.ROUTES,
     *events.ROUTES,
 )

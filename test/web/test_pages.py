@@ -30,7 +30,13 @@ def a_build(builder: str, number: int, result: Result | None, **more: Any) -> Ca
     """
     A change of the records: build *number* of *builder*, with its request and buildset.
     """
-    row = {"started": NOW - 90, "finished": None if result is None else NOW - 60, "slave": "bot1", **more}
+    row = {
+        "started": NOW - 90,
+        "finished": None if result is None else NOW - 60,
+        "slave": "bot1",
+        "nonce": "0" * 32,
+        **more,
+    }
 
     def change(connection: Connection) -> int:
         generations = insert(schema.generations).prefix_with("OR IGNORE")
@@ -38,7 +44,7 @@ def a_build(builder: str, number: int, result: Result | None, **more: Any) -> Ca
         of = {"scheduler": "all", "reason": "", "submitted": NOW - 100, "source": "{}", "properties": "{}"}
         buildset = inserted(connection, schema.buildsets, **of)
         request = inserted(connection, schema.requests, buildset=buildset, builder=builder, submitted=NOW - 100)
-        identity = {"request": request, "builder": builder, "number": number, "nonce": "0" * 32, "generation": "g"}
+        identity = {"request": request, "builder": builder, "number": number, "generation": "g"}
         return inserted(connection, schema.builds, **identity, result=result, **row)
 
     return change
