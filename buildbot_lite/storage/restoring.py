@@ -20,10 +20,11 @@ from enum import Enum
 
 from attrs import define, frozen
 
-from ..errors import BuildbotLiteError, DiskFullError, FileError, NewerDatabaseError
+from ..errors import BuildbotLiteError, DirectoryBusyError, DiskFullError, FileError, NewerDatabaseError
 from .backup_archive import DATABASE, FARM, ArchiveReader, Manifest
 from .database import open_database
 from .files import make_directory, sync_directory, write_whole
+from .lock import is_locked
 from .records import epoch, grants
 from .records.grants import Grant
 from .revocation_log import FILE, LoggedRevocations, RevocationLog, read_chain, read_log
@@ -74,6 +75,7 @@ class Restoration:
         Restore.  Nothing is written before the whole backup is verified; when that fails later, what was written is
         removed.
         """
+        _check_no_web(self.directory)
         if os.path.lexists(self.directory) and (not os.path.isdir(self.directory) or os.listdir(self.directory)):
             raise BuildbotLiteError(f"{self.directory} is not empty.  Give a directory that is new or empty.")
         try:
@@ -85,6 +87,8 @@ class Restoration:
             manifest = archive.verify()
             if manifest.revision > REVISION:
                 raise NewerDatabaseError
+            if os.path.isabs(manifest.database):
+                _check_no_web(manifest.directory)  # it reads the database at that place
             log_path, logged = self._logged(manifest)
             database = os.path.join(os.path.abspath(self.directory), manifest.database)
             if os.path.lexists(database):
@@ -193,6 +197,22 @@ class Restoration:
         except BuildbotLiteError:
             return log_path
         return None
+
+
+def _check_no_web(directory: str) -> None:
+    """
+    Raise `DirectoryBusyError` when the web process in the farm's *directory* runs: it reads the database all the time.
+    """
+    web = os.path.join(os.path.abspath(directory), "web")
+    lock = os.path.join(web, "private", "lock")
+    try:
+        running = is_locked(lock)
+    except OSError as error:
+        raise FileError(f"{lock} cannot be read: {error.strerror}.  It tells whether the web process runs.") from None
+    if running:
+        raise DirectoryBusyError(
+            f"The web process in {web} runs, and reads the farm's database.  Stop it first: buildbot-lite stop {web}"
+        )
 
 
 def _check_room(directory: str, needed: int) -> None:

@@ -16,13 +16,20 @@ from unittest import mock
 from sqlalchemy import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import BuildbotLiteError, FileError, NewerDatabaseError, RecordsFailingError
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    DirectoryBusyError,
+    FileError,
+    NewerDatabaseError,
+    RecordsFailingError,
+)
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage import backup_archive
 from buildbot_lite.storage.backup import Backup
 from buildbot_lite.storage.backup_archive import ArchiveReader, BackupError, Manifest
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.database_place import keep_place, kept_place
+from buildbot_lite.storage.lock import DirectoryLock
 from buildbot_lite.storage.records import builds, epoch, generations, grants, requests, settings, streams
 from buildbot_lite.storage.records.grants import Grant, GrantLimits
 from buildbot_lite.storage.restoring import Restoration, RestoredFarm, Strings
@@ -285,6 +292,26 @@ class BackupTests(BackupCase):
         self.assertTrue(os.path.exists(place))
         keep_place(os.path.join(self.farm, "private"), self.farm, os.path.join(self.farm, "records/farm.sqlite"))
         self.assertFalse(os.path.exists(os.path.join(self.farm, "private", "database")))
+
+    def test_web_process_runs(self) -> None:
+        """
+        Promise 10.1: nothing is restored under a running web process, which reads the database: neither into its farm's
+        directory nor to the place of the database elsewhere.
+        """
+        place = self.at("elsewhere.sqlite")
+        os.rename(kept_place(self.farm), place)
+        keep_place(os.path.join(self.farm, "private"), self.farm, place)
+        self.backup()
+        os.unlink(place)
+        private = os.path.join(self.farm, "web", "private")
+        os.makedirs(private)
+        lock = DirectoryLock(private, "web process")
+        for name in ("farm", "restored"):
+            error: BuildbotLiteError = self.assertRaises(DirectoryBusyError, self.restore, name)
+            self.assertIn(f"Stop it first: buildbot-lite stop {self.farm}/web", str(error))
+        self.assertFalse(os.path.exists(self.at("restored")))
+        lock.release()
+        self.restore()
 
 
 class DamagedTests(BackupCase):
