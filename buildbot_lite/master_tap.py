@@ -47,6 +47,7 @@ from .errors import (
 )
 from .extensions import configuration_keys, services
 from .http_client import HttpClient
+from .master.builds.reactor_lag import ReactorLag
 from .master.builds.turn_watch import TurnWatch
 from .master.config.loading import load
 from .master.config.master_config import DB_OF_0_1_0, DEFAULT_DB
@@ -125,6 +126,7 @@ class MasterService(MultiService):
         own = os.path.join(self._basedir, "own")
         make_directory(own)
         self._own = LocalSlave(own, reactor)
+        self._lag = ReactorLag(reactor)
         self._farm: Farm | None = None
         self._maintenance: Maintenance | None = None
         self._reporters: Reporters | None = None
@@ -159,6 +161,7 @@ class MasterService(MultiService):
         self._log_files = watch_log_files(self._reactor)
         self._turn_watch = TurnWatch(self._reactor)
         self._turn_watch.start()
+        self._lag.start()
         background(self._start(), self.log, "starting the master")
 
     def stopService(self) -> Deferred[None]:
@@ -196,6 +199,8 @@ class MasterService(MultiService):
                 try_out=self._try_out,
                 http=HttpClient(reactor).ask,
                 extensions=services,
+                traffic=self._tub.traffic,
+                lag=self._lag,
             )
         )
         notify_followers(farm.records, farm.notifications)
@@ -218,6 +223,7 @@ class MasterService(MultiService):
     async def _stop(self) -> None:
         self._log_files.stop()
         self._turn_watch.stop()
+        self._lag.stop()
         if self._maintenance is not None:
             self._maintenance.stop()
         if self._missing is not None:

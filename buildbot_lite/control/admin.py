@@ -26,7 +26,7 @@ from ..master.farm import Farm
 from ..master.scheduling.dispatcher import WaitingPlace
 from ..model.display import remark_lines
 from ..model.json_reader import JsonReader
-from ..status import build_documents, documents, slave_documents
+from ..status import build_documents, documents, farm_metrics, slave_documents
 from ..status.build_filter import filter_of
 from ..status.estimating import MOST_SIMULATED, Estimates, Estimator
 from ..status.farm_news import FarmNews
@@ -100,6 +100,7 @@ class AdminDesk:
             "slaves": self._slaves,
             "builders": self._builders,
             "schedulers": self._schedulers,
+            "metrics": self._metrics,
             "builds": self._builds,
             "build": self._one_build,
             "first-bad": self._first_bad,
@@ -172,6 +173,9 @@ class AdminDesk:
 
     async def _schedulers(self, question: JsonReader) -> Answer:
         return {"schedulers": documents.of_schedulers(self.farm)}
+
+    async def _metrics(self, question: JsonReader) -> Answer:
+        return {**farm_metrics.of_metrics(self.farm), **await self._read(farm_metrics.of_records)}
 
     async def _builds(self, question: JsonReader) -> Answer:
         query = filter_of(question)

@@ -38,7 +38,7 @@ from .webhooks import WebhookIntake
 
 MAY_LOOK = frozenset(
     {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact", "kept"}
-    | {"schedulers", "changes", "first-bad", "tail", "farm", "www", "me", "redeem"}
+    | {"schedulers", "changes", "first-bad", "tail", "farm", "www", "me", "redeem", "metrics"}
 )
 """The questions that a FURL to watch the farm permits."""
 MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain", "keep", "unkeep", "sendchange", "sign-out"}

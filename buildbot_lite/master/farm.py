@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import tzinfo
 from functools import partial
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -36,8 +36,10 @@ from ..storage.retrying import RetryingRecords
 from ..storage.swissnums import Swissnums
 from ..storage.writer import Records
 from ..wire.limits.preauth import Preauth
+from ..wire.traffic import Traffic
 from .builds.disk_reserve import DiskReserve
 from .builds.locks import Locks
+from .builds.reactor_lag import ReactorLag
 from .builds.streams import InThread, StreamStorage
 from .config.generations import Generations
 from .config.loading import Generation
@@ -98,7 +100,7 @@ class Environment:
     slaves', for the given farm.  *wall*: the time in seconds since 1970.  *zone*: the time zone of the times in
     master.cfg.  *try_out*: loads master.cfg in another process, in so many seconds, and fails with `ConfigError` when
     it is wrong.  *http*: sends a request for a step.  *extensions*: the services of higher packages for the
-    given farm.
+    given farm.  *traffic*, *lag*: measure the network and the reactor.
     """
 
     basedir: str
@@ -115,6 +117,8 @@ class Environment:
     http: Callable[[HttpRequest], Awaitable[HttpAnswer]]
     zone: Callable[[], tzinfo] = local_zone
     extensions: Callable[["Farm"], Iterable[Extension]] = lambda farm: ()
+    traffic: Traffic = field(factory=Traffic)
+    lag: ReactorLag | None = None
 
 
 class Farm:
@@ -128,6 +132,7 @@ class Farm:
         self._environment = environment
         self.basedir, self.clock, self.wall = environment.basedir, environment.clock, environment.wall
         self.in_thread = environment.in_thread
+        self.traffic, self.lag = environment.traffic, environment.lag
         self._wakeup, self.live = Wakeup(self.clock), LiveChanges()
         self.records = RetryingRecords(environment.records, self.clock, self._wakeup.set)
         self.generations = Generations(

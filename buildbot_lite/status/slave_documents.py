@@ -43,7 +43,7 @@ def of_slave(farm: Farm, member: Member) -> Document:
     """
     hello = member.session.hello
     obstacle = member.obstacle()
-    state = _state(farm, member)
+    state = state_of(farm, member)
     return {
         "slave": member.name,
         "state": state.word,
@@ -68,7 +68,10 @@ def of_slave(farm: Farm, member: Member) -> Document:
     }
 
 
-def _state(farm: Farm, member: Member) -> SlaveState:
+def state_of(farm: Farm, member: Member) -> SlaveState:
+    """
+    The state of *member*.
+    """
     obstacle = member.obstacle()
     sentence = None if obstacle is None else obstacle.sentence
     if member.revoked:

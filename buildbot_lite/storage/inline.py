@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from ..errors import RecordsClosedError
 from . import batch
+from .batch_meter import BatchMeter
 from .database import database_in_memory
 from .subscribers import OnCommit, Subscribers
 
@@ -28,6 +29,8 @@ class InlineWriter:
         self._engine = database_in_memory() if engine is None else engine
         self._connection = self._engine.connect()
         self._subscribers = Subscribers()
+        self.meter = BatchMeter()
+        """As `Records.meter`."""
         self._closed = False
 
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
@@ -37,6 +40,7 @@ class InlineWriter:
         if self._closed:
             return fail(RecordsClosedError())
         done = batch.commit(self._connection, [change], lock_timeout=0.0)
+        self.meter.add(1, 0.0)
         self._subscribers.notify(done.events)
         (result,) = done.results
         return fail(result) if isinstance(result, Failure) else succeed(cast(T, result))

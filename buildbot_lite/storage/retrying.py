@@ -32,6 +32,7 @@ from twisted.python.failure import Failure
 from ..deferreds import background
 from ..errors import RecordsClosedError, RecordsFailingError
 from ..model.token_bucket import once_every
+from .batch_meter import BatchMeter
 from .subscribers import OnCommit
 from .writer import Records
 
@@ -98,6 +99,13 @@ class RetryingRecords:
         As `Records.read`: `RecordsFailingError` at once when the database cannot be read; `read_retrying` waits.
         """
         return self._records.read(query)
+
+    @property
+    def meter(self) -> BatchMeter:
+        """
+        As `Records.meter`.
+        """
+        return self._records.meter
 
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
         """

@@ -26,6 +26,7 @@ without the changes before it.
 The threads are not those of the reactor's pool, because each keeps its connection, and because order matters.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -44,6 +45,7 @@ from .batch import (
     Change,
     commit,
 )
+from .batch_meter import BatchMeter
 from .subscribers import OnCommit, Subscribers
 from .thread_connection import ThreadConnection
 
@@ -104,6 +106,12 @@ class Records(Protocol):
         Call *query* on one consistent snapshot, which includes everything committed so far; fires with its result.
         """
 
+    @property
+    def meter(self) -> BatchMeter:
+        """
+        Counts the transactions.
+        """
+
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
         """
         Call *callback* with the events of each commit, in order.  Returns a function that ends the subscription.
@@ -158,6 +166,7 @@ class Writer:
         self._closing = False
         self._closed: OneShot[None] = OneShot()
         self._subscribers = Subscribers()
+        self._meter = BatchMeter()
         self._changes: _Queue = SimpleQueue()
         self._queries: _Queue = SimpleQueue()
         self._running = 1 + readers
@@ -185,6 +194,13 @@ class Writer:
         As `Records.read`.
         """
         return self._enqueue(self._queries.put, query)
+
+    @property
+    def meter(self) -> BatchMeter:
+        """
+        As `Records.meter`.
+        """
+        return self._meter
 
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
         """
@@ -244,6 +260,10 @@ class Writer:
             else:
                 each.done.callback(result)
 
+    def _committed(self, calls: Sequence[_PendingCall], batch: BatchResult, seconds: float) -> None:
+        self._meter.add(len(calls), seconds)
+        self._finish(calls, batch)
+
     def _ended(self) -> None:
         self._running -= 1
         if not self._running:
@@ -266,12 +286,13 @@ class Writer:
             if late:
                 self._reactor.callFromThread(self._finish, late, evolve(failed, results=failed.results[:1] * len(late)))
             if work := [each.work for each in calls[len(late) :]]:
+                begun = time.monotonic()
                 batch = database.use(
                     lambda connection: commit(connection, work, lock_timeout=self._lock_timeout), len(work)
                 )
                 if batch.failures:
                     failed = batch = evolve(batch, failures=failed.failures + 1)
-                self._reactor.callFromThread(self._finish, calls[len(late) :], batch)
+                self._reactor.callFromThread(self._committed, calls[len(late) :], batch, time.monotonic() - begun)
         database.close()
 
     def _read_all(self) -> None:

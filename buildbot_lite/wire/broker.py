@@ -120,6 +120,7 @@ class Broker(ReferenceBroker):
     # Opening and closing
 
     def connectionMade(self) -> None:
+        self.traffic = self.tub.traffic
         self.backlog = SendBacklog(self.transport)
         self.keepalive = Keepalive(
             self.tub.clock, ping=self._ping, silent=self._peer_silent, paused_until=self._paused_until
@@ -234,6 +235,7 @@ class Broker(ReferenceBroker):
 
     def dataReceived(self, chunk: bytes) -> None:
         self.keepalive.heard()
+        self.traffic.received += len(chunk)
         if self.takes_middle(chunk):
             return
         if self._cpu_share is None:

@@ -13,6 +13,7 @@ from foolscap.banana import b1282int
 from foolscap.tokens import CLOSE, INT, OPEN, STRING, VOCAB
 
 from .byte_queue import ByteQueue
+from .traffic import Traffic
 
 # Bytes to read at a time from an authenticated peer: twice what Twisted reads, which saves a tenth of the CPU time of
 # receiving a log.  More would save little more, and OpenSSL keeps a buffer of this size for each connection.
@@ -29,8 +30,10 @@ _FIRST_LONG = 1 << 31
 
 class TokenBroker(stock.Broker):
     """
-    One end of a connection, as a stream of tokens.
+    One end of a connection, as a stream of tokens.  *traffic* counts its bytes; a Tub's connections share one.
     """
+
+    traffic = Traffic()
 
     def __init__(self, remote_tubref, params, connectionInfo) -> None:
         # None: without the stock timers, which `keepalive` replaces.
@@ -50,26 +53,30 @@ class TokenBroker(stock.Broker):
     def sendOpen(self):
         open_id = self.openCount
         self.openCount += 1
-        self.transport.write(_header(open_id, OPEN))
+        self._write(_header(open_id, OPEN))
         return open_id
 
     def sendClose(self, openID):
-        self.transport.write(_header(openID, CLOSE))
+        self._write(_header(openID, CLOSE))
 
     def sendToken(self, obj):
         if isinstance(obj, bytes):
             # Not looked up in the vocabulary: that would compute a hash of each chunk of a log.
             if len(obj) > _LONGEST_WORD:
-                self.transport.write(_header(len(obj), STRING))
-                self.transport.write(obj)
+                self._write(_header(len(obj), STRING))
+                self._write(obj)
             elif (symbol := self.outgoingVocabulary.get(obj)) is not None:
-                self.transport.write(_header(symbol, VOCAB))
+                self._write(_header(symbol, VOCAB))
             else:
-                self.transport.write(_header(len(obj), STRING) + obj)
+                self._write(_header(len(obj), STRING) + obj)
         elif isinstance(obj, int) and 0 <= obj < _FIRST_LONG:
-            self.transport.write(_header(obj, INT))
+            self._write(_header(obj, INT))
         else:
             super().sendToken(obj)
+
+    def _write(self, data: bytes) -> None:
+        self.traffic.sent += len(data)
+        self.transport.write(data)
 
     # Receiving
 

@@ -44,6 +44,7 @@ from .contract import (
 from .endpoint import BACKLOG
 from .limits.preauth import Preauth, plaintext_request
 from .limits.unauthenticated import UnauthenticatedPeer, UnauthenticatedPeers
+from .traffic import Traffic
 
 Lookup = Callable[[str], Referenceable | None]
 """
@@ -216,6 +217,8 @@ class Tub(pb.Tub):
         """Limits our log lines about connections that were cut."""
         self.processor_time: Callable[[], float] = time.thread_time
         self.unauthenticated = UnauthenticatedPeers(clock)
+        self.traffic = Traffic()
+        """The bytes of all connections."""
         self.tls = _SharedContext(
             privateKey=self.myCertificate.privateKey.original, certificate=self.myCertificate.original
         )

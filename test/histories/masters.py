@@ -15,6 +15,7 @@ from twisted.internet.task import Clock
 from buildbot_lite.control.verbs import granted_verbs
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.farm import Environment, Farm
+from buildbot_lite.storage.batch_meter import BatchMeter
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.records.feed import Event
 from buildbot_lite.storage.subscribers import OnCommit
@@ -47,6 +48,10 @@ class KillableRecords:
     @property
     def waiting(self) -> int:
         return len(self._asked)
+
+    @property
+    def meter(self) -> BatchMeter:
+        return self._records.meter
 
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
         done: Deferred[T] = Deferred()

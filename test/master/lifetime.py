@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from buildbot_lite.storage.batch_meter import BatchMeter
 from buildbot_lite.storage.subscribers import OnCommit
 from buildbot_lite.storage.writer import Records
 
@@ -54,6 +55,10 @@ class MortalRecords:
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         return Deferred() if self._ended else self._records.read(query)
+
+    @property
+    def meter(self) -> BatchMeter:
+        return self._records.meter
 
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
         if self._ended:

@@ -136,3 +136,16 @@ class ControlClientTests(TubTestCase):
         What is no FURL is refused when the client is made.
         """
         self.assertRaises(FurlError, self.client, "not a string")
+
+    @with_reactor
+    async def test_traffic(self) -> None:
+        """
+        Promise 10.6: the bytes of all connections are counted, in both directions, also after their end.
+        """
+        farm, listener = self.farm()
+        client = self.client(self.furl(farm, listener))
+        await until(lambda: client.is_connected)
+        before = farm.traffic.received, farm.traffic.sent
+        await client.ask({"text": "x" * 100_000})
+        for was, now in zip(before, (farm.traffic.received, farm.traffic.sent), strict=True):
+            self.assertIn(now - was, range(100_000, 101_000))

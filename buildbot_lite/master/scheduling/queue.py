@@ -23,6 +23,8 @@ from .wakeup import Wakeup
 
 LONGEST_PAUSE = 300.0
 """The longest back-off in seconds, whatever the wall clock says."""
+MOST_PRIORITIES = 100
+"""Priorities that are looked at for the age of the oldest request."""
 
 
 Urgency = tuple[int, int]
@@ -180,6 +182,22 @@ class BuilderQueue:
                 and (waiting.only is None or waiting.only not in obstructed)
             ):
                 yield waiting
+
+    @property
+    def oldest(self) -> float | None:
+        """
+        When the oldest of the requests was submitted, in seconds since 1970; None if there is none.  Only the
+        `MOST_PRIORITIES` highest priorities are looked at.
+        """
+        found, place = None, 0
+        for _ in range(MOST_PRIORITIES):
+            if place == len(self.order):
+                break
+            # Of one priority, the first has the lowest number.
+            first = self.order[place].request
+            found = first.submitted if found is None else min(found, first.submitted)
+            place = bisect_left(self.order, (1 - first.priority, 0), lo=place, key=urgency_of)
+        return found
 
     def add(self, waiting: WaitingRequest) -> None:
         """

@@ -72,6 +72,8 @@ class SlaveRegistry:
         # Slaves that left the configuration while builds still run on them.
         self._leaving: dict[str, Member] = {}
         self.own = Session(OWN, clock=clock, listener=self)
+        self.reconnects = 0
+        """How often a slave attached that had attached before, since the master's start."""
         self.epoch = 0
         """How often this farm was restored from a backup, for `Welcome.epoch`; set before slaves can attach."""
 
@@ -304,6 +306,7 @@ class SlaveRegistry:
                 self._records.write(lambda c: records_of_slaves.seen(c, name, hello, now)), self._log, "noting a slave"
             )
             if member := self._members.get(name):
+                self.reconnects += member.attached_at is not None
                 member.attached_at = now
                 member.version = hello.version
                 member.platform = hello.platform

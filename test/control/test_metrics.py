@@ -1,0 +1,97 @@
+"""
+Figures about the running master.
+"""
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.control.verbs import MAY_LOOK
+from buildbot_lite.master.builds.reactor_lag import INTERVAL, WINDOW, ReactorLag
+from buildbot_lite.master.scheduling import queue as queue_module
+from buildbot_lite.model.histogram import Histogram
+from buildbot_lite.status.slave_documents import STATES
+
+from .test_admin import AdminDeskCase
+
+
+class MetricsTests(AdminDeskCase):
+    def test_idle(self) -> None:
+        """
+        Promise 10.6: a watcher gets all figures of an idle farm.
+        """
+        self.assertIn("metrics", MAY_LOOK)
+        found = self.ask("metrics")
+        self.assertEqual((found["reactor_lag"], found["reactor_lag_max"]), (None, None))
+        self.assertEqual(found["queue"], {"b": {"length": 0, "oldest_wait": None}})
+        self.assertEqual(found["slaves"], {state: int(state == "never-seen") for state in STATES})
+        self.assertEqual((found["running"], found["reconnects"], found["records_waiting"]), (0, 0, 0))
+        self.assertGreater(found["disk_size"], found["disk_free"])
+        self.assertIsNone(found["oldest_log"])
+
+    def test_busy(self) -> None:
+        """
+        Promise 10.6: the figures follow the farm: what waits and how long, slaves by state, transactions, bytes of
+        logs, reconnections.
+        """
+        self.ask("force", builder="b", properties={}, reason="test")
+        self.harness.settle(60)
+        self.assertEqual(self.ask("metrics")["queue"]["b"], {"length": 1, "oldest_wait": 60.0})
+        before = self.ask("metrics")
+        slave = self.harness.attach("bot1")
+        started = slave.commands[-1]
+        started.write(b"0123456789")
+        during = self.ask("metrics")
+        self.assertEqual((during["running"], during["queue"]["b"]["length"]), (1, 0))
+        self.assertEqual((during["slaves"]["here"], during["log_bytes"]), (1, 10))
+        self.assertGreater(during["writer_batches"], before["writer_batches"])
+        self.assertGreaterEqual(during["writer_changes"], during["writer_batches"])
+        self.assertEqual(during["writer_latency"][-1], [None, during["writer_batches"]])
+        self.assertEqual(during["oldest_log"], self.harness.clock.seconds())
+        slave.lose()
+        self.assertEqual(self.ask("metrics")["slaves"]["reconnecting"], 1)
+        self.assertEqual(self.ask("metrics")["reconnects"], 0)
+        self.harness.attach("bot1", slave)
+        self.assertEqual(self.ask("metrics")["reconnects"], 1)
+
+    def test_oldest_of_priorities(self) -> None:
+        """
+        Promise 10.6: the oldest request is found behind more urgent ones, by one look at each priority.
+        """
+        for priority, seconds in ((0, 10), (5, 10), (0, 10), (5, 10), (-1, 10)):
+            self.harness.submit(priority=priority)
+            self.harness.settle(seconds)
+        oldest = [self.ask("metrics")["queue"]["b"]["oldest_wait"]]
+        self.patch(queue_module, "MOST_PRIORITIES", 1)
+        oldest.append(self.ask("metrics")["queue"]["b"]["oldest_wait"])
+        self.assertEqual(oldest, [50.0, 40.0])
+
+
+class ReactorLagTests(SynchronousTestCase):
+    def test_measured(self) -> None:
+        """
+        Promise 10.6: the lag is how late a call was made; only the last 15 seconds count.
+        """
+        clock = Clock()
+        lag = ReactorLag(clock)
+        lag.start()
+        self.assertEqual((lag.mean, lag.most), (None, None))
+        clock.advance(INTERVAL)
+        clock.advance(INTERVAL + 0.25)
+        self.assertEqual((lag.mean, lag.most), (0.125, 0.25))
+        for _ in range(round(WINDOW / INTERVAL)):
+            clock.advance(INTERVAL)
+        self.assertEqual((lag.mean, lag.most), (0.0, 0.0))
+        lag.stop()
+        self.assertEqual(clock.getDelayedCalls(), [])
+
+
+class HistogramTests(SynchronousTestCase):
+    def test_buckets(self) -> None:
+        """
+        A value counts in each bucket whose bound it does not exceed, and all in the last one.
+        """
+        histogram = Histogram((1.0, 2.0))
+        for value in (0.5, 1.0, 1.5, 3.0):
+            histogram.add(value)
+        self.assertEqual(histogram.buckets(), [(1.0, 2), (2.0, 3), (None, 4)])
+        self.assertEqual((histogram.count, histogram.total), (4, 6.0))
