@@ -27,6 +27,9 @@ from .web_codes import LONGEST_CODE, SESSION, VALID_FOR, WebCodes
 
 Answer = Mapping[str, Any]
 
+MOST_SLAVES = 50
+"""Slaves of each builder that are named to the web process."""
+
 WEB_SESSION = "web session"
 """The beginning of the label of a string that a code became."""
 FIRST_PORT = 8010
@@ -70,6 +73,15 @@ class WebAnswers:
             "port": config.www.port,
             "private": config.www.private,
             "proxies": list(config.www.trusted_proxies),
+            "builders": [
+                {
+                    "builder": builder.name,
+                    "description": builder.description or "",
+                    "tags": list(builder.tags),
+                    "slaves": list(builder.slavenames[:MOST_SLAVES]),
+                }
+                for builder in config.builders.values()
+            ],
         }
 
     async def _me(self, question: JsonReader) -> Answer:

@@ -114,7 +114,7 @@ class Live:
 
     async def _ask(self, question: str, kept: _LastAnswer) -> Document:
         try:
-            kept.document = await self.link.ask({"ask": question})
+            kept.document = _unwrapped(question, await self.link.ask({"ask": question}))
             kept.at = self.clock()
         except NoAnswerError:
             self.is_away()
@@ -125,3 +125,11 @@ class Live:
         if kept.document is not None and self.clock() - kept.at > MOST_AGE:
             kept.document = None
         return kept.document or {}
+
+
+def _unwrapped(question: str, answer: Document) -> Document:
+    """
+    The document in *answer*: of some answers, it is the one field.
+    """
+    inner = answer.get(question)
+    return inner if len(answer) == 1 and isinstance(inner, Mapping) else answer

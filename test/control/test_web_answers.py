@@ -22,11 +22,21 @@ class WebAnswerTests(AdminDeskCase):
         Promise 10.1: the web process learns from the master what master.cfg says about its pages.
         """
         self.assertEqual(
-            self.ask("www"), {"title": "Build farm", "url": None, "port": None, "private": False, "proxies": []}
+            self.ask("www"),
+            {
+                "title": "Build farm",
+                "url": None,
+                "port": None,
+                "private": False,
+                "proxies": [],
+                "builders": [{"builder": "b", "description": "", "tags": [], "slaves": ["bot1"]}],
+            },
         )
         self.configure(
             "c['title'] = 'Ours'; c['buildbotURL'] = 'https://farm.example.org/ci'\n"
-            "c['www'] = {'port': 8080, 'private': True, 'trusted_proxies': ['127.0.0.1']}"
+            "c['www'] = {'port': 8080, 'private': True, 'trusted_proxies': ['127.0.0.1']}\n"
+            "c['builders'] = [util.BuilderConfig('b', ['bot1'], factory=c['builders'][0].factory, tags=['nightly'],\n"
+            "    description='of all')]"
         )
         self.assertEqual(
             self.ask("www"),
@@ -36,6 +46,7 @@ class WebAnswerTests(AdminDeskCase):
                 "port": 8080,
                 "private": True,
                 "proxies": ["127.0.0.1/32"],
+                "builders": [{"builder": "b", "description": "of all", "tags": ["nightly"], "slaves": ["bot1"]}],
             },
         )
 

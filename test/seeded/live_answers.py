@@ -48,7 +48,7 @@ class LiveAnswers:
             return self.more[question]
         answers = {
             "www": self._www,
-            "status": self._status,
+            "status": lambda: {"status": self._status()},
             "queue": self._queue,
             "slaves": lambda: {"slaves": self.slaves()},
             "builders": lambda: {"builders": self.builders()},

@@ -87,5 +87,5 @@ class SeededTests(SynchronousTestCase):
             reader.close()
         answer = LiveAnswers(seeding).to("status")
         assert answer is not None
-        live = [(each["builder"], each["number"], each["slave"]) for each in answer["running"]]
+        live = [(each["builder"], each["number"], each["slave"]) for each in answer["status"]["running"]]
         self.assertEqual(live, running)
