@@ -51,6 +51,10 @@ _NEEDED = re.compile(r"^'copy:/build/repositories/[^']*/(?P<name>[^'/]+)'", re.M
 
 MOST_SHOWN = 50
 """Packages that a remark names."""
+SNAPSHOT = "repository_snapshot"
+"""The property of a build with the name of the snapshot of the farm's repository that its root was made with."""
+SNAPSHOTS = "repository_snapshots_before"
+"""The property of rebuilds: by builder, that of the first build."""
 
 
 @frozen
@@ -90,12 +94,17 @@ class GettingRepository(Transferring):
 
     async def get_index(self, repository: FarmRepository) -> bool:
         """
-        Put the index of *repository* on the slave; False when it has no packages yet.
+        Put the index of *repository* on the slave; False when it has no packages yet.  A rebuild gets that of the first
+        build if it is still there.
         """
-        index = await self._asked("looking at the repository", repository, lambda there: there.index())
+        before = self.getProperty(SNAPSHOTS)
+        earlier = before.get(str(self.getProperty("buildername"))) if isinstance(before, Mapping) else None
+        index = await self._asked("looking at the repository", repository, lambda there: there.index(str(earlier)))
         if not index:
             return False
         await self._send("", index["path"], index["size"], index["sha256"], repository, unpack=True)
+        # Builds that began with an earlier version have recorded none.
+        self.setProperty(SNAPSHOT, str(index.get("snapshot", "")))
         return True
 
     async def get_names(self, repository: FarmRepository, sources: Sequence[str]) -> Sequence[str]:

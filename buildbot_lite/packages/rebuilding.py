@@ -15,10 +15,11 @@ from sqlalchemy import Connection
 
 from ..errors import RefusedError
 from ..master.farm import Farm
-from ..storage.records import requests
+from ..storage.records import builds, requests
 from ..storage.records.grants import Grant
 from ..storage.records.requests import SubmittedBuildset
 from . import job_records
+from .farm_repository import SNAPSHOT, SNAPSHOTS
 from .job_service import JobService
 from .job_states import ArchState, JobState
 from .job_submission import as_before, submit_within_limits
@@ -76,7 +77,9 @@ class Rebuilding:
 
         new = as_before(original, job, [each.builder for each in job.built], "to be compared")
         if same:
-            new = evolve(new, properties={**new.properties, LISTS: (await self._lists(job), "Rebuild")})
+            before = {LISTS: await self._lists(job), SNAPSHOTS: await self._snapshots(job)}
+            said = {name: (value, "Rebuild") for name, value in before.items()}
+            new = evolve(new, properties={**new.properties, **said})
         await submit_within_limits(self.farm, new, record, grant)
         # A repeated transaction has appended a number each time; the last one is recorded.
         return numbers[-1]
@@ -107,6 +110,19 @@ class Rebuilding:
     async def _lists(self, job: Job) -> dict[str, str]:
         results = await self.service.results_of(job, self._target(job))
         return {each.builder: _list_of(results, each.architecture, self.farm.basedir) for each in job.built}
+
+    async def _snapshots(self, job: Job) -> dict[str, str]:
+        ids = {each.build: each.builder for each in job.built if each.build is not None}
+
+        def read(connection: Connection) -> dict[str, str]:
+            found = {ids[id]: builds.get(connection, id) for id in ids}
+            return {
+                builder: str(build.properties[SNAPSHOT][0])
+                for builder, build in found.items()
+                if build is not None and SNAPSHOT in build.properties
+            }
+
+        return await self.farm.records.read(read)
 
     async def _compared(self, architecture: str, results: JobResults, arch: JobArch) -> dict[str, Any]:
         said: dict[str, Any] = {

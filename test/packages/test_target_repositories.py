@@ -26,6 +26,7 @@ from buildbot_lite.packages.job_service import JobService
 from buildbot_lite.packages.job_states import JobState
 from buildbot_lite.packages.jobs import Job
 from buildbot_lite.packages.package_jobs import PackageJobs
+from buildbot_lite.packages.rebuilding import Rebuilding
 from buildbot_lite.packages.repositories import debian_metadata, for_builds
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
 from buildbot_lite.packages.repositories.for_builds import BuildRepository
@@ -346,6 +347,44 @@ class PreppingTests(JobsInRepositoriesCase):
         self.harness.settle()
         self.assertEqual((self.job(2).state, self.job(2).reason), (JobState.FINISHED, ""))
         self.assertEqual(len(self.pool("build")), 2)
+
+    def test_rebuilt(self) -> None:
+        """
+        Promise 9.5: a rebuild to be compared gets the index that the first build had, and its packages, although
+        they have left the repository since; a day later, the present index.
+        """
+        self.patch(same_packages, "deferToThread", maybeDeferred)
+        self.build()
+        (package,) = (self.place / "build" / "pool").iterdir()
+        uri = f"'copy:/build/repositories/bookworm/pool/{package.name.replace('+', '%2b')}' {package.name} 5 \n"
+        self.building.said["--print-uris"] = uri
+        self.building.files = dict(built(version="1.1+farm1"))
+        self.submit_greet(Version="1.1")
+        first = self.downloads()
+        self.assertEqual(len(first), 2)
+        repository = PackageRepository(str(self.place), DebianMetadata("bookworm", ["amd64"]))
+        repository.remove(BUILD, [package.name])
+        for sent in (first, first[:0]):
+            self.building.said["--print-uris"] = uri if sent else ""
+            before = len(self.downloads())
+            self.rebuild(2)
+            again = [each.sha256 for each in self.downloads()[before:]]
+            if sent:
+                self.assertEqual(again, [each.sha256 for each in sent])
+                for archive_file in (self.place / "indexes").iterdir():
+                    os.utime(archive_file, (1, 1))
+            else:
+                self.assertEqual(len(again), 1)
+                self.assertNotEqual(again[0], first[0].sha256)
+
+    def rebuild(self, job: int) -> None:
+        """
+        Build *job* again, with the same packages.
+        """
+        jobs = cast(PackageJobs, self.farm.extensions["jobs of packages"])
+        found = self.job(job)
+        self.harness.done(Rebuilding(self.farm, jobs.service).rebuild(found, "me", same=True))
+        self.harness.settle()
 
     def test_chain(self) -> None:
         """

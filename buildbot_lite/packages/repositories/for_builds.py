@@ -25,8 +25,17 @@ from ...storage.files import file_error, write_whole
 from ..versions import superseded
 from .debian_metadata import deb_version
 from .package_versions import versions_in
+from .repository import KEPT
 from .rpm_metadata import rpm_version
-from .snapshots import BUILD, PackageFile, Snapshot, SnapshotDirectory, make_public_directory, package_of
+from .snapshots import (
+    BUILD,
+    PackageFile,
+    Snapshot,
+    SnapshotDirectory,
+    is_name_of_snapshot,
+    make_public_directory,
+    package_of,
+)
 
 REPOSITORIES = "repositories"
 """The directory of the farm's repositories, in the directory of a build."""
@@ -34,7 +43,6 @@ MOST_SENT = 2000
 """Packages that are sent to one build."""
 MOST_NAMES = 1000
 """Names of packages that win over the distribution's in one root."""
-_KEPT = 86400.0
 _INDEXES = "indexes"
 
 
@@ -49,30 +57,56 @@ class BuildRepository:
     packages: str
     kind: str = BUILD
 
-    def index(self) -> Mapping[str, str | int]:
+    def index(self, earlier: str = "") -> Mapping[str, str | int]:
         """
-        The current index: the *path* of its archive, with *size* and *sha256*; {} when there are no packages yet.
+        The current index: the *path* of its archive, with *size*, *sha256*, and the name of its *snapshot*; {} when
+        there are no packages yet.  *earlier*: the name of an earlier snapshot, whose index it is instead if that and
+        all its packages are still there.
         """
         try:
             current = SnapshotDirectory(self.place).current(self.kind)
             if current is None:
                 return {}
-            path = os.path.join(self.place, _INDEXES, f"{current.name}.tar")
-            if not os.path.exists(path):
-                make_public_directory(os.path.dirname(path))
-                self._remove_old(os.path.dirname(path))
-                write_whole(path, self._archive(current))
+            snapshot, path = earlier, self._archive_path(earlier)
+            if not self._is_kept(earlier):
+                snapshot, path = current.name, self._archive_path(current.name)
+                self._keep(current, path)
             with open(path, "rb") as file:
                 contents = file.read()
         except OSError as error:
             raise file_error(error, f"repository {self.place}", cannot="be read") from error
-        return {"path": path, "size": len(contents), "sha256": hashlib.sha256(contents).hexdigest()}
+        digest = hashlib.sha256(contents).hexdigest()
+        return {"path": path, "size": len(contents), "sha256": digest, "snapshot": snapshot}
+
+    def _archive_path(self, snapshot: str) -> str:
+        return os.path.join(self.place, _INDEXES, f"{snapshot}.tar")
+
+    def _keep(self, current: Snapshot, path: str) -> None:
+        if os.path.exists(path):
+            # Its time is the last one at which its snapshot was known to be current, for `_is_kept`.
+            os.utime(path)
+            return
+        make_public_directory(os.path.dirname(path))
+        self._remove_old(os.path.dirname(path))
+        write_whole(path, self._archive(current))
+
+    def _is_kept(self, snapshot: str) -> bool:
+        """
+        Whether the index of *snapshot* is there, and so young that all its packages are, as `KEPT` says.
+        """
+        if not is_name_of_snapshot(snapshot, self.kind):
+            return False
+        try:
+            return os.stat(self._archive_path(snapshot)).st_mtime > time.time() - KEPT
+        except FileNotFoundError:
+            return False
 
     def chosen(self, names: Collection[str]) -> Mapping[str, tuple[str, int, str]]:
         """
-        The packages called *names*: file name → path, size and digest.  `InputError` when there are too many.
+        The packages called *names*, also those of an earlier snapshot: file name → path, size and digest.  `InputError`
+        when there are too many.
         """
-        found = self._packages(lambda name: name in names)
+        found = {**self._earlier(names), **self._packages(lambda name: name in names)}
         if len(found) > MOST_SENT:
             raise InputError(f"{len(found)} packages of the repository; at most {MOST_SENT} are sent to a build.")
         return found
@@ -84,7 +118,8 @@ class BuildRepository:
         """
         current = SnapshotDirectory(self.place).current(self.kind)
         old = set() if current is None else self._old(current)
-        found = list(self._packages(lambda name: name not in old or name in also).items())
+        now = self._packages(lambda name: name not in old or name in also)
+        found = [*now.items(), *(each for each in self._earlier(also).items() if each[0] not in now)]
         found.sort(key=lambda each: each[0] in also)
         return dict(found[-MOST_SENT:]), max(0, len(found) - MOST_SENT)
 
@@ -99,6 +134,25 @@ class BuildRepository:
         current = SnapshotDirectory(self.place).current(self.kind)
         packages: Mapping[str, PackageFile] = current.packages if current else {}
         return {name: (self._path(name), each.size, each.sha256) for name, each in packages.items() if wanted(name)}
+
+    def _earlier(self, names: Collection[str]) -> dict[str, tuple[str, int, str]]:
+        """
+        The packages called *names* that only earlier snapshots had, and that are still there.
+        """
+        current = SnapshotDirectory(self.place).current(self.kind)
+        if current is None:
+            return {}
+        kept = [name for name in names if f"{self.packages}/{name}" in current.kept]
+        return {name: self._read(name) for name in kept[:MOST_SENT]}
+
+    def _read(self, name: str) -> tuple[str, int, str]:
+        path = self._path(name)
+        try:
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                return path, os.fstat(file.fileno()).st_size, digest
+        except OSError as error:
+            raise file_error(error, f"repository {self.place}", cannot="be read") from error
 
     def made_of(self, sources: Collection[str]) -> Mapping[str, str]:
         """
@@ -137,7 +191,7 @@ class BuildRepository:
         for name in os.listdir(directory):
             path = os.path.join(directory, name)
             with suppress(FileNotFoundError):
-                if os.stat(path).st_mtime < time.time() - _KEPT:
+                if os.stat(path).st_mtime < time.time() - KEPT:
                     os.unlink(path)
 
 

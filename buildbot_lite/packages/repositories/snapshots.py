@@ -250,6 +250,14 @@ class SnapshotDirectory:
         return os.path.join(self._snapshots, f".{name}.part")
 
 
+def is_name_of_snapshot(name: str, kind: str) -> bool:
+    """
+    Whether *name* is one that a snapshot of *kind* may have.
+    """
+    found = _NAME.match(name)
+    return found is not None and found["kind"] == kind
+
+
 def package_of(file: str) -> str:
     """
     The name of the package in the file called *file*, ``NAME_VERSION_ARCH.deb`` or ``NAME-VERSION-RELEASE.ARCH.rpm``.
