@@ -30,6 +30,7 @@ PACKAGES = {
     "hg": "mercurial",
     "mmdebstrap": "mmdebstrap",
     "newuidmap": "uidmap",
+    "nginx": "nginx-light",
     "pass": "pass",
     "promtool": "prometheus",
     "ps": "procps",

@@ -68,6 +68,9 @@ def create_master(directory: str, port: int | None, host: str | None) -> None:
     listening.keep_host(private, with_host.host)
     write_whole(os.path.join(directory, "master.cfg"), sample("master.cfg.sample").encode())
     write_whole(os.path.join(directory, "master.tac"), MASTER_TAC.encode())
+    for name in ("records", "streams", "artifacts"):
+        # The master would make them when it needs them: too late for a web process that is shown these alone.
+        make_directory(os.path.join(directory, name))
     _make_web(os.path.join(directory, WEB), None)
     click.echo(f"Created {directory}, the directory of a master.  The master will listen on port {port}.")
     if not with_host.problem:

@@ -20,6 +20,9 @@ def mode(path: str) -> int:
     return stat.S_IMODE(os.stat(path).st_mode)
 
 
+FARM = ["artifacts", "master.cfg", "master.tac", "private", "records", "streams", "web"]
+
+
 class CreateMasterTests(CommandLineCase):
     def test_created(self) -> None:
         """
@@ -28,9 +31,9 @@ class CreateMasterTests(CommandLineCase):
         said = self.command("create-master", "farm")
 
         self.assertEqual((said.code, said.err), (0, ""))
-        self.assertEqual(sorted(os.listdir("farm")), ["master.cfg", "master.tac", "private", "web"])
+        self.assertEqual(sorted(os.listdir("farm")), FARM)
         self.assertEqual(sorted(os.listdir("farm/web")), ["private", "web.tac"])
-        for path in ("farm", "farm/private", "farm/web", "farm/web/private"):
+        for path in ("farm", "farm/private", "farm/records", "farm/streams", "farm/web", "farm/web/private"):
             self.assertEqual(mode(path), 0o700, path)
         for path in ("farm/master.cfg", "farm/web/web.tac"):
             self.assertEqual(mode(path), 0o600, path)

@@ -32,7 +32,9 @@ def started_web(farm: Farm) -> tuple[Path, int]:
     return web, port
 
 
-def post_of_github(port: int, payload: Any, secret: str, event: str = "push") -> tuple[int, str]:
+def post_of_github(
+    port: int, payload: Any, secret: str, event: str = "push", path: str = "/change_hook/github"
+) -> tuple[int, str]:
     """
     Send a webhook as GitHub does; returns status and sentence.
     """
@@ -43,7 +45,7 @@ def post_of_github(port: int, payload: Any, secret: str, event: str = "push") ->
         "X-Hub-Signature-256": proof("github", body, secret),
         "Content-Type": "application/json",
     }
-    connection.request("POST", "/change_hook/github", body, headers)
+    connection.request("POST", path, body, headers)
     response = connection.getresponse()
     answer = response.status, response.read().decode()
     connection.close()

@@ -1,0 +1,304 @@
+"""
+The web process beside its master: where it listens, what it can read, and that the master needs it for nothing; and
+behind nginx.
+"""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import quote, urljoin
+
+from ..master.webhook_payloads import github_push
+from ..needs import NO_BWRAP, lacking, needs
+from .farm import Daemon, Farm, die_with_the_test, until
+from .farm_case import FarmCase
+from .leaks import swissnums_of
+from .web_process import post_of_github
+
+CHECKOUT = Path(__file__).parents[2]
+UNIT = CHECKOUT / "docs" / "systemd" / "buildbot-lite-web.service"
+FARM_OF_UNIT = "/var/lib/buildbot-master"
+SECRET = "open sesame of the forge"
+STEP = "say 100% / now"
+LOG = f"builders/b/1/steps/{quote(STEP.replace('%', '%25').replace('/', '%2F'))}/logs/stdio"
+
+
+def free_port() -> int:
+    """
+    The number of a port that is free.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def binds_of_unit(farm: Path) -> dict[Path, bool]:
+    """
+    The parts of the *farm*'s directory that the unit shows to the web process; True for one that it may write.
+    """
+    text = UNIT.read_text().replace(FARM_OF_UNIT, str(farm))
+    assert f"\nTemporaryFileSystem={farm}:ro\n" in text
+    found: dict[Path, bool] = {}
+    for name, value in re.findall(r"^(BindPaths|BindReadOnlyPaths)=(.*)$", text, re.MULTILINE):
+        found.update((Path(each.removeprefix("-")), name == "BindPaths") for each in value.split())
+    return found
+
+
+class WebProcessCase(FarmCase):
+    """
+    A farm with a web process, and one build.
+    """
+
+    port: ClassVar[int]
+
+    @classmethod
+    def make(cls) -> Farm:
+        """
+        A farm whose c['www'] has a port.
+        """
+        cls.port = free_port()
+        farm = Farm("bot1").builder("b", f"steps.ShellCommand(name={STEP!r}, command='echo hello')")
+        farm.secret("hook", SECRET)
+        www = {"port": cls.port, "trusted_proxies": ["127.0.0.1"]}
+        return farm.config(
+            "c['title'] = 'The tested farm'\n"
+            "c['buildbotURL'] = 'http://farm.test/ci/'\n"
+            "c['secretsProviders'] = [secrets.SecretInAFile('secrets')]\n"
+            f"c['www'] = {{**{www!r}, 'change_hook_dialects': {{'github': {{'secret': util.Secret('hook')}}}}}}\n"
+        )
+
+    @classmethod
+    def begin(cls) -> None:
+        """
+        Start the farm, build once, and make the web process.
+        """
+        farm = cls.farm
+        made = farm.command("create-web", str(farm.master_directory / "web"))
+        assert made.code != 0, "there is no master.cfg yet"
+        farm.write_config()
+        made = farm.command("create-web", str(farm.master_directory / "web"))
+        assert made.code == 0, made
+        farm.start()
+        assert farm.submit("b").code == 0
+
+    def start_web(self, *before: str) -> Daemon:
+        """
+        Start the web process, by the command *before*, and wait until it listens where the master says.
+        """
+        directory = self.farm.master_directory / "web"
+        web = Daemon("web", directory, self.farm.env, "web.tac", "listening at", before=before)
+        web.start()
+        self.addCleanup(lambda: web.alive and web.stop())
+        until(lambda: (directory / "address").read_text() == f"http://127.0.0.1:{self.port}/\n", "it is at its port")
+        return web
+
+    def get(self, path: str, port: int | None = None, host: str = "localhost") -> tuple[int, str]:
+        """
+        Status and text of the page at *path*.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
+        connection.request("GET", f"/{path}", headers={"Host": host})
+        response = connection.getresponse()
+        text = response.read().decode()
+        connection.close()
+        return response.status, text
+
+
+class BesideTests(WebProcessCase):
+    """
+    The web process in its master's directory.
+    """
+
+    def test_port(self) -> None:
+        """
+        Promise 10.1: without any setting of its own the web process gets its strings from its master, moves to the port
+        of c['www'] and shows the farm; while the master is away it starts at that port, and goes on showing the farm.
+        """
+        web = self.start_web()
+        self.assertIn("The tested farm", self.get("")[1])
+        web.stop()
+        self.farm.master.stop()
+        self.addCleanup(self.farm.start_master)
+        web = self.start_web()
+        status, text = self.get("builders/b/1")
+        self.assertEqual((status, "The tested farm" in text), (200, True))
+
+    def test_stopped(self) -> None:
+        """
+        Promise 10.1: a web process that does not move at all (SIGSTOP) holds no build up.
+        """
+        web = self.start_web()
+        web.send(signal.SIGSTOP)
+        try:
+            done = self.farm.submit("b")
+        finally:
+            web.send(signal.SIGCONT)
+        self.assertEqual((done.code, done.out), (0, b"hello\n"))
+
+    def test_readable(self) -> None:
+        """
+        Promise 10.1: nothing that the web process can read, as its unit shows the farm to it, contains a string of the
+        farm, except for its own two.
+        """
+        web = self.start_web()
+        self.get("")
+        web.stop()
+        farm = self.farm.master_directory
+        own = farm / "web" / "private"
+        strings = {number: swissnum.encode() for number, swissnum in swissnums_of(farm).items()}
+        found: dict[str, set[int]] = {}
+        for path in self._visible(farm):
+            content = path.read_bytes()
+            inside = {number for number, swissnum in strings.items() if swissnum in content}
+            if inside:
+                found[str(path.relative_to(farm))] = inside
+        self.assertGreater(len(strings), 4)
+        self.assertEqual(set(found), {"web/private/watch.furl", "web/private/webhooks.furl"})
+        self.assertEqual([len(each) for each in found.values()], [1, 1])
+        self.assertIn(farm / "records" / "farm.sqlite", set(self._visible(farm)))
+        self.assertTrue(own.is_dir())
+
+    def _visible(self, farm: Path) -> Iterator[Path]:
+        for shown in binds_of_unit(farm):
+            for above, _, names in os.walk(shown) if shown.is_dir() else [(str(shown.parent), [], [shown.name])]:
+                yield from (path for name in names if (path := Path(above, name)).exists())
+
+
+@needs("bwrap")
+class ConfinedTests(WebProcessCase):
+    """
+    The web process with the view that its unit gives it, made with bwrap.
+    """
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """
+        Skip where bwrap does not work.
+        """
+        if lacking("bwrap"):
+            return
+        tried = subprocess.run(["bwrap", "--ro-bind", "/", "/", "true"], check=False, capture_output=True)
+        if tried.returncode:
+            cls.skip = f"{NO_BWRAP}: {tried.stderr.decode().strip()[:100]}"
+            return
+        super().setUpClass()
+
+    def test_pages(self) -> None:
+        """
+        Promise 10.1: it shows builds and logs, and takes webhooks, although it sees no other file of its master's.
+        """
+        farm = self.farm.master_directory
+        binds = [
+            word
+            for path, writable in binds_of_unit(farm).items()
+            for word in ("--bind-try" if writable else "--ro-bind-try", str(path), str(path))
+        ]
+        base = ("bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--tmpfs", str(farm), *binds)
+        listed = subprocess.run([*base, "ls", str(farm)], check=True, capture_output=True, text=True).stdout.split()
+        self.assertEqual(set(listed) - {"artifacts"}, {"master.tac", "records", "streams", "web"})
+        self.start_web(*base, "--chdir", str(farm / "web"))
+        self.assertEqual(self.get("builders/b/1")[0], 200)
+        self.assertIn("hello", self.get(f"{LOG}/raw")[1])
+        self.assertEqual(post_of_github(self.port, github_push(), SECRET)[0], 200)
+
+
+@needs("nginx")
+class NginxTests(WebProcessCase):
+    """
+    The web process behind nginx, with the configuration of docs/deployment.md.
+    """
+
+    front: ClassVar[int]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """
+        Nothing where nginx is missing.
+        """
+        if not getattr(cls, "skip", ""):
+            super().setUpClass()
+
+    @classmethod
+    def begin(cls) -> None:
+        """
+        Start nginx, too.
+        """
+        super().begin()
+        cls.front = free_port()
+        directory = cls.farm.directory / "nginx"
+        directory.mkdir()
+        text = (CHECKOUT / "docs" / "deployment.md").read_text()
+        location = re.findall(r"^```nginx\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[0]
+        temporary = "".join(
+            f"{name}_temp_path {directory}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (directory / "nginx.conf").write_text(
+            f"daemon off; master_process off; pid {directory}/pid; error_log {directory}/error.log; events {{}}\n"
+            f"http {{ access_log off; {temporary} server {{ listen 127.0.0.1:{cls.front};\n"
+            f"{location.replace(':8010', f':{cls.port}')}}} }}\n"
+        )
+        nginx = subprocess.Popen(
+            [shutil.which("nginx") or "nginx", "-e", "error.log", "-p", str(directory), "-c", "nginx.conf"],
+            env=cls.farm.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=(directory / "said").open("wb"),
+            preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
+        )
+
+        def end() -> None:
+            nginx.terminate()
+            nginx.wait(60)
+
+        cls.addClassCleanup(end)
+        until((directory / "pid").exists, "nginx runs")
+
+    def test_pages(self) -> None:
+        """
+        Promise 10.4: behind nginx below a path, every link of a page leads to a page below that path, names with
+        slashes and percent signs included; another name than that of c['buildbotURL'] is refused.
+        """
+        self.start_web()
+        for page in ("", "builders/b/1", LOG):
+            address = f"http://farm.test/ci/{page}"
+            status, text = self.get(f"ci/{page}", self.front, "farm.test")
+            self.assertEqual(status, 200, page)
+            links = {urljoin(address, link) for link in re.findall(r'(?:href|src)="([^"#]+)', text)}
+            for link in sorted(links):
+                self.assertTrue(link.startswith("http://farm.test/ci/"), link)
+            for link in sorted(each for each in links if "/static/" in each or "/builders/b" in each):
+                path = link.removeprefix("http://farm.test/").replace("&amp;", "&")
+                self.assertEqual(self.get(path, self.front, "farm.test")[0], 200, link)
+        self.assertEqual(self.get(f"ci/{LOG}/raw", self.front, "farm.test"), (200, "hello\n"))
+        self.assertEqual(self.get("ci/", self.front, "evil.example")[0], 421)
+
+    def test_events(self) -> None:
+        """
+        Promise 10.5: behind nginx, an event arrives when it happens, on a stream that stays open.
+        """
+        self.start_web()
+        connection = http.client.HTTPConnection("127.0.0.1", self.front, timeout=60)
+        self.addCleanup(connection.close)
+        connection.request("GET", "/ci/api/v1/events", headers={"Host": "farm.test"})
+        response = connection.getresponse()
+        self.assertRegex(response.getheader("content-type", ""), "^text/event-stream")
+        self.assertEqual(self.farm.submit("b").code, 0)
+        lines = (response.readline() for _ in range(10_000))
+        data = next(json.loads(line[5:]) for line in lines if line.startswith(b"data:"))
+        self.assertIsInstance(data, dict)
+
+    def test_webhooks(self) -> None:
+        """
+        Promise 8.1: behind nginx below a path, a webhook is taken.
+        """
+        self.start_web()
+        path = "/ci/change_hook/github"
+        self.assertEqual(post_of_github(self.front, github_push(), SECRET, path=path), (200, "Recorded 2 changes.\n"))
