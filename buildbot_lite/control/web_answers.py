@@ -66,8 +66,14 @@ class WebAnswers:
         }
 
     async def _www(self, question: JsonReader) -> Answer:
+        """
+        What the pages need to know before they are asked for: where the farm's files are, and what the configuration
+        names.  It is the same until another configuration is applied.
+        """
         config = self.farm.config
         return {
+            **self._places(),
+            "slaves": sorted(config.slaves),
             "title": config.title,
             "url": config.buildbot_url,
             "port": config.www.port,
@@ -82,6 +88,19 @@ class WebAnswers:
                 }
                 for builder in config.builders.values()
             ],
+        }
+
+    def _places(self) -> Answer:
+        """
+        Paths of this machine, which concern the farm's own web process alone.
+        """
+        if self.by_grant is None or self._grant().label != WEB_PAGES:
+            return {}
+        storage = self.farm.stream_storage
+        return {
+            "database": self.farm.config.database_in(self.farm.basedir),
+            "streams": os.path.abspath(storage.streams),
+            "artifacts": os.path.abspath(storage.artifacts),
         }
 
     async def _me(self, question: JsonReader) -> Answer:

@@ -42,7 +42,7 @@ class FarmFilter:
             return False
         if self.tag and self.tag not in builder.get("tags", ()):
             return False
-        if self.slave and self.slave not in builder.get("slaves", ()):
+        if self.slave and self.slave not in (builder.get("slaves") or ()):
             return False
         return not self.result or (last is not None and last.result is not None and last.result.name == self.result)
 

@@ -2,8 +2,11 @@
 The questions of the web process.
 """
 
+from typing import Any
+
 from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.control.verbs import MAY_LOOK
+from buildbot_lite.storage.records.grants import WEB_PAGES
 from test.master.configurations import ONE
 
 from .test_admin import AdminDeskCase
@@ -17,12 +20,24 @@ class WebAnswerTests(AdminDeskCase):
         self.harness.configure(f"{ONE}{www}\n")
         self.harness.done(self.harness.farm.reconfiguration.apply())
 
+    def www(self) -> Any:
+        """
+        The answer, without what `test_places` and `test_slaves` look at.
+        """
+        return {name: value for name, value in self.ask("www").items() if name != "slaves"}
+
+    def test_slaves(self) -> None:
+        """
+        It learns which slaves there are.
+        """
+        self.assertEqual(self.ask("www")["slaves"], ["bot1"])
+
     def test_www(self) -> None:
         """
         Promise 10.1: the web process learns from the master what master.cfg says about its pages.
         """
         self.assertEqual(
-            self.ask("www"),
+            self.www(),
             {
                 "title": "Build farm",
                 "url": None,
@@ -39,7 +54,7 @@ class WebAnswerTests(AdminDeskCase):
             "    description='of all')]"
         )
         self.assertEqual(
-            self.ask("www"),
+            self.www(),
             {
                 "title": "Ours",
                 "url": "https://farm.example.org/ci/",
@@ -49,6 +64,18 @@ class WebAnswerTests(AdminDeskCase):
                 "builders": [{"builder": "b", "description": "of all", "tags": ["nightly"], "slaves": ["bot1"]}],
             },
         )
+
+    def test_places(self) -> None:
+        """
+        Paths of the master's machine are told to the farm's own web process only.
+        """
+        self.assertNotIn("database", self.ask("www"))
+        farm = self.harness.farm
+        for label, told in (("pages", False), (WEB_PAGES, True)):
+            grant = self.ask("grant", to="watch", label=label)["grant"]["grant"]
+            desk = AdminDesk(farm, self.desk.follower, MAY_LOOK, by_grant=grant)
+            answer = self.successResultOf(desk.ask({"ask": "www"}))
+            self.assertEqual({"database", "streams", "artifacts"} <= set(answer), told)
 
     def test_me(self) -> None:
         """
