@@ -296,7 +296,7 @@ def _hand_out_code(farm: FarmClient, *, lasts: float | None, label: str) -> None
         f"# works once, within {answer['valid'] / 60:.0f} minutes; the session ends after "
         f"{answer['lasts'] / 3600:.3g} h; shown only this once"
     )
-    click.echo(f"{answer['address']}login?code={answer['code']}")
+    click.echo(f"{answer['address']}enter?code={answer['code']}")
 
 
 async def _limited(link: MasterLink, question: dict[str, Any]) -> Mapping[str, Any]:

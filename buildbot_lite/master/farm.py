@@ -133,6 +133,7 @@ class Farm:
         self.basedir, self.clock, self.wall = environment.basedir, environment.clock, environment.wall
         self.in_thread = environment.in_thread
         self.traffic, self.lag = environment.traffic, environment.lag
+        self.started = self.wall()
         self._wakeup, self.live = Wakeup(self.clock), LiveChanges()
         self.records = RetryingRecords(environment.records, self.clock, self._wakeup.set)
         self.generations = Generations(

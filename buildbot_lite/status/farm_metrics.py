@@ -4,6 +4,7 @@ Figures about the running master, for monitoring: what no record has.
 All are cheap, also with a long queue and many slaves, because a monitoring system asks every few seconds.
 """
 
+import os
 import shutil
 from collections import Counter
 
@@ -17,36 +18,47 @@ from .slave_documents import STATES, state_of
 
 def of_metrics(farm: Farm) -> Document:
     """
-    Sizes are bytes, durations seconds, and counts are since the start of the master, unless a name says otherwise.
+    Counts, whose names end in ``_total``, are since the start of the master.
 
-    - ``reactor_lag``, ``reactor_lag_max``: how late the reactor made calls in the last 15 seconds; null: not measured.
-    - ``writer_batches``, ``writer_changes``, ``writer_seconds``: transactions, the changes in them, and their duration;
-      ``writer_latency``: a list of pairs, an upper bound of that duration (null: none) and the transactions up to it.
-    - ``records_waiting``: changes that wait because the database fails.
-    - ``bytes_in``, ``bytes_out``: of all connections, inside TLS; ``log_bytes``: appended to logs and artifacts.
-    - ``reconnects``: connections of slaves that had been connected before.
+    - ``start_time_seconds``: when that was, in seconds since 1970.
+    - ``reactor_lag_seconds``, ``reactor_lag_mean_seconds``: how late the reactor made calls in the last 15 seconds, at
+      most and on average; null: not measured.
+    - ``record_batches_total``, ``record_changes_total``, ``record_write_seconds_total``: transactions, the changes in
+      them, and how long they took; ``record_write_buckets``: a list of pairs, an upper bound of that duration (null:
+      none) and the number of transactions up to it.
+    - ``records_failing``: 1 while the database cannot be written; ``records_waiting``: changes that wait for it.
+    - ``received_bytes_total``, ``sent_bytes_total``: of all connections, inside TLS; ``links``: these connections;
+      ``log_bytes_total``: appended to logs and artifacts.
+    - ``slave_attaches_total``, ``slave_reconnects_total``: connections of slaves; the latter are those of slaves that
+      had been connected before.
     - ``queue``: by builder, ``length`` and ``oldest_wait``, the seconds that its oldest request waits, or null.
     - ``slaves``: their number by state.  ``running``: builds that run now.
-    - ``disk_free``, ``disk_size``: of the file system of the master's directory.
+    - ``resident_memory_bytes``: null where the system does not tell it.  ``disk_free_bytes``, ``disk_bytes``: of the
+      file system of the master's directory.
     """
     lag, meter, disk = farm.lag, farm.records.meter, shutil.disk_usage(farm.basedir)
     return {
-        "reactor_lag": None if lag is None else lag.mean,
-        "reactor_lag_max": None if lag is None else lag.most,
-        "writer_batches": meter.seconds.count,
-        "writer_changes": meter.changes,
-        "writer_seconds": meter.seconds.total,
-        "writer_latency": [list(each) for each in meter.seconds.buckets()],
+        "start_time_seconds": farm.started,
+        "reactor_lag_seconds": None if lag is None else lag.most,
+        "reactor_lag_mean_seconds": None if lag is None else lag.mean,
+        "record_batches_total": meter.seconds.count,
+        "record_changes_total": meter.changes,
+        "record_write_seconds_total": meter.seconds.total,
+        "record_write_buckets": [list(each) for each in meter.seconds.buckets()],
+        "records_failing": int(farm.records.obstacle is not None),
         "records_waiting": farm.records.waiting,
-        "bytes_in": farm.traffic.received,
-        "bytes_out": farm.traffic.sent,
-        "log_bytes": farm.notifications.bytes_arrived,
-        "reconnects": farm.slaves.reconnects,
+        "received_bytes_total": farm.traffic.received,
+        "sent_bytes_total": farm.traffic.sent,
+        "links": farm.traffic.links,
+        "log_bytes_total": farm.notifications.bytes_arrived,
+        "slave_attaches_total": farm.slaves.attaches,
+        "slave_reconnects_total": farm.slaves.reconnects,
         "queue": _of_queue(farm),
         "slaves": _of_slaves(farm),
         "running": len(farm.running.live()),
-        "disk_free": disk.free,
-        "disk_size": disk.total,
+        "resident_memory_bytes": _resident_memory(),
+        "disk_free_bytes": disk.free,
+        "disk_bytes": disk.total,
     }
 
 
@@ -56,6 +68,17 @@ def of_records(connection: Connection) -> Document:
     """
     _builds_since, logs_since = retention.oldest(connection)
     return {"oldest_log": logs_since}
+
+
+def _resident_memory() -> int | None:
+    """
+    Bytes of memory that this process has now (proc_pid_statm(5), which Linux has).
+    """
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _of_queue(farm: Farm) -> Document:

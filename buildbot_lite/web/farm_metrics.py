@@ -55,7 +55,8 @@ class MasterNumber:
 
 MASTER_NUMBERS: Sequence[MasterNumber] = (
     MasterNumber("start_time_seconds", "When the master started, in seconds since 1970."),
-    MasterNumber("reactor_lag_seconds", "How late the master's reactor was, at most, in the last minute."),
+    MasterNumber("reactor_lag_seconds", "How late the master's reactor was, at most, in the last 15 seconds."),
+    MasterNumber("reactor_lag_mean_seconds", "How late it was in the last 15 seconds, on average."),
     MasterNumber("record_batches_total", "Transactions of the master's database writer."),
     MasterNumber("record_changes_total", "Changes of the records that those transactions contained."),
     MasterNumber("record_write_seconds_total", "Seconds that those transactions took, their fsync included."),
@@ -63,7 +64,9 @@ MASTER_NUMBERS: Sequence[MasterNumber] = (
     MasterNumber("received_bytes_total", "Bytes received over TLS from slaves and clients."),
     MasterNumber("sent_bytes_total", "Bytes sent over TLS to slaves and clients."),
     MasterNumber("links", "Connections of slaves and clients."),
+    MasterNumber("log_bytes_total", "Bytes appended to logs and artifacts."),
     MasterNumber("slave_attaches_total", "Connections of slaves that were accepted, the first ones included."),
+    MasterNumber("slave_reconnects_total", "Connections of slaves that had been connected before."),
     MasterNumber("resident_memory_bytes", "Resident memory of the master."),
     MasterNumber("disk_free_bytes", "Free space in the master's directory."),
 )
@@ -74,7 +77,8 @@ MASTER_NUMBERS: Sequence[MasterNumber] = (
 class FarmNumbers:
     """
     What the metrics are made from.  *status* and *master*: answers of the master, empty while it is away.  *oldest*:
-    when the oldest build, and the oldest with a log, started.  *disks*: directories by name.
+    when the oldest build, and the oldest with a log, started.  *disks*: directories by name.  *now*: seconds since
+    1970.
     """
 
     counted: CountedBuilds
@@ -83,6 +87,7 @@ class FarmNumbers:
     is_here: bool
     oldest: tuple[float | None, float | None]
     disks: Mapping[str, str]
+    now: float
 
 
 def exposition(numbers: FarmNumbers) -> bytes:
@@ -108,12 +113,14 @@ class _Families(Collector):
         yield from _ages(numbers.oldest)
         yield _disks(numbers.disks)
         if numbers.is_here and numbers.status:
-            yield from _queue(numbers.status)
+            yield from _queue(numbers.status, numbers.master.get("queue"), numbers.now)
             yield from _slaves(numbers.status)
         for each in MASTER_NUMBERS if numbers.is_here else ():
             value = numbers.master.get(each.name)
             if isinstance(value, int | float):
                 yield each.family(float(value))
+        if numbers.is_here:
+            yield from _write_durations(numbers.master)
 
 
 def _counted(counted: CountedBuilds) -> Iterator[Metric]:
@@ -142,14 +149,21 @@ def _disks(disks: Mapping[str, str]) -> Metric:
     return family
 
 
-def _queue(status: Document) -> Iterator[Metric]:
+def _queue(status: Document, queue: object, now: float) -> Iterator[Metric]:
+    """
+    *queue*: by builder, as the master tells it beside its numbers; of an earlier version, None.
+    """
     waiting: Sequence[Document] = status.get("waiting", ())
     counts = Counter(each["builder"] for each in waiting)
     counts[OTHERS] = max(0, int(status.get("waiting_total", 0)) - len(waiting))
-    yield _by_builder("requests_waiting", "Requests that wait for a build.", counts)
     oldest: dict[str, float] = {}
     for each in waiting:
         oldest[each["builder"]] = min(each["submitted"], oldest.get(each["builder"], each["submitted"]))
+    if isinstance(queue, Mapping):
+        # Of the whole queue, not only of its first page.
+        counts = Counter({name: each["length"] for name, each in queue.items()})
+        oldest = {name: now - each["oldest_wait"] for name, each in queue.items() if each["oldest_wait"] is not None}
+    yield _by_builder("requests_waiting", "Requests that wait for a build.", counts)
     since = "When the request that waits longest was made."
     yield _by_builder("oldest_waiting_request_timestamp_seconds", since, oldest)
     running = Counter(each["builder"] for each in status.get("running", ()))
@@ -176,6 +190,21 @@ def _slaves(status: Document) -> Iterator[Metric]:
         if each.get("next") is not None:
             unsent.add_metric([str(each["reporter"])], float(each["messages"]))
     yield unsent
+
+
+def _write_durations(master: Document) -> Iterator[Metric]:
+    """
+    How long the master's transactions took, of a master that tells it.
+    """
+    buckets = master.get("record_write_buckets")
+    if isinstance(buckets, list):
+        name = f"{PREFIX}_master_record_batch_duration_seconds"
+        yield HistogramMetricFamily(
+            name,
+            "How long the transactions of the master's database writer took.",
+            buckets=[("+Inf" if bound is None else str(float(bound)), float(count)) for bound, count in buckets],
+            sum_value=float(master.get("record_write_seconds_total", 0.0)),
+        )
 
 
 def _gauge(name: str, what: str, value: float) -> Metric:

@@ -62,6 +62,7 @@ class Metrics:
                 is_here=view.live.away_since is None and bool(status),
                 oldest=self._oldest,
                 disks={"logs": places.streams, "artifacts": places.artifacts},
+                now=view.wall(),
             )
             self._text, self._made = exposition(numbers), view.live.clock()
             return self._text

@@ -121,6 +121,7 @@ class Broker(ReferenceBroker):
 
     def connectionMade(self) -> None:
         self.traffic = self.tub.traffic
+        self.traffic.links += 1
         self.backlog = SendBacklog(self.transport)
         self.keepalive = Keepalive(
             self.tub.clock, ping=self._ping, silent=self._peer_silent, paused_until=self._paused_until
@@ -184,6 +185,7 @@ class Broker(ReferenceBroker):
                 eventually(callback)
 
     def connectionLost(self, why: Failure) -> None:
+        self.traffic.links -= 1
         if self._cpu_share is not None:
             self._cpu_share.stop()
         if self._cutting is not None:

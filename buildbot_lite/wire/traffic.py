@@ -1,5 +1,5 @@
 """
-The bytes that a Tub's connections have carried.
+What a Tub's connections have carried.
 """
 
 from attrs import define
@@ -8,8 +8,9 @@ from attrs import define
 @define
 class Traffic:
     """
-    Bytes inside TLS since the process started, of established connections.
+    Of established connections: bytes inside TLS since the process started, and how many *links* there are now.
     """
 
     received: int = 0
     sent: int = 0
+    links: int = 0

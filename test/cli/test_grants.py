@@ -144,7 +144,7 @@ class RevokeTests(GrantCommandCase):
             "web-code": {"code": "abc", "address": "https://f.example/ci/", "valid": 600.0, "lasts": 43200.0}
         }
         said = self.command("grant", "control", "farm", "--web", "--label", "for Ann")
-        self.assertEqual(said.out, "https://f.example/ci/login?code=abc\n")
+        self.assertEqual(said.out, "https://f.example/ci/enter?code=abc\n")
         self.assertIn("within 10 minutes; the session ends after 12 h", said.err)
         self.assertEqual(self.master.questions[-1], {"ask": "web-code", "label": "for Ann"})
 

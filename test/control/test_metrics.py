@@ -21,11 +21,13 @@ class MetricsTests(AdminDeskCase):
         """
         self.assertIn("metrics", MAY_LOOK)
         found = self.ask("metrics")
-        self.assertEqual((found["reactor_lag"], found["reactor_lag_max"]), (None, None))
+        self.assertEqual((found["reactor_lag_seconds"], found["reactor_lag_mean_seconds"]), (None, None))
         self.assertEqual(found["queue"], {"b": {"length": 0, "oldest_wait": None}})
         self.assertEqual(found["slaves"], {state: int(state == "never-seen") for state in STATES})
-        self.assertEqual((found["running"], found["reconnects"], found["records_waiting"]), (0, 0, 0))
-        self.assertGreater(found["disk_size"], found["disk_free"])
+        self.assertEqual((found["running"], found["slave_attaches_total"], found["records_waiting"]), (0, 0, 0))
+        self.assertGreater(found["disk_bytes"], found["disk_free_bytes"])
+        self.assertGreater(found["resident_memory_bytes"], 1 << 20)
+        self.assertEqual((found["start_time_seconds"], found["records_failing"]), (self.harness.clock.seconds(), 0))
         self.assertIsNone(found["oldest_log"])
 
     def test_busy(self) -> None:
@@ -42,16 +44,17 @@ class MetricsTests(AdminDeskCase):
         started.write(b"0123456789")
         during = self.ask("metrics")
         self.assertEqual((during["running"], during["queue"]["b"]["length"]), (1, 0))
-        self.assertEqual((during["slaves"]["here"], during["log_bytes"]), (1, 10))
-        self.assertGreater(during["writer_batches"], before["writer_batches"])
-        self.assertGreaterEqual(during["writer_changes"], during["writer_batches"])
-        self.assertEqual(during["writer_latency"][-1], [None, during["writer_batches"]])
+        self.assertEqual((during["slaves"]["here"], during["log_bytes_total"]), (1, 10))
+        self.assertGreater(during["record_batches_total"], before["record_batches_total"])
+        self.assertGreaterEqual(during["record_changes_total"], during["record_batches_total"])
+        self.assertEqual(during["record_write_buckets"][-1], [None, during["record_batches_total"]])
         self.assertEqual(during["oldest_log"], self.harness.clock.seconds())
         slave.lose()
         self.assertEqual(self.ask("metrics")["slaves"]["reconnecting"], 1)
-        self.assertEqual(self.ask("metrics")["reconnects"], 0)
         self.harness.attach("bot1", slave)
-        self.assertEqual(self.ask("metrics")["reconnects"], 1)
+        after = self.ask("metrics")
+        self.assertEqual((during["slave_reconnects_total"], after["slave_reconnects_total"]), (0, 1))
+        self.assertEqual((during["slave_attaches_total"], after["slave_attaches_total"]), (1, 2))
 
     def test_oldest_of_priorities(self) -> None:
         """

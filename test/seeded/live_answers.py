@@ -194,11 +194,11 @@ class LiveAnswers:
 
     def _metrics(self) -> Document:
         return {
-            "writer_batches": 1200,
-            "writer_seconds": 3.25,
-            "reactor_lag": 0.002,
-            "bytes_in": 123_456_789,
-            "bytes_out": 2_345_678,
-            "reconnects": 4,
-            "disk_free": 61_203_283_968,
+            "record_batches_total": 1200,
+            "record_write_seconds_total": 3.25,
+            "reactor_lag_seconds": 0.002,
+            "received_bytes_total": 123_456_789,
+            "sent_bytes_total": 2_345_678,
+            "slave_reconnects_total": 4,
+            "disk_free_bytes": 61_203_283_968,
         }

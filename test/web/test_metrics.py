@@ -95,11 +95,20 @@ class MetricsTests(PagesCase):
         slaves = [{"slave": "a", "state": "here"}, {"slave": "b", "state": "away"}]
         status = {"waiting": [WAITING, {**WAITING, "submitted": NOW}], "waiting_total": 5, "slaves": slaves}
         self.master.answers["status"] = {"status": status, **status, "running": [{"builder": "linux"}]}
-        self.master.answers["metrics"] = {"metrics": {"reactor_lag_seconds": 0.25, "later": 1, "links": "x"}}
+        self.master.answers["metrics"] = {
+            "reactor_lag_seconds": 0.25,
+            "later": 1,
+            "links": "x",
+            "queue": {"linux": {"length": 2000, "oldest_wait": 7.0}, "mac": {"length": 0, "oldest_wait": None}},
+            "record_write_buckets": [[0.5, 3], [None, 4]],
+            "record_write_seconds_total": 2.5,
+        }
         text = self.text()
         for series, expected in (
-            ('buildbot_lite_requests_waiting{builder="linux"}', 2.0),
-            ('buildbot_lite_requests_waiting{builder="(others)"}', 3.0),
+            ('buildbot_lite_requests_waiting{builder="linux"}', 2000.0),
+            ('buildbot_lite_requests_waiting{builder="(others)"}', None),
+            ('buildbot_lite_master_record_batch_duration_seconds_bucket{le="0.5"}', 3.0),
+            ("buildbot_lite_master_record_batch_duration_seconds_count", 4.0),
             ('buildbot_lite_requests_waiting_by_reason{reason="no-slave"}', 2.0),
             ('buildbot_lite_oldest_waiting_request_timestamp_seconds{builder="linux"}', NOW - 7.0),
             ('buildbot_lite_builds_running{builder="linux"}', 1.0),

@@ -145,7 +145,11 @@ class ControlClientTests(TubTestCase):
         farm, listener = self.farm()
         client = self.client(self.furl(farm, listener))
         await until(lambda: client.is_connected)
+        self.assertEqual(farm.traffic.links, 1)
         before = farm.traffic.received, farm.traffic.sent
         await client.ask({"text": "x" * 100_000})
         for was, now in zip(before, (farm.traffic.received, farm.traffic.sent), strict=True):
             self.assertIn(now - was, range(100_000, 101_000))
+        for broker in list(farm.brokers.values()):
+            broker.drop("the test says so")
+        await until(lambda: farm.traffic.links == 0)

@@ -72,6 +72,8 @@ class SlaveRegistry:
         # Slaves that left the configuration while builds still run on them.
         self._leaving: dict[str, Member] = {}
         self.own = Session(OWN, clock=clock, listener=self)
+        self.attaches = 0
+        """How often a slave attached since the master's start."""
         self.reconnects = 0
         """How often a slave attached that had attached before, since the master's start."""
         self.epoch = 0
@@ -306,6 +308,7 @@ class SlaveRegistry:
                 self._records.write(lambda c: records_of_slaves.seen(c, name, hello, now)), self._log, "noting a slave"
             )
             if member := self._members.get(name):
+                self.attaches += 1
                 self.reconnects += member.attached_at is not None
                 member.attached_at = now
                 member.version = hello.version
