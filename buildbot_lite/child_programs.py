@@ -20,12 +20,15 @@ from typing import IO
 from attrs import frozen
 
 from .errors import BuildbotLiteError, ConfigError
+from .model.display import printable
 
 LARGEST_OUTPUT = 64 << 20
 LARGEST_ERRORS = 64 << 10
 """Bytes of standard error that are kept: the first ones."""
 LOOK_AGAIN = 0.2
 """Seconds between two checks whether the result is still wanted."""
+LONGEST_COMPLAINT = 300
+"""Characters."""
 TO_END = 5.0
 """Seconds between SIGTERM, after which git removes its locks, and SIGKILL."""
 PIECE = 1 << 16
@@ -75,6 +78,14 @@ class Ran:
     output: bytes
     errors: bytes
     cut_off: bool = False
+
+
+def last_complaint(errors: bytes) -> str:
+    """
+    The last line of *errors*, what a program wrote to standard error, without its full stop; "" if it wrote nothing.
+    """
+    lines = [line.strip() for line in errors.decode("utf-8", "replace").splitlines() if line.strip()]
+    return printable(lines[-1], longest=LONGEST_COMPLAINT).rstrip(".") if lines else ""
 
 
 def run_here(program: ChildProgram, unwanted: Event) -> Ran:

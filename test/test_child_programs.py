@@ -8,7 +8,15 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.child_programs import LARGEST_ERRORS, ChildProgram, ProgramError, Ran, run_here
+from buildbot_lite.child_programs import (
+    LARGEST_ERRORS,
+    LONGEST_COMPLAINT,
+    ChildProgram,
+    ProgramError,
+    Ran,
+    last_complaint,
+    run_here,
+)
 from buildbot_lite.errors import ConfigError
 
 
@@ -31,6 +39,18 @@ class ProgramTests(SynchronousTestCase):
         """
         ran = self.run_shell("cat; echo oops >&2; exit 3", stdin=b"hello")
         self.assertEqual((ran.code, ran.output, ran.errors, ran.cut_off), (3, b"hello", b"oops\n", False))
+
+    def test_complaint(self) -> None:
+        """
+        The complaint of a program is its last line, printable and bounded; without one there is none.
+        """
+        for errors, complaint in {
+            b"gpg: one\n gpg: two.\n\n": "gpg: two",
+            b"\x1b[31mred\xff": "?[31mred\ufffd",
+            b"x" * 1000: "x" * (LONGEST_COMPLAINT - 1) + "…",
+            b" \n\n": "",
+        }.items():
+            self.assertEqual(last_complaint(errors), complaint)
 
     def test_output(self) -> None:
         """

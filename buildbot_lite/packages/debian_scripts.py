@@ -4,17 +4,7 @@ Shell scripts that run in a root of Debian, in the directory of a build: source 
 
 _APT = "apt-get --quiet --yes -o APT::Sandbox::User=root"
 
-# apt says what is missing, but its last line does not.  The second run changes nothing and ends at once.
-NAMED = f"""\
-named() {{
-    missing=$({_APT} --simulate build-dep ./in/*.dsc 2>&1 | sed -n 's/^ *\\(builddeps:[^ ]* : \\)*Depends: //p' |
-        head -n 10 | paste -s -d ';' | sed 's/;/; /g') || true
-    [ -z "$missing" ] || echo "error: what the package needs cannot be installed: $missing" >&2
-    exit 100
-}}
-"""
-
-DOWNLOAD = f"{NAMED}{_APT} --download-only build-dep ./in/*.dsc || named"
+DOWNLOAD = f"{_APT} --download-only build-dep ./in/*.dsc"
 """Fetches the packages that the source package needs, with the network."""
 
 LIST = "dpkg-query --show --showformat '${binary:Package} ${Version}\\n' >out/installed.txt"
@@ -23,7 +13,7 @@ LIST = "dpkg-query --show --showformat '${binary:Package} ${Version}\\n' >out/in
 INSTALL = f"{_APT} --no-download build-dep ./in/*.dsc\n{LIST}"
 """Installs the fetched packages, without the network."""
 
-TRY = f"{NAMED}{_APT} --simulate build-dep ./in/*.dsc || named"
+TRY = f"{_APT} --simulate build-dep ./in/*.dsc"
 """Checks whether the packages that the source package needs can be installed, and installs none."""
 
 # Names and versions have the forms of deb-control(5), so that none of them is an option; lines of RPM have three words.

@@ -37,15 +37,12 @@ echo "deb [trusted=yes] copy:/build/repositories/$1 $1 main" >/etc/apt/sources.l
 apt="apt-get --quiet --yes -o APT::Sandbox::User=root"
 $apt -o Dir::Etc::sourcelist=sources.list.d/farm.list -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 update >&2
 if [ ! -e wanted.txt ]; then
-    NAMED
-    $apt --print-uris build-dep ./in/*.dsc || named
+    $apt --print-uris build-dep ./in/*.dsc
     exit
 fi
 set -- --print-uris
 TRY_SAME
-"""
-for _name, _script in (("NAMED", debian_scripts.NAMED), ("TRY_SAME", debian_scripts.TRY_SAME)):
-    _USE = _USE.replace(_name, _script)
+""".replace("TRY_SAME", debian_scripts.TRY_SAME)
 _NEEDED = re.compile(r"^'copy:/build/repositories/[^']*/(?P<name>[^'/]+)'", re.MULTILINE)
 
 

@@ -7,14 +7,12 @@ import os
 from collections.abc import Mapping
 from threading import Event
 
-from ..child_programs import ChildProgram, ProgramError, run_here
+from ..child_programs import ChildProgram, ProgramError, last_complaint, run_here
 from ..errors import ConfigError, InputError
-from ..model.display import printable
 
 SECONDS = 3600.0
 LARGEST_OUTPUT = 1 << 20
 """Bytes that it may print."""
-_LONGEST_COMPLAINT = 300
 
 
 def run_repo_script(
@@ -44,8 +42,8 @@ def run_repo_script(
             "bytes."
         )
     if ran.code:
-        lines = (ran.errors or ran.output).decode("utf-8", "replace").strip().splitlines()
-        said = f": {printable(lines[-1])[:_LONGEST_COMPLAINT].rstrip('.')}" if lines else ""
+        complaint = last_complaint(ran.errors or ran.output)
+        said = f": {complaint}" if complaint else ""
         raise InputError(
             f"The packages are public, but the repo_script {script} failed with exit code {ran.code}{said}."
         )

@@ -9,13 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Event
 
-from ...child_programs import ChildProgram, ProgramError, run_here
+from ...child_programs import ChildProgram, ProgramError, last_complaint, run_here
 from ...errors import BuildbotLiteError, ConfigError, InputError
-from ...model.display import printable
 
 LONGEST_RUN = 1800.0
 """Seconds that one program may run: a full index of a hundred thousand packages takes less."""
-LONGEST_COMPLAINT = 300
 LEAST_FREE = 64 << 20
 """Free bytes on the disk.  With less, a program's failure is not blamed on a package."""
 MOST_MEMORY = 2 << 30
@@ -77,7 +75,6 @@ def blamed(
 
 
 def _complaint(errors: bytes, code: int) -> str:
-    lines = [line.strip() for line in errors.decode("utf-8", "replace").splitlines() if line.strip()]
-    if not lines:
-        return f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
-    return "says: " + printable(lines[-1], longest=LONGEST_COMPLAINT).rstrip(".")
+    if said := last_complaint(errors):
+        return f"says: {said}"
+    return f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"

@@ -12,14 +12,13 @@ import sys
 
 from attrs import frozen
 
+from ...child_programs import last_complaint
 from ...errors import InputError
-from ...model.display import printable
 from .openpgp import BINARY, TEXT, Signature, read_signature
 
 SECONDS = 600.0
 """Seconds for one signature: somebody may have to fetch a smart card."""
 _KEY = re.compile(r"[A-Za-z0-9][^\0\n]{0,199}\Z|<[^\0\n]{1,199}\Z")
-_LONGEST_COMPLAINT = 200
 
 
 @frozen
@@ -49,8 +48,7 @@ class Gnupg:
         except subprocess.TimeoutExpired:
             raise InputError(f"gpg did not sign within {SECONDS:.0f} s.") from None
         if ran.returncode:
-            lines = ran.stderr.decode("utf-8", "replace").strip().splitlines()
-            said = printable(lines[-1])[:_LONGEST_COMPLAINT].rstrip(".") if lines else "it says no reason"
+            said = last_complaint(ran.stderr) or "it says no reason"
             raise InputError(f"gpg did not sign with the key {self.key!r}: {said}.")
         signature = read_signature(ran.stdout)
         if signature.kind != (TEXT if text else BINARY):

@@ -14,7 +14,7 @@ from threading import Event
 
 from attrs import field, frozen
 
-from ...child_programs import ChildProgram, Ran, run_here
+from ...child_programs import ChildProgram, Ran, last_complaint, run_here
 from ...errors import FileError, InputError, sentence
 from ...model.display import printable
 from .openpgp import LARGEST_KEYS, Signature, armored_keys, read_public_keys, read_signature
@@ -27,7 +27,6 @@ PACKAGES_AT_ONCE = 100
 MOST_MEMORY = 1 << 30
 """Bytes of address space: signatures, texts and packages come from others."""
 _LARGEST_OUTPUT = 1 << 20
-_LONGEST_COMPLAINT = 200
 
 
 @frozen
@@ -160,9 +159,7 @@ def _refusal(ran: Ran, paths: Sequence[str]) -> str:
 
 
 def _complaint(ran: Ran) -> str:
-    lines = ran.errors.decode("utf-8", "replace").strip().splitlines()
-    last = lines[-1].removeprefix("gpgv: ").rstrip(".") if lines else f"exit code {ran.code}"
-    return printable(last)[:_LONGEST_COMPLAINT]
+    return last_complaint(ran.errors).removeprefix("gpgv: ") or f"exit code {ran.code}"
 
 
 def _write(path: str, contents: bytes) -> None:
