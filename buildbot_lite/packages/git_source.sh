@@ -28,22 +28,28 @@ read_changelog() {
     upstream=${version#*:}
 }
 
-upstream_sources() {
-    read_changelog
-    case $upstream in
-        *-*) upstream=${upstream%-*} ;;
-        *) fail "$name $version is 3.0 (quilt), but its version has no revision of Debian, as in 1.0-1" ;;
-    esac
-    for archive in "$name"_"$upstream".orig.tar.gz "$name"_"$upstream".orig.tar.xz "$name"_"$upstream".orig.tar.bz2; do
+# SUFFIXES: of archives that the format of the source package takes.
+upstream_sources() { # SUFFIXES
+    upstream=${upstream%-*}
+    for suffix in $1; do
+        archive=${name}_$upstream.orig.tar.$suffix
         if is_file "$archive"; then
             mv "$archive" ../orig/
             return
         fi
     done
     tag=upstream/$(printf %s "$upstream" | tr '~:' '_%')
+    pristine=$(git ls-tree --name-only refs/remotes/origin/pristine-tar 2>/dev/null |
+        grep -F -m 1 "${name}_$upstream.orig.tar." || :)
     git rev-parse -q --verify "refs/tags/$tag^{commit}" >/dev/null ||
-        fail "${name}_$upstream.orig.tar.* is not in the repository, and neither is the tag $tag, to make it from"
+        if [ -n "$pristine" ]; then
+            fail "${name}_$upstream.orig.tar.* is only in the branch pristine-tar, which is not used here: commit it, \
+or push the tag $tag, to make it from"
+        else
+            fail "${name}_$upstream.orig.tar.* is not in the repository, and neither is the tag $tag, to make it from"
+        fi
     echo "making ${name}_$upstream.orig.tar.gz from the tag $tag"
+    [ -z "$pristine" ] || echo "the branch pristine-tar is not used, so this archive may have other bytes than $pristine"
     git archive --format=tar --prefix="$name-$upstream/" -o ../orig/orig.tar "refs/tags/$tag"
     # Without the name and time of the file, so that a tag always makes the same archive.
     gzip -9 -n <../orig/orig.tar >"../orig/${name}_$upstream.orig.tar.gz"
@@ -64,8 +70,18 @@ if [ "$family" = deb ]; then
     [ ! -L debian/source ] && is_file debian/source/format && format=$(head -n 1 debian/source/format | tr -d '\0') || format="1.0"
     case $format in
         "3.0 (native)") ;;
-        "3.0 (quilt)") upstream_sources ;;
-        *) fail "debian/source/format must be 3.0 (native) or 3.0 (quilt) in sources from git" ;;
+        "3.0 (quilt)")
+            read_changelog
+            case $upstream in
+                *-*) upstream_sources "gz xz bz2" ;;
+                *) fail "$name $version is 3.0 (quilt), but its version has no revision of Debian, as in 1.0-1" ;;
+            esac
+            ;;
+        "1.0")
+            read_changelog
+            case $upstream in *-*) upstream_sources gz ;; esac
+            ;;
+        *) fail "debian/source/format must be 1.0, 3.0 (native) or 3.0 (quilt) in sources from git" ;;
     esac
 fi
 find . -name .git -prune -exec rm -rf {} +

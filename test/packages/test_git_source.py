@@ -70,6 +70,39 @@ class ChangelogTests(CheckoutCase):
             self.assertEqual(self.said(contents)[0], 0, contents)
 
 
+class PristineTarTests(CheckoutCase):
+    """
+    A repository with a branch that pristine-tar wrote.
+    """
+
+    def test_pristine_tar(self) -> None:
+        """
+        Promise 9.1: upstream sources that are only on the branch pristine-tar are refused with what to do instead;
+        where they can be made of a tag, the log says that the branch was not used.
+        """
+        self.write("debian/changelog", b"greet (1.0-1) x\n")
+        self.write("greet_1.0.orig.tar.gz.delta", b"delta")
+        self.run_in_tree("git", "add", "greet_1.0.orig.tar.gz.delta")
+        self.run_in_tree("git", "commit", "-q", "-m", "pristine-tar")
+        self.run_in_tree("git", "update-ref", "refs/remotes/origin/pristine-tar", "HEAD")
+        self.run_in_tree("git", "rm", "-q", "greet_1.0.orig.tar.gz.delta")
+        self.run_in_tree("git", "add", "-A")
+        self.run_in_tree("git", "commit", "-q", "-m", "words")
+        self.run_in_tree("git", "update-ref", "refs/remotes/origin/main", "HEAD")
+        words = ("sh", "-c", SCRIPT, "git-source", "deb", self.run_in_tree("git", "rev-parse", "HEAD").stdout.strip())
+        refused = self.run_in_tree(*words)
+        self.assertEqual(refused.returncode, 1)
+        self.assertEqual(
+            refused.stderr,
+            "fatal: greet_1.0.orig.tar.* is only in the branch pristine-tar, which is not used here: commit it, or "
+            "push the tag upstream/1.0, to make it from\n",
+        )
+        self.run_in_tree("git", "tag", "upstream/1.0")
+        made = self.run_in_tree(*words)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        self.assertIn("the branch pristine-tar is not used, so this archive may have other bytes", made.stdout)
+
+
 class DiskLimitTests(CheckoutCase):
     """
     The bytes that a checkout may have on the disk of the slave.

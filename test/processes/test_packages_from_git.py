@@ -144,6 +144,31 @@ class DebianFromGitTests(FromGitCase):
         self.server.commit("greet", {**files, "greet_1.0.orig.tar.gz": archive}, "other")
         self.assertEqual(self.made(3, b"package=greet\nrevision=other\n")["version"], "1.0-2")
 
+    def test_old_format(self) -> None:
+        """
+        Promise 9.1: of the format 1.0, a package with upstream sources is an archive and a difference, and one without
+        is an archive; the same commit makes the same source package.
+        """
+        old = {"debian/source/format": "1.0\n"}
+        upstream = {**UPSTREAM, "unchanged": "text\n"}
+        self.server.commit("greet", upstream, "upstream/1.0")
+        files = native("grep changed words", "")
+        files["debian/changelog"] = files["debian/changelog"].replace("(1.0)", "(1.0-1)")
+        self.server.commit("greet", {**upstream, **files, **old, "words": "changed\n"}, "debian/1.0-1")
+        for number in (1, 2):
+            self.assertEqual(self.made(number, b"package=greet\nrevision=debian/1.0-1\n")["version"], "1.0-1")
+        first, second = self.sources()
+        self.assertEqual(first, second)
+        with tarfile.open(fileobj=io.BytesIO(first)) as tar:
+            names = {"greet_1.0-1.dsc", "greet_1.0-1.diff.gz", "greet_1.0.orig.tar.gz"}
+            self.assertEqual(set(tar.getnames()), names)
+        files = {path: text for path, text in native().items() if path != "debian/source/format"}
+        files["debian/changelog"] = files["debian/changelog"].replace("(1.0)", "(1.1)")
+        self.server.commit("greet", files, "1.1")
+        self.assertEqual(self.made(3, b"package=greet\nrevision=1.1\n")["version"], "1.1")
+        with tarfile.open(fileobj=io.BytesIO(self.sources()[2])) as tar:
+            self.assertEqual(set(tar.getnames()), {"greet_1.1.dsc", "greet_1.1.tar.gz"})
+
     def test_fails(self) -> None:
         """
         Promise 9.1: a revision that is not there, and one of which no source package can be made, fail the job with a
@@ -151,14 +176,16 @@ class DebianFromGitTests(FromGitCase):
         """
         self.server.commit("greet", {"words": "hello\n"}, "none")
         self.server.commit("greet", quilt("2.0-1"), "no-upstream")
-        self.server.commit("greet", {**native(), "debian/source/format": "1.0\n"}, "old")
+        self.server.commit("greet", {**native(), "debian/source/format": "2.0\n"}, "other")
+        self.server.commit("greet", {**quilt("1.0-1"), "debian/source/format": "1.0\n"}, "no-archive")
         self.server.commit("greet", {**quilt(), "debian/changelog": "-> /etc/hostname"}, "link")
         for number, (revision, sentence) in enumerate(
             {
                 "v9": "has no revision 'v9'",
                 "none": "the repository has no directory debian",
                 "no-upstream": "greet_2.0.orig.tar.* is not in the repository, and neither is the tag upstream/2.0",
-                "old": "debian/source/format must be 3.0",
+                "other": "debian/source/format must be 1.0, 3.0 (native) or 3.0 (quilt)",
+                "no-archive": "greet_1.0.orig.tar.* is not in the repository, and neither is the tag upstream/1.0",
                 "link": "the repository has no debian/changelog",
             }.items(),
             1,
