@@ -473,6 +473,41 @@ class OverlayTests(PackagesCase):
         until(lambda: self.shown(5)["state"] == "killed", "the second job is ended")
         self.assertEqual(self.shown(5)["reason"], "job 4: broken 1.0 failed, and this job is built after it")
 
+    @needs("apt-ftparchive")
+    def test_chain_killed(self) -> None:
+        """
+        Promise 9.2, 9.6: a master that is killed with kill -9 while the first package of a chain is built, and again
+        when that one is in the repository and the second one waits, goes on with the chain: each is built once, and the
+        second sees the first.
+        """
+        self.built("t", self.source())
+        self.source("while test ! -e /build/go; do sleep 0.1; done", name="sl")
+        self.source("dpkg-query --show sl | grep -w 1.0", "Build-Depends: sl (= 1.0)\n", name="asks")
+        master = str(self.farm.master_directory)
+        paths = [str(self.farm.directory / name) for name in ("sl_1.0.dsc", "asks_1.0.dsc")]
+        queued = self.farm.command("package", "build", master, "t", *paths, "--no-wait")
+        self.assertEqual(queued.code, 0, queued)
+        until(lambda: self.shown(2)["arches"][0]["state"] == "building", "the first package is built")
+        # Running builds go on, so the second package can be found waiting.
+        self.assertEqual(self.farm.command("package", "pause", master, "t").code, 0)
+        self.farm.master.kill()
+        (self.farm.slave_directory("bot1") / "work" / f"t-{self.arch}" / "build" / "files" / "go").touch()
+        self.farm.start_master()
+        self.until_finished(2)
+        second = self.shown(3)
+        self.assertEqual((second["state"], second["after"], second["arches"][0]["build"]), ("waiting", 2, None))
+        self.farm.master.kill()
+        self.farm.start_master()
+        self.assertEqual(self.shown(3)["history"], second["history"])
+        self.assertEqual(self.farm.command("package", "unpause", master, "t").code, 0)
+        self.until_finished(3)
+        self.assertEqual([self.shown(job)["arches"][0]["build"] for job in (2, 3)], [2, 3])
+        for job in (2, 3):
+            states = [state for state, _ in self.shown(job)["history"]]
+            self.assertEqual([states.count(each) for each in ("building", "repowait", "finished")], [1, 1, 1], states)
+        installed = (self.artifact_directory(f"t-{self.arch}") / "packages" / "installed.txt").read_text()
+        self.assertRegex(installed, r"(?m)^sl(:\S+)? 1\.0$")
+
     def chained(self, target: str, *files: str) -> Done:
         """
         Build source packages that are in the farm's directory as a chain.
