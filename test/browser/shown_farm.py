@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
@@ -64,8 +65,16 @@ class ShownFarm:
         self.start_master()
         self.web.start()
         title = "Example farm" if not self.seeding.hostile else "example.org"
-        until(lambda: title in self.page(), "the pages know the title of the farm")
+        until(lambda: self._knows(title), "the pages know the title of the farm")
         return self
+
+    def _knows(self, title: str) -> bool:
+        try:
+            return title in self.page()
+        except urllib.error.HTTPError as error:
+            if error.code != 401:
+                raise
+            return False  # until the master has said that the farm is not private, nobody is let in
 
     def start_master(self) -> None:
         """
