@@ -26,7 +26,7 @@ from ..master.farm import Farm
 from ..master.scheduling.dispatcher import WaitingPlace
 from ..model.display import remark_lines
 from ..model.json_reader import JsonReader
-from ..status import build_documents, documents, farm_metrics, slave_documents
+from ..status import build_documents, documents, farm_metrics, outbox_documents, slave_documents
 from ..status.build_filter import filter_of
 from ..status.estimating import MOST_SIMULATED, Estimates, Estimator
 from ..status.farm_news import FarmNews
@@ -154,7 +154,7 @@ class AdminDesk:
 
     async def _status(self, question: JsonReader) -> Answer:
         retention = await self._read(documents.of_retention)
-        unsent = await self._read(documents.of_reporters)
+        unsent = await self._read(outbox_documents.of_reporters)
         document = documents.of_farm(self.farm, await self._estimates())
         return {"status": {**document, "kept": retention, "unsent": unsent}}
 

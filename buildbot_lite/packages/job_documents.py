@@ -3,14 +3,13 @@ Jobs and targets as JSON.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import asdict
 from sqlalchemy import Connection
 
 from ..storage.records import builds
 from .jobs import Job, JobArch
-from .targets import Target
 
 Document = dict[str, Any]
 
@@ -39,7 +38,16 @@ def of_job(connection: Connection, job: Job) -> Document:
     }
 
 
-def of_target(target: Target, counts: Mapping[str, int], paused: Mapping[str, Any] | None) -> Document:
+class ShownTarget(Protocol):
+    """
+    What a document says of a `Target`: its name, and its builders by architecture.
+    """
+
+    name: str
+    builders: Mapping[str, Any]
+
+
+def of_target(target: ShownTarget, counts: Mapping[str, int], paused: Mapping[str, Any] | None) -> Document:
     """
     A target, with the number of its unfinished jobs by state.
     """

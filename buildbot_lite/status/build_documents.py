@@ -84,6 +84,27 @@ def _of_caused(connection: Connection, request: Request) -> Document:
     }
 
 
+def of_requests(connection: Connection, most: int, before: int | None = None) -> list[Document]:
+    """
+    At most *most* requests, newest first, each with its builds; with *before* only older ones.
+    """
+    return [
+        {
+            "request": each.request.id,
+            "builder": each.request.builder,
+            "scheduler": each.scheduler,
+            "submitted": each.request.submitted,
+            "priority": each.request.priority,
+            "retries": each.request.retries,
+            "finished": each.request.finished,
+            "result": _name(each.request.result),
+            "reason": each.request.reason,
+            "builds": [{**asdict(attempt), "result": _name(attempt.result)} for attempt in each.builds],
+        }
+        for each in listed_builds.requests_before(connection, most, before)
+    ]
+
+
 def of_builds(connection: Connection, page: Page) -> list[Document]:
     """
     The builds of a page, newest first, each with its steps and its origin.

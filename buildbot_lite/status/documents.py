@@ -10,7 +10,6 @@ of a scheduler.  `build_documents` makes those of recorded builds.
 
 from collections.abc import Sequence
 
-from attrs import asdict
 from sqlalchemy import Connection
 
 from .. import __version__
@@ -23,9 +22,7 @@ from ..model.estimates import UNKNOWN, Estimate
 from ..storage.records import (
     history,
     marks,
-    outbox,
     retention,
-    states,
 )
 from ..storage.records.history import (
     Filter,
@@ -120,21 +117,6 @@ def _with_live(document: Document, live: LiveBuild | None, of: Estimate) -> Docu
 def _lock(live: LiveBuild | None) -> str | None:
     reason = None if live is None else live.build.waits_for_lock
     return None if reason is None else reason.sentence
-
-
-def of_reporters(connection: Connection) -> list[Document]:
-    """
-    The unsent messages of each reporter, with their number, *messages*, and the time of the next attempt; and the last
-    message that it gave up, whose "next" is null.
-    """
-    waiting = [asdict(each) for each in outbox.unsent(connection)]
-    states_of = states.with_prefix(connection, "reporter:")
-    given_up = [
-        {"reporter": owner.removeprefix("reporter:"), **state["given_up"], "next": None}
-        for owner, state in states_of.items()
-        if state.get("given_up")
-    ]
-    return [*waiting, *given_up]
 
 
 def of_queue(

@@ -21,7 +21,7 @@ from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.web.resource import IResource
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ..errors import (
     BuildbotLiteError,
@@ -32,6 +32,7 @@ from ..errors import (
     RefusedError,
     StorageError,
 )
+from .api.problems import problem
 from .policy import PAGE_HEADERS
 from .rendering import from_segment, static_file
 from .sessions import is_foreign
@@ -169,6 +170,8 @@ class Pages:
         return reply
 
     async def _sentence(self, asked: PageRequest, status: int, sentence: str) -> Reply:
+        if asked.path.startswith("/api/"):
+            return problem(status, sentence)
         return await self._view.page(asked, "sentence.html", status, title=_phrase(status), sentence=sentence)
 
     async def _refuse(self, request: Any, error: HTTPException) -> bytes:
@@ -178,6 +181,8 @@ class Pages:
         status = error.code or 404
         sentence = "This address takes no such request." if status == 405 else "There is nothing at this address."
         reply = await self._sentence(_asked(request), status, sentence)
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            reply = evolve(reply, headers={"allow": ", ".join(sorted(error.valid_methods))})
         return _headed(request, reply)
 
 

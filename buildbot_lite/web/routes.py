@@ -18,7 +18,7 @@ from . import (
     pages_slaves,
     pages_waterfall,
 )
-from .api import events
+from .api import routes as api
 from .view import Route
 
 ROUTES: Sequence[Route] = (
@@ -34,5 +34,5 @@ ROUTES: Sequence[Route] = (
     *atom.ROUTES,
     *badges.ROUTES,
     *metrics.ROUTES,
-    *events.ROUTES,
+    *api.ROUTES,
 )

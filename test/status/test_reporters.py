@@ -31,7 +31,7 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.model.source_stamps import source_of
 from buildbot_lite.model.time_limit import OverdueError
 from buildbot_lite.plugins import reporters, util
-from buildbot_lite.status import documents
+from buildbot_lite.status import outbox_documents
 from buildbot_lite.status.reporters import details as of
 from buildbot_lite.status.reporters import smtp
 from buildbot_lite.status.reporters.commit_status import GitHubStatusPush, project_of
@@ -345,7 +345,7 @@ class LoopTests(ReportersCase):
         self.http.status = 503
         self.loop(reporters.HttpStatusPush("http://localhost/"))
         self.run_one(Result.SUCCESS)
-        (failing,) = self.do(documents.of_reporters)
+        (failing,) = self.do(outbox_documents.of_reporters)
         self.assertEqual(failing["failure"], "localhost answered 503: said ?[31mred")
         for _ in range(10):
             self.clock.advance(LONGEST_PAUSE)
@@ -364,7 +364,7 @@ class LoopTests(ReportersCase):
         for _ in range(int(GIVE_UP_AFTER / LONGEST_PAUSE) + 2):
             self.clock.advance(LONGEST_PAUSE)
         self.assertEqual(self.stored(), [])
-        (given_up,) = self.do(documents.of_reporters)
+        (given_up,) = self.do(outbox_documents.of_reporters)
         self.assertEqual((given_up["messages"], given_up["next"]), (2, None))
         self.assertIn("answered 503", given_up["failure"])
         self.flushLoggedErrors()
@@ -405,7 +405,7 @@ class LoopTests(ReportersCase):
         loop.stop()
         self.clock.pump([LONGEST_PAUSE] * 3)
         self.assertEqual((len(self.http.requests), len(self.stored())), (1, 1))
-        self.assertEqual(self.do(documents.of_reporters), [])
+        self.assertEqual(self.do(outbox_documents.of_reporters), [])
 
     def test_code_of_others(self) -> None:
         """
@@ -426,7 +426,7 @@ class LoopTests(ReportersCase):
         for _ in range(2):
             self.run_one(Result.FAILURE, author="A <a@example.org>")
         self.assertEqual([each[3] for each in self.http.requests], [{"n": 2}])
-        self.assertEqual(self.do(documents.of_reporters), [])
+        self.assertEqual(self.do(outbox_documents.of_reporters), [])
 
     def test_status_of_a_class_of_ones_own(self) -> None:
         """
@@ -473,10 +473,10 @@ class LoopTests(ReportersCase):
         self.loop(reporters.GitHubStatusPush(util.Secret("token"), name="r"))
         self.run_one(Result.SUCCESS)
         self.assertEqual(self.http.requests[-1][3]["state"], "success")
-        (unsent,) = self.do(documents.of_reporters)
+        (unsent,) = self.do(outbox_documents.of_reporters)
         self.assertEqual(unsent["failure"], "localhost answered 503: said ?[31mred")
         self.clock.pump([LONGEST_PAUSE])
-        (unsent,) = self.do(documents.of_reporters)
+        (unsent,) = self.do(outbox_documents.of_reporters)
         self.assertIn("KeyError", unsent["failure"])
 
     def test_large_document(self) -> None:
@@ -538,7 +538,7 @@ class LoopTests(ReportersCase):
         self.loop(reporters.HttpStatusPush("http://localhost/", generators=[reporters.BuildStatusGenerator()]))
         self.run_one(Result.SUCCESS)
         self.clock.advance(LONGEST_WORK)
-        (failing,) = self.do(documents.of_reporters)
+        (failing,) = self.do(outbox_documents.of_reporters)
         self.assertIn("did not end within 5 min", failing["failure"])
         self.clock.advance(LONGEST_PAUSE)
         self.assertEqual((len(self.http.requests), self.stored()), (2, []))
@@ -551,7 +551,7 @@ class LoopTests(ReportersCase):
         generators = [reporters.BuildStatusGenerator()]
         self.loop(reporters.GitHubStatusPush(util.Secret("token"), generators=generators))
         self.run_one(Result.SUCCESS)
-        (failing,) = self.do(documents.of_reporters)
+        (failing,) = self.do(outbox_documents.of_reporters)
         self.assertRegex(
             failing["failure"], r"^api.github.com answered 404: .*; is the token allowed to set the status"
         )
@@ -587,7 +587,7 @@ class LoopTests(ReportersCase):
 
         self.loop(Own("http://localhost/", generators=[reporters.BuildStatusGenerator()]))
         self.run_one(Result.SUCCESS)
-        (failing,) = self.do(documents.of_reporters)
+        (failing,) = self.do(outbox_documents.of_reporters)
         self.assertRegex(failing["failure"], r"^Own\.send \(send, test_reporters\.py line \d+\) was ended, because")
         self.clock.advance(LONGEST_PAUSE)
         self.assertEqual((len(self.http.requests), self.stored()), (1, []))
@@ -955,7 +955,9 @@ class MailTests(ReportersCase):
             loop.stop()
             self.assertEqual(len(self.stored()), kept, refusal)
             if kept:
-                (said,) = [each["failure"] for each in self.do(documents.of_reporters) if each["next"] is not None]
+                (said,) = [
+                    each["failure"] for each in self.do(outbox_documents.of_reporters) if each["next"] is not None
+                ]
                 self.assertRegex(
                     said, r"^the mail server 127\.0\.0\.1(:1: Connection refused| does not .*: 451 later)$"
                 )
@@ -1003,7 +1005,7 @@ class MailTests(ReportersCase):
         )
         self.run_one(Result.FAILURE)
         self.assertEqual([recipients for recipients, _ in collected.mails], [["team@example.org"]])
-        (unsent,) = self.do(documents.of_reporters)
+        (unsent,) = self.do(outbox_documents.of_reporters)
         self.assertIn("does not take it for later@example.org now: 450 greylisted", unsent["failure"])
         collected.refusals = {}
         self.clock.advance(LONGEST_PAUSE)

@@ -15,10 +15,12 @@ from sqlalchemy import Connection, bindparam, func, select
 from ...model.results import Result
 from .. import schema
 from ..statements import Query, selecting
+from .requests import Request, request_from_row
 from .steps import Step, step_from_row
 
 _buildsets, _requests, _builds = schema.buildsets, schema.requests, schema.builds
 _steps, _streams = schema.steps, schema.streams
+_NO_BOUND = 1 << 62
 _wanted = select(func.json_each(bindparam("builds")).table_valued("value", name="listed").c.value)
 
 
@@ -78,6 +80,58 @@ _TRIGGERED = Query(
         TriggeredBuild(request, builder, number, None if result is None else Result(result)),
     ),
 )
+
+_REQUESTS = Query(
+    selecting(_requests, Request)
+    .add_columns(_buildsets.c.scheduler)
+    .join_from(_requests, _buildsets, _buildsets.c.id == _requests.c.buildset)
+    .where(_requests.c.id < bindparam("before"))
+    .order_by(_requests.c.id.desc())
+    .limit(bindparam("most")),
+    lambda *row: (request_from_row(*row[:-1]), row[-1]),
+)
+_ATTEMPTS = Query(
+    select(_builds.c.request, _builds.c.builder, _builds.c.number, _builds.c.result)
+    .where(_builds.c.request.in_(_wanted))
+    .order_by(_builds.c.id),
+    lambda request, builder, number, result: (
+        request,
+        Attempt(builder, number, None if result is None else Result(result)),
+    ),
+)
+
+
+@frozen
+class Attempt:
+    """
+    A build of a request.
+    """
+
+    builder: str
+    number: int
+    result: Result | None
+
+
+@frozen
+class ListedRequest:
+    """
+    A request, the scheduler that made it, and its builds, the oldest first.
+    """
+
+    request: Request
+    scheduler: str
+    builds: Sequence[Attempt]
+
+
+def requests_before(connection: Connection, most: int, before: int | None) -> list[ListedRequest]:
+    """
+    At most *most* requests, newest first; with *before* only those with a smaller id.
+    """
+    found = _REQUESTS.all(connection, most=most, before=_NO_BOUND if before is None else before)
+    attempts: dict[int, list[Attempt]] = defaultdict(list)
+    for request, attempt in _ATTEMPTS.all(connection, builds=json.dumps([each.id for each, _ in found])):
+        attempts[request].append(attempt)
+    return [ListedRequest(request, scheduler, attempts[request.id]) for request, scheduler in found]
 
 
 @frozen

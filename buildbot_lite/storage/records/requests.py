@@ -98,7 +98,10 @@ def _buildset(*row: Any) -> Buildset:
     return Buildset(id, scheduler, reason, submitted, json.loads(source), values, input, parent, finished, ended, *by)
 
 
-def _request(*row: Any) -> Request:
+def request_from_row(*row: Any) -> Request:
+    """
+    The request with these columns, in the order of the fields.
+    """
     id, buildset, builder, submitted, priority, retries, not_before, finished, result, reason = row
     ended = None if result is None else Result(result)
     return Request(id, buildset, builder, submitted, priority, retries, not_before, finished, ended, reason)
@@ -120,7 +123,7 @@ _ADD_BUILDSET = Statement(
     ).returning(_buildsets.c.id)
 )
 _ADD_REQUEST = Statement(inserting(_requests, "buildset", "builder", "submitted", "priority").returning(_requests.c.id))
-_GET = Query(selecting(_requests, Request).where(_requests.c.id == bindparam("id")), _request)
+_GET = Query(selecting(_requests, Request).where(_requests.c.id == bindparam("id")), request_from_row)
 _BUILDSET = Query(selecting(_buildsets, Buildset).where(_buildsets.c.id == bindparam("id")), _buildset)
 _BY_PARENT = Query(selecting(_buildsets, Buildset).where(_buildsets.c.parent == bindparam("parent")), _buildset)
 _OF_PARENT = Query(
@@ -135,7 +138,7 @@ _SUBMITTER_OF_BUILD = Query(
 )
 _OF_BUILDSET = Query(
     selecting(_requests, Request).where(_requests.c.buildset == bindparam("buildset")).order_by(_requests.c.id),
-    _request,
+    request_from_row,
 )
 _SUBMITTED_BY = Query(
     select(_buildsets.c.id, _buildsets.c.scheduler)
@@ -146,7 +149,7 @@ _SUBMITTED_BY = Query(
 )
 _LAST_BUILDSET = Statement(select(func.coalesce(func.max(_buildsets.c.id), 0)))
 _UNFINISHED = Query(
-    selecting(_requests, Request).where(_requests.c.finished.is_(None)).order_by(_requests.c.id), _request
+    selecting(_requests, Request).where(_requests.c.finished.is_(None)).order_by(_requests.c.id), request_from_row
 )
 _BUILDSETS_UNFINISHED = Query(
     selecting(_buildsets, Buildset)
@@ -159,7 +162,7 @@ _NEWEST = Query(
     .where(_requests.c.id < bindparam("before"))
     .order_by(_requests.c.id.desc())
     .limit(bindparam("most")),
-    _request,
+    request_from_row,
 )
 _SUBMISSION_TIMES = Query(
     select(_buildsets.c.submitted)

@@ -1,11 +1,10 @@
 """
-``/api/v1/events``: the feed as server-sent events.
+``/events``: the feed as server-sent events.
 """
 
-from ...errors import LimitError, MessageError
-from ..view import FarmView, PageRequest, Reply, Route, Streamed
+from ..view import Reply, Streamed
+from .definitions import ApiEndpoint, ApiRequest, Parameter, TextKind, WholeKind
 from .event_stream import Topic
-from .problems import problem
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 # The second is for nginx, which would collect the events.
@@ -15,36 +14,38 @@ _UNKNOWN = -1
 """A place that is in no feed."""
 
 
-async def events(view: FarmView, asked: PageRequest) -> Reply | Streamed:
+async def events(request: ApiRequest) -> Reply | Streamed:
     """
     The events of the feed after the one named by ``Last-Event-ID`` or ``after``, and all later ones.
     """
-    try:
-        topic, position = Topic.parse(asked.query.get("topic", "")), _position(asked)
-        view.events.check_room()
-    except MessageError as error:
-        return problem(400, str(error))
-    except LimitError as error:
-        return problem(503, str(error), {"retry-after": "10"})
+    streams, asked = request.view.events, request.asked
+    topic, position = Topic.parse(request.given.get("topic", "")), _position(request)
+    streams.check_room()
     if asked.method == "HEAD":
         return Reply(200, b"", EVENT_STREAM, _HEADERS)
-    return Streamed(lambda request: view.events.serve(request, position, topic), 200, EVENT_STREAM, _HEADERS)
+    return Streamed(lambda http: streams.serve(http, position, topic), 200, EVENT_STREAM, _HEADERS)
 
 
-def _position(asked: PageRequest) -> int | None:
-    # A browser that comes back has both: the header is the newer one.
-    if last := asked.headers.get("last-event-id"):
-        return int(last) if _is_number(last) else _UNKNOWN
-    after = asked.query.get("after")
-    if after is None:
-        return None
-    if not _is_number(after):
-        raise MessageError(f"after={after!r:.50} is not the number of an event: at most {_DIGITS} digits.")
-    return int(after)
+def _position(request: ApiRequest) -> int | None:
+    # A browser that comes back sends both: the header is the newer one.
+    if last := request.asked.headers.get("last-event-id"):
+        return int(last) if last.isascii() and last.isdigit() and len(last) <= _DIGITS else _UNKNOWN
+    after: int | None = request.given.get("after")
+    return after
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _DIGITS
-
-
-ROUTES = (Route("/api/v1/events", events, kept=0),)
+ENDPOINTS = (
+    ApiEndpoint(
+        "/events",
+        "The farm's events as server-sent events: `feed`, with its number as id; `live`, when slaves or the queue "
+        "changed or the master went away or came back; `resync`, when events after the given one are no longer stored. "
+        "The header `Last-Event-ID` continues a stream.",
+        events,
+        parameters=(
+            Parameter("topic", TextKind(), "Only events of `builder:NAME`, or of the build with an id: `build:ID`."),
+            Parameter("after", WholeKind(), "Begin after the event with this number, and not at the newest."),
+        ),
+        media="text/event-stream",
+        kept=0,
+    ),
+)

@@ -1,0 +1,180 @@
+"""
+Endpoints of the farm as it is now: builders, queue, slaves, schedulers.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from ...errors import NoAnswerError, NotFoundError
+from ...model.suggestions import there_is_no
+from ...status import build_documents, outbox_documents
+from ...status.build_documents import Document
+from ...storage.records import cells, history
+from ...storage.records.history import Filter, HistoryEntry, Page
+from ..live import Document as LiveDocument
+from ..view import FarmView
+from .cursors import cursor, place
+from .definitions import PAGE, ApiEndpoint, ApiRequest, TextKind, path_parameter
+
+_BUILDER = path_parameter("builder", TextKind(), "Its name; a slash in it is written %252F.")
+_SLAVE = path_parameter("slave", TextKind(), "Its name.")
+MOST_BUILDERS = 10_000
+
+
+async def _known(view: FarmView, question: str) -> LiveDocument:
+    """
+    The master's answer, or the last one while it is away.
+    """
+    answer = await view.live.answer(question)
+    if not answer:
+        raise NoAnswerError("The master does not answer, and nothing is known of before.  Try again later.")
+    return answer
+
+
+async def farm(request: ApiRequest) -> Document:
+    """
+    ``/farm``.
+    """
+    return {**await _known(request.view, "status"), "away_since": request.view.live.away_since}
+
+
+async def builders(request: ApiRequest) -> Document:
+    """
+    ``/builders``.
+    """
+    start = place("builders", request.given.get("cursor")) or 0
+    entries = await _all_builders(request.view)
+    shown = entries[start : start + request.limit]
+    following = start + request.limit if start + request.limit < len(entries) else None
+    return {"builders": await _with_builds(request.view, shown), "next": cursor("builders", following)}
+
+
+async def builder(request: ApiRequest) -> Document:
+    """
+    ``/builders/NAME``.
+    """
+    name = request.given["builder"]
+    entries = await _all_builders(request.view)
+    found = [each for each in entries if each["builder"] == name]
+    (document,) = await _with_builds(request.view, found or [{"builder": name}])
+    if not found and document["last"] is None:
+        raise build_documents.no_builder(name, [each["builder"] for each in entries])
+    return document
+
+
+async def _all_builders(view: FarmView) -> Sequence[LiveDocument]:
+    """
+    The builders of the configuration; while it is not known, those that have builds.
+    """
+    known = (await view.live.answer("www")).get("builders")
+    if known is not None:
+        return list(known)
+    names = await view.records.read(lambda connection: cells.builders(connection, MOST_BUILDERS))
+    return [{"builder": name} for name in names]
+
+
+async def _with_builds(view: FarmView, shown: Sequence[LiveDocument]) -> list[Document]:
+    waiting = Counter(each["builder"] for each in (await view.live.answer("status")).get("waiting", ()))
+    names = [each["builder"] for each in shown]
+    last, running = await view.records.read(lambda connection: _builds_of(connection, names))
+    return [
+        {
+            "builder": each["builder"],
+            "description": each.get("description") or "",
+            "tags": list(each.get("tags", ())),
+            "slaves": each.get("slaves"),
+            "running": running[each["builder"]],
+            "waiting": waiting[each["builder"]],
+            "last": last.get(each["builder"]),
+        }
+        for each in shown
+    ]
+
+
+def _builds_of(
+    connection: Connection, names: Sequence[str]
+) -> tuple[Mapping[str, Document], Mapping[str, Sequence[int]]]:
+    """
+    The newest build of each builder, and the numbers of those that run.
+    """
+    newest: list[HistoryEntry] = []
+    for name in names:
+        newest += history.page(connection, Filter(name), most=1).entries
+    running: dict[str, list[int]] = defaultdict(list)
+    for cell in cells.running(connection):
+        running[cell.builder].append(cell.number)
+    documents = build_documents.of_builds(connection, Page(newest, None))
+    return {each["builder"]: each for each in documents}, running
+
+
+async def queue(request: ApiRequest) -> Document:
+    """
+    ``/queue``.
+    """
+    status = await _known(request.view, "status")
+    start = place("queue", request.given.get("cursor")) or 0
+    waiting = status["waiting"]
+    following = start + request.limit if start + request.limit < len(waiting) else None
+    return {
+        "queue": waiting[start : start + request.limit],
+        "next": cursor("queue", following),
+        "total": status["waiting_total"],
+        "away_since": request.view.live.away_since,
+    }
+
+
+async def slaves(request: ApiRequest) -> Document:
+    """
+    ``/slaves``.
+    """
+    everyone = (await _known(request.view, "status"))["slaves"]
+    start = place("slaves", request.given.get("cursor")) or 0
+    following = start + request.limit if start + request.limit < len(everyone) else None
+    return {"slaves": everyone[start : start + request.limit], "next": cursor("slaves", following)}
+
+
+async def slave(request: ApiRequest) -> LiveDocument:
+    """
+    ``/slaves/NAME``.
+    """
+    everyone: Sequence[LiveDocument] = (await _known(request.view, "status"))["slaves"]
+    name = request.given["slave"]
+    for each in everyone:
+        if each["slave"] == name:
+            return each
+    raise NotFoundError(there_is_no("slave", name, [each["slave"] for each in everyone]))
+
+
+async def schedulers(request: ApiRequest) -> Document:
+    """
+    ``/schedulers``.
+    """
+    answer = await _known(request.view, "schedulers")
+    return {"schedulers": answer["schedulers"], "away_since": request.view.live.away_since}
+
+
+async def reporters(request: ApiRequest) -> Document:
+    """
+    ``/reporters``.
+    """
+    return {"unsent": await request.view.records.read(outbox_documents.of_reporters)}
+
+
+ENDPOINTS = (
+    ApiEndpoint("/farm", "The farm at a glance: slaves, running builds, waiting requests.", farm, "Farm"),
+    ApiEndpoint("/builders", "The builders, each with its newest build.", builders, "Builders", PAGE),
+    ApiEndpoint("/builders/{builder}", "One builder.", builder, "Builder", (_BUILDER,)),
+    ApiEndpoint(
+        "/queue",
+        "Waiting requests (the first 1,000) with the reasons; the next one to build first.",
+        queue,
+        "Queue",
+        PAGE,
+    ),
+    ApiEndpoint("/slaves", "The slaves, each with its state.", slaves, "Slaves", PAGE),
+    ApiEndpoint("/slaves/{slave}", "One slave.", slave, "Slave", (_SLAVE,)),
+    ApiEndpoint("/schedulers", "The schedulers, each with what it waits for.", schedulers, "Schedulers"),
+    ApiEndpoint("/reporters", "Messages of reporters that are not sent yet, or were given up.", reporters, "Reporters"),
+)

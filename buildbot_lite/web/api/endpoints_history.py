@@ -1,0 +1,91 @@
+"""
+Endpoints of changes to sources, and of packages.
+"""
+
+from sqlalchemy import Connection
+
+from ...errors import NotFoundError
+from ...packages import job_documents, job_lists, job_records
+from ...packages.job_states import JobState
+from ...packages.jobs import JobFilter
+from ...status import build_documents
+from ...status.build_documents import Document
+from .cursors import cursor, place
+from .definitions import PAGE, ApiEndpoint, ApiRequest, ChoiceKind, Parameter, TextKind, WholeKind, path_parameter
+
+_NUMBER = (path_parameter("number", WholeKind(1), "Its number."),)
+
+
+async def changes(request: ApiRequest) -> Document:
+    """
+    ``/changes``.
+    """
+    before = place("changes", request.given.get("cursor"))
+    found = await request.view.records.read(lambda c: build_documents.of_changes(c, request.limit, before))
+    older = found[-1]["change"] if len(found) == request.limit else None
+    return {"changes": found, "next": cursor("changes", older)}
+
+
+async def change(request: ApiRequest) -> Document:
+    """
+    ``/changes/NUMBER``.
+    """
+    number = request.given["number"]
+    found = await request.view.records.read(lambda c: build_documents.of_changes(c, 1, number + 1))
+    if not found or found[0]["change"] != number:
+        raise NotFoundError(f"There is no change {number} (any more).")
+    return found[0]
+
+
+async def targets(request: ApiRequest) -> Document:
+    """
+    ``/packages/targets``.
+    """
+    answer = await request.view.live.answer("package-targets")
+    return {"targets": list(answer.get("targets", ()))}
+
+
+async def jobs(request: ApiRequest) -> Document:
+    """
+    ``/packages/jobs``.
+    """
+    given = request.given
+    wanted = JobFilter(target=given.get("target"), state=given.get("state"), submitter=given.get("submitter"))
+    before = place("jobs", given.get("cursor"))
+
+    def read(connection: Connection) -> list[Document]:
+        found = job_lists.page(connection, wanted, request.limit, before)
+        return [job_documents.of_job(connection, each) for each in found]
+
+    found = await request.view.records.read(read)
+    older = found[-1]["job"] if len(found) == request.limit else None
+    return {"jobs": found, "next": cursor("jobs", older)}
+
+
+async def job(request: ApiRequest) -> Document:
+    """
+    ``/packages/jobs/NUMBER``.
+    """
+    number = request.given["number"]
+
+    def read(connection: Connection) -> Document:
+        found = job_records.get(connection, number)
+        if found is None:
+            raise NotFoundError(f"There is no job {number} (any more).")
+        return job_documents.of_job(connection, found)
+
+    return await request.view.records.read(read)
+
+
+_JOB_FILTER = (
+    Parameter("target", TextKind(80), "Jobs of this target."),
+    Parameter("state", ChoiceKind([str(each) for each in JobState]), "In this state."),
+    Parameter("submitter", TextKind(), "Of this submitter."),
+)
+ENDPOINTS = (
+    ApiEndpoint("/changes", "Changes to sources, newest first, each with its builds.", changes, "Changes", PAGE),
+    ApiEndpoint("/changes/{number}", "One change.", change, "Change", _NUMBER),
+    ApiEndpoint("/packages/targets", "What packages are built for; empty if the master is away.", targets, "Targets"),
+    ApiEndpoint("/packages/jobs", "Jobs of packages, newest first.", jobs, "Jobs", (*_JOB_FILTER, *PAGE)),
+    ApiEndpoint("/packages/jobs/{number}", "One job.", job, "Job", _NUMBER),
+)

@@ -1,0 +1,296 @@
+"""
+The documents of the API as JSON Schema (2020-12, the dialect of OpenAPI 3.1), in a short notation.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...model.results import Result
+
+Schema = Mapping[str, Any]
+
+TEXT: Schema = {"type": "string"}
+WHOLE: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
+FLAG: Schema = {"type": "boolean"}
+ANY: Schema = {}
+MAP: Schema = {"type": "object"}
+MOMENT: Schema = {"type": "number", "description": "seconds since 1970"}
+RESULT: Schema = {"enum": [*Result.__members__, None], "description": "null: it has none yet"}
+
+
+def list_of(items: Schema) -> Schema:
+    """
+    An array of *items*.
+    """
+    return {"type": "array", "items": items}
+
+
+def or_null(schema: Schema) -> Schema:
+    """
+    *schema*, or null.
+    """
+    kind = schema.get("type")
+    return {**schema, "type": [kind, "null"]} if isinstance(kind, str) else {"anyOf": [schema, {"type": "null"}]}
+
+
+def ref(name: str) -> Schema:
+    """
+    The component *name*.
+    """
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def record(**fields: Schema) -> Schema:
+    """
+    An object that has all *fields*, and later ones.
+    """
+    return {"type": "object", "required": list(fields), "properties": fields}
+
+
+def with_optional(schema: Schema, **fields: Schema) -> Schema:
+    """
+    *schema*, an object, that may have *fields* too.
+    """
+    return {**schema, "properties": {**schema["properties"], **fields}}
+
+
+def page_of(field: str, component: str) -> Schema:
+    """
+    One page of a list: the list *field*, and where the next page begins.
+    """
+    following = {**or_null(TEXT), "description": "the cursor of the next page; null at the end"}
+    return record(**{field: list_of(ref(component)), "next": following})
+
+
+_AWAY = {**or_null(MOMENT), "description": "since when the master does not answer; null: it does"}
+_BUILD_NAME = record(builder=TEXT, number=WHOLE)
+_STEP = record(
+    name=TEXT,
+    number=WHOLE,
+    result=RESULT,
+    summary=TEXT,
+    started=MOMENT,
+    finished=or_null(MOMENT),
+    hidden=FLAG,
+    logs=list_of(TEXT),
+)
+_CAUSED = record(request=WHOLE, builder=TEXT, number=or_null(WHOLE), result=RESULT)
+_BUILD: dict[str, Schema] = {
+    "id": WHOLE,
+    "builder": TEXT,
+    "number": WHOLE,
+    "request": WHOLE,
+    "result": RESULT,
+    "reason": TEXT,
+    "slave": TEXT,
+    "started": MOMENT,
+    "finished": or_null(MOMENT),
+    "branch": or_null(TEXT),
+    "revision": or_null(TEXT),
+    "asked": record(by=or_null(TEXT), scheduler=TEXT, reason=TEXT, at=MOMENT),
+    "steps": list_of(_STEP),
+    "triggered_by": or_null(_BUILD_NAME),
+    "triggered": list_of(_CAUSED),
+}
+_PROPERTIES: Schema = {
+    "type": "object",
+    "description": "name → [value, source]",
+    "additionalProperties": {"type": "array", "minItems": 2, "maxItems": 2},
+}
+_WAITING = record(
+    request=WHOLE,
+    builder=TEXT,
+    scheduler=TEXT,
+    submitted=MOMENT,
+    priority=WHOLE,
+    retries=WHOLE,
+    why=record(kind=TEXT, sentence=TEXT),
+    position=WHOLE,
+    expected_start=or_null(MOMENT),
+)
+_SLAVE = with_optional(
+    record(
+        slave=TEXT,
+        connected=FLAG,
+        since=or_null(MOMENT),
+        paused=FLAG,
+        draining=FLAG,
+        revoked=FLAG,
+        refused=or_null(MAP),
+        breach=or_null(MAP),
+        obstacle=or_null(TEXT),
+        running=list_of(TEXT),
+        max_builds=or_null(WHOLE),
+        builders=list_of(TEXT),
+        version=or_null(TEXT),
+        space=ANY,
+        low_space=FLAG,
+        removed=list_of(ANY),
+        platform=or_null(MAP),
+    ),
+    state={**TEXT, "description": "one word, such as here, reconnecting, paused"},
+    why={**or_null(TEXT), "description": "the reason for its state"},
+    grace_left={**or_null(NUMBER), "description": "seconds until its builds are given up"},
+)
+_UNSENT = record(
+    reporter=TEXT,
+    messages=WHOLE,
+    since=MOMENT,
+    failure=TEXT,
+    next={**or_null(MOMENT), "description": "of the next attempt; null: it was given up"},
+)
+
+_FARM = record(
+    title=or_null(TEXT),
+    url=or_null(TEXT),
+    version=or_null(TEXT),
+    away_since=_AWAY,
+    slaves=list_of(_SLAVE),
+    running=list_of(
+        record(
+            builder=TEXT,
+            number=WHOLE,
+            slave=TEXT,
+            request=WHOLE,
+            started=MOMENT,
+            waits_for=or_null(TEXT),
+            expected_end=or_null(MOMENT),
+        )
+    ),
+    waiting=list_of(_WAITING),
+    waiting_total=WHOLE,
+    change_sources=list_of(MAP),
+)
+
+COMPONENTS: Mapping[str, Schema] = {
+    "Problem": record(status=WHOLE, title=TEXT, detail={**TEXT, "description": "a sentence for people"}),
+    "Farm": with_optional(_FARM, kept=MAP, unsent=list_of(_UNSENT)),
+    "Builder": record(
+        builder=TEXT,
+        description=TEXT,
+        tags=list_of(TEXT),
+        slaves={**or_null(list_of(TEXT)), "description": "null: too many to name, or not known"},
+        running=list_of(WHOLE),
+        waiting=WHOLE,
+        last=or_null(ref("Build")),
+    ),
+    "Build": record(**_BUILD),
+    "OneBuild": record(**_BUILD, properties=_PROPERTIES, host=or_null(TEXT), environment=list_of(TEXT)),
+    "Properties": record(properties=_PROPERTIES),
+    "Log": record(
+        step=WHOLE,
+        step_name=TEXT,
+        log=TEXT,
+        length={**or_null(WHOLE), "description": "bytes; null while it grows"},
+        raw={**TEXT, "description": "the address of its bytes, relative to that of this document"},
+    ),
+    "Artifact": record(
+        name=TEXT,
+        length=WHOLE,
+        sha256=or_null(TEXT),
+        step=WHOLE,
+        raw={**TEXT, "description": "the address of its bytes, relative to that of this document"},
+    ),
+    "Waiting": _WAITING,
+    "Queue": record(queue=list_of(ref("Waiting")), next=or_null(TEXT), total=WHOLE, away_since=_AWAY),
+    "Request": record(
+        request=WHOLE,
+        builder=TEXT,
+        scheduler=TEXT,
+        submitted=MOMENT,
+        priority=WHOLE,
+        retries=WHOLE,
+        finished=or_null(MOMENT),
+        result=RESULT,
+        reason=TEXT,
+        builds=list_of(record(builder=TEXT, number=WHOLE, result=RESULT)),
+        why={**or_null(MAP), "description": "why it waits: kind and sentence"},
+    ),
+    "Slave": _SLAVE,
+    "Scheduler": record(
+        scheduler=TEXT,
+        kind=TEXT,
+        builders=or_null(list_of(TEXT)),
+        waits_for=TEXT,
+        next=or_null(MOMENT),
+        error=or_null(record(at=MOMENT, sentence=TEXT)),
+    ),
+    "Change": record(
+        change=WHOLE,
+        received=MOMENT,
+        when=MOMENT,
+        author=TEXT,
+        committer=TEXT,
+        comments=TEXT,
+        files=list_of(TEXT),
+        revision=or_null(TEXT),
+        branch=or_null(TEXT),
+        repository=TEXT,
+        project=TEXT,
+        codebase=TEXT,
+        category=or_null(TEXT),
+        revlink=TEXT,
+        properties=MAP,
+        source=TEXT,
+        untrusted=FLAG,
+        requests=list_of(_CAUSED),
+    ),
+    "Unsent": _UNSENT,
+    "Target": record(
+        target=TEXT,
+        kind=TEXT,
+        arches=list_of(TEXT),
+        paused=or_null(MAP),
+        jobs={**MAP, "description": "the number of unfinished jobs by state"},
+    ),
+    "Job": record(
+        job=WHOLE,
+        target=TEXT,
+        name=TEXT,
+        version=TEXT,
+        submitter=TEXT,
+        scratch=FLAG,
+        priority=WHOLE,
+        after=or_null(WHOLE),
+        state=TEXT,
+        reason=TEXT,
+        created=MOMENT,
+        changed=MOMENT,
+        finished=or_null(MOMENT),
+        history=list_of(list_of(ANY)),
+        origin=or_null(MAP),
+        arches=list_of(
+            record(
+                architecture=TEXT,
+                state=TEXT,
+                reason=TEXT,
+                request=or_null(WHOLE),
+                builder=TEXT,
+                build=or_null(WHOLE),
+                slave=or_null(TEXT),
+                started=or_null(MOMENT),
+                finished=or_null(MOMENT),
+                history=list_of(list_of(ANY)),
+            )
+        ),
+    ),
+    "Lines": record(
+        first={**WHOLE, "description": "the number of the first line"},
+        lines=list_of(TEXT),
+        next={**or_null(WHOLE), "description": "the number of the line after these; null at the end"},
+        ended={**FLAG, "description": "whether the log gets no more lines"},
+    ),
+    "Builders": page_of("builders", "Builder"),
+    "Builds": page_of("builds", "Build"),
+    "Logs": record(logs=list_of(ref("Log"))),
+    "Artifacts": record(artifacts=list_of(ref("Artifact"))),
+    "Requests": page_of("requests", "Request"),
+    "Slaves": page_of("slaves", "Slave"),
+    "Schedulers": record(schedulers=list_of(ref("Scheduler")), away_since=_AWAY),
+    "Changes": page_of("changes", "Change"),
+    "Reporters": record(unsent=list_of(ref("Unsent"))),
+    "Targets": record(targets=list_of(ref("Target"))),
+    "Jobs": page_of("jobs", "Job"),
+}
+"""By the name that definitions use."""

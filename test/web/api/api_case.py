@@ -1,0 +1,130 @@
+"""
+The API of a made-up farm, whose answers are held against their description.
+"""
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema_rs
+from attrs import evolve
+from twisted.internet.defer import Deferred, succeed
+
+from buildbot_lite.storage.inline import InlineWriter
+from buildbot_lite.storage.reading import open_for_reading
+from buildbot_lite.web.api.feed_streams import FeedStreams
+from buildbot_lite.web.api.openapi import document_of
+from buildbot_lite.web.api.routes import ENDPOINTS
+from buildbot_lite.web.live import Document
+from buildbot_lite.web.pages import Pages
+from buildbot_lite.web.root import SiteRoot
+from buildbot_lite.web.routes import ROUTES
+from buildbot_lite.web.site import make_factory
+from buildbot_lite.web.view import Places
+
+from ...seeded.files import DATABASE, make_farm
+from ...seeded.live_answers import LiveAnswers
+from ...seeded.seeding import Seeding
+from ..pages_case import FakeAnswers, PagesCase, Received
+
+SEEDING = Seeding(builds=60, slaves=6, events=20)
+BASE = "/api/v1"
+
+
+class SeededAnswers(FakeAnswers):
+    """
+    The master of the made-up farm; *answers*: to other questions, or instead of its own.
+    """
+
+    def ask(self, question: Document) -> Deferred[Document]:
+        answer = LiveAnswers(SEEDING, {name: dict(each) for name, each in self.answers.items()}).to(question["ask"])
+        if self.away or answer is None:
+            return super().ask(question)
+        self.asked.append(question["ask"])
+        return succeed(answer)
+
+
+class ApiCase(PagesCase):
+    """
+    A test with the API of a made-up farm.
+    """
+
+    document: Mapping[str, Any] = document_of(ENDPOINTS)
+    farm: Path
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.farm = Path(tempfile.mkdtemp(prefix="api-"))
+        make_farm(cls.farm, SEEDING, logs=5)
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        shutil.rmtree(cls.farm)
+        super().tearDownClass()
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.master = self.live.link = SeededAnswers()
+        records = InlineWriter(open_for_reading(str(self.farm / DATABASE)))
+        self.view = evolve(
+            self.view,
+            records=records,
+            places=lambda: Places(str(self.farm / "streams"), str(self.farm / "artifacts")),
+            events=FeedStreams(records.read, self.news, self.live, self.clock),
+        )
+        self.factory = make_factory(SiteRoot(Pages(self.view, ROUTES).resource(), None), self.clock)
+        self.factory.doStart()
+        self.addCleanup(records.close)
+
+    def call(self, address: str, status: int = 200, **headers: str) -> Any:
+        """
+        The document at *address* below `BASE`, whose answer has this *status* and is as it is described.
+        """
+        answer = self.get(BASE + address, {name.replace("_", "-"): value for name, value in headers.items()})
+        self.assertEqual(answer.status, status, answer.body[:1000])
+        return self.checked(address, answer)
+
+    def checked(self, address: str, answer: Received) -> Any:
+        """
+        The document in *answer*, which is as it is described.
+        """
+        operation = self._operation(urlsplit(address).path)
+        described = operation["responses"][str(answer.status)]
+        kind = answer.headers["content-type"].partition(";")[0]
+        if answer.status == 304:
+            return None
+        self.assertIn(kind, described["content"], address)
+        schema = described["content"][kind].get("schema")
+        if schema is None:
+            return answer.body
+        document = json.loads(answer.text)
+        whole = {**_closed(schema), "components": _closed(self.document["components"])}
+        for error in jsonschema_rs.iter_errors(whole, document):
+            self.fail(f"{address}: {error.message[:300]} at {list(error.instance_path)}")
+        return document
+
+    def _operation(self, path: str) -> Any:
+        for template, item in self.document["paths"].items():
+            pattern = re.sub(r"\{name\}", ".+", template)
+            if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", pattern), path):
+                return item["get"]
+        return self.fail(f"{path} is not described.")
+
+
+def _closed(schema: Any) -> Any:
+    """
+    *schema*, but without fields that are not described.
+    """
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    inner = {name: _closed(each) for name, each in schema.items()}
+    is_record = schema.get("properties") is not None and "required" in schema
+    return {**inner, "additionalProperties": False} if is_record else inner

@@ -1,0 +1,299 @@
+"""
+Every endpoint, in memory.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from buildbot_lite.storage.records import history
+from buildbot_lite.web.api.cursors import cursor, place
+from buildbot_lite.web.rendering import segment
+
+from .api_case import BASE, SEEDING, ApiCase
+
+
+class EndpointTests(ApiCase):
+    """
+    What each endpoint answers with.  Every answer is held against the description of the API.
+    """
+
+    def all_pages(self, address: str, field: str) -> list[Any]:
+        """
+        The entries of all pages of a list.
+        """
+        found: list[Any] = []
+        sign = "&" if "?" in address else "?"
+        page = self.call(address)
+        while True:
+            found += page[field]
+            if page["next"] is None:
+                return found
+            page = self.call(f"{address}{sign}cursor={page['next']}")
+
+    def newest(self) -> dict[str, Any]:
+        """
+        The newest build that ended.
+        """
+        builds: Sequence[dict[str, Any]] = self.call("/builds?limit=20")["builds"]
+        return next(each for each in builds if each["result"] is not None)
+
+    def test_farm(self) -> None:
+        """
+        The farm at a glance; while the master is away what it said last, and since when.
+        """
+        self.assertEqual(len(self.call("/farm")["slaves"]), SEEDING.slaves)
+        self.master.away = True
+        self.live.is_away()
+        self.clock.advance(10)
+        self.assertIsNotNone(self.call("/farm")["away_since"])
+
+    def test_nothing_known(self) -> None:
+        """
+        When the master was never here, that is said; what the records have is there.
+        """
+        self.master.away = True
+        self.live.know("www", {"private": False})
+        for address in ("/farm", "/queue", "/slaves", "/slaves/x", "/schedulers"):
+            self.assertIn("does not answer", self.call(address, 503)["detail"])
+        self.assertEqual(len(self.all_pages("/builders", "builders")), len(SEEDING.builders))
+        self.assertEqual(self.call("/packages/targets"), {"targets": []})
+
+    def test_builders(self) -> None:
+        """
+        Each builder, in pages, with its newest build; one by its name, whatever is in that.
+        """
+        builders = self.all_pages("/builders?limit=3", "builders")
+        self.assertEqual([each["builder"] for each in builders], list(SEEDING.builders))
+        for each in builders:
+            self.assertEqual(self.call(f"/builders/{segment(each['builder'])}"), each)
+        self.assertIn("There is no builder", self.call("/builders/nothing", 404)["detail"])
+
+    def test_builds(self) -> None:
+        """
+        All builds, in pages, and filtered.
+        """
+        builds = self.all_pages("/builds?limit=7", "builds")
+        self.assertEqual([each["id"] for each in builds], list(range(SEEDING.builds, 0, -1)))
+        one = self.newest()
+        for filter_, wanted in (
+            (f"builder={quote(one['builder'])}", lambda each: each["builder"] == one["builder"]),
+            (f"slave={quote(one['slave'])}", lambda each: each["slave"] == one["slave"]),
+            ("result=FAILURE&result=running", lambda each: each["result"] in ("FAILURE", None)),
+            (f"since={int(one['started'])}", lambda each: each["started"] >= int(one["started"])),
+            (f"branch={quote(one['branch'])}", lambda each: each["branch"] == one["branch"]),
+        ):
+            found = self.all_pages(f"/builds?limit=9&{filter_}", "builds")
+            self.assertEqual(found, [each for each in builds if wanted(each)], filter_)
+            self.assertTrue(found)
+
+    def test_filter_by_property(self) -> None:
+        """
+        Builds that have a property.
+        """
+        one = self.newest()
+        address = f"/builds/{segment(one['builder'])}/{one['number']}"
+        name, (value, _) = next(
+            each for each in self.call(address)["properties"].items() if isinstance(each[1][0], str)
+        )
+        found = self.all_pages(f"/builds?property={quote(f'{name}={value}')}", "builds")
+        self.assertIn(one["id"], [each["id"] for each in found])
+
+    def test_pages_that_examine_much(self) -> None:
+        """
+        A page of a filter that nothing passes may be empty, and names the next.
+        """
+        self.patch(history, "LOOKED_AT", 10)
+        page = self.call("/builds?slave=nothing")
+        self.assertEqual(page["builds"], [])
+        self.assertIsNotNone(page["next"])
+        self.assertEqual(self.all_pages("/builds?slave=nothing", "builds"), [])
+
+    def test_build(self) -> None:
+        """
+        One build with its steps and properties.
+        """
+        one = self.newest()
+        address = f"/builds/{segment(one['builder'])}/{one['number']}"
+        build = self.call(address)
+        self.assertEqual({name: build[name] for name in one}, one)
+        self.assertEqual(self.call(f"{address}/properties"), {"properties": build["properties"]})
+        self.assertIn("There is no build", self.call(f"/builds/{segment(one['builder'])}/9999", 404)["detail"])
+
+    def test_logs(self) -> None:
+        """
+        The logs of a build; their bytes, a range of these, and lines.
+        """
+        one = self.newest()
+        of_build = f"/builds/{segment(one['builder'])}/{one['number']}"
+        log = next(each for each in self.call(f"{of_build}/logs")["logs"] if each["length"])
+        address = f"{of_build}/{log['raw']}"
+        whole = self.call(address)
+        self.assertEqual(len(whole), log["length"])
+        self.assertEqual(self.call(address, 206, Range="bytes=5-9"), whole[5:10])
+        self.assertIn("no bytes", self.call(address, 416, Range="bytes=999999999-")["detail"])
+        self.assertEqual(self.get(BASE + address, method="HEAD").body, b"")
+        lines: list[str] = []
+        following: int | None = 1
+        while following is not None:
+            page = self.call(f"{address}/lines?first={following}&lines=50")
+            lines += page["lines"]
+            following = page["next"]
+        self.assertEqual(lines, whole.decode("utf-8", "replace").removesuffix("\n").split("\n"))
+        self.call(f"{of_build}/logs/0/nothing", 404)
+        self.call(f"{of_build}/logs/99/stdio/lines", 404)
+
+    def test_artifacts(self) -> None:
+        """
+        The artifacts of a build; their bytes cannot act as a page of the farm.
+        """
+        answers = []
+        for build in self.call("/builds?limit=5")["builds"]:
+            of_build = f"/builds/{segment(build['builder'])}/{build['number']}"
+            for artifact in self.call(f"{of_build}/artifacts")["artifacts"]:
+                stored = self.farm / "artifacts" / build["builder"] / str(build["number"]) / artifact["name"]
+                answers.append((stored.exists(), artifact, f"{of_build}/{artifact['raw']}"))
+        artifact, address = next((artifact, address) for exists, artifact, address in answers if exists)
+        self.call(next(address for exists, _, address in answers if not exists), 404)
+        self.assertEqual(len(self.call(address)), artifact["length"])
+        answer = self.get(BASE + address)
+        self.assertIn("sandbox", answer.headers["content-security-policy"])
+        self.assertEqual(answer.headers["x-content-type-options"], "nosniff")
+        self.assertTrue(answer.headers["content-disposition"].startswith("attachment"))
+        self.assertIn("no artifact", self.call(f"{of_build}/artifacts/nothing", 404)["detail"])
+
+    def test_queue(self) -> None:
+        """
+        Waiting requests in pages, each with its reason, as has the request itself.
+        """
+        waiting = self.all_pages("/queue?limit=2", "queue")
+        self.assertEqual(len(waiting), SEEDING.waiting)
+        requests = self.all_pages("/requests?limit=20", "requests")
+        self.assertEqual(
+            [each["request"] for each in requests], sorted((each["request"] for each in requests), reverse=True)
+        )
+        with_builds = next(each for each in requests if each["builds"])
+        self.assertEqual(self.call(f"/requests/{with_builds['request']}"), with_builds)
+        self.call("/requests/999999", 404)
+
+    def test_slaves(self) -> None:
+        """
+        The slaves in pages, and one by its name.
+        """
+        slaves = self.all_pages("/slaves?limit=4", "slaves")
+        self.assertEqual(len(slaves), SEEDING.slaves)
+        self.assertEqual(self.call(f"/slaves/{segment(slaves[-1]['slave'])}"), slaves[-1])
+        self.call("/slaves/nothing", 404)
+
+    def test_changes(self) -> None:
+        """
+        Changes in pages, and one by its number.
+        """
+        changes = self.all_pages("/changes?limit=3", "changes")
+        self.assertEqual(self.call(f"/changes/{changes[0]['change']}"), changes[0])
+        self.call("/changes/999999", 404)
+
+    def test_packages(self) -> None:
+        """
+        Jobs of packages in pages and filtered, one by its number, and their targets.
+        """
+        jobs = self.all_pages("/packages/jobs?limit=6", "jobs")
+        self.assertEqual(len(jobs), SEEDING.packages)
+        self.assertEqual(self.call(f"/packages/jobs/{jobs[0]['job']}"), jobs[0])
+        state = jobs[0]["state"]
+        self.assertEqual(
+            self.all_pages(f"/packages/jobs?state={state}", "jobs"), [each for each in jobs if each["state"] == state]
+        )
+        self.call("/packages/jobs/999999", 404)
+        target = {"target": "sid", "kind": "Debian", "arches": ["amd64"], "paused": None, "jobs": {"building": 1}}
+        self.master.answers["package-targets"] = {"targets": [target]}
+        self.clock.advance(2)
+        self.assertEqual(self.call("/packages/targets")["targets"], [target])
+
+    def test_others(self) -> None:
+        """
+        Schedulers and reporters.
+        """
+        self.assertTrue(self.call("/schedulers")["schedulers"])
+        self.assertEqual(self.call("/reporters"), {"unsent": []})
+
+
+class RulesTests(ApiCase):
+    """
+    What holds for all endpoints.
+    """
+
+    def test_parameters(self) -> None:
+        """
+        A parameter that is unknown, not of its kind, or given too often is refused by its name.
+        """
+        for address, said in (
+            ("/builds?bulider=x", "'builder'"),
+            ("/farm?x=1", "'x'"),
+            ("/builds?limit=0", "limit='0' is not a whole number from 1 to 200"),
+            ("/builds?limit=201", "limit"),
+            ("/builds?limit=5&limit=6", "limit may be given once"),
+            ("/builds?builder=", "builder"),
+            ("/builds?result=good", "one of SUCCESS"),
+            ("/builds?property=x", "NAME=VALUE"),
+            ("/builds?since=-1", "since"),
+            ("/builds?cursor=eA", "cursor"),
+            (f"/builds?cursor={cursor('changes', 3)}", "cursor"),
+            ("/builds/linux/x", "number"),
+            ("/builds/linux/99999999999999999999999", "number"),
+            ("/builds/linux/1?number=2", "'number'"),
+            (f"/builds?builder={'x' * 9000}", "bytes"),
+            ("/builds?" + "&".join(["property=a=b"] * 60), "parameters"),
+        ):
+            self.assertIn(said, self.call(address, 400)["detail"], address)
+
+    def test_refusals(self) -> None:
+        """
+        Unknown addresses and methods that write are refused as problems, with the methods that are taken.
+        """
+        for path in ("/nothing", "/builds/x", "/builders/a/b/c"):
+            answer = self.get(BASE + path)
+            self.assertEqual((answer.status, answer.headers["content-type"]), (404, "application/problem+json"), path)
+            self.assertEqual(json.loads(answer.body)["status"], 404)
+        answer = self.get(f"{BASE}/farm", method="POST")
+        self.assertEqual((answer.status, answer.headers["allow"]), (405, "GET, HEAD"))
+        self.assertEqual(answer.headers["content-type"], "application/problem+json")
+
+    def test_not_modified(self) -> None:
+        """
+        A client that has the document gets no other; a HEAD is the head of the same answer.
+        """
+        answer = self.get(f"{BASE}/builds?limit=3")
+        self.assertEqual(self.get(f"{BASE}/builds?limit=3", {"If-None-Match": answer.headers["etag"]}).status, 304)
+        head = self.get(f"{BASE}/builds?limit=3", method="HEAD")
+        self.assertEqual((head.status, head.body), (200, b""))
+        self.assertEqual(head.headers["content-length"], str(len(answer.body)))
+        self.assertNotIn("access-control-allow-origin", answer.headers)
+
+    def test_defect(self) -> None:
+        """
+        A defect is said in one sentence without details, and logged.
+        """
+        self.master.answers["status"] = {"waiting": None, "waiting_total": 0, "slaves": [], "running": []}
+        answer = self.get(f"{BASE}/queue")
+        self.assertEqual(answer.status, 500)
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+        self.assertNotIn("TypeError", answer.text)
+
+    def test_cursors(self) -> None:
+        """
+        A cursor is that of one kind of list.
+        """
+        self.assertIsNone(cursor("builds", None))
+        self.assertEqual(place("builds", cursor("builds", 12345)), 12345)
+
+    def test_overview(self) -> None:
+        """
+        People read of all endpoints on a page, which is made from the same definitions as the description.
+        """
+        page = self.get(f"{BASE}/").text
+        description = json.loads(self.get(f"{BASE}/openapi.json").text)
+        for path in description["paths"]:
+            self.assertIn(path, page)
+        self.assertEqual(description, json.loads(json.dumps(self.document)))
