@@ -34,8 +34,8 @@ T = TypeVar("T")
 
 MOST_KEPT = 8 << 20
 """Bytes of HTML of windows that are kept."""
-MOST_LOGS = 200
-"""Logs whose records are kept."""
+MOST_RECORDS = 4 << 20
+"""Bytes of records of logs that are kept."""
 OLDEST_RECORDS = 2.0
 """Seconds after which the records are read again, though no news came."""
 SEARCH_TIME = 2.0
@@ -91,7 +91,7 @@ class FarmLogs:
         self.numbers = LineNumbers(LineIndexes(in_thread))
         self._in_thread = in_thread
         self._windows: _Kept[LogWindow] = _Kept(MOST_KEPT, lambda made: 500 + sum(len(each.html) for each in made.rows))
-        self._records: _Kept[StoredLog] = _Kept(MOST_LOGS, lambda log: 1)
+        self._records: _Kept[StoredLog] = _Kept(MOST_RECORDS, lambda log: log.size)
         self._searches = DeferredSemaphore(MOST_SEARCHES)
         self._searching = 0
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
-from attrs import frozen
+from attrs import evolve, frozen
 from markupsafe import Markup
+from twisted.internet.defer import Deferred
 
-from ..errors import LimitError, NotFoundError
+from ..deferreds import next_turn
+from ..errors import LimitError, NeedsHolderError, NotFoundError
 from ..model.display import file_name
 from ..storage.records.remarks import Remark
 from .farm_logs import FarmLogs
@@ -17,8 +19,10 @@ from .logs.log_reader import LogReader
 from .logs.log_search import LONGEST_TEXT, FoundLine, SearchState, TextSearch
 from .logs.terminal import visible
 from .logs.windows import LogRow, LogWindow, start_before
+from .master_watch import FarmChange
 from .raw_log import ByteRange, raw_reply
 from .rendering import segment
+from .sessions import Holder
 from .stored_log import StoredLog
 from .view import FarmView, PageRequest, Reply, Route, Streamed
 
@@ -212,18 +216,40 @@ async def lines(view: FarmView, asked: PageRequest, builder: str, number: int, s
         # Waited for from now on: nothing that happens while the records are read is missed.
         news = view.news.next()
         opened = await _opened(view, builder, number, step, log)
+        if asked.holder is not None and await view.sessions.holder(asked) is None:
+            opened.reader.close()
+            raise NeedsHolderError
         try:
             is_news = opened.reader.length != length or any(each.id > remark for each in opened.stored.remarks)
             if is_news or opened.stored.ended or view.logs.clock.seconds() >= until:
                 return await _new_lines(view, asked, opened, after, remark)
         finally:
             opened.reader.close()
+        await _news_of(view, asked, opened.stored, news, until)
+        # The sessions hear of the same news in this turn.
+        await next_turn(view.logs.clock)
+
+
+async def _news_of(
+    view: FarmView, asked: PageRequest, stored: StoredLog, news: Deferred[FarmChange | None], until: float
+) -> None:
+    """
+    Wait until there may be something new of the log *stored*: not if only others grew.
+    """
+    clock, seq = view.logs.clock, view.news.latest.seq if view.news.latest is not None else None
+    while True:
         seconds = FOLLOWED if view.news.flows else POLLED
-        await news.addTimeout(min(seconds, until - view.logs.clock.seconds()), view.logs.clock, _nothing)
+        seconds = max(0.0, min(seconds, until - clock.seconds()))
+        change = await news.addTimeout(seconds, clock, lambda result, timeout: None)
+        if change is None or change.seq != seq or change.streams is None or change.streams & stored.paths:
+            return
+        if asked.holder is not None and _may_be_revoked(asked.holder, change):
+            return
+        news = view.news.next()
 
 
-def _nothing(result: object, timeout: float) -> None:
-    pass
+def _may_be_revoked(holder: Holder, change: FarmChange) -> bool:
+    return change.revoked is None or holder.grant in change.revoked
 
 
 async def _new_lines(view: FarmView, asked: PageRequest, opened: _OpenLog, after: int, remark: int) -> Reply:
@@ -297,7 +323,27 @@ async def raw(view: FarmView, asked: PageRequest, builder: str, number: int, ste
     offset, size = _number(asked, "offset"), _number(asked, "size")
     part = None if offset is None or size is None else ByteRange.within(offset, size, opened.reader.length)
     name = file_name(f"{builder}-{number}-{stored.step.name}-{stored.name}.txt")
-    return raw_reply(asked, opened.reader, view.logs.clock, name=name, ended=stored.ended, part=part)
+    reply = raw_reply(asked, opened.reader, view.logs.clock, name=name, ended=stored.ended, part=part)
+    return _until_revoked(view, asked.holder, reply) if isinstance(reply, Streamed) and asked.holder else reply
+
+
+def _until_revoked(view: FarmView, holder: Holder, reply: Streamed) -> Streamed:
+    """
+    *reply*, which is cut when the grant of *holder* may have been revoked; the client can ask for the rest.
+    """
+
+    async def write(request: Any) -> None:
+        def hear(change: FarmChange) -> None:
+            if _may_be_revoked(holder, change):
+                request.channel.transport.abortConnection()
+
+        stop = view.news.on_news(hear)
+        try:
+            await reply.write(request)
+        finally:
+            stop()
+
+    return evolve(reply, write=write)
 
 
 ROUTES = (

@@ -35,6 +35,20 @@ class StoredLog:
     ended: bool
     removed: bool
 
+    @property
+    def size(self) -> int:
+        """
+        Bytes of memory, about.
+        """
+        return 5000 + 600 * len(self.parts) + sum(300 + 2 * len(each.text) for each in self.remarks)
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """
+        The files of all parts, as the master names them when they grow.
+        """
+        return frozenset(each.path for each in self.parts)
+
 
 def stored_log(builder: str, number: int, step: str, name: str) -> Callable[[Connection], StoredLog]:
     """

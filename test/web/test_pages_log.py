@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from buildbot_lite.model.results import Result
@@ -13,13 +14,14 @@ from buildbot_lite.storage.compressed_streams import compress
 from buildbot_lite.storage.records import builds, remarks, retention, states, steps, streams
 from buildbot_lite.web.master_watch import FarmChange
 
-from .pages_case import NOW, PagesCase, received
+from .pages_case import NOW, received
 from .test_pages import HOSTILE, a_build
+from .test_sessions import SessionCase
 
 ADDRESS = "/builders/linux/1/steps/0/logs/stdio"
 
 
-class LogPagesTests(PagesCase):
+class LogCase(SessionCase):
     """
     A build with one step, ``make``.
     """
@@ -68,7 +70,14 @@ class LogPagesTests(PagesCase):
         """
         The master tells that something changed.
         """
-        self.news.tell(FarmChange(seq, None, None, ""))
+        self.news.tell(FarmChange(seq, None, frozenset(), ""))
+        self.clock.advance(0)
+
+
+class LogPagesTests(LogCase):
+    """
+    What the pages show.
+    """
 
     def test_tail(self) -> None:
         """
@@ -317,3 +326,56 @@ class LogPagesTests(PagesCase):
             "/builders/linux/x/steps/0/logs/stdio",
         ):
             self.assertEqual(self.get(address).status, 404, address)
+
+
+class RevokedTests(LogCase):
+    """
+    A private farm, and the session of a holder whose grant is revoked.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.master.answers["www"] = {**self.master.answers["www"], "private": True}
+        self.log(b"x" * (1 << 20))
+        self.tell()
+        self.headers = "".join(f"{name}: {value}\r\n" for name, value in self.entered().items())
+
+    def asked(self, path: str) -> StringTransport:
+        """
+        The answer to the holder.
+        """
+        return self.send(f"GET {ADDRESS}/{path} HTTP/1.1\r\nHost: localhost\r\n{self.headers}\r\n".encode())
+
+    def revoke(self) -> None:
+        """
+        The master tells that the holder's grant is revoked.
+        """
+        self.news.tell(FarmChange(1, frozenset(), frozenset([7]), ""))
+
+    def test_strangers(self) -> None:
+        """
+        Nobody else reads a log.
+        """
+        for path in ("", "/raw", "/lines", "?search=x"):
+            self.assertIn(self.get(f"{ADDRESS}{path}").status, {401, 403}, path)
+
+    def test_following(self) -> None:
+        """
+        Promise 10.7: who follows a log is refused as soon as the grant is revoked.
+        """
+        waiting = self.asked(f"lines?after={1 << 20}&length={1 << 20}")
+        self.assertEqual(waiting.value(), b"")
+        self.revoke()
+        self.clock.advance(0)
+        self.assertIn(received(waiting.value()).status, {401, 403})
+
+    def test_downloading(self) -> None:
+        """
+        Promise 10.7: a download is cut when the grant is revoked.
+        """
+        transport = self.asked("raw")
+        self.assertIn(b"200 OK", transport.value())
+        self.assertFalse(transport.disconnected)
+        self.revoke()
+        self.assertTrue(transport.disconnected)
+        self.connections[-1].connectionLost(Failure(ConnectionDone()))

@@ -31,7 +31,6 @@ PIECE = 64 * BLOCK
 """Bytes that a thread counts at a time."""
 MOST_BYTES = 8 << 20
 """Bytes of all tables together; the least recently used are dropped."""
-MOST_TABLES = 1000
 MOST_AT_ONCE = 2
 MOST_WAITING = 100
 _EACH = 500  # bytes of a table's object
@@ -157,13 +156,18 @@ class LineIndexes:
         self._indexes: OrderedDict[str, LineIndex] = OrderedDict()  # least recently used first
         self._countings: dict[str, _Counting] = {}
         self._turns = DeferredSemaphore(MOST_AT_ONCE)
+        self._used = 0
 
     def of(self, path: str, length: int) -> LineIndex:
         """
         What is counted of the stream file *path* so far; counting goes on in the background up to *length* bytes.
         """
-        index = self._indexes.pop(path, None) or LineIndex()
-        self._indexes[path] = index
+        index = self._indexes.get(path)
+        if index is None:
+            index = self._indexes[path] = LineIndex()
+            self._used += index.size
+            self._shrink()
+        self._indexes.move_to_end(path)
         counting = self._countings.get(path)
         if counting is not None:
             counting.length = max(counting.length, length)
@@ -171,7 +175,6 @@ class LineIndexes:
             counting = self._countings[path] = _Counting(length)
             turn = self._turns.run(lambda: Deferred.fromCoroutine(self._count(path, index, counting)))
             background(turn, self._log, "counting the lines of a log")
-        self._shrink()
         return index
 
     async def counted(self, path: str, length: int) -> LineIndex:
@@ -206,7 +209,9 @@ class LineIndexes:
                     counts = await self._in_thread(partial(count_newlines, reader, index.counted, size))
                     if not counts:
                         break
+                    before = index.size
                     index.add(counts)
+                    self._used += index.size - before
                     counting.progress, progress = OneShot(), counting.progress
                     progress.fire(None)
             finally:
@@ -214,11 +219,13 @@ class LineIndexes:
         finally:
             del self._countings[path]
             counting.progress.fire(None)
+            self._shrink()
 
     def _shrink(self) -> None:
-        used = sum(index.size for index in self._indexes.values())
+        if self._used <= self._most_bytes:
+            return
         for path in list(self._indexes)[:-1]:
-            if used <= self._most_bytes and len(self._indexes) <= MOST_TABLES:
-                return
             if path not in self._countings:
-                used -= self._indexes.pop(path).size
+                self._used -= self._indexes.pop(path).size
+            if self._used <= self._most_bytes:
+                return
