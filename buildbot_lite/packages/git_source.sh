@@ -1,8 +1,8 @@
 # Prepare a checkout for a source package: sh -c "$(cat git_source.sh)" git-source FAMILY COMMIT, in the checkout.
 #
 # It writes two things beside the checkout: the file "epoch" with the time of COMMIT in seconds since 1970, and the
-# directory "orig".  If FAMILY is "deb" and the package needs a tar archive of the upstream sources, that is in "orig": the
-# one in the checkout, or else one made from the tag upstream/VERSION (DEP-14).
+# directory "orig".  If FAMILY is "deb" and the package needs a tar archive of the upstream sources, the archive is in
+# "orig": the one in the checkout, or else one made from the tag upstream/VERSION (DEP-14).
 #
 # It runs no program of the repository, and follows no link in the checkout.
 family=$1 commit=$2

@@ -1,7 +1,9 @@
-# Make a source package of the checkout in "tree", as out/source.tar: sh -euc "$(cat made_source.sh)" sh "" "" "" "" FAMILY.
-# For FAMILY "rpm", rpm.sh comes before this script, and the first four arguments are those of rpm.sh, without VERBS.
+# Make a source package of the checkout in "tree", as out/source.tar:
 #
-# Modes and times are the same for each checkout of a commit, so that its source package is, too.
+#     sh -euc "$(cat made_source.sh)" sh "" "" "" "" FAMILY
+#
+# For FAMILY "rpm", rpm.sh comes before this script, and the first four arguments are those of rpm.sh, without VERBS.
+# Modes and times are the same for each checkout of a commit, so that its source package is the same, too.
 family=$5
 SOURCE_DATE_EPOCH=$(cat epoch)
 export SOURCE_DATE_EPOCH

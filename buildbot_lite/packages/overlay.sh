@@ -263,8 +263,8 @@ watching=$(cat <<'WATCHING'
         while $dying sleep 1; do
             first=
             read -r first _ <"/proc/$command/task/$command/children" || [ -n "$first" ] || continue
-            # All descend from the first one, also those whose parents have ended.  They are not read from the root's /proc: the build
-            # may have moved the root of the first process.
+            # All descend from the first one, also those whose parents have ended.  They are not read from the /proc of the
+            # root: the build may have moved the root of the first process.
             count=0 pages=0 generation=$first
             while [ -n "$generation" ] && [ $count -le $processes ]; do
                 following=
