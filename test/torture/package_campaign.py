@@ -116,14 +116,15 @@ class PackageCampaign(Campaign):
         for proxy in self.farm.proxies.values():
             proxy.throttle(None)
         try:
+            # First of all: the master may have been away when a pause was to end, and clients wait for that.
+            for target in TARGETS:
+                until(lambda target=target: self._unpaused(target), f"{target} is not paused", END)  # type: ignore[misc]
             until(self._all_told, "every client was told, or gave up", END)
             if not self.acknowledged():
                 # No submission was acknowledged: submit one more.
                 self.packages.settle()
                 self._do_package(OPEN, "late", "1.0", GOOD, "0.1", ARCHIVE)
                 until(self._all_told, "the last client was told", END)
-            for target in TARGETS:
-                until(lambda target=target: self._unpaused(target), f"{target} is not paused", END)  # type: ignore[misc]
             until(self._settled, "every job has ended, or waits for a signature", END)
         except AssertionError as error:
             error.add_note(self._job_states())

@@ -29,6 +29,11 @@ FROM_GIT = (OPEN, RPMS)
 GOOD, BAD = "good", "bad"
 BUILDS = "package-builds"
 """The witness of builds: lines with the directory in which a package was built, and its name."""
+SMALL_DISKS = """\
+from buildbot_lite.packages import checkout_limit
+checkout_limit.RESERVE = 16 << 20
+"""
+"""The disks of the farm are smaller than what a checkout leaves free."""
 MACHINE = os.uname().machine
 SPEC = """\
 Name: {name}
@@ -83,6 +88,8 @@ class PackageFarm(TorturedFarm):
         (self.master_directory / "keys").mkdir()
         (self.master_directory / "keys" / "farm.asc").write_bytes(self.key.public())
         self.strings: dict[str, str] = {}
+        tac = self.master_directory / "master.tac"
+        tac.write_text(SMALL_DISKS + tac.read_text())
         self.git = GitServer(self.directory / "repositories")
 
     def _config_head(self) -> str:
