@@ -8,6 +8,7 @@ from . import (
     atom,
     badges,
     metrics,
+    pages_about,
     pages_build,
     pages_builder,
     pages_changes,
@@ -22,6 +23,7 @@ from .api import routes as api
 from .view import Route
 
 ROUTES: Sequence[Route] = (
+    *pages_about.ROUTES,
     *pages_build.ROUTES,
     *pages_builder.ROUTES,
     *pages_changes.ROUTES,
