@@ -33,7 +33,7 @@ _BARS = 60
 """Columns of the terminal from which on there are bars."""
 # ECMA-48, 5.4: control sequences; 5.6: control strings, as of OSC, which xterm also ends with BEL; then other escapes.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
-_INTERESTING = ("refused", "away", "low space", "draining", "paused", "revoked", "here", "never seen")
+_INTERESTING = ("refused", "away", "reconnecting", "low space", "draining", "paused", "revoked", "here", "never seen")
 
 
 def screen(watched: Watched, space: Space) -> list[Text]:

@@ -223,6 +223,8 @@ def presence(slave: Document) -> Text:
     """
     if slave.get("revoked"):
         return plain("revoked", "red")
+    if slave.get("state") == "reconnecting":
+        return plain("reconnecting", "yellow")
     if not slave["connected"]:
         if slave.get("refused"):
             return plain("refused", "red")
@@ -248,6 +250,8 @@ def trouble(slave: Document) -> Text:
     sentences = [f"cut off {Date(breach['at'])}: {breach['reason']}"] if breach else []
     if slave.get("low_space"):
         sentences.append(slave["obstacle"])
+    if slave.get("grace_left") is not None:
+        sentences.append(f"its builds are given up in {duration(0.0, slave['grace_left'])}")
     return plain("; ".join(sentences), "red")
 
 

@@ -164,8 +164,9 @@ def _queue(status: Document, queue: object, now: float) -> Iterator[Metric]:
         counts = Counter({name: each["length"] for name, each in queue.items()})
         oldest = {name: now - each["oldest_wait"] for name, each in queue.items() if each["oldest_wait"] is not None}
     yield _by_builder("requests_waiting", "Requests that wait for a build.", counts)
+    longest = dict(sorted(oldest.items(), key=lambda each: each[1])[:MOST_BUILDERS])
     since = "When the request that waits longest was made."
-    yield _by_builder("oldest_waiting_request_timestamp_seconds", since, oldest)
+    yield _by_builder("oldest_waiting_request_timestamp_seconds", since, longest)
     running = Counter(each["builder"] for each in status.get("running", ()))
     yield _by_builder("builds_running", "Builds that run.", running)
     reasons = Counter(each["why"]["kind"] for each in waiting)
