@@ -15,7 +15,7 @@ from ..model.json_reader import JsonReader
 from ..model.results import Result
 from ..model.spec import Run
 from ..storage import schema
-from ..storage.records import builds, changes, journal, remarks, requests, streams
+from ..storage.records import changes, journal, listed_builds, remarks, requests, streams
 from ..storage.records.builds import Build
 from ..storage.records.changes import RecordedChange
 from ..storage.records.durations import is_good
@@ -175,14 +175,10 @@ def _logs(found: Iterable[Stream]) -> Mapping[int, Mapping[str, Sequence[Stream]
 def _elsewhere(
     connection: Connection, row: Build, of_it: Iterable[RecordedChange]
 ) -> Sequence[tuple[str, int, str | None]]:
-    buildsets = {each: None for change in of_it for each in changes.buildsets_of(connection, change.id)}
-    found = []
-    for buildset in buildsets:
-        for request in requests.of_buildset(connection, buildset):
-            attempts = builds.of_request(connection, request.id)
-            if attempts and attempts[-1].id != row.id:
-                latest = attempts[-1]
-                found.append((latest.builder, latest.number, None if latest.result is None else latest.result.name))
-            if len(found) >= MOST_ELSEWHERE:
-                return found
-    return found
+    caused = listed_builds.caused_by(connection, [change.id for change in of_it])
+    found = {each.request: each for requested in caused.values() for each in requested}
+    return [
+        (each.builder, each.number, None if each.result is None else each.result.name)
+        for each in found.values()
+        if each.number is not None and (each.builder, each.number) != (row.builder, row.number)
+    ][:MOST_ELSEWHERE]

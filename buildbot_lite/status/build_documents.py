@@ -19,7 +19,6 @@ from ..storage.records import (
     history,
     journal,
     listed_builds,
-    requests,
     streams,
 )
 from ..storage.records import changes as records_of_changes
@@ -31,8 +30,7 @@ from ..storage.records.history import (
     Page,
 )
 from ..storage.records.journal import COMMAND
-from ..storage.records.listed_builds import ListedDetails, StepOfBuild
-from ..storage.records.requests import Request
+from ..storage.records.listed_builds import ListedDetails, StepOfBuild, TriggeredBuild
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
 
@@ -43,10 +41,12 @@ def of_changes(connection: Connection, most: int, before: int | None = None) -> 
     """
     At most *most* changes, newest first, each with the builds that it caused; with *before* only older ones.
     """
-    return [_of_change(connection, each) for each in records_of_changes.newest(connection, most, before)]
+    found = records_of_changes.newest(connection, most, before)
+    caused = listed_builds.caused_by(connection, [each.id for each in found])
+    return [_of_change(each, caused.get(each.id, ())) for each in found]
 
 
-def _of_change(connection: Connection, recorded: RecordedChange) -> Document:
+def _of_change(recorded: RecordedChange, caused: Sequence[TriggeredBuild]) -> Document:
     change = recorded.change
     return {
         "change": recorded.id,
@@ -66,22 +66,12 @@ def _of_change(connection: Connection, recorded: RecordedChange) -> Document:
         "properties": dict(change.properties),
         "source": change.source,
         "untrusted": change.untrusted,
-        "requests": [
-            _of_caused(connection, request)
-            for buildset in records_of_changes.buildsets_of(connection, recorded.id)
-            for request in requests.of_buildset(connection, buildset)
-        ],
+        "requests": [_of_request(each) for each in caused],
     }
 
 
-def _of_caused(connection: Connection, request: Request) -> Document:
-    attempts = builds.of_request(connection, request.id)
-    return {
-        "request": request.id,
-        "builder": request.builder,
-        "number": attempts[-1].number if attempts else None,
-        "result": _name(request.result),
-    }
+def _of_request(caused: TriggeredBuild) -> Document:
+    return {**asdict(caused), "result": _name(caused.result)}
 
 
 def of_requests(connection: Connection, most: int, before: int | None = None) -> list[Document]:
@@ -146,7 +136,7 @@ def _of_entry(entry: HistoryEntry, details: ListedDetails) -> Document:
             for step in details.steps.get(row.id, ())
         ],
         "triggered_by": None if parent is None else {"builder": parent[0], "number": parent[1]},
-        "triggered": [{**asdict(each), "result": _name(each.result)} for each in details.triggered.get(row.id, ())],
+        "triggered": [_of_request(each) for each in details.triggered.get(row.id, ())],
     }
 
 

@@ -36,7 +36,8 @@ class StepOfBuild(NamedTuple):
 @frozen
 class TriggeredBuild:
     """
-    A request of a Trigger step, with the *number* of its newest build; None: it has none.  *result*: of the request.
+    A request of a Trigger step or a change, with the *number* of its newest build; None: it has none.  *result*: of the
+    request.
     """
 
     request: int
@@ -80,6 +81,37 @@ _TRIGGERED = Query(
         TriggeredBuild(request, builder, number, None if result is None else Result(result)),
     ),
 )
+_of_changes = schema.buildset_changes
+_CAUSED = Query(
+    select(
+        _of_changes.c.change,
+        _requests.c.id,
+        _requests.c.builder,
+        select(func.max(_builds.c.number)).where(_builds.c.request == _requests.c.id).scalar_subquery(),
+        _requests.c.result,
+    )
+    .join_from(_of_changes, _requests, _requests.c.buildset == _of_changes.c.buildset)
+    .where(_of_changes.c.change.in_(_wanted))
+    .order_by(_of_changes.c.change, _requests.c.id)
+    .limit(bindparam("most")),
+    lambda change, request, builder, number, result: (
+        change,
+        TriggeredBuild(request, builder, number, None if result is None else Result(result)),
+    ),
+)
+MOST_CAUSED = 20_000
+"""Requests that a page of changes has in all."""
+
+
+def caused_by(connection: Connection, changes: Collection[int]) -> Mapping[int, Sequence[TriggeredBuild]]:
+    """
+    The requests that *changes* (their ids) caused, by change, in one query.
+    """
+    caused: dict[int, list[TriggeredBuild]] = defaultdict(list)
+    for change, request in _CAUSED.all(connection, builds=json.dumps(list(changes)), most=MOST_CAUSED):
+        caused[change].append(request)
+    return caused
+
 
 _REQUESTS = Query(
     selecting(_requests, Request)
