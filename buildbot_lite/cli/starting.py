@@ -17,6 +17,8 @@ from .processes import Kind
 
 LOOK_WHETHER_READY = 0.2
 """Seconds between two checks of a process that should be ready."""
+TOLD_WITHIN = 5.0
+"""Seconds for the first word of a master to its web process."""
 
 
 def start_unless_running(directory: str, patience: float) -> None:
@@ -42,10 +44,26 @@ def _start(directory: str, kind: Kind, patience: float) -> None:
         click.echo(f"The master in {directory} was started.")
     elif kind is Kind.WEB:
         # It listens before it becomes a daemon.
+        _wait_until_told(directory)
         click.echo(f"The web process in {directory} was started, at {_address(directory)}")
     else:
         wait_until_connected(directory, patience)
         click.echo(f"The slave in {directory} was started, and is connected to its master.")
+
+
+def _wait_until_told(directory: str) -> None:
+    """
+    Return once a web process beside its master, in its first life, was told where to listen; after `TOLD_WITHIN` in any
+    case, because the master may be away.
+    """
+    from ..web.listening import WWW
+    from ..web.strings import WATCH
+
+    if not os.path.exists(os.path.join(directory, "private", f"{WATCH}.furl")):
+        return
+    end = time.monotonic() + TOLD_WITHIN
+    while not os.path.exists(os.path.join(directory, WWW)) and time.monotonic() < end:
+        time.sleep(LOOK_WHETHER_READY)
 
 
 def _address(directory: str) -> str:

@@ -164,9 +164,10 @@ class FarmPages:
         self._told = told
         if path := told.get("database"):
             self._records.move(path)
-        write_whole(os.path.join(self._parts.directory, WWW), encode(dict(told)))
         self._parts.listening.told(told.get("port"))
         self._policy = self._make_policy()
+        # Last: `buildbot-lite start` waits for it, and names the address then.
+        write_whole(os.path.join(self._parts.directory, WWW), encode(dict(told)))
 
     def _make_policy(self) -> WebPolicy:
         return WebPolicy.of(self._told, self._parts.listening.endpoint.interface)

@@ -131,6 +131,17 @@ class BesideTests(WebProcessCase):
         status, text = self.get("builders/b/1")
         self.assertEqual((status, "The tested farm" in text), (200, True))
 
+    def test_first_start(self) -> None:
+        """
+        Promise 10.1: `start` of a web process that was never told a port names the one that its master tells.
+        """
+        web = self.farm.master_directory / "web"
+        for name in ("www.json", "address"):
+            (web / name).unlink(missing_ok=True)
+        started = self.farm.command("start", str(web))
+        self.addCleanup(self.farm.command, "stop", str(web))
+        self.assertIn(f"was started, at http://127.0.0.1:{self.port}/\n", started.out.decode(), started.err)
+
     def test_stopped(self) -> None:
         """
         Promise 10.1: a web process that does not move at all (SIGSTOP) holds no build up.
