@@ -6,12 +6,15 @@ import math
 import os
 from functools import partial
 
+from sqlalchemy import Connection
 from twisted.logger import Logger
 
 from ..deferreds import background
 from ..master.farm import Farm
 from ..storage.retrying import read_retrying
-from . import job_lists, results
+from . import job_lists, job_records, results
+from .job_states import JobState
+from .jobs import Job
 from .result_retention import LOOKED_EVERY, needs_of, remove_unpublished, unneeded
 from .served_targets import ServedTargets
 from .target_repository import TargetRepository
@@ -69,7 +72,7 @@ class JobTidying:
             )
 
     async def _keep_only(self, target: Target, repository: TargetRepository) -> None:
-        jobs = await read_retrying(self._farm.records, job_lists.unfinished, self._farm.clock)
+        jobs = await read_retrying(self._farm.records, _needed, self._farm.clock)
         places = [self._served.place(job, target) for job in jobs if job.target == target.name and not job.scratch]
 
         def waiting() -> set[str]:
@@ -77,3 +80,17 @@ class JobTidying:
             return {file.name for each in there for file in each.packages}
 
         await repository.keep_only(await self._farm.in_thread(waiting))
+
+
+def _needed(connection: Connection) -> list[Job]:
+    """
+    The jobs that have not ended; and those that are published, and before one of these in its chain: it is to see their
+    packages, even if the repository for builds has later versions enough.
+    """
+    jobs = job_lists.unfinished(connection)
+    before = [job_records.get(connection, number) for number in {job.after_job for job in jobs} if number is not None]
+    return [*jobs, *(job for job in before if job is not None and _is_published(job))]
+
+
+def _is_published(job: Job) -> bool:
+    return any(state == JobState.PUSHED for state, _ in job.history)

@@ -404,6 +404,41 @@ class PreppingTests(JobsInRepositoriesCase):
             found = [line for line in pin.splitlines() if line.startswith("Package: ")]
             self.assertEqual(found, [*pinned, "Package: *"])
 
+    def test_old_version_in_chain(self) -> None:
+        """
+        Promise 9.6: an older version that is published stays in the repository for builds while a job in its chain has
+        not ended, although that repository has few versions.
+        """
+        self.build()
+        for version in ("1.1", "1.2", "1.3"):
+            self.building.files = dict(built(version=f"{version}+farm1"))
+            self.submit_greet(Version=version)
+        self.building.held.add("dpkg-buildpackage")
+        self.building.files = dict(built(version="0.9+farm1"))
+        self.submit_greet(Version="0.9")
+        feed = self.successResultOf(self.target("bookworm").submit_file(FakeWatcher(), {"after": 5}))
+        assert feed is not None
+        feed.feed(archive(greet(Source="other", Version="1.1", Package_List=LISTED.replace("greet", "other"))))
+        feed.close()
+        self.harness.settle()
+        self.assertEqual(self.job(6).state, JobState.WAITING)
+        self.building.release()
+        self.building.held.add("dpkg-buildpackage")
+        self.building.files = dict(built(version="1.1+farm1", source="other", name="other"))
+        self.harness.settle()
+        self.assertEqual(self.job(5).state, JobState.FINISHED)
+        self.assertIn("greet_0.9+farm1_amd64.deb", self.repository().packages(BUILD))
+        self.building.release()
+        self.harness.settle()
+        self.assertEqual((self.job(6).state, self.job(6).reason), (JobState.FINISHED, ""))
+        self.assertNotIn("greet_0.9+farm1_amd64.deb", self.repository().packages(BUILD))
+
+    def repository(self) -> PackageRepository:
+        """
+        The repositories of the target.
+        """
+        return PackageRepository(str(self.place), DebianMetadata("bookworm", ["amd64"]))
+
     def test_from_public(self) -> None:
         """
         Promise 9.6: with ``roots_from="public"`` a build sees what is published; with None, nothing.
