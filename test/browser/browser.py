@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urljoin
 
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -168,7 +168,7 @@ class Browser:
         """
         The text of the page that a person can see.
         """
-        return self.one("body").text
+        return self._driver.find_element(By.CSS_SELECTOR, "body").text
 
     @property
     def source(self) -> str:
@@ -219,7 +219,11 @@ class Browser:
         wait = WebDriverWait(
             self._driver, within, poll_frequency=0.05, ignored_exceptions=[StaleElementReferenceException]
         )
-        return wait.until(tried, f"within {within:.0f} s it did not happen: {what}")
+        try:
+            return wait.until(tried)
+        except TimeoutException:
+            said = f"at {self.path} stands:\n{self.text[:2000]}\n{self.complaints()}"
+            raise AssertionError(f"within {within:.0f} s it did not happen: {what}; {said}") from None
 
     # What is wrong.
 

@@ -2,6 +2,8 @@
 A real farm in a real browser: what happens is on the page, without a reload.
 """
 
+import json
+import re
 import socket
 from typing import ClassVar
 
@@ -14,6 +16,11 @@ SCRIPT = (
     "echo first line; until [ -e \"$WITNESS/go\" ]; do sleep 0.05; done; echo '<b>second</b> line'; "
     'until [ -e "$WITNESS/end" ]; do sleep 0.05; done; echo last line'
 )
+FORGED = """
+const [path, fields] = arguments;
+return fetch(new URL(path, new URL(document.documentElement.dataset.root, location)),
+    {method: "POST", body: new URLSearchParams(fields)}).then((answer) => answer.status);
+"""
 
 
 def web_process_of(farm: Farm) -> tuple[Daemon, str]:
@@ -43,7 +50,7 @@ class RealFarmTests(BrowserCase):
         """
         Start the farm.
         """
-        cls.farm = Farm("bot1").builder("slow", SCRIPT)
+        cls.farm = Farm("bot1").builder("slow", SCRIPT).builder("endless", "sleep 1000")
         cls.addClassCleanup(cls.farm.close)
         cls.web, address = web_process_of(cls.farm)
         cls.farm.start()
@@ -85,3 +92,38 @@ class RealFarmTests(BrowserCase):
         browser.until(lambda: "master does not answer" not in browser.text, "the page says that the master is back")
         self.assertTrue(browser.run("return window.unchanged"))
         self.assert_sound()
+
+    def test_cancelled(self) -> None:
+        """
+        Promise 10.7: without a grant there is no button, and a forged request is refused; with the code of ``grant
+        control --web`` a build is cancelled; when the grant is revoked, the browser is a visitor again at once.
+        """
+        farm, browser = self.farm, self.browser
+        client = farm.submitting("endless")
+        browser.open()
+        browser.until(lambda: browser.all("a[href='builders/endless/1']"), "the build is on the farm's page")
+        browser.open("builders/endless/1")
+        self.assertEqual(browser.with_role("button", "Cancel"), [])
+        self.assertEqual(browser.run(FORGED, "do/cancel", "request=1"), 403)
+        browser.complaints()  # the refusal
+
+        granted = farm.command("grant", "control", "--web", "--label", "Ada's browser", str(farm.master_directory))
+        address = re.search(r"http://\S+", granted.out.decode())
+        assert address is not None, granted
+        browser.open(address[0])
+        browser.by_role("button", "Enter").click()
+        browser.by_role("button", "Leave")
+        self.assertIn("Ada's browser", browser.text)
+        self.assert_sound()
+        browser.open("builders/endless/1")
+        browser.by_role("button", "Cancel").click()
+        browser.until(lambda: "was cancelled" in browser.text, "the build is cancelled")
+        self.assertEqual(client.wait().code, 4)
+        self.assert_sound()
+
+        listed = json.loads(farm.command("grants", "--json", str(farm.master_directory)).out)
+        (session,) = [each for each in listed if "Ada's browser" in (each["label"] or "")]
+        revoked = farm.command("revoke", str(farm.master_directory), f"#{session['grant']}")
+        self.assertEqual(revoked.code, 0, revoked)
+        browser.open()
+        browser.by_role("link", "Enter")

@@ -47,7 +47,8 @@
   localTimes(document);
   if (document.querySelector("[data-live]")) {
     const events = new EventSource(`${root}api/v1/events`);
-    for (const kind of ["message", "feed", "live", "resync"]) events.addEventListener(kind, changed);
+    // "open": what happened between the page and its stream.
+    for (const kind of ["open", "message", "feed", "live", "resync"]) events.addEventListener(kind, changed);
     document.addEventListener("visibilitychange", changed);
     window.addEventListener("pagehide", () => events.close());
   }
