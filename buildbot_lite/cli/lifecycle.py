@@ -93,7 +93,9 @@ def start(directory: str, patience: float) -> None:
 @patience_option
 def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
     """
-    Stop the master, slave or web process in DIR, and for a master the web process in DIR/web, if there is one.
+    Stop the master, slave or web process in DIR.
+
+    With a master, the web process in DIR/web is stopped, too, if there is one.
 
     Running builds continue when it is started again.
     """
@@ -117,7 +119,9 @@ def stop(directory: str, when_idle: bool, kill: bool, patience: float) -> None:
 @patience_option
 def restart(directory: str, when_idle: bool, patience: float) -> None:
     """
-    Stop the process in DIR if it runs, and start it; for a master also the web process in DIR/web, if there is one.
+    Stop the process in DIR if it runs, and start it.
+
+    With a master, the web process in DIR/web is restarted, too, if there is one.
 
     A master is stopped only if its master.cfg has no mistakes and its ports are free.  The command waits until the new
     process answers.
