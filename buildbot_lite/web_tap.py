@@ -23,6 +23,15 @@ from twisted.application.service import Application, MultiService
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+try:
+    import klein  # noqa: F401 - only whether it is there
+    import sqlalchemy  # noqa: F401 - only whether it is there
+except ModuleNotFoundError:
+    # Normal where only a slave is installed, so no traceback.
+    raise SystemExit(
+        "A web process needs more than a slave.  Install it: pip install 'buildbot-lite[master]'"
+    ) from None
+
 from .errors import BuildbotLiteError, StorageError, sentence
 from .storage.files import make_directory, readable_by_others
 from .storage.lock import DirectoryLock

@@ -187,13 +187,17 @@ def furl_of(directory: str, name: str, replace: bool) -> None:
     kind = kind_of(directory)
     if replace:
         if kind is Kind.WEB:
-            raise NotFoundError(f"{directory} is a web process's directory.  Put the new string into its web.tac.")
+            raise NotFoundError(
+                f"{directory} is a web process's directory.  Put the new string into its web.tac; strings that its "
+                "master wrote are replaced with: buildbot-lite rotate 'web pages'"
+            )
         if kind is not Kind.SLAVE:
             raise NotFoundError(f"{directory} is a master's directory.  For a new string: buildbot-lite rotate NAME")
         _replace(directory, name)
         return
     if kind is not Kind.MASTER:
-        raise NotFoundError(f"{directory} is a {kind.noun}'s directory; its string is in {kind.tac}.")
+        where = f"{kind.tac} or private" if kind is Kind.WEB else kind.tac
+        raise NotFoundError(f"{directory} is a {kind.noun}'s directory; its string is in {where}.")
     known = strings_in(directory)
     if not known:
         raise NotFoundError(
