@@ -12,6 +12,7 @@ from ...errors import MessageError
 from ...model.suggestions import there_is_no
 from ..pages import LONGEST_ADDRESS, MOST_FIELDS
 from ..view import FarmView, PageRequest, Reply, Streamed
+from .body import fields_of
 from .schemas import Schema
 
 BASE = "/api/v1"
@@ -166,6 +167,8 @@ class ApiEndpoint:
     media: str = "application/json"
     statuses: Mapping[int, str] = field(factory=dict)
     kept: float = 1.0
+    method: str = "GET"
+    body: Mapping[str, Schema] = field(factory=dict)
 
     @property
     def rule(self) -> str:
@@ -189,7 +192,8 @@ class ApiEndpoint:
             if len(given[name]) > parameter.many:
                 times = "once" if parameter.many == 1 else f"{parameter.many} times"
                 raise MessageError(f"The parameter {name} may be given {times}.")
-        return {name: values if known[name].many > 1 else values[0] for name, values in given.items()}
+        checked = {name: values if known[name].many > 1 else values[0] for name, values in given.items()}
+        return checked if self.method == "GET" else {**fields_of(asked.http, self.body), **checked}
 
 
 def _parsed(parameter: Parameter, text: str) -> Any:

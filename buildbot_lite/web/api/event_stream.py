@@ -154,10 +154,17 @@ class EventStream:
         now = self._now()
         if self._paused_at is not None:
             if now - self._paused_at >= LONGEST_PAUSE:
-                self._request.channel.transport.abortConnection()
+                self.cut()
         elif now - self._written_at >= HEARTBEAT:
             # Of a quiet topic too, the number follows the feed, so that it is not pruned behind the client.
             self._write(b":\n\n" if self.position is None else b":\nid: %d\n\n" % self.position)
+
+    def cut(self) -> None:
+        """
+        End the connection.
+        """
+        if self._request.channel is not None:
+            self._request.channel.transport.abortConnection()
 
     def pauseProducing(self) -> None:  # noqa: N802 - Twisted's
         self._paused_at = self._now()

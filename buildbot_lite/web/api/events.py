@@ -23,7 +23,8 @@ async def events(request: ApiRequest) -> Reply | Streamed:
     streams.check_room()
     if asked.method == "HEAD":
         return Reply(200, b"", EVENT_STREAM, _HEADERS)
-    return Streamed(lambda http: streams.serve(http, position, topic), 200, EVENT_STREAM, _HEADERS)
+    grant = None if asked.holder is None else asked.holder.grant
+    return Streamed(lambda http: streams.serve(http, position, topic, grant), 200, EVENT_STREAM, _HEADERS)
 
 
 def _position(request: ApiRequest) -> int | None:

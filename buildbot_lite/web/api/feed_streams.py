@@ -53,7 +53,7 @@ class FeedStreams:
         self._live = live
         self._clock = clock
         self._log = Logger()
-        self._open: set[EventStream] = set()
+        self._open: dict[EventStream, int | None] = {}
         self._newest = _NOT_KNOWN
         self._former: FarmChange | None = None
         self._reading = False
@@ -64,20 +64,21 @@ class FeedStreams:
     def __len__(self) -> int:
         return len(self._open)
 
-    async def serve(self, request: Any, position: int | None, topic: Topic) -> None:
+    async def serve(self, request: Any, position: int | None, topic: Topic, grant: int | None = None) -> None:
         """
         Send events of *topic* after the number *position* to the client of *request*, until it is gone: this is
-        cancelled then.  None: events from now on.
+        cancelled then.  None: events from now on.  *grant*: with which it is read; when that is
+        revoked, the client is cut.
         """
         stream = EventStream(request, position, topic, wanting=self._go_on, now=self._clock.seconds)
-        self._open.add(stream)
+        self._open[stream] = grant
         try:
             self._timer = self._timer or self._clock.callLater(PERIOD, self._look)
             stream.begin()
             self._go_on()
             await Deferred()
         finally:
-            self._open.discard(stream)
+            del self._open[stream]
             if not self._open and self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -92,6 +93,10 @@ class FeedStreams:
     def _told(self, change: FarmChange) -> None:
         former, self._former = self._former, change
         self._newest = change.seq
+        for stream, grant in tuple(self._open.items()):
+            # If it is not known which were revoked, the client comes back with its string, which is checked then.
+            if grant is not None and (change.revoked is None or grant in change.revoked):
+                stream.cut()
         if former is not None and (former.live, former.generation) != (change.live, change.generation):
             self._tell_live()
         self._go_on()

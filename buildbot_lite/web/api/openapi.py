@@ -33,16 +33,25 @@ def document_of(endpoints: Iterable[ApiEndpoint]) -> Mapping[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "buildbot_lite", "version": __version__, "description": _ABOUT, "license": {"name": "MIT"}},
         "servers": [{"url": "."}],
-        "paths": {endpoint.path: {"get": _operation(endpoint)} for endpoint in endpoints},
-        "components": {"schemas": dict(COMPONENTS)},
+        "paths": {endpoint.path: {endpoint.method.lower(): _operation(endpoint)} for endpoint in endpoints},
+        "components": {
+            "schemas": dict(COMPONENTS),
+            "securitySchemes": {"string": {"type": "http", "scheme": "bearer", "description": "a FURL: pb://…"}},
+        },
     }
 
 
 def _operation(endpoint: ApiEndpoint) -> Mapping[str, Any]:
+    body = {"type": "object", "properties": dict(endpoint.body), "additionalProperties": False}
+    needed: Mapping[str, Any] = {
+        "security": [{"string": []}],
+        "requestBody": {"required": False, "content": {"application/json": {"schema": body}}},
+    }
     words = [word.strip("{}") for word in endpoint.path.split("/") if word]
     return {
         "operationId": "_".join(words),
         "summary": endpoint.about,
+        **(needed if endpoint.method == "POST" else {}),
         "parameters": [_parameter(each) for each in endpoint.parameters],
         "responses": {
             "200": {"description": "The answer.", "content": {endpoint.media: _content(endpoint)}},

@@ -9,10 +9,19 @@ from typing import Any
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
-from ...errors import BuildbotLiteError, LimitError, NoAnswerError, NotFoundError, RefusedError, StorageError
+from ...errors import (
+    BuildbotLiteError,
+    LimitError,
+    LinkLostError,
+    NeedsHolderError,
+    NoAnswerError,
+    NotFoundError,
+    RefusedError,
+    StorageError,
+)
 from ...model.json_reader import encode
 from ..view import JSON, FarmView, PageRequest, Reply, Route, Streamed
-from . import endpoints_builds, endpoints_farm, endpoints_history, events
+from . import endpoints_builds, endpoints_control, endpoints_farm, endpoints_history, events
 from .definitions import BASE, ApiEndpoint, ApiRequest, is_whole
 from .openapi import document_of
 from .problems import problem
@@ -21,6 +30,7 @@ ENDPOINTS: Sequence[ApiEndpoint] = (
     *endpoints_farm.ENDPOINTS,
     *endpoints_builds.ENDPOINTS,
     *endpoints_history.ENDPOINTS,
+    *endpoints_control.ENDPOINTS,
     *events.ENDPOINTS,
 )
 _LATER = {"retry-after": "5"}
@@ -35,7 +45,9 @@ async def answer(endpoint: ApiEndpoint, view: FarmView, asked: PageRequest, **na
         found: Any = await endpoint.respond(ApiRequest(view, asked, endpoint.given(asked, names)))
     except NotFoundError as error:
         return problem(404, str(error))
-    except (LimitError, StorageError, NoAnswerError) as error:
+    except NeedsHolderError as error:
+        return problem(401, str(error), {"www-authenticate": "Bearer"})
+    except (LimitError, StorageError, NoAnswerError, LinkLostError) as error:
         return problem(503, str(error), _LATER)
     except RefusedError as error:
         return problem(403, str(error))
@@ -67,14 +79,15 @@ def _example(endpoint: ApiEndpoint) -> str | None:
     """
     An address to look at; None if it would need a name.
     """
-    return None if "{" in endpoint.path else endpoint.path.removeprefix("/")
+    return None if "{" in endpoint.path or endpoint.method != "GET" else endpoint.path.removeprefix("/")
 
 
 def route_of(endpoint: ApiEndpoint) -> Route:
     """
     The route of *endpoint*.
     """
-    return Route(endpoint.rule, partial(answer, endpoint), kept=endpoint.kept)
+    methods = ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,)
+    return Route(endpoint.rule, partial(answer, endpoint), methods, endpoint.kept)
 
 
 ROUTES: Sequence[Route] = (

@@ -30,10 +30,11 @@ from buildbot_lite.web.view import Places
 from ...seeded.files import DATABASE, make_farm
 from ...seeded.live_answers import LiveAnswers
 from ...seeded.seeding import Seeding
-from ..pages_case import FakeAnswers, PagesCase, Received
+from ..pages_case import TUB, FakeAnswers, PagesCase, Received, received
 
 SEEDING = Seeding(builds=60, slaves=6, events=20)
 BASE = "/api/v1"
+CONTROL = f"pb://{TUB}@127.0.0.1:1/control-secret"
 
 
 class SeededAnswers(FakeAnswers):
@@ -81,6 +82,24 @@ class ApiCase(PagesCase):
         self.factory = make_factory(SiteRoot(Pages(self.view, ROUTES).resource(), None), self.clock)
         self.factory.doStart()
         self.addCleanup(records.close)
+        self.holders.grants[CONTROL] = {"grant": 7, "label": "me", "may": None}
+        self.patch(self.sessions, "_ask", self.ask_as_holder)
+
+    def ask_as_holder(self, furl: str, question: Document) -> Deferred[Document]:
+        """
+        The master's answers to holders.
+        """
+        submitted = {"request": 5, "buildset": 6}
+        answers: dict[str, Document] = {"force": submitted, "rebuild": submitted, "grants": {"grants": [{"grant": 7}]}}
+        return self.holders.ask(furl, question).addCallback(lambda answer: answers.get(question["ask"], answer))
+
+    def post_json(self, address: str, body: bytes, headers: Mapping[str, str]) -> Received:
+        """
+        The answer to a POST to *address* below `BASE`.
+        """
+        of_body = {"Host": "localhost", "Content-Length": str(len(body)), "Content-Type": "application/json"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in {**of_body, **headers}.items())
+        return received(self.send(f"POST {BASE}{address} HTTP/1.1\r\n{lines}\r\n".encode() + body).value())
 
     def call(self, address: str, status: int = 200, **headers: str) -> Any:
         """
@@ -113,7 +132,7 @@ class ApiCase(PagesCase):
         for template, item in self.document["paths"].items():
             pattern = re.sub(r"\{name\}", ".+", template)
             if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", pattern), path):
-                return item["get"]
+                return next(iter(item.values()))
         return self.fail(f"{path} is not described.")
 
 

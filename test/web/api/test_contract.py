@@ -2,6 +2,7 @@
 The API against its description, with requests that schemathesis makes of it: good ones and bad ones.
 """
 
+import json
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode, Response
 from schemathesis.checks import not_a_server_error
+from schemathesis.core import NotSet
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -21,7 +23,7 @@ from twisted.python.failure import Failure
 from buildbot_lite.web.api.openapi import document_of
 from buildbot_lite.web.api.routes import ENDPOINTS
 
-from .api_case import BASE, ApiCase
+from .api_case import BASE, CONTROL, ApiCase
 
 EXAMPLES = 15
 """Requests to each endpoint in each mode."""
@@ -42,7 +44,7 @@ class ContractTests(ApiCase):
         self.assertEqual(len(operations), len(ENDPOINTS))
         for operation in operations:
             for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-                if mode is GenerationMode.POSITIVE or next(iter(operation.query), None) is not None:
+                if mode is GenerationMode.POSITIVE or operation.body or next(iter(operation.query), None) is not None:
                     self.send_all(operation, mode)
 
     def send_all(self, operation: Any, mode: GenerationMode) -> None:
@@ -62,13 +64,23 @@ class ContractTests(ApiCase):
         def send(case: Any) -> None:
             self.clock.advance(2)
             query = urlencode(case.query or {}, doseq=True)
-            address = f"{BASE}{case.formatted_path}" + (f"?{query}" if query else "")
-            answer = self.get(address)
+            address = case.formatted_path + (f"?{query}" if query else "")
+            bearer = {"Authorization": f"Bearer {CONTROL}"}
+            if case.method == "GET":
+                answer = self.get(BASE + address, bearer)
+            else:
+                answer = self.post_json(address, _bytes_of(case.body), bearer)
             self.connections.pop().connectionLost(Failure(ConnectionDone()))
-            request = requests.Request("GET", f"http://localhost:8010{address}").prepare()
+            request = requests.Request(case.method, f"http://localhost:8010{BASE}{address}").prepare()
             headers = {name: [value] for name, value in answer.headers.items()}
             case.validate_response(
                 Response(answer.status, headers, answer.body, request, elapsed=0.1, verify=False), checks=CHECKS
             )
 
         send()
+
+
+def _bytes_of(body: Any) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    return b"" if isinstance(body, NotSet) else json.dumps(body).encode()
