@@ -23,7 +23,7 @@ from ..master.slaves.member import clock_time
 from ..model.json_reader import JsonReader
 from ..storage.records.grants import WEB_PAGES, Grant, GrantLimits
 from ..wire.endpoint import Endpoint
-from .web_codes import LONGEST_CODE, SESSION, VALID_FOR, WebCodes
+from .web_codes import LONGEST_CODE, SESSION, VALID_FOR, CodeTerms, WebCodes
 
 Answer = Mapping[str, Any]
 
@@ -138,15 +138,7 @@ class WebAnswers:
         origin = question.prose("from", "", limit=LONGEST_ADDRESS)
         now = self.farm.wall()
         with self.codes.redeeming(code) as terms:
-            label = ", ".join(
-                [
-                    WEB_SESSION,
-                    *([terms.label] if terms.label else []),
-                    *([f"code of #{terms.by}"] if terms.by is not None else []),
-                    *([f"from {origin}"] if origin else []),
-                    clock_time(now),
-                ]
-            )
+            label = _label_of(terms, origin, now)
             limits = GrantLimits(expires=now + terms.lasts)
             grant = await self.farm.grants.hand_out(CONTROL, FARM, name=FARM, label=label, limits=limits)
         return {
@@ -189,3 +181,13 @@ class WebAnswers:
         if isinstance(port, str) and (endpoint := Endpoint.parse(port)) is not None:
             return f"http://{endpoint.local_host}:{endpoint.port}/"
         return f"http://127.0.0.1:{port or FIRST_PORT}/"
+
+
+def _label_of(terms: CodeTerms, origin: str, now: float) -> str:
+    """
+    The label of the string that a code becomes: whose it is, from where, and when.
+    """
+    of = f" of {terms.label}" if terms.label else ""
+    whence = [f"from {origin}"] if origin else []
+    made = [f"code of #{terms.by}"] if terms.by is not None else []
+    return f"{WEB_SESSION}{of} ({', '.join([*whence, clock_time(now), *made])})"

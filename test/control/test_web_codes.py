@@ -61,13 +61,13 @@ class WebCodesTests(AdminDeskCase):
         """
         Promise 10.7: a code becomes a new control string, once; its label says from whom, and it ends after 12 hours.
         """
-        code = self.code(label="for Ann")
+        code = self.code(label="Ann")
         self.assertRegex(code, r"\A[a-z2-7]{26}\Z")
         got = self.redeem(f" {code.upper()}\n", **{"from": "10.1.2.3"})
         self.assertRegex(got["furl"], r"\Apb://.*/")
         now = self.harness.farm.wall()
         self.assertEqual(got["expires"], now + SESSION)
-        self.assertRegex(got["label"], r"\Aweb session, for Ann, from 10\.1\.2\.3, \d{4}-\d\d-\d\d ")
+        self.assertRegex(got["label"], r"\Aweb session of Ann \(from 10\.1\.2\.3, \d{4}-\d\d-\d\d ")
         grant = self.harness.farm.grants.in_force(got["grant"])
         self.assertEqual((grant.verb, grant.object, grant.expires), ("control", "farm", now + SESSION))
         self.assertIn("was used", self.wrong(code))

@@ -100,12 +100,12 @@ class WebProcessCase(FarmCase):
         until(lambda: (directory / "address").read_text() == f"http://127.0.0.1:{self.port}/\n", "it is at its port")
         return web
 
-    def get(self, path: str, port: int | None = None, host: str = "localhost") -> tuple[int, str]:
+    def get(self, path: str, port: int | None = None, host: str = "localhost", cookie: str = "") -> tuple[int, str]:
         """
         Status and text of the page at *path*.
         """
         connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=60)
-        connection.request("GET", f"/{path}", headers={"Host": host})
+        connection.request("GET", f"/{path}", headers={"Host": host, "Cookie": cookie})
         response = connection.getresponse()
         text = response.read().decode()
         connection.close()
@@ -141,6 +141,53 @@ class BesideTests(WebProcessCase):
         started = self.farm.command("start", str(web))
         self.addCleanup(self.farm.command, "stop", str(web))
         self.assertIn(f"was started, at http://127.0.0.1:{self.port}/\n", started.out.decode(), started.err)
+
+    def test_session(self) -> None:
+        """
+        Promise 10.7: a code of `grant control --web` becomes a session, once; `revoke` ends it at once, also for a
+        browser that goes on with its cookie.
+        """
+        self.start_web()
+        directory = str(self.farm.master_directory)
+        said = self.farm.command("grant", "control", "--web", "--label", "Ann", directory)
+        address, _, code = said.out.decode().strip().partition("?code=")
+        self.assertEqual((said.code, address), (0, "http://farm.test/ci/enter"), said)
+        status, cookie = self.enter(code)
+        self.assertEqual(status, 303)
+        self.assertEqual(self.enter(code), (403, ""))
+        page = self.get("", cookie=cookie)[1]
+        self.assertIn('leave"', page)
+        listed = json.loads(self.farm.command("grants", directory, "--json").out)
+        (session,) = [
+            each for each in listed if (each["label"] or "").startswith("web session of Ann (from 127.0.0.1, ")
+        ]
+        self.assertEqual(self.farm.command("revoke", directory, f"#{session['grant']}").code, 0)
+        until(lambda: 'leave"' not in self.get("", cookie=cookie)[1], "the session has ended")
+        self.assertNotIn(code, self.farm.master.log)
+
+    def test_metrics(self) -> None:
+        """
+        Promise 10.6: /metrics shows what only the master can measure.
+        """
+        self.start_web()
+        until(lambda: "buildbot_lite_master_record_batches_total" in self.get("metrics")[1], "the master tells it")
+        text = self.get("metrics")[1]
+        for name in ("record_batch_duration_seconds_count", "received_bytes_total", "links", "slave_attaches_total"):
+            found = re.search(rf"^buildbot_lite_master_{name} (\S+)$", text, re.MULTILINE)
+            self.assertTrue(found is not None and float(found[1]) > 0, name)
+
+    def enter(self, code: str) -> tuple[int, str]:
+        """
+        Exchange *code* as a browser on this machine does; returns the status and the cookie.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        headers = {"Host": "localhost", "Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", "/enter", f"code={code}", headers)
+        response = connection.getresponse()
+        cookie = response.headers.get("Set-Cookie", "").partition(";")[0]
+        response.read()
+        connection.close()
+        return response.status, cookie
 
     def test_stopped(self) -> None:
         """
