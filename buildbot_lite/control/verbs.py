@@ -41,7 +41,18 @@ MAY_LOOK = frozenset(
     | {"schedulers", "changes", "first-bad", "tail", "farm", "www", "me", "redeem", "metrics"}
 )
 """The questions that a FURL to watch the farm permits."""
-MAY_CONTROL = MAY_LOOK | {"force", "rebuild", "cancel", "pause", "drain", "keep", "unkeep", "sendchange", "sign-out"}
+MAY_CONTROL = MAY_LOOK | {
+    "force",
+    "force-forms",
+    "rebuild",
+    "cancel",
+    "pause",
+    "drain",
+    "keep",
+    "unkeep",
+    "sendchange",
+    "sign-out",
+}
 """The questions that a FURL to control the farm permits."""
 
 

@@ -21,6 +21,7 @@ from ..master.grants.web_furls import DIRECTORY
 from ..master.revocation import AFTER_THE_ANSWER
 from ..master.slaves.member import clock_time
 from ..model.json_reader import JsonReader
+from ..status import force_forms
 from ..storage.records.grants import WEB_PAGES, Grant, GrantLimits
 from ..wire.endpoint import Endpoint
 from .web_codes import LONGEST_CODE, SESSION, VALID_FOR, CodeTerms, WebCodes
@@ -63,6 +64,7 @@ class WebAnswers:
             "web-code": self._code,
             "redeem": self._redeem,
             "sign-out": self._sign_out,
+            "force-forms": self._force_forms,
         }
 
     async def _www(self, question: JsonReader) -> Answer:
@@ -147,6 +149,12 @@ class WebAnswers:
             "label": grant.label,
             "expires": grant.expires,
         }
+
+    async def _force_forms(self, question: JsonReader) -> Answer:
+        """
+        What a page asks of somebody who forces a build of a builder.
+        """
+        return {"forms": force_forms.forms_of(self.farm, question.text("builder", limit=200))}
 
     async def _sign_out(self, question: JsonReader) -> Answer:
         """

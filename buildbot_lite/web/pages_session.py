@@ -19,7 +19,7 @@ from .rendering import segment
 from .sessions import Holder, cookie_header
 from .view import FarmView, PageRequest, Reply, Route
 
-MOST_FIELDS = 200
+MOST_FIELDS = 500
 LONGEST_CODE = 200
 _PLAIN = (
     "Over plain HTTP anybody between could read your session.  Open the pages by https:// (docs/deployment.md), or on "
@@ -41,7 +41,7 @@ async def enter(view: FarmView, asked: PageRequest) -> Reply:
     answer = await view.live.link.ask({"ask": "redeem", "code": code, "from": asked.visitor.address})
     value, _ = await view.sessions.open(str(answer.get("furl")))
     secure = not is_loopback_name(asked.visitor.host)
-    return _sent_to("./", {"set-cookie": cookie_header(value, secure=secure)})
+    return sent_to("./", {"set-cookie": cookie_header(value, secure=secure)})
 
 
 async def leave(view: FarmView, asked: PageRequest) -> Reply:
@@ -52,7 +52,7 @@ async def leave(view: FarmView, asked: PageRequest) -> Reply:
     if asked.holder is not None:
         with suppress(BuildbotLiteError):  # a string that an admin handed out, or a master that is away: it expires
             await view.sessions.ask(asked.holder, {"ask": "sign-out"})
-    return _sent_to("./", {"set-cookie": cookie_header("", secure=False, seconds=0)})
+    return sent_to("./", {"set-cookie": cookie_header("", secure=False, seconds=0)})
 
 
 @frozen
@@ -153,7 +153,7 @@ async def act(view: FarmView, asked: PageRequest, action: str) -> Reply:
     question = {"ask": wanted.ask, **wanted.question(fields, holder.label)}
     answer = await view.sessions.ask(holder, question)
     view.live.changed()
-    return _sent_to("../" + wanted.back(fields, answer))
+    return sent_to("../" + wanted.back(fields, answer))
 
 
 def permitted(asked: PageRequest, question: str) -> Holder:
@@ -172,18 +172,26 @@ def permitted(asked: PageRequest, question: str) -> Holder:
 
 def form_of(asked: PageRequest) -> Mapping[str, str]:
     """
-    The fields of the form in the body; `InputError` if it is none.
+    The fields of the form in the body; of several with one name, their values with commas between them.  `InputError`
+    if it is none.
     """
     body = asked.http.whole_body()
     if body is None:
         raise InputError("This form is too large.")
     try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         raise InputError("This is no form.") from None
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        fields[name] = f"{fields[name]},{value}" if name in fields else value
+    return fields
 
 
-def _sent_to(address: str, headers: Mapping[str, str] | None = None) -> Reply:
+def sent_to(address: str, headers: Mapping[str, str] | None = None) -> Reply:
+    """
+    An answer that has the browser fetch the page at *address*, relative to the present one.
+    """
     return Reply(HTTPStatus.SEE_OTHER, b"", headers={"location": address, **(headers or {})})
 
 

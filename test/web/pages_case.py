@@ -61,6 +61,7 @@ class FakeHolders:
 
     def __init__(self) -> None:
         self.grants: dict[str, Document] = {}
+        self.answers: dict[str, Document] = {}
         self.asked: list[tuple[str, Document]] = []
 
     def ask(self, furl: str, question: Document) -> Deferred[Document]:
@@ -69,7 +70,7 @@ class FakeHolders:
         if question["ask"] == "me":
             return succeed(self.grants[furl])
         self.asked.append((furl, question))
-        return succeed({})
+        return succeed(self.answers.get(question["ask"], {}))
 
 
 @frozen

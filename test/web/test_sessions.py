@@ -122,6 +122,74 @@ class BrowserTests(SessionCase):
             self.assertEqual(answer.headers["location"], "../queue", back)
 
 
+class ForceTests(SessionCase):
+    """
+    Forms of ForceSchedulers.
+    """
+
+    FIELDS = (
+        {"name": "reason", "label": "Why", "kind": "text", "default": "force build", "choices": []},
+        {"name": "kind", "label": "<b>Kind</b>", "kind": "choice", "default": "b", "choices": ["a", "b"]},
+        {"name": "clean", "label": "Clean", "kind": "flag", "default": True, "choices": []},
+        {"name": "several", "label": "Several", "kind": "choice", "default": ["x"], "choices": ["x", "y"]},
+        {"name": "text", "label": "Text", "kind": "lines", "default": "</textarea><script>", "choices": []},
+        {"name": "n", "label": "Number", "kind": "number", "default": 3, "choices": []},
+        {"name": "where", "label": "Slave", "kind": "slave", "default": "any", "choices": ["any", "bot1"]},
+        {"name": "from", "label": "Build", "kind": "build", "default": "", "choices": []},
+    )
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.holders.grants[CONTROL] = {"grant": 7, "label": "Ada", "may": [*MAY, "force"]}
+        more = {"required": False, "open": False, "problem": ""}
+        fields = [{**more, "multiple": each["name"] == "several", **each} for each in self.FIELDS]
+        form = {"scheduler": "force", "label": "Force", "button": "Go", "fields": fields, "any": True}
+        self.holders.answers["force-forms"] = {"forms": [form]}
+        self.cookie = self.entered()
+
+    def test_form(self) -> None:
+        """
+        Each parameter has its field with its default, and nothing of it is markup.
+        """
+        page = self.get("/builders/linux/force", self.cookie)
+        self.assertEqual(page.status, 200)
+        for field in self.FIELDS:
+            self.assertIn(f'name="p.{field["name"]}"', page.text)
+        self.assertIn("<option selected>b</option>", page.text)
+        self.assertNotIn("<script>", page.text)
+        self.assertNotIn("<b>Kind", page.text)
+
+    def test_force(self) -> None:
+        """
+        Promise 10.9: the values go to the master as those of the command do; what is left empty is not given.
+        """
+        fields = {"scheduler": "force", "p.reason": "try", "p.kind": "a", "p.from": "", "more": "x = 1\r\n\r\ny=2=3"}
+        answer = self.post("/builders/a%252Fb/force", fields, self.cookie)
+        self.assertEqual((answer.status, answer.headers["location"]), (303, "../a%252Fb"))
+        _, question = self.holders.asked[-1]
+        values = {"kind": "a", "x": "1", "y": "2=3"}
+        wanted = {"ask": "force", "builder": "a/b", "scheduler": "force", "properties": values, "reason": "try"}
+        self.assertEqual(question, wanted)
+
+    def test_wrong(self) -> None:
+        """
+        What is wrong is said above the form, which keeps what was typed.
+        """
+        for more, scheduler in (("no equals sign", "force"), ("", "another")):
+            fields = {"scheduler": scheduler, "p.reason": "typed before", "more": more}
+            answer = self.post("/builders/linux/force", fields, self.cookie)
+            self.assertEqual(answer.status, 400)
+            self.assertIn('role="alert"', answer.text)
+            self.assertEqual("typed before" in answer.text, scheduler == "force")
+        self.assertNotIn("force", [question["ask"] for _, question in self.holders.asked])
+
+    def test_nobody(self) -> None:
+        """
+        Without a string there is no form.
+        """
+        self.assertEqual(self.get("/builders/linux/force").status, 403)
+
+
 class BearerTests(SessionCase):
     """
     Programs with a string.

@@ -1,0 +1,99 @@
+"""
+The forms of ForceSchedulers, as documents: what a page asks of somebody who forces a build.
+
+The values go back as ``buildbot-lite force -p NAME=VALUE`` sends them, and are checked by the scheduler as those are.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..master.config.force_groups import leaves
+from ..master.config.force_parameters import (
+    AnyPropertyParameter,
+    BaseParameter,
+    BooleanParameter,
+    ChoiceStringParameter,
+    FixedParameter,
+    InheritBuildParameter,
+    IntParameter,
+    TextParameter,
+    WorkerChoiceParameter,
+)
+from ..master.config.force_scheduler import ForceScheduler
+from ..master.farm import Farm
+from ..model.user_functions import error_text, limited
+
+Document = dict[str, Any]
+
+MOST_FIELDS = 200
+MOST_CHOICES = 1000
+REASON = "reason"
+
+_KINDS: Sequence[tuple[type[BaseParameter], str]] = (
+    (BooleanParameter, "flag"),
+    (IntParameter, "number"),
+    (ChoiceStringParameter, "choice"),
+    (WorkerChoiceParameter, "slave"),
+    (InheritBuildParameter, "build"),
+    (TextParameter, "lines"),
+)
+
+
+def forms_of(farm: Farm, builder: str) -> list[Document]:
+    """
+    A document for each ForceScheduler of *builder*, in the order of master.cfg.
+
+    "any": whether further properties may be given.  Of a field: "kind" (text, lines, number, flag, choice, slave,
+    build), "default", "required", and with "choices" whether several are taken ("multiple") and others, too ("open").
+    """
+    return [
+        {
+            "scheduler": scheduler.name,
+            "label": scheduler.label,
+            "button": scheduler.button_name,
+            "fields": [each for _, each in zip(range(MOST_FIELDS), _fields(farm, scheduler, builder), strict=False)],
+            "any": scheduler.parameters is None
+            or any(isinstance(each, AnyPropertyParameter) for _, each in leaves(scheduler.parameters)),
+        }
+        for scheduler in farm.config.schedulers.values()
+        if isinstance(scheduler, ForceScheduler) and builder in scheduler.builder_names
+    ]
+
+
+def _fields(farm: Farm, scheduler: ForceScheduler, builder: str) -> Iterator[Document]:
+    named: list[tuple[str, BaseParameter]] = [
+        (scheduler.username_parameter.name, scheduler.username_parameter),
+        (REASON, scheduler.reason_parameter),
+    ]
+    for each in scheduler.codebase_parameters:
+        named += each.parameters.items()
+    named += [(".".join(path), each) for path, each in leaves(scheduler.parameters or ())]
+    for name, parameter in named:
+        if name and not parameter.hide and not isinstance(parameter, (FixedParameter, AnyPropertyParameter)):
+            yield _field(farm, name, parameter, builder)
+
+
+def _field(farm: Farm, name: str, parameter: BaseParameter, builder: str) -> Document:
+    kind = next((word for of, word in _KINDS if isinstance(parameter, of)), "text")
+    choices: Sequence[str] = ()
+    problem = ""
+    if kind == "slave":
+        configured = farm.config.builders.get(builder)
+        choices = ["any", *(configured.slavenames if configured else ())]
+    elif kind == "choice":
+        compute = limited(parameter.getChoices, f"getChoices of {name}")
+        try:
+            choices = [str(each) for each in compute(None, None, builder)]
+        except Exception as error:  # noqa: BLE001 - the method of a class in master.cfg
+            problem = f"The choices could not be computed: {error_text(error)}."
+    return {
+        "name": name,
+        "label": parameter.label or name,
+        "kind": kind,
+        "default": parameter.default,
+        "required": parameter.required,
+        "multiple": parameter.multiple,
+        "open": isinstance(parameter, ChoiceStringParameter) and not parameter.strict,
+        "choices": choices[:MOST_CHOICES],
+        "problem": problem,
+    }

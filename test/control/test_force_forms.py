@@ -1,0 +1,55 @@
+"""
+What a page asks of somebody who forces a build.
+"""
+
+from typing import Any
+
+from test.master.configurations import ONE
+
+from .test_admin import AdminDeskCase
+
+FORCE = """
+from buildbot_lite.plugins import schedulers, util
+class Broken(util.ChoiceStringParameter):
+    def getChoices(self, master, scheduler, buildername):
+        raise ValueError("no list")
+c['schedulers'] = [schedulers.ForceScheduler("force", ["b"], label="By hand", buttonName="Go",
+    reason=util.StringParameter("reason", default="because"), username=util.FixedParameter("username", default=""),
+    codebases=[util.CodebaseParameter("", revision=None, repository="fixed", project=None,
+        branch=util.ChoiceStringParameter("branch", choices=["main", "next"], strict=False))],
+    properties=[util.BooleanParameter("clean", default=True), util.IntParameter("n", default=3, required=True),
+        util.NestedParameter("group", fields=[util.TextParameter("text")]), util.StringParameter("secret", hide=True),
+        util.WorkerChoiceParameter("where"), util.InheritBuildParameter("from"), Broken("broken")])]
+"""
+
+
+class ForceFormTests(AdminDeskCase):
+    def forms(self, builder: str) -> Any:
+        """
+        The forms for *builder*.
+        """
+        return self.ask("force-forms", builder=builder)["forms"]
+
+    def test_kinds(self) -> None:
+        """
+        Promise 10.9: every kind of parameter has its field; fixed and hidden ones have none.
+        """
+        self.harness.configure(f"{ONE}{FORCE}")
+        self.harness.done(self.harness.farm.reconfiguration.apply())
+        (form,) = self.forms("b")
+        self.assertEqual((form["scheduler"], form["label"], form["button"]), ("force", "By hand", "Go"))
+        kinds = {each["name"]: each["kind"] for each in form["fields"]}
+        wanted = {"reason": "text", "branch": "choice", "clean": "flag", "n": "number", "group.text": "lines"}
+        self.assertEqual(kinds, {**wanted, "where": "slave", "from": "build", "broken": "choice"})
+        fields = {each["name"]: each for each in form["fields"]}
+        self.assertEqual(fields["where"]["choices"], ["any", "bot1"])
+        self.assertTrue(fields["branch"]["open"])
+        self.assertTrue(fields["n"]["required"])
+        self.assertIn("no list", fields["broken"]["problem"])
+        self.assertFalse(form["any"])
+
+    def test_none(self) -> None:
+        """
+        A builder without a ForceScheduler has no form.
+        """
+        self.assertEqual(self.forms("no such builder"), [])
