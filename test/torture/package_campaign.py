@@ -35,6 +35,8 @@ VERBS = (
 )  # fmt: skip
 PROGRAMS = ("apt-ftparchive", "createrepo_c", "dpkg-buildpackage", "gpg", "gpgv", "rpmbuild")
 ARCHIVE, GIT = "archive", "git"
+LATE = 10.0
+"""Seconds by which a busy machine may make room on a disk later than planned."""
 GOING = ("initialize", "checkout", "make_srpm", "prep", "repowait", "needsign", "building")
 """States in which a job that could not go on has a reason, and can be tried again."""
 _ACKNOWLEDGED = re.compile(r"^# job (\d+): (\S+) (?:at )?(\S+) for (\w+)", re.MULTILINE)
@@ -89,10 +91,12 @@ def package_schedule(seed: int, minutes: float) -> list[Event]:
 @define
 class PackageCampaign(Campaign):
     """
-    A schedule with packages in progress.  *submitted*: the kind of each.
+    A schedule with packages in progress.  *submitted*: the kind of each.  *full*: when a disk began to be full, and
+    when it ended, in seconds since 1970.
     """
 
     submitted: dict[Package, str] = field(factory=dict)
+    full: list[tuple[float, float]] = field(factory=list)
     _signer: Client | None = None
 
     @property
@@ -149,6 +153,11 @@ class PackageCampaign(Campaign):
         self.submitted |= chain
         files = [self.packages.source(package, kind, seconds) for package, kind in chain.items()]
         self.clients[f"{name}-{version}"] = self.packages.chain(target, files)
+
+    def _do_fill_disk(self, whose: str, seconds: str) -> None:
+        began = time.time()
+        super()._do_fill_disk(whose, seconds)
+        self.full.append((began, began + float(seconds) + LATE))
 
     def _busy(self) -> bool:
         going = sum(client.process.poll() is None for client in self.clients.values())
@@ -260,7 +269,7 @@ def torture_packages(seed: int, minutes: float, *, loud: bool = False, grace: fl
         farm.start()
         campaign = PackageCampaign(farm, say)
         campaign.run(package_schedule(seed, minutes))
-        verdict = judge_packages(farm, campaign.submitted, campaign.acknowledged())
+        verdict = judge_packages(farm, campaign.submitted, campaign.acknowledged(), campaign.full)
         lines = [f"  {count:5} {name}" for name, count in sorted(campaign.injected.items())]
         if verdict.lost:
             say(f"the master's log:\n{farm.master.log_path.read_text(errors='replace')}\n{campaign._job_states()}")

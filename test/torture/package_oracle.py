@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,18 @@ _EXPLAINED = re.compile(
 )
 
 
-def judge_packages(farm: PackageFarm, submitted: Mapping[Package, str], acknowledged: Mapping[int, Package]) -> Verdict:
+def judge_packages(
+    farm: PackageFarm,
+    submitted: Mapping[Package, str],
+    acknowledged: Mapping[int, Package],
+    full: Sequence[tuple[float, float]],
+) -> Verdict:
     """
-    Compare everything.  *submitted*: the kind of each package.  *acknowledged*: the packages by job.
+    Compare everything.  *submitted*: the kind of each package.  *acknowledged*: the packages by job.  *full*: when a
+    disk was full.
     """
     verdict = Verdict()
-    _judge_jobs(farm, verdict, submitted, acknowledged)
+    _judge_jobs(farm, verdict, submitted, acknowledged, full)
     _judge_builds(farm, verdict)
     for target in TARGETS:
         for kind in ("build", "public"):
@@ -42,7 +48,11 @@ def judge_packages(farm: PackageFarm, submitted: Mapping[Package, str], acknowle
 
 
 def _judge_jobs(
-    farm: PackageFarm, verdict: Verdict, submitted: Mapping[Package, str], acknowledged: Mapping[int, Package]
+    farm: PackageFarm,
+    verdict: Verdict,
+    submitted: Mapping[Package, str],
+    acknowledged: Mapping[int, Package],
+    full: Sequence[tuple[float, float]],
 ) -> None:
     rows = farm.rows("select id, target, name, version, state, reason, history from package_jobs")
     # Until the source is made of a tag, the version is "at" that.
@@ -61,7 +71,9 @@ def _judge_jobs(
         verdict.note("ends", good or state in ("failed", "killed"), f"job {number} cannot be built, and is {state}")
         if state == "failed":
             # One that cannot be built may fail, or be lost before that.
-            verdict.note("reasons", not good or bool(_EXPLAINED.search(reason)), f"job {number} failed: {reason!r}")
+            # Not every program says that its disk is full.
+            explained = bool(_EXPLAINED.search(reason)) or _met(json.loads(text), full)
+            verdict.note("reasons", not good or explained, f"job {number} failed: {reason!r}")
         packages = farm.packages_of(jobs[number])
         if "pushed" in history:
             was_public[target] |= packages
@@ -80,6 +92,15 @@ def _judge_jobs(
         # Those of the open target have few versions.
         latest = set() if target == OPEN else was_public[target] - public[target].keys()
         verdict.note("published", not latest, f"{target}: {latest} were pushed, and are not public")
+
+
+def _met(history: Sequence[tuple[str, float]], full: Sequence[tuple[float, float]]) -> bool:
+    """
+    Whether a disk was full between a job's last state but one and its end.
+    """
+    times = [at for _, at in history]
+    begins, ends = times[-2:] if len(times) > 1 else times * 2
+    return any(begins <= until and since <= ends for since, until in full)
 
 
 def _judge_builds(farm: PackageFarm, verdict: Verdict) -> None:
