@@ -38,6 +38,10 @@ MOST_RECORDS = 4 << 20
 """Bytes of records of logs that are kept."""
 OLDEST_RECORDS = 2.0
 """Seconds after which the records are read again, though no news came."""
+MOST_PARTS = 2 << 20
+"""Bytes of parts of pages that are kept."""
+PACE = 0.5
+"""Seconds between two answers with new lines; at one moment for all, so that they get the same ones."""
 SEARCH_TIME = 2.0
 """Seconds of one search."""
 SEARCH_PIECE = 8 << 20
@@ -91,9 +95,14 @@ class FarmLogs:
         self.numbers = LineNumbers(LineIndexes(in_thread))
         self._in_thread = in_thread
         self._windows: _Kept[LogWindow] = _Kept(MOST_KEPT, lambda made: 500 + sum(len(each.html) for each in made.rows))
+        self.parts: _Kept[bytes] = _Kept(MOST_PARTS, len)
         self._records: _Kept[StoredLog] = _Kept(MOST_RECORDS, lambda log: log.size)
         self._searches = DeferredSemaphore(MOST_SEARCHES)
         self._searching = 0
+        self._pace: OneShot[None] | None = None
+        self._paced = float("-inf")
+        # Lengths that were looked up in this turn of the reactor.
+        self._lengths: dict[str, int] = {}
 
     async def find(self, view: Any, builder: str, number: int, step: str, name: str) -> StoredLog:
         """
@@ -118,13 +127,33 @@ class FarmLogs:
 
     def _part(self, stream: Stream, directory: str) -> LogPart:
         path = os.path.join(directory, stream.path)
-        if stream.length is not None:
-            return LogPart(path, stream.length)
-        reader = self.shared.open(path)
-        try:
-            return LogPart(path, reader.length)
-        finally:
-            reader.close()
+        return LogPart(path, self._length(path) if stream.length is None else stream.length)
+
+    def _length(self, path: str) -> int:
+        if path not in self._lengths:
+            if not self._lengths:
+                self.clock.callLater(0, self._lengths.clear)
+            reader = self.shared.open(path)
+            try:
+                self._lengths[path] = reader.length
+            finally:
+                reader.close()
+        return self._lengths[path]
+
+    def pace(self) -> Deferred[None]:
+        """
+        Fires when new lines may be sent: `PACE` after the last time, to all who wait.
+        """
+        if self._pace is None:
+            self._pace = OneShot()
+            self.clock.callLater(max(0.0, self._paced + PACE - self.clock.seconds()), self._go_on)
+        return self._pace.wait()
+
+    def _go_on(self) -> None:
+        assert self._pace is not None, "it fires once for each time that it is made"
+        pace, self._pace = self._pace, None
+        self._paced = self.clock.seconds()
+        pace.fire(None)
 
     async def window(self, log: LogReader, start: int, until: int, lines: int = LINES) -> LogWindow:
         """

@@ -8,7 +8,6 @@ from zlib import crc32
 
 from attrs import evolve, frozen
 from markupsafe import Markup
-from twisted.internet.defer import Deferred
 
 from ..deferreds import next_turn
 from ..errors import LimitError, NeedsHolderError, NotFoundError
@@ -35,6 +34,8 @@ FOLLOWED = 25.0
 """Seconds after which a request for new lines is answered without any: proxies cut those that are silent for longer."""
 POLLED = 2.0
 """Seconds between two looks at a log while the master tells no news."""
+LARGE = 64 << 10
+"""Bytes of new lines that are sent without a pause."""
 _BEFORE = 50
 _LARGEST = 1 << 60
 
@@ -129,18 +130,51 @@ async def _lines(view: FarmView, asked: PageRequest, opened: _OpenLog) -> Reply:
     if reader.length and not shown.rows and shown.start < reader.length:
         raise NotFoundError("The file of this log is not there any more.")
     first = await opened.first_line(shown)
+    rows = await _rendered(view, opened, shown, first, asked.root, marked=marked)
     return await view.page(
         asked,
         "log.html",
         **opened.context(asked.root),
-        layout=opened.layout(),
-        moved=False,
         shown=shown,
-        **_entries(opened.stored, shown, first, marked),
+        # Safe: a template of ours made it.
+        lines=Markup(rows.decode()),  # noqa: S704
+        empty=not shown.rows and not opened.stored.remarks,
         counted=first is not None or not shown.rows,
         search=None,
         longest=LONGEST_TEXT,
     )
+
+
+async def _rendered(
+    view: FarmView,
+    opened: _OpenLog,
+    shown: LogWindow,
+    first: int | None,
+    root: str,
+    *,
+    marked: tuple[int, int] | None = None,
+    after: int = -1,
+    moved: bool = False,
+) -> bytes:
+    """
+    The lines that are *shown*, as a part of a page.  All who look at the same ones get the same bytes.
+    """
+
+    async def render() -> bytes:
+        return view.templates.render(
+            "log_lines.html",
+            {
+                **opened.context(root),
+                "shown": shown,
+                "ended": opened.stored.ended and shown.end == shown.length,
+                "layout": opened.layout(),
+                "moved": moved,
+                **_entries(opened.stored, shown, first, marked, after),
+            },
+        )
+
+    of = (opened.context(root)["base"], opened.reader.parts, opened.stored.ended, len(opened.stored.remarks))
+    return await opened.logs.parts.get((*of, shown.start, shown.end, first, marked, after, moved), render)
 
 
 def _line_range(text: str) -> tuple[int, int] | None:
@@ -212,40 +246,41 @@ async def lines(view: FarmView, asked: PageRequest, builder: str, number: int, s
     after, remark = _number(asked, "after") or 0, _number(asked, "remark") or 0
     length = _number(asked, "length") or after
     until = view.logs.clock.seconds() + FOLLOWED
+    paced = False
     while True:
-        # Waited for from now on: nothing that happens while the records are read is missed.
-        news = view.news.next()
+        before = view.news.latest
         opened = await _opened(view, builder, number, step, log)
-        if asked.holder is not None and await view.sessions.holder(asked) is None:
-            opened.reader.close()
-            raise NeedsHolderError
         try:
-            is_news = opened.reader.length != length or any(each.id > remark for each in opened.stored.remarks)
-            if is_news or opened.stored.ended or view.logs.clock.seconds() >= until:
+            if asked.holder is not None and await view.sessions.holder(asked) is None:
+                raise NeedsHolderError
+            grown = opened.reader.length - length
+            is_news = grown != 0 or any(each.id > remark for each in opened.stored.remarks)
+            is_over = opened.stored.ended or view.logs.clock.seconds() >= until
+            if is_over or (is_news and (paced or grown > LARGE)):
                 return await _new_lines(view, asked, opened, after, remark)
         finally:
             opened.reader.close()
-        await _news_of(view, asked, opened.stored, news, until)
+        if is_news:
+            paced = True
+            await view.logs.pace()
+        elif view.news.latest is before:
+            await _news_of(view, asked, opened.stored, until)
         # The sessions hear of the same news in this turn.
         await next_turn(view.logs.clock)
 
 
-async def _news_of(
-    view: FarmView, asked: PageRequest, stored: StoredLog, news: Deferred[FarmChange | None], until: float
-) -> None:
+async def _news_of(view: FarmView, asked: PageRequest, stored: StoredLog, until: float) -> None:
     """
     Wait until there may be something new of the log *stored*: not if only others grew.
     """
     clock, seq = view.logs.clock, view.news.latest.seq if view.news.latest is not None else None
     while True:
-        seconds = FOLLOWED if view.news.flows else POLLED
-        seconds = max(0.0, min(seconds, until - clock.seconds()))
-        change = await news.addTimeout(seconds, clock, lambda result, timeout: None)
+        seconds = max(0.0, min(FOLLOWED if view.news.flows else POLLED, until - clock.seconds()))
+        change = await view.news.next().addTimeout(seconds, clock, lambda result, timeout: None)
         if change is None or change.seq != seq or change.streams is None or change.streams & stored.paths:
             return
         if asked.holder is not None and _may_be_revoked(asked.holder, change):
             return
-        news = view.news.next()
 
 
 def _may_be_revoked(holder: Holder, change: FarmChange) -> bool:
@@ -255,19 +290,11 @@ def _may_be_revoked(holder: Holder, change: FarmChange) -> bool:
 async def _new_lines(view: FarmView, asked: PageRequest, opened: _OpenLog, after: int, remark: int) -> Reply:
     shown = await opened.logs.window(opened.reader, after, opened.reader.length)
     first = await opened.first_line(shown)
-    body = view.templates.render(
-        "log_lines.html",
-        {
-            # The lines become part of the page, whose address is shorter by one segment.
-            **opened.context(asked.root.removeprefix("../")),
-            "shown": shown,
-            "ended": opened.stored.ended and shown.end == shown.length,
-            "layout": opened.layout(),
-            "moved": asked.query.get("layout", "") != opened.layout(asked.query.get("layout", "")),
-            **_entries(opened.stored, shown, first, after=remark),
-        },
-    )
-    return Reply(200, body)
+    like = asked.query.get("layout", "")
+    # The lines become part of the page, whose address is shorter by one segment.
+    root = asked.root.removeprefix("../")
+    moved = like != opened.layout(like)
+    return Reply(200, await _rendered(view, opened, shown, first, root, after=remark, moved=moved))
 
 
 async def _found(view: FarmView, asked: PageRequest, opened: _OpenLog, text: str) -> Reply:

@@ -3,6 +3,7 @@ The pages of logs.
 """
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.error import ConnectionDone
@@ -14,7 +15,7 @@ from buildbot_lite.storage.compressed_streams import compress
 from buildbot_lite.storage.records import builds, remarks, retention, states, steps, streams
 from buildbot_lite.web.master_watch import FarmChange
 
-from .pages_case import NOW, received
+from .pages_case import NOW, Received, received
 from .test_pages import HOSTILE, a_build
 from .test_sessions import SessionCase
 
@@ -60,6 +61,14 @@ class LogCase(SessionCase):
         self.ordinal += 1
         return path
 
+    def lines(self, address: str) -> Received:
+        """
+        The answer to a follower for whom there is something.
+        """
+        transport = self.send(f"GET {address} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        self.clock.pump([0.5, 0])
+        return received(transport.value())
+
     def end(self) -> None:
         """
         End the step.
@@ -71,7 +80,7 @@ class LogCase(SessionCase):
         The master tells that something changed.
         """
         self.news.tell(FarmChange(seq, None, frozenset(), ""))
-        self.clock.advance(0)
+        self.clock.pump([0, 0.5, 0])
 
 
 class LogPagesTests(LogCase):
@@ -194,6 +203,31 @@ class LogPagesTests(LogCase):
         self.tell(3)
         self.assertIn("data-ended", waiting.value().decode())
 
+    def test_followers_share(self) -> None:
+        """
+        All who follow a log get the same new lines at the same time, twice a second at most; they are made once.
+        """
+        path = self.log(b"one\n")
+        made: list[str] = []
+        render = self.view.templates.render
+
+        def count(template: str, context: Mapping[str, Any]) -> bytes:
+            made.append(template)
+            return render(template, context)
+
+        self.patch(self.view.templates, "render", count)
+        asked = f"GET {ADDRESS}/lines?after={{0}}&length={{0}}&remark=0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        for length in (4, 8):
+            waiting = [self.send(asked.format(length).encode()) for _ in range(3)]
+            with open(path, "ab") as file:
+                file.write(b"two\n")
+            self.news.tell(FarmChange(length, None, frozenset(), ""))
+            self.clock.pump([0, 0, 0] if length == 4 else [0, 0.2, 0])
+            self.assertEqual({bool(each.value()) for each in waiting}, {length == 4})
+            self.clock.pump([0.2, 0])
+            self.assertEqual({received(each.value()).text.count("two") for each in waiting}, {1})
+        self.assertEqual(made, ["log_lines.html"] * 2)
+
     def test_follow_a_remark(self) -> None:
         """
         A remark comes though its log does not grow.
@@ -234,12 +268,12 @@ class LogPagesTests(LogCase):
         self.log(b"two\n")
         self.clock.advance(10)
         address = f"{ADDRESS}/lines?after=4&length=4&remark=0&layout={layout}"
-        self.assertNotIn("data-moved", self.get(address).text)
+        self.assertNotIn("data-moved", self.lines(address).text)
         [stream, _] = self.write(lambda connection: streams.of_step(connection, self.build, 0))
         os.rename(path, f"{path}.1")
         self.write(lambda connection: streams.move(connection, stream.id, f"{stream.path}.1"))
         self.clock.advance(10)
-        self.assertIn("data-moved", self.get(address).text)
+        self.assertIn("data-moved", self.lines(address).text)
 
     def test_raw(self) -> None:
         """

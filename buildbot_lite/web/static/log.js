@@ -4,7 +4,7 @@
   const log = document.getElementById("log");
   if (!log) return;
   const MOST_ROWS = 5000;
-  const PAUSE = 250; // milliseconds between two looks
+  const PAUSE = 50; // milliseconds between two looks; the server waits longer
   const PAUSE_AFTER_FAILURE = 3000;
 
   // #L10 or #L10-L20
