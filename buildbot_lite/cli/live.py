@@ -6,8 +6,8 @@ Watch the farm, a builder or a build in the terminal, live.
     the master's news, or a second ──► look (`live_documents`) ──► screen (`live_views`, `live_screen`)
                                                                └─► changed documents, as lines of JSON
 
-A second passes between two looks at least, and three times as long as the last one took: the screen costs the master
-little, however large the farm is.
+A second passes between two looks at a farm at least, less at a build, and three times as long as the last one took:
+the screen costs the master little, however large the farm is.
 """
 
 import json
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 commands = Commands()
 
 LEAST_PAUSE = 1.0
-"""Seconds between two looks."""
+"""Seconds between two looks, at the farm or of a master that tells no news."""
 LONGEST_PAUSE = 10.0
 """Seconds until the next look without news, if the master tells news."""
 _SHARE = 3.0
@@ -136,7 +136,8 @@ async def keep_looking(link: MasterLink, lasting: "LastingLink", watched: Watche
                 await link.pause(LEAST_PAUSE)
                 continue
             seen()
-            await link.pause(max(LEAST_PAUSE, _SHARE * (time.monotonic() - begun)))
+            pause = LEAST_PAUSE if watched.least_pause is None or not news.told else watched.least_pause
+            await link.pause(max(pause, _SHARE * (time.monotonic() - begun)))
             if news.told and news.count == known:
                 await until_one(news.next_change(), Deferred.fromCoroutine(link.pause(LONGEST_PAUSE)))
     finally:

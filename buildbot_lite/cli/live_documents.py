@@ -10,7 +10,7 @@ however long the history is.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from attrs import define, field
 
@@ -47,8 +47,11 @@ class Answering(Protocol):
 
 class Watched(Protocol):
     """
-    What is watched.
+    What is watched.  *least_pause*: seconds between two looks when there is news; None: as usual.
     """
+
+    @property
+    def least_pause(self) -> float | None: ...
 
     async def look(self, link: Answering) -> None:
         """
@@ -67,6 +70,7 @@ class WatchedFarm:
     The whole farm: *results* of each builder's newest builds, number → result, and the running builds with their steps.
     """
 
+    least_pause: ClassVar[float | None] = None
     status: Document = field(factory=dict)
     builders: list[Document] = field(factory=list)
     running: dict[str, Document] = field(factory=dict)
@@ -117,6 +121,7 @@ class WatchedBuilder:
     """
 
     name: str
+    least_pause: ClassVar[float | None] = None
     status: Document = field(factory=dict)
     builder: Document = field(factory=dict)
     builds: list[Document] = field(factory=list)
@@ -155,6 +160,7 @@ class WatchedBuild:
 
     builder: str
     number: int
+    least_pause: ClassVar[float | None] = 0.25
     build: Document = field(factory=dict)
     tail: Document = field(factory=dict)
     tails: bool = True

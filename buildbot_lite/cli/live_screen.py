@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 from attrs import define
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from ..deferreds import OneShot
 from .live_layout import Space
 
+_STDOUT = 1
 _LEAVE = b"qQ\x04"
 Draw = Callable[[Space], Sequence[Text]]
 
@@ -84,8 +85,11 @@ class LiveScreen:
         self._show()
 
     def _lines(self, remark: str) -> RenderableType:
-        size = self._console.size
-        lines = self._draw(Space(size.width, size.height, self._wall(), remark))
+        # COLUMNS and LINES, which rich prefers, are those of the moment when they were exported.
+        with contextlib.suppress(OSError):
+            size = os.get_terminal_size(_STDOUT)
+            self._console.size = ConsoleDimensions(max(1, size.columns), max(1, size.lines))
+        lines = self._draw(Space(*self._console.size, self._wall(), remark))
         for line in lines:
             line.no_wrap = True
         return Group(*lines)

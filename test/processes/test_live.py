@@ -34,7 +34,8 @@ class WatchingTerminal:
         self.out = b""
         self.process = subprocess.Popen(
             ["setsid", "--ctty", "--wait", str(BIN / "buildbot-lite"), *words],
-            env={**farm.env, "TERM": "xterm-256color"},
+            # Variables with another size, as a shell may have exported them.
+            env={**farm.env, "TERM": "xterm-256color", "COLUMNS": "70", "LINES": "20"},
             stdin=self.other,
             stdout=self.other,
             stderr=self.other,
