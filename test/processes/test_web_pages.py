@@ -2,63 +2,16 @@
 A real web process that shows a real farm.
 """
 
-import http.client
 import re
-import socket
-from typing import ClassVar
 
-from .farm import Daemon, Farm, until
-from .farm_case import FarmCase
+from .farm import until
+from .web_case import WebCase
 
 
-class WebPagesTests(FarmCase):
+class WebPagesTests(WebCase):
     """
-    A farm with its own web process, in ``web`` of the master's directory.
+    What others read of the farm.
     """
-
-    port: ClassVar[int]
-    web: ClassVar[Daemon]
-
-    @classmethod
-    def make(cls) -> Farm:
-        """
-        A farm with a builder that succeeds.
-        """
-        return Farm("bot1").builder("hello", "echo hello")
-
-    @classmethod
-    def begin(cls) -> None:
-        """
-        Start everything; the master writes the strings of the web process when it starts.
-        """
-        farm = cls.farm
-        directory = farm.master_directory / "web"
-        (directory / "private").mkdir(parents=True, mode=0o700)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            cls.port = free.getsockname()[1]
-        (directory / "web.tac").write_text(
-            "from buildbot_lite.web_tap import application_for\n"
-            f"application = application_for(port='tcp:{cls.port}:interface=127.0.0.1')\n"
-        )
-        farm.start()
-        cls.web = Daemon("web", directory, farm.env, "web.tac", "Starting reactor")
-        cls.addClassCleanup(cls.web.kill)
-        cls.web.spawn()
-
-    def get(self, path: str) -> tuple[int, str]:
-        """
-        Status and text of a page; 0 while nothing listens.
-        """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        except ConnectionError:
-            return 0, ""
-        finally:
-            connection.close()
 
     def until_metric(self, series: str, value: float) -> str:
         """
