@@ -260,7 +260,7 @@ class FurlTests(CommandLineCase):
 
     def test_of_a_slave(self) -> None:
         """
-        `furl` refuses a slave's directory, and one that does not exist.
+        `furl` refuses the directory of a slave or web process, and one that does not exist.
         """
         self.write("bot1/slave.tac", "")
 
@@ -268,6 +268,9 @@ class FurlTests(CommandLineCase):
             self.refused("furl", "bot1", "bot1"), "bot1 is a slave's directory; its string is in slave.tac."
         )
         self.assertEqual(self.refused("furl", "none", "bot1"), "There is no directory none.")
+        self.write("web/web.tac", "")
+        self.assertIn("its string is in web.tac or private", self.refused("furl", "web", "bot1"))
+        self.assertIn("buildbot-lite rotate 'web pages'", self.refused("furl", "--replace", "web", "-"))
 
     def test_replaced(self) -> None:
         """
