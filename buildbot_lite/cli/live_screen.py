@@ -21,7 +21,7 @@ from rich.text import Text
 from ..deferreds import OneShot
 from .live_layout import Space
 
-_STDOUT = 1
+_STDIN, _STDOUT = 0, 1
 _LEAVE = b"qQ\x04"
 Draw = Callable[[Space], Sequence[Text]]
 
@@ -171,8 +171,11 @@ class _Keyboard:
     def __init__(self) -> None:
         self.descriptor: int | None = None
         self._before: list[Any] = []
+        # Standard input may be a string, and some roots have no /dev/tty.
         with contextlib.suppress(OSError):
-            self.descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+            self.descriptor = (
+                os.dup(_STDIN) if os.isatty(_STDIN) else os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+            )
 
     def take(self) -> None:
         """
