@@ -9,6 +9,7 @@ from . import (
     badges,
     metrics,
     pages_about,
+    pages_artifacts,
     pages_build,
     pages_builder,
     pages_changes,
@@ -25,6 +26,7 @@ from .view import Route
 
 ROUTES: Sequence[Route] = (
     *pages_about.ROUTES,
+    *pages_artifacts.ROUTES,
     *pages_build.ROUTES,
     *pages_builder.ROUTES,
     *pages_changes.ROUTES,

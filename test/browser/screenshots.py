@@ -26,7 +26,7 @@ def main(directory: Path) -> None:
     """
     shutil.rmtree(directory, ignore_errors=True)
     for name, seeding in (
-        ("plain", Seeding(builds=600, hostile=False, now=time.time())),
+        ("plain", Seeding(builds=600, slaves=12, hostile=False, now=time.time())),
         ("hostile", Seeding(builds=320, now=time.time())),
     ):
         with ShownFarm(seeding) as shown, Browser(shown.address) as browser:

@@ -97,3 +97,20 @@ class PagesTests(BrowserCase):
 
         self.browser.scripts(run=False)
         self.check(look)
+
+    def test_artifact(self) -> None:
+        """
+        Promise 10.7: a report of HTML is shown, and no script in it runs.
+        """
+        browser = self.browser.open("builders/release/18")
+        browser.by_role("link", "report.html").click()
+        browser.until(lambda: browser.title == "report", "the report is shown")
+        self.assertEqual(browser.one("h1").text, "Report")
+        self.assertIn("sandboxed", " ".join(browser.complaints()))
+
+    def test_links(self) -> None:
+        """
+        Promise 10.1: no link of a page leads nowhere, but to files of builds that were made up without files.
+        """
+        broken = [each for each in self.found.broken if "/artifacts/" not in each]
+        self.assertEqual(broken, [])

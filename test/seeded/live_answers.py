@@ -15,17 +15,26 @@ Document = dict[str, Any]
 _STATES: Sequence[tuple[str, Document]] = (
     ("here", {}),
     ("here", {}),
-    ("reconnecting", {"connected": False, "obstacle": "ash was lost 40 s ago; its builds wait 29 more minutes for it"}),
-    ("paused", {"paused": True, "obstacle": "birch is paused"}),
-    ("draining", {"draining": True, "obstacle": "rowan is draining: it leaves when its builds have ended"}),
-    ("below minspace", {"low_space": True, "obstacle": "larch has 310 MiB free, and 1 GiB is the least", "space": 3e8}),
-    ("refused", {"connected": False, "refused": None, "obstacle": "fir was refused: another machine has its string"}),
-    ("never seen", {"connected": False, "since": None, "obstacle": "it has never been here"}),
+    (
+        "reconnecting",
+        {"connected": False, "obstacle": "{slave} was lost 40 s ago; its builds wait for it"},
+    ),
+    ("paused", {"paused": True, "obstacle": "{slave} is paused"}),
+    ("draining", {"draining": True, "obstacle": "{slave} is draining: it leaves when its builds have ended"}),
+    (
+        "below minspace",
+        {"low_space": True, "obstacle": "{slave} has less than 1 GiB free", "space": 3e8},
+    ),
+    (
+        "refused",
+        {"connected": False, "refused": None, "obstacle": "another machine has the string of {slave}"},
+    ),
+    ("never seen", {"connected": False, "since": None, "obstacle": "{slave} has never been here"}),
 )
 _WAITS = (
-    ("busy", "oak builds linux-x86_64/63, and takes one build at a time"),
+    ("busy", "poplar builds nightly/60, and takes one build at a time"),
     ("paused", "birch is paused; go on with: buildbot-lite resume birch"),
-    ("lock", "the lock 'database' is held by nightly/62"),
+    ("lock", "the lock 'database' is held by release/60"),
     ("absent", "elm.example.org is not here since 10 minutes"),
     ("back-off", "it was tried once, and is tried again in 40 seconds"),
 )
@@ -138,7 +147,7 @@ class LiveAnswers:
         running = [
             f"{each['builder']}/{each['number']}" for each in self.running() if each["slave"] == name
         ]  # fmt: skip
-        document = {
+        document: Document = {
             "slave": name,
             "state": state,
             "connected": True,
@@ -159,6 +168,8 @@ class LiveAnswers:
             "platform": {"hostname": f"{name[:20]}.lan", "os": "Debian GNU/Linux 12", "machine": "x86_64"},
         }
         document.update(fields)
+        if document["obstacle"] is not None:
+            document["obstacle"] = document["obstacle"].format(slave=name)
         if state == "refused":
             reason = HOSTILE[1] if seeding.hostile else "its string belongs to another machine"
             document["refused"] = {"at": seeding.now - 900, "reason": reason, "asks_again_by": seeding.now + 900}

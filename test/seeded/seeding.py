@@ -31,7 +31,7 @@ class Seeding:
     """
 
     builds: int = 1000
-    slaves: int = len(SLAVES)
+    slaves: int = 8
     running: int = 3
     waiting: int = 5
     packages: int = 20
@@ -54,7 +54,7 @@ class Seeding:
         """
         The names of the slaves.
         """
-        known = (*SLAVES[:-1], LONG_SLAVE) if self.hostile else SLAVES
+        known = (*SLAVES[:7], LONG_SLAVE) if self.hostile else SLAVES
         return [known[each] if each < len(known) else f"slave-{each}" for each in range(self.slaves)]
 
     @property

@@ -51,7 +51,20 @@ BUILDERS = (
     "release",
     "nightly",
 )
-SLAVES = ("oak", "ash", "elm.example.org", "birch", "rowan", "larch", "fir-64", "hazel")
+SLAVES = (
+    "oak",
+    "ash",
+    "elm.example.org",
+    "birch",
+    "rowan",
+    "larch",
+    "fir-64",
+    "hazel",
+    "juniper",
+    "maple",
+    "willow",
+    "poplar",
+)
 """Names of slaves, which may have letters, digits, dots, dashes, underscores and plus signs."""
 LONG_SLAVE = "W" * 80
 TAGS = ("linux", "nightly", "release")
