@@ -6,6 +6,7 @@ The web process: HTTP on one side; on the other the farm's records, which it rea
 ``live``         what only the master knows         ``view``         a request and an answer, as pages see them
 ``rendering``    templates, links, durations        ``pages``        how a request is answered
 ``assembly``     puts it together                   ``pages_…``      one module for each page or pair of pages
+``logs``         lines of logs, search in them      ``farm_logs``    what all readers of logs share
 
 It never loads master.cfg, and reads nothing below the master's ``private``.  It holds no secret of the farm but its own
 strings.
