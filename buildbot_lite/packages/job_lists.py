@@ -37,13 +37,26 @@ _PAGE = Query(
         JOBS.c.id < bindparam("before"),
         *[
             or_(bindparam(column.name).is_(None), column == bindparam(column.name))
-            for column in (JOBS.c.target, JOBS.c.state, JOBS.c.submitter, JOBS.c.by_grant)
+            for column in (JOBS.c.target, JOBS.c.state, JOBS.c.name, JOBS.c.submitter, JOBS.c.by_grant)
         ],
         or_(bindparam("active").is_(None), JOBS.c.finished.is_(None)),
     )
     .order_by(JOBS.c.id.desc())
     .limit(bindparam("most")),
     job_of_row,
+)
+_IN_REPOSITORY = Query(
+    select(JOBS.c.name, JOBS.c.version, JOBS.c.id)
+    .where(
+        JOBS.c.id.in_(
+            select(func.max(JOBS.c.id))
+            .where(JOBS.c.target == bindparam("target"), JOBS.c.state == JobState.FINISHED.value, JOBS.c.scratch == 0)
+            .group_by(JOBS.c.name)
+        )
+    )
+    .order_by(JOBS.c.name)
+    .limit(bindparam("most")),
+    lambda name, version, job: (name, version, job),
 )
 _COUNTS = Query(
     select(JOBS.c.target, JOBS.c.state, func.count())
@@ -87,6 +100,7 @@ def page(connection: Connection, wanted: JobFilter, most: int, before: int | Non
         connection,
         target=wanted.target,
         state=wanted.state,
+        name=wanted.name,
         submitter=wanted.submitter,
         by_grant=wanted.by_grant,
         active=1 if wanted.active else None,
@@ -94,6 +108,14 @@ def page(connection: Connection, wanted: JobFilter, most: int, before: int | Non
         before=_NO_BOUND if before is None else before,
     )
     return [with_arches(connection, job) for job in found]
+
+
+def newest_finished(connection: Connection, target: str, most: int) -> list[tuple[str, str, int]]:
+    """
+    Name, version and number of the newest finished job of each source package of *target*, without scratch builds: what
+    its repository has, by the records.
+    """
+    return _IN_REPOSITORY.all(connection, target=target, most=most)
 
 
 def counts(connection: Connection) -> dict[str, dict[str, int]]:

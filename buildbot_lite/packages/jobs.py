@@ -142,6 +142,7 @@ class JobFilter:
 
     target: str | None = None
     state: str | None = None
+    name: str | None = None
     submitter: str | None = None
     by_grant: int | None = None
     active: bool = False

@@ -22,6 +22,8 @@ Document = Mapping[str, Any]
 
 FRESH = 1.0
 """Seconds for which an answer is shown again."""
+MOST_FRESH = 60.0
+"""The same for what hardly ever changes."""
 MOST_AGE = 3600.0
 """Seconds after which an answer of a master that is away is no longer shown."""
 
@@ -75,18 +77,27 @@ class Live:
 
     def changed(self) -> None:
         """
-        The master said that something changed: the next question is asked again.
+        The master said that something changed: pages are made anew, from answers that are up to `FRESH` seconds old.
+
+        (A busy farm changes ten times a second, and an answer about a thousand slaves takes the master some
+        milliseconds.)
+        """
+        self.version += 1
+
+    def expire(self) -> None:
+        """
+        Something was changed by somebody who looks at what comes of it: every question is asked again.
         """
         self.version += 1
         for kept in self._kept.values():
-            kept.at = min(kept.at, self.clock() - FRESH)
+            kept.at = min(kept.at, self.clock() - MOST_FRESH)
 
     def is_here(self) -> None:
         """
         The link is there.
         """
         self.away_since = None
-        self.changed()
+        self.expire()
         self._on_link.tell(None)
 
     def is_away(self) -> None:
@@ -98,12 +109,13 @@ class Live:
             self.version += 1
             self._on_link.tell(None)
 
-    async def answer(self, question: str) -> Document:
+    async def answer(self, question: str, fresh: float = FRESH) -> Document:
         """
-        The master's answer to *question*, or the last one while it is away; an empty document if there is none.
+        The master's answer to *question*, at most *fresh* seconds old, or the last one while it is away; an empty
+        document if there is none.
         """
         kept = self._kept.setdefault(question, _LastAnswer())
-        if kept.document is not None and self.clock() - kept.at < FRESH:
+        if kept.document is not None and self.clock() - kept.at < fresh:
             return kept.document
         asking = kept.asking
         if asking is None:
@@ -119,7 +131,8 @@ class Live:
         except NoAnswerError:
             self.is_away()
         except BuildbotLiteError:
-            pass  # refused, or of an older version: nothing is known
+            # Refused, or of an older version: nothing is known, which need not be asked for each page.
+            kept.document, kept.at = {}, self.clock()
         finally:
             kept.asking = None
         if kept.document is not None and self.clock() - kept.at > MOST_AGE:

@@ -38,7 +38,7 @@ async def force(view: FarmView, asked: PageRequest, builder: str) -> Reply:
         await view.sessions.ask(holder, {**question, "reason": reason} if reason else question)
     except (InputError, RefusedError) as error:
         return await _page(view, asked, builder, forms, given, str(error))
-    view.live.changed()
+    view.live.expire()
     return sent_to(f"../{segment(builder)}")
 
 

@@ -152,7 +152,7 @@ async def act(view: FarmView, asked: PageRequest, action: str) -> Reply:
     fields = FormFields(form_of(asked))
     question = {"ask": wanted.ask, **wanted.question(fields, holder.label)}
     answer = await view.sessions.ask(holder, question)
-    view.live.changed()
+    view.live.expire()
     return sent_to("../" + wanted.back(fields, answer))
 
 

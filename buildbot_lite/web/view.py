@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from .api.feed_streams import FeedStreams
 from .farm_logs import FarmLogs
-from .live import Live
+from .live import MOST_FRESH, Live
 from .master_watch import NewsOfFarm
 from .policy import WebVisitor
 from .rendering import Templates, root_of
@@ -160,5 +160,6 @@ class FarmView:
             "now": self.wall(),
             "away_since": self.live.away_since,
             "holder": asked.holder,
+            "has_packages": bool((await self.live.answer("package-targets", MOST_FRESH)).get("targets")),
         }
         return Reply(status, self.templates.render(template, {**frame, **context}))

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import NoAnswerError, RevokedError
+from buildbot_lite.errors import NoAnswerError, RefusedError, RevokedError
 from buildbot_lite.storage.database import database_in_memory
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.web.api.feed_streams import FeedStreams
@@ -48,8 +48,10 @@ class FakeAnswers:
 
     def ask(self, question: Document) -> Deferred[Document]:
         self.asked.append(question["ask"])
-        if self.away or question["ask"] not in self.answers:
+        if self.away:
             return fail(NoAnswerError("No master answers."))
+        if question["ask"] not in self.answers:
+            return fail(RefusedError("This string does not permit that."))
         return succeed(self.answers[question["ask"]])
 
 

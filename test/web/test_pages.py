@@ -109,7 +109,7 @@ class FarmPageTests(PagesCase):
         asked = len(self.master.asked)
         self.get("/")
         self.assertEqual(len(self.master.asked), asked)
-        self.live.changed()
+        self.live.expire()
         self.get("/")
         self.assertGreater(len(self.master.asked), asked)
 

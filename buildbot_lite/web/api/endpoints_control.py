@@ -52,7 +52,7 @@ class AskMaster:
         view, holder = request.view, permitted(request.asked, self.ask)
         answer = await view.sessions.ask(holder, {"ask": self.ask, **self.fields(request.given)})
         if self.changes:
-            view.live.changed()
+            view.live.expire()
         return answer
 
 

@@ -1,0 +1,82 @@
+"""
+Packages: the jobs of each target, one job with its architectures, and what the repositories have.
+"""
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from sqlalchemy import Connection
+
+from ..errors import NotFoundError
+from ..packages import job_documents, job_lists, job_records
+from ..packages.job_states import JobState
+from ..packages.jobs import JobFilter
+from .live import Document
+from .pages_builder import LONGEST_VALUE, before_in
+from .view import FarmView, PageRequest, Reply, Route
+
+ON_PAGE = 40
+MOST_PACKAGES = 10_000
+_FILTER = ("target", "state", "name", "submitter")
+
+
+async def jobs(view: FarmView, asked: PageRequest) -> Reply:
+    """
+    ``/packages``.
+    """
+    given = {name: asked.query.get(name, "")[:LONGEST_VALUE] or None for name in _FILTER}
+    wanted = JobFilter(target=given["target"], state=given["state"], name=given["name"], submitter=given["submitter"])
+    before = before_in(asked)
+    live = await view.live.answer("package-targets")
+
+    def read(connection: Connection) -> tuple[list[Document], dict[str, dict[str, int]]]:
+        found = job_lists.page(connection, wanted, ON_PAGE, before)
+        return [job_documents.of_job(connection, each) for each in found], job_lists.counts(connection)
+
+    found, counts = await view.records.read(read)
+    older = urlencode({**asked.query, "before": found[-1]["job"]}) if len(found) == ON_PAGE else None
+    return await view.page(
+        asked,
+        "packages.html",
+        jobs=found,
+        counts=counts,
+        targets=live.get("targets") or [{"target": each} for each in counts],
+        filter=given,
+        states=[str(each) for each in JobState],
+        older=older,
+    )
+
+
+async def job(view: FarmView, asked: PageRequest, number: int) -> Reply:
+    """
+    ``/packages/NUMBER``.
+    """
+
+    def read(connection: Connection) -> tuple[Document, Sequence[Document]]:
+        found = job_records.get(connection, number)
+        if found is None:
+            raise NotFoundError(f"There is no job {number} (any more).")
+        same = job_lists.page(connection, JobFilter(target=found.target, name=found.name), 20)
+        return job_documents.of_job(connection, found), [job_documents.of_job(connection, each) for each in same]
+
+    document, history = await view.records.read(read)
+    return await view.page(asked, "package.html", job=document, history=history)
+
+
+async def repository(view: FarmView, asked: PageRequest, target: str) -> Reply:
+    """
+    ``/packages/targets/TARGET``: what its repository has.
+    """
+    found = await view.records.read(lambda connection: job_lists.newest_finished(connection, target, MOST_PACKAGES))
+    live = await view.live.answer("package-targets")
+    known = next((each for each in live.get("targets") or () if each["target"] == target), None)
+    if known is None and not found:
+        raise NotFoundError(f"There is no target {target!r:.100}.")
+    return await view.page(asked, "repository.html", target=target, known=known, packages=found)
+
+
+ROUTES = (
+    Route("/packages", jobs),
+    Route("/packages/<int:number>", job),
+    Route("/packages/targets/<target>", repository),
+)
