@@ -6,6 +6,8 @@ import http.client
 import json
 from typing import Any
 
+from ..web.api.api_case import held_against
+from ..web.pages_case import Received
 from .farm import until
 from .web_case import WebCase
 
@@ -81,4 +83,21 @@ class WebEventsTests(WebCase):
         after.read_until(3)
         ids = [*before.ids, *after.ids]
         self.assertEqual(ids, list(range(1, ids[-1] + 1)))
+        self.check_documents()
         self.web.stop()
+
+    def check_documents(self) -> None:
+        """
+        What a real master says of itself is as the description of the API says, field by field.
+        """
+        until(lambda: self.get("/readyz")[0] == 200, "the web process is ready")
+        build = "/builds/hello/3"
+        description = json.loads(self.get("/api/v1/openapi.json")[1])
+        for address in (
+            *("/farm", "/builders", "/builders/hello", "/builds", "/queue", "/slaves", "/slaves/bot1", "/schedulers"),
+            *("/requests", "/requests/3", "/changes", "/reporters", "/packages/targets", "/packages/jobs", build),
+            *(f"{build}/properties", f"{build}/logs", f"{build}/logs/0/stdio/lines", f"{build}/artifacts"),
+        ):
+            status, text = self.get(f"/api/v1{address}")
+            answer = Received(status, {"content-type": "application/json"}, text.encode())
+            self.assertEqual((status, held_against(description, address, answer)[1]), (200, []), address)

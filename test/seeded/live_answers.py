@@ -19,7 +19,7 @@ _STATES: Sequence[tuple[str, Document]] = (
         "reconnecting",
         {"connected": False, "obstacle": "{slave} was lost 40 s ago; its builds wait for it"},
     ),
-    ("paused", {"paused": True, "obstacle": "{slave} is paused"}),
+    ("paused", {"paused": 1_795_990_000.0, "obstacle": "{slave} is paused"}),
     ("draining", {"draining": True, "obstacle": "{slave} is draining: it leaves when its builds have ended"}),
     (
         "below minspace",
@@ -152,7 +152,7 @@ class LiveAnswers:
             "state": state,
             "connected": True,
             "since": seeding.now - 7200.0,
-            "paused": False,
+            "paused": None,
             "draining": False,
             "revoked": False,
             "refused": None,

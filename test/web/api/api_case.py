@@ -113,27 +113,34 @@ class ApiCase(PagesCase):
         """
         The document in *answer*, which is as it is described.
         """
-        operation = self._operation(urlsplit(address).path)
-        described = operation["responses"][str(answer.status)]
-        kind = answer.headers["content-type"].partition(";")[0]
-        if answer.status == 304:
-            return None
-        self.assertIn(kind, described["content"], address)
-        schema = described["content"][kind].get("schema")
-        if schema is None:
-            return answer.body
-        document = json.loads(answer.text)
-        whole = {**_closed(schema), "components": _closed(self.document["components"])}
-        for error in jsonschema_rs.iter_errors(whole, document):
-            self.fail(f"{address}: {error.message[:300]} at {list(error.instance_path)}")
+        document, violations = held_against(self.document, address, answer)
+        self.assertEqual(violations, [], address)
         return document
 
-    def _operation(self, path: str) -> Any:
-        for template, item in self.document["paths"].items():
-            pattern = re.sub(r"\{name\}", ".+", template)
-            if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", pattern), path):
-                return next(iter(item.values()))
-        return self.fail(f"{path} is not described.")
+
+def held_against(description: Mapping[str, Any], address: str, answer: Received) -> tuple[Any, list[str]]:
+    """
+    The document in an *answer*, or its bytes; and what of it is not as the *description* of the API says.
+    """
+    status, kind = answer.status, answer.headers.get("content-type", "").partition(";")[0]
+    described = _operation(description, urlsplit(address).path)["responses"].get(str(status))
+    if described is None or (status != 304 and kind not in described["content"]):
+        return None, [f"{status} with {kind} is not described"]
+    schema = None if status == 304 else described["content"][kind].get("schema")
+    if schema is None:
+        return answer.body, []
+    document = json.loads(answer.text)
+    whole = {**_closed(schema), "components": _closed(description["components"])}
+    errors = jsonschema_rs.iter_errors(whole, document)
+    return document, [f"{error.message[:300]} at {list(error.instance_path)}" for error in errors]
+
+
+def _operation(description: Mapping[str, Any], path: str) -> Any:
+    for template, item in description["paths"].items():
+        pattern = re.sub(r"\{name\}", ".+", template)
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", pattern), path):
+            return next(iter(item.values()))
+    raise AssertionError(f"{path} is not described.")
 
 
 def _closed(schema: Any) -> Any:
