@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import proc
@@ -197,7 +198,7 @@ class Lab:
     def _until(self, condition, directory):
         deadline = time.monotonic() + 120
         while True:
-            with suppress(FileNotFoundError, ConnectionRefusedError, ValueError):
+            with suppress(FileNotFoundError, ConnectionRefusedError, ValueError, HTTPError):
                 if condition():
                     return
             if time.monotonic() > deadline or any(process.poll() is not None for process in self._processes):

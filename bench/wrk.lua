@@ -1,13 +1,4 @@
--- Requests of one address that differ in a field, so that no answer is given twice (not with FIXED in the environment);
--- the figures as one line of JSON.
-local number = math.random(1, 1000000000)
-local fixed = os.getenv("FIXED")
-request = function()
-  if fixed then return wrk.format("GET", wrk.path) end
-  number = number + 1
-  local sign = string.find(wrk.path, "?", 1, true) and "&" or "?"
-  return wrk.format("GET", wrk.path .. sign .. "x=" .. number)
-end
+-- The figures of a run as one line of JSON.
 done = function(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(
