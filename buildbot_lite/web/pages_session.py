@@ -21,6 +21,7 @@ from .view import FarmView, PageRequest, Reply, Route
 
 MOST_FIELDS = 500
 LONGEST_CODE = 200
+FURL = "pb://"
 _PLAIN = (
     "Over plain HTTP anybody between could read your session.  Open the pages by https:// (docs/deployment.md), or on "
     "the machine itself."
@@ -29,19 +30,26 @@ _PLAIN = (
 
 async def enter(view: FarmView, asked: PageRequest) -> Reply:
     """
-    ``/enter``: GET shows a button, POST exchanges the code for a cookie.
+    ``/enter``: GET shows a button, POST exchanges the code, or a string of the farm, for a cookie.
     """
     if asked.method != "POST":
         return await view.page(asked, "enter.html", code=asked.query.get("code", "")[:LONGEST_CODE])
     if not asked.visitor.secure:
         raise RefusedError(_PLAIN)
     code = form_of(asked).get("code", "").strip()
-    if not code or len(code) > LONGEST_CODE:
-        raise InputError("Give the code that buildbot-lite grant control --web has printed.")
-    answer = await view.live.link.ask({"ask": "redeem", "code": code, "from": asked.visitor.address})
-    value, _ = await view.sessions.open(str(answer.get("furl")))
+    value, _ = await view.sessions.open(code if code.startswith(FURL) else await _redeemed(view, asked, code))
     secure = not is_loopback_name(asked.visitor.host)
     return sent_to("./", {"set-cookie": cookie_header(value, secure=secure)})
+
+
+async def _redeemed(view: FarmView, asked: PageRequest, code: str) -> str:
+    """
+    The FURL that *code* becomes.
+    """
+    if not code or len(code) > LONGEST_CODE:
+        raise InputError("Give the code that buildbot-lite grant control --web has printed, or a string of the farm.")
+    answer = await view.live.link.ask({"ask": "redeem", "code": code, "from": asked.visitor.address})
+    return str(answer.get("furl"))
 
 
 async def leave(view: FarmView, asked: PageRequest) -> Reply:

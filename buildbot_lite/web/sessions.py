@@ -126,13 +126,7 @@ class Sessions:
         if (known := self._kept(key)) is not None:
             return known
         furl = self._at_our_master(credentials)
-        if self._checks >= MOST_CHECKS:
-            raise NoAnswerError("Too many strings are checked at this moment.  Try again in a second.")
-        self._checks += 1
-        try:
-            holder = await self._checked(furl, CHECKED_FOR)
-        finally:
-            self._checks -= 1
+        holder = await self._checked(furl, CHECKED_FOR)
         self._keep(key, holder)
         return holder
 
@@ -153,7 +147,13 @@ class Sessions:
         return Furl(ours.tub_id, ours.hints, furl.swissnum)
 
     async def _checked(self, furl: Furl, seconds: float) -> Holder:
-        answer = await self._ask(str(furl), {"ask": "me"})
+        if self._checks >= MOST_CHECKS:
+            raise NoAnswerError("Too many strings are checked at this moment.  Try again in a second.")
+        self._checks += 1
+        try:
+            answer = await self._ask(str(furl), {"ask": "me"})
+        finally:
+            self._checks -= 1
         may, grant = answer.get("may"), answer.get("grant")
         return Holder(
             furl,

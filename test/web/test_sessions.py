@@ -122,6 +122,37 @@ class BrowserTests(SessionCase):
             self.assertEqual(answer.headers["location"], "../queue", back)
 
 
+class GrantsTests(SessionCase):
+    """
+    What was handed out, for admins.
+    """
+
+    def test_admin(self) -> None:
+        """
+        Promise 10.4: an admin enters with the admin's string, and sees the grants; nobody else does.
+        """
+        grant = {"grant": 3, "verb": "slave", "name": "<b>bot1</b>", "label": "", "state": "valid", "created": 1.0}
+        self.holders.answers["grants"] = {"grants": [grant]}
+        self.assertEqual(self.get("/grants").status, 403)
+        self.assertEqual(self.get("/grants", self.entered()).status, 403)
+        admin = CONTROL.replace("control", "admins")
+        self.holders.grants[admin] = {"grant": 1, "label": "", "may": None}
+        answer = self.post("/enter", {"code": f"  {admin}\n"})
+        self.assertEqual(self.master.asked.count("redeem"), 1)
+        page = self.get("/grants", {"Cookie": answer.headers["set-cookie"].partition(";")[0]})
+        self.assertEqual(page.status, 200)
+        self.assertIn("&lt;b&gt;bot1", page.text)
+        self.assertNotIn("secret", page.text)
+
+    def test_wrong_string(self) -> None:
+        """
+        A string that the master does not know opens no session.
+        """
+        answer = self.post("/enter", {"code": CONTROL.replace("control", "unknown")})
+        self.assertEqual(answer.status, 403)
+        self.assertNotIn("set-cookie", answer.headers)
+
+
 class ForceTests(SessionCase):
     """
     Forms of ForceSchedulers.
