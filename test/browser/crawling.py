@@ -23,6 +23,7 @@ HOSTILE_OF_EACH_ROUTE = 3
 _FILTERS = 1
 """Addresses of one route that have a query."""
 _MOST = 400
+_NEEDS_GRANT = 401
 
 
 @frozen
@@ -75,7 +76,8 @@ def crawl(address: str, first: Sequence[str] = ("",)) -> Crawl:
         try:
             body = _html(here)
         except urllib.error.HTTPError as error:
-            broken.append(f"{source}: {here.removeprefix(address)} answers {error.code}")
+            if error.code != _NEEDS_GRANT:
+                broken.append(f"{source}: {here.removeprefix(address)} answers {error.code}")
             continue
         if body is not None:
             pages.append(FoundPage(here.removeprefix(address), rule))
