@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from attrs import frozen
 from twisted.logger import Logger
@@ -38,6 +38,19 @@ FIRST_PORT = 8010
 LONGEST_LABEL = 80
 LONGEST_ADDRESS = 60
 _ADDRESS = re.compile(r"http://[0-9a-zA-Z.:\[\]-]{1,100}/\n?\Z")
+
+
+@runtime_checkable
+class PublishingExtension(Protocol):
+    """
+    An extension of the farm with files for everybody, which the web process serves below ``/repositories/NAME/``.
+    """
+
+    def published(self) -> Mapping[str, str]:
+        """
+        The absolute paths of directories, by name: what is served of each is the tree to which its symlink ``public``
+        leads.
+        """
 
 
 @frozen
@@ -103,6 +116,12 @@ class WebAnswers:
             "database": self.farm.config.database_in(self.farm.basedir),
             "streams": os.path.abspath(storage.streams),
             "artifacts": os.path.abspath(storage.artifacts),
+            "repositories": {
+                name: directory
+                for each in self.farm.extensions.values()
+                if isinstance(each, PublishingExtension)
+                for name, directory in each.published().items()
+            },
         }
 
     async def _me(self, question: JsonReader) -> Answer:

@@ -152,6 +152,7 @@ class FarmPages:
         return Places(
             self._told.get("streams") or os.path.join(farm, "streams"),
             self._told.get("artifacts") or os.path.join(farm, "artifacts"),
+            self._told.get("repositories") or {},
         )
 
     def _ask_again(self) -> None:

@@ -351,10 +351,10 @@ async def raw(view: FarmView, asked: PageRequest, builder: str, number: int, ste
     part = None if offset is None or size is None else ByteRange.within(offset, size, opened.reader.length)
     name = file_name(f"{builder}-{number}-{stored.step.name}-{stored.name}.txt")
     reply = raw_reply(asked, opened.reader, view.logs.clock, name=name, ended=stored.ended, part=part)
-    return _until_revoked(view, asked.holder, reply) if isinstance(reply, Streamed) and asked.holder else reply
+    return until_revoked(view, asked.holder, reply) if isinstance(reply, Streamed) and asked.holder else reply
 
 
-def _until_revoked(view: FarmView, holder: Holder, reply: Streamed) -> Streamed:
+def until_revoked(view: FarmView, holder: Holder, reply: Streamed) -> Streamed:
     """
     *reply*, which is cut when the grant of *holder* may have been revoked; the client can ask for the rest.
     """

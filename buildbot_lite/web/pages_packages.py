@@ -3,7 +3,7 @@ Packages: the jobs of each target, one job with its architectures, and what the 
 """
 
 from collections.abc import Sequence
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from sqlalchemy import Connection
 
@@ -13,6 +13,7 @@ from ..packages.job_states import JobState
 from ..packages.jobs import JobFilter
 from .live import Document
 from .pages_builder import LONGEST_VALUE, before_in
+from .public_files import has_public
 from .view import FarmView, PageRequest, Reply, Route
 
 ON_PAGE = 40
@@ -72,7 +73,29 @@ async def repository(view: FarmView, asked: PageRequest, target: str) -> Reply:
     known = next((each for each in live.get("targets") or () if each["target"] == target), None)
     if known is None and not found:
         raise NotFoundError(f"There is no target {target!r:.100}.")
-    return await view.page(asked, "repository.html", target=target, known=known, packages=found)
+    return await view.page(
+        asked, "repository.html", target=target, known=known, packages=found, use=await _use(view, target, known or {})
+    )
+
+
+async def _use(view: FarmView, target: str, known: Document) -> Document | None:
+    """
+    How users get what the repository of *target* has; None: it has none, or nothing is public yet.  *known*: what the
+    master says of the target.
+    """
+    directory = view.places().repositories.get(target)
+    is_rpm = known.get("kind") == "RpmTarget"
+    index = ("repodata", "repomd.xml") if is_rpm else ("dists", target, "Release")
+    if directory is None or not has_public(directory, *index):
+        return None
+    signature = ("repodata", "repomd.xml.asc") if is_rpm else ("dists", target, "InRelease")
+    url = (await view.live.answer("www")).get("url")
+    return {
+        "address": f"{url or 'https://THIS-FARM/'}repositories/{quote(target, safe='')}/",
+        "is_known": url is not None,
+        "is_rpm": is_rpm,
+        "is_signed": has_public(directory, *signature),
+    }
 
 
 ROUTES = (

@@ -74,14 +74,14 @@ def raw_reply(
     """
     if part is not None:
         headers = {"content-length": str(part.end - part.start), "cache-control": "no-cache"}
-        return Streamed(_writing(log, part, clock, packed=False), headers=headers)
+        return Streamed(writing(log, part, clock, packed=False), headers=headers)
     headers = {"content-disposition": _disposition(name), "cache-control": "no-cache", "accept-ranges": "bytes"}
     tag = f'"{hashlib.sha256(repr((log.parts, ended)).encode()).hexdigest()[:20]}"'
     if ended:
         headers["etag"] = tag
         if tag in asked.headers.get("if-none-match", ""):
             log.close()
-            return Streamed(_nothing, 304, headers=headers)
+            return Streamed(nothing, 304, headers=headers)
     wanted = range_of(asked.headers.get("range", ""), log.length) if _may_be_partial(asked, tag) else None
     if wanted is not None and wanted.start >= wanted.end:
         log.close()
@@ -97,12 +97,14 @@ def raw_reply(
     if wanted is not None:
         headers["content-range"] = f"bytes {send.start}-{send.end - 1}/{log.length}"
 
-    return Streamed(_writing(log, send, clock, packed=packed), 200 if wanted is None else 206, headers=headers)
+    return Streamed(writing(log, send, clock, packed=packed), 200 if wanted is None else 206, headers=headers)
 
 
-def _writing(log: LogReader, send: ByteRange, clock: IReactorTime, *, packed: bool) -> Callable[[Any], Awaitable[None]]:
+def writing(
+    log: StreamReader, send: ByteRange, clock: IReactorTime, *, packed: bool
+) -> Callable[[Any], Awaitable[None]]:
     """
-    What writes the bytes *send* of *log*, and closes it.
+    What writes the bytes *send* of *log* to a request, compressed if *packed*, and closes it.
     """
 
     async def write(request: Any) -> None:
@@ -129,7 +131,10 @@ def _may_be_partial(asked: PageRequest, tag: str) -> bool:
     return asked.headers.get("if-range", tag) == tag
 
 
-async def _nothing(request: Any) -> None:
+async def nothing(request: Any) -> None:
+    """
+    Write an answer without a body.
+    """
     request.finish()
 
 
@@ -178,7 +183,7 @@ class _Sending:
         try:
             piece = self._reader.read(self._at, min(PIECE, self._end - self._at))
         except BuildbotLiteError as error:
-            self._log.warn("a log cannot be sent: {why}", why=str(error))
+            self._log.warn("a file cannot be sent: {why}", why=str(error))
             piece = b""
         self._at += len(piece)
         if piece:

@@ -41,11 +41,12 @@ class Reading(Protocol):
 @frozen
 class Places:
     """
-    Directories of the farm: of logs and of artifacts.
+    Directories of the farm: of logs, of artifacts, and by target those of the *repositories*.
     """
 
     streams: str
     artifacts: str
+    repositories: Mapping[str, str] = field(factory=dict)
 
 
 @frozen

@@ -75,7 +75,7 @@ class WebAnswerTests(AdminDeskCase):
             grant = self.ask("grant", to="watch", label=label)["grant"]["grant"]
             desk = AdminDesk(farm, self.desk.follower, MAY_LOOK, by_grant=grant)
             answer = self.successResultOf(desk.ask({"ask": "www"}))
-            self.assertEqual({"database", "streams", "artifacts"} <= set(answer), told)
+            self.assertEqual({"database", "streams", "artifacts", "repositories"} <= set(answer), told)
 
     def test_me(self) -> None:
         """

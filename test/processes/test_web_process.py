@@ -16,8 +16,13 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote, urljoin
 
+from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
+from buildbot_lite.packages.repositories.repository import PackageRepository
+from buildbot_lite.packages.repositories.snapshots import PUBLIC
+
 from ..master.webhook_payloads import github_push
 from ..needs import NO_BWRAP, lacking, needs
+from ..packages.built_packages import Apt, deb
 from .farm import Daemon, Farm, die_with_the_test, until
 from .farm_case import FarmCase
 from .leaks import swissnums_of
@@ -228,6 +233,50 @@ class BesideTests(WebProcessCase):
         for shown in binds_of_unit(farm):
             for above, _, names in os.walk(shown) if shown.is_dir() else [(str(shown.parent), [], [shown.name])]:
                 yield from (path for name in names if (path := Path(above, name)).exists())
+
+
+@needs("apt-ftparchive", "apt-get", "dpkg-deb")
+class RepositoryTests(WebProcessCase):
+    """
+    The target d, with a public repository.
+    """
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """
+        Nothing where a program is missing.
+        """
+        if not getattr(cls, "skip", ""):
+            super().setUpClass()
+
+    @classmethod
+    def make(cls) -> Farm:
+        return (
+            super()
+            .make()
+            .config(
+                "from buildbot_lite.packages import DebTarget, Plain\n"
+                "c['targets'] = [DebTarget('d', arches=['amd64', 'all'], root=Plain(), repository='repos/d')]\n"
+            )
+        )
+
+    def test_apt(self) -> None:
+        """
+        Promise 9.6: apt gets packages from the web process, which learns from its master where they are.
+        """
+        farm = self.farm.master_directory
+        public = PackageRepository(str(farm / "repos" / "d"), DebianMetadata("d", ["amd64"]))
+        package = deb(self.farm.directory / "built", "greet", text="x" * 300_000)
+        public.publish(public.prepare(PUBLIC, [str(package)]))
+        self.start_web()
+        apt = Apt(self.farm.directory / "apt", f"deb [trusted=yes] http://127.0.0.1:{self.port}/repositories/d d main")
+        updated = apt("update", "--error-on=any")
+        self.assertEqual(updated.returncode, 0, updated.stderr)
+        got = apt("download", "greet")
+        self.assertEqual(got.returncode, 0, got.stderr)
+        (downloaded,) = apt.directory.glob("greet*.deb")
+        self.assertEqual(downloaded.read_bytes(), package.read_bytes())
+        self.assertIn("Hit:", apt("update", "--error-on=any").stdout)
 
 
 @needs("bwrap")

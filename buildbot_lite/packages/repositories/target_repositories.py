@@ -3,7 +3,7 @@ The repositories of all targets of a running master, in the role that jobs use.
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from threading import Event
 
@@ -57,6 +57,17 @@ class TargetRepositories:
         End the running programs.  The next start removes incomplete snapshots.
         """
         self._unwanted.set()
+
+    def published(self) -> Mapping[str, str]:
+        """
+        The directories of the repositories, by target; users see ``public`` in each.
+        """
+        targets: Collection[Target] = self._farm.config.extension("targets")
+        return {
+            target.name: os.path.abspath(os.path.join(self._farm.basedir, target.repository))
+            for target in targets
+            if target.repository
+        }
 
     def of(self, target: Target) -> "UnsignedRepository | None":
         """

@@ -1,0 +1,204 @@
+"""
+The public repositories of targets, as the pages serve them.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from twisted.internet.testing import StringTransport
+
+from buildbot_lite.web import public_files
+from buildbot_lite.web.public_files import MOST_SEGMENTS
+from buildbot_lite.web.raw_log import PIECE
+from buildbot_lite.web.view import Places
+
+from .pages_case import NOW, PagesCase, received
+
+SNAPSHOT = "public-1-0123abcd"
+RELEASE = "/repositories/t/dists/t/Release"
+
+
+class RepositoriesTests(PagesCase):
+    """
+    The target t, with a public repository.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.place = Path(self.directory, "repos", "t").absolute()
+        self.tree = self.place / "snapshots" / SNAPSHOT / "tree"
+        self.file("dists/t/Release", b"Suite: t\n")
+        (self.place / "public").symlink_to(f"snapshots/{SNAPSHOT}/tree")
+        places = Places(self.directory, self.directory, {"t": str(self.place)})
+        # The view is frozen, and its routes have it already.
+        object.__setattr__(self.view, "places", lambda: places)
+
+    def file(self, name: str, content: bytes) -> Path:
+        """
+        Make a file of the tree.
+        """
+        path = self.tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        os.utime(path, (NOW - 100, NOW - 100))
+        return path
+
+    def test_file(self) -> None:
+        """
+        Promise 9.6: a file comes as it is, with its kind, length, ETag and date; HEAD has no body; who has it gets 304.
+        """
+        page = self.get(RELEASE)
+        self.assertEqual((page.status, page.body), (200, b"Suite: t\n"))
+        self.assertEqual(page.headers["content-type"], "text/plain; charset=utf-8")
+        self.assertEqual(page.headers["content-length"], "9")
+        head = self.get(RELEASE, method="HEAD")
+        self.assertEqual((head.status, head.body, head.headers["content-length"]), (200, b"", "9"))
+        tag, date = page.headers["etag"], page.headers["last-modified"]
+        self.assertEqual(self.get(RELEASE, {"If-None-Match": tag}).status, 304)
+        self.assertEqual(self.get(RELEASE, {"If-Modified-Since": date}).status, 304)
+        self.assertEqual(self.get(RELEASE, {"If-None-Match": '"x"', "If-Modified-Since": date}).status, 200)
+        for bad in ("", "yesterday", "Thu, 01 Jan 1970 00:00:00 GMT"):
+            self.assertEqual(self.get(RELEASE, {"If-Modified-Since": bad}).status, 200, bad)
+        self.file("pool/x_1%3a2.0+b~c_all.deb", b"deb")
+        page = self.get("/repositories/t/pool/x_1%253a2.0+b~c_all.deb")
+        self.assertEqual((page.status, page.body), (200, b"deb"))
+        self.assertEqual(page.headers["content-type"], "application/vnd.debian.binary-package")
+
+    def test_ranges(self) -> None:
+        """
+        Promise 9.6: an interrupted download goes on where it ended, if it is still the same file.
+        """
+        page = self.get(RELEASE, {"Range": "bytes=7-"})
+        self.assertEqual((page.status, page.body, page.headers["content-range"]), (206, b"t\n", "bytes 7-8/9"))
+        date = page.headers["last-modified"]
+        for same, status in ((page.headers["etag"], 206), (date, 206), ('"x"', 200), ("yesterday", 200)):
+            self.assertEqual(self.get(RELEASE, {"Range": "bytes=7-", "If-Range": same}).status, status, same)
+        self.assertEqual(self.get(RELEASE, {"Range": "bytes=9-"}).status, 416)
+        os.utime(self.tree / "dists/t/Release", (NOW, NOW))
+        date = self.get(RELEASE).headers["last-modified"]
+        # In this second another one could have been made.
+        self.assertEqual(self.get(RELEASE, {"Range": "bytes=7-", "If-Range": date}).status, 200)
+
+    def test_outside(self) -> None:
+        """
+        Promise 9.6: no address leads out of the public snapshot: not by dots, encoded or not, by slashes in names, by
+        symlinks in the tree, or by a symlink ``public`` that leads elsewhere; what is no file is not served.
+        """
+        (self.place / "secret").write_bytes(b"secret")
+        self.file(".hidden", b"secret")
+        (self.tree / "link").symlink_to("../../../secret")
+        (self.tree / "up").symlink_to("../../..")
+        (self.tree / "absolute").symlink_to("/etc/passwd")
+        os.mkfifo(self.tree / "pipe")
+        for path in (
+            "../../../secret",
+            "%2e%2e/%2e%2e/%2e%2e/secret",
+            "..%2f..%2f..%2fsecret",
+            "%252e%252e/secret",
+            "dists/../../../../secret",
+            f"{self.place}/secret",
+            "%2fetc/passwd",
+            "link",
+            "up/secret",
+            "absolute",
+            "pipe",
+            ".hidden",
+            "dists//t/Release",
+            "dists/t/Release/",
+            "dists/t/Release%00",
+            "dists/t/%ff",
+            "x" * 300,
+            "/".join(["dists"] * (MOST_SEGMENTS + 1)),
+            "nothing",
+        ):
+            page = self.get(f"/repositories/t/{path}")
+            self.assertNotIn(page.status, {200, 206}, path)
+            self.assertNotIn(b"secret", page.body.replace(path.encode(), b""), path)
+        for target in ("u", "..", "%2e%2e", "t%2f.."):
+            self.assertNotEqual(self.get(f"/repositories/{target}/dists/t/Release").status, 200, target)
+        for elsewhere in (
+            "/",
+            "..",
+            "snapshots",
+            f"snapshots/{SNAPSHOT}",
+            "snapshots/../tree",
+            "snapshots/build-1-0123abcd/tree",
+        ):
+            (self.place / "public").unlink()
+            (self.place / "public").symlink_to(elsewhere)
+            self.assertEqual(self.get(RELEASE).status, 404, elsewhere)
+        (self.place / "public").unlink()
+        self.assertEqual(self.get(RELEASE).status, 404)
+
+    def test_list(self) -> None:
+        """
+        Promise 9.6: a directory is a page with links to what is in it, which lead there.
+        """
+        self.file("pool/<b>_1%3a2.0_all.deb", b"deb")
+        (self.tree / "link").symlink_to("/etc/passwd")
+        for address in ("/repositories/t", "/repositories/t/"):
+            page = self.get(address)
+            self.assertEqual(page.status, 200)
+            self.assertIn("repositories/t/dists/", page.text)
+            self.assertNotIn("passwd", page.text)
+            self.assertNotIn("link<", page.text)
+        page = self.get("/repositories/t/pool/")
+        self.assertIn("repositories/t/pool/%3Cb%3E_1%253a2.0_all.deb", page.text)
+        self.assertEqual(self.get("/repositories/t/pool/%3Cb%3E_1%253a2.0_all.deb").body, b"deb")
+        with patch.object(public_files, "MOST_LISTED", 1):
+            self.assertIn("There are more", self.get("/repositories/t/").text)
+
+    def test_private(self) -> None:
+        """
+        Promise 9.6: of a private farm, nobody gets a package without a string.
+        """
+        self.master.answers["www"] = {"private": True}
+        self.assertEqual(self.get(RELEASE).status, 401)
+
+    def test_slow(self) -> None:
+        """
+        Promise 9.6: no more of a file is read than the client takes.
+        """
+        size = 20 * PIECE
+        self.file("large.deb", b"x" * size)
+        read: list[int] = []
+        whole = public_files.PublicFile.read
+
+        def counting(file: Any, offset: int, wanted: int) -> bytes:
+            read.append(wanted)
+            return whole(file, offset, wanted)
+
+        with patch.object(public_files.PublicFile, "read", counting):
+            transport = self.send(b"GET /repositories/t/large.deb HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert isinstance(transport, StringTransport)
+            producer: Any = transport.producer
+            producer.pauseProducing()
+            before = len(read)
+            self.clock.pump([0] * 10)
+            self.assertEqual(len(read), before)
+            self.assertLess(len(read), 10)
+            producer.resumeProducing()
+            self.clock.pump([0] * 10)
+        self.assertEqual(received(transport.value()).body, b"x" * size)
+
+    def test_use(self) -> None:
+        """
+        Promise 9.6: a target's page has the lines with which apt and dnf use its repository, as it is signed or not.
+        """
+        target: dict[str, Any] = {"target": "t", "kind": "DebTarget", "arches": ["amd64"], "paused": None, "jobs": {}}
+        self.master.answers["package-targets"] = {"targets": [target]}
+        self.master.answers["www"] = {"private": False, "url": "https://farm.test/ci/"}
+        page = self.get("/packages/targets/t").text
+        self.assertIn("deb [trusted=yes] https://farm.test/ci/repositories/t/ t main", page)
+        self.file("dists/t/InRelease", b"signed")
+        self.clock.advance(10)
+        page = self.get("/packages/targets/t").text
+        self.assertIn("deb [signed-by=/etc/apt/keyrings/t.asc] https://farm.test/ci/repositories/t/ t main", page)
+        self.file("repodata/repomd.xml", b"<repomd/>")
+        self.file("repodata/repomd.xml.asc", b"signed")
+        self.master.answers["package-targets"] = {"targets": [{**target, "kind": "RpmTarget"}]}
+        self.clock.advance(10)
+        page = self.get("/packages/targets/t").text
+        self.assertIn("baseurl=https://farm.test/ci/repositories/t/\ngpgcheck=1\nrepo_gpgcheck=1\n", page)
