@@ -35,17 +35,20 @@ _SAFE_IN_PATHS = "+@:,()"
 
 def segment(name: str) -> str:
     """
-    *name* as one segment of a path.  A slash is written so that it is still one after the server has decoded it once;
-    `from_segment` is the inverse of that.
+    *name* as one segment of a path.  A slash is written so that it is still one after the server has decoded it once,
+    and so are the names "." and "..", which browsers take for directories; `from_segment` is the inverse of that.
     """
-    return quote(name.replace("%", "%25").replace("/", "%2F"), safe=_SAFE_IN_PATHS)
+    plain = name.replace("%", "%25").replace("/", "%2F")
+    if plain in {".", ".."}:
+        plain = plain.replace(".", "%2E")
+    return quote(plain, safe=_SAFE_IN_PATHS)
 
 
 def from_segment(text: str) -> str:
     """
     The name for the segment *text* of a path, which the server has decoded once.
     """
-    return text.replace("%2F", "/").replace("%25", "%")
+    return text.replace("%2F", "/").replace("%2E", ".").replace("%25", "%")
 
 
 def root_of(path: str) -> str:

@@ -172,9 +172,10 @@ class WritingTests(PagesCase):
         """
         Any name survives in an address.
         """
-        for name in ("linux", "a/b", "a%2Fb", "a b", "ä", "..", "%", "a?b#c"):
+        for name in ("linux", "a/b", "a%2Fb", "a b", "ä", ".", "..", "%2E", "...", "%", "a?b#c"):
             once = unquote(segment(name))
             self.assertNotIn("/", segment(name))
+            self.assertNotIn(once.lower(), {".", ".."})
             self.assertEqual(from_segment(once), name)
 
     def test_roots(self) -> None:
