@@ -11,6 +11,7 @@ the log if that is known.
 """
 
 import os
+from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Sequence
 
 from attrs import define, frozen
@@ -149,23 +150,32 @@ class LogSender:
             near = did_you_mean(str(self._query.log), [stream.name for stream in logs])
             raise NotFoundError(f"The step {step.name} has no log {self._query.log!r:.100}.{near}")
         await self._begin(step.name)
+        # A log of several commands is their streams, one after the other; offsets of its remarks count over all.
+        lasts = {stream.name: stream for stream in matching}
+        beside = {name: _in_order(remark for remark in remarks if remark.log == name) for name in lasts}
+        lengths: Counter[str] = Counter()
         for stream in matching:
+            waiting = beside[stream.name]
             await self._begin_log(step.name, stream.name)
-            beside = [remark for remark in remarks if remark.log == stream.name]
-            remarks = [remark for remark in remarks if remark.log != stream.name]
-            await self._copy(stream.path, beside)
-        await self._remark(remarks)
+            lengths[stream.name] += await self._copy(stream.path, waiting, lengths[stream.name])
+            if stream is lasts[stream.name]:
+                await self._remark(waiting)
+        await self._remark(remark for remark in remarks if remark.log not in lasts)
         if step.result is not None:
             await self._finish(step.result, step.summary)
 
-    async def _copy(self, path: str, beside: Iterable[Remark]) -> None:
+    async def _copy(self, path: str, waiting: deque[Remark], before: int) -> int:
+        """
+        Send the stream in *path*, which begins *before* bytes behind the start of its log, with those of the *waiting*
+        remarks that belong into it; return its length.
+        """
         reader = self._follower.streams.open(os.path.join(self._directory, path))
         offset = 0
         try:
-            for remark in sorted(beside, key=lambda each: each.offset):
-                offset = await send_range(reader, offset, self._page, max(offset, remark.offset))
-                await self._remark([remark])
-            await send_range(reader, offset, self._page)
+            while waiting and waiting[0].offset - before <= reader.length:
+                offset = await send_range(reader, offset, self._page, max(offset, waiting[0].offset - before))
+                await self._remark([waiting.popleft()])
+            return await send_range(reader, offset, self._page)
         finally:
             reader.close()
 
@@ -221,6 +231,10 @@ class LogSender:
     async def _remark(self, remarks: Iterable[Remark]) -> None:
         for remark in remarks:
             await self._page.remark(remark.text)
+
+
+def _in_order(remarks: Iterable[Remark]) -> deque[Remark]:
+    return deque(sorted(remarks, key=lambda each: each.offset))
 
 
 def the_step(steps: Sequence[Step], reference: str) -> Step:

@@ -94,6 +94,34 @@ class LogSenderTests(FollowingCase):
 
         self.assertEqual(client.pieces, [ALL_BYTES[:100], b"# bot1: reconnected after 1.0 s\n", ALL_BYTES[100:]])
 
+    def test_remarks_of_several_commands(self) -> None:
+        """
+        Offsets of remarks count over all commands of a step: those of a later one are sent within its output, and
+        those behind the end of what is stored at the end of their log.
+        """
+        build = self.start()
+        self.begin(build, 0, "compile")
+        self.write(build, 0, b"first\n")
+        self.write(build, 0, b"warning\n", "warnings")
+        self.write(build, 0, b"second\n", ordinal=1)
+        for text, offset in (("in the second", 9), ("between", 6), ("in the first", 2), ("lost", 100)):
+            self.remark(build, 0, text, offset=offset)
+        self.finish_step(build, 0, "compile")
+        self.finish(build)
+        client = self.output(build, step="compile", remarks=True)
+
+        pieces = [
+            b"fi",
+            b"# in the first\n",
+            b"rst\n",
+            b"# between\n",
+            b"sec",
+            b"# in the second\n",
+            b"ond\n",
+            b"# lost\n",
+        ]
+        self.assertEqual(client.pieces, pieces)
+
     def test_others_text(self) -> None:
         """
         Promise 6.17: others' text stays one remark or one heading, and cannot imitate the master's.
