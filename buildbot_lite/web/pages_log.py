@@ -117,11 +117,13 @@ async def log_page(view: FarmView, asked: PageRequest, builder: str, number: int
 async def _lines(view: FarmView, asked: PageRequest, opened: _OpenLog) -> Reply:
     reader, logs = opened.reader, opened.logs
     marked = _line_range(asked.query.get("line", ""))
+    is_beyond = False
     before, after = _number(asked, "before"), _number(asked, "after")
     if marked is not None:
         offset = await logs.offset_of_line(reader, marked[0], LINE_WITHIN)
         if offset is None:
             return await _counting(view, asked, opened)
+        is_beyond = bool(reader.length) and offset >= reader.length and marked[0] > 1
         shown = await logs.window(reader, start_before(reader, offset, _BEFORE), reader.length)
     elif after is not None:
         shown = await logs.window(reader, after, reader.length)
@@ -141,6 +143,8 @@ async def _lines(view: FarmView, asked: PageRequest, opened: _OpenLog) -> Reply:
         empty=not shown.rows and not opened.stored.remarks,
         counted=first is not None or not shown.rows,
         search=None,
+        # An empty log says so itself.
+        beyond=marked[0] if marked is not None and is_beyond else None,
         longest=LONGEST_TEXT,
     )
 

@@ -115,7 +115,10 @@ class LogPagesTests(LogCase):
         self.assertEqual(page.count('class="row marked"'), 3)
         self.assertIn('class="row marked" id="L1002"', page)
         self.assertIn('id="L950"', page)
-        self.assertEqual(self.get(f"{ADDRESS}?line=99999").status, 200)
+        self.assertNotIn("has no line", page)
+        self.assertIn("This log has no line 99999 yet", self.get(f"{ADDRESS}?line=99999").text)
+        self.assertIn("This log has no line 2001 yet", self.get(f"{ADDRESS}?line=2001").text)
+        self.assertNotIn("has no line", self.get(f"{ADDRESS}?line=2000").text)
         self.assertEqual(self.get(f"{ADDRESS}?line=<b>").status, 200)
 
     def test_hostile(self) -> None:
