@@ -51,6 +51,11 @@ _MAY_SCAN = {
     "history._FIRST_AFTER",
     "durations._BUILDS",
     "durations._STEPS",
+    # Sorts the rows of one page's builds and requests, which indexes find.
+    "listed_builds._ATTEMPTS",
+    "listed_builds._TRIGGERED",
+    # Jobs of packages are few beside builds; asked for by the page of one target.
+    "job_lists._IN_REPOSITORY",
 }
 
 

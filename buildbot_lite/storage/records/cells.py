@@ -54,9 +54,10 @@ _OF_BUILDER = Query(
 )
 _RUNNING = Query(selecting(_builds, BuildCell).where(_builds.c.finished.is_(None)).order_by(_builds.c.id), _cell)
 _RUNNING_STEPS = Query(
-    select(_steps.c.build, _steps.c.number, _steps.c.name, _steps.c.started)
-    .join_from(_builds, _steps, _steps.c.build == _builds.c.id)
-    .where(_builds.c.finished.is_(None), _steps.c.finished.is_(None)),
+    # Not a join: in a database without statistics, SQLite would read all steps and look at the build of each.
+    select(_steps.c.build, _steps.c.number, _steps.c.name, _steps.c.started).where(
+        _steps.c.build.in_(select(_builds.c.id).where(_builds.c.finished.is_(None))), _steps.c.finished.is_(None)
+    ),
     RunningStep,
 )
 # The next name after each is one seek of the index, however many builds a builder has.

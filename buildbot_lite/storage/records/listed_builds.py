@@ -21,7 +21,7 @@ from .steps import Step, step_from_row
 _buildsets, _requests, _builds = schema.buildsets, schema.requests, schema.builds
 _steps, _streams = schema.steps, schema.streams
 _NO_BOUND = 1 << 62
-_wanted = select(func.json_each(bindparam("builds")).table_valued("value", name="listed").c.value)
+_wanted = select(func.json_each(bindparam("builds")).table_valued("value", name="wanted_here").c.value)
 
 
 class StepOfBuild(NamedTuple):
