@@ -7,16 +7,13 @@ The pages: which address shows what, and how an answer is sent.
                                                         └─► Streamed ────────────────────────►
 """
 
-import gzip
-import hashlib
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from attrs import evolve, frozen
+from attrs import evolve
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -33,6 +30,7 @@ from ..errors import (
     StorageError,
 )
 from .api.problems import problem
+from .kept_replies import KeptReplies, PreparedReply
 from .policy import PAGE_HEADERS
 from .rendering import from_segment, static_file
 from .sessions import is_foreign
@@ -40,10 +38,6 @@ from .view import FarmView, PageRequest, Reply, Route, Streamed
 
 MOST_FIELDS = 50
 LONGEST_ADDRESS = 8192
-LARGEST_KEPT = 8 << 20
-"""Bytes of answers that are kept, to be given again."""
-_SMALLEST_COMPRESSED = 1000
-_COMPRESSIBLE = ("text/", "application/json", "image/svg", "application/atom")
 _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
 _STATUSES: Mapping[type[BuildbotLiteError], int] = {
@@ -54,42 +48,6 @@ _STATUSES: Mapping[type[BuildbotLiteError], int] = {
     NoAnswerError: 503,
     LinkLostError: 503,
 }
-
-
-@frozen
-class _KeptReply:
-    version: object
-    until: float
-    reply: Reply
-
-
-class KeptReplies:
-    """
-    The answers of the last seconds, so that many who look at the same page cost as much as one; at most `LARGEST_KEPT`
-    bytes.
-    """
-
-    def __init__(self) -> None:
-        self._replies: OrderedDict[str, _KeptReply] = OrderedDict()
-        self._size = 0
-
-    def get(self, address: str, version: object, now: float) -> Reply | None:
-        """
-        The answer that was kept for *address*, if it is of this *version* of the farm.
-        """
-        kept = self._replies.get(address)
-        return kept.reply if kept is not None and kept.version == version and now < kept.until else None
-
-    def keep(self, address: str, version: object, until: float, reply: Reply) -> None:
-        """
-        Keep *reply* until *until*, monotonic seconds.
-        """
-        if (old := self._replies.pop(address, None)) is not None:
-            self._size -= len(old.reply.body)
-        self._replies[address] = _KeptReply(version, until, reply)
-        self._size += len(reply.body)
-        while self._size > LARGEST_KEPT:
-            self._size -= len(self._replies.popitem(last=False)[1].reply.body)
 
 
 class Pages:
@@ -131,19 +89,20 @@ class Pages:
                 _head(request, reply.status, {**PAGE_HEADERS, "content-type": reply.kind, **reply.headers})
                 await reply.write(request)
             else:
-                send(request, reply)
+                _send(request, reply)
 
-    async def _reply(self, route: Route, asked: PageRequest, names: Mapping[str, Any]) -> Reply | Streamed:
+    async def _reply(self, route: Route, asked: PageRequest, names: Mapping[str, Any]) -> PreparedReply | Streamed:
         try:
             asked = await self._admitted(route, asked)
             return await self._kept_or_new(route, asked, names)
         except CancelledError:
             raise
         except BuildbotLiteError as error:
-            return await self._sentence(asked, _status_of(error), str(error))
+            return PreparedReply(await self._sentence(asked, _status_of(error), str(error)))
         except Exception:  # noqa: BLE001 - a defect in a page is that page's alone
             self._log.failure("the page {address} failed", address=asked.address[:200])
-            return await self._sentence(asked, 500, "This page cannot be made.  The log of the web process says why.")
+            sentence = "This page cannot be made.  The log of the web process says why."
+            return PreparedReply(await self._sentence(asked, 500, sentence))
 
     async def _admitted(self, route: Route, asked: PageRequest) -> PageRequest:
         """
@@ -158,16 +117,19 @@ class Pages:
             raise NeedsHolderError
         return asked
 
-    async def _kept_or_new(self, route: Route, asked: PageRequest, names: Mapping[str, Any]) -> Reply | Streamed:
-        live, now = self._view.live, self._view.live.clock()
-        version = (live.version, live.away_since)
-        keeps = route.kept and asked.method != "POST" and not asked.names_holder
-        if keeps and (kept := self._kept.get(asked.address, version, now)) is not None:
-            return kept
-        reply = await route.render(self._view, asked, **names)
-        if keeps and isinstance(reply, Reply) and reply.status == 200:
-            self._kept.keep(asked.address, version, now + route.kept, reply)
-        return reply
+    async def _kept_or_new(
+        self, route: Route, asked: PageRequest, names: Mapping[str, Any]
+    ) -> PreparedReply | Streamed:
+        live = self._view.live
+
+        async def make() -> Reply | Streamed:
+            return await route.render(self._view, asked, **names)
+
+        if route.kept and asked.method != "POST" and not asked.names_holder:
+            version = (live.version, live.away_since)
+            return await self._kept.get_or_make(asked.address, version, live.clock, route.kept, make)
+        reply = await make()
+        return PreparedReply(reply) if isinstance(reply, Reply) else reply
 
     async def _sentence(self, asked: PageRequest, status: int, sentence: str) -> Reply:
         if asked.path.startswith("/api/"):
@@ -183,38 +145,36 @@ class Pages:
         reply = await self._sentence(_asked(request), status, sentence)
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             reply = evolve(reply, headers={"allow": ", ".join(sorted(error.valid_methods))})
-        return _headed(request, reply)
+        return _headed(request, PreparedReply(reply))
 
 
 def _status_of(error: BuildbotLiteError) -> int:
     return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 400)
 
 
-def send(request: Any, reply: Reply) -> None:
+def _send(request: Any, prepared: PreparedReply) -> None:
     """
-    Send *reply*: compressed if the client takes that, and without its body if the client has it.
+    Send the answer: compressed if the client takes that, and without its body if the client has it.
     """
-    request.write(_headed(request, reply))
+    request.write(_headed(request, prepared))
     request.finish()
 
 
-def _headed(request: Any, reply: Reply) -> bytes:
+def _headed(request: Any, prepared: PreparedReply) -> bytes:
     """
     Set the head of the answer; return its body.
     """
-    body, headers = (
-        reply.body,
-        {**PAGE_HEADERS, "content-type": reply.kind, "cache-control": "no-cache", **reply.headers},
-    )
+    reply = prepared.reply
+    headers = {**PAGE_HEADERS, "content-type": reply.kind, "cache-control": "no-cache", **reply.headers}
     if reply.status == 200:
-        tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-        headers["etag"] = tag
+        headers["etag"] = prepared.tag
         headers["vary"] = "accept-encoding, cookie"
-        if tag in (request.getHeader(b"if-none-match") or b"").decode("latin-1"):
+        if prepared.tag in (request.getHeader(b"if-none-match") or b"").decode("latin-1"):
             _head(request, 304, headers)
             return b""
-    if len(body) > _SMALLEST_COMPRESSED and _takes_gzip(request) and reply.kind.startswith(_COMPRESSIBLE):
-        body = gzip.compress(body, 1, mtime=0)
+    body = reply.body
+    if _takes_gzip(request) and prepared.compressed is not None:
+        body = prepared.compressed
         headers["content-encoding"] = "gzip"
     headers["content-length"] = str(len(body))
     _head(request, reply.status, headers)
