@@ -14,16 +14,21 @@ from .pages_builder import before_in
 from .view import FarmView, PageRequest, Reply, Route
 
 ON_PAGE = 40
+MOST_CELLS = 1000
+"""Builds on one page: with many builders, it has fewer changes."""
+LEAST_CHANGES = 2
 
 
 async def changes(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/changes``.
     """
-    found = await view.records.read(lambda c: build_documents.of_changes(c, ON_PAGE, before_in(asked)))
+    builders_known = len((await view.live.answer("www")).get("builders") or ())
+    most = max(LEAST_CHANGES, min(ON_PAGE, MOST_CELLS // max(1, builders_known)))
+    found = await view.records.read(lambda c: build_documents.of_changes(c, most, before_in(asked)))
     builders = list(dict.fromkeys(each["builder"] for change in found for each in change["requests"]))
     rows = [{**change, "by_builder": _by_builder(change)} for change in found]
-    older = found[-1]["change"] if len(found) == ON_PAGE else None
+    older = found[-1]["change"] if len(found) == most else None
     return await view.page(asked, "changes.html", changes=rows, builders=builders, older=older)
 
 

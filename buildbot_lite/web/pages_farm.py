@@ -12,11 +12,15 @@ from sqlalchemy import Connection
 from ..storage.records import cells
 from ..storage.records.cells import BuildCell, RunningStep
 from .live import Document
+from .stretches import Stretch, stretch
 from .view import FarmView, PageRequest, Reply, Route
 
 CELLS = 12
 """Results in the row of a builder."""
+MOST_ROWS = 200
+"""Builders on one page."""
 MOST_BUILDERS = 1000
+"""Builders whose last results are looked at by the filter."""
 MOST_GROUPS = 30
 """Groups of waiting requests that are shown."""
 MOST_SLAVES = 60
@@ -34,25 +38,26 @@ class FarmFilter:
     slave: str = ""
     result: str = ""
 
-    def passes(self, builder: Document, last: BuildCell | None) -> bool:
+    def passes(self, builder: Document) -> bool:
         """
-        Whether the row of *builder*, whose last finished build is *last*, is shown.
+        Whether the row of *builder* is shown, if its last result is right.
         """
         if self.text and self.text.lower() not in f"{builder['builder']} {builder.get('description', '')}".lower():
             return False
         if self.tag and self.tag not in builder.get("tags", ()):
             return False
-        if self.slave and self.slave not in (builder.get("slaves") or ()):
-            return False
-        return not self.result or (last is not None and last.result is not None and last.result.name == self.result)
+        return not self.slave or self.slave in (builder.get("slaves") or ())
 
 
 @frozen
 class _Snapshot:
     """
-    What the records say, in one transaction.
+    What the records say, in one transaction.  *total*: of the builders, of which those of *shown* have a row.
     """
 
+    total: int
+    tags: Sequence[str]
+    shown: Stretch[Document]
     cells: Mapping[str, Sequence[BuildCell]]
     running: Sequence[BuildCell]
     steps: Mapping[int, RunningStep]
@@ -64,18 +69,16 @@ async def farm(view: FarmView, asked: PageRequest) -> Reply:
     """
     www, status = await view.live.answer("www"), await view.live.answer("status")
     wanted = FarmFilter(**{name: asked.query.get(name, "")[:200] for name in ("text", "tag", "slave", "result")})
-    known = www.get("builders")
-    names = None if known is None else [each["builder"] for each in known[:MOST_BUILDERS]]
-    snapshot = await view.records.read(lambda connection: _read(connection, names))
-    builders = known or [{"builder": name, "tags": (), "slaves": ()} for name in snapshot.cells]
-    rows = _rows(builders, wanted, snapshot, status)
+    snapshot = await view.records.read(lambda connection: _read(connection, asked, wanted, www.get("builders")))
     return await view.page(
         asked,
         "farm.html",
         filter=wanted,
-        rows=rows,
-        total=len(builders),
-        tags=sorted({tag for each in builders for tag in each.get("tags", ())}),
+        rows=_rows(snapshot, status),
+        newer=snapshot.shown.newer,
+        older=snapshot.shown.older,
+        total=snapshot.total,
+        tags=snapshot.tags,
         running=len(snapshot.running),
         waiting=_waiting(status),
         waiting_total=status.get("waiting_total", 0),
@@ -83,18 +86,41 @@ async def farm(view: FarmView, asked: PageRequest) -> Reply:
     )
 
 
-def _read(connection: Connection, names: Sequence[str] | None) -> _Snapshot:
-    names = cells.builders(connection, MOST_BUILDERS) if names is None else names
+def _read(
+    connection: Connection, asked: PageRequest, wanted: FarmFilter, known: Sequence[Document] | None
+) -> _Snapshot:
+    if known is None:
+        names = cells.builders(connection, MOST_BUILDERS)
+        known = [{"builder": name, "tags": (), "slaves": ()} for name in names]
+    passing = [each for each in known if wanted.passes(each)]
+    ended: dict[str, Sequence[BuildCell]] = {}
+    if wanted.result:
+        ended = {each["builder"]: _ended(connection, each) for each in passing[:MOST_BUILDERS]}
+        passing = [each for each in passing if _last_result(ended.get(each["builder"], ())) == wanted.result]
+    shown = stretch(asked, passing, MOST_ROWS)
     return _Snapshot(
-        {name: cells.newest(connection, name, CELLS + 4) for name in names},
+        len(known),
+        sorted({tag for each in known for tag in each.get("tags", ())}),
+        shown,
+        ended or {each["builder"]: _ended(connection, each) for each in shown.rows},
         cells.running(connection),
         cells.running_steps(connection),
     )
 
 
-def _rows(
-    builders: Sequence[Document], wanted: FarmFilter, snapshot: _Snapshot, status: Document
-) -> list[dict[str, Any]]:
+def _ended(connection: Connection, builder: Document) -> Sequence[BuildCell]:
+    """
+    The newest builds of *builder* that have ended.
+    """
+    newest = cells.newest(connection, builder["builder"], CELLS + 4)
+    return [each for each in newest if each.result is not None and each.finished is not None][:CELLS]
+
+
+def _last_result(ended: Sequence[BuildCell]) -> str | None:
+    return ended[0].result.name if ended and ended[0].result is not None else None
+
+
+def _rows(snapshot: _Snapshot, status: Document) -> list[dict[str, Any]]:
     expected = {(each["builder"], each["number"]): each for each in status.get("running", ())}
     waiting = Counter(each["builder"] for each in status.get("waiting", ()))
     running: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -108,22 +134,17 @@ def _rows(
                 "expected_end": live.get("expected_end"),
             }
         )
-    rows = []
-    for builder in builders:
-        name = builder["builder"]
-        ended = [each for each in snapshot.cells.get(name, ()) if each.result is not None][:CELLS]
-        if wanted.passes(builder, ended[0] if ended else None):
-            rows.append(
-                {
-                    "name": name,
-                    "description": builder.get("description", ""),
-                    "tags": builder.get("tags", ()),
-                    "cells": ended,
-                    "running": running[name],
-                    "waiting": waiting[name],
-                }
-            )
-    return rows
+    return [
+        {
+            "name": (name := builder["builder"]),
+            "description": builder.get("description", ""),
+            "tags": builder.get("tags", ()),
+            "cells": snapshot.cells.get(name, ()),
+            "running": running[name],
+            "waiting": waiting[name],
+        }
+        for builder in snapshot.shown.rows
+    ]
 
 
 def _waiting(status: Document) -> list[dict[str, Any]]:

@@ -14,9 +14,11 @@ from ..storage.records.slaves import Slave
 from .live import Document
 from .pages_builder import ON_PAGE, before_in
 from .pages_farm import state_of
+from .stretches import stretch
 from .view import FarmView, PageRequest, Reply, Route
 
-MOST_SLAVES = 2000
+MOST_SLAVES = 250
+"""Slaves on one page."""
 
 
 async def all_slaves(view: FarmView, asked: PageRequest) -> Reply:
@@ -30,10 +32,13 @@ async def all_slaves(view: FarmView, asked: PageRequest) -> Reply:
         for each in found
         if (not text or text in str(each["slave"]).lower()) and (not state or each["state"] == state)
     ]
+    part = stretch(asked, shown, MOST_SLAVES)
     return await view.page(
         asked,
         "slaves.html",
-        slaves=shown[:MOST_SLAVES],
+        slaves=part.rows,
+        newer=part.newer,
+        older=part.older,
         states=sorted(Counter(each["state"] for each in found).items()),
         total=len(found),
         text=text,

@@ -47,10 +47,11 @@ class KeptRepliesTests(SynchronousTestCase):
         """
         What is made for a former state of the farm is not given to those who ask after a change.
         """
-        self._ask(version=1)
+        former = self._ask(version=1)
         later = self._ask(version=2)
         self.assertEqual(len(self.made), 2)
         self.made[0].callback(Reply(200, b"old"))
+        self.successResultOf(former)
         self.assertNoResult(later)
         self.made[1].callback(Reply(200, b"new"))
         found = self.successResultOf(later)

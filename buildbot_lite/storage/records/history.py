@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import field, fields, frozen
+from attrs import evolve, field, fields, frozen
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -206,7 +206,8 @@ def page(connection: Connection, wanted: Filter, most: int, before: int | None =
     """
     of_builder = wanted.builder is not None
     # If every build passes the filter, the page examines no more builds than it returns.
-    looked_at = min(most, LOOKED_AT) if wanted == Filter(wanted.builder) else LOOKED_AT
+    passes_all = evolve(wanted, results=tuple(wanted.results)) == Filter(wanted.builder)
+    looked_at = min(most, LOOKED_AT) if passes_all else LOOKED_AT
     bounds: dict[str, Any] = {"before": _NO_BOUND if before is None else before, "looked_at": looked_at}
     if of_builder:
         bounds["builder"] = wanted.builder

@@ -1,0 +1,103 @@
+"""
+Pages of a farm with many builders, slaves and changes show some of them at a time.
+"""
+
+import re
+from functools import partial
+
+from buildbot_lite.model.results import Result
+from buildbot_lite.status import build_documents
+from buildbot_lite.storage.records import history
+from buildbot_lite.storage.records.history import Filter
+from buildbot_lite.web.pages_changes import LEAST_CHANGES
+from buildbot_lite.web.pages_farm import MOST_ROWS
+from buildbot_lite.web.pages_slaves import MOST_SLAVES
+
+from .pages_case import PagesCase
+from .test_pages import a_build
+
+
+class StretchTests(PagesCase):
+    def _with_builders(self, count: int) -> None:
+        builders = [{"builder": f"b{each}", "tags": [], "slaves": []} for each in range(count)]
+        self.master.answers["www"] = {"title": "A farm", "private": False, "builders": builders}
+
+    def _rows(self, page: str) -> list[str]:
+        return re.findall(r'<th scope="row"><a href="(?:builders|slaves)/([^"]+)">', page)
+
+    def test_builders(self) -> None:
+        """
+        The farm's page shows a part of very many builders, with links to the parts before and after; a filter stays.
+        """
+        self._with_builders(MOST_ROWS + 5)
+        first = self.get("/?text=b").text
+        self.assertEqual(len(self._rows(first)), MOST_ROWS)
+        self.assertIn(f'href="./?text=b&amp;from={MOST_ROWS}" rel="next"', first)
+        last = self.get(f"/?text=b&from={MOST_ROWS}").text
+        self.assertEqual(self._rows(last), [f"b{MOST_ROWS + each}" for each in range(5)])
+        self.assertIn('href="./?text=b" rel="prev"', last)
+        self.assertNotIn('rel="next"', last)
+
+    def test_no_such_row(self) -> None:
+        """
+        A place that is none shows the first rows.
+        """
+        self._with_builders(3)
+        for text in ("3", "-1", "x", "9" * 5000, "%C2%B2"):
+            self.live.changed()
+            self.assertEqual(len(self._rows(self.get(f"/?from={text}").text)), 3, text)
+
+    def test_last_result(self) -> None:
+        """
+        The filter by the last result looks at builders of all parts.
+        """
+        self._with_builders(MOST_ROWS + 5)
+        name = f"b{MOST_ROWS + 3}"
+        self.successResultOf(self.records.write(a_build(name, 1, Result.FAILURE)))
+        self.assertEqual(self._rows(self.get("/?result=FAILURE").text), [name])
+        self.assertEqual(self._rows(self.get("/?result=SUCCESS").text), [])
+
+    def test_slaves(self) -> None:
+        """
+        So does the page of slaves.
+        """
+        slaves = [{"slave": f"s{each}", "state": "here", "running": []} for each in range(MOST_SLAVES + 1)]
+        self.master.answers["status"] = {"slaves": slaves, "running": [], "waiting": [], "waiting_total": 0}
+        page = self.get("/slaves").text
+        self.assertEqual(len(self._rows(page)), MOST_SLAVES)
+        self.assertIn(f'href="slaves?from={MOST_SLAVES}" rel="next"', page)
+        self.assertEqual(self._rows(self.get(f"/slaves?from={MOST_SLAVES}").text), [f"s{MOST_SLAVES}"])
+
+    def test_changes(self) -> None:
+        """
+        The console of a farm with many builders has fewer changes.
+        """
+        asked: list[int] = []
+
+        def of_changes(connection: object, most: int, before: int | None = None) -> list[object]:
+            asked.append(most)
+            return []
+
+        self.patch(build_documents, "of_changes", of_changes)
+        for builders in (1, 200, 1000):
+            self._with_builders(builders)
+            self.clock.advance(2)
+            self.assertEqual(self.get("/changes").status, 200)
+        self.assertEqual(asked, [40, 5, LEAST_CHANGES])
+
+    def test_no_filter(self) -> None:
+        """
+        A page of builds without a filter, however that is written, looks at no more builds than it shows.
+        """
+        for wanted in (Filter(), Filter(results=[]), Filter("b0", results=[])):
+            bounds: list[object] = []
+
+            class Seen:
+                def all(self, connection: object, seen: list[object] = bounds, **given: object) -> list[object]:
+                    seen.append(given["looked_at"])
+                    return []
+
+            self.patch(history, "_OF_ALL", Seen())
+            self.patch(history, "_OF_BUILDER", Seen())
+            self.successResultOf(self.records.read(partial(history.page, wanted=wanted, most=7)))
+            self.assertEqual(bounds, [7])
