@@ -12,6 +12,10 @@ transaction keeps the write-ahead log from being reused (one grew to 124 MB in a
 no transaction lasts while its answer is sent.
 
 A database of another schema is not read: the master upgrades it when it starts, and until then this waits.
+
+On a file system that this process may only read, SQLite opens a database in WAL mode only while its write-ahead log is
+there, that is, while the master has it open (https://sqlite.org/wal.html#readonly).  Without a log nobody writes, and
+the file is opened as *immutable*.  SQLite then looks for no changes, so this process does, before and after each query.
 """
 
 import os
@@ -46,13 +50,63 @@ READERS = 2
 _STRIDE = 20_000
 
 
-def open_for_reading(path: str) -> Engine:
+_Stamp = tuple[int, int, int]
+
+
+def _stamp(path: str) -> _Stamp | None:
     """
-    The SQLite database *path*, which is only read; `StorageError` if it is missing or has another schema.
+    What changes with the contents of the database *path*; None: it has a write-ahead log, or is not there.
+    """
+    try:
+        about = os.stat(path)
+    except OSError:
+        return None
+    return None if os.path.exists(f"{path}-wal") else (about.st_ino, about.st_size, about.st_mtime_ns)
+
+
+@frozen
+class _OpenDatabase:
+    """
+    The database *path*, with a connection.  *stamp*: of the immutable file that is read; None: SQLite itself looks for
+    changes.
+    """
+
+    path: str
+    connection: Connection
+    stamp: _Stamp | None
+
+    @classmethod
+    def open(cls, path: str) -> "_OpenDatabase":
+        stamp = _stamp(path)
+        try:
+            return cls(path, open_for_reading(path).connect(), None)
+        except _CannotOpenError:
+            if stamp is None:
+                raise
+            return cls(path, open_for_reading(path, immutable=True).connect(), stamp)
+
+    @property
+    def has_changed(self) -> bool:
+        """
+        Whether what was read may be of no single state of the database.
+        """
+        return self.stamp is not None and self.stamp != _stamp(self.path)
+
+
+class _CannotOpenError(StorageError):
+    """
+    The database exists, and SQLite cannot make the files that it needs beside it.
+    """
+
+
+def open_for_reading(path: str, *, immutable: bool = False) -> Engine:
+    """
+    The SQLite database *path*, which is only read; `StorageError` if it is missing or has another schema.  *immutable*:
+    nobody changes it while it is open, or the caller notices it.
     """
     if not os.path.exists(path):
         raise StorageError(f"There is no farm's database {path} yet.  The master makes it when it starts.")
-    address = f"file:{quote(os.path.abspath(path))}?mode=ro"
+    address = f"file:{quote(os.path.abspath(path))}?mode=ro{'&immutable=1' if immutable else ''}"
     engine = create_engine(
         "sqlite://",
         poolclass=NullPool,
@@ -64,7 +118,10 @@ def open_for_reading(path: str) -> Engine:
             current = is_current(connection)
     except (DBAPIError, sqlite3.Error) as error:
         engine.dispose()
-        raise StorageError(f"The farm's database {path} cannot be read: {error}.") from None
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        kind = _CannotOpenError if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY} else StorageError
+        raise kind(f"The farm's database {path} cannot be read: {error}.") from None
     if not current:
         engine.dispose()
         raise StorageError(
@@ -131,20 +188,37 @@ class ReadOnlyRecords:
     # In the reading threads.
 
     def _read_all(self) -> None:
-        connection: Connection | None = None
+        database: _OpenDatabase | None = None
         while asked := self._queries.get():
-            try:
-                connection = connection or open_for_reading(self._path).connect()
-                result: object = self._answer(connection, asked.query)
-            except Exception as error:  # noqa: BLE001 - the query's result
-                result = Failure()
-                if isinstance(error, StorageError) and not isinstance(error, ReadTooLongError) and connection:
-                    # The file may have been replaced, by a restore: the next query opens it again.
-                    connection.close()
-                    connection = None
+            database, result = self._result(database, asked.query)
+            if database is not None and database.has_changed:
+                # The master has started meanwhile.
+                database, result = self._result(database, asked.query)
+            if database is not None and database.has_changed:
+                result = Failure(StorageError("The farm's database changes at this moment.  Try again."))
             self._reactor.callFromThread(self._finish, asked, result)
-        if connection is not None:
-            connection.close()
+        if database is not None:
+            database.connection.close()
+
+    def _result(
+        self, database: _OpenDatabase | None, query: Callable[[Connection], Any]
+    ) -> tuple[_OpenDatabase | None, object]:
+        """
+        The database for the next query, and the result of this one or its failure.
+        """
+        if database is not None and database.has_changed:
+            database.connection.close()
+            database = None
+        try:
+            database = database or _OpenDatabase.open(self._path)
+            return database, self._answer(database.connection, query)
+        except Exception as error:  # noqa: BLE001 - the query's result
+            failure = Failure()
+            if isinstance(error, StorageError) and not isinstance(error, ReadTooLongError) and database:
+                # The file may have been replaced, by a restore: the next query opens it again.
+                database.connection.close()
+                database = None
+            return database, failure
 
     def _answer(self, connection: Connection, query: Callable[[Connection], Any]) -> Any:
         driver: Any = connection.connection.driver_connection

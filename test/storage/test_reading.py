@@ -3,7 +3,11 @@ Reading the database from another process.
 """
 
 import os
+import shutil
 import sqlite3
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -16,6 +20,16 @@ from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.reading import ReadOnlyRecords, open_for_reading
 from buildbot_lite.storage.records import settings
 
+NOBODY = 65534
+MASTER = """
+import sqlite3, sys
+writer = sqlite3.connect(sys.argv[1])
+writer.execute("UPDATE settings SET value = 'blue'")
+writer.commit()
+print("here", flush=True)
+sys.stdin.read()
+writer.close()
+"""
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
 
 
@@ -100,3 +114,92 @@ class ReadingTests(TestCase):
         other.close()
         error = self.assertRaises(StorageError, open_for_reading, self.path)
         self.assertIn("another version", str(error))
+
+
+class ReadOnlyDirectoryTests(TestCase):
+    """
+    A database in a directory in which this process may write nothing.  (Root may always: then it is nobody's process,
+    apart from the master.)
+    """
+
+    def setUp(self) -> None:
+        from twisted.internet import reactor  # noqa: TID251 - its threads are what is tested
+
+        # Not below the directory of the tests, which others may be unable to enter.
+        self.directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.path = os.path.join(self.directory, "farm.sqlite")
+        engine = open_database(self.path)
+        with engine.connect() as connection, connection.begin():
+            settings.put(connection, "colour", "green")
+        engine.dispose()
+        os.chmod(self.path, 0o644)
+        self.assertEqual(os.listdir(self.directory), ["farm.sqlite"])
+        self.is_root = os.geteuid() == 0
+        self.addCleanup(self.permit)
+        self.forbid()
+        self.records = ReadOnlyRecords(self.path, cast("Any", reactor))
+        self.addCleanup(self.records.close)
+
+    def forbid(self) -> None:
+        """
+        Write nothing in the directory from now on.
+        """
+        os.chmod(self.directory, 0o555)
+        if self.is_root:
+            os.seteuid(NOBODY)
+
+    def permit(self) -> None:
+        """
+        Write there again.
+        """
+        if self.is_root:
+            os.seteuid(0)
+        os.chmod(self.directory, 0o755)
+
+    def start_master(self) -> "subprocess.Popen[bytes]":
+        """
+        Start a process that writes into the database and keeps it open.
+        """
+        self.permit()
+        argv = [sys.executable, "-c", MASTER, self.path]
+        master = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(master.communicate)
+        assert master.stdout is not None
+        self.assertEqual(master.stdout.readline(), b"here\n")
+        self.assertTrue(os.path.exists(f"{self.path}-wal"))
+        self.forbid()
+        return master
+
+    def colour(self) -> "Deferred[Any]":
+        """
+        What is read.
+        """
+        return self.records.read(lambda connection: settings.get(connection, "colour"))
+
+    async def test_stopped(self) -> None:
+        """
+        Promise 10.1: the records of a stopped master are read, and those of one that starts then, and when it has
+        stopped again.
+        """
+        self.assertEqual(await self.colour(), "green")
+        master = self.start_master()
+        self.assertEqual(await self.colour(), "blue")
+        master.communicate()
+        self.assertEqual(await self.colour(), "blue")
+
+    async def test_between(self) -> None:
+        """
+        Promise 10.1: what is read while a master starts is read again, so that no answer mixes two states.
+        """
+        started: list[Any] = []
+        seen: list[object] = []
+
+        def slow(connection: Connection) -> object:
+            if not started:
+                started.append(self.start_master())
+            seen.append(settings.get(connection, "colour"))
+            return seen[-1]
+
+        self.assertEqual(await self.records.read(slow), "blue")
+        self.assertEqual(len(seen), 2)
