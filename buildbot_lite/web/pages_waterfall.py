@@ -2,15 +2,12 @@
 The waterfall: a column for each builder, time downwards, the newest at the top.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection
 
-from ..storage.records import history
-from ..storage.records.builds import Build
-from ..storage.records.history import Filter
+from ..storage.records import cells
+from ..storage.records.cells import BuildCell
 from .view import FarmView, PageRequest, Reply, Route
 
 HOURS = (6, 24, 72, 168)
@@ -28,7 +25,7 @@ class Block:
     A build in the drawing.
     """
 
-    build: Build
+    build: BuildCell
     x: int
     y: float
     height: float
@@ -45,34 +42,33 @@ async def waterfall(view: FarmView, asked: PageRequest) -> Reply:
     www = await view.live.answer("www")
     tagged = {each["builder"] for each in www.get("builders") or () if tag in each.get("tags", ())}
 
-    def read(connection: Connection) -> Sequence[Build]:
-        # The newest, whatever their time: with a filter, thousands would be looked at.
-        page = history.page(connection, Filter(), MOST_BUILDS)
-        return [entry.build for entry in page.entries if entry.build.started >= since]
-
-    found = [each for each in await view.records.read(read) if not tag or each.builder in tagged]
-    if len(found) == MOST_BUILDS:
-        since = max(since, min(each.started for each in found))
+    # Not filtered by the time of their start: that would look at thousands.
+    newest = await view.records.read(lambda connection: cells.newest_of_all(connection, MOST_BUILDS))
+    found = [each for each in newest if each.started >= since and (not tag or each.builder in tagged)]
+    cut = len(newest) == MOST_BUILDS and newest[-1].started > since
+    if cut:
+        since = newest[-1].started
     order = {each["builder"]: place for place, each in enumerate(www.get("builders") or ())}
     builders = sorted({each.builder for each in found}, key=lambda name: (order.get(name, len(order)), name))
+    places = {name: MARGIN + COLUMN * place for place, name in enumerate(builders)}
     return await view.page(
         asked,
         "waterfall.html",
-        builders=[{"name": name, "x": MARGIN + COLUMN * place} for place, name in enumerate(builders)],
-        blocks=[_block(each, MARGIN + COLUMN * builders.index(each.builder), since, now) for each in found],
+        builders=[{"name": name, "x": x} for name, x in places.items()],
+        blocks=[_block(each, places[each.builder], since, now) for each in found],
         ticks=_ticks(since, now),
         hours=hours,
         choices=HOURS,
         tag=tag,
         tags=sorted({tag for each in www.get("builders") or () for tag in each.get("tags", ())}),
-        cut=len(found) == MOST_BUILDS,
+        cut=cut,
         width=MARGIN + COLUMN * max(1, len(builders)),
         height=HEIGHT,
         column=COLUMN,
     )
 
 
-def _block(build: Build, x: int, since: float, now: float) -> Block:
+def _block(build: BuildCell, x: int, since: float, now: float) -> Block:
     span = max(1.0, now - since)
     top = HEIGHT * (now - (build.finished or now)) / span
     bottom = HEIGHT * (now - build.started) / span

@@ -29,6 +29,7 @@ _MAY_SCAN = {
     "grants._REVOKE_ALL",
     "slaves._ALL",
     # Scans by the primary key up to its limit.
+    "cells._OF_ALL",
     "feed._OLDEST",
     "retention._OLDEST_BUILD",
     # Messages that wait are few, and so are changes that wait for a scheduler.

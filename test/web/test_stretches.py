@@ -9,6 +9,7 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.status import build_documents
 from buildbot_lite.storage.records import history
 from buildbot_lite.storage.records.history import Filter
+from buildbot_lite.web import pages_waterfall
 from buildbot_lite.web.pages_changes import LEAST_CHANGES
 from buildbot_lite.web.pages_farm import MOST_ROWS
 from buildbot_lite.web.pages_slaves import MOST_SLAVES
@@ -84,6 +85,18 @@ class StretchTests(PagesCase):
             self.clock.advance(2)
             self.assertEqual(self.get("/changes").status, 200)
         self.assertEqual(asked, [40, 5, LEAST_CHANGES])
+
+    def test_waterfall(self) -> None:
+        """
+        The waterfall has the newest builds, says so when there are more, and reads no others.
+        """
+        self.patch(pages_waterfall, "MOST_BUILDS", 2)
+        self.patch(pages_waterfall, "HOURS", (24, 10**6))
+        for number in (1, 2, 3):
+            self.successResultOf(self.records.write(a_build("linux", number, Result.SUCCESS)))
+        page = self.get("/waterfall?hours=1000000").text
+        self.assertIn("Only the newest 2 builds are shown.", page)
+        self.assertEqual(re.findall(r'href="builders/linux/(\d+)"', page), ["3", "2"])
 
     def test_no_filter(self) -> None:
         """

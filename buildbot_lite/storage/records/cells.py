@@ -52,6 +52,7 @@ _OF_BUILDER = Query(
     .limit(bindparam("most")),
     _cell,
 )
+_OF_ALL = Query(selecting(_builds, BuildCell).order_by(_builds.c.id.desc()).limit(bindparam("most")), _cell)
 _RUNNING = Query(selecting(_builds, BuildCell).where(_builds.c.finished.is_(None)).order_by(_builds.c.id), _cell)
 _RUNNING_STEPS = Query(
     # Not a join: in a database without statistics, SQLite would read all steps and look at the build of each.
@@ -72,6 +73,13 @@ def newest(connection: Connection, builder: str, most: int) -> list[BuildCell]:
     The newest builds of *builder*, the newest first.
     """
     return _OF_BUILDER.all(connection, builder=builder, most=most)
+
+
+def newest_of_all(connection: Connection, most: int) -> list[BuildCell]:
+    """
+    The newest builds of the farm, the newest first.
+    """
+    return _OF_ALL.all(connection, most=most)
 
 
 def running(connection: Connection) -> list[BuildCell]:
