@@ -60,6 +60,7 @@ class _OpenLog:
         return {
             "builder": build.builder,
             "number": build.number,
+            "build_id": build.id,
             "step": step,
             "log": self.stored.name,
             "names": self.stored.names,

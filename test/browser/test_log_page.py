@@ -72,6 +72,11 @@ class LogPageTests(BrowserCase):
         self.browser.open(self.page)
         self.browser.until(self.at_tail, "the page opens at the tail")
         self.write(b" complete\n\x1b[31mnews\x1b[0m\n", "ab")
+        whole = "return performance.getEntriesByName(location.href.split('#')[0], 'resource').length"
+        self.browser.until(lambda: self.browser.run(whole) == 1, "it looked again when its stream was open")
+        self.browser.run(
+            "planned = 0; later = setTimeout; setTimeout = (...x) => { planned += x[1] === 1000; return later(...x) }"
+        )
         self.farm.change()
         self.browser.until(lambda: self.browser.all(".log .f1"), "the new line is there")
         rows = [row.text for row in self.browser.all(".log .row code")][-3:]
@@ -82,6 +87,9 @@ class LogPageTests(BrowserCase):
         self.farm.change()
         self.browser.until(lambda: "more" in self.browser.text, "more is there")
         self.assertEqual(self.browser.run("return scrollY"), 0)
+        # The whole page is not fetched for each event of the farm, nor is that planned.
+        self.assertEqual(self.browser.run(whole), 1)
+        self.assertEqual(self.browser.run("return planned"), 0)
 
     def test_lines(self) -> None:
         """

@@ -95,6 +95,7 @@ class LogPagesTests(LogCase):
         self.log(b"".join(b"line %d\n" % number for number in range(1, 2001)))
         page = self.get(ADDRESS).text
         self.assertIn('id="L2000"', page)
+        self.assertIn(f' data-news="away" data-topic="build:{self.build}">', page)
         self.assertIn('href="?line=1501#L1501"', page)
         self.assertNotIn('id="L1500"', page)
         self.assertIn("line 2000", page)

@@ -46,9 +46,20 @@
   remember(document);
   localTimes(document);
   if (document.querySelector("[data-live]")) {
-    const events = new EventSource(`${root}api/v1/events`);
-    // "open": what happened between the page and its stream.
-    for (const kind of ["open", "message", "feed", "live", "resync"]) events.addEventListener(kind, changed);
+    const {topic, news} = document.documentElement.dataset;
+    const events = new EventSource(`${root}api/v1/events${topic ? `?topic=${encodeURIComponent(topic)}` : ""}`);
+    if (news === "away") {
+      // Of what happens, such a page shows only whether the master answers.
+      let away = document.querySelector("#away .notice") ? undefined : null;
+      events.addEventListener("live", (event) => {
+        const since = JSON.parse(event.data).away_since;
+        if (since !== away) { away = since; changed(); }
+      });
+    } else {
+      // "open": what happened between the page and its stream.
+      for (const kind of ["message", "feed", "live"]) events.addEventListener(kind, changed);
+    }
+    for (const kind of ["open", "resync"]) events.addEventListener(kind, changed);
     document.addEventListener("visibilitychange", changed);
     window.addEventListener("pagehide", () => events.close());
   }
