@@ -1,8 +1,9 @@
 """
 An HTTP server with bounds, by twisted.web.
 
-- The body of a request is kept in memory up to `LARGEST_BODY`; the rest is discarded as it comes, so that the client
-  reads why it is refused; far beyond that the connection is cut.
+- The body of a request is kept in memory up to `LARGEST_FORM`, of a webhook up to `LARGEST_BODY`; the rest is discarded
+  as it comes, so that the client reads why it is refused; far beyond that the connection is cut.  All bodies together
+  have at most `MOST_HELD` bytes; a request for which there is no room is answered with 503.
 - There are at most `MOST_CONNECTIONS`.  Each may be silent for `SILENCE` seconds, and each request must be complete
   `LONGEST_REQUEST` seconds after its connection was made or had its last answer, so that a client that sends a byte now
   and then cannot keep others out.  While an answer is written, both wait.
@@ -23,11 +24,19 @@ from twisted.web.server import Request, Site
 from ..model.webhook import LARGEST_BODY
 from .policy import PAGE_HEADERS, WebVisitor
 
+HOOKS = b"/change_hook"
+"""The addresses below which bodies may be large."""
+LARGEST_FORM = 64 << 10
+"""Bytes of a body at other addresses: a form, or an object of the API."""
+MOST_HELD = 50 << 20
+"""Bytes of the bodies of all requests that are not yet answered."""
 LARGEST_READ = 32 << 20
 """Bytes of a body, with what is discarded; GitHub sends at most 25 MiB."""
 MOST_CONNECTIONS = 1000
 SILENCE = 30
 LONGEST_REQUEST = 120
+_LATER = 60
+"""Seconds after which a client for which there was no room may come again."""
 
 
 class BoundedRequest(Request):
@@ -36,6 +45,9 @@ class BoundedRequest(Request):
     """
 
     _received = 0
+    _held = 0
+    _crowded = False
+    _largest = LARGEST_FORM
     channel: Any
     visitor: WebVisitor
     """Who asks; set before a page is made (`root.SiteRoot`)."""
@@ -43,24 +55,50 @@ class BoundedRequest(Request):
     def gotLength(self, length: int | None) -> None:
         # Twisted's own goes to a file of any size.
         self.content = self._body = BytesIO()
+        self._factory: _BoundedConnections = self.channel.transport.factory
+        # Twisted tells a request its address when the body is complete.
+        if self.channel._path.startswith(HOOKS):  # noqa: SLF001
+            self._largest = LARGEST_BODY
 
     def handleContentChunk(self, data: bytes) -> None:
         self._received += len(data)
-        if self._received <= LARGEST_BODY:
+        self._crowded = self._crowded or self._factory.held + len(data) > MOST_HELD
+        if self._received <= self._largest and not self._crowded:
+            self._hold(self._held + len(data))
             self._body.write(data)
             return
+        self._hold(0)
         self._body.seek(0)
         self._body.truncate()
         if self._received > LARGEST_READ:
             self.channel.transport.abortConnection()
 
+    def _hold(self, size: int) -> None:
+        self._factory.held += size - self._held
+        self._held = size
+
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802 - Twisted's
         self.channel.transport.answering()
         super().requestReceived(command, path, version)  # type: ignore[no-untyped-call]  # Twisted's
 
+    def process(self) -> None:
+        if not self._crowded:
+            super().process()  # type: ignore[no-untyped-call]  # Twisted's
+            return
+        self.close_afterwards()
+        self.setHeader(b"retry-after", b"%d" % _LATER)  # type: ignore[no-untyped-call]  # Twisted's
+        sentence = answered(self, 503, "Too many requests come in at this moment.  Send this again later.")
+        self.write(sentence)  # type: ignore[no-untyped-call]  # Twisted's
+        self.finish()
+
     def finish(self) -> None:
+        self._hold(0)
         self.channel.transport.answered()
         super().finish()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def connectionLost(self, reason: Any) -> None:
+        self._hold(0)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
 
     def close_afterwards(self) -> None:
         """
@@ -74,9 +112,9 @@ class BoundedRequest(Request):
 
     def whole_body(self) -> bytes | None:
         """
-        The body; None if it was larger than `LARGEST_BODY`.
+        The body; None if it was larger than `LARGEST_FORM`, or that of a webhook than `LARGEST_BODY`.
         """
-        return self._body.read() if self._received <= LARGEST_BODY else None
+        return self._body.read() if self._received <= self._largest else None
 
 
 def answered(request: Any, status: int, sentence: str) -> bytes:
@@ -171,6 +209,7 @@ class _BoundedConnections(WrappingFactory):
     def __init__(self, site: Site, clock: IReactorTime) -> None:
         super().__init__(site)  # type: ignore[no-untyped-call]  # Twisted's
         self.clock = clock
+        self.held = 0
 
     def buildProtocol(self, addr: Any) -> Any:
         return super().buildProtocol(addr) if len(self.protocols) < MOST_CONNECTIONS else None

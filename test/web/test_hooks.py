@@ -16,8 +16,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError, NoAnswerError, RevokedError
 from buildbot_lite.model.webhook import LARGEST_BODY, LONGEST_HEADER, Delivery, HookReply
+from buildbot_lite.web import site
 from buildbot_lite.web.hooks import MOST_AT_ONCE, REPLY_TIMEOUT, ChangeHooks, Handover
-from buildbot_lite.web.site import LARGEST_READ, LONGEST_REQUEST, MOST_CONNECTIONS, WebPage, make_factory
+from buildbot_lite.web.site import (
+    LARGEST_FORM,
+    LARGEST_READ,
+    LONGEST_REQUEST,
+    MOST_CONNECTIONS,
+    WebPage,
+    make_factory,
+)
 from buildbot_lite.wire.client import Take
 
 
@@ -226,6 +234,34 @@ class BoundsTests(HookCase):
         transport = self.post(b"x" * (LARGEST_BODY + 1))
         self.assertEqual(self.answer(transport), (413, "The body has more than 4 MiB.\n"))
         self.assertEqual(len(self.master.submitted), 1)
+
+    def test_other_addresses(self) -> None:
+        """
+        Only webhooks have large bodies: at other addresses little is kept.
+        """
+        self.send(b"POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", b"x" * LARGEST_FORM)
+        self.assertEqual(self.factory.held, LARGEST_FORM)
+        self.send(b"POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", b"x" * (LARGEST_FORM + 1))
+        self.assertEqual(self.factory.held, LARGEST_FORM)
+
+    def test_many_bodies(self) -> None:
+        """
+        All bodies together are bounded; room is free again when a request was answered or its client hung up.
+        """
+        self.patch(site, "MOST_HELD", 1000)
+        head = b"POST /change_hook/github HTTP/1.1\r\nHost: x\r\nContent-Length: 600\r\n\r\n"
+        first, _ = self.connect()
+        first.dataReceived(head + b"x" * 500)
+        self.assertEqual(self.factory.held, 500)
+        status, sentence = self.answer(self.post(b"x" * 600))
+        self.assertEqual((status, sentence[:17]), (503, "Too many requests"))
+        self.assertEqual(self.master.submitted, [])
+        first.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.factory.held, 0)
+        self.post(b"x" * 600)
+        self.assertEqual(self.factory.held, 600)
+        self.master.reply(HookReply(200, "ok").to_bytes())
+        self.assertEqual(self.factory.held, 0)
 
     def test_endless_body(self) -> None:
         """
