@@ -26,6 +26,11 @@ MOST_FRESH = 60.0
 """The same for what hardly ever changes."""
 MOST_AGE = 3600.0
 """Seconds after which an answer of a master that is away is no longer shown."""
+_LASTING = frozenset({"www"})
+"""
+What the configuration says, which holds until the master says otherwise: without it, a farm for everybody would be
+taken for a private one.
+"""
 
 
 class AnsweringMaster(Protocol):
@@ -135,7 +140,7 @@ class Live:
             kept.document, kept.at = {}, self.clock()
         finally:
             kept.asking = None
-        if kept.document is not None and self.clock() - kept.at > MOST_AGE:
+        if question not in _LASTING and self.clock() - kept.at > MOST_AGE:
             kept.document = None
         return kept.document or {}
 

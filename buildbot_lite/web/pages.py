@@ -16,9 +16,9 @@ from urllib.parse import parse_qsl
 from attrs import evolve
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.logger import Logger
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import IntegerConverter
 
 from ..errors import (
     BuildbotLiteError,
@@ -29,6 +29,7 @@ from ..errors import (
     RefusedError,
     StorageError,
 )
+from ..wire.limits.limited_log import LimitedLog
 from .api.problems import problem
 from .kept_replies import KeptReplies, PreparedReply
 from .policy import PAGE_HEADERS
@@ -50,17 +51,26 @@ _STATUSES: Mapping[type[BuildbotLiteError], int] = {
 }
 
 
+class _NumberInAddress(IntegerConverter):
+    """
+    A number in an address: SQLite has none beyond 64 bits.
+    """
+
+    regex = "[0-9]{1,15}"
+
+
 class Pages:
     """
     The application of *view*'s pages, which are at *routes*.
     """
 
-    _log = Logger()
-
     def __init__(self, view: FarmView, routes: Sequence[Route]) -> None:
+        # A stranger who has found a defect must not fill the disk with tracebacks.
+        self._log = LimitedLog(__name__)
         self._view = view
         self._kept = KeptReplies()
         self._app = Klein()
+        self._app.url_map.converters["int"] = _NumberInAddress
         for route in (*routes, Route("/static/<name>", _static, kept=0, is_open=True)):
             self._add(route)
         self._app.handle_errors(HTTPException)(
@@ -220,7 +230,7 @@ async def _static(view: FarmView, asked: PageRequest, name: str) -> Reply:
         raise NotFoundError("There is nothing at this address.")
     try:
         content, _ = static_file(name)
-    except FileNotFoundError:
+    except OSError:  # also a name that is too long for one
         raise NotFoundError("There is nothing at this address.") from None
     kind = _KINDS.get(name.rpartition(".")[2], "application/octet-stream")
     # Its address has a digest of the content.

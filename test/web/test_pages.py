@@ -4,13 +4,19 @@ The farm's first page, and what holds for all pages.
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from sqlalchemy import Connection, Table, insert
+from twisted.internet.defer import Deferred
 
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage import schema
+from buildbot_lite.web.live import MOST_AGE
+from buildbot_lite.web.pages import Pages
 from buildbot_lite.web.rendering import duration, from_segment, root_of, segment, size
+from buildbot_lite.web.root import SiteRoot
+from buildbot_lite.web.site import make_factory
+from buildbot_lite.web.view import FarmView, PageRequest, Reply, Route
 
 from .pages_case import NOW, PagesCase
 
@@ -101,6 +107,17 @@ class FarmPageTests(PagesCase):
         self.assertIn("The master does not answer since", answer.text)
         self.assertIn('href="builders/linux/1"', answer.text)
 
+    def test_long_away(self) -> None:
+        """
+        A farm for everybody stays one, however long its master is away; what was the case is shown for an hour.
+        """
+        self.get("/")
+        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(self.live.answer("status")))["waiting_total"], 0)
+        self.master.away = True
+        self.clock.advance(MOST_AGE + 10)
+        self.assertEqual(self.get("/").status, 200)
+        self.assertEqual(self.successResultOf(Deferred.fromCoroutine(self.live.answer("status"))), {})
+
     def test_kept(self) -> None:
         """
         The same page is made once a second, whoever asks, and at once again after a change.
@@ -154,6 +171,29 @@ class AnswerTests(PagesCase):
         self.assertEqual(self.get("/static/../pages.py").status, 404)
         self.assertEqual(self.get("/static/%2e%2e%2fpages.py").status, 404)
         self.assertEqual(self.get("/%ff").status, 404)
+
+    def test_numbers(self) -> None:
+        """
+        There is nothing at a number that no row can have, nor at a name that no file can have; nothing is logged.
+        """
+        for number in ("99999999999999999999", "9" * 5000, "\N{ARABIC-INDIC DIGIT THREE}"):
+            for address in (f"/changes/{number}", f"/builders/linux/{number}", f"/packages/{number}"):
+                self.assertEqual(self.get(quote(address)).status, 404, address[:50])
+        self.assertEqual(self.get(f"/static/{'a' * 300}.css").status, 404)
+
+    def test_defect(self) -> None:
+        """
+        A page with a defect leaves one traceback a minute in the log, however often it is asked for.
+        """
+
+        async def broken(view: FarmView, asked: PageRequest) -> Reply:
+            raise ZeroDivisionError
+
+        site = SiteRoot(Pages(self.view, [Route("/broken", broken)]).resource(), None)
+        self.factory = make_factory(site, self.clock)
+        self.factory.doStart()
+        self.assertEqual([self.get("/broken").status for _ in range(5)], [500] * 5)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_keep_alive(self) -> None:
         """

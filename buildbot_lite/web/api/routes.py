@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError
-from twisted.logger import Logger
 
 from ...errors import (
     BuildbotLiteError,
@@ -20,6 +19,7 @@ from ...errors import (
     StorageError,
 )
 from ...model.json_reader import encode
+from ...wire.limits.limited_log import LimitedLog
 from ..view import JSON, FarmView, PageRequest, Reply, Route, Streamed
 from . import endpoints_builds, endpoints_control, endpoints_farm, endpoints_history, events
 from .definitions import BASE, ApiEndpoint, ApiRequest, is_whole
@@ -34,7 +34,7 @@ ENDPOINTS: Sequence[ApiEndpoint] = (
     *events.ENDPOINTS,
 )
 _LATER = {"retry-after": "5"}
-_log = Logger()
+_log = LimitedLog(__name__)
 
 
 async def answer(endpoint: ApiEndpoint, view: FarmView, asked: PageRequest, **names: str) -> Reply | Streamed:
