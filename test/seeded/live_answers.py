@@ -97,11 +97,12 @@ class LiveAnswers:
         """
         seeding = self.seeding
         made = range(seeding.builds - seeding.running, seeding.builds)
+        names = seeding.slave_names
         return [
             {
                 "builder": seeding.builders[each % len(seeding.builders)],
                 "number": each // len(seeding.builders) + 1,
-                "slave": seeding.slave_names[each % seeding.slaves],
+                "slave": names[each % seeding.slaves],
                 "request": each + 1,
                 "started": seeding.now - 60,
                 "waits_for": None,
@@ -139,14 +140,13 @@ class LiveAnswers:
         """
         The slaves: one in each state, then all of them here.
         """
-        return [self._slave(place, name) for place, name in enumerate(self.seeding.slave_names)]
+        running = self.running()
+        return [self._slave(place, name, running) for place, name in enumerate(self.seeding.slave_names)]
 
-    def _slave(self, place: int, name: str) -> Document:
+    def _slave(self, place: int, name: str, everything: Sequence[Document]) -> Document:
         seeding = self.seeding
         state, fields = _STATES[place] if place < len(_STATES) else _STATES[0]
-        running = [
-            f"{each['builder']}/{each['number']}" for each in self.running() if each["slave"] == name
-        ]  # fmt: skip
+        running = [f"{each['builder']}/{each['number']}" for each in everything if each["slave"] == name]
         document: Document = {
             "slave": name,
             "state": state,
