@@ -74,7 +74,7 @@ class WebCodes:
     def redeeming(self, code: str) -> Iterator[CodeTerms]:
         """
         A context with the terms of *code*, which nobody can redeem from now on; if the context fails, it can be
-        redeemed again.  `RefusedError` if there is no such code, `LimitError` after too many wrong ones.
+        redeemed again.  `RefusedError` if there is no such code, `LimitError` if there were too many wrong ones, too.
         """
         terms = self._taken(code)
         try:
@@ -84,13 +84,14 @@ class WebCodes:
             raise
 
     def _taken(self, code: str) -> CodeTerms:
-        if self._wrong.left < 1:
-            raise LimitError(f"Too many wrong codes.  Try again in {1 / WRONG_PER_SECOND:.0f} seconds.")
         self._forget_old()
         given = code.strip().lower().encode("ascii", "replace")
         # All are compared, so that the time tells nothing.
         found = [each for each in self._waiting if hmac.compare_digest(each.code, given)]
         if not found:
+            # Only then: or a stranger with wrong codes would keep everybody from signing in.
+            if self._wrong.left < 1:
+                raise LimitError(f"Too many wrong codes.  Try again in {1 / WRONG_PER_SECOND:.0f} seconds.")
             self._wrong.spend(1)
             raise RefusedError(
                 f"This code is wrong, was used, or is older than {VALID_FOR / 60:.0f} minutes.  For another one: "

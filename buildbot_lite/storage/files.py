@@ -62,6 +62,19 @@ def read_or_make(path: str, make: Callable[[], bytes], *, mode: int = PRIVATE) -
     return contents
 
 
+def read_regular(path: str, most: int, *, follow: bool = True) -> bytes:
+    """
+    The first *most* bytes of the regular file *path*, which another process may have made: `OSError` for anything else,
+    like a FIFO, whose open(2) would wait; without *follow*, for a symbolic link, too.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
+    descriptor = os.open(path, flags)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", path)
+        return file.read(most)
+
+
 def make_directory(path: str, *, mode: int = 0o700) -> None:
     """
     Make the directory *path* and its missing parents.  *mode*: permission bits of *path* if it is new.

@@ -5,6 +5,7 @@ The strings of the web process beside the master.
 import os
 import stat
 
+from buildbot_lite.cli.create import sample
 from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.errors import FileError
 from buildbot_lite.master.grants import web_furls
@@ -14,15 +15,18 @@ from buildbot_lite.wire.furl import read_furl
 
 from .test_admin import AdminDeskCase
 
+TAC = sample("web.tac.sample")
+IMPORT = "from buildbot_lite.web_tap import application_for\n"
+
 
 class WebFurlsTests(AdminDeskCase):
-    def make_web(self) -> None:
+    def make_web(self, tac: str = TAC) -> None:
         """
         Make the web process's directory, and restart the master.
         """
-        os.mkdir(self.path())
-        with open(self.path("web.tac"), "w", encoding="utf-8"):
-            pass
+        os.makedirs(self.path(), exist_ok=True)
+        with open(self.path("web.tac"), "w", encoding="utf-8") as file:
+            file.write(tac)
         self.restart()
 
     def restart(self) -> None:
@@ -80,6 +84,31 @@ class WebFurlsTests(AdminDeskCase):
         self.assertEqual((self.granted(), os.path.exists(self.path())), ([], False))
         self.assertIn("no web/web.tac", self.refused("rotate", name=WEB_PAGES))
 
+    def test_given(self) -> None:
+        """
+        Promise 10.1: a web process whose web.tac gives the string for webhooks, as those of the first versions do, gets
+        none, and shows nothing.
+        """
+        given = TAC.replace("# webhooks=", "webhooks=")
+        self.assertNotEqual(given, TAC)
+        for tac in (
+            given,
+            f"{IMPORT}application = application_for('pb://x')\n",
+            f"{IMPORT}application = application_for(port=8010, webhooks = FURL)\n",
+            f"{IMPORT}application = application_for(**given)\n",
+            "",
+        ):
+            self.make_web(tac)
+            self.assertEqual((self.granted(), os.listdir(self.path())), ([], ["web.tac"]), tac)
+        self.assertIn("gives a string itself", self.refused("rotate", name=WEB_PAGES))
+        os.remove(self.path("web.tac"))
+        os.mkfifo(self.path("web.tac"))
+        self.restart()
+        self.assertEqual(self.granted(), [])
+        os.remove(self.path("web.tac"))
+        self.make_web(f"{IMPORT}application = application_for(port='tcp:8010')\n")
+        self.assertEqual(list(self.furls()), ["watch", "webhooks"])
+
     def test_revoked(self) -> None:
         """
         Promise 10.7: the file of a revoked string goes at once; no restart, and no clean-up of old rows, makes another.
@@ -109,9 +138,11 @@ class WebFurlsTests(AdminDeskCase):
 
     def test_restored(self) -> None:
         """
-        Promise 10.7: strings that a restore made void are replaced by the next start.
+        Promise 10.7: strings that a restore made void are replaced by the next start, also where the admin had replaced
+        some before.
         """
         self.make_web()
+        self.ask("rotate", name=WEB_PAGES)
         old = self.furls()
         _ = self.harness.records.write(lambda c: records_of_grants.void_strings(c, self.harness.clock.seconds()))
         self.restart()

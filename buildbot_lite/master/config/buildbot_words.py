@@ -130,7 +130,7 @@ _TABLE: tuple[tuple[str, Treatment, str, str], ...] = (
     ("c['www']", _TAKEN, "the pages are dark or light, as the reader's system is.", "theme"),
     ("c['www']", _TAKEN, _PAGES, "custom_templates_dir versions"),
     ("c['www']", _TAKEN, "pages of other sites cannot use the API; let a program of theirs ask it.",
-     "allowed_origins"),
+     "allowed_origins jsonp"),
     ("c['www']", _TAKEN, "the API has one version, at /api/v1/.", "rest_minimum_version"),
     ("c['www']", _TAKEN, "an answer of the API has an ETag instead.", "json_cache_seconds"),
     ("c['www']", _TAKEN, _OWN_LOG, "logfileName logRotateLength maxRotatedFiles debug"),

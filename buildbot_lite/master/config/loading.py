@@ -76,6 +76,9 @@ def load(
     modules = Modules(sources, label)
     with collecting(modules.files, sources.texts) as mistakes:
         c = _executed(modules, basedir, mistakes, seconds)
+        if files is not None and isinstance(c, Mapping):
+            # Running builds need no pages, and must not be lost because of what an earlier version did not check.
+            c = {key: value for key, value in c.items() if key != "www"}
         places = {key: SourceLine(*place) for key, place in key_lines(sources.texts, MAIN_FILE).items()}
         config = assemble(c, basedir, places, keys)
         if files is None:

@@ -4,15 +4,16 @@ The key c['www']: the pages of the web process, and the webhooks that it takes.
 The web process does not read master.cfg: it asks the master for what is here (`control.web_answers`).
 """
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_network
 from typing import Any
 
 from attrs import field, frozen
 
-from ...model.suggestions import did_you_mean
+from ...model.suggestions import did_you_mean, nearest
 from ...wire.endpoint import Endpoint
-from .arguments import ArgumentChecker
+from .arguments import ArgumentChecker, shown
 from .buildbot_words import find, words_at
 from .mistakes import remark
 from .placeholders import is_placeholder
@@ -20,6 +21,7 @@ from .webhooks import HOOKS, HookDialect, checked_dialects
 
 MOST_PROXIES = 100
 WWW = "c['www']"
+_OTHER_ENDPOINT = re.compile(r"(?!tcp6?:)[a-z][a-z0-9]*:")
 
 
 @frozen
@@ -52,23 +54,42 @@ def checked_www(checker: ArgumentChecker, value: Any) -> WebPages:
         if word is not None:
             remark(word.sentence, checker.place)
         elif known is None:
-            names = [*_ENTRIES, *(each.name for each in words_at(WWW))]
-            checker.note(f"there is no entry {str(name)!r:.60}.{did_you_mean(str(name), names)}")
+            _unknown(checker, str(name))
         elif given is not None and not is_placeholder(given):
             field_name, check = known
             accepted[field_name] = check(checker, name, given)
     return WebPages(**accepted)
 
 
+def _unknown(checker: ArgumentChecker, name: str) -> None:
+    # A misspelt one of ours is refused: no "privat" may leave the pages open.  Others were written for other pages.
+    names = [*_ENTRIES, *(each.name for each in words_at(WWW))]
+    sentence = f"there is no entry {name!r:.60}.{did_you_mean(name, names)}"
+    if nearest(name, _ENTRIES) is not None:
+        checker.note(sentence)
+    else:
+        checker.remark(f"{sentence}  It has no effect.")
+
+
 def _port(checker: ArgumentChecker, name: str, value: Any) -> int | str | None:
     number = value if isinstance(value, int) and not isinstance(value, bool) else None
     if isinstance(value, str) and value.isascii() and value.isdecimal():
         number = int(value[:9])
+    if number == 0 or (isinstance(value, str) and _OTHER_ENDPOINT.match(value)):
+        checker.remark(
+            f"{name} {shown(value)} has no effect: the pages are served by HTTP, at a TCP port that has a number.  The "
+            "port= of web.tac is used, or the first free one from 8010 on."
+        )
+        return None
     endpoint = value if number is None else f"tcp:{number}"
     if not isinstance(endpoint, str) or Endpoint.parse(endpoint) is None:
         checker.wrong(name, value, 'a number from 1 to 65535 or an endpoint like "tcp:8010:interface=127.0.0.1"')
         return None
     return endpoint if number is None else number
+
+
+def _private(checker: ArgumentChecker, name: str, value: Any) -> bool:
+    return checker.flag(name, bool(value) if isinstance(value, int) and value in (0, 1) else value)
 
 
 def _proxies(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, ...]:
@@ -87,7 +108,7 @@ def _proxies(checker: ArgumentChecker, name: str, value: Any) -> tuple[str, ...]
 # Entry → the field of `WebPages` and its check.
 _ENTRIES: Mapping[str, Any] = {
     "port": ("port", _port),
-    "private": ("private", ArgumentChecker.flag),
+    "private": ("private", _private),
     "trusted_proxies": ("trusted_proxies", _proxies),
     HOOKS: ("dialects", checked_dialects),
 }

@@ -3,14 +3,19 @@ The FURLs of the web process beside the master: ``web/private/watch.furl`` and `
 
 ::
 
-    web/web.tac is there ──► a grant of each kind with the label `WEB_PAGES`, made once ──► its file
+    web/web.tac gives none ─► a grant of each kind with the label `WEB_PAGES`, made once ──► its file
     revoked ───────────────► the file goes; only `WebFurls.rotate` makes another
+
+A web process whose web.tac gives it a string gets none: its admin has decided what it may do.  (Those of the first
+versions take webhooks alone, also in the master's directory.)  The file is read as text, for its owner could write
+anything into it.
 
 The web process knows nothing else of the master's, and so may run as another user.  A grant with that label is an
 ordinary one, which an admin can list and revoke; one for a web process on another machine is handed out with the label.
 """
 
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -18,7 +23,7 @@ from twisted.logger import Logger
 
 from ...deferreds import CoroutineLock
 from ...errors import LostStringError, NotFoundError, StorageError
-from ...storage.files import make_directory, remove
+from ...storage.files import make_directory, read_regular, remove
 from ...storage.records import grants as records_of_grants
 from ...storage.records.grants import WEB_PAGES, Grant
 from ...storage.writer import Records
@@ -29,6 +34,11 @@ from .verbs import CHANGE, FARM, WATCH, WEBHOOKS
 DIRECTORY = "web"
 """The web process's directory, in the master's."""
 TAC = "web.tac"
+LARGEST_TAC = 1 << 16
+"""Bytes of a web.tac that is looked at."""
+_COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
+_CALL = re.compile(r"\bapplication_for\(\s*(?:\)|(?:watch|farm|port|basedir)\s*=)")
+_WITH_STRING = re.compile(r"\bwebhooks\s*=")
 _KINDS = {"watch": (WATCH, FARM), WEBHOOKS: (CHANGE, WEBHOOKS)}
 
 
@@ -64,11 +74,13 @@ class WebFurls:
 
     async def rotate(self) -> None:
         """
-        Make other grants, write their files, and revoke the earlier ones.  `NotFoundError` if there is no web process.
+        Make other grants, write their files, and revoke the earlier ones.  `NotFoundError` if there is no
+        web process that gets them from here.
         """
         if not self._is_there():
             raise NotFoundError(
-                f"There is no {DIRECTORY}/{TAC} in the master's directory, so there are no strings to replace."
+                f"There is no {DIRECTORY}/{TAC} in the master's directory, or it gives a string itself: so there are "
+                "no strings to replace."
             )
         async with self._lock:
             for name, (verb, object_) in _KINDS.items():
@@ -78,7 +90,17 @@ class WebFurls:
                     await self._grants.revoke(grant)
 
     def _is_there(self) -> bool:
-        return os.path.isfile(os.path.join(self._directory, TAC))
+        path = os.path.join(self._directory, TAC)
+        try:
+            text = _COMMENT.sub("", read_regular(path, LARGEST_TAC).decode("utf-8", "replace"))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            self._log.error(
+                "the web process gets no string, because {path} cannot be read: {why}", path=path, why=str(error)
+            )
+            return False
+        return _CALL.search(text) is not None and _WITH_STRING.search(text) is None
 
     async def _make(self, verb: str, object_: str) -> Grant:
         return await self._grants.hand_out(verb, object_, name=object_, label=WEB_PAGES)

@@ -26,6 +26,7 @@ LOG = "buildbot_lite.revocations"
 
 WEB_PAGES = "web pages"
 """The label of the grants of the web process, which the master makes."""
+_RESTORED = "of the farm before the restore"
 
 
 @frozen
@@ -127,6 +128,16 @@ _VOID = Statement(
     update(_grants)
     .where(_grants.c.id == bindparam("which"))
     .values(revoked=bindparam("now"), label=bindparam("to_label"))
+)
+_RELABEL_FOR_PAGES = Statement(
+    update(_grants)
+    .where(
+        _grants.c.label == WEB_PAGES,
+        _grants.c.verb == bindparam("of_verb"),
+        _grants.c.object == bindparam("of_object"),
+        _grants.c.revoked.is_not(None),
+    )
+    .values(label=bindparam("to_label"))
 )
 _PIN = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(pin=bindparam("key")))
 _SHOWN = Statement(update(_grants).where(_grants.c.id == bindparam("which")).values(port=bindparam("by")))
@@ -332,8 +343,11 @@ def _void(connection: Connection, grant: Grant, at: float) -> bool:
     if grant.revoked is not None:
         return False
     given = None if grant.label == WEB_PAGES else grant.label
-    label = None if grant.verb == "slave" else given or "of the farm before the restore"
+    label = None if grant.verb == "slave" else given or _RESTORED
     _VOID.run(connection, which=grant.id, now=at, to_label=label)
+    if grant.label == WEB_PAGES:
+        # Earlier ones that were rotated: to the master each of them says that the admin wants no other.
+        _RELABEL_FOR_PAGES.run(connection, of_verb=grant.verb, of_object=grant.object, to_label=_RESTORED)
     return True
 
 
