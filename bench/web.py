@@ -52,7 +52,7 @@ PAGES = {
     "waterfall": "waterfall",
     "api_builders": "api/v1/builders",
     "api_builds": "api/v1/builds?builder=linux-x86_64",
-    "api_build": "api/v1/builders/linux-x86_64/builds/{middle}",
+    "api_build": "api/v1/builds/linux-x86_64/{middle}",
     "api_slaves": "api/v1/slaves",
     "api_changes": "api/v1/changes",
 }

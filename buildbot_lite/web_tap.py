@@ -17,6 +17,7 @@ SIGTERM stops it.  Errors are found before twistd becomes a daemon, and printed 
 
 import os
 import sys
+from collections.abc import Collection
 from typing import Any, cast
 
 from twisted.application.service import Application, MultiService
@@ -46,13 +47,16 @@ from .wire.certificate import load_or_create
 
 class WebService(MultiService):
     """
-    The web process in the directory *basedir*, which is locked from now on, for the master in the directory *farm*.
+    The web process in the directory *basedir*, which is locked from now on, for the master in the directory *farm*;
+    None: it takes webhooks alone.
     *given*: strings by name.  *port*: see `Listening`; it listens from now on.
     """
 
     log = Logger()
 
-    def __init__(self, basedir: str, farm: str, given: dict[str, str], port: str | int | None, reactor: Any) -> None:
+    def __init__(
+        self, basedir: str, farm: str | None, given: dict[str, str], port: str | int | None, reactor: Any
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         self._reactor = reactor
         if not os.path.isdir(basedir):
@@ -88,6 +92,8 @@ class WebService(MultiService):
         self._pages.start()
         self._listening.start(make_factory(self._pages.root(), self._reactor))
         self.log.info("webhooks are taken below /change_hook/")
+        if self._parts.farm is None:
+            self.log.info("no pages are served, because web.tac has webhooks=, and neither watch= nor farm=")
 
     def stopService(self) -> Deferred[None]:
         """
@@ -106,18 +112,30 @@ class WebService(MultiService):
         self._lock.release()
 
 
+def farm_directory(basedir: str, given: Collection[str], farm: str | None) -> str | None:
+    """
+    The directory of the master whose pages the web process in *basedir* serves: *farm*, or by default that above it.
+    None: it takes webhooks alone, because of the strings with names of *given*, that for webhooks is in web.tac.  (Such
+    a web.tac is written for webhooks, and its port may be open to the world.)
+    """
+    if farm is None and WEBHOOKS in given and WATCH not in given:
+        return None
+    return os.path.join(basedir, ".." if farm is None else farm)
+
+
 def application_for(
     webhooks: str | None = None,
-    watch: str | None = None,
-    farm: str = "..",
-    port: str | int | None = None,
     *,
+    watch: str | None = None,
+    farm: str | None = None,
+    port: str | int | None = None,
     basedir: str | None = None,
 ) -> Any:
     """
     The ``application`` of a ``web.tac``.  *webhooks*: the string of ``buildbot-lite grant webhooks``.  *watch*: a
     string that reads the farm.  A string that is not given is read from the file that the master writes, as soon as it
-    is there.  *farm*: the master's directory, relative to *basedir*, which is by default the directory of that file.
+    is there.  *farm*: the master's directory, relative to *basedir*, which is by default the directory of that file;
+    see `farm_directory`.
     *port*: an endpoint like "tcp:8010:interface=127.0.0.1", or the number of a port of the loopback interface.
     """
     tac = os.path.abspath(sys._getframe(1).f_globals.get("__file__", "web.tac"))  # noqa: SLF001 - twistd sets it
@@ -128,7 +146,7 @@ def application_for(
     directory = os.path.abspath(basedir or os.path.dirname(tac))
     given = {name: furl for name, furl in ((WEBHOOKS, webhooks), (WATCH, watch)) if furl is not None}
     try:
-        service = WebService(directory, os.path.join(directory, farm), given, port, reactor)
+        service = WebService(directory, farm_directory(directory, given, farm), given, port, reactor)
     except (BuildbotLiteError, OSError) as error:
         raise SystemExit(sentence(error)) from None
     if given and os.path.exists(tac) and readable_by_others(tac):

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 from attrs import frozen
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from ..deferreds import background
-from ..errors import MessageError
+from ..errors import BuildbotLiteError, MessageError, sentence
 from ..model.json_reader import JsonReader, encode
 from ..storage.database_place import DEFAULT
 from ..storage.files import write_whole
@@ -40,17 +41,21 @@ from .view import FarmView, Places
 
 T = TypeVar("T")
 
+WRITTEN_AGAIN = 60.0
+"""Seconds until what could not be written is written again."""
+
 
 @frozen
 class WebParts:
     """
-    What pages are made from.  *directory*: of the web process.  *farm*: of its master, or of none.  *submit*: passes
+    What pages are made from.  *directory*: of the web process.  *farm*: of its master; None, or a directory without
+    one: no pages.  *submit*: passes
     webhooks on.  *certificate*: the web process's own (PEM).
     """
 
     reactor: Any
     directory: str
-    farm: str
+    farm: str | None
     strings: WebStrings
     listening: Listening
     submit: Submit
@@ -101,10 +106,12 @@ class FarmPages:
         self._live = self._watch.live = Live(self._watch, time.monotonic, wall=time.time)
         told = www_told(parts.directory)
         self._told = told
+        self._written = told
+        self._writing_again: IDelayedCall | None = None
         self._policy = self._make_policy()
         if told:
             self._live.know("www", told)
-        self._records = PlacedRecords(reactor, told.get("database") or os.path.join(parts.farm, DEFAULT))
+        self._records = PlacedRecords(reactor, told.get("database") or os.path.join(parts.farm or "", DEFAULT))
         sessions = Sessions(partial(ask, reactor), lambda: parts.strings.current(WATCH), time.monotonic)
         self._watch.news.on_news(sessions.changed)
         self._view = FarmView(
@@ -138,6 +145,7 @@ class FarmPages:
         """
         Cut the connection, and read no more.
         """
+        self._cancel()
         await self._watch.stop()
         self._records.close()
 
@@ -145,10 +153,10 @@ class FarmPages:
         """
         Whether the master's directory is here: elsewhere, only webhooks are taken.
         """
-        return os.path.exists(os.path.join(self._parts.farm, "master.tac"))
+        return self._parts.farm is not None and os.path.exists(os.path.join(self._parts.farm, "master.tac"))
 
     def _places(self) -> Places:
-        farm = self._parts.farm
+        farm = self._parts.farm or ""
         return Places(
             self._told.get("streams") or os.path.join(farm, "streams"),
             self._told.get("artifacts") or os.path.join(farm, "artifacts"),
@@ -159,16 +167,30 @@ class FarmPages:
         background(self._ask(), self._log, "asking what c['www'] says")
 
     async def _ask(self) -> None:
-        told = await self._live.answer("www")
-        if not told or told == self._told:
+        # The news is newer than whatever was answered before.
+        told = await self._live.answer("www", fresh=0.0)
+        if not told or told == self._written:
             return
+        # First, because nothing of it can fail: who may read.
         self._told = told
-        if path := told.get("database"):
-            self._records.move(path)
-        self._parts.listening.told(told.get("port"))
         self._policy = self._make_policy()
-        # Last: `buildbot-lite start` waits for it, and names the address then.
-        write_whole(os.path.join(self._parts.directory, WWW), encode(dict(told)))
+        try:
+            if path := told.get("database"):
+                self._records.move(path)
+            self._parts.listening.told(told.get("port"))
+            self._policy = self._make_policy()
+            # Last: `buildbot-lite start` waits for it, and names the address then.
+            write_whole(os.path.join(self._parts.directory, WWW), encode(dict(told)))
+        except (OSError, BuildbotLiteError) as error:
+            self._log.error("what the master told about the pages cannot be kept: {why}", why=sentence(error))
+            self._cancel()
+            self._writing_again = self._parts.reactor.callLater(WRITTEN_AGAIN, self._ask_again)
+        else:
+            self._written = told
+
+    def _cancel(self) -> None:
+        if self._writing_again is not None and self._writing_again.active():
+            self._writing_again.cancel()
 
     def _make_policy(self) -> WebPolicy:
         return WebPolicy.of(self._told, self._parts.listening.endpoint.interface)

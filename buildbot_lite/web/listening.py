@@ -74,16 +74,14 @@ class Listening:
 
     def told(self, port: str | int | None) -> None:
         """
-        The master has told ``c['www']['port']``, None if it is not set: listen there from now on, unless web.tac says
-        where.  If the port cannot be used, the former one stays, and the log says so.
+        The master has told ``c['www']['port']``, None if it is not set: listen there from now on, or where a start
+        would without it, unless web.tac says where.  If the port cannot be used, the former one stays, and the log says
+        so.
         """
-        if port is None or self._chosen or self._port is None:
+        if self._chosen or self._port is None or self._is_at(port):
             return
         try:
-            endpoint = endpoint_of(port)
-            if endpoint == self._endpoint:
-                return
-            self._endpoint, self._socket = _bound(endpoint)
+            self._endpoint, self._socket = _first_free(self._directory) if port is None else _bound(endpoint_of(port))
         except BuildbotLiteError as error:
             self._log.error(
                 "{why}  It goes on at {endpoint}; a restart tries again.", why=str(error), endpoint=str(self._endpoint)
@@ -98,6 +96,16 @@ class Listening:
         Listen no more.
         """
         return maybeDeferred(self._port.stopListening if self._port is not None else self._socket.close)
+
+    def _is_at(self, port: str | int | None) -> bool:
+        """
+        Whether *port* leads to where it listens now.
+        """
+        if port is None:
+            return self._endpoint.interface == LOOPBACK and FIRST <= self._endpoint.port <= LAST
+        with suppress(ConfigError):
+            return endpoint_of(port) == self._endpoint
+        return False
 
     def _adopted(self) -> Any:
         # The reactor accepts until the queue of connections is empty; the socket must not block then.

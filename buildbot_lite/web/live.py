@@ -66,6 +66,7 @@ class Live:
     version: int = 0
     """Moves when an answer may be another than before."""
     _kept: dict[str, _LastAnswer] = field(factory=dict)
+    _on_private: Listeners[None] = field(factory=lambda: Listeners("a listener to the farm's becoming private"))
     _on_link: Listeners[None] = field(factory=lambda: Listeners("a listener to the master's coming and going"))
 
     def on_link(self, listener: Callable[[None], object]) -> Callable[[], None]:
@@ -73,6 +74,13 @@ class Live:
         Call *listener* when the master went away or is here again.  Returns a function that ends this.
         """
         return self._on_link.add(listener)
+
+    def on_private(self, listener: Callable[[None], object]) -> Callable[[], None]:
+        """
+        Call *listener* when the farm has become private: who reads it without a grant must be cut.  Returns a function
+        that ends this.
+        """
+        return self._on_private.add(listener)
 
     def know(self, question: str, document: Document) -> None:
         """
@@ -131,8 +139,10 @@ class Live:
 
     async def _ask(self, question: str, kept: _LastAnswer) -> Document:
         try:
-            kept.document = _unwrapped(question, await self.link.ask({"ask": question}))
+            former, kept.document = kept.document, _unwrapped(question, await self.link.ask({"ask": question}))
             kept.at = self.clock()
+            if question == "www" and kept.document.get("private") and former and not former.get("private"):
+                self._on_private.tell(None)
         except NoAnswerError:
             self.is_away()
         except BuildbotLiteError:

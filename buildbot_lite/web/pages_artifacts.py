@@ -11,6 +11,7 @@ from ..errors import NotFoundError
 from ..model.display import file_name
 from ..status import build_documents
 from .logs.log_reader import LogPart, LogReader
+from .pages_log import until_revoked
 from .policy import ARTIFACT_HEADERS
 from .raw_log import raw_reply
 from .view import FarmView, PageRequest, Reply, Route, Streamed
@@ -53,7 +54,7 @@ async def artifact(view: FarmView, asked: PageRequest, builder: str, number: int
     headers = {**reply.headers, **ARTIFACT_HEADERS}
     if kind != _UNKNOWN:
         headers["content-disposition"] = "inline"
-    return evolve(reply, kind=kind, headers=headers)
+    return until_revoked(view, asked.holder, evolve(reply, kind=kind, headers=headers))
 
 
 def _is_file(path: str) -> bool:

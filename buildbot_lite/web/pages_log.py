@@ -256,8 +256,7 @@ async def lines(view: FarmView, asked: PageRequest, builder: str, number: int, s
         before = view.news.latest
         opened = await _opened(view, builder, number, step, log)
         try:
-            if asked.holder is not None and await view.sessions.holder(asked) is None:
-                raise NeedsHolderError
+            await _check_reader(view, asked)
             grown = opened.reader.length - length
             is_news = grown != 0 or any(each.id > remark for each in opened.stored.remarks)
             is_over = opened.stored.ended or view.logs.clock.seconds() >= until
@@ -272,6 +271,19 @@ async def lines(view: FarmView, asked: PageRequest, builder: str, number: int, s
             await _news_of(view, asked, opened.stored, until)
         # The sessions hear of the same news in this turn.
         await next_turn(view.logs.clock)
+
+
+async def _check_reader(view: FarmView, asked: PageRequest) -> None:
+    """
+    `NeedsHolderError` if who *asked* may no longer read: while it waits, its grant can be revoked, or the farm become
+    private.
+    """
+    if asked.holder is not None:
+        may_read = await view.sessions.holder(asked) is not None
+    else:
+        may_read = not (await view.live.answer("www")).get("private", True)
+    if not may_read:
+        raise NeedsHolderError
 
 
 async def _news_of(view: FarmView, asked: PageRequest, stored: StoredLog, until: float) -> None:
@@ -356,20 +368,26 @@ async def raw(view: FarmView, asked: PageRequest, builder: str, number: int, ste
     part = None if offset is None or size is None else ByteRange.within(offset, size, opened.reader.length)
     name = file_name(f"{builder}-{number}-{stored.step.name}-{stored.name}.txt")
     reply = raw_reply(asked, opened.reader, view.logs.clock, name=name, ended=stored.ended, part=part)
-    return until_revoked(view, asked.holder, reply) if isinstance(reply, Streamed) and asked.holder else reply
+    return until_revoked(view, asked.holder, reply)
 
 
-def until_revoked(view: FarmView, holder: Holder, reply: Streamed) -> Streamed:
+def until_revoked(view: FarmView, holder: Holder | None, reply: Streamed | Reply) -> Streamed | Reply:
     """
-    *reply*, which is cut when the grant of *holder* may have been revoked; the client can ask for the rest.
+    *reply*, which is cut when the grant of *holder* may have been revoked, or, if there is no holder, when the farm
+    becomes private; the client can ask for the rest.
     """
+    if not isinstance(reply, Streamed):
+        return reply
 
     async def write(request: Any) -> None:
-        def hear(change: FarmChange) -> None:
-            if _may_be_revoked(holder, change):
-                request.channel.transport.abortConnection()
+        def cut(_: object = None) -> None:
+            request.channel.transport.abortConnection()
 
-        stop = view.news.on_news(hear)
+        def hear(change: FarmChange) -> None:
+            if holder is not None and _may_be_revoked(holder, change):
+                cut()
+
+        stop = view.live.on_private(cut) if holder is None else view.news.on_news(hear)
         try:
             await reply.write(request)
         finally:

@@ -94,13 +94,14 @@ class WebPolicy:
         The visitor behind the connection from the address *peer*.  *headers*: by name in lower case.
 
         Of a list, the last value counts, which the nearest proxy has added; of addresses, the last that is no proxy's.
+        The host is that of ``Host`` alone: a proxy that adds no ``X-Forwarded-Host`` passes on its client's, and with
+        it a page of another site could choose its name.
         """
         address = _address(peer)
         host, tls = headers.get("host", ""), False
         forwarded = any(name in headers for name in FORWARDED)
         if address is not None and _is_in(address, self.proxies):
             address = _first_stranger(address, headers.get("x-forwarded-for", ""), self.proxies)
-            host = _last(headers.get("x-forwarded-host", "")) or host
             tls = _last(headers.get("x-forwarded-proto", "")).lower() == "https"
             forwarded = False
         name = host_name(host)

@@ -159,12 +159,24 @@ class ListeningTests(SynchronousTestCase):
         first, other, used = self.ports
         self.used(used)
         moving = self.make()
-        for port in (None, first, other, other, used, "what?"):
+        for port in (None, first, other, other, used, "what?", 0):
             moving.told(port)
         self.assertEqual(self.reactor.events, [("accepts", first), ("left", first), ("accepts", other)])
         self.assertEqual(address_in(str(self.directory)), f"http://127.0.0.1:{other}/")
         self.successResultOf(moving.stop())
         self.assertEqual(self.reactor.events[-1], ("left", other))
+
+    def test_told_no_more(self) -> None:
+        """
+        When the master tells no port any more, the web process moves to where a start without one would listen.
+        """
+        first, told, _ = self.ports
+        self.tell(told)
+        moving = self.make()
+        for _ in range(2):
+            moving.told(None)
+        self.assertEqual(self.reactor.events, [("accepts", told), ("left", told), ("accepts", first)])
+        self.assertEqual(address_in(str(self.directory)), f"http://127.0.0.1:{first}/")
 
     def test_chosen_stays(self) -> None:
         """

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -406,6 +407,35 @@ class RevokedTests(LogCase):
         self.revoke()
         self.clock.advance(0)
         self.assertIn(received(waiting.value()).status, {401, 403})
+
+    def test_became_private(self) -> None:
+        """
+        Promise 10.7: when the farm becomes private, who follows or downloads a log without a grant is cut off, and who
+        has one is not.
+        """
+        private = self.master.answers["www"]
+        self.master.answers["www"] = {**private, "private": False}
+        self.now_told()
+        ours = self.asked("raw")
+        self.headers = ""
+        waiting = self.asked(f"lines?after={1 << 20}&length={1 << 20}")
+        theirs = self.asked("raw")
+        self.assertIn(b"200 OK", theirs.value())
+        self.assertEqual(waiting.value(), b"")
+        self.master.answers["www"] = private
+        self.now_told()
+        self.assertEqual((ours.disconnected, theirs.disconnected), (False, True))
+        for each in (-1, -3):
+            self.connections[each].connectionLost(Failure(ConnectionDone()))
+        self.news.tell(FarmChange(2, frozenset(), frozenset(), ""))
+        self.clock.advance(0)
+        self.assertIn(received(waiting.value()).status, {401, 403})
+
+    def now_told(self) -> None:
+        """
+        The master is asked again what ``c['www']`` says.
+        """
+        self.successResultOf(Deferred.fromCoroutine(self.live.answer("www", fresh=0.0)))
 
     def test_downloading(self) -> None:
         """

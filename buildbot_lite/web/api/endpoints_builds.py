@@ -18,7 +18,7 @@ from ...storage.records import history, steps, streams
 from ...storage.records.builds import Build
 from ...storage.records.history import Filter
 from ..logs.log_reader import LogPart, LogReader
-from ..pages_log import raw
+from ..pages_log import raw, until_revoked
 from ..raw_log import raw_reply
 from ..rendering import segment
 from ..view import Reply, Streamed
@@ -202,7 +202,8 @@ async def artifact(request: ApiRequest) -> Reply | Streamed:
         raise NotFoundError(f"The file of {name!r:.200} is not there any more.")
     reader = LogReader([LogPart(path, stream.length or 0)], view.logs.shared.open)
     reply = raw_reply(request.asked, reader, view.logs.clock, name=file_name(os.path.basename(name)), ended=True)
-    return _refused_range(evolve(reply, headers={**reply.headers, **_SANDBOX}))
+    reply = evolve(reply, headers={**reply.headers, **_SANDBOX})
+    return _refused_range(until_revoked(view, request.asked.holder, reply))
 
 
 def _refused_range(found: Reply | Streamed) -> Reply | Streamed:

@@ -59,6 +59,7 @@ class FeedStreams:
         self._reading = False
         self._timer: IDelayedCall | None = None
         news.on_news(self._told)
+        live.on_private(self._cut_strangers)
         live.on_link(lambda _: self._tell_live())
 
     def __len__(self) -> int:
@@ -68,7 +69,7 @@ class FeedStreams:
         """
         Send events of *topic* after the number *position* to the client of *request*, until it is gone: this is
         cancelled then.  None: events from now on.  *grant*: with which it is read; when that is
-        revoked, the client is cut.
+        revoked, the client is cut; None: with none, and it is cut when the farm becomes private.
         """
         stream = EventStream(request, position, topic, wanting=self._go_on, now=self._clock.seconds)
         self._open[stream] = grant
@@ -100,6 +101,11 @@ class FeedStreams:
         if former is not None and (former.live, former.generation) != (change.live, change.generation):
             self._tell_live()
         self._go_on()
+
+    def _cut_strangers(self, _: None) -> None:
+        for stream, grant in tuple(self._open.items()):
+            if grant is None:
+                stream.cut()
 
     def _tell_live(self) -> None:
         for stream in tuple(self._open):

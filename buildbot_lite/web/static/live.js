@@ -3,6 +3,7 @@
 (() => {
   const root = document.documentElement.dataset.root;
   const LEAST_PAUSE = 1000; // milliseconds between two fetches
+  const RETRY = [5000, 10000, 20000, 60000]; // milliseconds before each new attempt, the last for all further ones
 
   const localTimes = (within) => {
     for (const time of within.querySelectorAll("time[datetime]")) {
@@ -22,7 +23,7 @@
 
   const renew = async () => {
     const answer = await fetch(location.pathname + location.search, {headers: {accept: "text/html"}});
-    if (!answer.ok) return;
+    if (!answer.ok) throw new Error(`${answer.status}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const part of page.querySelectorAll("[data-live][id]")) {
       const here = document.getElementById(part.id);
@@ -37,17 +38,38 @@
     document.title = page.title;
   };
 
-  let waiting = null;
-  const changed = () => {
-    if (waiting || document.hidden) return;
-    waiting = setTimeout(() => { waiting = null; renew().catch(() => {}); }, LEAST_PAUSE);
+  // What is not live at this moment: the page, its stream, or both.
+  const stale = new Set();
+  const tell = (part, isLive) => {
+    if (isLive) stale.delete(part); else stale.add(part);
+    const notice = document.getElementById("stale");
+    if (notice) notice.hidden = stale.size === 0;
   };
 
-  remember(document);
-  localTimes(document);
-  if (document.querySelector("[data-live]")) {
+  const pauses = {page: 0, stream: 0};
+  const pause = (part) => RETRY[Math.min(pauses[part]++, RETRY.length - 1)];
+
+  let waiting = null;
+  const renewAfter = (milliseconds) => {
+    if (waiting || document.hidden) return;
+    waiting = setTimeout(() => {
+      waiting = null;
+      renew().then(() => { pauses.page = 0; tell("page", true); }, () => { tell("page", false); renewAfter(pause("page")); });
+    }, milliseconds);
+  };
+  const changed = () => renewAfter(LEAST_PAUSE);
+
+  let events = null;
+  let again = null;
+  const close = () => {
+    clearTimeout(again);
+    if (events) events.close();
+  };
+  const open = () => {
+    close();
     const {topic, news} = document.documentElement.dataset;
-    const events = new EventSource(`${root}api/v1/events${topic ? `?topic=${encodeURIComponent(topic)}` : ""}`);
+    events = new EventSource(`${root}api/v1/events${topic ? `?topic=${encodeURIComponent(topic)}` : ""}`);
+    events.addEventListener("open", () => { pauses.stream = 0; tell("stream", true); });
     if (news === "away") {
       // Of what happens, such a page shows only whether the master answers.
       let away = document.querySelector("#away .notice") ? undefined : null;
@@ -60,7 +82,20 @@
       for (const kind of ["message", "feed", "live"]) events.addEventListener(kind, changed);
     }
     for (const kind of ["open", "resync"]) events.addEventListener(kind, changed);
+    events.addEventListener("error", () => {
+      tell("stream", false);
+      // A lost connection is made anew by the browser, but not one that was answered with an error.
+      if (events.readyState === EventSource.CLOSED) again = setTimeout(open, pause("stream"));
+    });
+  };
+
+  remember(document);
+  localTimes(document);
+  if (document.querySelector("[data-live]")) {
+    open();
     document.addEventListener("visibilitychange", changed);
-    window.addEventListener("pagehide", () => events.close());
+    window.addEventListener("pagehide", close);
+    // The browser kept the page, and shows it again.
+    window.addEventListener("pageshow", (event) => { if (event.persisted) open(); });
   }
 })();

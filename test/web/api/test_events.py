@@ -223,6 +223,16 @@ class EventsTests(PagesCase):
         client.disconnect()
         self.assertEqual(self.listen().answer.status, 200)
 
+    def test_became_private(self) -> None:
+        """
+        Promise 10.7: when the farm becomes private, the streams of those without a grant are cut.
+        """
+        client = self.listen()
+        for private in (False, True):
+            self.master.answers["www"] = {**self.master.answers["www"], "private": private}
+            self.successResultOf(Deferred.fromCoroutine(self.live.answer("www", fresh=0.0)))
+            self.assertEqual(client.transport.cut, private)
+
     def test_live(self) -> None:
         """
         What is not in the feed is told without a number: slaves and queue, and whether the master is here.

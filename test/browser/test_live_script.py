@@ -1,0 +1,79 @@
+"""
+The script of live pages, in a real browser, at a server that refuses it for a while.
+"""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from typing import ClassVar
+
+from ..needs import needs
+from .browser_case import BrowserCase
+
+PAGE = """<!doctype html><html lang="en" data-root="/"><head><meta charset="utf-8"><title>Live</title>
+<link rel="icon" href="data:,"><script src="/live.js" defer></script></head>
+<body><div id="stale" hidden><p>stale</p></div><main id="main" data-live>{}</main></body></html>"""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    refuses: ClassVar[set[str]] = set()
+    opened: ClassVar[int] = 0
+
+
+class _Answers(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        kind = "events" if self.path.endswith("/events") else "script" if self.path == "/live.js" else "page"
+        if kind in _Server.refuses:
+            self.answer(503, "text/plain", "")
+        elif kind == "script":
+            # The pauses are shorter here.
+            text = files("buildbot_lite.web").joinpath("static", "live.js").read_text()
+            self.answer(200, "text/javascript", text.replace("[5000, 10000, 20000, 60000]", "[50]"))
+        elif kind == "events":
+            _Server.opened += 1
+            self.answer(200, "text/event-stream", "retry: 3600000\n\n: open\n\n")
+        else:
+            self.answer(200, "text/html", PAGE.format(f"{_Server.opened} opened"))
+
+    def answer(self, status: int, kind: str, text: str) -> None:
+        """
+        Send the whole answer.
+        """
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base names it
+        pass
+
+
+@needs("chromium", "chromedriver")
+class LiveScriptTests(BrowserCase):
+    @classmethod
+    def serve(cls) -> str:
+        """
+        Serve one page and its stream.
+        """
+        server = _Server(("127.0.0.1", 0), _Answers)
+        cls.addClassCleanup(server.server_close)
+        cls.addClassCleanup(server.shutdown)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    def test_refused(self) -> None:
+        """
+        A page whose stream is refused says that it is not live, opens another, and is made anew then; also when the
+        page itself is refused meanwhile.
+        """
+        _Server.refuses.add("events")
+        browser = self.browser.open()
+        browser.until(lambda: browser.one("#stale").is_displayed(), "the notice is there")
+        self.assertEqual(browser.one("#main").text, "0 opened")
+        _Server.refuses.add("page")
+        _Server.refuses.discard("events")
+        browser.until(lambda: _Server.opened > 0, "another stream is open")
+        _Server.refuses.discard("page")
+        browser.until(lambda: browser.one("#main").text != "0 opened", "the page is made anew")
