@@ -18,7 +18,7 @@ from ..storage.records.requests import SubmittedBuildset
 from . import chain_records, job_records, paused
 from .job_service import JobService
 from .job_states import ARCH_ENDS, ENDS, ArchState, JobState
-from .job_submission import as_before, submit_within_limits
+from .job_submission import as_before, change_within_limits, submit_within_limits
 from .jobs import SOURCE, Job, JobArch, names_of
 
 LONGEST_PAUSE_REASON = 200
@@ -86,11 +86,22 @@ class JobActions:
             await self.farm.records.read(partial(chain_records.check_predecessor, job=job))
             await self._build_again(job, again, grant)
         else:
-            self.service.expect_requests(
-                await self.farm.records.write(partial(_resume, number=number, now=self.farm.wall()))
-            )
+            await self._resume(job, grant)
             self.service.proceed(number)
         return await self._job(number), [each.architecture for each in again]
+
+    async def _resume(self, job: Job, grant: Grant | None) -> None:
+        """
+        Let what follows the builds be tried again.  A job without builds has its source package examined again, and
+        submits them then, so it is permitted like a submission.
+        """
+        await change_within_limits(
+            self.farm,
+            partial(_resume, number=job.id, now=self.farm.wall()),
+            None if job.built else grant,
+            requests=self.service.most_requests(job),
+            committed=self.service.expect_requests,
+        )
 
     async def _build_again(self, job: Job, arches: Sequence[JobArch], grant: Grant | None) -> None:
         original = await self.farm.records.read(lambda connection: requests.buildset(connection, job.buildset))

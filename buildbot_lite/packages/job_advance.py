@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from ..child_programs import ProgramError
 from ..deferreds import background
 from ..errors import BuildbotLiteError, FileError, InputError, RecordsFailingError
 from ..master.farm import Farm
@@ -77,14 +78,15 @@ class JobAdvance:
                 self._again.discard(number)
                 while (job := await self.get(number)) is not None and await self._step(job):
                     pass
-        except (FileError, RecordsFailingError):
+        except (FileError, ProgramError, RecordsFailingError):
             self._proceed_later(number)
             raise
         finally:
             self._proceeding.discard(number)
 
     def _proceed_later(self, number: int) -> None:
-        # The fault is the machine's, like a full disk, and nothing tells the farm when there is room again.
+        # The fault is the machine's, like a full disk, and nothing tells the farm when there is room again.  Programs
+        # that make the index of a repository say that in words of their own.
         def try_again() -> None:
             del self._later[number]
             self.proceed(number)

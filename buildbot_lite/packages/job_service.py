@@ -62,6 +62,8 @@ class JobService:
         self._requests: set[int] = set()
         self._seen: set[int] = set()
         self._looking = False
+        # States of jobs after the last transaction that changed any.
+        self._newest: dict[int, str] = {}
         farm.retention_holders.add(BUILDS_OF_JOBS)
         farm.continuations.add(Continuation("packages of a source", self.packages_of))
 
@@ -153,6 +155,7 @@ class JobService:
     # Following builds.
 
     def _committed(self, events: Sequence[Event]) -> None:
+        self._newest = {event.body["job"]: event.body["state"] for event in events if event.kind == EVENT}
         for event in events:
             if event.kind == EVENT:
                 self._farm.notifications.changed(_key(event.body["job"]))
@@ -206,9 +209,11 @@ class JobService:
     def expect_requests(self, job: Job) -> None:
         """
         Count *job* as the requests that it will become, if its source package is not examined yet: as all that its
-        target can have.  *job* is as it was just committed, so that the requests have not come already.
+        target can have.  Called when the Deferred of the change that made *job* what it is fires.
         """
-        if job.state not in BEFORE_SOURCE or job.by_grant is None or job.source is None:
+        # The changes of a transaction are told together, before any of their Deferreds fires: the job may have gone on.
+        state = self._newest.get(job.id, job.state)
+        if state not in BEFORE_SOURCE or job.by_grant is None or job.source is None:
             return
         expected = ExpectedRequests(job.by_grant, job.source.request or 0, self.most_requests(job))
         self._farm.submit_limits.expect(job.id, expected)

@@ -1,5 +1,5 @@
 """
-Submitting the source of a job once more, by the holder of a FURL.
+Submitting the source of a job once more, or letting the job go on to submit it, by the holder of a FURL.
 """
 
 from collections.abc import Callable, Sequence
@@ -59,3 +59,29 @@ async def submit_within_limits(
 
     with farm.submit_limits.admit(grant.id, requests or len(new.builders), with_input=False) as admission:
         await farm.requests.submit(new, in_transaction=in_transaction, committed=spent)
+
+
+async def change_within_limits(
+    farm: Farm,
+    change: Callable[[Connection], Job],
+    grant: Grant | None,
+    *,
+    requests: int,
+    committed: Callable[[Job], None],
+) -> None:
+    """
+    Record the *change* of a job that will submit so many *requests*, as one use of *grant*; `RefusedError` when its
+    limits do not permit that.  None: nothing limits it.  *committed*: called after the commit.
+    """
+    if grant is None:
+        committed(await farm.records.write(change))
+        return
+
+    def in_transaction(connection: Connection) -> Job:
+        grants.used(connection, grant.id, farm.wall())
+        return change(connection)
+
+    with farm.submit_limits.admit(grant.id, requests, with_input=False) as admission:
+        job = await farm.records.write(in_transaction)
+        farm.submit_limits.spent(admission.grant)
+        committed(job)

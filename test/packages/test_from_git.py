@@ -9,7 +9,7 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import ConfigError, DiskFullError
+from buildbot_lite.errors import ConfigError, DiskFullError, LimitError
 from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.grants.verbs import SUBMIT
@@ -17,7 +17,7 @@ from buildbot_lite.master.scheduling.requests import NewBuildset
 from buildbot_lite.model.hello import HeldCommand
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.source_stamps import source_of
-from buildbot_lite.packages import job_advance, job_records
+from buildbot_lite.packages import job_actions, job_advance, job_records
 from buildbot_lite.packages.git_request import GitRequest, read_request, request_text
 from buildbot_lite.packages.git_sources import GitSources
 from buildbot_lite.packages.job_advance import LOOK_AGAIN
@@ -511,6 +511,45 @@ class WaitingLimitTests(FromGitCase):
         self.ask("requeue", grant, job=1)
         self.assertEqual(self.job().state, JobState.PREP)
         self.assertIn("and 3 do, counting", self.ask_with(grant).err)
+
+    def test_examined_later(self) -> None:
+        """
+        Promise 15: the `requeue` of a job whose source package is still to be examined is refused like a submission
+        of its builds, and counts as a use when it is permitted.
+        """
+        service: Any = cast("PackageJobs", self.farm.extensions["jobs of packages"]).service
+        grant = self.limited(4)
+        self.patch(service, "proceed", lambda job: None)
+        self.patch(service._advance, "proceed", lambda job: None)
+        self.attach()
+        for number in (1, 2):
+            self.ask_with(grant)
+            self.ask("kill", grant, job=number)
+        uses = self.farm.grants.in_force(grant.id).uses
+        self.ask("requeue", grant, job=1)
+        self.refused(LimitError, lambda: self.ask("requeue", grant, job=2), "and 3 do, counting")
+        self.assertEqual([self.job(number).state for number in (1, 2)], [JobState.PREP, JobState.KILLED])
+        self.assertEqual(self.farm.grants.in_force(grant.id).uses, uses + 1)
+
+    def test_killed_at_once(self) -> None:
+        """
+        A job that is requeued and killed in one transaction counts as no requests.
+        """
+        service: Any = cast("PackageJobs", self.farm.extensions["jobs of packages"]).service
+        grant = self.limited(3)
+        self.patch(service._advance, "proceed", lambda job: None)
+        self.attach()
+        self.ask_with(grant)
+        self.ask("kill", grant, job=1)
+        records = self.farm.records
+        written = [
+            records.write(partial(job_actions._resume, number=1, now=1.0)),
+            records.write(partial(job_actions._kill, number=1, by="me", now=1.0)),
+        ]
+        _ = written[0].addCallback(service.expect_requests)
+        self.harness.settle()
+        self.assertEqual(self.job().state, JobState.KILLED)
+        self.assertIn(b"job 2", self.ask_with(grant).out)
 
     def test_packages(self) -> None:
         """

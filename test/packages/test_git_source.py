@@ -140,6 +140,30 @@ class DiskLimitTests(CheckoutCase):
         ran = self.watched("exec sleep 100")
         self.assertEqual(ran.stdout, f"fatal: the disk of the slave has less than {(1 << 60) // 10**6} MB left\n")
 
+    def test_full_while_counting(self) -> None:
+        """
+        Promise 9.1: that little is left on the disk is seen while it is still being counted what the checkout has.
+        """
+        self.patch(checkout_limit, "RESERVE", 1 << 60)
+        programs = self.tree.parent.resolve() / "bin"
+        programs.mkdir()
+        # It does not end before the command has been ended.
+        (programs / "du").write_text('#!/bin/sh\nwhile kill -0 "$(cat ../pid)" 2>/dev/null; do sleep 0.1; done\n')
+        (programs / "du").chmod(0o755)
+        words = within_disk(["sh", "-c", "echo $$ >../pid; exec sleep 100"], 1 << 20)
+        ran = self.run_in_tree(*words, PATH=f"{programs}:{os.environ['PATH']}")
+        self.assertEqual(ran.stdout, f"fatal: the disk of the slave has less than {(1 << 60) // 10**6} MB left\n")
+
+    def test_many_files(self) -> None:
+        """
+        Promise 9.1: a checkout of very many files, which may all be empty, is ended with a sentence.
+        """
+        self.patch(checkout_limit, "MOST_FILES", 100)
+        for after in ("exec sleep 100", "true"):
+            ran = self.watched(f"for n in $(seq 101); do : >../$n; done; {after}")
+            self.assertEqual(ran.stdout, "fatal: the checkout has more than 100 files, the limit\n", after)
+            self.assertNotEqual(ran.returncode, 0, after)
+
 
 class ForkTests(CheckoutCase):
     """

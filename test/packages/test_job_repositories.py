@@ -8,8 +8,10 @@ from typing import cast
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
+from buildbot_lite.child_programs import ProgramError
 from buildbot_lite.errors import DiskFullError, InputError, RefusedError
 from buildbot_lite.packages.job_actions import JobActions
+from buildbot_lite.packages.job_advance import LOOK_AGAIN
 from buildbot_lite.packages.job_states import JobState
 from buildbot_lite.packages.jobs import Job
 from buildbot_lite.packages.package_jobs import PackageJobs
@@ -195,6 +197,22 @@ class RepositoriesTests(RepositoryCase):
         self.repository.errors.clear()
         self.ask("requeue", job=1)
         self.assertEqual((self.job().state, self.job().reason), (JobState.FINISHED, ""))
+
+    def test_goes_on(self) -> None:
+        """
+        Promise 9.9: after a full disk, whether the farm or the program that makes the index met it, a job goes on by
+        itself when there is room.
+        """
+        for number, error in enumerate(
+            (DiskFullError("the disk is full."), ProgramError("createrepo_c: gzclose()")), 1
+        ):
+            self.repository.errors["publish"] = error
+            self.build()
+            self.assertEqual((self.job(number).state, self.job(number).reason), (JobState.NEEDSIGN, str(error)))
+            self.harness.settle(LOOK_AGAIN)
+            self.repository.errors.clear()
+            self.harness.settle(LOOK_AGAIN)
+            self.assertEqual((self.job(number).state, self.job(number).reason), (JobState.FINISHED, ""))
 
     def test_defect(self) -> None:
         """

@@ -39,6 +39,8 @@ LATE = 10.0
 """Seconds by which a busy machine may make room on a disk later than planned."""
 GOING = ("initialize", "checkout", "make_srpm", "prep", "repowait", "needsign", "building")
 """States in which a job that could not go on has a reason, and can be tried again."""
+PATIENCE = {"repowait": 60.0, "needsign": 60.0}
+"""By state: the seconds in which a job goes on by itself when the disk that was full has room again."""
 _ACKNOWLEDGED = re.compile(r"^# job (\d+): (\S+) (?:at )?(\S+) for (\w+)", re.MULTILINE)
 
 
@@ -98,6 +100,7 @@ class PackageCampaign(Campaign):
     submitted: dict[Package, str] = field(factory=dict)
     full: list[tuple[float, float]] = field(factory=list)
     _signer: Client | None = None
+    _stuck: dict[tuple[int, str], float] = field(factory=dict)
 
     @property
     def packages(self) -> PackageFarm:
@@ -223,9 +226,14 @@ class PackageCampaign(Campaign):
         with suppress(sqlite3.OperationalError):
             rows = self.farm.rows("select id, target, state, reason from package_jobs where finished is null")
             going = [row for row in rows if (row[1], row[2]) != (SIGNED, "needsign")]
+            now = time.monotonic()
             for id, _, state, reason in going:
-                # What could not go on says why, and is tried again by people.
-                if reason and state in GOING:
+                # What could not go on says why, and is tried again by people; a full disk is none of their business.
+                if (
+                    reason
+                    and state in GOING
+                    and now - self._stuck.setdefault((id, state), now) >= PATIENCE.get(state, 0.0)
+                ):
                     self.packages.verb("requeue", str(id)).wait(60)
             arches = self.farm.rows(
                 "select a.state from package_job_arches a where a.state not in ('done', 'failed', 'killed', 'skipped')"
