@@ -87,7 +87,7 @@ class SupersededError(RefusedError):
 
 class NeedsHolderError(RefusedError):
     """
-    The pages of this farm are private.  Get a code for this browser with: buildbot-lite grant control --web
+    The pages of this farm are private.  Get a code for this browser with: buildbot-lite grant control --web DIR
     """
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from attrs import evolve
 from klein import Klein
@@ -32,7 +32,7 @@ from ..errors import (
 from ..wire.limits.limited_log import LimitedLog
 from .api.problems import problem
 from .kept_replies import KeptReplies, PreparedReply
-from .policy import PAGE_HEADERS
+from .policy import PAGE_HEADERS, host_name
 from .rendering import from_segment, static_file
 from .sessions import is_foreign
 from .view import FarmView, PageRequest, Reply, Route, Streamed
@@ -144,7 +144,9 @@ class Pages:
     async def _sentence(self, asked: PageRequest, status: int, sentence: str) -> Reply:
         if asked.path.startswith("/api/"):
             return problem(status, sentence)
-        return await self._view.page(asked, "sentence.html", status, title=_phrase(status), sentence=sentence)
+        return await self._view.page(
+            asked, "sentence.html", status, title=_phrase(status), sentence=sentence, back=_back(asked)
+        )
 
     async def _refuse(self, request: Any, error: HTTPException) -> bytes:
         """
@@ -156,6 +158,16 @@ class Pages:
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             reply = evolve(reply, headers={"allow": ", ".join(sorted(error.valid_methods))})
         return _headed(request, PreparedReply(reply))
+
+
+def _back(asked: PageRequest) -> str:
+    """
+    The page of ours from which somebody came; "" if it is none of ours.
+    """
+    came_from = urlsplit(asked.headers.get("referer", ""))
+    ours = came_from.scheme in {"http", "https"} and host_name(came_from.netloc) == asked.visitor.host
+    # Two slashes at the beginning would name a host.
+    return f"/{came_from.path.lstrip('/')}" if ours and came_from.path != asked.path else ""
 
 
 def _status_of(error: BuildbotLiteError) -> int:

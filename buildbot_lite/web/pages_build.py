@@ -4,6 +4,7 @@ One build: what was asked, what came of it, and each of its steps.
 
 import os
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from markupsafe import Markup
@@ -16,11 +17,12 @@ from ..status.build_details import BuildStory
 from ..storage.compressed_streams import open_stream
 from .live import Document
 from .logs.terminal import Terminal
+from .rendering import segment
 from .view import FarmView, PageRequest, Places, Reply, Route
 
 TAIL = 12 << 10
 """Bytes of the log of the failed or the running step that the page shows."""
-MOST_LINES = 60
+MOST_LINES = 24
 MOST_PROPERTIES = 300
 
 
@@ -129,4 +131,12 @@ def tail_of(places: Places, logs: Sequence[Mapping[str, Any]]) -> list[Markup]:
     return [Markup(terminal.show(line).html) for line in lines[-MOST_LINES:]]  # noqa: S704 - the terminal escapes
 
 
-ROUTES = (Route("/builders/<builder>/<int:number>", build),)
+async def elsewhere(view: FarmView, asked: PageRequest, builder: str, number: int) -> Reply:
+    """
+    ``/builds/NAME/NUMBER``, as the API and the commands name builds: leads to the build's page.
+    """
+    address = f"{asked.root}builders/{segment(builder)}/{number}"
+    return Reply(HTTPStatus.MOVED_PERMANENTLY, b"", headers={"location": address})
+
+
+ROUTES = (Route("/builders/<builder>/<int:number>", build), Route("/builds/<builder>/<int:number>", elsewhere))

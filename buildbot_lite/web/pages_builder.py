@@ -2,6 +2,7 @@
 Lists of builds: of the farm, and of one builder, with a plot of their durations.
 """
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -19,6 +20,8 @@ from .live import Document
 from .view import FarmView, PageRequest, Reply, Route
 
 ON_PAGE = 50
+LEAST_BARS = 40
+"""Bars for which the plot has room: with fewer builds they would be as wide as blocks."""
 PLOTTED = 120
 """Builds in the plot of a builder."""
 LONGEST_VALUE = 200
@@ -136,7 +139,7 @@ def plot_of(newest: Sequence[BuildCell]) -> Plot | None:
     if not shown:
         return None
     durations = sorted(seconds for _, seconds in shown)
-    longest, median = max(durations[-1], 0.001), durations[len(durations) // 2]
+    longest, median = max(durations[-1], 0.001), statistics.median(durations)
     bars = [
         PlottedBuild(build, index * 6.0, round(max(2.0, HEIGHT * seconds / longest), 2))
         for index, (build, seconds) in enumerate(shown)
@@ -145,7 +148,7 @@ def plot_of(newest: Sequence[BuildCell]) -> Plot | None:
         build.result for build, _ in shown if build.result in {*_GOOD, Result.FAILURE, Result.EXCEPTION}
     ]
     good = round(100 * sum(each in _GOOD for each in judged) / len(judged)) if judged else 0
-    return Plot(bars, len(shown) * 6, longest, median, round(HEIGHT * median / longest, 2), good)
+    return Plot(bars, max(LEAST_BARS, len(shown)) * 6, longest, median, round(HEIGHT * median / longest, 2), good)
 
 
 ROUTES = (Route("/builds", builds), Route("/builders/<builder>", builder))

@@ -214,6 +214,9 @@ def _entries(
     # On its first page, a remark stands at the end of the line before; in what comes later, each is new.
     waiting = [each for each in beside if each.offset > shown.start or not shown.start or after >= 0]
     entries: list[dict[str, Any]] = []
+    # What was said before the first byte, such as the command, stands above the first line.
+    while not shown.start and after < 0 and waiting and not waiting[0].offset:
+        entries.append(_remark(waiting.pop(0)))
     for index, row in enumerate(shown.rows):
         end = shown.rows[index + 1].offset if index + 1 < len(shown.rows) else shown.end
         entries.append(_row(row, end, first, marked))

@@ -15,7 +15,7 @@ from attrs import frozen
 from ..errors import BuildbotLiteError, InputError, NotFoundError, RefusedError
 from .live import Document
 from .policy import is_loopback_name
-from .rendering import segment
+from .rendering import holder_name, segment
 from .sessions import Holder, cookie_header
 from .view import FarmView, PageRequest, Reply, Route
 
@@ -47,7 +47,7 @@ async def _redeemed(view: FarmView, asked: PageRequest, code: str) -> str:
     The FURL that *code* becomes.
     """
     if not code or len(code) > LONGEST_CODE:
-        raise InputError("Give the code that buildbot-lite grant control --web has printed, or a string of the farm.")
+        raise InputError("Give the code of buildbot-lite grant control --web DIR, or a string of the farm.")
     answer = await view.live.link.ask({"ask": "redeem", "code": code, "from": asked.visitor.address})
     return str(answer.get("furl"))
 
@@ -119,7 +119,7 @@ def _page_of_slave(fields: FormFields, answer: Document) -> str:
 
 
 def _cancelled(fields: FormFields, holder: str) -> Document:
-    return {"request": fields.number("request"), "reason": f"cancelled by {holder or 'a holder of a string'}"}
+    return {"request": fields.number("request"), "reason": f"cancelled by {holder_name(holder)}"}
 
 
 ACTIONS = {
@@ -171,7 +171,7 @@ def permitted(asked: PageRequest, question: str) -> Holder:
     if asked.holder is None:
         raise RefusedError(
             "This needs a string to control the farm.  Get a code for this browser with: "
-            "buildbot-lite grant control --web"
+            "buildbot-lite grant control --web DIR"
         )
     if not asked.holder.permits(question):
         raise RefusedError("Your string permits to look only.")

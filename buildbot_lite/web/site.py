@@ -11,6 +11,7 @@ An HTTP server with bounds, by twisted.web.
 - Forms and cookies are not parsed, and requests are not logged here.
 """
 
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
@@ -122,7 +123,7 @@ def answered(request: Any, status: int, sentence: str) -> bytes:
     Set the *status* of the response to *request*, and return its body, which says *sentence*.
     """
     body = f"{sentence}\n".encode()
-    request.setResponseCode(status, RESPONSES.get(status, b"Status"))
+    request.setResponseCode(status, RESPONSES.get(status) or HTTPStatus(status).phrase.encode())
     request.setHeader(b"content-type", b"text/plain; charset=utf-8")
     request.setHeader(b"content-length", b"%d" % len(body))
     for name, value in PAGE_HEADERS.items():

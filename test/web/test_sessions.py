@@ -65,6 +65,28 @@ class BrowserTests(SessionCase):
         self.assertEqual(self.get("/do/cancel?request=12", self.entered()).status, 405)
         self.assertEqual(self.holders.asked, [])
 
+    def test_way_back(self) -> None:
+        """
+        A refusal leads back to the page of ours from which somebody came, and to no other site.
+        """
+        came_from = {"Referer": "http://localhost:8010/ci/builders/x/1"}
+        self.assertIn('href="/ci/builders/x/1"', self.post("/do/cancel", {"request": "1"}, came_from).text)
+        for other in ("https://evil.example/x", "http://localhost:8010//evil.example/x", "javascript:alert(1)"):
+            page = self.post("/do/cancel", {"request": "1"}, {"Referer": other}).text
+            self.assertNotIn('href="//', page)
+            self.assertNotIn("https://evil", page)
+            self.assertNotIn("javascript", page)
+
+    def test_names(self) -> None:
+        """
+        Pages and records name the holder, and not from where and when the session began.
+        """
+        self.holders.grants[CONTROL] = {"grant": 7, "label": "web session of Ann (from 10.1.2.3, today)", "may": MAY}
+        cookie = self.entered()
+        self.cancelled(cookie)
+        self.assertEqual(self.holders.asked[-1][1]["reason"], "cancelled by Ann")
+        self.assertNotIn("10.1.2.3", self.get("/", cookie).text)
+
     def test_not_permitted(self) -> None:
         """
         A holder does only what the grant permits.
