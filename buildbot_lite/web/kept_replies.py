@@ -21,6 +21,8 @@ from .view import Reply, Streamed
 LARGEST_KEPT = 8 << 20
 """Bytes of answers that are kept, to be given again."""
 SMALLEST_COMPRESSED = 1000
+_ENTRY = 500
+"""Bytes of an answer without its body and its address."""
 _COMPRESSIBLE = ("text/", "application/json", "image/svg", "application/atom")
 
 
@@ -74,6 +76,9 @@ class KeptReplies:
         self._making: dict[tuple[str, object], OneShot[None]] = {}
         self._size = 0
 
+    def __len__(self) -> int:
+        return len(self._replies)
+
     def get(self, address: str, version: object, now: float) -> PreparedReply | None:
         """
         The answer that was kept for *address*, if it is of this *version* of the farm.
@@ -85,12 +90,25 @@ class KeptReplies:
         """
         Keep *prepared* until *until*, monotonic seconds.
         """
-        if (old := self._replies.pop(address, None)) is not None:
-            self._size -= old.prepared.size
+        self._drop(address)
         self._replies[address] = _KeptReply(version, until, prepared)
-        self._size += prepared.size
+        self._size += _size(address, prepared)
         while self._size > LARGEST_KEPT:
-            self._size -= self._replies.popitem(last=False)[1].prepared.size
+            self._drop(next(iter(self._replies)))
+
+    def expire(self, now: float) -> None:
+        """
+        Drop what was kept until *now*, up to the first that is kept longer.
+        """
+        while self._replies:
+            address, kept = next(iter(self._replies.items()))
+            if kept.until > now:
+                return
+            self._drop(address)
+
+    def _drop(self, address: str) -> None:
+        if (old := self._replies.pop(address, None)) is not None:
+            self._size -= _size(address, old.prepared)
 
     async def get_or_make(
         self,
@@ -116,12 +134,17 @@ class KeptReplies:
         try:
             found = _prepared(await make())
             if isinstance(found, PreparedReply) and found.reply.status == 200:
+                self.expire(clock())
                 self.keep(address, version, clock() + seconds, found)
             return found
         finally:
             # Also when this caller hung up.
             del self._making[key]
             made.fire(None)
+
+
+def _size(address: str, prepared: PreparedReply) -> int:
+    return len(address) + _ENTRY + prepared.size
 
 
 def _prepared(reply: Reply | Streamed) -> PreparedReply | Streamed:

@@ -119,7 +119,9 @@ class Pages:
         *asked*, with the holder who asks; a `RefusedError` if this page is not for them.
         """
         if asked.names_holder:
-            asked = evolve(asked, holder=await self._view.sessions.holder(asked))
+            # What everybody may see costs no question about a string.
+            holder = await self._view.sessions.holder(asked, by_string=not route.is_open)
+            asked = evolve(asked, holder=holder)
         if asked.method == "POST" and is_foreign(asked):
             raise RefusedError("A page of another site sent this.  Nothing was done.")
         # While nobody knows whether the farm is private, it is.
@@ -135,7 +137,8 @@ class Pages:
         async def make() -> Reply | Streamed:
             return await route.render(self._view, asked, **names)
 
-        if route.kept and asked.method != "POST" and not asked.names_holder:
+        # Any cookie of another site's, or of nobody's, must not make a page anew.
+        if route.kept and asked.method != "POST" and asked.holder is None:
             version = (live.version, live.away_since)
             return await self._kept.get_or_make(asked.address, version, live.clock, route.kept, make)
         reply = await make()

@@ -37,7 +37,8 @@ async def enter(view: FarmView, asked: PageRequest) -> Reply:
     if not asked.visitor.secure:
         raise RefusedError(_PLAIN)
     code = form_of(asked).get("code", "").strip()
-    value, _ = await view.sessions.open(code if code.startswith(FURL) else await _redeemed(view, asked, code))
+    furl = code if code.startswith(FURL) else await _redeemed(view, asked, code)
+    value, _ = await view.sessions.open(furl, asked.visitor.address)
     secure = not is_loopback_name(asked.visitor.host)
     return sent_to("./", {"set-cookie": cookie_header(value, secure=secure)})
 

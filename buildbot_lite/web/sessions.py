@@ -17,15 +17,17 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
 
-from attrs import frozen
+from attrs import evolve, frozen
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
 
-from ..deferreds import background
+from ..deferreds import OneShot, background
 from ..errors import BuildbotLiteError, FurlError, NoAnswerError, RefusedError
 from ..wire.furl import Furl, parse
 from .live import Document
 from .master_watch import FarmChange
 from .policy import host_name
+from .shares import AddressShares
 from .view import PageRequest
 
 COOKIE = "farm-session"
@@ -33,10 +35,16 @@ LONGEST = 12 * 3600.0
 """Seconds of a session; the grant of a one-time code expires then, too."""
 CHECKED_FOR = 60.0
 """Seconds for which a bearer's FURL is not asked about again."""
+REFUSED_FOR = 10.0
+"""Seconds for which a string that the master has refused is not asked about again."""
 MOST = 500
-"""Sessions and bearers; of more, those that were used least recently end."""
+"""Sessions, and as many bearers; of more, those that were used least recently end."""
+MOST_OF_ONE = 20
+"""Sessions with the same string; of more, the oldest end."""
 MOST_CHECKS = 8
-"""Bearers that are asked about at a time."""
+"""Strings that are asked about at a time."""
+MOST_CHECKS_OF_ADDRESS = 2
+"""The same for one address, so that a stranger who makes up strings does not keep the others out."""
 _CODE_LENGTHS = range(8, 200)
 
 Ask = Callable[[str, Document], Awaitable[Document]]
@@ -76,16 +84,26 @@ class Sessions:
         self._own = own
         self._clock = clock
         # By the digest of the cookie or the FURL, so that neither is found by comparing it byte by byte.
-        self._holders: OrderedDict[bytes, Holder] = OrderedDict()
-        self._checks = 0
+        self._sessions: OrderedDict[bytes, Holder] = OrderedDict()
+        self._bearers: OrderedDict[bytes, Holder] = OrderedDict()
+        self._refused: OrderedDict[bytes, tuple[float, BuildbotLiteError]] = OrderedDict()
+        self._checking: dict[bytes, OneShot[Holder]] = {}
+        self._shares = AddressShares(MOST_CHECKS_OF_ADDRESS)
+        self._checks_again = DeferredSemaphore(MOST_CHECKS)
+        self._waiting: set[bytes] = set()
 
-    async def open(self, furl: str) -> tuple[str, Holder]:
+    async def open(self, furl: str, address: str) -> tuple[str, Holder]:
         """
-        A session of the holder of *furl*, and the value of its cookie.  `RefusedError` if the master refuses the FURL.
+        A session of the holder of *furl*, who comes from the IP address *address*, and the value of its cookie.
+        `RefusedError` if the master refuses the FURL.
         """
-        holder = await self._checked(self._at_our_master(furl), LONGEST)
+        ours = self._at_our_master(furl)
+        holder = evolve(await self._checked(ours, address), until=self._clock() + LONGEST)
+        same = [key for key, each in self._sessions.items() if each.furl == ours]
+        for key in same[: max(0, len(same) - MOST_OF_ONE + 1)]:
+            del self._sessions[key]
         value = secrets.token_urlsafe(32)
-        self._keep(_digest(value), holder)
+        _keep(self._sessions, _digest(value), holder)
         return value, holder
 
     def close(self, asked: PageRequest) -> None:
@@ -93,17 +111,18 @@ class Sessions:
         End the session of the cookie in *asked*.
         """
         if (value := _cookie(asked)) is not None:
-            self._holders.pop(_digest(value), None)
+            self._sessions.pop(_digest(value), None)
 
-    async def holder(self, asked: PageRequest) -> Holder | None:
+    async def holder(self, asked: PageRequest, *, by_string: bool = True) -> Holder | None:
         """
-        Who asks; None: somebody without a grant.  `RefusedError` for a bearer's FURL that is no FURL of this farm.
+        Who asks; None: somebody without a grant.  `RefusedError` for a bearer's FURL that is no FURL of this farm, or
+        that others between could have read.  *by_string*: whether bearers' FURLs are looked at.
         """
         scheme, _, credentials = asked.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return await self._bearer(credentials.strip())
+            return await self._bearer(asked, credentials.strip()) if by_string else None
         value = _cookie(asked)
-        return None if value is None else self._kept(_digest(value))
+        return None if value is None else self._kept(self._sessions, _digest(value))
 
     def ask(self, holder: Holder, question: Document) -> Awaitable[Document]:
         """
@@ -115,19 +134,25 @@ class Sessions:
         """
         Grants were revoked: their sessions end.  If it is not known which, every session is checked.
         """
-        for key, holder in tuple(self._holders.items()):
-            if change.revoked is None:
-                background(self._check_again(key, holder), self._log, "checking a session")
-            elif holder.grant in change.revoked:
-                self._holders.pop(key, None)
+        for holders in (self._sessions, self._bearers):
+            for key, holder in tuple(holders.items()):
+                if change.revoked is None:
+                    self._check_again(holders, key)
+                elif holder.grant in change.revoked:
+                    del holders[key]
 
-    async def _bearer(self, credentials: str) -> Holder:
-        key = _digest(credentials)
-        if (known := self._kept(key)) is not None:
-            return known
+    async def _bearer(self, asked: PageRequest, credentials: str) -> Holder:
+        if not asked.visitor.secure:
+            raise RefusedError(
+                "This is not an encrypted connection, and others can read along.  Use the address of the pages with "
+                "https:// to send a string."
+            )
         furl = self._at_our_master(credentials)
-        holder = await self._checked(furl, CHECKED_FOR)
-        self._keep(key, holder)
+        key = _digest(str(furl))
+        if (known := self._kept(self._bearers, key)) is not None:
+            return known
+        holder = await self._checked(furl, asked.visitor.address)
+        _keep(self._bearers, key, holder)
         return holder
 
     def _at_our_master(self, text: str) -> Furl:
@@ -146,45 +171,81 @@ class Sessions:
             raise RefusedError("This is a string of another farm.")
         return Furl(ours.tub_id, ours.hints, furl.swissnum)
 
-    async def _checked(self, furl: Furl, seconds: float) -> Holder:
-        if self._checks >= MOST_CHECKS:
-            raise NoAnswerError("Too many strings are checked at this moment.  Try again in a second.")
-        self._checks += 1
+    async def _checked(self, furl: Furl, address: str) -> Holder:
+        """
+        The holder of *furl*, whom the master was asked about: at once for all who ask about the same.
+        """
+        key = _digest(str(furl))
+        until, error = self._refused.get(key, (0.0, None))
+        if error is not None and self._clock() < until:
+            raise type(error)(*error.args)
+        if (checking := self._checking.get(key)) is None:
+            if len(self._checking) >= MOST_CHECKS or not self._shares.take(address):
+                raise NoAnswerError("Too many strings are checked at this moment.  Try again in a second.")
+            checking = self._checking[key] = OneShot()
+            # Not ended when its client hangs up: the master is being asked.
+            work = Deferred.fromCoroutine(self._check(key, furl, address))
+            work.addBoth(checking.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
+        return await checking.wait()
+
+    async def _check(self, key: bytes, furl: Furl, address: str) -> Holder:
         try:
             answer = await self._ask(str(furl), {"ask": "me"})
+        except RefusedError as error:
+            self._refused[key] = (self._clock() + REFUSED_FOR, error)
+            if len(self._refused) > MOST:
+                self._refused.popitem(last=False)
+            raise
         finally:
-            self._checks -= 1
+            del self._checking[key]
+            self._shares.give_back(address)
+        self._refused.pop(key, None)
         may, grant = answer.get("may"), answer.get("grant")
         return Holder(
             furl,
             grant if isinstance(grant, int) else None,
             str(answer.get("label") or "")[:200],
             None if may is None else frozenset(map(str, may)),
-            self._clock() + seconds,
+            self._clock() + CHECKED_FOR,
         )
 
-    async def _check_again(self, key: bytes, holder: Holder) -> None:
-        try:
-            await self._ask(str(holder.furl), {"ask": "me"})
-        except NoAnswerError:
-            pass  # the master is away: it is asked when it is back
-        except BuildbotLiteError:
-            self._holders.pop(key, None)
+    def _check_again(self, holders: OrderedDict[bytes, Holder], key: bytes) -> None:
+        """
+        Ask about the holder of *key* when it is its turn: each check is a connection to a master that may just have
+        started.
+        """
 
-    def _kept(self, key: bytes) -> Holder | None:
-        holder = self._holders.get(key)
+        async def check() -> None:
+            self._waiting.discard(key)
+            if (holder := holders.get(key)) is None:
+                return
+            try:
+                await self._ask(str(holder.furl), {"ask": "me"})
+            except NoAnswerError:
+                pass  # the master is away: it is asked when it is back
+            except BuildbotLiteError:
+                holders.pop(key, None)
+
+        if key not in self._waiting:
+            self._waiting.add(key)
+            turn = self._checks_again.run(lambda: Deferred.fromCoroutine(check()))
+            background(turn, self._log, "checking a session")
+
+    def _kept(self, holders: OrderedDict[bytes, Holder], key: bytes) -> Holder | None:
+        holder = holders.get(key)
         if holder is None:
             return None
         if self._clock() >= holder.until:
-            del self._holders[key]
+            del holders[key]
             return None
-        self._holders.move_to_end(key)
+        holders.move_to_end(key)
         return holder
 
-    def _keep(self, key: bytes, holder: Holder) -> None:
-        self._holders[key] = holder
-        if len(self._holders) > MOST:
-            self._holders.popitem(last=False)
+
+def _keep(holders: OrderedDict[bytes, Holder], key: bytes, holder: Holder) -> None:
+    holders[key] = holder
+    if len(holders) > MOST:
+        holders.popitem(last=False)
 
 
 def cookie_header(value: str, *, secure: bool, seconds: float = LONGEST) -> str:

@@ -57,16 +57,24 @@ class FakeAnswers:
 
 class FakeHolders:
     """
-    A master, as holders of grants ask it.  *grants*: by FURL, what the master answers to ``me``.  *asked*: FURL and
-    question of everything else.
+    A master, as holders of grants ask it.  *grants*: by FURL, what the master answers to ``me``.  *checked*: the FURLs
+    for which that was asked.  *slow*: these questions wait here, if it is a list.  *asked*: FURL and question of
+    everything else.
     """
 
     def __init__(self) -> None:
         self.grants: dict[str, Document] = {}
         self.answers: dict[str, Document] = {}
         self.asked: list[tuple[str, Document]] = []
+        self.checked: list[str] = []
+        self.slow: list[Deferred[Document]] | None = None
 
     def ask(self, furl: str, question: Document) -> Deferred[Document]:
+        if question["ask"] == "me":
+            self.checked.append(furl)
+            if self.slow is not None:
+                self.slow.append(Deferred())
+                return self.slow[-1]
         if furl not in self.grants:
             return fail(RevokedError())
         if question["ask"] == "me":

@@ -81,3 +81,16 @@ class KeptRepliesTests(SynchronousTestCase):
             self.kept.keep(address, 1, 9.0, PreparedReply(third))
         self.assertIsNone(self.kept.get("/a", 1, 0.0))
         self.assertIsNotNone(self.kept.get("/c", 1, 0.0))
+
+    def test_addresses_count(self) -> None:
+        """
+        Many long addresses of small answers are bounded, too, and what has expired is dropped when more is kept.
+        """
+        for number in range(1100):
+            self.kept.keep(f"/?{number}{'x' * 8000}", 1, 9.0, PreparedReply(Reply(200, b"")))
+        self.assertLess(len(self.kept), 1000)
+        self.now = 9.0
+        one = self._ask()
+        self.made[0].callback(Reply(200, b""))
+        self.successResultOf(one)
+        self.assertEqual(len(self.kept), 1)

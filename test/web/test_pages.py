@@ -15,6 +15,7 @@ from buildbot_lite.web.live import MOST_AGE
 from buildbot_lite.web.pages import Pages
 from buildbot_lite.web.rendering import duration, from_segment, root_of, segment, size
 from buildbot_lite.web.root import SiteRoot
+from buildbot_lite.web.sessions import COOKIE
 from buildbot_lite.web.site import make_factory
 from buildbot_lite.web.view import FarmView, PageRequest, Reply, Route
 
@@ -126,7 +127,11 @@ class FarmPageTests(PagesCase):
         asked = len(self.master.asked)
         self.get("/")
         self.assertEqual(len(self.master.asked), asked)
+        former = self.get("/builds").body
+        self.successResultOf(self.records.write(a_build("linux", 1, Result.SUCCESS)))
+        self.assertEqual(self.get("/builds", {"Cookie": f"a=b; {COOKIE}=made-up-by-somebody"}).body, former)
         self.live.expire()
+        self.assertNotEqual(self.get("/builds").body, former)
         self.get("/")
         self.assertGreater(len(self.master.asked), asked)
 

@@ -2,8 +2,19 @@
 Who may do what on the pages.
 """
 
+from twisted.internet.defer import Deferred
+
+from buildbot_lite.errors import BuildbotLiteError
+from buildbot_lite.web import sessions
 from buildbot_lite.web.master_watch import FarmChange
-from buildbot_lite.web.sessions import CHECKED_FOR, COOKIE, LONGEST
+from buildbot_lite.web.sessions import (
+    CHECKED_FOR,
+    COOKIE,
+    LONGEST,
+    MOST_CHECKS,
+    MOST_OF_ONE,
+    REFUSED_FOR,
+)
 
 from .pages_case import CONTROL, OWN, TUB, PagesCase, Received
 
@@ -277,6 +288,108 @@ class BearerTests(SessionCase):
         del self.holders.grants[CONTROL]
         self.clock.advance(CHECKED_FOR)
         self.assertEqual(self.bearer(CONTROL).status, 403)
+
+    def test_plain(self) -> None:
+        """
+        Where others can read along, no string is taken, also not for a page that everybody may see.
+        """
+        header = {"Authorization": f"Bearer {CONTROL}", "X-Forwarded-For": "192.0.2.1"}
+        self.assertEqual(self.get("/", header).status, 403)
+        self.assertEqual(self.holders.checked, [])
+
+    def test_open(self) -> None:
+        """
+        What everybody may see costs no question about a string.
+        """
+        self.assertEqual(self.get("/healthz", {"Authorization": f"Bearer {CONTROL}"}).status, 200)
+        self.assertEqual(self.holders.checked, [])
+
+    def test_refused(self) -> None:
+        """
+        A string that was refused is not asked about again for some seconds.
+        """
+        wrong = CONTROL.replace("control", "wrong")
+        self.assertEqual([self.bearer(wrong).status for _ in range(3)], [403] * 3)
+        self.assertEqual(self.holders.checked, [wrong])
+        self.clock.advance(REFUSED_FOR)
+        self.holders.grants[wrong] = self.holders.grants[CONTROL]
+        self.assertEqual(self.bearer(wrong).status, 303)
+
+    def test_many_checks(self) -> None:
+        """
+        Who makes up strings does not keep the others out, and many requests with one string are one question.
+        """
+        self.holders.slow = []
+        begun: list[Deferred[str]] = []
+        for number in range(3):
+            begun.append(self.begin(CONTROL.replace("control", f"wrong{number}"), "192.0.2.1"))
+        self.assertEqual(self.successResultOf(begun[2]), "")
+        self.assertEqual(len(self.holders.slow), 2)
+        mine = [self.begin(CONTROL, "192.0.2.2") for _ in range(5)]
+        self.assertEqual(len(self.holders.slow), 3)
+        self.holders.slow[2].callback(self.holders.grants[CONTROL])
+        for each in mine:
+            self.assertEqual(self.successResultOf(each), "Ada")
+
+    def begin(self, furl: str, address: str) -> Deferred[str]:
+        """
+        Open a session with *furl* from the IP address *address*: whose it is, or "" when it is refused.
+        """
+
+        async def opened() -> str:
+            try:
+                _, holder = await self.sessions.open(furl, address)
+            except BuildbotLiteError:
+                return ""
+            return holder.label
+
+        return Deferred.fromCoroutine(opened())
+
+    def test_spellings(self) -> None:
+        """
+        One string is one bearer however it is spelled, and bearers end no session.
+        """
+        cookie = self.entered()
+        before = len(self.holders.checked)
+        for number in range(5):
+            self.assertEqual(self.bearer(f"pb://{TUB}@h{number}.example:1/control-secret").status, 303)
+        self.assertEqual(len(self.holders.checked), before + 1)
+        self.patch(sessions, "MOST", 2)
+        for number in range(4):
+            other = CONTROL.replace("control", f"other{number}")
+            self.holders.grants[other] = self.holders.grants[CONTROL]
+            self.assertEqual(self.bearer(other).status, 303)
+        self.assertEqual(self.cancelled(cookie).status, 303)
+
+    def test_many_sessions(self) -> None:
+        """
+        Of one string's sessions the oldest ends, not those of others.
+        """
+        first, mine = self.begin(CONTROL, ""), self.entered()
+        self.successResultOf(first)
+        other = CONTROL.replace("control", "other")
+        self.holders.grants[other] = self.holders.grants[CONTROL]
+        for _ in range(MOST_OF_ONE + 5):
+            self.successResultOf(self.begin(other, ""))
+        self.assertEqual(self.cancelled(mine).status, 303)
+        for _ in range(MOST_OF_ONE):
+            self.successResultOf(self.begin(CONTROL, ""))
+        self.assertEqual(self.cancelled(mine).status, 403)
+
+    def test_checked_in_turn(self) -> None:
+        """
+        When nobody knows which grants were revoked, a master that has just started is asked about a few at a time.
+        """
+        for number in range(MOST_CHECKS + 4):
+            other = CONTROL.replace("control", f"other{number}")
+            self.holders.grants[other] = self.holders.grants[CONTROL]
+            self.successResultOf(self.begin(other, ""))
+        self.holders.slow = []
+        self.news.tell(FarmChange(1, None, None, ""))
+        self.news.tell(FarmChange(2, None, None, ""))
+        self.assertEqual(len(self.holders.slow), MOST_CHECKS)
+        self.holders.slow[0].callback({})
+        self.assertEqual(len(self.holders.slow), MOST_CHECKS + 1)
 
 
 class PrivateTests(SessionCase):

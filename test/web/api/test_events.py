@@ -49,7 +49,7 @@ class StreamClient:
     """
 
     def __init__(self, factory: Any, address: str, last: str | None) -> None:
-        self.transport = CutTransport()
+        self.transport = CutTransport(peerAddress=IPv4Address("TCP", "127.0.0.1", 2))
         self._protocol = factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
         self._protocol.makeConnection(self.transport)
         header = "" if last is None else f"Last-Event-ID: {last}\r\n"
