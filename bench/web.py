@@ -37,8 +37,6 @@ SECONDS = 4
 READERS = 50
 SLAVES = 1000
 PATIENCE = 120
-ANEW = "--header=Cookie: anew=1"
-"""An answer to a request with a cookie may be for one person, so none is kept: each page is made anew."""
 PAGES = {
     "farm": "",
     "builder": "builders/linux-x86_64",
@@ -137,7 +135,7 @@ def asked(address, seconds, connections=CONNECTIONS):
     """
     command = [
         "wrk", "--threads=1", f"--connections={connections}", f"--duration={seconds}s", "--timeout=30s",
-        "--header=Accept-Encoding: gzip", ANEW, f"--script={BENCH / 'wrk.lua'}", address,
+        "--header=Accept-Encoding: gzip", f"--script={BENCH / 'wrk.lua'}", address,
     ]  # fmt: skip
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     figures = json.loads(re.search(r"^FIGURES (.*)$", said, re.MULTILINE)[1])
@@ -219,7 +217,7 @@ def _asking(address):
     Ask for the farm's page all the time; yields a function that ends it, and returns the figures.
     """
     script = f"--script={BENCH / 'wrk.lua'}"
-    command = ["wrk", "--threads=1", "--connections=2", f"--duration={PATIENCE}s", ANEW, script, address]
+    command = ["wrk", "--threads=1", "--connections=2", f"--duration={PATIENCE}s", script, address]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     time.sleep(0.5)
 

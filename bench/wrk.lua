@@ -1,3 +1,23 @@
+-- Answers are kept for some time by their address.  Each request has another spelling of the same address, of which each
+-- letter of the path may be written as %XX, so that each page is made anew.
+local count = 0
+local head, query = wrk.path:match("^([^?]*)(.*)$")
+
+local function spelled(number)
+  return (head:gsub("%%?%w", function(each)
+    if #each > 1 or not each:match("%a") or number == 0 then return nil end
+    local bit = number % 2
+    number = (number - bit) / 2
+    return bit == 1 and string.format("%%%02X", each:byte()) or nil
+  end))
+end
+
+request = function()
+  count = count + 1
+  if head == "/" then return wrk.format(nil, "/?anew=" .. count) end
+  return wrk.format(nil, spelled(count) .. query)
+end
+
 -- The figures of a run as one line of JSON.
 done = function(summary, latency, requests)
   local errors = summary.errors
