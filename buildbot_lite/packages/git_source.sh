@@ -67,7 +67,9 @@ epoch=$(git cat-file commit "$commit" | sed -n -e 's/^committer .* \([0-9]\{1,11
 printf '%s\n' "$epoch" >../epoch
 if [ "$family" = deb ]; then
     [ ! -L debian ] && [ -d debian ] || fail "the repository has no directory debian"
-    [ ! -L debian/source ] && is_file debian/source/format && format=$(head -n 1 debian/source/format | tr -d '\0') || format="1.0"
+    [ ! -L debian/source ] && [ ! -L debian/source/format ] || fail "debian/source/format must be no link"
+    format="1.0"
+    [ ! -e debian/source/format ] || format=$(head -n 1 debian/source/format | tr -d '\0')
     case $format in
         "3.0 (native)") ;;
         "3.0 (quilt)")

@@ -45,12 +45,18 @@ _PAGE = Query(
     .limit(bindparam("most")),
     job_of_row,
 )
-_IN_REPOSITORY = Query(
+_NEWEST_FINISHED = Query(
     select(JOBS.c.name, JOBS.c.version, JOBS.c.id)
     .where(
         JOBS.c.id.in_(
             select(func.max(JOBS.c.id))
-            .where(JOBS.c.target == bindparam("target"), JOBS.c.state == JobState.FINISHED.value, JOBS.c.scratch == 0)
+            .where(
+                JOBS.c.target == bindparam("target"),
+                JOBS.c.state == JobState.FINISHED.value,
+                JOBS.c.scratch == 0,
+                JOBS.c.name > bindparam("after"),
+                or_(bindparam("pushed").is_(None), JOBS.c.history.like(f'%"{JobState.PUSHED.value}"%')),
+            )
             .group_by(JOBS.c.name)
         )
     )
@@ -110,12 +116,15 @@ def page(connection: Connection, wanted: JobFilter, most: int, before: int | Non
     return [with_arches(connection, job) for job in found]
 
 
-def newest_finished(connection: Connection, target: str, most: int) -> list[tuple[str, str, int]]:
+def newest_finished(
+    connection: Connection, target: str, most: int, *, after: str = "", pushed: bool = False
+) -> list[tuple[str, str, int]]:
     """
-    Name, version and number of the newest finished job of each source package of *target*, without scratch builds: what
-    its repository has, by the records.
+    Name, version and number of the newest finished job of each source package of *target*, without scratch builds: at
+    most *most* by name, those with names after *after*.  *pushed*: only jobs that were published.  Jobs that are not
+    recorded any more (`job_records.MOST_FINISHED`) are missing, even if the repository still has their packages.
     """
-    return _IN_REPOSITORY.all(connection, target=target, most=most)
+    return _NEWEST_FINISHED.all(connection, target=target, most=most, after=after, pushed=1 if pushed else None)
 
 
 def counts(connection: Connection) -> dict[str, dict[str, int]]:

@@ -1,5 +1,5 @@
 """
-Packages: the jobs of each target, one job with its architectures, and what the repositories have.
+Packages: the jobs of each target, one job with its architectures, and what was built for each target.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,8 @@ from .public_files import has_public
 from .view import FarmView, PageRequest, Reply, Route
 
 ON_PAGE = 40
-MOST_PACKAGES = 10_000
+MOST_PACKAGES = 300
+"""Source packages on the page of a target."""
 _FILTER = ("target", "state", "name", "submitter")
 
 
@@ -66,15 +67,31 @@ async def job(view: FarmView, asked: PageRequest, number: int) -> Reply:
 
 async def repository(view: FarmView, asked: PageRequest, target: str) -> Reply:
     """
-    ``/packages/targets/TARGET``: what its repository has.
+    ``/packages/targets/TARGET``: how its repository is used, and the newest finished jobs that are kept, a page of
+    source packages at a time: those with names after the one in ``after``.  Where the target has a repository, only
+    jobs that were published are listed.
     """
-    found = await view.records.read(lambda connection: job_lists.newest_finished(connection, target, MOST_PACKAGES))
+    after = asked.query.get("after", "")[:LONGEST_VALUE]
+    pushed = target in view.places().repositories
+
+    def read(connection: Connection) -> list[tuple[str, str, int]]:
+        return job_lists.newest_finished(connection, target, MOST_PACKAGES + 1, after=after, pushed=pushed)
+
+    found = await view.records.read(read)
     live = await view.live.answer("package-targets")
     known = next((each for each in live.get("targets") or () if each["target"] == target), None)
-    if known is None and not found:
+    if known is None and not found and not after:
         raise NotFoundError(f"There is no target {target!r:.100}.")
     return await view.page(
-        asked, "repository.html", target=target, known=known, packages=found, use=await _use(view, target, known or {})
+        asked,
+        "repository.html",
+        target=target,
+        known=known,
+        packages=found[:MOST_PACKAGES],
+        after=after,
+        following=found[MOST_PACKAGES - 1][0] if len(found) > MOST_PACKAGES else None,
+        pushed=pushed,
+        use=await _use(view, target, known or {}),
     )
 
 

@@ -38,12 +38,6 @@ class CheckoutCase(SynchronousTestCase):
             words, cwd=self.tree, env=env, capture_output=True, text=True, errors="replace", timeout=60, check=False
         )
 
-
-class ChangelogTests(CheckoutCase):
-    """
-    The file debian/changelog of a repository, which may have any contents.
-    """
-
     def said(self, changelog: bytes) -> tuple[int, str]:
         """
         The exit code and errors of the script for a commit with *changelog*.
@@ -57,6 +51,12 @@ class ChangelogTests(CheckoutCase):
         self.run_in_tree("git", "init", "-q")
         return ran.returncode, ran.stderr
 
+
+class ChangelogTests(CheckoutCase):
+    """
+    The file debian/changelog of a repository, which may have any contents.
+    """
+
     def test_contents(self) -> None:
         """
         Promise 9.1: no name and version in it is one sentence; bytes that are no text are no reason to refuse the rest.
@@ -68,6 +68,28 @@ class ChangelogTests(CheckoutCase):
             self.assertEqual(self.said(contents), (1, names_none))
         for contents in (b"greet (1.0-1) x; urgency=low\n\0\n", b"\ngreet (1.0-1) x\n\xff\n"):
             self.assertEqual(self.said(contents)[0], 0, contents)
+
+
+class FormatTests(CheckoutCase):
+    """
+    The file debian/source/format of a repository.
+    """
+
+    def test_links(self) -> None:
+        """
+        Promise 9.1: a link in place of it, or of its directory, is refused, also one that leads nowhere: the programs
+        that make the package would follow it.
+        """
+        for link, leads_to in {"source/format": "../kept", "source": "kept-source"}.items():
+            for there in (True, False):
+                shutil.rmtree(self.tree / "debian", ignore_errors=True)
+                (self.tree / "debian" / "source").mkdir(parents=True)
+                self.write("debian/source/format", b"2.0\n")
+                place = self.tree / "debian" / link
+                place.rename(self.tree / "debian" / leads_to.removeprefix("../"))
+                place.symlink_to(leads_to if there else "nowhere")
+                said = self.said(b"greet (1.0-1) x\n")
+                self.assertEqual(said, (1, "fatal: debian/source/format must be no link\n"), (link, there))
 
 
 class PristineTarTests(CheckoutCase):

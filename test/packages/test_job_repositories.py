@@ -3,6 +3,7 @@ Jobs of targets that have repositories.
 """
 
 from collections.abc import Collection
+from functools import partial
 from typing import cast
 
 from attrs import define, field
@@ -10,6 +11,7 @@ from twisted.internet.defer import Deferred
 
 from buildbot_lite.child_programs import ProgramError
 from buildbot_lite.errors import DiskFullError, InputError, RefusedError
+from buildbot_lite.packages import job_lists
 from buildbot_lite.packages.job_actions import JobActions
 from buildbot_lite.packages.job_advance import LOOK_AGAIN
 from buildbot_lite.packages.job_states import JobState
@@ -250,6 +252,20 @@ class RepositoriesTests(RepositoryCase):
         self.assertEqual(self.ask("kill", job=2)["state"], "killed")
         self.proceed()
         self.assertEqual(self.repository.calls, ["enter", "enter"])
+
+    def test_newest_published(self) -> None:
+        """
+        Of the jobs that are finished, the list of published ones has those that were published.
+        """
+        self.build()
+        self.repository.signed = False
+        self.submit()
+        self.harness.settle()
+        self.ask("finish", job=2)
+        for pushed, number in ((True, 1), (False, 2)):
+            newest = partial(job_lists.newest_finished, target="bookworm", most=9, pushed=pushed)
+            self.assertEqual(self.harness.read(newest), [("greet", "1.0", number)])
+            self.assertEqual(self.harness.read(partial(newest, after="greet")), [])
 
     def test_announcing_long(self) -> None:
         """

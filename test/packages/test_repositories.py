@@ -660,8 +660,8 @@ class RpmRepositoryTests(_Behaviour):
             def reading(path: str) -> dict[str, IndexedPackage]:
                 found = read(path)
                 place = f"packages/{name}-1.0-1.noarch.rpm"  # noqa: B023 - it is called in this round
-                package = found.pop(place)
-                return {**found, place: evolve(package, **change)} if change else found  # noqa: B023
+                package = found.pop(place, None)
+                return {**found, place: evolve(package, **change)} if package and change else found  # noqa: B023
 
             if name == "one":
                 self.forget_lists()
@@ -669,6 +669,28 @@ class RpmRepositoryTests(_Behaviour):
                 self.assertIn(sentence, str(self.assertRaises(error, self.add, new)))
             self.assertEqual(self.seen(), before)
         self.add(new)
+
+    def test_lists_of_one(self) -> None:
+        """
+        Promise 9.9: a new package of which createrepo_c writes lists that cannot be read is named; damaged compressed
+        lists are one sentence.
+        """
+        self.add(self.package("one"))
+        before, package = self.seen(), self.package("two")
+
+        class Damaged(created_lists.CreatedLists):
+            def texts(self) -> Any:
+                if any("two" in location for location in self.indexed):
+                    raise ProgramError("The list is not well-formed.")
+                return super().texts()
+
+        with patch.object(rpm_metadata, "CreatedLists", Damaged):
+            caught = self.assertRaises(InputError, self.add, package)
+        self.assertIn("two-1.0-1.noarch.rpm is not taken into the repository: The list is not", str(caught))
+        self.assertEqual(self.seen(), before)
+        damaged = self.top / "damaged.xml.gz"
+        damaged.write_bytes(gzip.compress(b"<metadata/>")[:10] + b"\xff" * 20)
+        self.assertRaisesRegex(ProgramError, "cannot be read", read_primary, str(damaged))
 
     def test_dnf(self) -> None:
         """

@@ -336,7 +336,7 @@ class PreppingTests(JobsInRepositoriesCase):
         self.assertEqual((index.unpack, index.path.endswith("files/repositories/bookworm")), (True, True), place)
         self.assertTrue(sent.path.endswith(f"/repositories/bookworm/pool/{package.name}"), sent.path)
         self.assertEqual((sent.size, sent.sha256), (package.stat().st_size, digest))
-        with tarfile.open(next((self.place / "indexes").iterdir())) as archive:
+        with tarfile.open(next((self.place / "indexes").glob("*.tar"))) as archive:
             names = archive.getnames()
         self.assertIn("dists/bookworm/main/binary-amd64/Packages.gz", names)
         self.assertEqual([name for name in names if name.endswith(".deb")], [])
@@ -520,6 +520,20 @@ class LatestPackagesTests(SynchronousTestCase):
         with mock.patch.object(for_builds, "MOST_SENT", 1):
             found, left_out = there.latest(also)
         self.assertEqual((list(found), left_out), (["a-1.9-1.noarch.rpm"], 2))
+
+    def test_earlier_index(self) -> None:
+        """
+        Promise 9.5: a build gets an earlier index only while all packages that it lists are there; else the current
+        one.
+        """
+        there = BuildRepository(str(self.place), "packages")
+        self.add("a-1-1.noarch.rpm")
+        first = str(there.index()["snapshot"])
+        self.add("b-1-1.noarch.rpm")
+        current = there.index()["snapshot"]
+        self.assertEqual(there.index(first)["snapshot"], first)
+        Path(there.chosen({"a-1-1.noarch.rpm"})["a-1-1.noarch.rpm"][0]).unlink()
+        self.assertEqual(there.index(first)["snapshot"], current)
 
     def test_first_build_on_slave(self) -> None:
         """

@@ -2,7 +2,14 @@
 The pages of packages.
 """
 
+import html
+import re
+from urllib.parse import quote
+
+from sqlalchemy import text
+
 from buildbot_lite.storage.inline import InlineWriter
+from buildbot_lite.web import pages_packages
 from test.seeded.opened import in_memory
 from test.seeded.seeding import Seeding
 
@@ -48,4 +55,43 @@ class PackagePagesTests(PagesCase):
             "targets": [{"target": "bookworm", "kind": "DebTarget", "arches": ["amd64"], "paused": None, "jobs": {}}]
         }
         self.assertEqual(self.get("/packages/targets/bookworm").status, 200)
+        self.assertIn("by the records that are kept", self.get("/packages/targets/bookworm").text)
         self.assertEqual(self.get("/packages/targets/no-such-target").status, 404)
+
+    def test_paused(self) -> None:
+        """
+        A target's page says why it is paused, and by whom.
+        """
+        paused = {"reason": "the mirror is broken", "by": "alice", "at": 1.0}
+        self.master.answers["package-targets"] = {
+            "targets": [{"target": "bookworm", "kind": "DebTarget", "arches": ["amd64"], "paused": paused, "jobs": {}}]
+        }
+        self.assertIn("the mirror is broken, by alice, ", self.get("/packages/targets/bookworm").text)
+
+    def test_many_packages(self) -> None:
+        """
+        A target's page has some of its source packages at a time, and leads to the others.
+        """
+        row = re.compile(r'<tr><th scope="row"><a href="[^"]*">([^<]*)</a>')
+        following = re.compile(r'<a href="[./]*(packages/targets/[^"]*)" rel="next">')
+        target = self.made_up_target()
+        whole = row.findall(self.get(f"/packages/targets/{target}").text)
+        self.assertGreater(len(whole), 2)
+        self.patch(pages_packages, "MOST_PACKAGES", 2)
+        found, next_page = list[str](), re.match("(.*)", f"packages/targets/{target}")
+        while next_page is not None:
+            self.clock.advance(10)
+            text = self.get("/" + html.unescape(next_page[1])).text
+            found += row.findall(text)
+            self.assertLessEqual(len(row.findall(text)), 2)
+            next_page = following.search(text)
+        self.assertEqual(found, whole)
+
+    def made_up_target(self) -> str:
+        """
+        The name of a target with finished jobs.
+        """
+        query = text("select target from package_jobs where state = 'finished' and scratch = 0 group by target")
+        read = self.made_up.read(lambda connection: str(connection.execute(query).scalars().first()))
+        target: str = self.successResultOf(read)
+        return quote(target, safe="")

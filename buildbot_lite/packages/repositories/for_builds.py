@@ -81,23 +81,32 @@ class BuildRepository:
     def _archive_path(self, snapshot: str) -> str:
         return os.path.join(self.place, _INDEXES, f"{snapshot}.tar")
 
+    def _names_path(self, snapshot: str) -> str:
+        return os.path.join(self.place, _INDEXES, f"{snapshot}.packages")
+
     def _keep(self, current: Snapshot, path: str) -> None:
-        if os.path.exists(path):
+        names = self._names_path(current.name)
+        if os.path.exists(path) and os.path.exists(names):
             # Its time is the last one at which its snapshot was known to be current, for `_is_kept`.
             os.utime(path)
+            os.utime(names)
             return
         make_public_directory(os.path.dirname(path))
         self._remove_old(os.path.dirname(path))
+        write_whole(names, "".join(f"{name}\n" for name in current.packages).encode())
         write_whole(path, self._archive(current))
 
     def _is_kept(self, snapshot: str) -> bool:
         """
-        Whether the index of *snapshot* is there, and so young that all its packages are, as `KEPT` says.
+        Whether the index of *snapshot* is there and not older than `KEPT`, and all its packages are there.
         """
         if not is_name_of_snapshot(snapshot, self.kind):
             return False
         try:
-            return os.stat(self._archive_path(snapshot)).st_mtime > time.time() - KEPT
+            if os.stat(self._archive_path(snapshot)).st_mtime <= time.time() - KEPT:
+                return False
+            with open(self._names_path(snapshot), encoding="utf-8") as file:
+                return all(os.path.exists(self._path(line.removesuffix("\n"))) for line in file)
         except FileNotFoundError:
             return False
 

@@ -3,6 +3,7 @@ The packages as createrepo_c has read them: the file ``primary.xml.gz`` that dnf
 """
 
 import gzip
+import zlib
 from typing import Any
 from xml.parsers import expat
 
@@ -10,7 +11,7 @@ from attrs import frozen
 
 from ...child_programs import ProgramError
 
-UNREADABLE = (expat.ExpatError, EOFError, gzip.BadGzipFile, KeyError)
+UNREADABLE = (expat.ExpatError, EOFError, gzip.BadGzipFile, zlib.error, KeyError)
 """The errors of reading a damaged list."""
 
 _PIECE = 1 << 18

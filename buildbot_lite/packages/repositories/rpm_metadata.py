@@ -77,27 +77,32 @@ class RpmMetadata:
     @contextmanager
     def _created(self, making: Making, names: Sequence[str]) -> Iterator[CreatedLists]:
         """
-        The lists of the packages *names*, as createrepo_c writes them.
+        The lists of the packages *names*, as createrepo_c writes them.  A new package whose lists cannot be read when
+        this context uses them is blamed, as one with which createrepo_c fails is.
         """
         alone = os.path.join(making.state, _ALONE)
+
+        def read(some: Sequence[str]) -> None:
+            created = self._run(making, some, alone)
+            created.frames()
+            for _ in created.texts():
+                pass
+
         try:
-            try:
-                self._run(making, names, alone)
-            except ProgramError as error:
-                raise blamed(
-                    error, making.new, lambda some: self._run(making, some, alone), making.state, making.unwanted
-                ) from None
-            yield CreatedLists(os.path.join(alone, _REPODATA))
+            yield self._run(making, names, alone)
+        except ProgramError as error:
+            raise blamed(error, making.new, read, making.state, making.unwanted) from None
         finally:
             shutil.rmtree(alone, ignore_errors=True)
 
-    def _run(self, making: Making, names: Sequence[str], alone: str) -> None:
+    def _run(self, making: Making, names: Sequence[str], alone: str) -> CreatedLists:
         shutil.rmtree(alone, ignore_errors=True)
         os.makedirs(os.path.join(alone, self.directory))
         for name in names:
             os.link(os.path.join(making.tree, self.directory, name), os.path.join(alone, self.directory, name))
         words = ["createrepo_c", "--quiet", "--no-database", "--general-compress-type", "gz", "."]
         output_of_tool(words, alone, _FAILED, making.unwanted)
+        return CreatedLists(os.path.join(alone, _REPODATA))
 
     def _packages(self, making: Making, created: CreatedLists) -> Iterator[tuple[str, ListedPackage, Sequence[bytes]]]:
         for location, texts in created.texts():
