@@ -19,7 +19,6 @@ from ..storage.records import changes, journal, listed_builds, remarks, requests
 from ..storage.records.builds import Build
 from ..storage.records.changes import RecordedChange
 from ..storage.records.durations import is_good
-from ..storage.records.journal import COMMAND
 from ..storage.records.remarks import Remark
 from ..storage.records.streams import Stream
 from ..storage.statements import Query
@@ -30,6 +29,8 @@ MOST_ELSEWHERE = 100
 """Builds of the same changes that are shown."""
 MOST_REMARKS = 1000
 MOST_COMMANDS = 500
+MOST_STREAMS = 5000
+"""Streams of logs: a log has one for each command that wrote into it."""
 LONGEST_COMMAND = 4000
 
 _builds = schema.builds
@@ -124,8 +125,8 @@ def of_build(connection: Connection, row: Build) -> BuildStory:
     return BuildStory(
         _neighbours(connection, row),
         _by_step(_commands(connection, row)),
-        _logs(streams.of_build(connection, row.id)),
-        _by_step(remarks.of_build(connection, row.id)[-MOST_REMARKS:]),
+        _logs(streams.logs_of(connection, row.id, MOST_STREAMS)),
+        _by_step(remarks.last_of(connection, row.id, MOST_REMARKS)),
         of_it[-50:],
         _elsewhere(connection, row, of_it[-5:]),
         buildset.source if buildset else {},
@@ -146,8 +147,7 @@ def _neighbours(connection: Connection, row: Build) -> Neighbours:
 
 
 def _commands(connection: Connection, row: Build) -> Iterable[ShownCommand]:
-    entries = (each for each in journal.of_build(connection, row.id) if each.kind == COMMAND)
-    for _, entry in zip(range(MOST_COMMANDS), entries, strict=False):
+    for entry in journal.commands_of(connection, row.id, MOST_COMMANDS):
         spec = entry.intent.get("spec", {})
         if spec.get("kind") == Run.kind:
             run = Run.read(JsonReader(spec, "spec"))
@@ -167,8 +167,7 @@ def _by_step(found: Iterable[Any]) -> Mapping[int, Sequence[Any]]:
 def _logs(found: Iterable[Stream]) -> Mapping[int, Mapping[str, Sequence[Stream]]]:
     logs: dict[int, dict[str, list[Stream]]] = {}
     for stream in found:
-        if stream.kind == "log":
-            logs.setdefault(stream.step, {}).setdefault(stream.name, []).append(stream)
+        logs.setdefault(stream.step, {}).setdefault(stream.name, []).append(stream)
     return logs
 
 

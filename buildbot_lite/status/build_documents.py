@@ -29,12 +29,14 @@ from ..storage.records.history import (
     HistoryEntry,
     Page,
 )
-from ..storage.records.journal import COMMAND
 from ..storage.records.listed_builds import ListedDetails, StepOfBuild, TriggeredBuild
 from ..storage.records.steps import Step
 from ..storage.records.streams import Stream
 
 Document = dict[str, Any]
+
+MOST_COMMANDS = 2000
+"""Commands of a build whose variables are named."""
 
 
 def of_changes(connection: Connection, most: int, before: int | None = None) -> list[Document]:
@@ -214,7 +216,7 @@ def _environment(connection: Connection, row: Build) -> list[str]:
     """
     The environment variables that steps set for commands of the build.  Values may be secret, names are not.
     """
-    specs = (entry.intent["spec"] for entry in journal.of_build(connection, row.id) if entry.kind == COMMAND)
+    specs = (entry.intent["spec"] for entry in journal.commands_of(connection, row.id, MOST_COMMANDS))
     return sorted({name for spec in specs for name, value in (spec.get("env") or {}).items() if value is not None})
 
 

@@ -119,13 +119,21 @@ async def readyz(view: FarmView, asked: PageRequest) -> Reply:
     try:
         await view.records.read(lambda connection: None)
     except StorageError as error:
-        return Reply(503, f"{error}\n".encode(), TEXT)
+        return await _not_ready(view, str(error), "The records cannot be read.")
     await view.live.answer("www")
     if view.live.away_since is not None:
         ago = max(0.0, view.wall() - view.live.away_since)
-        sentence = f"The master has not answered for {ago:.0f} s.  Pages show what is stored.\n"
-        return Reply(503, sentence.encode(), TEXT)
+        since = f"The master has not answered for {ago:.0f} s.  Pages show what is stored."
+        return await _not_ready(view, since, "The master does not answer.")
     return Reply(200, b"ready\n", TEXT)
+
+
+async def _not_ready(view: FarmView, sentence: str, to_strangers: str) -> Reply:
+    """
+    The answer with *sentence*, or on a private farm, of which anybody can ask this, with *to_strangers*.
+    """
+    private = (await view.live.answer("www")).get("private", True)
+    return Reply(503, f"{to_strangers if private else sentence}\n".encode(), TEXT)
 
 
 ROUTES = (

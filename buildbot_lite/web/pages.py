@@ -41,6 +41,10 @@ MOST_FIELDS = 50
 LONGEST_ADDRESS = 8192
 _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
+_NOT_TOLD = (
+    "The master answers, but does not tell who may read these pages.  It is of an older version than the web process, "
+    "or its string for the pages was revoked."
+)
 _STATUSES: Mapping[type[BuildbotLiteError], int] = {
     NeedsHolderError: 401,
     NotFoundError: 404,
@@ -125,8 +129,12 @@ class Pages:
         if asked.method == "POST" and is_foreign(asked):
             raise RefusedError("A page of another site sent this.  Nothing was done.")
         # While nobody knows whether the farm is private, it is.
-        if asked.holder is None and not route.is_open and (await self._view.live.answer("www")).get("private", True):
-            raise NeedsHolderError
+        if asked.holder is None and not route.is_open:
+            www = await self._view.live.answer("www")
+            if not www and self._view.live.away_since is None:
+                raise NoAnswerError(_NOT_TOLD)
+            if www.get("private", True):
+                raise NeedsHolderError
         return asked
 
     async def _kept_or_new(

@@ -195,3 +195,22 @@ class HealthTests(PagesCase):
         object.__setattr__(self.view, "records", Unreadable())
         answer = self.get("/readyz")
         self.assertEqual((answer.status, answer.text), (503, "There is no database.\n"))
+
+    def test_private(self) -> None:
+        """
+        On a private farm the answer, which is open to everybody, has neither paths nor times.
+        """
+        self.master.answers["www"] = {**self.master.answers["www"], "private": True}
+        self.get("/")
+        self.master.away = True
+        self.live.is_away()
+        self.clock.advance(10)
+        self.assertEqual(self.get("/readyz").text, "The master does not answer.\n")
+
+        class Unreadable:
+            def read(self, query: Any) -> Any:
+                raise StorageError("There is no database /srv/farm/records.")
+
+        object.__setattr__(self.view, "records", Unreadable())
+        answer = self.get("/readyz")
+        self.assertEqual((answer.status, answer.text), (503, "The records cannot be read.\n"))

@@ -10,7 +10,9 @@ from sqlalchemy import Connection, Table, insert
 from twisted.internet.defer import Deferred
 
 from buildbot_lite.model.results import Result
+from buildbot_lite.status import build_details, build_documents
 from buildbot_lite.storage import schema
+from buildbot_lite.storage.records import builds, journal, remarks, streams
 from buildbot_lite.web.live import MOST_AGE
 from buildbot_lite.web.pages import Pages
 from buildbot_lite.web.rendering import duration, from_segment, root_of, segment, size
@@ -206,6 +208,60 @@ class AnswerTests(PagesCase):
         """
         twice = b"GET /static/farm.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2
         self.assertEqual(self.send(twice).value().count(b"HTTP/1.1 200 OK"), 2)
+
+
+class OlderMasterTests(PagesCase):
+    """
+    A master that does not tell what c['www'] says.
+    """
+
+    def test_told(self) -> None:
+        """
+        The page says that the master is older, and not that the farm is private, while nobody knows.
+        """
+        del self.master.answers["www"]
+        answer = self.get("/")
+        self.assertEqual(answer.status, 503)
+        self.assertIn("It is of an older version than the web process", answer.text)
+
+
+class BoundedStoryTests(PagesCase):
+    """
+    What the page of a build shows beside its document.
+    """
+
+    def test_bounds(self) -> None:
+        """
+        Of very many commands, logs and remarks only some are read: the first ones, and the last remarks.
+        """
+        build = self.successResultOf(self.records.write(a_build("linux", 1, Result.SUCCESS)))
+
+        def change(connection: Connection) -> None:
+            for each in range(5):
+                spec = {"spec": {"kind": "upload", "path": f"p{each}", "env": {f"V{each}": "1"}}}
+                for ordinal, kind in ((2 * each, "other"), (2 * each + 1, "command")):
+                    journal.begin(connection, build, 0, ordinal, kind=kind, fingerprint="f", intent=spec, now=NOW)
+                streams.note(connection, build, 0, each, name="stdio", kind="log", path=f"{each}")
+                remarks.add(connection, build, 0, log="stdio", offset=0, text=f"r{each}", now=NOW)
+
+        self.successResultOf(self.records.write(change))
+        for module, name in (
+            (build_details, "MOST_COMMANDS"),
+            (build_details, "MOST_STREAMS"),
+            (build_details, "MOST_REMARKS"),
+            (build_documents, "MOST_COMMANDS"),
+        ):
+            self.patch(module, name, 2)
+        row = self.successResultOf(self.records.read(lambda connection: builds.get(connection, build)))
+        assert row is not None
+        story = self.successResultOf(self.records.read(lambda connection: build_details.of_build(connection, row)))
+        self.assertEqual([each.workdir for each in story.commands[0]], ["p0", "p1"])
+        self.assertEqual([each.path for each in story.logs[0]["stdio"]], ["0", "1"])
+        self.assertEqual([each.text for each in story.remarks[0]], ["r3", "r4"])
+        document = self.successResultOf(
+            self.records.read(lambda connection: build_documents.of_one_build(connection, row))
+        )
+        self.assertEqual(document["environment"], ["V0", "V1"])
 
 
 class WritingTests(PagesCase):

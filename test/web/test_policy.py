@@ -2,11 +2,15 @@
 Names of the server, forwarded headers, and the headers of every answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.model.results import Result
+from buildbot_lite.storage.records import streams
 from buildbot_lite.web.pages import Pages
 from buildbot_lite.web.policy import (
     ARTIFACT_HEADERS,
@@ -22,6 +26,7 @@ from buildbot_lite.web.routes import ROUTES
 from buildbot_lite.web.site import make_factory
 
 from .pages_case import PagesCase
+from .test_pages import a_build
 
 URL = "https://farm.example.org:8443/ci/"
 PROXY = "10.0.0.1"
@@ -217,3 +222,26 @@ class PolicyTests(PagesCase):
         """
         self.assertEqual(ARTIFACT_HEADERS["content-security-policy"], "sandbox")
         self.assertEqual(ARTIFACT_HEADERS["x-content-type-options"], "nosniff")
+        build = self.successResultOf(self.records.write(a_build("linux", 1, Result.SUCCESS)))
+        for name in ("report.html", "tool"):
+            path = f"linux/1/{name}"
+            self.successResultOf(self.records.write(_artifact(build, path)))
+            file = Path(self.directory, path)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"<script>")
+            answer = self.get(f"/builders/linux/1/artifacts/{name}")
+            self.assertEqual((answer.status, answer.body), (200, b"<script>"))
+            self.assertEqual({each: answer.headers.get(each) for each in ARTIFACT_HEADERS}, dict(ARTIFACT_HEADERS))
+
+
+def _artifact(build: int, path: str) -> Callable[[Connection], None]:
+    """
+    A change of the records: an artifact of *build* with eight bytes, in the file *path*.
+    """
+
+    def change(connection: Connection) -> None:
+        ordinal = len(streams.of_build(connection, build))
+        stream = streams.note(connection, build, 1, ordinal, name="file", kind="artifact", path=path)
+        streams.seal(connection, stream.id, 8, "0" * 64)
+
+    return change

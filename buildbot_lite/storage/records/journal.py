@@ -70,6 +70,13 @@ _OF_BUILD = Query(
     .order_by(_journal.c.step, _journal.c.ordinal),
     _entry,
 )
+_COMMANDS = Query(
+    selecting(_journal, JournalRow)
+    .where(_journal.c.build == bindparam("build"), _journal.c.kind == COMMAND)
+    .order_by(_journal.c.step, _journal.c.ordinal)
+    .limit(bindparam("most")),
+    _entry,
+)
 
 
 def begin(
@@ -113,3 +120,10 @@ def of_build(connection: Connection, build: int) -> list[JournalRow]:
     The journal of *build*, in the order of its steps and their effects.
     """
     return _OF_BUILD.all(connection, build=build)
+
+
+def commands_of(connection: Connection, build: int, most: int) -> list[JournalRow]:
+    """
+    The first *most* commands of *build*, in their order.
+    """
+    return _COMMANDS.all(connection, build=build, most=most)

@@ -34,6 +34,13 @@ class Remark:
 _ADD = Statement(inserting(_remarks, "build", "step", "log", "offset", "at", "text").returning(_remarks.c.id))
 _ORDER = (_remarks.c.step, _remarks.c.id)
 _OF_BUILD = Query(selecting(_remarks, Remark).where(_remarks.c.build == bindparam("build")).order_by(*_ORDER), Remark)
+_LAST = Query(
+    selecting(_remarks, Remark)
+    .where(_remarks.c.build == bindparam("build"))
+    .order_by(*(each.desc() for each in _ORDER))
+    .limit(bindparam("most")),
+    Remark,
+)
 _OF_STEP = Query(
     selecting(_remarks, Remark)
     .where(_remarks.c.build == bindparam("build"), _remarks.c.step == bindparam("step"))
@@ -55,6 +62,13 @@ def of_build(connection: Connection, build: int) -> list[Remark]:
     The remarks of *build*, by step, in the order of their creation.
     """
     return _OF_BUILD.all(connection, build=build)
+
+
+def last_of(connection: Connection, build: int, most: int) -> list[Remark]:
+    """
+    The last *most* remarks of *build*, in the order of `of_build`.
+    """
+    return _LAST.all(connection, build=build, most=most)[::-1]
 
 
 def of_step(connection: Connection, build: int, step: int) -> list[Remark]:

@@ -55,6 +55,13 @@ _SEAL = Statement(
 _MOVE = Statement(update(_streams).where(_streams.c.id == bindparam("which")).values(path=bindparam("there")))
 _GET = Query(selecting(_streams, Stream).where(_streams.c.id == bindparam("id")), Stream)
 _OF_BUILD = Query(selecting(_streams, Stream).where(_streams.c.build == bindparam("build")).order_by(*_ORDER), Stream)
+_LOGS = Query(
+    selecting(_streams, Stream)
+    .where(_streams.c.build == bindparam("build"), _streams.c.kind == "log")
+    .order_by(*_ORDER)
+    .limit(bindparam("most")),
+    Stream,
+)
 _OF_STEP = Query(
     selecting(_streams, Stream)
     .where(_streams.c.build == bindparam("build"), _streams.c.step == bindparam("step"))
@@ -102,6 +109,13 @@ def of_build(connection: Connection, build: int) -> list[Stream]:
     The streams of *build*, in the order of their steps and effects.
     """
     return _OF_BUILD.all(connection, build=build)
+
+
+def logs_of(connection: Connection, build: int, most: int) -> list[Stream]:
+    """
+    The first *most* streams of logs of *build*, in the order of `of_build`.
+    """
+    return _LOGS.all(connection, build=build, most=most)
 
 
 def of_step(connection: Connection, build: int, step: int) -> list[Stream]:

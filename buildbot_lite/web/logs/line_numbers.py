@@ -34,7 +34,9 @@ class LineNumbers:
             table = self._indexes.of(part.path, part.length)
             if table.counted < size:
                 return None
-            newlines += table.newlines_before(size, log.part(index))
+            # Only of the last part something is read: a log can have thousands, and opening each takes long.
+            whole = size == table.counted
+            newlines += table.newlines if whole else table.newlines_before(size, log.part(index))
         return newlines + 1
 
     async def line_at_when_counted(self, log: LogReader, offset: int) -> int | None:

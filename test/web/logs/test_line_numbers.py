@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.storage import compressed_streams
-from buildbot_lite.storage.compressed_streams import compress
+from buildbot_lite.storage.compressed_streams import StreamReader, compress, open_stream
 from buildbot_lite.web.logs import line_index
 from buildbot_lite.web.logs.line_index import LineIndexes
 from buildbot_lite.web.logs.line_numbers import LineNumbers
@@ -96,6 +96,21 @@ class LineNumbersTests(SynchronousTestCase):
         for offset in range(len(text)):
             self.assertEqual(numbers.line_at(log, offset), text.count(b"\n", 0, offset) + 1)
         self.assertIsNone(self.successResultOf(Deferred.fromCoroutine(numbers.offset_of_line(log, len(starts) + 1))))
+
+    def test_many_parts(self) -> None:
+        """
+        Of a log with many parts that are counted, at most the one with the byte is opened.
+        """
+        parts = self.parts(*[b"one\ntwo\n"] * 20)
+        numbers = LineNumbers(LineIndexes(at_once))
+        opened = []
+
+        def open_noted(path: str) -> StreamReader:
+            opened.append(path)
+            return open_stream(path)
+
+        self.assertEqual(numbers.line_at(LogReader(parts, open_noted), 8 * 20 - 1), 40)
+        self.assertLessEqual(set(opened), {parts[-1].path})
 
     def test_growing(self) -> None:
         """
