@@ -63,6 +63,7 @@ def _judge_jobs(
     build = {target: _snapshot(farm, target, "build") for target in TARGETS}
     waiting: dict[str, set[str]] = {target: set() for target in TARGETS}
     was_public: dict[str, set[str]] = {target: set() for target in TARGETS}
+    latest: dict[str, tuple[float, set[str]]] = {}
     for number, target, _, _, state, reason, text in rows:
         history = [each for each, _ in json.loads(text)]
         good = submitted[jobs[number]] == GOOD
@@ -77,6 +78,9 @@ def _judge_jobs(
         packages = farm.packages_of(jobs[number])
         if "pushed" in history:
             was_public[target] |= packages
+            if target == OPEN:
+                name, version = jobs[number].name, float(jobs[number].version)
+                latest[name] = max(latest.get(name, (0.0, set[str]())), (version, packages), key=lambda each: each[0])
             verdict.note("published", state == "finished", f"job {number} was pushed, and is {state}")
         elif state == "needsign":
             waiting[target] |= packages
@@ -89,9 +93,10 @@ def _judge_jobs(
     versions = Counter(name.partition("_")[0] for name in public[OPEN])
     verdict.note("published", all(count <= 2 for count in versions.values()), f"too many versions: {versions}")
     for target in TARGETS:
-        # Those of the open target have few versions.
-        latest = set() if target == OPEN else was_public[target] - public[target].keys()
-        verdict.note("published", not latest, f"{target}: {latest} were pushed, and are not public")
+        # The open target has few versions of each package: the latest ones.
+        wanted = set[str]().union(*(names for _, names in latest.values())) if target == OPEN else was_public[target]
+        gone = wanted - public[target].keys()
+        verdict.note("published", not gone, f"{target}: {gone} were pushed, and are not public")
 
 
 def _met(history: Sequence[tuple[str, float]], full: Sequence[tuple[float, float]]) -> bool:
@@ -173,6 +178,7 @@ def _judge_lists(farm: PackageFarm, verdict: Verdict, target: str, kind: str) ->
     tree = farm.target_place(target) / kind
     repomd = tree / "repodata" / "repomd.xml"
     packages = _snapshot(farm, target, kind)
+    verdict.note("index", repomd.exists(), f"{repomd} is missing")
     if not repomd.exists():
         return
     listed = re.findall(r'<checksum type="sha256">(.*)</checksum>|<location href="(.*)"/>', repomd.read_text())
