@@ -1,6 +1,9 @@
 """
 What a master in memory has of the world while it lives: records and a clock that do nothing more for it after its
 death, as for a process that was killed.
+
+One thing is kinder than SIGKILL: a noted change (`Records.note`) is committed at once, and survives a death by which a
+process would have lost it.
 """
 
 from collections.abc import Callable, Sequence
