@@ -175,8 +175,8 @@ def grant_control(farm: FarmClient, expires: float | None, label: str, web: bool
 
     Use it with: buildbot-lite force --furlfile FILE, and so on.
 
-    With --web, open the printed address in a browser within 10 minutes; the string, which is valid for 12 hours or as
-    --expires says, stays in the web process.
+    With --web, open the printed address in a browser within 10 minutes; the string, which is valid for 12 hours or less
+    (--expires), stays in the web process.
     """
     if web:
         _hand_out_code(farm, lasts=expires, label=label)
@@ -267,6 +267,10 @@ def rotate(farm: FarmClient, name: str) -> None:
         click.echo("Replaced the admin's string.  The new one is in private/admin.furl.")
     elif answer["verb"] == "watch":
         click.echo("Replaced the strings of the web process, which reads the new ones in web/private by itself.")
+        if revoked := answer.get("revoked"):
+            click.echo(
+                f"Revoked, also for web processes on other machines: {', '.join(f'#{each}' for each in revoked)}."
+            )
     else:
         where = shlex.quote(farm.directory or "DIR")
         click.echo(f"Replaced the string of {name}.  To see the new one: buildbot-lite furl {where} {name}")

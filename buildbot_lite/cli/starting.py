@@ -8,6 +8,7 @@ import time
 import click
 
 from ..errors import FurlError, NoAnswerError, NotRunningError
+from ..model.display import printable
 from ..slave import connection_state
 from . import processes
 from .connecting import wait_until_connected
@@ -69,7 +70,8 @@ def _wait_until_told(directory: str) -> None:
 def _address(directory: str) -> str:
     from ..web.listening import address_in
 
-    return address_in(directory)
+    # Anything may be in the file.
+    return printable(address_in(directory))
 
 
 def _wait_until_ready(directory: str, patience: float) -> None:

@@ -300,7 +300,7 @@ class AdminDesk:
         return {"length": stream.length, "sha256": stream.sha256}
 
     async def _news(self, question: JsonReader, client: FramedClient) -> Answer:
-        await self.news.follow(client)
+        await self.news.follow(client, self.account)
 
     async def _idle(self, question: JsonReader, client: FramedClient) -> Answer:
         """

@@ -95,8 +95,8 @@ class GrantAdmin:
         name = question.text("name", limit=80)
         config = self.farm.config
         if name == WEB_PAGES:
-            await self.farm.revocation.rotate_web()
-            return {"name": name, "verb": WATCH, "ended": []}
+            revoked = await self.farm.revocation.rotate_web()
+            return {"name": name, "verb": WATCH, "ended": [], "revoked": [grant.id for grant in revoked]}
         if name in config.slaves:
             verb = SLAVE
         elif name in config.submits:

@@ -8,20 +8,18 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from attrs import frozen
-from twisted.logger import Logger
 
-from ..deferreds import background
 from ..errors import RefusedError
 from ..master.farm import Farm
 from ..master.grants.verbs import CONTROL, FARM, WATCH
 from ..master.grants.web_furls import DIRECTORY
-from ..master.revocation import AFTER_THE_ANSWER
 from ..master.slaves.member import clock_time
 from ..model.json_reader import JsonReader
 from ..status import force_forms
+from ..storage.files import read_regular
 from ..storage.records.grants import WEB_PAGES, Grant, GrantLimits
 from ..wire.endpoint import Endpoint
 from .web_codes import LONGEST_CODE, SESSION, VALID_FOR, CodeTerms, WebCodes
@@ -59,8 +57,6 @@ class WebAnswers:
     Answers about *farm* for the holder of the grant *by_grant*, who may ask the questions *may* (None: all).
     *codes*: those that can be redeemed, shared by all.
     """
-
-    log: ClassVar[Logger] = Logger()
 
     farm: Farm
     may: Collection[str] | None
@@ -144,6 +140,10 @@ class WebAnswers:
         lasts = question.number("lasts", SESSION)
         if lasts <= 0:
             raise RefusedError("--expires is in the past: the string would never be valid.")
+        if lasts > SESSION:
+            raise RefusedError(
+                f"A browser's session lasts at most {SESSION / 3600:.0f} hours: give a shorter --expires."
+            )
         label = question.prose("label", "", limit=LONGEST_LABEL)
         code = self.codes.issue(label=label, lasts=lasts, by=self.by_grant)
         return {"code": code, "address": self._address(), "valid": VALID_FOR, "lasts": lasts}
@@ -183,9 +183,7 @@ class WebAnswers:
         if not (grant.label or "").startswith(WEB_SESSION):
             raise RefusedError("Only the string of a browser's session ends itself.  For others: buildbot-lite revoke")
         # The answer travels on the link that is cut then.
-        self.farm.clock.callLater(
-            AFTER_THE_ANSWER, lambda: background(self.farm.revocation.revoke(grant), self.log, "ending a session")
-        )
+        self.farm.revocation.revoke_after_answer(grant)
         return {"grant": grant.id}
 
     def _grant(self) -> Grant:
@@ -201,8 +199,9 @@ class WebAnswers:
         if config.buildbot_url is not None:
             return config.buildbot_url
         path = os.path.join(self.farm.basedir, DIRECTORY, "address")
-        with suppress(OSError, UnicodeDecodeError), open(path, encoding="ascii") as file:
-            if _ADDRESS.match(address := file.read(200)):
+        # The web process may have put anything there.
+        with suppress(OSError, UnicodeDecodeError):
+            if _ADDRESS.match(address := read_regular(path, 200, follow=False).decode("ascii")):
                 return address.strip()
         port = config.www.port
         if isinstance(port, str) and (endpoint := Endpoint.parse(port)) is not None:

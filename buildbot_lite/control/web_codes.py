@@ -25,7 +25,7 @@ from ..model.token_bucket import TokenBucket
 VALID_FOR = 600.0
 """Seconds in which a code can be redeemed."""
 SESSION = 12 * 3600.0
-"""Seconds for which the string is valid that a code becomes, unless the admin says otherwise."""
+"""Seconds for which the string is valid that a code becomes, unless the admin says less."""
 MOST_CODES = 100
 LONGEST_CODE = 100
 WRONG_AT_ONCE = 20

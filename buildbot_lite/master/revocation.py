@@ -57,6 +57,7 @@ class Revocation:
         self._generations = generations
         self._furls = furls
         self._clock = clock
+        self._ending: set[int] = set()
 
     def bar_revoked_slaves(self) -> None:
         """
@@ -88,6 +89,20 @@ class Revocation:
         await self._furls.publish()
         return ended
 
+    def revoke_after_answer(self, grant: Grant) -> None:
+        """
+        Revoke *grant* when the answer to its holder has left, however often it is asked for meanwhile.
+        """
+        if grant.id not in self._ending:
+            self._ending.add(grant.id)
+            self._clock.callLater(AFTER_THE_ANSWER, lambda: background(self._end(grant), self._log, "ending a session"))
+
+    async def _end(self, grant: Grant) -> None:
+        try:
+            await self.revoke(grant)
+        finally:
+            self._ending.discard(grant.id)
+
     async def rotate(self, verb: str, name: str) -> list[str]:
         """
         Give *name* a new FURL, publish it, and revoke the old one.  Returns the labels of the builds that this ended.
@@ -108,12 +123,13 @@ class Revocation:
         await self._furls.publish()
         return ended
 
-    async def rotate_web(self) -> None:
+    async def rotate_web(self) -> list[Grant]:
         """
-        Give the web process other FURLs, and revoke the old ones.
+        Give the web process other FURLs, and revoke the old ones, which it returns.
         """
-        await self._furls.web.rotate()
+        revoked = await self._furls.web.rotate()
         self._log.info("the web process has new strings")
+        return revoked
 
     async def _revoke_slave(self, grant: Grant, *, kill: bool, cancel: bool) -> list[str]:
         name, reason = grant.object, revoked(grant.object)

@@ -22,6 +22,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from ..deferreds import OneShot
+from ..errors import LimitError
 from ..master.farm import Farm
 from ..model.json_reader import encode
 from ..storage.records import feed
@@ -29,6 +30,8 @@ from ..storage.records.feed import Event
 
 PERIOD = 0.1
 """Seconds between two documents to one client, at least."""
+MOST_OF_A_HOLDER = 20
+"""Clients that follow the farm with one string.  Each gets its own document for each change."""
 MOST_STREAMS = 256
 MOST_REVOKED = 1000
 """Streams and grants that a document names."""
@@ -97,9 +100,10 @@ class FarmNews:
         self._told_at = 0.0
         farm.reconfiguration.on_applied(lambda config: self._configured())
 
-    async def follow(self, client: NewsClient) -> NoReturn:
+    async def follow(self, client: NewsClient, holder: object = None) -> NoReturn:
         """
-        Send *client* a document at once and after changes, until this is cancelled or sending fails:
+        Send *client* a document at once and after changes, until this is cancelled or sending fails; `LimitError` if
+        *holder* has `MOST_OF_A_HOLDER` clients already:
 
         - ``seq``: the number of the last committed event.
         - ``streams``: the paths of the streams that grew since the document before, or null: any may have grown.
@@ -107,7 +111,11 @@ class FarmNews:
         - ``revoked``: the numbers of the grants that were revoked since then, or null: any may have been.
         - ``generation``: a text that changes when another configuration has come into force.
         """
-        follower = _NewsFollower()
+        if sum(each.holder is holder for each in self._followers) >= MOST_OF_A_HOLDER:
+            raise LimitError(
+                f"{MOST_OF_A_HOLDER} clients already follow the farm with this string.  Stop one of them first."
+            )
+        follower = _NewsFollower(holder)
         self._add(follower)
         try:
             self._seq = max(self._seq, await self._farm.records.read(feed.last))
@@ -177,10 +185,11 @@ class FarmNews:
 
 class _NewsFollower:
     """
-    The news that one client has not got.
+    The news that one client of *holder* has not got.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, holder: object) -> None:
+        self.holder = holder
         self._news = NOTHING_KNOWN
         self._arrived: OneShot[None] = OneShot()
 

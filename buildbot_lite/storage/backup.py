@@ -29,7 +29,7 @@ from .upgrading import REVISION
 _NOT_COPIED = {"records", "streams", "artifacts", "inputs", "own", "gitpoller_work", "hgpoller_work", "__pycache__"}
 _OF_PROCESSES = {f"private/{name}" for name in ("lock", "listening", "database", REVOCATIONS)}
 # It makes its key and these files anew, and gets its strings from the master.
-_OF_WEB_PROCESS = {f"web/{name}" for name in ("private", "address", "www.json")}
+_OF_WEB_PROCESS = {f"web/{name}" for name in ("private", "address", "www.json", "metrics.json")}
 _KINDS = {"log": "streams", "artifact": "artifacts"}
 _ALWAYS = "builds.finished IS NULL OR builds.kept IS NOT NULL"
 _STREAMS = f"""

@@ -15,9 +15,11 @@ from .files import readable_by_others
 _PRIVATE = (
     *("private", "private/*", "private/generations/*"),
     *("furls", "furls/*", "buildslave.furls", "submit.furls"),
-    *("web/private", "web/private/*"),
     "records",
 )
+# Only of a web process of this version: another directory of that name is none of the master's business.
+_WEB = ("web/private", "web/private/*")
+_WEB_TAC = "web/web.tac"
 _OF_A_DATABASE = ("", "-wal", "-shm", "-journal")
 
 
@@ -26,9 +28,11 @@ def check_farm(basedir: str, database: str) -> None:
     Raise `LoosePermissionsError`, with the remedy, when other users can read a FURL, a key or the records of the master
     in *basedir*, whose database is the file *database*.
     """
-    patterns = [os.path.join(escape(basedir), pattern) for pattern in _PRIVATE]
+    names = (*_PRIVATE, *(_WEB if os.path.exists(os.path.join(basedir, _WEB_TAC)) else ()))
+    patterns = [os.path.join(escape(basedir), pattern) for pattern in names]
     patterns += [escape(database) + ending for ending in _OF_A_DATABASE]
-    refuse_loose(path for pattern in patterns for path in sorted(glob(pattern)))
+    # A link that leads nowhere makes nothing readable.
+    refuse_loose(path for pattern in patterns for path in sorted(glob(pattern)) if os.path.exists(path))
 
 
 def refuse_loose(paths: Iterable[str]) -> None:

@@ -38,9 +38,9 @@ async def enter(view: FarmView, asked: PageRequest) -> Reply:
         raise RefusedError(_PLAIN)
     code = form_of(asked).get("code", "").strip()
     furl = code if code.startswith(FURL) else await _redeemed(view, asked, code)
-    value, _ = await view.sessions.open(furl, asked.visitor.address)
+    value, holder = await view.sessions.open(furl, asked.visitor.address)
     secure = not is_loopback_name(asked.visitor.host)
-    return sent_to("./", {"set-cookie": cookie_header(value, secure=secure)})
+    return sent_to("./", {"set-cookie": cookie_header(value, secure=secure, seconds=view.sessions.left(holder))})
 
 
 async def _redeemed(view: FarmView, asked: PageRequest, code: str) -> str:

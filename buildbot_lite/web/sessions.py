@@ -55,7 +55,8 @@ Ask = Callable[[str, Document], Awaitable[Document]]
 class Holder:
     """
     The holder of a grant.  *grant*: its number.  *may*: the questions that it permits; None: all.  *until*: when it is
-    forgotten or checked again, monotonic seconds.
+    forgotten or checked again; *ends*: when the grant expires, or at the latest `LONGEST` after it was checked: both in
+    monotonic seconds.
     """
 
     furl: Furl
@@ -63,6 +64,7 @@ class Holder:
     label: str
     may: frozenset[str] | None
     until: float
+    ends: float
 
     def permits(self, question: str) -> bool:
         """
@@ -74,15 +76,18 @@ class Holder:
 class Sessions:
     """
     The holders of the moment.  *ask*: see `Ask`.  *own*: the FURL of the pages themselves, or None while there is none.
-    *clock*: monotonic seconds.
+    *clock*: monotonic seconds.  *wall*: seconds since 1970.
     """
 
     _log = Logger()
 
-    def __init__(self, ask: Ask, own: Callable[[], str | None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, ask: Ask, own: Callable[[], str | None], clock: Callable[[], float], wall: Callable[[], float]
+    ) -> None:
         self._ask = ask
         self._own = own
         self._clock = clock
+        self._wall = wall
         # By the digest of the cookie or the FURL, so that neither is found by comparing it byte by byte.
         self._sessions: OrderedDict[bytes, Holder] = OrderedDict()
         self._bearers: OrderedDict[bytes, Holder] = OrderedDict()
@@ -98,13 +103,20 @@ class Sessions:
         `RefusedError` if the master refuses the FURL.
         """
         ours = self._at_our_master(furl)
-        holder = evolve(await self._checked(ours, address), until=self._clock() + LONGEST)
+        holder = await self._checked(ours, address)
+        holder = evolve(holder, until=holder.ends)
         same = [key for key, each in self._sessions.items() if each.furl == ours]
         for key in same[: max(0, len(same) - MOST_OF_ONE + 1)]:
             del self._sessions[key]
         value = secrets.token_urlsafe(32)
         _keep(self._sessions, _digest(value), holder)
         return value, holder
+
+    def left(self, holder: Holder) -> float:
+        """
+        Seconds until *holder* is forgotten.
+        """
+        return max(0.0, holder.until - self._clock())
 
     def close(self, asked: PageRequest) -> None:
         """
@@ -200,13 +212,16 @@ class Sessions:
             del self._checking[key]
             self._shares.give_back(address)
         self._refused.pop(key, None)
-        may, grant = answer.get("may"), answer.get("grant")
+        may, grant, expires = answer.get("may"), answer.get("grant"), answer.get("expires")
+        now = self._clock()
+        ends = now + (min(LONGEST, expires - self._wall()) if isinstance(expires, int | float) else LONGEST)
         return Holder(
             furl,
             grant if isinstance(grant, int) else None,
             str(answer.get("label") or "")[:200],
             None if may is None else frozenset(map(str, may)),
-            self._clock() + CHECKED_FOR,
+            min(now + CHECKED_FOR, ends),
+            ends,
         )
 
     def _check_again(self, holders: OrderedDict[bytes, Holder], key: bytes) -> None:
@@ -248,7 +263,7 @@ def _keep(holders: OrderedDict[bytes, Holder], key: bytes, holder: Holder) -> No
         holders.popitem(last=False)
 
 
-def cookie_header(value: str, *, secure: bool, seconds: float = LONGEST) -> str:
+def cookie_header(value: str, *, secure: bool, seconds: float) -> str:
     """
     The ``Set-Cookie`` header of a session.  Without a path it is for the directory of the address that sets it: the
     farm's root, below whatever path a proxy has it (RFC 6265, section 5.1.4).

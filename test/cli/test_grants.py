@@ -156,8 +156,10 @@ class RevokeTests(GrantCommandCase):
         self.assertIn("buildbot-lite furl farm bot1", self.command("rotate", "farm", "bot1").out)
         self.master.answers = {"rotate": {"name": "admin", "verb": "admin", "ended": []}}
         self.assertIn("private/admin.furl", self.command("rotate", "farm", "admin").out)
-        self.master.answers = {"rotate": {"name": "web pages", "verb": "watch", "ended": []}}
-        self.assertIn("web/private", self.command("rotate", "farm", "web pages").out)
+        self.master.answers = {"rotate": {"name": "web pages", "verb": "watch", "ended": [], "revoked": [3, 4]}}
+        said = self.command("rotate", "farm", "web pages").out
+        self.assertIn("web/private", said)
+        self.assertIn("other machines: #3, #4.", said)
 
 
 class LeavingSlaveTests(GrantCommandCase):

@@ -7,9 +7,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from buildbot_lite.errors import LinkLostError
+from buildbot_lite.errors import LimitError, LinkLostError
 from buildbot_lite.model.json_reader import JsonReader
-from buildbot_lite.status.farm_news import MOST_REVOKED, MOST_STREAMS, PERIOD
+from buildbot_lite.status.farm_news import MOST_OF_A_HOLDER, MOST_REVOKED, MOST_STREAMS, PERIOD
 
 from .test_admin import AdminDeskCase, FakeFollower, SlowFollower
 
@@ -185,6 +185,16 @@ class FarmNewsTests(AdminDeskCase):
             self.ask("reconfig")
             texts.add(self.later(follower)[-1]["generation"])
         self.assertEqual(len(texts), 3)
+
+    def test_bound(self) -> None:
+        """
+        Promise 10.1: with one string at most twenty clients follow the farm; one that ends makes room.
+        """
+        following = [self.begin(FakeFollower()) for _ in range(MOST_OF_A_HOLDER)]
+        self.failureResultOf(self.begin(FakeFollower()), LimitError)
+        following[0].cancel()
+        self.failureResultOf(following[0], LinkLostError)
+        self.assertNoResult(self.begin(FakeFollower()))
 
     def test_small(self) -> None:
         """

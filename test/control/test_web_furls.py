@@ -5,6 +5,8 @@ The strings of the web process beside the master.
 import os
 import stat
 
+from twisted.logger import capturedLogs, formatEvent
+
 from buildbot_lite.cli.create import sample
 from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.errors import FileError
@@ -153,11 +155,51 @@ class WebFurlsTests(AdminDeskCase):
         """
         Promise 10.1: a file that cannot be written stops neither the master nor a reconfiguration.
         """
-        self.patch(web_furls, "write_changed", self.fail_to_write)
+        self.patch(web_furls, "replace_changed", self.fail_to_write)
         self.make_web()
         self.assertEqual(self.furls(), {})
         self.assertTrue(self.ask("reconfig")["applied"])
-        self.assertEqual(len(self.granted()), 2)
+        before = self.granted()
+        self.assertEqual(len(before), 2)
+        self.assertIn("no", self.refused("rotate", name=WEB_PAGES))
+        self.assertEqual([each["grant"] for each in self.granted()], [each["grant"] for each in before])
+
+    def test_hostile(self) -> None:
+        """
+        Promise 10.7: a web process that puts something else where the master writes its strings neither stops the
+        master nor makes it write elsewhere.
+        """
+        self.make_web()
+        furls, elsewhere = self.furls(), self.mktemp()
+        os.mkdir(elsewhere)
+        os.remove(self.path("private", "watch.furl"))
+        os.mkfifo(self.path("private", "watch.furl"))
+        os.rename(self.path("private", "webhooks.furl"), os.path.join(elsewhere, "webhooks.furl"))
+        os.symlink(os.path.abspath(os.path.join(elsewhere, "webhooks.furl")), self.path("private", "webhooks.furl"))
+        os.mkfifo(self.path("address"))
+        self.restart()
+        self.assertEqual(self.furls(), furls)
+        self.assertFalse(os.path.islink(self.path("private", "webhooks.furl")))
+        self.assertIn("127.0.0.1", self.ask("web-code")["address"])
+        os.rename(self.path("private"), self.path("moved"))
+        os.symlink(os.path.abspath(elsewhere), self.path("private"))
+        self.ask("reconfig")
+        self.assertEqual(os.listdir(elsewhere), ["webhooks.furl"])
+        self.assertIn("is a link", self.refused("rotate", name=WEB_PAGES))
+
+    def test_others(self) -> None:
+        """
+        Promise 10.7: strings with the label that were handed out are revoked by `rotate`, too, which says so; while
+        there are several, the log says it.
+        """
+        self.make_web()
+        self.ask("grant", to="watch", label=WEB_PAGES)
+        numbers = {each["grant"] for each in self.granted()}
+        self.assertEqual(len(numbers), 3)
+        with capturedLogs() as logged:
+            self.restart()
+        self.assertIn("can be used", "\n".join(str(formatEvent(each)) for each in logged))
+        self.assertEqual(set(self.ask("rotate", name=WEB_PAGES)["revoked"]), numbers)
 
     def fail_to_write(self, path: str, text: str) -> None:
         """

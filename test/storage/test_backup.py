@@ -170,7 +170,15 @@ class BackupTests(BackupCase):
         Of the farm's web process, a backup has its web.tac, and neither its key and strings nor its log; a directory of
         that name that is not a web process's is copied whole.
         """
-        names = ("private/watch.furl", "private/tub.pem", "address", "www.json", "twistd.log", "own.css")
+        names = (
+            "private/watch.furl",
+            "private/tub.pem",
+            "address",
+            "www.json",
+            "metrics.json",
+            "twistd.log",
+            "own.css",
+        )
         for name in names:
             self.write(f"web/{name}")
 

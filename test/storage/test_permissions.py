@@ -50,6 +50,21 @@ class PermissionsTests(SynchronousTestCase):
                 self.assertTrue(str(error).endswith(f"Run: chmod go= '{path}'"), error)
             os.chmod(path, before)
 
+    def test_web(self) -> None:
+        """
+        Promise 6.18: the strings of the web process are checked, too; a directory of that name that is none's is not,
+        nor a link that leads nowhere.
+        """
+        private = os.path.join(self.basedir, "web", "private")
+        os.makedirs(private)
+        os.chmod(private, 0o755)
+        check_farm(self.basedir, self.database)
+        with open(os.path.join(self.basedir, "web", "web.tac"), "w", encoding="utf-8"):
+            self.assertRaises(LoosePermissionsError, check_farm, self.basedir, self.database)
+        os.chmod(private, 0o700)
+        os.symlink("nowhere", os.path.join(private, "watch.furl"))
+        check_farm(self.basedir, self.database)
+
     def test_several(self) -> None:
         """
         The command in the error names all files, so that one run is enough.

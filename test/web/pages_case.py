@@ -118,7 +118,7 @@ class PagesCase(SynchronousTestCase):
         self.directory = self.mktemp()
         self.news = NewsOfFarm()
         self.holders = FakeHolders()
-        self.sessions = Sessions(self.holders.ask, lambda: OWN, self.clock.seconds)
+        self.sessions = Sessions(self.holders.ask, lambda: OWN, self.clock.seconds, self.wall)
         self.news.on_news(self.sessions.changed)
         self.view = FarmView(
             records=self.records,
@@ -135,6 +135,12 @@ class PagesCase(SynchronousTestCase):
         self.factory = make_factory(SiteRoot(Pages(self.view, ROUTES).resource(), None), self.clock)
         self.factory.doStart()
         self.connections: list[Any] = []
+
+    def wall(self) -> float:
+        """
+        Seconds since 1970, which pass as on `clock`.
+        """
+        return NOW + self.clock.seconds()
 
     def send(self, request: bytes) -> StringTransport:
         """

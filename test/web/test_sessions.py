@@ -145,6 +145,20 @@ class BrowserTests(SessionCase):
         self.assertEqual(self.post("/leave", {}, cookie).status, 303)
         self.assertEqual(self.cancelled(cookie).status, 403)
 
+    def test_expires(self) -> None:
+        """
+        A session ends with the string that it is of, and so does the cookie.
+        """
+        self.holders.grants[CONTROL] = {"grant": 7, "label": "Ada", "may": MAY, "expires": self.wall() + 90.0}
+        self.assertIn("Max-Age=90;", self.post("/enter", {"code": "a-code-of-the-admin"}).headers["set-cookie"])
+        cookie, bearer = self.entered(), {"Authorization": f"Bearer {CONTROL}"}
+        self.clock.advance(60.0)
+        self.assertEqual([self.cancelled(each).status for each in (cookie, bearer)], [303, 303])
+        del self.holders.grants[CONTROL]
+        self.clock.advance(30.0)
+        self.assertEqual(self.cancelled(cookie).status, 403)
+        self.assertNotEqual(self.cancelled(bearer).status, 303)
+
     def test_back(self) -> None:
         """
         The way back leads to a page of ours only.

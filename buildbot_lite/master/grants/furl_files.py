@@ -8,10 +8,12 @@ can read it from the first moment on.
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
 from ...errors import StorageError
 from ...storage.files import (
     make_directory,
+    read_regular,
     remove,
     write_whole,
 )
@@ -70,12 +72,23 @@ def write_changed(path: str, text: str) -> None:
     """
     Write *text* to the file *path*, unless that is its content.
     """
+    contents = text.encode()
     try:
-        with open(path, encoding="utf-8") as file:
-            if file.read() == text:
-                return
+        if read_regular(path, len(contents) + 1) == contents:
+            return
     except FileNotFoundError:
         pass
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise StorageError(f"{path} cannot be read: {error}.") from None
-    write_whole(path, text.encode())
+    write_whole(path, contents)
+
+
+def replace_changed(path: str, text: str) -> None:
+    """
+    The same in a directory of another process: whatever else is at *path*, like a link or a FIFO, is replaced.
+    """
+    contents = text.encode()
+    with suppress(OSError):
+        if read_regular(path, len(contents) + 1, follow=False) == contents:
+            return
+    write_whole(path, contents)

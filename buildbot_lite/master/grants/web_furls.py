@@ -27,7 +27,7 @@ from ...storage.files import make_directory, read_regular, remove
 from ...storage.records import grants as records_of_grants
 from ...storage.records.grants import WEB_PAGES, Grant
 from ...storage.writer import Records
-from .furl_files import SUFFIX, write_changed
+from .furl_files import SUFFIX, replace_changed
 from .registry import GrantRegistry
 from .verbs import CHANGE, FARM, WATCH, WEBHOOKS
 
@@ -70,24 +70,38 @@ class WebFurls:
                     partial(records_of_grants.had_for_pages, verb=verb, object=object_)
                 ):
                     grant = await self._make(verb, object_)
-                await self._write(name, grant)
+                self._warn_of_others(grant)
+                try:
+                    await self._write(name, grant)
+                except (StorageError, OSError) as error:
+                    # The master works without its pages.
+                    self._log.error("the web process gets no string: {why}", why=str(error))
 
-    async def rotate(self) -> None:
+    async def rotate(self) -> list[Grant]:
         """
-        Make other grants, write their files, and revoke the earlier ones.  `NotFoundError` if there is no
-        web process that gets them from here.
+        Make other grants, write their files, and revoke the earlier ones, which it returns: also those that were handed
+        out with the label.  An earlier one stays if its file cannot be written: `StorageError`.  `NotFoundError`
+        if there is no web process that gets them from here.
         """
         if not self._is_there():
             raise NotFoundError(
                 f"There is no {DIRECTORY}/{TAC} in the master's directory, or it gives a string itself: so there are "
                 "no strings to replace."
             )
+        revoked: list[Grant] = []
         async with self._lock:
             for name, (verb, object_) in _KINDS.items():
                 old = self._all(verb, object_)
-                await self._write(name, await self._make(verb, object_))
+                new = await self._make(verb, object_)
+                try:
+                    await self._write(name, new)
+                except BaseException:
+                    await self._grants.revoke(new)
+                    raise
                 for grant in old:
                     await self._grants.revoke(grant)
+                revoked += old
+        return revoked
 
     def _is_there(self) -> bool:
         path = os.path.join(self._directory, TAC)
@@ -114,14 +128,24 @@ class WebFurls:
 
     async def _write(self, name: str, grant: Grant | None) -> None:
         path = os.path.join(self._directory, "private", f"{name}{SUFFIX}")
-        try:
-            if grant is None:
-                self._remove(path)
-            else:
-                self._put(path, await self._shown(grant))
-        except (StorageError, OSError) as error:
-            # The master works without its pages.
-            self._log.error("the web process gets no string: {why}", why=str(error))
+        if grant is None:
+            self._remove(path)
+        else:
+            self._put(path, await self._shown(grant))
+
+    def _warn_of_others(self, grant: Grant | None) -> None:
+        """
+        Of several strings, which `rotate` leaves if it is interrupted, nobody but the admin knows which are in use.
+        """
+        others = [] if grant is None else [each for each in self._all(grant.verb, grant.object) if each.id != grant.id]
+        if grant is not None and others:
+            self._log.warn(
+                "beside string #{id} of the web process, {others} with the label '{label}' can be used.  If no web "
+                "process on another machine has them: buildbot-lite revoke NUMBER",
+                id=grant.id,
+                others=", ".join(f"#{each.id}" for each in others)[:200],
+                label=WEB_PAGES,
+            )
 
     async def _shown(self, grant: Grant) -> str:
         try:
@@ -132,8 +156,12 @@ class WebFurls:
             return self._furl(await self._make(grant.verb, grant.object))
 
     def _put(self, path: str, furl: str) -> None:
-        make_directory(os.path.dirname(path))
-        write_changed(path, f"# {WEB_PAGES}\n{furl}\n")
+        private = os.path.dirname(path)
+        make_directory(private)
+        if os.path.islink(private):
+            # The web process may write there, and must not choose where the master writes.
+            raise StorageError(f"{private} is a link, and must be a directory.")
+        replace_changed(path, f"# {WEB_PAGES}\n{furl}\n")
 
     def _remove(self, path: str) -> None:
         if os.path.lexists(path):

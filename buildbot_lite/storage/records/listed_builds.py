@@ -92,7 +92,8 @@ _CAUSED = Query(
     )
     .join_from(_of_changes, _requests, _requests.c.buildset == _of_changes.c.buildset)
     .where(_of_changes.c.change.in_(_wanted))
-    .order_by(_of_changes.c.change, _requests.c.id)
+    # The newest first, for these are read: the bound leaves out the oldest.
+    .order_by(_of_changes.c.change.desc(), _requests.c.id)
     .limit(bindparam("most")),
     lambda change, request, builder, number, result: (
         change,
@@ -100,7 +101,7 @@ _CAUSED = Query(
     ),
 )
 MOST_CAUSED = 20_000
-"""Requests that a page of changes has in all."""
+"""Requests that a page of changes has in all: those of the newest changes."""
 
 
 def caused_by(connection: Connection, changes: Collection[int]) -> Mapping[int, Sequence[TriggeredBuild]]:
