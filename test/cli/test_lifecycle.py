@@ -4,6 +4,7 @@ Starting and stopping several processes with one command.
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.cli import starting
 from buildbot_lite.cli.lifecycle import in_turn
 from buildbot_lite.cli.processes import directories_of
 from buildbot_lite.errors import BuildbotLiteError, NotRunningError
@@ -41,6 +42,13 @@ class InTurnTests(SynchronousTestCase):
 
 
 class DirectoriesTests(CommandLineCase):
+    def test_address(self) -> None:
+        """
+        The address of a web process, which may have written anything there, is printable.
+        """
+        self.write("web/address", "http://127.0.0.1:8010/\x1b[2J\n")
+        self.assertEqual(starting._address("web"), "http://127.0.0.1:8010/?[2J")
+
     def test_of_a_farm(self) -> None:
         """
         A master and its web process belong together; without a web.tac, the directory web is something else; a web

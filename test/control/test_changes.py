@@ -15,9 +15,9 @@ from buildbot_lite.control.verbs import MAY_CONTROL, MAY_LOOK
 from buildbot_lite.errors import BuildbotLiteError, InputError, RevokedError, WrongVerbError
 from buildbot_lite.model.change import Change
 from buildbot_lite.status.following import LogFollower, notify_followers
-from buildbot_lite.storage.records import changes
+from buildbot_lite.storage.records import changes, listed_builds
 from buildbot_lite.wire.flapp import FlappService
-from test.master.configurations import ONE
+from test.master.configurations import ONE, master_cfg
 from test.master.harness import MasterHarness
 
 from .test_submissions import FakeWatcher
@@ -406,3 +406,16 @@ class AdminTests(ChangeCase):
         self.assertEqual([each["change"] for each in rest["changes"]], [3, 2, 1])
         self.assertEqual(self.ask("changes", most=10_000)["before"], None)
         self.assertIsNone(rest["before"])
+
+    def test_bound_of_requests(self) -> None:
+        """
+        Where there are more requests than a list takes, the newest changes keep theirs.
+        """
+        self.harness.configure(master_cfg(schedulers=('schedulers.AnyBranchScheduler("any", builderNames=["b"])',)))
+        self.ask("reconfig")
+        for number in range(3):
+            self.ask("sendchange", change={"who": "a", "branch": "b", "files": ["f"], "revision": str(number)})
+            self.harness.settle(1)
+        self.patch(listed_builds, "MOST_CAUSED", 2)
+        listed = self.ask("changes")["changes"]
+        self.assertEqual([(each["change"], len(each["requests"])) for each in listed], [(3, 1), (2, 1), (1, 0)])
