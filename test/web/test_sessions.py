@@ -437,6 +437,6 @@ class PrivateTests(SessionCase):
         """
         While nobody knows whether the farm is private, it is.
         """
-        del self.master.answers["www"]
+        self.master.away = True
         self.assertEqual(self.get("/").status, 401)
         self.assertNotIn(OWN, self.get("/").text)
