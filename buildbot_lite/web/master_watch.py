@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ..deferreds import Listeners, OneShot, background
-from ..errors import BuildbotLiteError, MessageError, NoAnswerError
+from ..errors import BuildbotLiteError, LinkLostError, MessageError, NoAnswerError
 from ..model.json_reader import JsonReader
 from ..wire.control_client import ControlClient
 from .live import Document, Live
@@ -160,8 +160,8 @@ class MasterWatch:
     async def _follow(self, client: ControlClient) -> None:
         try:
             await client.follow({"follow": "farm"}, self._take)
-        except NoAnswerError:
-            pass  # lost again
+        except (NoAnswerError, LinkLostError):
+            pass  # `_lost` is told
         except BuildbotLiteError as error:
             self._log.warn("the master tells no news: {why}", why=str(error))
 

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import NoAnswerError, RefusedError, RevokedError
+from buildbot_lite.errors import LinkLostError, NoAnswerError, RefusedError, RevokedError
 from buildbot_lite.storage.database import database_in_memory
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.web.api.feed_streams import FeedStreams
@@ -38,18 +38,22 @@ CONTROL = f"pb://{TUB}@127.0.0.1:1/control-secret"
 
 class FakeAnswers:
     """
-    A master: its *answers* by question; a question without one is refused, and with *away* nothing is answered.
+    A master: its *answers* by question; a question without one is refused, with *away* nothing is
+    answered, and with *cuts* the link is lost before each answer.
     """
 
     def __init__(self) -> None:
         self.answers: dict[str, Document] = {}
         self.asked: list[str] = []
         self.away = False
+        self.cuts = False
 
     def ask(self, question: Document) -> Deferred[Document]:
         self.asked.append(question["ask"])
         if self.away:
             return fail(NoAnswerError("No master answers."))
+        if self.cuts:
+            return fail(LinkLostError())
         if question["ask"] not in self.answers:
             return fail(RefusedError("This string does not permit that."))
         return succeed(self.answers[question["ask"]])

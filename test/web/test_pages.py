@@ -121,6 +121,18 @@ class FarmPageTests(PagesCase):
         self.assertEqual(self.get("/").status, 200)
         self.assertEqual(self.successResultOf(Deferred.fromCoroutine(self.live.answer("status"))), {})
 
+    def test_link_lost(self) -> None:
+        """
+        What the master said stays known when the link is lost in the middle of a question: a public farm is still one.
+        """
+        self.assertEqual(self.get("/").status, 200)
+        self.clock.advance(2.0)
+        self.master.cuts = True
+        self.assertEqual(self.get("/?text=a").status, 200)
+        self.master.away = True
+        self.clock.advance(2.0)
+        self.assertEqual(self.get("/?text=b").status, 200)
+
     def test_kept(self) -> None:
         """
         The same page is made once a second, whoever asks, and at once again after a change.
