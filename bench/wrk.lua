@@ -1,5 +1,5 @@
--- Answers are kept for some time by their address.  Each request has another spelling of the same address, of which each
--- letter of the path may be written as %XX, so that each page is made anew.
+-- Answers are kept for some time by their address.  Each request has another one, so that each page is made anew: pages
+-- are asked for with a field that they do not know; the API refuses such, so letters of its path are written as %XX.
 local count = 0
 local head, query = wrk.path:match("^([^?]*)(.*)$")
 
@@ -14,8 +14,8 @@ end
 
 request = function()
   count = count + 1
-  if head == "/" then return wrk.format(nil, "/?anew=" .. count) end
-  return wrk.format(nil, spelled(count) .. query)
+  if head:match("^/api/") then return wrk.format(nil, spelled(count) .. query) end
+  return wrk.format(nil, wrk.path .. (query == "" and "?" or "&") .. "anew=" .. count)
 end
 
 -- The figures of a run as one line of JSON.

@@ -90,7 +90,8 @@ class WebService(MultiService):
         # Not before: its threads would not survive the fork by which twistd becomes a daemon.
         self._pages = FarmPages(self._parts)
         self._pages.start()
-        self._listening.start(make_factory(self._pages.root(), self._reactor))
+        root = self._pages.root()
+        self._listening.start(make_factory(root, self._reactor, root.is_proxy))
         self.log.info("webhooks are taken below /change_hook/")
         if self._parts.farm is None:
             self.log.info("no pages are served, because web.tac has webhooks=, and neither watch= nor farm=")

@@ -8,6 +8,7 @@ What all readers of logs share: counted lines, windows that were made, files tha
                    └── again when the farm's feed has moved
 """
 
+import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
@@ -161,14 +162,14 @@ class FarmLogs:
         """
         until = min(until, log.length)
         make = partial(_window, log.parts, start, until, lines)
-        return await self._windows.get((log.parts, start, until, lines), lambda: self._in_thread(make))
+        return await self._windows.get((digest_of(log.parts), start, until, lines), lambda: self._in_thread(make))
 
     async def window_before(self, log: LogReader, end: int, lines: int = LINES) -> LogWindow:
         """
         The window of *log* that ends at *end*.
         """
         make = partial(_window_before, log.parts, end, lines)
-        return await self._windows.get((log.parts, None, end, lines), lambda: self._in_thread(make))
+        return await self._windows.get((digest_of(log.parts), None, end, lines), lambda: self._in_thread(make))
 
     async def line_at(self, log: LogReader, offset: int, seconds: float) -> int | None:
         """
@@ -222,6 +223,14 @@ class FarmLogs:
             self._searching -= 1
             reader.close()
         return found, state
+
+
+def digest_of(parts: tuple[LogPart, ...]) -> bytes:
+    """
+    What tells these parts from others.  A log may have thousands, which are made for each request: as a key they would
+    be kept beside each window.
+    """
+    return hashlib.sha256(repr([(each.path, each.length) for each in parts]).encode()).digest()
 
 
 def _window(parts: tuple[LogPart, ...], start: int, until: int, lines: int) -> LogWindow:

@@ -13,7 +13,7 @@ from ..deferreds import next_turn
 from ..errors import LimitError, NeedsHolderError, NotFoundError
 from ..model.display import file_name
 from ..storage.records.remarks import Remark
-from .farm_logs import FarmLogs
+from .farm_logs import FarmLogs, digest_of
 from .logs.log_reader import LogReader
 from .logs.log_search import LONGEST_TEXT, FoundLine, SearchState, TextSearch
 from .logs.terminal import visible
@@ -178,7 +178,7 @@ async def _rendered(
             },
         )
 
-    of = (opened.context(root)["base"], opened.reader.parts, opened.stored.ended, len(opened.stored.remarks))
+    of = (opened.context(root)["base"], digest_of(opened.reader.parts), opened.stored.ended, len(opened.stored.remarks))
     return await opened.logs.parts.get((*of, shown.start, shown.end, first, marked, after, moved), render)
 
 

@@ -125,6 +125,13 @@ class WebPolicy:
             "c['buildbotURL'] in master.cfg to the address with that name."
         )
 
+    def is_proxy(self, address: str) -> bool:
+        """
+        Whether *address* is of a proxy whose forwarded headers are believed.
+        """
+        parsed = _address(address)
+        return parsed is not None and _is_in(parsed, self.proxies)
+
 
 def host_name(host: str) -> str:
     """

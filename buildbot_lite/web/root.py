@@ -32,11 +32,19 @@ class SiteRoot(WebPage):
         if handover is not None:
             self.putChild(b"change_hook", ChangeHooks(handover))
 
+    def is_proxy(self, address: str) -> bool:
+        """
+        Whether what *address* asks is asked by others (`WebPolicy.is_proxy`).
+        """
+        return self._policy().is_proxy(address)
+
     def getChild(self, path: bytes, request: Any) -> IResource:
         if self._pages is None or not _is_text(request.path):
             return super().getChild(path, request)
         if sentence := self._why_refused(request):
-            return _Misdirected(sentence)
+            return _Refusal(HTTPStatus.MISDIRECTED_REQUEST, sentence)
+        if not request.has_room():
+            return _Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Too many answers are under way.  Try again in a minute.")
         request.postpath.insert(0, request.prepath.pop())
         return self._pages
 
@@ -55,19 +63,20 @@ class SiteRoot(WebPage):
         return policy.why_refused(request.visitor)
 
 
-class _Misdirected(WebPage):
+class _Refusal(WebPage):
     """
     No page, because of the *sentence*.
     """
 
     isLeaf = True
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, status: int, sentence: str) -> None:
         super().__init__()
+        self._status = status
         self._sentence = sentence
 
     def render(self, request: Any) -> Any:
-        return answered(request, HTTPStatus.MISDIRECTED_REQUEST, self._sentence)
+        return answered(request, self._status, self._sentence)
 
 
 def _is_text(path: bytes) -> bool:

@@ -7,14 +7,20 @@ An HTTP server with bounds, by twisted.web.
 - There are at most `MOST_CONNECTIONS`.  Each may be silent for `SILENCE` seconds, and each request must be complete
   `LONGEST_REQUEST` seconds after its connection was made or had its last answer, so that a client that sends a byte now
   and then cannot keep others out.  While an answer is written, both wait.
+- What is written must be read: a connection whose buffer stays full for `LONGEST_PAUSE` seconds is cut.
+- One address has at most `MOST_OF_ADDRESS` connections, except this machine's own and those of proxies, which pass on
+  what others ask; and each visitor at most `MOST_ANSWERS` answers under way.  The last `KEPT_FOR_HOOKS` connections are
+  for webhooks.
 - A webhook's connection is for one request, so that forges do not hold connections.
 - Forms and cookies are not parsed, and requests are not logged here.
 """
 
+from collections.abc import Callable
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
@@ -23,7 +29,8 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
 from ..model.webhook import LARGEST_BODY
-from .policy import PAGE_HEADERS, WebVisitor
+from .policy import PAGE_HEADERS, WebVisitor, is_loopback_name
+from .shares import AddressShares
 
 HOOKS = b"/change_hook"
 """The addresses below which bodies may be large."""
@@ -36,6 +43,12 @@ LARGEST_READ = 32 << 20
 MOST_CONNECTIONS = 1000
 SILENCE = 30
 LONGEST_REQUEST = 120
+LONGEST_PAUSE = 120
+"""Seconds for which a client may leave its buffer full: as long as 64 KiB at 5 kbit/s take."""
+MOST_OF_ADDRESS = 200
+MOST_ANSWERS = 100
+"""Answers for one visitor that are under way, among them streams of events, logs that are followed, and downloads."""
+KEPT_FOR_HOOKS = 50
 _LATER = 60
 """Seconds after which a client for which there was no room may come again."""
 
@@ -91,6 +104,19 @@ class BoundedRequest(Request):
         sentence = answered(self, 503, "Too many requests come in at this moment.  Send this again later.")
         self.write(sentence)  # type: ignore[no-untyped-call]  # Twisted's
         self.finish()
+
+    def has_room(self) -> bool:
+        """
+        Whether the visitor may have one more answer under way; it ends with this request.
+        """
+        address = self.visitor.address
+        if is_loopback_name(address):
+            return True
+        if len(self._factory.protocols) > MOST_CONNECTIONS - KEPT_FOR_HOOKS or not self._factory.answers.take(address):
+            return False
+        ended: Deferred[None] = self.notifyFinish()
+        ended.addBoth(lambda result: self._factory.answers.give_back(address))  # type: ignore[unused-awaitable]
+        return True
 
     def finish(self) -> None:
         self._hold(0)
@@ -154,15 +180,15 @@ class Nothing(WebPage):
     isLeaf = True
 
 
-def make_factory(root: Resource, reactor: IReactorTime) -> Any:
+def make_factory(root: Resource, reactor: IReactorTime, is_proxy: Callable[[str], bool] = lambda address: False) -> Any:
     """
-    A factory of HTTP connections to *root*.
+    A factory of HTTP connections to *root*.  *is_proxy*: whether what an address asks is asked by others.
     """
     site = _QuietSite(  # type: ignore[no-untyped-call]  # Twisted's
         root, requestFactory=BoundedRequest, timeout=SILENCE, reactor=reactor, parsePOSTFormSubmission=False
     )
     site.noisy = False
-    return _BoundedConnections(site, reactor)
+    return _BoundedConnections(site, reactor, is_proxy)
 
 
 class _QuietSite(Site):
@@ -179,6 +205,10 @@ class _BoundedConnection(ProtocolWrapper):
 
     factory: "_BoundedConnections"
     _cut: IDelayedCall
+    _pause: IDelayedCall | None = None
+    _producer: Any = None
+    address = ""
+    """Of whom it counts; "": of nobody."""
 
     def makeConnection(self, transport: Any) -> None:  # noqa: N802 - Twisted's
         self._abort = transport.abortConnection
@@ -198,8 +228,42 @@ class _BoundedConnection(ProtocolWrapper):
         """
         self._cut = self.factory.clock.callLater(LONGEST_REQUEST, self._abort)
 
+    def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: N802 - Twisted's
+        self._producer = producer
+        super().registerProducer(self, streaming)  # type: ignore[no-untyped-call]  # Twisted's
+
+    def unregisterProducer(self) -> None:  # noqa: N802 - Twisted's
+        self._end_pause()
+        super().unregisterProducer()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def pauseProducing(self) -> None:  # noqa: N802 - Twisted's
+        """
+        The buffer is full.
+        """
+        self._end_pause()
+        self._pause = self.factory.clock.callLater(LONGEST_PAUSE, self._abort)
+        self._producer.pauseProducing()
+
+    def resumeProducing(self) -> None:  # noqa: N802 - Twisted's
+        """
+        The buffer is empty.
+        """
+        self._end_pause()
+        self._producer.resumeProducing()
+
+    def stopProducing(self) -> None:  # noqa: N802 - Twisted's
+        self._end_pause()
+        self._producer.stopProducing()
+
+    def _end_pause(self) -> None:
+        if self._pause is not None and self._pause.active():
+            self._pause.cancel()
+
     def connectionLost(self, reason: Any = connectionDone) -> None:
         self.answering()
+        self._end_pause()
+        if self.address:
+            self.factory.connections.give_back(self.address)
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
 
 
@@ -207,10 +271,21 @@ class _BoundedConnections(WrappingFactory):
     protocol = _BoundedConnection
     noisy = False
 
-    def __init__(self, site: Site, clock: IReactorTime) -> None:
+    def __init__(self, site: Site, clock: IReactorTime, is_proxy: Callable[[str], bool]) -> None:
         super().__init__(site)  # type: ignore[no-untyped-call]  # Twisted's
         self.clock = clock
         self.held = 0
+        self.connections = AddressShares(MOST_OF_ADDRESS)
+        self.answers = AddressShares(MOST_ANSWERS)
+        self._is_proxy = is_proxy
 
     def buildProtocol(self, addr: Any) -> Any:
-        return super().buildProtocol(addr) if len(self.protocols) < MOST_CONNECTIONS else None
+        if len(self.protocols) >= MOST_CONNECTIONS:
+            return None
+        address = str(getattr(addr, "host", ""))
+        passes_on = is_loopback_name(address) or self._is_proxy(address)
+        if not passes_on and not self.connections.take(address):
+            return None
+        protocol: Any = super().buildProtocol(addr)
+        protocol.address = "" if passes_on else address
+        return protocol

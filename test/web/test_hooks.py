@@ -13,6 +13,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.server import NOT_DONE_YET
 
 from buildbot_lite.errors import LinkLostError, NoAnswerError, RevokedError
 from buildbot_lite.model.webhook import LARGEST_BODY, LONGEST_HEADER, Delivery, HookReply
@@ -21,6 +22,7 @@ from buildbot_lite.web.hooks import MOST_AT_ONCE, REPLY_TIMEOUT, ChangeHooks, Ha
 from buildbot_lite.web.site import (
     LARGEST_FORM,
     LARGEST_READ,
+    LONGEST_PAUSE,
     LONGEST_REQUEST,
     MOST_CONNECTIONS,
     WebPage,
@@ -56,6 +58,17 @@ class FakeMaster:
         take(b"1" + out)
         take(b"2" + err)
         answer.callback(code)
+
+
+class EndlessPage(WebPage):
+    """
+    A page whose answer does not end.
+    """
+
+    isLeaf = True
+
+    def render(self, request: Any) -> Any:
+        return NOT_DONE_YET
 
 
 class HookCase(SynchronousTestCase):
@@ -262,6 +275,47 @@ class BoundsTests(HookCase):
         self.assertEqual(self.factory.held, 600)
         self.master.reply(HookReply(200, "ok").to_bytes())
         self.assertEqual(self.factory.held, 0)
+
+    def test_one_address(self) -> None:
+        """
+        One address cannot take all connections; this machine's own is not bounded, nor that of a proxy.
+        """
+        self.patch(site, "MOST_OF_ADDRESS", 2)
+        factory = make_factory(WebPage(), self.clock, lambda address: address == "198.51.100.1")
+        factory.doStart()
+
+        def connected(host: str) -> Any:
+            protocol = factory.buildProtocol(IPv4Address("TCP", host, 1))
+            if protocol is not None:
+                protocol.makeConnection(StringTransport())
+            return protocol
+
+        first, second, third = (connected("192.0.2.1") for _ in range(3))
+        self.assertIsNotNone(second)
+        self.assertIsNone(third)
+        self.assertIsNotNone(connected("192.0.2.2"))
+        for host in ("127.0.0.1", "198.51.100.1"):
+            self.assertNotIn(None, [connected(host) for _ in range(4)])
+        first.connectionLost(Failure(ConnectionDone()))
+        self.assertIsNotNone(connected("192.0.2.1"))
+
+    def test_unread(self) -> None:
+        """
+        A client that does not read what is written is cut after a time; one that reads slowly is not.
+        """
+        self.factory = make_factory(EndlessPage(), self.clock)
+        self.factory.doStart()
+        transport = self.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        producer: Any = transport.producer
+        for _ in range(3):
+            producer.pauseProducing()
+            self.clock.advance(LONGEST_PAUSE - 1)
+            producer.resumeProducing()
+        self.clock.advance(LONGEST_PAUSE)
+        self.assertFalse(transport.disconnected)
+        producer.pauseProducing()
+        self.clock.advance(LONGEST_PAUSE)
+        self.assertTrue(transport.disconnected)
 
     def test_endless_body(self) -> None:
         """

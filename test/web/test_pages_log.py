@@ -10,10 +10,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.compressed_streams import compress
 from buildbot_lite.storage.records import builds, remarks, retention, states, steps, streams
+from buildbot_lite.web.farm_logs import digest_of
+from buildbot_lite.web.logs.log_reader import LogPart
 from buildbot_lite.web.master_watch import FarmChange
 
 from .pages_case import NOW, Received, received
@@ -21,6 +24,18 @@ from .test_pages import HOSTILE, a_build
 from .test_sessions import SessionCase
 
 ADDRESS = "/builders/linux/1/steps/0/logs/stdio"
+
+
+class KeptWindowsTests(SynchronousTestCase):
+    def test_key(self) -> None:
+        """
+        A window of a log with thousands of parts is kept by few bytes, which are others when the log grows.
+        """
+        parts = tuple(LogPart(f"streams/{number}", 100) for number in range(3000))
+        self.assertEqual(len(digest_of(parts)), 32)
+        self.assertEqual(digest_of(parts), digest_of(tuple(parts)))
+        for other in (parts[:-1], (*parts[:-1], LogPart("streams/2999", 101)), (*parts[1:], parts[0])):
+            self.assertNotEqual(digest_of(parts), digest_of(other))
 
 
 class LogCase(SessionCase):

@@ -3,14 +3,18 @@ Names of the server, forwarded headers, and the headers of every answer.
 """
 
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import streams
+from buildbot_lite.web import site
 from buildbot_lite.web.pages import Pages
 from buildbot_lite.web.policy import (
     ARTIFACT_HEADERS,
@@ -202,6 +206,28 @@ class PolicyTests(PagesCase):
         self.check_headers(refused)
         self.policy = POLICY
         self.assertEqual(self.get("/", host).status, 200)
+
+    def test_many_answers(self) -> None:
+        """
+        One visitor has some answers under way and others have theirs; what ends makes room, and the last connections
+        are for webhooks.
+        """
+        self.patch(site, "MOST_ANSWERS", 2)
+        self.policy = WebPolicy(proxies=(ip_network("127.0.0.1"),))
+        self.factory = make_factory(
+            SiteRoot(Pages(self.view, ROUTES).resource(), None, lambda: self.policy), self.clock
+        )
+        self.factory.doStart()
+        mine, other = {"X-Forwarded-For": "2001:db8::1"}, {"X-Forwarded-For": "192.0.2.7"}
+        neighbour = {"X-Forwarded-For": "2001:db8::2"}
+        for _ in range(2):
+            self.assertEqual(self.get("/api/v1/events", mine).status, 200)
+        for path in ("/api/v1/events", "/"):
+            self.assertEqual((self.get(path, neighbour).status, self.get(path, other).status), (503, 200), path)
+        self.connections[0].connectionLost(Failure(ConnectionDone()))
+        self.assertEqual([self.get("/", mine).status for _ in range(3)], [200] * 3)
+        self.patch(site, "MOST_CONNECTIONS", site.KEPT_FOR_HOOKS + len(self.factory.protocols))
+        self.assertEqual(self.get("/", {"X-Forwarded-For": "192.0.2.9"}).status, 503)
 
     def test_headers(self) -> None:
         """
