@@ -108,8 +108,11 @@ class WebFurlsTests(AdminDeskCase):
         self.restart()
         self.assertEqual(self.granted(), [])
         os.remove(self.path("web.tac"))
-        self.make_web(f"{IMPORT}application = application_for(port='tcp:8010')\n")
-        self.assertEqual(list(self.furls()), ["watch", "webhooks"])
+        for arguments in ("port='tcp:8010'", "webhooks='pb://x', farm='..'"):
+            self.make_web(f"{IMPORT}application = application_for({arguments})\n")
+            self.assertEqual(list(self.furls()), ["watch", "webhooks"], arguments)
+            for name in self.furls():
+                os.remove(self.path("private", f"{name}.furl"))
 
     def test_revoked(self) -> None:
         """

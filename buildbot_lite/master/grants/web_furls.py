@@ -38,6 +38,8 @@ LARGEST_TAC = 1 << 16
 """Bytes of a web.tac that is looked at."""
 _COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 _CALL = re.compile(r"\bapplication_for\(\s*(?:\)|(?:watch|farm|port|basedir)\s*=)")
+# Whoever names the farm's directory wants its pages.
+_WITH_FARM = re.compile(r"\bapplication_for\([^#]*\bfarm\s*=")
 _WITH_STRING = re.compile(r"\bwebhooks\s*=")
 _KINDS = {"watch": (WATCH, FARM), WEBHOOKS: (CHANGE, WEBHOOKS)}
 
@@ -114,7 +116,8 @@ class WebFurls:
                 "the web process gets no string, because {path} cannot be read: {why}", path=path, why=str(error)
             )
             return False
-        return _CALL.search(text) is not None and _WITH_STRING.search(text) is None
+        alone = _CALL.search(text) is None or _WITH_STRING.search(text) is not None
+        return not alone or _WITH_FARM.search(text) is not None
 
     async def _make(self, verb: str, object_: str) -> Grant:
         return await self._grants.hand_out(verb, object_, name=object_, label=WEB_PAGES)
