@@ -56,7 +56,7 @@ _MAY_SCAN = {
     "listed_builds._ATTEMPTS",
     "listed_builds._TRIGGERED",
     # Jobs of packages are few beside builds; asked for by the page of one target.
-    "job_lists._IN_REPOSITORY",
+    "job_lists._NEWEST_FINISHED",
 }
 
 
