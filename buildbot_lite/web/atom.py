@@ -18,8 +18,9 @@ from ..model.display import printable
 from ..storage.records import history
 from ..storage.records.builds import Build
 from ..storage.records.history import Filter, HistoryEntry
+from .page_request import PageRequest
 from .rendering import result_words, segment
-from .view import FarmView, PageRequest, Reply, Route
+from .view import FarmView, Reply, Route
 
 ATOM = "application/atom+xml; charset=utf-8"
 NAMESPACE = "http://www.w3.org/2005/Atom"

@@ -16,7 +16,8 @@ from ..model.display import printable
 from ..model.results import Result
 from ..storage.records import cells
 from ..storage.records.cells import BuildCell
-from .view import FarmView, PageRequest, Reply, Route
+from .page_request import PageRequest
+from .view import FarmView, Reply, Route
 
 SVG = "image/svg+xml"
 LONGEST_NAME = 60

@@ -14,7 +14,8 @@ from ..storage.records import retention
 from ..storage.records.ended_builds import EndedBuild, ended_after
 from .counted_builds import CountedBuilds, keep, load
 from .farm_metrics import FarmNumbers, exposition, numbers_of_master
-from .view import TEXT, FarmView, PageRequest, Reply, Route
+from .page_request import PageRequest
+from .view import TEXT, FarmView, Reply, Route
 
 FRESH = 5.0
 """Seconds for which the same metrics are given again."""

@@ -32,10 +32,11 @@ from ..errors import (
 from ..wire.limits.limited_log import LimitedLog
 from .api.problems import problem
 from .kept_replies import KeptReplies, PreparedReply
+from .page_request import PageRequest
 from .policy import PAGE_HEADERS, host_name
 from .rendering import from_segment, static_file
 from .sessions import is_foreign
-from .view import FarmView, PageRequest, Reply, Route, Streamed
+from .view import FarmView, Reply, Route, Streamed
 
 MOST_FIELDS = 50
 LONGEST_ADDRESS = 8192

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from .. import __version__
 from ..errors import StorageError
 from ..storage.records import marks, retention
-from .view import FarmView, PageRequest, Reply, Route
+from .page_request import PageRequest
+from .view import FarmView, Reply, Route
 
 PACKAGES = (
     *("Twisted", "foolscap", "pyOpenSSL", "cryptography", "service-identity", "attrs", "Automat", "click"),

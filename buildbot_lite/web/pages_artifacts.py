@@ -11,10 +11,11 @@ from ..errors import NotFoundError
 from ..model.display import file_name
 from ..status import build_documents
 from .logs.log_reader import LogPart, LogReader
+from .page_request import PageRequest
 from .pages_log import until_revoked
 from .policy import ARTIFACT_HEADERS
 from .raw_log import raw_reply
-from .view import FarmView, PageRequest, Reply, Route, Streamed
+from .view import FarmView, Reply, Route, Streamed
 
 KINDS: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",

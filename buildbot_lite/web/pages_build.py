@@ -17,8 +17,9 @@ from ..status.build_details import BuildStory
 from ..storage.compressed_streams import open_stream
 from .live import Document
 from .logs.terminal import Terminal
+from .page_request import PageRequest
 from .rendering import segment
-from .view import FarmView, PageRequest, Places, Reply, Route
+from .view import FarmView, Places, Reply, Route
 
 TAIL = 12 << 10
 """Bytes of the log of the failed or the running step that the page shows."""

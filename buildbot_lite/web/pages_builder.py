@@ -17,7 +17,8 @@ from ..storage.records import cells, history
 from ..storage.records.cells import BuildCell
 from ..storage.records.history import Filter, Page
 from .live import Document
-from .view import FarmView, PageRequest, Reply, Route
+from .page_request import PageRequest
+from .view import FarmView, Reply, Route
 
 ON_PAGE = 50
 LEAST_BARS = 40

@@ -10,8 +10,9 @@ from ..errors import NotFoundError
 from ..status import build_documents
 from ..status.build_documents import Document
 from ..storage.records import changes as records
+from .page_request import PageRequest
 from .pages_builder import before_in
-from .view import FarmView, PageRequest, Reply, Route
+from .view import FarmView, Reply, Route
 
 ON_PAGE = 40
 MOST_CELLS = 1000

@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 from ..storage.records import cells
 from ..storage.records.cells import BuildCell, RunningStep
 from .live import Document
+from .page_request import PageRequest
 from .stretches import Stretch, stretch
-from .view import FarmView, PageRequest, Reply, Route
+from .view import FarmView, Reply, Route
 
 CELLS = 12
 """Results in the row of a builder."""

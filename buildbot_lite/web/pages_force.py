@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import InputError, NotFoundError, RefusedError
 from .live import Document
+from .page_request import PageRequest
 from .pages_session import form_of, permitted, sent_to
 from .rendering import segment
-from .view import FarmView, PageRequest, Reply, Route
+from .view import FarmView, Reply, Route
 
 FORCE = "force"
 _SCHEDULER = "scheduler"

@@ -2,8 +2,9 @@
 The grants, for admins: what was handed out, to whom, when it was used last.  No string is shown.
 """
 
+from .page_request import PageRequest
 from .pages_session import permitted
-from .view import FarmView, PageRequest, Reply, Route
+from .view import FarmView, Reply, Route
 
 MOST_SHOWN = 2000
 

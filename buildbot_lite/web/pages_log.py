@@ -19,11 +19,11 @@ from .logs.log_search import LONGEST_TEXT, FoundLine, SearchState, TextSearch
 from .logs.terminal import visible
 from .logs.windows import LogRow, LogWindow, start_before
 from .master_watch import FarmChange
+from .page_request import Holder, PageRequest
 from .raw_log import ByteRange, raw_reply
 from .rendering import segment
-from .sessions import Holder
 from .stored_log import StoredLog
-from .view import FarmView, PageRequest, Reply, Route, Streamed
+from .view import FarmView, Reply, Route, Streamed
 
 PATH = "/builders/<builder>/<int:number>/steps/<step>/logs/<log>"
 NUMBERS_WITHIN = 0.3

@@ -12,9 +12,10 @@ from ..packages import job_documents, job_lists, job_records
 from ..packages.job_states import JobState
 from ..packages.jobs import JobFilter
 from .live import Document
+from .page_request import PageRequest
 from .pages_builder import LONGEST_VALUE, before_in
 from .public_files import has_public
-from .view import FarmView, PageRequest, Reply, Route
+from .view import FarmView, Reply, Route
 
 ON_PAGE = 40
 MOST_PACKAGES = 300

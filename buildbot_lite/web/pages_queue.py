@@ -2,7 +2,8 @@
 The queue: what waits, in the order in which it will be built, and why.
 """
 
-from .view import FarmView, PageRequest, Reply, Route
+from .page_request import PageRequest
+from .view import FarmView, Reply, Route
 
 ON_PAGE = 200
 

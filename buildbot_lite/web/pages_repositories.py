@@ -7,11 +7,12 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 from ..errors import NotFoundError
+from .page_request import PageRequest
 from .pages_log import until_revoked
 from .policy import ARTIFACT_HEADERS
 from .public_files import PublicDirectory, PublicFile, names_in, open_public
 from .raw_log import ByteRange, nothing, range_of, writing
-from .view import FarmView, PageRequest, Reply, Route, Streamed
+from .view import FarmView, Reply, Route, Streamed
 
 PATH = "/repositories"
 KINDS: Mapping[str, str] = {

@@ -14,10 +14,11 @@ from attrs import frozen
 
 from ..errors import BuildbotLiteError, InputError, NotFoundError, RefusedError
 from .live import Document
+from .page_request import Holder, PageRequest
 from .policy import is_loopback_name
 from .rendering import holder_name, segment
-from .sessions import Holder, cookie_header
-from .view import FarmView, PageRequest, Reply, Route
+from .sessions import cookie_header
+from .view import FarmView, Reply, Route
 
 MOST_FIELDS = 500
 LONGEST_CODE = 200

@@ -12,10 +12,11 @@ from ..storage.records import history, slaves
 from ..storage.records.history import Filter, Page
 from ..storage.records.slaves import Slave
 from .live import Document
+from .page_request import PageRequest
 from .pages_builder import ON_PAGE, before_in
 from .pages_farm import state_of
 from .stretches import stretch
-from .view import FarmView, PageRequest, Reply, Route
+from .view import FarmView, Reply, Route
 
 MOST_SLAVES = 250
 """Slaves on one page."""

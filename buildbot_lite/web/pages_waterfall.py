@@ -8,7 +8,8 @@ from attrs import frozen
 
 from ..storage.records import cells
 from ..storage.records.cells import BuildCell
-from .view import FarmView, PageRequest, Reply, Route
+from .page_request import PageRequest
+from .view import FarmView, Reply, Route
 
 HOURS = (6, 24, 72, 168)
 MOST_BUILDS = 400

@@ -22,7 +22,8 @@ from zope.interface import implementer
 from ..errors import BuildbotLiteError
 from ..storage.compressed_streams import StreamReader
 from .logs.log_reader import LogReader
-from .view import PageRequest, Reply, Streamed
+from .page_request import PageRequest
+from .view import Reply, Streamed
 
 PIECE = 64 << 10
 """Bytes that are read at a time; as many fill the buffer of Twisted's transports, which then pause the reading."""

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
 
-from attrs import evolve, frozen
+from attrs import evolve
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.logger import Logger
 
@@ -26,9 +26,9 @@ from ..errors import BuildbotLiteError, FurlError, NoAnswerError, RefusedError
 from ..wire.furl import Furl, parse
 from .live import Document
 from .master_watch import FarmChange
+from .page_request import Holder, PageRequest
 from .policy import host_name
 from .shares import AddressShares
-from .view import PageRequest
 
 COOKIE = "farm-session"
 LONGEST = 12 * 3600.0
@@ -49,28 +49,6 @@ _CODE_LENGTHS = range(8, 200)
 
 Ask = Callable[[str, Document], Awaitable[Document]]
 """Asks the master a question over a FURL: `wire.client.ask`."""
-
-
-@frozen
-class Holder:
-    """
-    The holder of a grant.  *grant*: its number.  *may*: the questions that it permits; None: all.  *until*: when it is
-    forgotten or checked again; *ends*: when the grant expires, or at the latest `LONGEST` after it was checked: both in
-    monotonic seconds.
-    """
-
-    furl: Furl
-    grant: int | None
-    label: str
-    may: frozenset[str] | None
-    until: float
-    ends: float
-
-    def permits(self, question: str) -> bool:
-        """
-        Whether the master would answer *question*.
-        """
-        return self.may is None or question in self.may
 
 
 class Sessions:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
-from .view import PageRequest
+from .page_request import PageRequest
 
 T = TypeVar("T")
 _LONGEST = 6

@@ -1,5 +1,5 @@
 """
-What a page is made of: a request as the pages see it, the farm as they see it, and their answer.
+What a page is made of: the farm as the pages see it, and their answer.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,12 +13,12 @@ from .api.feed_streams import FeedStreams
 from .farm_logs import FarmLogs
 from .live import MOST_FRESH, Live
 from .master_watch import NewsOfFarm
-from .policy import WebVisitor
-from .rendering import Templates, root_of
+from .page_request import PageRequest
+from .rendering import Templates
+from .sessions import Sessions
 
 if TYPE_CHECKING:
     from .metrics import Metrics
-    from .sessions import Holder, Sessions
 
 T = TypeVar("T")
 
@@ -47,45 +47,6 @@ class Places:
     streams: str
     artifacts: str
     repositories: Mapping[str, str] = field(factory=dict)
-
-
-@frozen
-class PageRequest:
-    """
-    A request.  *path*: decoded, as it began with a slash.  *query*: the first value of each field of its query, at most
-    `MOST_FIELDS`.  *headers*: by name in lower case.  *http*: Twisted's own request, for answers that are streamed.
-    *holder*: of the grant with which it comes; None: of none.
-    """
-
-    method: str
-    path: str
-    address: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    http: Any
-    holder: "Holder | None" = None
-
-    @property
-    def names_holder(self) -> bool:
-        """
-        Whether it comes with a cookie or a string.
-        """
-        return "cookie" in self.headers or "authorization" in self.headers
-
-    @property
-    def visitor(self) -> WebVisitor:
-        """
-        Who asks, from where.
-        """
-        visitor = getattr(self.http, "visitor", None)
-        return visitor if isinstance(visitor, WebVisitor) else WebVisitor("", "", secure=False)
-
-    @property
-    def root(self) -> str:
-        """
-        The relative address of the first page.
-        """
-        return root_of(self.address.partition("?")[0])
 
 
 @frozen
@@ -145,7 +106,7 @@ class FarmView:
     news: NewsOfFarm
     events: FeedStreams
     logs: FarmLogs
-    sessions: "Sessions"
+    sessions: Sessions
     metrics: "Metrics"
 
     async def page(self, asked: PageRequest, template: str, status: int = 200, **context: Any) -> Reply:

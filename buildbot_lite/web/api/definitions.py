@@ -10,8 +10,9 @@ from attrs import field, frozen
 
 from ...errors import MessageError
 from ...model.suggestions import there_is_no
+from ..page_request import PageRequest
 from ..pages import LONGEST_ADDRESS, MOST_FIELDS
-from ..view import FarmView, PageRequest, Reply, Streamed
+from ..view import FarmView, Reply, Streamed
 from .body import fields_of
 from .schemas import Schema
 

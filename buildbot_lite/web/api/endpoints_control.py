@@ -9,8 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from ...errors import NeedsHolderError, RefusedError
-from ..sessions import Holder
-from ..view import PageRequest
+from ..page_request import Holder, PageRequest
 from .body import BODY_TEXT, BODY_VALUES
 from .definitions import ApiEndpoint, ApiRequest, TextKind, WholeKind, path_parameter
 from .schemas import Schema

@@ -20,7 +20,8 @@ from ...errors import (
 )
 from ...model.json_reader import encode
 from ...wire.limits.limited_log import LimitedLog
-from ..view import JSON, FarmView, PageRequest, Reply, Route, Streamed
+from ..page_request import PageRequest
+from ..view import JSON, FarmView, Reply, Route, Streamed
 from . import endpoints_builds, endpoints_control, endpoints_farm, endpoints_history, events
 from .definitions import BASE, ApiEndpoint, ApiRequest, is_whole
 from .openapi import document_of

@@ -1,0 +1,73 @@
+"""
+A request as the pages see it: what is asked for, and who asks.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from ..wire.furl import Furl
+from .policy import WebVisitor
+from .rendering import root_of
+
+
+@frozen
+class Holder:
+    """
+    The holder of a grant.  *grant*: its number.  *may*: the questions that it permits; None: all.  *until*: when it is
+    forgotten or checked again; *ends*: when the grant expires, or at the latest `sessions.LONGEST` after it was
+    checked: both in monotonic seconds.
+    """
+
+    furl: Furl
+    grant: int | None
+    label: str
+    may: frozenset[str] | None
+    until: float
+    ends: float
+
+    def permits(self, question: str) -> bool:
+        """
+        Whether the master would answer *question*.
+        """
+        return self.may is None or question in self.may
+
+
+@frozen
+class PageRequest:
+    """
+    A request.  *path*: decoded, as it began with a slash.  *query*: the first value of each field of its query, at most
+    `MOST_FIELDS`.  *headers*: by name in lower case.  *http*: Twisted's own request, for answers that are streamed.
+    *holder*: of the grant with which it comes; None: of none.
+    """
+
+    method: str
+    path: str
+    address: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    http: Any
+    holder: Holder | None = None
+
+    @property
+    def names_holder(self) -> bool:
+        """
+        Whether it comes with a cookie or a string.
+        """
+        return "cookie" in self.headers or "authorization" in self.headers
+
+    @property
+    def visitor(self) -> WebVisitor:
+        """
+        Who asks, from where.
+        """
+        visitor = getattr(self.http, "visitor", None)
+        return visitor if isinstance(visitor, WebVisitor) else WebVisitor("", "", secure=False)
+
+    @property
+    def root(self) -> str:
+        """
+        The relative address of the first page.
+        """
+        return root_of(self.address.partition("?")[0])
