@@ -11,7 +11,8 @@ from typing import Any
 
 from ..master.config.arguments import ArgumentChecker
 from ..master.config.keys import Contribution, Key
-from ..master.config.mistakes import SourceLine, note
+from ..master.config.mistakes import SourceLine, note, placed
+from .package_scheduler import PackageScheduler
 from .repositories.repository_place import shared
 from .targets import Target
 
@@ -43,8 +44,14 @@ def checked_targets(checker: ArgumentChecker, value: Any) -> tuple[Target, ...]:
 def _contribution(targets: Sequence[Target]) -> Contribution:
     return Contribution(
         builders=[builder for target in targets for builder in target.all_builders],
-        schedulers=[scheduler for target in targets for scheduler in target.schedulers],
+        schedulers=[scheduler for target in targets for scheduler in _schedulers(target)],
     )
+
+
+def _schedulers(target: Target) -> Sequence[PackageScheduler]:
+    # A mistake about one of them, such as a name that is taken, stands at the line of the target.
+    with placed(target.place or SourceLine()):
+        return [PackageScheduler(target, name) for name in target.names]
 
 
 TARGETS = Key("targets", checked_targets, (), contributes=_contribution)

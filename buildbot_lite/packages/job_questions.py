@@ -157,7 +157,7 @@ class JobQuestions:
         if grant.verb not in (SUBMIT, JOBS_VERB):
             return None
         targets = self.service.targets.values()
-        aliases = {scheduler.name: target.name for target in targets for scheduler in target.schedulers}
+        aliases = {name: target.name for target in targets for name in target.names}
         return aliases.get(grant.object, grant.object)
 
     def _named_target(self, grant: Grant, question: JsonReader) -> str:

@@ -9,7 +9,7 @@ The scheduler of a target: what a submitted file becomes.
 
 from collections.abc import Mapping
 from functools import partial
-from typing import IO, TYPE_CHECKING, ClassVar
+from typing import IO, ClassVar
 
 from sqlalchemy import Connection
 
@@ -27,9 +27,7 @@ from .job_states import BEFORE_SOURCE
 from .jobs import SOURCE, NewJob, Origin
 from .steps import BUILT_AFTER, SINGLE_FILE
 from .submitted_package import examine
-
-if TYPE_CHECKING:
-    from .targets import Target
+from .targets import Target
 
 OF_SOURCE = " (source)"
 """Appended to the scheduler's name in the records of builds that make a source package.  So a `Dependent` of the
@@ -43,7 +41,7 @@ class PackageScheduler(Submit):
 
     examines: ClassVar[bool] = True
 
-    def __init__(self, target: "Target", name: str) -> None:
+    def __init__(self, target: Target, name: str) -> None:
         builders = [builder.name for builder in target.all_builders]
         super().__init__(name, builders, stdin="file", file="file")
         self.target = target

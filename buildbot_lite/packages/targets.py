@@ -1,7 +1,8 @@
 """
 Targets: the distributions for which a farm builds packages.
 
-A target stands for a builder for each architecture, and for a Submit scheduler that takes source packages.
+A target stands for a builder for each architecture.  `configured_targets` gives it the schedulers that take source
+packages.
 """
 
 import itertools
@@ -22,7 +23,6 @@ from .architectures import BuildPlan
 from .farm_repository import FarmRepository
 from .git_sources import checked_sources
 from .jobs import SOURCE
-from .package_scheduler import PackageScheduler
 from .repositories.debian_metadata import DebianMetadata
 from .repositories.repository_place import checked_repository
 from .repositories.rpm_metadata import RpmMetadata
@@ -136,7 +136,7 @@ class Target(metaclass=NotingType):
 
     def complete(self, machines: Mapping[str, Sequence[str]]) -> None:
         """
-        Make the builders and schedulers.  *machines*: the architectures of packages, each with those of the machines
+        Make the builders.  *machines*: the architectures of packages, each with those of the machines
         that build for it.
         """
         if len(machines) > MOST_ARCHITECTURES:
@@ -147,7 +147,6 @@ class Target(metaclass=NotingType):
         self.source_builder = None
         if self.sources and first is not None:
             self.source_builder = self._source_builder(next(iter(first[1]), first[0]))
-        self.schedulers = [PackageScheduler(self, name) for name in dict.fromkeys([self.name, *self.aliases])]
 
     def plan(self, package: SourcePackage) -> BuildPlan:
         """
@@ -209,6 +208,13 @@ class Target(metaclass=NotingType):
         Properties of the builds of *plan*, beside those of all packages.
         """
         return {}
+
+    @property
+    def names(self) -> Sequence[str]:
+        """
+        The names under which packages are submitted to it, its own first.
+        """
+        return list(dict.fromkeys([self.name, *self.aliases]))
 
     @property
     def all_builders(self) -> Sequence[BuilderConfig]:

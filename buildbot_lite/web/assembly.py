@@ -36,8 +36,9 @@ from .rendering import Templates
 from .root import SiteRoot
 from .routes import ROUTES
 from .sessions import Sessions
+from .stored_farm import Places
 from .strings import WATCH, WebStrings
-from .view import FarmView, Places
+from .view import FarmView
 
 T = TypeVar("T")
 
@@ -49,8 +50,7 @@ WRITTEN_AGAIN = 60.0
 class WebParts:
     """
     What pages are made from.  *directory*: of the web process.  *farm*: of its master; None, or a directory without
-    one: no pages.  *submit*: passes
-    webhooks on.  *certificate*: the web process's own (PEM).
+    one: no pages.  *submit*: passes webhooks on.  *certificate*: the web process's own (PEM).
     """
 
     reactor: Any
@@ -124,7 +124,9 @@ class FarmPages:
             events=FeedStreams(self._records.read, self._watch.news, self._live, reactor),
             logs=FarmLogs(reactor, lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work)),
             sessions=sessions,
-            metrics=Metrics(os.path.join(parts.directory, "metrics.json")),
+            metrics=Metrics(
+                self._records, self._live, self._places, time.time, os.path.join(parts.directory, "metrics.json")
+            ),
         )
 
     def root(self) -> SiteRoot:

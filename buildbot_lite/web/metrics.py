@@ -1,7 +1,8 @@
 """
-Pages for programs that watch the farm: metrics, and whether this process and the farm are well.
+The farm's metrics: counts of the builds that ended, with what the master answers now.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from attrs import define, field
@@ -14,12 +15,11 @@ from ..storage.records import retention
 from ..storage.records.ended_builds import EndedBuild, ended_after
 from .counted_builds import CountedBuilds, keep, load
 from .farm_metrics import FarmNumbers, exposition, numbers_of_master
-from .page_request import PageRequest
-from .view import TEXT, FarmView, Reply, Route
+from .live import Live
+from .stored_farm import Places, Reading
 
 FRESH = 5.0
 """Seconds for which the same metrics are given again."""
-EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 _MOST_READS = 20
 """Reads of the feed for one answer; what is left is counted with the next one."""
 
@@ -27,9 +27,14 @@ _MOST_READS = 20
 @define(eq=False)
 class Metrics:
     """
-    The metrics of one farm.  *path*: the file of its counts, None: they are kept in memory only.
+    The metrics of one farm.  *places*: where its files are now.  *wall*: seconds since 1970.  *path*: the file of the
+    counts, None: they are kept in memory only.
     """
 
+    records: Reading
+    live: Live
+    places: Callable[[], Places]
+    wall: Callable[[], float]
     path: str | None = None
     _counted: CountedBuilds | None = None
     _text: bytes = b""
@@ -37,40 +42,40 @@ class Metrics:
     _making: OneShot[bytes] | None = None
     _oldest: tuple[float | None, float | None] = field(default=(None, None))
 
-    async def text(self, view: FarmView) -> bytes:
+    async def text(self) -> bytes:
         """
         The metrics, made anew at most once in `FRESH` seconds, however many ask.
         """
-        if view.live.clock() - self._made < FRESH:
+        if self.live.clock() - self._made < FRESH:
             return self._text
         making = self._making
         if making is None:
             making = self._making = OneShot()
-            work = Deferred.fromCoroutine(self._make(view))
+            work = Deferred.fromCoroutine(self._make())
             work.addBoth(making.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
         return await making.wait()
 
-    async def _make(self, view: FarmView) -> bytes:
+    async def _make(self) -> bytes:
         try:
-            counted = await self._count(view)
-            status = await view.live.answer("status")
-            master = await view.live.answer("metrics")
-            places = view.places()
+            counted = await self._count()
+            status = await self.live.answer("status")
+            master = await self.live.answer("metrics")
+            places = self.places()
             numbers = FarmNumbers(
                 counted=counted,
                 status=status,
                 master=numbers_of_master(master),
-                is_here=view.live.away_since is None and bool(status),
+                is_here=self.live.away_since is None and bool(status),
                 oldest=self._oldest,
                 disks={"logs": places.streams, "artifacts": places.artifacts},
-                now=view.wall(),
+                now=self.wall(),
             )
-            self._text, self._made = exposition(numbers), view.live.clock()
+            self._text, self._made = exposition(numbers), self.live.clock()
             return self._text
         finally:
             self._making = None
 
-    async def _count(self, view: FarmView) -> CountedBuilds:
+    async def _count(self) -> CountedBuilds:
         """
         The counts, with the builds that ended since.  While the database cannot be read, they stay as they are.
         """
@@ -80,11 +85,11 @@ class Metrics:
         before = counted.seq
         try:
             for _ in range(_MOST_READS):
-                builds, upto, more = await view.records.read(_ended_after(counted.seq))
+                builds, upto, more = await self.records.read(_ended_after(counted.seq))
                 counted.add(builds, upto)
                 if not more:
                     break
-            self._oldest = await view.records.read(retention.oldest)
+            self._oldest = await self.records.read(retention.oldest)
         except StorageError:
             pass
         if counted.seq != before and self.path is not None:
@@ -97,48 +102,3 @@ def _ended_after(seq: int) -> Any:
         return ended_after(connection, seq)
 
     return read
-
-
-async def metrics(view: FarmView, asked: PageRequest) -> Reply:
-    """
-    ``/metrics``.
-    """
-    return Reply(200, await view.metrics.text(view), EXPOSITION)
-
-
-async def healthz(view: FarmView, asked: PageRequest) -> Reply:
-    """
-    ``/healthz``: this process answers.
-    """
-    return Reply(200, b"ok\n", TEXT)
-
-
-async def readyz(view: FarmView, asked: PageRequest) -> Reply:
-    """
-    ``/readyz``: 200 if the records can be read and the master answers; 503 if not, with the reason.
-    """
-    try:
-        await view.records.read(lambda connection: None)
-    except StorageError as error:
-        return await _not_ready(view, str(error), "The records cannot be read.")
-    await view.live.answer("www")
-    if view.live.away_since is not None:
-        ago = max(0.0, view.wall() - view.live.away_since)
-        since = f"The master has not answered for {ago:.0f} s.  Pages show what is stored."
-        return await _not_ready(view, since, "The master does not answer.")
-    return Reply(200, b"ready\n", TEXT)
-
-
-async def _not_ready(view: FarmView, sentence: str, to_strangers: str) -> Reply:
-    """
-    The answer with *sentence*, or on a private farm, of which anybody can ask this, with *to_strangers*.
-    """
-    private = (await view.live.answer("www")).get("private", True)
-    return Reply(503, f"{to_strangers if private else sentence}\n".encode(), TEXT)
-
-
-ROUTES = (
-    Route("/metrics", metrics, kept=0),
-    Route("/healthz", healthz, kept=0, is_open=True),
-    Route("/readyz", readyz, kept=0, is_open=True),
-)

@@ -19,7 +19,8 @@ from .live import Document
 from .logs.terminal import Terminal
 from .page_request import PageRequest
 from .rendering import segment
-from .view import FarmView, Places, Reply, Route
+from .stored_farm import Places
+from .view import FarmView, Reply, Route
 
 TAIL = 12 << 10
 """Bytes of the log of the failed or the running step that the page shows."""

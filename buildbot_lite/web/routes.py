@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from . import (
     atom,
     badges,
-    metrics,
     pages_about,
     pages_artifacts,
     pages_build,
@@ -17,6 +16,7 @@ from . import (
     pages_force,
     pages_grants,
     pages_log,
+    pages_metrics,
     pages_packages,
     pages_queue,
     pages_repositories,
@@ -37,6 +37,7 @@ ROUTES: Sequence[Route] = (
     *pages_force.ROUTES,
     *pages_grants.ROUTES,
     *pages_log.ROUTES,
+    *pages_metrics.ROUTES,
     *pages_packages.ROUTES,
     *pages_queue.ROUTES,
     *pages_repositories.ROUTES,
@@ -45,6 +46,5 @@ ROUTES: Sequence[Route] = (
     *pages_waterfall.ROUTES,
     *atom.ROUTES,
     *badges.ROUTES,
-    *metrics.ROUTES,
     *api.ROUTES,
 )

@@ -3,50 +3,23 @@ What a page is made of: the farm as the pages see it, and their answer.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
 
 from .api.feed_streams import FeedStreams
 from .farm_logs import FarmLogs
 from .live import MOST_FRESH, Live
 from .master_watch import NewsOfFarm
+from .metrics import Metrics
 from .page_request import PageRequest
 from .rendering import Templates
 from .sessions import Sessions
-
-if TYPE_CHECKING:
-    from .metrics import Metrics
-
-T = TypeVar("T")
+from .stored_farm import Places, Reading
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
-
-
-class Reading(Protocol):
-    """
-    Access to the farm's records: `storage.reading.ReadOnlyRecords`.
-    """
-
-    def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
-        """
-        Fires with the result of *query*, which runs in another thread on one snapshot.
-        """
-
-
-@frozen
-class Places:
-    """
-    Directories of the farm: of logs, of artifacts, and by target those of the *repositories*.
-    """
-
-    streams: str
-    artifacts: str
-    repositories: Mapping[str, str] = field(factory=dict)
 
 
 @frozen
@@ -107,7 +80,7 @@ class FarmView:
     events: FeedStreams
     logs: FarmLogs
     sessions: Sessions
-    metrics: "Metrics"
+    metrics: Metrics
 
     async def page(self, asked: PageRequest, template: str, status: int = 200, **context: Any) -> Reply:
         """

@@ -28,7 +28,8 @@ from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
 from buildbot_lite.web.sessions import Sessions
 from buildbot_lite.web.site import make_factory
-from buildbot_lite.web.view import FarmView, Places
+from buildbot_lite.web.stored_farm import Places
+from buildbot_lite.web.view import FarmView
 
 NOW = 1_800_000_000.0
 TUB = "a" * 32
@@ -127,18 +128,30 @@ class PagesCase(SynchronousTestCase):
         self.view = FarmView(
             records=self.records,
             live=self.live,
-            places=lambda: Places(self.directory, self.directory),
+            places=self.places,
             templates=Templates(),
             wall=lambda: NOW,
             news=self.news,
             events=FeedStreams(self.records.read, self.news, self.live, self.clock),
             logs=FarmLogs(self.clock, lambda function: succeed(function())),
             sessions=self.sessions,
-            metrics=Metrics(),
+            metrics=self.metrics(),
         )
         self.factory = make_factory(SiteRoot(Pages(self.view, ROUTES).resource(), None), self.clock)
         self.factory.doStart()
         self.connections: list[Any] = []
+
+    def places(self) -> Places:
+        """
+        Where the farm's files are.
+        """
+        return Places(self.directory, self.directory)
+
+    def metrics(self, path: str | None = None) -> Metrics:
+        """
+        Metrics of the farm, whose counts are kept in the file *path*.
+        """
+        return Metrics(self.records, self.live, self.places, lambda: NOW, path)
 
     def wall(self) -> float:
         """

@@ -15,7 +15,7 @@ from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import feed
 from buildbot_lite.web.counted_builds import MOST_BUILDERS, OTHERS, CountedBuilds, counts_of
 from buildbot_lite.web.farm_metrics import MASTER_NUMBERS
-from buildbot_lite.web.metrics import FRESH, Metrics
+from buildbot_lite.web.metrics import FRESH
 from test.needs import needs
 
 from .pages_case import NOW, PagesCase
@@ -80,11 +80,11 @@ class MetricsTests(PagesCase):
         os.makedirs(os.path.dirname(path))
         series = 'buildbot_lite_builds_total{builder="linux",result="success"}'
         for number in (1, 2):
-            object.__setattr__(self.view, "metrics", Metrics(path))
+            object.__setattr__(self.view, "metrics", self.metrics(path))
             self.ended("linux", number)
             self.assertEqual(self.value(series), number)
         self.successResultOf(self.records.write(lambda connection: connection.execute(delete(schema.builds))))
-        object.__setattr__(self.view, "metrics", Metrics(path))
+        object.__setattr__(self.view, "metrics", self.metrics(path))
         self.assertEqual(self.value(series), 2)
         self.assertEqual(counts_of({"seq": 7}), CountedBuilds())
 

@@ -12,7 +12,7 @@ from twisted.internet.testing import StringTransport
 from buildbot_lite.web import public_files
 from buildbot_lite.web.public_files import MOST_SEGMENTS
 from buildbot_lite.web.raw_log import PIECE
-from buildbot_lite.web.view import Places
+from buildbot_lite.web.stored_farm import Places
 
 from .pages_case import NOW, PagesCase, received
 

@@ -25,7 +25,7 @@ from buildbot_lite.web.pages import Pages
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
 from buildbot_lite.web.site import make_factory
-from buildbot_lite.web.view import Places
+from buildbot_lite.web.stored_farm import Places
 
 from ...seeded.files import DATABASE, make_farm
 from ...seeded.live_answers import LiveAnswers
