@@ -44,7 +44,7 @@ set -- --print-uris
 TRY_SAME
 """.replace("TRY_SAME", debian_scripts.TRY_SAME)
 _NEEDED = re.compile(r"^'copy:/build/repositories/[^']*/(?P<name>[^'/]+)'", re.MULTILINE)
-
+_NEEDED_RPM = re.compile(r"^needs the package (?P<name>[^/\s]+\.rpm)$", re.MULTILINE)
 
 MOST_SHOWN = 50
 """Packages that a remark names."""
@@ -84,6 +84,13 @@ def needed_packages(output: str) -> frozenset[str]:
     return frozenset(map(unquote, _NEEDED.findall(output)))
 
 
+def needed_rpms(output: str) -> frozenset[str]:
+    """
+    The file names of the farm's packages in the *output* of rpm.sh that a build needs and does not have.
+    """
+    return frozenset(_NEEDED_RPM.findall(output))
+
+
 class GettingRepository(Transferring):
     """
     The part of a step that gets the repository.
@@ -112,7 +119,10 @@ class GettingRepository(Transferring):
         return [str(name) for name in found]
 
     async def get_packages(
-        self, repository: FarmRepository, names: Collection[str] | None, also: Callable[[], Collection[str]]
+        self,
+        repository: FarmRepository,
+        names: Collection[str] | None,
+        also: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         """
         Put the packages of *repository* called *names*, or the latest version of each and those that *also* gives, on

@@ -52,6 +52,8 @@ class Root(metaclass=NotingType):
     """The families of packages that can be built in it."""
     installs = False
     """Whether it installs the packages that a build needs."""
+    says_needs = False
+    """Whether its preparation for an RPM package says which packages of the farm the build needs."""
     makes_sources = True
     """Whether it can make source packages from git."""
     longest: float | None = None
@@ -103,9 +105,17 @@ class Root(metaclass=NotingType):
         """
         The words of the command that unpacks a source RPM, installs what its build needs, and leaves the list of all
         installed packages in ``out/installed.txt``.  *target*: the architecture of the packages, or "noarch".  *dist*:
-        the value of ``%dist``.
+        the value of ``%dist``.  Where `says_needs`, it may print the packages of the farm that it lacks instead, in
+        lines that `farm_repository.needed_rpms` reads.
         """
         return self.prepare(architecture, _RPM, "unpack installed", target, dist, "")
+
+    def rpm_further_preparation(self, architecture: str, target: str, dist: str) -> Sequence[str]:
+        """
+        The words of the command that goes on with the preparation when the packages of the farm that it said the build
+        needs are there.
+        """
+        raise NotImplementedError
 
     def rpm_building(self, architecture: str, target: str, dist: str) -> Sequence[str]:
         """
@@ -230,6 +240,8 @@ class Overlay(DebianRoot):
     the slave's machine enters it.  A slave keeps the newest 5, and at most 20 GiB.
     """
 
+    says_needs = True
+
     def __init__(
         self,
         suite: Any = MISSING,
@@ -263,6 +275,9 @@ class Overlay(DebianRoot):
 
     def rpm_preparation(self, architecture: str, target: str, dist: str) -> Sequence[str]:
         return self.prepare(architecture, _RPM, "debian unpack needs installed", target, dist, _BUILD_USER)
+
+    def rpm_further_preparation(self, architecture: str, target: str, dist: str) -> Sequence[str]:
+        return self.prepare(architecture, _RPM, "needs installed", target, dist, _BUILD_USER)
 
     def rpm_building(self, architecture: str, target: str, dist: str) -> Sequence[str]:
         return self.build(architecture, _RPM, "build", target, dist, _BUILD_USER)

@@ -2,7 +2,8 @@
 #
 #   debian     prepare a root of Debian: RPM knows what is installed, and dnf can install the rest
 #   unpack     unpack the source package, as USER
-#   needs      install what it needs for TARGET, from the repositories in "repositories"
+#   needs      install what it needs for TARGET, from the repositories in "repositories"; if packages of these have to be
+#              fetched first, print a line "needs the package FILE" for each, install nothing, and end
 #   installed  list all packages in out/installed.txt
 #   build      build the packages for TARGET, as USER, into "out"
 #
@@ -98,7 +99,6 @@ spec_file() {
 
 needs() {
     spec=$(spec_file)
-    round=0
     as_user rpmspec --target "$target" --query --buildrequires "$spec" >"$work/needs"
     # A rebuild has the versions of the farm's packages that the first build had.  A line: name, version, architecture.
     [ ! -e wanted.txt ] || awk 'NF == 3 && $1 ~ /^[A-Za-z0-9][A-Za-z0-9+._-]*$/ && $2 ~ /^[0-9A-Za-z.+:~^_-]+$/ {
@@ -106,7 +106,7 @@ needs() {
     install_needs
     # Needs that the source itself computes, perhaps with the help of those that are installed already.
     grep -q '^%generate_buildrequires' "$spec" || return 0
-    for round in 1 2 3 4 5 6 7 8 9 10; do
+    for attempt in 1 2 3 4 5 6 7 8 9 10; do
         code=0
         build_packages -br || code=$?
         [ "$code" != 0 ] || return 0
@@ -118,21 +118,66 @@ needs() {
 }
 
 install_needs() {
+    # Each time another package: the one of an earlier time may be installed, with other needs.
+    round=$(($(cat "$work/round" 2>/dev/null || echo 0) + 1))
+    echo "$round" >"$work/round"
     # RPM printed the names with macros expanded; a "%" that is left is no macro.
     sed -e '/^rpmlib(/d' -e '/^$/d' -e 's/%/%%/g' -e 's/^/Requires: /' "$work/needs" | empty_package "buildbot-lite-needs-$round"
+    needed=$work/empty/buildbot-lite-needs-$round.rpm
+    fetch "$needed"
     set --
     for repository in repositories/*; do
         [ ! -d "$repository/repodata" ] || set -- "$@" "--repofrompath=${repository##*/},file://$PWD/$repository"
     done
     code=0
     dnf --noplugins --quiet --assumeyes --releasever=1 --setopt=reposdir=/dev/null --setopt=varsdir=/dev/null \
-        --setopt=gpgcheck=0 --setopt=install_weak_deps=False "$@" install "$work/empty/buildbot-lite-needs-$round.rpm" >"$work/dnf" 2>&1 || code=$?
+        --setopt=gpgcheck=0 --setopt=install_weak_deps=False "$@" install "$needed" >"$work/dnf" 2>&1 || code=$?
     cat "$work/dnf"
     [ "$code" != 0 ] || return 0
     missing=$(sed -n 's/^ *- nothing provides \(.*\) needed by .*/\1/p' "$work/dnf" | sort -u | head -n 10 | paste -s -d , - | sed 's/,/, /g')
     [ -z "$missing" ] || fail "neither the root nor a repository of the farm has $missing"
     exit "$code"
 }
+
+# If the package FILE can be installed, but only with packages of the repositories that are not there yet, print their
+# names and end.
+fetch() { # FILE
+    set -- "$1" repositories/*/repodata
+    [ -d "$2" ] || return 0
+    python3 -I -c "$lacking" "$work/cache" "$@" >"$work/lacking"
+    [ -s "$work/lacking" ] || return 0
+    cat "$work/lacking"
+    exit 0
+}
+
+# dnf's own choice of packages, by its documented API.
+lacking=$(cat <<'LACKING'
+import os, sys
+import dnf
+
+cache, needs, *places = sys.argv[1:]
+base = dnf.Base()
+base.conf.cachedir = cache
+base.conf.install_weak_deps = False
+base.conf.substitutions["releasever"] = "1"
+directories = {}
+for place in places:
+    directory = os.path.abspath(os.path.dirname(place))
+    name = os.path.basename(directory)
+    directories[name] = directory
+    base.repos.add_new_repo(name, base.conf, baseurl=["file://" + directory])
+base.fill_sack()
+base.package_install(base.add_remote_rpms([needs])[0])
+try:
+    base.resolve()
+except dnf.exceptions.DepsolveError:
+    # The command that installs says why.
+    sys.exit()
+for package in base.transaction.install_set:
+    if package.reponame in directories and not os.path.exists(os.path.join(directories[package.reponame], package.location)):
+        print("needs the package " + os.path.basename(package.location))
+LACKING
+)
 
 installed() {
     {

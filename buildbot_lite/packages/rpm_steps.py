@@ -2,11 +2,16 @@
 The steps that only builds of source RPMs have.
 """
 
-from collections.abc import Iterable, Sequence
-
 from ..master.steps import argument_checks as checks
 from ..master.steps.argument import argument
-from .steps import PackageStep, Prepping
+from ..master.steps.outcomes import CommandFailedError
+from ..model.results import Result
+from .farm_repository import FarmRepository, needed_rpms
+from .roots import Root
+from .steps import LONGEST_LIST, NOT_INSTALLED, PackageStep, Prepping
+
+MOST_ROUNDS = 10
+"""Times that a build may need more of the farm's packages."""
 
 BUILT_FOR = "built_for"
 """The property of a build with the architecture of its packages, where that is not its builder's."""
@@ -36,8 +41,23 @@ class RpmPrepping(_RpmStep, Prepping):
 
     tools = ("rpm", "dnf", "file")
 
-    def installing(self) -> Iterable[Sequence[str]]:
-        return [self.root.rpm_preparation(self.architecture, self.built_for, self.dist)]
+    async def install(self, repository: FarmRepository | None) -> None:
+        root: Root = self.root
+        arguments = (self.architecture, self.built_for, self.dist)
+        if repository is not None and not root.says_needs:
+            await self.get_packages(repository, None, self.listed_packages)
+        words = root.rpm_preparation(*arguments)
+        # What a source computes (%generate_buildrequires) may need more once its other needs are there.
+        for _ in range(MOST_ROUNDS):
+            ran = await self.must(words, NOT_INSTALLED)
+            needed = needed_rpms(ran.output(limit=LONGEST_LIST)) if repository is not None else ()
+            if repository is None or not needed:
+                return
+            await self.get_packages(repository, needed)
+            words = root.rpm_further_preparation(*arguments)
+        raise CommandFailedError(
+            Result.FAILURE, f"{NOT_INSTALLED}: it needed more packages of the farm {MOST_ROUNDS} times."
+        )
 
 
 class RpmBuilding(_RpmStep):

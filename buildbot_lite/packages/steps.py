@@ -2,7 +2,7 @@
 The steps of a build of a package.  Their names are also the states of an architecture of a job.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from attrs import evolve
@@ -117,8 +117,9 @@ class PackageStep(BuildStep):
         return must_succeed(ran, doing, self.slave_name, self.complaint_of)
 
 
-_NOT_INSTALLED = "What the package needs could not be installed"
-_LONGEST_LIST = 16 << 20
+NOT_INSTALLED = "What the package needs could not be installed"
+LONGEST_LIST = 16 << 20
+"""Bytes of a program's output in which names of packages are looked for."""
 
 SINGLE_FILE = "single_file"
 """The property of builds whose source package was submitted as one file, with the file's name."""
@@ -168,23 +169,16 @@ class Prepping(GettingList, GettingRepository, PackageStep):
         for words in self.root.begin(self.architecture, self.tools):
             await self.must(words, "The root could not be made")
         self.same = await self.get_list()
-        if self.repository is not None and self.root.installs and await self.get_index(self.repository):
-            needed = await self.needed(self.repository)
-            await self.get_packages(self.repository, needed, self.listed_packages)
-        for words in self.installing():
-            await self.must(words, _NOT_INSTALLED)
+        repository = self.repository if self.repository is not None and self.root.installs else None
+        if repository is not None and not await self.get_index(repository):
+            repository = None
+        await self.install(repository)
         self.summary = f"root ready on {self.slave_name}"
 
-    async def needed(self, repository: FarmRepository) -> Collection[str] | None:
+    async def install(self, repository: FarmRepository | None) -> None:
         """
-        The file names of the packages in *repository* that the build needs; None: the latest version of each package,
-        and the packages of the first build.
-        """
-        return None
-
-    def installing(self) -> Iterable[Sequence[str]]:
-        """
-        The words of the commands that install what the build needs.
+        Install what the build needs, with packages of *repository*, whose index is on the slave; None: there are none.
+        `CommandFailedError`.
         """
         raise NotImplementedError
 
@@ -197,20 +191,20 @@ class DebianPrepping(Prepping):
     def complaint_of(self, ran: CommandResult) -> str:
         return apt_complaint(ran)
 
-    async def needed(self, repository: FarmRepository) -> Collection[str] | None:
+    async def install(self, repository: FarmRepository | None) -> None:
+        if repository is not None:
+            await self.get_packages(repository, await self._needed(repository))
+        root: Root = self.root
+        for script, words, network in root.debian_preparation(same=self.same):
+            await self.must(root.prepare(self.architecture, script, *words, network=network), NOT_INSTALLED)
+
+    async def _needed(self, repository: FarmRepository) -> Collection[str]:
         sources: Any = self.getProperty(BUILT_AFTER)
         if sources:
             made = await self.get_names(repository, sources)
             repository = evolve(repository, replaces=(*repository.replaces, *made))
-        ran = await self.must(self.root.prepare(self.architecture, *repository.debian_use), _NOT_INSTALLED)
-        return needed_packages(ran.output(limit=_LONGEST_LIST))
-
-    def installing(self) -> Iterable[Sequence[str]]:
-        root: Root = self.root
-        return [
-            root.prepare(self.architecture, script, *words, network=network)
-            for script, words, network in root.debian_preparation(same=self.same)
-        ]
+        ran = await self.must(self.root.prepare(self.architecture, *repository.debian_use), NOT_INSTALLED)
+        return needed_packages(ran.output(limit=LONGEST_LIST))
 
 
 class DebianBuilding(PackageStep):

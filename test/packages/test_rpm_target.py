@@ -204,7 +204,7 @@ class RpmScriptTests(SynchronousTestCase):
         script = resources.files("buildbot_lite.packages").joinpath("rpm.sh").read_text()
         with TemporaryDirectory() as work:
             Path(work, "needs").write_text("make\nfoo%(touch evil)\nrpmlib(X)\n")
-            calls = 'empty_package() { cat >"$work/spec"; }; dnf() { :; }; work=$PWD; round=0; install_needs'
+            calls = 'empty_package() { cat >"$work/spec"; }; dnf() { :; }; work=$PWD; install_needs'
             argv = ["sh", "-euc", f"{script}\n{calls}", "sh", "", "x86_64", "", ""]
             subprocess.run(argv, cwd=work, check=True, timeout=60)
             self.assertEqual(Path(work, "spec").read_text(), "Requires: make\nRequires: foo%%(touch evil)\n")

@@ -19,7 +19,7 @@ from buildbot_lite.child_programs import ProgramError
 from buildbot_lite.errors import FileError
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Download, Run
-from buildbot_lite.packages import DebTarget, Overlay, farm_repository, same_packages
+from buildbot_lite.packages import DebTarget, Mock, Overlay, farm_repository, same_packages
 from buildbot_lite.packages.farm_repository import FarmRepository
 from buildbot_lite.packages.job_actions import JobActions
 from buildbot_lite.packages.job_service import JobService
@@ -35,9 +35,10 @@ from buildbot_lite.packages.repositories.repository_place import shared
 from buildbot_lite.packages.repositories.snapshots import BUILD, PUBLIC, RepositoryBusyError
 from buildbot_lite.packages.repositories.target_repositories import UnsignedRepository
 from buildbot_lite.packages.repositories.tools import output_of_tool
-from buildbot_lite.packages.rpm_steps import RpmPrepping
+from buildbot_lite.packages.roots import Root
+from buildbot_lite.packages.rpm_steps import MOST_ROUNDS, RpmPrepping
 from buildbot_lite.storage.records import steps
-from buildbot_lite.testing import run
+from buildbot_lite.testing import Answer, command, replay, run
 from test.control.test_submissions import FakeWatcher
 
 from ..needs import needs
@@ -537,21 +538,15 @@ class LatestPackagesTests(SynchronousTestCase):
 
     def test_first_build_on_slave(self) -> None:
         """
-        Promise 9.5: a rebuild of an RPM package gets these earlier versions on its slave.
+        Promise 9.5: a rebuild of an RPM package gets these earlier versions on its slave, where the root cannot say
+        what the build needs.
         """
         self.add("a-1.9-1.noarch.rpm")
         self.add("a-1.10-1.noarch.rpm")
         listed = Path(self.place, "packages", "t", "a", "installed.txt")
         listed.parent.mkdir(parents=True)
         listed.write_text("a 1.9-1 noarch\n")
-        for module in (farm_repository, same_packages):
-            self.patch(module, "deferToThread", maybeDeferred)
-        step = RpmPrepping(
-            root=Overlay("bookworm"),
-            architecture="x86_64",
-            target="x86_64",
-            repository=FarmRepository("t", "", "packages"),
-        )
+        step = self.prepping(Mock("fedora-40-x86_64"))
         before = {"buildername": "b", "installed_before": {"b": "packages/t/a/installed.txt"}}
         for properties, sent in (
             ({"buildername": "b"}, "a-1.10-1.noarch.rpm"),
@@ -560,6 +555,41 @@ class LatestPackagesTests(SynchronousTestCase):
             ran = run(step, properties=properties, master_directory=str(self.place))
             self.assertEqual(ran.result, Result.SUCCESS, ran.summary)
             self.assertIn(f"of the farm's own packages: {sent}", ran.remarks)
+
+    def test_needed(self) -> None:
+        """
+        Promise 9.6: a build of an RPM package gets the packages of the farm that its root says it needs, round after
+        round, and no others; one that always needs more fails.
+        """
+        self.add("a-1-1.noarch.rpm", "b-1-1.noarch.rpm", "c-1-1.noarch.rpm")
+        where: Any = {"properties": {"buildername": "b", "buildnumber": 1}, "master_directory": str(self.place)}
+        begun = [command("mkdir *"), command("* begin *"), command("download */repositories/t")]
+
+        def needing(verbs: str, name: str) -> list[Answer]:
+            prepared = command(f"*'{verbs}' x86_64 '' builder")
+            said = prepared.exits(0, stdout=f"dnf says\nneeds the package {name}-1-1.noarch.rpm\nand more\n")
+            return [said, command(f"download */packages/{name}-1-1.noarch.rpm")]
+
+        first = [*begun, *needing("debian unpack needs installed", "b")]
+        ready = command("*'needs installed' x86_64 '' builder")
+        ran = replay(self.prepping(Overlay("bookworm")), *first, *needing("needs installed", "a"), ready, **where)
+        self.assertEqual((ran.result, ran.summary), (Result.SUCCESS, "root ready on bot1"))
+        sent = [f"of the farm's own packages: {name}-1-1.noarch.rpm" for name in "ba"]
+        self.assertEqual([each for each in ran.remarks if "farm's own" in each], sent)
+
+        again = needing("needs installed", "a") * (MOST_ROUNDS - 1)
+        ran = run(self.prepping(Overlay("bookworm")), *first, *again, **where)
+        self.assertEqual(ran.result, Result.FAILURE)
+        self.assertIn("needed more packages of the farm 10 times", ran.summary)
+
+    def prepping(self, root: Root) -> RpmPrepping:
+        """
+        The step of a target with this *root* and these repositories.
+        """
+        for module in (farm_repository, same_packages):
+            self.patch(module, "deferToThread", maybeDeferred)
+        there = FarmRepository("t", "", "packages")
+        return RpmPrepping(root=root, architecture="x86_64", target="x86_64", repository=there)
 
     def test_list_elsewhere(self) -> None:
         """

@@ -149,6 +149,11 @@ echo hello >%{buildroot}/usr/share/talks/words
 /usr/bin/talks
 %files words
 /usr/share/talks
+%package unwanted
+Summary: no package needs it
+%description unwanted
+A package for tests.
+%files unwanted
 """
 ASKS = """\
 Name: asks
@@ -559,8 +564,8 @@ class OverlayTests(PackagesCase):
     def test_own_rpms(self) -> None:
         """
         Promise 9.5, 9.6: a package that needs another one is refused with its name; built in a chain after that one, it
-        gets the farm's, and what only a program of the farm's package says that it needs, too.  A rebuild has the same
-        packages.
+        gets the farm's, and what only a program of the farm's package says that it needs, too, but no other package of
+        the farm.  A rebuild has the same packages.
         """
         if self.arch != "amd64":
             raise SkipTest("these packages are built on x86_64")
@@ -573,6 +578,8 @@ class OverlayTests(PackagesCase):
             (self.farm.directory / f"{name}.src.rpm").write_bytes(data)
         done = self.chained("n", "talks.src.rpm", "asks.src.rpm")
         self.assertEqual(done.code, 0, (done.out[-3000:], done.err[-1000:]))
+        sent = [line.partition("packages: ")[2] for line in done.err.splitlines() if "farm's own packages" in line]
+        self.assertEqual(sent, ["talks-1.0-1.noarch.rpm", "talks-words-1.0-1.noarch.rpm"])
         installed = (self.artifact_directory("n-noarch") / "packages" / "installed.txt").read_text()
         for package in ("talks", "talks-words"):
             self.assertIn(f"\n{package} 1.0-1 noarch\n", f"\n{installed}")
