@@ -82,7 +82,7 @@ class FakeRepository:
 @define
 class FakeSurroundings:
     """
-    The role `signing_round.Surroundings`.
+    The role `signing_jobs.Surroundings`.
     """
 
     harness: MasterHarness
@@ -492,11 +492,11 @@ class RpmRoundTests(RoundCase):
         Promise 9.7: of more jobs or packages than a round has, the oldest are offered, and then the next.
         """
         first, second = self.job(), self.job("other-1-1.src.rpm")
-        for bound in ("MOST_JOBS", "MOST_PACKAGES"):
-            with mock.patch(f"buildbot_lite.packages.signing.signing_round.{bound}", 1):
+        for bound in ("signing_jobs.MOST_JOBS", "offers.MOST_PACKAGES"):
+            with mock.patch(f"buildbot_lite.packages.signing.{bound}", 1):
                 offers = self.harness.done(self.signer().offers(None))
             self.assertEqual([job.job for job in offers.jobs], [first])
-        with mock.patch("buildbot_lite.packages.signing.signing_round.MOST_JOBS", 1):
+        with mock.patch("buildbot_lite.packages.signing.signing_jobs.MOST_JOBS", 1):
             self.assertEqual(self.sign().jobs, [first])
             self.assertEqual(self.sign().jobs, [first, second])
 
@@ -529,7 +529,7 @@ class RpmRoundTests(RoundCase):
         pages, or the same one again, is asked once.
         """
         numbers = [self.job() for _ in range(3)]
-        with mock.patch("buildbot_lite.packages.signing.signing_round.MOST_PACKAGES", 1):
+        with mock.patch("buildbot_lite.packages.signing.offers.MOST_PACKAGES", 1):
             found = self.harness.done(self.signer().fitting(lambda job: True))
         self.assertEqual([job.job for job in found.jobs], numbers)
         for after in ({}, {"after": 0}):

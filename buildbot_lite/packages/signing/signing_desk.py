@@ -18,8 +18,10 @@ from ...model.json_reader import JsonReader
 from ...storage.records.inputs import Input
 from ...wire.control import Follower
 from ...wire.limits.account import Account
+from .offers import Offer
 from .openpgp import LARGEST_SIGNATURE
-from .signing_round import MOST_JOBS, Offer, SigningRound
+from .signing_jobs import MOST_JOBS
+from .signing_round import SigningRound
 from .wanted_signatures import ToSign
 
 Answer = Mapping[str, Any]
@@ -75,9 +77,9 @@ async def _offer(target: SignedTarget, question: JsonReader) -> Answer:
     # A signer of an earlier version does not ask for pages.
     after = question.optional("after", question.integer)
     if after is not None:
-        page = await target.round.offer_page(after)
+        page = await target.round.offers.page(after)
         return {**_offer_document(target, page.offers), "after": page.after}
-    offers = await target.round.offer(jobs_of(question))
+    offers = await target.round.offers.make(jobs_of(question))
     if len(offers) > 1 and sum(len(offer.packages) for offer in offers) > MOST_FILES:
         raise RefusedError(f"That is more than {MOST_FILES} packages.  Name some of the jobs.")
     return _offer_document(target, offers)
@@ -88,13 +90,13 @@ def _offer_document(target: SignedTarget, offers: Sequence[Offer]) -> Answer:
 
 
 async def _contents(target: SignedTarget, question: JsonReader) -> Answer:
-    found = await target.round.contents(question.texts("ids", most=MOST_FILES))
+    found = await target.round.offers.contents(question.texts("ids", most=MOST_FILES))
     return {"contents": {id: b64encode(data).decode() for id, data in found.items()}}
 
 
 async def _give(target: SignedTarget, question: JsonReader) -> Answer:
     signatures = _signatures(question)
-    await target.round.give(signatures)
+    await target.round.offers.give(signatures)
     return {"taken": len(signatures)}
 
 

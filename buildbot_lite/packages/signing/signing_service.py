@@ -46,7 +46,7 @@ T = TypeVar("T")
 @frozen
 class _Surroundings:
     """
-    The role `signing_round.Surroundings`, for the target called *target*.
+    The role `signing_jobs.Surroundings`, for the target called *target*.
     """
 
     farm: Farm
