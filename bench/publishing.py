@@ -19,7 +19,8 @@ from functools import partial
 from pathlib import Path
 
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
-from buildbot_lite.packages.repositories.repository import Metadata, PackageRepository
+from buildbot_lite.packages.repositories.metadata import Metadata
+from buildbot_lite.packages.repositories.repository import PackageRepository
 from buildbot_lite.packages.repositories.rpm_metadata import RpmMetadata
 from buildbot_lite.packages.repositories.snapshots import PUBLIC
 from test.packages.archives import deb

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.master.config.buildbot_words import WORDS, Treatment, argument_of
+from buildbot_lite.master.config.buildbot_table import Treatment
+from buildbot_lite.master.config.buildbot_words import WORDS, argument_of
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.config.mistakes import MistakesError
 

@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite import plugins
 from buildbot_lite.master.config.buildbot_helpers import ComparableMixin, bytes2unicode, unicode2bytes
-from buildbot_lite.master.config.buildbot_words import WORDS, Treatment, document
+from buildbot_lite.master.config.buildbot_table import Treatment
+from buildbot_lite.master.config.buildbot_words import WORDS, document
 from buildbot_lite.master.config.keys import OWN_KEYS
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.config.master_config import DEFAULT_DB

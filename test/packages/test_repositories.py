@@ -32,6 +32,7 @@ from buildbot_lite.packages.repositories import (
 )
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
 from buildbot_lite.packages.repositories.for_builds import BuildRepository
+from buildbot_lite.packages.repositories.metadata import Making, Metadata
 from buildbot_lite.packages.repositories.primary_metadata import IndexedPackage, read_primary
 from buildbot_lite.packages.repositories.repository import KEPT, PackageRepository
 from buildbot_lite.packages.repositories.rpm_metadata import RpmMetadata
@@ -59,7 +60,7 @@ class _RepositoryCase(SynchronousTestCase):
         self.now = 1_000_000.0
         self.repository = PackageRepository(str(self.place), self.metadata(), now=lambda: self.now)
 
-    def metadata(self) -> repository.Metadata:
+    def metadata(self) -> Metadata:
         """
         The metadata of the repository.
         """
@@ -396,7 +397,7 @@ class _Behaviour(_RepositoryCase):
         with patch.dict(os.environ, PATH="/nowhere"):
             self.assertIn("apt install", str(self.assertRaises(BuildbotLiteError, self.add, package)))
         full = OSError(28, "No space left on device")
-        for module, function in ((repository, "_link_or_copy"), (os, "rename"), (os, "symlink")):
+        for module, function in ((repository, "link_or_copy"), (os, "rename"), (os, "symlink")):
             with patch.object(module, function, side_effect=full):
                 self.assertRaises(DiskFullError, self.add, package)
             self.assertEqual(self.seen(), before)
@@ -467,7 +468,7 @@ class _ListMetadata:
     def version(self, path: str) -> str:
         return path.rpartition("-")[2]
 
-    def make(self, making: repository.Making) -> list[str]:
+    def make(self, making: Making) -> list[str]:
         text = "".join(f"{name}\n" for name in sorted(making.packages)).encode()
         unique = f"list-{hashlib.sha256(text).hexdigest()}"
         for name in ("list", unique):

@@ -9,7 +9,8 @@ from functools import wraps
 from typing import Any
 
 from ...model.suggestions import did_you_mean, nearest
-from .buildbot_words import Treatment, argument_of
+from .buildbot_table import Treatment
+from .buildbot_words import argument_of
 from .mistakes import MISSING, loading, note, remark
 from .overrides import check_overrides, is_shipped
 

@@ -15,7 +15,8 @@ from ...model.hello import MOST_HINTS
 from ...model.machines import ARCH
 from ...model.suggestions import did_you_mean
 from .arguments import ArgumentChecker, as_list, shown
-from .buildbot_words import Treatment, find
+from .buildbot_table import Treatment
+from .buildbot_words import find
 from .keys import OWN_KEYS, AnyKey, Key, ListKey
 from .lock_checks import check_locks
 from .locks import declared_locks

@@ -14,7 +14,8 @@ from typing import Any
 
 from ...model.suggestions import did_you_mean
 from .argument_fit import NotingType
-from .buildbot_words import WORDS, Treatment, Word, find
+from .buildbot_table import Treatment
+from .buildbot_words import WORDS, Word, find
 from .mistakes import asked_for_here, handled_here, loading, missing_names, note_once, remark
 
 _PYTHON_2 = {

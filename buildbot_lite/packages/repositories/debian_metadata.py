@@ -26,7 +26,7 @@ from ...errors import InputError
 from ...storage.files import write_whole
 from ..deb_file import read_deb
 from ..debian_architectures import ALL
-from .repository import Making
+from .metadata import Making
 from .snapshots import PUBLIC_FILE, make_public_directory
 from .tools import blamed, output_of_tool
 

@@ -4,22 +4,18 @@ A repository of one target: its packages, and the change from one snapshot to th
 All methods block, because of the disk and the programs that write metadata: call them in a thread.
 """
 
-import hashlib
 import os
-import shutil
-import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from threading import Event
-from typing import Protocol
-
-from attrs import frozen
 
 from ...errors import InputError
 from ...storage.files import file_error, write_whole
 from ..source_package import checked_file
 from ..versions import superseded
+from .metadata import Making, Metadata
+from .package_files import link_all, link_or_copy, measured
 from .package_versions import versions_in
 from .snapshots import (
     KINDS,
@@ -40,55 +36,6 @@ KEPT = 86400.0
 MOST_KEPT = 20_000
 """Files of earlier snapshots that are kept.  If there are more, the ones superseded first are removed earlier."""
 LARGEST_SIGNATURE = 1 << 20
-
-_PIECE = 1 << 20
-
-
-@frozen
-class Making:
-    """
-    The input for writing metadata.  *tree*: the directory of the new snapshot, with all package files in it.  *state*:
-    a directory beside it for what the next snapshot needs; *before*: that of the current one, or None.  *before_tree*:
-    the tree of the current one.  *packages*: those for the index, by file name; *new*: the names of those that the
-    current snapshot does not have.  *unwanted*: set when the master stops.
-    """
-
-    tree: str
-    state: str
-    before: str | None
-    before_tree: str | None
-    packages: Mapping[str, PackageFile]
-    new: Sequence[str]
-    unwanted: Event
-
-
-class Metadata(Protocol):
-    """
-    The metadata for one kind of clients: `DebianMetadata`, `RpmMetadata`.
-
-    *directory*: the directory of package files in the tree.  *to_sign*: the paths of files that are signed.
-    *signatures*: the possible paths of signatures.
-    """
-
-    @property
-    def directory(self) -> str: ...
-
-    @property
-    def to_sign(self) -> Sequence[str]: ...
-
-    @property
-    def signatures(self) -> Sequence[str]: ...
-
-    def version(self, path: str) -> str:
-        """
-        The version of the package file *path*, with its epoch.  `InputError` when it is no package.
-        """
-
-    def make(self, making: Making) -> Sequence[str]:
-        """
-        Write the metadata, with the mode 0644 and synced to the disk.  Returns the paths of those whose names are made
-        of their contents.  `InputError` when a new file is not the package that its name says.
-        """
 
 
 class PackageRepository:
@@ -179,7 +126,7 @@ class PackageRepository:
         """
         with self._changing():
             there = self.packages(kind)
-            if any(there.get(os.path.basename(file)) != _measured(file) for file in files):
+            if any(there.get(os.path.basename(file)) != measured(file) for file in files):
                 self._publish(self._prepare(kind, files, (), source), {})
 
     def remove(self, kind: str, names: Collection[str]) -> None:
@@ -255,32 +202,25 @@ class PackageRepository:
         with self.snapshots.making(name) as part:
             tree = os.path.join(part, TREE)
             before_tree = self.snapshots.tree(current) if current else None
-            packages = dict(current.packages) if current else {}
-            for each in without:
-                if packages.pop(each, None) is None:
-                    raise InputError(f"{each!r:.300} is not in the repository.")
+            packages = _remaining(current, without)
             kept = self._kept(current)
             directory = self._metadata.directory
             make_public_directory(os.path.join(tree, directory))
             inherited = [path for path in kept if path.startswith(f"{directory}/")]
-            _link_all(inherited, before_tree, tree)
+            link_all(inherited, before_tree, tree)
             new = [os.path.basename(file) for file in files if self._take(file, tree, packages, kept)]
             versions = {each: self._metadata.version(os.path.join(tree, directory, each)) for each in new}
             if current is not None:
                 known = self._versions_in(current, tree)
                 versions |= {each: known(each) for each in packages if each not in versions}
             if kind == PUBLIC and self._versions is not None:
-                # An added package stays until the next version of it is added, even if its own is old: somebody wanted
-                # it to be there, and jobs in a chain may wait to see it.
                 entering = {os.path.basename(file) for file in files}
-                names = set(map(package_of, entering))
-                of_these = [each for each in packages if package_of(each) in names]
-                for each in set(superseded(of_these, versions.__getitem__, self._versions)) - entering:
+                for each in _old_versions(packages, entering, versions, self._versions):
                     del packages[each]
             before = self.snapshots.path(current.name, STATE) if current else None
             making = Making(tree, os.path.join(part, STATE), before, before_tree, packages, new, self._unwanted)
             lasting = tuple(self._metadata.make(making))
-            _link_all(kept.keys() - inherited, before_tree, tree)
+            link_all(kept.keys() - inherited, before_tree, tree)
             own = {*lasting, *(f"{directory}/{each}" for each in packages)}
             snapshot = Snapshot(
                 name=name,
@@ -315,19 +255,19 @@ class PackageRepository:
         Add the package *file* to *tree* and to *packages*; False when it is already there.
         """
         name = checked_file(os.path.basename(file))
-        found = _measured(file)
+        found = measured(file)
         if name in packages:
             if packages[name] != found:
                 raise InputError(f"{name} is in the repository already, with other contents: raise its version.")
             return False
         target = os.path.join(tree, self._metadata.directory, name)
         if f"{self._metadata.directory}/{name}" in kept:
-            if _measured(target) != found:
+            if measured(target) != found:
                 raise InputError(
                     f"{name} was in the repository a short time ago, with other contents: raise its version."
                 )
         else:
-            _link_or_copy(file, target)
+            link_or_copy(file, target)
         packages[name] = found
         return True
 
@@ -356,48 +296,27 @@ class PackageRepository:
             raise file_error(error, f"repository {self.directory}", cannot="be changed") from error
 
 
+def _remaining(current: Snapshot | None, without: Collection[str]) -> dict[str, PackageFile]:
+    packages = dict(current.packages) if current else {}
+    for each in without:
+        if packages.pop(each, None) is None:
+            raise InputError(f"{each!r:.300} is not in the repository.")
+    return packages
+
+
+def _old_versions(
+    packages: Collection[str], entering: Collection[str], versions: Mapping[str, str], most: int
+) -> Collection[str]:
+    """
+    Those of *packages* that go because of newer versions among *entering*.
+
+    An added package stays until the next version of it is added, even if its own is old: somebody wanted it to be
+    there, and jobs in a chain may wait to see it.
+    """
+    names = set(map(package_of, entering))
+    of_these = [each for each in packages if package_of(each) in names]
+    return set(superseded(of_these, versions.__getitem__, most)) - set(entering)
+
+
 def _kind(name: str) -> str:
     return name.partition("-")[0]
-
-
-def _measured(path: str) -> PackageFile:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise InputError(f"{path} is no file.")
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-        return PackageFile(file.tell(), digest.hexdigest())
-
-
-def _link_all(paths: Iterable[str], source: str | None, target: str) -> None:
-    """
-    Link *paths* in *source* into the directory *target*, except those that are already there.
-    """
-    there: set[str] = set()
-    for path in paths:
-        assert source is not None
-        directory = os.path.dirname(path)
-        if directory not in there:
-            make_public_directory(os.path.join(target, directory))
-            there.add(directory)
-        with suppress(FileExistsError):
-            os.link(os.path.join(source, path), os.path.join(target, path))
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    """
-    Link a file that all users may read, which needs no room; copy any other, so that the original stays private.
-    """
-    descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    with open(descriptor, "rb") as file:
-        if stat.S_IMODE(os.fstat(descriptor).st_mode) == PUBLIC_FILE:
-            os.fsync(descriptor)
-            with suppress(OSError):  # another file system, or one without links
-                os.link(source, target)
-                return
-        with open(target, "xb") as copy:
-            shutil.copyfileobj(file, copy, _PIECE)
-            copy.flush()
-            os.fchmod(copy.fileno(), PUBLIC_FILE)
-            os.fsync(copy.fileno())

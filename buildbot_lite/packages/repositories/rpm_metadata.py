@@ -26,8 +26,8 @@ from ...storage.files import sync_directory, write_whole
 from ..rpm_file import ARCH, NAME, RELEASE, SOURCE_RPM, VERSION, epoch_of, read_unchecked
 from .created_lists import LISTS, CreatedLists
 from .joined_lists import JoinedLists, ListedPackage, ListFile, join_lists, read_lists
+from .metadata import Making
 from .primary_metadata import IndexedPackage
-from .repository import Making
 from .snapshots import PUBLIC_FILE, make_public_directory
 from .tools import blamed, output_of_tool
 

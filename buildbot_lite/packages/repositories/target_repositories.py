@@ -18,7 +18,8 @@ from ..results import JobResults
 from ..source_package import DEB
 from ..targets import Target
 from .debian_metadata import DebianMetadata
-from .repository import Metadata, PackageRepository
+from .metadata import Metadata
+from .repository import PackageRepository
 from .rpm_metadata import RpmMetadata
 from .snapshots import BUILD, PUBLIC
 
