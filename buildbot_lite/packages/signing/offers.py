@@ -58,7 +58,7 @@ class OfferPage:
     after: int | None
 
 
-class Offers:
+class JobOffers:
     """
     The offers of *jobs*, and their signatures, which *files* keeps.
     """

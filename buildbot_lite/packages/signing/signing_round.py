@@ -26,7 +26,7 @@ from .. import job_records
 from ..job_states import JobState
 from ..jobs import Job
 from ..results import JobResults
-from .offers import Offers
+from .offers import JobOffers
 from .signed_files import SignedFiles
 from .signed_snapshot import SignedSnapshot, ended, may_be_public, without
 from .signing_jobs import SigningJobs, Surroundings
@@ -50,7 +50,7 @@ class SigningRound:
         self._files = files
         self._farm = farm
         self._jobs = SigningJobs(target, farm)
-        self.offers = Offers(self._jobs, files, farm)
+        self.offers = JobOffers(self._jobs, files, farm)
         self._prepared: _Preparation | None = None
 
     @property
