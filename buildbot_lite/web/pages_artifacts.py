@@ -12,9 +12,9 @@ from ..model.display import file_name
 from ..status import build_documents
 from .logs.log_reader import LogPart, LogReader
 from .page_request import PageRequest
-from .pages_log import until_revoked
 from .policy import ARTIFACT_HEADERS
 from .raw_log import raw_reply
+from .reading_rights import until_revoked
 from .view import FarmView, Reply, Route, Streamed
 
 KINDS: Mapping[str, str] = {

@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from ..errors import NotFoundError
 from .page_request import PageRequest
-from .pages_log import until_revoked
 from .policy import ARTIFACT_HEADERS
 from .public_files import PublicDirectory, PublicFile, names_in, open_public
 from .raw_log import ByteRange, nothing, range_of, writing
+from .reading_rights import until_revoked
 from .view import FarmView, Reply, Route, Streamed
 
 PATH = "/repositories"

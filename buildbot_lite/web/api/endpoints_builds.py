@@ -18,8 +18,9 @@ from ...storage.records import history, steps, streams
 from ...storage.records.builds import Build
 from ...storage.records.history import Filter
 from ..logs.log_reader import LogPart, LogReader
-from ..pages_log import raw, until_revoked
+from ..pages_log import raw
 from ..raw_log import raw_reply
+from ..reading_rights import until_revoked
 from ..rendering import segment
 from ..view import Reply, Streamed
 from .cursors import cursor, place
