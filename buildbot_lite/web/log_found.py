@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from ..errors import LimitError
 from .logs.log_search import LONGEST_TEXT, FoundLine, SearchState, TextSearch
-from .logs.terminal import visible
+from .logs.visible import visible
 from .opened_log import OpenLog
 from .page_request import PageRequest
 from .view import FarmView, Reply

@@ -7,15 +7,17 @@ from html.parser import HTMLParser
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.web.logs.colours import nearest, palette
+from buildbot_lite.web.logs.line_cells import MOST_JOINED
 from buildbot_lite.web.logs.terminal import (
     LARGEST_GROWTH,
     LONGEST_LINE,
     Terminal,
-    visible,
 )
+from buildbot_lite.web.logs.visible import visible
 
 HOSTILE = (
     b"<script>alert(1)</script>",
@@ -48,6 +50,67 @@ class Markup(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+class Grid:
+    """
+    A line of a terminal as a table of columns: a character is kept at its first one.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self.columns = columns
+        self.at = self.length = 0
+        self.texts: dict[int, str] = {}
+        self.before: int | None = None
+
+    def after(self, line: str) -> str:
+        """
+        The text of *line*.
+        """
+        for each in re.findall(r"\x1b\[\d*[A-Z]|.", line, re.DOTALL):
+            self.do(each)
+        shown = column = 0
+        text = ""
+        while column < self.length:
+            shown = self.width(column) or 1
+            text += self.texts.get(column, " ")
+            column += shown
+        return text
+
+    def width(self, column: int) -> int:
+        return cell_len(self.texts.get(column, "")[:1])
+
+    def clear(self, columns: range) -> None:
+        for column in columns:
+            if self.width(column - 1) == 2:
+                del self.texts[column - 1]
+            self.texts.pop(column, None)
+
+    def do(self, each: str) -> None:
+        number = int(each[2:-1] or 0) if each.startswith("\x1b") else 1
+        moved = {"\r": 0, "\b": max(0, self.at - 1), "\t": self.at // 8 * 8 + 8}.get(each)
+        moved = {"D": max(0, self.at - number), "C": self.at + max(1, number), "G": number - 1}.get(each[-1:], moved)
+        if each.endswith("K"):
+            last = self.at if number == 0 else self.at + 1 if number == 1 else self.length
+            self.clear(range(self.at if number == 0 else 0, self.length if number == 0 else min(last, self.length)))
+            self.length = min(self.length, self.at) if number == 0 else self.length
+            self.before = None
+        elif moved is not None:
+            self.at, self.before = moved, None
+            self.length = max(self.length, min(moved, self.columns)) if each not in "\r\b" else self.length
+        elif not cell_len(each) and self.before is not None:
+            self.texts[self.before] += each
+        else:
+            self.write(each, max(1, cell_len(each)))
+
+    def write(self, each: str, width: int) -> None:
+        fits = self.at + width <= self.columns
+        if fits:
+            self.clear(range(self.at, self.at + width))
+            self.texts[self.at] = each
+            self.length = max(self.length, self.at + width)
+        self.before = self.at if fits else None
+        self.at += width
 
 
 def shown(*lines: bytes) -> list[str]:
@@ -113,6 +176,55 @@ class TerminalTests(SynchronousTestCase):
                 "      !",
             ],
         )
+
+    def test_wide_characters(self) -> None:
+        """
+        Where the cursor moves, a character counts as many columns as a terminal gives it; what is written over one
+        half of a wide one leaves a space for the other.
+        """
+        for written, expected in (
+            ("漢字 12\rab", "ab字 12"),
+            ("漢字\rx", "x 字"),
+            ("漢字\x1b[2Gx", " x字"),
+            ("ab\r漢", "漢"),
+            ("a漢c\r漢", "漢 c"),
+            ("🚀 50 %\r🚀 100 %", "🚀 100 %"),
+            ("e\u0301a\rx", "xa"),
+            ("e\u0301a\b\bxy", "xy"),
+            ("漢\u0301!\r\x1b[2C?", "漢\u0301?"),
+            ("漢字\b\x1b[K!", "漢 !"),
+            ("漢字\x1b[2D\b\x1b[1Kx", " x字"),
+            ("漢字\t|\rx", "x 字    |"),
+            ("\ra\u200bb\rcd", "cd"),
+        ):
+            self.assertEqual(Markup(shown(written.encode())[0]).text, expected, repr(written))
+
+    def test_many_joined(self) -> None:
+        """
+        A letter takes a bounded number of characters without a width; the others have columns of their own.
+        """
+        [line] = shown(b"a" + "\u0301".encode() * (MOST_JOINED + 2) + b"b\rx")
+        self.assertEqual(line, "x\u0301\u0301b")
+
+    @given(
+        st.lists(
+            st.one_of(
+                st.text(alphabet="ab漢字🚀\u0301\u200d", max_size=6),
+                st.sampled_from(["\r", "\b", "\t", "\x1b[2D", "\x1b[C", "\x1b[4G", "\x1b[K", "\x1b[1K", "\x1b[2K"]),
+            ),
+            max_size=12,
+        ),
+        st.integers(1, 20),
+    )
+    @example(["ab\u0301"], 1)
+    def test_columns(self, parts: list[str], columns: int) -> None:
+        """
+        Whatever is written over what, the line has as many columns as were written, each in its place: no wide
+        character is split into halves.
+        """
+        line = "".join(["\b", *parts])
+        text = Markup(Terminal().show(line.encode(), columns=columns).html).text
+        self.assertEqual(re.sub(r"U\+(200B)", "\u200b", text), Grid(columns).after(line))
 
     def test_dropped_sequences(self) -> None:
         """
