@@ -24,7 +24,7 @@ from ..storage.records.streams import Stream
 from ..storage.statements import Query
 
 LOOKED_AT = 2000
-"""Builds of a builder that are searched for the last good one."""
+"""Numbers of builds that are searched for the last good one."""
 MOST_ELSEWHERE = 100
 """Builds of the same changes that are shown."""
 MOST_REMARKS = 1000
@@ -34,15 +34,18 @@ MOST_STREAMS = 5000
 LONGEST_COMMAND = 4000
 
 _builds = schema.builds
-_before = (
-    select(_builds.c.number, _builds.c.result)
-    .where(_builds.c.builder == bindparam("builder"), _builds.c.number < bindparam("number"))
-    .order_by(_builds.c.number.desc())
-    .limit(LOOKED_AT)
-    .subquery("before")
-)
 _LAST_GOOD = Query(
-    select(_before.c.number).where(is_good(_before.c.result)).order_by(_before.c.number.desc()).limit(1), int
+    # Ends with the first that it finds: a window as a subquery would be filled first.
+    select(_builds.c.number)
+    .where(
+        _builds.c.builder == bindparam("builder"),
+        _builds.c.number < bindparam("number"),
+        _builds.c.number >= bindparam("number") - LOOKED_AT,
+        is_good(_builds.c.result),
+    )
+    .order_by(_builds.c.number.desc())
+    .limit(1),
+    int,
 )
 _bad = (Result.FAILURE, Result.EXCEPTION)
 _FIRST_BAD = Query(

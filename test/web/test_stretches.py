@@ -3,7 +3,9 @@ Pages of a farm with many builders, slaves and changes show some of them at a ti
 """
 
 import re
-from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
 
 from buildbot_lite.model.results import Result
 from buildbot_lite.status import build_documents
@@ -102,15 +104,33 @@ class StretchTests(PagesCase):
         """
         A page of builds without a filter, however that is written, looks at no more builds than it shows.
         """
-        for wanted in (Filter(), Filter(results=[]), Filter("b0", results=[])):
-            bounds: list[object] = []
+        for number in range(1, 5):
+            self.successResultOf(self.records.write(a_build("b0", number, Result.SUCCESS)))
+        before = [self._instructions(wanted) for wanted in self._unfiltered]
+        for number in range(5, 40):
+            self.successResultOf(self.records.write(a_build("b0", number, Result.SUCCESS)))
+        self.assertEqual([self._instructions(wanted) for wanted in self._unfiltered], before)
 
-            class Seen:
-                def all(self, connection: object, seen: list[object] = bounds, **given: object) -> list[object]:
-                    seen.append(given["looked_at"])
-                    return []
+    _unfiltered = (Filter(), Filter(results=[]), Filter("b0", results=[]))
 
-            self.patch(history, "_OF_ALL", Seen())
-            self.patch(history, "_OF_BUILDER", Seen())
-            self.successResultOf(self.records.read(partial(history.page, wanted=wanted, most=7)))
-            self.assertEqual(bounds, [7])
+    def _instructions(self, wanted: Filter) -> int:
+        """
+        The instructions of SQLite's virtual machine that a page of *wanted* takes.
+        """
+        count = 0
+
+        def one_more() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        def read(connection: Connection) -> None:
+            driver: Any = connection.connection.driver_connection
+            driver.set_progress_handler(one_more, 1)
+            try:
+                self.assertEqual(len(history.page(connection, wanted, most=3).entries), 3)
+            finally:
+                driver.set_progress_handler(None, 0)
+
+        self.successResultOf(self.records.read(read))
+        return count

@@ -1,8 +1,8 @@
 """
 History: pages of builds with their origins, newest first, filtered.
 
-A page examines at most `LOOKED_AT` builds, whether or not they pass the filter.  So a query costs the same on a farm
-with a million builds; the next page continues where this one ended.
+A page examines builds with at most `LOOKED_AT` successive numbers, whether or not they pass the filter.  So a query
+costs the same on a farm with a million builds; the next page continues where this one ended.
 
 Filters are SQL.  Properties are JSON, ``{"name": [value, source]}``; values are compared in their written form: text
 unchanged, numbers by their digits, and ``true``, ``false``, ``null`` as these words.
@@ -12,13 +12,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import evolve, field, fields, frozen
+from attrs import field, fields, frozen
 from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
     Select,
-    Subquery,
     Text,
     bindparam,
     case,
@@ -34,7 +33,9 @@ from ..statements import Query
 from .builds import Build, branch_of, from_row
 
 LOOKED_AT = 10_000
-"""Builds that a page examines."""
+"""Numbers of builds that a page examines."""
+LOOKED_INTO = 4_000
+"""The same if the filter needs the properties of each, which are JSON: that takes four times as long."""
 RUNNING = -1
 """The number for "no result yet" in lists of results."""
 
@@ -117,74 +118,86 @@ def _text(pair: Any) -> str | None:
 _builds, _requests, _buildsets, _grants = schema.builds, schema.requests, schema.buildsets, schema.grants
 
 
+def _number(*, of_builder: bool) -> ColumnElement[int]:
+    """
+    By what a list is ordered: builds of one builder by their numbers, others by their ids.
+    """
+    return _builds.c.number if of_builder else _builds.c.id
+
+
 def _page(*, of_builder: bool) -> Select[tuple[Any, ...]]:
     """
-    The SELECT of a page: among the newest `LOOKED_AT` builds before a number (of one builder) or an id (of all), those
-    that pass the filter.
+    The SELECT of a page: the newest builds from *least* to one before *before* that pass the filter.
+
+    It goes along the index of those numbers, and ends with the last row of the page.  (The newest `LOOKED_AT` builds as
+    a subquery would be copied as a whole, with the properties of each.)
     """
-    window = _older(select(_builds), of_builder=of_builder).limit(bindparam("looked_at")).subquery("looked_at")
-    return _passing(window).order_by(window.c.id.desc()).limit(bindparam("most"))
+    number = _number(of_builder=of_builder)
+    return (
+        _of(_passing().where(number < bindparam("before"), number >= bindparam("least")), of_builder=of_builder)
+        .order_by(number.desc())
+        .limit(bindparam("most"))
+    )
 
 
 def _first_after() -> Select[tuple[Any, ...]]:
     """
-    The SELECT of the first build that passes the filter, among the `LOOKED_AT` builds of a builder after a number.
+    The SELECT of the first build of a builder that passes the filter, from after *after* to *greatest*.
     """
-    newer = select(_builds).where(_builds.c.builder == bindparam("builder"), _builds.c.number > bindparam("after"))
-    window = newer.order_by(_builds.c.number).limit(bindparam("looked_at")).subquery("looked_at")
-    return _passing(window).order_by(window.c.number).limit(1)
+    number = _builds.c.number
+    newer = _passing().where(number > bindparam("after"), number <= bindparam("greatest"))
+    return _of(newer, of_builder=True).order_by(number).limit(1)
 
 
-def _passing(window: Subquery) -> Select[tuple[Any, ...]]:
+def _passing() -> Select[tuple[Any, ...]]:
     """
-    The builds of *window* that pass the filter, with their origins.
+    The builds that pass the filter, with their origins.
     """
     return (
         select(
-            *(window.c[each.name] for each in fields(Build)),
+            *(_builds.c[each.name] for each in fields(Build)),
             *(_buildsets.c[name] for name in ("scheduler", "reason", "submitted", "source")),
             _grants.c.label,
             _grants.c.verb,
         )
-        .join_from(window, _requests, _requests.c.id == window.c.request)
+        .join_from(_builds, _requests, _requests.c.id == _builds.c.request)
         .join(_buildsets, _buildsets.c.id == _requests.c.buildset)
         .outerjoin(_grants, _grants.c.id == _buildsets.c.by_grant)
-        .where(*_passes(window))
+        .where(*_passes(_builds))
     )
 
 
-def _end(*, of_builder: bool) -> Select[tuple[Any, ...]]:
+def _next_older(*, of_builder: bool) -> Select[tuple[Any, ...]]:
     """
-    The SELECT of the last build that a page examines; no row when the page examines all older builds.
+    The SELECT of the newest build whose number is less than *before*.
     """
-    number = _builds.c.number if of_builder else _builds.c.id
-    return _older(select(number, _builds.c.started), of_builder=of_builder).limit(1).offset(bindparam("looked_at") - 1)
+    number = _number(of_builder=of_builder)
+    older = select(number, _builds.c.started).where(number < bindparam("before"))
+    return _of(older, of_builder=of_builder).order_by(number.desc()).limit(1)
 
 
-def _older(selected: Select[tuple[Any, ...]], *, of_builder: bool) -> Select[tuple[Any, ...]]:
-    number = _builds.c.number if of_builder else _builds.c.id
-    older = selected.where(number < bindparam("before")).order_by(number.desc())
-    return older.where(_builds.c.builder == bindparam("builder")) if of_builder else older
+def _of(selected: Select[tuple[Any, ...]], *, of_builder: bool) -> Select[tuple[Any, ...]]:
+    return selected.where(_builds.c.builder == bindparam("builder")) if of_builder else selected
 
 
-def _passes(window: FromClause) -> Iterable[ColumnElement[bool]]:
+def _passes(builds: FromClause) -> Iterable[ColumnElement[bool]]:
     results = func.json_each(bindparam("results")).table_valued("value", name="wanted_results")
-    branch = branch_of(window)
+    branch = branch_of(builds)
     wanted = func.json_each(bindparam("properties")).table_valued("key", "value", name="wanted_properties")
-    had = func.json_each(window.c.properties).table_valued("key", "value", name="had_properties")
+    had = func.json_each(builds.c.properties).table_valued("key", "value", name="had_properties")
     kind = func.json_type(had.c.value, "$[0]")
     written = case(
         (or_(kind == "true", kind == "false", kind == "null"), kind),
         else_=cast(func.json_extract(had.c.value, "$[0]"), Text),
     )
     has_it = (
-        select(had.c.key).where(had.c.key == wanted.c.key, written == wanted.c.value).correlate(window, wanted).exists()
+        select(had.c.key).where(had.c.key == wanted.c.key, written == wanted.c.value).correlate(builds, wanted).exists()
     )
-    yield or_(bindparam("slave").is_(None), window.c.slave == bindparam("slave"))
-    yield or_(bindparam("since").is_(None), window.c.started >= bindparam("since"))
+    yield or_(bindparam("slave").is_(None), builds.c.slave == bindparam("slave"))
+    yield or_(bindparam("since").is_(None), builds.c.started >= bindparam("since"))
     yield or_(bindparam("branch").is_(None), branch == bindparam("branch"))
-    yield or_(bindparam("results").is_(None), func.coalesce(window.c.result, RUNNING).in_(select(results.c.value)))
-    yield ~select(wanted.c.key).where(~has_it).correlate(window).exists()
+    yield or_(bindparam("results").is_(None), func.coalesce(builds.c.result, RUNNING).in_(select(results.c.value)))
+    yield or_(bindparam("properties").is_(None), ~select(wanted.c.key).where(~has_it).correlate(builds).exists())
 
 
 def _entry(*row: Any) -> HistoryEntry:
@@ -195,8 +208,15 @@ def _entry(*row: Any) -> HistoryEntry:
 _OF_ALL = Query(_page(of_builder=False), _entry)
 _OF_BUILDER = Query(_page(of_builder=True), _entry)
 _FIRST_AFTER = Query(_first_after(), _entry)
-_END_OF_ALL = Query(_end(of_builder=False), lambda number, started: (number, started))
-_END_OF_BUILDER = Query(_end(of_builder=True), lambda number, started: (number, started))
+_FIRST_NUMBER = Query(
+    select(_builds.c.number)
+    .where(_builds.c.builder == bindparam("builder"), _builds.c.number > bindparam("after"))
+    .order_by(_builds.c.number)
+    .limit(1),
+    int,
+)
+_NEXT_OF_ALL = Query(_next_older(of_builder=False), lambda number, started: (number, started))
+_NEXT_OF_BUILDER = Query(_next_older(of_builder=True), lambda number, started: (number, started))
 
 
 def page(connection: Connection, wanted: Filter, most: int, before: int | None = None) -> Page:
@@ -205,28 +225,34 @@ def page(connection: Connection, wanted: Filter, most: int, before: int | None =
     otherwise those with an id less than *before*.
     """
     of_builder = wanted.builder is not None
-    # If every build passes the filter, the page examines no more builds than it returns.
-    passes_all = evolve(wanted, results=tuple(wanted.results)) == Filter(wanted.builder)
-    looked_at = min(most, LOOKED_AT) if passes_all else LOOKED_AT
-    bounds: dict[str, Any] = {"before": _NO_BOUND if before is None else before, "looked_at": looked_at}
-    if of_builder:
-        bounds["builder"] = wanted.builder
-    found = (_OF_BUILDER if of_builder else _OF_ALL).all(connection, **bounds, most=most, **_parameters(wanted))
+    of: dict[str, Any] = {"builder": wanted.builder} if of_builder else {}
+    following = _NEXT_OF_BUILDER if of_builder else _NEXT_OF_ALL
+    newest = following.first(connection, before=_NO_BOUND if before is None else before, **of)
+    if newest is None:
+        return Page([], None)
+    examined = LOOKED_INTO if wanted.branch is not None or wanted.properties else LOOKED_AT
+    bounds = {"before": newest[0] + 1, "least": newest[0] + 1 - examined}
+    query = _OF_BUILDER if of_builder else _OF_ALL
+    found = query.all(connection, **bounds, **of, most=most, **_parameters(wanted))
     if len(found) == most:
         last = found[-1].build
         return Page(found, last.number if of_builder else last.id)
-    end = (_END_OF_BUILDER if of_builder else _END_OF_ALL).first(connection, **bounds)
-    is_last = end is None or (wanted.since is not None and end[1] < wanted.since)
-    return Page(found, None if end is None or is_last else end[0])
+    # Numbers of builds that retention removed are passed over.
+    older = following.first(connection, before=bounds["least"], **of)
+    is_last = older is None or (wanted.since is not None and older[1] < wanted.since)
+    return Page(found, None if older is None or is_last else older[0] + 1)
 
 
 def first_after(connection: Connection, wanted: Filter, after: int) -> HistoryEntry | None:
     """
-    The first build after the number *after* that passes *wanted*, which names a builder, among the next `LOOKED_AT`.
+    The first build after the number *after* that passes *wanted*, which names a builder, among the next `LOOKED_AT`
+    numbers.
     """
-    return _FIRST_AFTER.first(
-        connection, builder=wanted.builder, after=after, looked_at=LOOKED_AT, **_parameters(wanted)
-    )
+    oldest = _FIRST_NUMBER.first(connection, builder=wanted.builder, after=after)
+    if oldest is None:
+        return None
+    bounds = {"after": oldest - 1, "greatest": oldest - 1 + LOOKED_AT}
+    return _FIRST_AFTER.first(connection, builder=wanted.builder, **bounds, **_parameters(wanted))
 
 
 def _parameters(wanted: Filter) -> dict[str, Any]:
@@ -236,5 +262,5 @@ def _parameters(wanted: Filter) -> dict[str, Any]:
         "since": wanted.since,
         "branch": wanted.branch,
         "results": json.dumps(results) if results else None,
-        "properties": json.dumps(dict(wanted.properties)),
+        "properties": json.dumps(dict(wanted.properties)) if wanted.properties else None,
     }
