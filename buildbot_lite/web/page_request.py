@@ -2,6 +2,7 @@
 A request as the pages see it: what is asked for, and who asks.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,10 @@ from attrs import frozen
 from ..wire.furl import Furl
 from .policy import WebVisitor
 from .rendering import root_of
+
+MOST_ENCODINGS = 20
+"""Of those that a client takes; it is not asked about more."""
+_NO_WEIGHT = re.compile(r"q=0(\.0*)?")
 
 
 @frozen
@@ -71,3 +76,14 @@ class PageRequest:
         The relative address of the first page.
         """
         return root_of(self.address.partition("?")[0])
+
+
+def takes_gzip(header: str) -> bool:
+    """
+    Whether the client that sends *header* as ``Accept-Encoding`` takes gzip (RFC 9110, 12.5.3).
+    """
+    weights: dict[str, str] = {}
+    for each in header.lower().split(",", MOST_ENCODINGS)[:MOST_ENCODINGS]:
+        name, _, weight = each.partition(";")
+        weights.setdefault(name.strip(), weight.replace(" ", ""))
+    return _NO_WEIGHT.fullmatch(weights.get("gzip", weights.get("*", "q=0"))) is None

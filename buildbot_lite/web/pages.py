@@ -32,7 +32,7 @@ from ..errors import (
 from ..wire.limits.limited_log import LimitedLog
 from .api.problems import problem
 from .kept_replies import KeptReplies, PreparedReply
-from .page_request import PageRequest
+from .page_request import PageRequest, takes_gzip
 from .policy import PAGE_HEADERS, host_name
 from .rendering import from_segment, static_file
 from .sessions import is_foreign
@@ -127,7 +127,7 @@ class Pages:
             # What everybody may see costs no question about a string.
             holder = await self._view.sessions.holder(asked, by_string=not route.is_open)
             asked = evolve(asked, holder=holder)
-        if asked.method == "POST" and is_foreign(asked):
+        if asked.method not in {"GET", "HEAD"} and is_foreign(asked):
             raise RefusedError("A page of another site sent this.  Nothing was done.")
         # While nobody knows whether the farm is private, it is.
         if asked.holder is None and not route.is_open:
@@ -147,7 +147,7 @@ class Pages:
             return await route.render(self._view, asked, **names)
 
         # Any cookie of another site's, or of nobody's, must not make a page anew.
-        if route.kept and asked.method != "POST" and asked.holder is None:
+        if route.kept and asked.method in {"GET", "HEAD"} and asked.holder is None:
             version = (live.version, live.away_since)
             return await self._kept.get_or_make(asked.address, version, live.clock, route.kept, make)
         reply = await make()
@@ -226,7 +226,7 @@ def _phrase(status: int) -> str:
 
 
 def _takes_gzip(request: Any) -> bool:
-    return b"gzip" in (request.getHeader(b"accept-encoding") or b"")
+    return takes_gzip((request.getHeader(b"accept-encoding") or b"").decode("latin-1"))
 
 
 def _asked(request: Any) -> PageRequest:

@@ -104,7 +104,8 @@ class WebPolicy:
             address = _first_stranger(address, headers.get("x-forwarded-for", ""), self.proxies)
             tls = _last(headers.get("x-forwarded-proto", "")).lower() == "https"
             forwarded = False
-        name = host_name(host)
+        # A Host has no user (RFC 9110, 7.2): what follows "@" must not be taken for the name.
+        name = host.strip().lower() if "@" in host else host_name(host)
         # What an unnamed proxy passes on comes from elsewhere, although the proxy is on this machine.
         local = address is not None and address.is_loopback and not forwarded and (not name or is_loopback_name(name))
         return WebVisitor("" if address is None else str(address), name, tls or local)

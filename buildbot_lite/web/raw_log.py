@@ -22,7 +22,7 @@ from zope.interface import implementer
 from ..errors import BuildbotLiteError
 from ..storage.compressed_streams import StreamReader
 from .logs.log_reader import LogReader
-from .page_request import PageRequest
+from .page_request import PageRequest, takes_gzip
 from .view import Reply, Streamed
 
 PIECE = 64 << 10
@@ -88,7 +88,7 @@ def raw_reply(
         log.close()
         return Reply(416, b"", headers={"content-range": f"bytes */{log.length}"})
     send = wanted or ByteRange(0, log.length)
-    packed = wanted is None and log.length > PIECE and "gzip" in asked.headers.get("accept-encoding", "")
+    packed = wanted is None and log.length > PIECE and takes_gzip(asked.headers.get("accept-encoding", ""))
     if packed:
         headers["content-encoding"] = "gzip"
         headers.pop("etag", None)  # of other bytes

@@ -57,8 +57,9 @@ class SiteRoot(WebPage):
 
     def _why_refused(self, request: Any) -> str | None:
         policy = self._policy()
-        raw = {name: request.requestHeaders.getRawHeaders(name) for name in ("host", *FORWARDED)}
-        headers = {name: ",".join(values) for name, values in raw.items() if values}
+        # As bytes: Twisted decodes them as UTF-8, which they need not be.
+        raw = {name: request.requestHeaders.getRawHeaders(name.encode()) for name in ("host", *FORWARDED)}
+        headers = {name: b",".join(values).decode("latin-1") for name, values in raw.items() if values}
         request.visitor = policy.visitor(getattr(request.getClientAddress(), "host", ""), headers)
         return policy.why_refused(request.visitor)
 

@@ -29,6 +29,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
 from ..model.webhook import LARGEST_BODY
+from .http_channel import StrictChannel, origin_form
 from .policy import PAGE_HEADERS, WebVisitor, is_loopback_name
 from .shares import AddressShares
 
@@ -70,8 +71,8 @@ class BoundedRequest(Request):
         # Twisted's own goes to a file of any size.
         self.content = self._body = BytesIO()
         self._factory: _BoundedConnections = self.channel.transport.factory
-        # Twisted tells a request its address when the body is complete.
-        if self.channel._path.startswith(HOOKS):  # noqa: SLF001
+        # Twisted tells a request its target when the body is complete.
+        if origin_form(self.channel.target)[1].startswith(HOOKS):
             self._largest = LARGEST_BODY
 
     def handleContentChunk(self, data: bytes) -> None:
@@ -88,21 +89,34 @@ class BoundedRequest(Request):
             self.channel.transport.abortConnection()
 
     def _hold(self, size: int) -> None:
-        self._factory.held += size - self._held
-        self._held = size
+        # A request whose head never was complete holds nothing.
+        if size != self._held:
+            self._factory.held += size - self._held
+            self._held = size
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802 - Twisted's
         self.channel.transport.answering()
+        host, path = origin_form(path)
+        if host is not None:
+            self.requestHeaders.setRawHeaders(b"host", [host])
         super().requestReceived(command, path, version)  # type: ignore[no-untyped-call]  # Twisted's
 
     def process(self) -> None:
-        if not self._crowded:
+        if not self.method.isupper():
+            # Methods differ by case (RFC 9110, 9.1): nothing below may take "post" for POST.
+            self._sentence(501, "There is no such method.")
+        elif self._crowded:
+            self._come_later()
+        else:
             super().process()  # type: ignore[no-untyped-call]  # Twisted's
-            return
+
+    def _come_later(self) -> None:
         self.close_afterwards()
         self.setHeader(b"retry-after", b"%d" % _LATER)  # type: ignore[no-untyped-call]  # Twisted's
-        sentence = answered(self, 503, "Too many requests come in at this moment.  Send this again later.")
-        self.write(sentence)  # type: ignore[no-untyped-call]  # Twisted's
+        self._sentence(503, "Too many requests come in at this moment.  Send this again later.")
+
+    def _sentence(self, status: int, sentence: str) -> None:
+        self.write(answered(self, status, sentence))  # type: ignore[no-untyped-call]  # Twisted's
         self.finish()
 
     def has_room(self) -> bool:
@@ -192,6 +206,8 @@ def make_factory(root: Resource, reactor: IReactorTime, is_proxy: Callable[[str]
 
 
 class _QuietSite(Site):
+    protocol: Any = StrictChannel
+
     def log(self, request: Any) -> None:
         """
         Nothing: a line for each request would let strangers fill the disk.

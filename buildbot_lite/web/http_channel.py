@@ -1,0 +1,100 @@
+"""
+The HTTP/1.1 of one connection: Twisted's, stricter and quieter.
+
+- A request whose length could be understood in two ways is refused, and the connection closed: a proxy before this
+  process that understood it differently would take a part of it for the request of somebody else (RFC 9112, 11.2).
+- Whatever is too long for a head gets an answer, and a client that falls silent no line in the log: strangers must not
+  fill the disk.
+- The target of a request is known when its head is complete, before its body is taken (`target`).
+"""
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+from twisted.web.http import HTTPChannel
+
+_MOST_DIGITS = 15
+"""Of a length; Python converts no more than 4300."""
+_ONCE = frozenset({b"authorization", b"content-length", b"host", b"transfer-encoding"})
+"""Headers of which a second one would be believed by some programs and not by others."""
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+
+
+class StrictChannel(HTTPChannel):
+    """
+    One connection of a client.
+    """
+
+    target = b""
+    """That of the request which comes in; "" between two requests."""
+    _protocol = b""
+    _seen: frozenset[bytes] = frozenset()
+    _ended = False
+
+    def dataReceived(self, data: bytes) -> None:
+        # Twisted would go on with the next line of a head that it has refused.
+        if not self._ended:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted's
+
+    def lineReceived(self, line: bytes) -> None:
+        if not self.target and line:
+            _, _, rest = line.partition(b" ")
+            self.target, _, self._protocol = rest.rpartition(b" ")
+        super().lineReceived(line)  # type: ignore[no-untyped-call]  # Twisted's
+
+    def headerReceived(self, line: bytes) -> bool:  # noqa: N802 - Twisted's
+        name, _, value = line.partition(b":")
+        name, value = name.lower(), value.strip(b" \t")
+        if name in _ONCE:
+            if name in self._seen:
+                return self._refuse(HTTPStatus.BAD_REQUEST, f"Two headers {name.decode().title()} contradict.")
+            self._seen |= {name}
+        if name == b"content-length" and len(value) > _MOST_DIGITS:
+            return self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "No body is that large.")
+        if name == b"transfer-encoding" and (value.lower() != b"chunked" or self._protocol != b"HTTP/1.1"):
+            return self._refuse(HTTPStatus.BAD_REQUEST, "A body may come in chunks, over HTTP/1.1, and no other way.")
+        accepted: bool = super().headerReceived(line)  # type: ignore[no-untyped-call]  # Twisted's
+        return accepted
+
+    def allContentReceived(self) -> None:  # noqa: N802 - Twisted's
+        self.target, self._seen = b"", frozenset()
+        super().allContentReceived()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def lineLengthExceeded(self, line: bytes) -> None:  # noqa: N802 - Twisted's
+        if self.target:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of this request is too large.")
+        else:
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "This address is too long.")
+
+    def loseConnection(self) -> None:  # noqa: N802 - Twisted's
+        self._ended = True
+        super().loseConnection()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def timeoutConnection(self) -> None:  # noqa: N802 - Twisted's
+        # A client that does not read the end of an answer, either, is cut by `site`.
+        self.loseConnection()
+
+    def _refuse(self, status: HTTPStatus, sentence: str) -> bool:
+        """
+        Answer with *sentence*, and take no more.
+        """
+        body = f"{sentence}\n".encode()
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        transport: Any = self.transport
+        transport.write(head.encode() + body)
+        self.loseConnection()
+        return False
+
+
+def origin_form(target: bytes) -> tuple[bytes | None, bytes]:
+    """
+    The host that the *target* of a request names, None if none, and the target without it (RFC 9112, 3.2.2).
+    """
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        return None, target
+    return match[1], match[2] if match[2].startswith(b"/") else b"/" + match[2]
