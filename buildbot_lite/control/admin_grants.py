@@ -25,8 +25,8 @@ from ..master.grants.verbs import (
 from ..master.scheduling.requests import WATCH_AFTER_END
 from ..model.json_reader import JsonReader
 from ..model.suggestions import nearest, there_is_no
+from ..storage.records import buildsets
 from ..storage.records import grants as records_of_grants
-from ..storage.records import requests
 from ..storage.records.grants import WEB_PAGES, Grant, GrantLimits
 
 Answer = Mapping[str, Any]
@@ -147,7 +147,7 @@ class GrantAdmin:
         return matches[0]
 
     async def _at_most_a_week_longer(self, buildset: int, limits: GrantLimits) -> GrantLimits:
-        row = await self.farm.records.read(lambda connection: requests.buildset(connection, buildset))
+        row = await self.farm.records.read(lambda connection: buildsets.get(connection, buildset))
         if row is None or row.finished is None:
             return limits  # the end of the request sets its expiry
         last = self.farm.wall() + WATCH_AFTER_END

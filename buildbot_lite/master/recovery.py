@@ -9,11 +9,12 @@ from sqlalchemy import Connection
 from twisted.logger import Logger
 
 from ..storage.records import builds as records_of_builds
+from ..storage.records import buildsets, settings
 from ..storage.records import grants as records_of_grants
 from ..storage.records import requests as records_of_requests
-from ..storage.records import settings
+from ..storage.records.buildsets import Buildset
 from ..storage.records.grants import Grant
-from ..storage.records.requests import Buildset, Request
+from ..storage.records.requests import Request
 from ..storage.writer import Records
 from .grants.live_grants import is_of_a_submission
 from .scheduling.preparation import RecordedBuild, read_changes, read_entries
@@ -42,9 +43,9 @@ def read_grants(connection: Connection, *, since: float) -> RecordedGrants:
     """
     grants = records_of_grants.get_all(connection)
     watched = [int(grant.object) for grant in grants if is_of_a_submission(grant)]
-    made_with = records_of_requests.granted_buildsets(connection, min(watched)) if watched else {}
+    made_with = buildsets.granted(connection, min(watched)) if watched else {}
     uses = {
-        grant.id: records_of_requests.submission_times(connection, grant.id, since)
+        grant.id: buildsets.submission_times(connection, grant.id, since)
         for grant in grants
         if grant.per_hour is not None and grant.revoked is None
     }
@@ -66,7 +67,7 @@ def read_requests(connection: Connection) -> RecordedRequests:
     The unfinished requests in the records.
     """
     unfinished = {request.id: request for request in records_of_requests.unfinished(connection)}
-    sets = {each.id: each for each in records_of_requests.buildsets_unfinished(connection)}
+    sets = {each.id: each for each in buildsets.unfinished(connection)}
     running = [
         RecordedBuild(
             row,

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from ..errors import InputError
 from ..master.farm import Farm
-from ..storage.records import inputs, requests
+from ..storage.records import buildsets, inputs
 from .built_packages import BuiltPackage, built_packages
 from .jobs import Job
 from .joined_builds import joined
@@ -22,7 +22,7 @@ async def submitted_file(farm: Farm, job: Job) -> str:
     """
 
     def read(connection: Connection) -> str:
-        found = requests.buildset(connection, job.buildset)
+        found = buildsets.get(connection, job.buildset)
         stored = inputs.get(connection, found.input) if found is not None and found.input is not None else None
         if stored is None:
             raise InputError("The source package of the job is not stored any more.  Submit it again.")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from ..errors import NotFoundError, RefusedError
 from ..master.farm import Farm
-from ..storage.records import requests, streams
+from ..storage.records import buildsets, streams
 from ..storage.records.grants import Grant
 from ..storage.records.requests import SubmittedBuildset
 from . import chain_records, job_records, paused
@@ -104,7 +104,7 @@ class JobActions:
         )
 
     async def _build_again(self, job: Job, arches: Sequence[JobArch], grant: Grant | None) -> None:
-        original = await self.farm.records.read(lambda connection: requests.buildset(connection, job.buildset))
+        original = await self.farm.records.read(lambda connection: buildsets.get(connection, job.buildset))
         if original is None:
             raise RefusedError(f"The source of job {job.id} is not kept any more.  Submit the package again.")
         if missing := [each for each in arches if each.builder not in self.farm.config.builders]:

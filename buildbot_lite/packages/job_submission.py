@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 from ..master.farm import Farm
 from ..master.scheduling.requests import NewBuildset
 from ..storage.records import grants
+from ..storage.records.buildsets import Buildset
 from ..storage.records.grants import Grant
-from ..storage.records.requests import Buildset, SubmittedBuildset
+from ..storage.records.requests import SubmittedBuildset
 from .jobs import Job
 
 

@@ -22,8 +22,9 @@ from ..master.farm import Farm
 from ..master.scheduling.requests import NewBuildset
 from ..storage.files import file_error
 from ..storage.inputs import IncomingInput, InputFile
-from ..storage.records import builds, inputs, requests
-from ..storage.records.requests import Buildset, SubmittedBuildset
+from ..storage.records import builds, buildsets, inputs
+from ..storage.records.buildsets import Buildset
+from ..storage.records.requests import SubmittedBuildset
 from ..storage.retrying import read_retrying
 from . import chain_records, job_records
 from .architectures import BuildPlan
@@ -77,7 +78,7 @@ async def submit_made(farm: Farm, job: Job, target: Target, made: MadeSource) ->
     """
     Submit *made* for *job*, unless the job has changed its state.
     """
-    original = await read_retrying(farm.records, lambda c: requests.buildset(c, job.buildset), farm.clock)
+    original = await read_retrying(farm.records, lambda c: buildsets.get(c, job.buildset), farm.clock)
     if original is None:
         raise InputError("The records no longer have the submission.  Submit it again.")
     builders = {arch: builder.name for arch, builder in target.builders_of(made.plan).items()}

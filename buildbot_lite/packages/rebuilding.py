@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from ..errors import RefusedError
 from ..master.farm import Farm
-from ..storage.records import builds, requests
+from ..storage.records import builds, buildsets
 from ..storage.records.grants import Grant
 from ..storage.records.requests import SubmittedBuildset
 from . import job_records
@@ -53,7 +53,7 @@ class Rebuilding:
         """
         if job.state not in _WITH_RESULTS:
             raise RefusedError(f"Job {job.id} is in the state {job.state}; only what was built can be rebuilt.")
-        original = await self.farm.records.read(lambda connection: requests.buildset(connection, job.buildset))
+        original = await self.farm.records.read(lambda connection: buildsets.get(connection, job.buildset))
         if original is None or original.input is None:
             raise RefusedError(f"The source of job {job.id} is not kept any more.")
         if missing := [each for each in job.built if each.builder not in self.farm.config.builders]:

@@ -15,7 +15,7 @@ from ..model.json_reader import JsonReader
 from ..model.results import Result
 from ..model.spec import Run
 from ..storage import schema
-from ..storage.records import changes, journal, listed_builds, remarks, requests, streams
+from ..storage.records import buildsets, changes, journal, listed_builds, remarks, requests, streams
 from ..storage.records.builds import Build
 from ..storage.records.changes import RecordedChange
 from ..storage.records.durations import is_good
@@ -123,7 +123,7 @@ def of_build(connection: Connection, row: Build) -> BuildStory:
     The details of the build *row*.
     """
     request = requests.get(connection, row.request)
-    buildset = requests.buildset(connection, request.buildset) if request else None
+    buildset = buildsets.get(connection, request.buildset) if request else None
     of_it = changes.of_buildset(connection, buildset.id) if buildset else []
     return BuildStory(
         _neighbours(connection, row),

@@ -30,6 +30,7 @@ from ..model.wait_reasons import WaitReason
 from ..storage.notifications import Notifications
 from ..storage.records import (
     builds,
+    buildsets,
     feed,
     requests,
     steps,
@@ -122,7 +123,7 @@ class LogFollower:
         return code
 
     async def _ended_well(self, buildset: int) -> bool:
-        row = await self._records.read(lambda connection: requests.buildset(connection, buildset))
+        row = await self._records.read(lambda connection: buildsets.get(connection, buildset))
         return row is not None and row.result is not None and row.result.exit_code == 0
 
     def output_to(self, client: Client, holder: Hashable) -> SendWindow:

@@ -28,6 +28,7 @@ from buildbot_lite.status.following import LogFollower, notify_followers
 from buildbot_lite.status.slave_documents import of_slave
 from buildbot_lite.storage.records import (
     builds,
+    buildsets,
     inputs,
     requests,
     streams,
@@ -390,7 +391,7 @@ class AdminAnswerTests(AdminDeskCase):
         given = self.successResultOf(self.harness.records.write(change))
         asked = self.ask("rebuild", builder="b", number=2)
         new, old = (
-            self.harness.read(lambda c, id=id: requests.buildset(c, id)) for id in (asked["buildset"], row.buildset)
+            self.harness.read(lambda c, id=id: buildsets.get(c, id)) for id in (asked["buildset"], row.buildset)
         )
 
         self.assertEqual((new.properties, new.input, new.scheduler), (old.properties, given, old.scheduler))

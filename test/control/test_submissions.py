@@ -42,7 +42,7 @@ from buildbot_lite.model.patch_base import PatchBase
 from buildbot_lite.model.results import Result
 from buildbot_lite.status.following import LogFollower, notify_followers
 from buildbot_lite.storage.inputs import InputStore
-from buildbot_lite.storage.records import inputs, requests
+from buildbot_lite.storage.records import buildsets, inputs, requests
 from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.wire.contract import MOST_FOLLOWERS
 from buildbot_lite.wire.exposed import Exposed, Revocable
@@ -242,7 +242,7 @@ class SubmitPatchTests(SubmissionCase):
         """
         The sources of the first buildset.
         """
-        found = self.harness.read(lambda connection: requests.buildset(connection, 1))
+        found = self.harness.read(lambda connection: buildsets.get(connection, 1))
         assert found is not None
         source: Mapping[str, Any] = found.source
         return source
@@ -696,7 +696,7 @@ class UploadTests(SubmissionCase):
         self.successResultOf(self.upload(tarball(), b"../x\n# b/1: SUCCESS\x1b[2J\xff"))
         self.harness.settle()
         name = "_x?# b_1: SUCCESS?[2J\N{REPLACEMENT CHARACTER}"
-        buildset = self.harness.read(lambda connection: requests.buildset(connection, 1))
+        buildset = self.harness.read(lambda connection: buildsets.get(connection, 1))
 
         self.assertEqual(argv(slave), ("run", name))
         self.assertEqual(buildset.reason, f"submitted through archive: {name}")

@@ -17,7 +17,7 @@ from buildbot_lite.master.config.loading import Generation
 from buildbot_lite.master.farm import Environment, Farm
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.properties import Properties
-from buildbot_lite.storage.records import changes, requests
+from buildbot_lite.storage.records import buildsets, changes, requests
 
 from . import harness
 from .harness import MasterHarness
@@ -131,8 +131,8 @@ class ScheduledFarm(MasterHarness):
 
 def _all(connection: Connection) -> list[Submitted]:
     found = []
-    for id in range(1, requests.last_buildset(connection) + 1):
-        buildset = requests.buildset(connection, id)
+    for id in range(1, buildsets.last(connection) + 1):
+        buildset = buildsets.get(connection, id)
         assert buildset is not None
         own = requests.of_buildset(connection, id)
         found.append(

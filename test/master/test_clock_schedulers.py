@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import StorageError
 from buildbot_lite.master.scheduling.schedulers.engine import TRY_AGAIN
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage.records import requests
+from buildbot_lite.storage.records import buildsets
 
 from .configurations import remarks_in, sentences_in
 from .harness import FakeSlave, scripted, succeeding
@@ -417,7 +417,7 @@ c["builders"].append(util.BuilderConfig("asks", ["bot1"], util.BuildFactory([
         farm.change()
         farm.change()
         self.assertEqual([each.scheduler for each in farm.submitted()], ["up", "up"])
-        results = [farm.read(lambda c, id=id: requests.buildset(c, id)).result for id in (1, 2)]
+        results = [farm.read(lambda c, id=id: buildsets.get(c, id)).result for id in (1, 2)]
         self.assertEqual(results, [Result.SUCCESS] * 2)
         farm.restart()
         farm.settle(DAY)

@@ -26,6 +26,7 @@ from buildbot_lite.storage.notifications import Notifications
 from buildbot_lite.storage.records import (
     artifacts,
     builds,
+    buildsets,
     generations,
     inputs,
     journal,
@@ -256,7 +257,7 @@ class RetentionTests(SynchronousTestCase):
 
         self.assertEqual(self.numbers(), [1, 3])
         self.assertEqual(sorted(os.listdir(os.path.join(self.basedir, "artifacts", "b"))), ["1", "3"])
-        rows = [self.do(lambda c, m=each: requests.buildset(c, m.buildset)) is not None for each in made]  # type: ignore[misc]  # lambda
+        rows = [self.do(lambda c, m=each: buildsets.get(c, m.buildset)) is not None for each in made]  # type: ignore[misc]  # lambda
         self.assertEqual(rows, [True, False, True])
 
     def test_number_of_builds(self) -> None:
@@ -290,8 +291,8 @@ class RetentionTests(SynchronousTestCase):
         waiting = self.do(lambda c: requests.submit(c, scheduler="s", builders=["b"], reason="", now=at))
         self.apply()
 
-        self.assertIsNone(self.do(lambda c: requests.buildset(c, gone.buildset.id)))
-        self.assertIsNotNone(self.do(lambda c: requests.buildset(c, waiting.buildset.id)))
+        self.assertIsNone(self.do(lambda c: buildsets.get(c, gone.buildset.id)))
+        self.assertIsNotNone(self.do(lambda c: buildsets.get(c, waiting.buildset.id)))
 
     def test_inputs(self) -> None:
         """

@@ -24,12 +24,12 @@ from buildbot_lite.model.spec import Run
 from buildbot_lite.status import build_documents
 from buildbot_lite.storage.records import (
     builds,
+    buildsets,
     inputs,
     remarks,
-    requests,
     streams,
 )
-from buildbot_lite.storage.records.requests import Buildset
+from buildbot_lite.storage.records.buildsets import Buildset
 
 from .configurations import builder_config, master_cfg
 from .harness import (
@@ -115,7 +115,7 @@ class TriggeredTests(SynchronousTestCase):
         """
         build = self.harness.read(lambda connection: builds.by_number(connection, builder, 1))
         request = self.harness.request(build.request)
-        return build, self.harness.read(lambda connection: requests.buildset(connection, request.buildset))
+        return build, self.harness.read(lambda connection: buildsets.get(connection, request.buildset))
 
     def said(self, builder: str) -> list[str]:
         """
@@ -163,7 +163,7 @@ class TriggeredTests(SynchronousTestCase):
                 self.harness.settle()
                 build = self.harness.read(lambda connection: builds.by_number(connection, "middle", 2))
                 request = self.harness.request(build.request)
-                of = self.harness.read(lambda c, id=request.buildset: requests.buildset(c, id))
+                of = self.harness.read(lambda c, id=request.buildset: buildsets.get(c, id))
                 self.assertEqual(dict(of.source), {"branch": "main", "revision": revision})
 
     def test_patch_of_a_codebase(self) -> None:

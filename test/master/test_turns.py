@@ -19,7 +19,8 @@ from buildbot_lite.master.scheduling.turns import Turns
 from buildbot_lite.model.wait_reasons import starting
 from buildbot_lite.status import documents
 from buildbot_lite.storage.records import builds
-from buildbot_lite.storage.records.requests import Buildset, Request
+from buildbot_lite.storage.records.buildsets import Buildset
+from buildbot_lite.storage.records.requests import Request
 
 from .configurations import builder_config, master_cfg, run_step
 from .harness import FakeSlave, MasterHarness

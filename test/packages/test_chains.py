@@ -17,7 +17,7 @@ from buildbot_lite.packages.job_options import MOST_MEMBERS
 from buildbot_lite.packages.job_service import JobService
 from buildbot_lite.packages.job_states import ArchState, JobState
 from buildbot_lite.packages.package_jobs import PackageJobs
-from buildbot_lite.storage.records import requests
+from buildbot_lite.storage.records import buildsets
 from test.control.test_submissions import FakeWatcher
 
 from .archives import archive, greet
@@ -181,7 +181,7 @@ class ChainTests(ChainCase):
         The properties of the builds of *job*.
         """
         buildset = self.job(job).buildset
-        found: Any = self.harness.read(lambda connection: requests.buildset(connection, buildset))
+        found: Any = self.harness.read(lambda connection: buildsets.get(connection, buildset))
         return {name: value for name, (value, _) in found.properties.items()}
 
 

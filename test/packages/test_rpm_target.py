@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.master.config.mistakes import MistakesError
 from buildbot_lite.model import spec
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage.records import requests
+from buildbot_lite.storage.records import buildsets
 from test.control.test_submissions import SubmissionCase
 from test.master.harness import FakeSlave
 
@@ -187,7 +187,7 @@ class RpmBuildTests(SubmissionCase):
         return dict(self.harness.steps(self.built))
 
     def _properties(self, number: int) -> Mapping[str, Any]:
-        buildset = self.harness.read(lambda connection: requests.buildset(connection, number))
+        buildset = self.harness.read(lambda connection: buildsets.get(connection, number))
         assert buildset is not None
         return {name: value for name, (value, _) in buildset.properties.items()}
 

@@ -16,7 +16,7 @@ from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.config.master_config import MasterConfig
 from buildbot_lite.master.config.mistakes import MistakesError
 from buildbot_lite.model.results import Result
-from buildbot_lite.storage.records import requests
+from buildbot_lite.storage.records import buildsets
 from test.control.test_submissions import SubmissionCase
 from test.master.harness import FakeSlave, MasterHarness, succeeding
 
@@ -251,7 +251,7 @@ class SubmittingTests(SubmissionCase):
         self.harness.done(self.farm.reconfiguration.apply())
 
     def _properties(self) -> Mapping[str, Any]:
-        buildset = self.harness.read(lambda connection: requests.buildset(connection, 1))
+        buildset = self.harness.read(lambda connection: buildsets.get(connection, 1))
         assert buildset is not None
         return {name: value for name, (value, _) in buildset.properties.items()}
 

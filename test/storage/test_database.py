@@ -38,6 +38,7 @@ from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.generation_texts import GenerationTexts
 from buildbot_lite.storage.records import (
     builds,
+    buildsets,
     feed,
     grants,
     inputs,
@@ -460,7 +461,7 @@ class RecordedTests(SynchronousTestCase):
                     self.assertEqual(found.kind, "patch")
                     (waiting,) = requests.unfinished(connection)
                     self.assertEqual((waiting.builder, waiting.retries, waiting.not_before), ("tarball", 1, 500.0))
-                    (buildset,) = requests.buildsets_unfinished(connection)
+                    (buildset,) = buildsets.unfinished(connection)
                     self.assertEqual((buildset.source, buildset.parent), ({"branch": "main"}, "0.0.0"))
                     self.assertEqual(buildset.by_grant, given.id)
                     (build,) = builds.newest(connection)

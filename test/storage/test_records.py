@@ -8,6 +8,7 @@ from buildbot_lite.errors import StorageError
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import (
     builds,
+    buildsets,
     feed,
     inputs,
     journal,
@@ -41,9 +42,9 @@ class RequestTests(FarmCase):
         )
 
         self.assertEqual([r.builder for r in submitted.requests], ["one", "two"])
-        self.assertEqual(self.do(lambda c: requests.buildset(c, submitted.buildset.id)), submitted.buildset)
+        self.assertEqual(self.do(lambda c: buildsets.get(c, submitted.buildset.id)), submitted.buildset)
         self.assertEqual(self.do(requests.unfinished), list(submitted.requests))
-        self.assertEqual(self.do(requests.buildsets_unfinished), [submitted.buildset])
+        self.assertEqual(self.do(buildsets.unfinished), [submitted.buildset])
         self.assertEqual(self.do(lambda c: requests.get(c, 2)), submitted.requests[1])
         self.assertEqual(submitted.requests[0].priority, 5)
         self.assertEqual(self.do(lambda c: inputs.get(c, input.id)), input)
@@ -63,7 +64,7 @@ class RequestTests(FarmCase):
 
         self.assertEqual(first, second)
         self.assertEqual(len(self.do(requests.unfinished)), 2)
-        self.assertEqual(self.do(lambda c: requests.by_parent(c, "7.1.0")), first.buildset)
+        self.assertEqual(self.do(lambda c: buildsets.by_parent(c, "7.1.0")), first.buildset)
 
     def test_finish(self) -> None:
         """
@@ -85,7 +86,7 @@ class RequestTests(FarmCase):
         assert found is not None
         self.assertEqual((found.finished, found.result, found.reason), (5.0, Result.FAILURE, "it failed"))
         self.assertEqual(self.do(requests.unfinished), [])
-        self.assertEqual(self.do(requests.buildsets_unfinished), [])
+        self.assertEqual(self.do(buildsets.unfinished), [])
 
     def test_finished_stays(self) -> None:
         """
@@ -110,7 +111,7 @@ class RequestTests(FarmCase):
 
         self.assertTrue(self.do(lambda c: requests.cancel(c, request.id, 6.0, "by me")))
         found = self.do(lambda c: requests.get(c, request.id))
-        whole = self.do(lambda c: requests.buildset(c, request.buildset))
+        whole = self.do(lambda c: buildsets.get(c, request.buildset))
         assert found is not None
         assert whole is not None
         self.assertEqual((found.result, found.reason), (Result.CANCELLED, "by me"))

@@ -20,9 +20,9 @@ from ...model.results import Result
 from ...model.source_stamps import is_untrusted, stamps_of
 from ...storage.records import changes, states
 from ...storage.records import requests as records_of_requests
+from ...storage.records.buildsets import Buildset
 from ...storage.records.changes import RecordedChange
 from ...storage.records.feed import Event
-from ...storage.records.requests import Buildset
 from ...storage.writer import Records
 from ..config.cancellers import FailingBuildsetCanceller, OldBuildCanceller, StampView
 from ..config.generations import Generations

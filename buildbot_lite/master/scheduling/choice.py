@@ -18,7 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from ...model import wait_reasons
 from ...model.locks import LockUse
 from ...model.wait_reasons import WaitReason
-from ...storage.records.requests import Buildset
+from ...storage.records.buildsets import Buildset
 from ..builds.lock_lines import LockOwner
 from ..builds.lock_waits import reason
 from ..builds.locks import LockObstacle, Locks

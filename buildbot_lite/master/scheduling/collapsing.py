@@ -22,7 +22,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from ...storage.records import changes
-from ...storage.records.requests import Buildset
+from ...storage.records.buildsets import Buildset
 from ...storage.writer import Records
 from ..config.change_schedulers import SingleBranchScheduler
 from ..config.force_scheduler import ForceScheduler

@@ -21,14 +21,11 @@ from ...model.properties import (
 from ...model.source_stamps import Stamp, source_of, stamps_of, with_patch
 from ...model.suggestions import did_you_mean, there_is_no
 from ...storage.inputs import InputFile, InputStore
-from ...storage.records import builds, inputs, requests
+from ...storage.records import builds, buildsets, inputs, requests
 from ...storage.records import changes as records_of_changes
 from ...storage.records.builds import Build
-from ...storage.records.requests import (
-    Buildset,
-    Request,
-    SubmittedBuildset,
-)
+from ...storage.records.buildsets import Buildset
+from ...storage.records.requests import Request, SubmittedBuildset
 from ...storage.writer import Records
 from ..builds.streams import InThread
 from ..config.force_scheduler import ForcedInput, ForceScheduler
@@ -144,7 +141,7 @@ class Forcing:
         def read(connection: Connection) -> Mapping[str, Any] | None:
             build = builds.by_number(connection, builder, int(number))
             request = None if build is None else requests.get(connection, build.request)
-            buildset = None if request is None else requests.buildset(connection, request.buildset)
+            buildset = None if request is None else buildsets.get(connection, request.buildset)
             return None if buildset is None else buildset.properties
 
         properties = await self._records.read(read)
@@ -184,7 +181,7 @@ def _original(connection: Connection, build: Build) -> tuple[Request, Buildset, 
     The request, the buildset and the changes of *build*; None when the records no longer have them.
     """
     request = requests.get(connection, build.request)
-    buildset = None if request is None else requests.buildset(connection, request.buildset)
+    buildset = None if request is None else buildsets.get(connection, request.buildset)
     if request is None or buildset is None:
         return None
     return request, buildset, [each.id for each in records_of_changes.of_buildset(connection, buildset.id)]

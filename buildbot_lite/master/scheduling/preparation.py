@@ -29,7 +29,8 @@ from ...storage.publishing import publish, publish_directory
 from ...storage.records import builds as records_of_builds
 from ...storage.records import changes, inputs, slaves
 from ...storage.records import journal as records_of_journal
-from ...storage.records.requests import Buildset, Request
+from ...storage.records.buildsets import Buildset
+from ...storage.records.requests import Request
 from ...storage.retrying import read_retrying
 from ...storage.writer import Records
 from ..builds import other_artifacts

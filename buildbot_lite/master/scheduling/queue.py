@@ -16,7 +16,8 @@ from ...model import wait_reasons
 from ...model.json_reader import encode
 from ...model.source_stamps import slaves_of
 from ...model.wait_reasons import WaitKind, WaitReason
-from ...storage.records.requests import Buildset, Request
+from ...storage.records.buildsets import Buildset
+from ...storage.records.requests import Request
 from .user_answers import UserAnswers
 from .views import without_revision
 from .wakeup import Wakeup

@@ -24,15 +24,12 @@ from twisted.python.failure import Failure
 
 from ...deferreds import OneShot, background, shielded
 from ...model.results import Result
-from ...storage.records import builds, feed
+from ...storage.records import builds, buildsets, feed
 from ...storage.records import changes as records_of_changes
 from ...storage.records import grants as records_of_grants
 from ...storage.records import requests as records_of_requests
-from ...storage.records.requests import (
-    Buildset,
-    Request,
-    SubmittedBuildset,
-)
+from ...storage.records.buildsets import Buildset
+from ...storage.records.requests import Request, SubmittedBuildset
 from ...storage.retrying import read_retrying
 from ...storage.writer import Records
 from ..builds.build_progress import Ended
@@ -308,7 +305,7 @@ class Requests:
             forget()
             finished.fire(failure)
 
-        asking = read_retrying(self._records, lambda c: records_of_requests.buildset(c, buildset), self._clock)
+        asking = read_retrying(self._records, lambda c: buildsets.get(c, buildset), self._clock)
         Deferred.fromCoroutine(asking).addCallbacks(known, unknown)  # type: ignore[unused-awaitable]  # both ends are given
         return waiting
 
@@ -336,7 +333,7 @@ def _add(connection: Connection, new: NewBuildset, now: float) -> tuple[Submitte
     """
     The buildset of *new*, and whether it is new: none with the same parent was there.
     """
-    earlier = records_of_requests.by_parent(connection, new.parent) if new.parent else None
+    earlier = buildsets.by_parent(connection, new.parent) if new.parent else None
     if earlier is not None:
         return SubmittedBuildset(earlier, tuple(records_of_requests.of_buildset(connection, earlier.id))), False
     submitted = records_of_requests.submit(

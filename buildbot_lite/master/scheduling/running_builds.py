@@ -16,7 +16,8 @@ from ...deferreds import OneShot
 from ...model.results import Result
 from ...model.token_bucket import TokenBucket
 from ...storage.records import builds as records_of_builds
-from ...storage.records.requests import Buildset, Request
+from ...storage.records.buildsets import Buildset
+from ...storage.records.requests import Request
 from ..builds.build import Build
 from ..slaves.slots import Slots
 from .queue import WaitingRequest

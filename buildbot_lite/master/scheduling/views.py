@@ -16,7 +16,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from ...errors import NotFoundError
 from ...model.properties import Properties
 from ...model.source_stamps import FIELDS, Stamp, stamps_of
-from ...storage.records.requests import Buildset, Request
+from ...storage.records.buildsets import Buildset
+from ...storage.records.requests import Request
 from ..config.master_config import MasterConfig
 from ..config.objects import BuilderConfig, BuildSlave
 from ..slaves.slots import Slot

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from sqlalchemy import Connection
 
 from ...errors import FileError, InputError, RefusedError
-from ...storage.records import inputs, requests
+from ...storage.records import buildsets, inputs
 from ...storage.records.inputs import Input
 from ..jobs import Job
 from ..results import ResultFile
@@ -176,5 +176,5 @@ class JobOffers:
 
 
 def _source_of(connection: Connection, job: Job) -> Input | None:
-    buildset = requests.buildset(connection, job.buildset)
+    buildset = buildsets.get(connection, job.buildset)
     return None if buildset is None or buildset.input is None else inputs.get(connection, buildset.input)

@@ -20,9 +20,9 @@ from ...model.rendering import View
 from ...model.results import Result
 from ...model.source_stamps import is_untrusted
 from ...storage.compressed_streams import open_stream
-from ...storage.records import builds, changes, requests, steps, streams
+from ...storage.records import builds, buildsets, changes, requests, steps, streams
 from ...storage.records.builds import Build
-from ...storage.records.requests import Buildset
+from ...storage.records.buildsets import Buildset
 from ...storage.records.steps import Step
 from ...storage.statements import to_json
 
@@ -216,7 +216,7 @@ def of_build(connection: Connection, farm: FarmFacts, build: int, *, tail: bool 
     """
     row = builds.get(connection, build)
     request = None if row is None else requests.get(connection, row.request)
-    buildset = None if request is None else requests.buildset(connection, request.buildset)
+    buildset = None if request is None else buildsets.get(connection, request.buildset)
     if row is None or buildset is None:
         return None
     earlier = builds.newest(connection, row.builder, most=20, before=row.number)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from ...master.slaves.missing import EVENT as MISSING
 from ...model.results import Result
-from ...storage.records import outbox, requests
+from ...storage.records import buildsets, outbox, requests
 from ...storage.records.feed import Event
 from . import details as of
 from .details import BuildDetails, FarmFacts
@@ -53,7 +53,7 @@ def reports_of(connection: Connection, facts: FarmFacts, event: Event) -> list[E
 
 def _of_set(connection: Connection, facts: FarmFacts, event: Event) -> list[EventReport]:
     request = requests.get(connection, event.request or 0)
-    buildset = None if request is None else requests.buildset(connection, request.buildset)
+    buildset = None if request is None else buildsets.get(connection, request.buildset)
     # The event of the last request has the time of the buildset's end.
     if request is None or buildset is None or buildset.finished != event.at:
         return []

@@ -1,15 +1,14 @@
 """
-Buildsets, and their requests: one for each builder.
+The requests of buildsets: one for each builder.
 
 A buildset is finished when its last request is; its result is the worst result of its requests.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from ...model.results import Result, worst
 from .. import schema
@@ -18,45 +17,11 @@ from ..statements import (
     Statement,
     inserting,
     selecting,
-    to_json,
 )
+from . import buildsets
+from .buildsets import Buildset
 
-_builds = schema.builds
-_buildsets = schema.buildsets
 _requests = schema.requests
-
-
-@frozen
-class Buildset:
-    """
-    The row of a buildset: one submission.
-
-    *source*: branch, revision, repository, project.  *properties*: name → [value, source].  *input*: id of the
-    submitted input.  *parent*: the journal entry of the Trigger that submitted it; *parent_build*: that Trigger's
-    build.  *by_grant*: id of the grant of the FURL that submitted it; *for_grant*: the same of the buildset at the root
-    of its triggers.
-    """
-
-    id: int
-    scheduler: str
-    reason: str
-    submitted: float
-    source: Mapping[str, Any]
-    properties: Mapping[str, Any]
-    input: int | None = None
-    parent: str | None = None
-    finished: float | None = None
-    result: Result | None = None
-    by_grant: int | None = None
-    parent_build: int | None = None
-    for_grant: int | None = None
-
-    @property
-    def submitter(self) -> int | None:
-        """
-        The grant of the FURL that submitted it, or the buildset at the root of its triggers; None: a scheduler did.
-        """
-        return self.for_grant if self.by_grant is None else self.by_grant
 
 
 @frozen
@@ -91,13 +56,6 @@ class SubmittedBuildset:
     number: int | None = None
 
 
-def _buildset(*row: Any) -> Buildset:
-    id, scheduler, reason, submitted, source, properties, input, parent, finished, result, *by = row
-    values = json.loads(properties)
-    ended = None if result is None else Result(result)
-    return Buildset(id, scheduler, reason, submitted, json.loads(source), values, input, parent, finished, ended, *by)
-
-
 def request_from_row(*row: Any) -> Request:
     """
     The request with these columns, in the order of the fields.
@@ -107,55 +65,14 @@ def request_from_row(*row: Any) -> Request:
     return Request(id, buildset, builder, submitted, priority, retries, not_before, finished, ended, reason)
 
 
-_ADD_BUILDSET = Statement(
-    inserting(
-        _buildsets,
-        "scheduler",
-        "reason",
-        "submitted",
-        "source",
-        "properties",
-        "input",
-        "parent",
-        "by_grant",
-        "parent_build",
-        "for_grant",
-    ).returning(_buildsets.c.id)
-)
-_ADD_REQUEST = Statement(inserting(_requests, "buildset", "builder", "submitted", "priority").returning(_requests.c.id))
+_ADD = Statement(inserting(_requests, "buildset", "builder", "submitted", "priority").returning(_requests.c.id))
 _GET = Query(selecting(_requests, Request).where(_requests.c.id == bindparam("id")), request_from_row)
-_BUILDSET = Query(selecting(_buildsets, Buildset).where(_buildsets.c.id == bindparam("id")), _buildset)
-_BY_PARENT = Query(selecting(_buildsets, Buildset).where(_buildsets.c.parent == bindparam("parent")), _buildset)
-_OF_PARENT = Query(
-    selecting(_buildsets, Buildset).where(_buildsets.c.parent_build == bindparam("build")).order_by(_buildsets.c.id),
-    _buildset,
-)
-_SUBMITTER_OF_BUILD = Query(
-    select(func.coalesce(_buildsets.c.by_grant, _buildsets.c.for_grant)).where(
-        _builds.c.id == bindparam("build"), _requests.c.id == _builds.c.request, _buildsets.c.id == _requests.c.buildset
-    ),
-    lambda grant: grant,
-)
 _OF_BUILDSET = Query(
     selecting(_requests, Request).where(_requests.c.buildset == bindparam("buildset")).order_by(_requests.c.id),
     request_from_row,
 )
-_SUBMITTED_BY = Query(
-    select(_buildsets.c.id, _buildsets.c.scheduler)
-    .where(_buildsets.c.id > bindparam("after"))
-    .order_by(_buildsets.c.id)
-    .limit(bindparam("most")),
-    lambda id, scheduler: (id, scheduler),
-)
-_LAST_BUILDSET = Statement(select(func.coalesce(func.max(_buildsets.c.id), 0)))
 _UNFINISHED = Query(
     selecting(_requests, Request).where(_requests.c.finished.is_(None)).order_by(_requests.c.id), request_from_row
-)
-_BUILDSETS_UNFINISHED = Query(
-    selecting(_buildsets, Buildset)
-    .where(_buildsets.c.id.in_(select(_requests.c.buildset).where(_requests.c.finished.is_(None))))
-    .order_by(_buildsets.c.id),
-    _buildset,
 )
 _NEWEST = Query(
     selecting(_requests, Request)
@@ -163,18 +80,6 @@ _NEWEST = Query(
     .order_by(_requests.c.id.desc())
     .limit(bindparam("most")),
     request_from_row,
-)
-_SUBMISSION_TIMES = Query(
-    select(_buildsets.c.submitted)
-    .where(_buildsets.c.by_grant == bindparam("by_grant"), _buildsets.c.submitted > bindparam("since"))
-    .order_by(_buildsets.c.submitted),
-    float,
-)
-_GRANTED = Query(
-    select(_buildsets.c.id, _buildsets.c.by_grant).where(
-        _buildsets.c.id >= bindparam("first"), _buildsets.c.by_grant.is_not(None)
-    ),
-    lambda id, by_grant: (id, by_grant),
 )
 _FINISH = Statement(
     update(_requests)
@@ -197,14 +102,6 @@ _RESULTS = Query(
     select(_requests.c.finished, _requests.c.result).where(_requests.c.buildset == bindparam("buildset")),
     lambda finished, result: None if finished is None else Result(result),
 )
-_FINISH_BUILDSET = Query(
-    update(_buildsets)
-    .where(_buildsets.c.id == bindparam("which"))
-    .values(finished=bindparam("now"), result=bindparam("with_result"))
-    .returning(*selecting(_buildsets, Buildset).selected_columns),
-    _buildset,
-)
-
 _NO_BOUND = 1 << 62
 
 
@@ -230,63 +127,31 @@ def submit(
     *parent_build* it has that build's submitter.
     """
     if parent is not None:
-        earlier = by_parent(connection, parent)
+        earlier = buildsets.by_parent(connection, parent)
         if earlier is not None:
             return SubmittedBuildset(earlier, tuple(of_buildset(connection, earlier.id)))
-    source = dict(source or {})
-    properties = dict(properties or {})
-    for_grant = None if parent_build is None else _SUBMITTER_OF_BUILD.first(connection, build=parent_build)
-    id = _ADD_BUILDSET.number(
+    buildset = buildsets.add(
         connection,
-        scheduler=scheduler,
-        reason=reason,
-        submitted=now,
-        source=to_json(source),
-        properties=to_json(properties),
-        input=input,
-        parent=parent,
-        by_grant=by_grant,
-        parent_build=parent_build,
-        for_grant=for_grant,
+        Buildset(
+            id=0,
+            scheduler=scheduler,
+            reason=reason,
+            submitted=now,
+            source=dict(source or {}),
+            properties=dict(properties or {}),
+            input=input,
+            parent=parent,
+            by_grant=by_grant,
+            parent_build=parent_build,
+        ),
     )
-    requests = tuple(
-        Request(
-            _ADD_REQUEST.number(connection, buildset=id, builder=builder, submitted=now, priority=priority),
-            id,
-            builder,
-            now,
-            priority,
-        )
-        for builder in builders
-    )
-    buildset = Buildset(
-        id,
-        scheduler,
-        reason,
-        now,
-        source,
-        properties,
-        input,
-        parent,
-        by_grant=by_grant,
-        parent_build=parent_build,
-        for_grant=for_grant,
-    )
+    requests = tuple(_add(connection, buildset, builder, priority) for builder in builders)
     return SubmittedBuildset(buildset, requests)
 
 
-def submission_times(connection: Connection, by_grant: int, since: float) -> list[float]:
-    """
-    The times of the submissions with a grant after *since*, oldest first.
-    """
-    return _SUBMISSION_TIMES.all(connection, by_grant=by_grant, since=since)
-
-
-def granted_buildsets(connection: Connection, first: int) -> dict[int, int]:
-    """
-    The buildsets from id *first* that were submitted with a FURL: id → grant.
-    """
-    return dict(_GRANTED.all(connection, first=first))
+def _add(connection: Connection, of: Buildset, builder: str, priority: int) -> Request:
+    id = _ADD.number(connection, buildset=of.id, builder=builder, submitted=of.submitted, priority=priority)
+    return Request(id, of.id, builder, of.submitted, priority)
 
 
 def get(connection: Connection, id: int) -> Request | None:
@@ -294,41 +159,6 @@ def get(connection: Connection, id: int) -> Request | None:
     The request with that *id*.
     """
     return _GET.first(connection, id=id)
-
-
-def buildset(connection: Connection, id: int) -> Buildset | None:
-    """
-    The buildset with that *id*.
-    """
-    return _BUILDSET.first(connection, id=id)
-
-
-def by_parent(connection: Connection, parent: str) -> Buildset | None:
-    """
-    The buildset that the journal entry *parent* submitted.
-    """
-    return _BY_PARENT.first(connection, parent=parent)
-
-
-def of_parent(connection: Connection, build: int) -> list[Buildset]:
-    """
-    The buildsets that the build with the id *build* submitted, oldest first.
-    """
-    return _OF_PARENT.all(connection, build=build)
-
-
-def submitted_after(connection: Connection, buildset: int, most: int = 1000) -> list[tuple[int, str]]:
-    """
-    At most *most* buildsets with a number above *buildset*, oldest first: the number, and the scheduler.
-    """
-    return _SUBMITTED_BY.all(connection, after=buildset, most=most)
-
-
-def last_buildset(connection: Connection) -> int:
-    """
-    The number of the newest buildset; 0 when there is none.
-    """
-    return _LAST_BUILDSET.number(connection)
 
 
 def of_buildset(connection: Connection, buildset: int) -> list[Request]:
@@ -343,13 +173,6 @@ def unfinished(connection: Connection) -> list[Request]:
     All requests without a result, oldest first.
     """
     return _UNFINISHED.all(connection)
-
-
-def buildsets_unfinished(connection: Connection) -> list[Buildset]:
-    """
-    The buildsets of all `unfinished` requests.
-    """
-    return _BUILDSETS_UNFINISHED.all(connection)
 
 
 def newest(connection: Connection, most: int = 50, before: int | None = None) -> list[Request]:
@@ -379,8 +202,7 @@ def finish(connection: Connection, id: int, result: Result, now: float, reason: 
     if None in results:
         return None
     worst_of_all = worst(result for result in results if result is not None)
-    (buildset,) = _FINISH_BUILDSET.all(connection, which=of, now=now, with_result=int(worst_of_all))
-    return buildset
+    return buildsets.finish(connection, of, worst_of_all, now)
 
 
 def collapse(connection: Connection, id: int, into: int) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from ....model.change_view import ChangeView
 from ....model.results import Result
 from ....model.source_stamps import is_untrusted, slaves_of, stamps_of
+from ....storage.records.buildsets import Buildset
 from ....storage.records.changes import RecordedChange
-from ....storage.records.requests import Buildset
 from ...config.schedulers import Dependent
 from .active import Memory, Troubles
 from .decisions import Decisions

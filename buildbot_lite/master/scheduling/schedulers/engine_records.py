@@ -7,11 +7,10 @@ from collections.abc import Collection, Mapping
 from attrs import frozen
 from sqlalchemy import Connection
 
+from ....storage.records import buildsets, states
 from ....storage.records import changes as records_of_changes
-from ....storage.records import requests as records_of_requests
-from ....storage.records import states
+from ....storage.records.buildsets import Buildset
 from ....storage.records.changes import RecordedChange
-from ....storage.records.requests import Buildset
 from ...config.schedulers import BaseScheduler
 from .active import Memory
 from .decisions import ENGINE, OWNED
@@ -54,9 +53,7 @@ def restore(connection: Connection, configured: Mapping[str, BaseScheduler], now
         for name in configured
     }
     newest = records_of_changes.last_id(connection)
-    return RecordedSchedulers(
-        own["considered"], newest, records_of_requests.last_buildset(connection), memories, dropped
-    )
+    return RecordedSchedulers(own["considered"], newest, buildsets.last(connection), memories, dropped)
 
 
 def read_on(
@@ -67,12 +64,12 @@ def read_on(
     that have ended, with their changes.
     """
     submitted: list[tuple[int, str]] = []
-    while len(page := records_of_requests.submitted_after(connection, submitted[-1][0] if submitted else after)) > 0:
+    while len(page := buildsets.after(connection, submitted[-1][0] if submitted else after)) > 0:
         submitted += page
     candidates = {id for id, scheduler in submitted if scheduler in upstreams} | watched
     ended = []
     for id in sorted(candidates):
-        row = records_of_requests.buildset(connection, id)
+        row = buildsets.get(connection, id)
         if row is not None and row.result is not None:
             ended.append((row, tuple(records_of_changes.of_buildset(connection, id))))
     return submitted, ended
