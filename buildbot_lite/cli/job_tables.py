@@ -100,7 +100,7 @@ def targets(document: Sequence[Document]) -> RenderableType:
             each["kind"],
             ", ".join(each["arches"]),
             ", ".join(f"{count} {state}" for state, count in each["jobs"].items()),
-            _paused(each["paused"]),
+            _hindrance(each["paused"], each.get("trouble")),
         )
         for each in document
     ]
@@ -162,8 +162,11 @@ def _spans(job: Document) -> list[tuple[Text, Date, str]]:
     ]
 
 
-def _paused(paused: Document | None) -> Text:
-    if paused is None:
-        return plain("")
-    reason = f": {paused['reason']}" if paused["reason"] else ""
-    return plain(f"paused by {paused['by']}{reason}", "yellow")
+def _hindrance(paused: Document | None, trouble: Document | None) -> Text:
+    said = []
+    if paused is not None:
+        reason = f": {paused['reason']}" if paused["reason"] else ""
+        said.append(plain(f"paused by {paused['by']}{reason}", "yellow"))
+    if trouble is not None:
+        said.append(plain(f"jobs are stuck, next attempt {Date(trouble['again'])}: {trouble['reason']}", "red"))
+    return Text("\n").join(said)

@@ -19,9 +19,8 @@ from sqlalchemy import Connection
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from ..child_programs import ProgramError
 from ..deferreds import background
-from ..errors import BuildbotLiteError, FileError, InputError, RecordsFailingError
+from ..errors import BuildbotLiteError, InputError, RecordsClosedError, RecordsFailingError
 from ..master.farm import Farm
 from ..storage.retrying import read_retrying
 from . import job_records, results
@@ -34,10 +33,11 @@ from .made_source import examine_made, submit_made
 from .results import JobResults
 from .served_targets import ServedTargets
 from .target_repository import TargetRepository
+from .target_troubles import TargetTroubles
 from .targets import Target
 
 LOOK_AGAIN = 30.0
-"""Seconds until requests are looked at again, when the records took no change, or a job goes on after a full disk."""
+"""Seconds until requests are looked at again, or a job goes on, when the records took no change."""
 
 
 class JobAdvance:
@@ -53,6 +53,7 @@ class JobAdvance:
         self._proceeding: set[int] = set()
         self._again: set[int] = set()
         self._later: dict[int, IDelayedCall] = {}
+        self.troubles = TargetTroubles(farm.clock, farm.wall, self.proceed)
 
     def stop(self) -> None:
         """
@@ -61,6 +62,7 @@ class JobAdvance:
         for call in self._later.values():
             call.cancel()
         self._later.clear()
+        self.troubles.stop()
 
     def proceed(self, job: int) -> None:
         """
@@ -73,20 +75,33 @@ class JobAdvance:
             background(self._proceed(job), self._log, f"job {job} cannot go on")
 
     async def _proceed(self, number: int) -> None:
+        target, worked = "", False
         try:
             while number in self._again:
                 self._again.discard(number)
-                while (job := await self.get(number)) is not None and await self._step(job):
-                    pass
-        except (FileError, ProgramError, RecordsFailingError):
-            self._proceed_later(number)
+                while (job := await self.get(number)) is not None:
+                    target = job.target
+                    if not await self._step(job):
+                        break
+                    worked = True
+        except (RecordsFailingError, RecordsClosedError) as error:
+            if isinstance(error, RecordsFailingError):
+                self._proceed_later(number)
+            self.troubles.went_on(target, number, worked=False)
             raise
+        except BuildbotLiteError as error:
+            # The fault is the machine's, like a full disk or a broken program: what is the package's ends the job.
+            self.troubles.failed(target, number, str(error))
+            raise
+        except Exception:
+            self.troubles.went_on(target, number, worked=False)
+            raise
+        else:
+            self.troubles.went_on(target, number, worked=worked)
         finally:
             self._proceeding.discard(number)
 
     def _proceed_later(self, number: int) -> None:
-        # The fault is the machine's, like a full disk, and nothing tells the farm when there is room again.  Programs
-        # that make the index of a repository say that in words of their own.
         def try_again() -> None:
             del self._later[number]
             self.proceed(number)

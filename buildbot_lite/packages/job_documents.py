@@ -47,15 +47,19 @@ class ShownTarget(Protocol):
     builders: Mapping[str, Any]
 
 
-def of_target(target: ShownTarget, counts: Mapping[str, int], paused: Mapping[str, Any] | None) -> Document:
+def of_target(
+    target: ShownTarget, counts: Mapping[str, int], paused: Mapping[str, Any] | None, trouble: Document | None = None
+) -> Document:
     """
-    A target, with the number of its unfinished jobs by state.
+    A target, with the number of its unfinished jobs by state.  *trouble*: what keeps its jobs from going on, as
+    `TargetTroubles.of` says it.
     """
     return {
         "target": target.name,
         "kind": type(target).__name__,
         "arches": list(target.builders),
         "paused": None if paused is None else dict(paused),
+        "trouble": trouble,
         "jobs": dict(counts),
     }
 

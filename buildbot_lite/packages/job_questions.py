@@ -90,7 +90,7 @@ class JobQuestions:
         only = self._target_of(grant)
         return {
             "targets": [
-                of_target(target, counts.get(name, {}), paused.get(name))
+                of_target(target, counts.get(name, {}), paused.get(name), self.service.trouble(name))
                 for name, target in self.service.targets.items()
                 if only in (None, name)
             ]

@@ -120,6 +120,12 @@ class JobService:
         """
         return await self._advance.results_of(job, target)
 
+    def trouble(self, target: str) -> dict[str, Any] | None:
+        """
+        What keeps the jobs of *target* from going on, as `TargetTroubles.of` says it.
+        """
+        return self._advance.troubles.of(target)
+
     async def hold_paused(self) -> None:
         """
         Hold the builds of the targets that are paused.
@@ -261,6 +267,7 @@ class JobService:
     async def _ended(self, number: int) -> None:
         job = await self._advance.get(number)
         if job is not None:
+            self._advance.troubles.went_on(job.target, number, worked=False)
             self._tidying.tidy(job.target)
 
 

@@ -20,12 +20,12 @@ from buildbot_lite.model.source_stamps import source_of
 from buildbot_lite.packages import job_actions, job_advance, job_records
 from buildbot_lite.packages.git_request import GitRequest, read_request, request_text
 from buildbot_lite.packages.git_sources import GitSources
-from buildbot_lite.packages.job_advance import LOOK_AGAIN
 from buildbot_lite.packages.job_states import ArchState, JobState
 from buildbot_lite.packages.jobs import Job, Origin
 from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.result_retention import needs_of
 from buildbot_lite.packages.served_targets import ServedTargets
+from buildbot_lite.packages.target_troubles import FIRST_PAUSE
 from buildbot_lite.storage.records import steps
 from buildbot_lite.storage.records.grants import Grant, GrantLimits
 from test.control.test_submissions import FakeWatcher
@@ -342,9 +342,9 @@ class SurvivingTests(FromGitCase):
         self.ask_for()
         with mock.patch.object(job_advance, "examine_made", side_effect=DiskFullError("the disk is full.")):
             self.attach()
-            self.harness.settle(2 * LOOK_AGAIN)
+            self.harness.settle(FIRST_PAUSE)
             self.assertEqual((self.job().state, self.job().reason), (JobState.PREP, "the disk is full."))
-        self.harness.settle(LOOK_AGAIN)
+        self.harness.settle(2 * FIRST_PAUSE)
         self.assertEqual((self.job().state, self.job().reason), (JobState.FINISHED, ""))
 
     def test_target_comes_back(self) -> None:

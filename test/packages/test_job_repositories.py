@@ -4,7 +4,7 @@ Jobs of targets that have repositories.
 
 from collections.abc import Collection
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -13,11 +13,11 @@ from buildbot_lite.child_programs import ProgramError
 from buildbot_lite.errors import DiskFullError, InputError, RefusedError
 from buildbot_lite.packages import job_lists
 from buildbot_lite.packages.job_actions import JobActions
-from buildbot_lite.packages.job_advance import LOOK_AGAIN
 from buildbot_lite.packages.job_states import JobState
 from buildbot_lite.packages.jobs import Job
 from buildbot_lite.packages.package_jobs import PackageJobs
 from buildbot_lite.packages.results import JobResults
+from buildbot_lite.packages.target_troubles import FIRST_PAUSE, LONGEST_PAUSE
 
 from .test_job_questions import QuestionCase
 
@@ -211,10 +211,56 @@ class RepositoriesTests(RepositoryCase):
             self.repository.errors["publish"] = error
             self.build()
             self.assertEqual((self.job(number).state, self.job(number).reason), (JobState.NEEDSIGN, str(error)))
-            self.harness.settle(LOOK_AGAIN)
+            self.harness.settle(FIRST_PAUSE)
             self.repository.errors.clear()
-            self.harness.settle(LOOK_AGAIN)
+            self.harness.settle(2 * FIRST_PAUSE)
             self.assertEqual((self.job(number).state, self.job(number).reason), (JobState.FINISHED, ""))
+            self.assertIsNone(self.trouble())
+
+    def test_pauses(self) -> None:
+        """
+        Promise 9.9: while a program is broken, the pauses between attempts grow up to their bound, and one job is tried
+        at a time; the target says why, since when, and when the next attempt is.  When one job goes on, all do.
+        """
+        self.repository.errors["enter"] = ProgramError("createrepo_c failed.")
+        self.attach()
+        for _ in range(3):
+            self.submit()
+        self.harness.settle()
+        attempts = len(self.repository.calls)
+        self.assertEqual(attempts, 3)
+        for pause in (30.0, 60.0, 120.0, 240.0, 480.0, LONGEST_PAUSE, LONGEST_PAUSE):
+            trouble = self.trouble()
+            self.assertEqual(trouble["reason"], "createrepo_c failed.")
+            self.assertEqual(trouble["again"], self.farm.wall() + pause)
+            self.harness.settle(pause - 1.0)
+            self.assertEqual(len(self.repository.calls), attempts)
+            self.harness.settle(1.0)
+            attempts += 1
+            self.assertEqual(len(self.repository.calls), attempts)
+        self.repository.errors.clear()
+        self.harness.settle(LONGEST_PAUSE)
+        self.assertEqual([self.job(number).state for number in (1, 2, 3)], [JobState.FINISHED] * 3)
+        self.assertIsNone(self.trouble())
+
+    def test_pause_of_ended(self) -> None:
+        """
+        A killed job is not tried again, and is no trouble of its target's any more.
+        """
+        self.repository.errors["enter"] = DiskFullError("the disk is full.")
+        self.build()
+        self.ask("kill", job=1)
+        self.harness.settle()
+        self.assertIsNone(self.trouble())
+        self.harness.settle(10 * LONGEST_PAUSE)
+        self.assertEqual(self.repository.calls, ["enter"])
+
+    def trouble(self) -> Any:
+        """
+        What `package targets` says of the target's trouble.
+        """
+        (target,) = self.ask("targets")["targets"]
+        return target["trouble"]
 
     def test_defect(self) -> None:
         """

@@ -4,6 +4,7 @@ The pages of packages.
 
 import html
 import re
+from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import text
@@ -67,6 +68,24 @@ class PackagePagesTests(PagesCase):
             "targets": [{"target": "bookworm", "kind": "DebTarget", "arches": ["amd64"], "paused": paused, "jobs": {}}]
         }
         self.assertIn("the mirror is broken, by alice, ", self.get("/packages/targets/bookworm").text)
+
+    def test_stuck(self) -> None:
+        """
+        Promise 9.9: a target's page says why its jobs are stuck, since when, and when the next one is tried.
+        """
+        trouble = {"reason": "createrepo_c failed: <no room>.", "since": 1.0, "again": 31.0}
+        target: dict[str, Any] = {
+            "target": "bookworm",
+            "kind": "DebTarget",
+            "arches": ["amd64"],
+            "paused": None,
+            "jobs": {},
+        }
+        self.master.answers["package-targets"] = {"targets": [{**target, "trouble": trouble}]}
+        page = self.get("/packages/targets/bookworm").text
+        self.assertIn("createrepo_c failed: &lt;no room&gt;. Since ", page)
+        self.assertIn("1970-01-01 00:00:31", page)
+        self.assertIn("jobs are stuck", self.get("/packages").text)
 
     def test_many_packages(self) -> None:
         """

@@ -42,7 +42,8 @@ async def targets(request: ApiRequest) -> Document:
     ``/packages/targets``.
     """
     answer = await request.view.live.answer("package-targets")
-    return {"targets": list(answer.get("targets", ()))}
+    # A master of an earlier version says nothing of troubles.
+    return {"targets": [{"trouble": None, **each} for each in answer.get("targets", ())]}
 
 
 async def jobs(request: ApiRequest) -> Document:

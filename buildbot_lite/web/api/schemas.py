@@ -242,6 +242,7 @@ COMPONENTS: Mapping[str, Schema] = {
         kind=TEXT,
         arches=list_of(TEXT),
         paused=or_null(MAP),
+        trouble=or_null(record(reason=TEXT, since=MOMENT, again=MOMENT)),
         jobs={**MAP, "description": "the number of unfinished jobs by state"},
     ),
     "Job": record(

@@ -207,9 +207,10 @@ class EndpointTests(ApiCase):
         )
         self.call("/packages/jobs/999999", 404)
         target = {"target": "sid", "kind": "Debian", "arches": ["amd64"], "paused": None, "jobs": {"building": 1}}
-        self.master.answers["package-targets"] = {"targets": [target]}
+        stuck = {**target, "trouble": {"reason": "the disk is full.", "since": 1.0, "again": 31.0}}
+        self.master.answers["package-targets"] = {"targets": [target, stuck]}
         self.clock.advance(2)
-        self.assertEqual(self.call("/packages/targets")["targets"], [target])
+        self.assertEqual(self.call("/packages/targets")["targets"], [{**target, "trouble": None}, stuck])
 
     def test_others(self) -> None:
         """

@@ -1,0 +1,113 @@
+"""
+Jobs that the machine keeps from going on: its disk is full, or a program that makes an index fails.
+
+::
+
+    a job fails ──► pause ──► the job that has waited longest is tried ──┬─ fails: a pause twice as long
+                                                                         └─ goes on: the next one is tried at once
+
+Nothing tells the farm when the fault is gone.  So of all the jobs of a target, one is tried after each pause.  The
+first attempt of a job waits for no pause, because the fault of another job may be its own: a file of it that is lost.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+FIRST_PAUSE = 30.0
+LONGEST_PAUSE = 900.0
+"""Seconds.  Each pause is twice as long as the one before, up to this."""
+LONGEST_REASON = 1000
+"""Characters."""
+
+
+@define
+class _Trouble:
+    """
+    The trouble of one target.  *jobs*: those that wait, in the order in which they are tried.  *tried*: the one that is
+    being tried.  *pauses*: those since a job went on last.  *since*, *again*: seconds since the epoch.
+    """
+
+    since: float
+    reason: str = ""
+    jobs: dict[int, None] = field(factory=dict)
+    tried: int | None = None
+    pauses: int = 0
+    again: float = 0.0
+    call: IDelayedCall | None = None
+
+
+class TargetTroubles:
+    """
+    The troubles of all targets.  *clock*: for pauses.  *wall*: seconds since the epoch.  *proceed*: lets a job go on;
+    its end is told by `failed` or `went_on`.
+    """
+
+    def __init__(self, clock: IReactorTime, wall: Callable[[], float], proceed: Callable[[int], None]) -> None:
+        self._clock = clock
+        self._wall = wall
+        self._proceed = proceed
+        self._troubles: dict[str, _Trouble] = {}
+
+    def of(self, target: str) -> dict[str, Any] | None:
+        """
+        The trouble of *target* for people: why its jobs do not go on, since when, and when the next one is tried (both
+        in seconds since the epoch); None: it has none.
+        """
+        found = self._troubles.get(target)
+        return None if found is None else {"reason": found.reason, "since": found.since, "again": found.again}
+
+    def failed(self, target: str, job: int, reason: str) -> None:
+        """
+        *job* could not go on, for a *reason* that is the machine's.  It is tried again later.
+        """
+        trouble = self._troubles.setdefault(target, _Trouble(self._wall()))
+        trouble.reason = reason[:LONGEST_REASON]
+        trouble.jobs.pop(job, None)
+        trouble.jobs[job] = None
+        if trouble.tried == job:
+            trouble.tried = None
+        if trouble.call is None and trouble.tried is None:
+            pause = min(FIRST_PAUSE * 2**trouble.pauses, LONGEST_PAUSE)
+            # So many that the longest pause is reached, and the power stays small.
+            trouble.pauses = min(trouble.pauses + 1, 10)
+            trouble.again = self._wall() + pause
+            trouble.call = self._clock.callLater(pause, self._try_next, target)
+
+    def went_on(self, target: str, job: int, *, worked: bool) -> None:
+        """
+        *job* does not wait (any more).  *worked*: it did something that its target's trouble would have kept it from.
+        """
+        trouble = self._troubles.get(target)
+        if trouble is None:
+            return
+        trouble.jobs.pop(job, None)
+        was_tried = trouble.tried == job
+        if was_tried:
+            trouble.tried = None
+        if worked:
+            trouble.pauses = 0
+        if trouble.tried is None and (worked or was_tried or not trouble.jobs):
+            if trouble.call is not None:
+                trouble.call.cancel()
+            self._try_next(target)
+
+    def stop(self) -> None:
+        """
+        Try nothing again.
+        """
+        for trouble in self._troubles.values():
+            if trouble.call is not None:
+                trouble.call.cancel()
+        self._troubles.clear()
+
+    def _try_next(self, target: str) -> None:
+        trouble = self._troubles[target]
+        trouble.call = None
+        if not trouble.jobs:
+            del self._troubles[target]
+            return
+        trouble.tried = next(iter(trouble.jobs))
+        self._proceed(trouble.tried)
