@@ -149,6 +149,52 @@ c["builders"][0].factory.addStep(Own())
         self.assertEqual({each.log for each in noted}, {"own"})
 
 
+class RemarkPlaceTests(SynchronousTestCase):
+    """
+    Where remarks that the farm makes stand beside a log.
+    """
+
+    def placed(self, harness: MasterHarness, text: str) -> list[int]:
+        """
+        The offsets of the remarks *text*.
+        """
+        noted = harness.read(lambda connection: remarks.of_build(connection, 1))
+        return [each.offset for each in noted if each.text == text]
+
+    def test_while_a_command_runs(self) -> None:
+        """
+        Promise 10.2: a remark about the slave stands at the end that the log had when it was made: behind what came of
+        the running command, also after a restart of the master.
+        """
+        harness = MasterHarness(
+            ONE
+            + """
+class Two(steps.ShellMixin, steps.BuildStep):
+    async def run(self):
+        for word in ("one", "two"):
+            await self.runCommand(await self.makeRemoteShellCommand(command=[word]))
+        return util.SUCCESS
+c["builders"][0].factory.steps[:] = []
+c["builders"][0].factory.addStep(Two())
+"""
+        )
+        slave = harness.attach()
+        harness.submit()
+        harness.farm.running.remark("bot1", "early")
+        slave.commands[0].write(b"first\n")
+        slave.commands[0].end(streams={"stdio": b"first\n"})
+        harness.settle()
+        harness.farm.running.remark("bot1", "between")
+        slave.commands[1].write(b"second\n")
+        harness.farm.running.remark("bot1", "behind two")
+        harness.restart()
+        harness.attach(slave=FakeSlave(commands=slave.commands), held=slave.held())
+        slave.commands[1].write(b"third\n", offset=7)
+        harness.farm.running.remark("bot1", "behind three")
+        offsets = [self.placed(harness, text) for text in ("early", "between", "behind two", "behind three")]
+        self.assertEqual(offsets, [[0], [6], [13], [19]])
+
+
 class SecretTests(SynchronousTestCase):
     """
     The secrets that commands get for masking.

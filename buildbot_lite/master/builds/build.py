@@ -35,6 +35,7 @@ from .journal import Done, Journal, JournalEntry, JournalStore, fingerprint
 from .step_code import StepCode
 from .step_commands import SlaveLostError
 from .step_context import JournaledContext
+from .step_logs import StepLogs
 from .step_runner import StepRunner
 from .step_time import LONGEST_REPLAY, endless_replay
 
@@ -93,6 +94,8 @@ class Build:
         effects = [entry for entry in recorded if entry.kind != STOP]
         journal = Journal(id, store, recorded=effects, went_live=went_live)
         self._context = context(self, journal)
+        # Those of the step that began last, and its number.
+        self._logs: tuple[int, StepLogs] = 0, JournaledContext(self._context, 0).logs
         self._context.view.results = self._progress.results
 
     @property
@@ -131,7 +134,14 @@ class Build:
         self._remarks += 1
         if self._remarks > MOST_REMARKS:
             return
-        JournaledContext(self._context, self._progress.step).remark(text)
+        self._logs_of_step().build_remark(text)
+
+    def _logs_of_step(self) -> StepLogs:
+        """
+        The logs of the current step, which has none of its own before it begins.
+        """
+        step = self._progress.step
+        return self._logs[1] if self._logs[0] == step else JournaledContext(self._context, step).logs
 
     async def run(self) -> Ended:
         """
@@ -270,9 +280,7 @@ class Build:
         unused = [name for name in self._context.inputs if name not in self._context.used]
         if not unused or ended.result > Result.WARNINGS or self._progress.stop is not None:
             return ended
-        JournaledContext(self._context, self._progress.step).remark(
-            f"No step of this build used the submitted {unused[0]}."
-        )
+        self._logs_of_step().build_remark(f"No step of this build used the submitted {unused[0]}.")
         if "patch" not in unused or self._context.inherited:
             return ended
         return Ended(
@@ -288,6 +296,7 @@ class Build:
         if progress.halted and not step.alwaysRun and not progress.stopped_in(number):
             return
         step_context = JournaledContext(context, number)
+        self._logs = number, step_context.logs
         runner = StepRunner(step, step_context, context.redaction, self.label)
         context.recorder.step_started(number, step.name)
         self._code = StepCode(runner.run(), clock=self._clock, busy=lambda: bool(context.live.ids))

@@ -108,12 +108,13 @@ class StepCommands:
         if wanted.on_master:
             build.check_trusted("This build may run no command on the master")
         session = build.session_at("master" if wanted.on_master else "slave")
+        streams = build.streams.entry(entry.step, entry.ordinal, wanted.artifact, wanted.log)
         command = DispatchedCommand(
             id=build.command_id(entry),
             spec=wanted.spec,
             secrets={name: await build.secret_of(name) for name in sorted(build.revealed)},
             grace=build.grace if wanted.repeats else None,
-            streams=build.streams.entry(entry.step, entry.ordinal, wanted.artifact, wanted.log),
+            streams=streams,
             sources=wanted.sources or {},
             home=None if wanted.on_master else build.home,
             resumed=resumed,
@@ -121,7 +122,7 @@ class StepCommands:
         )
         self._effects.check_open()  # it may have been closed while secrets were looked up
         running = Deferred.fromCoroutine(session.run(command))
-        with build.live.running(command.id, session):
+        with build.live.running(command.id, session), self._logs.growing(streams, wanted.log):
             build.journal.live()
             outcome = await running
         remarks = self._logs.placed(outcome.remarks, wanted.log)

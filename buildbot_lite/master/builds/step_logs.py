@@ -3,7 +3,8 @@ The logs that a step writes itself, and the remarks beside all its logs.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from attrs import define, evolve
 
@@ -36,8 +37,10 @@ class StepLogs:
         self._build = build
         self._effects = effects
         self._own: dict[str, _OwnLog] = {}
-        # By log, the bytes of all commands and of all own text so far: the offset of the next remark.
+        # By log, the bytes of all ended commands and of all own text so far.
         self._lengths: dict[str, int] = defaultdict(int)
+        # The streams of running commands, and the log with the output of each one's program.
+        self._growing: list[tuple[ReadableEntryStreams, str]] = []
         self._error: FileError | None = None
 
     def write(self, name: str, text: str) -> None:
@@ -77,8 +80,26 @@ class StepLogs:
         """
         if not self._build.journal.replaying:
             masked = printable(self._build.redaction.text(text), lines=True)
-            remark = Remark(log, self._lengths[log], self._build.wall(), masked)
+            remark = Remark(log, self._end(log), self._build.wall(), masked)
             self._build.recorder.remark(self._effects.step, remark)
+
+    def _end(self, log: str) -> int:
+        """
+        The length of *log* as far as it is stored; a command that runs counts with what came until now.
+        """
+        return self._lengths[log] + sum(_arrived(streams, output, log) for streams, output in self._growing)
+
+    @contextmanager
+    def growing(self, streams: ReadableEntryStreams, log: str) -> Iterator[None]:
+        """
+        While a command runs, it writes these *streams*.  *log*: the log with the output of its program.
+        """
+        command = (streams, log)
+        self._growing.append(command)
+        try:
+            yield
+        finally:
+            self._growing.remove(command)
 
     def placed(self, remarks: Sequence[Remark], log: str) -> Sequence[Remark]:
         """
@@ -140,3 +161,15 @@ class StepLogs:
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+
+def _arrived(streams: ReadableEntryStreams, output: str, log: str) -> int:
+    """
+    The bytes of *log* in the *streams* of a running command, whose program writes into the log *output*.
+    """
+    try:
+        lengths = streams.lengths()
+    except FileError:
+        return 0  # the command's own writes will say so
+    # A stream that arrived damaged is sent again under another name, and the last one counts.
+    return next((lengths[name] for name in sorted(lengths, reverse=True) if log_of(name, output) == log), 0)
