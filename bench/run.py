@@ -33,11 +33,13 @@ import table
 import theirs
 import watching
 import web
+import web_memory
 
 BENCH = Path(__file__).resolve().parent
 # Measured once: figures that do not vary between runs, and measures that take minutes.
 ONCE = {"installed", "new_user", "stored", "log_gib", "web_million"}
-OURS = {**ours.MEASURES, **watching.MEASURES, **deciding.MEASURES, **automatic.MEASURES, **web.MEASURES}
+MODULES = (ours, watching, deciding, automatic, web, web_memory)
+OURS = {name: measure for module in MODULES for name, measure in module.MEASURES.items()}
 # The limits: the cost of the parts alone.  A limit with the name of a measure runs next to that measure.
 LIMITS = {
     "bare": bare.measure,

@@ -32,6 +32,7 @@ from ..model.webhook import LARGEST_BODY
 from .http_channel import StrictChannel, origin_form
 from .policy import PAGE_HEADERS, WebVisitor, is_loopback_name
 from .shares import AddressShares
+from .timed_producer import TimedProducer
 
 HOOKS = b"/change_hook"
 """The addresses below which bodies may be large."""
@@ -44,8 +45,6 @@ LARGEST_READ = 32 << 20
 MOST_CONNECTIONS = 1000
 SILENCE = 30
 LONGEST_REQUEST = 120
-LONGEST_PAUSE = 120
-"""Seconds for which a client may leave its buffer full: as long as 64 KiB at 5 kbit/s take."""
 MOST_OF_ADDRESS = 200
 MOST_ANSWERS = 100
 """Answers for one visitor that are under way, among them streams of events, logs that are followed, and downloads."""
@@ -221,8 +220,7 @@ class _BoundedConnection(ProtocolWrapper):
 
     factory: "_BoundedConnections"
     _cut: IDelayedCall
-    _pause: IDelayedCall | None = None
-    _producer: Any = None
+    _producer: "TimedProducer | None" = None
     address = ""
     """Of whom it counts; "": of nobody."""
 
@@ -245,35 +243,16 @@ class _BoundedConnection(ProtocolWrapper):
         self._cut = self.factory.clock.callLater(LONGEST_REQUEST, self._abort)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: N802 - Twisted's
-        self._producer = producer
-        super().registerProducer(self, streaming)  # type: ignore[no-untyped-call]  # Twisted's
+        self._producer = TimedProducer(producer, self.factory.clock, self._abort)
+        super().registerProducer(self._producer, streaming)  # type: ignore[no-untyped-call]  # Twisted's
 
     def unregisterProducer(self) -> None:  # noqa: N802 - Twisted's
         self._end_pause()
         super().unregisterProducer()  # type: ignore[no-untyped-call]  # Twisted's
 
-    def pauseProducing(self) -> None:  # noqa: N802 - Twisted's
-        """
-        The buffer is full.
-        """
-        self._end_pause()
-        self._pause = self.factory.clock.callLater(LONGEST_PAUSE, self._abort)
-        self._producer.pauseProducing()
-
-    def resumeProducing(self) -> None:  # noqa: N802 - Twisted's
-        """
-        The buffer is empty.
-        """
-        self._end_pause()
-        self._producer.resumeProducing()
-
-    def stopProducing(self) -> None:  # noqa: N802 - Twisted's
-        self._end_pause()
-        self._producer.stopProducing()
-
     def _end_pause(self) -> None:
-        if self._pause is not None and self._pause.active():
-            self._pause.cancel()
+        if self._producer is not None:
+            self._producer.end_pause()
 
     def connectionLost(self, reason: Any = connectionDone) -> None:
         self.answering()

@@ -104,8 +104,19 @@ class ShownFarm:
         """
         Tell the web process that something changed.
         """
+        self._tell("changed")
+
+    def grow(self, path: str, more: bytes) -> None:
+        """
+        Write *more* to the log with the stream *path*, and tell the web process that it grew.
+        """
+        with (self.directory / "streams" / path).open("ab") as file:
+            file.write(more)
+        self._tell(f"grew {path}")
+
+    def _tell(self, line: str) -> None:
         assert self._master is not None and self._master.stdin is not None
-        self._master.stdin.write(b"changed\n")
+        self._master.stdin.write(f"{line}\n".encode())
         self._master.stdin.flush()
 
     def page(self, path: str = "") -> str:

@@ -5,7 +5,7 @@ A stand-in for the master of a made-up farm: it answers a real web process over 
 
     python -m test.browser.stand_in DIRECTORY < changes
     DIRECTORY/web/private/watch.furl ◄── written when it listens
-    a line of standard input         ──► news to all who follow the farm: something changed
+    a line of standard input         ──► news to all who follow the farm: something changed; "grew PATH": only a log did
 
 It knows only what `LiveAnswers` says; a test that changes the records writes a line.  It ends with its standard input.
 """
@@ -49,15 +49,24 @@ class StandInControl:
         self._answers = answers
         self._directory = directory
         self._changes = 0
-        self._changed: OneShot[None] = OneShot()
+        self._changed: OneShot[str | None] = OneShot()
 
     def change(self) -> None:
         """
         Something changed.
         """
         self._changes += 1
+        self._tell(None)
+
+    def grow(self, path: str) -> None:
+        """
+        The log with the stream *path* has grown, and nothing else has changed.
+        """
+        self._tell(path)
+
+    def _tell(self, grown: str | None) -> None:
         waiting, self._changed = self._changed, OneShot()
-        waiting.fire(None)
+        waiting.fire(grown)
 
     def ask(self, question: Document) -> Deferred[Document]:
         answer = self._answers.to(str(question.get("ask")))
@@ -69,18 +78,20 @@ class StandInControl:
         return Deferred.fromCoroutine(self._follow(follower))
 
     async def _follow(self, follower: Follower) -> Document:
+        grown: str | None = None
         try:
             while True:
                 changed = self._changed.wait()
-                await follower.chunk(b"1" + json.dumps(self._news()).encode())
-                await changed
+                await follower.chunk(b"1" + json.dumps(self._news(grown)).encode())
+                grown = await changed
         except LinkLostError:
             return {}
 
-    def _news(self) -> dict[str, Any]:
+    def _news(self, grown: str | None) -> dict[str, Any]:
         with closing(sqlite3.connect(f"file:{self._directory / DATABASE}?mode=ro", uri=True)) as database:
             (seq,) = database.execute("SELECT coalesce(max(seq), 0) FROM feed").fetchone()
-        return {"seq": seq, "streams": None, "live": self._changes, "revoked": [], "generation": "0" * 64}
+        streams = None if grown is None else [grown]
+        return {"seq": seq, "streams": streams, "live": self._changes, "revoked": [], "generation": "0" * 64}
 
 
 class _Commands(LineReceiver):
@@ -91,7 +102,11 @@ class _Commands(LineReceiver):
         self._reactor = reactor
 
     def lineReceived(self, line: bytes) -> None:
-        self._control.change()
+        command, _, path = line.decode().partition(" ")
+        if command == "grew":
+            self._control.grow(path)
+        else:
+            self._control.change()
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         self._reactor.stop()

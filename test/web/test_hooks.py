@@ -22,12 +22,12 @@ from buildbot_lite.web.hooks import MOST_AT_ONCE, REPLY_TIMEOUT, ChangeHooks, Ha
 from buildbot_lite.web.site import (
     LARGEST_FORM,
     LARGEST_READ,
-    LONGEST_PAUSE,
     LONGEST_REQUEST,
     MOST_CONNECTIONS,
     WebPage,
     make_factory,
 )
+from buildbot_lite.web.timed_producer import LONGEST_PAUSE
 from buildbot_lite.wire.client import Take
 
 
@@ -316,6 +316,18 @@ class BoundsTests(HookCase):
         producer.pauseProducing()
         self.clock.advance(LONGEST_PAUSE)
         self.assertTrue(transport.disconnected)
+
+    def test_no_more_requests_while_unread(self) -> None:
+        """
+        While a client does not read an answer that was written as a whole, no more of its requests are read; they are
+        when it has.
+        """
+        transport = self.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        producer: Any = transport.producer
+        producer.pauseProducing()
+        self.assertEqual(transport.producerState, "paused")
+        producer.resumeProducing()
+        self.assertEqual(transport.producerState, "producing")
 
     def test_endless_body(self) -> None:
         """
