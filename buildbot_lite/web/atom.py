@@ -19,7 +19,7 @@ from ..storage.records import history
 from ..storage.records.builds import Build
 from ..storage.records.history import Filter, HistoryEntry
 from .page_request import PageRequest
-from .rendering import result_words, segment
+from .rendering import page_of_build, page_of_builder, result_words
 from .view import FarmView, Reply, Route
 
 ATOM = "application/atom+xml; charset=utf-8"
@@ -64,8 +64,8 @@ def entry_id(build: Build) -> str:
 
 
 def _document(title: str, root: str, builder: str | None, entries: Sequence[HistoryEntry]) -> bytes:
-    path = "feed.atom" if builder is None else f"builders/{segment(builder)}/feed.atom"
-    page = "" if builder is None else f"builders/{segment(builder)}"
+    path = "feed.atom" if builder is None else f"{page_of_builder(builder)}/feed.atom"
+    page = "" if builder is None else page_of_builder(builder)
     feed = ET.Element(_tag("feed"))
     _add(feed, "id", uuid5(NAMESPACE_URL, f"{root.strip('./')}/{path}").urn)
     _add(feed, "title", title if builder is None else f"{printable(builder)} on {title}")
@@ -87,7 +87,7 @@ def _entry(feed: ET.Element, root: str, found: HistoryEntry) -> None:
     _add(entry, "title", printable(f"{build.builder} #{build.number} {result_words(result)}"))
     _add(entry, "updated", _moment(build.finished or 0.0))
     _add(entry, "published", _moment(build.started))
-    _link(entry, "alternate", f"{root}builders/{segment(build.builder)}/{build.number}", "text/html")
+    _link(entry, "alternate", f"{root}{page_of_build(build.builder, build.number)}", "text/html")
     ET.SubElement(entry, _tag("category"), term=(result or "RUNNING").lower())
     about = [
         build.reason,

@@ -16,6 +16,7 @@ from ..model.display import printable
 from ..model.results import Result
 from ..storage.records import cells
 from ..storage.records.cells import BuildCell
+from .live import is_private
 from .page_request import PageRequest
 from .view import FarmView, Reply, Route
 
@@ -103,7 +104,7 @@ async def badge_of_builder(view: FarmView, asked: PageRequest, builder: str) -> 
     ``/badges/BUILDER.svg``.  Other sites may show it.  Of a private farm there is none, but for holders of grants.
     """
     www = await view.live.answer("www")
-    if asked.holder is None and www.get("private", True):
+    if asked.holder is None and is_private(www):
         raise NotFoundError("There is nothing at this address.")
     known = {each["builder"] for each in www.get("builders") or ()}
     newest = await view.records.read(lambda connection: cells.newest(connection, builder, _LOOKED_AT))

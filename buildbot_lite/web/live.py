@@ -122,6 +122,12 @@ class Live:
             self.version += 1
             self._on_link.tell(None)
 
+    async def is_private(self) -> bool:
+        """
+        Whether only holders of grants may read the farm's pages: also while nobody knows.
+        """
+        return is_private(await self.answer("www"))
+
     async def answer(self, question: str, fresh: float = FRESH) -> Document:
         """
         The master's answer to *question*, at most *fresh* seconds old, or the last one while it is away; an empty
@@ -155,6 +161,14 @@ class Live:
         if question not in _LASTING and self.clock() - kept.at > MOST_AGE:
             kept.document = None
         return kept.document or {}
+
+
+def is_private(www: Document) -> bool:
+    """
+    Whether only holders of grants may read the pages of the farm that tells *www*; a farm that tells nothing is
+    private.
+    """
+    return bool(www.get("private", True))
 
 
 def _unwrapped(question: str, answer: Document) -> Document:

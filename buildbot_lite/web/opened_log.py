@@ -12,7 +12,7 @@ from .farm_logs import FarmLogs
 from .logs.log_reader import LogReader
 from .logs.windows import LogWindow
 from .page_request import PageRequest
-from .rendering import segment
+from .rendering import page_of_build, segment
 from .stored_log import StoredLog
 from .view import FarmView
 
@@ -37,7 +37,7 @@ class OpenLog:
         What the templates say of the log.  *root*: the relative address of the first page.
         """
         build, step = self.stored.build, self.stored.step
-        of_build = f"{root}builders/{segment(build.builder)}/{build.number}"
+        of_build = f"{root}{page_of_build(build.builder, build.number)}"
         logs = f"{of_build}/steps/{step.number}/logs/"
         return {
             "builder": build.builder,

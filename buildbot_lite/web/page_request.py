@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from ..errors import RefusedError
 from ..wire.furl import Furl
 from .policy import WebVisitor
 from .rendering import root_of
@@ -15,6 +16,8 @@ from .rendering import root_of
 MOST_ENCODINGS = 20
 """Of those that a client takes; it is not asked about more."""
 _NO_WEIGHT = re.compile(r"q=0(\.0*)?")
+LONGEST_FIELD = 200
+"""Characters of a name in an address; of longer ones, the rest is cut off."""
 
 
 @frozen
@@ -61,6 +64,33 @@ class PageRequest:
         Whether it comes with a cookie or a string.
         """
         return "cookie" in self.headers or "authorization" in self.headers
+
+    def field(self, name: str) -> str:
+        """
+        The field *name* of the query, at most `LONGEST_FIELD` characters of it; "" if it is not there.
+        """
+        return self.query.get(name, "")[:LONGEST_FIELD]
+
+    @property
+    def before(self) -> int | None:
+        """
+        The place in a long list after which the page begins, in the field ``before``; None: at its beginning.
+        """
+        text = self.query.get("before", "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+
+    def permitted(self, question: str) -> Holder:
+        """
+        The holder who asks; `RefusedError` if there is none, or if the grant does not permit *question*.
+        """
+        if self.holder is None:
+            raise RefusedError(
+                "This needs a string to control the farm.  Get a code for this browser with: "
+                "buildbot-lite grant control --web DIR"
+            )
+        if not self.holder.permits(question):
+            raise RefusedError("Your string permits to look only.")
+        return self.holder
 
     @property
     def visitor(self) -> WebVisitor:

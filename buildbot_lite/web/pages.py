@@ -32,6 +32,7 @@ from ..errors import (
 from ..wire.limits.limited_log import LimitedLog
 from .api.problems import problem
 from .kept_replies import KeptReplies, PreparedReply
+from .live import is_private
 from .page_request import PageRequest, takes_gzip
 from .policy import PAGE_HEADERS, host_name
 from .rendering import from_segment, static_file
@@ -134,7 +135,7 @@ class Pages:
             www = await self._view.live.answer("www")
             if not www and self._view.live.away_since is None:
                 raise NoAnswerError(_NOT_TOLD)
-            if www.get("private", True):
+            if is_private(www):
                 raise NeedsHolderError
         return asked
 

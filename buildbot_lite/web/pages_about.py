@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from .. import __version__
 from ..errors import StorageError
 from ..storage.records import marks, retention
+from .live import is_private
 from .page_request import PageRequest
 from .view import FarmView, Reply, Route
 
@@ -76,7 +77,7 @@ async def about(view: FarmView, asked: PageRequest) -> Reply:
         asked,
         "about.html",
         url=www.get("url"),
-        private=www.get("private", True),
+        private=is_private(www),
         version=__version__,
         of_master=status.get("version"),
         python=f"{platform.python_implementation()} {platform.python_version()}",

@@ -18,7 +18,7 @@ from ..storage.compressed_streams import open_stream
 from .live import Document
 from .logs.terminal import Terminal
 from .page_request import PageRequest
-from .rendering import segment
+from .rendering import page_of_build
 from .stored_farm import Places
 from .view import FarmView, Reply, Route
 
@@ -137,7 +137,7 @@ async def elsewhere(view: FarmView, asked: PageRequest, builder: str, number: in
     """
     ``/builds/NAME/NUMBER``, as the API and the commands name builds: leads to the build's page.
     """
-    address = f"{asked.root}builders/{segment(builder)}/{number}"
+    address = f"{asked.root}{page_of_build(builder, number)}"
     return Reply(HTTPStatus.MOVED_PERMANENTLY, b"", headers={"location": address})
 
 

@@ -25,7 +25,6 @@ LEAST_BARS = 40
 """Bars for which the plot has room: with fewer builds they would be as wide as blocks."""
 PLOTTED = 120
 """Builds in the plot of a builder."""
-LONGEST_VALUE = 200
 _GOOD = {Result.SUCCESS, Result.WARNINGS}
 
 
@@ -34,7 +33,7 @@ async def builds(view: FarmView, asked: PageRequest) -> Reply:
     ``/builds``: all builds that pass the filter in the address.
     """
     wanted = filter_in(asked)
-    page = await view.records.read(lambda connection: history.page(connection, wanted, ON_PAGE, before_in(asked)))
+    page = await view.records.read(lambda connection: history.page(connection, wanted, ON_PAGE, asked.before))
     return await view.page(asked, "builds.html", filter=wanted, page=page, older=_older(asked, page), query=asked.query)
 
 
@@ -48,7 +47,7 @@ async def builder(view: FarmView, asked: PageRequest, builder: str) -> Reply:
 
     def read(connection: Connection) -> tuple[Page, list[BuildCell]]:
         return (
-            history.page(connection, wanted, ON_PAGE, before_in(asked)),
+            history.page(connection, wanted, ON_PAGE, asked.before),
             cells.newest(connection, builder, PLOTTED + 20),
         )
 
@@ -72,27 +71,20 @@ def filter_in(asked: PageRequest) -> Filter:
     """
     The filter in the address of a list: builder, branch, slave, result; an unknown result is refused.
     """
-
-    def text(name: str) -> str | None:
-        return asked.query.get(name, "")[:LONGEST_VALUE] or None
-
-    result = text("result")
+    result = asked.field("result")
     results: Sequence[Result | None] = ()
     if result == "running":
         results = (None,)
-    elif result is not None:
+    elif result:
         if result not in Result.__members__:
             raise NotFoundError(f"There is no result {result!r:.60}.  The results are: {', '.join(Result.__members__)}")
         results = (Result[result],)
-    return Filter(builder=text("builder"), branch=text("branch"), slave=text("slave"), results=results)
-
-
-def before_in(asked: PageRequest) -> int | None:
-    """
-    The place in the list after which the page begins; None: at its beginning.
-    """
-    text = asked.query.get("before", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+    return Filter(
+        builder=asked.field("builder") or None,
+        branch=asked.field("branch") or None,
+        slave=asked.field("slave") or None,
+        results=results,
+    )
 
 
 def _older(asked: PageRequest, page: Page) -> str | None:

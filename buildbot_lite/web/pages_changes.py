@@ -11,7 +11,6 @@ from ..status import build_documents
 from ..status.build_documents import Document
 from ..storage.records import changes as records
 from .page_request import PageRequest
-from .pages_builder import before_in
 from .view import FarmView, Reply, Route
 
 ON_PAGE = 40
@@ -26,7 +25,7 @@ async def changes(view: FarmView, asked: PageRequest) -> Reply:
     """
     builders_known = len((await view.live.answer("www")).get("builders") or ())
     most = max(LEAST_CHANGES, min(ON_PAGE, MOST_CELLS // max(1, builders_known)))
-    found = await view.records.read(lambda c: build_documents.of_changes(c, most, before_in(asked)))
+    found = await view.records.read(lambda c: build_documents.of_changes(c, most, asked.before))
     builders = list(dict.fromkeys(each["builder"] for change in found for each in change["requests"]))
     rows = [{**change, "by_builder": _by_builder(change)} for change in found]
     older = found[-1]["change"] if len(found) == most else None

@@ -13,6 +13,7 @@ from ..storage.records import cells
 from ..storage.records.cells import BuildCell, RunningStep
 from .live import Document
 from .page_request import PageRequest
+from .slave_states import slaves_in
 from .stretches import Stretch, stretch
 from .view import FarmView, Reply, Route
 
@@ -69,7 +70,7 @@ async def farm(view: FarmView, asked: PageRequest) -> Reply:
     ``/``.
     """
     www, status = await view.live.answer("www"), await view.live.answer("status")
-    wanted = FarmFilter(**{name: asked.query.get(name, "")[:200] for name in ("text", "tag", "slave", "result")})
+    wanted = FarmFilter(**{name: asked.field(name) for name in ("text", "tag", "slave", "result")})
     snapshot = await view.records.read(lambda connection: _read(connection, asked, wanted, www.get("builders")))
     return await view.page(
         asked,
@@ -168,23 +169,12 @@ def _slaves(status: Document) -> dict[str, Any]:
     """
     The slaves, each with its state; of many, the quiet ones are only counted.
     """
-    everyone = [{**each, "state": state_of(each)} for each in status.get("slaves", ())]
+    everyone = slaves_in(status)
     states = Counter(each["state"] for each in everyone)
     shown = everyone
     if len(everyone) > MOST_SLAVES:
         shown = [each for each in everyone if each["state"] != "here" or each["running"]]
     return {"shown": shown[:MOST_SLAVES], "states": states, "total": len(everyone)}
-
-
-def state_of(slave: Document) -> str:
-    """
-    The state of *slave* as one word; of an older master's answer, what its other fields say.
-    """
-    if slave.get("state"):
-        return str(slave["state"])
-    if not slave["connected"]:
-        return "away" if slave.get("since") else "never seen"
-    return next((state.replace("_", " ") for state in ("paused", "draining", "low_space") if slave.get(state)), "here")
 
 
 ROUTES = (Route("/", farm),)

@@ -5,9 +5,9 @@ Forcing a build: the forms of the builder's ForceSchedulers, made from their par
 from collections.abc import Mapping, Sequence
 
 from ..errors import InputError, NotFoundError, RefusedError
+from .forms import form_of, sent_to
 from .live import Document
 from .page_request import PageRequest
-from .pages_session import form_of, permitted, sent_to
 from .rendering import segment
 from .view import FarmView, Reply, Route
 
@@ -23,7 +23,7 @@ async def force(view: FarmView, asked: PageRequest, builder: str) -> Reply:
     """
     ``/builders/NAME/force``: GET shows the forms; POST forces a build, or shows the form again with what is wrong.
     """
-    holder = permitted(asked, FORCE)
+    holder = asked.permitted(FORCE)
     answer = await view.sessions.ask(holder, {"ask": "force-forms", "builder": builder})
     forms = answer.get("forms") or []
     if not forms:

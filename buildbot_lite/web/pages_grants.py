@@ -3,7 +3,6 @@ The grants, for admins: what was handed out, to whom, when it was used last.  No
 """
 
 from .page_request import PageRequest
-from .pages_session import permitted
 from .view import FarmView, Reply, Route
 
 MOST_SHOWN = 2000
@@ -13,7 +12,7 @@ async def grants(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/grants``.
     """
-    holder = permitted(asked, "grants")
+    holder = asked.permitted("grants")
     answer = await view.sessions.ask(holder, {"ask": "grants", "all": asked.query.get("all") == "1"})
     found = list(answer.get("grants") or ())
     return await view.page(

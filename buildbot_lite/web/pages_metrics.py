@@ -43,8 +43,8 @@ async def _not_ready(view: FarmView, sentence: str, to_strangers: str) -> Reply:
     """
     The answer with *sentence*, or on a private farm, of which anybody can ask this, with *to_strangers*.
     """
-    private = (await view.live.answer("www")).get("private", True)
-    return Reply(503, f"{to_strangers if private else sentence}\n".encode(), TEXT)
+    told = to_strangers if await view.live.is_private() else sentence
+    return Reply(503, f"{told}\n".encode(), TEXT)
 
 
 ROUTES = (

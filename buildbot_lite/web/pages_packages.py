@@ -13,7 +13,6 @@ from ..packages.job_states import JobState
 from ..packages.jobs import JobFilter
 from .live import Document
 from .page_request import PageRequest
-from .pages_builder import LONGEST_VALUE, before_in
 from .public_files import has_public
 from .view import FarmView, Reply, Route
 
@@ -27,9 +26,9 @@ async def jobs(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/packages``.
     """
-    given = {name: asked.query.get(name, "")[:LONGEST_VALUE] or None for name in _FILTER}
+    given = {name: asked.field(name) or None for name in _FILTER}
     wanted = JobFilter(target=given["target"], state=given["state"], name=given["name"], submitter=given["submitter"])
-    before = before_in(asked)
+    before = asked.before
     live = await view.live.answer("package-targets")
 
     def read(connection: Connection) -> tuple[list[Document], dict[str, dict[str, int]]]:
@@ -72,7 +71,7 @@ async def repository(view: FarmView, asked: PageRequest, target: str) -> Reply:
     source packages at a time: those with names after the one in ``after``.  Where the target has a repository, only
     jobs that were published are listed.
     """
-    after = asked.query.get("after", "")[:LONGEST_VALUE]
+    after = asked.field("after")
     pushed = target in view.places().repositories
 
     def read(connection: Connection) -> list[tuple[str, str, int]]:

@@ -14,7 +14,7 @@ async def queue(view: FarmView, asked: PageRequest) -> Reply:
     """
     status = await view.live.answer("status")
     schedulers = await view.live.answer("schedulers")
-    wanted = asked.query.get("builder", "")[:200]
+    wanted = asked.field("builder")
     waiting = [each for each in status.get("waiting", ()) if not wanted or each["builder"] == wanted]
     return await view.page(
         asked,

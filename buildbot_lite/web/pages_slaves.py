@@ -3,6 +3,7 @@ The slaves, and one slave with its builds.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
@@ -13,13 +14,14 @@ from ..storage.records.history import Filter, Page
 from ..storage.records.slaves import Slave
 from .live import Document
 from .page_request import PageRequest
-from .pages_builder import ON_PAGE, before_in
-from .pages_farm import state_of
+from .slave_states import slaves_in
 from .stretches import stretch
 from .view import FarmView, Reply, Route
 
 MOST_SLAVES = 250
 """Slaves on one page."""
+ON_PAGE = 50
+"""Builds of one slave on a page."""
 
 
 async def all_slaves(view: FarmView, asked: PageRequest) -> Reply:
@@ -27,7 +29,7 @@ async def all_slaves(view: FarmView, asked: PageRequest) -> Reply:
     ``/slaves``.
     """
     found = await _known(view)
-    text, state = asked.query.get("text", "")[:200].lower(), asked.query.get("state", "")[:40]
+    text, state = asked.field("text").lower(), asked.field("state")
     shown = [
         each
         for each in found
@@ -55,7 +57,7 @@ async def slave(view: FarmView, asked: PageRequest, name: str) -> Reply:
     live = next((each for each in known if each["slave"] == name), None)
 
     def read(connection: Connection) -> tuple[Slave | None, Page]:
-        page = history.page(connection, Filter(slave=name), ON_PAGE, before_in(asked))
+        page = history.page(connection, Filter(slave=name), ON_PAGE, asked.before)
         return slaves.get(connection, name), page
 
     row, page = await view.records.read(read)
@@ -73,13 +75,13 @@ async def slave(view: FarmView, asked: PageRequest, name: str) -> Reply:
     )
 
 
-async def _known(view: FarmView) -> list[Document]:
+async def _known(view: FarmView) -> Sequence[Document]:
     """
     The slaves as the master says; while it never did, those of the records.
     """
     status = await view.live.answer("status")
     if status.get("slaves"):
-        return [{**each, "state": state_of(each)} for each in status["slaves"]]
+        return slaves_in(status)
     rows = await view.records.read(slaves.get_all)
     return [
         {"slave": row.name, "state": "unknown", "version": row.version, "since": row.attached, "running": []}

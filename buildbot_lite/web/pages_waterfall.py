@@ -36,10 +36,10 @@ async def waterfall(view: FarmView, asked: PageRequest) -> Reply:
     """
     ``/waterfall``.
     """
-    hours = next((each for each in HOURS if str(each) == asked.query.get("hours")), 24)
+    hours = next((each for each in HOURS if str(each) == asked.field("hours")), 24)
     now = view.wall()
     since = now - hours * 3600
-    tag = asked.query.get("tag", "")[:200]
+    tag = asked.field("tag")
     www = await view.live.answer("www")
     tagged = {each["builder"] for each in www.get("builders") or () if tag in each.get("tags", ())}
 

@@ -20,7 +20,7 @@ async def check_reader(view: FarmView, asked: PageRequest) -> None:
     if asked.holder is not None:
         may_read = await view.sessions.holder(asked) is not None
     else:
-        may_read = not (await view.live.answer("www")).get("private", True)
+        may_read = not await view.live.is_private()
     if not may_read:
         raise NeedsHolderError
 

@@ -51,6 +51,20 @@ def from_segment(text: str) -> str:
     return text.replace("%2F", "/").replace("%2E", ".").replace("%25", "%")
 
 
+def page_of_builder(builder: str) -> str:
+    """
+    The address of the page of *builder*, relative to the farm's first page.
+    """
+    return f"builders/{segment(builder)}"
+
+
+def page_of_build(builder: str, number: int) -> str:
+    """
+    The address of the page of a build, relative to the farm's first page.
+    """
+    return f"{page_of_builder(builder)}/{number}"
+
+
 def root_of(path: str) -> str:
     """
     The relative address of the farm's first page from the page at *path*, which begins with a slash.
@@ -156,8 +170,8 @@ def cell(root: str, builder: str, number: int, result: str | None, seconds: floa
     """
     name, letter, said = _LETTERS.get(result, _LETTERS["EXCEPTION"])
     took = "" if seconds is None else f", {duration(seconds)}"
-    return Markup(  # noqa: S704 - a name as `segment` writes it needs no escape
-        f'<a class="cell {name}" href="{root}builders/{segment(builder)}/{number}" title="{number} {said}{took}">'
+    return Markup(  # noqa: S704 - an address as `segment` writes it needs no escape
+        f'<a class="cell {name}" href="{root}{page_of_build(builder, number)}" title="{number} {said}{took}">'
         f'<b aria-hidden="true">{letter}</b></a>'
     )
 

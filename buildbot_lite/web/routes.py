@@ -8,6 +8,7 @@ from . import (
     atom,
     badges,
     pages_about,
+    pages_actions,
     pages_artifacts,
     pages_build,
     pages_builder,
@@ -29,6 +30,7 @@ from .view import Route
 
 ROUTES: Sequence[Route] = (
     *pages_about.ROUTES,
+    *pages_actions.ROUTES,
     *pages_artifacts.ROUTES,
     *pages_build.ROUTES,
     *pages_builder.ROUTES,

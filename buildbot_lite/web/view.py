@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from .api.feed_streams import FeedStreams
 from .farm_logs import FarmLogs
-from .live import MOST_FRESH, Live
+from .live import MOST_FRESH, Live, is_private
 from .master_watch import NewsOfFarm
 from .metrics import Metrics
 from .page_request import PageRequest
@@ -87,7 +87,7 @@ class FarmView:
         The page of *template* with *context*, and with what the frame of each page shows.
         """
         www = await self.live.answer("www")
-        hidden = asked.holder is None and www.get("private", True)
+        hidden = asked.holder is None and is_private(www)
         frame = {
             "root": asked.root,
             "path": asked.path,
