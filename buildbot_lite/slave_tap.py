@@ -202,6 +202,7 @@ def application_for(
     environment: Sequence[str] | None = None,
     wrapper: Sequence[str] = (),
     umask: int = UMASK,
+    shells: bool = False,
 ) -> Any:
     """
     The ``application`` of a ``slave.tac``.  *basedir*: by default the directory of that file.
@@ -210,14 +211,17 @@ def application_for(
     slave is started as root.  *directories*: absolute paths outside of ``work`` to which symbolic links in it may lead.
     *environment*: the slave's variables that commands get; None: all.  *wrapper*: the words before those of every
     command, with the placeholders {workdir}, {work}, {private} and {id}.  *umask*: permission bits that files and
-    directories of builds do not get.  docs/security.md explains them.
+    directories of builds do not get.  *shells*: whether those whom the master's admin permits it may open shells in the
+    roots of failed builds.  docs/security.md explains them.
 
     An invalid FURL, a directory in use by another slave, or a policy that cannot be enforced ends the process with one
     sentence.
     """
     tac = os.path.abspath(sys._getframe(1).f_globals.get("__file__", "slave.tac"))  # noqa: SLF001 - twistd sets it
     application = Application("buildbot-lite-slave")
-    policy = _policy(user=user, directories=directories, environment=environment, wrapper=wrapper, umask=umask)
+    policy = _policy(
+        user=user, directories=directories, environment=environment, wrapper=wrapper, umask=umask, shells=shells
+    )
     service = _service(furl, basedir or os.path.dirname(tac), found_in=tac, policy=policy)
     service.setServiceParent(application)  # type: ignore[no-untyped-call]  # Twisted's
     return application
@@ -245,6 +249,10 @@ class Options(usage.Options):
             _octal,
         ),
         ("wrapper", None, "", "Words that go before those of every command, as a shell would split them."),
+    )
+
+    optFlags = (  # noqa: N815 - Twisted's
+        ("shells", None, "Permit shells in the roots of failed builds to people whom the master permits them."),
     )
 
     def __init__(self) -> None:
@@ -282,6 +290,7 @@ def makeService(options: Options) -> SlaveService:
         environment=options["environment"],
         wrapper=shlex.split(options["wrapper"]),
         umask=UMASK if options["build-umask"] is None else options["build-umask"],
+        shells=bool(options["shells"]),
     )
     return _service(furl, options["basedir"], found_in=options["furlfile"], policy=policy)
 

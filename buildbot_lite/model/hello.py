@@ -63,7 +63,8 @@ class Hello:
     namespace).  *space*: bytes that are free for builds.  *draining*: whether the slave refuses new builds.
     *platform*: facts about the machine.  *held*: the commands that the slave keeps.  *epoch*: the highest
     `Welcome.epoch` that the slave has got from a master with this key; 0: none.  *removed*: names of work directories
-    that this process removed because less than `Welcome.minspace` was free, oldest first.
+    that this process removed because less than `Welcome.minspace` was free, oldest first.  *shells*: whether the
+    slave's policy permits shells; None: the slave is too old for them.
     """
 
     home: str
@@ -78,6 +79,7 @@ class Hello:
     held: tuple[HeldCommand, ...] = ()
     epoch: int = 0
     removed: tuple[str, ...] = ()
+    shells: bool | None = None
 
     def to_bytes(self) -> bytes:
         """
@@ -113,6 +115,7 @@ class Hello:
             removed=tuple(
                 printable(name, longest=LONGEST_REMOVED) for name in reader.texts("removed", [], most=MOST_REMOVED)
             ),
+            shells=reader.optional("shells", reader.flag),
         )
 
 

@@ -42,7 +42,7 @@ def entering(slave_directory: Path, name: str) -> Sequence[str]:
     kept = slave_directory / "work" / KEPT
     try:
         owner = kept.stat().st_uid
-        there = sorted(each.name for each in kept.iterdir() if (each / "until").is_file())
+        there = sorted(each.name for each in kept.glob("[!.]*") if (each / "until").is_file())
     except FileNotFoundError:
         raise InputError(
             f"No root is kept in {slave_directory}: is it the directory of the slave that built it, and does the target"

@@ -7,7 +7,7 @@
 #                                                         afterwards, nothing more is run in the root
 #   remove DIRECTORY…                                     remove these, with files that belong to subordinate user ids
 #   keep ROOT DIRECTORY ARCH KEPT NAME SECONDS            move both to KEPT/NAME, and keep them for SECONDS
-#   enter KEPT NAME                                       start a shell in KEPT/NAME, without the network
+#   enter KEPT NAME [COMMAND…]                            run COMMAND, or a shell, in KEPT/NAME, without the network
 #
 # LIMITS: three numbers with commas between them: bytes of memory (0: nine tenths of the machine's), processes, and bytes
 # on the disk.
@@ -162,16 +162,23 @@ make_base() {
     sweep "$bases"
 }
 
-# Remove kept roots whose time is over, then the oldest ones, until the others are few and small enough.
+# Remove kept roots whose time is over, then the oldest ones, until the others are few and small enough; but none in
+# which somebody is: the lock of a root is its file "until".
 sweep_kept() { # KEPT
     count=0 kilobytes=0
+    # What an interrupted removal has left.  Another build may remove it at the same time.
+    remove "$1"/.removed.* || true
     for until in $(ls -t "$1"/*/until 2>/dev/null); do
         one=${until%/until}
         count=$((count + 1)) kilobytes=$((kilobytes + $(cat "$one/kilobytes")))
         if [ "$(cat "$until")" -lt "$(date +%s)" ] || [ $count -gt $MOST_KEPT ] || [ $((kilobytes * 1024)) -gt $LARGEST_KEPT ]; then
-            remove "$one"
+            (
+                flock --nonblock 8 || exit 0
+                mv -T "$one" "$1/.removed.${one##*/}"
+            ) 8<"$until"
         fi
     done
+    remove "$1"/.removed.* || true
 }
 
 keep() { # ROOT DIRECTORY ARCH KEPT NAME SECONDS
@@ -193,16 +200,24 @@ keep() { # ROOT DIRECTORY ARCH KEPT NAME SECONDS
     [ -e "$kept/$5" ] || echo "The root is not kept, because it has more than $LARGEST_KEPT bytes."
 }
 
-enter() { # KEPT NAME
-    one=$1/$2
-    [ -e "$one/until" ] || fail $DAMAGED "There is no kept root $2 in $1."
+enter() { # KEPT NAME [COMMAND…]
+    one=$1/$2 gone="The root of $2 is not kept on this machine (any more)."
+    shift 2
+    need flock
+    [ -e "$one/until" ] || fail $DAMAGED "$gone"
+    # Two overlays cannot share their upper directory.
+    exec 9<"$one/until"
+    flock --nonblock 9 || fail $DAMAGED "Somebody else is in this root, or it is being removed.  Try again later."
+    # It may have been removed before it was locked.
+    [ "$one/until" -ef /proc/self/fd/9 ] || fail $DAMAGED "$gone"
     link=base
     [ -L "$one/root/base" ] || link=built
-    run $link "$one/root" "$one/files" "$(cat "$one/arch")" "0,4096,$LARGEST_KEPT" no sh -c '
+    [ $# -gt 0 ] || set -- sh -c '
         echo "The root of a build that failed; the files of the build are in /build.  There is no network.  Leave it with: exit"
         [ ! -t 0 ] || ! command -v bash >/dev/null || exec bash -i
         exec sh
     '
+    run $link "$one/root" "$one/files" "$(cat "$one/arch")" "0,4096,$LARGEST_KEPT" no "$@"
 }
 
 prepare() { # ROOT DIRECTORY ARCH LIMITS NETWORK COMMAND…
@@ -248,9 +263,11 @@ watching=$(cat <<'WATCHING'
     rm -f "$root/ended"
     exec 3<&0
     dying="setpriv --pdeathsig KILL"
-    $dying unshare --mount --pid --fork --kill-child --ipc --uts $alone --mount-proc sh -euc "$mounting" sh "$@" <&3 3<&- &
+    $dying unshare --mount --pid --fork --kill-child --ipc --uts $alone --mount-proc sh -euc "$mounting" sh "$@" <&3 3<&- 9<&- &
     command=$!
     exec 3<&-
+    # The loops below end with the command, also if this shell was killed.  They do not hold the lock of a kept root.
+    runs() { [ -e "/proc/$command" ]; }
     page=$(getconf PAGESIZE)
     end() { # SENTENCE
         echo "$1" >"$root/ended"
@@ -260,7 +277,7 @@ watching=$(cat <<'WATCHING'
     mb() { echo "$(($1 / 1000000)) MB"; }
     # Count the processes, their memory, and the free space on the disk.
     watch_machine() {
-        while $dying sleep 1; do
+        while $dying sleep 1 && runs; do
             first=
             read -r first _ <"/proc/$command/task/$command/children" || [ -n "$first" ] || continue
             # All descend from the first one, also those whose parents have ended.  They are not read from the /proc of the
@@ -289,7 +306,7 @@ watching=$(cat <<'WATCHING'
     # Count what the build has written, less often, because it takes long where there are many files.
     watch_disk() {
         pause=2
-        while $dying sleep $pause; do
+        while $dying sleep $pause && runs; do
             began=$(date +%s)
             kilobytes=0
             for each in $(du -skx -- "$root/upper" "$directory" | cut -f1); do kilobytes=$((kilobytes + each)); done
@@ -297,9 +314,9 @@ watching=$(cat <<'WATCHING'
             pause=$((2 + 10 * ($(date +%s) - began)))
         done
     }
-    watch_machine >/dev/null 2>&1 &
+    watch_machine >/dev/null 2>&1 9<&- &
     machine=$!
-    watch_disk >/dev/null 2>&1 &
+    watch_disk >/dev/null 2>&1 9<&- &
     written=$!
     code=0
     wait $command || code=$?

@@ -50,6 +50,7 @@ from .keeper_command import KeeperCommand
 from .keeper_messages import Holding
 from .policy import DEFAULT_POLICY, Policy
 from .safe_paths import ResolvedPath
+from .shells import Shells
 from .transfer import TransferContext
 from .transfers import (
     INPUT,
@@ -67,7 +68,7 @@ class Agent:
     The commands that this slave holds.
 
     *env*: the environment that commands inherit.  *keeper_directory*: the directory of the spools.  *policy*: that of
-    slave.tac, which the master cannot change.
+    slave.tac, which the master cannot change.  *shells*: None: none can be opened.
     """
 
     log = Logger()
@@ -81,7 +82,9 @@ class Agent:
         env: Mapping[str, str],
         clock: IReactorTime,
         policy: Policy = DEFAULT_POLICY,
+        shells: Shells | None = None,
     ) -> None:
+        self.shells = shells
         self._policy = policy
         self.clock = clock
         self.context = context
@@ -224,10 +227,12 @@ class Agent:
 
     def leave(self) -> None:
         """
-        Stop the transfers, because this process is about to exit.  Their state stays on disk.
+        Stop the transfers, because this process is about to exit.  Their state stays on disk.  Shells end.
         """
         for held in self._held.values():
             held.leave()
+        if self.shells is not None:
+            self.shells.end_all()
 
     @property
     def idle(self) -> bool:

@@ -24,6 +24,7 @@ from .keeper_client import KeeperClient
 from .policy import DEFAULT_POLICY, Policy
 from .safe_paths import SafePaths
 from .session import Session
+from .shells import Shells
 from .transfer import TransferContext
 from .worker_process import WorkerProcesses
 
@@ -64,13 +65,17 @@ class SlaveAssembly:
             self.directory.work, beyond=policy.directories, owner=policy.owner_of_files, umask=policy.umask
         )
         self.client = KeeperClient(self.directory.keeper, reactor)
+        variables = policy.inherited(env)
         self.agent = Agent(
             client=self.client,
             keeper_directory=self.directory.keeper,
             context=TransferContext(paths, self.directory.transfers, in_thread, reactor, WorkerProcesses(reactor)),
-            env=policy.inherited(env),
+            env=variables,
             clock=reactor,
             policy=policy,
+            shells=Shells(
+                reactor, work=paths.root, make=lambda path: paths.make(path).path, env=variables, policy=policy
+            ),
         )
         self.session = Session(
             agent=self.agent,

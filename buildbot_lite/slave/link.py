@@ -11,6 +11,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from ..deferreds import background, shielded
 from ..errors import LinkLostError, RefusedError
+from ..model.shell_request import ShellRequest
 from ..model.spec import (
     Run,
     Spec,
@@ -18,9 +19,11 @@ from ..model.spec import (
 )
 from ..wire.flow_control import FlowControl
 from ..wire.roles import Command
+from ..wire.shells import OpenShell, ShellTerminal
 from .agent import Agent
 from .held import SlaveCommand
 from .safe_paths import ResolvedPath
+from .shells import NOT_PERMITTED
 from .stream_sender import StreamSender
 from .transfer_files import os_sentence, private_file, with_room, write_at
 
@@ -78,6 +81,15 @@ class AgentLink:
             await self._agent.forget(id)
 
         return Deferred.fromCoroutine(disowned())
+
+    def open_shell(self, request: ShellRequest, terminal: ShellTerminal) -> Deferred[OpenShell]:
+        async def opened() -> OpenShell:
+            self._check()
+            if self._agent.shells is None:
+                raise RefusedError(NOT_PERMITTED)
+            return self._agent.shells.open(request, terminal)
+
+        return Deferred.fromCoroutine(opened())
 
     def drop(self, reason: str) -> None:
         if not self._lost:

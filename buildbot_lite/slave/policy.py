@@ -51,6 +51,7 @@ class Policy:
     environment: tuple[str, ...] | None = None
     wrapper: tuple[str, ...] = ()
     umask: int = UMASK
+    shells: bool = False
 
     @classmethod
     def of(
@@ -61,6 +62,7 @@ class Policy:
         environment: Sequence[str] | None = None,
         wrapper: Sequence[str] = (),
         umask: int = UMASK,
+        shells: bool = False,
     ) -> "Policy":
         """
         The policy in a slave.tac.  `ConfigError`, a sentence, when it cannot be enforced: the slave must not start.
@@ -68,7 +70,8 @@ class Policy:
         *user*: the user that commands run as; the slave itself must run as root.  *directories*: absolute paths to
         which symbolic links in ``work`` may lead.  *environment*: the slave's variables that commands get ("LC_*": all
         with that prefix), None: all.  *wrapper*: the arguments before those of each command.  *umask*: permission bits
-        that files and directories of builds do not get; it must not contain those of the owner.
+        that files and directories of builds do not get; it must not contain those of the owner.  *shells*: whether the
+        master may open shells (`shells`).
         """
         return cls(
             _command_user(user),
@@ -76,6 +79,7 @@ class Policy:
             None if environment is None else tuple(_variable(each) for each in _listed("environment", environment)),
             _wrapper(_listed("wrapper", wrapper)),
             _umask(umask),
+            _yes_or_no("shells", shells),
         )
 
     def inherited(self, environment: Mapping[str, str]) -> dict[str, str]:
@@ -192,6 +196,12 @@ def _umask(bits: Any) -> int:
             "cannot remove permissions of the owner.)"
         )
     return bits
+
+
+def _yes_or_no(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} in slave.tac is {value!r}: give True or False.")
+    return value
 
 
 def _program(name: str) -> str | None:

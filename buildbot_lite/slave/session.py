@@ -190,6 +190,7 @@ class Session:
             held=held,
             epoch=self._directory.epochs.highest(master),
             removed=self._disk_space.removed,
+            shells=self._agent.shells is not None and self._agent.shells.permitted,
         )
 
     async def _start(self) -> None:

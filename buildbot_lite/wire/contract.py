@@ -13,6 +13,12 @@ only when all of it is in memory, while bytes and integers are bounded as they a
                -- start(id, spec + secrets, command) -----> RISlave
                -- resume(id, command, have) -------------->
                -- interrupt(id, reason) · disown(id) ----->
+               -- open_shell(request, terminal) ----------> RISlave
+               <------------------------------- RIShell --
+    RITerminal <------------ output(data) · errors(data) --      (an answer acknowledges the bytes, both ways)
+               <--------------- ended(exit_code, reason) --
+               -- input(data) · end_input() -------------> RIShell
+               -- resize(rows, columns) · hang_up() ------>
     RICommand  <---------- append(stream, offset, data) --
                -- length | LATER ------------------------>    (the answer is the flow control)
                <------------- read(name, offset, size) ---
@@ -36,6 +42,8 @@ only when all of it is in memory, while bytes and integers are bounded as they a
     RIControl  <-- ask(request) · follow(request, follower)
                -- chunk(data) -----------------------------> RIFollower
                -- answer --------------------------------->
+    RIControl  <-- open_shell(request, terminal)
+               -- RIShell ------------------------------->       (RIShell and RITerminal as above)
 
 Names end in ``.buildbot-lite``, because Foolscap keeps one registry of interfaces per process.
 """
@@ -47,6 +55,7 @@ from foolscap.schema import ByteStringConstraint, ChoiceOf, IntegerConstraint, N
 from ..model.hello import LARGEST_HELLO
 from ..model.outcome import LARGEST_OUTCOME
 from ..model.patch_base import LONGEST_BASE
+from ..model.shell_request import LARGEST_SHELL_REQUEST
 from ..model.spec import LARGEST_SPEC
 
 # Bytes of one chunk of a stream, a file, standard input.  We send at most 256 KiB; later versions may send more.
@@ -68,6 +77,9 @@ LARGEST_QUESTION = 1 << 20
 LARGEST_ANSWER = 16 << 20
 # Bytes of the sentence of an error; Foolscap has the same bound.
 LONGEST_SENTENCE = 1000
+# Bytes of a piece of a shell's input or output; unacknowledged bytes of a shell in one direction.
+LARGEST_SHELL_PIECE = 16 << 10
+SHELL_WINDOW = 64 << 10
 # Bytes of an offset or a length.
 BYTES_OF_OFFSET = 8
 
@@ -143,6 +155,7 @@ _Name = ByteStringConstraint(LONGEST_NAME)
 _Offset = IntegerConstraint(BYTES_OF_OFFSET)
 _Chunk = ByteStringConstraint(LARGEST_CHUNK)
 _Lengths = ByteStringConstraint(LARGEST_LENGTHS)
+_ShellPiece = ByteStringConstraint(LARGEST_SHELL_PIECE)
 _Nothing = Nothing()
 
 AnyReference = RemoteInterfaceConstraint(None)
@@ -182,6 +195,43 @@ class RICommand(RemoteInterface):
         return _Lengths
 
 
+class RITerminal(RemoteInterface):
+    """
+    The end of a shell at which somebody sits: `shells.ShellTerminal`.
+    """
+
+    __remote_name__ = "RITerminal.buildbot-lite"
+
+    def output(data=_ShellPiece):
+        return _Nothing
+
+    def errors(data=_ShellPiece):
+        return _Nothing
+
+    def ended(exit_code=IntegerConstraint(4), reason=ByteStringConstraint(LONGEST_REASON)):
+        return _Nothing
+
+
+class RIShell(RemoteInterface):
+    """
+    An open shell: `shells.OpenShell`.
+    """
+
+    __remote_name__ = "RIShell.buildbot-lite"
+
+    def input(data=_ShellPiece):
+        return _Nothing
+
+    def end_input():
+        return _Nothing
+
+    def resize(rows=IntegerConstraint(4), columns=IntegerConstraint(4)):
+        return _Nothing
+
+    def hang_up():
+        return _Nothing
+
+
 class RISlave(RemoteInterface):
     """
     The slave's end of a link: `roles.Slave`.
@@ -200,6 +250,10 @@ class RISlave(RemoteInterface):
 
     def disown(id=_Id):
         return _Nothing
+
+    def open_shell(request=ByteStringConstraint(LARGEST_SHELL_REQUEST), terminal=RITerminal):
+        # Slaves before 0.2 do not have it; a hello says whether a slave does (`Hello.shells`).
+        return RIShell
 
 
 class RIDesk(RemoteInterface):
@@ -309,6 +363,9 @@ class RIControl(RemoteInterface):
 
     def follow(request=ByteStringConstraint(LARGEST_QUESTION), follower=RIFollower):
         return ByteStringConstraint(LARGEST_ANSWER)
+
+    def open_shell(request=ByteStringConstraint(LARGEST_QUESTION), terminal=RITerminal):
+        return RIShell
 
     def not_a_desk():
         return _Nothing

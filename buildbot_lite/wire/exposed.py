@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from ..errors import (
     BuildbotLiteError,
+    RefusedError,
     RevokedError,
     WrongVerbError,
 )
@@ -23,6 +24,7 @@ from ..model import spec as specs
 from ..model.display import printable
 from ..model.hello import Hello, Welcome
 from ..model.outcome import Outcome
+from ..model.shell_request import ShellRequest
 from ..model.token_bucket import TokenBucket
 from .codec import (
     lengths_from_bytes,
@@ -36,16 +38,18 @@ from .contract import (
     MOST_LINKS,
     RICommand,
     RIDesk,
+    RIShell,
     RISlave,
 )
 from .limits.account import Account
-from .proxies import RemoteCommand, RemoteSlave
+from .proxies import RemoteCommand, RemoteSlave, RemoteTerminal
 from .roles import (
     Command,
     Desk,
     Link,
     Slave,
 )
+from .shells import OpenShell, ShellHost, ShellWindow
 
 
 def _no_expiry() -> None:
@@ -221,6 +225,12 @@ class ExposedSlave(Exposed):
     def remote_disown(self, id: bytes) -> Deferred[None]:
         return self._slave.disown(text(id))
 
+    def remote_open_shell(self, request: bytes, terminal) -> Deferred["ExposedShell"]:
+        if not isinstance(self._slave, ShellHost):
+            raise RefusedError("This slave opens no shells.")
+        opening = self._slave.open_shell(ShellRequest.from_bytes(request), RemoteTerminal(terminal))
+        return opening.addCallback(ExposedShell, self.revocable)
+
 
 @implementer(RICommand)
 class ExposedCommand(Exposed):
@@ -243,3 +253,27 @@ class ExposedCommand(Exposed):
 
     def remote_finished(self, outcome: bytes) -> Deferred[bytes]:
         return self._command.finished(Outcome.from_bytes(outcome)).addCallback(streams_to_bytes)
+
+
+@implementer(RIShell)
+class ExposedShell(Exposed):
+    """
+    *shell*, for the other end of a link.
+    """
+
+    def __init__(self, shell: OpenShell, revocable: Revocable) -> None:
+        super().__init__(revocable)
+        self._shell = shell
+        self._window = ShellWindow()
+
+    def remote_input(self, data: bytes) -> Deferred[None]:
+        return self._window.through(data, self._shell.input)
+
+    def remote_end_input(self) -> Deferred[None]:
+        return self._shell.end_input()
+
+    def remote_resize(self, rows: int, columns: int) -> Deferred[None]:
+        return self._shell.resize(rows, columns)
+
+    def remote_hang_up(self) -> Deferred[None]:
+        return self._shell.hang_up()

@@ -8,13 +8,14 @@ passed as they are; failures are those that the wire would deliver.
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..errors import LinkLostError, RefusedError
 from ..model.hello import Hello, Welcome
 from ..model.outcome import Outcome
+from ..model.shell_request import ShellRequest
 from ..model.spec import Spec
 from .failures import INTERNAL_ERROR, is_expected
 from .roles import (
@@ -22,6 +23,7 @@ from .roles import (
     Desk,
     Slave,
 )
+from .shells import OpenShell, ShellHost, ShellTerminal
 
 T = TypeVar("T")
 
@@ -130,11 +132,61 @@ class LoopbackSlave:
     def disown(self, id: str) -> Deferred[None]:
         return self.link.call(self._slave.disown, id)
 
+    def open_shell(self, request: ShellRequest, terminal: ShellTerminal) -> Deferred[OpenShell]:
+        if not isinstance(self._slave, ShellHost):
+            return fail(RefusedError("This slave opens no shells."))
+        opening = self.link.call(self._slave.open_shell, request, LoopbackTerminal(terminal, self.link))
+        return opening.addCallback(LoopbackOpenShell, self.link)
+
     def drop(self, reason: str) -> None:
         self.link.drop(reason)
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         self.link.when_lost(callback)
+
+
+class LoopbackTerminal:
+    """
+    A `ShellTerminal` on the other side of *link*.
+    """
+
+    def __init__(self, terminal: ShellTerminal, link: LoopbackLink) -> None:
+        self._terminal = terminal
+        self._link = link
+
+    def output(self, data: bytes) -> Deferred[None]:
+        return self._link.call(self._terminal.output, data)
+
+    def errors(self, data: bytes) -> Deferred[None]:
+        return self._link.call(self._terminal.errors, data)
+
+    def ended(self, exit_code: int, reason: str) -> Deferred[None]:
+        return self._link.call(self._terminal.ended, exit_code, reason)
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        self._link.when_lost(callback)
+
+
+class LoopbackOpenShell:
+    """
+    An `OpenShell` on the other side of *link*.
+    """
+
+    def __init__(self, shell: OpenShell, link: LoopbackLink) -> None:
+        self._shell = shell
+        self._link = link
+
+    def input(self, data: bytes) -> Deferred[None]:
+        return self._link.call(self._shell.input, data)
+
+    def end_input(self) -> Deferred[None]:
+        return self._link.call(self._shell.end_input)
+
+    def resize(self, rows: int, columns: int) -> Deferred[None]:
+        return self._link.call(self._shell.resize, rows, columns)
+
+    def hang_up(self) -> Deferred[None]:
+        return self._link.call(self._shell.hang_up)
 
 
 class LoopbackDesk:

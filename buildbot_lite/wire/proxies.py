@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from ..model import spec as specs
 from ..model.hello import Hello, Welcome
 from ..model.outcome import Outcome
+from ..model.shell_request import ShellRequest
 from ..model.spec import Spec
 from .codec import lengths_to_bytes, streams_from_bytes
 from .contract import LONGEST_REASON
@@ -25,6 +26,7 @@ from .roles import (
     Link,
     Slave,
 )
+from .shells import ExposedTerminal, OpenShell, ShellTerminal
 
 ExposeCommand = Callable[[Command], Referenceable]
 ExposeSlave = Callable[[Slave], Referenceable]
@@ -94,11 +96,54 @@ class RemoteSlave(Remote):
     def disown(self, id: str) -> Deferred[None]:
         return self._call("disown", id=id.encode())
 
+    def open_shell(self, request: ShellRequest, terminal: ShellTerminal) -> Deferred[OpenShell]:
+        opening = self._call("open_shell", request=request.to_bytes(), terminal=ExposedTerminal(terminal))
+        return opening.addCallback(RemoteOpenShell)
+
     def drop(self, reason: str) -> None:
         self.link.drop(reason)
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         self.link.when_lost(callback)
+
+
+class RemoteTerminal(Remote):
+    """
+    A `ShellTerminal` at the other end of a link.
+    """
+
+    def output(self, data: bytes) -> Deferred[None]:
+        self.count_stream_bytes(len(data))
+        return self._call("output", data=data)
+
+    def errors(self, data: bytes) -> Deferred[None]:
+        self.count_stream_bytes(len(data))
+        return self._call("errors", data=data)
+
+    def ended(self, exit_code: int, reason: str) -> Deferred[None]:
+        return self._call("ended", exit_code=exit_code, reason=_cut(reason))
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        self.link.when_lost(callback)
+
+
+class RemoteOpenShell(Remote):
+    """
+    An `OpenShell` at the other end of a link.
+    """
+
+    def input(self, data: bytes) -> Deferred[None]:
+        self.count_stream_bytes(len(data))
+        return self._call("input", data=data)
+
+    def end_input(self) -> Deferred[None]:
+        return self._call("end_input")
+
+    def resize(self, rows: int, columns: int) -> Deferred[None]:
+        return self._call("resize", rows=rows, columns=columns)
+
+    def hang_up(self) -> Deferred[None]:
+        return self._call("hang_up")
 
 
 class RemoteDesk(Remote):

@@ -21,6 +21,7 @@ from buildbot_lite.packages.overlay import KEPT, entering, overlay
 from buildbot_lite.packages.roots import FILES, RESULTS, ROOT, Overlay
 
 from ..needs import needs
+from ..process_table import alive, other_pids
 
 PROGRAMS = ("sh", "env", "rm", "mv", "rmdir", "sleep", "dd", "cat", "cp", "chmod", "mkdir", "ls", "touch")
 LONG = f"98765.{os.getpid()}"
@@ -43,6 +44,13 @@ def make_base(directory: Path) -> None:
             copy = directory / library.lstrip("/")
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(library, copy)
+
+
+def _in_group(pid: int, group: int) -> bool:
+    try:
+        return os.getpgid(pid) == group and alive(pid)
+    except ProcessLookupError:
+        return False
 
 
 @needs("mmdebstrap", "newuidmap", "flock", "setpriv")
@@ -306,6 +314,51 @@ class OverlayProgramTests(SynchronousTestCase):
         (self.work / KEPT / "bookworm-amd64-7" / "until").write_text("1\n")
         self.assertEqual(self.run_words(self.begin), (0, ""))
         self.assertEqual(os.listdir(self.work / KEPT), [])
+
+    def kept(self, name: str) -> Sequence[str]:
+        """
+        Keep a root under *name*; the words that enter it.
+        """
+        self.assertEqual(self.built("false"), (1, ""))
+        keep = self.root(keep_failed=1).keep("amd64", name)
+        assert keep is not None
+        self.assertEqual(self.run_words(keep), (0, ""))
+        return entering(self.slave, name)
+
+    def test_entered_alone(self) -> None:
+        """
+        Promise 9.4: only one at a time is in a kept root, which is not removed meanwhile; when the process that holds
+        it is killed, nothing of it stays, and the root is free.
+        """
+        words = self.kept("b-1")
+        inside = subprocess.Popen(
+            [*words, "sh", "-c", f"echo in; exec sleep {LONG}"],
+            stdout=subprocess.PIPE,
+            env=self.environment,
+            start_new_session=True,
+        )
+        self.addCleanup(inside.wait, 60)
+        assert inside.stdout is not None
+        with inside.stdout:
+            self.assertEqual(inside.stdout.readline(), b"in\n")
+            code, said = self.run_words([*words, "true"])
+            self.assertEqual((code, "Somebody else is in this root" in said), (DAMAGED, True), said)
+            (self.work / KEPT / "b-1" / "until").write_text("1\n")
+            self.assertEqual(self.run_words(self.begin), (0, ""))
+            self.assertEqual(os.listdir(self.work / KEPT), ["b-1"])
+            inside.kill()
+            # All that could write to it are gone.
+            self.assertEqual(inside.stdout.read(), b"")
+        group = inside.pid
+        deadline = time.monotonic() + 60
+        while any(_in_group(pid, group) for pid in other_pids()):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.assertEqual(self.run_words([*words, "sh", "-c", "echo free"]), (0, "free"))
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        self.assertEqual(os.listdir(self.work / KEPT), [])
+        code, said = self.run_words([*words, "true"])
+        self.assertEqual((code, said), (DAMAGED, "The root of b-1 is not kept on this machine (any more)."))
 
     def test_most_kept(self) -> None:
         """

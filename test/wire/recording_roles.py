@@ -9,8 +9,10 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from buildbot_lite.model.hello import Hello, Welcome
 from buildbot_lite.model.outcome import Outcome
+from buildbot_lite.model.shell_request import ShellRequest
 from buildbot_lite.model.spec import Spec
 from buildbot_lite.wire.roles import Command, Slave
+from buildbot_lite.wire.shells import OpenShell, ShellTerminal
 
 HELLO = Hello(home="h" * 16, incarnation="i", keeper="k", boot="b", version="1", platform={"system": "Linux"})
 WELCOME = Welcome(name="bot1", version="1", hints=("tcp:farm.example:9989",))
@@ -45,6 +47,46 @@ class RecordingCommand:
         return succeed(self.again)
 
 
+class RecordingShell:
+    """
+    Both ends of a shell, `OpenShell` and `ShellTerminal`, which record their calls.  *answer*: that of `input`.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.answer: Deferred[None] | None = None
+        self.lost = False
+
+    def _called(self, *call: Any) -> Deferred[None]:
+        self.calls.append(call)
+        return succeed(None)
+
+    def input(self, data: bytes) -> Deferred[None]:
+        self.calls.append(("input", data))
+        return self.answer or succeed(None)
+
+    def end_input(self) -> Deferred[None]:
+        return self._called("end_input")
+
+    def resize(self, rows: int, columns: int) -> Deferred[None]:
+        return self._called("resize", rows, columns)
+
+    def hang_up(self) -> Deferred[None]:
+        return self._called("hang_up")
+
+    def output(self, data: bytes) -> Deferred[None]:
+        return self._called("output", data)
+
+    def errors(self, data: bytes) -> Deferred[None]:
+        return self._called("errors", data)
+
+    def ended(self, exit_code: int, reason: str) -> Deferred[None]:
+        return self._called("ended", exit_code, reason)
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        raise NotImplementedError
+
+
 class RecordingSlave:
     """
     A `Slave` that records its calls.
@@ -54,6 +96,8 @@ class RecordingSlave:
         self.calls: list[tuple[Any, ...]] = []
         self.commands: dict[str, Command] = {}
         self.answer: Exception | None = None
+        self.shell = RecordingShell()
+        self.terminal: ShellTerminal | None = None
 
     def start(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
         self.calls.append(("start", id, spec, dict(secrets)))
@@ -72,6 +116,11 @@ class RecordingSlave:
     def disown(self, id: str) -> Deferred[None]:
         self.calls.append(("disown", id))
         return succeed(None)
+
+    def open_shell(self, request: ShellRequest, terminal: ShellTerminal) -> Deferred[OpenShell]:
+        self.calls.append(("open_shell", request))
+        self.terminal = terminal
+        return succeed(self.shell) if self.answer is None else fail(self.answer)
 
     def drop(self, reason: str) -> None:
         raise NotImplementedError

@@ -10,6 +10,7 @@ from twisted.trial.unittest import TestCase
 
 from buildbot_lite.errors import (
     LinkLostError,
+    MessageError,
     PinnedError,
     RefusedError,
 )
@@ -18,7 +19,9 @@ from buildbot_lite.model.outcome import (
     Outcome,
     Seal,
 )
+from buildbot_lite.model.shell_request import ShellRequest, WindowSize
 from buildbot_lite.model.spec import Run
+from buildbot_lite.wire.contract import LARGEST_SHELL_PIECE, SHELL_WINDOW
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.loopback import LoopbackDesk, LoopbackLink
 from buildbot_lite.wire.reconnecting import DeskConnection, connect
@@ -35,6 +38,7 @@ from .recording_roles import (
     WELCOME,
     RecordingCommand,
     RecordingDesk,
+    RecordingShell,
     RecordingSlave,
 )
 from .tub_case import (
@@ -258,6 +262,37 @@ class RoleTests:
         await until(lambda: "afterwards" in lost)
         command.answer.callback(1)
 
+    @with_reactor
+    async def test_shell(self: Any) -> None:
+        """
+        A shell's request, input and commands reach the slave, its output and its end the master; a refusal arrives as
+        its sentence; nothing works after the link is lost.
+        """
+        slave, master = await self.attached()
+        terminal, request = RecordingShell(), ShellRequest(("sh", "-c", "sësame"), WindowSize(24, 80))
+        piece = bytes(range(256)) * (LARGEST_SHELL_PIECE // 256)
+
+        shell = await master.open_shell(request, terminal)
+        await shell.input(piece)
+        await shell.resize(50, 132)
+        await shell.end_input()
+        await shell.hang_up()
+        await slave.terminal.output(piece)
+        await slave.terminal.errors(b"e")
+        await slave.terminal.ended(3, "Zoë left.")
+
+        self.assertEqual(slave.calls, [("open_shell", request)])
+        self.assertEqual(slave.shell.calls, [("input", piece), ("resize", 50, 132), ("end_input",), ("hang_up",)])
+        self.assertEqual(terminal.calls, [("output", piece), ("errors", b"e"), ("ended", 3, "Zoë left.")])
+        slave.answer = RefusedError("Too many.")
+        self.assertEqual(str(await failing(master.open_shell(request, terminal))), "Too many.")
+        lost: list[bool] = []
+        slave.terminal.when_lost(lambda: lost.append(True))
+        master.drop("the test says so")
+        await until(lambda: bool(lost))
+        self.assertIsInstance(await failing(shell.input(b"x")), LinkLostError)
+        self.assertIsInstance(await failing(slave.terminal.output(b"x")), LinkLostError)
+
 
 class LoopbackTests(RoleTests, TestCase):
     async def linked(self, desk: Desk) -> tuple[Desk, Link]:
@@ -277,6 +312,22 @@ class TlsTests(RoleTests, TubTestCase):
         both = await connected
         connection.stop()
         return both
+
+    @with_reactor
+    async def test_window_of_a_shell(self: Any) -> None:
+        """
+        Who sends more bytes of a shell than may be unacknowledged is refused.
+        """
+        slave, master = await self.attached()
+        slave.shell.answer = Deferred()
+        shell = await master.open_shell(ShellRequest(("sh",)), RecordingShell())
+        sent = [shell.input(bytes(LARGEST_SHELL_PIECE)) for _ in range(SHELL_WINDOW // LARGEST_SHELL_PIECE)]
+        self.assertIsInstance(await failing(shell.input(b"x")), MessageError)
+        slave.shell.answer.callback(None)
+        for each in sent:
+            await each
+        await shell.input(b"y")
+        self.assertEqual(slave.shell.calls[-1], ("input", b"y"))
 
 
 async def failing(call: Awaitable[Any]) -> BaseException:
