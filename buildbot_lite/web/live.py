@@ -7,6 +7,9 @@ What only the running master knows: which slaves are here, what waits and why, w
                 └── kept answers ◄──┘               while the master is away, the last ones go on being shown
 
 Answers are kept whether or not the master is there, so pages show what was, and say since when.
+
+Nobody waits for the next answer as long as the last one still holds: while the master has told no news since it was
+asked, and for `HOLDS` seconds.  (An answer about a thousand slaves takes 40 ms, and all would wait who come meanwhile.)
 """
 
 from collections.abc import Callable, Mapping
@@ -22,6 +25,8 @@ Document = Mapping[str, Any]
 
 FRESH = 1.0
 """Seconds for which an answer is shown again."""
+HOLDS = 2.0
+"""Seconds for which an answer of a farm without news is shown while the next one is awaited."""
 MOST_FRESH = 60.0
 """The same for what hardly ever changes."""
 MOST_AGE = 3600.0
@@ -46,9 +51,14 @@ class AnsweringMaster(Protocol):
 
 @define(eq=False)
 class _LastAnswer:
+    """
+    *version*: of the farm when the question was asked.
+    """
+
     at: float = float("-inf")
     document: Document | None = None
     asking: OneShot[Document] | None = None
+    version: int = -1
 
 
 @define(eq=False)
@@ -131,22 +141,27 @@ class Live:
     async def answer(self, question: str, fresh: float = FRESH) -> Document:
         """
         The master's answer to *question*, at most *fresh* seconds old, or the last one while it is away; an empty
-        document if there is none.
+        document if there is none.  An answer that still holds may be up to `HOLDS` seconds old.
         """
         kept = self._kept.setdefault(question, _LastAnswer())
-        if kept.document is not None and self.clock() - kept.at < fresh:
+        age = self.clock() - kept.at
+        if kept.document is not None and age < fresh:
             return kept.document
+        still_holds = kept.document if fresh and age < HOLDS and kept.version == self.version else None
         asking = kept.asking
         if asking is None:
             asking = kept.asking = OneShot()
             work = Deferred.fromCoroutine(self._ask(question, kept))
             work.addBoth(asking.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
+        if kept.asking is not None and still_holds is not None:
+            return still_holds
         return await asking.wait()
 
     async def _ask(self, question: str, kept: _LastAnswer) -> Document:
+        version = self.version
         try:
             former, kept.document = kept.document, _unwrapped(question, await self.link.ask({"ask": question}))
-            kept.at = self.clock()
+            kept.at, kept.version = self.clock(), version
             if question == "www" and kept.document.get("private") and former and not former.get("private"):
                 self._on_private.tell(None)
         except NoAnswerError:
@@ -155,7 +170,7 @@ class Live:
             pass  # the link says so itself; what was known before stays known
         except BuildbotLiteError:
             # Refused, or of an older version: nothing is known, which need not be asked for each page.
-            kept.document, kept.at = {}, self.clock()
+            kept.document, kept.at, kept.version = {}, self.clock(), version
         finally:
             kept.asking = None
         if question not in _LASTING and self.clock() - kept.at > MOST_AGE:
