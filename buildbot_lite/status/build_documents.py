@@ -73,7 +73,13 @@ def _of_change(recorded: RecordedChange, caused: Sequence[TriggeredBuild]) -> Do
 
 
 def _of_request(caused: TriggeredBuild) -> Document:
-    return {**asdict(caused), "result": _name(caused.result)}
+    # Not `asdict`: a page of changes has a thousand of these.
+    return {
+        "request": caused.request,
+        "builder": caused.builder,
+        "number": caused.number,
+        "result": _name(caused.result),
+    }
 
 
 def of_requests(connection: Connection, most: int, before: int | None = None) -> list[Document]:

@@ -30,9 +30,9 @@ from .listening import LARGEST_WWW, WWW, Listening
 from .live import Document, Live
 from .master_watch import MasterWatch
 from .metrics import Metrics
+from .page_templates import Templates
 from .pages import Pages
 from .policy import WebPolicy
-from .rendering import Templates
 from .root import SiteRoot
 from .routes import ROUTES
 from .sessions import Sessions

@@ -18,6 +18,7 @@ from ..storage.records.cells import BuildCell
 from ..storage.records.history import Filter, Page
 from .live import Document
 from .page_request import PageRequest
+from .rows import PlottedBuild
 from .view import FarmView, Reply, Route
 
 ON_PAGE = 50
@@ -92,17 +93,6 @@ def _older(asked: PageRequest, page: Page) -> str | None:
     The query of the next page; None: this is the last.
     """
     return None if page.before is None else urlencode({**asked.query, "before": page.before})
-
-
-@frozen
-class PlottedBuild:
-    """
-    A bar of the plot, in its units: *x* and *height*.
-    """
-
-    build: BuildCell
-    x: float
-    height: float
 
 
 @frozen

@@ -27,9 +27,8 @@ async def changes(view: FarmView, asked: PageRequest) -> Reply:
     most = max(LEAST_CHANGES, min(ON_PAGE, MOST_CELLS // max(1, builders_known)))
     found = await view.records.read(lambda c: build_documents.of_changes(c, most, asked.before))
     builders = list(dict.fromkeys(each["builder"] for change in found for each in change["requests"]))
-    rows = [{**change, "by_builder": _by_builder(change)} for change in found]
     older = found[-1]["change"] if len(found) == most else None
-    return await view.page(asked, "changes.html", changes=rows, builders=builders, older=older)
+    return await view.page(asked, "changes.html", changes=found, builders=builders, older=older)
 
 
 async def change(view: FarmView, asked: PageRequest, number: int) -> Reply:
@@ -46,13 +45,6 @@ async def change(view: FarmView, asked: PageRequest, number: int) -> Reply:
         newest = await view.records.read(records.last_id)
         raise NotFoundError(f"There is no change {number}; the newest is {newest}.")
     return await view.page(asked, "change.html", change=found[0])
-
-
-def _by_builder(change: Document) -> dict[str, list[Document]]:
-    by_builder: dict[str, list[Document]] = {}
-    for each in change["requests"]:
-        by_builder.setdefault(each["builder"], []).append(each)
-    return by_builder
 
 
 ROUTES = (Route("/changes", changes), Route("/changes/<int:number>", change))

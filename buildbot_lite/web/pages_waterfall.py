@@ -4,11 +4,12 @@ The waterfall: a column for each builder, time downwards, the newest at the top.
 
 from typing import Any
 
-from attrs import frozen
+from markupsafe import Markup
 
 from ..storage.records import cells
 from ..storage.records.cells import BuildCell
 from .page_request import PageRequest
+from .rows import block
 from .view import FarmView, Reply, Route
 
 HOURS = (6, 24, 72, 168)
@@ -18,18 +19,6 @@ COLUMN = 110
 HEIGHT = 1100
 LEAST_HEIGHT = 14.0
 MARGIN = 64
-
-
-@frozen
-class Block:
-    """
-    A build in the drawing.
-    """
-
-    build: BuildCell
-    x: int
-    y: float
-    height: float
 
 
 async def waterfall(view: FarmView, asked: PageRequest) -> Reply:
@@ -56,7 +45,8 @@ async def waterfall(view: FarmView, asked: PageRequest) -> Reply:
         asked,
         "waterfall.html",
         builders=[{"name": name, "x": x} for name, x in places.items()],
-        blocks=[_block(each, places[each.builder], since, now) for each in found],
+        blocks=Markup("".join(_block(each, places[each.builder], since, now) for each in found)),  # noqa: S704 - ours
+        shown=len(found),
         ticks=_ticks(since, now),
         hours=hours,
         choices=HOURS,
@@ -69,11 +59,12 @@ async def waterfall(view: FarmView, asked: PageRequest) -> Reply:
     )
 
 
-def _block(build: BuildCell, x: int, since: float, now: float) -> Block:
+def _block(build: BuildCell, x: int, since: float, now: float) -> str:
     span = max(1.0, now - since)
     top = HEIGHT * (now - (build.finished or now)) / span
     bottom = HEIGHT * (now - build.started) / span
-    return Block(build, x, round(min(top, HEIGHT - LEAST_HEIGHT), 1), round(max(LEAST_HEIGHT, bottom - top), 1))
+    y, height = round(min(top, HEIGHT - LEAST_HEIGHT), 1), round(max(LEAST_HEIGHT, bottom - top), 1)
+    return block(build, now, x, y, COLUMN - 10, height)
 
 
 def _ticks(since: float, now: float) -> list[dict[str, Any]]:

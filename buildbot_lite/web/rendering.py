@@ -1,20 +1,18 @@
 """
-From a document to a page: templates of Jinja2, and how times, durations and names are written.
+How pages write names, results, times and durations.
 
-Every value is escaped (autoescape), and its unprintable characters are replaced (`_finalized`).  All links are
-relative: `root` is ``../`` as often as the page is deep, so the pages work below any path of a reverse proxy.
+All links are relative: `root` is ``../`` as often as the page is deep, so the pages work below any path of a reverse
+proxy.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from functools import cache
+from datetime import UTC, date, datetime, timedelta
+from functools import cache, lru_cache
 from importlib import resources
-from typing import Any
 from urllib.parse import quote
 
-from jinja2 import ChainableUndefined, Environment, PackageLoader, Undefined
+from jinja2 import Undefined
 from markupsafe import Markup
 
 from ..model.display import printable
@@ -132,9 +130,18 @@ def moment(seconds: float | Undefined | None) -> Markup:
     """
     if seconds is None or isinstance(seconds, Undefined):
         return Markup("")
-    text = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat(timespec="seconds")
-    # No Markup.format: a page has a thousand of these, and no character of them needs an escape.
-    return Markup(f'<time datetime="{text}Z">{text.replace("T", " ")} UTC</time>')  # noqa: S704 - digits
+    # No Markup.format, and no datetime: a page has a thousand of these, and no character of them needs an escape.
+    days, rest = divmod(int(seconds // 1), 86400)
+    day, time = _day(days), f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return Markup(f'<time datetime="{day}T{time}Z">{day} {time} UTC</time>')  # noqa: S704 - digits
+
+
+@lru_cache(maxsize=1000)
+def _day(days: int) -> str:
+    """
+    The date that is *days* after 1970-01-01.
+    """
+    return (date(1970, 1, 1) + timedelta(days)).isoformat()
 
 
 def clock(seconds: float) -> str:
@@ -162,20 +169,6 @@ def shown(value: object) -> str:
     return printable(text, longest=LONGEST_SHOWN)
 
 
-def cell(root: str, builder: str, number: int, result: str | None, seconds: float | None = None) -> Markup:
-    """
-    The link to a build as one letter; its title says the rest.  *seconds*: that it took.
-
-    (Not a macro: a page of many builders has thousands.)
-    """
-    name, letter, said = _LETTERS.get(result, _LETTERS["EXCEPTION"])
-    took = "" if seconds is None else f", {duration(seconds)}"
-    return Markup(  # noqa: S704 - an address as `segment` writes it needs no escape
-        f'<a class="cell {name}" href="{root}{page_of_build(builder, number)}" title="{number} {said}{took}">'
-        f'<b aria-hidden="true">{letter}</b></a>'
-    )
-
-
 def prose(text: object) -> str:
     """
     A text of others with its line feeds, and without other control characters.
@@ -190,52 +183,3 @@ def static_file(name: str) -> tuple[bytes, str]:
     """
     content = (resources.files(__package__) / "static" / name).read_bytes()
     return content, hashlib.sha256(content).hexdigest()[:12]
-
-
-class Templates:
-    """
-    The templates of the pages.
-    """
-
-    def __init__(self) -> None:
-        self._environment = Environment(
-            loader=PackageLoader(__package__),
-            autoescape=True,
-            # A master of another version may leave out a field: what is not there is not shown.
-            undefined=ChainableUndefined,
-            finalize=_finalized,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._environment.filters.update(
-            clock=clock,
-            duration=duration,
-            holder_name=holder_name,
-            letter=result_letter,
-            moment=moment,
-            prose=prose,
-            result=result_class,
-            segment=segment,
-            shown=shown,
-            size=size,
-            words=result_words,
-        )
-        self._environment.globals["cell"] = cell
-        self._environment.globals["static"] = lambda name: f"static/{name}?{static_file(name)[1]}"
-
-    def render(self, template: str, context: Mapping[str, Any]) -> bytes:
-        """
-        The page of *template* in UTF-8; characters that cannot be encoded become "?".
-        """
-        return self._environment.get_template(template).render(context).encode("utf-8", "replace")
-
-
-def _finalized(value: object) -> object:
-    """
-    *value* as a template writes it: of every text that is not markup of ours, characters that cannot be printed are
-    replaced, so that no value can turn the direction of what stands beside it.
-    """
-    if isinstance(value, str) and not isinstance(value, Markup) and not value.isprintable():
-        return printable(value, longest=len(value), lines=True)
-    return value

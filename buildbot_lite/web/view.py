@@ -13,7 +13,7 @@ from .live import MOST_FRESH, Live, is_private
 from .master_watch import NewsOfFarm
 from .metrics import Metrics
 from .page_request import PageRequest
-from .rendering import Templates
+from .page_templates import Templates
 from .sessions import Sessions
 from .stored_farm import Places, Reading
 

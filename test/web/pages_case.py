@@ -22,8 +22,8 @@ from buildbot_lite.web.farm_logs import FarmLogs
 from buildbot_lite.web.live import Document, Live
 from buildbot_lite.web.master_watch import NewsOfFarm
 from buildbot_lite.web.metrics import Metrics
+from buildbot_lite.web.page_templates import Templates
 from buildbot_lite.web.pages import Pages
-from buildbot_lite.web.rendering import Templates
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
 from buildbot_lite.web.sessions import Sessions
