@@ -39,7 +39,9 @@ async def found_page(view: FarmView, asked: PageRequest, opened: OpenLog, text: 
             "refused": refused,
             "from": state.offset,
             "to": after.offset,
-            "next": None if after.offset >= opened.reader.length else f"{after.offset}.{after.line}.{after.skips:d}",
+            "part": after.offset / max(1, opened.reader.length),
+            "state": (going_on := f"{after.offset}.{after.line}.{after.skips:d}"),
+            "next": None if after.offset >= opened.reader.length else going_on,
         },
         longest=LONGEST_TEXT,
     )
@@ -57,4 +59,6 @@ def _found_line(found: FoundLine) -> dict[str, Any]:
     pieces = (visible(each.decode("utf-8", "replace")) for each in (found.before, found.text, found.after))
     # Safe: `visible` escapes all characters of the log.
     before, text, after = (Markup(each) for each in pieces)  # noqa: S704
-    return {"number": found.number, "offset": found.offset, "before": before, "text": text, "after": after}
+    # Of a long line, the page shows only the beginning.
+    place = f"after={found.offset}" if found.far else f"line={found.number}"
+    return {"number": found.number, "place": place, "before": before, "text": text, "after": after}

@@ -81,6 +81,7 @@ def _row(row: LogRow, end: int, first: int | None, marked: tuple[int, int] | Non
         "hidden": row.hidden,
         "size": end - row.offset,
         "marked": marked is not None and number is not None and marked[0] <= number <= marked[1],
+        "first_marked": marked is not None and number == marked[0] and row.begins,
     }
 
 

@@ -70,6 +70,8 @@ async def _lines(view: FarmView, asked: PageRequest, opened: OpenLog) -> Reply:
         empty=not shown.rows and not opened.stored.remarks,
         counted=first is not None or not shown.rows,
         search=None,
+        find=asked.query.get("find", "")[:LONGEST_TEXT],
+        case=asked.query.get("case") == "1",
         # An empty log says so itself.
         beyond=marked[0] if marked is not None and is_beyond else None,
         longest=LONGEST_TEXT,

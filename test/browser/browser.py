@@ -26,7 +26,9 @@ from urllib.parse import urljoin
 from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -201,6 +203,19 @@ class Browser:
         """
         found = self.all(_SELECTORS.get(role, f"[role={role}]"))
         return [each for each in found if each.is_displayed() and name in {None, each.accessible_name}]
+
+    def press(self, key: str, *, shift: bool = False) -> None:
+        """
+        Press a key, by its name in `selenium.webdriver.common.keys` in mixed case or as a character.
+        """
+        names = {"Enter": Keys.ENTER, "ArrowDown": Keys.ARROW_DOWN, "ArrowUp": Keys.ARROW_UP}
+        chain = ActionChains(self._driver)
+        if shift:
+            chain.key_down(Keys.SHIFT)
+        chain.send_keys(names.get(key, key))
+        if shift:
+            chain.key_up(Keys.SHIFT)
+        chain.perform()
 
     def run(self, script: str, *arguments: Any) -> Any:
         """

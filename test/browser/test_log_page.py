@@ -30,7 +30,7 @@ class LogPageTests(BrowserCase):
         """
         Show a made-up farm, in which builds run.
         """
-        cls.farm = ShownFarm(Seeding(builds=60, hostile=False))
+        cls.farm = ShownFarm(Seeding(builds=60, hostile=False, running=6))
         cls.addClassCleanup(cls.farm.close)
         with closing(sqlite3.connect(cls.farm.directory / DATABASE)) as database:
             cls.running = database.execute(
@@ -82,11 +82,15 @@ class LogPageTests(BrowserCase):
         rows = [row.text for row in self.browser.all(".log .row code")][-3:]
         self.assertEqual(rows, ["line 199", "not yet complete", "news"])
         self.browser.until(self.at_tail, "the page stays at the tail")
+        self.assertIn("Follows the log", self.browser.one("#follows").text)
         self.browser.run("scrollTo(0, 0)")
         self.write(b"more\n", "ab")
         self.farm.change()
-        self.browser.until(lambda: "more" in self.browser.text, "more is there")
+        self.browser.until(lambda: "1 new line below" in self.browser.text, "it is said that more is there")
         self.assertEqual(self.browser.run("return scrollY"), 0)
+        self.browser.by_role("button", "Follow at the tail").click()
+        self.browser.until(self.at_tail, "the page is at the tail again")
+        self.browser.until(lambda: "Follows the log" in self.browser.text, "it says that it follows")
         # The whole page is not fetched for each event of the farm, nor is that planned.
         self.assertEqual(self.browser.run(whole), 1)
         self.assertEqual(self.browser.run("return planned"), 0)
@@ -107,6 +111,64 @@ class LogPageTests(BrowserCase):
         self.browser.scripts(run=False)
         self.browser.open(self.browser.path)
         self.assertEqual([row.text.split()[-1] for row in self.browser.all(marked)], ["1002", "1003", "1004"])
+
+    def test_range_on_several_pages(self) -> None:
+        """
+        A range is marked on each page on which it has lines, and can be begun on one and ended on the next.
+        """
+        self.write(b"".join(b"line %d\n" % number for number in range(1, 1201)))
+        self.browser.open(f"{self.page}#L490-L510")
+        self.browser.until(lambda: len(self.browser.all(".log .row.marked")) == 21, "the page was found")
+        self.browser.open(f"{self.page}?after=0")
+        self.browser.one("#L499 a.n").click()
+        self.browser.run("document.querySelector('#L500 a.n').focus()")
+        self.browser.press("Enter", shift=True)
+        self.assertTrue(self.browser.path.endswith("#L499-L500"), self.browser.path)
+        self.browser.one(".pager a[rel=next]").click()
+        self.browser.until(lambda: self.browser.all("#L501"), "the next page is there")
+        click = "document.querySelector('#L503 a.n').dispatchEvent(new MouseEvent('click', {0}))"
+        self.browser.run(click.format("{shiftKey: true, bubbles: true, cancelable: true}"))
+        self.assertTrue(self.browser.path.endswith("?line=499-503#L499-L503"), self.browser.path)
+
+    def test_keys(self) -> None:
+        """
+        ``/`` and ``g`` lead to the fields, the arrows from number to number; what is copied has no line numbers.
+        """
+        self.write(b"".join(b"entry %d\n" % number for number in range(1, 31)))
+        self.browser.open(self.page)
+        for key, field in (("/", "search"), ("g", "line")):
+            self.browser.press(key)
+            self.assertEqual(self.browser.run("return document.activeElement.id"), field)
+            self.assertEqual(self.browser.run("return document.activeElement.value"), "")
+            self.browser.run("document.activeElement.blur()")
+        self.assertEqual(len(self.browser.all('.log a.n[tabindex="0"]')), 1)
+        self.browser.run("document.querySelector('#L10 a.n').focus()")
+        self.browser.press("ArrowDown")
+        self.assertEqual(self.browser.run("return document.activeElement.textContent"), "11")
+        copied = (
+            "const [first, last] = ['#L1', '#L30'].map((each) => document.querySelector(each));"
+            "getSelection().setBaseAndExtent(first, 0, last, last.childNodes.length); return getSelection().toString()"
+        )
+        lines = [line for line in self.browser.run(copied).split("\n") if line.strip()]
+        self.assertEqual(lines, [f"entry {number}" for number in range(1, 31)])
+
+    def test_found(self) -> None:
+        """
+        The search counts the lines that it finds; ``n`` and ``p`` lead from one to the next, and the text is marked.
+        """
+        self.write(b"".join(b"%s %d\n" % (b"odd" if number % 2 else b"even", number) for number in range(1, 801)))
+        self.browser.open(f"{self.page}?search=odd")
+        self.browser.until(lambda: self.browser.one("#searched").text == "400 lines.", "all is searched")
+        self.assertEqual(len(self.browser.all("#found .row")), 400)
+        self.browser.one("#found .row:nth-child(3) a").click()
+        self.browser.until(lambda: "3 of 400 lines" in self.browser.text, "the place among the lines is said")
+        self.browser.press("n")
+        self.browser.until(lambda: self.browser.path.endswith("?line=7&find=odd#L7"), "the next line is there")
+        self.browser.until(lambda: "4 of 400 lines" in self.browser.text, "the place among the lines is said")
+        self.browser.press("p")
+        self.browser.until(lambda: self.browser.path.endswith("#L5"), "the line before is there")
+        self.assertGreater(self.browser.run("return CSS.highlights.get('found').size"), 100)
+        self.assert_sound()
 
     def test_large(self) -> None:
         """

@@ -186,12 +186,25 @@ class LogPagesTests(LogCase):
         self.log(b"".join(b"%s %d\n" % (b"Error" if number % 4 == 0 else b"fine", number) for number in range(2000)))
         page = self.get(f"{ADDRESS}?search=error").text
         self.assertEqual(page.count("<mark>Error</mark>"), 200)
-        self.assertIn('href="?line=797#L797"', page)
+        self.assertIn('href="?line=797&amp;find=error#L797"', page)
+        self.assertIn("200 lines; searched as far as", page)
         following = page.split("&amp;at=")[1].split('"')[0]
         page = self.get(f"{ADDRESS}?search=error&at={following}").text
-        self.assertIn('href="?line=801#L801"', page)
-        self.assertIn("Nothing found", self.get(f"{ADDRESS}?search=error&case=1").text)
+        self.assertIn('href="?line=801&amp;find=error#L801"', page)
+        self.assertIn("Nothing in the whole log", self.get(f"{ADDRESS}?search=error&case=1").text)
+        page = self.get(f"{ADDRESS}?line=801&find=%3Cerror&case=1").text
+        self.assertIn('data-search="?search=%3Cerror&amp;case=1" data-find="&lt;error" data-case', page)
+        self.assertIn('<code id="marked">Error 800</code>', page)
         self.assertIn("1 to 200 characters", self.get(f"{ADDRESS}?search={'x' * 201}").text)
+
+    def test_search_in_a_long_line(self) -> None:
+        """
+        What was found far from the beginning of its line is shown there, not at the beginning.
+        """
+        self.log(b"first\n" + b"x" * 10_000 + b"needle\n")
+        page = self.get(f"{ADDRESS}?search=needle").text
+        self.assertIn('href="?after=9906&amp;find=needle#L2"', page)
+        self.assertIn("<i>…</i>" + "x" * 100 + "needle", self.get(f"{ADDRESS}?after=9906&find=needle").text)
 
     def test_follow(self) -> None:
         """

@@ -38,7 +38,8 @@ _SGR = re.compile(rb"\x1b\[[0-9;:]{0,100}m")
 class FoundLine:
     """
     A line that contains the text: its *number*; the *offset* at which it begins or, in a long line, of a place shortly
-    before the text; the bytes *before*, of and *after* its first match, cut to a hundred on each side.
+    before the text, which is *far* from its beginning; the bytes *before*, of and *after* its first match, cut to a
+    hundred on each side.
     """
 
     number: int
@@ -46,6 +47,7 @@ class FoundLine:
     before: bytes
     text: bytes
     after: bytes
+    far: bool = False
 
 
 @frozen
@@ -160,6 +162,7 @@ class TextSearch:
             shown[max(0, at - _AROUND) : at],
             shown[at:end],
             shown[end : end + _AROUND],
+            at > _FAR,
         )
 
 

@@ -22,6 +22,8 @@ HTML = 1 << 20
 FARTHEST_END = 4 << 20
 """Bytes in which the end of a line is looked for that is longer than a window."""
 _LOOKED_BACK = 4096
+_LAST_STATE = 16 << 10
+"""Bytes of the end of a long line that are looked at for carriage returns."""
 
 
 @frozen
@@ -71,11 +73,9 @@ def start_before(reader: StreamReader, end: int, lines: int = LINES) -> int:
             break
     if at >= 0 or not low:
         return low + at + 1
-    first = text.find(b"\n") + 1
-    if first and first < len(text):
-        return low + first
-    # In a line that is longer than a window: its end is shown.
-    return max(low, end - LONGEST_LINE)
+    # Of a line that is longer than a window, the end is shown.
+    first = text.find(b"\n") + 1 or len(text)
+    return low + max(0, first - LONGEST_LINE)
 
 
 def window(reader: StreamReader, start: int, until: int, lines: int = LINES) -> LogWindow:
@@ -109,7 +109,8 @@ def window(reader: StreamReader, start: int, until: int, lines: int = LINES) -> 
 
 def _long(reader: StreamReader, start: int, until: int, text: bytes, terminal: Terminal, *, begins: bool) -> LogWindow:
     """
-    The window of a line that begins with *text* and is longer.
+    The window of a line that begins with *text* and is longer.  Its beginning is shown, but of a line that is written
+    again and again after carriage returns, such as a progress bar, the last state.
     """
     line = terminal.show(text)
     end, feed = start + len(text), -1
@@ -118,5 +119,10 @@ def _long(reader: StreamReader, start: int, until: int, text: bytes, terminal: T
         feed = more.find(b"\n")
         end += len(more) if feed < 0 else feed
     hidden = line.hidden + end - start - len(text)
+    back = min(end - start, _LAST_STATE)
+    _, overwrites, state = reader.read(end - back, back).partition(b"\r")
+    if overwrites and state.strip(b"\r"):
+        line = terminal.show(state)
+        hidden = line.hidden
     row = LogRow(start, 0, line.html, hidden, begins, feed >= 0)
     return LogWindow(start, end + (feed >= 0), reader.length, (row,))

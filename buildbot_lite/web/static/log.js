@@ -1,4 +1,4 @@
-// A log: follows it while it grows, and marks the lines in the address.  The page is whole without it.
+// A log: marks the lines in the address, follows the log while it grows, and takes keys.  The page is whole without it.
 "use strict";
 (() => {
   const log = document.getElementById("log");
@@ -8,25 +8,35 @@
   const PAUSE_AFTER_FAILURE = 3000;
 
   // #L10 or #L10-L20
+
   const range = () => {
     const match = /^#L(\d+)(?:-L?(\d+))?$/.exec(location.hash);
-    return match ? [Number(match[1]), Number(match[2] || match[1])] : null;
+    return match ? [Number(match[1]), Number(match[2] || match[1])].sort((one, other) => one - other) : null;
   };
-  const mark = () => {
+  const rowsOf = (lines) => [...log.querySelectorAll(".row[id]")].filter((row) => {
+    const number = Number(row.id.slice(1));
+    return lines[0] <= number && number <= lines[1];
+  });
+  const show = (isNew) => {
     const lines = range();
     if (!lines) return;
-    const first = document.getElementById(`L${lines[0]}`);
-    if (!first) {
-      location.replace(`?line=${lines[0]}-${lines[1]}#L${lines[0]}-L${lines[1]}`);
-      return;
-    }
+    const rows = rowsOf(lines);
+    if (rows.length) { mark(rows, lines); return; }
+    // The server has shown the lines that the address names, or where they would be.
+    const isPlaced = ["line", "before", "after"].some((name) => new URLSearchParams(location.search).has(name));
+    if (!isNew && isPlaced) return;
+    location.replace(`?line=${lines[0]}-${lines[1]}${location.hash}`);
+  };
+  const mark = (rows, lines) => {
     for (const row of log.querySelectorAll(".row.marked")) row.classList.remove("marked");
-    for (let line = lines[0]; line <= lines[1]; line++) {
-      const row = document.getElementById(`L${line}`);
-      if (!row) break;
-      row.classList.add("marked");
+    for (const row of rows) row.classList.add("marked");
+    // A range may go on on the pages before and after.
+    for (const link of document.querySelectorAll(".pager a[rel]")) {
+      const address = link.getAttribute("href").split("#")[0];
+      link.setAttribute("href", lines[0] === lines[1] ? address : `${address}#L${lines[0]}-L${lines[1]}`);
     }
-    first.scrollIntoView({block: "center"});
+    const [first, last] = [rows[0].getBoundingClientRect(), rows.at(-1).getBoundingClientRect()];
+    if (first.top < 0 || last.bottom > innerHeight) rows[0].scrollIntoView({block: "center"});
   };
 
   // A click on a number marks its line; with shift, all lines up to it.
@@ -40,12 +50,69 @@
     const to = event.shiftKey && marked ? Math.max(marked[1], line) : line;
     const hash = from === to ? `#L${from}` : `#L${from}-L${to}`;
     history.replaceState(null, "", `?line=${from}${from === to ? "" : `-${to}`}${hash}`);
-    mark();
+    dispatchEvent(new Event("hashchange"));
   });
-  window.addEventListener("hashchange", mark);
+  addEventListener("hashchange", () => show(true));
 
-  const atTail = () => window.innerHeight + window.scrollY >= document.documentElement.scrollHeight - 60;
-  const toTail = () => window.scrollTo(0, document.documentElement.scrollHeight);
+  // Of all numbers, Tab reaches one; the arrows go on from there.
+  const reach = (number) => {
+    for (const each of log.querySelectorAll('a.n[tabindex="0"]')) each.tabIndex = -1;
+    number.tabIndex = 0;
+  };
+  const unreach = (within) => {
+    for (const number of within.querySelectorAll("a.n")) number.tabIndex = -1;
+  };
+  const beside = (row, way) => {
+    do row = row[way]; while (row && !row.classList.contains("row"));
+    return row && row.querySelector("a.n");
+  };
+  log.addEventListener("focusin", (event) => {
+    if (event.target.matches("a.n")) reach(event.target);
+  });
+
+  const typed = (event) => {
+    const way = {ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling"}[event.key];
+    const number = document.activeElement.closest("#log a.n");
+    if (way && number) {
+      const other = beside(number.parentElement, way);
+      if (other) other.focus();
+      return true;
+    }
+    if (event.key === "G") { toTheTail(); return true; }
+    return false;
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
+    if (typed(event)) event.preventDefault();
+  });
+
+  // Following.
+
+  const follows = document.getElementById("follows");
+  let more = 0; // lines that came since the reader left the tail
+  let isFull = false; // as many lines as the page may have
+  const isLast = !document.getElementById("tail"); // the page has the end of the log
+  const atTail = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 60;
+  const toTail = () => scrollTo(0, document.documentElement.scrollHeight);
+  const toTheTail = () => {
+    if (location.search && !isLast) location.assign(`${location.pathname}#end`);
+    else if (isFull) location.reload();
+    else { toTail(); tell(); }
+  };
+  const button = document.createElement("button");
+  button.textContent = "Follow at the tail";
+  button.addEventListener("click", toTheTail);
+  const tell = () => {
+    if (!follows?.isConnected) return;
+    if (atTail() && !isFull) more = 0;
+    const isLive = atTail() && !isFull;
+    const count = more ? `: ${isFull ? "more than " : ""}${more} new line${more > 1 ? "s" : ""} below` : "";
+    const said = isLive ? "● Follows the log as it grows; scroll up to stay." : `The log grows${count}.`;
+    if (follows.textContent !== said) follows.textContent = said;
+    follows.classList.toggle("live", isLive);
+    if (isLive) button.remove();
+    else if (!button.isConnected) follows.after(button);
+  };
 
   const localTimes = (within) => {
     for (const time of within.querySelectorAll("time[datetime]")) {
@@ -64,37 +131,45 @@
     return page.getElementById("lines");
   };
 
-  const append = (lines, more) => {
+  const append = (lines, news) => {
     const stays = atTail();
+    const before = lines.childElementCount;
     // The last line was not complete: it comes again.
     const next = Number(lines.dataset.next);
     for (let row = lines.lastElementChild; row; ) {
-      const before = row.previousElementSibling;
+      const above = row.previousElementSibling;
       if (row.dataset.at !== undefined && Number(row.dataset.at) < next) break;
       if (row.dataset.at !== undefined) row.remove();
-      row = before;
+      row = above;
     }
-    for (const name of ["next", "length", "remark", "layout"]) lines.dataset[name] = more.dataset[name];
-    localTimes(more);
-    lines.append(...more.children);
+    for (const name of ["next", "length", "remark", "layout"]) lines.dataset[name] = news.dataset[name];
+    localTimes(news);
+    unreach(news);
+    lines.append(...news.children);
     if (lines.childElementCount) for (const empty of log.querySelectorAll(".empty")) empty.remove();
     if (stays) {
       while (lines.childElementCount > MOST_ROWS) lines.firstElementChild.remove();
       toTail();
+    } else {
+      more += Math.max(0, lines.childElementCount - before);
+      isFull = lines.childElementCount > 2 * MOST_ROWS;
     }
+    document.dispatchEvent(new Event("lines"));
+    tell();
   };
 
   const pause = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
   const follow = async () => {
-    for (;;) {
+    while (!isFull) {
       try {
         const lines = document.getElementById("lines");
-        const more = await look(lines);
-        if ("moved" in more.dataset) { location.reload(); return; }
-        append(lines, more);
-        if ("ended" in more.dataset) {
-          document.getElementById("follows")?.remove();
+        const news = await look(lines);
+        if ("moved" in news.dataset) { location.reload(); return; }
+        append(lines, news);
+        if ("ended" in news.dataset) {
+          button.remove();
+          if (follows) { follows.textContent = "This log has ended."; follows.classList.remove("live"); }
           return;
         }
         await pause(PAUSE);
@@ -115,14 +190,24 @@
     if (!answer.ok || !lines) return;
     const stays = atTail();
     localTimes(lines);
+    unreach(lines);
     document.getElementById("lines").replaceWith(document.adoptNode(lines));
     if (stays) toTail();
-    if (page.getElementById("counting")) number().catch(() => {});
-    else counting.remove();
+    if (page.getElementById("counting")) { number().catch(() => {}); return; }
+    counting.remove();
+    show(false);
   };
 
-  if (range()) mark();
+  unreach(log);
+  const first = log.querySelector("a.n");
+  if (first) reach(first);
+  if (range()) show(false);
+  else if (log.querySelector("#marked")) log.querySelector("#marked").scrollIntoView({block: "center"});
   else if (!location.search || location.hash === "#end") toTail();
-  if ("follow" in log.dataset) follow();
+  if ("follow" in log.dataset) {
+    tell();
+    addEventListener("scroll", tell, {passive: true});
+    follow();
+  }
   number().catch(() => {});
 })();

@@ -59,6 +59,24 @@ class WindowTests(SynchronousTestCase):
         shown = window(Bytes(content), 0, ALL)
         self.assertEqual((shown.rows[0].hidden, shown.end), ((1 << 20) - 4000, (1 << 20) + 1))
 
+    def test_before_a_long_line(self) -> None:
+        """
+        Above the lines after a very long one, its end is shown.
+        """
+        long, last = tail(b"first\n" + b"x" * (1 << 20) + b"END\nlast\n").rows
+        self.assertTrue(long.html.endswith("xEND"))
+        self.assertEqual((long.begins, last.html), (False, "last"))
+
+    def test_long_progress(self) -> None:
+        """
+        Of a long line that is overwritten again and again, the last state is shown, also before its end has come.
+        """
+        states = b"".join(b"\r%6d of 100000" % number for number in range(100_000))
+        for end in (b"", b"\n", b"\r"):
+            shown = window(Bytes(b"start\n" + states + end), 6, ALL)
+            self.assertEqual([(row.html, row.hidden) for row in shown.rows], [(" 99999 of 100000", 0)])
+            self.assertEqual(shown.end, shown.length)
+
     def test_bounded(self) -> None:
         """
         A window has a bounded number of bytes of HTML, whatever the log contains.
