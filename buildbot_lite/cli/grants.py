@@ -148,6 +148,28 @@ def grant_jobs(farm: FarmClient, target: str, expires: float | None, label: str)
     _hand_out(farm, "jobs", object=target, lasts=expires, label=label)
 
 
+@grant.command("shell", cls=FarmCommand, short_help="A string for shells in the roots of failed builds of TARGET.")
+@click.argument("target")
+@click.option(
+    "--jobs-of",
+    metavar="NUMBER",
+    type=click.IntRange(1),
+    help="Only of the jobs that were submitted with this string (see grants).",
+)
+@_expires
+@_label
+def grant_shell(farm: FarmClient, target: str, jobs_of: int | None, expires: float | None, label: str) -> None:
+    """
+    A string to list and show the jobs of TARGET, and to enter the roots of builds that failed.  Whoever has it can run
+    any program there, on the slave's machine, without the network.
+
+    No other string permits that but an admin's.  The slave's owner must permit it, too (shells=True in slave.tac).
+
+    Use it with: buildbot-lite package shell --furlfile FILE JOB ARCH
+    """
+    _hand_out(farm, "shell", object=target if jobs_of is None else f"{target} {jobs_of}", lasts=expires, label=label)
+
+
 @grant.command("watch", cls=FarmCommand, short_help="A string to look at one REQUEST, or at the whole farm.")
 @click.argument("request", required=False)
 @_expires
@@ -332,6 +354,7 @@ _PURPOSES = {
     "submit": "submit to",
     "change": "changes of",
     "jobs": "jobs of",
+    "shell": "shells in roots of",
     "watch": "watch",
     "control": "control",
     "sign": "sign packages of",

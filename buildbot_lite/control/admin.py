@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 from attrs import Factory, field, frozen
 from sqlalchemy import Connection
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -38,8 +38,9 @@ from ..status.log_output import (
 )
 from ..storage.records import history
 from ..storage.records.builds import Build
-from ..wire.control import CHUNKS_IN_ORDER, Follower
+from ..wire.control import CHUNKS_IN_ORDER, NO_SHELL, Follower
 from ..wire.limits.account import Account
+from ..wire.shells import OpenShell, ShellTerminal
 from .admin_changes import ChangeAdmin
 from .admin_grants import GrantAdmin
 from .admin_marks import BuildMarks
@@ -92,6 +93,9 @@ class AdminDesk:
         sending = Deferred.fromCoroutine(self._counted(reader, client))
         follower.when_lost(sending.cancel)
         return sending.addErrback(_link_lost_if_cancelled)
+
+    def open_shell(self, question: Answer, terminal: ShellTerminal) -> Deferred[OpenShell]:
+        return fail(RefusedError(NO_SHELL)) if self.others is None else self.others.open_shell(question, terminal)
 
     async def _ask(self, question: JsonReader) -> Answer:
         answers = {

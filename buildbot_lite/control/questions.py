@@ -17,8 +17,9 @@ from ..master.farm import Farm
 from ..master.grants.verbs import ADMIN
 from ..model.json_reader import JsonReader
 from ..storage.records.grants import Grant
-from ..wire.control import Follower
+from ..wire.control import NO_SHELL, Follower
 from ..wire.limits.account import Account
+from ..wire.shells import OpenShell, ShellTerminal
 
 Answer = Mapping[str, Any]
 
@@ -49,6 +50,21 @@ class AnsweringExtension(Protocol):
         """
 
 
+@runtime_checkable
+class ShellExtension(Protocol):
+    """
+    An extension of the farm that opens shells.  *shell_verbs*: those whose FURLs permit it, beside those of admins.
+    """
+
+    shell_verbs: frozenset[str]
+
+    async def open_shell(self, grant: Grant, question: JsonReader, terminal: ShellTerminal) -> OpenShell:
+        """
+        Open the shell that *question* asks for, for the holder of *grant*; its output goes to *terminal*.  Raises a
+        `RefusedError`.
+        """
+
+
 def questions_of(farm: Farm) -> Mapping[str, Question]:
     """
     The questions that extensions of *farm* answer, by name.
@@ -72,6 +88,15 @@ class QuestionDesk:
 
     def follow(self, question: Answer, follower: Follower) -> Deferred[Answer]:
         return fail(RefusedError("This string has nothing to follow."))
+
+    def open_shell(self, question: Answer, terminal: ShellTerminal) -> Deferred[OpenShell]:
+        return self.account.answered(question, lambda reader: self._opened(reader, terminal))
+
+    async def _opened(self, reader: JsonReader, terminal: ShellTerminal) -> OpenShell:
+        for each in self.farm.extensions.values():
+            if isinstance(each, ShellExtension) and (self.grant.verb == ADMIN or self.grant.verb in each.shell_verbs):
+                return await each.open_shell(self.grant, reader, terminal)
+        raise RefusedError(NO_SHELL)
 
     async def answer(self, reader: JsonReader) -> Answer:
         """

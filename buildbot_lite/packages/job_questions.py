@@ -2,8 +2,8 @@
 Questions about jobs and targets, from the holders of FURLs.
 
 The holder of a target's FURL sees and changes the jobs that were submitted with that FURL.  The holder of a `JOBS_VERB`
-FURL sees and changes all jobs of one target.  A FURL to watch the farm shows all jobs; one to control it, or an
-admin's, changes them.
+FURL sees and changes all jobs of one target.  The holder of a `SHELL_VERB` FURL sees the jobs whose roots it permits to
+enter.  A FURL to watch the farm shows all jobs; one to control it, or an admin's, changes them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +31,8 @@ from .rebuilding import Rebuilding
 
 JOBS_VERB = "jobs"
 """The verb of FURLs for all jobs of one target."""
+SHELL_VERB = "shell"
+"""The verb of FURLs for shells in the roots of builds that failed; their object: "TARGET", or "TARGET GRANT"."""
 MOST_JOBS = 200
 """Jobs of one answer."""
 
@@ -48,7 +50,10 @@ class JobQuestions:
         """
         All of them.
         """
-        own, everybody = frozenset({SUBMIT, JOBS_VERB, CONTROL}), frozenset({SUBMIT, JOBS_VERB, WATCH, CONTROL})
+        own, everybody = (
+            frozenset({SUBMIT, JOBS_VERB, CONTROL}),
+            frozenset({SUBMIT, JOBS_VERB, WATCH, CONTROL, SHELL_VERB}),
+        )
         of_targets = frozenset({JOBS_VERB, CONTROL})
         return (
             Question(name="package-list", answer=self._list, verbs=everybody),
@@ -67,10 +72,10 @@ class JobQuestions:
         most = question.integer("most", 20, least=1, most=MOST_JOBS)
         before = question.optional("before", question.integer)
         wanted = JobFilter(
-            target=self._target_of(grant) or question.optional("target", partial(question.text, limit=80)),
+            target=self.target_of(grant) or question.optional("target", partial(question.text, limit=80)),
             state=question.optional("state", partial(question.text, limit=20)),
             submitter=question.optional("submitter", partial(question.text, limit=200)),
-            by_grant=grant.id if grant.verb == SUBMIT else None,
+            by_grant=_only_of(grant),
             active=question.flag("active", default=False),
         )
         found = await self._documents(lambda connection: job_lists.page(connection, wanted, most, before))
@@ -78,7 +83,7 @@ class JobQuestions:
 
     async def _show(self, grant: Grant, question: JsonReader) -> Answer:
         request = question.optional("request", partial(question.integer, least=1))
-        job = await (self._job(grant, question) if request is None else self._of_request(grant, request))
+        job = await (self.permitted_job(grant, question) if request is None else self._of_request(grant, request))
         (document,) = await self._documents(lambda connection: [job_records.get(connection, job.id) or job])
         return {"job": document}
 
@@ -87,7 +92,7 @@ class JobQuestions:
             return job_lists.counts(connection), paused_targets(connection)
 
         counts, paused = await self.farm.records.read(read)
-        only = self._target_of(grant)
+        only = self.target_of(grant)
         return {
             "targets": [
                 of_target(target, counts.get(name, {}), paused.get(name), self.service.trouble(name))
@@ -97,33 +102,33 @@ class JobQuestions:
         }
 
     async def _kill(self, grant: Grant, question: JsonReader) -> Answer:
-        job = await self._job(grant, question)
-        return {"job": job.id, "state": (await self._actions.kill(job.id, _who(grant))).state}
+        job = await self.permitted_job(grant, question)
+        return {"job": job.id, "state": (await self._actions.kill(job.id, who(grant))).state}
 
     async def _requeue(self, grant: Grant, question: JsonReader) -> Answer:
-        job = await self._job(grant, question)
+        job = await self.permitted_job(grant, question)
         again, arches = await self._actions.requeue(job.id, _limited(grant))
         return {"job": job.id, "state": again.state, "architectures": list(arches)}
 
     async def _rebuild(self, grant: Grant, question: JsonReader) -> Answer:
-        job = await self._job(grant, question)
+        job = await self.permitted_job(grant, question)
         rebuilding = Rebuilding(self.farm, self.service)
         same = question.flag("same", default=False)
-        return {"job": job.id, "rebuild": await rebuilding.rebuild(job, _who(grant), _limited(grant), same=same)}
+        return {"job": job.id, "rebuild": await rebuilding.rebuild(job, who(grant), _limited(grant), same=same)}
 
     async def _compare(self, grant: Grant, question: JsonReader) -> Answer:
-        job = await self._job(grant, question)
-        other = await self._job(grant, question, "rebuild")
+        job = await self.permitted_job(grant, question)
+        other = await self.permitted_job(grant, question, "rebuild")
         return {"job": job.id, "arches": await Rebuilding(self.farm, self.service).compare(job, other)}
 
     async def _finish(self, grant: Grant, question: JsonReader) -> Answer:
-        job = await self._job(grant, question)
-        return {"job": job.id, "state": (await self._actions.finish(job.id, _who(grant))).state}
+        job = await self.permitted_job(grant, question)
+        return {"job": job.id, "state": (await self._actions.finish(job.id, who(grant))).state}
 
     async def _pause(self, grant: Grant, question: JsonReader) -> Answer:
         target = self._named_target(grant, question)
         reason = question.prose("reason", "", limit=LONGEST_PAUSE_REASON)
-        await self._actions.pause(target, reason, _who(grant))
+        await self._actions.pause(target, reason, who(grant))
         return {"target": target}
 
     async def _unpause(self, grant: Grant, question: JsonReader) -> Answer:
@@ -135,7 +140,10 @@ class JobQuestions:
     def _actions(self) -> JobActions:
         return JobActions(self.farm, self.service)
 
-    async def _job(self, grant: Grant, question: JsonReader, name: str = "job") -> Job:
+    async def permitted_job(self, grant: Grant, question: JsonReader, name: str = "job") -> Job:
+        """
+        The job that *question* names; `NotFoundError` if there is none that the holder of *grant* may see.
+        """
         number = question.integer(name, least=1)
         job = await self.farm.records.read(lambda connection: job_records.get(connection, number))
         return self._permitted(grant, job, number)
@@ -145,15 +153,17 @@ class JobQuestions:
         return self._permitted(grant, job, 0)
 
     def _permitted(self, grant: Grant, job: Job | None, number: int) -> Job:
-        only = self._target_of(grant)
-        if job is None or only not in (None, job.target) or (grant.verb == SUBMIT and job.by_grant != grant.id):
+        only, only_of = self.target_of(grant), _only_of(grant)
+        if job is None or only not in (None, job.target) or only_of not in (None, job.by_grant):
             raise no_job(number)
         return job
 
-    def _target_of(self, grant: Grant) -> str | None:
+    def target_of(self, grant: Grant) -> str | None:
         """
         The only target whose jobs the holder of *grant* may see; None: all.
         """
+        if grant.verb == SHELL_VERB:
+            return grant.object.partition(" ")[0]
         if grant.verb not in (SUBMIT, JOBS_VERB):
             return None
         targets = self.service.targets.values()
@@ -162,7 +172,7 @@ class JobQuestions:
 
     def _named_target(self, grant: Grant, question: JsonReader) -> str:
         name = question.text("target", limit=80)
-        if name not in self.service.targets or self._target_of(grant) not in (None, name):
+        if name not in self.service.targets or self.target_of(grant) not in (None, name):
             raise no_target(name)
         return name
 
@@ -197,5 +207,18 @@ def _limited(grant: Grant) -> Grant | None:
     return grant if grant.verb == SUBMIT else None
 
 
-def _who(grant: Grant) -> str:
+def _only_of(grant: Grant) -> int | None:
+    """
+    The grant with which a job must have been submitted for the holder of *grant* to see it; None: any.
+    """
+    if grant.verb == SHELL_VERB:
+        number = grant.object.partition(" ")[2]
+        return int(number) if number else None
+    return grant.id if grant.verb == SUBMIT else None
+
+
+def who(grant: Grant) -> str:
+    """
+    The holder of *grant*, for people.
+    """
     return grant.label or ("the admin" if grant.verb == ADMIN else grant.name)

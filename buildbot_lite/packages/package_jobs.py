@@ -1,6 +1,6 @@
 """
-Package builds as an extension of the master: the service that runs jobs, the mail about them, answers to questions, and
-the verbs of FURLs for jobs.
+Package builds as an extension of the master: the service that runs jobs, the mail about them, answers to questions,
+shells in roots, and the verbs of FURLs for jobs.
 """
 
 from collections.abc import Sequence
@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from ..control.questions import Question
 from ..master.farm import Farm
 from ..master.grants.verbs import Verb
+from ..model.json_reader import JsonReader
+from ..storage.records.grants import Grant
+from ..wire.shells import OpenShell, ShellTerminal
 from .chains import Chains
 from .job_mail import JobMail
-from .job_questions import JobQuestions, jobs_verb
+from .job_questions import SHELL_VERB, JobQuestions, jobs_verb
 from .job_service import JobService
+from .root_shells import RootShells, shell_verb
 from .target_repository import RepositoryOf, no_repository
 
 
@@ -21,13 +25,15 @@ class PackageJobs:
     """
 
     name = "jobs of packages"
+    shell_verbs = frozenset({SHELL_VERB})
 
     def __init__(self, farm: Farm, repository_of: RepositoryOf = no_repository) -> None:
         self.service = JobService(farm, repository_of)
         self.chains = Chains(farm, self.service, repository_of)
         self._mail = JobMail(farm)
         self._questions = JobQuestions(farm, self.service)
-        self._verbs = (jobs_verb(farm, self.service),)
+        self._shells = RootShells(farm, self._questions)
+        self._verbs = (jobs_verb(farm, self.service), shell_verb(farm, self._questions))
 
     async def start(self) -> None:
         """
@@ -49,7 +55,14 @@ class PackageJobs:
         """
         The questions about jobs and targets.
         """
-        return self._questions.questions()
+        about_roots = Question(name="package-root", answer=self._shells.about, verbs=self.shell_verbs)
+        return (*self._questions.questions(), about_roots)
+
+    async def open_shell(self, grant: Grant, question: JsonReader, terminal: ShellTerminal) -> OpenShell:
+        """
+        Open a shell in the root of a build that failed.
+        """
+        return await self._shells.open_shell(grant, question, terminal)
 
     def verbs(self) -> Sequence[Verb]:
         """

@@ -7,6 +7,7 @@ A question and its answer are JSON objects.  This module bounds their size; `con
 
     ask(question) → answer
     follow(question, follower):  chunk(data), each acknowledged …  → answer, after the last chunk
+    open_shell(question, terminal) → shell, whose output goes to the terminal
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from ..errors import InputError
+from ..errors import InputError, RefusedError
 from ..model.json_reader import JsonReader, encode, encode_in_utf8
 from .contract import (
     LARGEST_ANSWER,
@@ -24,8 +25,9 @@ from .contract import (
     RIControl,
     RIFollower,
 )
-from .exposed import Exposed, Revocable
-from .proxies import Remote
+from .exposed import Exposed, ExposedShell, Revocable
+from .proxies import Remote, RemoteOpenShell, RemoteTerminal
+from .shells import ExposedTerminal, OpenShell, ShellTerminal
 
 Document = Mapping[str, Any]
 
@@ -34,6 +36,9 @@ CHUNKS_IN_ORDER = "chunks_in_order"
 A field of a question to `Control.follow`.  True: the client accepts several unacknowledged chunks, and keeps their
 order.
 """
+
+
+NO_SHELL = "This string permits no shell.  Ask the farm's admin for one that does: buildbot-lite grant shell TARGET"
 
 
 @runtime_checkable
@@ -75,6 +80,18 @@ class Control(Protocol):
         """
 
 
+@runtime_checkable
+class ShellControl(Protocol):
+    """
+    An object that permits some holders of its FURL to open shells.
+    """
+
+    def open_shell(self, question: Document, terminal: ShellTerminal) -> Deferred[OpenShell]:
+        """
+        Open the shell that *question* asks for; its output goes to *terminal*.  Fails with a refusal.
+        """
+
+
 class RemoteFollower(Remote):
     """
     A `Follower` on the other side.
@@ -107,6 +124,12 @@ class ExposedControl(Exposed):
     def remote_follow(self, request: bytes, follower: Any) -> Deferred[bytes]:
         return self._control.follow(question_from(request), RemoteFollower(follower)).addCallback(answer_bytes)
 
+    def remote_open_shell(self, request: bytes, terminal: Any) -> Deferred[ExposedShell]:
+        if not isinstance(self._control, ShellControl):
+            raise RefusedError(NO_SHELL)
+        opening = self._control.open_shell(question_from(request), RemoteTerminal(terminal))
+        return opening.addCallback(ExposedShell, self.revocable)
+
 
 @implementer(RIFollower)
 class ExposedFollower(Referenceable):
@@ -138,6 +161,19 @@ class RemoteControl(Remote):
         asked = {**question, CHUNKS_IN_ORDER: True}
         following = self._call("follow", request=question_bytes(asked), follower=ExposedFollower(take))
         return following.addCallback(_answer)
+
+    def open_shell(self, question: Document, terminal: ShellTerminal) -> Deferred[OpenShell]:
+        """
+        As `ShellControl.open_shell`.
+        """
+        opening = self._call("open_shell", request=question_bytes(question), terminal=ExposedTerminal(terminal))
+        return opening.addCallback(RemoteOpenShell)
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        """
+        Call *callback* once, when the link is lost.
+        """
+        self.link.when_lost(callback)
 
 
 def question_bytes(question: Document) -> bytes:

@@ -89,6 +89,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "grant webhooks": (),
     "grant watch": (),
     "grant jobs": ("none",),
+    "grant shell": ("none", "--jobs-of", "7"),
     "grant sign": ("bookworm",),
     "grant push": ("bookworm",),
     "grant control": (),

@@ -39,6 +39,13 @@ class Session:
         return self._attachment.hello if self._attachment else None
 
     @property
+    def link(self) -> Slave | None:
+        """
+        The slave's end of the current link; None while it is disconnected.
+        """
+        return self._attachment.link if self._attachment else None
+
+    @property
     def home(self) -> str | None:
         """
         The identity of the slave's directory at its last hello; None before the first.

@@ -1,0 +1,291 @@
+"""
+Shells in kept roots, in a running master: who may enter which, and what becomes of the connection.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, succeed
+
+from buildbot_lite.control.questions import QuestionDesk
+from buildbot_lite.control.verbs import granted_verbs
+from buildbot_lite.errors import BuildbotLiteError, NotFoundError, RefusedError
+from buildbot_lite.master.grants.verbs import ADMIN, CONTROL, SUBMIT, WATCH
+from buildbot_lite.model.shell_request import ShellRequest, WindowSize
+from buildbot_lite.packages.job_questions import JOBS_VERB, SHELL_VERB
+from buildbot_lite.packages.root_shells import EVENT, MOST_OF_A_GRANT
+from buildbot_lite.storage.records import feed
+from buildbot_lite.storage.records.grants import Grant
+from buildbot_lite.wire.shells import OpenShell, ShellTerminal
+from test.master.harness import FakeSlave
+
+from .archives import archive, greet
+from .test_job_questions import QuestionCase
+
+HOUR = 3600.0
+
+
+@define(eq=False)
+class ShellSlave(FakeSlave):
+    """
+    A slave that opens shells.  *opened*: their requests and terminals; *typed*: what their shells were told.
+    """
+
+    opened: list[tuple[ShellRequest, ShellTerminal]] = field(factory=list)
+    typed: list[tuple[Any, ...]] = field(factory=list)
+    no_shell: Exception | None = None
+
+    def open_shell(self, request: ShellRequest, terminal: ShellTerminal) -> Deferred[OpenShell]:
+        if self.no_shell is not None:
+            raise self.no_shell
+        self.opened.append((request, terminal))
+        return succeed(self)
+
+    def _told(self, *call: Any) -> Deferred[None]:
+        self.typed.append(call)
+        return succeed(None)
+
+    def input(self, data: bytes) -> Deferred[None]:
+        return self._told("input", data)
+
+    def end_input(self) -> Deferred[None]:
+        return self._told("end_input")
+
+    def resize(self, rows: int, columns: int) -> Deferred[None]:
+        return self._told("resize", rows, columns)
+
+    def hang_up(self) -> Deferred[None]:
+        return self._told("hang_up")
+
+
+class Client:
+    """
+    The terminal of a person, which can be lost.
+    """
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[Any, ...]] = []
+        self._lost: list[Callable[[], None]] = []
+
+    def output(self, data: bytes) -> Deferred[None]:
+        self.shown.append(("output", data))
+        return succeed(None)
+
+    def errors(self, data: bytes) -> Deferred[None]:
+        self.shown.append(("errors", data))
+        return succeed(None)
+
+    def ended(self, exit_code: int, reason: str) -> Deferred[None]:
+        self.shown.append(("ended", exit_code, reason))
+        return succeed(None)
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        self._lost.append(callback)
+
+    def lose(self) -> None:
+        """
+        Cut the connection.
+        """
+        for callback in self._lost:
+            callback()
+
+
+class RootShellCase(QuestionCase):
+    """
+    A job whose builds have failed.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.host = self.slave = ShellSlave(behaviour=self.building)
+        self.building.failing.add("dpkg-buildpackage")
+
+    def configuration(self) -> str:
+        return (
+            "from buildbot_lite.packages import DebTarget, Overlay, Plain\n"
+            'c["slaves"] = [slave.BuildSlave("bot1", max_builds=3)]\n'
+            'c["targets"] = [DebTarget("bookworm", arches=["amd64", "i386"], root=Overlay("bookworm", keep_failed=5)),'
+            ' DebTarget("plain", arches=["amd64"], root=Plain())]\n'
+        )
+
+    def fail_builds(self, **hello: Any) -> None:
+        """
+        Submit a package, whose builds fail on a slave that permits shells.
+        """
+        self.submit()
+        self.harness.attach("bot1", self.slave, platform={"machine": "x86_64"}, **{"shells": True, **hello})
+
+    def enter(self, grant: Grant | None = None, client: Client | None = None, **more: Any) -> OpenShell:
+        """
+        Enter the root of job 1 for amd64, as an admin or the holder of *grant*.
+        """
+        desk = QuestionDesk(self.farm, grant or Grant(0, "farm", ADMIN, "farm", "", None, 0.0, label="root"))
+        opening = desk.open_shell({"job": 1, "architecture": "amd64", **more}, client or Client())
+        answers: list[Any] = []
+        opening.addBoth(answers.append)  # type: ignore[unused-awaitable]  # it takes every answer
+        self.harness.settle()
+        (answer,) = answers
+        if hasattr(answer, "raiseException"):
+            answer.raiseException()
+        shell: OpenShell = answer
+        return shell
+
+    def events(self) -> list[dict[str, Any]]:
+        """
+        What the feed says of shells.
+        """
+        found: Any = self.harness.read(lambda connection: feed.since(connection, 0, most=10_000))
+        return [dict(event.body) for event in found if event.kind == EVENT]
+
+
+class RootShellTests(RootShellCase):
+    """
+    A shell, from its opening to its end.
+    """
+
+    def test_entered(self) -> None:
+        """
+        Promise 9.4: the master passes on input, output, sizes and the exit code between a person and the slave that
+        keeps the root, and records who entered which root and when.
+        """
+        self.fail_builds()
+        where = self.ask("root", job=1, architecture="amd64")["root"]
+        self.assertEqual((where["slave"], where["builder"]), ("bot1", "bookworm-amd64"))
+        self.assertEqual(where["until"], self.farm.wall() + 5 * HOUR)
+        client = Client()
+        shell = self.enter(client=client, command=["make", "check"], size={"rows": 24, "columns": 80}, term="xterm-x")
+        ((request, terminal),) = self.host.opened
+        self.assertEqual(request.size, WindowSize(24, 80))
+        self.assertIn("TERM=xterm-x", request.argv)
+        self.assertEqual(request.argv[-5:], ("enter", "roots/kept", "bookworm-amd64-1", "make", "check"))
+        for call in (lambda: shell.input(b"x"), lambda: shell.resize(9, 8), shell.end_input):
+            self.successResultOf(call())
+        for show in (partial(terminal.output, b"o"), partial(terminal.errors, b"e"), partial(terminal.ended, 3, "")):
+            self.successResultOf(show())
+        self.assertEqual(self.host.typed, [("input", b"x"), ("resize", 9, 8), ("end_input",)])
+        self.assertEqual(client.shown, [("output", b"o"), ("errors", b"e"), ("ended", 3, "")])
+        self.harness.settle()
+        common = {"job": 1, "architecture": "amd64", "slave": "bot1", "grant": 0}
+        self.assertEqual(self.events(), [{**common, "state": "opened"}, {**common, "state": "closed", "exit_code": 3}])
+        # Late calls do no harm, and reach nobody.
+        self.successResultOf(shell.input(b"late"))
+        self.failureResultOf(terminal.output(b"late"), RefusedError)
+        client.lose()
+        self.assertEqual(len(self.host.typed), 3)
+
+    def test_lost_client(self) -> None:
+        """
+        Promise 9.4: when the person's connection is lost, the slave ends the shell.
+        """
+        self.fail_builds()
+        client = Client()
+        self.enter(client=client)
+        client.lose()
+        self.assertEqual(self.host.typed, [("hang_up",)])
+        self.harness.settle()
+        self.assertEqual([each["state"] for each in self.events()], ["opened", "closed"])
+
+    def test_lost_slave(self) -> None:
+        """
+        Promise 9.4: when the slave is lost, the person reads why the shell ended.
+        """
+        self.fail_builds()
+        client = Client()
+        self.enter(client=client)
+        self.slave.lose()
+        self.harness.settle()
+        ((what, code, reason),) = client.shown
+        self.assertEqual((what, code), ("ended", 255))
+        self.assertIn("bot1 was lost", reason)
+        self.refused(RefusedError, self.enter, "not connected now")
+
+    def test_most(self) -> None:
+        """
+        The holders of one string have at most so many shells; one that ends, or that the slave refuses, makes room.
+        """
+        self.fail_builds()
+        clients = [Client() for _ in range(MOST_OF_A_GRANT)]
+        for client in clients:
+            self.enter(client=client)
+        self.refused(RefusedError, self.enter, "Leave one")
+        clients[0].lose()
+        self.host.no_shell = RefusedError("4 shells are open on this slave")
+        for _ in range(2):
+            self.refused(RefusedError, self.enter, "on this slave")
+        self.host.no_shell = None
+        self.enter()
+        self.refused(RefusedError, self.enter, "Leave one")
+
+
+class RightToEnterTests(RootShellCase):
+    """
+    Rights, and roots that cannot be entered.
+    """
+
+    def test_verbs(self) -> None:
+        """
+        Promise 9.4: only a string of its own permits shells, and an admin's: none to submit, to watch, to control, or
+        for the jobs of a target.
+        """
+        self.fail_builds()
+        for verb, of in ((SUBMIT, "bookworm"), (JOBS_VERB, "bookworm"), (CONTROL, "farm"), (WATCH, "farm")):
+            grant = self.grant(verb, of)
+            self.refused(RefusedError, partial(self.enter, grant), "permits no shell")
+            self.refused(RefusedError, partial(self.ask, "root", grant, job=1, architecture="amd64"), "not permit")
+        self.enter(self.grant(SHELL_VERB, "bookworm"))
+        self.assertEqual(len(self.host.opened), 1)
+
+    def test_narrow(self) -> None:
+        """
+        Promise 9.4: a string for shells is for one target, or for the jobs that were submitted with one string; it
+        shows these jobs, and changes nothing.
+        """
+        self.fail_builds()
+        own = self.farm.grants.of(SUBMIT, "bookworm")
+        assert own is not None
+        other = self.grant(SUBMIT, "bookworm")
+        verb = {each.name: each for each in granted_verbs(self.farm)}[SHELL_VERB]
+        designate: Any = verb.designate
+        mine, name = self.successResultOf(Deferred.fromCoroutine(designate(f"bookworm {own.id}")))
+        self.assertEqual(name, f"bookworm, jobs of string {own.id}")
+        for wrong in ("none", f"plain {own.id}", "bookworm x", "bookworm 999", f"bookworm {own.id} {own.id}"):
+            self.failureResultOf(Deferred.fromCoroutine(designate(wrong)), NotFoundError)
+        self.enter(self.grant(SHELL_VERB, mine))
+        for of in ("plain", f"bookworm {other.id}"):
+            grant = self.grant(SHELL_VERB, of)
+            self.refused(NotFoundError, partial(self.enter, grant), "There is no job 1")
+            self.assertEqual(self.ask("list", grant)["jobs"], [])
+        self.assertEqual(len(self.ask("list", self.grant(SHELL_VERB, mine))["jobs"]), 1)
+        self.refused(RefusedError, partial(self.ask, "kill", self.grant(SHELL_VERB, mine), job=1), "not permit")
+
+    def test_not_there(self) -> None:
+        """
+        Promise 9.4: a root that cannot be entered gives one sentence that says why, and what to do.
+        """
+        self.fail_builds(shells=None)
+        self.refused(RefusedError, self.enter, "too old")
+        self.host = self.slave = ShellSlave(behaviour=self.building)
+        self.harness.attach("bot1", self.slave, shells=False)
+        self.refused(RefusedError, self.enter, "shells=True")
+        self.host = self.slave = ShellSlave(behaviour=self.building)
+        self.harness.attach("bot1", self.slave, shells=True, home="home-2")
+        self.refused(RefusedError, self.enter, "another directory")
+        self.refused(NotFoundError, partial(self.enter, architecture="armhf"), "for amd64, i386")
+        self.refused(BuildbotLiteError, partial(self.enter, command=["x" * 100_001]), "100000 characters")
+        self.refused(NotFoundError, partial(self.enter, job=2), "There is no job 2")
+        self.harness.clock.advance(5 * HOUR)
+        self.refused(RefusedError, self.enter, "package requeue 1")
+
+    def test_not_failed(self) -> None:
+        """
+        Only roots of builds that failed are kept, and only where the target says so.
+        """
+        self.building.failing.clear()
+        self.fail_builds()
+        self.refused(RefusedError, self.enter, "is done")
+        self.building.failing.add("dpkg-buildpackage")
+        self.run_command("plain", archive(greet()))
+        self.harness.settle()
+        self.refused(RefusedError, partial(self.enter, job=2), "keep_failed=HOURS")
