@@ -40,7 +40,8 @@ _STOPPED = "The slave was stopped together with its commands."
 
 class Settings(NamedTuple):
     """
-    *linger*: seconds without command and client after which the keeper exits.  *without*: facilities that are not used
+    *linger*: seconds without command and client after which the keeper exits; none after a client that said that it
+    leaves.  *without*: facilities that are not used
     (for tests), of ``pidfd``, ``subreaper``, ``proc``, ``inotify``, ``spawn``.
     """
 
@@ -51,7 +52,7 @@ class Settings(NamedTuple):
 
 class Keeper:
     """
-    Runs the commands of *directory* until it has been idle for `Settings.linger` seconds, or is stopped.
+    Runs the commands of *directory* until it has been idle for `Settings.linger` seconds, or is left or stopped.
     """
 
     def __init__(self, directory: str, loop: Loop, settings: Settings) -> None:
@@ -65,6 +66,7 @@ class Keeper:
         self._waiting: dict[str, Timer] = {}
         self._to_forget: set[str] = set()
         self._idle_timer: Timer | None = None
+        self._linger = settings.linger
         self._lease_timer: Timer | None = None
         self._stopping = False
         self._heard_at = loop.boottime()
@@ -137,6 +139,9 @@ class Keeper:
             age = message.get("age")
             if isinstance(age, int | float):
                 self._heard_at = max(self._heard_at, self._loop.boottime() - max(0.0, age))
+        elif op == "leave":
+            # The slave was stopped: nobody comes soon, who would have to start another keeper.
+            self._linger = 0.0
         elif op == "stop":
             self.stop(_STOPPED)
         elif isinstance(id := message.get("id"), str) and 0 < len(id) <= _LONGEST_ID:
@@ -186,6 +191,7 @@ class Keeper:
     # -- requests
 
     def _hello(self) -> None:
+        self._linger = self._settings.linger
         self._events.open()
         held = [
             {"id": command.id, "fingerprint": command.fingerprint, "life": "running", "lengths": command.lengths()}
@@ -346,7 +352,7 @@ class Keeper:
                 self._idle_timer.cancel()
                 self._idle_timer = None
         elif self._idle_timer is None:
-            self._idle_timer = self._loop.later(self._settings.linger, self._leave)
+            self._idle_timer = self._loop.later(self._linger, self._leave)
 
     def _leave(self) -> None:
         self._idle_timer = None

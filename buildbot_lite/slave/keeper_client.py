@@ -45,6 +45,7 @@ from .keeper_messages import (
 
 # Seconds.
 _PAUSE_AFTER_FAILURE = 10.0
+_LONGEST_LEAVE = 5.0
 
 
 @frozen
@@ -181,10 +182,21 @@ class KeeperClient:
 
     def detach(self) -> None:
         """
-        Close the connection; the keeper and its commands continue.
+        Close the connection; the keeper and its commands continue, as if this process had died.
         """
         if (connection := self._detach()) is not None:
             connection.close()
+
+    async def leave(self) -> None:
+        """
+        Close the connection; the keeper continues as long as it has commands, and then ends.
+        """
+        if (connection := self._detach()) is not None:
+            lost = connection.when_lost()
+            connection.send({"op": "leave"})
+            connection.close()
+            with suppress(TimeoutError):
+                await lost.addTimeout(_LONGEST_LEAVE, self._reactor)
 
     async def stop(self) -> None:
         """

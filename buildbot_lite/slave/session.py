@@ -77,9 +77,9 @@ class KeeperLifecycle(Protocol):
         Report that the last message of the master arrived *age* seconds ago.
         """
 
-    def detach(self) -> None:
+    async def leave(self) -> None:
         """
-        Close the connection; the commands go on.
+        Close the connection; the keeper goes on while it has commands.
         """
 
     async def stop(self) -> None:
@@ -161,7 +161,7 @@ class Session:
 
     async def stop(self, *, kill: bool = False) -> None:
         """
-        End the session.  *kill*: also kill all commands and end the keeper, which otherwise go on.
+        End the session.  *kill*: also kill all commands, which otherwise go on in the keeper; without commands, it ends.
         """
         self._end_attachment()
         if self._starting is not None:
@@ -170,7 +170,7 @@ class Session:
         if kill:
             await self._client.stop()
         else:
-            self._client.detach()
+            await self._client.leave()
 
     async def hello(self, master: str) -> Hello:
         """

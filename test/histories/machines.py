@@ -296,6 +296,9 @@ class FakeKeeperClient:
     def detach(self) -> None:
         self._line = None
 
+    async def leave(self) -> None:
+        self.detach()
+
     async def stop(self) -> None:
         raise NotImplementedError
 

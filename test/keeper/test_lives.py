@@ -265,6 +265,40 @@ class KeeperExitTests(SynchronousTestCase):
         self.assertEqual(keeper.wait(), 0)
         self.assertEqual(harness.spool("a-1"), b"done\n")
 
+    def test_left(self) -> None:
+        """
+        Nothing is left running that nobody needs: a keeper whose client said that it leaves exits when it has no
+        command, at once or after the last; and the next client finds the outcome.
+        """
+        harness = KeeperHarness("--linger=600")
+        self.addCleanup(harness.close)
+        keeper = harness.start_keeper()
+        client = harness.client()
+        client.start("a-1", Run(script="echo done"))
+        client.until("ended", "a-1")
+        client.say(op="leave")
+        client.hang_up()
+        self.assertEqual(keeper.wait(), 0)
+
+        keeper = harness.start_keeper()
+        client = harness.client()
+        self.assertEqual([each["id"] for each in client.hello["held"]], ["a-1"])
+        fifo = os.path.join(harness.home, "go")
+        os.mkfifo(fifo)
+        client.start("a-2", Run(script=f"cat {fifo}"))
+        client.until("claimed")
+        client.say(op="leave")
+        client.hang_up()
+        # The next client comes to stay.
+        client = harness.client()
+        self.assertEqual(sorted(each["id"] for each in client.hello["held"]), ["a-1", "a-2"])
+        client.say(op="leave")
+        client.hang_up()
+        with open(fifo, "w", encoding="ascii") as go:
+            go.write("went on\n")
+        self.assertEqual(keeper.wait(), 0)
+        self.assertEqual(harness.spool("a-2"), b"went on\n")
+
     def test_detached(self) -> None:
         """
         Without --foreground the program returns when the keeper listens, and the keeper runs in a session of its own.

@@ -231,6 +231,18 @@ class KeeperClientTests(TestCase):
 
         self.assertFalse(alive(pid))
 
+    async def test_left(self) -> None:
+        """
+        A client that leaves lets a keeper without commands end at once; the next client starts another one.
+        """
+        client = self.client(linger=600.0)
+        await client.leave()
+        for _each in range(2):
+            await client.ensure(self.news)
+            await client.leave()
+            self.assertFalse(client.attached)
+        wait_until(lambda: self.is_free(client.directory))
+
     async def test_stop_kill_of_a_slave_that_does_not_listen(self) -> None:
         """
         ``stop --kill`` ends running commands, also when the slave dies of the signal because its handler is not

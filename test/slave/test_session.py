@@ -63,8 +63,8 @@ class FakeKeeperClient:
     def renew_leases(self, age: float) -> None:
         self.asked.append(f"word {age:g}")
 
-    def detach(self) -> None:
-        self.asked.append("detach")
+    async def leave(self) -> None:
+        self.asked.append("leave")
 
     async def stop(self) -> None:
         self.asked.append("stop")
@@ -350,7 +350,7 @@ class SessionTests(SynchronousTestCase):
         self.session.connected(self.desk, FakeLink())
         self.desk.welcome()
         self.successResultOf(Deferred.fromCoroutine(self.session.stop()))
-        self.assertEqual(self.client.asked, ["ensure", "word 0", "detach"])
+        self.assertEqual(self.client.asked, ["ensure", "word 0", "leave"])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_kill(self) -> None:
