@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from .cells import Date, Document, build_name, duration, plain, requester, result_text, short_sources, time_to_come
+from ..model.requester import requester
+from .cells import Date, Document, build_name, duration, plain, result_text, short_sources, time_to_come
 from .layout import facts, part, table
 from .two_lines import TwoLines
 

@@ -83,18 +83,6 @@ def short_sources(build: Document) -> str:
     return " ".join(filter(None, [build["branch"], short]))
 
 
-def requester(asked: Document) -> str:
-    """
-    The requester and the reason.
-    """
-    who, why = asked["by"] or asked["scheduler"], asked["reason"]
-    return (
-        why
-        if any(name in why for name in (f"({who})", repr(who))) or who in re.findall(r"[\w.-]+", why)
-        else f"{who}: {why}"
-    )
-
-
 def time_to_come(seconds: float | None) -> str:
     """
     A time to come, without the date if that is today's.

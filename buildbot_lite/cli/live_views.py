@@ -12,7 +12,8 @@ from functools import partial
 
 from rich.text import Text
 
-from .cells import Document, build_name, duration, plain, requester, result_text, short_sources
+from ..model.requester import requester
+from .cells import Document, build_name, duration, plain, result_text, short_sources
 from .line_columns import Column
 from .live_documents import Watched, WatchedBuild, WatchedBuilder, WatchedFarm
 from .live_layout import Section, Space, composed

@@ -28,6 +28,7 @@ from ..model.suggestions import nearest, there_is_no
 from ..storage.records import buildsets
 from ..storage.records import grants as records_of_grants
 from ..storage.records.grants import WEB_PAGES, Grant, GrantLimits
+from .web_answers import WEB_SESSION
 
 Answer = Mapping[str, Any]
 
@@ -82,6 +83,10 @@ class GrantAdmin:
         if verb.name == WATCH and object_.isdecimal():
             limits = await self._at_most_a_week_longer(int(object_), limits)
         label = question.prose("label", "", limit=LONGEST_LABEL)
+        if label.startswith(WEB_SESSION):
+            raise RefusedError(
+                f"Labels that begin with {WEB_SESSION!r} are those of browsers' sessions: choose another."
+            )
         grant = await self.farm.grants.hand_out(verb.name, object_, name=name, label=label, limits=limits)
         return {"grant": self._document(grant), "furl": self.farm.furls.furl(grant)}
 

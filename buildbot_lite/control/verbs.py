@@ -38,7 +38,7 @@ from .webhooks import WebhookIntake
 
 MAY_LOOK = frozenset(
     {"status", "queue", "slaves", "builders", "builds", "build", "artifacts", "request", "log", "artifact", "kept"}
-    | {"schedulers", "changes", "first-bad", "tail", "farm", "www", "me", "redeem", "metrics"}
+    | {"schedulers", "changes", "first-bad", "tail", "farm", "www", "me", "redeem", "end-sessions", "metrics"}
 )
 """The questions that a FURL to watch the farm permits."""
 MAY_CONTROL = MAY_LOOK | {

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from attrs import frozen
 
-from ..errors import RefusedError
+from ..errors import RefusedError, RevokedError
 from ..master.farm import Farm
 from ..master.grants.verbs import CONTROL, FARM, WATCH
 from ..master.grants.web_furls import DIRECTORY
@@ -30,7 +30,7 @@ MOST_SLAVES = 50
 """Slaves of each builder that are named to the web process."""
 
 WEB_SESSION = "web session"
-"""The beginning of the label of a string that a code became."""
+"""The beginning of the label of a string that a code became, and of no other."""
 FIRST_PORT = 8010
 """The port of the pages where none was chosen and none is known."""
 LONGEST_LABEL = 80
@@ -73,6 +73,7 @@ class WebAnswers:
             "web-code": self._code,
             "redeem": self._redeem,
             "sign-out": self._sign_out,
+            "end-sessions": self._end_sessions,
             "force-forms": self._force_forms,
         }
 
@@ -152,9 +153,7 @@ class WebAnswers:
         """
         The FURL that the code becomes: only for the web process, which keeps it in memory.
         """
-        own = self._grant()
-        if own.verb != WATCH or own.label != WEB_PAGES:
-            raise RefusedError(f"Only the web process redeems codes, with a string that has the label {WEB_PAGES!r}.")
+        self._check_pages("redeems codes")
         code = question.text("code", limit=LONGEST_CODE)
         origin = question.prose("from", "", limit=LONGEST_ADDRESS)
         now = self.farm.wall()
@@ -169,6 +168,22 @@ class WebAnswers:
             "expires": grant.expires,
         }
 
+    async def _end_sessions(self, question: JsonReader) -> Answer:
+        """
+        Revoke the strings that codes became: only for the web process, which has kept them and does not any more.
+        """
+        self._check_pages("ends sessions")
+        found = [each for each in self.farm.grants.all_of(CONTROL, FARM) if _is_session(each)]
+        for each in found:
+            with suppress(RevokedError):
+                await self.farm.revocation.revoke(each)
+        return {"ended": len(found)}
+
+    def _check_pages(self, does: str) -> None:
+        own = self._grant()
+        if own.verb != WATCH or own.label != WEB_PAGES:
+            raise RefusedError(f"Only the web process {does}, with a string that has the label {WEB_PAGES!r}.")
+
     async def _force_forms(self, question: JsonReader) -> Answer:
         """
         What a page asks of somebody who forces a build of a builder.
@@ -180,7 +195,7 @@ class WebAnswers:
         Revoke the string with which this is asked, if a code became it.
         """
         grant = self._grant()
-        if not (grant.label or "").startswith(WEB_SESSION):
+        if not _is_session(grant):
             raise RefusedError("Only the string of a browser's session ends itself.  For others: buildbot-lite revoke")
         # The answer travels on the link that is cut then.
         self.farm.revocation.revoke_after_answer(grant)
@@ -207,6 +222,10 @@ class WebAnswers:
         if isinstance(port, str) and (endpoint := Endpoint.parse(port)) is not None:
             return f"http://{endpoint.local_host}:{endpoint.port}/"
         return f"http://127.0.0.1:{port or FIRST_PORT}/"
+
+
+def _is_session(grant: Grant) -> bool:
+    return (grant.label or "").startswith(WEB_SESSION)
 
 
 def _label_of(terms: CodeTerms, origin: str, now: float) -> str:

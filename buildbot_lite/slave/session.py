@@ -161,7 +161,7 @@ class Session:
 
     async def stop(self, *, kill: bool = False) -> None:
         """
-        End the session.  *kill*: also kill all commands, which otherwise go on in the keeper; without commands, it ends.
+        End the session.  *kill*: also kill all commands; otherwise they go on in the keeper, which ends without any.
         """
         self._end_attachment()
         if self._starting is not None:

@@ -35,6 +35,7 @@ from .pages import Pages
 from .policy import WebPolicy
 from .root import SiteRoot
 from .routes import ROUTES
+from .session_end import end_former_sessions, end_sessions
 from .sessions import Sessions
 from .stored_farm import Places
 from .strings import WATCH, WebStrings
@@ -141,13 +142,15 @@ class FarmPages:
         """
         Connect to the master when its string is there.
         """
+        background(end_former_sessions(self._live), self._log, "ending the sessions of an earlier process")
         self._parts.strings.follow(WATCH, self._watch.use)
 
     async def stop(self) -> None:
         """
-        Cut the connection, and read no more.
+        End the sessions, cut the connection, and read no more.
         """
         self._cancel()
+        await end_sessions(self._live, self._parts.reactor)
         await self._watch.stop()
         self._records.close()
 

@@ -100,6 +100,22 @@ class WebCodesTests(AdminDeskCase):
             self.assertIn("does not permit 'web-code'", self.refused("web-code"))
         self.assertIn("grant", self.redeem(code))
 
+    def test_sessions_end(self) -> None:
+        """
+        Promise 10.7: only the web process ends the sessions, all of them and nothing else; no other label can look like
+        one of theirs.
+        """
+        sessions = [self.redeem(self.code(label=each))["grant"] for each in ("Ann", "")]
+        self.desk = self.admin
+        others = [self.ask("grant", to="control", label=each)["grant"]["grant"] for each in ("a web session", "")]
+        self.assertIn("choose another", self.refused("grant", to="control", label="web session of Bob"))
+        self.desk = self.desk_of(others[0], MAY_CONTROL)
+        self.assertIn("Only the web process ends", self.refused("end-sessions"))
+        self.desk = self.pages
+        self.assertEqual([self.ask("end-sessions")["ended"] for _ in range(2)], [2, 0])
+        in_force = {each.id for each in self.harness.farm.grants.all_of("control", "farm")}
+        self.assertEqual(in_force & {*sessions, *others}, set(others))
+
     def test_wrong_codes(self) -> None:
         """
         Promise 10.7: wrong codes are limited; a right one is taken all the same, so that nobody can keep others out.

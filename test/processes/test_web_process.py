@@ -170,6 +170,32 @@ class BesideTests(WebProcessCase):
         until(lambda: 'leave"' not in self.get("", cookie=cookie)[1], "the session has ended")
         self.assertNotIn(code, self.farm.master.log)
 
+    def test_sessions_end(self) -> None:
+        """
+        Promise 10.7: sessions end with the web process: when it is stopped, and after a kill when it begins anew.
+        """
+        directory = str(self.farm.master_directory)
+
+        def sessions() -> list[str]:
+            listed = json.loads(self.farm.command("grants", directory, "--json").out)
+            return [each["label"] for each in listed if (each["label"] or "").startswith("web session")]
+
+        def enter() -> None:
+            said = self.farm.command("grant", "control", "--web", directory)
+            self.assertEqual(self.enter(said.out.decode().strip().partition("?code=")[2])[0], 303)
+
+        web = self.start_web()
+        enter()
+        self.assertEqual(len(sessions()), 1)
+        web.stop()
+        self.assertEqual(sessions(), [])
+        web = self.start_web()
+        enter()
+        web.kill()
+        self.assertEqual(len(sessions()), 1)
+        self.start_web()
+        until(lambda: not sessions(), "the former session has ended")
+
     def test_metrics(self) -> None:
         """
         Promise 10.6: /metrics shows what only the master can measure.
