@@ -44,6 +44,7 @@ from .web.site import make_factory
 from .web.strings import WATCH, WEBHOOKS, WebStrings
 from .web.submitting import Submitting
 from .wire.certificate import load_or_create
+from .wire.tub import raise_file_limit
 
 
 class WebService(MultiService):
@@ -85,14 +86,15 @@ class WebService(MultiService):
         Take requests.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+        # Of connections alone there may be as many as many systems permit by default.
+        raise_file_limit()
         self._log_files = watch_log_files(self._reactor)
         self._strings.follow(WEBHOOKS, self._submitting.use)
         self._strings.start()
         # Not before: its threads would not survive the fork by which twistd becomes a daemon.
         self._pages = FarmPages(self._parts)
         self._pages.start()
-        root = self._pages.root()
-        self._listening.start(make_factory(root, self._reactor, root.is_proxy))
+        self._listening.start(make_factory(self._pages.root(), self._reactor))
         self.log.info("webhooks are taken below /change_hook/")
         if self._parts.farm is None:
             self.log.info("no pages are served, because web.tac has webhooks=, and neither watch= nor farm=")

@@ -113,7 +113,9 @@ class FarmPages:
         if told:
             self._live.know("www", told)
         self._records = PlacedRecords(reactor, told.get("database") or os.path.join(parts.farm or "", DEFAULT))
-        sessions = Sessions(partial(ask, reactor), lambda: parts.strings.current(WATCH), time.monotonic, time.time)
+        sessions = Sessions(
+            partial(ask, reactor), lambda: parts.strings.current(WATCH), time.monotonic, time.time, reactor
+        )
         self._watch.news.on_news(sessions.changed)
         self._view = FarmView(
             records=self._records,

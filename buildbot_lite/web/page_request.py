@@ -10,6 +10,7 @@ from attrs import frozen
 
 from ..errors import RefusedError
 from ..wire.furl import Furl
+from .fair_places import Occupant
 from .policy import WebVisitor
 from .rendering import root_of
 
@@ -99,6 +100,15 @@ class PageRequest:
         """
         visitor = getattr(self.http, "visitor", None)
         return visitor if isinstance(visitor, WebVisitor) else WebVisitor("", "", secure=False)
+
+    @property
+    def occupant(self) -> Occupant:
+        """
+        For whom its connection counts.
+        """
+        if self.holder is not None and self.holder.grant is not None:
+            return Occupant.holding(self.holder.grant)
+        return Occupant.at(self.visitor.behind or self.visitor.address)
 
     @property
     def root(self) -> str:

@@ -128,6 +128,7 @@ class Pages:
             # What everybody may see costs no question about a string.
             holder = await self._view.sessions.holder(asked, by_string=not route.is_open)
             asked = evolve(asked, holder=holder)
+            asked.http.belongs_to(asked.occupant)
         if asked.method not in {"GET", "HEAD"} and is_foreign(asked):
             raise RefusedError("A page of another site sent this.  Nothing was done.")
         # While nobody knows whether the farm is private, it is.

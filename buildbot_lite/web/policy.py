@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ..model.display import printable
 
@@ -60,12 +60,15 @@ as such.
 class WebVisitor:
     """
     Who asks.  *address*: its IP address, "" if unknown.  *host*: the name by which it knows this server, without a
-    port; "" if it named none.  *secure*: whether nobody between can read along: TLS, or the same machine.
+    port; "" if it named none.  *secure*: whether nobody between can read along: TLS, or the same machine.  *behind*:
+    its address as a proxy of this machine tells it that is not named, or anybody: only who counts together may depend
+    on it.
     """
 
     address: str
     host: str
     secure: bool
+    behind: str = field(default="", eq=False)
 
 
 @frozen
@@ -104,11 +107,12 @@ class WebPolicy:
             address = _first_stranger(address, headers.get("x-forwarded-for", ""), self.proxies)
             tls = _last(headers.get("x-forwarded-proto", "")).lower() == "https"
             forwarded = False
+        behind = _last(headers.get("x-forwarded-for", "")) if address is not None and address.is_loopback else ""
         # A Host has no user (RFC 9110, 7.2): what follows "@" must not be taken for the name.
         name = host.strip().lower() if "@" in host else host_name(host)
         # What an unnamed proxy passes on comes from elsewhere, although the proxy is on this machine.
         local = address is not None and address.is_loopback and not forwarded and (not name or is_loopback_name(name))
-        return WebVisitor("" if address is None else str(address), name, tls or local)
+        return WebVisitor("" if address is None else str(address), name, tls or local, behind)
 
     def why_refused(self, visitor: WebVisitor) -> str | None:
         """
@@ -125,13 +129,6 @@ class WebPolicy:
             f"This farm does not know itself by the name {shown}.  If that is its name, its admin sets "
             "c['buildbotURL'] in master.cfg to the address with that name."
         )
-
-    def is_proxy(self, address: str) -> bool:
-        """
-        Whether *address* is of a proxy whose forwarded headers are believed.
-        """
-        parsed = _address(address)
-        return parsed is not None and _is_in(parsed, self.proxies)
 
 
 def host_name(host: str) -> str:

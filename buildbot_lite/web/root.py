@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from twisted.web.resource import IResource
 
+from .fair_places import Occupant
 from .hooks import ChangeHooks, Handover
 from .policy import FORWARDED, WebPolicy
 from .site import WebPage, answered
@@ -32,19 +33,12 @@ class SiteRoot(WebPage):
         if handover is not None:
             self.putChild(b"change_hook", ChangeHooks(handover))
 
-    def is_proxy(self, address: str) -> bool:
-        """
-        Whether what *address* asks is asked by others (`WebPolicy.is_proxy`).
-        """
-        return self._policy().is_proxy(address)
-
     def getChild(self, path: bytes, request: Any) -> IResource:
         if self._pages is None or not _is_text(request.path):
             return super().getChild(path, request)
         if sentence := self._why_refused(request):
             return _Refusal(HTTPStatus.MISDIRECTED_REQUEST, sentence)
-        if not request.has_room():
-            return _Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "Too many answers are under way.  Try again in a minute.")
+        request.belongs_to(Occupant.at(request.visitor.behind or request.visitor.address))
         request.postpath.insert(0, request.prepath.pop())
         return self._pages
 

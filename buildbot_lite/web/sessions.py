@@ -11,44 +11,34 @@ The FURLs are kept in memory only, and each write is asked of the master with th
 changes nothing any more.  Only our own master is ever asked: of a bearer's FURL nothing but the secret part is used.
 """
 
-import hashlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
 
 from attrs import evolve
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ..deferreds import OneShot, background
+from ..deferreds import background
 from ..errors import BuildbotLiteError, FurlError, NoAnswerError, RefusedError
 from ..wire.furl import Furl, parse
 from .live import Document
 from .master_watch import FarmChange
 from .page_request import Holder, PageRequest
 from .policy import host_name
-from .shares import AddressShares
+from .string_checks import Ask, StringChecks, digest
 
 COOKIE = "farm-session"
 LONGEST = 12 * 3600.0
 """Seconds of a session; the grant of a one-time code expires then, too."""
 CHECKED_FOR = 60.0
 """Seconds for which a bearer's FURL is not asked about again."""
-REFUSED_FOR = 10.0
-"""Seconds for which a string that the master has refused is not asked about again."""
 MOST = 500
 """Sessions, and as many bearers; of more, those that were used least recently end."""
 MOST_OF_ONE = 20
 """Sessions with the same string; of more, the oldest end."""
-MOST_CHECKS = 8
-"""Strings that are asked about at a time."""
-MOST_CHECKS_OF_ADDRESS = 2
-"""The same for one address, so that a stranger who makes up strings does not keep the others out."""
 _CODE_LENGTHS = range(8, 200)
-
-Ask = Callable[[str, Document], Awaitable[Document]]
-"""Asks the master a question over a FURL: `wire.client.ask`."""
 
 
 class Sessions:
@@ -60,7 +50,12 @@ class Sessions:
     _log = Logger()
 
     def __init__(
-        self, ask: Ask, own: Callable[[], str | None], clock: Callable[[], float], wall: Callable[[], float]
+        self,
+        ask: Ask,
+        own: Callable[[], str | None],
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        reactor: IReactorTime,
     ) -> None:
         self._ask = ask
         self._own = own
@@ -69,10 +64,7 @@ class Sessions:
         # By the digest of the cookie or the FURL, so that neither is found by comparing it byte by byte.
         self._sessions: OrderedDict[bytes, Holder] = OrderedDict()
         self._bearers: OrderedDict[bytes, Holder] = OrderedDict()
-        self._refused: OrderedDict[bytes, tuple[float, BuildbotLiteError]] = OrderedDict()
-        self._checking: dict[bytes, OneShot[Holder]] = {}
-        self._shares = AddressShares(MOST_CHECKS_OF_ADDRESS)
-        self._checks_again = DeferredSemaphore(MOST_CHECKS)
+        self._checks = StringChecks(ask, clock, reactor)
         self._waiting: set[bytes] = set()
 
     async def open(self, furl: str, address: str) -> tuple[str, Holder]:
@@ -87,7 +79,7 @@ class Sessions:
         for key in same[: max(0, len(same) - MOST_OF_ONE + 1)]:
             del self._sessions[key]
         value = secrets.token_urlsafe(32)
-        _keep(self._sessions, _digest(value), holder)
+        _keep(self._sessions, digest(value), holder)
         return value, holder
 
     def left(self, holder: Holder) -> float:
@@ -101,7 +93,7 @@ class Sessions:
         End the session of the cookie in *asked*.
         """
         if (value := _cookie(asked)) is not None:
-            self._sessions.pop(_digest(value), None)
+            self._sessions.pop(digest(value), None)
 
     async def holder(self, asked: PageRequest, *, by_string: bool = True) -> Holder | None:
         """
@@ -112,7 +104,7 @@ class Sessions:
         if scheme.lower() == "bearer":
             return await self._bearer(asked, credentials.strip()) if by_string else None
         value = _cookie(asked)
-        return None if value is None else self._kept(self._sessions, _digest(value))
+        return None if value is None else self._kept(self._sessions, digest(value))
 
     def ask(self, holder: Holder, question: Document) -> Awaitable[Document]:
         """
@@ -138,7 +130,7 @@ class Sessions:
                 "https:// to send a string."
             )
         furl = self._at_our_master(credentials)
-        key = _digest(str(furl))
+        key = digest(str(furl))
         if (known := self._kept(self._bearers, key)) is not None:
             return known
         holder = await self._checked(furl, asked.visitor.address)
@@ -163,33 +155,9 @@ class Sessions:
 
     async def _checked(self, furl: Furl, address: str) -> Holder:
         """
-        The holder of *furl*, whom the master was asked about: at once for all who ask about the same.
+        The holder of *furl*, whom the master was asked about.
         """
-        key = _digest(str(furl))
-        until, error = self._refused.get(key, (0.0, None))
-        if error is not None and self._clock() < until:
-            raise type(error)(*error.args)
-        if (checking := self._checking.get(key)) is None:
-            if len(self._checking) >= MOST_CHECKS or not self._shares.take(address):
-                raise NoAnswerError("Too many strings are checked at this moment.  Try again in a second.")
-            checking = self._checking[key] = OneShot()
-            # Not ended when its client hangs up: the master is being asked.
-            work = Deferred.fromCoroutine(self._check(key, furl, address))
-            work.addBoth(checking.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
-        return await checking.wait()
-
-    async def _check(self, key: bytes, furl: Furl, address: str) -> Holder:
-        try:
-            answer = await self._ask(str(furl), {"ask": "me"})
-        except RefusedError as error:
-            self._refused[key] = (self._clock() + REFUSED_FOR, error)
-            if len(self._refused) > MOST:
-                self._refused.popitem(last=False)
-            raise
-        finally:
-            del self._checking[key]
-            self._shares.give_back(address)
-        self._refused.pop(key, None)
+        answer = await self._checks.answer(furl, address)
         may, grant, expires = answer.get("may"), answer.get("grant"), answer.get("expires")
         now = self._clock()
         ends = now + (min(LONGEST, expires - self._wall()) if isinstance(expires, int | float) else LONGEST)
@@ -208,12 +176,13 @@ class Sessions:
         started.
         """
 
-        async def check() -> None:
+        def is_wanted() -> bool:
             self._waiting.discard(key)
-            if (holder := holders.get(key)) is None:
-                return
+            return key in holders
+
+        async def check(holder: Holder) -> None:
             try:
-                await self._ask(str(holder.furl), {"ask": "me"})
+                await self._checks.again(holder.furl, is_wanted)
             except NoAnswerError:
                 pass  # the master is away: it is asked when it is back
             except BuildbotLiteError:
@@ -221,8 +190,7 @@ class Sessions:
 
         if key not in self._waiting:
             self._waiting.add(key)
-            turn = self._checks_again.run(lambda: Deferred.fromCoroutine(check()))
-            background(turn, self._log, "checking a session")
+            background(check(holders[key]), self._log, "checking a session")
 
     def _kept(self, holders: OrderedDict[bytes, Holder], key: bytes) -> Holder | None:
         holder = holders.get(key)
@@ -267,7 +235,3 @@ def _cookie(asked: PageRequest) -> str | None:
     except CookieError:
         return None
     return found.value if found is not None and len(found.value) in _CODE_LENGTHS else None
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "replace")).digest()

@@ -3,24 +3,21 @@ An HTTP server with bounds, by twisted.web.
 
 - The body of a request is kept in memory up to `LARGEST_FORM`, of a webhook up to `LARGEST_BODY`; the rest is discarded
   as it comes, so that the client reads why it is refused; far beyond that the connection is cut.  All bodies together
-  have at most `MOST_HELD` bytes; a request for which there is no room is answered with 503.
-- There are at most `MOST_CONNECTIONS`.  Each may be silent for `SILENCE` seconds, and each request must be complete
+  have at most `MOST_OF_FORMS` and `MOST_OF_HOOKS` bytes: of too many, the connection with the oldest that is not
+  complete is cut; a request for which there still is no room is answered with 503.
+- There are at most `MOST_CONNECTIONS`; a newcomer displaces the oldest of the visitor who has the most (`fair_places`).
+  Each may be silent for `SILENCE` seconds, and each request must be complete
   `LONGEST_REQUEST` seconds after its connection was made or had its last answer, so that a client that sends a byte now
   and then cannot keep others out.  While an answer is written, both wait.
 - What is written must be read: a connection whose buffer stays full for `LONGEST_PAUSE` seconds is cut.
-- One address has at most `MOST_OF_ADDRESS` connections, except this machine's own and those of proxies, which pass on
-  what others ask; and each visitor at most `MOST_ANSWERS` answers under way.  The last `KEPT_FOR_HOOKS` connections are
-  for webhooks.
 - A webhook's connection is for one request, so that forges do not hold connections.
 - Forms and cookies are not parsed, and requests are not logged here.
 """
 
-from collections.abc import Callable
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
@@ -29,26 +26,25 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
 from ..model.webhook import LARGEST_BODY
+from .body_room import BodyRoom, HeldBody
+from .fair_places import FairPlace, FairPlaces, Occupant
 from .http_channel import StrictChannel, origin_form
-from .policy import PAGE_HEADERS, WebVisitor, is_loopback_name
-from .shares import AddressShares
+from .policy import PAGE_HEADERS, WebVisitor
 from .timed_producer import TimedProducer
 
 HOOKS = b"/change_hook"
 """The addresses below which bodies may be large."""
 LARGEST_FORM = 64 << 10
 """Bytes of a body at other addresses: a form, or an object of the API."""
-MOST_HELD = 50 << 20
-"""Bytes of the bodies of all requests that are not yet answered."""
+MOST_OF_FORMS = 8 << 20
+"""Bytes of the bodies of all requests at other addresses that are not yet answered."""
+MOST_OF_HOOKS = 24 << 20
+"""The same for webhooks."""
 LARGEST_READ = 32 << 20
 """Bytes of a body, with what is discarded; GitHub sends at most 25 MiB."""
 MOST_CONNECTIONS = 1000
 SILENCE = 30
 LONGEST_REQUEST = 120
-MOST_OF_ADDRESS = 200
-MOST_ANSWERS = 100
-"""Answers for one visitor that are under way, among them streams of events, logs that are followed, and downloads."""
-KEPT_FOR_HOOKS = 50
 _LATER = 60
 """Seconds after which a client for which there was no room may come again."""
 
@@ -59,9 +55,9 @@ class BoundedRequest(Request):
     """
 
     _received = 0
-    _held = 0
     _crowded = False
     _largest = LARGEST_FORM
+    _room: BodyRoom | None = None
     channel: Any
     visitor: WebVisitor
     """Who asks; set before a page is made (`root.SiteRoot`)."""
@@ -69,32 +65,37 @@ class BoundedRequest(Request):
     def gotLength(self, length: int | None) -> None:
         # Twisted's own goes to a file of any size.
         self.content = self._body = BytesIO()
-        self._factory: _BoundedConnections = self.channel.transport.factory
+        connection = self.channel.transport
+        self._held = HeldBody(connection.abortConnection)
         # Twisted tells a request its target when the body is complete.
         if origin_form(self.channel.target)[1].startswith(HOOKS):
             self._largest = LARGEST_BODY
+            self._room = connection.factory.hooks.begin(self._held)
+        else:
+            self._room = connection.factory.forms.begin(self._held)
 
     def handleContentChunk(self, data: bytes) -> None:
         self._received += len(data)
-        self._crowded = self._crowded or self._factory.held + len(data) > MOST_HELD
         if self._received <= self._largest and not self._crowded:
-            self._hold(self._held + len(data))
-            self._body.write(data)
-            return
-        self._hold(0)
+            if self._room is not None and self._room.grow(self._held, len(data)):
+                self._body.write(data)
+                return
+            self._crowded = True
+        self._release()
         self._body.seek(0)
         self._body.truncate()
         if self._received > LARGEST_READ:
             self.channel.transport.abortConnection()
 
-    def _hold(self, size: int) -> None:
-        # A request whose head never was complete holds nothing.
-        if size != self._held:
-            self._factory.held += size - self._held
-            self._held = size
+    def _release(self) -> None:
+        # A request whose head never was complete has no room.
+        if self._room is not None:
+            self._room.release(self._held)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802 - Twisted's
         self.channel.transport.answering()
+        if self._room is not None:
+            self._room.complete(self._held)
         host, path = origin_form(path)
         if host is not None:
             self.requestHeaders.setRawHeaders(b"host", [host])
@@ -118,26 +119,19 @@ class BoundedRequest(Request):
         self.write(answered(self, status, sentence))  # type: ignore[no-untyped-call]  # Twisted's
         self.finish()
 
-    def has_room(self) -> bool:
+    def belongs_to(self, occupant: Occupant) -> None:
         """
-        Whether the visitor may have one more answer under way; it ends with this request.
+        Its connection counts for *occupant*, until the next request.
         """
-        address = self.visitor.address
-        if is_loopback_name(address):
-            return True
-        if len(self._factory.protocols) > MOST_CONNECTIONS - KEPT_FOR_HOOKS or not self._factory.answers.take(address):
-            return False
-        ended: Deferred[None] = self.notifyFinish()
-        ended.addBoth(lambda result: self._factory.answers.give_back(address))  # type: ignore[unused-awaitable]
-        return True
+        self.channel.transport.place.belongs_to(occupant)
 
     def finish(self) -> None:
-        self._hold(0)
+        self._release()
         self.channel.transport.answered()
         super().finish()  # type: ignore[no-untyped-call]  # Twisted's
 
     def connectionLost(self, reason: Any) -> None:
-        self._hold(0)
+        self._release()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
 
     def close_afterwards(self) -> None:
@@ -193,15 +187,15 @@ class Nothing(WebPage):
     isLeaf = True
 
 
-def make_factory(root: Resource, reactor: IReactorTime, is_proxy: Callable[[str], bool] = lambda address: False) -> Any:
+def make_factory(root: Resource, reactor: IReactorTime) -> Any:
     """
-    A factory of HTTP connections to *root*.  *is_proxy*: whether what an address asks is asked by others.
+    A factory of HTTP connections to *root*.
     """
     site = _QuietSite(  # type: ignore[no-untyped-call]  # Twisted's
         root, requestFactory=BoundedRequest, timeout=SILENCE, reactor=reactor, parsePOSTFormSubmission=False
     )
     site.noisy = False
-    return _BoundedConnections(site, reactor, is_proxy)
+    return _BoundedConnections(site, reactor)
 
 
 class _QuietSite(Site):
@@ -221,11 +215,12 @@ class _BoundedConnection(ProtocolWrapper):
     factory: "_BoundedConnections"
     _cut: IDelayedCall
     _producer: "TimedProducer | None" = None
-    address = ""
-    """Of whom it counts; "": of nobody."""
+    place: FairPlace
 
     def makeConnection(self, transport: Any) -> None:  # noqa: N802 - Twisted's
         self._abort = transport.abortConnection
+        address = str(getattr(transport.getPeer(), "host", ""))
+        self.place = self.factory.places.take(Occupant.at(address), self._abort)
         self.answered()
         super().makeConnection(transport)  # type: ignore[no-untyped-call]  # Twisted's
 
@@ -257,8 +252,7 @@ class _BoundedConnection(ProtocolWrapper):
     def connectionLost(self, reason: Any = connectionDone) -> None:
         self.answering()
         self._end_pause()
-        if self.address:
-            self.factory.connections.give_back(self.address)
+        self.place.leave()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
 
 
@@ -266,21 +260,9 @@ class _BoundedConnections(WrappingFactory):
     protocol = _BoundedConnection
     noisy = False
 
-    def __init__(self, site: Site, clock: IReactorTime, is_proxy: Callable[[str], bool]) -> None:
+    def __init__(self, site: Site, clock: IReactorTime) -> None:
         super().__init__(site)  # type: ignore[no-untyped-call]  # Twisted's
         self.clock = clock
-        self.held = 0
-        self.connections = AddressShares(MOST_OF_ADDRESS)
-        self.answers = AddressShares(MOST_ANSWERS)
-        self._is_proxy = is_proxy
-
-    def buildProtocol(self, addr: Any) -> Any:
-        if len(self.protocols) >= MOST_CONNECTIONS:
-            return None
-        address = str(getattr(addr, "host", ""))
-        passes_on = is_loopback_name(address) or self._is_proxy(address)
-        if not passes_on and not self.connections.take(address):
-            return None
-        protocol: Any = super().buildProtocol(addr)
-        protocol.address = "" if passes_on else address
-        return protocol
+        self.forms = BodyRoom(MOST_OF_FORMS)
+        self.hooks = BodyRoom(MOST_OF_HOOKS)
+        self.places = FairPlaces(MOST_CONNECTIONS)

@@ -2,16 +2,78 @@
 A real web process that shows a real farm.
 """
 
+import contextlib
 import re
+import resource
+import socket
+from collections.abc import Mapping
 
-from .farm import until
+from buildbot_lite.web.site import MOST_CONNECTIONS
+from buildbot_lite.wire.tub import raise_file_limit
+
+from .farm import PATIENCE, until
 from .web_case import WebCase
+
+EVENTS = b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+FLOODS: Mapping[str, bytes] = {
+    "silent": b"",
+    "half a head": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ",
+    "streams": EVENTS,
+    "half a body": b"POST /enter HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n" + b"x" * 50000,
+}
+GARBAGE = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class WebPagesTests(WebCase):
     """
     What others read of the farm.
     """
+
+    @classmethod
+    def begin(cls) -> None:
+        """
+        Start the processes with fewer open files than they need.
+        """
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))
+        try:
+            super().begin()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    def connected(self, address: str, request: bytes) -> socket.socket:
+        """
+        A connection from *address*, of this machine, on which *request* was sent.
+        """
+        connection = socket.create_connection(("127.0.0.1", self.port), PATIENCE, (address, 0))
+        self.addCleanup(connection.close)
+        # The web process may have cut it.
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(request)
+        return connection
+
+    def test_flood(self) -> None:
+        """
+        Promise 10.7: while somebody takes all connections of the web process, others keep theirs and get pages, and no
+        log grows.
+        """
+        raise_file_limit()
+        until(lambda: self.get("/readyz")[0] == 200, "the web process is ready")
+        stream = self.connected("127.0.0.1", EVENTS)
+        self.assertIn(b"200 OK", stream.recv(1 << 16))
+        logs = self.web.log, self.farm.master.log
+        for what, request in FLOODS.items():
+            flood = [self.connected("127.0.0.9", request) for _ in range(MOST_CONNECTIONS + 100)]
+            self.assertEqual(self.get("/")[0], 200, what)
+            for each in flood:
+                each.close()
+        for _ in range(100):
+            self.connected("127.0.0.9", GARBAGE).close()
+        self.assertEqual((self.web.log, self.farm.master.log), logs)
+        stream.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.assertNotEqual(stream.recv(1 << 16), b"", "the stream of somebody else was cut")
 
     def until_metric(self, series: str, value: float) -> str:
         """

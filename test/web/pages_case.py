@@ -123,7 +123,7 @@ class PagesCase(SynchronousTestCase):
         self.directory = self.mktemp()
         self.news = NewsOfFarm()
         self.holders = FakeHolders()
-        self.sessions = Sessions(self.holders.ask, lambda: OWN, self.clock.seconds, self.wall)
+        self.sessions = Sessions(self.holders.ask, lambda: OWN, self.clock.seconds, self.wall, self.clock)
         self.news.on_news(self.sessions.changed)
         self.view = FarmView(
             records=self.records,

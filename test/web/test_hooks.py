@@ -18,6 +18,7 @@ from twisted.web.server import NOT_DONE_YET
 from buildbot_lite.errors import LinkLostError, NoAnswerError, RevokedError
 from buildbot_lite.model.webhook import LARGEST_BODY, LONGEST_HEADER, Delivery, HookReply
 from buildbot_lite.web import site
+from buildbot_lite.web.body_room import BodyRoom
 from buildbot_lite.web.hooks import MOST_AT_ONCE, REPLY_TIMEOUT, ChangeHooks, Handover
 from buildbot_lite.web.site import (
     LARGEST_FORM,
@@ -253,51 +254,48 @@ class BoundsTests(HookCase):
         Only webhooks have large bodies: at other addresses little is kept.
         """
         self.send(b"POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", b"x" * LARGEST_FORM)
-        self.assertEqual(self.factory.held, LARGEST_FORM)
+        self.assertEqual(self.factory.forms.held, LARGEST_FORM)
         self.send(b"POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", b"x" * (LARGEST_FORM + 1))
-        self.assertEqual(self.factory.held, LARGEST_FORM)
+        self.assertEqual(self.factory.forms.held, LARGEST_FORM)
 
     def test_many_bodies(self) -> None:
         """
-        All bodies together are bounded; room is free again when a request was answered or its client hung up.
+        All bodies together are bounded: one that does not come to its end makes room for another, and there is none
+        while requests with complete ones are answered; forms take no room of webhooks.
         """
-        self.patch(site, "MOST_HELD", 1000)
+        self.factory.hooks = BodyRoom(1000)
+        self.factory.forms = BodyRoom(1000)
         head = b"POST /change_hook/github HTTP/1.1\r\nHost: x\r\nContent-Length: 600\r\n\r\n"
-        first, _ = self.connect()
+        form = b"POST /enter HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n"
+        self.send(form, b"x" * 1000)
+        (first, cut), (_, kept) = self.connect(), self.connect()
         first.dataReceived(head + b"x" * 500)
-        self.assertEqual(self.factory.held, 500)
+        self.post(b"x" * 600)
+        self.assertEqual([each.disconnected for each in (cut, kept)], [True, False])
+        first.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual((self.factory.hooks.held, len(self.master.submitted)), (600, 1))
         status, sentence = self.answer(self.post(b"x" * 600))
         self.assertEqual((status, sentence[:17]), (503, "Too many requests"))
-        self.assertEqual(self.master.submitted, [])
-        first.connectionLost(Failure(ConnectionDone()))
-        self.assertEqual(self.factory.held, 0)
-        self.post(b"x" * 600)
-        self.assertEqual(self.factory.held, 600)
+        self.assertEqual(len(self.master.submitted), 1)
         self.master.reply(HookReply(200, "ok").to_bytes())
-        self.assertEqual(self.factory.held, 0)
+        self.assertEqual((self.factory.hooks.held, self.factory.forms.held), (0, 1000))
 
     def test_one_address(self) -> None:
         """
-        One address cannot take all connections; this machine's own is not bounded, nor that of a proxy.
+        One address may have all connections, until others come: then it loses its oldest.
         """
-        self.patch(site, "MOST_OF_ADDRESS", 2)
-        factory = make_factory(WebPage(), self.clock, lambda address: address == "198.51.100.1")
+        self.patch(site, "MOST_CONNECTIONS", 4)
+        factory = make_factory(WebPage(), self.clock)
         factory.doStart()
 
-        def connected(host: str) -> Any:
-            protocol = factory.buildProtocol(IPv4Address("TCP", host, 1))
-            if protocol is not None:
-                protocol.makeConnection(StringTransport())
-            return protocol
+        def connected(host: str) -> StringTransport:
+            transport = StringTransport(peerAddress=IPv4Address("TCP", host, 1))
+            factory.buildProtocol(transport.getPeer()).makeConnection(transport)
+            return transport
 
-        first, second, third = (connected("192.0.2.1") for _ in range(3))
-        self.assertIsNotNone(second)
-        self.assertIsNone(third)
-        self.assertIsNotNone(connected("192.0.2.2"))
-        for host in ("127.0.0.1", "198.51.100.1"):
-            self.assertNotIn(None, [connected(host) for _ in range(4)])
-        first.connectionLost(Failure(ConnectionDone()))
-        self.assertIsNotNone(connected("192.0.2.1"))
+        mine, other = [connected("192.0.2.1") for _ in range(4)], [connected("192.0.2.2") for _ in range(2)]
+        self.assertEqual([each.disconnected for each in mine], [True, True, False, False])
+        self.assertEqual([each.disconnected for each in other], [False, False])
 
     def test_unread(self) -> None:
         """
@@ -367,11 +365,14 @@ class BoundsTests(HookCase):
 
     def test_connections(self) -> None:
         """
-        There are so many connections at most.
+        There are so many connections at most: the oldest makes room for a newcomer.
         """
-        for _ in range(MOST_CONNECTIONS):
-            self.assertIsNotNone(self.connect()[0])
-        self.assertIsNone(self.connect()[0])
+        first, *_ = [self.connect() for _ in range(MOST_CONNECTIONS)]
+        self.assertFalse(first[1].disconnected)
+        self.connect()
+        self.assertTrue(first[1].disconnected)
+        first[0].connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(len(self.factory.places), MOST_CONNECTIONS)
 
     def test_silence(self) -> None:
         """

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -29,7 +30,7 @@ from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
 from buildbot_lite.web.site import make_factory
 
-from .pages_case import PagesCase
+from .pages_case import CONTROL, PagesCase
 from .test_pages import a_build
 
 URL = "https://farm.example.org:8443/ci/"
@@ -207,27 +208,47 @@ class PolicyTests(PagesCase):
         self.policy = POLICY
         self.assertEqual(self.get("/", host).status, 200)
 
-    def test_many_answers(self) -> None:
+    def test_many_visitors(self) -> None:
         """
-        One visitor has some answers under way and others have theirs; what ends makes room, and the last connections
-        are for webhooks.
+        Promise 10.7: connections through a proxy count for those who ask: a visitor with many streams loses the oldest
+        to others, who lose none; the holder of a string is none of the visitors from its address.
         """
-        self.patch(site, "MOST_ANSWERS", 2)
+        self.patch(site, "MOST_CONNECTIONS", 8)
         self.policy = WebPolicy(proxies=(ip_network("127.0.0.1"),))
         self.factory = make_factory(
             SiteRoot(Pages(self.view, ROUTES).resource(), None, lambda: self.policy), self.clock
         )
         self.factory.doStart()
-        mine, other = {"X-Forwarded-For": "2001:db8::1"}, {"X-Forwarded-For": "192.0.2.7"}
-        neighbour = {"X-Forwarded-For": "2001:db8::2"}
-        for _ in range(2):
-            self.assertEqual(self.get("/api/v1/events", mine).status, 200)
-        for path in ("/api/v1/events", "/"):
-            self.assertEqual((self.get(path, neighbour).status, self.get(path, other).status), (503, 200), path)
-        self.connections[0].connectionLost(Failure(ConnectionDone()))
-        self.assertEqual([self.get("/", mine).status for _ in range(3)], [200] * 3)
-        self.patch(site, "MOST_CONNECTIONS", site.KEPT_FOR_HOOKS + len(self.factory.protocols))
-        self.assertEqual(self.get("/", {"X-Forwarded-For": "192.0.2.9"}).status, 503)
+        self.holders.grants[CONTROL] = {"grant": 7, "label": "Ada", "may": ["status"]}
+        flooding, other = {"X-Forwarded-For": "2001:db8::1"}, {"X-Forwarded-For": "192.0.2.7"}
+        holding = {**flooding, "X-Forwarded-Proto": "https", "Authorization": f"Bearer {CONTROL}"}
+        theirs = [self.listen(holding), self.listen(other)]
+        mine = [self.listen({"X-Forwarded-For": f"2001:db8::{number}"}) for number in range(1, 7)]
+        self.assertFalse(any(each.disconnected for each in (*theirs, *mine)))
+        for headers in (other, other, holding):
+            theirs.append(self.listen(headers))
+        self.assertEqual([each.disconnected for each in mine], [True] * 3 + [False] * 3)
+        self.assertFalse(any(each.disconnected for each in theirs))
+
+    def listen(self, headers: Mapping[str, str]) -> StringTransport:
+        """
+        A stream of events for the client that sends *headers*.
+        """
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        transport = self.send(f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode())
+        self.assertIn(b"200 OK", transport.value())
+        if transport.disconnected:
+            self.connections[-1].connectionLost(Failure(ConnectionDone()))
+        return transport
+
+    def test_unnamed_proxy(self) -> None:
+        """
+        What a proxy of this machine tells that is not named is not believed, but tells its clients apart where they
+        have too many connections.
+        """
+        visitor = WebPolicy().visitor("127.0.0.1", {"x-forwarded-for": "192.0.2.1, 192.0.2.7"})
+        self.assertEqual((visitor.address, visitor.secure, visitor.behind), ("127.0.0.1", False, "192.0.2.7"))
+        self.assertEqual(WebPolicy().visitor("192.0.2.1", {"x-forwarded-for": "192.0.2.7"}).behind, "")
 
     def test_headers(self) -> None:
         """

@@ -4,17 +4,16 @@ Who may do what on the pages.
 
 from twisted.internet.defer import Deferred
 
-from buildbot_lite.errors import BuildbotLiteError
-from buildbot_lite.web import sessions
+from buildbot_lite.errors import BuildbotLiteError, RevokedError
+from buildbot_lite.web import sessions, string_checks
 from buildbot_lite.web.master_watch import FarmChange
 from buildbot_lite.web.sessions import (
     CHECKED_FOR,
     COOKIE,
     LONGEST,
-    MOST_CHECKS,
     MOST_OF_ONE,
-    REFUSED_FOR,
 )
+from buildbot_lite.web.string_checks import AT_ONCE, IN_A_ROW, MOST_WAITING, PER_SECOND, REFUSED_FOR
 
 from .pages_case import CONTROL, OWN, TUB, PagesCase, Received
 
@@ -334,16 +333,57 @@ class BearerTests(SessionCase):
         Who makes up strings does not keep the others out, and many requests with one string are one question.
         """
         self.holders.slow = []
-        begun: list[Deferred[str]] = []
-        for number in range(3):
-            begun.append(self.begin(CONTROL.replace("control", f"wrong{number}"), "192.0.2.1"))
-        self.assertEqual(self.successResultOf(begun[2]), "")
-        self.assertEqual(len(self.holders.slow), 2)
-        mine = [self.begin(CONTROL, "192.0.2.2") for _ in range(5)]
-        self.assertEqual(len(self.holders.slow), 3)
-        self.holders.slow[2].callback(self.holders.grants[CONTROL])
+        for number in range(AT_ONCE):
+            _ = self.begin(CONTROL.replace("control", f"wrong{number}"), f"192.0.2.{number}")
+        more = [self.begin(CONTROL.replace("control", f"more{number}"), "192.0.2.1") for number in range(50)]
+        mine = [self.begin(CONTROL, "198.51.100.1") for _ in range(5)]
+        self.assertEqual(len(self.holders.slow), AT_ONCE)
+        for number in range(2):
+            self.holders.slow[number].errback(RevokedError())
+        # One of those that wait for longer, and then whoever comes from another address.
+        self.assertEqual(self.holders.checked[AT_ONCE:], [CONTROL.replace("control", "more0"), CONTROL])
+        self.holders.slow[-1].callback(self.holders.grants[CONTROL])
         for each in mine:
             self.assertEqual(self.successResultOf(each), "Ada")
+        for each in more:
+            self.assertNoResult(each)
+
+    def test_flood_of_strings(self) -> None:
+        """
+        What is made up costs the master some questions a second, whoever makes it up, and those who wait for their
+        turn are bounded: of too many, those of the same address are refused.
+        """
+        for number in range(IN_A_ROW):
+            _ = self.begin(CONTROL.replace("control", f"first{number}"), f"192.0.2.{number}")
+        self.assertEqual(len(self.holders.checked), IN_A_ROW)
+        mine = self.begin(CONTROL, "198.51.100.1")
+        begun = [
+            self.begin(CONTROL.replace("control", f"wrong{number}"), "192.0.2.1") for number in range(2 * MOST_WAITING)
+        ]
+        self.assertEqual(len(self.holders.checked), IN_A_ROW)
+        self.assertEqual(sum(each.called for each in begun), MOST_WAITING + 1)
+        self.clock.pump([0.1] * 10)
+        self.assertTrue(0 < len(self.holders.checked) - IN_A_ROW <= PER_SECOND)
+        self.assertEqual(self.successResultOf(mine), "Ada")
+
+    def test_known_first(self) -> None:
+        """
+        The holder of a string that was good does not wait for those that are made up, for as long as the master takes;
+        and a master that does not answer is not waited for without end.
+        """
+        self.assertEqual(self.bearer(CONTROL).status, 303)
+        self.holders.slow = []
+        waiting = [
+            self.begin(CONTROL.replace("control", f"wrong{number}"), f"192.0.2.{number}") for number in range(99)
+        ]
+        self.clock.advance(CHECKED_FOR)
+        mine = self.begin(CONTROL, "192.0.2.1")
+        self.assertEqual(self.holders.checked[-1], CONTROL)
+        self.holders.slow[-1].callback(self.holders.grants[CONTROL])
+        self.assertEqual(self.successResultOf(mine), "Ada")
+        for _ in range(99 // AT_ONCE + 1):
+            self.clock.pump([1.0] * int(string_checks.LONGEST + 1))
+        self.assertEqual([self.successResultOf(each) for each in waiting], [""] * 99)
 
     def begin(self, furl: str, address: str) -> Deferred[str]:
         """
@@ -394,16 +434,16 @@ class BearerTests(SessionCase):
         """
         When nobody knows which grants were revoked, a master that has just started is asked about a few at a time.
         """
-        for number in range(MOST_CHECKS + 4):
+        for number in range(AT_ONCE + 4):
             other = CONTROL.replace("control", f"other{number}")
             self.holders.grants[other] = self.holders.grants[CONTROL]
             self.successResultOf(self.begin(other, ""))
         self.holders.slow = []
         self.news.tell(FarmChange(1, None, None, ""))
         self.news.tell(FarmChange(2, None, None, ""))
-        self.assertEqual(len(self.holders.slow), MOST_CHECKS)
+        self.assertEqual(len(self.holders.slow), AT_ONCE)
         self.holders.slow[0].callback({})
-        self.assertEqual(len(self.holders.slow), MOST_CHECKS + 1)
+        self.assertEqual(len(self.holders.slow), AT_ONCE + 1)
 
 
 class PrivateTests(SessionCase):

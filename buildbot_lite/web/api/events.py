@@ -20,11 +20,12 @@ async def events(request: ApiRequest) -> Reply | Streamed:
     """
     streams, asked = request.view.events, request.asked
     topic, position = Topic.parse(request.given.get("topic", "")), _position(request)
-    streams.check_room()
     if asked.method == "HEAD":
         return Reply(200, b"", EVENT_STREAM, _HEADERS)
     grant = None if asked.holder is None else asked.holder.grant
-    return Streamed(lambda http: streams.serve(http, position, topic, grant), 200, EVENT_STREAM, _HEADERS)
+    return Streamed(
+        lambda http: streams.serve(http, position, topic, grant, asked.occupant), 200, EVENT_STREAM, _HEADERS
+    )
 
 
 def _position(request: ApiRequest) -> int | None:

@@ -20,9 +20,10 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ...deferreds import background
-from ...errors import LimitError, StorageError
+from ...errors import StorageError
 from ...storage.records import feed
 from ...storage.records.feed import FeedPage
+from ..fair_places import UNKNOWN, FairPlaces, Occupant
 from ..live import Live
 from ..master_watch import FarmChange, NewsOfFarm
 from .event_stream import EncodedPage, EventStream, Topic
@@ -30,6 +31,7 @@ from .event_stream import EncodedPage, EventStream, Topic
 T = TypeVar("T")
 
 MOST_OPEN = 500
+"""Streams; of more, the oldest of the visitor with the most is cut (`fair_places`)."""
 PERIOD = 1.0
 """Seconds between two looks: at the clients, and at the records while the master tells no news."""
 MOST_EVENTS = 500
@@ -54,6 +56,7 @@ class FeedStreams:
         self._clock = clock
         self._log = Logger()
         self._open: dict[EventStream, int | None] = {}
+        self._places = FairPlaces(MOST_OPEN)
         self._newest = _NOT_KNOWN
         self._former: FarmChange | None = None
         self._reading = False
@@ -65,13 +68,17 @@ class FeedStreams:
     def __len__(self) -> int:
         return len(self._open)
 
-    async def serve(self, request: Any, position: int | None, topic: Topic, grant: int | None = None) -> None:
+    async def serve(
+        self, request: Any, position: int | None, topic: Topic, grant: int | None = None, occupant: Occupant = UNKNOWN
+    ) -> None:
         """
         Send events of *topic* after the number *position* to the client of *request*, until it is gone: this is
         cancelled then.  None: events from now on.  *grant*: with which it is read; when that is
-        revoked, the client is cut; None: with none, and it is cut when the farm becomes private.
+        revoked, the client is cut; None: with none, and it is cut when the farm becomes private.  *occupant*: for whom
+        the stream counts among the `MOST_OPEN`.
         """
         stream = EventStream(request, position, topic, wanting=self._go_on, now=self._clock.seconds)
+        place = self._places.take(occupant, stream.cut)
         self._open[stream] = grant
         try:
             self._timer = self._timer or self._clock.callLater(PERIOD, self._look)
@@ -79,17 +86,11 @@ class FeedStreams:
             self._go_on()
             await Deferred()
         finally:
+            place.leave()
             del self._open[stream]
             if not self._open and self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-
-    def check_room(self) -> None:
-        """
-        `LimitError` when no more streams can be opened.
-        """
-        if len(self._open) >= MOST_OPEN:
-            raise LimitError(f"{MOST_OPEN} streams of events are open.  Try again later.")
 
     def _told(self, change: FarmChange) -> None:
         former, self._former = self._former, change

@@ -21,6 +21,7 @@ from buildbot_lite.storage.records.feed import FeedPage
 from buildbot_lite.web.api import feed_streams
 from buildbot_lite.web.api.event_stream import HEARTBEAT, LONGEST_PAUSE
 from buildbot_lite.web.api.feed_streams import FeedStreams
+from buildbot_lite.web.fair_places import FairPlaces
 from buildbot_lite.web.master_watch import FarmChange, NewsOfFarm
 
 from ..pages_case import NOW, PagesCase, received
@@ -212,16 +213,21 @@ class EventsTests(PagesCase):
 
     def test_refused(self) -> None:
         """
-        Unusable parameters are refused with a sentence; so is one stream too many.
+        Unusable parameters are refused with a sentence.
         """
         for query in ("?topic=x", "?topic=build:x", "?after=x", "?after=1234567890123456789"):
             answer = self.listen(query).answer
             self.assertEqual((answer.status, answer.headers["content-type"]), (400, "application/problem+json"))
-        self.patch(feed_streams, "MOST_OPEN", 1)
-        client = self.listen()
-        self.assertEqual(self.listen().answer.status, 503)
-        client.disconnect()
-        self.assertEqual(self.listen().answer.status, 200)
+
+    def test_many(self) -> None:
+        """
+        Promise 10.7: of too many streams, the oldest of whoever has the most makes room.
+        """
+        self.view.events._places = FairPlaces(2)
+        clients = [self.listen() for _ in range(3)]
+        self.assertEqual([each.transport.cut for each in clients], [True, False, False])
+        clients[1].disconnect()
+        self.assertEqual([self.listen().transport.cut, clients[2].transport.cut], [False, False])
 
     def test_became_private(self) -> None:
         """

@@ -1,0 +1,134 @@
+"""
+Connections and streams: so many for all visitors together, and no fewer for one of them than there are.
+
+::
+
+    all places are taken ─► whoever has the most loses the oldest of them ─► the newcomer's
+
+A bound for each address was rejected: it is too small for an office behind one address, and too large for a stranger
+with many.  Here a flood displaces itself: others lose nothing while they have fewer places than who makes it.  (The
+master does the same with its unauthenticated peers.)  Visitors with a string and those without have half of the places
+for sure.
+"""
+
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from typing import Self
+
+from attrs import frozen
+
+_SUBNET = 64
+"""Bits of an IPv6 address that tell one customer from another (RFC 6177); the others are each customer's own."""
+
+
+@frozen
+class Occupant:
+    """
+    For whom a place counts.  *is_holder*: of a string.
+    """
+
+    key: str
+    is_holder: bool = False
+
+    @classmethod
+    def at(cls, address: str) -> Self:
+        """
+        Whoever comes from *address*, an IP address; all from unknown addresses ("") are one.
+        """
+        try:
+            parsed = ip_address(address)
+        except ValueError:
+            return cls("")
+        if isinstance(parsed, IPv6Address):
+            return cls(str(parsed.ipv4_mapped or int(parsed) >> (128 - _SUBNET)))
+        return cls(str(parsed))
+
+    @classmethod
+    def holding(cls, grant: int) -> Self:
+        """
+        The holder of the string with the number *grant*.
+        """
+        return cls(f"#{grant}", is_holder=True)
+
+
+UNKNOWN = Occupant("")
+
+
+class FairPlace:
+    """
+    A place that is taken, until `leave`.  *displaced*: called when somebody else gets it.
+    """
+
+    def __init__(self, places: "FairPlaces", occupant: Occupant, displaced: Callable[[], object]) -> None:
+        self._places = places
+        self.occupant = occupant
+        self.displaced = displaced
+
+    def belongs_to(self, occupant: Occupant) -> None:
+        """
+        It counts for *occupant* from now on.
+        """
+        if occupant != self.occupant and self._places.remove(self):
+            self.occupant = occupant
+            self._places.add(self)
+
+    def leave(self) -> None:
+        """
+        It is free again; nothing if it was displaced.
+        """
+        self._places.remove(self)
+
+
+class FairPlaces:
+    """
+    At most *most* places that are taken.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        # Of each occupant, the oldest first.
+        self._taken: dict[Occupant, dict[FairPlace, None]] = {}
+        self._count = 0
+        self._of_holders = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def take(self, occupant: Occupant, displaced: Callable[[], object]) -> FairPlace:
+        """
+        A place for *occupant*, perhaps that of somebody else, whose *displaced* is called.
+        """
+        if self._count >= self._most:
+            place = self._most_expendable(occupant)
+            self.remove(place)
+            place.displaced()
+        place = FairPlace(self, occupant, displaced)
+        self.add(place)
+        return place
+
+    def add(self, place: FairPlace) -> None:
+        """
+        *place* is taken.
+        """
+        self._taken.setdefault(place.occupant, {})[place] = None
+        self._count += 1
+        self._of_holders += place.occupant.is_holder
+
+    def remove(self, place: FairPlace) -> bool:
+        """
+        *place* is free; False if it was before.
+        """
+        of_one = self._taken.get(place.occupant, {})
+        if place not in of_one:
+            return False
+        del of_one[place]
+        if not of_one:
+            del self._taken[place.occupant]
+        self._count -= 1
+        self._of_holders -= place.occupant.is_holder
+        return True
+
+    def _most_expendable(self, newcomer: Occupant) -> FairPlace:
+        holders = self._of_holders + newcomer.is_holder > self._most // 2
+        of_one = max((each for of, each in self._taken.items() if of.is_holder == holders), key=len)
+        return next(iter(of_one))
