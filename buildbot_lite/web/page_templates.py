@@ -12,6 +12,7 @@ from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
 from ..model.display import printable
+from ..model.requester import requester
 from . import rows
 from .rendering import (
     clock,
@@ -52,6 +53,7 @@ class Templates:
             letter=result_letter,
             moment=moment,
             prose=prose,
+            requester=requester,
             result=result_class,
             segment=segment,
             shown=shown,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, unquote
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Table, insert, update
 from twisted.internet.defer import Deferred
 
 from buildbot_lite.model.results import Result
@@ -80,6 +80,25 @@ class FarmPageTests(PagesCase):
         self.assertIn('href="builders/linux/2"', page)
         self.assertIn('class="cell failure"', page)
         self.assertIn('<b aria-hidden="true">F</b>', page)
+
+    def test_build(self) -> None:
+        """
+        The page of a build says once who asked for it; the templates of all pages can be compiled.
+        """
+
+        def change(connection: Connection) -> None:
+            for number, reason in enumerate(("", "submitted through all", "pushed"), 1):
+                a_build("linux", number, Result.SUCCESS)(connection)
+                connection.execute(
+                    update(schema.buildsets).where(schema.buildsets.c.id == number).values(reason=reason)
+                )
+
+        self.successResultOf(self.records.write(change))
+        for number, asked in ((1, "all"), (2, "submitted through all"), (3, "all: pushed")):
+            self.assertIn(f"<dt>Asked by</dt><dd>{asked} <span", self.get(f"/builders/linux/{number}").text)
+        environment = self.view.templates._environment
+        for name in environment.list_templates():
+            environment.get_template(name)
 
     def test_hostile(self) -> None:
         """
