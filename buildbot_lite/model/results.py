@@ -4,7 +4,7 @@ Results of steps, builds and requests.
 The numbers are those of ``buildbot.process.results``, because users' configurations, mail filters and scripts use them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any
 
@@ -39,6 +39,12 @@ _EXIT_CODES = {
     Result.RETRY: 4,
     Result.CANCELLED: 4,
 }
+
+BY_NUMBER: Mapping[int | None, Result | None] = {None: None, **{int(result): result for result in Result}}
+"""
+Results by their numbers; None: there is none yet.  (Thousands are looked up for one page: calling `Result` takes four
+times as long.)
+"""
 
 # From good to bad; `worst` chooses the last one.
 _SEVERITY = (

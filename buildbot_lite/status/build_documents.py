@@ -7,7 +7,7 @@ The fields are as stable as those of `documents`.
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from attrs import asdict
+from attrs import asdict, frozen
 from sqlalchemy import Connection
 
 from ..errors import NotFoundError
@@ -35,8 +35,20 @@ from ..storage.records.streams import Stream
 
 Document = dict[str, Any]
 
+MOST_REQUESTS = 1000
+"""Requests on one page of changes."""
 MOST_COMMANDS = 2000
 """Commands of a build whose variables are named."""
+
+
+@frozen
+class PageOfChanges:
+    """
+    *changes*, newest first.  *before*: the bound for the next page; None: this is the last one.
+    """
+
+    changes: Sequence[Document]
+    before: int | None
 
 
 def of_changes(connection: Connection, most: int, before: int | None = None) -> list[Document]:
@@ -46,6 +58,21 @@ def of_changes(connection: Connection, most: int, before: int | None = None) -> 
     found = records_of_changes.newest(connection, most, before)
     caused = listed_builds.caused_by(connection, [each.id for each in found])
     return [_of_change(each, caused.get(each.id, ())) for each in found]
+
+
+def page_of_changes(connection: Connection, most: int, before: int | None = None) -> PageOfChanges:
+    """
+    As `of_changes`, but with fewer changes if they caused more than `MOST_REQUESTS` requests: it ends with the last one
+    that is shown with all of its requests.
+    """
+    found = records_of_changes.newest(connection, most, before)
+    caused = listed_builds.caused_by(connection, [each.id for each in found], MOST_REQUESTS)
+    shown = found
+    if sum(map(len, caused.values())) >= MOST_REQUESTS:
+        last = min(caused)
+        shown = [each for each in found if each.id > last] or [each for each in found if each.id == last]
+    following = shown[-1].id if len(shown) < len(found) or len(found) == most else None
+    return PageOfChanges([_of_change(each, caused.get(each.id, ())) for each in shown], following)
 
 
 def _of_change(recorded: RecordedChange, caused: Sequence[TriggeredBuild]) -> Document:

@@ -124,8 +124,8 @@ async def favicon(view: FarmView, asked: PageRequest) -> Reply:
 
     def read(connection: Connection) -> tuple[list[Result | None], bool]:
         names = configured or cells.builders(connection, _MOST_BUILDERS)
-        results = [_finished(cells.newest(connection, name, 3)) for name in names]
-        return results, bool(cells.running(connection))
+        newest = cells.newest_of_each(connection, names, 3)
+        return [_finished(newest[name]) for name in names], bool(cells.running(connection))
 
     results, running = await view.records.read(read)
     worst = next((bad for bad in _BAD if bad in results), None)

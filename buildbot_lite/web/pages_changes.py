@@ -25,10 +25,9 @@ async def changes(view: FarmView, asked: PageRequest) -> Reply:
     """
     builders_known = len((await view.live.answer("www")).get("builders") or ())
     most = max(LEAST_CHANGES, min(ON_PAGE, MOST_CELLS // max(1, builders_known)))
-    found = await view.records.read(lambda c: build_documents.of_changes(c, most, asked.before))
-    builders = list(dict.fromkeys(each["builder"] for change in found for each in change["requests"]))
-    older = found[-1]["change"] if len(found) == most else None
-    return await view.page(asked, "changes.html", changes=found, builders=builders, older=older)
+    page = await view.records.read(lambda c: build_documents.page_of_changes(c, most, asked.before))
+    builders = list(dict.fromkeys(each["builder"] for change in page.changes for each in change["requests"]))
+    return await view.page(asked, "changes.html", changes=page.changes, builders=builders, older=page.before)
 
 
 async def change(view: FarmView, asked: PageRequest, number: int) -> Reply:

@@ -13,7 +13,7 @@ from ..storage.records import cells
 from ..storage.records.cells import BuildCell, RunningStep
 from .live import Document
 from .page_request import PageRequest
-from .slave_states import slaves_in
+from .slave_states import state_of, with_states
 from .stretches import Stretch, stretch
 from .view import FarmView, Reply, Route
 
@@ -97,25 +97,28 @@ def _read(
     passing = [each for each in known if wanted.passes(each)]
     ended: dict[str, Sequence[BuildCell]] = {}
     if wanted.result:
-        ended = {each["builder"]: _ended(connection, each) for each in passing[:MOST_BUILDERS]}
+        ended = _ended(connection, passing[:MOST_BUILDERS])
         passing = [each for each in passing if _last_result(ended.get(each["builder"], ())) == wanted.result]
     shown = stretch(asked, passing, MOST_ROWS)
     return _Snapshot(
         len(known),
         sorted({tag for each in known for tag in each.get("tags", ())}),
         shown,
-        ended or {each["builder"]: _ended(connection, each) for each in shown.rows},
+        ended or _ended(connection, shown.rows),
         cells.running(connection),
         cells.running_steps(connection),
     )
 
 
-def _ended(connection: Connection, builder: Document) -> Sequence[BuildCell]:
+def _ended(connection: Connection, builders: Sequence[Document]) -> dict[str, Sequence[BuildCell]]:
     """
-    The newest builds of *builder* that have ended.
+    The newest builds of each of *builders* that have ended.
     """
-    newest = cells.newest(connection, builder["builder"], CELLS + 4)
-    return [each for each in newest if each.result is not None and each.finished is not None][:CELLS]
+    newest = cells.newest_of_each(connection, [each["builder"] for each in builders], CELLS + 4)
+    return {
+        name: [each for each in found if each.result is not None and each.finished is not None][:CELLS]
+        for name, found in newest.items()
+    }
 
 
 def _last_result(ended: Sequence[BuildCell]) -> str | None:
@@ -169,12 +172,12 @@ def _slaves(status: Document) -> dict[str, Any]:
     """
     The slaves, each with its state; of many, the quiet ones are only counted.
     """
-    everyone = slaves_in(status)
-    states = Counter(each["state"] for each in everyone)
+    everyone = status.get("slaves", ())
+    states = Counter(map(state_of, everyone))
     shown = everyone
     if len(everyone) > MOST_SLAVES:
-        shown = [each for each in everyone if each["state"] != "here" or each["running"]]
-    return {"shown": shown[:MOST_SLAVES], "states": states, "total": len(everyone)}
+        shown = [each for each in everyone if each["running"] or state_of(each) != "here"]
+    return {"shown": with_states(shown[:MOST_SLAVES]), "states": states, "total": len(everyone)}
 
 
 ROUTES = (Route("/", farm),)

@@ -14,7 +14,7 @@ from ..storage.records.history import Filter, Page
 from ..storage.records.slaves import Slave
 from .live import Document
 from .page_request import PageRequest
-from .slave_states import slaves_in
+from .slave_states import state_of, with_states
 from .stretches import stretch
 from .view import FarmView, Reply, Route
 
@@ -33,16 +33,16 @@ async def all_slaves(view: FarmView, asked: PageRequest) -> Reply:
     shown = [
         each
         for each in found
-        if (not text or text in str(each["slave"]).lower()) and (not state or each["state"] == state)
+        if (not text or text in str(each["slave"]).lower()) and (not state or state_of(each) == state)
     ]
     part = stretch(asked, shown, MOST_SLAVES)
     return await view.page(
         asked,
         "slaves.html",
-        slaves=part.rows,
+        slaves=with_states(part.rows),
         newer=part.newer,
         older=part.older,
-        states=sorted(Counter(each["state"] for each in found).items()),
+        states=sorted(Counter(map(state_of, found)).items()),
         total=len(found),
         text=text,
         state=state,
@@ -67,7 +67,7 @@ async def slave(view: FarmView, asked: PageRequest, name: str) -> Reply:
         asked,
         "slave.html",
         name=name,
-        slave=live or {},
+        slave={} if live is None else {**live, "state": state_of(live)},
         row=row,
         page=page,
         older=page.before,
@@ -80,8 +80,8 @@ async def _known(view: FarmView) -> Sequence[Document]:
     The slaves as the master says; while it never did, those of the records.
     """
     status = await view.live.answer("status")
-    if status.get("slaves"):
-        return slaves_in(status)
+    if known := status.get("slaves"):
+        return list(known)
     rows = await view.records.read(slaves.get_all)
     return [
         {"slave": row.name, "state": "unknown", "version": row.version, "since": row.attached, "running": []}

@@ -2,19 +2,20 @@
 The slaves in the master's status, each with its state.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from .live import Document
 
 
-def slaves_in(status: Document) -> list[dict[str, Any]]:
+def with_states(slaves: Iterable[Document]) -> list[dict[str, Any]]:
     """
-    The slaves in *status*, each with the field "state".
+    *slaves*, each with the field "state".
     """
-    return [{**each, "state": _state_of(each)} for each in status.get("slaves", ())]
+    return [{**each, "state": state_of(each)} for each in slaves]
 
 
-def _state_of(slave: Document) -> str:
+def state_of(slave: Document) -> str:
     """
     The state of *slave* as one word; of an older master's answer, what its other fields say.
     """

@@ -2,6 +2,7 @@
 Pages of builds with their origins.
 """
 
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -10,6 +11,7 @@ from sqlalchemy import Connection
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import (
     builds,
+    cells,
     generations,
     grants,
     history,
@@ -139,6 +141,20 @@ class HistoryTests(FarmCase):
                     self.assertIsNone(before)
                     self.assertEqual(found, whole, (wanted, looked_at))
         self.assertEqual(self.labels(), recorded[:4:-1])
+
+    def test_newest_of_each(self) -> None:
+        """
+        The newest builds of many builders are those that are found for each by itself, in one query.
+        """
+        names = [f"b{n}" for n in range(4)]
+        for n in range(20):
+            self.record(names[n * n % 4 if n < 9 else 2], now=20.0 + n)
+        one_by_one = [self.do(partial(cells.newest, builder=name, most=3)) for name in names]
+        self.assertEqual(list(self.do(lambda c: cells.newest_of_each(c, names, 3)).values()), one_by_one)
+        self.assertEqual([len(found) for found in one_by_one], [3, 3, 3, 0])
+        pages = [entry for name in names for entry in self.page(1, builder=name).entries]
+        newest = self.do(lambda c: history.newest_of_each(c, names))
+        self.assertEqual(sorted(newest, key=lambda entry: entry.build.builder), pages)
 
     def test_bounded(self) -> None:
         """

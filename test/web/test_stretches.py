@@ -2,13 +2,17 @@
 Pages of a farm with many builders, slaves and changes show some of them at a time.
 """
 
+import json
 import re
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 
 from buildbot_lite.model.results import Result
 from buildbot_lite.status import build_documents
+from buildbot_lite.status.build_documents import PageOfChanges
+from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import history
 from buildbot_lite.storage.records.history import Filter
 from buildbot_lite.web import pages_waterfall
@@ -16,8 +20,24 @@ from buildbot_lite.web.pages_changes import LEAST_CHANGES
 from buildbot_lite.web.pages_farm import MOST_ROWS
 from buildbot_lite.web.pages_slaves import MOST_SLAVES
 
-from .pages_case import PagesCase
-from .test_pages import a_build
+from .pages_case import NOW, PagesCase
+from .test_pages import a_build, inserted
+
+
+def of_change(number: int, builder: str) -> Callable[[Connection], object]:
+    """
+    A change of the records: a request for *builder* because of the change *number*, which is recorded if it is not.
+    """
+
+    def change(connection: Connection) -> None:
+        row = {"id": number, "digest": "0", "received": NOW, "happened": NOW, "author": "ada", "source": "git"}
+        connection.execute(insert(schema.changes).prefix_with("OR IGNORE").values(**row))
+        of = {"scheduler": "all", "reason": "", "submitted": NOW, "source": "{}", "properties": "{}"}
+        buildset = inserted(connection, schema.buildsets, **of)
+        connection.execute(insert(schema.buildset_changes).values(buildset=buildset, change=number))
+        inserted(connection, schema.requests, buildset=buildset, builder=builder, submitted=NOW)
+
+    return change
 
 
 class StretchTests(PagesCase):
@@ -77,16 +97,32 @@ class StretchTests(PagesCase):
         """
         asked: list[int] = []
 
-        def of_changes(connection: object, most: int, before: int | None = None) -> list[object]:
+        def page_of_changes(connection: object, most: int, before: int | None = None) -> PageOfChanges:
             asked.append(most)
-            return []
+            return PageOfChanges([], None)
 
-        self.patch(build_documents, "of_changes", of_changes)
+        self.patch(build_documents, "page_of_changes", page_of_changes)
         for builders in (1, 200, 1000):
             self._with_builders(builders)
             self.clock.advance(2)
             self.assertEqual(self.get("/changes").status, 200)
         self.assertEqual(asked, [40, 5, LEAST_CHANGES])
+
+    def test_requests_of_changes(self) -> None:
+        """
+        A page of changes ends with the last one that it can show with all of its builds.
+        """
+        self.patch(build_documents, "MOST_REQUESTS", 3)
+        for number, requests in enumerate((1, 2, 1, 5), 1):
+            for each in range(requests):
+                self.successResultOf(self.records.write(of_change(number, f"b{each}")))
+        pages: list[object] = []
+        address = "/api/v1/changes"
+        for _ in range(4):
+            answer = json.loads(self.get(address).text)
+            pages.append([(each["change"], len(each["requests"])) for each in answer["changes"]])
+            address = f"/api/v1/changes?cursor={answer['next']}"
+        self.assertEqual(pages, [[(4, 3)], [(3, 1)], [(2, 2)], [(1, 1)]])
 
     def test_waterfall(self) -> None:
         """

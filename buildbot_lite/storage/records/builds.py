@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import ColumnElement, Connection, FromClause, bindparam, func, select, update
 
-from ...model.results import Result
+from ...model.results import BY_NUMBER, Result
 from .. import schema
 from ..statements import (
     Query,
@@ -90,7 +90,7 @@ def from_row(*row: Any) -> Build:
         properties,
         locks,
     ) = row
-    ended = None if result is None else Result(result)
+    ended = BY_NUMBER[result]
     values = json.loads(properties)
     held = tuple(json.loads(locks))
     return Build(

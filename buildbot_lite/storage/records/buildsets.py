@@ -9,7 +9,7 @@ from typing import Any
 from attrs import evolve, frozen
 from sqlalchemy import Connection, bindparam, func, select, update
 
-from ...model.results import Result
+from ...model.results import BY_NUMBER, Result
 from .. import schema
 from ..statements import (
     Query,
@@ -60,7 +60,7 @@ class Buildset:
 def _from_row(*row: Any) -> Buildset:
     id, scheduler, reason, submitted, source, properties, input, parent, finished, result, *by = row
     values = json.loads(properties)
-    ended = None if result is None else Result(result)
+    ended = BY_NUMBER[result]
     return Buildset(id, scheduler, reason, submitted, json.loads(source), values, input, parent, finished, ended, *by)
 
 

@@ -2,12 +2,14 @@
 Cells: the few facts of a build that a list of many builders shows.
 """
 
+from collections.abc import Sequence
+
 from attrs import frozen
 from sqlalchemy import Connection, bindparam, func, select
 
-from ...model.results import Result
+from ...model.results import BY_NUMBER, Result
 from .. import schema
-from ..statements import Query, selecting
+from ..statements import Query, selecting, to_json
 
 _builds, _steps = schema.builds, schema.steps
 
@@ -42,7 +44,7 @@ class RunningStep:
 def _cell(
     id: int, builder: str, number: int, slave: str, started: float, finished: float | None, result: int | None
 ) -> BuildCell:
-    return BuildCell(id, builder, number, slave, started, finished, None if result is None else Result(result))
+    return BuildCell(id, builder, number, slave, started, finished, BY_NUMBER[result])
 
 
 _OF_BUILDER = Query(
@@ -50,6 +52,25 @@ _OF_BUILDER = Query(
     .where(_builds.c.builder == bindparam("builder"))
     .order_by(_builds.c.number.desc())
     .limit(bindparam("most")),
+    _cell,
+)
+_named = func.json_each(bindparam("builders")).table_valued("value", name="wanted_builders")
+_earlier = _builds.alias("earlier")
+_OF_EACH = Query(
+    selecting(_builds, BuildCell)
+    .join_from(_named, _builds, _builds.c.builder == _named.c.value)
+    .where(
+        _builds.c.number
+        >= func.coalesce(
+            select(_earlier.c.number)
+            .where(_earlier.c.builder == _named.c.value)
+            .order_by(_earlier.c.number.desc())
+            .limit(1)
+            .offset(bindparam("most") - 1)
+            .scalar_subquery(),
+            0,
+        )
+    ),
     _cell,
 )
 _OF_ALL = Query(selecting(_builds, BuildCell).order_by(_builds.c.id.desc()).limit(bindparam("most")), _cell)
@@ -73,6 +94,18 @@ def newest(connection: Connection, builder: str, most: int) -> list[BuildCell]:
     The newest builds of *builder*, the newest first.
     """
     return _OF_BUILDER.all(connection, builder=builder, most=most)
+
+
+def newest_of_each(connection: Connection, builders: Sequence[str], most: int) -> dict[str, list[BuildCell]]:
+    """
+    The newest *most* builds of each of *builders*, the newest first, in one query.
+    """
+    found: dict[str, list[BuildCell]] = {name: [] for name in builders}
+    for cell in _OF_EACH.all(connection, builders=to_json(builders), most=most):
+        found[cell.builder].append(cell)
+    for cells in found.values():
+        cells.sort(key=lambda cell: -cell.number)
+    return found
 
 
 def newest_of_all(connection: Connection, most: int) -> list[BuildCell]:

@@ -153,6 +153,10 @@ def _passing() -> Select[tuple[Any, ...]]:
     """
     The builds that pass the filter, with their origins.
     """
+    return _with_origins().where(*_passes(_builds))
+
+
+def _with_origins() -> Select[tuple[Any, ...]]:
     return (
         select(
             *(_builds.c[each.name] for each in fields(Build)),
@@ -163,8 +167,17 @@ def _passing() -> Select[tuple[Any, ...]]:
         .join_from(_builds, _requests, _requests.c.id == _builds.c.request)
         .join(_buildsets, _buildsets.c.id == _requests.c.buildset)
         .outerjoin(_grants, _grants.c.id == _buildsets.c.by_grant)
-        .where(*_passes(_builds))
     )
+
+
+def _newest_of_each() -> Select[tuple[Any, ...]]:
+    """
+    The SELECT of the newest build of each of the *builders* (JSON).
+    """
+    wanted = func.json_each(bindparam("builders")).table_valued("value", name="wanted_builders")
+    others = _builds.alias("others")
+    newest = select(others.c.id).where(others.c.builder == wanted.c.value).order_by(others.c.number.desc()).limit(1)
+    return _with_origins().where(_builds.c.id.in_(select(newest.scalar_subquery()).select_from(wanted)))
 
 
 def _next_older(*, of_builder: bool) -> Select[tuple[Any, ...]]:
@@ -215,6 +228,7 @@ _FIRST_NUMBER = Query(
     .limit(1),
     int,
 )
+_NEWEST_OF_EACH = Query(_newest_of_each(), _entry)
 _NEXT_OF_ALL = Query(_next_older(of_builder=False), lambda number, started: (number, started))
 _NEXT_OF_BUILDER = Query(_next_older(of_builder=True), lambda number, started: (number, started))
 
@@ -241,6 +255,13 @@ def page(connection: Connection, wanted: Filter, most: int, before: int | None =
     older = following.first(connection, before=bounds["least"], **of)
     is_last = older is None or (wanted.since is not None and older[1] < wanted.since)
     return Page(found, None if older is None or is_last else older[0] + 1)
+
+
+def newest_of_each(connection: Connection, builders: Sequence[str]) -> list[HistoryEntry]:
+    """
+    The newest build of each of *builders* that has any, in one query.
+    """
+    return _NEWEST_OF_EACH.all(connection, builders=json.dumps(list(builders)))
 
 
 def first_after(connection: Connection, wanted: Filter, after: int) -> HistoryEntry | None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from attrs import frozen
 from sqlalchemy import Connection, bindparam, func, select
 
-from ...model.results import Result
+from ...model.results import BY_NUMBER, Result
 from .. import schema
 from ..statements import Query, selecting
 from .requests import Request, request_from_row
@@ -78,7 +78,7 @@ _TRIGGERED = Query(
     .order_by(_buildsets.c.id, _requests.c.id),
     lambda parent, request, builder, number, result: (
         parent,
-        TriggeredBuild(request, builder, number, None if result is None else Result(result)),
+        TriggeredBuild(request, builder, number, BY_NUMBER[result]),
     ),
 )
 _of_changes = schema.buildset_changes
@@ -97,19 +97,22 @@ _CAUSED = Query(
     .limit(bindparam("most")),
     lambda change, request, builder, number, result: (
         change,
-        TriggeredBuild(request, builder, number, None if result is None else Result(result)),
+        TriggeredBuild(request, builder, number, BY_NUMBER[result]),
     ),
 )
 MOST_CAUSED = 20_000
 """Requests that a page of changes has in all: those of the newest changes."""
 
 
-def caused_by(connection: Connection, changes: Collection[int]) -> Mapping[int, Sequence[TriggeredBuild]]:
+def caused_by(
+    connection: Connection, changes: Collection[int], most: int | None = None
+) -> Mapping[int, Sequence[TriggeredBuild]]:
     """
-    The requests that *changes* (their ids) caused, by change, in one query.
+    The requests that *changes* (their ids) caused, by change, in one query: at most *most* (None: `MOST_CAUSED`), of
+    the newest changes.
     """
     caused: dict[int, list[TriggeredBuild]] = defaultdict(list)
-    for change, request in _CAUSED.all(connection, builds=json.dumps(list(changes)), most=MOST_CAUSED):
+    for change, request in _CAUSED.all(connection, builds=json.dumps(list(changes)), most=most or MOST_CAUSED):
         caused[change].append(request)
     return caused
 
@@ -129,7 +132,7 @@ _ATTEMPTS = Query(
     .order_by(_builds.c.id),
     lambda request, builder, number, result: (
         request,
-        Attempt(builder, number, None if result is None else Result(result)),
+        Attempt(builder, number, BY_NUMBER[result]),
     ),
 )
 

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import Connection, bindparam, select, update
 
-from ...model.results import Result, worst
+from ...model.results import BY_NUMBER, Result, worst
 from .. import schema
 from ..statements import (
     Query,
@@ -61,7 +61,7 @@ def request_from_row(*row: Any) -> Request:
     The request with these columns, in the order of the fields.
     """
     id, buildset, builder, submitted, priority, retries, not_before, finished, result, reason = row
-    ended = None if result is None else Result(result)
+    ended = BY_NUMBER[result]
     return Request(id, buildset, builder, submitted, priority, retries, not_before, finished, ended, reason)
 
 

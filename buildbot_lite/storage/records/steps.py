@@ -7,7 +7,7 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from ...model.results import Result
+from ...model.results import BY_NUMBER, Result
 from .. import schema
 from ..statements import (
     Query,
@@ -39,7 +39,7 @@ def step_from_row(*row: Any) -> Step:
     The step with these columns, in the order of the fields.
     """
     build, number, name, started, finished, result, summary, hidden = row
-    ended = None if result is None else Result(result)
+    ended = BY_NUMBER[result]
     return Step(build, number, name, started, finished, ended, summary, bool(hidden))
 
 

@@ -12,7 +12,7 @@ from ...model.suggestions import there_is_no
 from ...status import build_documents, outbox_documents
 from ...status.build_documents import Document
 from ...storage.records import cells, history
-from ...storage.records.history import Filter, HistoryEntry, Page
+from ...storage.records.history import Page
 from ..live import Document as LiveDocument
 from ..view import FarmView
 from .cursors import cursor, place
@@ -99,9 +99,7 @@ def _builds_of(
     """
     The newest build of each builder, and the numbers of those that run.
     """
-    newest: list[HistoryEntry] = []
-    for name in names:
-        newest += history.page(connection, Filter(name), most=1).entries
+    newest = history.newest_of_each(connection, names)
     running: dict[str, list[int]] = defaultdict(list)
     for cell in cells.running(connection):
         running[cell.builder].append(cell.number)

@@ -21,9 +21,8 @@ async def changes(request: ApiRequest) -> Document:
     ``/changes``.
     """
     before = place("changes", request.given.get("cursor"))
-    found = await request.view.records.read(lambda c: build_documents.of_changes(c, request.limit, before))
-    older = found[-1]["change"] if len(found) == request.limit else None
-    return {"changes": found, "next": cursor("changes", older)}
+    page = await request.view.records.read(lambda c: build_documents.page_of_changes(c, request.limit, before))
+    return {"changes": page.changes, "next": cursor("changes", page.before)}
 
 
 async def change(request: ApiRequest) -> Document:
@@ -84,7 +83,13 @@ _JOB_FILTER = (
     Parameter("submitter", TextKind(), "Of this submitter."),
 )
 ENDPOINTS = (
-    ApiEndpoint("/changes", "Changes to sources, newest first, each with its builds.", changes, "Changes", PAGE),
+    ApiEndpoint(
+        "/changes",
+        "Changes to sources, newest first, each with its builds; with more than 1,000 builds, a page has fewer.",
+        changes,
+        "Changes",
+        PAGE,
+    ),
     ApiEndpoint("/changes/{number}", "One change.", change, "Change", _NUMBER),
     ApiEndpoint("/packages/targets", "What packages are built for; empty if the master is away.", targets, "Targets"),
     ApiEndpoint("/packages/jobs", "Jobs of packages, newest first.", jobs, "Jobs", (*_JOB_FILTER, *PAGE)),
