@@ -2,6 +2,8 @@
 The waterfall: a column for each builder, time downwards, the newest at the top.
 """
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -9,13 +11,16 @@ from markupsafe import Markup
 from ..storage.records import cells
 from ..storage.records.cells import BuildCell
 from .page_request import PageRequest
-from .rows import block
+from .rows import block, more_blocks
 from .view import FarmView, Reply, Route
+from .waterfall_lanes import MOST_LANES, Extent, laid_out
 
 HOURS = (6, 24, 72, 168)
 MOST_BUILDS = 400
 COLUMN = 110
 """Width of a column, in units of the drawing."""
+WIDTH = COLUMN - 9
+"""The same without the gap between two."""
 HEIGHT = 1100
 LEAST_HEIGHT = 14.0
 MARGIN = 64
@@ -38,14 +43,17 @@ async def waterfall(view: FarmView, asked: PageRequest) -> Reply:
     cut = len(newest) == MOST_BUILDS and newest[-1].started > since
     if cut:
         since = newest[-1].started
+    of: dict[str, list[BuildCell]] = defaultdict(list)
+    for each in found:
+        of[each.builder].append(each)
     order = {each["builder"]: place for place, each in enumerate(www.get("builders") or ())}
-    builders = sorted({each.builder for each in found}, key=lambda name: (order.get(name, len(order)), name))
+    builders = sorted(of, key=lambda name: (order.get(name, len(order)), name))
     places = {name: MARGIN + COLUMN * place for place, name in enumerate(builders)}
     return await view.page(
         asked,
         "waterfall.html",
         builders=[{"name": name, "x": x} for name, x in places.items()],
-        blocks=Markup("".join(_block(each, places[each.builder], since, now) for each in found)),  # noqa: S704 - ours
+        blocks=Markup("".join(_column(of[name], x, since, now) for name, x in places.items())),  # noqa: S704 - ours
         shown=len(found),
         ticks=_ticks(since, now),
         hours=hours,
@@ -59,12 +67,39 @@ async def waterfall(view: FarmView, asked: PageRequest) -> Reply:
     )
 
 
-def _block(build: BuildCell, x: int, since: float, now: float) -> str:
+def _column(builds: Sequence[BuildCell], x: int, since: float, now: float) -> str:
+    """
+    The blocks of one builder, as markup.
+    """
+    lanes, crowds = laid_out(_extent(each, since, now) for each in builds)
+    blocks = []
+    for lane in lanes:
+        width = WIDTH / lane.lanes
+        at = lane.extent
+        blocks.append(
+            block(
+                at.what,
+                now,
+                round(x + lane.number * width, 1),
+                at.top,
+                round(width - 1, 1),
+                round(at.bottom - at.top, 1),
+            )
+        )
+    width = WIDTH / MOST_LANES
+    left = round(x + WIDTH - width, 1)
+    for crowd in crowds:
+        height = round(crowd.bottom - crowd.top, 1)
+        blocks.append(more_blocks(builds[0].builder, crowd.count, left, crowd.top, round(width - 1, 1), height))
+    return "".join(blocks)
+
+
+def _extent(build: BuildCell, since: float, now: float) -> Extent[BuildCell]:
     span = max(1.0, now - since)
     top = HEIGHT * (now - (build.finished or now)) / span
     bottom = HEIGHT * (now - build.started) / span
-    y, height = round(min(top, HEIGHT - LEAST_HEIGHT), 1), round(max(LEAST_HEIGHT, bottom - top), 1)
-    return block(build, now, x, y, COLUMN - 10, height)
+    y = round(min(top, HEIGHT - LEAST_HEIGHT), 1)
+    return Extent(build, y, round(y + max(LEAST_HEIGHT, bottom - top), 1))
 
 
 def _ticks(since: float, now: float) -> list[dict[str, Any]]:

@@ -161,18 +161,31 @@ def _bar(address: str, bar: PlottedBuild, base: float) -> str:
     )
 
 
-def block(build: BuildCell, now: float, x: int, y: float, width: int, height: float) -> str:
+def block(build: BuildCell, now: float, x: float, y: float, width: float, height: float) -> str:
     """
-    A build as a block of the waterfall, in its units; markup.
+    A build as a block of the waterfall, in its units; markup.  In a narrow one, only the letter is written.
     """
+    number = f" {build.number}" if 7 * len(str(build.number)) + 22 <= width else ""
     name = _name(build.builder)
     result = None if build.result is None else build.result.name
     took = duration((build.finished or now) - build.started)
     return (
         f'<a href="{name.page}/{build.number}"><g class="{result_class(result)}">'
         f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="3"/>'
-        f'<text x="{x + 6}" y="{round(y + 11, 1)}">{result_letter(result)} {build.number}</text>'
+        f'<text x="{round(x + 6, 1)}" y="{round(y + 11, 1)}">{result_letter(result)}{number}</text>'
         f"<title>{name.text}/{build.number} {result_words(result)}, {took}</title></g></a>\n"
+    )
+
+
+def more_blocks(builder: str, count: int, x: float, y: float, width: float, height: float) -> str:
+    """
+    A block for *count* builds that have no room; leads to the page of their builder.
+    """
+    name = _name(builder)
+    return (
+        f'<a href="{name.page}"><g class="skipped"><rect x="{x}" y="{y}" width="{width}" height="{height}" rx="3"/>'
+        f'<text x="{round(x + 2, 1)}" y="{round(y + 11, 1)}">+{count}</text>'
+        f"<title>{count} more of {name.text} at this time</title></g></a>\n"
     )
 
 

@@ -261,6 +261,13 @@ def say(text: str) -> None:
         raise Ended from None
 
 
+def pages() -> str:
+    """
+    The address of the farm's pages.
+    """
+    return (WEB / "address").read_text().strip()
+
+
 def what_next() -> str:
     """
     Commands that work while the demo is up.
@@ -282,7 +289,7 @@ The last one counts for a minute.  While it does, kill the slaves in a third ter
   kill -9 $(cat {FARM}/bot1/twistd.pid) $(cat {FARM}/bot2/twistd.pid)
 
 The configuration is {MASTER}/master.cfg; after a change:  {bin_}/buildbot-lite reconfig {MASTER}
-Its pages:  {(WEB / "address").read_text().strip()}
+Its pages:  {pages()}
 Ctrl-C here ends everything.
 """
 
@@ -326,7 +333,8 @@ def main() -> int:
         try:
             say("Starting a master and two slaves.")
             start_all(farm)
-            say("A master and two slaves are running, started with twistd.  A job for them:\n")
+            say("A master and two slaves are running, started with twistd.")
+            say(f"Their pages, as long as they run: {pages()}\n\nA job for them:\n")
             code = submit(farm)
             say(f"\nThe job's exit code is {code}.")
             if not os.environ.get("ONCE"):
