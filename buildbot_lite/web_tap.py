@@ -38,6 +38,7 @@ from .errors import BuildbotLiteError, StorageError, sentence
 from .storage.files import make_directory, readable_by_others
 from .storage.lock import DirectoryLock
 from .storage.log_file import watch_log_files
+from .web import heap
 from .web.assembly import FarmPages, WebParts
 from .web.listening import Listening
 from .web.site import make_factory
@@ -45,6 +46,9 @@ from .web.strings import WATCH, WEBHOOKS, WebStrings
 from .web.submitting import Submitting
 from .wire.certificate import load_or_create
 from .wire.tub import raise_file_limit
+
+MOST_THREADS = 5
+"""Threads that look into files of logs, besides those that read the records; each holds some megabytes meanwhile."""
 
 
 class WebService(MultiService):
@@ -147,9 +151,12 @@ def application_for(
     # Imported late: the import installs the default reactor, and twistd may have an option for another.
     from twisted.internet import reactor  # noqa: TID251 - this is a tap
 
+    heap.keep_little()
     # What is imported by now stays.  Each full collection would go through all of it: 60 ms, every few hundred pages.
     gc.freeze()
-    gc.set_threshold(10_000)
+    # But what requests leave behind is not to wait for long.
+    gc.set_threshold(5_000, 5, 5)
+    reactor.suggestThreadPoolSize(MOST_THREADS)  # type: ignore[attr-defined]  # of all real reactors
     directory = os.path.abspath(basedir or os.path.dirname(tac))
     given = {name: furl for name, furl in ((WEBHOOKS, webhooks), (WATCH, watch)) if furl is not None}
     try:

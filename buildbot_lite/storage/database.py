@@ -37,7 +37,8 @@ _OPTIONS = (
     "PRAGMA cache_size=-4096",
     "PRAGMA journal_size_limit=16777216",
 )
-_OPTIONS_OF_READERS = ("PRAGMA query_only=ON", f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}", "PRAGMA cache_size=-4096")
+# Of the web process: what a page does not find in its 2 MiB is in the page cache of the system.
+_OPTIONS_OF_READERS = ("PRAGMA query_only=ON", f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}", "PRAGMA cache_size=-2048")
 
 READING = {"buildbot_lite_reading": True}
 """Execution options of a connection that only reads."""

@@ -33,14 +33,16 @@ from .stored_log import StoredLog, stored_log
 
 T = TypeVar("T")
 
-MOST_KEPT = 8 << 20
-"""Bytes of HTML of windows that are kept."""
-MOST_RECORDS = 4 << 20
+MOST_KEPT = 3 << 20
+"""Bytes of windows that are kept."""
+MOST_RECORDS = 2 << 20
 """Bytes of records of logs that are kept."""
 OLDEST_RECORDS = 2.0
 """Seconds after which the records are read again, though no news came."""
 MOST_PARTS = 2 << 20
 """Bytes of parts of pages that are kept."""
+MOST_BLOCKS = 8
+"""Blocks of files that several readers share, of 256 KiB each."""
 PACE = 0.5
 """Seconds between two answers with new lines; at one moment for all, so that they get the same ones."""
 SEARCH_TIME = 2.0
@@ -92,10 +94,10 @@ class FarmLogs:
 
     def __init__(self, clock: IReactorTime, in_thread: InThread) -> None:
         self.clock = clock
-        self.shared = SharedStreams()
+        self.shared = SharedStreams(MOST_BLOCKS)
         self.numbers = LineNumbers(LineIndexes(in_thread))
         self._in_thread = in_thread
-        self._windows: _Kept[LogWindow] = _Kept(MOST_KEPT, lambda made: 500 + sum(len(each.html) for each in made.rows))
+        self._windows: _Kept[LogWindow] = _Kept(MOST_KEPT, lambda made: made.size)
         self.parts: _Kept[bytes] = _Kept(MOST_PARTS, len)
         self._records: _Kept[StoredLog] = _Kept(MOST_RECORDS, lambda log: log.size)
         self._searches = DeferredSemaphore(MOST_SEARCHES)

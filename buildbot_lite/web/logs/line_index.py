@@ -29,7 +29,7 @@ from ...storage.shared_reading import BLOCK
 
 PIECE = 64 * BLOCK
 """Bytes that a thread counts at a time."""
-MOST_BYTES = 8 << 20
+MOST_BYTES = 4 << 20
 """Bytes of all tables together; the least recently used are dropped."""
 MOST_AT_ONCE = 2
 MOST_WAITING = 100

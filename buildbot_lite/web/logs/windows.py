@@ -11,6 +11,8 @@ It has at most `LINES` lines, `BYTES` bytes of the log, and about `HTML` bytes o
 A window begins and ends at the boundaries of lines, except in lines that are longer than a window.
 """
 
+from sys import getsizeof
+
 from attrs import frozen
 
 from ...storage.compressed_streams import StreamReader
@@ -24,6 +26,7 @@ FARTHEST_END = 4 << 20
 _LOOKED_BACK = 4096
 _LAST_STATE = 16 << 10
 """Bytes of the end of a long line that are looked at for carriage returns."""
+_EACH = 200  # bytes of an object and its numbers
 
 
 @frozen
@@ -51,6 +54,13 @@ class LogWindow:
     end: int
     length: int
     rows: tuple[LogRow, ...]
+
+    @property
+    def size(self) -> int:
+        """
+        Bytes of memory, about.
+        """
+        return _EACH * (1 + len(self.rows)) + sum(getsizeof(each.html) for each in self.rows)
 
     @property
     def next(self) -> int:
