@@ -39,7 +39,7 @@ LATE = 10.0
 """Seconds by which a busy machine may make room on a disk later than planned."""
 GOING = ("initialize", "checkout", "make_srpm", "prep", "repowait", "needsign", "building")
 """States in which a job that could not go on has a reason, and can be tried again."""
-PATIENCE = {"repowait": 60.0, "needsign": 60.0}
+PATIENCE = {"repowait": 120.0, "needsign": 120.0}
 """By state: the seconds in which a job goes on by itself when the disk that was full has room again."""
 _ACKNOWLEDGED = re.compile(r"^# job (\d+): (\S+) (?:at )?(\S+) for (\w+)", re.MULTILINE)
 

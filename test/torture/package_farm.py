@@ -1,7 +1,7 @@
 """
 A tortured farm that builds packages, for four targets::
 
-    open      .deb, published at once, two versions of each
+    open      .deb, published at once, the latest two versions of each and the one published last
     signed    .deb, waits for people's signatures
     auto      .deb, signed by a program of the signer's
     rpms      .rpm, published at once
@@ -24,6 +24,8 @@ from .tortured_farm import TorturedFarm
 
 OPEN, SIGNED, AUTO, RPMS = "open", "signed", "auto", "rpms"
 TARGETS = (OPEN, SIGNED, AUTO, RPMS)
+VERSIONS = 2
+"""``versions=`` of the open target."""
 FROM_GIT = (OPEN, RPMS)
 """Targets that take sources from git."""
 GOOD, BAD = "good", "bad"
@@ -100,7 +102,7 @@ class PackageFarm(TorturedFarm):
             f"common = {{'root': Plain(), 'slavenames': {list(SLAVES)!r}}}\n"
             f"sources = '{self.git.address}/{{name}}.git'\n"
             "c['targets'] = [\n"
-            f"    DebTarget('{OPEN}', arches=['{self.arch}', 'all'], repository='repos/{OPEN}', versions=2,\n"
+            f"    DebTarget('{OPEN}', arches=['{self.arch}', 'all'], repository='repos/{OPEN}', versions={VERSIONS},\n"
             "              sources=sources, **common),\n"
             f"    DebTarget('{SIGNED}', arches=['{self.arch}'], repository='repos/{SIGNED}', sign='manual',\n"
             "              sign_key='keys/farm.asc', **common),\n"

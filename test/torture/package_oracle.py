@@ -13,7 +13,8 @@ from typing import Any
 
 from buildbot_lite.packages.repositories.primary_metadata import read_primary
 
-from .package_farm import AUTO, BUILDS, GOOD, OPEN, RPMS, SIGNED, TARGETS, Package, PackageFarm
+from .kept_versions import Publication, kept_packages
+from .package_farm import AUTO, BUILDS, GOOD, OPEN, RPMS, SIGNED, TARGETS, VERSIONS, Package, PackageFarm
 from .verdict import Verdict
 
 LOSSES = ("jobs", "ends", "reasons", "built twice", "index", "files", "half-made", "published", "withdrawn", "results")
@@ -63,7 +64,7 @@ def _judge_jobs(
     build = {target: _snapshot(farm, target, "build") for target in TARGETS}
     waiting: dict[str, set[str]] = {target: set() for target in TARGETS}
     was_public: dict[str, set[str]] = {target: set() for target in TARGETS}
-    latest: dict[str, tuple[float, set[str]]] = {}
+    published: list[Publication] = []
     for number, target, _, _, state, reason, text in rows:
         history = [each for each, _ in json.loads(text)]
         good = submitted[jobs[number]] == GOOD
@@ -80,7 +81,9 @@ def _judge_jobs(
             was_public[target] |= packages
             if target == OPEN:
                 name, version = jobs[number].name, float(jobs[number].version)
-                latest[name] = max(latest.get(name, (0.0, set[str]())), (version, packages), key=lambda each: each[0])
+                times = dict(reversed(json.loads(text)))
+                since = times.get("needsign", times["pushed"])
+                published.append(Publication(name, version, since, times["pushed"], frozenset(packages)))
             verdict.note("published", state == "finished", f"job {number} was pushed, and is {state}")
         elif state == "needsign":
             waiting[target] |= packages
@@ -90,12 +93,11 @@ def _judge_jobs(
         verdict.note("published", not early, f"{target}: {early} are public, and no job says so")
         left = build[target].keys() - waiting[target] - public[target].keys()
         verdict.note("withdrawn", not left, f"{target}: {left} are in build, and no job needs them")
-    versions = Counter(name.partition("_")[0] for name in public[OPEN])
-    verdict.note("published", all(count <= 2 for count in versions.values()), f"too many versions: {versions}")
+    must, may = kept_packages(published, VERSIONS)
+    many = public[OPEN].keys() & was_public[OPEN] - may
+    verdict.note("published", not many, f"{OPEN}: {many} are public, and later versions replaced them")
     for target in TARGETS:
-        # The open target has few versions of each package: the latest ones.
-        wanted = set[str]().union(*(names for _, names in latest.values())) if target == OPEN else was_public[target]
-        gone = wanted - public[target].keys()
+        gone = (must if target == OPEN else was_public[target]) - public[target].keys()
         verdict.note("published", not gone, f"{target}: {gone} were pushed, and are not public")
 
 

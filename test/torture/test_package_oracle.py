@@ -9,14 +9,22 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from .kept_versions import Publication, kept_packages
 from .package_farm import GOOD, OPEN, RPMS, Package, PackageFarm
 from .package_oracle import _judge_jobs, _judge_repository
 from .verdict import Verdict
 
+# The packages of a job, with their architectures.
+FILES = {"p1": "amd64", "p1-data": "all"}
+
+
+def _published(at: float) -> str:
+    return json.dumps([["needsign", at], ["pushed", at + 0.5], ["finished", at + 0.6]])
+
 
 class MadeUpFarm(PackageFarm):
     """
-    A farm in the directory *place* whose jobs are *jobs*, all of them published.
+    A farm in the directory *place* whose jobs are *jobs*, all of them published, in this order.
     """
 
     def __init__(self, place: Path, jobs: Collection[Package] = ()) -> None:
@@ -25,8 +33,7 @@ class MadeUpFarm(PackageFarm):
         self.arch = "amd64"
 
     def rows(self, query: str, *arguments: object) -> list[tuple[Any, ...]]:
-        history = json.dumps([["pushed", 1.0], ["finished", 2.0]])
-        return [(number, *each, "finished", "", history) for number, each in enumerate(self.jobs, 1)]
+        return [(number, *each, "finished", "", _published(number)) for number, each in enumerate(self.jobs, 1)]
 
     def target_place(self, target: str) -> Path:
         return self.place / target
@@ -43,16 +50,27 @@ class MadeUpFarm(PackageFarm):
 
 
 class PackageOracleTests(SynchronousTestCase):
-    def test_latest(self) -> None:
+    def test_kept(self) -> None:
         """
-        The latest version of each package that was pushed to the open target must be public; earlier ones need not.
+        The latest two versions of each package of the open target must be public, and the one that was published last,
+        and no others.
         """
-        jobs = [Package(OPEN, "p1", f"{number}.0") for number in (9, 10, 8)]
-        for version, lost in (("10.0", False), ("9.0", True)):
+        jobs = [Package(OPEN, "p1", f"{number}.0") for number in (9, 10, 8, 11, 7)]
+        for versions, lost in (((11, 10, 7), False), ((11, 10), True), ((11, 7), True), ((11, 10, 9, 7), True)):
             farm, verdict = MadeUpFarm(Path(self.mktemp()), jobs), Verdict()
-            farm.snapshot(OPEN, "public", [f"p1_{version}_amd64.deb", f"p1-data_{version}_all.deb"])
+            names = [f"{name}_{each}.0_{arch}.deb" for each in versions for name, arch in FILES.items()]
+            farm.snapshot(OPEN, "public", names)
             _judge_jobs(farm, verdict, dict.fromkeys(jobs, GOOD), {}, [])
-            self.assertEqual(bool(verdict.lost), lost, verdict.lost)
+            self.assertEqual(bool(verdict.lost), lost, (versions, verdict.lost))
+
+    def test_doubtful(self) -> None:
+        """
+        Where nobody knows which of two versions was published last, either may be public.
+        """
+        names = {number: frozenset({str(number)}) for number in (1, 2, 8, 9)}
+        times = {8: (1.0, 2.0), 9: (3.0, 4.0), 1: (5.0, 8.0), 2: (6.0, 7.0)}
+        published = [Publication("p", float(each), *times[each], names[each]) for each in times]
+        self.assertEqual(kept_packages(published, 2), ({"8", "9"}, {"1", "2", "8", "9"}))
 
     def test_no_lists(self) -> None:
         """
