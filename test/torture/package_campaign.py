@@ -279,6 +279,8 @@ def torture_packages(seed: int, minutes: float, *, loud: bool = False, grace: fl
         campaign.run(package_schedule(seed, minutes))
         verdict = judge_packages(farm, campaign.submitted, campaign.acknowledged(), campaign.full)
         lines = [f"  {count:5} {name}" for name, count in sorted(campaign.injected.items())]
+        failed = farm.rows("select id, name, version, reason from package_jobs where state = 'failed'")
+        lines += ["failed:", *(f"  job {job}, {name} {version}: {reason}" for job, name, version, reason in failed)]
         if verdict.lost:
             say(f"the master's log:\n{farm.master.log_path.read_text(errors='replace')}\n{campaign._job_states()}")
         return verdict, "\n".join(["injected:", *lines, "", *verdict.lines(LOSSES)])

@@ -81,7 +81,7 @@ def _judge_jobs(
             was_public[target] |= packages
             if target == OPEN:
                 name, version = jobs[number].name, float(jobs[number].version)
-                times = dict(reversed(json.loads(text)))
+                times: dict[str, float] = dict(reversed(json.loads(text)))
                 since = times.get("needsign", times["pushed"])
                 published.append(Publication(name, version, since, times["pushed"], frozenset(packages)))
             verdict.note("published", state == "finished", f"job {number} was pushed, and is {state}")
