@@ -38,6 +38,10 @@ find "$1" -type f -perm /7000 -exec chmod a-st {} +
 """
 
 
+# strerror(3) of ENOSPC and EDQUOT.
+_FULL = ("No space left on device", "Disk quota exceeded")
+
+
 class PackageStep(BuildStep):
     """
     A step with a *root*, for an *architecture*.
@@ -114,7 +118,13 @@ class PackageStep(BuildStep):
         Run *words* on the slave; `CommandFailedError` unless they succeed.  *doing*: what failed, for the sentence.
         """
         ran = await self.execute(words, timeout=LONGEST_SILENCE, max_time=self.root.longest)
-        return must_succeed(ran, doing, self.slave_name, self.complaint_of)
+        return must_succeed(ran, doing, self.slave_name, self._complaint_of)
+
+    def _complaint_of(self, ran: CommandResult) -> str:
+        # Most programs end with the words of another one that failed: only that one says why, and further above.
+        said = self.complaint_of(ran)
+        full = next((words for words in _FULL if words in ran.end_of_output()), None)
+        return said if full is None or full in said else f"{self.slave_name} has no room left ({full}): {said}"
 
 
 NOT_INSTALLED = "What the package needs could not be installed"

@@ -146,7 +146,7 @@ class LocalMachine:
                 self._save(path, data, spec)
             case Upload() | UploadDirectory():
                 raise NotImplementedError
-        return CommandResult(Outcome(Ending.EXITED, exit_code=0), lambda log, limit: b"")
+        return CommandResult(Outcome(Ending.EXITED, exit_code=0), lambda log, limit: b"", lambda log, limit: b"")
 
     def _save(self, path: str, data: bytes, spec: Download) -> None:
         if spec.unpack:
@@ -203,6 +203,7 @@ class LocalMachine:
         return CommandResult(
             Outcome(Ending.EXITED, exit_code=done.returncode),
             lambda log, limit: done.stdout[:limit],
+            lambda log, limit: done.stdout[-limit:],
         )
 
     def _filled(self, text: str) -> str:

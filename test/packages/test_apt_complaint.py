@@ -26,7 +26,11 @@ class AptComplaintTests(SynchronousTestCase):
         """
         The sentence for a command with this output.
         """
-        return apt_complaint(CommandResult(Outcome(Ending.EXITED, exit_code=100), lambda log, limit: output.encode()))
+
+        def read(log: str, limit: int) -> bytes:
+            return output.encode()
+
+        return apt_complaint(CommandResult(Outcome(Ending.EXITED, exit_code=100), read, read))
 
     def test_missing(self) -> None:
         """

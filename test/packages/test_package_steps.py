@@ -176,6 +176,15 @@ class PackageStepsTests(SubmissionCase):
         """
         self.check_failure("begin", "The root could not be made: no namespaces here.")
 
+    def test_disk_full(self) -> None:
+        """
+        Promise 9.9: if a program says that the slave's disk is full, so does the reason, whatever was written after it.
+        """
+        output = "sh: write error: No space left on device\ndpkg-buildpackage: error: exit status 2"
+        self.build("bookworm", FakeSlave(behaviour=failing("build", complaint="x" * (1 << 20) + output)))
+        why = "bot1 has no room left (No space left on device): dpkg-buildpackage: error: exit status 2."
+        self.assertEqual(self.summary("building"), f"The package could not be built: {why}")
+
     def test_failed_preparation(self) -> None:
         """
         The same when apt finds something missing.
@@ -277,7 +286,8 @@ class PackageStepsTests(SubmissionCase):
                 os.chmod(path, 0o4755)
         os.symlink(f"{others}/x.deb", f"{directory}/files/out/x.deb")
         os.symlink(others, f"{directory}/files/out/z.deb")
-        self.assertEqual(subprocess.run(words, cwd=directory, check=False, timeout=60).returncode, 0)
+        ran = subprocess.run(words, cwd=directory, check=False, timeout=60, capture_output=True)
+        self.assertEqual((ran.returncode, ran.stderr), (0, b""))
         self.assertEqual(os.listdir(f"{directory}/files/out"), ["y.deb"])
         self.assertEqual(os.stat(f"{directory}/files/out/y.deb").st_mode & 0o7777, 0o755)
         shutil.rmtree(f"{directory}/files/out")

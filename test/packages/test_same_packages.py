@@ -142,7 +142,9 @@ class SamePackagesTests(SynchronousTestCase):
         )
         for script in (DOWNLOAD, TRY):
             code, output = self.output_of(script)
-            result = CommandResult(Outcome(Ending.EXITED, exit_code=code), partial(_encoded, output))
+            result = CommandResult(
+                Outcome(Ending.EXITED, exit_code=code), partial(_encoded, output), partial(_encoded, output)
+            )
             self.assertEqual((code, apt_complaint(result)), (100, named))
         self.assertEqual(len(self.asked()), 2)
 

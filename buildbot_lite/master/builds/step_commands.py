@@ -101,7 +101,16 @@ class StepCommands:
         self._check_lost(outcome, repeats=wanted.repeats)
         streams = build.streams.entry(entry.step, entry.ordinal, wanted.artifact, wanted.log)
         final = {name.partition("~")[0]: name for name in outcome.streams}
-        return CommandResult(outcome, lambda name, limit: streams.read(final.get(name, name), 0, limit))
+
+        def read(name: str, limit: int) -> bytes:
+            return streams.read(final.get(name, name), 0, limit)
+
+        def read_end(name: str, limit: int) -> bytes:
+            name = final.get(name, name)
+            length = outcome.streams[name].length if name in outcome.streams else 0
+            return streams.read(name, max(0, length - limit), min(length, limit))
+
+        return CommandResult(outcome, read, read_end)
 
     async def _perform(self, wanted: WantedCommand, entry: JournalEntry, *, resumed: bool) -> Done:
         build = self._build

@@ -30,12 +30,19 @@ class CommandResult:
 
     outcome: Outcome
     _read: Callable[[str, int], bytes]
+    _read_end: Callable[[str, int], bytes]
 
     def output(self, log: str = STDIO, limit: int = 1 << 20) -> str:
         """
         The first *limit* bytes that the command wrote to *log*, decoded as UTF-8; invalid bytes are replaced.
         """
         return self._read(log, limit).decode("utf-8", "replace")
+
+    def end_of_output(self, log: str = STDIO, limit: int = 1 << 16) -> str:
+        """
+        The last *limit* bytes of the same.
+        """
+        return self._read_end(log, limit).decode("utf-8", "replace")
 
 
 class StepContext(Protocol):

@@ -34,9 +34,9 @@ class CommandFailedError(Exception):
 
 def complaint_of(ran: CommandResult) -> str:
     """
-    The last error message of a program in the output of *ran*; the last line if there is none.
+    The last error message of a program at the end of the output of *ran*; the last line if there is none.
     """
-    lines = [line.strip() for line in re.split(r"[\r\n]+", ran.output()) if line.strip()]
+    lines = [line.strip() for line in re.split(r"[\r\n]+", ran.end_of_output()) if line.strip()]
     found = [match[1] for line in lines if (match := _COMPLAINT.match(line))]
     return without_passwords([*lines[-1:], *found][-1] if lines else "").removesuffix(".")[:LONGEST_COMPLAINT]
 
