@@ -50,6 +50,11 @@ class PublishingExtension(Protocol):
         leads.
         """
 
+    def keys(self) -> Mapping[str, str]:
+        """
+        The public keys, in ASCII armor, with which the files of some of them are signed, by name.  Blocks.
+        """
+
 
 @frozen
 class WebAnswers:
@@ -83,8 +88,9 @@ class WebAnswers:
         names.  It is the same until another configuration is applied.
         """
         config = self.farm.config
+        places = self._places(await self.farm.in_thread(self._keys)) if self._is_web_process() else {}
         return {
-            **self._places(),
+            **places,
             "slaves": sorted(config.slaves),
             "title": config.title,
             "url": config.buildbot_url,
@@ -102,23 +108,26 @@ class WebAnswers:
             ],
         }
 
-    def _places(self) -> Answer:
+    def _is_web_process(self) -> bool:
+        return self.by_grant is not None and self._grant().label == WEB_PAGES
+
+    def _publishing(self) -> list[PublishingExtension]:
+        return [each for each in self.farm.extensions.values() if isinstance(each, PublishingExtension)]
+
+    def _keys(self) -> dict[str, str]:
+        return {name: key for each in self._publishing() for name, key in each.keys().items()}
+
+    def _places(self, keys: Mapping[str, str]) -> Answer:
         """
         Paths of this machine, which concern the farm's own web process alone.
         """
-        if self.by_grant is None or self._grant().label != WEB_PAGES:
-            return {}
         storage = self.farm.stream_storage
         return {
             "database": self.farm.config.database_in(self.farm.basedir),
             "streams": os.path.abspath(storage.streams),
             "artifacts": os.path.abspath(storage.artifacts),
-            "repositories": {
-                name: directory
-                for each in self.farm.extensions.values()
-                if isinstance(each, PublishingExtension)
-                for name, directory in each.published().items()
-            },
+            "repositories": {name: path for each in self._publishing() for name, path in each.published().items()},
+            "keys": dict(keys),
         }
 
     async def _me(self, question: JsonReader) -> Answer:

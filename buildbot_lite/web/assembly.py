@@ -168,6 +168,7 @@ class FarmPages:
             self._told.get("streams") or os.path.join(farm, "streams"),
             self._told.get("artifacts") or os.path.join(farm, "artifacts"),
             self._told.get("repositories") or {},
+            self._told.get("keys") or {},
         )
 
     def _ask_again(self) -> None:

@@ -43,6 +43,8 @@ MOST_FIELDS = 50
 LONGEST_ADDRESS = 8192
 _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
+# Some clients send a password only when they are asked for it (RFC 7617).
+_CHALLENGE = 'Basic realm="the string as the password", charset="UTF-8"'
 _NOT_TOLD = (
     "The master answers, but does not tell who may read these pages.  It is of an older version than the web process, "
     "or its string for the pages was revoked."
@@ -114,7 +116,10 @@ class Pages:
         except CancelledError:
             raise
         except BuildbotLiteError as error:
-            return PreparedReply(await self._sentence(asked, _status_of(error), str(error)))
+            reply = await self._sentence(asked, _status_of(error), str(error))
+            if route.takes_password and reply.status == 401:
+                reply = evolve(reply, headers={**reply.headers, "www-authenticate": _CHALLENGE})
+            return PreparedReply(reply)
         except Exception:  # noqa: BLE001 - a defect in a page is that page's alone
             self._log.failure("the page {address} failed", address=asked.address[:200])
             sentence = "This page cannot be made.  The log of the web process says why."
@@ -126,7 +131,9 @@ class Pages:
         """
         if asked.names_holder:
             # What everybody may see costs no question about a string.
-            holder = await self._view.sessions.holder(asked, by_string=not route.is_open)
+            holder = await self._view.sessions.holder(
+                asked, by_string=not route.is_open, by_password=route.takes_password
+            )
             asked = evolve(asked, holder=holder)
             asked.http.belongs_to(asked.occupant)
         if asked.method not in {"GET", "HEAD"} and is_foreign(asked):

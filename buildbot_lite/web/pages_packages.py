@@ -11,9 +11,10 @@ from ..errors import NotFoundError
 from ..packages import job_documents, job_lists, job_records
 from ..packages.job_states import JobState
 from ..packages.jobs import JobFilter
+from ..packages.signing.openpgp import fingerprints, read_public_keys
 from .live import Document
 from .page_request import PageRequest
-from .public_files import has_public
+from .public_files import ARMORED, has_public
 from .view import FarmView, Reply, Route
 
 ON_PAGE = 40
@@ -105,14 +106,31 @@ async def _use(view: FarmView, target: str, known: Document) -> Document | None:
     index = ("repodata", "repomd.xml") if is_rpm else ("dists", target, "Release")
     if directory is None or not has_public(directory, *index):
         return None
+    key = view.places().keys.get(target)
     signature = ("repodata", "repomd.xml.asc") if is_rpm else ("dists", target, "InRelease")
-    url = (await view.live.answer("www")).get("url")
+    www = await view.live.answer("www")
+    url = www.get("url")
+    address = f"{url or 'https://THIS-FARM/'}repositories/{quote(target, safe='')}/"
     return {
-        "address": f"{url or 'https://THIS-FARM/'}repositories/{quote(target, safe='')}/",
+        "address": address,
+        "key": _key_of_users(target, address, is_rpm=is_rpm, is_served=key is not None),
+        # apt_auth.conf(5): without a scheme, for https alone.
+        "machine": address if address.startswith("http:") else address.partition("://")[2],
         "is_known": url is not None,
         "is_rpm": is_rpm,
         "is_signed": has_public(directory, *signature),
+        "fingerprints": [] if key is None else fingerprints(read_public_keys(key.encode(), "the key")),
+        "is_private": bool(www.get("private")),
     }
+
+
+def _key_of_users(target: str, address: str, *, is_rpm: bool, is_served: bool) -> str:
+    """
+    Where dnf gets the target's public key, or apt has it.
+    """
+    if is_rpm:
+        return f"{address}{ARMORED}" if is_served else f"file:///etc/pki/rpm-gpg/{target}.asc"
+    return f"/etc/apt/keyrings/{target}.{'gpg' if is_served else 'asc'}"
 
 
 ROUTES = (

@@ -7,9 +7,10 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 from ..errors import NotFoundError
+from ..packages.signing.openpgp import read_public_keys
 from .page_request import PageRequest
 from .policy import ARTIFACT_HEADERS
-from .public_files import PublicDirectory, PublicFile, names_in, open_public
+from .public_files import ARMORED, KEYRING, PublicDirectory, PublicFile, names_in, open_public
 from .raw_log import ByteRange, nothing, range_of, writing
 from .reading_rights import until_revoked
 from .view import FarmView, Reply, Route, Streamed
@@ -28,6 +29,7 @@ KINDS: Mapping[str, str] = {
 }
 """The kinds of files, by what follows the last dot of their names."""
 TEXTS = frozenset({"InRelease", "Packages", "Release", "Sources"})
+_KEYS = "application/pgp-keys"
 _UNKNOWN = "application/octet-stream"
 _STRONG = 1.0
 """Seconds after which a date says that a file is the same (RFC 9110, 8.8.2.2)."""
@@ -109,7 +111,30 @@ async def _listed(view: FarmView, asked: PageRequest, found: PublicDirectory, na
     )
 
 
+async def armored_key(view: FarmView, asked: PageRequest, target: str) -> Reply:
+    """
+    ``/repositories/TARGET/key.asc``: the public keys with which the target is signed, in ASCII armor.
+    """
+    return Reply(200, _key(view, target).encode(), _KEYS, ARTIFACT_HEADERS)
+
+
+async def keyring(view: FarmView, asked: PageRequest, target: str) -> Reply:
+    """
+    ``/repositories/TARGET/key.gpg``: the same as a keyring, without armor.
+    """
+    return Reply(200, read_public_keys(_key(view, target).encode(), "the key"), _KEYS, ARTIFACT_HEADERS)
+
+
+def _key(view: FarmView, target: str) -> str:
+    key = view.places().keys.get(target)
+    if key is None:
+        raise NotFoundError("No target of this name is signed.")
+    return key
+
+
 ROUTES = (
-    Route(f"{PATH}/<target>", repository_file, kept=0),
-    Route(f"{PATH}/<target>/<path:name>", repository_file, kept=0),
+    Route(f"{PATH}/<target>", repository_file, kept=0, takes_password=True),
+    Route(f"{PATH}/<target>/{ARMORED}", armored_key, kept=0, takes_password=True),
+    Route(f"{PATH}/<target>/{KEYRING}", keyring, kept=0, takes_password=True),
+    Route(f"{PATH}/<target>/<path:name>", repository_file, kept=0, takes_password=True),
 )

@@ -23,6 +23,8 @@ from attrs import frozen
 from ..errors import NotFoundError, StorageError
 from ..packages.repositories.snapshots import PUBLIC, TREE, is_name_of_snapshot
 
+ARMORED, KEYRING = "key.asc", "key.gpg"
+"""The public keys of a target, at these names beside its repository, which has no such files."""
 MOST_SEGMENTS = 20
 """Names in the path of a file."""
 LONGEST_NAME = 255

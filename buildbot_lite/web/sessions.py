@@ -5,12 +5,14 @@ Who may write, and who may read a private farm: holders of grants.
 
     browser   one-time code ──POST──► the master's `redeem` ──► FURL ─┐
                                                                      ├─► Holder, in memory ──► cookie
-    program   Authorization: Bearer FURL ──► asked once in a while ───┘
+    program   Authorization: Bearer FURL ──► asked once in a while ───┤
+    apt, dnf  Authorization: Basic *:FURL ──► (for repositories only) ┘
 
 The FURLs are kept in memory only, and each write is asked of the master with the holder's own, so a revoked grant
 changes nothing any more.  Only our own master is ever asked: of a bearer's FURL nothing but the secret part is used.
 """
 
+import base64
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -95,14 +97,17 @@ class Sessions:
         if (value := _cookie(asked)) is not None:
             self._sessions.pop(digest(value), None)
 
-    async def holder(self, asked: PageRequest, *, by_string: bool = True) -> Holder | None:
+    async def holder(self, asked: PageRequest, *, by_string: bool = True, by_password: bool = False) -> Holder | None:
         """
         Who asks; None: somebody without a grant.  `RefusedError` for a bearer's FURL that is no FURL of this farm, or
-        that others between could have read.  *by_string*: whether bearers' FURLs are looked at.
+        that others between could have read.  *by_string*: whether bearers' FURLs are looked at.  *by_password*: whether
+        the password of HTTP Basic is such a FURL, too.
         """
         scheme, _, credentials = asked.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return await self._bearer(asked, credentials.strip()) if by_string else None
+        if scheme.lower() == "basic" and by_password:
+            return await self._bearer(asked, _password(credentials.strip()))
         value = _cookie(asked)
         return None if value is None else self._kept(self._sessions, digest(value))
 
@@ -235,3 +240,13 @@ def _cookie(asked: PageRequest) -> str | None:
     except CookieError:
         return None
     return found.value if found is not None and len(found.value) in _CODE_LENGTHS else None
+
+
+def _password(credentials: str) -> str:
+    """
+    The password in the *credentials* of HTTP Basic (RFC 7617); "" when there is none.
+    """
+    try:
+        return base64.b64decode(credentials, validate=True).decode("utf-8").partition(":")[2]
+    except ValueError:
+        return ""

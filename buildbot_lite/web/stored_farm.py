@@ -26,9 +26,11 @@ class Reading(Protocol):
 @frozen
 class Places:
     """
-    Directories of the farm: of logs, of artifacts, and by target those of the *repositories*.
+    Directories of the farm: of logs, of artifacts, and by target those of the *repositories*; and the public *keys* by
+    target, in ASCII armor.
     """
 
     streams: str
     artifacts: str
     repositories: Mapping[str, str] = field(factory=dict)
+    keys: Mapping[str, str] = field(factory=dict)

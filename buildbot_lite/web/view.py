@@ -55,6 +55,7 @@ class Route:
     """
     The page at the addresses that match *rule* (werkzeug's notation).  *kept*: seconds for which the same answer may be
     given again while the farm has not changed.  *is_open*: whether it is shown to everybody, also of a private farm.
+    *takes_password*: whether a string may come as the password of HTTP Basic, as from programs that know nothing else.
     """
 
     rule: str
@@ -62,6 +63,7 @@ class Route:
     methods: Sequence[str] = ("GET", "HEAD")
     kept: float = 1.0
     is_open: bool = False
+    takes_password: bool = False
 
 
 @frozen

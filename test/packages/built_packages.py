@@ -100,17 +100,21 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 class Apt:
     """
-    A client with a state of its own in *directory*, which reads *source*, a line of sources.list.
+    A client with a state of its own in *directory*, which reads *source*, a line of sources.list, or the text of a file
+    NAME.sources.  Passwords are in its auth.conf.
     """
 
     def __init__(self, directory: Path, source: str) -> None:
         self.directory = directory
         for each in ("lists/partial", "cache/archives/partial", "etc"):
             (directory / each).mkdir(parents=True)
-        (directory / "sources.list").write_text(source + "\n")
+        name = "farm.sources" if source.startswith("Types:") else "sources.list"
+        (directory / name).write_text(source + "\n")
         (directory / "status").write_text("")
         self._options = [
-            f"Dir::Etc::sourcelist={directory}/sources.list",
+            f"Dir::Etc::sourcelist={directory}/{name}",
+            f"Dir::Etc::netrc={directory}/auth.conf",
+            "Dir::Etc::netrcparts=/dev/null",
             "Dir::Etc::sourceparts=/dev/null",
             "Dir::Etc::preferencesparts=/dev/null",
             f"Dir::Etc::preferences={directory}/preferences",

@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
 
@@ -33,10 +34,12 @@ from buildbot_lite.packages.repositories.for_builds import BuildRepository
 from buildbot_lite.packages.repositories.repository import PackageRepository
 from buildbot_lite.packages.repositories.repository_place import shared
 from buildbot_lite.packages.repositories.snapshots import BUILD, PUBLIC, RepositoryBusyError
-from buildbot_lite.packages.repositories.target_repositories import UnsignedRepository
+from buildbot_lite.packages.repositories.target_repositories import TargetRepositories, UnsignedRepository
 from buildbot_lite.packages.repositories.tools import output_of_tool
 from buildbot_lite.packages.roots import Root
 from buildbot_lite.packages.rpm_steps import MOST_ROUNDS, RpmPrepping
+from buildbot_lite.packages.signing.openpgp import armored_keys
+from buildbot_lite.packages.signing.signing_policy import SigningPolicy
 from buildbot_lite.storage.records import steps
 from buildbot_lite.testing import Answer, command, replay, run
 from test.control.test_submissions import FakeWatcher
@@ -639,6 +642,32 @@ class NamedPackages:
         Write nothing.
         """
         return ()
+
+
+class ServedKeyTests(SynchronousTestCase):
+    def test_served(self) -> None:
+        """
+        Promise 9.7: the public keys of targets that are signed are served; a file with a secret key, with no key, with
+        too much, or none, is not, and the log says why.
+        """
+        place = Path(self.mktemp())
+        place.mkdir()
+        body = b"\x04" + bytes(40)
+        keyring, secret = (bytes([head, len(body)]) + body for head in (0x98, 0x94))
+        files = {"good": keyring, "secret": keyring + secret, "none": b"x", "large": keyring * 2000}
+        for name, contents in files.items():
+            (place / name).write_bytes(contents)
+        targets = [
+            SimpleNamespace(name=name, repository=f"repos/{name}", signing=SigningPolicy(sign, name))
+            for name, sign in (*((name, "manual") for name in (*files, "missing")), ("unsigned", None))
+        ]
+        config = SimpleNamespace(extension=lambda name: targets)
+        served = TargetRepositories(cast("Any", SimpleNamespace(config=config, basedir=str(place))))
+        said: list[str] = []
+        log = mock.Mock(warn=lambda text, target, why: said.append(target))
+        with mock.patch.object(TargetRepositories, "_log", log):
+            self.assertEqual(served.keys(), {"good": armored_keys(keyring).decode()})
+        self.assertEqual(said, ["secret", "none", "large", "missing"])
 
 
 class RepositoryPlaceTests(SynchronousTestCase):

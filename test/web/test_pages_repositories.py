@@ -2,6 +2,7 @@
 The public repositories of targets, as the pages serve them.
 """
 
+import base64
 import os
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,24 @@ from unittest.mock import patch
 
 from twisted.internet.testing import StringTransport
 
+from buildbot_lite.packages.signing.openpgp import armored_keys, fingerprints
 from buildbot_lite.web import public_files
+from buildbot_lite.web.master_watch import FarmChange
 from buildbot_lite.web.public_files import MOST_SEGMENTS
 from buildbot_lite.web.raw_log import PIECE
 from buildbot_lite.web.stored_farm import Places
 
-from .pages_case import NOW, PagesCase, received
+from .pages_case import CONTROL, NOW, PagesCase, received
 
 SNAPSHOT = "public-1-0123abcd"
 RELEASE = "/repositories/t/dists/t/Release"
+
+
+def basic(credentials: str, *, scheme: str = "Basic") -> dict[str, str]:
+    """
+    The header with *credentials*, a name and a password.
+    """
+    return {"Authorization": f"{scheme} {base64.b64encode(credentials.encode()).decode()}"}
 
 
 class RepositoriesTests(PagesCase):
@@ -155,7 +165,57 @@ class RepositoriesTests(PagesCase):
         Promise 9.6: of a private farm, nobody gets a package without a string.
         """
         self.master.answers["www"] = {"private": True}
-        self.assertEqual(self.get(RELEASE).status, 401)
+        page = self.get(RELEASE)
+        self.assertEqual(page.status, 401)
+        self.assertTrue(page.headers["www-authenticate"].startswith("Basic realm="))
+
+    def test_password(self) -> None:
+        """
+        Promise 9.6: a program gets a private farm's packages with a string as the password of HTTP Basic, whatever the
+        name; not with another password, not where others can read along, and nothing but files of repositories.
+        """
+        self.master.answers["www"] = {"private": True}
+        self.holders.grants[CONTROL] = {"grant": 7, "label": "Ada", "may": []}
+        for name in ("farm", "", "käthe"):
+            self.assertEqual(self.get(RELEASE, basic(f"{name}:{CONTROL}")).body, b"Suite: t\n")
+        self.assertEqual(self.holders.checked, [CONTROL])
+        self.assertEqual(self.get(RELEASE, basic(f"x:{CONTROL}", scheme="basic")).status, 200)
+        other = CONTROL.replace("control-secret", "other-secret")
+        for wrong in (f"x:{other}", CONTROL, "x:", "", f"{CONTROL}:x"):
+            self.assertEqual(self.get(RELEASE, basic(wrong)).status, 403, wrong)
+        for raw in ("Basic !!", "Basic", "Basic /w=="):
+            self.assertEqual(self.get(RELEASE, {"Authorization": raw}).status, 403, raw)
+        elsewhere = {**basic(f"x:{CONTROL}"), "X-Forwarded-For": "192.0.2.1"}
+        self.assertEqual(self.get(RELEASE, elsewhere).status, 403)
+        for path in ("/", "/packages", "/packages/targets/t", "/api/v1/builders"):
+            page = self.get(path, basic(f"x:{CONTROL}"))
+            self.assertEqual((page.status, "Basic" in page.headers.get("www-authenticate", "")), (401, False), path)
+        self.news.tell(FarmChange(1, frozenset(), frozenset({7}), ""))
+        del self.holders.grants[CONTROL]
+        self.assertEqual(self.get(RELEASE, basic(f"x:{CONTROL}")).status, 403)
+
+    def test_key(self) -> None:
+        """
+        Promise 9.7: the public key of a target is beside its repository, in armor and as a keyring, and its page has
+        the fingerprint; a target without signatures has none.
+        """
+        body = b"\x04" + bytes(range(40))
+        keyring = bytes([0x98, len(body)]) + body
+        places = Places(self.directory, self.directory, {"t": str(self.place)}, {"t": armored_keys(keyring).decode()})
+        object.__setattr__(self.view, "places", lambda: places)
+        for name, content in (("key.gpg", keyring), ("key.asc", armored_keys(keyring))):
+            page = self.get(f"/repositories/t/{name}")
+            self.assertEqual((page.status, page.body), (200, content))
+            self.assertEqual(page.headers["content-type"], "application/pgp-keys")
+            self.assertEqual(self.get(f"/repositories/u/{name}").status, 404)
+        self.file("dists/t/InRelease", b"signed")
+        target: dict[str, Any] = {"target": "t", "kind": "DebTarget", "arches": ["amd64"], "paused": None, "jobs": {}}
+        self.master.answers["package-targets"] = {"targets": [target]}
+        self.clock.advance(10)
+        text = self.get("/packages/targets/t").text
+        self.assertIn(f"<code>{fingerprints(keyring)[0]}</code>", text)
+        self.assertIn("Signed-By: /etc/apt/keyrings/t.gpg\n", text)
+        self.assertNotIn("auth.conf", text)
 
     def test_slow(self) -> None:
         """
@@ -191,11 +251,12 @@ class RepositoriesTests(PagesCase):
         self.master.answers["package-targets"] = {"targets": [target]}
         self.master.answers["www"] = {"private": False, "url": "https://farm.test/ci/"}
         page = self.get("/packages/targets/t").text
-        self.assertIn("deb [trusted=yes] https://farm.test/ci/repositories/t/ t main", page)
+        source = "Types: deb\nURIs: https://farm.test/ci/repositories/t/\nSuites: t\nComponents: main\n"
+        self.assertIn(f"{source}Trusted: yes\n", page)
         self.file("dists/t/InRelease", b"signed")
         self.clock.advance(10)
         page = self.get("/packages/targets/t").text
-        self.assertIn("deb [signed-by=/etc/apt/keyrings/t.asc] https://farm.test/ci/repositories/t/ t main", page)
+        self.assertIn(f"{source}Signed-By: /etc/apt/keyrings/t.asc\n", page)
         self.file("repodata/repomd.xml", b"<repomd/>")
         self.file("repodata/repomd.xml.asc", b"signed")
         self.master.answers["package-targets"] = {"targets": [{**target, "kind": "RpmTarget"}]}

@@ -15,6 +15,7 @@ from ...master.farm import Farm
 from ..checked_builds import checked_builds, submitted_file
 from ..jobs import Job
 from ..results import JobResults
+from ..signing.openpgp import armored_keys, read_public_keys
 from ..source_package import DEB
 from ..targets import Target
 from .debian_metadata import DebianMetadata
@@ -25,6 +26,8 @@ from .snapshots import BUILD, PUBLIC
 
 MOST_VERSIONS = 3
 """Published versions of each package that stay in the repository for builds; *public* may have more."""
+LARGEST_SERVED = 64 << 10
+"""Bytes of the public keys of one target that the web process serves."""
 INSTALLERS = ".udeb"
 """Packages for the installer of Debian, which are in no index that apt reads."""
 
@@ -69,6 +72,31 @@ class TargetRepositories:
             for target in targets
             if target.repository
         }
+
+    def keys(self) -> Mapping[str, str]:
+        """
+        The public keys of the targets that are signed, in ASCII armor, by target.  One that cannot be read now, or is
+        larger than a page can offer, is missing, and the log says so.  Blocks.
+        """
+        found: dict[str, str] = {}
+        targets: Collection[Target] = self._farm.config.extension("targets")
+        for target in targets:
+            if target.repository and target.signing.sign is not None:
+                try:
+                    key = self._key(target)
+                except (BuildbotLiteError, OSError) as error:
+                    self._log.warn("the key of {target} is not served: {why}", target=target.name, why=str(error))
+                else:
+                    found[target.name] = key
+        return found
+
+    def _key(self, target: Target) -> str:
+        with open(os.path.join(self._farm.basedir, target.signing.key), "rb") as file:
+            keyring = read_public_keys(file.read(LARGEST_SERVED + 1), target.signing.key)
+        armored = armored_keys(keyring)
+        if len(armored) > LARGEST_SERVED:
+            raise InputError(f"{target.signing.key} has more than {LARGEST_SERVED} bytes.")
+        return armored.decode("ascii")
 
     def of(self, target: Target) -> "UnsignedRepository | None":
         """

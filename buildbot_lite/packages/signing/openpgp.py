@@ -4,6 +4,7 @@ The parts of OpenPGP keys and signatures that a farm must read (RFC 9580).  `ver
 
 import base64
 import binascii
+import hashlib
 import re
 from collections.abc import Iterator
 
@@ -102,6 +103,21 @@ def armored_keys(keyring: bytes) -> bytes:
     return b"".join(
         _armored(keyring[start:end], b"PGP PUBLIC KEY BLOCK") for start, end in zip(starts, ends, strict=True)
     )
+
+
+def fingerprints(keyring: bytes) -> list[str]:
+    """
+    The fingerprints of the public keys in *keyring*, without subkeys, in hexadecimal digits (RFC 9580, 5.5.4).
+    """
+    return [_fingerprint(body) for tag, body in _packets(keyring) if tag == _PUBLIC_KEY and body]
+
+
+def _fingerprint(body: bytes) -> str:
+    if body[0] >= 6:
+        return hashlib.sha256(b"\x9b" + len(body).to_bytes(4, "big") + body).hexdigest().upper()
+    # What identifies keys of version 4, and no signature.
+    digest = hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body, usedforsecurity=False)
+    return digest.hexdigest().upper()
 
 
 def _armored(data: bytes, what: bytes) -> bytes:
