@@ -55,7 +55,7 @@ async def artifact(view: FarmView, asked: PageRequest, builder: str, number: int
     headers = {**reply.headers, **ARTIFACT_HEADERS}
     if kind != _UNKNOWN:
         headers["content-disposition"] = "inline"
-    return until_revoked(view, asked.holder, evolve(reply, kind=kind, headers=headers))
+    return until_revoked(view, asked, evolve(reply, kind=kind, headers=headers))
 
 
 def _is_file(path: str) -> bool:

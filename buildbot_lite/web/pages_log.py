@@ -112,7 +112,7 @@ async def raw(view: FarmView, asked: PageRequest, builder: str, number: int, ste
     part = None if offset is None or size is None else ByteRange.within(offset, size, opened.reader.length)
     name = file_name(f"{builder}-{number}-{stored.step.name}-{stored.name}.txt")
     reply = raw_reply(asked, opened.reader, view.logs.clock, name=name, ended=stored.ended, part=part)
-    return until_revoked(view, asked.holder, reply)
+    return until_revoked(view, asked, reply)
 
 
 ROUTES = (

@@ -48,7 +48,7 @@ async def repository_file(view: FarmView, asked: PageRequest, target: str, name:
     found = open_public(directory, names)
     if isinstance(found, PublicFile):
         reply = file_reply(view, asked, found, names[-1])
-        return until_revoked(view, asked.holder, reply) if isinstance(reply, Streamed) and asked.holder else reply
+        return until_revoked(view, asked, reply)
     return await _listed(view, asked, found, [target, *(each for each in names if each)])
 
 

@@ -86,9 +86,9 @@ class Sessions:
 
     def left(self, holder: Holder) -> float:
         """
-        Seconds until *holder* is forgotten.
+        Seconds until the grant of *holder* ends, at most `LONGEST` after it was checked.
         """
-        return max(0.0, holder.until - self._clock())
+        return max(0.0, holder.ends - self._clock())
 
     def close(self, asked: PageRequest) -> None:
         """

@@ -19,7 +19,7 @@ from buildbot_lite.web.farm_logs import digest_of
 from buildbot_lite.web.logs.log_reader import LogPart
 from buildbot_lite.web.master_watch import FarmChange
 
-from .pages_case import NOW, Received, received
+from .pages_case import CONTROL, NOW, Received, received
 from .test_pages import HOSTILE, a_build
 from .test_sessions import SessionCase
 
@@ -464,6 +464,38 @@ class RevokedTests(LogCase):
         The master is asked again what ``c['www']`` says.
         """
         self.successResultOf(Deferred.fromCoroutine(self.live.answer("www", fresh=0.0)))
+
+    def test_expired(self) -> None:
+        """
+        Promise 10.7: a download and a stream of events are cut when the grant expires.
+        """
+        self.holders.grants[CONTROL] = {**self.holders.grants[CONTROL], "expires": self.wall() + 100}
+        bearer = f"Authorization: Bearer {CONTROL}\r\n"
+        for address in (f"{ADDRESS}/raw", "/api/v1/events"):
+            transport = self.send(f"GET {address} HTTP/1.1\r\nHost: localhost\r\n{bearer}\r\n".encode())
+            if address.endswith("/raw"):
+                producer: Any = transport.producer
+                producer.pauseProducing()
+            self.clock.pump([33.0] * 3)
+            self.assertIn(b"200 OK", transport.value())
+            self.assertFalse(transport.disconnected, address)
+            self.clock.advance(1.0)
+            self.assertTrue(transport.disconnected, address)
+            self.connections[-1].connectionLost(Failure(ConnectionDone()))
+            self.holders.grants[CONTROL] = {**self.holders.grants[CONTROL], "expires": self.wall() + 100}
+
+    def test_while_it_is_found(self) -> None:
+        """
+        Promise 10.7: a download does not begin when the grant was revoked while the log was looked for.
+        """
+        read, waiting = self.records.read, Deferred[None]()
+        self.patch(self.records, "read", lambda query: waiting.addCallback(lambda _: read(query)))
+        transport = self.asked("raw")
+        del self.holders.grants[CONTROL]
+        self.revoke()
+        waiting.callback(None)
+        self.assertTrue(transport.disconnected)
+        self.connections[-1].connectionLost(Failure(ConnectionDone()))
 
     def test_downloading(self) -> None:
         """

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
 from buildbot_lite.packages.signing.openpgp import armored_keys, fingerprints
 from buildbot_lite.web import public_files
@@ -216,6 +219,19 @@ class RepositoriesTests(PagesCase):
         self.assertIn(f"<code>{fingerprints(keyring)[0]}</code>", text)
         self.assertIn("Signed-By: /etc/apt/keyrings/t.gpg\n", text)
         self.assertNotIn("auth.conf", text)
+
+    def test_became_private(self) -> None:
+        """
+        Promise 10.7: when the farm becomes private, whoever is being sent a package without a string is cut.
+        """
+        self.file("large.deb", b"x" * 100 * PIECE)
+        request = b"GET /repositories/t/large.deb HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        transport = self.send(request)
+        self.assertIn(b"200 OK", transport.value())
+        self.master.answers["www"] = {"private": True}
+        self.successResultOf(Deferred.fromCoroutine(self.live.answer("www", fresh=0.0)))
+        self.assertTrue(transport.disconnected)
+        self.connections[-1].connectionLost(Failure(ConnectionDone()))
 
     def test_slow(self) -> None:
         """

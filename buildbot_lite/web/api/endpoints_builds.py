@@ -204,7 +204,7 @@ async def artifact(request: ApiRequest) -> Reply | Streamed:
     reader = LogReader([LogPart(path, stream.length or 0)], view.logs.shared.open)
     reply = raw_reply(request.asked, reader, view.logs.clock, name=file_name(os.path.basename(name)), ended=True)
     reply = evolve(reply, headers={**reply.headers, **_SANDBOX})
-    return _refused_range(until_revoked(view, request.asked.holder, reply))
+    return _refused_range(until_revoked(view, request.asked, reply))
 
 
 def _refused_range(found: Reply | Streamed) -> Reply | Streamed:

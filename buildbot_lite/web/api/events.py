@@ -2,6 +2,7 @@
 ``/events``: the feed as server-sent events.
 """
 
+from ..reading_rights import until_revoked
 from ..view import Reply, Streamed
 from .definitions import ApiEndpoint, ApiRequest, Parameter, TextKind, WholeKind
 from .event_stream import Topic
@@ -22,10 +23,8 @@ async def events(request: ApiRequest) -> Reply | Streamed:
     topic, position = Topic.parse(request.given.get("topic", "")), _position(request)
     if asked.method == "HEAD":
         return Reply(200, b"", EVENT_STREAM, _HEADERS)
-    grant = None if asked.holder is None else asked.holder.grant
-    return Streamed(
-        lambda http: streams.serve(http, position, topic, grant, asked.occupant), 200, EVENT_STREAM, _HEADERS
-    )
+    stream = Streamed(lambda http: streams.serve(http, position, topic, asked.occupant), 200, EVENT_STREAM, _HEADERS)
+    return until_revoked(request.view, asked, stream)
 
 
 def _position(request: ApiRequest) -> int | None:

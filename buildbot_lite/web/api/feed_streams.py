@@ -55,31 +55,26 @@ class FeedStreams:
         self._live = live
         self._clock = clock
         self._log = Logger()
-        self._open: dict[EventStream, int | None] = {}
+        self._open: dict[EventStream, None] = {}
         self._places = FairPlaces(MOST_OPEN)
         self._newest = _NOT_KNOWN
         self._former: FarmChange | None = None
         self._reading = False
         self._timer: IDelayedCall | None = None
         news.on_news(self._told)
-        live.on_private(self._cut_strangers)
         live.on_link(lambda _: self._tell_live())
 
     def __len__(self) -> int:
         return len(self._open)
 
-    async def serve(
-        self, request: Any, position: int | None, topic: Topic, grant: int | None = None, occupant: Occupant = UNKNOWN
-    ) -> None:
+    async def serve(self, request: Any, position: int | None, topic: Topic, occupant: Occupant = UNKNOWN) -> None:
         """
         Send events of *topic* after the number *position* to the client of *request*, until it is gone: this is
-        cancelled then.  None: events from now on.  *grant*: with which it is read; when that is
-        revoked, the client is cut; None: with none, and it is cut when the farm becomes private.  *occupant*: for whom
-        the stream counts among the `MOST_OPEN`.
+        cancelled then.  None: events from now on.  *occupant*: for whom the stream counts among the `MOST_OPEN`.
         """
         stream = EventStream(request, position, topic, wanting=self._go_on, now=self._clock.seconds)
         place = self._places.take(occupant, stream.cut)
-        self._open[stream] = grant
+        self._open[stream] = None
         try:
             self._timer = self._timer or self._clock.callLater(PERIOD, self._look)
             stream.begin()
@@ -95,18 +90,9 @@ class FeedStreams:
     def _told(self, change: FarmChange) -> None:
         former, self._former = self._former, change
         self._newest = change.seq
-        for stream, grant in tuple(self._open.items()):
-            # If it is not known which were revoked, the client comes back with its string, which is checked then.
-            if grant is not None and (change.revoked is None or grant in change.revoked):
-                stream.cut()
         if former is not None and (former.live, former.generation) != (change.live, change.generation):
             self._tell_live()
         self._go_on()
-
-    def _cut_strangers(self, _: None) -> None:
-        for stream, grant in tuple(self._open.items()):
-            if grant is None:
-                stream.cut()
 
     def _tell_live(self) -> None:
         for stream in tuple(self._open):
