@@ -21,12 +21,14 @@ from ..master.config.force_parameters import (
 )
 from ..master.config.force_scheduler import ForceScheduler
 from ..master.farm import Farm
+from ..model.display import printable
 from ..model.user_functions import error_text, limited
 
 Document = dict[str, Any]
 
 MOST_FIELDS = 200
 MOST_CHOICES = 1000
+LONGEST_DEMAND = 300
 REASON = "reason"
 
 _KINDS: Sequence[tuple[type[BaseParameter], str]] = (
@@ -44,7 +46,8 @@ def forms_of(farm: Farm, builder: str) -> list[Document]:
     A document for each ForceScheduler of *builder*, in the order of master.cfg.
 
     "any": whether further properties may be given.  Of a field: "kind" (text, lines, number, flag, choice, slave,
-    build), "default", "required", and with "choices" whether several are taken ("multiple") and others, too ("open").
+    build), "default", "required", "demand" (a sentence about its values), and with "choices" whether several are taken
+    ("multiple") and others, too ("open").
     """
     return [
         {
@@ -95,5 +98,6 @@ def _field(farm: Farm, name: str, parameter: BaseParameter, builder: str) -> Doc
         "multiple": parameter.multiple,
         "open": isinstance(parameter, ChoiceStringParameter) and not parameter.strict,
         "choices": choices[:MOST_CHOICES],
+        "demand": printable(parameter.demand, longest=LONGEST_DEMAND),
         "problem": problem,
     }

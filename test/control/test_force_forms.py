@@ -48,6 +48,23 @@ class ForceFormTests(AdminDeskCase):
         self.assertIn("no list", fields["broken"]["problem"])
         self.assertFalse(form["any"])
 
+    def test_demands(self) -> None:
+        """
+        Promise 10.9: a form says beforehand what a field must have: a mail address, or what its pattern demands.
+        """
+        text = (
+            'c["schedulers"] = [schedulers.ForceScheduler("force", ["b"], username=util.UserNameParameter("Who"), '
+            'properties=[util.StringParameter("tag", regex="v[0-9]+$"), util.StringParameter("free")])]\n'
+        )
+        self.harness.configure(f"{ONE}{text}")
+        self.harness.done(self.harness.farm.reconfiguration.apply())
+        (form,) = self.forms("b")
+        demands = {each["name"]: each["demand"] for each in form["fields"]}
+        self.assertEqual(demands["username"], "With a mail address, like A U Thor <a@example.org>.")
+        self.assertEqual((demands["tag"], demands["free"]), ("It must match v[0-9]+$", ""))
+        error = self.refused("force", builder="b", scheduler="force", properties={"username": "Ann"})
+        self.assertIn("must have a mail address", error)
+
     def test_none(self) -> None:
         """
         A builder without a ForceScheduler has no form.

@@ -22,6 +22,7 @@ _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0", "")
 # No two parts of the pattern can match the same character, so that no text takes long to match.
 _ADDRESS = re.compile(r"[^\s@]+@\S+\Z|[^<\n]*<[^\s@]+@\S+>\Z")
+_A_NAME = "A U Thor <a@example.org>"
 
 
 class BaseParameter(metaclass=NotingType):
@@ -120,6 +121,13 @@ class BaseParameter(metaclass=NotingType):
         The end of a sentence that tells how to give the parameter; it may be empty.
         """
         return f": -p {self.name}=…" if self.name else ""
+
+    @property
+    def demand(self) -> str:
+        """
+        The sentence of a form about the values that it takes, beside what their kind says; it may be empty.
+        """
+        return "" if self.regex is None else f"It must match {self.regex.pattern}"
 
     def getChoices(self, master: Any, scheduler: Any, buildername: str) -> Sequence[Any]:
         """
@@ -228,11 +236,13 @@ class UserNameParameter(BaseParameter):
     def known_arguments(self) -> Sequence[str]:
         return (*super().known_arguments(), "need_email")
 
+    @property
+    def demand(self) -> str:
+        return f"With a mail address, like {_A_NAME}." if self.need_email else super().demand
+
     def parsed(self, given: Json, builder: str) -> Json:
         if self.need_email and not _ADDRESS.match(str(given)):
-            raise InputError(
-                f'{self.name} must have a mail address, like "A U Thor <a@example.org>", not {given!r:.80}.'
-            )
+            raise InputError(f'{self.name} must have a mail address, like "{_A_NAME}", not {given!r:.80}.')
         return str(given)
 
 
