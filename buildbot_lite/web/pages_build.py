@@ -15,6 +15,7 @@ from ..errors import FileError
 from ..status import build_details, build_documents
 from ..status.build_details import BuildStory
 from ..storage.compressed_streams import open_stream
+from ..storage.records import marks
 from .live import Document
 from .logs.terminal import Terminal
 from .page_request import PageRequest
@@ -32,7 +33,9 @@ async def build(view: FarmView, asked: PageRequest, builder: str, number: int) -
     """
     ``/builders/NAME/NUMBER``.
     """
-    document, details, artifacts = await view.records.read(lambda connection: _read(connection, builder, number))
+    document, details, artifacts, why_kept = await view.records.read(
+        lambda connection: _read(connection, builder, number)
+    )
     status = await view.live.answer("status")
     empty: Document = {}
     live = next((each for each in status.get("running", ()) if _is(each, builder, number)), empty)
@@ -49,6 +52,7 @@ async def build(view: FarmView, asked: PageRequest, builder: str, number: int) -
         details=details,
         steps=steps,
         artifacts=artifacts,
+        why_kept=why_kept,
         live=live,
         spent=end - document["started"],
         properties=sorted(document["properties"].items())[:MOST_PROPERTIES],
@@ -59,12 +63,15 @@ def _is(each: Document, builder: str, number: int) -> bool:
     return bool(each["builder"] == builder and each["number"] == number)
 
 
-def _read(connection: Connection, builder: str, number: int) -> tuple[dict[str, Any], BuildStory, list[Any]]:
+def _read(
+    connection: Connection, builder: str, number: int
+) -> tuple[dict[str, Any], BuildStory, list[Any], str | None]:
     row = build_documents.the_build(connection, builder, number, ())
     return (
         build_documents.of_one_build(connection, row),
         build_details.of_build(connection, row),
         build_documents.of_artifacts(connection, row),
+        marks.why_kept(connection, row.id),
     )
 
 
