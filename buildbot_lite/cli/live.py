@@ -12,25 +12,27 @@ the screen costs the master little, however large the farm is.
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
-from attrs import define, field
+from attrs import define
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, FirstError
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
-from ..deferreds import OneShot
 from ..errors import LinkLostError, NotFoundError, RefusedError
 from .arguments import NUMBER, BuildCommand
 from .commands import Commands, need_master_packages
 from .connection import FarmClient, MasterLink
-from .live_documents import Documents, Watched, WatchedBuild, WatchedBuilder, WatchedFarm
+from .live_documents import CountedChanges, Documents, Watched, WatchedBuild, WatchedBuilder, WatchedFarm
 
 if TYPE_CHECKING:
     from .lasting_link import LastingLink
+    from .live_navigation import Navigation
+    from .live_screen import LiveScreen
 
 commands = Commands()
 
@@ -60,18 +62,21 @@ def watch(farm: FarmClient, builder: str | None, number: int | None, as_json: bo
         return
     need_master_packages()
     from .live_layout import Space
+    from .live_navigation import Navigation
     from .live_screen import LiveScreen, can_show
-    from .live_views import screen
+    from .live_views import composition
 
     if not can_show():
         farm.call(watched.look)
         from .layout import PLAIN_WIDTH
 
-        for line in screen(watched, Space(PLAIN_WIDTH, None, time.time())):
+        space = Space(PLAIN_WIDTH, None, time.time())
+        for line in composition(watched, space).overview(space):
             click.echo(line.plain.rstrip())
         return
-    with LiveScreen(lambda space: screen(watched, space)) as shown:
-        farm.call(lambda link: _show(link, watched, shown))
+    navigation = Navigation(watched)
+    with LiveScreen(navigation.lines) as shown:
+        farm.call(lambda link: _show(link, navigation, shown))
 
 
 def _watched(builder: str | None, number: int | None) -> Watched:
@@ -80,7 +85,7 @@ def _watched(builder: str | None, number: int | None) -> Watched:
     return WatchedBuilder(builder) if number is None else WatchedBuild(builder, number)
 
 
-async def _show(link: MasterLink, watched: Watched, screen: Any) -> None:
+async def _show(link: MasterLink, navigation: "Navigation", screen: "LiveScreen") -> None:
     """
     Keep *screen* current until the user leaves it.
     """
@@ -89,8 +94,14 @@ async def _show(link: MasterLink, watched: Watched, screen: Any) -> None:
     reactor, lasting = link.reactor, link.lasting()
 
     def draw() -> None:
-        screen.draw(away_sentence(lasting))
+        screen.draw(away_sentence(lasting) or navigation.problem)
 
+    def pressed(keys: Sequence[str]) -> None:
+        for key in keys:
+            navigation.press(key)
+        draw()
+
+    screen.pressed = pressed
     ticking = LoopingCall(draw)
     ticking.clock = reactor
     with ExitStack() as leaving:
@@ -101,7 +112,7 @@ async def _show(link: MasterLink, watched: Watched, screen: Any) -> None:
             leaving.callback(reactor.removeReader, reader)
         drawing = ticking.start(1.0, now=True)
         leaving.callback(lambda: ticking.stop() if ticking.running else None)
-        looking = Deferred.fromCoroutine(keep_looking(link, lasting, watched, draw))
+        looking = Deferred.fromCoroutine(keep_looking(link, lasting, navigation, draw, navigation.turns))
         try:
             await until_one(drawing, looking, screen.left.wait())
         finally:
@@ -119,46 +130,45 @@ async def _print_changes(link: MasterLink, watched: Watched) -> None:
         await lasting.stop()
 
 
-async def keep_looking(link: MasterLink, lasting: "LastingLink", watched: Watched, seen: Any) -> None:
+async def keep_looking(
+    link: MasterLink, lasting: "LastingLink", watched: Watched, seen: Any, turns: CountedChanges | None = None
+) -> None:
     """
-    Look at *watched* again and again, and call *seen* after each look.  Fails when the master refuses.
+    Look at *watched* again and again, at once when it *turns* to something else, and call *seen* after each look.
+    Fails when the master refuses.
     """
-    news = ToldChanges()
+    news, turns = ToldChanges(), turns or CountedChanges()
     following = Deferred.fromCoroutine(news.follow(link, lasting))
     following.addErrback(lambda failure: failure.trap(CancelledError))  # type: ignore[unused-awaitable]  # in the background
     try:
         while True:
             begun = time.monotonic()
-            known = news.count
+            known, turned = news.count, turns.count
             try:
                 await watched.look(lasting)
             except LinkLostError:
                 await link.pause(LEAST_PAUSE)
                 continue
             seen()
+            if turns.count != turned:
+                continue
             pause = LEAST_PAUSE if watched.least_pause is None or not news.told else watched.least_pause
-            await link.pause(max(pause, _SHARE * (time.monotonic() - begun)))
-            if news.told and news.count == known:
-                await until_one(news.next_change(), Deferred.fromCoroutine(link.pause(LONGEST_PAUSE)))
+            pause = max(pause, _SHARE * (time.monotonic() - begun))
+            await until_one(turns.next_change(), Deferred.fromCoroutine(link.pause(pause)))
+            if news.told and news.count == known and turns.count == turned:
+                waits = news.next_change(), turns.next_change(), Deferred.fromCoroutine(link.pause(LONGEST_PAUSE))
+                await until_one(*waits)
     finally:
         following.cancel()
 
 
 @define(eq=False)
-class ToldChanges:
+class ToldChanges(CountedChanges):
     """
-    That something has changed on the farm, *count* times so far.  *told*: whether the master tells it.
+    That something has changed on the farm.  *told*: whether the master tells it.
     """
 
     told: bool = False
-    count: int = 0
-    _change: OneShot[None] = field(factory=OneShot)
-
-    def next_change(self) -> Deferred[None]:
-        """
-        Fires at the next change.
-        """
-        return self._change.wait()
 
     async def follow(self, link: MasterLink, lasting: "LastingLink") -> None:
         """
@@ -169,22 +179,17 @@ class ToldChanges:
                 await lasting.follow({"follow": "farm"}, self._take)
             except LinkLostError:
                 self.told = False
-                self._fire()
+                self.fire()
                 await link.pause(LEAST_PAUSE)
             except (NotFoundError, RefusedError):
                 # A master of an earlier version; or the string is refused, which the next question finds out as well.
                 self.told = False
-                self._fire()
+                self.fire()
                 return
 
     def _take(self, chunk: bytes) -> None:
         self.told = True
-        self._fire()
-
-    def _fire(self) -> None:
-        self.count += 1
-        change, self._change = self._change, OneShot()
-        change.fire(None)
+        self.fire()
 
 
 class PrintedDocuments:

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Protocol
 
 from attrs import define, field
+from twisted.internet.defer import Deferred
 
+from ..deferreds import OneShot
 from ..errors import NotFoundError
 from .cells import Document, build_name
 
@@ -43,6 +45,30 @@ class Answering(Protocol):
         """
         The answer to *question*.
         """
+
+
+@define(eq=False)
+class CountedChanges:
+    """
+    Something that happens now and then, *count* times so far.
+    """
+
+    count: int = 0
+    _change: OneShot[None] = field(factory=OneShot)
+
+    def next_change(self) -> Deferred[None]:
+        """
+        Fires at the next time.
+        """
+        return self._change.wait()
+
+    def fire(self) -> None:
+        """
+        It happens.
+        """
+        self.count += 1
+        change, self._change = self._change, OneShot()
+        change.fire(None)
 
 
 class Watched(Protocol):
@@ -154,12 +180,13 @@ class WatchedBuilder:
 @define
 class WatchedBuild:
     """
-    One build, and the end of the log of its present step, or of the one that failed.  *tails*: whether the master can
-    tell the end of a log.
+    One build, and the end of the log of the step *chosen*, else of its present step, or of the one that failed.
+    *tails*: whether the master can tell the end of a log.
     """
 
     builder: str
     number: int
+    chosen: int | None = None
     least_pause: ClassVar[float | None] = 0.25
     build: Document = field(factory=dict)
     tail: Document = field(factory=dict)
@@ -180,9 +207,11 @@ class WatchedBuild:
 
     def step(self) -> Document | None:
         """
-        The step whose log matters: the running one, else the one that decided the result, else the last one.
+        The step whose log matters: the chosen or running one, else the one that decided the result, else the last one.
         """
         steps = [each for each in self.build.get("steps", ()) if each["logs"]]
+        if self.chosen is not None:
+            return next((each for each in steps if each["number"] == self.chosen), None)
         running = [each for each in steps if each["result"] is None and each["finished"] is None]
         deciding = (
             []

@@ -1,5 +1,10 @@
 """
 The layout of ``buildbot-lite watch``: a first line, sections, and a last line, as many lines as the terminal has.
+
+::
+
+    overview    each section gets a part of the lines, and says how many rows it leaves out
+    rows        all rows of all sections, of which the terminal shows those around the selected one
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +17,12 @@ from rich.text import Text
 from .cells import plain
 from .line_columns import Column, lines, shares
 
+KEYS = "q: leave  ↑ ↓ PgUp PgDn: move  Enter: open  Backspace: back"
 _LEAST_TITLE = 8
 _LEAST_FOR_MORE = 2
+
+Target = tuple[str | int, ...]
+"""What a row leads to: ("builder", name), ("build", builder, number) or ("step", builder, number, step)."""
 
 
 @frozen
@@ -28,16 +37,27 @@ class Space:
     now: float
     remark: str = ""
 
+    @property
+    def rows(self) -> int:
+        """
+        Lines between the first ones and the last one, at least 0; of a terminal.
+        """
+        return max(0, (self.height or 0) - 2 - bool(self.remark))
+
 
 Columns = Callable[[Sequence[Any]], Sequence[Column]]
 """The columns for some of the items."""
+
+
+def _nowhere(item: Any) -> Target | None:
+    return None
 
 
 @frozen
 class Section:
     """
     A title, what is said behind it, and the columns of its *items*, each of which gets a line.  If there is no place
-    for all, the first are shown; *last*: the last.
+    for all, the first are shown; *last*: the last.  *leads*: what an item leads to.
     """
 
     title: str
@@ -45,21 +65,79 @@ class Section:
     items: Sequence[Any]
     columns: Columns
     last: bool = False
+    leads: Callable[[Any], Target | None] = _nowhere
+
+    @property
+    def heading(self) -> Text:
+        """
+        The line above the items.
+        """
+        return Text(f"{self.title}  ", "bold").append_text(self.summary)
 
 
-def composed(title: Text, counts: str, sections: Sequence[Section], space: Space) -> list[Text]:
+@frozen
+class Row:
     """
-    The lines of a screen.  *counts*: what stands at the right end of the first line.
+    A line among all.  *stops*: it can be selected; headings cannot.
     """
-    first = _first_line(title, counts, space.width if space.height is not None else 0)
-    top = [first, *([plain(space.remark, "bold red")] if space.remark else [])]
-    height = None if space.height is None else space.height - 1
-    body = _body(sections, space, None if height is None else height - len(top))
-    shown = [_cut(line, space.width) for line in [*top, *body]]
-    if height is None:
-        return shown
-    shown = [*shown[:height], *[Text()] * (height - len(shown))]
-    return [*shown, _cut(Text("q: leave", "dim"), space.width)]
+
+    text: Text
+    target: Target | None = None
+    stops: bool = True
+
+
+@frozen
+class Composition:
+    """
+    What a screen shows.  *counts*: what stands at the right end of the first line.
+    """
+
+    title: Text
+    counts: str
+    sections: Sequence[Section]
+
+    def overview(self, space: Space) -> list[Text]:
+        """
+        The lines of the overview, exactly as many as *space* has.
+        """
+        top = self._top(space)
+        room = None if space.height is None else space.height - 1 - len(top)
+        return _filled([*top, *_body(self.sections, space, room)], space)
+
+    def rows(self, width: int) -> list[Row]:
+        """
+        All rows.
+        """
+        rows: list[Row] = []
+        for section in self.sections:
+            rows += [Row(Text(), stops=False)] if rows else []
+            rows.append(Row(section.heading, stops=False))
+            shown = lines(section.columns(section.items), width)
+            rows += [Row(text, section.leads(item)) for text, item in zip(shown, section.items, strict=True)]
+        return rows
+
+    def part(self, rows: Sequence[Row], top: int, selected: int, space: Space) -> list[Text]:
+        """
+        The lines with *rows* from number *top* on, of which number *selected* is marked.
+        """
+        shown = [row.text.copy() for row in rows[top : top + space.rows]]
+        if 0 <= selected - top < len(shown):
+            marked = shown[selected - top]
+            marked.pad_right(max(0, space.width - marked.cell_len))
+            marked.stylize("reverse")
+        return _filled([*self._top(space), *shown], space)
+
+    def _top(self, space: Space) -> list[Text]:
+        first = _first_line(self.title, self.counts, space.width if space.height is not None else 0)
+        return [first, *([plain(space.remark, "bold red")] if space.remark else [])]
+
+
+def _filled(shown: Sequence[Text], space: Space) -> list[Text]:
+    cut = [_cut(line, space.width) for line in shown]
+    if space.height is None:
+        return cut
+    height = space.height - 1
+    return [*cut[:height], *[Text()] * (height - len(cut)), _cut(Text(KEYS, "dim"), space.width)]
 
 
 def _body(sections: Sequence[Section], space: Space, room: int | None) -> list[Text]:
@@ -73,12 +151,12 @@ def _body(sections: Sequence[Section], space: Space, room: int | None) -> list[T
     shown: list[Text] = []
     for section, most in zip(sections, given, strict=True):
         shown += [Text()] if apart else []
-        shown.append(Text(f"{section.title}  ", "bold").append_text(section.summary))
-        shown += _rows(section, most, space.width)
+        shown.append(section.heading)
+        shown += _some_rows(section, most, space.width)
     return shown
 
 
-def _rows(section: Section, most: int, width: int) -> list[Text]:
+def _some_rows(section: Section, most: int, width: int) -> list[Text]:
     items = section.items
     # A line that says how many are left out takes the place of a row, which the only one is worth more than.
     left = 0 if section.last or len(items) <= most or most < _LEAST_FOR_MORE else len(items) - most + 1

@@ -19,10 +19,10 @@ from rich.live import Live
 from rich.text import Text
 
 from ..deferreds import OneShot
+from .live_keys import LEAVE, KeyDecoder
 from .live_layout import Space
 
 _STDIN, _STDOUT = 0, 1
-_LEAVE = b"qQ\x04"
 Draw = Callable[[Space], Sequence[Text]]
 
 
@@ -35,7 +35,8 @@ def can_show() -> bool:
 
 class LiveScreen:
     """
-    Shows what *draw* returns.  A context manager.  *left*: fires when the user presses q.
+    Shows what *draw* returns.  A context manager.  *left*: fires when the user presses q; *pressed* gets the names of
+    other keys.
     """
 
     def __init__(self, draw: Draw, console: Console | None = None, wall: Callable[[], float] = time.time) -> None:
@@ -44,7 +45,9 @@ class LiveScreen:
         self._console = console or Console(highlight=False)
         self._live: Live | None = None
         self._keyboard = _Keyboard()
+        self._decoder = KeyDecoder()
         self.left: OneShot[None] = OneShot()
+        self.pressed: Callable[[Sequence[str]], None] = lambda keys: None
 
     def __enter__(self) -> Self:
         self._show()
@@ -73,8 +76,11 @@ class LiveScreen:
         """
         The user has pressed keys.
         """
-        if any(key in _LEAVE for key in data):
+        keys = self._decoder.keys(data)
+        if LEAVE in keys:
             self.left.fire(None)
+        elif keys:
+            self.pressed(keys)
 
     def suspend(self) -> None:
         """

@@ -5,7 +5,6 @@ A screen has a first line, sections, and a last line.  On a small terminal each 
 says how many rows it leaves out; slaves and builders with something to say come first.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -14,9 +13,10 @@ from rich.text import Text
 
 from ..model.requester import requester
 from .cells import Document, build_name, duration, plain, result_text, short_sources
+from .coloured_tail import tail_lines
 from .line_columns import Column
 from .live_documents import Watched, WatchedBuild, WatchedBuilder, WatchedFarm
-from .live_layout import Section, Space, composed
+from .live_layout import Composition, Section, Space, Target
 from .tables import presence, trouble
 
 _LETTERS = {
@@ -32,14 +32,12 @@ _RUNNING = Text("●", "cyan")
 _BAR = 20
 _BARS = 60
 """Columns of the terminal from which on there are bars."""
-# ECMA-48, 5.4: control sequences; 5.6: control strings, as of OSC, which xterm also ends with BEL; then other escapes.
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
 _INTERESTING = ("refused", "away", "reconnecting", "low space", "draining", "paused", "revoked", "here", "never seen")
 
 
-def screen(watched: Watched, space: Space) -> list[Text]:
+def composition(watched: Watched, space: Space) -> Composition:
     """
-    The lines of a screen, exactly as many as it has.
+    What a screen shows of *watched*.
     """
     if isinstance(watched, WatchedFarm):
         return _of_farm(watched, space)
@@ -49,10 +47,10 @@ def screen(watched: Watched, space: Space) -> list[Text]:
     return _of_build(watched, space)
 
 
-def _of_farm(farm: WatchedFarm, space: Space) -> list[Text]:
+def _of_farm(farm: WatchedFarm, space: Space) -> Composition:
     status = farm.status
     if not status:
-        return composed(plain("connecting …", "dim"), "", [], space)
+        return Composition(plain("connecting …", "dim"), "", [])
     title = plain(status.get("title") or "", "bold")
     slaves = status.get("slaves", ())
     waiting = status.get("waiting_total", 0)
@@ -60,28 +58,28 @@ def _of_farm(farm: WatchedFarm, space: Space) -> list[Text]:
     sections = [
         _builders(farm, space),
         _running(farm, space),
-        Section("Waiting", Text(str(waiting)), status.get("waiting", ()), _waiting),
+        Section("Waiting", Text(str(waiting)), status.get("waiting", ()), _waiting, leads=_to_builder),
         _slaves(slaves, space),
     ]
-    return composed(title, counts, sections, space)
+    return Composition(title, counts, sections)
 
 
-def _of_builder(watched: WatchedBuilder, space: Space) -> list[Text]:
+def _of_builder(watched: WatchedBuilder, space: Space) -> Composition:
     description = watched.builder.get("description") or ""
     counts = f"{sum(each['result'] is None for each in watched.builds)} running, {len(watched.waiting())} waiting"
     title = plain(watched.name, "bold").append_text(plain(f"  {description}" if description else "", "dim"))
     waiting = watched.waiting()
     sections = [
-        Section("Builds", Text(), watched.builds, partial(_builds, space)),
+        Section("Builds", Text(), watched.builds, partial(_builds, space), leads=_to_build),
         *([Section("Waiting", Text(str(len(waiting))), waiting, _waiting)] if waiting else []),
     ]
-    return composed(title, counts, sections, space)
+    return Composition(title, counts, sections)
 
 
-def _of_build(watched: WatchedBuild, space: Space) -> list[Text]:
+def _of_build(watched: WatchedBuild, space: Space) -> Composition:
     build = watched.build
     if not build:
-        return composed(plain(f"{watched.builder}/{watched.number}", "bold"), "", [], space)
+        return Composition(plain(f"{watched.builder}/{watched.number}", "bold"), "", [])
     title = plain(f"{build_name(build)}  ", "bold").append_text(result_text(build["result"]))
     took = duration(build["started"], build["finished"])
     title.append(f"  {took}  ").append_text(_estimate(build["started"], build.get("expected_end"), build, space))
@@ -89,7 +87,14 @@ def _of_build(watched: WatchedBuild, space: Space) -> list[Text]:
     if waits := build.get("waits_for"):
         about.insert(0, f"waits: {waits}")
     sections = [
-        Section("Steps", plain("; ".join(filter(None, about))), build["steps"], partial(_steps, space), last=True)
+        Section(
+            "Steps",
+            plain("; ".join(filter(None, about))),
+            build["steps"],
+            partial(_steps, space),
+            last=True,
+            leads=partial(_to_step, watched),
+        )
     ]
     step = watched.step()
     if watched.tail and step is not None and watched.tail["log"] is not None:
@@ -97,17 +102,7 @@ def _of_build(watched: WatchedBuild, space: Space) -> list[Text]:
         summary = plain(f"{step['name']}{name}, {watched.tail['length']} bytes")
         most = 50 if space.height is None else space.height
         sections.append(Section("Log", summary, tail_lines(watched.tail["text"], most), _alone, last=True))
-    return composed(title, "", sections, space)
-
-
-def tail_lines(text: str, most: int) -> list[Text]:
-    """
-    The last *most* lines of a log, as a terminal without colours shows them: after a carriage return the line begins
-    anew; control sequences are left out.
-    """
-    lines_of = _ESCAPES.sub("", text).rstrip("\n").split("\n")[-most:] if text else []
-    shown = [line.rstrip("\r").rpartition("\r")[2].expandtabs() for line in lines_of]
-    return [plain(line) for line in shown]
+    return Composition(title, "", sections)
 
 
 # Sections.
@@ -135,7 +130,7 @@ def _builders(farm: WatchedFarm, space: Space) -> Section:
             Column([plain(each["description"], "dim") for each in shown]),
         ]
 
-    return Section("Builders", summary, builders, columns)
+    return Section("Builders", summary, builders, columns, leads=_to_builder)
 
 
 def _running(farm: WatchedFarm, space: Space) -> Section:
@@ -150,7 +145,7 @@ def _running(farm: WatchedFarm, space: Space) -> Section:
             Column([plain(f"on {each['slave']}", "dim") for each in shown]),
         ]
 
-    return Section("Running", Text(str(len(running))), running, columns)
+    return Section("Running", Text(str(len(running))), running, columns, leads=_to_build)
 
 
 def _waiting(requests: Sequence[Document]) -> Sequence[Column]:
@@ -181,7 +176,7 @@ def _slaves(slaves: Sequence[Document], space: Space) -> Section:
 
     ranked = slaves if space.height is None else sorted(slaves, key=rank)
     summary = Text(", ".join([str(len(slaves)), *(f"{counts[word]} {word}" for word in counts)]))
-    return Section("Slaves", summary, ranked, columns)
+    return Section("Slaves", summary, ranked, columns, leads=_to_running)
 
 
 def _builds(space: Space, builds: Sequence[Document]) -> Sequence[Column]:
@@ -210,6 +205,26 @@ def _steps(space: Space, steps: Sequence[Document]) -> Sequence[Column]:
 
 def _alone(texts: Sequence[Text]) -> Sequence[Column]:
     return [Column(texts)]
+
+
+# Where a row leads.
+
+
+def _to_builder(item: Document) -> Target:
+    return "builder", item["builder"]
+
+
+def _to_build(item: Document) -> Target:
+    return "build", item["builder"], item["number"]
+
+
+def _to_step(watched: WatchedBuild, step: Document) -> Target | None:
+    return ("step", watched.builder, watched.number, step["number"]) if step["logs"] else None
+
+
+def _to_running(slave: Document) -> Target | None:
+    builder, _, number = (slave["running"] or [""])[0].rpartition("/")
+    return ("build", builder, int(number)) if number.isascii() and number.isdigit() else None
 
 
 # Cells.

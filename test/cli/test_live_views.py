@@ -8,10 +8,11 @@ from typing import Any
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.cli.coloured_tail import tail_lines
 from buildbot_lite.cli.line_columns import shares
 from buildbot_lite.cli.live_documents import Watched, WatchedBuild, WatchedBuilder, WatchedFarm
 from buildbot_lite.cli.live_layout import Space
-from buildbot_lite.cli.live_views import screen, tail_lines
+from buildbot_lite.cli.live_views import composition
 
 from .test_tables import BUILD, SLAVE
 
@@ -65,7 +66,8 @@ def drawn(watched: Watched, width: int = 80, height: int | None = 24, remark: st
     """
     The lines of the screen, as a terminal shows them.
     """
-    lines = screen(watched, Space(width, height, time.time(), remark))
+    space = Space(width, height, time.time(), remark)
+    lines = composition(watched, space).overview(space)
     console = Console(width=width, record=True, highlight=False, quiet=True)
     with console.capture():
         for line in lines:
@@ -190,10 +192,15 @@ class BuildScreenTests(SynchronousTestCase):
 
     def test_tail(self) -> None:
         """
-        The end of a log: without control sequences, and with what follows a carriage return.
+        Promise 10.8: the end of a log: as a terminal shows it after carriage returns, with its colours, and with no
+        other control sequence or character.
         """
         text = "a\n\x1b[1;31mred\x1b[0m\r\n1 %\r2 %\n\x1b]8;;http://x\x07link\x1b]8;;\x1b\\\n\tx\x00\n\n\x1b]open\nlast"
         lines = [line.plain for line in tail_lines(text, 7)]
 
-        self.assertEqual(lines, ["red", "2 %", "link", "        x?", "", "", "last"])
+        self.assertEqual(lines, ["red", "2 %", "link", "        x\u2400", "", "\u241b]open", "last"])
         self.assertEqual(tail_lines("", 7), [])
+        coloured = tail_lines("\x1b[1;31mred\nstill\x1b[0m not \x1b[7;48;5;17mx\x1b[m\x1b[2J\x1b[H", 1)
+        self.assertEqual([line.plain for line in coloured], ["still not x"])
+        styles = [str(span.style) for span in coloured[0].spans]
+        self.assertEqual([each for each in styles if each != "none"], ["bold color(1)", "reverse on color(17)"])

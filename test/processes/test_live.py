@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -90,7 +91,9 @@ class WatchTests(FarmCase):
         """
         A build that writes a line and waits for the test.
         """
-        return Farm("bot1").builder("hello", "echo first line; until [ -e $WITNESS/go ]; do sleep 0.1; done; echo end")
+        end = r"printf '\033]0;a title\007\033[2J\033[31mthe end\033[0m\n'"
+        waiting = "until [ -e $WITNESS/go ]; do sleep 0.1; done"
+        return Farm("bot1").builder("hello", f"echo first line; {waiting}; {end}")
 
     def setUp(self) -> None:
         """
@@ -145,3 +148,27 @@ class WatchTests(FarmCase):
         on_build.type(b"\x03")
         self.assert_left(on_build, 130)
         submitting.wait()
+
+    def test_ways(self) -> None:
+        """
+        Promise 10.8: the keys lead from the farm to a builder, a build and the log of a step, and back; a log changes
+        nothing of the terminal but colours; SIGTERM leaves it as it was.
+        """
+        farm = self.farm
+        (farm.witness / "go").touch()
+        farm.submitting("hello").wait()
+        terminal = self.terminal()
+        terminal.until(rb"hello +\S*S")
+        terminal.type(b"j\r")
+        terminal.until(rb"SUCCESS")
+        terminal.type(b"\x1b[B\r")
+        terminal.until(rb"Steps ")
+        terminal.type(b"\x1b[B\r")
+        terminal.until(rb"first line")
+        terminal.until(rb"\x1b\[31mthe end\x1b\[0m")
+        terminal.type(b"\x7f\x7f\x7f")
+        terminal.until(rb"bot1 +\S*here")
+        terminal.process.send_signal(signal.SIGTERM)
+        terminal.until(re.escape(USUAL))
+        terminal.end()
+        self.assertEqual(termios.tcgetattr(terminal.other), terminal.before)
