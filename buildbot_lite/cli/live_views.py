@@ -68,6 +68,8 @@ def _of_builder(watched: WatchedBuilder, space: Space) -> Composition:
     description = watched.builder.get("description") or ""
     counts = f"{sum(each['result'] is None for each in watched.builds)} running, {len(watched.waiting())} waiting"
     title = plain(watched.name, "bold").append_text(plain(f"  {description}" if description else "", "dim"))
+    if not watched.status:
+        return Composition(title, "asking the master …", [])
     waiting = watched.waiting()
     sections = [
         Section("Builds", Text(), watched.builds, partial(_builds, space), leads=_to_build),
@@ -79,7 +81,7 @@ def _of_builder(watched: WatchedBuilder, space: Space) -> Composition:
 def _of_build(watched: WatchedBuild, space: Space) -> Composition:
     build = watched.build
     if not build:
-        return Composition(plain(f"{watched.builder}/{watched.number}", "bold"), "", [])
+        return Composition(plain(f"{watched.builder}/{watched.number}", "bold"), "asking the master …", [])
     title = plain(f"{build_name(build)}  ", "bold").append_text(result_text(build["result"]))
     took = duration(build["started"], build["finished"])
     title.append(f"  {took}  ").append_text(_estimate(build["started"], build.get("expected_end"), build, space))

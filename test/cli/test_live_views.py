@@ -179,6 +179,15 @@ class BuildScreenTests(SynchronousTestCase):
         self.assertRegex(text, r"(?m)^12 +F +FAILURE +1 min 15 s +test: exit code 3")
         self.assertRegex(text, r"(?m)^7 +hello +5\.\d s +hello")
 
+    def test_not_known_yet(self) -> None:
+        """
+        Before the master has answered, nothing is said to be idle or empty.
+        """
+        for watched in (WatchedBuilder("hello"), WatchedBuild("hello", 12)):
+            lines = drawn(watched)
+            self.assertIn("asking the master …", lines[0])
+            self.assertEqual({*lines[1:-1]}, {""})
+
     def test_build(self) -> None:
         """
         A build: of many steps the last ones, and the end of the log of the running one.
