@@ -4,10 +4,10 @@ Changes, builds and artifacts as JSON documents, from the records alone.
 The fields are as stable as those of `documents`.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import frozen
 from sqlalchemy import Connection
 
 from ..errors import NotFoundError
@@ -124,7 +124,7 @@ def of_requests(connection: Connection, most: int, before: int | None = None) ->
             "finished": each.request.finished,
             "result": _name(each.request.result),
             "reason": each.request.reason,
-            "builds": [{**asdict(attempt), "result": _name(attempt.result)} for attempt in each.builds],
+            "builds": [{**attempt._asdict(), "result": _name(attempt.result)} for attempt in each.builds],
         }
         for each in listed_builds.requests_before(connection, most, before)
     ]
@@ -278,5 +278,9 @@ def _artifacts(connection: Connection, row: Build) -> dict[str, Stream]:
     }
 
 
+# The attribute `name` is looked up by functions of Python.
+_NAMES: Mapping[Result | None, str | None] = {None: None, **{result: result.name for result in Result}}
+
+
 def _name(result: Result | None) -> str | None:
-    return None if result is None else result.name
+    return _NAMES[result]

@@ -56,6 +56,18 @@ class _Name:
     page: str
 
 
+@frozen
+class _Look:
+    """
+    How a result is shown: the class in the stylesheet, a letter, words, and all of that as a *badge*.
+    """
+
+    css: str
+    letter: str
+    words: str
+    badge: str
+
+
 def build_rows(root: str, entries: Iterable[HistoryEntry], now: float, *, with_builder: bool) -> Markup:
     """
     The rows of a list of builds.
@@ -66,9 +78,8 @@ def build_rows(root: str, entries: Iterable[HistoryEntry], now: float, *, with_b
 def _build_row(root: str, entry: HistoryEntry, now: float, *, with_builder: bool) -> str:
     build = entry.build
     builder, slave = _name(build.builder), _name(build.slave)
-    result = None if build.result is None else build.result.name
     reason = ""
-    if build.reason and result not in {"SUCCESS", "SKIPPED"}:
+    if build.reason and build.result not in {Result.SUCCESS, Result.SKIPPED}:
         reason = f' <span class="quiet">{_text(build.reason, 120)}</span>'
     branch, revision = entry.branch, entry.revision
     source = f'<span class="chip">{_text(branch, 60)}</span> ' if branch else ""
@@ -77,7 +88,7 @@ def _build_row(root: str, entry: HistoryEntry, now: float, *, with_builder: bool
     return (
         f'<tr><th scope="row"><a href="{root}{builder.page}/{build.number}">'
         f"{f'{builder.text}/' if with_builder else ''}{build.number}</a></th>\n"
-        f"<td>{_BADGES[result]}{reason}</td>\n"
+        f"<td>{_look(build.result).badge}{reason}</td>\n"
         f"<td>{source}</td>\n"
         f"<td>{_text(entry.origin.by or entry.origin.scheduler, 60)}</td>\n"
         f'<td><a href="{root}slaves/{slave.segment}">{slave.text}</a></td>\n'
@@ -151,13 +162,12 @@ def plot_bars(root: str, builder: str, bars: Iterable[PlottedBuild], base: float
 
 
 def _bar(address: str, bar: PlottedBuild, base: float) -> str:
-    build = bar.build
-    result = None if build.result is None else build.result.name
+    build, look = bar.build, _look(bar.build.result)
     took = (build.finished or build.started) - build.started
     return (
-        f'<a href="{address}/{build.number}"><rect class="{result_class(result)}" x="{bar.x}" '
+        f'<a href="{address}/{build.number}"><rect class="{look.css}" x="{bar.x}" '
         f'y="{round(base - bar.height, 2)}" width="5" height="{bar.height}">'
-        f"<title>{build.number} {result_words(result)}, {duration(took)}</title></rect></a>"
+        f"<title>{build.number} {look.words}, {duration(took)}</title></rect></a>"
     )
 
 
@@ -166,14 +176,13 @@ def block(build: BuildCell, now: float, x: float, y: float, width: float, height
     A build as a block of the waterfall, in its units; markup.  In a narrow one, only the letter is written.
     """
     number = f" {build.number}" if 7 * len(str(build.number)) + 22 <= width else ""
-    name = _name(build.builder)
-    result = None if build.result is None else build.result.name
+    name, look = _name(build.builder), _look(build.result)
     took = duration((build.finished or now) - build.started)
     return (
-        f'<a href="{name.page}/{build.number}"><g class="{result_class(result)}">'
+        f'<a href="{name.page}/{build.number}"><g class="{look.css}">'
         f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="3"/>'
-        f'<text x="{round(x + 6, 1)}" y="{round(y + 11, 1)}">{result_letter(result)}{number}</text>'
-        f"<title>{name.text}/{build.number} {result_words(result)}, {took}</title></g></a>\n"
+        f'<text x="{round(x + 6, 1)}" y="{round(y + 11, 1)}">{look.letter}{number}</text>'
+        f"<title>{name.text}/{build.number} {look.words}, {took}</title></g></a>\n"
     )
 
 
@@ -193,19 +202,25 @@ def _cell(root: str, builder: str, number: int, result: Result | str | None, sec
     """
     The link to a build as one letter; its title says the rest.  *seconds*: that it took.
     """
-    name = result.name if isinstance(result, Result) else result
+    look = _look(result)
     took = "" if seconds is None else f", {duration(seconds)}"
     return (
-        f'<a class="cell {result_class(name)}" href="{root}{_name(builder).page}/{number}" '
-        f'title="{number} {result_words(name)}{took}"><b aria-hidden="true">{result_letter(name)}</b></a>'
+        f'<a class="cell {look.css}" href="{root}{_name(builder).page}/{number}" '
+        f'title="{number} {look.words}{took}"><b aria-hidden="true">{look.letter}</b></a>'
     )
 
 
-def _badge(result: str | None) -> str:
-    return (
-        f'<span class="result {result_class(result)}"><b aria-hidden="true">{result_letter(result)}</b> '
-        f"{result_words(result)}</span>"
-    )
+def _look(result: Result | str | None) -> _Look:
+    """
+    How *result*, or the result of that name, is shown.
+    """
+    return _LOOKS.get(result) or _LOOKS[Result.EXCEPTION]
+
+
+def _new_look(result: str | None) -> _Look:
+    css, letter, words = result_class(result), result_letter(result), result_words(result)
+    badge = f'<span class="result {css}"><b aria-hidden="true">{letter}</b> {words}</span>'
+    return _Look(css, letter, words, badge)
 
 
 def _name(name: str) -> _Name:
@@ -243,6 +258,9 @@ def _joined(pieces: Iterable[str]) -> Markup:
     return Markup("".join(pieces))  # noqa: S704 - of this module's functions, which escape
 
 
-_BADGES = {name: _badge(name) for name in (None, *Result.__members__)}
+_LOOKS: Mapping[Result | str | None, _Look] = {
+    None: _new_look(None),
+    **{key: _new_look(result.name) for result in Result for key in (result, result.name)},
+}
 _WAITS = '<span class="cell skipped" title="waits"><b aria-hidden="true">…</b><span class="hidden">waits</span></span>'
 _FROM_A_FORK = ' <span class="chip">from a fork</span>'

@@ -3,6 +3,7 @@ Cells: the few facts of a build that a list of many builders shows.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from attrs import frozen
 from sqlalchemy import Connection, bindparam, func, select
@@ -14,8 +15,7 @@ from ..statements import Query, selecting, to_json
 _builds, _steps = schema.builds, schema.steps
 
 
-@frozen
-class BuildCell:
+class BuildCell(NamedTuple):
     """
     One build.  *result*: None while it runs.
     """

@@ -33,8 +33,7 @@ class StepOfBuild(NamedTuple):
     step: int
 
 
-@frozen
-class TriggeredBuild:
+class TriggeredBuild(NamedTuple):
     """
     A request of a Trigger step or a change, with the *number* of its newest build; None: it has none.  *result*: of the
     request.
@@ -137,8 +136,7 @@ _ATTEMPTS = Query(
 )
 
 
-@frozen
-class Attempt:
+class Attempt(NamedTuple):
     """
     A build of a request.
     """

@@ -2,9 +2,8 @@
 Steps of builds, as shown to people.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from attrs import frozen
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from ...model.results import BY_NUMBER, Result
@@ -18,8 +17,7 @@ from ..statements import (
 _steps = schema.steps
 
 
-@frozen
-class Step:
+class Step(NamedTuple):
     """
     The row of a step.  *number*: counts from 0 within *build*.  *summary*: one line for people.
     """
