@@ -34,12 +34,17 @@ import theirs
 import watching
 import web
 import web_memory
+import web_peer
 
 BENCH = Path(__file__).resolve().parent
 # Measured once: figures that do not vary between runs, and measures that take minutes.
-ONCE = {"installed", "new_user", "stored", "log_gib", "web_million"}
+ONCE = {"installed", "new_user", "stored", "log_gib", "web_million", "web_peer"}
 MODULES = (ours, watching, deciding, automatic, web, web_memory)
 OURS = {name: measure for module in MODULES for name, measure in module.MEASURES.items()}
+# Both programs at once, in turn: it returns the figures of both, and is left out where Buildbot is.
+TOGETHER = {"web_peer": web_peer.measure}
+# What is measured after another one, unless it was named itself.
+AFTER = {"web": "web_peer"}
 # The limits: the cost of the parts alone.  A limit with the name of a measure runs next to that measure.
 LIMITS = {
     "bare": bare.measure,
@@ -47,13 +52,12 @@ LIMITS = {
     "log_to_client": bare.hand_over,
     "log_to_flappclient": bare.flappserver,
 }
+EVERYTHING = dict.fromkeys((*OURS, *TOGETHER, *LIMITS))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--only", action="append", choices=list(dict.fromkeys((*OURS, *LIMITS))), help="this measure; repeatable"
-    )
+    parser.add_argument("--only", action="append", choices=list(EVERYTHING), help="this measure; repeatable")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="small, one round: whether it works")
     parser.add_argument("--alone", action="store_true", help="without Buildbot")
@@ -90,7 +94,7 @@ def measure(options):
     peer = theirs.Peer(options.work)
     if not options.alone:
         peer.set_up()
-    wanted = options.only or list(dict.fromkeys((*OURS, *LIMITS)))
+    wanted = wanted_of(options)
     rounds = 1 if options.quick else options.rounds
     raw = {"began": time.strftime("%Y-%m-%d %H:%M"), "machine": machine(), "rounds": [], "failed": []}
     results = BENCH / "results" / f"raw-{time.strftime('%Y%m%d-%H%M%S')}.json"
@@ -107,7 +111,20 @@ def measure(options):
     return 1 if raw["failed"] else 0
 
 
+def wanted_of(options):
+    """
+    The names of the measures, in their order.
+    """
+    named = [each for name in options.only or EVERYTHING for each in (name, AFTER.get(name)) if each]
+    return [each for each in dict.fromkeys(named) if not (options.alone and each in TOGETHER)]
+
+
 def one_round(raw, name, options, peer):
+    figures = raw["rounds"][-1][name] = {}
+    if name in TOGETHER:
+        attempt(raw, name, "both", lambda: figures.update(TOGETHER[name](options.work, options.quick, peer)))
+        raw["failed"] += [[name, each] for each in figures.pop("failed", ())]
+        return
     runs = {}
     if name in OURS:
         runs["ours"] = lambda: OURS[name](options.work, options.quick)
@@ -117,7 +134,6 @@ def one_round(raw, name, options, peer):
         runs["theirs"] = lambda: LIMITS[name](options.work, options.quick)
     elif not options.alone and name in theirs.MEASURES:
         runs["theirs"] = lambda: theirs.MEASURES[name](peer)
-    figures = raw["rounds"][-1][name] = {}
     for who in random.sample(sorted(runs), len(runs)):
         attempt(raw, name, who, lambda who=who: figures.update({who: runs[who]()}))
 

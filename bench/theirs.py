@@ -5,9 +5,11 @@ The same measures of Buildbot 4.3, by the harness in peer/: each script in a pro
 import json
 import os
 import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 PEER = Path(__file__).resolve().parent / "peer"
+PATIENCE = 120
 
 
 class Peer:
@@ -21,7 +23,8 @@ class Peer:
     def set_up(self):
         if not (self.directory / "venv/bin/buildbot").exists():
             print("installing Buildbot 4.3", flush=True)
-            subprocess.run(["sh", str(PEER / "set-up.sh"), str(self.directory)], check=True, stdout=subprocess.DEVNULL)
+        # It also copies the scripts, which may have changed.
+        subprocess.run(["sh", str(PEER / "set-up.sh"), str(self.directory)], check=True, stdout=subprocess.DEVNULL)
 
     def run(self, script, *arguments, **env):
         """
@@ -35,6 +38,24 @@ class Peer:
             raise RuntimeError(f"{script}:\n{done.stderr.decode()[-3000:]}")
         document = json.loads(done.stdout.splitlines()[-1])
         return document["runs"][0] if "runs" in document else document
+
+    @contextmanager
+    def running(self, script, *arguments):
+        """
+        Run *script* until the end of the block; yields the document that it prints when it is ready.
+        """
+        command = [str(self.directory / "venv/bin/python"), str(self.directory / "bench" / script)]
+        with subprocess.Popen(
+            [*command, *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                line = process.stdout.readline()
+                if not line:
+                    raise RuntimeError(f"{script} did not start")
+                yield json.loads(line)
+            finally:
+                process.stdin.close()
+                process.wait(PATIENCE)
 
 
 def throughput(peer):
@@ -90,12 +111,7 @@ def changes(peer):
     return peer.run("b10_changes.py", 1)
 
 
-def web(peer):
-    return peer.run("b11_web.py", 1, 100_000, 1000, PEER.parent / "wrk.lua")
-
-
 MEASURES = {
-    "web": web,
     "changes": changes,
     "throughput": throughput,
     "steps": steps,

@@ -131,17 +131,24 @@ def shown(work, builds, *, copies=1, slaves):
 
 def asked(address, seconds, connections=CONNECTIONS):
     """
-    The figures of *seconds* of requests.
+    The figures of *seconds* of requests, all of which must be answered.
+    """
+    figures = tried(address, seconds, connections)
+    if figures["refused"] or figures["broken"] or not figures["requests"]:
+        raise RuntimeError(f"{address}: {figures}")
+    return figures
+
+
+def tried(address, seconds, connections=CONNECTIONS):
+    """
+    The figures of *seconds* of requests, some of which may be refused or not be answered.
     """
     command = [
         "wrk", "--threads=1", f"--connections={connections}", f"--duration={seconds}s", "--timeout=30s",
         "--header=Accept-Encoding: gzip", f"--script={BENCH / 'wrk.lua'}", address,
     ]  # fmt: skip
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    figures = json.loads(re.search(r"^FIGURES (.*)$", said, re.MULTILINE)[1])
-    if figures["refused"] or figures["broken"] or not figures["requests"]:
-        raise RuntimeError(f"{address}: {figures}")
-    return figures
+    return json.loads(re.search(r"^FIGURES (.*)$", said, re.MULTILINE)[1])
 
 
 def first_page(address):
