@@ -33,6 +33,7 @@ from ..storage.records import (
     states,
     streams,
 )
+from ..storage.records.builds import Build
 from ..storage.records.feed import Event
 from ..storage.records.streams import Stream
 from .farm import Farm
@@ -108,12 +109,13 @@ class Maintenance:
         background(self._clean_up_after(sorted(ended)), self._log, "cleaning up after builds")
 
     async def _clean_up_after(self, ended: Sequence[int]) -> None:
-        def read(connection: Connection) -> list[Stream]:
-            return [stream for build in ended for stream in streams.of_build(connection, build)]
+        def read(connection: Connection) -> tuple[list[Stream], list[Build]]:
+            found = [stream for build in ended for stream in streams.of_build(connection, build)]
+            return found, [build for each in ended if (build := builds.get(connection, each)) is not None]
 
-        rows = await self._farm.records.read(read)
-        # The path of an artifact begins with the directory of its builder.
-        uploading = {each.path.partition("/")[0] for each in rows if each.kind == "artifact"}
+        rows, of_rows = await self._farm.records.read(read)
+        # Not by the streams' rows: a master that is killed just after an upload has begun leaves its file and no row.
+        uploading = {directory_name(each.builder) for each in of_rows}
         background(self._remove_uploads(sorted(uploading)), self._log, "removing incomplete uploads")
         for each in rows:
             if each.kind == "log" and (each.length or 0) >= WORTH_COMPRESSING:

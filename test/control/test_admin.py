@@ -544,6 +544,7 @@ class AdminFollowTests(AdminDeskCase):
         nothing = {"step": 0, "log": None, "length": 0, "text": ""}
         self.assertEqual(self.ask("tail", **of)["tail"], nothing)
         slave.commands[0].write(b"x" * 1000 + b"\xff end\n")
+        self.harness.write_noted()
         tail = {"step": 0, "log": "stdio", "length": 1006, "text": "x\ufffd end\n"}
         self.assertEqual(self.ask("tail", **of, bytes=7)["tail"], tail)
         self.assertEqual(self.ask("tail", **{**of, "step": "0"}, log="stdio", bytes=7)["tail"], tail)

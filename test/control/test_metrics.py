@@ -42,6 +42,7 @@ class MetricsTests(AdminDeskCase):
         slave = self.harness.attach("bot1")
         started = slave.commands[-1]
         started.write(b"0123456789")
+        self.harness.write_noted()
         during = self.ask("metrics")
         self.assertEqual((during["running"], during["queue"]["b"]["length"]), (1, 0))
         self.assertEqual((during["slaves"]["here"], during["log_bytes_total"]), (1, 10))

@@ -313,6 +313,12 @@ class MasterHarness:
         for _ in range(50):
             self.clock.advance(0)
 
+    def write_noted(self) -> None:
+        """
+        Let the moment pass after which noted changes are committed.  A master that is killed before has lost them.
+        """
+        self._lifetime.records.commit_noted()
+
     def attach(self, name: str = "bot1", slave: FakeSlave | None = None, **said: Any) -> FakeSlave:
         """
         Attach *slave* as *name*, with these changes to its `hello`.
@@ -350,9 +356,10 @@ class MasterHarness:
 
     def read(self, query: Callable[..., Any]) -> Any:
         """
-        The result of *query* on the records.
+        The result of *query* on the records, a moment later: when what is noted is committed.
         """
         found: list[Any] = []
+        self.write_noted()
         _ = self.records.read(query).addCallback(found.append)
         return found[0]
 

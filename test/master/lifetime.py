@@ -2,8 +2,8 @@
 What a master in memory has of the world while it lives: records and a clock that do nothing more for it after its
 death, as for a process that was killed.
 
-One thing is kinder than SIGKILL: a noted change (`Records.note`) is committed at once, and survives a death by which a
-process would have lost it.
+A noted change (`Records.note`) is committed with the next change that is written, or after a moment, as by `Writer`:
+a master that dies before has lost it.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from buildbot_lite.storage.batch_meter import BatchMeter
 from buildbot_lite.storage.subscribers import OnCommit
-from buildbot_lite.storage.writer import Records
+from buildbot_lite.storage.writer import NOTED_WITHIN, Records
 
 T = TypeVar("T")
 
@@ -29,8 +29,8 @@ class Lifetime:
     """
 
     def __init__(self, records: Records, clock: Clock) -> None:
-        self.records = MortalRecords(records)
         self.clock = MortalClock(clock)
+        self.records = MortalRecords(records, self.clock)
 
     def end(self) -> None:
         """
@@ -42,19 +42,37 @@ class Lifetime:
 
 class MortalRecords:
     """
-    *records* for one master.
+    *records* for one master, whose *clock* tells when noted changes are committed.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, clock: IReactorTime) -> None:
         self._records = records
+        self._clock = clock
         self._ended = False
+        self._noted: list[Callable[[], object]] = []
         self._unsubscribe: list[Callable[[], None]] = []
 
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
-        return Deferred() if self._ended else self._records.write(change)
+        if self._ended:
+            return Deferred()
+        self.commit_noted()
+        return self._records.write(change)
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
-        return Deferred() if self._ended else self._records.note(change)
+        noted: Deferred[T] = Deferred()
+        if not self._ended:
+            if not self._noted:
+                self._clock.callLater(NOTED_WITHIN, self.commit_noted)
+            self._noted.append(lambda: self._records.note(change).chainDeferred(noted))
+        return noted
+
+    def commit_noted(self) -> None:
+        """
+        Commit what is noted, because a moment has passed.
+        """
+        # One change may cause others, and even the death of the master.
+        while self._noted:
+            self._noted.pop(0)()
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
         return Deferred() if self._ended else self._records.read(query)
@@ -71,6 +89,8 @@ class MortalRecords:
         return remove
 
     def close(self) -> Deferred[None]:
+        if not self._ended:
+            self.commit_noted()
         return Deferred() if self._ended else self._records.close()
 
     def end(self) -> None:
@@ -78,6 +98,7 @@ class MortalRecords:
         Answer nothing more.
         """
         self._ended = True
+        self._noted.clear()
         for remove in self._unsubscribe:
             remove()
 

@@ -2,9 +2,12 @@
 Masters in memory that are killed.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.storage.writer import NOTED_WITHIN
 
 from .configurations import ONE
 from .harness import MasterHarness
@@ -28,3 +31,28 @@ class LifetimeTests(SynchronousTestCase):
         harness.settle(10)
         call.cancel()
         self.assertEqual(seen, [])
+
+    def test_noted(self) -> None:
+        """
+        What a master had noted is committed with its next change, in the order of the calls, or after a moment; a
+        master that is killed before has lost it, and gets no answer.
+        """
+        harness, done = MasterHarness(ONE), list[str]()
+
+        def change(name: str) -> Callable[[object], None]:
+            return lambda connection: done.append(name)
+
+        records = harness.farm.records
+        lost = records.note(change("first"))
+        self.assertNoResult(lost)
+        self.successResultOf(records.write(change("second")))
+        self.assertEqual(done, ["first", "second"])
+        self.successResultOf(lost)
+        after = records.note(change("third"))
+        harness.settle(NOTED_WITHIN)
+        self.successResultOf(after)
+        lost = records.note(change("fourth"))
+        harness.restart()
+        harness.settle(10)
+        self.assertNoResult(lost)
+        self.assertNotIn("fourth", done)

@@ -176,6 +176,7 @@ class MaintenanceTests(SynchronousTestCase):
         started.end(1, ending=Ending.FAILED, sentence="f changed while it was uploaded.")
         for other in slave.commands[1:]:
             other.end()
+        harness.write_noted()
         harness.settle(maintenance.AFTER_BUILDS)
         self.assertEqual(os.listdir(incoming), [])
 
