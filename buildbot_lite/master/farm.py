@@ -430,6 +430,7 @@ class Farm:
         self.cancelling.stop()
         self.dispatcher.stop()
         await self.change_sources.stop()
+        self.grants.stop()
         await self.records.close()
 
     async def _remember_grants(self) -> None:

@@ -148,6 +148,17 @@ class GrantTests(SynchronousTestCase):
             again = self.another().in_force(grant.id)
             self.assertEqual((again.used, again.uses), (self.time, 5))
 
+    def test_uses_before_a_stop(self) -> None:
+        """
+        Promise 6.12: a master that is stopped has recorded all uses.
+        """
+        grant = self.successResultOf(Deferred.fromCoroutine(self.grants.hand_out(verbs.WATCH, "farm", name="farm")))
+        for _ in range(3):
+            self.wait(1)
+            self.lookup(grant)
+        self.grants.stop()
+        self.assertEqual(self.recorded(grant), (self.time, 3))
+
     def test_no_use(self) -> None:
         """
         The lookup of an expired FURL is no use; a slave's FURL is used when the slave attaches, not by a lookup.

@@ -278,6 +278,12 @@ class GrantRegistry:
         self.note_use(grant.id, now)
         self._uses.record(grant.id, now)
 
+    def stop(self) -> None:
+        """
+        Record the uses that are not recorded yet, before the records are closed.
+        """
+        self._uses.record_all(self._live.all())
+
     def forget_watches(self, before: float) -> None:
         """
         Forget the watch FURLs of submissions that expired before *before*: lookups find nothing from now on.

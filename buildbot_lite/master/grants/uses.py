@@ -2,9 +2,10 @@
 Uses of FURLs: counted at once, recorded later.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from attrs import evolve
+from sqlalchemy import Connection
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -15,7 +16,7 @@ from ...storage.writer import Records
 from .live_grants import LiveGrant
 
 RECORD_USES_EVERY = 60.0
-"""Seconds between two writes of uses: a killed master forgets the uses since the last one."""
+"""Seconds between two writes of uses: a killed master forgets the uses since the last one, a stopped one does not."""
 
 
 class GrantUses:
@@ -58,6 +59,23 @@ class GrantUses:
         if live.recording.take():
             times, live.unrecorded = live.unrecorded, 0
             self.record(live.grant.id, now, times)
+
+    def record_all(self, lives: Iterable[LiveGrant]) -> None:
+        """
+        Record the uses of *lives* that are not recorded yet, because the master stops.
+        """
+        counts = []
+        for live in lives:
+            if live.unrecorded:
+                counts.append((live.grant.id, live.grant.used or self._wall(), live.unrecorded))
+                live.unrecorded = 0
+
+        def change(connection: Connection) -> None:
+            for id, at, times in counts:
+                records_of_grants.used(connection, id, at, times)
+
+        if counts:
+            background(self._records.write(change), self._log, "noting the uses of strings")
 
     def arrived_at(self, live: LiveGrant, port: int) -> None:
         """
