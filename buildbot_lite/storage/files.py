@@ -23,28 +23,30 @@ from ..errors import (
 PRIVATE = 0o600
 
 
-def write_whole(path: str, contents: bytes, *, mode: int = PRIVATE) -> None:
+def write_whole(path: str, contents: bytes, *, mode: int = PRIVATE, follow: bool = True) -> None:
     """
     Replace the contents of the file *path* atomically: readers see the old or the new contents, never a part.
 
-    *mode*: permission bits from the file's creation, independent of the umask.  `DiskFullError`, `FileError`.
+    *mode*: permission bits from the file's creation, independent of the umask.  *follow*: whether its directory may be
+    a link; where another process could make one of it, it must not.  `DiskFullError`, `FileError`.
     """
-    with _sentence_for(path):
-        directory, name = os.path.split(path)
-        beside = os.path.join(directory, f".{name}.new")
-        remove(beside)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    with _sentence_for(path), _directory_of(path, follow=follow) as (above, name):
+        beside = f".{name}.new"
+        _unlink(beside, above)
+        # In the directory that was opened, whatever its path leads to by now.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(beside, flags, mode, dir_fd=above)
         try:
             os.fchmod(descriptor, mode)
             write_all(descriptor, contents)
             os.fsync(descriptor)
-            os.rename(beside, path)
+            os.rename(beside, name, src_dir_fd=above, dst_dir_fd=above)
         except BaseException:
-            remove(beside)
+            _unlink(beside, above)
             raise
         finally:
             os.close(descriptor)
-        sync_directory(directory)
+        os.fsync(above)
 
 
 def read_or_make(path: str, make: Callable[[], bytes], *, mode: int = PRIVATE) -> bytes:
@@ -108,12 +110,40 @@ def make_directories(path: str) -> tuple[str, ...]:
     return (*new, above)
 
 
-def remove(path: str) -> None:
+def remove(path: str, *, follow: bool = True) -> None:
     """
-    Remove the file *path* if it exists.
+    Remove the file *path* if it exists.  *follow*: see `write_whole`.  Raises `OSError`, and `FileError` for a link.
     """
     with suppress(FileNotFoundError):
-        os.unlink(path)
+        if follow:
+            os.unlink(path)
+        else:
+            with _directory_of(path, follow=False) as (above, name):
+                _unlink(name, above)
+
+
+@contextmanager
+def _directory_of(path: str, *, follow: bool) -> Iterator[tuple[int, str]]:
+    """
+    A descriptor of the directory of *path*, and the file's name in it.
+    """
+    directory, name = os.path.split(path)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(directory or ".", flags)
+    except NotADirectoryError:
+        if follow or not os.path.islink(directory):
+            raise
+        raise FileError(f"{directory} is a link, and must be a directory.") from None
+    try:
+        yield descriptor, name
+    finally:
+        os.close(descriptor)
+
+
+def _unlink(name: str, above: int) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=above)
 
 
 def sync_directory(path: str) -> None:

@@ -9,7 +9,7 @@ import sys
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import DiskFullError, StorageError
+from buildbot_lite.errors import DiskFullError, FileError, StorageError
 from buildbot_lite.storage import files
 from buildbot_lite.storage.files import (
     make_directory,
@@ -100,6 +100,30 @@ class FilesTests(SynchronousTestCase):
 
         self.assertEqual(self.contents(), b"old")
         self.assertEqual(os.listdir(self.directory), ["buildslave.furls"])
+
+    def test_directory_replaced(self) -> None:
+        """
+        Promise 10.7: a file is written into the directory that was opened, also when a link takes its place meanwhile;
+        a link that was there before is refused where it is not wanted.
+        """
+        elsewhere, moved = f"{self.directory}-elsewhere", f"{self.directory}-moved"
+        os.mkdir(elsewhere)
+        write = os.write
+
+        def replacing(descriptor: int, data: bytes) -> int:
+            os.rename(self.directory, moved)
+            os.symlink(os.path.abspath(elsewhere), self.directory)
+            return write(descriptor, data)
+
+        patched = self.patch(os, "write", replacing)
+        write_whole(self.path, b"secret", follow=False)
+        patched.restore()
+        self.assertEqual((os.listdir(moved), os.listdir(elsewhere)), (["buildslave.furls"], []))
+        for refused in (lambda: write_whole(self.path, b"x", follow=False), lambda: remove(self.path, follow=False)):
+            self.assertIn("is a link, and must be a directory", str(self.assertRaises(FileError, refused)))
+        write_whole(self.path, b"wanted")
+        remove(self.path)
+        self.assertEqual(os.listdir(elsewhere), [])
 
     def test_left_behind(self) -> None:
         """

@@ -86,9 +86,10 @@ def write_changed(path: str, text: str) -> None:
 def replace_changed(path: str, text: str) -> None:
     """
     The same in a directory of another process: whatever else is at *path*, like a link or a FIFO, is replaced.
+    `FileError` if the directory is a link: that process must not choose where the master writes.
     """
     contents = text.encode()
     with suppress(OSError):
         if read_regular(path, len(contents) + 1, follow=False) == contents:
             return
-    write_whole(path, contents)
+    write_whole(path, contents, follow=False)

@@ -159,16 +159,12 @@ class WebFurls:
             return self._furl(await self._make(grant.verb, grant.object))
 
     def _put(self, path: str, furl: str) -> None:
-        private = os.path.dirname(path)
-        make_directory(private)
-        if os.path.islink(private):
-            # The web process may write there, and must not choose where the master writes.
-            raise StorageError(f"{private} is a link, and must be a directory.")
+        make_directory(os.path.dirname(path))
         replace_changed(path, f"# {WEB_PAGES}\n{furl}\n")
 
     def _remove(self, path: str) -> None:
         if os.path.lexists(path):
-            remove(path)
+            remove(path, follow=False)
             self._log.warn(
                 "{file} is removed, because its string was revoked.  For another: buildbot-lite rotate '{label}'",
                 file=path,
