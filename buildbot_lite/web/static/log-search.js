@@ -7,9 +7,16 @@
   const list = document.getElementById("searched");
   const hits = document.getElementById("hits");
 
+  const ATTEMPTS = 5;
+  const PAUSE = 3000; // milliseconds after an attempt that failed, for instance because too many search
+
   const page = async (address) => {
-    const answer = await fetch(address, {headers: {accept: "text/html"}});
-    if (!answer.ok) throw new Error(answer.statusText);
+    let answer;
+    for (let attempt = 0; !answer?.ok; attempt++) {
+      if (attempt === ATTEMPTS) throw new Error(answer.statusText);
+      if (attempt) await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      answer = await fetch(address, {headers: {accept: "text/html"}});
+    }
     const got = new DOMParser().parseFromString(await answer.text(), "text/html");
     return {
       rows: [...got.querySelectorAll("#found .row")],
@@ -89,11 +96,10 @@
       const isHere = at >= 0 && state.found[at][0] === here();
       const before = here() && at !== 0 ? state.found.at(at < 0 ? -1 : at - 1) : null;
       const after = state.found.find((each) => each[0] > here());
-      // Behind what is known, only the server can say what comes.
       lead("p", before && (at >= 0 || !state.next) ? before[1] : null);
       lead("n", after ? after[1] : null);
       const count = lines(state.found.length, !state.next);
-      said.textContent = `${isHere ? `${at + 1} of ${count}` : count}${state.next ? `, ${percent(state.part)}` : ""}`;
+      said.textContent = `${isHere ? `${(at + 1).toLocaleString()} of ${count}` : count}${state.next ? `, ${percent(state.part)}` : ""}`;
     };
     say();
     for (let next = state.next || state.end; next && state.found.length < MOST; next = state.next) {
@@ -106,7 +112,16 @@
       keep(state);
       say();
     }
-    addEventListener("hashchange", say);
+    const sayAll = async () => {
+      say();
+      const below = document.querySelector(`#L${here() + 1}`);
+      if (!state.next || ways.n.href || !below) return;
+      // Behind what is known, the search goes on from here.
+      const got = await page(`${hits.dataset.search}&at=${below.dataset.at}.${here() + 1}.0`);
+      lead("n", got.rows[0]?.querySelector("a.n").getAttribute("href"));
+    };
+    addEventListener("hashchange", () => { sayAll().catch(() => {}); });
+    await sayAll();
   };
 
   // The text in the lines.

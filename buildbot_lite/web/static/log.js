@@ -96,7 +96,7 @@
   const toTail = () => scrollTo(0, document.documentElement.scrollHeight);
   const toTheTail = () => {
     if (location.search && !isLast) location.assign(`${location.pathname}#end`);
-    else if (isFull) location.reload();
+    else if (isFull) { history.scrollRestoration = "manual"; location.reload(); }
     else { toTail(); tell(); }
   };
   const button = document.createElement("button");
@@ -107,7 +107,7 @@
     if (atTail() && !isFull) more = 0;
     const isLive = atTail() && !isFull;
     const count = more ? `: ${isFull ? "more than " : ""}${more} new line${more > 1 ? "s" : ""} below` : "";
-    const said = isLive ? "● Follows the log as it grows; scroll up to stay." : `The log grows${count}.`;
+    const said = isLive ? "● Follows the log as it grows." : `The log grows${count}.`;
     if (follows.textContent !== said) follows.textContent = said;
     follows.classList.toggle("live", isLive);
     if (isLive) button.remove();
@@ -143,6 +143,7 @@
       row = above;
     }
     for (const name of ["next", "length", "remark", "layout"]) lines.dataset[name] = news.dataset[name];
+    document.getElementById("length").textContent = news.dataset.size;
     localTimes(news);
     unreach(news);
     lines.append(...news.children);
