@@ -34,11 +34,11 @@ except ModuleNotFoundError:
         "A web process needs more than a slave.  Install it: pip install 'buildbot-lite[master]'"
     ) from None
 
-from .errors import BuildbotLiteError, StorageError, sentence
+from .errors import BuildbotLiteError, ConfigError, StorageError, sentence
 from .storage.files import make_directory, readable_by_others
 from .storage.lock import DirectoryLock
 from .storage.log_file import watch_log_files
-from .web import heap
+from .web import heap, priority
 from .web.assembly import FarmPages, WebParts
 from .web.listening import Listening
 from .web.site import make_factory
@@ -55,16 +55,26 @@ class WebService(MultiService):
     """
     The web process in the directory *basedir*, which is locked from now on, for the master in the directory *farm*;
     None: it takes webhooks alone.
-    *given*: strings by name.  *port*: see `Listening`; it listens from now on.
+    *given*: strings by name.  *port*: see `Listening`; it listens from now on.  *nice*: see
+    `priority.yield_to_builds`.
     """
 
     log = Logger()
 
     def __init__(
-        self, basedir: str, farm: str | None, given: dict[str, str], port: str | int | None, reactor: Any
+        self,
+        basedir: str,
+        farm: str | None,
+        given: dict[str, str],
+        port: str | int | None,
+        reactor: Any,
+        nice: int = priority.NICE,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
         self._reactor = reactor
+        if not priority.is_nice(nice):
+            raise ConfigError(f"{nice!r:.100} is no nice value.  Write a whole number from 0 to 19: nice=10")
+        self._nice = nice
         if not os.path.isdir(basedir):
             raise StorageError(f"There is no directory {basedir}.  Make one with: buildbot-lite create-web")
         private = os.path.join(basedir, "private")
@@ -90,6 +100,9 @@ class WebService(MultiService):
         Take requests.
         """
         super().startService()  # type: ignore[no-untyped-call]  # Twisted's
+        # Before there are threads, and in the process that twistd has become.
+        nice = priority.yield_to_builds(self._nice)
+        self.log.info("the nice value is {nice}, so that builds come first (nice= in web.tac)", nice=nice)
         # Of connections alone there may be as many as many systems permit by default.
         raise_file_limit()
         self._log_files = watch_log_files(self._reactor)
@@ -138,6 +151,7 @@ def application_for(
     farm: str | None = None,
     port: str | int | None = None,
     basedir: str | None = None,
+    nice: int = priority.NICE,
 ) -> Any:
     """
     The ``application`` of a ``web.tac``.  *webhooks*: the string of ``buildbot-lite grant webhooks``.  *watch*: a
@@ -145,6 +159,7 @@ def application_for(
     is there.  *farm*: the master's directory, relative to *basedir*, which is by default the directory of that file;
     see `farm_directory`.
     *port*: an endpoint like "tcp:8010:interface=127.0.0.1", or the number of a port of the loopback interface.
+    *nice*: the nice value to which it lowers its priority at its start, 0 to 19; a lower priority stays.
     """
     tac = os.path.abspath(sys._getframe(1).f_globals.get("__file__", "web.tac"))  # noqa: SLF001 - twistd sets it
     application = Application("buildbot-lite-web")
@@ -160,7 +175,7 @@ def application_for(
     directory = os.path.abspath(basedir or os.path.dirname(tac))
     given = {name: furl for name, furl in ((WEBHOOKS, webhooks), (WATCH, watch)) if furl is not None}
     try:
-        service = WebService(directory, farm_directory(directory, given, farm), given, port, reactor)
+        service = WebService(directory, farm_directory(directory, given, farm), given, port, reactor, nice)
     except (BuildbotLiteError, OSError) as error:
         raise SystemExit(sentence(error)) from None
     if given and os.path.exists(tac) and readable_by_others(tac):

@@ -19,6 +19,7 @@ from urllib.parse import quote, urljoin
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
 from buildbot_lite.packages.repositories.repository import PackageRepository
 from buildbot_lite.packages.repositories.snapshots import PUBLIC
+from buildbot_lite.web.priority import NICE
 
 from ..master.webhook_payloads import github_push
 from ..needs import NO_BWRAP, lacking, needs
@@ -55,6 +56,14 @@ def binds_of_unit(farm: Path) -> dict[Path, bool]:
     for name, value in re.findall(r"^(BindPaths|BindReadOnlyPaths)=(.*)$", text, re.MULTILINE):
         found.update((Path(each.removeprefix("-")), name == "BindPaths") for each in value.split())
     return found
+
+
+def _nice_values(daemon: Daemon) -> set[int]:
+    """
+    The nice values of its threads.
+    """
+    threads = os.listdir(f"/proc/{daemon.pid}/task")
+    return {os.getpriority(os.PRIO_PROCESS, int(each)) for each in threads}
 
 
 class WebProcessCase(FarmCase):
@@ -231,6 +240,16 @@ class BesideTests(WebProcessCase):
         finally:
             web.send(signal.SIGCONT)
         self.assertEqual((done.code, done.out), (0, b"hello\n"))
+
+    def test_priority(self) -> None:
+        """
+        Promise 10.10: all threads of the web process have a lower priority than those of the master.
+        """
+        web = self.start_web()
+        self.assertEqual(self.get("")[0], 200)  # all its threads have begun
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        self.assertEqual(_nice_values(web), {max(NICE, own)})
+        self.assertEqual(_nice_values(self.farm.master), {own})
 
     def test_readable(self) -> None:
         """

@@ -17,8 +17,8 @@ class HeapTests(SynchronousTestCase):
 
     def test_told(self) -> None:
         """
-        All threads share one arena, and large blocks are given back when they are freed: also a block that is larger
-        than one that was freed before, for which glibc would raise its threshold.
+        Promise 10.10: all threads share one arena, and large blocks are given back when they are freed: also a
+        block that is larger than one that was freed before, for which glibc would raise its threshold.
         """
         told: dict[int, int] = {}
 

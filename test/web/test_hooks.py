@@ -317,8 +317,8 @@ class BoundsTests(HookCase):
 
     def test_no_more_requests_while_unread(self) -> None:
         """
-        While a client does not read an answer that was written as a whole, no more of its requests are read; they are
-        when it has.
+        Promise 10.10: while a client does not read an answer that was written as a whole, no more of its requests are
+        read; they are when it has.
         """
         transport = self.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         producer: Any = transport.producer

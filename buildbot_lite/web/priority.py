@@ -1,0 +1,60 @@
+"""
+Pages come after builds: the web process lowers its own priority.
+
+A nice value weighs a thread against the others in its group only (sched(7)).  The groups are those of cgroups(7), which
+the unit of systemd weighs (``CPUWeight=``), or without them the sessions (*autogroup*), which have nice values of their
+own.  So the session's is lowered, too, unless somebody else is in it: a shell, or the master.
+
+A priority is never raised: one that the administrator made lower stays.
+"""
+
+import os
+from contextlib import suppress
+
+from ..keeper.process_table import proc_table
+
+NICE = 10
+"""
+The nice value of a web process: against a program of nice 0 on the same processor it gets about a tenth (sched(7)).
+"""
+LOWEST = 19
+_RANGE = range(LOWEST + 1)
+
+
+def yield_to_builds(nice: int = NICE, autogroup: str = "/proc/self/autogroup") -> int:
+    """
+    Lower the priority of this thread and those that it starts later, and if possible of its session, to *nice*, 0 to
+    19.  Call it while there are no other threads.  The nice value from then on.  *autogroup*: the file of the
+    session's, proc(5).
+    """
+    now = os.getpriority(os.PRIO_PROCESS, 0)
+    if now < nice:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    _lower_session(nice, autogroup)
+    return max(now, nice)
+
+
+def is_nice(value: object) -> bool:
+    """
+    Whether *value* is a nice value that lowers a priority, or 0.
+    """
+    return isinstance(value, int) and not isinstance(value, bool) and value in _RANGE
+
+
+def _lower_session(nice: int, path: str) -> None:
+    # Not there, or not ours to change: then only the process is lowered.
+    with suppress(OSError, ValueError):
+        with open(path, encoding="ascii") as file:
+            now = int(file.read().split()[-1])
+        if now < nice and _is_alone():
+            with open(path, "w", encoding="ascii") as file:
+                file.write(str(nice))
+
+
+def _is_alone() -> bool:
+    """
+    Whether no other process is in this session; those that have ended do not count, such as its leader when twistd has
+    become a daemon.
+    """
+    session, own = os.getsid(0), os.getpid()
+    return not any(each.session == session for each in proc_table().values() if each.pid != own)
