@@ -77,6 +77,13 @@ class Control(Service):
         done = await gatherResults([Deferred.fromCoroutine(one(number)) for number in range(n)])
         return {"wall_s": max(at for _, at in done) - before, "results": [result for result, _ in done]}
 
+    async def do_begin(self, builder):
+        """
+        Submit a build, whose end is not waited for.
+        """
+        await self._farm.forcing.force(builder, {}, "bench")
+        return {}
+
     async def do_changes(self, n, branches):
         from buildbot_lite.model.change import Change
 

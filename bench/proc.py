@@ -61,6 +61,14 @@ def read(pid):
     raise ValueError("the kernel does not count")
 
 
+def catches(pid, signal):
+    """
+    Return whether *pid* has a handler for *signal*.
+    """
+    (caught,) = (line.split()[1] for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "SigCgt" in line)
+    return bool(int(caught, 16) >> (signal - 1) & 1)
+
+
 def processes_with(*words):
     """
     Return the pids whose command line has all of *words*.

@@ -33,13 +33,14 @@ import table
 import theirs
 import watching
 import web
+import web_builds
 import web_memory
 import web_peer
 
 BENCH = Path(__file__).resolve().parent
 # Measured once: figures that do not vary between runs, and measures that take minutes.
 ONCE = {"installed", "new_user", "stored", "log_gib", "web_million", "web_peer"}
-MODULES = (ours, watching, deciding, automatic, web, web_memory)
+MODULES = (ours, watching, deciding, automatic, web, web_builds, web_memory)
 OURS = {name: measure for module in MODULES for name, measure in module.MEASURES.items()}
 # Both programs at once, in turn: it returns the figures of both, and is left out where Buildbot is.
 TOGETHER = {"web_peer": web_peer.measure}

@@ -1,15 +1,14 @@
 """
 The pages and the API under load, by ``wrk`` (Debian: apt install wrk), which asks every page anew each time.
 
-- `web`: 100,000 builds, 1000 slaves and 50 live readers of a log: pages and API, size of the first page, memory.
+- `web`: 100,000 builds, 1000 slaves and 50 live readers of a log that grows (`visitors`): pages and API, size of the
+  first page, memory.
 - `web_million`: the slowest of each page with 1,000,000 builds.
-- `web_builds`: builds per second of a real farm while its pages are asked for all the time, against the same farm with
-  nobody asking.
 
-The records are made up (test/seeded), and a stand-in answers for the master, but in `web_builds`.  Each address gets
+The records are made up (test/seeded), and a stand-in answers for the master.  Each address gets
 `SECONDS` of `CONNECTIONS` connections; with ``--quick`` one second, and a tenth of the builds.
 
-    bench/run.py --only web --only web_million --only web_builds --rounds 1 --no-control
+    bench/run.py --only web --only web_million --rounds 1 --no-control
 """
 
 import gzip
@@ -17,17 +16,15 @@ import http.client
 import json
 import re
 import shutil
-import statistics
 import subprocess
 import sys
-import threading
-import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import proc
-from lab import BENCH, Lab
+from lab import BENCH
+from visitors import log_readers
 
 # Before the standard library, which has a package test of its own.
 sys.path.insert(0, str(BENCH.parent))
@@ -59,10 +56,9 @@ PAGES = {
 
 def web(work, quick):
     with shown(work, 10_000 if quick else 100_000, slaves=100 if quick else SLAVES) as (farm, paths):
-        with ExitStack() as readers:
-            for _ in range(READERS):
-                readers.enter_context(_reader(farm.address))
+        with log_readers(farm, READERS) as stop:
             pages = {name: asked(farm.address + path, 1 if quick else SECONDS) for name, path in paths.items()}
+            followed = stop()
         memory = proc.memory(farm.web.pid)
         return {
             **_whole(pages),
@@ -70,6 +66,7 @@ def web(work, quick):
             "memory_mb": memory[0],
             "peak_mb": memory[1],
             "readers": READERS,
+            **{f"readers_{name}": value for name, value in followed.items()},
         }
 
 
@@ -83,28 +80,6 @@ def web_million(work, quick):
             "slowest_ms": max(each["max_ms"] for each in pages.values()),
             "memory_mb": proc.memory(farm.web.pid)[1],
             **{f"{name}_max_ms": each["max_ms"] for name, each in pages.items()},
-        }
-
-
-def web_builds(work, quick):
-    """
-    Builds per second in turn with and without requests, so that other load affects both alike.
-    """
-    count, turns = (20, 2) if quick else (100, 5)
-    with Lab(work, '{"b": [SH(["true"])]}', slaves=4, web=True) as lab:
-        web = lab.start_web()
-        lab.submit("b", 4)
-        alone, asked_s, per_s = [], [], []
-        for _ in range(turns):
-            alone.append(lab.submit("b", count))
-            with _asking(web) as stop:
-                asked_s.append(lab.submit("b", count))
-                per_s.append(stop()["per_s"])
-        return {
-            "slowed": statistics.median(one / other for one, other in zip(asked_s, alone, strict=True)),
-            "builds_per_s": count / statistics.median(alone),
-            "requests_per_s": statistics.median(per_s),
-            "memory_mb": proc.memory(lab.web_pid)[1],
         }
 
 
@@ -195,50 +170,4 @@ def _status(address):
     return answer.status
 
 
-@contextmanager
-def _reader(address):
-    """
-    One who follows the farm's events, as a page does; it reads and forgets.
-    """
-    parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=PATIENCE)
-    connection.request("GET", "/api/v1/events", headers={"Accept": "text/event-stream"})
-
-    def read():
-        # It ends when the connection is shut down below.
-        with suppress(OSError, http.client.HTTPException, ValueError, AttributeError):
-            answer = connection.getresponse()
-            while answer.read1(1 << 16):
-                pass
-
-    threading.Thread(target=read, daemon=True).start()
-    try:
-        yield
-    finally:
-        connection.sock.close()
-
-
-@contextmanager
-def _asking(address):
-    """
-    Ask for the farm's page all the time; yields a function that ends it, and returns the figures.
-    """
-    script = f"--script={BENCH / 'wrk.lua'}"
-    command = ["wrk", "--threads=1", "--connections=2", f"--duration={PATIENCE}s", script, address]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    time.sleep(0.5)
-
-    def stop():
-        process.send_signal(2)  # it prints what it has
-        said, _ = process.communicate(timeout=PATIENCE)
-        return json.loads(re.search(r"^FIGURES (.*)$", said, re.MULTILINE)[1])
-
-    try:
-        yield stop
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-
-MEASURES = {"web": web, "web_million": web_million, "web_builds": web_builds}
+MEASURES = {"web": web, "web_million": web_million}

@@ -10,20 +10,13 @@ The farm is the one of `web` (100,000 builds, 1,000 slaves), and two of its logs
 """
 
 import json
-import os
 import sqlite3
-import threading
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import proc
-from visitors import visiting
-from web import READERS, SLAVES, shown
+from visitors import LINE, log_readers, visiting
+from web import PAGES, READERS, SLAVES, shown
 
-LINE = b"[%7d/9999999] \x1b[32mCC\x1b[0m src/module_%d.c: warning: unused variable in a line of ordinary length\n"
-GROWS_EVERY = 0.1
-"""Seconds between two pieces of the growing log: as often as the master tells news."""
-PIECE = 20
-"""Lines of a piece: 200 lines a second, 17 KB."""
 STAGES = (1000, 5000, 10_000)
 
 
@@ -71,8 +64,6 @@ def paths_of(farm, mib):
             " WHERE s.kind = 'artifact' ORDER BY b.id DESC LIMIT 5"
         ).fetchall()
         builders = [name for (name,) in records.execute("SELECT DISTINCT builder FROM builds").fetchall()]
-    from web import PAGES
-
     newest = farm.seeding.builds // len(builders)
     return {
         "pages": [path.format(newest=newest - 1, middle=newest // 2) for path in PAGES.values()],
@@ -102,38 +93,6 @@ def make_large(path, mib, *, packed):
     if packed:
         compress(str(path))
     beside.touch()
-
-
-@contextmanager
-def log_readers(farm, count):
-    """
-    *count* people who follow the log of a running build of the made-up *farm*, which grows; yields what ends them, and
-    returns their figures.
-    """
-    with closing(sqlite3.connect(f"file:{farm.directory}/records/farm.sqlite?mode=ro", uri=True)) as records:
-        builder, number, step, path = records.execute(
-            "SELECT b.builder, b.number, s.step, s.path FROM builds b JOIN streams s ON s.build = b.id"
-            " WHERE b.finished IS NULL AND s.length IS NULL AND s.kind = 'log' ORDER BY b.id DESC LIMIT 1"
-        ).fetchone()
-    file = farm.directory / "streams" / path
-    before = file.stat().st_size
-    over = threading.Event()
-
-    def grow():
-        lines = b"".join(LINE % (each, each) for each in range(PIECE))
-        while not over.wait(GROWS_EVERY):
-            farm.grow(path, lines)
-
-    growing = threading.Thread(target=grow)
-    with visiting("follow", farm.address, f"builders/{builder}/{number}/steps/{step}/logs/stdio", count) as stop:
-        growing.start()
-        try:
-            yield stop
-        finally:
-            over.set()
-            growing.join()
-            # As it was, for the next run on the same records.
-            os.truncate(file, before)
 
 
 def _add(whole, more):

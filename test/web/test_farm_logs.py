@@ -16,8 +16,8 @@ from buildbot_lite.web.logs.log_reader import LogPart, LogReader
 class MemoryTests(SynchronousTestCase):
     def test_windows(self) -> None:
         """
-        Promise 10.10: however many windows of a log are asked for, those that are kept take no more memory than they may:
-        also of short lines, whose text is the least of what a line takes.
+        Promise 10.10: however many windows of a log are asked for, those that are kept take no more memory than
+        they may: also of short lines, whose text is the least of what a line takes.
         """
         path = self.mktemp()
         lines = b"ok\n" * 500
