@@ -11,8 +11,6 @@ A priority is never raised: one that the administrator made lower stays.
 import os
 from contextlib import suppress
 
-from ..keeper.process_table import proc_table
-
 NICE = 10
 """
 The nice value of a web process: against a program of nice 0 on the same processor it gets about a tenth (sched(7)).
@@ -21,16 +19,15 @@ LOWEST = 19
 _RANGE = range(LOWEST + 1)
 
 
-def yield_to_builds(nice: int = NICE, autogroup: str = "/proc/self/autogroup") -> int:
+def yield_to_builds(nice: int = NICE, proc: str = "/proc") -> int:
     """
     Lower the priority of this thread and those that it starts later, and if possible of its session, to *nice*, 0 to
-    19.  Call it while there are no other threads.  The nice value from then on.  *autogroup*: the file of the
-    session's, proc(5).
+    19.  Call it while there are no other threads.  The nice value from then on.  *proc*: the directory of proc(5).
     """
     now = os.getpriority(os.PRIO_PROCESS, 0)
     if now < nice:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
-    _lower_session(nice, autogroup)
+    _lower_session(nice, proc)
     return max(now, nice)
 
 
@@ -41,20 +38,34 @@ def is_nice(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value in _RANGE
 
 
-def _lower_session(nice: int, path: str) -> None:
+def _lower_session(nice: int, proc: str) -> None:
+    path = os.path.join(proc, "self", "autogroup")
     # Not there, or not ours to change: then only the process is lowered.
     with suppress(OSError, ValueError):
         with open(path, encoding="ascii") as file:
             now = int(file.read().split()[-1])
-        if now < nice and _is_alone():
+        if now < nice and _is_alone(proc):
             with open(path, "w", encoding="ascii") as file:
                 file.write(str(nice))
 
 
-def _is_alone() -> bool:
+def _is_alone(proc: str) -> bool:
     """
     Whether no other process is in this session; those that have ended do not count, such as its leader when twistd has
     become a daemon.
     """
-    session, own = os.getsid(0), os.getpid()
-    return not any(each.session == session for each in proc_table().values() if each.pid != own)
+    own, session = str(os.getpid()), os.getsid(0)
+    return session not in {_session(proc, pid) for pid in os.listdir(proc) if pid.isdigit() and pid != own}
+
+
+def _session(proc: str, pid: str) -> int | None:
+    """
+    The session of the process *pid*; None if it has ended.
+    """
+    try:
+        with open(os.path.join(proc, pid, "stat"), "rb") as file:
+            # The name is in parentheses, and may have any character.  Behind it: state, parent, group, session, …
+            state, _, _, session = file.read().rpartition(b")")[2].split()[:4]
+    except (OSError, ValueError):
+        return None
+    return None if state in {b"Z", b"X"} else int(session)

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.keeper.process_table import ProcessEntry
-from buildbot_lite.web import priority
 from buildbot_lite.web.priority import is_nice, yield_to_builds
 
 OWN, SESSION = 4000, 3990
@@ -20,10 +18,12 @@ class PriorityTests(SynchronousTestCase):
     """
 
     def setUp(self) -> None:
-        self.autogroup = Path(self.mktemp())
+        self.proc = Path(self.mktemp())
+        self.autogroup = self.proc / "self" / "autogroup"
+        self.autogroup.parent.mkdir(parents=True)
         self.autogroup.write_text("/autogroup-12 nice 0\n")
-        self.others = {1: ProcessEntry(1, 0, 1, 0), OWN: ProcessEntry(OWN, 1, SESSION, 0)}
-        self.patch(priority, "proc_table", lambda: self.others)
+        self.process(OWN, "S", SESSION)
+        self.process(1, "S", 1)
         self.now = 0
         self.patch(os, "getpid", lambda: OWN)
         self.patch(os, "getsid", lambda pid: SESSION)
@@ -37,24 +37,32 @@ class PriorityTests(SynchronousTestCase):
         self.assertEqual((which, who), (os.PRIO_PROCESS, 0))
         self.now = nice
 
+    def process(self, pid: int, state: str, session: int) -> None:
+        """
+        There is such a process; its name has a parenthesis and spaces.
+        """
+        (self.proc / str(pid)).mkdir()
+        (self.proc / str(pid) / "stat").write_text(f"{pid} (a b) c) {state} 1 {session} {session} 0 -1\n")
+
     def lower(self, nice: int) -> tuple[int, str]:
         """
         The nice values of process and session after the priority was lowered to *nice*.
         """
-        self.assertEqual(yield_to_builds(nice, str(self.autogroup)), max(self.now, nice))
+        self.assertEqual(yield_to_builds(nice, str(self.proc)), max(self.now, nice))
         return self.now, self.autogroup.read_text().split()[-1]
 
     def test_lowered(self) -> None:
         """
-        Promise 10.10: a daemon lowers itself and its session, whose leader has ended.
+        Promise 10.10: a daemon lowers itself and its session, whose leader has ended and is not yet waited for.
         """
+        self.process(SESSION, "Z", SESSION)
         self.assertEqual(self.lower(10), (10, "10"))
 
     def test_not_alone(self) -> None:
         """
         A session in which somebody else is, such as a shell or the master, stays as it is.
         """
-        self.others[SESSION] = ProcessEntry(SESSION, 1, SESSION, 0)
+        self.process(SESSION, "S", SESSION)
         self.assertEqual(self.lower(10), (10, "0"))
 
     def test_never_raised(self) -> None:
@@ -71,7 +79,7 @@ class PriorityTests(SynchronousTestCase):
         """
         self.assertEqual(self.lower(0), (0, "0"))
         self.autogroup.unlink()
-        yield_to_builds(10, str(self.autogroup))
+        yield_to_builds(10, str(self.proc))
         self.assertEqual((self.now, self.autogroup.exists()), (10, False))
 
     def test_values(self) -> None:
