@@ -22,7 +22,7 @@ COLUMN = 110
 WIDTH = COLUMN - 9
 """The same without the gap between two."""
 HEIGHT = 1100
-LEAST_HEIGHT = 14.0
+LEAST_HEIGHT = 14
 MARGIN = 64
 
 
@@ -71,35 +71,27 @@ def _column(builds: Sequence[BuildCell], x: int, since: float, now: float) -> st
     """
     The blocks of one builder, as markup.
     """
-    lanes, crowds = laid_out(_extent(each, since, now) for each in builds)
+    scale = HEIGHT / max(1.0, now - since)
+    lanes, crowds = laid_out(_extent(each, scale, now) for each in builds)
     blocks = []
-    for lane in lanes:
-        width = WIDTH / lane.lanes
-        at = lane.extent
-        blocks.append(
-            block(
-                at.what,
-                now,
-                round(x + lane.number * width, 1),
-                at.top,
-                round(width - 1, 1),
-                round(at.bottom - at.top, 1),
-            )
-        )
-    width = WIDTH / MOST_LANES
-    left = round(x + WIDTH - width, 1)
+    for at, number, count in lanes:
+        width = WIDTH // count
+        blocks.append(block(at.what, now, x + number * width, at.top, width - 1, at.bottom - at.top))
+    width = WIDTH // MOST_LANES
     for crowd in crowds:
-        height = round(crowd.bottom - crowd.top, 1)
-        blocks.append(more_blocks(builds[0].builder, crowd.count, left, crowd.top, round(width - 1, 1), height))
+        left, height = x + WIDTH - width, crowd.bottom - crowd.top
+        blocks.append(more_blocks(builds[0].builder, crowd.count, left, crowd.top, width - 1, height))
     return "".join(blocks)
 
 
-def _extent(build: BuildCell, since: float, now: float) -> Extent[BuildCell]:
-    span = max(1.0, now - since)
-    top = HEIGHT * (now - (build.finished or now)) / span
-    bottom = HEIGHT * (now - build.started) / span
-    y = round(min(top, HEIGHT - LEAST_HEIGHT), 1)
-    return Extent(build, y, round(y + max(LEAST_HEIGHT, bottom - top), 1))
+def _extent(build: BuildCell, scale: float, now: float) -> Extent[BuildCell]:
+    """
+    Where *build* is drawn.  *scale*: units of the drawing for a second.
+    """
+    top = min(scale * (now - (build.finished or now)), HEIGHT - LEAST_HEIGHT)
+    # In whole units, which are those of a screen.
+    y, bottom = round(top), round(scale * (now - build.started))
+    return Extent(build, y, max(y + LEAST_HEIGHT, bottom))
 
 
 def _ticks(since: float, now: float) -> list[dict[str, Any]]:

@@ -171,7 +171,7 @@ def _bar(address: str, bar: PlottedBuild, base: float) -> str:
     )
 
 
-def block(build: BuildCell, now: float, x: float, y: float, width: float, height: float) -> str:
+def block(build: BuildCell, now: float, x: int, y: int, width: int, height: int) -> str:
     """
     A build as a block of the waterfall, in its units; markup.  In a narrow one, only the letter is written.
     """
@@ -181,19 +181,19 @@ def block(build: BuildCell, now: float, x: float, y: float, width: float, height
     return (
         f'<a href="{name.page}/{build.number}"><g class="{look.css}">'
         f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="3"/>'
-        f'<text x="{round(x + 6, 1)}" y="{round(y + 11, 1)}">{look.letter}{number}</text>'
+        f'<text x="{x + 6}" y="{y + 11}">{look.letter}{number}</text>'
         f"<title>{name.text}/{build.number} {look.words}, {took}</title></g></a>\n"
     )
 
 
-def more_blocks(builder: str, count: int, x: float, y: float, width: float, height: float) -> str:
+def more_blocks(builder: str, count: int, x: int, y: int, width: int, height: int) -> str:
     """
     A block for *count* builds that have no room; leads to the page of their builder.
     """
     name = _name(builder)
     return (
         f'<a href="{name.page}"><g class="skipped"><rect x="{x}" y="{y}" width="{width}" height="{height}" rx="3"/>'
-        f'<text x="{round(x + 2, 1)}" y="{round(y + 11, 1)}">+{count}</text>'
+        f'<text x="{x + 2}" y="{y + 11}">+{count}</text>'
         f"<title>{count} more of {name.text} at this time</title></g></a>\n"
     )
 

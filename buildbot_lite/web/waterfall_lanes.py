@@ -10,7 +10,8 @@ another, where a block must not be so small that nobody can point at it.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
+from operator import attrgetter
+from typing import Generic, NamedTuple, TypeVar
 
 from attrs import frozen
 
@@ -20,19 +21,17 @@ MOST_LANES = 4
 """Blocks side by side; of more, the last lane says how many others there are."""
 
 
-@frozen
-class Extent(Generic[T]):
+class Extent(NamedTuple, Generic[T]):
     """
     From *top* down to *bottom* in a column: what is drawn there.
     """
 
     what: T
-    top: float
-    bottom: float
+    top: int
+    bottom: int
 
 
-@frozen
-class Lane(Generic[T]):
+class Lane(NamedTuple, Generic[T]):
     """
     Where an extent is drawn: in the lane *number* of *lanes*.
     """
@@ -49,8 +48,8 @@ class Crowd:
     """
 
     count: int
-    top: float
-    bottom: float
+    top: int
+    bottom: int
 
 
 def laid_out(extents: Iterable[Extent[T]]) -> tuple[list[Lane[T]], list[Crowd]]:
@@ -60,6 +59,9 @@ def laid_out(extents: Iterable[Extent[T]]) -> tuple[list[Lane[T]], list[Crowd]]:
     lanes: list[Lane[T]] = []
     crowds: list[Crowd] = []
     for group in _groups(extents):
+        if len(group) == 1:
+            lanes.append(Lane(group[0], 0, 1))
+            continue
         numbers = _numbers(group)
         most = max(numbers) + 1
         shown = MOST_LANES - 1 if most > MOST_LANES else most
@@ -78,12 +80,14 @@ def _groups(extents: Iterable[Extent[T]]) -> list[list[Extent[T]]]:
     Those that overlap, directly or through others, together.
     """
     groups: list[list[Extent[T]]] = []
-    bottom = float("-inf")
-    for each in sorted(extents, key=lambda each: each.top):
-        if each.top >= bottom:
-            groups.append([])
-        groups[-1].append(each)
-        bottom = max(bottom, each.bottom)
+    bottom: int | None = None
+    for each in sorted(extents, key=attrgetter("top")):
+        if bottom is None or each.top >= bottom:
+            groups.append([each])
+            bottom = each.bottom
+        else:
+            groups[-1].append(each)
+            bottom = max(bottom, each.bottom)
     return groups
 
 
@@ -91,7 +95,7 @@ def _numbers(group: Sequence[Extent[T]]) -> list[int]:
     """
     The first free lane of each of *group*, which is sorted by its tops.
     """
-    bottoms: list[float] = []
+    bottoms: list[int] = []
     numbers = []
     for each in group:
         free = next((number for number, bottom in enumerate(bottoms) if bottom <= each.top), len(bottoms))
