@@ -128,13 +128,24 @@ def tried(address, seconds, connections=CONNECTIONS):
 
 def first_page(address):
     """
-    The bytes of the first page as a browser gets it, and of what it loads beside it.
+    The bytes of the first page as a browser gets it; with what the browser needs before it paints, and the number of
+    requests for that (stylesheets, and scripts that it has to wait for); with all that it loads but for events.
     """
     page = _get(address)
-    text = gzip.decompress(page).decode()
-    beside = re.findall(r'<(?:link|script)\b[^>]*?\b(?:href|src)="([^"]+)"', text)
-    sizes = [len(_get(address + each.removeprefix("./"))) for each in beside if not each.startswith("http")]
-    return {"first_page_kb": len(page) / 1000, "first_paint_kb": (len(page) + sum(sizes)) / 1000, "beside": len(sizes)}
+    beside = re.findall(r'<((?:link|script)\b[^>]*?\b(?:href|src)="([^"]+)"[^>]*)>', gzip.decompress(page).decode())
+    sizes = {tag: len(_get(address + path.removeprefix("./"))) for tag, path in beside if 'rel="alternate"' not in tag}
+    blocking = [size for tag, size in sizes.items() if 'rel="stylesheet"' in tag or not _WAITS_FOR_NOTHING.search(tag)]
+    return {
+        "first_page_kb": len(page) / 1000,
+        "first_paint_kb": (len(page) + sum(blocking)) / 1000,
+        "before_paint": len(blocking),
+        "all_kb": (len(page) + sum(sizes.values())) / 1000,
+        "beside": len(sizes),
+    }
+
+
+# What a browser loads without making the first paint wait.
+_WAITS_FOR_NOTHING = re.compile(r'\b(?:defer|async)\b|rel="icon"')
 
 
 def _whole(pages):

@@ -2,6 +2,7 @@
 The farm's first page, and what holds for all pages.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, unquote
@@ -129,6 +130,20 @@ class FarmPageTests(PagesCase):
         self.assertEqual(answer.status, 200)
         self.assertIn("The master does not answer since", answer.text)
         self.assertIn('href="builders/linux/1"', answer.text)
+
+    def test_first_paint(self) -> None:
+        """
+        Promise 10.10: before the first paint of the farm's page, a browser needs one request beside it: its stylesheet.
+        """
+        page = self.get("/").text
+        self.assertEqual(page.count('rel="stylesheet"'), 1)
+        self.assertNotRegex(page, "<style|@import")
+        scripts = re.findall("<script[^>]*>", page)
+        self.assertTrue(scripts)
+        for script in scripts:
+            self.assertRegex(script, '^<script src="[^"]+" defer ')
+        style = re.findall(r'href="\./(static/farm\.css[^"]+)"', page)
+        self.assertNotIn("@import", self.get(f"/{style[0]}").text)
 
     def test_long_away(self) -> None:
         """
