@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, urlencode, urljoin
 
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
 from buildbot_lite.packages.repositories.repository import PackageRepository
@@ -369,6 +369,8 @@ class NginxTests(WebProcessCase):
     """
 
     front: ClassVar[int]
+    secure: ClassVar[int]
+    """Ports of nginx; at the second it says that the connection to it was encrypted."""
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -384,7 +386,7 @@ class NginxTests(WebProcessCase):
         Start nginx, too.
         """
         super().begin()
-        cls.front = free_port()
+        cls.front, cls.secure = free_port(), free_port()
         directory = cls.farm.directory / "nginx"
         directory.mkdir()
         text = (CHECKOUT / "docs" / "deployment.md").read_text()
@@ -392,10 +394,14 @@ class NginxTests(WebProcessCase):
         temporary = "".join(
             f"{name}_temp_path {directory}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
+        location = location.replace(":8010", f":{cls.port}")
+        servers = "".join(
+            f"server {{ listen 127.0.0.1:{port};\n{text}}}\n"
+            for port, text in ((cls.front, location), (cls.secure, location.replace("$scheme", "https")))
+        )
         (directory / "nginx.conf").write_text(
             f"daemon off; master_process off; pid {directory}/pid; error_log {directory}/error.log; events {{}}\n"
-            f"http {{ access_log off; {temporary} server {{ listen 127.0.0.1:{cls.front};\n"
-            f"{location.replace(':8010', f':{cls.port}')}}} }}\n"
+            f"http {{ access_log off; {temporary} {servers} }}\n"
         )
         nginx = subprocess.Popen(
             [shutil.which("nginx") or "nginx", "-e", "error.log", "-p", str(directory), "-c", "nginx.conf"],
@@ -431,6 +437,49 @@ class NginxTests(WebProcessCase):
                 self.assertEqual(self.get(path, self.front, "farm.test")[0], 200, link)
         self.assertEqual(self.get(f"ci/{LOG}/raw", self.front, "farm.test"), (200, "hello\n"))
         self.assertEqual(self.get("ci/", self.front, "evil.example")[0], 421)
+
+    def asked(
+        self, port: int, path: str, body: str | None = None, *, source: str = "127.0.0.1", **headers: str
+    ) -> http.client.HTTPResponse:
+        """
+        The answer at *path* behind *port* to who comes from *source*, of this machine; to a form if there is a *body*.
+        Names of *headers* have "_" for "-".
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60, source_address=(source, 0))
+        self.addCleanup(connection.close)
+        sent = {"Host": "farm.test", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        connection.request("GET" if body is None else "POST", path, body, sent)
+        return connection.getresponse()
+
+    def test_session(self) -> None:
+        """
+        Promise 10.7: behind nginx a code becomes a session over an encrypted connection alone, as a proxy that is named
+        says it; the cookie is for the pages' path and for no script; links of errors and forms lead below the path.
+        """
+        self.start_web()
+        directory = str(self.farm.master_directory)
+        said = self.farm.command("grant", "control", "--web", directory)
+        code = urlencode({"code": said.out.decode().strip().partition("?code=")[2]})
+        claims = {"X_Forwarded_Proto": "https", "X_Forwarded_For": "127.0.0.1", "X_Forwarded_Host": "localhost"}
+        for port, path, source in ((self.front, "/ci/enter", "127.0.0.1"), (self.port, "/enter", "127.0.0.2")):
+            refused = self.asked(port, path, code, source=source, **claims)
+            self.assertEqual((refused.status, refused.getheader("set-cookie")), (403, None), path)
+            self.assertIn(b"plain HTTP", refused.read())
+        foreign = self.asked(self.secure, "/ci/enter", code, Origin="https://evil.example")
+        self.assertEqual(foreign.status, 403)
+        self.assertIn(b"<button", self.asked(self.secure, f"/ci/enter?{code}").read())
+        entered = self.asked(self.secure, "/ci/enter", code, Origin="https://farm.test")
+        self.assertEqual((entered.status, urljoin("/ci/enter", entered.getheader("location", ""))), (303, "/ci/"))
+        name, *attributes = (entered.getheader("set-cookie") or "").split("; ")
+        self.assertEqual({each.partition("=")[0] for each in attributes}, {"Max-Age", "HttpOnly", "SameSite", "Secure"})
+        self.assertIn("SameSite=Strict", attributes)
+        self.assertIn(b'leave"', self.asked(self.secure, "/ci/", Cookie=name).read())
+        self.assertEqual(self.asked(self.secure, "/ci/do/cancel?request=1", Cookie=name).status, 405)
+        for path in ("/ci/nothing/at/all", "/ci/builders/nothing/7", "/ci/do/cancel"):
+            error = self.asked(self.secure, path, Cookie=name)
+            self.assertIn(error.status, {404, 405})
+            for link in re.findall(r'(?:href|src|action)="([^"#]+)', error.read().decode()):
+                self.assertTrue(urljoin(path, link).startswith("/ci/"), (path, link))
 
     def test_events(self) -> None:
         """
