@@ -37,6 +37,7 @@ from .resuming import resumed
 if TYPE_CHECKING:
     from ..wire.client import SubmitClient
     from .lasting_link import LastingLink
+    from .shell_terminal import ShellLink
 
 T = TypeVar("T")
 
@@ -102,6 +103,11 @@ class MasterLink(Protocol):
     def lasting(self) -> "LastingLink":
         """
         A link that stays, for many questions.
+        """
+
+    def connection(self) -> AbstractAsyncContextManager["ShellLink"]:
+        """
+        A connection that stays until the end of the context.
         """
 
     @property
@@ -186,6 +192,11 @@ class NetworkLink:
 
     def at(self, furl: str) -> MasterLink:
         return evolve(self, furl=furl)
+
+    def connection(self) -> AbstractAsyncContextManager["ShellLink"]:
+        from ..wire.client import control_connection
+
+        return control_connection(self.reactor, self.furl)
 
     def lasting(self) -> "LastingLink":
         from .lasting_link import NetworkLastingLink

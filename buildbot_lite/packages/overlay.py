@@ -34,10 +34,10 @@ def kept_name(builder: str, number: int) -> str:
     return f"{builder}-{number}"
 
 
-def entering(slave_directory: Path, name: str) -> Sequence[str]:
+def entering(slave_directory: Path, name: str, *command: str) -> Sequence[str]:
     """
-    The words that run a shell in the kept root *name* of the slave in *slave_directory*, or take the commands to run
-    from standard input.  `InputError` when it is not there, or belongs to another user.
+    The words that run *command* in the kept root *name* of the slave in *slave_directory*; without a command, a shell
+    that takes the commands to run from standard input.  `InputError` when it is not there, or belongs to another user.
     """
     kept = slave_directory / "work" / KEPT
     try:
@@ -58,7 +58,7 @@ def entering(slave_directory: Path, name: str) -> Sequence[str]:
         )
     if name not in there:
         raise InputError(f"The root of {name} is not kept (any more); kept are: {', '.join(there) or 'none'}.")
-    return overlay("enter", str(kept), name)
+    return overlay("enter", str(kept), name, *command)
 
 
 def _user(number: int) -> str:

@@ -126,6 +126,10 @@ class FakeMaster:
     async def pause(self, seconds: float) -> None:
         pass
 
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        yield self
+
     def lasting(self) -> Any:
         return self
 

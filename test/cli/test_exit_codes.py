@@ -52,7 +52,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "package unpause": ("none",),
     "package sign": ("3", "--key", "1234"),
     "package rebuild": ("7", "--compare"),
-    "package shell": ("hello", "7"),
+    "package shell": ("7", "amd64", "--", "true"),
     "package push": ("3",),
     "reconfig": (),
     "start": ("nowhere",),

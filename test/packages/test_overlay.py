@@ -28,13 +28,13 @@ LONG = f"98765.{os.getpid()}"
 OVER_LIMIT, DAMAGED = 98, 99
 
 
-def make_base(directory: Path) -> None:
+def make_base(directory: Path, *more: str) -> None:
     """
-    A directory with PROGRAMS of this machine and the libraries that they need.
+    A directory with PROGRAMS and *more* of this machine, and the libraries that they need.
     """
     for name in ("bin", "etc", "tmp", "var", "proc", "dev"):
         (directory / name).mkdir(parents=True)
-    for program in PROGRAMS:
+    for program in (*PROGRAMS, *more):
         path = shutil.which(program)
         if path is None:
             raise SkipTest(f"{program} is not installed (Debian: apt install coreutils)")
