@@ -48,7 +48,8 @@ class PageRequest:
     """
     A request.  *path*: decoded, as it began with a slash.  *query*: the first value of each field of its query, at most
     `MOST_FIELDS`.  *headers*: by name in lower case.  *http*: Twisted's own request, for answers that are streamed.
-    *holder*: of the grant with which it comes; None: of none.
+    *holder*: of the grant with which it comes; None: of none.  *takes_password*: whether a string may come as the
+    password of HTTP Basic.
     """
 
     method: str
@@ -58,6 +59,7 @@ class PageRequest:
     headers: Mapping[str, str]
     http: Any
     holder: Holder | None = None
+    takes_password: bool = False
 
     @property
     def names_holder(self) -> bool:

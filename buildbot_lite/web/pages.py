@@ -131,9 +131,8 @@ class Pages:
         """
         if asked.names_holder:
             # What everybody may see costs no question about a string.
-            holder = await self._view.sessions.holder(
-                asked, by_string=not route.is_open, by_password=route.takes_password
-            )
+            asked = evolve(asked, takes_password=route.takes_password)
+            holder = await self._view.sessions.holder(asked, by_string=not route.is_open)
             asked = evolve(asked, holder=holder)
             asked.http.belongs_to(asked.occupant)
         if asked.method not in {"GET", "HEAD"} and is_foreign(asked):

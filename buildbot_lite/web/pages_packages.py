@@ -12,7 +12,7 @@ from ..packages import job_documents, job_lists, job_records
 from ..packages.job_states import JobState
 from ..packages.jobs import JobFilter
 from ..packages.signing.openpgp import fingerprints, read_public_keys
-from .live import Document
+from .live import Document, is_private
 from .page_request import PageRequest
 from .public_files import ARMORED, has_public
 from .view import FarmView, Reply, Route
@@ -120,7 +120,7 @@ async def _use(view: FarmView, target: str, known: Document) -> Document | None:
         "is_rpm": is_rpm,
         "is_signed": has_public(directory, *signature),
         "fingerprints": [] if key is None else fingerprints(read_public_keys(key.encode(), "the key")),
-        "is_private": bool(www.get("private")),
+        "is_private": is_private(www),
     }
 
 

@@ -19,8 +19,7 @@ async def check_reader(view: FarmView, asked: PageRequest) -> None:
     private.
     """
     if asked.holder is not None:
-        # Where a password was no string, nobody was admitted with it.
-        may_read = await view.sessions.holder(asked, by_password=True) is not None
+        may_read = await view.sessions.holder(asked) is not None
     else:
         may_read = not await view.live.is_private()
     if not may_read:

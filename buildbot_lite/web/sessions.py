@@ -97,16 +97,16 @@ class Sessions:
         if (value := _cookie(asked)) is not None:
             self._sessions.pop(digest(value), None)
 
-    async def holder(self, asked: PageRequest, *, by_string: bool = True, by_password: bool = False) -> Holder | None:
+    async def holder(self, asked: PageRequest, *, by_string: bool = True) -> Holder | None:
         """
         Who asks; None: somebody without a grant.  `RefusedError` for a bearer's FURL that is no FURL of this farm, or
-        that others between could have read.  *by_string*: whether bearers' FURLs are looked at.  *by_password*: whether
-        the password of HTTP Basic is such a FURL, too.
+        that others between could have read.  *by_string*: whether bearers' FURLs are looked at.
+        Where *asked* takes passwords, that of HTTP Basic is such a FURL, too.
         """
         scheme, _, credentials = asked.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return await self._bearer(asked, credentials.strip()) if by_string else None
-        if scheme.lower() == "basic" and by_password:
+        if scheme.lower() == "basic" and asked.takes_password:
             return await self._bearer(asked, _password(credentials.strip()))
         value = _cookie(asked)
         return None if value is None else self._kept(self._sessions, digest(value))

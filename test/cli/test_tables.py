@@ -167,6 +167,21 @@ class TablesTests(SynchronousTestCase):
 
         self.assertEqual(states, ["here", "draining", "paused", "away", "never seen"])
 
+    def test_targets(self) -> None:
+        """
+        Promise 9.9: a target says what holds its jobs up: a pause, or a fault of the machine, with the next attempt.
+        """
+        target = {"target": "t", "kind": "DebTarget", "arches": ["amd64"], "jobs": {"repowait": 2}, "paused": None}
+        stuck = {
+            **target,
+            "paused": {"by": "alice", "reason": "why not", "at": 1.0},
+            "trouble": {"reason": "createrepo_c failed.", "since": 1.0, "again": 1_000_000_000.0},
+        }
+        _, quiet, first, second = lines("targets", [target, stuck])
+        self.assertRegex(quiet, r"^t +DebTarget  amd64 +2 repowait$")
+        self.assertRegex(first, r"2 repowait +paused by alice: why not$")
+        self.assertRegex(second, r"^ +jobs are stuck, next attempt 2001-09-0\d \d\d:46:40: createrepo_c failed\.$")
+
     def test_narrow(self) -> None:
         """
         Where rows do not fit, dates are short, empty columns are left out, and sentences take several lines; in a pipe

@@ -82,7 +82,7 @@ class PrivateRepositoryTests(WebProcessCase):
         text = body.decode()
         self.assertEqual(status, 200, text)
         self.assertIn(f"<code>{self.key.fingerprint}</code>", text)
-        found = re.findall(r"<pre>(.*?)</pre>", text, re.DOTALL)
+        found = re.findall(r"<pre[^>]*>(.*?)</pre>", text, re.DOTALL)
         return [unescape(each).replace("STRING", self.string) for each in found]
 
     def test_apt(self) -> None:
