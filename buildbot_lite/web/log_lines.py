@@ -67,7 +67,7 @@ def _entries(
             entries.append(_remark(waiting.pop(0)))
     if shown.end == shown.length:
         entries += [_remark(each) for each in waiting]
-    return {"entries": entries, "remark": max((each.id for each in stored.remarks), default=0)}
+    return {"entries": entries, "near": stored.near, "remark": max((each.id for each in stored.remarks), default=0)}
 
 
 def _row(row: LogRow, end: int, first: int | None, marked: tuple[int, int] | None) -> dict[str, Any]:

@@ -23,7 +23,8 @@ MOST_REMARKS = 1000
 class StoredLog:
     """
     The log *name* of *step*.  *names*: of all logs of the step.  *parts*: its streams, in the order in which they
-    began.  *ended*: it gets no more bytes.  *removed*: its files were removed, because it was old.
+    began.  *ended*: it gets no more bytes.  *removed*: its files were removed, because it was old.  *near*: the step
+    itself wrote text before a command's output, and goes on with it there, so remarks may belong some lines below.
     """
 
     build: Build
@@ -34,6 +35,7 @@ class StoredLog:
     remarks: Sequence[Remark]
     ended: bool
     removed: bool
+    near: bool = False
 
     @property
     def size(self) -> int:
@@ -71,9 +73,17 @@ def stored_log(builder: str, number: int, step: str, name: str) -> Callable[[Con
             raise NotFoundError(f"The step {found.name} of {builder}/{number} has no log {name!r:.100}.")
         beside = [each for each in remarks.of_step(connection, build.id, found.number) if each.log == name]
         ended = found.finished is not None or build.finished is not None
-        return StoredLog(build, found, name, names or [STDIO], parts, beside[-MOST_REMARKS:], ended, removed)
+        near = bool(beside) and _has_text_before_output(connection, parts)
+        return StoredLog(build, found, name, names or [STDIO], parts, beside[-MOST_REMARKS:], ended, removed, near)
 
     return read
+
+
+def _has_text_before_output(connection: Connection, parts: Sequence[Stream]) -> bool:
+    before = {each.id for each in parts[:-1]}
+    return bool(before) and any(
+        each.id in before for each in streams.own_texts(connection, parts[0].build, parts[0].step)
+    )
 
 
 def _step(all_steps: Sequence[Step], reference: str) -> Step:

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.compressed_streams import compress
-from buildbot_lite.storage.records import builds, remarks, retention, states, steps, streams
+from buildbot_lite.storage.records import builds, journal, remarks, retention, states, steps, streams
 from buildbot_lite.web.farm_logs import digest_of
 from buildbot_lite.web.logs.log_reader import LogPart
 from buildbot_lite.web.master_watch import FarmChange
@@ -178,6 +178,41 @@ class LogPagesTests(LogCase):
         self.assertEqual(places, sorted(places))
         self.assertIn('href="../../../../../../builders/linux/1/steps/0/logs/test.log"', page)
         self.assertIn("1 passed", self.get("/builders/linux/1/steps/make/logs/test.log").text)
+
+    def test_near(self) -> None:
+        """
+        Where text of the step itself stands before output of its commands, a remark is said to be near.
+        """
+        for content in (b"of the step\n", b"of a command\n"):
+            self.log(content)
+        self.remark("away", 12)
+        self.assertIn("near here", self.get(ADDRESS).text)
+
+    def test_exact(self) -> None:
+        """
+        Where a log has the output of commands alone, or what the step wrote comes last, remarks stand where they were
+        made.
+        """
+        for ordinal in (0, 1):
+            self.write(
+                lambda connection, ordinal=ordinal: journal.begin(
+                    connection, self.build, 0, ordinal, kind="command", fingerprint="", intent={}, now=NOW
+                )
+            )
+        for content in (b"of a command\n", b"of another\n", b"of the step\n"):
+            self.log(content)
+        self.remark("away", 13)
+        page = self.get(ADDRESS).text
+        self.assertIn("away", page)
+        self.assertNotIn("near here", page)
+
+    def remark(self, text: str, offset: int) -> None:
+        """
+        Add a remark beside the log.
+        """
+        self.write(
+            lambda connection: remarks.add(connection, self.build, 0, log="stdio", offset=offset, text=text, now=NOW)
+        )
 
     def test_search(self) -> None:
         """

@@ -3,7 +3,7 @@ Streams: the files with the bytes of logs and artifacts (`buildbot_lite.storage.
 """
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, bindparam, exists, update
 
 from .. import schema
 from ..statements import (
@@ -60,6 +60,22 @@ _LOGS = Query(
     .where(_streams.c.build == bindparam("build"), _streams.c.kind == "log")
     .order_by(*_ORDER)
     .limit(bindparam("most")),
+    Stream,
+)
+_OWN_TEXTS = Query(
+    selecting(_streams, Stream)
+    .where(
+        _streams.c.build == bindparam("build"),
+        _streams.c.step == bindparam("step"),
+        _streams.c.kind == "log",
+        # Only what a step writes itself has an ordinal without an effect.
+        ~exists().where(
+            schema.journal.c.build == _streams.c.build,
+            schema.journal.c.step == _streams.c.step,
+            schema.journal.c.ordinal == _streams.c.ordinal,
+        ),
+    )
+    .order_by(*_ORDER),
     Stream,
 )
 _OF_STEP = Query(
@@ -123,3 +139,10 @@ def of_step(connection: Connection, build: int, step: int) -> list[Stream]:
     The streams of one step, in the order of its effects.
     """
     return _OF_STEP.all(connection, build=build, step=step)
+
+
+def own_texts(connection: Connection, build: int, step: int) -> list[Stream]:
+    """
+    The streams of *step* that its code wrote itself, not one of its commands.
+    """
+    return _OWN_TEXTS.all(connection, build=build, step=step)
