@@ -155,9 +155,9 @@ class Pages:
             return await route.render(self._view, asked, **names)
 
         # Any cookie of another site's, or of nobody's, must not make a page anew.
-        if route.kept and asked.method in {"GET", "HEAD"} and asked.holder is None:
+        if route.kept and asked.method in {"GET", "HEAD"}:
             version = (live.version, live.away_since)
-            return await self._kept.get_or_make(asked.address, version, live.clock, route.kept, make)
+            return await self._kept.get_or_make(_kept_as(asked), version, live.clock, route.kept, make)
         reply = await make()
         return PreparedReply(reply) if isinstance(reply, Reply) else reply
 
@@ -178,6 +178,18 @@ class Pages:
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             reply = evolve(reply, headers={"allow": ", ".join(sorted(error.valid_methods))})
         return _headed(request, PreparedReply(reply))
+
+
+def _kept_as(asked: PageRequest) -> str:
+    """
+    Under what the answer to *asked* is kept: with its address, all of the holder that a page shows.  (Answers that the
+    master gives to a holder are of routes that keep nothing.)
+    """
+    holder = asked.holder
+    if holder is None:
+        return asked.address
+    may = None if holder.may is None else sorted(holder.may)
+    return f"{asked.address}\n{holder.label!r} {may!r}"
 
 
 def _back(asked: PageRequest) -> str:

@@ -2,6 +2,9 @@
 Who may do what on the pages.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from twisted.internet.defer import Deferred
 
 from buildbot_lite.errors import BuildbotLiteError, RevokedError
@@ -65,6 +68,30 @@ class BrowserTests(SessionCase):
         self.assertEqual((answer.status, answer.headers["location"]), (303, "../queue"))
         question = {"ask": "cancel", "request": 12, "reason": "cancelled by Ada"}
         self.assertEqual(self.holders.asked, [(CONTROL, question)])
+
+    def test_kept(self) -> None:
+        """
+        The same page is made once a second for the same holder, and for others of the same name with the same rights:
+        never for strangers, nor for holders who may do something else.
+        """
+        made: list[object] = []
+        render = self.view.templates.render
+
+        def seen(template: str, context: Mapping[str, Any]) -> bytes:
+            made.append(context["holder"])
+            return render(template, context)
+
+        self.patch(self.view.templates, "render", seen)
+        ada, again = self.entered(), self.entered()
+        self.assertEqual(self.get("/queue", ada).body, self.get("/queue", again).body)
+        self.assertEqual(len(made), 1)
+        for label, may in (("Ada", [*MAY, "force"]), ("Grace", MAY)):
+            self.holders.grants[CONTROL] = {"grant": 8, "label": label, "may": may}
+            self.assertIn(label, self.get("/queue", self.entered()).text)
+        self.assertIn("Enter", self.get("/queue").text)
+        self.assertEqual(len(made), 4)
+        self.assertIn("Leave", self.get("/queue", ada).text)
+        self.assertEqual(len(made), 4)
 
     def test_nobody(self) -> None:
         """
