@@ -97,7 +97,8 @@ class Grid:
             self.before = None
         elif moved is not None:
             self.at, self.before = moved, None
-            self.length = max(self.length, min(moved, self.columns)) if each not in "\r\b" else self.length
+            if each[-1] in "CG\t":
+                self.length = max(self.length, min(moved, self.columns))
         elif not cell_len(each) and self.before is not None:
             self.texts[self.before] += each
         else:
@@ -217,6 +218,7 @@ class TerminalTests(SynchronousTestCase):
         st.integers(1, 20),
     )
     @example(["ab\u0301"], 1)
+    @example(["漢漢\x1b[2D"], 1)
     def test_columns(self, parts: list[str], columns: int) -> None:
         """
         Whatever is written over what, the line has as many columns as were written, each in its place: no wide
