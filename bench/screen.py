@@ -47,6 +47,12 @@ class Loaded:
     kb: float
 
 
+class NotShownError(Exception):
+    """
+    The page was not shown in time; the text of what was.
+    """
+
+
 class Screen:
     """
     A running Chromium.  Before a page is loaded or turned, the processes of *pids* must have nothing to do: the page
@@ -115,7 +121,7 @@ class Screen:
     def _loaded(self, ms, address):
         if ms is None:
             body = self._driver.find_element("css selector", "body").text
-            raise RuntimeError(f"{address} was not shown within {PATIENCE // 2} s:\n{body[:1000]}")
+            raise NotShownError(f"{address} was not shown within {PATIENCE // 2} s:\n{body[:1000]}")
         # What was under way when it was shown, such as its icon, may count or not.
         loads = self._loads()
         return Loaded(ms, len(loads), sum(loads) / 1000)

@@ -290,7 +290,7 @@ ROWS = (
     Row("builds while pages are asked for, against nobody asking", "times", "web_builds.slowed", must="<1.05"),
     *(
         Row(
-            f"API with the same 100,000 builds, half of the answers: {what}",
+            f"API with the same builds, half of the answers: {what}",
             "ms",
             f"web_peer.{name}_api_p50_ms",
             f"web_peer.{name}_api_p50_ms",

@@ -20,14 +20,16 @@ import statistics
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import proc
 import web
 from attrs import field, frozen
 from lab import BENCH
-from screen import Content, Screen
+from screen import Content, NotShownError, Screen
 from web_things import PATIENCE, Records, things
 
 # Before the standard library, which has a package test of its own.
@@ -78,7 +80,8 @@ def measure(work, quick, peer):
 @frozen
 class Sides:
     """
-    Both programs, asked in turn; *figures* are those of each, *failed* says what has none.
+    Both programs, asked in turn; *figures* are those of each, *failed* says what has none, *shown* has the loads of the
+    pages.
     """
 
     screen: Screen
@@ -86,6 +89,7 @@ class Sides:
     theirs: str
     figures: dict = field(factory=lambda: {"ours": {}, "theirs": {}})
     failed: list = field(factory=list)
+    shown: dict = field(factory=dict)
 
     def attempt(self, what, run):
         """
@@ -119,32 +123,38 @@ class Sides:
         """
         if thing.their_view is None:
             return
-        theirs, ours = [], []
         self.screen.load(self.ours + thing.page, thing.content)  # its stylesheet is kept from now on
         for _ in range(times):
             self.screen.load(self.theirs + _ELSEWHERE, _SHOWN_ELSEWHERE)
-            theirs.append(self.screen.turn(thing.their_view, thing.their_content))
-            ours.append(self.screen.load(self.ours + thing.page, thing.content))
-        self._add(thing.name, ours, theirs)
+            self._note("theirs", thing.name, lambda: self.screen.turn(thing.their_view, thing.their_content))
+            self._note("ours", thing.name, lambda: self.screen.load(self.ours + thing.page, thing.content))
 
     def show_first(self, thing, times):
         """
-        Show a page in a browser that has never been here.
+        Show a page in a browser that has never been here, and one that has nothing but a word.
         """
-        theirs, ours = [], []
+        for who, address, content in (
+            ("theirs", self.theirs + thing.their_view, thing.their_content),
+            ("ours", self.ours + thing.page, thing.content),
+        ) * times:
+            self._note(who, "first", lambda at=address, has=content: self.screen.load(at, has, cold=True))
         for _ in range(times):
-            view = self.theirs + thing.their_view
-            theirs.append(self.screen.load(view, thing.their_content, cold=True))
-            ours.append(self.screen.load(self.ours + thing.page, thing.content, cold=True))
-        self._add("first", ours, theirs)
-        empty = [self.screen.load(self.ours + "healthz", Content(text="ok")) for _ in range(times)]
-        self._add("empty", empty, empty)
+            self._note("ours", "empty", lambda: self.screen.load(self.ours + "healthz", Content(text="ok")))
 
-    def _add(self, name, ours, theirs):
-        for who, loads in (("ours", ours), ("theirs", theirs)):
-            for figure in ("ms", "requests", "kb"):
-                value = statistics.median(getattr(each, figure) for each in loads)
-                self.figures[who][f"{name}_screen_{figure}"] = value
+    def _note(self, who, name, show):
+        """
+        Note when a page was shown, or that it was not, as once Buildbot's builders after 30 s.
+        """
+        loads = self.shown.setdefault((who, name), [])
+        try:
+            loads.append(show())
+        except NotShownError as error:
+            print(error, file=sys.stderr)
+            missed = f"{name}_screen_missed"
+            self.figures[who][missed] = self.figures[who].get(missed, 0) + 1
+        for figure in ("ms", "requests", "kb") if loads else ():
+            value = statistics.median(getattr(each, figure) for each in loads)
+            self.figures[who][f"{name}_screen_{figure}"] = value
 
 
 def _made(work, builds, slaves):
@@ -169,6 +179,7 @@ def _seconds(address):
     """
     for _ in range(2):
         began = time.monotonic()
-        with urlopen(address, timeout=PATIENCE) as answer:
+        # A refusal takes its time, too; wrk counts those.
+        with suppress(HTTPError), urlopen(address, timeout=PATIENCE) as answer:
             answer.read()
     return time.monotonic() - began
