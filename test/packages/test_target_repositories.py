@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -40,6 +41,7 @@ from buildbot_lite.packages.roots import Root
 from buildbot_lite.packages.rpm_steps import MOST_ROUNDS, RpmPrepping
 from buildbot_lite.packages.signing.openpgp import armored_keys
 from buildbot_lite.packages.signing.signing_policy import SigningPolicy
+from buildbot_lite.storage.files import write_whole
 from buildbot_lite.storage.records import steps
 from buildbot_lite.testing import Answer, command, replay, run
 from test.control.test_submissions import FakeWatcher
@@ -538,6 +540,27 @@ class LatestPackagesTests(SynchronousTestCase):
         self.assertEqual(there.index(first)["snapshot"], first)
         Path(there.chosen({"a-1-1.noarch.rpm"})["a-1-1.noarch.rpm"][0]).unlink()
         self.assertEqual(there.index(first)["snapshot"], current)
+
+    def test_together(self) -> None:
+        """
+        Promise 9.6: the index is written once for builds that begin together.
+        """
+        self.add("a-1-1.noarch.rpm")
+        there = BuildRepository(str(self.place), "packages")
+        second, written = Event(), list[str]()
+
+        def writing(path: str, contents: bytes) -> None:
+            written.append(os.path.basename(path))
+            if len(written) > 1:
+                second.set()
+            # As long as another build would need to come here, too.
+            second.wait(0.5)
+            write_whole(path, contents)
+
+        with mock.patch.object(for_builds, "write_whole", writing), ThreadPoolExecutor(2) as pool:
+            first, other = (each.result(60) for each in [pool.submit(there.index), pool.submit(there.index)])
+        self.assertEqual(first, other)
+        self.assertEqual(len(written), 2, written)
 
     def test_first_build_on_slave(self) -> None:
         """

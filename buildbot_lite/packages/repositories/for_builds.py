@@ -17,6 +17,7 @@ import tarfile
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from threading import Lock
 
 from attrs import frozen
 
@@ -44,6 +45,8 @@ MOST_SENT = 2000
 MOST_NAMES = 1000
 """Names of packages that win over the distribution's in one root."""
 _INDEXES = "indexes"
+# The builds of a job begin together, each asks in a thread of its own, and the first one writes the index.
+_KEEPING = Lock()
 
 
 @frozen
@@ -70,7 +73,8 @@ class BuildRepository:
             snapshot, path = earlier, self._archive_path(earlier)
             if not self._is_kept(earlier):
                 snapshot, path = current.name, self._archive_path(current.name)
-                self._keep(current, path)
+                with _KEEPING:
+                    self._keep(current, path)
             with open(path, "rb") as file:
                 contents = file.read()
         except OSError as error:
