@@ -167,7 +167,8 @@ class PolicyChangeTests(FarmCase):
         self.addCleanup(self.farm.write_slave_tac, "bot1")
         keepers = []
         for umask, modes in (("022", (0o644, 0o755)), ("002", (0o664, 0o775)), ("077", (0o600, 0o700))):
-            self.farm.slave().stop()
+            # One that is stopped would take its idle keeper along.
+            self.farm.slave().kill()
             self.farm.write_slave_tac("bot1", policy=f"umask=0o{umask}")
             shutil.rmtree(build.parent, ignore_errors=True)
             self.farm.start_slave()
