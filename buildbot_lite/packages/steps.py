@@ -97,8 +97,9 @@ class PackageStep(BuildStep):
             self.bench.remark(f"the root is not kept: {complaint_of(kept)}")
         else:
             self.bench.remark(
-                f"the root is kept on {self.slave_name} for some hours; to enter it there:"
-                f" buildbot-lite package shell {builder} {number} --slave DIRECTORY"
+                f"the root is kept on {self.slave_name} for some hours; to enter it: "
+                f"buildbot-lite package shell JOB {self.architecture}; on that machine: "
+                f"buildbot-lite package shell {builder} {number} --slave DIRECTORY"
             )
 
     def complaint_of(self, ran: CommandResult) -> str:

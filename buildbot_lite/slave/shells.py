@@ -7,6 +7,7 @@ come from the master, as those of any command do.
 
 import os
 import pty
+import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -29,6 +30,8 @@ NOT_PERMITTED = (
     "The owner of this slave permits no shells on it.  To permit them, add shells=True to application_for(...) in its "
     "slave.tac and restart it."
 )
+# A wrapper may pass on descriptor 3, on which commands get their settings (`keeper.wrapper`).
+_WITH_SETTINGS = ("/bin/sh", "-c", 'exec "$@" 3</dev/null', "sh")
 # Stands for the directory with a command's private files, of which a shell has none.
 _EMPTY = ".shell"
 
@@ -122,8 +125,10 @@ class Shells:
         policy = self._policy
         dying = [shutil.which("setpriv") or "setpriv", "--pdeathsig", "KILL"]
         as_user = policy.words[: len(policy.words) - len(policy.wrapper)]
-        values = {"workdir": self._work, "work": self._work, "id": "shell"}
+        values = {"workdir": self._work, "work": self._work, "id": f"shell-{secrets.token_hex(8)}"}
         if any("{private}" in word for word in policy.wrapper):
             values["private"] = self._make(_EMPTY)
         wrapper = [PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), word) for word in policy.wrapper]
+        if wrapper:
+            wrapper = [*_WITH_SETTINGS, *wrapper]
         return [*map(os.fsencode, [*as_user, *dying, *wrapper]), *(word.encode() for word in request.argv)]

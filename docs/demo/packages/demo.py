@@ -268,6 +268,8 @@ def _start_slave(name: str) -> None:
     if (TOP / f"{name}.roots").exists():
         (TOP / name / "work").mkdir(mode=0o700, exist_ok=True)
         (TOP / f"{name}.roots").rename(TOP / name / "work" / "roots")
+    tac = TOP / name / "slave.tac"
+    tac.write_text(tac.read_text().replace("    # shells=True,", "    shells=True,"))
     ran("buildbot-lite", "start", TOP / name)
 
 
@@ -361,20 +363,15 @@ def enter_failed() -> str:
     """
     The root of a build that failed is entered.
     """
-    (arch,) = [each for each in jobs()["bookworm broken"]["arches"] if each["architecture"] == "amd64"]
-    said = farm(
-        "shell",
-        "bookworm-amd64",
-        str(arch["build"]),
-        "--slave",
-        TOP / "bot1",
-        text="ls -d /build/out/src/debian; hostname\n",
-    )
+    job = str(jobs()["bookworm broken"]["job"])
+    string = TOP / "shell.furl"
+    string.touch(mode=0o600)
+    granted = ran("buildbot-lite", "grant", "shell", MASTER, "bookworm", "--label", "maintainer")
+    string.write_text(next(line for line in granted.splitlines() if line.startswith("pb://")) + "\n")
+    said = farm("shell", "--furlfile", string, job, "amd64", text="ls -d /build/out/src/debian; hostname\n")
     if "/build/out/src/debian\nfarm" not in said:
         raise CheckError(f"the shell said: {said}")
-    return (
-        f"buildbot-lite package shell bookworm-amd64 {arch['build']} --slave {TOP.name}/bot1: /build/out/src is there"
-    )
+    return f"buildbot-lite package shell --furlfile {string.name} {job} amd64: /build/out/src is there"
 
 
 def wait_for_signature() -> str:
