@@ -32,6 +32,8 @@ ANEW = 20
 """Looks until the list of builders is asked for again: it changes with a new configuration."""
 RESULTS = 12
 """Results shown for each builder."""
+OPENED_TAIL = 64 << 10
+"""Bytes of the log of a step that was opened."""
 OF_BUILDER = 100
 """Builds of one builder."""
 
@@ -200,7 +202,8 @@ class WatchedBuild:
         if step is None or not self.tails:
             return
         try:
-            self.tail = (await link.ask({"ask": "tail", **of, "step": str(step["number"])}))["tail"]
+            size = {} if self.chosen is None else {"bytes": OPENED_TAIL}
+            self.tail = (await link.ask({"ask": "tail", **of, "step": str(step["number"]), **size}))["tail"]
         except NotFoundError:
             # A master of an earlier version.
             self.tails = False

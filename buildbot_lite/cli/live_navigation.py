@@ -101,11 +101,12 @@ class Navigation:
         try:
             await view.watched.look(link)
         except NotFoundError as error:
-            if view.asked:
+            if view is not self._view:
+                return  # it was left meanwhile
+            if view.asked or len(self._views) == 1:
                 raise
             self.problem = str(error)
-            if view is self._view:
-                self._leave()
+            self._leave()
 
     def lines(self, space: Space) -> list[Text]:
         """

@@ -29,6 +29,10 @@ _LETTERS = {
     "CANCELLED": Text("C", "dim"),
 }
 _RUNNING = Text("●", "cyan")
+_PRINTED = 50
+"""Lines of a log that are printed without a terminal."""
+_MOST_LINES = 2000
+"""Lines of a log through which the keys lead."""
 _BAR = 20
 _BARS = 60
 """Columns of the terminal from which on there are bars."""
@@ -102,7 +106,7 @@ def _of_build(watched: WatchedBuild, space: Space) -> Composition:
     if watched.tail and step is not None and watched.tail["log"] is not None:
         name = "" if watched.tail["log"] == "stdio" else f", {watched.tail['log']}"
         summary = plain(f"{step['name']}{name}, {watched.tail['length']} bytes")
-        most = 50 if space.height is None else space.height
+        most = _PRINTED if space.height is None else _MOST_LINES
         sections.append(Section("Log", summary, tail_lines(watched.tail["text"], most), _alone, last=True))
     return Composition(title, "", sections)
 

@@ -145,6 +145,18 @@ class NavigationTests(SynchronousTestCase):
         running.tail = {**running.tail, "text": running.tail["text"] + "newer\n"}
         self.assertEqual(drawn(navigation)[1], "newer")
 
+    def test_long_log(self) -> None:
+        """
+        The keys lead through more of a log than the terminal has lines.
+        """
+        watched = build()
+        watched.tail = {**watched.tail, "text": "".join(f"line {number}\n" for number in range(500))}
+        navigation = self.navigation(watched)
+        self.press(navigation, END)
+        for _ in range(10):
+            navigation.press(PAGE_UP)
+        self.assertEqual(drawn(navigation)[1], f"line {499 - 10 * 21}")
+
     def test_gone(self) -> None:
         """
         A build that is gone when it is opened is left again, with a sentence; one that the user named is an error.
@@ -156,6 +168,26 @@ class NavigationTests(SynchronousTestCase):
         self.assertRegex(drawn(navigation)[1], "^hello/13")
         named = Navigation(WatchedBuild("hello", 1))
         self.failureResultOf(Deferred.fromCoroutine(named.look(Gone())), NotFoundError)
+        drawn(named)
+        self.press(named, BACK, BACK)
+        self.failureResultOf(Deferred.fromCoroutine(named.look(Gone())), NotFoundError)
+
+    def test_left_meanwhile(self) -> None:
+        """
+        What is heard of a build that was left meanwhile does not matter any more.
+        """
+        answer: Deferred[Any] = Deferred()
+
+        class Slow:
+            async def ask(self, question: Any) -> Any:
+                return await answer
+
+        navigation = self.navigation(build())
+        looking = Deferred.fromCoroutine(navigation.look(Slow()))
+        self.press(navigation, BACK)
+        answer.errback(NotFoundError("There is no build."))
+        self.successResultOf(looking)
+        self.assertEqual(navigation.problem, "")
 
     @given(st.lists(st.sampled_from(KEYS), max_size=20), st.integers(1, 100), st.integers(1, 40))
     def test_every_way(self, keys: list[str], width: int, height: int) -> None:
