@@ -17,6 +17,14 @@ def cpu(pid):
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def exact_cpu(pid):
+    """
+    Return the CPU time of the threads of *pid*, in seconds, by the scheduler's clock.
+    """
+    threads = os.listdir(f"/proc/{pid}/task")
+    return sum(int(Path(f"/proc/{pid}/task/{each}/schedstat").read_text().split()[0]) for each in threads) / 1e9
+
+
 def cpu_with_children(pid):
     """
     Return the CPU time of *pid* and of the children that it has waited for, in seconds.

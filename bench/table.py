@@ -287,7 +287,14 @@ ROWS = (
     Row("the farm's page until its first paint", "KB", "web.first_paint_kb", must="<60"),
     Row("memory of the web process under load", "MB", "web.peak_mb", must="<120"),
     Row("the slowest page with 1,000,000 builds", "ms", "web_million.slowest_ms", must="<200"),
-    Row("builds while pages are asked for, against nobody asking", "times", "web_builds.slowed", must="<1.05"),
+    Row("the same after 10,000 requests of all kinds, 50 people follow a log", "MB", "web_memory.after_10000_mb"),
+    Row("the same at its peak", "MB", "web_memory.peak_mb", must="<120"),
+    Row("more than after the first 1,000 of them", "MB", "web_memory.grown_mb"),
+    Row("builds while pages are asked for without a pause, against nobody", "times", "web_builds.slowed", must="<1.05"),
+    Row("builds while 50 follow a log, 100 pages and answers a second", "times", "web_builds.day_slowed", must="<1.05"),
+    Row("CPU of the master per build meanwhile", "times", "web_builds.day_master_cpu"),
+    Row("builds while 50 follow a log, alone", "times", "web_builds.readers_slowed", must="<1.05"),
+    Row("CPU of the master per build meanwhile", "times", "web_builds.readers_master_cpu"),
     *(
         Row(
             f"API with the same builds, half of the answers: {what}",

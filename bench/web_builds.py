@@ -36,7 +36,7 @@ BUILDERS = f'{{"b": [SH(["true"])], "long": [SH(["sh", "-c", {LONG!r}], timeout=
 
 
 def web_builds(work, quick):
-    count, turns = (40, 2) if quick else (100, 5)
+    count, turns = (40, 2) if quick else (400, 5)
     with Lab(work, BUILDERS, slaves=4, web=True) as lab:
         address = lab.start_web()
         lab.call("begin", builder="long")
@@ -70,9 +70,9 @@ def one_turn(lab, count):
     """
     Seconds, and milliseconds of CPU of master and of web process, of *count* builds.
     """
-    before = proc.cpu(lab.master_pid), proc.cpu(lab.web_pid)
+    before = proc.exact_cpu(lab.master_pid), proc.exact_cpu(lab.web_pid)
     seconds = lab.submit("b", count)
-    after = proc.cpu(lab.master_pid), proc.cpu(lab.web_pid)
+    after = proc.exact_cpu(lab.master_pid), proc.exact_cpu(lab.web_pid)
     return seconds, *((one - other) * 1000 / count for one, other in zip(after, before, strict=True))
 
 
