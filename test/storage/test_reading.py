@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 from sqlalchemy import Connection, text
@@ -16,6 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from buildbot_lite.errors import ReadTooLongError, RecordsClosedError, StorageError
+from buildbot_lite.storage import reading
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.reading import ReadOnlyRecords, open_for_reading
 from buildbot_lite.storage.records import settings
@@ -82,6 +84,31 @@ class ReadingTests(TestCase):
         endless: Deferred[Any] = self.records.read(lambda connection: connection.execute(text(ENDLESS)).scalar())
         await self.assertFailure(endless, ReadTooLongError)
         self.assertEqual(await self.records.read(lambda connection: settings.get(connection, "colour")), "green")
+
+    async def test_starved(self) -> None:
+        """
+        A query that is interrupted because others had the processor is asked again, in a new transaction; one to which
+        that happens each time fails at last.
+        """
+        self.make()
+        now = [0.0]
+        self.patch(reading, "time", SimpleNamespace(monotonic=lambda: now[0], thread_time=lambda: 0.0))
+        asked: list[float] = []
+
+        def stalling(times: int) -> Callable[[Connection], Any]:
+            def query(connection: Connection) -> Any:
+                asked.append(now[0])
+                if len(asked) <= times:
+                    now[0] += 1.0  # it stood still for so long
+                    connection.execute(text(ENDLESS)).scalar()
+                return settings.get(connection, "colour")
+
+            return query
+
+        self.assertEqual(await self.records.read(stalling(2)), "green")
+        self.assertEqual(len(asked), 3)
+        await self.assertFailure(self.records.read(stalling(1000)), ReadTooLongError)
+        self.assertEqual(len(asked), 7)
 
     async def test_no_open_transaction(self) -> None:
         """
