@@ -26,6 +26,7 @@ class KeepTests(SessionCase):
         self.assertIn('action="../../do/keep"', page)
         self.assertNotIn("do/unkeep", page)
         self.successResultOf(self.records.write(lambda connection: marks.keep(connection, build, "for <Bob>")))
+        self.clock.advance(10)
         page = self.get("/builders/linux/1", cookie).text
         self.assertIn("<dt>Kept</dt><dd>for &lt;Bob&gt;</dd>", page)
         self.assertIn('action="../../do/unkeep"', page)
