@@ -5,14 +5,16 @@ The strings of the web process beside the master.
 import os
 import stat
 
+from sqlalchemy import update
 from twisted.logger import capturedLogs, formatEvent
 
 from buildbot_lite.cli.create import sample
 from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.errors import FileError
 from buildbot_lite.master.grants import web_furls
+from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import grants as records_of_grants
-from buildbot_lite.storage.records.grants import WEB_PAGES
+from buildbot_lite.storage.records.grants import BESIDE_MASTER, WEB_PAGES
 from buildbot_lite.wire.furl import read_furl
 
 from .test_admin import AdminDeskCase
@@ -67,7 +69,8 @@ class WebFurlsTests(AdminDeskCase):
         furls = self.furls()
         self.assertEqual(list(furls), ["watch", "webhooks"])
         self.assertEqual(
-            [(each["verb"], each["name"]) for each in self.granted()], [("watch", "farm"), ("change", "webhooks")]
+            [(each["verb"], each["name"]) for each in self.granted()],
+            [("watch", BESIDE_MASTER), ("change", BESIDE_MASTER)],
         )
         for name in ("private", "private/watch.furl", "private/webhooks.furl"):
             self.assertEqual(stat.S_IMODE(os.stat(self.path(name)).st_mode) & 0o077, 0)
@@ -189,6 +192,26 @@ class WebFurlsTests(AdminDeskCase):
         self.ask("reconfig")
         self.assertEqual(os.listdir(elsewhere), ["webhooks.furl"])
         self.assertIn("is a link", self.refused("rotate", name=WEB_PAGES))
+
+    def test_of_another_machine(self) -> None:
+        """
+        Promise 10.7: a string for a web process on another machine, which has the label too, does not become that of
+        the one beside the master, whichever was made first; nor when the master's own are of the first version.
+        """
+        theirs = self.ask("grant", to="watch", label=WEB_PAGES)["furl"]
+        self.make_web()
+        furls = self.furls()
+        self.assertEqual(list(furls), ["watch", "webhooks"])
+        later = self.ask("grant", to="watch", label=WEB_PAGES)["furl"]
+        self.assertFalse({theirs, later} & {*furls.values()})
+        self.restart()
+        self.assertEqual(self.furls(), furls)
+        as_before = update(schema.grants).where(schema.grants.c.name == BESIDE_MASTER).values(name="farm")
+        changed = self.harness.records.write(lambda connection: connection.execute(as_before).rowcount)
+        self.assertEqual(self.successResultOf(changed), 2)
+        self.restart()
+        self.assertEqual(self.furls(), furls)
+        self.assertEqual(len(self.granted()), 4)
 
     def test_others(self) -> None:
         """

@@ -3,20 +3,22 @@ The FURLs of the web process beside the master: ``web/private/watch.furl`` and `
 
 ::
 
-    web/web.tac gives none ─► a grant of each kind with the label `WEB_PAGES`, made once ──► its file
+    web/web.tac gives none ─► a grant of each kind called `BESIDE_MASTER`, made once ──────► its file
     revoked ───────────────► the file goes; only `WebFurls.rotate` makes another
 
 A web process whose web.tac gives it a string gets none: its admin has decided what it may do.  (Those of the first
 versions take webhooks alone, also in the master's directory.)  The file is read as text, for its owner could write
 anything into it.
 
-The web process knows nothing else of the master's, and so may run as another user.  A grant with that label is an
-ordinary one, which an admin can list and revoke; one for a web process on another machine is handed out with the label.
+The web process knows nothing else of the master's, and so may run as another user.  The grants have the label
+`WEB_PAGES`, and are ordinary ones, which an admin can list and revoke; one for a web process on another machine is
+handed out with that label.
 """
 
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from twisted.logger import Logger
@@ -25,7 +27,7 @@ from ...deferreds import CoroutineLock
 from ...errors import LostStringError, NotFoundError, StorageError
 from ...storage.files import make_directory, read_regular, remove
 from ...storage.records import grants as records_of_grants
-from ...storage.records.grants import WEB_PAGES, Grant
+from ...storage.records.grants import BESIDE_MASTER, WEB_PAGES, Grant
 from ...storage.writer import Records
 from .furl_files import SUFFIX, replace_changed
 from .registry import GrantRegistry
@@ -36,6 +38,8 @@ DIRECTORY = "web"
 TAC = "web.tac"
 LARGEST_TAC = 1 << 16
 """Bytes of a web.tac that is looked at."""
+LARGEST_FILE = 1 << 12
+"""The same of a file with a string."""
 _COMMENT = re.compile(r"^\s*#.*$", re.MULTILINE)
 _CALL = re.compile(r"\bapplication_for\(\s*(?:\)|(?:watch|farm|port|basedir)\s*=)")
 # Whoever names the farm's directory wants its pages.
@@ -67,7 +71,7 @@ class WebFurls:
             return
         async with self._lock:
             for name, (verb, object_) in _KINDS.items():
-                grant = self._newest(verb, object_)
+                grant = self._newest(name, verb, object_)
                 if grant is None and not await self._records.read(
                     partial(records_of_grants.had_for_pages, verb=verb, object=object_)
                 ):
@@ -120,17 +124,33 @@ class WebFurls:
         return not alone or _WITH_FARM.search(text) is not None
 
     async def _make(self, verb: str, object_: str) -> Grant:
-        return await self._grants.hand_out(verb, object_, name=object_, label=WEB_PAGES)
+        return await self._grants.hand_out(verb, object_, name=BESIDE_MASTER, label=WEB_PAGES)
 
     def _all(self, verb: str, object_: str) -> list[Grant]:
         return [each for each in self._grants.all_of(verb, object_) if each.label == WEB_PAGES]
 
-    def _newest(self, verb: str, object_: str) -> Grant | None:
+    def _newest(self, name: str, verb: str, object_: str) -> Grant | None:
+        """
+        The grant of the web process beside the master.  Anybody may hand one out with the label, so the name counts, or
+        for those of masters of the first version what is in the file.
+        """
         lasting = [each for each in self._all(verb, object_) if each.expires is None and each.uses_allowed is None]
-        return max(lasting, key=lambda grant: grant.id, default=None)
+        own = [each for each in lasting if each.name == BESIDE_MASTER]
+        own = own or [each for each in lasting if self._is_in_file(name, each)]
+        return max(own, key=lambda grant: grant.id, default=None)
+
+    def _is_in_file(self, name: str, grant: Grant) -> bool:
+        with suppress(OSError, LostStringError):
+            # Of the addresses before it, the file may have earlier ones.
+            swissnum = self._furl(grant).rpartition("/")[2]
+            return swissnum.encode() in read_regular(self._path(name), LARGEST_FILE, follow=False)
+        return False
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._directory, "private", f"{name}{SUFFIX}")
 
     async def _write(self, name: str, grant: Grant | None) -> None:
-        path = os.path.join(self._directory, "private", f"{name}{SUFFIX}")
+        path = self._path(name)
         if grant is None:
             self._remove(path)
         else:

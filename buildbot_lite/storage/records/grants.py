@@ -25,7 +25,9 @@ LOG = "buildbot_lite.revocations"
 
 
 WEB_PAGES = "web pages"
-"""The label of the grants of the web process, which the master makes."""
+"""The label of the grants of web processes, which the master makes, or an admin for one on another machine."""
+BESIDE_MASTER = "web/private"
+"""The name of those which the master makes for the one beside it; no grant that is handed out has such a name."""
 _RESTORED = "of the farm before the restore"
 
 
@@ -172,7 +174,11 @@ _PRUNE, _PRUNE_WATCHES = (
 )
 _OF_PAGES = Query(
     _select().where(
-        _grants.c.label == WEB_PAGES, _grants.c.verb == bindparam("verb"), _grants.c.object == bindparam("object")
+        _grants.c.label == WEB_PAGES,
+        _grants.c.verb == bindparam("verb"),
+        _grants.c.object == bindparam("object"),
+        # Masters of the first version gave them the name of the object.
+        or_(_grants.c.name == BESIDE_MASTER, _grants.c.revoked.is_not(None)),
     ),
     Grant,
 )
@@ -264,7 +270,7 @@ def newest(connection: Connection, most: int) -> list[Grant]:
 
 def had_for_pages(connection: Connection, *, verb: str, object: str) -> bool:
     """
-    Whether the web process ever had a grant for *verb* and *object*, revoked or not.
+    Whether the web process beside the master ever had a grant for *verb* and *object*, revoked or not.
     """
     return _OF_PAGES.first(connection, verb=verb, object=object) is not None
 
