@@ -20,7 +20,7 @@ from buildbot_lite.deferreds import OneShot
 from buildbot_lite.errors import ConfigError, MessageError, RefusedError
 from buildbot_lite.model.shell_request import ShellRequest, WindowSize
 from buildbot_lite.slave import shell_process
-from buildbot_lite.slave.policy import DEFAULT_POLICY, Policy
+from buildbot_lite.slave.policy import DEFAULT_POLICY, CommandUser, Policy
 from buildbot_lite.slave.shell_process import ShellProcess
 from buildbot_lite.slave.shells import MOST_SHELLS, Shells
 from buildbot_lite.wire.contract import LARGEST_SHELL_PIECE, SHELL_WINDOW
@@ -192,10 +192,11 @@ class ShellTests(TestCase):
         self.run_script(f"head -c {size} /dev/zero", None)
         left = size
         while left:
-            expected = min(SHELL_WINDOW, left)
-            await until(lambda least=expected: self.waiting() >= least)  # type: ignore[misc]  # its default
+            # The next piece, whose size is that of a read, may not fit into the rest of the window.
+            least = min(SHELL_WINDOW - LARGEST_SHELL_PIECE + 1, left)
+            await until(lambda least=least: self.waiting() >= least)  # type: ignore[misc]  # its default
+            self.assertLessEqual(self.waiting(), SHELL_WINDOW)
             left -= self.waiting()
-            self.assertEqual(self.waiting(), expected)
             self.terminal.acknowledge()
         self.assertEqual(await self.terminal.end.wait(), (0, ""))
         self.assertEqual(len(self.terminal.said), size)
@@ -289,6 +290,20 @@ class ShellTests(TestCase):
         self.run_script('echo "$WORK $PRIVATE"', None)
         self.assertEqual(await self.terminal.end.wait(), (0, ""))
         self.assertEqual(self.terminal.said.decode().split(), [self.work, os.path.join(self.work, ".shell")])
+
+    def test_words(self) -> None:
+        """
+        The change of user comes first, because it would cancel the kernel's promise to kill the shell with the slave;
+        the master's words come last.
+        """
+        user = CommandUser("builder", 1234, 1235, "/home/builder", "/bin/setpriv")
+        shells = self.with_policy(Policy(user=user, wrapper=("env", "ID={id}"), shells=True))
+        words = [os.fsdecode(word) for word in shells.words(ShellRequest(("make", "sësame")))]
+        as_user, dying = words.index("--reuid=1234"), words.index("--pdeathsig")
+        self.assertEqual(words[0], "/bin/setpriv")
+        self.assertTrue(as_user < dying < words.index("env"))
+        self.assertRegex(words[words.index("env") + 1], "ID=shell-[0-9a-f]{16}")
+        self.assertEqual(words[-2:], ["make", "sësame"])
 
     @with_reactor
     async def test_no_program(self: Any) -> None:
