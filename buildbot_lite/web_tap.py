@@ -38,12 +38,12 @@ from .errors import BuildbotLiteError, ConfigError, StorageError, sentence
 from .storage.files import make_directory, readable_by_others
 from .storage.lock import DirectoryLock
 from .storage.log_file import watch_log_files
-from .web import heap, priority
 from .web.assembly import FarmPages, WebParts
-from .web.listening import Listening
-from .web.site import make_factory
-from .web.strings import WATCH, WEBHOOKS, WebStrings
-from .web.submitting import Submitting
+from .web.farm.strings import WATCH, WEBHOOKS, WebStrings
+from .web.serving import heap, priority
+from .web.serving.listening import Listening
+from .web.serving.site import make_factory
+from .web.webhooks.submitting import Submitting
 from .wire.certificate import load_or_create
 from .wire.tub import raise_file_limit
 

@@ -57,8 +57,8 @@ def _wait_until_told(directory: str) -> None:
     Return once a web process beside its master, in its first life, was told where to listen; after `TOLD_WITHIN` in any
     case, because the master may be away.
     """
-    from ..web.listening import WWW
-    from ..web.strings import WATCH
+    from ..web.farm.strings import WATCH
+    from ..web.serving.listening import WWW
 
     if not os.path.exists(os.path.join(directory, "private", f"{WATCH}.furl")):
         return
@@ -68,7 +68,7 @@ def _wait_until_told(directory: str) -> None:
 
 
 def _address(directory: str) -> str:
-    from ..web.listening import address_in
+    from ..web.serving.listening import address_in
 
     # Anything may be in the file.
     return printable(address_in(directory))

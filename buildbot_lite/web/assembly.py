@@ -23,23 +23,23 @@ from ..storage.database_place import DEFAULT
 from ..storage.files import write_whole
 from ..storage.reading import ReadOnlyRecords
 from ..wire.client import ask
-from .api.feed_streams import FeedStreams
-from .farm_logs import FarmLogs
-from .hooks import Handover, Submit
-from .listening import LARGEST_WWW, WWW, Listening
-from .live import Document, Live
-from .master_watch import MasterWatch
-from .metrics import Metrics
-from .page_templates import Templates
-from .pages import Pages
-from .policy import WebPolicy
+from .dispatcher import Pages
+from .farm.feed_streams import FeedStreams
+from .farm.live import Document, Live
+from .farm.master_watch import MasterWatch
+from .farm.metrics import Metrics
+from .farm.stored_farm import Places
+from .farm.strings import WATCH, WebStrings
+from .holders.session_end import end_former_sessions, end_sessions
+from .holders.sessions import Sessions
+from .html.page_templates import Templates
+from .logs.farm_logs import FarmLogs
 from .root import SiteRoot
 from .routes import ROUTES
-from .session_end import end_former_sessions, end_sessions
-from .sessions import Sessions
-from .stored_farm import Places
-from .strings import WATCH, WebStrings
+from .serving.listening import LARGEST_WWW, WWW, Listening
+from .serving.policy import WebPolicy
 from .view import FarmView
+from .webhooks.hooks import Handover, Submit
 
 T = TypeVar("T")
 

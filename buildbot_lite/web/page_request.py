@@ -10,10 +10,12 @@ from attrs import frozen
 
 from ..errors import RefusedError
 from ..wire.furl import Furl
-from .fair_places import Occupant
-from .policy import WebVisitor
-from .rendering import root_of
+from .html.rendering import root_of
+from .serving.fair_places import Occupant
+from .serving.policy import WebVisitor
 
+MOST_FIELDS = 50
+LONGEST_ADDRESS = 8192
 MOST_ENCODINGS = 20
 """Of those that a client takes; it is not asked about more."""
 _NO_WEIGHT = re.compile(r"q=0(\.0*)?")

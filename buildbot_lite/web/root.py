@@ -12,10 +12,10 @@ from urllib.parse import unquote_to_bytes
 
 from twisted.web.resource import IResource
 
-from .fair_places import Occupant
-from .hooks import ChangeHooks, Handover
-from .policy import FORWARDED, WebPolicy
-from .site import WebPage, answered
+from .serving.fair_places import Occupant
+from .serving.policy import FORWARDED, WebPolicy
+from .serving.site import WebPage, answered
+from .webhooks.hooks import ChangeHooks, Handover
 
 
 class SiteRoot(WebPage):

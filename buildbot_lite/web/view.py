@@ -7,15 +7,15 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .api.feed_streams import FeedStreams
-from .farm_logs import FarmLogs
-from .live import MOST_FRESH, Live, is_private
-from .master_watch import NewsOfFarm
-from .metrics import Metrics
+from .farm.feed_streams import FeedStreams
+from .farm.live import MOST_FRESH, Live, is_private
+from .farm.master_watch import NewsOfFarm
+from .farm.metrics import Metrics
+from .farm.stored_farm import Places, Reading
+from .holders.sessions import Sessions
+from .html.page_templates import Templates
+from .logs.farm_logs import FarmLogs
 from .page_request import PageRequest
-from .page_templates import Templates
-from .sessions import Sessions
-from .stored_farm import Places, Reading
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"

@@ -8,7 +8,7 @@ import resource
 import socket
 from collections.abc import Mapping
 
-from buildbot_lite.web.site import MOST_CONNECTIONS
+from buildbot_lite.web.serving.site import MOST_CONNECTIONS
 from buildbot_lite.wire.tub import raise_file_limit
 
 from .farm import PATIENCE, until

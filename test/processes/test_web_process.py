@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode, urljoin
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
 from buildbot_lite.packages.repositories.repository import PackageRepository
 from buildbot_lite.packages.repositories.snapshots import PUBLIC
-from buildbot_lite.web.priority import NICE
+from buildbot_lite.web.serving.priority import NICE
 
 from ..master.webhook_payloads import github_push
 from ..needs import NO_BWRAP, lacking, needs

@@ -17,18 +17,18 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import LinkLostError, NoAnswerError, RefusedError, RevokedError
 from buildbot_lite.storage.database import database_in_memory
 from buildbot_lite.storage.inline import InlineWriter
-from buildbot_lite.web.api.feed_streams import FeedStreams
-from buildbot_lite.web.farm_logs import FarmLogs
-from buildbot_lite.web.live import Document, Live
-from buildbot_lite.web.master_watch import NewsOfFarm
-from buildbot_lite.web.metrics import Metrics
-from buildbot_lite.web.page_templates import Templates
-from buildbot_lite.web.pages import Pages
+from buildbot_lite.web.dispatcher import Pages
+from buildbot_lite.web.farm.feed_streams import FeedStreams
+from buildbot_lite.web.farm.live import Document, Live
+from buildbot_lite.web.farm.master_watch import NewsOfFarm
+from buildbot_lite.web.farm.metrics import Metrics
+from buildbot_lite.web.farm.stored_farm import Places
+from buildbot_lite.web.holders.sessions import Sessions
+from buildbot_lite.web.html.page_templates import Templates
+from buildbot_lite.web.logs.farm_logs import FarmLogs
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
-from buildbot_lite.web.sessions import Sessions
-from buildbot_lite.web.site import make_factory
-from buildbot_lite.web.stored_farm import Places
+from buildbot_lite.web.serving.site import make_factory
 from buildbot_lite.web.view import FarmView
 
 NOW = 1_800_000_000.0

@@ -15,8 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.web import assembly
 from buildbot_lite.web.assembly import WRITTEN_AGAIN, FarmPages, WebParts, www_told
-from buildbot_lite.web.site import make_factory
-from buildbot_lite.web.strings import WATCH, WEBHOOKS, WebStrings
+from buildbot_lite.web.farm.strings import WATCH, WEBHOOKS, WebStrings
+from buildbot_lite.web.serving.site import make_factory
 from buildbot_lite.web_tap import application_for, farm_directory
 from buildbot_lite.wire.certificate import new_certificate
 from buildbot_lite.wire.endpoint import Endpoint

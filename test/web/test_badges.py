@@ -6,9 +6,9 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from buildbot_lite.model.results import Result
-from buildbot_lite.web.atom import NAMESPACE
-from buildbot_lite.web.badges import badge, text_width
-from buildbot_lite.web.rendering import segment
+from buildbot_lite.web.html.rendering import segment
+from buildbot_lite.web.pages.atom import NAMESPACE
+from buildbot_lite.web.pages.badges import badge, text_width
 
 from .pages_case import NOW, PagesCase
 from .test_pages import HOSTILE, a_build

@@ -8,8 +8,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import NoAnswerError
-from buildbot_lite.web.fair_places import FairPlace, FairPlaces, Occupant
-from buildbot_lite.web.fair_turns import FairTurns
+from buildbot_lite.web.serving.fair_places import FairPlace, FairPlaces, Occupant
+from buildbot_lite.web.serving.fair_turns import FairTurns
 
 MOST = 8
 

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.web.farm_logs import MOST_KEPT, FarmLogs
+from buildbot_lite.web.logs.farm_logs import MOST_KEPT, FarmLogs
 from buildbot_lite.web.logs.log_reader import LogPart, LogReader
 
 

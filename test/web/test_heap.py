@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.web import heap
+from buildbot_lite.web.serving import heap
 
 
 class HeapTests(SynchronousTestCase):

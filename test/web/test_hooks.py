@@ -17,10 +17,9 @@ from twisted.web.server import NOT_DONE_YET
 
 from buildbot_lite.errors import LinkLostError, NoAnswerError, RevokedError
 from buildbot_lite.model.webhook import LARGEST_BODY, LONGEST_HEADER, Delivery, HookReply
-from buildbot_lite.web import site
-from buildbot_lite.web.body_room import BodyRoom
-from buildbot_lite.web.hooks import MOST_AT_ONCE, REPLY_TIMEOUT, ChangeHooks, Handover
-from buildbot_lite.web.site import (
+from buildbot_lite.web.serving import site
+from buildbot_lite.web.serving.body_room import BodyRoom
+from buildbot_lite.web.serving.site import (
     LARGEST_FORM,
     LARGEST_READ,
     LONGEST_REQUEST,
@@ -28,7 +27,8 @@ from buildbot_lite.web.site import (
     WebPage,
     make_factory,
 )
-from buildbot_lite.web.timed_producer import LONGEST_PAUSE
+from buildbot_lite.web.serving.timed_producer import LONGEST_PAUSE
+from buildbot_lite.web.webhooks.hooks import MOST_AT_ONCE, REPLY_TIMEOUT, ChangeHooks, Handover
 from buildbot_lite.wire.client import Take
 
 

@@ -10,9 +10,9 @@ from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.web.http_channel import origin_form
 from buildbot_lite.web.page_request import takes_gzip
-from buildbot_lite.web.site import LARGEST_FORM, SILENCE
+from buildbot_lite.web.serving.http_channel import origin_form
+from buildbot_lite.web.serving.site import LARGEST_FORM, SILENCE
 
 from .pages_case import PagesCase, received
 

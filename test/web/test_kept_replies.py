@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.web.kept_replies import LARGEST_KEPT, KeptReplies, PreparedReply
+from buildbot_lite.web.replies.kept_replies import LARGEST_KEPT, KeptReplies, PreparedReply
 from buildbot_lite.web.view import Reply, Streamed
 
 

@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError, PortError
-from buildbot_lite.web import listening
-from buildbot_lite.web.listening import Listening, address_in, endpoint_of, port_told
+from buildbot_lite.web.serving import listening
+from buildbot_lite.web.serving.listening import Listening, address_in, endpoint_of, port_told
 
 
 def free_ports(count: int) -> list[int]:

@@ -6,7 +6,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.web.live import FRESH, HOLDS, Document, Live
+from buildbot_lite.web.farm.live import FRESH, HOLDS, Document, Live
 
 
 class SlowMaster:

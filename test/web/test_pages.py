@@ -14,13 +14,13 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.status import build_details, build_documents
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import builds, journal, remarks, streams
-from buildbot_lite.web.live import MOST_AGE
+from buildbot_lite.web.dispatcher import Pages
+from buildbot_lite.web.farm.live import MOST_AGE
+from buildbot_lite.web.holders.sessions import COOKIE
+from buildbot_lite.web.html.rendering import duration, from_segment, root_of, segment, size
 from buildbot_lite.web.page_request import PageRequest
-from buildbot_lite.web.pages import Pages
-from buildbot_lite.web.rendering import duration, from_segment, root_of, segment, size
 from buildbot_lite.web.root import SiteRoot
-from buildbot_lite.web.sessions import COOKIE
-from buildbot_lite.web.site import make_factory
+from buildbot_lite.web.serving.site import make_factory
 from buildbot_lite.web.view import FarmView, Reply, Route
 
 from .pages_case import NOW, PagesCase

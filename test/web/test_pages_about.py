@@ -5,7 +5,7 @@ The page about the farm.
 import twisted
 from buildbot_lite import __version__
 from buildbot_lite.model.results import Result
-from buildbot_lite.web.pages_about import PACKAGES, used_package
+from buildbot_lite.web.pages.about import PACKAGES, used_package
 
 from .pages_case import PagesCase
 from .test_pages import HOSTILE, a_build

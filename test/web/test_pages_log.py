@@ -15,9 +15,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.compressed_streams import compress
 from buildbot_lite.storage.records import builds, journal, remarks, retention, states, steps, streams
-from buildbot_lite.web.farm_logs import digest_of
+from buildbot_lite.web.farm.master_watch import FarmChange
+from buildbot_lite.web.logs.farm_logs import digest_of
 from buildbot_lite.web.logs.log_reader import LogPart
-from buildbot_lite.web.master_watch import FarmChange
 
 from .pages_case import CONTROL, NOW, Received, received
 from .test_pages import HOSTILE, a_build

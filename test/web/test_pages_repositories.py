@@ -14,11 +14,11 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from buildbot_lite.packages.signing.openpgp import armored_keys, fingerprints
-from buildbot_lite.web import public_files
-from buildbot_lite.web.master_watch import FarmChange
-from buildbot_lite.web.public_files import MOST_SEGMENTS
-from buildbot_lite.web.raw_log import PIECE
-from buildbot_lite.web.stored_farm import Places
+from buildbot_lite.web.farm import public_files
+from buildbot_lite.web.farm.master_watch import FarmChange
+from buildbot_lite.web.farm.public_files import MOST_SEGMENTS
+from buildbot_lite.web.farm.stored_farm import Places
+from buildbot_lite.web.replies.raw_log import PIECE
 
 from .pages_case import CONTROL, NOW, PagesCase, received
 

@@ -15,9 +15,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import streams
-from buildbot_lite.web import site
-from buildbot_lite.web.pages import Pages
-from buildbot_lite.web.policy import (
+from buildbot_lite.web.dispatcher import Pages
+from buildbot_lite.web.root import SiteRoot
+from buildbot_lite.web.routes import ROUTES
+from buildbot_lite.web.serving import site
+from buildbot_lite.web.serving.policy import (
     ARTIFACT_HEADERS,
     MOST_HOPS,
     PAGE_HEADERS,
@@ -26,9 +28,7 @@ from buildbot_lite.web.policy import (
     host_name,
     is_loopback_name,
 )
-from buildbot_lite.web.root import SiteRoot
-from buildbot_lite.web.routes import ROUTES
-from buildbot_lite.web.site import make_factory
+from buildbot_lite.web.serving.site import make_factory
 
 from .pages_case import CONTROL, PagesCase
 from .test_pages import a_build

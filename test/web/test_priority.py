@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.web.priority import is_nice, yield_to_builds
+from buildbot_lite.web.serving.priority import is_nice, yield_to_builds
 
 OWN, SESSION = 4000, 3990
 

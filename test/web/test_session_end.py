@@ -9,8 +9,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError, NoAnswerError, RefusedError
-from buildbot_lite.web.live import Document, Live
-from buildbot_lite.web.session_end import LONGEST, end_former_sessions, end_sessions
+from buildbot_lite.web.farm.live import Document, Live
+from buildbot_lite.web.holders.session_end import LONGEST, end_former_sessions, end_sessions
 
 
 class FakeMaster:

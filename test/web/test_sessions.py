@@ -8,15 +8,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from buildbot_lite.errors import BuildbotLiteError, RevokedError
-from buildbot_lite.web import sessions, string_checks
-from buildbot_lite.web.master_watch import FarmChange
-from buildbot_lite.web.sessions import (
-    CHECKED_FOR,
-    COOKIE,
-    LONGEST,
-    MOST_OF_ONE,
-)
-from buildbot_lite.web.string_checks import AT_ONCE, IN_A_ROW, MOST_WAITING, PER_SECOND, REFUSED_FOR
+from buildbot_lite.web.farm.master_watch import FarmChange
+from buildbot_lite.web.holders import sessions, string_checks
+from buildbot_lite.web.holders.sessions import CHECKED_FOR, COOKIE, LONGEST, MOST_OF_ONE
+from buildbot_lite.web.holders.string_checks import AT_ONCE, IN_A_ROW, MOST_WAITING, PER_SECOND, REFUSED_FOR
 
 from .pages_case import CONTROL, OWN, TUB, PagesCase, Received
 

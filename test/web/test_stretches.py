@@ -15,10 +15,10 @@ from buildbot_lite.status.build_documents import PageOfChanges
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import history
 from buildbot_lite.storage.records.history import Filter
-from buildbot_lite.web import pages_waterfall
-from buildbot_lite.web.pages_changes import LEAST_CHANGES
-from buildbot_lite.web.pages_farm import MOST_ROWS
-from buildbot_lite.web.pages_slaves import MOST_SLAVES
+from buildbot_lite.web.pages import waterfall as pages_waterfall
+from buildbot_lite.web.pages.changes import LEAST_CHANGES
+from buildbot_lite.web.pages.farm import MOST_ROWS
+from buildbot_lite.web.pages.slaves import MOST_SLAVES
 
 from .pages_case import NOW, PagesCase
 from .test_pages import a_build, inserted

@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FurlError
-from buildbot_lite.web.strings import INTERVAL, WATCH, WEBHOOKS, WebStrings
+from buildbot_lite.web.farm.strings import INTERVAL, WATCH, WEBHOOKS, WebStrings
 
 FURL = f"pb://{'a' * 32}@tcp:127.0.0.1:1/{'s' * 20}"
 OTHER = f"pb://{'a' * 32}@tcp:127.0.0.1:2/{'t' * 20}"

@@ -7,8 +7,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import NoAnswerError
-from buildbot_lite.web import submitting
-from buildbot_lite.web.submitting import Submitting
+from buildbot_lite.web.webhooks import submitting
+from buildbot_lite.web.webhooks.submitting import Submitting
 from buildbot_lite.wire.client import Take
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.web.waterfall_lanes import MOST_LANES, Extent, laid_out
+from buildbot_lite.web.pages.waterfall_lanes import MOST_LANES, Extent, laid_out
 
 EXTENTS = st.lists(st.tuples(st.integers(0, 100), st.integers(1, 30)), max_size=40)
 

@@ -10,8 +10,7 @@ from attrs import field, frozen
 
 from ...errors import MessageError
 from ...model.suggestions import there_is_no
-from ..page_request import PageRequest
-from ..pages import LONGEST_ADDRESS, MOST_FIELDS
+from ..page_request import LONGEST_ADDRESS, MOST_FIELDS, PageRequest
 from ..view import FarmView, Reply, Streamed
 from .body import fields_of
 from .schemas import Schema

@@ -17,11 +17,11 @@ from ...status.build_filter import RUNNING
 from ...storage.records import history, steps, streams
 from ...storage.records.builds import Build
 from ...storage.records.history import Filter
+from ..html.rendering import segment
 from ..logs.log_reader import LogPart, LogReader
-from ..pages_log import raw
-from ..raw_log import raw_reply
-from ..reading_rights import until_revoked
-from ..rendering import segment
+from ..pages.log import raw
+from ..replies.raw_log import raw_reply
+from ..replies.reading_rights import until_revoked
 from ..view import Reply, Streamed
 from .cursors import cursor, place
 from .definitions import (

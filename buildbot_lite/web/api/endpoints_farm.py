@@ -13,7 +13,7 @@ from ...status import build_documents, outbox_documents
 from ...status.build_documents import Document
 from ...storage.records import cells, history
 from ...storage.records.history import Page
-from ..live import Document as LiveDocument
+from ..farm.live import Document as LiveDocument
 from ..view import FarmView
 from .cursors import cursor, place
 from .definitions import PAGE, ApiEndpoint, ApiRequest, TextKind, path_parameter

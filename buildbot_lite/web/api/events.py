@@ -2,10 +2,10 @@
 ``/events``: the feed as server-sent events.
 """
 
-from ..reading_rights import until_revoked
+from ..farm.event_stream import Topic
+from ..replies.reading_rights import until_revoked
 from ..view import Reply, Streamed
 from .definitions import ApiEndpoint, ApiRequest, Parameter, TextKind, WholeKind
-from .event_stream import Topic
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 # The second is for nginx, which would collect the events.

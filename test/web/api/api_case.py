@@ -17,15 +17,15 @@ from twisted.internet.defer import Deferred, succeed
 
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.reading import open_for_reading
-from buildbot_lite.web.api.feed_streams import FeedStreams
 from buildbot_lite.web.api.openapi import document_of
 from buildbot_lite.web.api.routes import ENDPOINTS
-from buildbot_lite.web.live import Document
-from buildbot_lite.web.pages import Pages
+from buildbot_lite.web.dispatcher import Pages
+from buildbot_lite.web.farm.feed_streams import FeedStreams
+from buildbot_lite.web.farm.live import Document
+from buildbot_lite.web.farm.stored_farm import Places
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
-from buildbot_lite.web.site import make_factory
-from buildbot_lite.web.stored_farm import Places
+from buildbot_lite.web.serving.site import make_factory
 
 from ...seeded.files import DATABASE, make_farm
 from ...seeded.live_answers import LiveAnswers

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from buildbot_lite.storage.records import history
 from buildbot_lite.web.api.cursors import cursor, place
-from buildbot_lite.web.rendering import segment
+from buildbot_lite.web.html.rendering import segment
 
 from .api_case import BASE, SEEDING, ApiCase
 

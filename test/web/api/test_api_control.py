@@ -5,7 +5,7 @@ Endpoints that change something.
 import json
 from typing import Any
 
-from buildbot_lite.web.master_watch import FarmChange
+from buildbot_lite.web.farm.master_watch import FarmChange
 
 from ..pages_case import TUB
 from .api_case import BASE, CONTROL, ApiCase

@@ -18,11 +18,11 @@ from buildbot_lite.errors import RecordsFailingError
 from buildbot_lite.model.results import Result
 from buildbot_lite.storage.records import feed
 from buildbot_lite.storage.records.feed import FeedPage
-from buildbot_lite.web.api import feed_streams
-from buildbot_lite.web.api.event_stream import HEARTBEAT, LONGEST_PAUSE
-from buildbot_lite.web.api.feed_streams import FeedStreams
-from buildbot_lite.web.fair_places import FairPlaces
-from buildbot_lite.web.master_watch import FarmChange, NewsOfFarm
+from buildbot_lite.web.farm import feed_streams
+from buildbot_lite.web.farm.event_stream import HEARTBEAT, LONGEST_PAUSE
+from buildbot_lite.web.farm.feed_streams import FeedStreams
+from buildbot_lite.web.farm.master_watch import FarmChange, NewsOfFarm
+from buildbot_lite.web.serving.fair_places import FairPlaces
 
 from ..pages_case import NOW, PagesCase, received
 from ..test_pages import a_build

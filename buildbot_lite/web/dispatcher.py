@@ -1,0 +1,279 @@
+"""
+The pages: which address shows what, and how an answer is sent.
+
+::
+
+    Site ──► klein ──► Route.render(view, asked, names) ──► Reply ──► kept ──► gzip, ETag ──► the browser
+                                                        └─► Streamed ────────────────────────►
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from attrs import evolve
+from klein import Klein
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.web.resource import IResource
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import IntegerConverter
+
+from ..errors import (
+    BuildbotLiteError,
+    LinkLostError,
+    NeedsHolderError,
+    NoAnswerError,
+    NotFoundError,
+    RefusedError,
+    StorageError,
+)
+from ..wire.limits.limited_log import LimitedLog
+from .api.problems import problem
+from .farm.live import is_private
+from .holders.sessions import is_foreign
+from .html.rendering import from_segment, static_file
+from .page_request import LONGEST_ADDRESS, MOST_FIELDS, PageRequest, takes_gzip
+from .replies.kept_replies import KeptReplies, PreparedReply
+from .serving.policy import PAGE_HEADERS, host_name
+from .view import FarmView, Reply, Route, Streamed
+
+_KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+
+# Some clients send a password only when they are asked for it (RFC 7617).
+_CHALLENGE = 'Basic realm="the string as the password", charset="UTF-8"'
+_NOT_TOLD = (
+    "The master answers, but does not tell who may read these pages.  It is of an older version than the web process, "
+    "or its string for the pages was revoked."
+)
+_STATUSES: Mapping[type[BuildbotLiteError], int] = {
+    NeedsHolderError: 401,
+    NotFoundError: 404,
+    RefusedError: 403,
+    StorageError: 503,
+    NoAnswerError: 503,
+    LinkLostError: 503,
+}
+
+
+class _NumberInAddress(IntegerConverter):
+    """
+    A number in an address: SQLite has none beyond 64 bits.
+    """
+
+    regex = "[0-9]{1,15}"
+
+
+class Pages:
+    """
+    The application of *view*'s pages, which are at *routes*.
+    """
+
+    def __init__(self, view: FarmView, routes: Sequence[Route]) -> None:
+        # A stranger who has found a defect must not fill the disk with tracebacks.
+        self._log = LimitedLog(__name__)
+        self._view = view
+        self._kept = KeptReplies()
+        self._app = Klein()
+        self._app.url_map.converters["int"] = _NumberInAddress
+        for route in (*routes, Route("/static/<name>", _static, kept=0, is_open=True)):
+            self._add(route)
+        self._app.handle_errors(HTTPException)(
+            lambda request, failure: Deferred.fromCoroutine(self._refuse(request, failure.value))
+        )
+
+    def resource(self) -> IResource:
+        """
+        The resource at the root of a site.
+        """
+        resource: IResource = self._app.resource()
+        return resource
+
+    def _add(self, route: Route) -> None:
+        def serve(request: Any, **names: str) -> Deferred[None]:
+            # klein cancels it when the client hangs up.
+            return Deferred.fromCoroutine(self._answer(route, _asked(request), names, request))
+
+        self._app.route(route.rule, methods=list(route.methods), endpoint=route.rule, strict_slashes=False)(serve)
+
+    async def _answer(self, route: Route, asked: PageRequest, names: Mapping[str, Any], request: Any) -> None:
+        plain = {name: from_segment(each) if isinstance(each, str) else each for name, each in names.items()}
+        with suppress(CancelledError):
+            reply = await self._reply(route, asked, plain)
+            if isinstance(reply, Streamed):
+                _head(request, reply.status, {**PAGE_HEADERS, "content-type": reply.kind, **reply.headers})
+                await reply.write(request)
+            else:
+                _send(request, reply)
+
+    async def _reply(self, route: Route, asked: PageRequest, names: Mapping[str, Any]) -> PreparedReply | Streamed:
+        try:
+            asked = await self._admitted(route, asked)
+            return await self._kept_or_new(route, asked, names)
+        except CancelledError:
+            raise
+        except BuildbotLiteError as error:
+            reply = await self._sentence(asked, _status_of(error), str(error))
+            if route.takes_password and reply.status == 401:
+                reply = evolve(reply, headers={**reply.headers, "www-authenticate": _CHALLENGE})
+            return PreparedReply(reply)
+        except Exception:  # noqa: BLE001 - a defect in a page is that page's alone
+            self._log.failure("the page {address} failed", address=asked.address[:200])
+            sentence = "This page cannot be made.  The log of the web process says why."
+            return PreparedReply(await self._sentence(asked, 500, sentence))
+
+    async def _admitted(self, route: Route, asked: PageRequest) -> PageRequest:
+        """
+        *asked*, with the holder who asks; a `RefusedError` if this page is not for them.
+        """
+        if asked.names_holder:
+            # What everybody may see costs no question about a string.
+            asked = evolve(asked, takes_password=route.takes_password)
+            holder = await self._view.sessions.holder(asked, by_string=not route.is_open)
+            asked = evolve(asked, holder=holder)
+            asked.http.belongs_to(asked.occupant)
+        if asked.method not in {"GET", "HEAD"} and is_foreign(asked):
+            raise RefusedError("A page of another site sent this.  Nothing was done.")
+        # While nobody knows whether the farm is private, it is.
+        if asked.holder is None and not route.is_open:
+            www = await self._view.live.answer("www")
+            if not www and self._view.live.away_since is None:
+                raise NoAnswerError(_NOT_TOLD)
+            if is_private(www):
+                raise NeedsHolderError
+        return asked
+
+    async def _kept_or_new(
+        self, route: Route, asked: PageRequest, names: Mapping[str, Any]
+    ) -> PreparedReply | Streamed:
+        live = self._view.live
+
+        async def make() -> Reply | Streamed:
+            return await route.render(self._view, asked, **names)
+
+        # Any cookie of another site's, or of nobody's, must not make a page anew.
+        if route.kept and asked.method in {"GET", "HEAD"}:
+            version = (live.version, live.away_since)
+            return await self._kept.get_or_make(_kept_as(asked), version, live.clock, route.kept, make)
+        reply = await make()
+        return PreparedReply(reply) if isinstance(reply, Reply) else reply
+
+    async def _sentence(self, asked: PageRequest, status: int, sentence: str) -> Reply:
+        if asked.path.startswith("/api/"):
+            return problem(status, sentence)
+        return await self._view.page(
+            asked, "sentence.html", status, title=_phrase(status), sentence=sentence, back=_back(asked)
+        )
+
+    async def _refuse(self, request: Any, error: HTTPException) -> bytes:
+        """
+        The body for a request that matches no route; klein finishes it.
+        """
+        status = error.code or 404
+        sentence = "This address takes no such request." if status == 405 else "There is nothing at this address."
+        reply = await self._sentence(_asked(request), status, sentence)
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            reply = evolve(reply, headers={"allow": ", ".join(sorted(error.valid_methods))})
+        return _headed(request, PreparedReply(reply))
+
+
+def _kept_as(asked: PageRequest) -> str:
+    """
+    Under what the answer to *asked* is kept: with its address, all of the holder that a page shows.  (Answers that the
+    master gives to a holder are of routes that keep nothing.)
+    """
+    holder = asked.holder
+    if holder is None:
+        return asked.address
+    may = None if holder.may is None else sorted(holder.may)
+    return f"{asked.address}\n{holder.label!r} {may!r}"
+
+
+def _back(asked: PageRequest) -> str:
+    """
+    The page of ours from which somebody came; "" if it is none of ours.
+    """
+    came_from = urlsplit(asked.headers.get("referer", ""))
+    ours = came_from.scheme in {"http", "https"} and host_name(came_from.netloc) == asked.visitor.host
+    # Two slashes at the beginning would name a host.
+    return f"/{came_from.path.lstrip('/')}" if ours and came_from.path != asked.path else ""
+
+
+def _status_of(error: BuildbotLiteError) -> int:
+    return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 400)
+
+
+def _send(request: Any, prepared: PreparedReply) -> None:
+    """
+    Send the answer: compressed if the client takes that, and without its body if the client has it.
+    """
+    request.write(_headed(request, prepared))
+    request.finish()
+
+
+def _headed(request: Any, prepared: PreparedReply) -> bytes:
+    """
+    Set the head of the answer; return its body.
+    """
+    reply = prepared.reply
+    headers = {**PAGE_HEADERS, "content-type": reply.kind, "cache-control": "no-cache", **reply.headers}
+    if reply.status == 200:
+        headers["etag"] = prepared.tag
+        headers["vary"] = "accept-encoding, cookie"
+        if prepared.tag in (request.getHeader(b"if-none-match") or b"").decode("latin-1"):
+            _head(request, 304, headers)
+            return b""
+    body = reply.body
+    if _takes_gzip(request) and prepared.compressed is not None:
+        body = prepared.compressed
+        headers["content-encoding"] = "gzip"
+    headers["content-length"] = str(len(body))
+    _head(request, reply.status, headers)
+    return b"" if request.method == b"HEAD" else body
+
+
+def _head(request: Any, status: int, headers: Mapping[str, str]) -> None:
+    request.setResponseCode(status, _phrase(status).encode())
+    for name, value in headers.items():
+        request.setHeader(name.encode(), value.encode("utf-8"))
+
+
+def _phrase(status: int) -> str:
+    return HTTPStatus(status).phrase
+
+
+def _takes_gzip(request: Any) -> bool:
+    return takes_gzip((request.getHeader(b"accept-encoding") or b"").decode("latin-1"))
+
+
+def _asked(request: Any) -> PageRequest:
+    address = request.uri[:LONGEST_ADDRESS].decode("latin-1")
+    fields = address.partition("?")[2].split("&", MOST_FIELDS)[:MOST_FIELDS]
+    query: dict[str, str] = {}
+    for name, value in parse_qsl("&".join(fields), keep_blank_values=True, errors="replace"):
+        query.setdefault(name, value)
+    headers = {
+        name.decode("latin-1").lower(): values[-1].decode("latin-1")
+        for name, values in request.requestHeaders.getAllRawHeaders()
+    }
+    return PageRequest(
+        method=request.method.decode("latin-1"),
+        path=request.path.decode("utf-8", "replace"),
+        address=address,
+        query=query,
+        headers=headers,
+        http=request,
+    )
+
+
+async def _static(view: FarmView, asked: PageRequest, name: str) -> Reply:
+    if not name.replace("-", "").replace(".", "").isalnum() or name.startswith("."):
+        raise NotFoundError("There is nothing at this address.")
+    try:
+        content, _ = static_file(name)
+    except OSError:  # also a name that is too long for one
+        raise NotFoundError("There is nothing at this address.") from None
+    kind = _KINDS.get(name.rpartition(".")[2], "application/octet-stream")
+    # Its address has a digest of the content.
+    return Reply(200, content, kind, {"cache-control": "public, max-age=31536000, immutable"})

@@ -1,0 +1,194 @@
+"""
+What only the running master knows: which slaves are here, what waits and why, what the configuration says.
+
+::
+
+    pages ──► Live ──── ask ────► the master        at most once in `FRESH` seconds for each question
+                └── kept answers ◄──┘               while the master is away, the last ones go on being shown
+
+Answers are kept whether or not the master is there, so pages show what was, and say since when.
+
+Nobody waits for the next answer as long as the last one still holds: while the master has told no news since it was
+asked, and for `HOLDS` seconds.  (An answer about a thousand slaves takes 40 ms, and all would wait who come meanwhile.)
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+
+from ...deferreds import Listeners, OneShot
+from ...errors import BuildbotLiteError, LinkLostError, NoAnswerError
+
+Document = Mapping[str, Any]
+
+FRESH = 1.0
+"""Seconds for which an answer is shown again."""
+HOLDS = 2.0
+"""Seconds for which an answer of a farm without news is shown while the next one is awaited."""
+MOST_FRESH = 60.0
+"""The same for what hardly ever changes."""
+MOST_AGE = 3600.0
+"""Seconds after which an answer of a master that is away is no longer shown."""
+_LASTING = frozenset({"www"})
+"""
+What the configuration says, which holds until the master says otherwise: without it, a farm for everybody would be
+taken for a private one.
+"""
+
+
+class AnsweringMaster(Protocol):
+    """
+    The link over the watch FURL.
+    """
+
+    def ask(self, question: Document) -> Deferred[Document]:
+        """
+        Fires with the answer; fails with a `BuildbotLiteError` when there is none.
+        """
+
+
+@define(eq=False)
+class _LastAnswer:
+    """
+    *version*: of the farm when the question was asked.
+    """
+
+    at: float = float("-inf")
+    document: Document | None = None
+    asking: OneShot[Document] | None = None
+    version: int = -1
+
+
+@define(eq=False)
+class Live:
+    """
+    Answers of the master over *link*, kept for `FRESH` seconds.  *clock*: monotonic seconds.  *wall*: seconds since
+    1970.
+    """
+
+    link: AnsweringMaster
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    away_since: float | None = None
+    """Since when (seconds since 1970) the master does not answer; None: it does."""
+    version: int = 0
+    """Moves when an answer may be another than before."""
+    _kept: dict[str, _LastAnswer] = field(factory=dict)
+    _on_private: Listeners[None] = field(factory=lambda: Listeners("a listener to the farm's becoming private"))
+    _on_link: Listeners[None] = field(factory=lambda: Listeners("a listener to the master's coming and going"))
+
+    def on_link(self, listener: Callable[[None], object]) -> Callable[[], None]:
+        """
+        Call *listener* when the master went away or is here again.  Returns a function that ends this.
+        """
+        return self._on_link.add(listener)
+
+    def on_private(self, listener: Callable[[None], object]) -> Callable[[], None]:
+        """
+        Call *listener* when the farm has become private: who reads it without a grant must be cut.  Returns a function
+        that ends this.
+        """
+        return self._on_private.add(listener)
+
+    def know(self, question: str, document: Document) -> None:
+        """
+        *document* was the answer to *question* when this process ran last.
+        """
+        self._kept[question] = _LastAnswer(self.clock() - FRESH, document)
+
+    def changed(self) -> None:
+        """
+        The master said that something changed: pages are made anew, from answers that are up to `FRESH` seconds old.
+
+        (A busy farm changes ten times a second, and an answer about a thousand slaves takes the master some
+        milliseconds.)
+        """
+        self.version += 1
+
+    def expire(self) -> None:
+        """
+        Something was changed by somebody who looks at what comes of it: every question is asked again.
+        """
+        self.version += 1
+        for kept in self._kept.values():
+            kept.at = min(kept.at, self.clock() - MOST_FRESH)
+
+    def is_here(self) -> None:
+        """
+        The link is there.
+        """
+        self.away_since = None
+        self.expire()
+        self._on_link.tell(None)
+
+    def is_away(self) -> None:
+        """
+        The link is lost, or could not be made.
+        """
+        if self.away_since is None:
+            self.away_since = self.wall()
+            self.version += 1
+            self._on_link.tell(None)
+
+    async def is_private(self) -> bool:
+        """
+        Whether only holders of grants may read the farm's pages: also while nobody knows.
+        """
+        return is_private(await self.answer("www"))
+
+    async def answer(self, question: str, fresh: float = FRESH) -> Document:
+        """
+        The master's answer to *question*, at most *fresh* seconds old, or the last one while it is away; an empty
+        document if there is none.  An answer that still holds may be up to `HOLDS` seconds old.
+        """
+        kept = self._kept.setdefault(question, _LastAnswer())
+        age = self.clock() - kept.at
+        if kept.document is not None and age < fresh:
+            return kept.document
+        still_holds = kept.document if fresh and age < HOLDS and kept.version == self.version else None
+        asking = kept.asking
+        if asking is None:
+            asking = kept.asking = OneShot()
+            work = Deferred.fromCoroutine(self._ask(question, kept))
+            work.addBoth(asking.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
+        if kept.asking is not None and still_holds is not None:
+            return still_holds
+        return await asking.wait()
+
+    async def _ask(self, question: str, kept: _LastAnswer) -> Document:
+        version = self.version
+        try:
+            former, kept.document = kept.document, _unwrapped(question, await self.link.ask({"ask": question}))
+            kept.at, kept.version = self.clock(), version
+            if question == "www" and kept.document.get("private") and former and not former.get("private"):
+                self._on_private.tell(None)
+        except NoAnswerError:
+            self.is_away()
+        except LinkLostError:
+            pass  # the link says so itself; what was known before stays known
+        except BuildbotLiteError:
+            # Refused, or of an older version: nothing is known, which need not be asked for each page.
+            kept.document, kept.at, kept.version = {}, self.clock(), version
+        finally:
+            kept.asking = None
+        if question not in _LASTING and self.clock() - kept.at > MOST_AGE:
+            kept.document = None
+        return kept.document or {}
+
+
+def is_private(www: Document) -> bool:
+    """
+    Whether only holders of grants may read the pages of the farm that tells *www*; a farm that tells nothing is
+    private.
+    """
+    return bool(www.get("private", True))
+
+
+def _unwrapped(question: str, answer: Document) -> Document:
+    """
+    The document in *answer*: of some answers, it is the one field.
+    """
+    inner = answer.get(question)
+    return inner if len(answer) == 1 and isinstance(inner, Mapping) else answer

@@ -1,0 +1,252 @@
+"""
+Who may write, and who may read a private farm: holders of grants.
+
+::
+
+    browser   one-time code ──POST──► the master's `redeem` ──► FURL ─┐
+                                                                     ├─► Holder, in memory ──► cookie
+    program   Authorization: Bearer FURL ──► asked once in a while ───┤
+    apt, dnf  Authorization: Basic *:FURL ──► (for repositories only) ┘
+
+The FURLs are kept in memory only, and each write is asked of the master with the holder's own, so a revoked grant
+changes nothing any more.  Only our own master is ever asked: of a bearer's FURL nothing but the secret part is used.
+"""
+
+import base64
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from http.cookies import CookieError, SimpleCookie
+
+from attrs import evolve
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ...deferreds import background
+from ...errors import BuildbotLiteError, FurlError, NoAnswerError, RefusedError
+from ...wire.furl import Furl, parse
+from ..farm.live import Document
+from ..farm.master_watch import FarmChange
+from ..page_request import Holder, PageRequest
+from ..serving.policy import host_name
+from .string_checks import Ask, StringChecks, digest
+
+COOKIE = "farm-session"
+LONGEST = 12 * 3600.0
+"""Seconds of a session; the grant of a one-time code expires then, too."""
+CHECKED_FOR = 60.0
+"""Seconds for which a bearer's FURL is not asked about again."""
+MOST = 500
+"""Sessions, and as many bearers; of more, those that were used least recently end."""
+MOST_OF_ONE = 20
+"""Sessions with the same string; of more, the oldest end."""
+_CODE_LENGTHS = range(8, 200)
+
+
+class Sessions:
+    """
+    The holders of the moment.  *ask*: see `Ask`.  *own*: the FURL of the pages themselves, or None while there is none.
+    *clock*: monotonic seconds.  *wall*: seconds since 1970.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        ask: Ask,
+        own: Callable[[], str | None],
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        reactor: IReactorTime,
+    ) -> None:
+        self._ask = ask
+        self._own = own
+        self._clock = clock
+        self._wall = wall
+        # By the digest of the cookie or the FURL, so that neither is found by comparing it byte by byte.
+        self._sessions: OrderedDict[bytes, Holder] = OrderedDict()
+        self._bearers: OrderedDict[bytes, Holder] = OrderedDict()
+        self._checks = StringChecks(ask, clock, reactor)
+        self._waiting: set[bytes] = set()
+
+    async def open(self, furl: str, address: str) -> tuple[str, Holder]:
+        """
+        A session of the holder of *furl*, who comes from the IP address *address*, and the value of its cookie.
+        `RefusedError` if the master refuses the FURL.
+        """
+        ours = self._at_our_master(furl)
+        holder = await self._checked(ours, address)
+        holder = evolve(holder, until=holder.ends)
+        same = [key for key, each in self._sessions.items() if each.furl == ours]
+        for key in same[: max(0, len(same) - MOST_OF_ONE + 1)]:
+            del self._sessions[key]
+        value = secrets.token_urlsafe(32)
+        _keep(self._sessions, digest(value), holder)
+        return value, holder
+
+    def left(self, holder: Holder) -> float:
+        """
+        Seconds until the grant of *holder* ends, at most `LONGEST` after it was checked.
+        """
+        return max(0.0, holder.ends - self._clock())
+
+    def close(self, asked: PageRequest) -> None:
+        """
+        End the session of the cookie in *asked*.
+        """
+        if (value := _cookie(asked)) is not None:
+            self._sessions.pop(digest(value), None)
+
+    async def holder(self, asked: PageRequest, *, by_string: bool = True) -> Holder | None:
+        """
+        Who asks; None: somebody without a grant.  `RefusedError` for a bearer's FURL that is no FURL of this farm, or
+        that others between could have read.  *by_string*: whether bearers' FURLs are looked at.
+        Where *asked* takes passwords, that of HTTP Basic is such a FURL, too.
+        """
+        scheme, _, credentials = asked.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return await self._bearer(asked, credentials.strip()) if by_string else None
+        if scheme.lower() == "basic" and asked.takes_password:
+            return await self._bearer(asked, _password(credentials.strip()))
+        value = _cookie(asked)
+        return None if value is None else self._kept(self._sessions, digest(value))
+
+    def ask(self, holder: Holder, question: Document) -> Awaitable[Document]:
+        """
+        The master's answer to *holder*.
+        """
+        return self._ask(str(holder.furl), question)
+
+    def changed(self, change: FarmChange) -> None:
+        """
+        Grants were revoked: their sessions end.  If it is not known which, every session is checked.
+        """
+        for holders in (self._sessions, self._bearers):
+            for key, holder in tuple(holders.items()):
+                if change.revoked is None:
+                    self._check_again(holders, key)
+                elif holder.grant in change.revoked:
+                    del holders[key]
+
+    async def _bearer(self, asked: PageRequest, credentials: str) -> Holder:
+        if not asked.visitor.secure:
+            raise RefusedError(
+                "This is not an encrypted connection, and others can read along.  Use the address of the pages with "
+                "https:// to send a string."
+            )
+        furl = self._at_our_master(credentials)
+        key = digest(str(furl))
+        if (known := self._kept(self._bearers, key)) is not None:
+            return known
+        holder = await self._checked(furl, asked.visitor.address)
+        _keep(self._bearers, key, holder)
+        return holder
+
+    def _at_our_master(self, text: str) -> Furl:
+        """
+        The FURL *text*, at the addresses of our own master: a caller must not choose whom this process connects to.
+        """
+        own = self._own()
+        if own is None:
+            raise NoAnswerError("The pages have no string of the master yet.  Try again when it has started.")
+        ours = parse(own)
+        try:
+            furl = parse(text)
+        except FurlError as error:
+            raise RefusedError(str(error)) from None
+        if furl.tub_id != ours.tub_id:
+            raise RefusedError("This is a string of another farm.")
+        return Furl(ours.tub_id, ours.hints, furl.swissnum)
+
+    async def _checked(self, furl: Furl, address: str) -> Holder:
+        """
+        The holder of *furl*, whom the master was asked about.
+        """
+        answer = await self._checks.answer(furl, address)
+        may, grant, expires = answer.get("may"), answer.get("grant"), answer.get("expires")
+        now = self._clock()
+        ends = now + (min(LONGEST, expires - self._wall()) if isinstance(expires, int | float) else LONGEST)
+        return Holder(
+            furl,
+            grant if isinstance(grant, int) else None,
+            str(answer.get("label") or "")[:200],
+            None if may is None else frozenset(map(str, may)),
+            min(now + CHECKED_FOR, ends),
+            ends,
+        )
+
+    def _check_again(self, holders: OrderedDict[bytes, Holder], key: bytes) -> None:
+        """
+        Ask about the holder of *key* when it is its turn: each check is a connection to a master that may just have
+        started.
+        """
+
+        def is_wanted() -> bool:
+            self._waiting.discard(key)
+            return key in holders
+
+        async def check(holder: Holder) -> None:
+            try:
+                await self._checks.again(holder.furl, is_wanted)
+            except NoAnswerError:
+                pass  # the master is away: it is asked when it is back
+            except BuildbotLiteError:
+                holders.pop(key, None)
+
+        if key not in self._waiting:
+            self._waiting.add(key)
+            background(check(holders[key]), self._log, "checking a session")
+
+    def _kept(self, holders: OrderedDict[bytes, Holder], key: bytes) -> Holder | None:
+        holder = holders.get(key)
+        if holder is None:
+            return None
+        if self._clock() >= holder.until:
+            del holders[key]
+            return None
+        holders.move_to_end(key)
+        return holder
+
+
+def _keep(holders: OrderedDict[bytes, Holder], key: bytes, holder: Holder) -> None:
+    holders[key] = holder
+    if len(holders) > MOST:
+        holders.popitem(last=False)
+
+
+def cookie_header(value: str, *, secure: bool, seconds: float) -> str:
+    """
+    The ``Set-Cookie`` header of a session.  Without a path it is for the directory of the address that sets it: the
+    farm's root, below whatever path a proxy has it (RFC 6265, section 5.1.4).
+    """
+    return f"{COOKIE}={value}; Max-Age={seconds:.0f}; HttpOnly; SameSite=Strict{'; Secure' if secure else ''}"
+
+
+def is_foreign(asked: PageRequest) -> bool:
+    """
+    Whether a page of another site made the browser send this: it would carry the cookie of the session otherwise.
+    SameSite=Strict keeps it back already, in all browsers that know of it.
+    """
+    site = asked.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    origin = asked.headers.get("origin")
+    return origin is not None and host_name(origin.partition("://")[2]) != asked.visitor.host
+
+
+def _cookie(asked: PageRequest) -> str | None:
+    try:
+        found = SimpleCookie(asked.headers.get("cookie", "")[:4096]).get(COOKIE)
+    except CookieError:
+        return None
+    return found.value if found is not None and len(found.value) in _CODE_LENGTHS else None
+
+
+def _password(credentials: str) -> str:
+    """
+    The password in the *credentials* of HTTP Basic (RFC 7617); "" when there is none.
+    """
+    try:
+        return base64.b64decode(credentials, validate=True).decode("utf-8").partition(":")[2]
+    except ValueError:
+        return ""

@@ -1,0 +1,134 @@
+"""
+Questions to the master whose string a visitor brings.
+
+::
+
+    string ──► refused lately ─────────► RefusedError
+           ──► known to be good ───────► asked at once
+           ──► made up by anybody ─────► FairTurns ──► asked
+
+Each question is a connection to the master.  What is made up costs it a few of them a second, whoever makes it up, and
+who has a good string does not wait for it.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.interfaces import IReactorTime
+
+from ...deferreds import OneShot
+from ...errors import BuildbotLiteError, NoAnswerError, RefusedError
+from ...wire.furl import Furl
+from ..farm.live import Document
+from ..serving.fair_places import Occupant
+from ..serving.fair_turns import FairTurns
+
+T = TypeVar("T")
+
+Ask = Callable[[str, Document], Awaitable[Document]]
+"""Asks the master a question over a FURL: `wire.client.ask`."""
+
+REFUSED_FOR = 10.0
+"""Seconds for which a string that the master has refused is not asked about again."""
+MOST_KNOWN = 500
+"""Strings that the master knew, and as many that it refused."""
+AT_ONCE = 8
+"""Strings that are asked about at a time, and as many that were known before."""
+IN_A_ROW = 40
+PER_SECOND = 10.0
+"""Strings of which nobody knows anything, asked about in a second."""
+MOST_WAITING = 200
+LONGEST = 30.0
+"""Seconds for which the master may take to answer."""
+
+
+class StringChecks:
+    """
+    What the master says about strings: its answers to ``me``.  *now*: monotonic seconds.
+    """
+
+    def __init__(self, ask: Ask, now: Callable[[], float], clock: IReactorTime) -> None:
+        self._ask = ask
+        self._now = now
+        self._clock = clock
+        self._turns = FairTurns(now, clock, AT_ONCE, IN_A_ROW, PER_SECOND, MOST_WAITING)
+        self._turns_of_known = DeferredSemaphore(AT_ONCE)
+        # By digest, so that none is found by comparing it byte by byte.
+        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._refused: OrderedDict[bytes, tuple[float, BuildbotLiteError]] = OrderedDict()
+        self._checking: dict[bytes, OneShot[Document]] = {}
+
+    async def answer(self, furl: Furl, address: str) -> Document:
+        """
+        The master's answer about *furl*, which comes from *address*: one for all who ask at the same time.
+        `RefusedError` if the master refuses it, `NoAnswerError` if it does not answer, or too many strings wait.
+        """
+        key = digest(str(furl))
+        until, error = self._refused.get(key, (0.0, None))
+        if error is not None and self._now() < until:
+            raise type(error)(*error.args)
+        if (checking := self._checking.get(key)) is None:
+            checking = self._checking[key] = OneShot()
+            # Not ended when its client hangs up: the master is being asked.
+            work = Deferred.fromCoroutine(self._check(key, furl, Occupant.at(address)))
+            work.addBoth(checking.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
+        return await checking.wait()
+
+    async def again(self, furl: Furl, is_wanted: Callable[[], bool]) -> Document | None:
+        """
+        The same for a string that was good before; None if it *is_wanted* no more when its turn comes.
+        """
+
+        async def ask() -> Document | None:
+            return await self._asked(furl) if is_wanted() else None
+
+        return await self._turns_of_known.run(ask)
+
+    async def _check(self, key: bytes, furl: Furl, occupant: Occupant) -> Document:
+        try:
+            if key in self._known:
+                answer = await self._turns_of_known.run(self._asked, furl)
+            else:
+                answer = await self._in_turn(furl, occupant)
+        except RefusedError as error:
+            _keep(self._refused, key, (self._now() + REFUSED_FOR, error))
+            self._known.pop(key, None)
+            raise
+        finally:
+            del self._checking[key]
+        self._refused.pop(key, None)
+        _keep(self._known, key, None)
+        return answer
+
+    async def _in_turn(self, furl: Furl, occupant: Occupant) -> Document:
+        await self._turns.begin(occupant)
+        try:
+            return await self._asked(furl)
+        finally:
+            self._turns.end()
+
+    def _asked(self, furl: Furl) -> Deferred[Document]:
+        async def ask() -> Document:
+            try:
+                return await self._ask(str(furl), {"ask": "me"})
+            except CancelledError:
+                raise NoAnswerError("The master does not answer.  Try again later.") from None
+
+        return Deferred.fromCoroutine(ask()).addTimeout(LONGEST, self._clock)
+
+
+def digest(text: str) -> bytes:
+    """
+    What is kept of the secret *text*.
+    """
+    return hashlib.sha256(text.encode("utf-8", "replace")).digest()
+
+
+def _keep(kept: OrderedDict[bytes, T], key: bytes, value: T) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > MOST_KNOWN:
+        kept.popitem(last=False)

@@ -1,0 +1,3 @@
+"""
+From documents to HTML: templates, rows of long lists, the spelling of names, times and results.
+"""

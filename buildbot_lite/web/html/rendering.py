@@ -1,0 +1,185 @@
+"""
+How pages write names, results, times and durations.
+
+All links are relative: `root` is ``../`` as often as the page is deep, so the pages work below any path of a reverse
+proxy.
+"""
+
+import hashlib
+import json
+from datetime import UTC, date, datetime, timedelta
+from functools import cache, lru_cache
+from importlib import resources
+from urllib.parse import quote
+
+from jinja2 import Undefined
+from markupsafe import Markup
+
+from ...model.display import printable
+
+LONGEST_SHOWN = 2000
+_LETTERS = {
+    "SUCCESS": ("success", "✓", "succeeded"),
+    "WARNINGS": ("warnings", "!", "has warnings"),
+    "FAILURE": ("failure", "F", "failed"),
+    "SKIPPED": ("skipped", "S", "was skipped"),
+    "EXCEPTION": ("exception", "E", "ended with an exception"),
+    "RETRY": ("retry", "R", "is tried again"),
+    "CANCELLED": ("cancelled", "C", "was cancelled"),
+    None: ("running", "●", "runs"),
+}
+_SAFE_IN_PATHS = "+@:,()"
+
+
+def segment(name: str) -> str:
+    """
+    *name* as one segment of a path.  A slash is written so that it is still one after the server has decoded it once,
+    and so are the names "." and "..", which browsers take for directories; `from_segment` is the inverse of that.
+    """
+    plain = name.replace("%", "%25").replace("/", "%2F")
+    if plain in {".", ".."}:
+        plain = plain.replace(".", "%2E")
+    return quote(plain, safe=_SAFE_IN_PATHS)
+
+
+def from_segment(text: str) -> str:
+    """
+    The name for the segment *text* of a path, which the server has decoded once.
+    """
+    return text.replace("%2F", "/").replace("%2E", ".").replace("%25", "%")
+
+
+def page_of_builder(builder: str) -> str:
+    """
+    The address of the page of *builder*, relative to the farm's first page.
+    """
+    return f"builders/{segment(builder)}"
+
+
+def page_of_build(builder: str, number: int) -> str:
+    """
+    The address of the page of a build, relative to the farm's first page.
+    """
+    return f"{page_of_builder(builder)}/{number}"
+
+
+def root_of(path: str) -> str:
+    """
+    The relative address of the farm's first page from the page at *path*, which begins with a slash.
+    """
+    return "../" * (path.count("/") - 1) or "./"
+
+
+def result_class(result: str | None) -> str:
+    """
+    The class, in the stylesheet, of a *result*'s name; None: the build runs.
+    """
+    return _LETTERS.get(result, _LETTERS["EXCEPTION"])[0]
+
+
+def result_letter(result: str | None) -> str:
+    """
+    One character for *result*, because not everybody sees its colour.
+    """
+    return _LETTERS.get(result, _LETTERS["EXCEPTION"])[1]
+
+
+def result_words(result: str | None) -> str:
+    """
+    What a sentence says of a build with *result*: "failed".
+    """
+    return _LETTERS.get(result, _LETTERS["EXCEPTION"])[2]
+
+
+def duration(seconds: float | None) -> str:
+    """
+    *seconds* for people: "4.2 s", "3 m 20 s", "2 h 05 m", "3 d 4 h".
+    """
+    if seconds is None:
+        return ""
+    seconds = max(0.0, seconds)
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} m"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def size(number: float | None) -> str:
+    """
+    A number of bytes for people: "312 B", "4.1 KiB".
+    """
+    if number is None:
+        return ""
+    value, unit = float(number), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def moment(seconds: float | Undefined | None) -> Markup:
+    """
+    A time (seconds since 1970) as a ``time`` element: in UTC, which the page's script writes in the reader's own zone.
+    """
+    if seconds is None or isinstance(seconds, Undefined):
+        return Markup("")
+    # No Markup.format, and no datetime: a page has a thousand of these, and no character of them needs an escape.
+    days, rest = divmod(int(seconds // 1), 86400)
+    day, time = _day(days), f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return Markup(f'<time datetime="{day}T{time}Z">{day} {time} UTC</time>')  # noqa: S704 - digits
+
+
+@lru_cache(maxsize=1000)
+def _day(days: int) -> str:
+    """
+    The date that is *days* after 1970-01-01.
+    """
+    return (date(1970, 1, 1) + timedelta(days)).isoformat()
+
+
+def clock(seconds: float) -> str:
+    """
+    The time of day in UTC, or the date at its beginning, for axes.
+    """
+    at = datetime.fromtimestamp(seconds, UTC)
+    return at.strftime("%b %d") if at.hour == at.minute == 0 else at.strftime("%H:%M")
+
+
+def holder_name(label: str) -> str:
+    """
+    Who a holder is, for people: of the label of a session the name that the admin gave, without where and when it
+    began, which concern nobody who reads the pages.
+    """
+    name = label.partition(" (")[0].removeprefix("web session").removeprefix(" of ").strip()
+    return name or "somebody with a string"
+
+
+def shown(value: object) -> str:
+    """
+    A value of a property or the like as one printable line.
+    """
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return printable(text, longest=LONGEST_SHOWN)
+
+
+def prose(text: object) -> str:
+    """
+    A text of others with its line feeds, and without other control characters.
+    """
+    return printable(str(text or ""), longest=LONGEST_SHOWN, lines=True)
+
+
+@cache
+def static_file(name: str) -> tuple[bytes, str]:
+    """
+    The content of the file *name* below ``static``, and a digest of it for its address.
+    """
+    content = (resources.files("buildbot_lite.web") / "static" / name).read_bytes()
+    return content, hashlib.sha256(content).hexdigest()[:12]

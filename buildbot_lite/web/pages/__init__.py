@@ -1,0 +1,3 @@
+"""
+One module for each page or pair of pages, with the parts that only they use; each lists its ``ROUTES``.
+"""

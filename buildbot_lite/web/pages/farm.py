@@ -1,0 +1,183 @@
+"""
+The farm at a glance: a row for each builder, what waits and why, and the slaves.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import Connection
+
+from ...storage.records import cells
+from ...storage.records.cells import BuildCell, RunningStep
+from ..farm.live import Document
+from ..farm.slave_states import state_of, with_states
+from ..page_request import PageRequest
+from ..view import FarmView, Reply, Route
+from .stretches import Stretch, stretch
+
+CELLS = 12
+"""Results in the row of a builder."""
+MOST_ROWS = 200
+"""Builders on one page."""
+MOST_BUILDERS = 1000
+"""Builders whose last results are looked at by the filter."""
+MOST_GROUPS = 30
+"""Groups of waiting requests that are shown."""
+MOST_SLAVES = 60
+"""Slaves that are shown one by one; of more, those with something to say."""
+
+
+@frozen
+class FarmFilter:
+    """
+    The filter in the address of the page; "" excludes nothing.
+    """
+
+    text: str = ""
+    tag: str = ""
+    slave: str = ""
+    result: str = ""
+
+    def passes(self, builder: Document) -> bool:
+        """
+        Whether the row of *builder* is shown, if its last result is right.
+        """
+        if self.text and self.text.lower() not in f"{builder['builder']} {builder.get('description', '')}".lower():
+            return False
+        if self.tag and self.tag not in builder.get("tags", ()):
+            return False
+        return not self.slave or self.slave in (builder.get("slaves") or ())
+
+
+@frozen
+class _Snapshot:
+    """
+    What the records say, in one transaction.  *total*: of the builders, of which those of *shown* have a row.
+    """
+
+    total: int
+    tags: Sequence[str]
+    shown: Stretch[Document]
+    cells: Mapping[str, Sequence[BuildCell]]
+    running: Sequence[BuildCell]
+    steps: Mapping[int, RunningStep]
+
+
+async def farm(view: FarmView, asked: PageRequest) -> Reply:
+    """
+    ``/``.
+    """
+    www, status = await view.live.answer("www"), await view.live.answer("status")
+    wanted = FarmFilter(**{name: asked.field(name) for name in ("text", "tag", "slave", "result")})
+    snapshot = await view.records.read(lambda connection: _read(connection, asked, wanted, www.get("builders")))
+    return await view.page(
+        asked,
+        "farm.html",
+        filter=wanted,
+        rows=_rows(snapshot, status),
+        newer=snapshot.shown.newer,
+        older=snapshot.shown.older,
+        total=snapshot.total,
+        tags=snapshot.tags,
+        running=len(snapshot.running),
+        waiting=_waiting(status),
+        waiting_total=status.get("waiting_total", 0),
+        slaves=_slaves(status),
+    )
+
+
+def _read(
+    connection: Connection, asked: PageRequest, wanted: FarmFilter, known: Sequence[Document] | None
+) -> _Snapshot:
+    if known is None:
+        names = cells.builders(connection, MOST_BUILDERS)
+        known = [{"builder": name, "tags": (), "slaves": ()} for name in names]
+    passing = [each for each in known if wanted.passes(each)]
+    ended: dict[str, Sequence[BuildCell]] = {}
+    if wanted.result:
+        ended = _ended(connection, passing[:MOST_BUILDERS])
+        passing = [each for each in passing if _last_result(ended.get(each["builder"], ())) == wanted.result]
+    shown = stretch(asked, passing, MOST_ROWS)
+    return _Snapshot(
+        len(known),
+        sorted({tag for each in known for tag in each.get("tags", ())}),
+        shown,
+        ended or _ended(connection, shown.rows),
+        cells.running(connection),
+        cells.running_steps(connection),
+    )
+
+
+def _ended(connection: Connection, builders: Sequence[Document]) -> dict[str, Sequence[BuildCell]]:
+    """
+    The newest builds of each of *builders* that have ended.
+    """
+    newest = cells.newest_of_each(connection, [each["builder"] for each in builders], CELLS + 4)
+    return {
+        name: [each for each in found if each.result is not None and each.finished is not None][:CELLS]
+        for name, found in newest.items()
+    }
+
+
+def _last_result(ended: Sequence[BuildCell]) -> str | None:
+    return ended[0].result.name if ended and ended[0].result is not None else None
+
+
+def _rows(snapshot: _Snapshot, status: Document) -> list[dict[str, Any]]:
+    expected = {(each["builder"], each["number"]): each for each in status.get("running", ())}
+    waiting = Counter(each["builder"] for each in status.get("waiting", ()))
+    running: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for cell in snapshot.running:
+        live = expected.get((cell.builder, cell.number), {})
+        running[cell.builder].append(
+            {
+                "cell": cell,
+                "step": snapshot.steps.get(cell.id),
+                "waits_for": live.get("waits_for"),
+                "expected_end": live.get("expected_end"),
+            }
+        )
+    return [
+        {
+            "name": (name := builder["builder"]),
+            "description": builder.get("description", ""),
+            "tags": builder.get("tags", ()),
+            "cells": snapshot.cells.get(name, ()),
+            "running": running[name],
+            "waiting": waiting[name],
+        }
+        for builder in snapshot.shown.rows
+    ]
+
+
+def _waiting(status: Document) -> list[dict[str, Any]]:
+    """
+    The waiting requests, in groups of one builder and one reason, in the order of the queue.
+    """
+    groups: dict[tuple[str, str], dict[str, Any]] = {}
+    for each in status.get("waiting", ()):
+        key = (each["builder"], each["why"]["sentence"])
+        group = groups.setdefault(
+            key, {"builder": key[0], "why": key[1], "count": 0, "since": each["submitted"], "starts": None}
+        )
+        group["count"] += 1
+        group["since"] = min(group["since"], each["submitted"])
+        group["starts"] = group["starts"] or each.get("expected_start")
+    return list(groups.values())[:MOST_GROUPS]
+
+
+def _slaves(status: Document) -> dict[str, Any]:
+    """
+    The slaves, each with its state; of many, the quiet ones are only counted.
+    """
+    everyone = status.get("slaves", ())
+    states = Counter(map(state_of, everyone))
+    shown = everyone
+    if len(everyone) > MOST_SLAVES:
+        shown = [each for each in everyone if each["running"] or state_of(each) != "here"]
+    return {"shown": with_states(shown[:MOST_SLAVES]), "states": states, "total": len(everyone)}
+
+
+ROUTES = (Route("/", farm),)

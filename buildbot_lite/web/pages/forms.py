@@ -1,0 +1,65 @@
+"""
+What the forms of pages send, and where they lead.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from urllib.parse import parse_qsl
+
+from ...errors import InputError
+from ..page_request import PageRequest
+from ..view import Reply
+
+MOST_FIELDS = 500
+
+
+class FormFields:
+    """
+    The fields of a form, checked as they are read; `InputError` if one is missing or wrong.
+    """
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self._fields = fields
+
+    def text(self, name: str, default: str | None = None, *, longest: int = 1000) -> str:
+        """
+        The field *name*.
+        """
+        value = self._fields.get(name, default)
+        if value is None or len(value) > longest:
+            raise InputError(f"The form has no field {name!r} that can be used.")
+        return value
+
+    def number(self, name: str) -> int:
+        """
+        The whole number in the field *name*.
+        """
+        text = self.text(name, longest=15)
+        if not text.isascii() or not text.isdigit():
+            raise InputError(f"{name!r} must be a number.")
+        return int(text)
+
+
+def form_of(asked: PageRequest) -> Mapping[str, str]:
+    """
+    The fields of the form in the body; of several with one name, their values with commas between them.  `InputError`
+    if it is none.
+    """
+    body = asked.http.whole_body()
+    if body is None:
+        raise InputError("This form is too large.")
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise InputError("This is no form.") from None
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        fields[name] = f"{fields[name]},{value}" if name in fields else value
+    return fields
+
+
+def sent_to(address: str, headers: Mapping[str, str] | None = None) -> Reply:
+    """
+    An answer that has the browser fetch the page at *address*, relative to the present one.
+    """
+    return Reply(HTTPStatus.SEE_OTHER, b"", headers={"location": address, **(headers or {})})

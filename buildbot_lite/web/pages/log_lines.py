@@ -1,0 +1,89 @@
+"""
+Lines of a log and the remarks between them, as a part of a page.
+"""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from ...storage.records.remarks import Remark
+from ..logs.farm_logs import digest_of
+from ..logs.stored_log import StoredLog
+from ..logs.windows import LogRow, LogWindow
+from ..view import FarmView
+from .opened_log import OpenLog
+
+
+async def rendered_lines(
+    view: FarmView,
+    opened: OpenLog,
+    shown: LogWindow,
+    first: int | None,
+    root: str,
+    *,
+    marked: tuple[int, int] | None = None,
+    after: int = -1,
+    moved: bool = False,
+) -> bytes:
+    """
+    The lines that are *shown*, as a part of a page.  All who look at the same ones get the same bytes.
+    """
+
+    async def render() -> bytes:
+        return view.templates.render(
+            "log_lines.html",
+            {
+                **opened.context(root),
+                "shown": shown,
+                "ended": opened.stored.ended and shown.end == shown.length,
+                "layout": opened.layout(),
+                "moved": moved,
+                **_entries(opened.stored, shown, first, marked, after),
+            },
+        )
+
+    of = (opened.context(root)["base"], digest_of(opened.reader.parts), opened.stored.ended, len(opened.stored.remarks))
+    return await opened.logs.parts.get((*of, shown.start, shown.end, first, marked, after, moved), render)
+
+
+def _entries(
+    stored: StoredLog, shown: LogWindow, first: int | None, marked: tuple[int, int] | None = None, after: int = -1
+) -> dict[str, Any]:
+    """
+    What a page shows of the window *shown*: its rows, whose numbers count from *first*, and between them the remarks
+    with an id above *after*, each below the line in which it was made.
+    """
+    beside = sorted((each for each in stored.remarks if each.id > after), key=lambda each: each.offset)
+    # On its first page, a remark stands at the end of the line before; in what comes later, each is new.
+    waiting = [each for each in beside if each.offset > shown.start or not shown.start or after >= 0]
+    entries: list[dict[str, Any]] = []
+    # What was said before the first byte, such as the command, stands above the first line.
+    while not shown.start and after < 0 and waiting and not waiting[0].offset:
+        entries.append(_remark(waiting.pop(0)))
+    for index, row in enumerate(shown.rows):
+        end = shown.rows[index + 1].offset if index + 1 < len(shown.rows) else shown.end
+        entries.append(_row(row, end, first, marked))
+        while waiting and waiting[0].offset <= end:
+            entries.append(_remark(waiting.pop(0)))
+    if shown.end == shown.length:
+        entries += [_remark(each) for each in waiting]
+    return {"entries": entries, "near": stored.near, "remark": max((each.id for each in stored.remarks), default=0)}
+
+
+def _row(row: LogRow, end: int, first: int | None, marked: tuple[int, int] | None) -> dict[str, Any]:
+    number = None if first is None else first + row.number
+    return {
+        # Safe: `terminal` escapes all characters of the log.
+        "html": Markup(row.html),  # noqa: S704
+        "number": number,
+        "offset": row.offset,
+        "begins": row.begins,
+        "hidden": row.hidden,
+        "size": end - row.offset,
+        "marked": marked is not None and number is not None and marked[0] <= number <= marked[1],
+        "first_marked": marked is not None and number == marked[0] and row.begins,
+    }
+
+
+def _remark(remark: Remark) -> dict[str, Any]:
+    return {"remark": remark}

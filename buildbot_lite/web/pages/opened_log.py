@@ -1,0 +1,86 @@
+"""
+A log that is read for a page: what its addresses name, its files, and what its templates say of it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from zlib import crc32
+
+from attrs import frozen
+
+from ..html.rendering import page_of_build, segment
+from ..logs.farm_logs import FarmLogs
+from ..logs.log_reader import LogReader
+from ..logs.stored_log import StoredLog
+from ..logs.windows import LogWindow
+from ..page_request import PageRequest
+from ..view import FarmView
+
+PATH = "/builders/<builder>/<int:number>/steps/<step>/logs/<log>"
+NUMBERS_WITHIN = 0.3
+"""Seconds for which a page waits until its lines are counted; then it is shown without their numbers."""
+_LARGEST = 1 << 60
+
+
+@frozen
+class OpenLog:
+    """
+    A log that is read for a page.
+    """
+
+    stored: StoredLog
+    reader: LogReader
+    logs: FarmLogs
+
+    def context(self, root: str) -> Mapping[str, Any]:
+        """
+        What the templates say of the log.  *root*: the relative address of the first page.
+        """
+        build, step = self.stored.build, self.stored.step
+        of_build = f"{root}{page_of_build(build.builder, build.number)}"
+        logs = f"{of_build}/steps/{step.number}/logs/"
+        return {
+            "builder": build.builder,
+            "number": build.number,
+            "build_id": build.id,
+            "step": step,
+            "log": self.stored.name,
+            "names": self.stored.names,
+            "length": self.reader.length,
+            "ended": self.stored.ended,
+            "of_build": of_build,
+            "of_logs": logs,
+            "base": f"{logs}{segment(self.stored.name)}",
+        }
+
+    def layout(self, like: str = "") -> str:
+        """
+        What offsets in this log count on: which files come before the last one, and how long they are.  *like*: of as
+        many files as in this layout.
+        """
+        count = like.partition(".")[0]
+        parts = self.reader.parts[: int(count)] if count.isascii() and count.isdigit() else self.reader.parts
+        before = [*parts[:-1], *(part.path for part in parts[-1:])]
+        return f"{len(parts)}.{crc32(repr(before).encode())}"
+
+    async def first_line(self, shown: LogWindow, seconds: float = NUMBERS_WITHIN) -> int | None:
+        """
+        The number of the first line that is *shown*, or None.
+        """
+        return await self.logs.line_at(self.reader, shown.start, seconds) if shown.rows else None
+
+
+async def opened_log(view: FarmView, builder: str, number: int, step: str, log: str) -> OpenLog:
+    """
+    The log at these names in an address; its reader must be closed.  `NotFoundError` if there is none.
+    """
+    stored = await view.logs.find(view, builder, number, step, log)
+    return OpenLog(stored, view.logs.reader(stored, view.places().streams), view.logs)
+
+
+def number_in(asked: PageRequest, name: str) -> int | None:
+    """
+    The number in the query's field *name*, at most 2⁶⁰; None if there is none.
+    """
+    text = asked.query.get(name, "")
+    return min(int(text), _LARGEST) if text.isascii() and text.isdigit() and len(text) < 20 else None

@@ -1,0 +1,140 @@
+"""
+Packages: the jobs of each target, one job with its architectures, and what was built for each target.
+"""
+
+from collections.abc import Sequence
+from urllib.parse import quote, urlencode
+
+from sqlalchemy import Connection
+
+from ...errors import NotFoundError
+from ...packages import job_documents, job_lists, job_records
+from ...packages.job_states import JobState
+from ...packages.jobs import JobFilter
+from ...packages.signing.openpgp import fingerprints, read_public_keys
+from ..farm.live import Document, is_private
+from ..farm.public_files import ARMORED, has_public
+from ..page_request import PageRequest
+from ..view import FarmView, Reply, Route
+
+ON_PAGE = 40
+MOST_PACKAGES = 300
+"""Source packages on the page of a target."""
+_FILTER = ("target", "state", "name", "submitter")
+
+
+async def jobs(view: FarmView, asked: PageRequest) -> Reply:
+    """
+    ``/packages``.
+    """
+    given = {name: asked.field(name) or None for name in _FILTER}
+    wanted = JobFilter(target=given["target"], state=given["state"], name=given["name"], submitter=given["submitter"])
+    before = asked.before
+    live = await view.live.answer("package-targets")
+
+    def read(connection: Connection) -> tuple[list[Document], dict[str, dict[str, int]]]:
+        found = job_lists.page(connection, wanted, ON_PAGE, before)
+        return [job_documents.of_job(connection, each) for each in found], job_lists.counts(connection)
+
+    found, counts = await view.records.read(read)
+    older = urlencode({**asked.query, "before": found[-1]["job"]}) if len(found) == ON_PAGE else None
+    return await view.page(
+        asked,
+        "packages.html",
+        jobs=found,
+        counts=counts,
+        targets=live.get("targets") or [{"target": each} for each in counts],
+        filter=given,
+        states=[str(each) for each in JobState],
+        older=older,
+    )
+
+
+async def job(view: FarmView, asked: PageRequest, number: int) -> Reply:
+    """
+    ``/packages/NUMBER``.
+    """
+
+    def read(connection: Connection) -> tuple[Document, Sequence[Document]]:
+        found = job_records.get(connection, number)
+        if found is None:
+            raise NotFoundError(f"There is no job {number} (any more).")
+        same = job_lists.page(connection, JobFilter(target=found.target, name=found.name), 20)
+        return job_documents.of_job(connection, found), [job_documents.of_job(connection, each) for each in same]
+
+    document, history = await view.records.read(read)
+    return await view.page(asked, "package.html", job=document, history=history)
+
+
+async def repository(view: FarmView, asked: PageRequest, target: str) -> Reply:
+    """
+    ``/packages/targets/TARGET``: how its repository is used, and the newest finished jobs that are kept, a page of
+    source packages at a time: those with names after the one in ``after``.  Where the target has a repository, only
+    jobs that were published are listed.
+    """
+    after = asked.field("after")
+    pushed = target in view.places().repositories
+
+    def read(connection: Connection) -> list[tuple[str, str, int]]:
+        return job_lists.newest_finished(connection, target, MOST_PACKAGES + 1, after=after, pushed=pushed)
+
+    found = await view.records.read(read)
+    live = await view.live.answer("package-targets")
+    known = next((each for each in live.get("targets") or () if each["target"] == target), None)
+    if known is None and not found and not after:
+        raise NotFoundError(f"There is no target {target!r:.100}.")
+    return await view.page(
+        asked,
+        "repository.html",
+        target=target,
+        known=known,
+        packages=found[:MOST_PACKAGES],
+        after=after,
+        following=found[MOST_PACKAGES - 1][0] if len(found) > MOST_PACKAGES else None,
+        pushed=pushed,
+        use=await _use(view, target, known or {}),
+    )
+
+
+async def _use(view: FarmView, target: str, known: Document) -> Document | None:
+    """
+    How users get what the repository of *target* has; None: it has none, or nothing is public yet.  *known*: what the
+    master says of the target.
+    """
+    directory = view.places().repositories.get(target)
+    is_rpm = known.get("kind") == "RpmTarget"
+    index = ("repodata", "repomd.xml") if is_rpm else ("dists", target, "Release")
+    if directory is None or not has_public(directory, *index):
+        return None
+    key = view.places().keys.get(target)
+    signature = ("repodata", "repomd.xml.asc") if is_rpm else ("dists", target, "InRelease")
+    www = await view.live.answer("www")
+    url = www.get("url")
+    address = f"{url or 'https://THIS-FARM/'}repositories/{quote(target, safe='')}/"
+    return {
+        "address": address,
+        "key": _key_of_users(target, address, is_rpm=is_rpm, is_served=key is not None),
+        # apt_auth.conf(5): without a scheme, for https alone.
+        "machine": address if address.startswith("http:") else address.partition("://")[2],
+        "is_known": url is not None,
+        "is_rpm": is_rpm,
+        "is_signed": has_public(directory, *signature),
+        "fingerprints": [] if key is None else fingerprints(read_public_keys(key.encode(), "the key")),
+        "is_private": is_private(www),
+    }
+
+
+def _key_of_users(target: str, address: str, *, is_rpm: bool, is_served: bool) -> str:
+    """
+    Where dnf gets the target's public key, or apt has it.
+    """
+    if is_rpm:
+        return f"{address}{ARMORED}" if is_served else f"file:///etc/pki/rpm-gpg/{target}.asc"
+    return f"/etc/apt/keyrings/{target}.{'gpg' if is_served else 'asc'}"
+
+
+ROUTES = (
+    Route("/packages", jobs),
+    Route("/packages/<int:number>", job),
+    Route("/packages/targets/<target>", repository),
+)

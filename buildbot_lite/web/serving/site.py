@@ -1,0 +1,268 @@
+"""
+An HTTP server with bounds, by twisted.web.
+
+- The body of a request is kept in memory up to `LARGEST_FORM`, of a webhook up to `LARGEST_BODY`; the rest is discarded
+  as it comes, so that the client reads why it is refused; far beyond that the connection is cut.  All bodies together
+  have at most `MOST_OF_FORMS` and `MOST_OF_HOOKS` bytes: of too many, the connection with the oldest that is not
+  complete is cut; a request for which there still is no room is answered with 503.
+- There are at most `MOST_CONNECTIONS`; a newcomer displaces the oldest of the visitor who has the most (`fair_places`).
+  Each may be silent for `SILENCE` seconds, and each request must be complete
+  `LONGEST_REQUEST` seconds after its connection was made or had its last answer, so that a client that sends a byte now
+  and then cannot keep others out.  While an answer is written, both wait.
+- What is written must be read: a connection whose buffer stays full for `LONGEST_PAUSE` seconds is cut.
+- A webhook's connection is for one request, so that forges do not hold connections.
+- Forms and cookies are not parsed, and requests are not logged here.
+"""
+
+from http import HTTPStatus
+from io import BytesIO
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.web.http import RESPONSES
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Request, Site
+
+from ...model.webhook import LARGEST_BODY
+from .body_room import BodyRoom, HeldBody
+from .fair_places import FairPlace, FairPlaces, Occupant
+from .http_channel import StrictChannel, origin_form
+from .policy import PAGE_HEADERS, WebVisitor
+from .timed_producer import TimedProducer
+
+HOOKS = b"/change_hook"
+"""The addresses below which bodies may be large."""
+LARGEST_FORM = 64 << 10
+"""Bytes of a body at other addresses: a form, or an object of the API."""
+MOST_OF_FORMS = 8 << 20
+"""Bytes of the bodies of all requests at other addresses that are not yet answered."""
+MOST_OF_HOOKS = 24 << 20
+"""The same for webhooks."""
+LARGEST_READ = 32 << 20
+"""Bytes of a body, with what is discarded; GitHub sends at most 25 MiB."""
+MOST_CONNECTIONS = 1000
+SILENCE = 30
+LONGEST_REQUEST = 120
+_LATER = 60
+"""Seconds after which a client for which there was no room may come again."""
+
+
+class BoundedRequest(Request):
+    """
+    A request whose body is bounded.
+    """
+
+    _received = 0
+    _crowded = False
+    _largest = LARGEST_FORM
+    _room: BodyRoom | None = None
+    channel: Any
+    visitor: WebVisitor
+    """Who asks; set before a page is made (`root.SiteRoot`)."""
+
+    def gotLength(self, length: int | None) -> None:
+        # Twisted's own goes to a file of any size.
+        self.content = self._body = BytesIO()
+        connection = self.channel.transport
+        self._held = HeldBody(connection.abortConnection)
+        # Twisted tells a request its target when the body is complete.
+        if origin_form(self.channel.target)[1].startswith(HOOKS):
+            self._largest = LARGEST_BODY
+            self._room = connection.factory.hooks.begin(self._held)
+        else:
+            self._room = connection.factory.forms.begin(self._held)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self._received += len(data)
+        if self._received <= self._largest and not self._crowded:
+            if self._room is not None and self._room.grow(self._held, len(data)):
+                self._body.write(data)
+                return
+            self._crowded = True
+        self._release()
+        self._body.seek(0)
+        self._body.truncate()
+        if self._received > LARGEST_READ:
+            self.channel.transport.abortConnection()
+
+    def _release(self) -> None:
+        # A request whose head never was complete has no room.
+        if self._room is not None:
+            self._room.release(self._held)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:  # noqa: N802 - Twisted's
+        self.channel.transport.answering()
+        if self._room is not None:
+            self._room.complete(self._held)
+        host, path = origin_form(path)
+        if host is not None:
+            self.requestHeaders.setRawHeaders(b"host", [host])
+        super().requestReceived(command, path, version)  # type: ignore[no-untyped-call]  # Twisted's
+
+    def process(self) -> None:
+        if not self.method.isupper():
+            # Methods differ by case (RFC 9110, 9.1): nothing below may take "post" for POST.
+            self._sentence(501, "There is no such method.")
+        elif self._crowded:
+            self._come_later()
+        else:
+            super().process()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def _come_later(self) -> None:
+        self.close_afterwards()
+        self.setHeader(b"retry-after", b"%d" % _LATER)  # type: ignore[no-untyped-call]  # Twisted's
+        self._sentence(503, "Too many requests come in at this moment.  Send this again later.")
+
+    def _sentence(self, status: int, sentence: str) -> None:
+        self.write(answered(self, status, sentence))  # type: ignore[no-untyped-call]  # Twisted's
+        self.finish()
+
+    def belongs_to(self, occupant: Occupant) -> None:
+        """
+        Its connection counts for *occupant*, until the next request.
+        """
+        self.channel.transport.place.belongs_to(occupant)
+
+    def finish(self) -> None:
+        self._release()
+        self.channel.transport.answered()
+        super().finish()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def connectionLost(self, reason: Any) -> None:
+        self._release()
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
+
+    def close_afterwards(self) -> None:
+        """
+        Close the connection after this answer.
+        """
+        self.channel.persistent = False
+        self.setHeader(b"connection", b"close")  # type: ignore[no-untyped-call]  # Twisted's
+
+    def parseCookies(self) -> None:
+        pass
+
+    def whole_body(self) -> bytes | None:
+        """
+        The body; None if it was larger than `LARGEST_FORM`, or that of a webhook than `LARGEST_BODY`.
+        """
+        return self._body.read() if self._received <= self._largest else None
+
+
+def answered(request: Any, status: int, sentence: str) -> bytes:
+    """
+    Set the *status* of the response to *request*, and return its body, which says *sentence*.
+    """
+    body = f"{sentence}\n".encode()
+    request.setResponseCode(status, RESPONSES.get(status) or HTTPStatus(status).phrase.encode())
+    request.setHeader(b"content-type", b"text/plain; charset=utf-8")
+    request.setHeader(b"content-length", b"%d" % len(body))
+    for name, value in PAGE_HEADERS.items():
+        request.setHeader(name.encode(), value.encode())
+    return body
+
+
+class WebPage(Resource):
+    """
+    A page.  Unknown addresses below it are answered with 404.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def getChild(self, path: bytes, request: Request) -> IResource:
+        return Nothing()
+
+    def render(self, request: Any) -> Any:
+        return answered(request, 404, "There is nothing at this address.")
+
+
+class Nothing(WebPage):
+    """
+    No page, at any address below.
+    """
+
+    isLeaf = True
+
+
+def make_factory(root: Resource, reactor: IReactorTime) -> Any:
+    """
+    A factory of HTTP connections to *root*.
+    """
+    site = _QuietSite(  # type: ignore[no-untyped-call]  # Twisted's
+        root, requestFactory=BoundedRequest, timeout=SILENCE, reactor=reactor, parsePOSTFormSubmission=False
+    )
+    site.noisy = False
+    return _BoundedConnections(site, reactor)
+
+
+class _QuietSite(Site):
+    protocol: Any = StrictChannel
+
+    def log(self, request: Any) -> None:
+        """
+        Nothing: a line for each request would let strangers fill the disk.
+        """
+
+
+class _BoundedConnection(ProtocolWrapper):
+    """
+    A connection that is cut when a request is not complete after `LONGEST_REQUEST` seconds, also while bytes arrive.
+    """
+
+    factory: "_BoundedConnections"
+    _cut: IDelayedCall
+    _producer: "TimedProducer | None" = None
+    place: FairPlace
+
+    def makeConnection(self, transport: Any) -> None:  # noqa: N802 - Twisted's
+        self._abort = transport.abortConnection
+        address = str(getattr(transport.getPeer(), "host", ""))
+        self.place = self.factory.places.take(Occupant.at(address), self._abort)
+        self.answered()
+        super().makeConnection(transport)  # type: ignore[no-untyped-call]  # Twisted's
+
+    def answering(self) -> None:
+        """
+        A request is complete; its answer takes as long as it takes.
+        """
+        if self._cut.active():
+            self._cut.cancel()
+
+    def answered(self) -> None:
+        """
+        The time of the next request begins.
+        """
+        self._cut = self.factory.clock.callLater(LONGEST_REQUEST, self._abort)
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: N802 - Twisted's
+        self._producer = TimedProducer(producer, self.factory.clock, self._abort)
+        super().registerProducer(self._producer, streaming)  # type: ignore[no-untyped-call]  # Twisted's
+
+    def unregisterProducer(self) -> None:  # noqa: N802 - Twisted's
+        self._end_pause()
+        super().unregisterProducer()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def _end_pause(self) -> None:
+        if self._producer is not None:
+            self._producer.end_pause()
+
+    def connectionLost(self, reason: Any = connectionDone) -> None:
+        self.answering()
+        self._end_pause()
+        self.place.leave()
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
+
+
+class _BoundedConnections(WrappingFactory):
+    protocol = _BoundedConnection
+    noisy = False
+
+    def __init__(self, site: Site, clock: IReactorTime) -> None:
+        super().__init__(site)  # type: ignore[no-untyped-call]  # Twisted's
+        self.clock = clock
+        self.forms = BodyRoom(MOST_OF_FORMS)
+        self.hooks = BodyRoom(MOST_OF_HOOKS)
+        self.places = FairPlaces(MOST_CONNECTIONS)

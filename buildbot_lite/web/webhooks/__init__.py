@@ -1,0 +1,3 @@
+"""
+Webhooks: from a forge's request to the master, and the reply back.
+"""
