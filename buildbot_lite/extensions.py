@@ -9,10 +9,10 @@ from .master.config.keys import OWN_KEYS, AnyKey
 from .master.farm import Farm
 from .model.extension import Extension
 from .model.registry import Registry
-from .packages.configured_targets import TARGETS
-from .packages.package_jobs import PackageJobs
-from .packages.repositories.target_repositories import TargetRepositories
+from .packages.service.package_jobs import PackageJobs
+from .packages.service.target_repositories import TargetRepositories
 from .packages.signing.signing_service import SigningService
+from .packages.targets.configured_targets import TARGETS
 
 
 def configuration_keys() -> Registry[AnyKey]:

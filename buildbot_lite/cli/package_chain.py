@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import IO
 
 from ..errors import BuildbotLiteError, InputError, RefusedError
-from ..packages.job_options import AFTER, MOST_MEMBERS
+from ..packages.records.job_options import AFTER, MOST_MEMBERS
 from .connection import MasterLink
 from .output import Document, note
 from .submitted import SubmittedRequest, follow_all, told_requests

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import IO
 
 from ..errors import FileError, InputError, sentence
-from ..packages.debian_source import LARGEST_DSC, read_dsc
-from ..packages.submitted_package import SubmittedPackage, examine
+from ..packages.formats.debian_source import LARGEST_DSC, read_dsc
+from ..packages.formats.submitted_package import SubmittedPackage, examine
 from ..storage.inputs import LARGEST_INPUT
 
 _PIECE = 1 << 20

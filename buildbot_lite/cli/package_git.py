@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from ..errors import InputError
 from ..model.display import printable
-from ..packages.git_request import read_request, request_text
+from ..packages.formats.git_request import read_request, request_text
 from .connection import MasterLink
 from .output import Document, note
 from .package_words import AskedRevision

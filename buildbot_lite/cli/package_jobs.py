@@ -19,7 +19,7 @@ STATES = (
     *("initialize", "checkout", "make_srpm", "prep", "waiting", "building"),
     *("repowait", "needsign", "pushed", "finished", "failed", "killed"),
 )
-"""Those of `packages.job_states`, which needs the master's packages."""
+"""Those of `packages.records.job_states`, which needs the master's packages."""
 
 _job = click.argument("job", type=click.IntRange(1))
 

@@ -15,7 +15,7 @@ import click
 from attrs import asdict
 
 from ..errors import InputError, LinkLostError
-from ..packages.overlay import entering, kept_name
+from ..packages.building.overlay import entering, kept_name
 from .connection import FarmClient, MasterLink
 from .output import Document, note
 from .package_jobs import JobCommand

@@ -19,8 +19,8 @@ from ..errors import (
     UnknownStringError,
     WrongVerbError,
 )
+from ..packages.keys.openpgp import Signature
 from ..packages.signing.gnupg import Gnupg
-from ..packages.signing.openpgp import Signature
 from ..packages.signing.signer import OfferedFile, OfferedJob, Offers, Signer, SigningSummary, WantedFile
 from .connection import FarmClient, FarmCommand, MasterLink
 from .output import Document, note, show

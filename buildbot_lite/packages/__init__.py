@@ -1,46 +1,38 @@
 """
-Packages of Debian and RPM: from a source package to its builds on several architectures.
+Packages of Debian and RPM: from a source package to a signed repository, on several architectures.
 
-::
+Imports go down only; ``lint-imports`` holds it::
 
-    configured_targets
-       │
-       ▼
-    targets ──► roots, sbuild, mock, steps ──► overlay.sh, sbuild.sh, …    where it is built, and how
-    deb_target, rpm_target ──► rpm_steps
-       │
-       ▼
-    package_scheduler ──► job_records ──► jobs, job_states                 what a submission becomes
-       │                      ▲
-       │                 job_service                                       what becomes of a job
-       ▼
-    submitted_package ──► debian_source ──► control_text          what a submitted file is
-          │          '──► rpm_source ──► rpm_header
-          ▼
-    source_package ──► architectures ──► debian_architectures      for what it is built
-       ▲
-    built_packages ──► built_deb ──► deb_file                      whether what a slave sent is what the source makes
-          '──────────► built_rpm ──► rpm_file
+    signing         needsign: what is offered to signers, their signatures, push
+    service         jobs in a running master: what starts them, what becomes of them, what people ask and order
+    targets         c["targets"], and what a submission to one becomes
+    building        how a package is built on a slave: steps, clean roots, the scripts that run in them
+    repositories    snapshots for builds and for users, made and checked
+    records         jobs as the database and the directories have them: values, rows, states, results
+    formats | keys  sources and built packages of Debian and RPM; public keys and what they signed
+
+Where to begin reading: ``records/job_states.py`` (the life of a job), ``targets/target.py``, ``building/steps.py``,
+``service/job_advance.py``, ``repositories/snapshots.py``.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .deb_target import DebTarget
-    from .mock import Mock
-    from .roots import Overlay, Plain
-    from .rpm_target import RpmTarget
-    from .sbuild import Sbuild
+    from .building.mock import Mock
+    from .building.roots import Overlay, Plain
+    from .building.sbuild import Sbuild
+    from .targets.deb_target import DebTarget
+    from .targets.rpm_target import RpmTarget
 
 __all__ = ["DebTarget", "Mock", "Overlay", "Plain", "RpmTarget", "Sbuild"]
 
 _HOMES = {
-    "DebTarget": "deb_target",
-    "Mock": "mock",
-    "Overlay": "roots",
-    "Plain": "roots",
-    "RpmTarget": "rpm_target",
-    "Sbuild": "sbuild",
+    "DebTarget": "targets.deb_target",
+    "Mock": "building.mock",
+    "Overlay": "building.roots",
+    "Plain": "building.roots",
+    "RpmTarget": "targets.rpm_target",
+    "Sbuild": "building.sbuild",
 }
 
 

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.cli import job_tables
 from buildbot_lite.cli.main import USAGE
 from buildbot_lite.cli.package_jobs import STATES
-from buildbot_lite.packages.job_states import JobState
+from buildbot_lite.packages.records.job_states import JobState
 
 from .command_line_case import CommandLineCase
 

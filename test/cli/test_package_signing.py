@@ -11,7 +11,7 @@ from unittest import mock
 
 from buildbot_lite.cli.main import FAILED, USAGE
 from buildbot_lite.errors import InputError, NoAnswerError, RevokedError
-from buildbot_lite.packages.signing.openpgp import BINARY, RSA, Signature
+from buildbot_lite.packages.keys.openpgp import BINARY, RSA, Signature
 
 from .command_line_case import FURL, CommandLineCase
 

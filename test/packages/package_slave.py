@@ -9,7 +9,7 @@ from attrs import define, field
 from twisted.internet.defer import gatherResults
 
 from buildbot_lite.model.spec import Run, Upload
-from buildbot_lite.packages.source_steps import MADE
+from buildbot_lite.packages.building.source_steps import MADE
 from test.master.harness import StartedCommand
 
 DEB = "greet_1.0+farm1_any.deb"

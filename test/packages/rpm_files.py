@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from buildbot_lite.packages.rpm_header import LEAD_MAGIC
+from buildbot_lite.packages.formats.rpm_header import LEAD_MAGIC
 
 _HEADER = struct.Struct(">4s4xII")
 _ENTRY = struct.Struct(">IIII")

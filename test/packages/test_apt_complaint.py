@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master.steps.context import CommandResult
 from buildbot_lite.model.outcome import Ending, Outcome
-from buildbot_lite.packages.apt_complaint import MOST_NAMED, apt_complaint
+from buildbot_lite.packages.building.apt_complaint import MOST_NAMED, apt_complaint
 
 HEAD = """\
 Building dependency tree...

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError
-from buildbot_lite.packages.architectures import (
+from buildbot_lite.packages.formats.architectures import (
     ArchitectureBuild,
     BuildPlan,
     RpmArchitectures,

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError
-from buildbot_lite.packages.built_packages import built_packages
-from buildbot_lite.packages.deb_file import CONTROL, read_deb
-from buildbot_lite.packages.debian_source import read_dsc
+from buildbot_lite.packages.formats.built_packages import built_packages
+from buildbot_lite.packages.formats.deb_file import CONTROL, read_deb
+from buildbot_lite.packages.formats.debian_source import read_dsc
 
 from ..needs import needs
 from .archives import ar_member, archive, control_list, deb, dsc

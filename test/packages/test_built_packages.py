@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError, FileError, InputError
-from buildbot_lite.packages.architectures import RpmArchitectures
-from buildbot_lite.packages.built_packages import BuiltPackage, built_packages
-from buildbot_lite.packages.joined_builds import joined
-from buildbot_lite.packages.source_package import RPM, SourcePackage
+from buildbot_lite.packages.formats.architectures import RpmArchitectures
+from buildbot_lite.packages.formats.built_packages import BuiltPackage, built_packages
+from buildbot_lite.packages.formats.source_package import RPM, SourcePackage
+from buildbot_lite.packages.repositories.joined_builds import joined
 
 from .archives import TINY_SRPM
 from .rpm_files import installs, relates, rpm

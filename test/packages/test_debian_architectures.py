@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.packages.debian_architectures import Parts, is_wildcard, matches, parts
+from buildbot_lite.packages.formats.debian_architectures import Parts, is_wildcard, matches, parts
 
 CASES = [
     # what a package declares, the architecture, whether it is meant

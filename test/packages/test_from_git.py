@@ -17,15 +17,16 @@ from buildbot_lite.master.scheduling.requests import NewBuildset
 from buildbot_lite.model.hello import HeldCommand
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.source_stamps import source_of
-from buildbot_lite.packages import job_actions, job_advance, job_records
-from buildbot_lite.packages.git_request import GitRequest, read_request, request_text
-from buildbot_lite.packages.git_sources import GitSources
-from buildbot_lite.packages.job_states import ArchState, JobState
-from buildbot_lite.packages.jobs import Job, Origin
-from buildbot_lite.packages.package_jobs import PackageJobs
-from buildbot_lite.packages.result_retention import needs_of
-from buildbot_lite.packages.served_targets import ServedTargets
-from buildbot_lite.packages.target_troubles import FIRST_PAUSE
+from buildbot_lite.packages.building.git_sources import GitSources
+from buildbot_lite.packages.formats.git_request import GitRequest, read_request, request_text
+from buildbot_lite.packages.records import job_records
+from buildbot_lite.packages.records.job_states import ArchState, JobState
+from buildbot_lite.packages.records.jobs import Job, Origin
+from buildbot_lite.packages.service import job_actions, job_advance
+from buildbot_lite.packages.service.package_jobs import PackageJobs
+from buildbot_lite.packages.service.result_retention import needs_of
+from buildbot_lite.packages.service.served_targets import ServedTargets
+from buildbot_lite.packages.service.target_troubles import FIRST_PAUSE
 from buildbot_lite.storage.records import steps
 from buildbot_lite.storage.records.grants import Grant, GrantLimits
 from test.control.test_submissions import FakeWatcher

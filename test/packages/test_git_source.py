@@ -10,10 +10,10 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.packages import checkout_limit
-from buildbot_lite.packages.checkout_limit import within_disk
+from buildbot_lite.packages.building import checkout_limit
+from buildbot_lite.packages.building.checkout_limit import within_disk
 
-SCRIPT = files("buildbot_lite.packages").joinpath("git_source.sh").read_text("utf-8")
+SCRIPT = files("buildbot_lite.packages.building").joinpath("git_source.sh").read_text("utf-8")
 GET = files("buildbot_lite.master.steps").joinpath("git_get.sh").read_text("utf-8")
 
 

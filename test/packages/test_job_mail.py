@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attrs import evolve
 
-from buildbot_lite.packages import job_mail
+from buildbot_lite.packages.service import job_mail
 from buildbot_lite.storage.records import outbox
 from buildbot_lite.storage.records.outbox import OutboxMessage
 from test.control.test_submissions import FakeWatcher

@@ -11,10 +11,11 @@ from typing import Any
 from twisted.internet.defer import fail
 
 from buildbot_lite.errors import RecordsFailingError
-from buildbot_lite.packages import job_advance, job_records, job_service
-from buildbot_lite.packages.job_progress import look_at_requests
-from buildbot_lite.packages.job_states import ArchState, JobState
-from buildbot_lite.packages.jobs import Job
+from buildbot_lite.packages.records import job_records
+from buildbot_lite.packages.records.job_progress import look_at_requests
+from buildbot_lite.packages.records.job_states import ArchState, JobState
+from buildbot_lite.packages.records.jobs import Job
+from buildbot_lite.packages.service import job_advance, job_service
 from buildbot_lite.storage.records.grants import GrantLimits
 from test.control.test_submissions import FakeWatcher, SubmissionCase
 from test.master.harness import FakeSlave

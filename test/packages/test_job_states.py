@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.results import Result
-from buildbot_lite.packages import job_lists, job_records
-from buildbot_lite.packages.job_progress import built, look
-from buildbot_lite.packages.job_states import (
+from buildbot_lite.packages.records import job_lists, job_records
+from buildbot_lite.packages.records.job_progress import built, look
+from buildbot_lite.packages.records.job_states import (
     ARCH_ENDS,
     ARCH_TRANSITIONS,
     ENDS,
@@ -23,7 +23,7 @@ from buildbot_lite.packages.job_states import (
     JobState,
     while_building,
 )
-from buildbot_lite.packages.jobs import Job, JobFilter, NewJob
+from buildbot_lite.packages.records.jobs import Job, JobFilter, NewJob
 from buildbot_lite.storage.records import builds, generations, requests, steps
 from test.storage.farm_case import FarmCase
 

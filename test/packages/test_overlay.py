@@ -17,8 +17,8 @@ from unittest import SkipTest
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError
-from buildbot_lite.packages.overlay import KEPT, entering, overlay
-from buildbot_lite.packages.roots import FILES, RESULTS, ROOT, Overlay
+from buildbot_lite.packages.building.overlay import KEPT, entering, overlay
+from buildbot_lite.packages.building.roots import FILES, RESULTS, ROOT, Overlay
 
 from ..needs import needs
 from ..process_table import alive, other_pids

@@ -17,8 +17,8 @@ from buildbot_lite.deferreds import background
 from buildbot_lite.errors import LimitError, NotFoundError, RefusedError
 from buildbot_lite.master.grants.verbs import SUBMIT
 from buildbot_lite.model.spec import Download
-from buildbot_lite.packages import same_packages
-from buildbot_lite.packages.job_states import JobState
+from buildbot_lite.packages.building import same_packages
+from buildbot_lite.packages.records.job_states import JobState
 from buildbot_lite.storage.records.grants import Grant, GrantLimits
 
 from .package_slave import DEB

@@ -14,8 +14,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError
-from buildbot_lite.packages.job_states import JobState
-from buildbot_lite.packages.result_retention import (
+from buildbot_lite.packages.records.job_states import JobState
+from buildbot_lite.packages.service.result_retention import (
     LOOKED_EVERY,
     UNPUBLISHED_KEPT,
     ResultNeed,

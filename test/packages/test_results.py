@@ -14,11 +14,12 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FileError, InputError
-from buildbot_lite.packages import job_advance, results
-from buildbot_lite.packages.checked_builds import checked_builds
-from buildbot_lite.packages.job_actions import JobActions
-from buildbot_lite.packages.package_jobs import PackageJobs
-from buildbot_lite.packages.results import ArchOutput, JobResults, StoredFile, load, place_of, store
+from buildbot_lite.packages.records import results
+from buildbot_lite.packages.records.results import ArchOutput, JobResults, StoredFile, load, place_of, store
+from buildbot_lite.packages.repositories.checked_builds import checked_builds
+from buildbot_lite.packages.service import job_advance
+from buildbot_lite.packages.service.job_actions import JobActions
+from buildbot_lite.packages.service.package_jobs import PackageJobs
 
 from .test_job_service import JobCase
 

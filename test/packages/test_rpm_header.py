@@ -8,8 +8,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError
-from buildbot_lite.packages.rpm_file import epoch_of, read_checked, version_of
-from buildbot_lite.packages.rpm_header import LARGEST_SIGNATURES, LEAD_MAGIC, Header, read_header
+from buildbot_lite.packages.formats.rpm_file import epoch_of, read_checked, version_of
+from buildbot_lite.packages.formats.rpm_header import LARGEST_SIGNATURES, LEAD_MAGIC, Header, read_header
 from buildbot_lite.packages.signing.signable import described
 
 from .archives import TINY_SRPM

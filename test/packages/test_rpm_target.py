@@ -201,7 +201,7 @@ class RpmScriptTests(SynchronousTestCase):
         """
         Promise 9.4: a requirement of a source with a percent sign, which RPM printed of two, is no macro for root.
         """
-        script = resources.files("buildbot_lite.packages").joinpath("rpm.sh").read_text()
+        script = resources.files("buildbot_lite.packages.building").joinpath("rpm.sh").read_text()
         with TemporaryDirectory() as work:
             Path(work, "needs").write_text("make\nfoo%(touch evil)\nrpmlib(X)\n")
             calls = 'empty_package() { cat >"$work/spec"; }; dnf() { :; }; work=$PWD; install_needs'

@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.master.steps.context import CommandResult
 from buildbot_lite.model.outcome import Ending, Outcome
-from buildbot_lite.packages.apt_complaint import apt_complaint
-from buildbot_lite.packages.debian_scripts import DOWNLOAD, INSTALL_SAME, TRY, TRY_SAME
+from buildbot_lite.packages.building.apt_complaint import apt_complaint
+from buildbot_lite.packages.building.debian_scripts import DOWNLOAD, INSTALL_SAME, TRY, TRY_SAME
 
 NOW = "gcc-12 12.2.0-15\nlibc6:amd64 2.36-9\nnew 1.0\n"
 THEN = "ed 1.19-1\ngcc-12 12.2.0-14\nlibc6:amd64 2.36-9\n"

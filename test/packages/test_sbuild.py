@@ -13,8 +13,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.results import Result
-from buildbot_lite.packages.roots import FILES, INCOMING, RESULTS, ROOT
-from buildbot_lite.packages.sbuild import Sbuild
+from buildbot_lite.packages.building.roots import FILES, INCOMING, RESULTS, ROOT
+from buildbot_lite.packages.building.sbuild import Sbuild
 from test.control.test_submissions import SubmissionCase
 from test.master.harness import FakeSlave
 

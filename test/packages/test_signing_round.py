@@ -19,18 +19,18 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError, MessageError, NotFoundError, RefusedError
-from buildbot_lite.packages import job_records
-from buildbot_lite.packages.job_states import JobState
-from buildbot_lite.packages.jobs import Job, NewJob, Origin
-from buildbot_lite.packages.results import JobResults, ResultFile
+from buildbot_lite.packages.keys.openpgp import Signature
+from buildbot_lite.packages.keys.verification import TargetKey
+from buildbot_lite.packages.records import job_records
+from buildbot_lite.packages.records.job_states import JobState
+from buildbot_lite.packages.records.jobs import Job, NewJob, Origin
+from buildbot_lite.packages.records.results import JobResults, ResultFile
 from buildbot_lite.packages.signing.gnupg import Gnupg
-from buildbot_lite.packages.signing.openpgp import Signature
 from buildbot_lite.packages.signing.signed_files import PUBLIC, SignedFiles
 from buildbot_lite.packages.signing.signed_snapshot import SignedSnapshot
 from buildbot_lite.packages.signing.signer import OfferedOrigin, Offers, Signer, SigningSummary, WantedFile
 from buildbot_lite.packages.signing.signing_desk import PUSH, SIGN, SignedTarget, SigningDesk
 from buildbot_lite.packages.signing.signing_round import SigningRound
-from buildbot_lite.packages.signing.verification import TargetKey
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import inputs, requests
 from buildbot_lite.wire.limits.account import Account

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError, InputError
 from buildbot_lite.packages import DebTarget, Plain
-from buildbot_lite.packages.submitted_package import examine
+from buildbot_lite.packages.formats.submitted_package import examine
 
 from ..needs import needs
 from .archives import archive, greet

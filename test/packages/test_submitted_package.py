@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError
-from buildbot_lite.packages.architectures import RpmArchitectures
-from buildbot_lite.packages.submitted_package import SubmittedPackage, examine
+from buildbot_lite.packages.formats.architectures import RpmArchitectures
+from buildbot_lite.packages.formats.submitted_package import SubmittedPackage, examine
 
 from .archives import TINY_SRPM, archive, dsc, greet
 

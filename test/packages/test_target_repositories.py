@@ -21,26 +21,27 @@ from buildbot_lite.child_programs import ProgramError
 from buildbot_lite.errors import FileError
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Download, Run
-from buildbot_lite.packages import DebTarget, Mock, Overlay, farm_repository, same_packages
-from buildbot_lite.packages.farm_repository import FarmRepository
-from buildbot_lite.packages.job_actions import JobActions
-from buildbot_lite.packages.job_service import JobService
-from buildbot_lite.packages.job_states import JobState
-from buildbot_lite.packages.jobs import Job
-from buildbot_lite.packages.package_jobs import PackageJobs
-from buildbot_lite.packages.rebuilding import Rebuilding
+from buildbot_lite.packages import DebTarget, Mock, Overlay
+from buildbot_lite.packages.building import farm_repository, same_packages
+from buildbot_lite.packages.building.farm_repository import FarmRepository
+from buildbot_lite.packages.building.roots import Root
+from buildbot_lite.packages.building.rpm_steps import MOST_ROUNDS, RpmPrepping
+from buildbot_lite.packages.keys.openpgp import armored_keys
+from buildbot_lite.packages.records.job_states import JobState
+from buildbot_lite.packages.records.jobs import Job
 from buildbot_lite.packages.repositories import debian_metadata, for_builds
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
 from buildbot_lite.packages.repositories.for_builds import BuildRepository
 from buildbot_lite.packages.repositories.repository import PackageRepository
 from buildbot_lite.packages.repositories.repository_place import shared
 from buildbot_lite.packages.repositories.snapshots import BUILD, PUBLIC, RepositoryBusyError
-from buildbot_lite.packages.repositories.target_repositories import TargetRepositories, UnsignedRepository
 from buildbot_lite.packages.repositories.tools import output_of_tool
-from buildbot_lite.packages.roots import Root
-from buildbot_lite.packages.rpm_steps import MOST_ROUNDS, RpmPrepping
-from buildbot_lite.packages.signing.openpgp import armored_keys
-from buildbot_lite.packages.signing.signing_policy import SigningPolicy
+from buildbot_lite.packages.service.job_actions import JobActions
+from buildbot_lite.packages.service.job_service import JobService
+from buildbot_lite.packages.service.package_jobs import PackageJobs
+from buildbot_lite.packages.service.rebuilding import Rebuilding
+from buildbot_lite.packages.service.target_repositories import TargetRepositories, UnsignedRepository
+from buildbot_lite.packages.targets.signing_policy import SigningPolicy
 from buildbot_lite.storage.files import write_whole
 from buildbot_lite.storage.records import steps
 from buildbot_lite.testing import Answer, command, replay, run

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.packages.versions import debian_key, rpm_key, superseded
+from buildbot_lite.packages.repositories.versions import debian_key, rpm_key, superseded
 from test.needs import needs
 
 DEBIAN = ["1.0~~", "1.0~~a", "1.0~", "1.0~rc1-1", "1.0", "1.0-1~bpo", "1.0-1", "1.0-1+b1", "1.0a", "1.0+x", "1.0.1"]

@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from buildbot_lite.packages.overlay import KEPT, overlay
-from buildbot_lite.packages.roots import Overlay
-from buildbot_lite.packages.steps import DebianPrepping
+from buildbot_lite.packages.building.overlay import KEPT, overlay
+from buildbot_lite.packages.building.roots import Overlay
+from buildbot_lite.packages.building.steps import DebianPrepping
 from test.packages.archives import archive, greet
 from test.packages.test_overlay import make_base
 

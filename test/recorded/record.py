@@ -16,8 +16,8 @@ from sqlalchemy import Connection
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.hello import Hello
 from buildbot_lite.model.results import Result
-from buildbot_lite.packages import job_records
-from buildbot_lite.packages.jobs import NewJob
+from buildbot_lite.packages.records import job_records
+from buildbot_lite.packages.records.jobs import NewJob
 from buildbot_lite.storage.database import open_database
 from buildbot_lite.storage.records import (
     builds,

@@ -27,7 +27,7 @@ from buildbot_lite.errors import (
     StorageError,
 )
 from buildbot_lite.model.results import Result
-from buildbot_lite.packages import job_lists
+from buildbot_lite.packages.records import job_lists
 from buildbot_lite.storage import (
     database,
     schema,

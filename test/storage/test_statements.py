@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from buildbot_lite.model.results import Result
-from buildbot_lite.packages import job_lists, job_records, job_rows
+from buildbot_lite.packages.records import job_lists, job_records, job_rows
 from buildbot_lite.storage import records, schema
 from buildbot_lite.storage.records import builds, steps
 from buildbot_lite.storage.statements import Statement

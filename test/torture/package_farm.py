@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from buildbot_lite.packages.git_request import request_text
+from buildbot_lite.packages.formats.git_request import request_text
 from test.packages.keys import GnupgHome
 from test.processes.farm import WORDS, Client, until
 from test.processes.git_server import GitServer

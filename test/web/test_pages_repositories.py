@@ -13,7 +13,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
-from buildbot_lite.packages.signing.openpgp import armored_keys, fingerprints
+from buildbot_lite.packages.keys.openpgp import armored_keys, fingerprints
 from buildbot_lite.web.farm import public_files
 from buildbot_lite.web.farm.master_watch import FarmChange
 from buildbot_lite.web.farm.public_files import MOST_SEGMENTS

@@ -24,8 +24,8 @@ from threading import Event
 from ...child_programs import ProgramError
 from ...errors import InputError
 from ...storage.files import write_whole
-from ..deb_file import read_deb
-from ..debian_architectures import ALL
+from ..formats.deb_file import read_deb
+from ..formats.debian_architectures import ALL
 from .metadata import Making
 from .snapshots import PUBLIC_FILE, make_public_directory
 from .tools import blamed, output_of_tool

@@ -23,7 +23,6 @@ from attrs import frozen
 
 from ...errors import InputError
 from ...storage.files import file_error, write_whole
-from ..versions import superseded
 from .debian_metadata import deb_version
 from .package_versions import versions_in
 from .repository import KEPT
@@ -37,6 +36,7 @@ from .snapshots import (
     make_public_directory,
     package_of,
 )
+from .versions import superseded
 
 REPOSITORIES = "repositories"
 """The directory of the farm's repositories, in the directory of a build."""

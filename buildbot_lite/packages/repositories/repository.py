@@ -12,8 +12,7 @@ from threading import Event
 
 from ...errors import InputError
 from ...storage.files import file_error, write_whole
-from ..source_package import checked_file
-from ..versions import superseded
+from ..formats.source_package import checked_file
 from .metadata import Making, Metadata
 from .package_files import link_all, link_or_copy, measured
 from .package_versions import versions_in
@@ -30,6 +29,7 @@ from .snapshots import (
     make_public_directory,
     package_of,
 )
+from .versions import superseded
 
 KEPT = 86400.0
 """Seconds for which files of an earlier index stay, for clients that have read it."""

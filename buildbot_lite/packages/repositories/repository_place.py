@@ -10,7 +10,7 @@ from ...errors import UnsafePathError
 from ...master.config.arguments import ArgumentChecker
 from ...model.names import relative_path
 from ...storage.publishing import OWN_DIRECTORIES
-from ..results import TREE
+from ..records.results import TREE
 
 
 def checked_repository(arguments: ArgumentChecker, value: Any) -> str:

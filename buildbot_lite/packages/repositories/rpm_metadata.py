@@ -23,7 +23,7 @@ from attrs import evolve
 from ...child_programs import ProgramError
 from ...errors import InputError
 from ...storage.files import sync_directory, write_whole
-from ..rpm_file import ARCH, NAME, RELEASE, SOURCE_RPM, VERSION, epoch_of, read_unchecked
+from ..formats.rpm_file import ARCH, NAME, RELEASE, SOURCE_RPM, VERSION, epoch_of, read_unchecked
 from .created_lists import LISTS, CreatedLists
 from .joined_lists import JoinedLists, ListedPackage, ListFile, join_lists, read_lists
 from .metadata import Making

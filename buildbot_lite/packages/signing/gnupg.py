@@ -14,7 +14,7 @@ from attrs import frozen
 
 from ...child_programs import last_complaint
 from ...errors import InputError
-from .openpgp import BINARY, TEXT, Signature, read_signature
+from ..keys.openpgp import BINARY, TEXT, Signature, read_signature
 
 SECONDS = 600.0
 """Seconds for one signature: somebody may have to fetch a smart card."""

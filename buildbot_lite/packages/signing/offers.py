@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 from ...errors import FileError, InputError, RefusedError
 from ...storage.records import buildsets, inputs
 from ...storage.records.inputs import Input
-from ..jobs import Job
-from ..results import ResultFile
+from ..records.jobs import Job
+from ..records.results import ResultFile
 from . import signing_jobs
 from .signed_files import SignedFiles
 from .signing_jobs import JOBS_OF_PAGE, SigningJobs, Surroundings

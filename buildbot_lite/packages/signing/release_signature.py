@@ -7,7 +7,7 @@ a signer's answer cannot bring other text into the file.
 """
 
 from ...errors import InputError
-from .openpgp import TEXT, Signature, armored_signature
+from ..keys.openpgp import TEXT, Signature, armored_signature
 
 
 def text_to_sign(release: bytes) -> bytes:

@@ -16,9 +16,9 @@ from typing import IO
 
 from ...errors import InputError
 from ...storage.files import PRIVATE, sync_directory
-from ..rpm_file import payload_digest
-from ..rpm_header import LEAD, Header, Value, read_header, read_lead
-from .openpgp import BINARY, RSA, Signature
+from ..formats.rpm_file import payload_digest
+from ..formats.rpm_header import LEAD, Header, Value, read_header, read_lead
+from ..keys.openpgp import BINARY, RSA, Signature
 
 LARGEST_SIGNED = 8 << 20
 """Bytes of a header that is sent to a signer; packages with twenty thousand files stay below."""

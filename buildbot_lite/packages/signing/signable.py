@@ -8,8 +8,8 @@ import re
 
 from ...errors import InputError
 from ...model.display import printable
-from ..rpm_file import ARCH, NAME, SOURCE_PACKAGE, SOURCE_RPM, epoch_of, payload_digest, version_of
-from ..rpm_header import read_header
+from ..formats.rpm_file import ARCH, NAME, SOURCE_PACKAGE, SOURCE_RPM, epoch_of, payload_digest, version_of
+from ..formats.rpm_header import read_header
 
 _LONGEST = 200
 # Only texts of these forms: any other text, once signed, could be misused with another program.

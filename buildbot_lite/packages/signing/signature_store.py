@@ -13,7 +13,7 @@ from hashlib import sha256
 from attrs import frozen
 
 from ...storage.files import make_directory, remove, write_whole
-from .openpgp import LARGEST_SIGNATURE
+from ..keys.openpgp import LARGEST_SIGNATURE
 
 _ID = re.compile(r"[0-9a-f]{64}-(?:bytes|text)\Z")
 

@@ -22,11 +22,11 @@ from attrs import evolve, frozen
 
 from ...errors import InputError, RefusedError
 from ...storage.files import make_directory
-from ..results import JobResults, ResultFile
-from .openpgp import BINARY, TEXT, read_signature
+from ..keys.openpgp import BINARY, TEXT, read_signature
+from ..keys.verification import TargetKey
+from ..records.results import JobResults, ResultFile
 from .rpm_signature import header_to_sign, write_signed
 from .signature_store import SignatureStore, id_of
-from .verification import TargetKey
 from .wanted_signatures import (
     ToSign,
     checked_files,

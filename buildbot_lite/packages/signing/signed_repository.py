@@ -11,11 +11,11 @@ from twisted.internet.defer import DeferredLock
 
 from ...errors import InputError, RecordsClosedError
 from ...master.farm import Farm
-from ..jobs import Job
-from ..repo_script import run_repo_script
-from ..results import JobResults
-from ..target_repository import TargetRepository
-from ..targets import Target
+from ..records.jobs import Job
+from ..records.results import JobResults
+from ..service.repo_script import run_repo_script
+from ..service.target_repository import TargetRepository
+from ..targets.target import Target
 from .signed_files import SignedFiles
 from .signed_snapshot import SignedSnapshot, without
 from .wanted_signatures import digest_of

@@ -9,9 +9,9 @@ from attrs import field, frozen
 from sqlalchemy import Connection
 
 from ...storage.records import states
-from .. import job_records
-from ..job_states import JobState
-from ..jobs import Job
+from ..records import job_records
+from ..records.job_states import JobState
+from ..records.jobs import Job
 
 
 @frozen

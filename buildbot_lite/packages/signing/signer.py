@@ -17,8 +17,8 @@ from attrs import define, evolve, frozen
 from ...errors import InputError, MessageError
 from ...model.display import printable
 from ...model.json_reader import JsonReader
-from ..git_request import LONGEST_ADDRESS, LONGEST_REVISION
-from .openpgp import Signature
+from ..formats.git_request import LONGEST_ADDRESS, LONGEST_REVISION
+from ..keys.openpgp import Signature
 from .signable import described, is_index
 from .signature_store import id_of
 

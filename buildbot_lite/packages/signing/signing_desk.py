@@ -18,8 +18,8 @@ from ...model.json_reader import JsonReader
 from ...storage.records.inputs import Input
 from ...wire.control import Follower
 from ...wire.limits.account import Account
+from ..keys.openpgp import LARGEST_SIGNATURE
 from .offers import Offer
-from .openpgp import LARGEST_SIGNATURE
 from .signing_jobs import MOST_JOBS
 from .signing_round import SigningRound
 from .wanted_signatures import ToSign

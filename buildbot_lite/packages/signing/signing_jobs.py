@@ -9,10 +9,10 @@ from attrs import field, frozen
 from sqlalchemy import Connection
 
 from ...errors import BuildbotLiteError, NotFoundError, RefusedError
-from .. import job_lists, job_records
-from ..job_states import JobState
-from ..jobs import Job
-from ..results import JobResults
+from ..records import job_lists, job_records
+from ..records.job_states import JobState
+from ..records.jobs import Job
+from ..records.results import JobResults
 from .signed_snapshot import SignedSnapshot
 
 MOST_JOBS = 1000

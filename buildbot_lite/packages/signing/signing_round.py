@@ -22,10 +22,10 @@ from attrs import frozen
 from sqlalchemy import Connection
 
 from ...errors import BuildbotLiteError, InputError, RefusedError
-from .. import job_records
-from ..job_states import JobState
-from ..jobs import Job
-from ..results import JobResults
+from ..records import job_records
+from ..records.job_states import JobState
+from ..records.jobs import Job
+from ..records.results import JobResults
 from .offers import JobOffers
 from .signed_files import SignedFiles
 from .signed_snapshot import SignedSnapshot, ended, may_be_public, without

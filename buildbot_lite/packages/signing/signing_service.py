@@ -21,18 +21,18 @@ from ...model.suggestions import there_is_no
 from ...storage.records.grants import Grant
 from ...wire.control import ExposedControl
 from ...wire.exposed import Exposed, Revocable
-from .. import job_records
-from ..job_service import JobService
-from ..jobs import Job
-from ..results import TREE, JobResults
-from ..target_repository import RepositoryOf, TargetRepository
-from ..targets import Target
+from ..keys.verification import TargetKey
+from ..records import job_records
+from ..records.jobs import Job
+from ..records.results import TREE, JobResults
+from ..service.job_service import JobService
+from ..service.target_repository import RepositoryOf, TargetRepository
+from ..targets.signing_policy import AUTO
+from ..targets.target import Target
 from .signed_files import SignedFiles, Snapshots
 from .signed_repository import Announced, SignedRepository
 from .signing_desk import ANSWERS, PUSH, SIGN, Answer, SignedTarget, SigningDesk, jobs_of
-from .signing_policy import AUTO
 from .signing_round import SigningRound
-from .verification import TargetKey
 
 SIGNING = "signatures of packages"
 """The name of the extension."""

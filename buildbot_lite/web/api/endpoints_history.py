@@ -5,9 +5,9 @@ Endpoints of changes to sources, and of packages.
 from sqlalchemy import Connection
 
 from ...errors import NotFoundError
-from ...packages import job_documents, job_lists, job_records
-from ...packages.job_states import JobState
-from ...packages.jobs import JobFilter
+from ...packages.records import job_documents, job_lists, job_records
+from ...packages.records.job_states import JobState
+from ...packages.records.jobs import JobFilter
 from ...status import build_documents
 from ...status.build_documents import Document
 from .cursors import cursor, place

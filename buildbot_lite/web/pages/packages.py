@@ -8,10 +8,10 @@ from urllib.parse import quote, urlencode
 from sqlalchemy import Connection
 
 from ...errors import NotFoundError
-from ...packages import job_documents, job_lists, job_records
-from ...packages.job_states import JobState
-from ...packages.jobs import JobFilter
-from ...packages.signing.openpgp import fingerprints, read_public_keys
+from ...packages.keys.openpgp import fingerprints, read_public_keys
+from ...packages.records import job_documents, job_lists, job_records
+from ...packages.records.job_states import JobState
+from ...packages.records.jobs import JobFilter
 from ..farm.live import Document, is_private
 from ..farm.public_files import ARMORED, has_public
 from ..page_request import PageRequest

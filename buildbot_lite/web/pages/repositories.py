@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 from ...errors import NotFoundError
-from ...packages.signing.openpgp import read_public_keys
+from ...packages.keys.openpgp import read_public_keys
 from ..farm.public_files import ARMORED, KEYRING, PublicDirectory, PublicFile, names_in, open_public
 from ..page_request import PageRequest
 from ..replies.raw_log import ByteRange, nothing, range_of, writing

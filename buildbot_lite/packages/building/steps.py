@@ -1,0 +1,273 @@
+"""
+The steps of a build of a package.  Their names are also the states of an architecture of a job.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar
+
+from attrs import evolve
+
+from ...master.steps import argument_checks as checks
+from ...master.steps.argument import argument
+from ...master.steps.context import CommandResult
+from ...master.steps.more_transfers import MultipleFileUpload
+from ...master.steps.outcomes import CommandFailedError, complaint_of, must_succeed
+from ...master.steps.step import BuildStep
+from ...master.steps.submitted import Unpack
+from ...model import spec
+from ...model.machines import ARCH, architectures_of
+from ...model.results import Result
+from .apt_complaint import apt_complaint
+from .farm_repository import FarmRepository, GettingRepository, needed_packages
+from .overlay import kept_name
+from .roots import FILES, INCOMING, RESULTS, Root
+from .same_packages import GettingList
+
+LONGEST_SILENCE = 3600.0
+"""Seconds without output after which a command of a build is killed: the last link of a large program is silent."""
+
+ROOTS = "root_architectures"
+"""The property of builders that may build in the root of any of several architectures: their names."""
+_ROOT = "root_architecture"
+
+_ONLY_FILES = """\
+if [ -L "$1" ] || [ ! -d "$1" ]; then echo "the build has replaced the directory of its results" >&2; exit 1; fi
+find "$1" -mindepth 1 ! -type f -prune -exec rm -rf {} +
+# Where the slave is root, the build may have made a program with the rights of root on the machine itself.
+find "$1" -type f -perm /7000 -exec chmod a-st {} +
+"""
+
+
+# strerror(3) of ENOSPC and EDQUOT.
+_FULL = ("No space left on device", "Disk quota exceeded")
+
+
+class PackageStep(BuildStep):
+    """
+    A step with a *root*, for an *architecture*.
+
+    Packages that are the same on every architecture may be built in the roots of several, which the property `ROOTS`
+    names: then the step takes the first of them that the slave's property ``arch`` names, or that the slave's machine
+    runs.
+    """
+
+    haltOnFailure = True
+    root = argument(checks.anything, rendered=False)
+    architecture = argument(checks.word, rendered=False)
+
+    async def run(self) -> Result:
+        try:
+            await self._choose_architecture()
+            await self.work()
+        except CommandFailedError as error:
+            await self._keep()
+            return self.fail(error.sentence, error.result)
+        return Result.SUCCESS
+
+    async def _choose_architecture(self) -> None:
+        possible: Any = self.getProperty(ROOTS)
+        if not possible:
+            return
+        chosen = self.getProperty(_ROOT)
+        if chosen is None:
+            named: Any = self.getProperty(ARCH)
+            if not named:
+                # The machine's own architecture comes first: its programs are the fastest.
+                machine = await self.must(["uname", "-m"], "The slave does not say what machine it is")
+                named = architectures_of(machine.output().strip())
+            runs = [named] if isinstance(named, str) else list(named)
+            chosen = next((each for each in runs if each in possible), None)
+            if chosen is None:
+                raise CommandFailedError(
+                    Result.FAILURE,
+                    f"{self.slave_name} runs programs of {', '.join(map(str, runs))[:200]}, and the package needs a "
+                    f"root of {' or '.join(possible)}.",
+                )
+            self.setProperty(_ROOT, chosen)
+        self.architecture = chosen
+
+    async def _keep(self) -> None:
+        builder, number = str(self.getProperty("buildername")), self.getProperty("buildnumber")
+        assert isinstance(number, int)
+        words = self.root.keep(self.architecture, kept_name(builder, number))
+        if words is None:
+            return
+        kept = await self.execute(words)
+        if kept.outcome.exit_code != 0 or kept.output():
+            self.bench.remark(f"the root is not kept: {complaint_of(kept)}")
+        else:
+            self.bench.remark(
+                f"the root is kept on {self.slave_name} for some hours; to enter it: "
+                f"buildbot-lite package shell JOB {self.architecture}; on that machine: "
+                f"buildbot-lite package shell {builder} {number} --slave DIRECTORY"
+            )
+
+    def complaint_of(self, ran: CommandResult) -> str:
+        """
+        The reason of the failure, from the output of *ran*, which failed.
+        """
+        return complaint_of(ran)
+
+    async def work(self) -> None:
+        """
+        Do the work of the step; `CommandFailedError` when a command fails.
+        """
+        raise NotImplementedError
+
+    async def must(self, words: Sequence[str], doing: str) -> CommandResult:
+        """
+        Run *words* on the slave; `CommandFailedError` unless they succeed.  *doing*: what failed, for the sentence.
+        """
+        ran = await self.execute(words, timeout=LONGEST_SILENCE, max_time=self.root.longest)
+        return must_succeed(ran, doing, self.slave_name, self._complaint_of)
+
+    def _complaint_of(self, ran: CommandResult) -> str:
+        # Most programs end with the words of another one that failed: only that one says why, and further above.
+        said = self.complaint_of(ran)
+        full = next((words for words in _FULL if words in ran.end_of_output()), None)
+        return said if full is None or full in said else f"{self.slave_name} has no room left ({full}): {said}"
+
+
+NOT_INSTALLED = "What the package needs could not be installed"
+LONGEST_LIST = 16 << 20
+"""Bytes of a program's output in which names of packages are looked for."""
+
+SINGLE_FILE = "single_file"
+"""The property of builds whose source package was submitted as one file, with the file's name."""
+
+
+BUILT_AFTER = "built_after"
+"""The property of builds in a chain, with the names of the source packages before theirs."""
+
+
+class Downloading(Unpack):
+    """
+    Puts the source package on the slave, into an empty directory.
+    """
+
+    name = "downloading"
+    input = "file"
+    slavedest = f"{FILES}/{INCOMING}"
+    root = argument(checks.anything, rendered=False)
+
+    async def run(self) -> Result:
+        # A slave that died during a build has left the root of that build.
+        ended = await self.execute(self.root.end())
+        if ended.outcome.exit_code != 0:
+            return self.fail(f"{self.slave_name} cannot remove what an earlier build left: {complaint_of(ended)}")
+        return await super().run()
+
+    def download(self, size: int, sha256: str) -> spec.Download:
+        if name := self.getProperty(SINGLE_FILE):
+            return spec.Download(self.on_slave(f"{self.slavedest}/{name}"), "input", size, sha256)
+        return super().download(size, sha256)
+
+
+class Prepping(GettingList, GettingRepository, PackageStep):
+    """
+    Prepares a root with everything installed that the build needs, also from the farm's own *repository*.  In a rebuild
+    (`same`), the root gets the packages of the first build.
+    """
+
+    name = "prepping"
+    repository = argument(checks.anything, default=None, rendered=False)
+    tools: ClassVar[Sequence[str]] = ()
+    """Packages that the root needs for builds of this family."""
+    same = False
+
+    async def work(self) -> None:
+        await self.must(["mkdir", "-p", f"{FILES}/{RESULTS}"], "The directory of the results could not be made")
+        for words in self.root.begin(self.architecture, self.tools):
+            await self.must(words, "The root could not be made")
+        self.same = await self.get_list()
+        repository = self.repository if self.repository is not None and self.root.installs else None
+        if repository is not None and not await self.get_index(repository):
+            repository = None
+        await self.install(repository)
+        self.summary = f"root ready on {self.slave_name}"
+
+    async def install(self, repository: FarmRepository | None) -> None:
+        """
+        Install what the build needs, with packages of *repository*, whose index is on the slave; None: there are none.
+        `CommandFailedError`.
+        """
+        raise NotImplementedError
+
+
+class DebianPrepping(Prepping):
+    """
+    Prepares the root for a source package of Debian.
+    """
+
+    def complaint_of(self, ran: CommandResult) -> str:
+        return apt_complaint(ran)
+
+    async def install(self, repository: FarmRepository | None) -> None:
+        if repository is not None:
+            await self.get_packages(repository, await self._needed(repository))
+        root: Root = self.root
+        for script, words, network in root.debian_preparation(same=self.same):
+            await self.must(root.prepare(self.architecture, script, *words, network=network), NOT_INSTALLED)
+
+    async def _needed(self, repository: FarmRepository) -> Collection[str]:
+        sources: Any = self.getProperty(BUILT_AFTER)
+        if sources:
+            made = await self.get_names(repository, sources)
+            repository = evolve(repository, replaces=(*repository.replaces, *made))
+        ran = await self.must(self.root.prepare(self.architecture, *repository.debian_use), NOT_INSTALLED)
+        return needed_packages(ran.output(limit=LONGEST_LIST))
+
+
+class DebianBuilding(PackageStep):
+    """
+    Builds the package, without the network.  *build*: "any" or "all", as dpkg-buildpackage calls it.  *suffix*:
+    appended to the version.
+    """
+
+    name = "building"
+    build_type = argument(checks.word, rendered=False)
+    suffix = argument(checks.text, default="", rendered=False)
+
+    async def work(self) -> None:
+        for words in self.root.debian_building(self.architecture, self.build_type, self.suffix):
+            await self.must(words, "The package could not be built")
+        self.summary = f"built for {self.build_type}"
+
+
+class Uploading(MultipleFileUpload):
+    """
+    Uploads the results as artifacts.
+    """
+
+    name = "uploading"
+    slavesrcs: Any = tuple(
+        f"{FILES}/{RESULTS}/*.{kind}" for kind in ("deb", "udeb", "rpm", "buildinfo", "changes", "txt")
+    )
+    masterdest: Any = "packages"
+    glob: Any = True
+
+    async def run(self) -> Result:
+        # Any path that a build left, even the directory itself, could be a link to files of another build on this
+        # slave.
+        removed = await self.execute(["/bin/sh", "-euc", _ONLY_FILES, "only-files", f"{FILES}/{RESULTS}"])
+        if removed.outcome.exit_code != 0:
+            return self.fail(f"{self.slave_name} cannot take the results: {complaint_of(removed)}")
+        return await super().run()
+
+
+class Cleanup(BuildStep):
+    """
+    Removes the root, also after a failure.
+    """
+
+    name = "cleanup"
+    alwaysRun = True
+    flunkOnFailure = False
+    warnOnFailure = True
+    root = argument(checks.anything, rendered=False)
+
+    async def run(self) -> Result:
+        ended = await self.execute(self.root.end())
+        if ended.outcome.exit_code != 0:
+            return self.fail(f"{self.slave_name} cannot remove the root: {complaint_of(ended)}")
+        return Result.SUCCESS

@@ -1,0 +1,3 @@
+"""
+What packages are: sources and built packages of Debian and RPM, read and compared.  It knows nothing of farms.
+"""

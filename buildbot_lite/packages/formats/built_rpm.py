@@ -1,0 +1,52 @@
+"""
+An RPM package that a build made.
+"""
+
+import re
+from typing import IO
+
+from ...errors import InputError
+from .architectures import NOARCH
+from .package_description import Description, wrong_package
+from .rpm_file import ARCH, NAME, SOURCE_RPM, epoch_of, read_checked, version_of
+from .source_package import SourcePackage, checked_name, checked_version
+
+_SOURCE = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)-(?P<release>[^-]+)\.(no)?src\.rpm\Z")
+
+
+def describe_rpm(
+    file: IO[bytes], file_name: str, *, source: SourcePackage, architecture: str, suffix: str
+) -> Description:
+    """
+    What the package in *file* says, checked as `DescriptionReader` has it.
+    """
+    try:
+        header = read_checked(file)
+        name = checked_name(header.text(NAME))
+        epoch, version = checked_version(version_of(header), epoch_of(header))
+    except InputError as error:
+        raise InputError(f"{file_name!r:.200}: {error}") from None
+    of, arch = header.text(SOURCE_RPM), header.text(ARCH)
+    if not _is_of(of, source, suffix):
+        raise wrong_package(file_name, f"is of {of or 'no source'}", source, architecture)
+    if arch not in (architecture, NOARCH):
+        raise wrong_package(file_name, f"is for {arch or 'no architecture'}", source, architecture)
+    if file_name != f"{name}-{version}.{arch}.rpm":
+        raise wrong_package(file_name, f"is {name}-{version}.{arch}", source, architecture)
+    return Description(name, epoch, version, arch)
+
+
+def _is_of(source_rpm: str, source: SourcePackage, dist: str) -> bool:
+    """
+    Whether *source_rpm* is the name of the source RPM of *source* when the spec's ``%{?dist}`` is *dist*.
+
+    A release like ``1.fc40``, with the value of ``%dist`` where the source RPM was made, becomes ``1`` and *dist*.
+    """
+    match = _SOURCE.match(source_rpm)
+    if match is None:
+        return False
+    version, _, release = source.version.rpartition("-")
+    if (match["name"], match["version"]) != (source.name, version):
+        return False
+    stem = match["release"].removesuffix(dist)
+    return release in (match["release"], stem) or (match["release"].endswith(dist) and release.startswith(f"{stem}."))

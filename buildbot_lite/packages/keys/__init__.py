@@ -1,0 +1,3 @@
+"""
+Public keys, and what they have signed: by gpgv and rpmkeys.  No secret key is ever here.
+"""

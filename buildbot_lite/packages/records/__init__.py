@@ -1,0 +1,3 @@
+"""
+Jobs as the farm's database and directories have them: values, rows, states, results.
+"""

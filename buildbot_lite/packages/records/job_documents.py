@@ -1,0 +1,84 @@
+"""
+Jobs and targets as JSON.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from attrs import asdict
+from sqlalchemy import Connection
+
+from ...storage.records import builds
+from .jobs import Job, JobArch
+
+Document = dict[str, Any]
+
+
+def of_job(connection: Connection, job: Job) -> Document:
+    """
+    A job with its architectures.  Times are seconds since 1970.
+    """
+    return {
+        "job": job.id,
+        "target": job.target,
+        "name": job.name,
+        "version": job.version,
+        "submitter": job.submitter,
+        "scratch": job.scratch,
+        "priority": job.priority,
+        "after": job.after_job,
+        "state": job.state.value,
+        "reason": job.reason,
+        "created": job.created,
+        "changed": job.changed,
+        "finished": job.finished,
+        "history": _history(job.history),
+        "origin": None if job.origin is None else asdict(job.origin),
+        "arches": [_arch(connection, each) for each in job.arches],
+    }
+
+
+class ShownTarget(Protocol):
+    """
+    What a document says of a `Target`: its name, and its builders by architecture.
+    """
+
+    name: str
+    builders: Mapping[str, Any]
+
+
+def of_target(
+    target: ShownTarget, counts: Mapping[str, int], paused: Mapping[str, Any] | None, trouble: Document | None = None
+) -> Document:
+    """
+    A target, with the number of its unfinished jobs by state.  *trouble*: what keeps its jobs from going on, as
+    `TargetTroubles.of` says it.
+    """
+    return {
+        "target": target.name,
+        "kind": type(target).__name__,
+        "arches": list(target.builders),
+        "paused": None if paused is None else dict(paused),
+        "trouble": trouble,
+        "jobs": dict(counts),
+    }
+
+
+def _arch(connection: Connection, arch: JobArch) -> Document:
+    build = None if arch.build is None else builds.get(connection, arch.build)
+    return {
+        "architecture": arch.architecture,
+        "state": arch.state.value,
+        "reason": arch.reason,
+        "request": arch.request,
+        "builder": arch.builder,
+        "build": None if build is None else build.number,
+        "slave": None if build is None else build.slave,
+        "started": None if build is None else build.started,
+        "finished": None if build is None else build.finished,
+        "history": _history(arch.history),
+    }
+
+
+def _history(history: tuple[tuple[str, float], ...]) -> list[list[Any]]:
+    return [[state, at] for state, at in history]

@@ -1,0 +1,224 @@
+"""
+Jobs that go on: from results to repositories, one state at a time.
+
+::
+
+    source made ──► prep ──► builds of its packages
+    built ──► results ──► repowait ──► needsign ──► pushed ──► finished
+                         (each step recorded before the next begins)
+
+Only `JobAdvance` moves a job on, starting from its recorded state.  So a crash needs no recovery: the start lets every
+job go on that has not ended.  A step that was done before the crash, but not recorded, is done again and finds its work
+already done.
+"""
+
+from collections.abc import Collection
+from functools import partial
+
+from sqlalchemy import Connection
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from ...deferreds import background
+from ...errors import BuildbotLiteError, InputError, RecordsClosedError, RecordsFailingError
+from ...master.farm import Farm
+from ...storage.retrying import read_retrying
+from ..records import job_records, results
+from ..records.job_progress import built
+from ..records.job_states import ENDS, JobState
+from ..records.jobs import Job
+from ..records.results import JobResults
+from ..repositories.checked_builds import checked_builds, submitted_file
+from ..targets.target import Target
+from .job_story import story_of
+from .made_source import examine_made, submit_made
+from .served_targets import ServedTargets
+from .target_repository import TargetRepository
+from .target_troubles import TargetTroubles
+
+LOOK_AGAIN = 30.0
+"""Seconds until requests are looked at again, or a job goes on, when the records took no change."""
+
+
+class JobAdvance:
+    """
+    Moves the jobs of the targets *served* by *farm* on.
+    """
+
+    _log = Logger()
+
+    def __init__(self, farm: Farm, served: ServedTargets) -> None:
+        self._farm = farm
+        self._served = served
+        self._proceeding: set[int] = set()
+        self._again: set[int] = set()
+        self._later: dict[int, IDelayedCall] = {}
+        self.troubles = TargetTroubles(farm.clock, farm.wall, self.proceed)
+
+    def stop(self) -> None:
+        """
+        Try nothing again.
+        """
+        for call in self._later.values():
+            call.cancel()
+        self._later.clear()
+        self.troubles.stop()
+
+    def proceed(self, job: int) -> None:
+        """
+        Move *job* on if it can be, for example because its signatures have arrived.
+        """
+        # A signature may have come after the last look.
+        self._again.add(job)
+        if job not in self._proceeding:
+            self._proceeding.add(job)
+            background(self._proceed(job), self._log, f"job {job} cannot go on")
+
+    async def _proceed(self, number: int) -> None:
+        target, worked = "", False
+        try:
+            while number in self._again:
+                self._again.discard(number)
+                while (job := await self.get(number)) is not None:
+                    target = job.target
+                    if not await self._step(job):
+                        break
+                    worked = True
+        except (RecordsFailingError, RecordsClosedError) as error:
+            if isinstance(error, RecordsFailingError):
+                self._proceed_later(number)
+            self.troubles.went_on(target, number, worked=False)
+            raise
+        except BuildbotLiteError as error:
+            # The fault is the machine's, like a full disk or a broken program: what is the package's ends the job.
+            self.troubles.failed(target, number, str(error))
+            raise
+        except Exception:
+            self.troubles.went_on(target, number, worked=False)
+            raise
+        else:
+            self.troubles.went_on(target, number, worked=worked)
+        finally:
+            self._proceeding.discard(number)
+
+    def _proceed_later(self, number: int) -> None:
+        def try_again() -> None:
+            del self._later[number]
+            self.proceed(number)
+
+        if number not in self._later:
+            self._later[number] = self._farm.clock.callLater(LOOK_AGAIN, try_again)
+
+    async def _step(self, job: Job) -> bool:
+        """
+        Do what is next for *job*; whether something was done.
+        """
+        target = self._served.by_name.get(job.target)
+        if target is None or job.state in ENDS:
+            return False
+        repository = self._served.repository(job, target)
+        try:
+            if job.state is JobState.PREP:
+                made = await examine_made(self._farm, job, target)
+                # In the turn, so that the job is not just being killed.
+                await self._served.in_turn(target, partial(submit_made, self._farm, job, target, made))
+                return False
+            if built(job):
+                await self._served.in_turn(target, partial(self._store, job, target))
+                return await self._go(job, JobState.FINISHED if repository is None else JobState.REPOWAIT)
+            if repository is not None and job.state is JobState.PUSHED:
+                # Outside the turn: the repo_script may take an hour, and other jobs go on meanwhile.
+                await repository.announce(job)
+                return await self._go(job, JobState.FINISHED)
+            if repository is not None:
+                return await self._served.in_turn(target, partial(self._through, job, target, repository))
+        except InputError as error:
+            return await self._refused(job, str(error))
+        except BuildbotLiteError as error:
+            await self._remark(job, str(error))
+            raise
+        except Exception:
+            await self._remark(job, "an error of buildbot_lite itself; the master's log has its traceback")
+            raise
+        return False
+
+    async def _through(self, job: Job, target: Target, repository: TargetRepository) -> bool:
+        current = await self.get(job.id)
+        if current is None or current.state is not job.state:
+            return True  # in the turn of another; what is next depends on its new state
+        if job.state is JobState.REPOWAIT:
+            await repository.enter(job, await self.results_of(job, target))
+            return await self._go(job, JobState.NEEDSIGN)
+        if job.state is JobState.NEEDSIGN and not await repository.needs_signature(job):
+            await self._pushed(await repository.publish(job, await self.results_of(job, target)))
+            return True
+        return False
+
+    async def _pushed(self, numbers: Collection[int]) -> None:
+        """
+        Record in one transaction that the jobs *numbers* are public.  Public jobs cannot be killed.
+        """
+        now = self._farm.wall()
+
+        def change(connection: Connection) -> None:
+            for number in numbers:
+                job = job_records.get(connection, number)
+                if job is not None and job.state is JobState.NEEDSIGN:
+                    job_records.go(connection, job, JobState.PUSHED, now)
+
+        await self._farm.records.write(change)
+        for number in numbers:
+            self.proceed(number)
+
+    async def _refused(self, job: Job, sentence: str) -> bool:
+        if job.state is JobState.PUSHED:
+            return await self._go(job, JobState.FINISHED, sentence)
+        if job.state is JobState.NEEDSIGN:
+            await self._remark(job, sentence)
+            return False
+        return await self._go(job, JobState.FAILED, sentence)
+
+    async def results_of(self, job: Job, target: Target) -> JobResults:
+        """
+        The stored results of *job*.
+        """
+        found: JobResults = await self._farm.in_thread(partial(results.load, self._served.place(job, target)))
+        return found
+
+    async def _store(self, job: Job, target: Target) -> None:
+        def read(connection: Connection) -> list[results.ArchOutput]:
+            return [results.output_of(connection, arch, story_of(connection, job, arch)) for arch in job.built]
+
+        outputs = await read_retrying(self._farm.records, read, self._farm.clock)
+        storage = self._farm.stream_storage
+        await self._farm.in_thread(
+            partial(
+                results.store,
+                self._served.place(job, target),
+                outputs,
+                artifacts=storage.artifacts,
+                streams=storage.streams,
+                check=partial(checked_builds, await submitted_file(self._farm, job), target.suffix),
+            )
+        )
+
+    async def get(self, number: int) -> Job | None:
+        """
+        The job *number*.
+        """
+        return await read_retrying(self._farm.records, partial(job_records.get, id=number), self._farm.clock)
+
+    async def _go(self, job: Job, state: JobState, reason: str = "") -> bool:
+        now = self._farm.wall()
+
+        def change(connection: Connection) -> bool:
+            current = job_records.get(connection, job.id)
+            if current is None or current.state is not job.state:
+                return False  # killed meanwhile
+            job_records.go(connection, current, state, now, reason)
+            return True
+
+        return await self._farm.records.write(change)
+
+    async def _remark(self, job: Job, reason: str) -> None:
+        await self._farm.records.write(lambda connection: job_records.remark(connection, job, reason))

@@ -1,0 +1,58 @@
+"""
+The targets of a running master, with their repositories and a turn for each.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from ...deferreds import CoroutineLock
+from ...master.farm import Farm
+from ..records import results
+from ..records.jobs import Job
+from ..targets.target import Target
+from .target_repository import RepositoryOf, TargetRepository
+
+T = TypeVar("T")
+
+
+class ServedTargets:
+    """
+    The targets of *farm*.  *repository_of*: the repositories of a target.
+    """
+
+    def __init__(self, farm: Farm, repository_of: RepositoryOf) -> None:
+        self._farm = farm
+        self.repository_of = repository_of
+        self._writers: dict[str, CoroutineLock] = {}
+
+    @property
+    def by_name(self) -> dict[str, Target]:
+        """
+        The targets of the configuration in force, by name.
+        """
+        return {target.name: target for target in self._farm.config.extension("targets")}
+
+    def turn(self, target: str) -> CoroutineLock:
+        """
+        The lock for changes of the results and repositories of *target*.
+        """
+        return self._writers.setdefault(target, CoroutineLock())
+
+    async def in_turn(self, target: Target, work: Callable[[], Awaitable[T]]) -> T:
+        """
+        Run *work* in the turn of the target: one at a time for each target.
+        """
+        async with self.turn(target.name):
+            return await work()
+
+    def repository(self, job: Job, target: Target) -> TargetRepository | None:
+        """
+        The repositories that the packages of *job* enter; None for a scratch build, and where *target* has none.
+        """
+        return None if job.scratch else self.repository_of(target)
+
+    def place(self, job: Job, target: Target) -> str:
+        """
+        The directory of the results of *job*.
+        """
+        return results.place_of(self._farm.basedir, job, target.built_version(job.version))

@@ -1,0 +1,3 @@
+"""
+Targets in master.cfg, and their schedulers.
+"""
