@@ -96,10 +96,13 @@ class ShellProcess(ProcessProtocol):
         """
         End the shell with all its processes: SIGHUP, and SIGKILL after `KILL_AFTER` seconds.  *reason*: a sentence.
         """
-        if self._reason or self._process.pid is None:
+        if self._reason:
             return
         self._reason = reason
         self._sender.close()
+        if self._has_exited:
+            self._process.loseConnection()
+            return
         self._process.resumeProducing()
         self._kill(signal.SIGHUP)
         self._set_timer("kill", KILL_AFTER, self._kill, signal.SIGKILL)
@@ -113,17 +116,15 @@ class ShellProcess(ProcessProtocol):
         self._active()
 
     def outReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's
-        self._active()
-        self._sender.send(self._terminal.output, data)
+        self._received(self._terminal.output, data)
 
     def errReceived(self, data: bytes) -> None:  # noqa: N802 - Twisted's
-        self._active()
-        self._sender.send(self._terminal.errors, data)
+        self._received(self._terminal.errors, data)
 
     def processExited(self, reason: Failure) -> None:  # noqa: N802 - Twisted's
         # Processes outside of a root, such as those of a wrapper.
         self._kill(signal.SIGKILL)
-        self._set_timer("linger", LINGER, self._process.loseConnection)
+        self._linger()
 
     def processEnded(self, reason: Failure) -> None:  # noqa: N802 - Twisted's
         for timer in self._timers.values():
@@ -131,6 +132,7 @@ class ShellProcess(ProcessProtocol):
                 timer.cancel()
         self._timers.clear()
         self._input.close()
+        self._set_timer("flush", IDLE, self.end, "What it had printed was not taken.")
         self._ended()
         background(self._tell(exit_code(reason)), self._log, "telling the end of a shell")
 
@@ -143,6 +145,8 @@ class ShellProcess(ProcessProtocol):
 
     async def _tell(self, code: int) -> None:
         await self._sender.when_flushed()
+        if self._timers["flush"].active():
+            self._timers["flush"].cancel()
         with suppress(Exception):  # nobody is there any more
             await self._terminal.ended(code, self._reason)
 
@@ -159,12 +163,33 @@ class ShellProcess(ProcessProtocol):
         else:
             self._timers[name] = self._clock.callLater(seconds, call, *arguments)
 
+    def _received(self, send: Callable[[bytes], Deferred[None]], data: bytes) -> None:
+        self._active()
+        self._sender.send(send, data)
+        if self._has_exited:
+            self._linger()
+
+    @property
+    def _has_exited(self) -> bool:
+        return self._process.pid is None
+
+    def _linger(self) -> None:
+        """
+        The process is gone: read what is left for `LINGER` seconds more, unless the other end keeps bytes waiting.
+        """
+        if not self._sender.is_full:
+            self._set_timer("linger", LINGER, self._process.loseConnection)
+
     def _pause(self) -> None:
         self._process.pauseProducing()
+        linger = self._timers.get("linger")
+        if linger is not None and linger.active():
+            linger.cancel()
 
     def _resume(self) -> None:
-        if self._process.pid is not None:
-            self._process.resumeProducing()
+        self._process.resumeProducing()
+        if self._has_exited:
+            self._linger()
 
     def _refused(self, failure: Failure) -> None:
         self.end("Its output could not be sent.")

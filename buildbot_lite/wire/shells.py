@@ -143,6 +143,13 @@ class ShellSender:
         self._flushed: list[OneShot[None]] = []
         self._closed = False
 
+    @property
+    def is_full(self) -> bool:
+        """
+        Whether bytes wait here for the acknowledgement of others.
+        """
+        return bool(self._waiting)
+
     def send(self, send: Send, data: bytes) -> None:
         """
         Send *data* with *send*, after all that was sent before.

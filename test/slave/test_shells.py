@@ -13,7 +13,7 @@ from typing import Any
 
 from twisted.internet import reactor  # noqa: TID251 - real processes
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from buildbot_lite.deferreds import OneShot
@@ -201,6 +201,26 @@ class ShellTests(TestCase):
         self.assertEqual(await self.terminal.end.wait(), (0, ""))
         self.assertEqual(len(self.terminal.said), size)
         self.assertLessEqual(self.terminal.largest, LARGEST_SHELL_PIECE)
+
+    @with_reactor
+    async def test_late(self: Any) -> None:
+        """
+        What a process that has ended left in its pipe is sent whenever the other end takes it.
+        """
+        self.patch(shell_process, "LINGER", 0.0)
+        self.terminal.slow = True
+        size = 2 * SHELL_WINDOW
+        shell: Any = self.run_script(f"head -c {size} /dev/zero; read go", None)
+        await until(lambda: self.waiting() > SHELL_WINDOW - LARGEST_SHELL_PIECE)
+        await shell.end_input()
+        await until(lambda: shell.transport.pid is None)
+        for _ in range(3):  # turns of the reactor
+            await deferLater(reactor, 0)
+        self.patch(shell_process, "LINGER", 60.0)
+        while not self.terminal.end.fired:
+            self.terminal.acknowledge()
+            await until(lambda: self.waiting() or self.terminal.end.fired)
+        self.assertEqual(len(self.terminal.said), size)
 
     @with_reactor
     async def test_input_waits(self: Any) -> None:
