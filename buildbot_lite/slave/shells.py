@@ -23,8 +23,8 @@ from ..wire.shells import ShellTerminal
 from .policy import Policy
 from .shell_process import ShellProcess, set_size
 
-MOST_SHELLS = 4
-"""Shells of one slave at a time."""
+MOST_SHELLS = 8
+"""Shells of one slave at a time: more than the holders of one string may open."""
 
 NOT_PERMITTED = (
     "The owner of this slave permits no shells on it.  To permit them, add shells=True to application_for(...) in its "
@@ -82,7 +82,9 @@ class Shells:
         if not self.permitted:
             raise RefusedError(NOT_PERMITTED)
         if len(self._open) >= MOST_SHELLS:
-            raise RefusedError(f"{len(self._open)} shells are open on this slave, the most at a time.  Leave one.")
+            raise RefusedError(
+                f"{len(self._open)} shells are open on this slave, the most at a time.  Try again later."
+            )
         shell = ShellProcess(terminal, request.size, self._reactor, lambda: self._open.pop(shell, None))
         self._open[shell] = None
         try:

@@ -223,4 +223,6 @@ class ExposedTerminal(Referenceable):
         return self._window.through(data, self._terminal.errors)
 
     def remote_ended(self, exit_code: int, reason: bytes) -> Deferred[None]:
-        return self._terminal.ended(exit_code, printable(reason.decode("utf-8", "replace")))
+        # A shell that asks for the code of another kind would take its last eight bits, and 256 for success.
+        code = exit_code if 0 <= exit_code <= 255 else 255
+        return self._terminal.ended(code, printable(reason.decode("utf-8", "replace")))

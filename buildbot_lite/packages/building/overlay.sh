@@ -174,7 +174,7 @@ sweep_kept() { # KEPT
         if [ "$(cat "$until")" -lt "$(date +%s)" ] || [ $count -gt $MOST_KEPT ] || [ $((kilobytes * 1024)) -gt $LARGEST_KEPT ]; then
             (
                 flock --nonblock 8 || exit 0
-                mv -T "$one" "$1/.removed.${one##*/}"
+                mv -T "$one" "$1/.removed.${one##*/}.$$"
             ) 8<"$until"
         fi
     done

@@ -50,7 +50,7 @@ class RpmPrepping(_RpmStep, Prepping):
         # What a source computes (%generate_buildrequires) may need more once its other needs are there.
         for _ in range(MOST_ROUNDS):
             ran = await self.must(words, NOT_INSTALLED)
-            needed = needed_rpms(ran.output(limit=LONGEST_LIST)) if repository is not None else ()
+            needed = needed_rpms(ran.end_of_output(limit=LONGEST_LIST)) if repository is not None else ()
             if repository is None or not needed:
                 return
             await self.get_packages(repository, needed)

@@ -61,8 +61,10 @@ class TargetTroubles:
 
     def failed(self, target: str, job: int, reason: str) -> None:
         """
-        *job* could not go on, for a *reason* that is the machine's.  It is tried again later.
+        *job* could not go on, for a *reason* that is the machine's.  It is tried again later.  *target*: "" if its
+        record could not be read.
         """
+        target = target or self._target_of(job)
         trouble = self._troubles.setdefault(target, _Trouble(self._wall()))
         trouble.reason = reason[:LONGEST_REASON]
         trouble.jobs.pop(job, None)
@@ -79,7 +81,9 @@ class TargetTroubles:
     def went_on(self, target: str, job: int, *, worked: bool) -> None:
         """
         *job* does not wait (any more).  *worked*: it did something that its target's trouble would have kept it from.
+        *target*: as for `failed`.
         """
+        target = target or self._target_of(job)
         trouble = self._troubles.get(target)
         if trouble is None:
             return
@@ -93,6 +97,10 @@ class TargetTroubles:
             if trouble.call is not None:
                 trouble.call.cancel()
             self._try_next(target)
+
+    def _target_of(self, job: int) -> str:
+        found = (target for target, each in self._troubles.items() if job == each.tried or job in each.jobs)
+        return next(found, "")
 
     def stop(self) -> None:
         """

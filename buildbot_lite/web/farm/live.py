@@ -19,7 +19,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 
 from ...deferreds import Listeners, OneShot
-from ...errors import BuildbotLiteError, LinkLostError, NoAnswerError
+from ...errors import BuildbotLiteError, LimitError, LinkLostError, NoAnswerError
 
 Document = Mapping[str, Any]
 
@@ -166,8 +166,8 @@ class Live:
                 self._on_private.tell(None)
         except NoAnswerError:
             self.is_away()
-        except LinkLostError:
-            pass  # the link says so itself; what was known before stays known
+        except (LinkLostError, LimitError):
+            pass  # the link says so itself, or too much was asked at once; what was known before stays known
         except BuildbotLiteError:
             # Refused, or of an older version: nothing is known, which need not be asked for each page.
             kept.document, kept.at, kept.version = {}, self.clock(), version

@@ -41,7 +41,8 @@ async def found_page(view: FarmView, asked: PageRequest, opened: OpenLog, text: 
             "to": after.offset,
             "part": after.offset / max(1, opened.reader.length),
             "state": (going_on := f"{after.offset}.{after.line}.{after.skips:d}"),
-            "next": None if after.offset >= opened.reader.length else going_on,
+            # A file may be shorter than its record says: then the search does not get on.
+            "next": None if after.offset >= opened.reader.length or (after == state and not refused) else going_on,
         },
         longest=LONGEST_TEXT,
     )
