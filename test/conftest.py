@@ -16,11 +16,12 @@ first.
 `test.harness` ensures that a run ends, and that a race costs no landing.
 """
 
+import gc
 import os
 import re
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,20 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if path is not None and (found := path.read_text()):
         terminalreporter.section("Promise 14 is broken: strings or secrets where none may be")
         terminalreporter.write(found)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """
+    Collect what code without end has left, outside of any test: a Deferred of it that nobody looked at says so when it
+    is collected, perhaps much later, and then another test fails.  It is often still held by the test's own object, so
+    no `tearDown` can collect it.
+    """
+    try:
+        return (yield)
+    finally:
+        if hasattr(getattr(item, "module", None), "hang"):
+            gc.collect()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
