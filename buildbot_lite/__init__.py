@@ -10,7 +10,7 @@ Imports go down only; ``lint-imports`` holds it::
       web                                             the web process: pages and webhooks; of the master it knows only
                                                       the wire and the records
       extensions                                      additions of higher packages to the master: keys of ``c``
-      packages                                        packages of Debian: targets, clean roots, source packages
+      packages                                        packages of Debian and RPM, from sources to signed repositories
       control                                         objects for holders of FURLs: submissions, administration
       status                                          read-only views: followed logs, documents
       master | slave                                  the two ends; neither imports the other
