@@ -154,3 +154,12 @@ class FairTurnsTests(SynchronousTestCase):
         for address in ("192.0.2.8", "192.0.2.8", *("192.0.2.1",) * 3, "192.0.2.2", "192.0.2.3", "192.0.2.1"):
             self.begin(address)
         self.assertEqual(self.refused, ["192.0.2.1"] * 2)
+
+    def test_latecomers(self) -> None:
+        """
+        Of many visitors with one turn each, the latest are refused, and not the one who has waited longest.
+        """
+        for number in range(2, 10):
+            self.begin(f"192.0.2.{number}")
+        self.assertEqual(self.begun, ["192.0.2.2", "192.0.2.3"])
+        self.assertEqual(self.refused, ["192.0.2.8", "192.0.2.9"])

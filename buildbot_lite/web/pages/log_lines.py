@@ -42,7 +42,7 @@ async def rendered_lines(
             },
         )
 
-    of = (opened.context(root)["base"], digest_of(opened.reader.parts), opened.stored.ended, len(opened.stored.remarks))
+    of = (opened.context(root)["base"], digest_of(opened.reader.parts), opened.stored.ended, _newest(opened.stored))
     return await opened.logs.parts.get((*of, shown.start, shown.end, first, marked, after, moved), render)
 
 
@@ -67,7 +67,14 @@ def _entries(
             entries.append(_remark(waiting.pop(0)))
     if shown.end == shown.length:
         entries += [_remark(each) for each in waiting]
-    return {"entries": entries, "near": stored.near, "remark": max((each.id for each in stored.remarks), default=0)}
+    return {"entries": entries, "near": stored.near, "remark": _newest(stored)}
+
+
+def _newest(stored: StoredLog) -> int:
+    """
+    The id of the newest remark, 0 without any; their number stays the same when there are more than are kept.
+    """
+    return max((each.id for each in stored.remarks), default=0)
 
 
 def _row(row: LogRow, end: int, first: int | None, marked: tuple[int, int] | None) -> dict[str, Any]:

@@ -38,14 +38,22 @@ class BodyRoom:
 
     def grow(self, body: HeldBody, count: int) -> bool:
         """
-        Whether there is room for *count* more bytes of *body*, which are held then.
+        Whether there is room for *count* more bytes of *body*, which are held then.  If not, no other is displaced.
         """
-        while self.held + count > self.most:
-            oldest = next(iter(self._coming), body)
-            if oldest is body:
-                return False
-            self.release(oldest)
-            oldest.cut()
+        lacking = self.held + count - self.most
+        displaced: list[HeldBody] = []
+        for oldest in self._coming:
+            if lacking <= 0 or oldest is body:
+                break
+            # What holds nothing would be cut for nothing.
+            if oldest.size:
+                displaced.append(oldest)
+                lacking -= oldest.size
+        if lacking > 0:
+            return False
+        for each in displaced:
+            self.release(each)
+            each.cut()
         body.size += count
         self.held += count
         return True

@@ -79,7 +79,8 @@ class FairTurns:
         return turn
 
     def _refuse(self) -> None:
-        occupant = max(self._waiting, key=lambda each: len(self._waiting[each]))
+        # Of several who have the most, the one who came last: the others have waited already.
+        occupant = max(reversed(self._waiting), key=lambda each: len(self._waiting[each]))
         turns = self._waiting[occupant]
         turn = turns.pop()
         self._count -= 1
