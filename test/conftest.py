@@ -16,18 +16,26 @@ first.
 `test.harness` ensures that a run ends, and that a race costs no landing.
 """
 
-import gc
 import os
 import re
 import signal
+import sys
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from twisted.logger import ILogObserver, LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import (
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    eventAsText,
+    formatEvent,
+    globalLogBeginner,
+    globalLogPublisher,
+)
 from zope.interface import provider
 
 from test.processes.leaks import NOTED
@@ -57,6 +65,12 @@ def _search(event: LogEvent) -> None:
         _note(f"{os.environ.get('PYTEST_CURRENT_TEST', 'a test')} logged a string")
 
 
+@provider(ILogObserver)
+def _show(event: LogEvent) -> None:
+    if event.get("log_level") is LogLevel.critical:
+        sys.stderr.write(f"{eventAsText(event)}\n")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """
     Start the search of log messages; create one file for all matches, also those of the workers of pytest-xdist.
@@ -78,7 +92,9 @@ def pytest_configure(config: pytest.Config) -> None:
         os.close(descriptor)
         os.environ[NOTED] = name
         config.stash[_NOTED_HERE] = Path(name)
-    globalLogPublisher.addObserver(_search)
+    # Until logging begins, Twisted keeps the last 65,536 messages.  What their failures hold would be collected when
+    # they are dropped, in whichever test runs then, and that test would fail of another's unhandled error.
+    globalLogBeginner.beginLoggingTo([_search, _show], discardBuffer=True, redirectStandardIO=False)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -127,20 +143,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if path is not None and (found := path.read_text()):
         terminalreporter.section("Promise 14 is broken: strings or secrets where none may be")
         terminalreporter.write(found)
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """
-    Collect what code without end has left, outside of any test: a Deferred of it that nobody looked at says so when it
-    is collected, perhaps much later, and then another test fails.  It is often still held by the test's own object, so
-    no `tearDown` can collect it.
-    """
-    try:
-        return (yield)
-    finally:
-        if hasattr(getattr(item, "module", None), "hang"):
-            gc.collect()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,7 +2,6 @@
 The functions of a master.cfg that the master calls: none can stop it.
 """
 
-import gc
 from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -22,7 +21,6 @@ from buildbot_lite.model.change import Change
 from buildbot_lite.model.change_view import ChangeView
 from buildbot_lite.model.properties import Properties
 from buildbot_lite.model.rendering import View, render_now
-from buildbot_lite.model.time_limit import OverdueError
 from buildbot_lite.plugins import changes, reporters, schedulers, steps, util
 from buildbot_lite.status.reporters import formatting
 from buildbot_lite.testing import command, run
@@ -158,13 +156,6 @@ class FunctionLimitTests(SynchronousTestCase):
     """
     Promise 8.5: a function of a master.cfg that does not return stops nothing else.
     """
-
-    def tearDown(self) -> None:
-        """
-        Nothing but the end of a callback whose Deferred nobody looks at is logged, before another test begins.
-        """
-        gc.collect()
-        self.flushLoggedErrors(OverdueError)
 
     def test_everywhere(self) -> None:
         """
