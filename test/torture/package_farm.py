@@ -32,7 +32,7 @@ GOOD, BAD = "good", "bad"
 BUILDS = "package-builds"
 """The witness of builds: lines with the directory in which a package was built, and its name."""
 SMALL_DISKS = """\
-from buildbot_lite.packages import checkout_limit
+from buildbot_lite.packages.building import checkout_limit
 checkout_limit.RESERVE = 16 << 20
 """
 """The disks of the farm are smaller than what a checkout leaves free."""
