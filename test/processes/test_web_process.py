@@ -243,13 +243,15 @@ class BesideTests(WebProcessCase):
 
     def test_priority(self) -> None:
         """
-        Promise 10.10: all threads of the web process have a lower priority than those of the master.
+        Promise 10.10: all threads of the web process have a lower priority than those of the master; it interrupts
+        nobody.
         """
         web = self.start_web()
         self.assertEqual(self.get("")[0], 200)  # all its threads have begun
         own = os.getpriority(os.PRIO_PROCESS, 0)
         self.assertEqual(_nice_values(web), {max(NICE, own)})
         self.assertEqual(_nice_values(self.farm.master), {own})
+        self.assertEqual(os.sched_getscheduler(web.pid), os.SCHED_BATCH)
 
     def test_readable(self) -> None:
         """

@@ -29,6 +29,9 @@ class PriorityTests(SynchronousTestCase):
         self.patch(os, "getsid", lambda pid: SESSION)
         self.patch(os, "getpriority", lambda which, who: self.now)
         self.patch(os, "setpriority", self.set)
+        self.policy = os.SCHED_OTHER
+        self.patch(os, "sched_getscheduler", lambda pid: self.policy)
+        self.patch(os, "sched_setscheduler", self.set_policy)
 
     def set(self, which: int, who: int, nice: int) -> None:
         """
@@ -36,6 +39,13 @@ class PriorityTests(SynchronousTestCase):
         """
         self.assertEqual((which, who), (os.PRIO_PROCESS, 0))
         self.now = nice
+
+    def set_policy(self, pid: int, policy: int, parameters: os.sched_param) -> None:
+        """
+        The policy of the calling thread; these policies have no other priority than 0.
+        """
+        self.assertEqual((pid, parameters.sched_priority), (0, 0))
+        self.policy = policy
 
     def process(self, pid: int, state: str, session: int) -> None:
         """
@@ -57,6 +67,7 @@ class PriorityTests(SynchronousTestCase):
         """
         self.process(SESSION, "Z", SESSION)
         self.assertEqual(self.lower(10), (10, "10"))
+        self.assertEqual(self.policy, os.SCHED_BATCH)
 
     def test_not_alone(self) -> None:
         """
@@ -69,15 +80,17 @@ class PriorityTests(SynchronousTestCase):
         """
         A priority that is lower already stays.
         """
+        self.policy = os.SCHED_IDLE
         self.now = 15
         self.autogroup.write_text("/autogroup-12 nice 19\n")
         self.assertEqual(self.lower(10), (15, "19"))
+        self.assertEqual(self.policy, os.SCHED_IDLE)
 
     def test_left(self) -> None:
         """
         With nice=0 nothing is changed, and without sessions that are weighed only the process is.
         """
-        self.assertEqual(self.lower(0), (0, "0"))
+        self.assertEqual((*self.lower(0), self.policy), (0, "0", os.SCHED_OTHER))
         self.autogroup.unlink()
         yield_to_builds(10, str(self.proc))
         self.assertEqual((self.now, self.autogroup.exists()), (10, False))

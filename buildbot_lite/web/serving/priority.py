@@ -5,15 +5,18 @@ A nice value weighs a thread against the others in its group only (sched(7)).  T
 the unit of systemd weighs (``CPUWeight=``), or without them the sessions (*autogroup*), which have nice values of their
 own.  So the session's is lowered, too, unless somebody else is in it: a shell, or the master.
 
-A priority is never raised: one that the administrator made lower stays.
+Less of the processor is not enough: a process that sleeps and wakes for each piece of a log would each time take the
+processor from whoever runs.  A thread of the policy *batch* wakes without doing so (sched(7)).
+
+A priority is never raised: one that the administrator made lower stays, and so does a policy other than the usual one.
 """
 
 import os
 from contextlib import suppress
 
-NICE = 10
+NICE = 15
 """
-The nice value of a web process: against a program of nice 0 on the same processor it gets about a tenth (sched(7)).
+The nice value of a web process: against a program of nice 0 on the same processor it gets about a thirtieth (sched(7)).
 """
 LOWEST = 19
 _RANGE = range(LOWEST + 1)
@@ -22,11 +25,16 @@ _RANGE = range(LOWEST + 1)
 def yield_to_builds(nice: int = NICE, proc: str = "/proc") -> int:
     """
     Lower the priority of this thread and those that it starts later, and if possible of its session, to *nice*, 0 to
-    19.  Call it while there are no other threads.  The nice value from then on.  *proc*: the directory of proc(5).
+    19; 0 changes nothing.  Call it while there are no other threads.  The nice value from then on.  *proc*: the
+    directory of proc(5).
     """
     now = os.getpriority(os.PRIO_PROCESS, 0)
+    if not nice:
+        return now
     if now < nice:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
+    if os.sched_getscheduler(0) == os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     _lower_session(nice, proc)
     return max(now, nice)
 
