@@ -33,7 +33,8 @@ PATIENCE = 20.0
 _GAVE_UP = "gave up after"
 _ASKED = "select r.id, r.buildset, r.builder, b.scheduler, r.submitted, r.finished, r.result, r.reason, "
 _ASKED += "r.collapsed_into, (select min(started) from builds where request = r.id), "
-_ASKED += "(select count(*) from builds where request = r.id and result = 0) "
+_ASKED += "(select count(*) from builds where request = r.id and result = 0), "
+_ASKED += f"(select count(*) from builds where request = r.id and result is not {int(Result.RETRY)}) "
 _ASKED += "from requests r join buildsets b on b.id = r.buildset order by r.id"
 
 
@@ -41,6 +42,7 @@ _ASKED += "from requests r join buildsets b on b.id = r.buildset order by r.id"
 class _Request:
     """
     A request as recorded.  *started*: its first build; None: it has none.  *successes*: builds that succeeded.
+    *lasting*: builds that did not end RETRY, so that the request does not wait for another one.
     """
 
     id: int
@@ -54,6 +56,7 @@ class _Request:
     into: int | None
     started: float | None
     successes: int
+    lasting: int
 
 
 @frozen
@@ -183,7 +186,7 @@ def _rightly_collapsed(records: _Records, request: _Request) -> bool:
         and into.id > request.id
         and into.builder == request.builder
         and request.builder in COLLAPSED_BUILDERS
-        and request.started is None
+        and not request.lasting
         and records.branches(into) == records.branches(request)
         and records.ids(into) >= records.ids(request)
     )

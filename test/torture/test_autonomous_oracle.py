@@ -77,7 +77,7 @@ class History:
         """
         build = self._add(
             "insert into builds (request, builder, number, slave, nonce, generation, started, finished, result) "
-            "select id, builder, id, 'bot1', '', '', ?, ? + 1, ? from requests where id = ?",
+            "select id, builder, (select count(*) from builds), 'bot1', '', '', ?, ? + 1, ? from requests where id = ?",
             *(at, at, int(result), request),
         )
         self.ended(request, at + 1, result)
@@ -285,6 +285,16 @@ class OracleTests(SynchronousTestCase):
             ),
         ),
         (
+            "collapsed after an attempt that was not its last, and one that was",
+            "collapsed",
+            (
+                "insert into builds (request, builder, number, slave, nonce, generation, started, finished, result) "
+                "select r.id, r.builder, 990 + a.result, 'bot1', '', '', r.submitted, r.submitted + 1, a.result "
+                f"from requests r, (select {int(Result.RETRY)} as result union select {int(Result.FAILURE)}) a "
+                "where r.collapsed_into is not null"
+            ),
+        ),
+        (
             "not collapsed",
             "collapsed",
             (
@@ -395,6 +405,19 @@ class OracleTests(SynchronousTestCase):
         verdict = judged(right_history().evidence())
         self.assertEqual(verdict.lost, [])
         self.assertEqual([kind for kind in LOSSES if not verdict.kept[kind]], [])
+
+    def test_collapsed_between_attempts(self) -> None:
+        """
+        Promise 8.5: a request whose builds all ended RETRY waits again, and may be collapsed into a newer one.
+        """
+        history = right_history()
+        (request, into), *_ = history.records.execute(
+            "select id, collapsed_into from requests where collapsed_into is not null"
+        ).fetchall()
+        for at in (NOON + 11, NOON + 12):
+            history.built(request, at, Result.RETRY)
+        history.ended(request, NOON + 13.5, Result.SKIPPED, into)
+        self.assertEqual(judged(history.evidence()).lost, [])
 
     def test_each_fault(self) -> None:
         """
