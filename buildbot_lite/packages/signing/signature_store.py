@@ -6,23 +6,13 @@ round continues with the missing signatures.
 """
 
 import os
-import re
 from collections.abc import Collection
-from hashlib import sha256
 
 from attrs import frozen
 
 from ...storage.files import make_directory, remove, write_whole
 from ..keys.openpgp import LARGEST_SIGNATURE
-
-_ID = re.compile(r"[0-9a-f]{64}-(?:bytes|text)\Z")
-
-
-def id_of(data: bytes, *, text: bool) -> str:
-    """
-    The name of a signature: the digest of the signed bytes *data*, and the kind of the signature.
-    """
-    return f"{sha256(data).hexdigest()}-{'text' if text else 'bytes'}"
+from ..keys.signature_ids import is_id
 
 
 @frozen
@@ -65,5 +55,5 @@ class SignatureStore:
                 remove(os.path.join(self.directory, name))
 
     def _path(self, id: str) -> str:
-        assert _ID.match(id)
+        assert is_id(id)
         return os.path.join(self.directory, id)

@@ -23,10 +23,11 @@ from attrs import evolve, frozen
 from ...errors import InputError, RefusedError
 from ...storage.files import make_directory
 from ..keys.openpgp import BINARY, TEXT, read_signature
+from ..keys.signature_ids import id_of
 from ..keys.verification import TargetKey
 from ..records.results import JobResults, ResultFile
 from .rpm_signature import header_to_sign, write_signed
-from .signature_store import SignatureStore, id_of
+from .signature_store import SignatureStore
 from .wanted_signatures import (
     ToSign,
     checked_files,

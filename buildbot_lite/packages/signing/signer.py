@@ -19,8 +19,8 @@ from ...model.display import printable
 from ...model.json_reader import JsonReader
 from ..formats.git_request import LONGEST_ADDRESS, LONGEST_REVISION
 from ..keys.openpgp import Signature
+from ..keys.signature_ids import id_of
 from .signable import described, is_index
-from .signature_store import id_of
 
 MOST_AT_ONCE = 6 << 20
 """Bytes to be signed that are fetched with one question."""

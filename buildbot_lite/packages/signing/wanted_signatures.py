@@ -11,11 +11,11 @@ from attrs import frozen
 
 from ...errors import InputError
 from ..keys.openpgp import armored_signature
+from ..keys.signature_ids import id_of
 from ..keys.verification import TargetKey
 from ..records.results import JobResults, ResultFile
 from .release_signature import in_release, text_to_sign
 from .rpm_signature import header_to_sign
-from .signature_store import id_of
 
 LARGEST_INDEX = 1 << 20
 """Bytes of a Release or repomd.xml."""
