@@ -9,7 +9,7 @@ from .master.config.keys import OWN_KEYS, AnyKey
 from .master.farm import Farm
 from .model.extension import Extension
 from .model.registry import Registry
-from .packages.service.package_jobs import PackageJobs
+from .packages.control.package_jobs import PackageJobs
 from .packages.service.target_repositories import TargetRepositories
 from .packages.signing.signing_service import SigningService
 from .packages.targets.configured_targets import TARGETS

@@ -20,8 +20,8 @@ from ..errors import (
     WrongVerbError,
 )
 from ..packages.keys.openpgp import Signature
-from ..packages.signing.gnupg import Gnupg
-from ..packages.signing.signer import OfferedFile, OfferedJob, Offers, Signer, SigningSummary, WantedFile
+from ..packages.signer.gnupg import Gnupg
+from ..packages.signer.signer import OfferedFile, OfferedJob, Offers, Signer, SigningSummary, WantedFile
 from .connection import FarmClient, FarmCommand, MasterLink
 from .output import Document, note, show
 

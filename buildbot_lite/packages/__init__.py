@@ -3,16 +3,28 @@ Packages of Debian and RPM: from a source package to a signed repository, on sev
 
 Imports go down only; ``lint-imports`` holds it::
 
-    signing         needsign: what is offered to signers, their signatures, push
-    service         jobs in a running master: what starts them, what becomes of them, what people ask and order
-    targets         c["targets"], and what a submission to one becomes
-    building        how a package is built on a slave: steps, clean roots, the scripts that run in them
-    repositories    snapshots for builds and for users, made and checked
-    records         jobs as the database and the directories have them: values, rows, states, results
-    formats | keys  sources and built packages of Debian and RPM; public keys and what they signed
+    control | signing  what holders of FURLs ask and order; the farm's side of signatures
+    service            jobs in a running master: what starts them, and what becomes of them
+    targets            c["targets"], and what a submission to one becomes
+    building           how a package is built on a slave: steps, clean roots, the scripts that run in them
+    repositories       snapshots for builds and for users
+    records | signer   jobs as the database and the directories have them; the signer's side of signatures
+    formats | keys     sources and built packages of Debian and RPM; public keys and what they signed
 
-Where to begin reading: ``records/job_states.py`` (the life of a job), ``targets/target.py``, ``building/steps.py``,
-``service/job_advance.py``, ``repositories/snapshots.py``.
+A package, from a submission to the signed repository::
+
+    flappclient ──► targets.package_scheduler: examined, a job, a build for each architecture
+      builds    ──► building.steps, on slaves; in a root (building.roots), with the packages of building.farm_repository
+      job goes on   service.job_service sees that its builds ended; service.job_advance takes each step after that:
+      results   ──► service.checked_builds, records.results                         packages/TARGET/NAME/VERSION/ARCH
+      repowait  ──► service.target_repositories ──► repositories.repository         the snapshot *build*, for builds
+      needsign  ──► signing.signing_round ◄── signer.signer, at the signer's        signatures, checked and stored
+      pushed    ──► signing.signed_repository ──► repositories.repository           the snapshot *public*, for users
+      finished  ──► signing.repo_script
+
+A source package may also be made from git by a build of its own (``building/source_steps.py``,
+``service/made_source.py``).  Where to begin reading: ``records/job_states.py`` (the life of a job),
+``targets/target.py``, ``building/steps.py``, ``service/job_advance.py``, ``repositories/snapshots.py``.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import BuildbotLiteError, FileError, InputError
 from buildbot_lite.packages.formats.architectures import RpmArchitectures
 from buildbot_lite.packages.formats.built_packages import BuiltPackage, built_packages
+from buildbot_lite.packages.formats.joined_builds import joined
 from buildbot_lite.packages.formats.source_package import RPM, SourcePackage
-from buildbot_lite.packages.repositories.joined_builds import joined
 
 from .archives import TINY_SRPM
 from .rpm_files import installs, relates, rpm

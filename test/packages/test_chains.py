@@ -12,13 +12,13 @@ from twisted.internet.defer import Deferred, maybeDeferred
 
 from buildbot_lite.errors import FileError, InputError
 from buildbot_lite.packages.building import farm_repository
+from buildbot_lite.packages.control.package_jobs import PackageJobs
 from buildbot_lite.packages.records import chain_records
 from buildbot_lite.packages.records.job_options import MOST_MEMBERS
 from buildbot_lite.packages.records.job_states import ArchState, JobState
 from buildbot_lite.packages.service import chains
 from buildbot_lite.packages.service.chains import Chains
 from buildbot_lite.packages.service.job_service import JobService
-from buildbot_lite.packages.service.package_jobs import PackageJobs
 from buildbot_lite.storage.records import buildsets
 from test.control.test_submissions import FakeWatcher
 

@@ -18,12 +18,13 @@ from buildbot_lite.model.hello import HeldCommand
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.source_stamps import source_of
 from buildbot_lite.packages.building.git_sources import GitSources
+from buildbot_lite.packages.control import job_actions
+from buildbot_lite.packages.control.package_jobs import PackageJobs
 from buildbot_lite.packages.formats.git_request import GitRequest, read_request, request_text
 from buildbot_lite.packages.records import job_records
 from buildbot_lite.packages.records.job_states import ArchState, JobState
 from buildbot_lite.packages.records.jobs import Job, Origin
-from buildbot_lite.packages.service import job_actions, job_advance
-from buildbot_lite.packages.service.package_jobs import PackageJobs
+from buildbot_lite.packages.service import job_advance
 from buildbot_lite.packages.service.result_retention import needs_of
 from buildbot_lite.packages.service.served_targets import ServedTargets
 from buildbot_lite.packages.service.target_troubles import FIRST_PAUSE

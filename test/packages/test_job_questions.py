@@ -9,8 +9,8 @@ from typing import Any
 from buildbot_lite.control.questions import QuestionDesk
 from buildbot_lite.errors import BuildbotLiteError, NotFoundError, RefusedError
 from buildbot_lite.master.grants.verbs import ADMIN, CONTROL, SUBMIT, WATCH
+from buildbot_lite.packages.control.job_questions import JOBS_VERB
 from buildbot_lite.packages.records.job_states import ArchState, JobState
-from buildbot_lite.packages.service.job_questions import JOBS_VERB
 from buildbot_lite.storage.records.grants import Grant
 
 from .test_job_service import JobCase

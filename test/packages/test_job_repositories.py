@@ -11,12 +11,12 @@ from twisted.internet.defer import Deferred
 
 from buildbot_lite.child_programs import ProgramError
 from buildbot_lite.errors import DiskFullError, InputError, RefusedError
+from buildbot_lite.packages.control.job_actions import JobActions
+from buildbot_lite.packages.control.package_jobs import PackageJobs
 from buildbot_lite.packages.records import job_lists
 from buildbot_lite.packages.records.job_states import JobState
 from buildbot_lite.packages.records.jobs import Job
 from buildbot_lite.packages.records.results import JobResults
-from buildbot_lite.packages.service.job_actions import JobActions
-from buildbot_lite.packages.service.package_jobs import PackageJobs
 from buildbot_lite.packages.service.target_troubles import FIRST_PAUSE, LONGEST_PAUSE
 
 from .test_job_questions import QuestionCase

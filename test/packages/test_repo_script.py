@@ -9,7 +9,7 @@ from threading import Event
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError
-from buildbot_lite.packages.service.repo_script import run_repo_script
+from buildbot_lite.packages.signing.repo_script import run_repo_script
 
 
 class RepoScriptTests(SynchronousTestCase):

@@ -14,12 +14,12 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import FileError, InputError
+from buildbot_lite.packages.control.job_actions import JobActions
+from buildbot_lite.packages.control.package_jobs import PackageJobs
 from buildbot_lite.packages.records import results
 from buildbot_lite.packages.records.results import ArchOutput, JobResults, StoredFile, load, place_of, store
-from buildbot_lite.packages.repositories.checked_builds import checked_builds
 from buildbot_lite.packages.service import job_advance
-from buildbot_lite.packages.service.job_actions import JobActions
-from buildbot_lite.packages.service.package_jobs import PackageJobs
+from buildbot_lite.packages.service.checked_builds import checked_builds
 
 from .test_job_service import JobCase
 

@@ -14,8 +14,8 @@ from buildbot_lite.control.verbs import granted_verbs
 from buildbot_lite.errors import BuildbotLiteError, NotFoundError, RefusedError
 from buildbot_lite.master.grants.verbs import ADMIN, CONTROL, SUBMIT, WATCH
 from buildbot_lite.model.shell_request import ShellRequest, WindowSize
-from buildbot_lite.packages.service.job_questions import JOBS_VERB, SHELL_VERB
-from buildbot_lite.packages.service.root_shells import EVENT, MOST_OF_A_GRANT
+from buildbot_lite.packages.control.job_questions import JOBS_VERB, SHELL_VERB
+from buildbot_lite.packages.control.root_shells import EVENT, MOST_OF_A_GRANT
 from buildbot_lite.storage.records import feed
 from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.wire.shells import OpenShell, ShellTerminal

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import InputError
 from buildbot_lite.packages.formats.rpm_file import epoch_of, read_checked, version_of
 from buildbot_lite.packages.formats.rpm_header import LARGEST_SIGNATURES, LEAD_MAGIC, Header, read_header
-from buildbot_lite.packages.signing.signable import described
+from buildbot_lite.packages.signer.signable import described
 
 from .archives import TINY_SRPM
 from .rpm_files import entry, header, package, raw_header, rpm

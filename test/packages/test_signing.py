@@ -21,10 +21,10 @@ from buildbot_lite.packages.formats.rpm_header import read_header, read_lead
 from buildbot_lite.packages.keys import verification
 from buildbot_lite.packages.keys.openpgp import EDDSA, RSA, read_public_keys, read_signature
 from buildbot_lite.packages.keys.verification import TargetKey
-from buildbot_lite.packages.signing.gnupg import Gnupg
+from buildbot_lite.packages.signer.gnupg import Gnupg
+from buildbot_lite.packages.signer.signable import described
 from buildbot_lite.packages.signing.release_signature import in_release, text_to_sign
 from buildbot_lite.packages.signing.rpm_signature import header_to_sign, signature_header, write_signed
-from buildbot_lite.packages.signing.signable import described
 
 from ..needs import needs
 from .archives import TINY_SRPM

@@ -25,10 +25,10 @@ from buildbot_lite.packages.records import job_records
 from buildbot_lite.packages.records.job_states import JobState
 from buildbot_lite.packages.records.jobs import Job, NewJob, Origin
 from buildbot_lite.packages.records.results import JobResults, ResultFile
-from buildbot_lite.packages.signing.gnupg import Gnupg
+from buildbot_lite.packages.signer.gnupg import Gnupg
+from buildbot_lite.packages.signer.signer import OfferedOrigin, Offers, Signer, SigningSummary, WantedFile
 from buildbot_lite.packages.signing.signed_files import PUBLIC, SignedFiles
 from buildbot_lite.packages.signing.signed_snapshot import SignedSnapshot
-from buildbot_lite.packages.signing.signer import OfferedOrigin, Offers, Signer, SigningSummary, WantedFile
 from buildbot_lite.packages.signing.signing_desk import PUSH, SIGN, SignedTarget, SigningDesk
 from buildbot_lite.packages.signing.signing_round import SigningRound
 from buildbot_lite.storage import schema

@@ -17,15 +17,15 @@ from buildbot_lite.errors import InputError, NotFoundError, RefusedError
 from buildbot_lite.master.farm import Farm
 from buildbot_lite.master.grants.verbs import ADMIN, CONTROL
 from buildbot_lite.model.extension import Extension
+from buildbot_lite.packages.control.job_actions import JobActions
+from buildbot_lite.packages.control.package_jobs import PackageJobs
 from buildbot_lite.packages.keys.openpgp import Signature
 from buildbot_lite.packages.records.job_states import JobState
 from buildbot_lite.packages.records.jobs import Job
 from buildbot_lite.packages.records.results import JobResults
-from buildbot_lite.packages.service.job_actions import JobActions
 from buildbot_lite.packages.service.job_service import JobService
-from buildbot_lite.packages.service.package_jobs import PackageJobs
-from buildbot_lite.packages.signing.gnupg import Gnupg
-from buildbot_lite.packages.signing.signer import Ask, Signer, SigningSummary
+from buildbot_lite.packages.signer.gnupg import Gnupg
+from buildbot_lite.packages.signer.signer import Ask, Signer, SigningSummary
 from buildbot_lite.packages.signing.signing_service import SigningService
 from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.wire.control import ExposedControl

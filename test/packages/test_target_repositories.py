@@ -26,6 +26,9 @@ from buildbot_lite.packages.building import farm_repository, same_packages
 from buildbot_lite.packages.building.farm_repository import FarmRepository
 from buildbot_lite.packages.building.roots import Root
 from buildbot_lite.packages.building.rpm_steps import MOST_ROUNDS, RpmPrepping
+from buildbot_lite.packages.control.job_actions import JobActions
+from buildbot_lite.packages.control.package_jobs import PackageJobs
+from buildbot_lite.packages.control.rebuilding import Rebuilding
 from buildbot_lite.packages.keys.openpgp import armored_keys
 from buildbot_lite.packages.records.job_states import JobState
 from buildbot_lite.packages.records.jobs import Job
@@ -33,14 +36,11 @@ from buildbot_lite.packages.repositories import debian_metadata, for_builds
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
 from buildbot_lite.packages.repositories.for_builds import BuildRepository
 from buildbot_lite.packages.repositories.repository import PackageRepository
-from buildbot_lite.packages.repositories.repository_place import shared
 from buildbot_lite.packages.repositories.snapshots import BUILD, PUBLIC, RepositoryBusyError
 from buildbot_lite.packages.repositories.tools import output_of_tool
-from buildbot_lite.packages.service.job_actions import JobActions
 from buildbot_lite.packages.service.job_service import JobService
-from buildbot_lite.packages.service.package_jobs import PackageJobs
-from buildbot_lite.packages.service.rebuilding import Rebuilding
 from buildbot_lite.packages.service.target_repositories import TargetRepositories, UnsignedRepository
+from buildbot_lite.packages.targets.repository_place import shared
 from buildbot_lite.packages.targets.signing_policy import SigningPolicy
 from buildbot_lite.storage.files import write_whole
 from buildbot_lite.storage.records import steps

@@ -15,8 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.packages.formats.architectures import RpmArchitectures
 from buildbot_lite.packages.formats.built_packages import built_packages
+from buildbot_lite.packages.formats.joined_builds import joined
 from buildbot_lite.packages.formats.source_package import RPM, SourcePackage
-from buildbot_lite.packages.repositories.joined_builds import joined
 
 from ..needs import NO_SOURCES, needs
 from .farm import Done, Farm, until

@@ -28,8 +28,8 @@ from ..records.job_progress import built
 from ..records.job_states import ENDS, JobState
 from ..records.jobs import Job
 from ..records.results import JobResults
-from ..repositories.checked_builds import checked_builds, submitted_file
 from ..targets.target import Target
+from .checked_builds import checked_builds, submitted_file
 from .job_story import story_of
 from .made_source import examine_made, submit_made
 from .served_targets import ServedTargets

@@ -16,13 +16,13 @@ from ..formats.source_package import DEB
 from ..keys.openpgp import armored_keys, read_public_keys
 from ..records.jobs import Job
 from ..records.results import JobResults
-from ..repositories.checked_builds import checked_builds, submitted_file
 from ..repositories.debian_metadata import DebianMetadata
 from ..repositories.metadata import Metadata
 from ..repositories.repository import PackageRepository
 from ..repositories.rpm_metadata import RpmMetadata
 from ..repositories.snapshots import BUILD, PUBLIC
 from ..targets.target import Target
+from .checked_builds import checked_builds, submitted_file
 
 MOST_VERSIONS = 3
 """Published versions of each package that stay in the repository for builds; *public* may have more."""

@@ -13,9 +13,9 @@ from ...errors import InputError, RecordsClosedError
 from ...master.farm import Farm
 from ..records.jobs import Job
 from ..records.results import JobResults
-from ..service.repo_script import run_repo_script
 from ..service.target_repository import TargetRepository
 from ..targets.target import Target
+from .repo_script import run_repo_script
 from .signed_files import SignedFiles
 from .signed_snapshot import SignedSnapshot, without
 from .wanted_signatures import digest_of

@@ -12,8 +12,8 @@ from typing import Any
 from ...master.config.arguments import ArgumentChecker
 from ...master.config.keys import Contribution, Key
 from ...master.config.mistakes import SourceLine, note, placed
-from ..repositories.repository_place import shared
 from .package_scheduler import PackageScheduler
+from .repository_place import shared
 from .target import Target
 
 MOST_TARGETS = 50

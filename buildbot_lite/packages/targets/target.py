@@ -30,9 +30,9 @@ from ..formats.submitted_package import SubmittedPackage
 from ..keys.verification import TargetKey
 from ..records.jobs import SOURCE
 from ..repositories.debian_metadata import DebianMetadata
-from ..repositories.repository_place import checked_repository
 from ..repositories.rpm_metadata import RpmMetadata
 from ..repositories.snapshots import BUILD, KINDS
+from .repository_place import checked_repository
 from .signing_policy import checked_policy
 
 MOST_ARCHITECTURES = 20

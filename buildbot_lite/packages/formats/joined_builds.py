@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...errors import FileError, InputError, sentence
-from ..formats.architectures import NOARCH
-from ..formats.built_packages import BuiltPackage
-from ..formats.rpm_differences import differences
-from ..formats.rpm_file import read_unchecked
-from ..formats.rpm_header import Header
+from .architectures import NOARCH
+from .built_packages import BuiltPackage
+from .rpm_differences import differences
+from .rpm_file import read_unchecked
+from .rpm_header import Header
 
 MOST_DIFFERENCES = 5
 """Differences that one sentence names."""

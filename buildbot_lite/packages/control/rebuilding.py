@@ -24,8 +24,8 @@ from ..records import job_records
 from ..records.job_states import ArchState, JobState
 from ..records.jobs import Job, JobArch, NewJob, names_of
 from ..records.results import PACKAGES, JobResults, output_of
+from ..service.job_service import JobService
 from ..targets.target import Target
-from .job_service import JobService
 from .job_submission import as_before, submit_within_limits
 
 MOST_SHOWN = 20

@@ -18,8 +18,8 @@ from ...storage.records.requests import SubmittedBuildset
 from ..records import chain_records, job_records
 from ..records.job_states import ARCH_ENDS, ENDS, ArchState, JobState
 from ..records.jobs import SOURCE, Job, JobArch, names_of
-from . import paused
-from .job_service import JobService
+from ..service import paused
+from ..service.job_service import JobService
 from .job_submission import as_before, change_within_limits, submit_within_limits
 
 LONGEST_PAUSE_REASON = 200

@@ -24,9 +24,9 @@ from ...wire.exposed import Exposed, Revocable
 from ..records import job_lists, job_records
 from ..records.job_documents import of_job, of_target
 from ..records.jobs import Job, JobFilter
+from ..service.job_service import JobService
+from ..service.paused import paused_targets
 from .job_actions import LONGEST_PAUSE_REASON, JobActions, no_job, no_target
-from .job_service import JobService
-from .paused import paused_targets
 from .rebuilding import Rebuilding
 
 JOBS_VERB = "jobs"

@@ -21,7 +21,7 @@ from ..building.overlay import KEPT, kept_name, overlay
 from ..building.roots import Overlay
 from ..records.job_states import ArchState
 from ..records.jobs import Job, JobArch, arches_by_name
-from .job_service import JobService
+from ..service.job_service import JobService
 
 
 @frozen

@@ -11,9 +11,9 @@ from ...errors import InputError
 from ...master.farm import Farm
 from ...storage.records import buildsets, inputs
 from ..formats.built_packages import BuiltPackage, built_packages
+from ..formats.joined_builds import joined
 from ..formats.submitted_package import examine
 from ..records.jobs import Job
-from .joined_builds import joined
 
 
 async def submitted_file(farm: Farm, job: Job) -> str:

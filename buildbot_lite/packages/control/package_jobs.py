@@ -11,12 +11,12 @@ from ...master.grants.verbs import Verb
 from ...model.json_reader import JsonReader
 from ...storage.records.grants import Grant
 from ...wire.shells import OpenShell, ShellTerminal
-from .chains import Chains
-from .job_mail import JobMail
+from ..service.chains import Chains
+from ..service.job_mail import JobMail
+from ..service.job_service import JobService
+from ..service.target_repository import RepositoryOf, no_repository
 from .job_questions import SHELL_VERB, JobQuestions, jobs_verb
-from .job_service import JobService
 from .root_shells import RootShells, shell_verb
-from .target_repository import RepositoryOf, no_repository
 
 
 class PackageJobs:
