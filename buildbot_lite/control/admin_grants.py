@@ -28,7 +28,7 @@ from ..model.suggestions import nearest, there_is_no
 from ..storage.records import buildsets
 from ..storage.records import grants as records_of_grants
 from ..storage.records.grants import WEB_PAGES, Grant, GrantLimits
-from .web_answers import WEB_SESSION
+from .web_sessions import WEB_SESSION
 
 Answer = Mapping[str, Any]
 

@@ -16,21 +16,19 @@ from ..errors import RefusedError, RevokedError
 from ..master.farm import Farm
 from ..master.grants.verbs import CONTROL, FARM, WATCH
 from ..master.grants.web_furls import DIRECTORY
-from ..master.slaves.member import clock_time
 from ..model.json_reader import JsonReader
 from ..status import force_forms
 from ..storage.files import read_regular
 from ..storage.records.grants import WEB_PAGES, Grant, GrantLimits
 from ..wire.endpoint import Endpoint
-from .web_codes import LONGEST_CODE, SESSION, VALID_FOR, CodeTerms, WebCodes
+from .web_codes import LONGEST_CODE, SESSION, VALID_FOR, WebCodes
+from .web_sessions import ends_with, is_session, session_label, session_name
 
 Answer = Mapping[str, Any]
 
 MOST_SLAVES = 50
 """Slaves of each builder that are named to the web process."""
 
-WEB_SESSION = "web session"
-"""The beginning of the label of a string that a code became, and of no other."""
 FIRST_PORT = 8010
 """The port of the pages where none was chosen and none is known."""
 LONGEST_LABEL = 80
@@ -109,7 +107,7 @@ class WebAnswers:
         }
 
     def _is_web_process(self) -> bool:
-        return self.by_grant is not None and self._grant().label == WEB_PAGES
+        return self.by_grant is not None and is_of_pages(self._grant())
 
     def _publishing(self) -> list[PublishingExtension]:
         return [each for each in self.farm.extensions.values() if isinstance(each, PublishingExtension)]
@@ -162,14 +160,14 @@ class WebAnswers:
         """
         The FURL that the code becomes: only for the web process, which keeps it in memory.
         """
-        self._check_pages("redeems codes")
+        opener = self._of_pages("redeems codes")
         code = question.text("code", limit=LONGEST_CODE)
         origin = question.prose("from", "", limit=LONGEST_ADDRESS)
         now = self.farm.wall()
         with self.codes.redeeming(code) as terms:
-            label = _label_of(terms, origin, now)
+            name, label = session_name(opener.id), session_label(terms, origin, now)
             limits = GrantLimits(expires=now + terms.lasts)
-            grant = await self.farm.grants.hand_out(CONTROL, FARM, name=FARM, label=label, limits=limits)
+            grant = await self.farm.grants.hand_out(CONTROL, FARM, name=name, label=label, limits=limits)
         return {
             "furl": self.farm.furls.nearby_furl(grant),
             "grant": grant.id,
@@ -181,17 +179,30 @@ class WebAnswers:
         """
         Revoke the strings that codes became: only for the web process, which has kept them and does not any more.
         """
-        self._check_pages("ends sessions")
-        found = [each for each in self.farm.grants.all_of(CONTROL, FARM) if _is_session(each)]
+        opener = self._of_pages("ends sessions")
+        found = [
+            each for each in self.farm.grants.all_of(CONTROL, FARM) if ends_with(each, opener.id, self._is_in_force)
+        ]
         for each in found:
             with suppress(RevokedError):
                 await self.farm.revocation.revoke(each)
         return {"ended": len(found)}
 
-    def _check_pages(self, does: str) -> None:
+    def _of_pages(self, does: str) -> Grant:
+        """
+        The grant of the web process that asks; `RefusedError` if somebody else does.
+        """
         own = self._grant()
-        if own.verb != WATCH or own.label != WEB_PAGES:
+        if not is_of_pages(own):
             raise RefusedError(f"Only the web process {does}, with a string that has the label {WEB_PAGES!r}.")
+        return own
+
+    def _is_in_force(self, grant: int) -> bool:
+        try:
+            self.farm.grants.in_force(grant)
+        except RevokedError:
+            return False
+        return True
 
     async def _force_forms(self, question: JsonReader) -> Answer:
         """
@@ -204,7 +215,7 @@ class WebAnswers:
         Revoke the string with which this is asked, if a code became it.
         """
         grant = self._grant()
-        if not _is_session(grant):
+        if not is_session(grant):
             raise RefusedError("Only the string of a browser's session ends itself.  For others: buildbot-lite revoke")
         # The answer travels on the link that is cut then.
         self.farm.revocation.revoke_after_answer(grant)
@@ -233,15 +244,8 @@ class WebAnswers:
         return f"http://127.0.0.1:{port or FIRST_PORT}/"
 
 
-def _is_session(grant: Grant) -> bool:
-    return (grant.label or "").startswith(WEB_SESSION)
-
-
-def _label_of(terms: CodeTerms, origin: str, now: float) -> str:
+def is_of_pages(grant: Grant) -> bool:
     """
-    The label of the string that a code becomes: whose it is, from where, and when.
+    Whether *grant* is that of a web process.
     """
-    of = f" of {terms.label}" if terms.label else ""
-    whence = [f"from {origin}"] if origin else []
-    made = [f"code of #{terms.by}"] if terms.by is not None else []
-    return f"{WEB_SESSION}{of} ({', '.join([*whence, clock_time(now), *made])})"
+    return (grant.verb, grant.object, grant.label) == (WATCH, FARM, WEB_PAGES)

@@ -8,11 +8,11 @@ from unittest import mock
 
 from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.control.verbs import MAY_CONTROL, MAY_LOOK
-from buildbot_lite.control.web_answers import WEB_SESSION
 from buildbot_lite.control.web_codes import MOST_CODES, SESSION, VALID_FOR, WRONG_AT_ONCE, WRONG_PER_SECOND, WebCodes
+from buildbot_lite.control.web_sessions import WEB_SESSION
 from buildbot_lite.errors import BuildbotLiteError, DatabaseFullError, LimitError, RefusedError
 from buildbot_lite.master.revocation import AFTER_THE_ANSWER
-from buildbot_lite.storage.records.grants import WEB_PAGES
+from buildbot_lite.storage.records.grants import WEB_PAGES, GrantLimits
 from test.master.configurations import ONE
 
 from .test_admin import AdminDeskCase
@@ -102,7 +102,7 @@ class WebCodesTests(AdminDeskCase):
 
     def test_sessions_end(self) -> None:
         """
-        Promise 10.7: only the web process ends the sessions, all of them and nothing else; no other label can look like
+        Promise 10.7: only the web process ends its sessions, all of them and nothing else; no other label can look like
         one of theirs.
         """
         sessions = [self.redeem(self.code(label=each))["grant"] for each in ("Ann", "")]
@@ -113,8 +113,60 @@ class WebCodesTests(AdminDeskCase):
         self.assertIn("Only the web process ends", self.refused("end-sessions"))
         self.desk = self.pages
         self.assertEqual([self.ask("end-sessions")["ended"] for _ in range(2)], [2, 0])
-        in_force = {each.id for each in self.harness.farm.grants.all_of("control", "farm")}
-        self.assertEqual(in_force & {*sessions, *others}, set(others))
+        self.assertEqual(self.in_force({*sessions, *others}), set(others))
+
+    def test_sessions_of_others(self) -> None:
+        """
+        Promise 10.7: a web process ends its own sessions alone, and those of one whose string is void.
+        """
+        own = self.redeem(self.code())["grant"]
+        self.desk = self.admin
+        other = self.ask("grant", to="watch", label=WEB_PAGES)["grant"]["grant"]
+        first, self.pages = self.pages, self.desk_of(other, MAY_LOOK)
+        of_other = self.redeem(self.code())["grant"]
+        self.assertEqual(self.ask("end-sessions")["ended"], 1)
+        self.assertEqual(self.in_force({own, of_other}), {own})
+        of_other = self.redeem(self.code())["grant"]
+        self.desk = first
+        self.assertEqual(self.ask("end-sessions")["ended"], 1)
+        self.assertEqual(self.in_force({own, of_other}), {of_other})
+        self.desk = self.admin
+        self.ask("revoke", which=f"#{other}")
+        self.desk = first
+        self.assertEqual(self.ask("end-sessions")["ended"], 1)
+        self.assertEqual(self.in_force({own, of_other}), set())
+
+    def test_labels_of_users(self) -> None:
+        """
+        Promise 10.7: a string whose label looks like that of a session, which earlier versions permitted, is none.
+        """
+        label = f"{WEB_SESSION} of Bob (from 10.1.2.3, 2026-11-30 07:00:00)"
+        grants, limits = self.harness.farm.grants, GrantLimits(expires=self.harness.farm.wall() + 2 * SESSION)
+        grant = self.harness.done(grants.hand_out("control", "farm", name="farm", label=label, limits=limits))
+        self.desk = self.pages
+        self.assertEqual(self.ask("end-sessions")["ended"], 0)
+        self.desk = self.desk_of(grant.id, MAY_CONTROL)
+        self.assertIn("buildbot-lite revoke", self.refused("sign-out"))
+        self.assertEqual(self.in_force({grant.id}), {grant.id})
+
+    def test_earlier_sessions(self) -> None:
+        """
+        Promise 10.7: the session of an earlier version, which has no name of its own, can still be left.
+        """
+        now = self.harness.farm.wall()
+        label = f"{WEB_SESSION} of Ann (from 10.1.2.3, 2026-11-30 07:00:00, code of #1)"
+        grants, limits = self.harness.farm.grants, GrantLimits(expires=now + SESSION)
+        grant = self.harness.done(grants.hand_out("control", "farm", name="farm", label=label, limits=limits))
+        self.desk = self.desk_of(grant.id, MAY_CONTROL)
+        self.ask("sign-out")
+        self.harness.settle(AFTER_THE_ANSWER)
+        self.assertEqual(self.in_force({grant.id}), set())
+
+    def in_force(self, grants: set[int]) -> set[int]:
+        """
+        Those of *grants* that are in force.
+        """
+        return grants & {each.id for each in self.harness.farm.grants.all_of("control", "farm")}
 
     def test_wrong_codes(self) -> None:
         """
