@@ -15,7 +15,7 @@ from buildbot_lite.errors import BuildbotLiteError, NotFoundError, RefusedError
 from buildbot_lite.master.grants.verbs import ADMIN, CONTROL, SUBMIT, WATCH
 from buildbot_lite.model.shell_request import ShellRequest, WindowSize
 from buildbot_lite.packages.control.job_questions import JOBS_VERB, SHELL_VERB
-from buildbot_lite.packages.control.root_shells import EVENT, MOST_OF_A_GRANT
+from buildbot_lite.packages.control.root_shells import EVENT, LONGEST_OPENING, MOST_OF_A_GRANT, MOST_ON_A_SLAVE
 from buildbot_lite.storage.records import feed
 from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.wire.shells import OpenShell, ShellTerminal
@@ -31,15 +31,20 @@ HOUR = 3600.0
 class ShellSlave(FakeSlave):
     """
     A slave that opens shells.  *opened*: their requests and terminals; *typed*: what their shells were told.
+    *late*: unless it is None, shells that the test opens.
     """
 
     opened: list[tuple[ShellRequest, ShellTerminal]] = field(factory=list)
     typed: list[tuple[Any, ...]] = field(factory=list)
     no_shell: Exception | None = None
+    late: list[Deferred[OpenShell]] | None = None
 
     def open_shell(self, request: ShellRequest, terminal: ShellTerminal) -> Deferred[OpenShell]:
         if self.no_shell is not None:
             raise self.no_shell
+        if self.late is not None:
+            self.late.append(Deferred())
+            return self.late[-1]
         self.opened.append((request, terminal))
         return succeed(self)
 
@@ -117,16 +122,22 @@ class RootShellCase(QuestionCase):
         self.submit()
         self.harness.attach("bot1", self.slave, platform={"machine": "x86_64"}, **{"shells": True, **hello})
 
-    def enter(self, grant: Grant | None = None, client: Client | None = None, **more: Any) -> OpenShell:
+    def entering(self, grant: Grant | None = None, client: Client | None = None, **more: Any) -> list[Any]:
         """
-        Enter the root of job 1 for amd64, as an admin or the holder of *grant*.
+        Ask to enter the root of job 1 for amd64, as an admin or the holder of *grant*; the list gets the answer.
         """
         desk = QuestionDesk(self.farm, grant or Grant(0, "farm", ADMIN, "farm", "", None, 0.0, label="root"))
         opening = desk.open_shell({"job": 1, "architecture": "amd64", **more}, client or Client())
         answers: list[Any] = []
         opening.addBoth(answers.append)  # type: ignore[unused-awaitable]  # it takes every answer
         self.harness.settle()
-        (answer,) = answers
+        return answers
+
+    def enter(self, grant: Grant | None = None, client: Client | None = None, **more: Any) -> OpenShell:
+        """
+        Enter it.
+        """
+        (answer,) = self.entering(grant, client, **more)
         if hasattr(answer, "raiseException"):
             answer.raiseException()
         shell: OpenShell = answer
@@ -217,6 +228,56 @@ class RootShellTests(RootShellCase):
         self.host.no_shell = None
         self.enter()
         self.refused(RefusedError, self.enter, "Leave one")
+
+    def test_late(self) -> None:
+        """
+        Promise 9.4: a slave that does not answer keeps nobody waiting for more than half a minute, and takes no shell
+        from the holders of the string; if the shell comes after all, it is hung up.
+        """
+        self.fail_builds()
+        late: list[Deferred[OpenShell]] = []
+        self.host.late = late
+        for _ in range(MOST_OF_A_GRANT):
+            answers = self.entering()
+            self.harness.settle(LONGEST_OPENING - 1.0)
+            self.assertEqual(answers, [])
+            self.harness.settle(1.0)
+            (answer,) = answers
+            self.assertIn("has not opened a shell within 30 seconds", str(answer.value))
+        self.host.late = None
+        self.enter()
+        self.assertEqual(self.host.typed, [])
+        late[0].callback(self.host)
+        late[1].errback(RefusedError("There is no shell."))
+        self.harness.settle()
+        self.assertEqual(self.host.typed, [("hang_up",)])
+        ended = ["opened", "closed"] * MOST_OF_A_GRANT
+        self.assertEqual([each["state"] for each in self.events()], [*ended, "opened"])
+
+    def test_most_on_a_slave(self) -> None:
+        """
+        One slave has at most so many shells, whoever uses them; one that ends, or that the slave answers after all,
+        makes room.
+        """
+        self.fail_builds()
+        grants = [self.grant(SHELL_VERB, "bookworm", str(number)) for number in range(3)]
+        clients = [Client() for _ in range(MOST_ON_A_SLAVE - 1)]
+        for number, client in enumerate(clients):
+            self.enter(grants[number // MOST_OF_A_GRANT], client)
+        late: list[Deferred[OpenShell]] = []
+        self.host.late = late
+        self.entering(grants[2])
+        self.harness.settle(LONGEST_OPENING)
+        self.host.late = None
+        again = partial(self.enter, grants[2])
+        self.refused(RefusedError, again, "on the slave bot1, the most")
+        late[0].callback(self.host)
+        self.harness.settle()
+        again()
+        self.refused(RefusedError, again, "on the slave bot1, the most")
+        clients[0].lose()
+        again()
+        self.refused(RefusedError, again, "on the slave bot1, the most")
 
 
 class RightToEnterTests(RootShellCase):

@@ -18,11 +18,12 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
+from twisted.internet.defer import TimeoutError as NotInTimeError
 from twisted.logger import Logger
 
 from ...control.questions import Answer, QuestionDesk
 from ...control.shell_relay import ShellRelay
-from ...deferreds import background
+from ...deferreds import OneShot, background, shielded
 from ...errors import BuildbotLiteError, MessageError, NotFoundError, RefusedError
 from ...master.farm import Farm
 from ...master.grants.verbs import SUBMIT, Verb
@@ -32,12 +33,16 @@ from ...storage.records import feed
 from ...storage.records.grants import Grant
 from ...wire.control import ExposedControl
 from ...wire.exposed import Exposed, Revocable
-from ...wire.shells import OpenShell, ShellTerminal
+from ...wire.shells import OpenShell, ShellHost, ShellTerminal
 from .job_questions import SHELL_VERB, JobQuestions, who
 from .kept_roots import KeptRoot, kept_root, shell_host
 
 MOST_OF_A_GRANT = 4
 """Shells of the holders of one string at a time."""
+MOST_ON_A_SLAVE = 8
+"""Shells on one slave at a time, with those that it was asked for and has not opened yet."""
+LONGEST_OPENING = 30.0
+"""Seconds that a slave may take to open a shell."""
 MOST_WORDS, LARGEST_COMMAND = 900, 100_000
 """Words, and characters, of a command to run."""
 EVENT = "package.shell"
@@ -56,6 +61,7 @@ class RootShells:
         self._farm = farm
         self._jobs = jobs
         self._open: Counter[int] = Counter()
+        self._on_slaves: Counter[str] = Counter()
 
     async def about(self, grant: Grant, question: JsonReader) -> Answer:
         """
@@ -79,24 +85,55 @@ class RootShells:
             )
         link, host = shell_host(self._farm, kept)
         self._open[grant.id] += 1
-        relay = ShellRelay(terminal, partial(self._closed, grant, kept))
+        over: OneShot[None] = OneShot()
+        relay = ShellRelay(terminal, partial(self._closed, grant, kept, over))
+        name = kept.build.slave
         try:
             await self._record(grant, kept, {"state": "opened"})
-            shell = await host.open_shell(request, relay)
+            # The relay hangs up a shell that comes late.
+            opening = shielded(self._opened(name, host, request, relay, over))
+            await opening.addTimeout(LONGEST_OPENING, self._farm.clock)
+        except NotInTimeError:
+            relay.not_opened()
+            raise RefusedError(
+                f"The slave {name} has not opened a shell within {LONGEST_OPENING:.0f} seconds, so none is.  Try "
+                "again later; if it never does, its owner has to restart it."
+            ) from None
         except BaseException:
             relay.not_opened()
             raise
-        relay.opened(shell)
         self._log.info("{who} entered the root of {what} on {slave}", **_words(grant, kept))
-        name = kept.build.slave
         link.when_lost(lambda: relay.slave_lost(f"The connection to the slave {name} was lost, and the shell ended."))
         return relay
+
+    async def _opened(
+        self, name: str, host: ShellHost, request: ShellRequest, relay: ShellRelay, over: OneShot[None]
+    ) -> None:
+        """
+        Let the slave *name* open a shell for *relay*.  *over*: that nobody uses it any more.
+        """
+        if self._on_slaves[name] >= MOST_ON_A_SLAVE:
+            raise RefusedError(f"{MOST_ON_A_SLAVE} shells are open on the slave {name}, the most.  Try again later.")
+        self._on_slaves[name] += 1
+        # An unanswered question takes room on the slave as a shell does.
+        try:
+            relay.opened(await host.open_shell(request, relay))
+        except BaseException:
+            self._leave(name)
+            raise
+        over.wait().addCallback(lambda _: self._leave(name))  # type: ignore[unused-awaitable]  # it cannot fail
+
+    def _leave(self, name: str) -> None:
+        self._on_slaves[name] -= 1
+        if not self._on_slaves[name]:
+            del self._on_slaves[name]
 
     async def _kept(self, grant: Grant, question: JsonReader) -> KeptRoot:
         job = await self._jobs.permitted_job(grant, question)
         return await kept_root(self._farm, self._jobs.service, job, question.text("architecture", limit=80))
 
-    def _closed(self, grant: Grant, kept: KeptRoot, exit_code: int | None) -> None:
+    def _closed(self, grant: Grant, kept: KeptRoot, over: OneShot[None], exit_code: int | None) -> None:
+        over.fire(None)
         self._open[grant.id] -= 1
         if not self._open[grant.id]:
             del self._open[grant.id]
