@@ -42,6 +42,7 @@ SIZE = _Quantity("size", {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 
 _expires = click.option("--expires", type=TIME, metavar="TIME", help="How long it is valid: 90m, 12h, 7d, 4w.")
 _WEBHOOKS = "webhooks"
 """The name of a grant for webhooks, as in `control.webhooks`, which only the master's packages can import."""
+_WEB_PAGES = "web pages"
 _label = click.option("--label", default="", help="A note about its user or its purpose; shown by grants.")
 _count = click.IntRange(1, 1 << 40)
 
@@ -174,15 +175,20 @@ def grant_shell(farm: FarmClient, target: str, jobs_of: int | None, expires: flo
 @click.argument("request", required=False)
 @_expires
 @_label
-def grant_watch(farm: FarmClient, request: str | None, expires: float | None, label: str) -> None:
+@click.option("--web", is_flag=True, help="For a web process that is not beside the master: it redeems codes, too.")
+def grant_watch(farm: FarmClient, request: str | None, expires: float | None, label: str, web: bool) -> None:
     """
     A string to look at one REQUEST, or without one at the whole farm.
 
     For a request, use it with: flappclient --furlfile FILE run-command
 
     For the farm: buildbot-lite status --furlfile FILE, and every other command that changes nothing.
+
+    With --web, put it into the web.tac of a web process: watch=...
     """
-    _hand_out(farm, "watch", object=request or "", lasts=expires, label=label)
+    # Masters of earlier versions know it by its label.
+    more = {"web": True, "label": label or _WEB_PAGES} if web else {"label": label}
+    _hand_out(farm, "watch", object=request or "", lasts=expires, **more)
 
 
 @grant.command(

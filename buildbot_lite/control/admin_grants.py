@@ -16,6 +16,7 @@ from ..master.config.schedulers import LARGEST_PRIORITY
 from ..master.farm import Farm
 from ..master.grants.verbs import (
     ADMIN,
+    FARM,
     SLAVE,
     SUBMIT,
     WATCH,
@@ -27,7 +28,7 @@ from ..model.json_reader import JsonReader
 from ..model.suggestions import nearest, there_is_no
 from ..storage.records import buildsets
 from ..storage.records import grants as records_of_grants
-from ..storage.records.grants import WEB_PAGES, Grant, GrantLimits
+from ..storage.records.grants import ELSEWHERE, WEB_PAGES, Grant, GrantLimits
 from .web_sessions import WEB_SESSION
 
 Answer = Mapping[str, Any]
@@ -83,10 +84,11 @@ class GrantAdmin:
         if verb.name == WATCH and object_.isdecimal():
             limits = await self._at_most_a_week_longer(int(object_), limits)
         label = question.prose("label", "", limit=LONGEST_LABEL)
-        if label.startswith(WEB_SESSION):
-            raise RefusedError(
-                f"Labels that begin with {WEB_SESSION!r} are those of browsers' sessions: choose another."
-            )
+        is_of_farm = (verb.name, object_) == (WATCH, FARM)
+        if question.flag("web", default=False):
+            name, label = _for_web_process(label, is_of_farm=is_of_farm)
+        else:
+            _check_label(label, is_of_farm=is_of_farm)
         grant = await self.farm.grants.hand_out(verb.name, object_, name=name, label=label, limits=limits)
         return {"grant": self._document(grant), "furl": self.farm.furls.furl(grant)}
 
@@ -178,6 +180,29 @@ class GrantAdmin:
             "pinned": grant.pin is not None,
             "links": self.farm.grants.links(grant),
         }
+
+
+def _for_web_process(label: str, *, is_of_farm: bool) -> tuple[str, str]:
+    """
+    The name and the label of a string for a web process elsewhere, if a string to watch is asked for with *label*.
+    """
+    if not is_of_farm:
+        raise RefusedError("Only a string to watch the whole farm is for a web process: leave --web out.")
+    if label not in {"", WEB_PAGES}:
+        raise RefusedError(f"A string for a web process has the label {WEB_PAGES!r}: leave {label!r:.100} out.")
+    return ELSEWHERE, WEB_PAGES
+
+
+def _check_label(label: str, *, is_of_farm: bool) -> None:
+    """
+    `RefusedError` if *label* says of a string what only the master says.
+    """
+    if label.startswith(WEB_SESSION):
+        raise RefusedError(f"Labels that begin with {WEB_SESSION!r} are those of browsers' sessions: choose another.")
+    if is_of_farm and label == WEB_PAGES:
+        raise RefusedError(
+            f"The label {WEB_PAGES!r} is that of web processes.  For a string for one: buildbot-lite grant watch --web"
+        )
 
 
 def _limits(question: JsonReader, now: float) -> GrantLimits:

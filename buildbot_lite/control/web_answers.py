@@ -19,7 +19,7 @@ from ..master.grants.web_furls import DIRECTORY
 from ..model.json_reader import JsonReader
 from ..status import force_forms
 from ..storage.files import read_regular
-from ..storage.records.grants import WEB_PAGES, Grant, GrantLimits
+from ..storage.records.grants import BESIDE_MASTER, ELSEWHERE, WEB_PAGES, Grant, GrantLimits
 from ..wire.endpoint import Endpoint
 from .web_codes import LONGEST_CODE, SESSION, VALID_FOR, WebCodes
 from .web_sessions import ends_with, is_session, session_label, session_name
@@ -107,7 +107,7 @@ class WebAnswers:
         }
 
     def _is_web_process(self) -> bool:
-        return self.by_grant is not None and is_of_pages(self._grant())
+        return self.by_grant is not None and _is_of_pages(self._grant())
 
     def _publishing(self) -> list[PublishingExtension]:
         return [each for each in self.farm.extensions.values() if isinstance(each, PublishingExtension)]
@@ -193,8 +193,11 @@ class WebAnswers:
         The grant of the web process that asks; `RefusedError` if somebody else does.
         """
         own = self._grant()
-        if not is_of_pages(own):
-            raise RefusedError(f"Only the web process {does}, with a string that has the label {WEB_PAGES!r}.")
+        if not _is_of_pages(own):
+            raise RefusedError(
+                f"Only the web process {does}.  For a string for one that is not beside the master: "
+                "buildbot-lite grant watch --web"
+            )
         return own
 
     def _is_in_force(self, grant: int) -> bool:
@@ -244,8 +247,10 @@ class WebAnswers:
         return f"http://127.0.0.1:{port or FIRST_PORT}/"
 
 
-def is_of_pages(grant: Grant) -> bool:
+def _is_of_pages(grant: Grant) -> bool:
     """
-    Whether *grant* is that of a web process.
+    Whether *grant* is that of a web process.  The master alone gives a string to watch the farm this label; earlier
+    versions did not see to that, and had no name for those that are elsewhere.
     """
-    return (grant.verb, grant.object, grant.label) == (WATCH, FARM, WEB_PAGES)
+    is_named = grant.name in {BESIDE_MASTER, ELSEWHERE, FARM}
+    return is_named and (grant.verb, grant.object, grant.label) == (WATCH, FARM, WEB_PAGES)

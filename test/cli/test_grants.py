@@ -60,6 +60,17 @@ class GrantTests(GrantCommandCase):
             ],
         )  # fmt: skip
 
+    def test_for_web_process(self) -> None:
+        """
+        A string for a web process elsewhere is asked for with the label that masters of earlier versions know it by.
+        """
+        self.master.answers = {"grant": {"grant": GRANT, "furl": FURL}}
+        self.assertEqual(self.command("grant", "watch", "farm", "--web").out, f"{FURL}\n")
+        self.assertEqual(
+            self.master.questions,
+            [{"ask": "grant", "to": "watch", "object": "", "web": True, "label": "web pages"}],
+        )
+
     def test_limit_that_the_master_does_not_know(self) -> None:
         """
         A string without the limit that was asked for, from a master of an earlier version, is revoked and not printed.

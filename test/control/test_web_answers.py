@@ -6,7 +6,6 @@ from typing import Any
 
 from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.control.verbs import MAY_LOOK
-from buildbot_lite.storage.records.grants import WEB_PAGES
 from test.master.configurations import ONE
 
 from .test_admin import AdminDeskCase
@@ -71,8 +70,8 @@ class WebAnswerTests(AdminDeskCase):
         """
         self.assertNotIn("database", self.ask("www"))
         farm = self.harness.farm
-        for label, told in (("pages", False), (WEB_PAGES, True)):
-            grant = self.ask("grant", to="watch", label=label)["grant"]["grant"]
+        for of, told in (({"label": "pages"}, False), ({"web": True}, True)):
+            grant = self.ask("grant", to="watch", **of)["grant"]["grant"]
             desk = AdminDesk(farm, self.desk.follower, MAY_LOOK, by_grant=grant)
             answer = self.successResultOf(desk.ask({"ask": "www"}))
             self.assertEqual({"database", "streams", "artifacts", "repositories"} <= set(answer), told)

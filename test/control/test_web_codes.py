@@ -25,7 +25,7 @@ class WebCodesTests(AdminDeskCase):
         """
         super().setUp()
         self.admin = self.desk
-        watch = self.ask("grant", to="watch", label=WEB_PAGES)["grant"]["grant"]
+        watch = self.ask("grant", to="watch", web=True)["grant"]["grant"]
         self.pages = self.desk_of(watch, MAY_LOOK)
 
     def desk_of(self, grant: int, may: Any) -> AdminDesk:
@@ -99,6 +99,19 @@ class WebCodesTests(AdminDeskCase):
             self.assertIn("Only the web process redeems", self.refused("redeem", code=code))
             self.assertIn("does not permit 'web-code'", self.refused("web-code"))
         self.assertIn("grant", self.redeem(code))
+        self.desk = self.admin
+        self.assertIn("grant watch --web", self.refused("grant", to="watch", label=WEB_PAGES))
+        self.assertIn("leave 'Ann' out", self.refused("grant", to="watch", web=True, label="Ann"))
+        self.assertIn("leave --web out", self.refused("grant", to="control", web=True))
+
+    def test_web_process_of_earlier_version(self) -> None:
+        """
+        Promise 10.7: the string of a web process that an earlier version handed out goes on redeeming codes.
+        """
+        code, grants = self.code(), self.harness.farm.grants
+        grant = self.harness.done(grants.hand_out("watch", "farm", name="farm", label=WEB_PAGES))
+        self.pages = self.desk_of(grant.id, MAY_LOOK)
+        self.assertIn("grant", self.redeem(code))
 
     def test_sessions_end(self) -> None:
         """
@@ -121,7 +134,7 @@ class WebCodesTests(AdminDeskCase):
         """
         own = self.redeem(self.code())["grant"]
         self.desk = self.admin
-        other = self.ask("grant", to="watch", label=WEB_PAGES)["grant"]["grant"]
+        other = self.ask("grant", to="watch", web=True)["grant"]["grant"]
         first, self.pages = self.pages, self.desk_of(other, MAY_LOOK)
         of_other = self.redeem(self.code())["grant"]
         self.assertEqual(self.ask("end-sessions")["ended"], 1)

@@ -129,6 +129,14 @@ class WebFurlsTests(AdminDeskCase):
         self.restart()
         self.assertEqual(list(self.furls()), ["webhooks"])
 
+    def test_revoked_elsewhere(self) -> None:
+        """
+        Promise 10.7: that the string of a web process elsewhere was revoked says nothing of the one beside the master.
+        """
+        self.ask("revoke", which=f"#{self.ask('grant', to='watch', web=True)['grant']['grant']}")
+        self.make_web()
+        self.assertEqual(list(self.furls()), ["watch", "webhooks"])
+
     def test_rotated(self) -> None:
         """
         Promise 10.7: `rotate "web pages"` writes new strings, and revokes the old ones.
@@ -198,11 +206,11 @@ class WebFurlsTests(AdminDeskCase):
         Promise 10.7: a string for a web process on another machine, which has the label too, does not become that of
         the one beside the master, whichever was made first; nor when the master's own are of the first version.
         """
-        theirs = self.ask("grant", to="watch", label=WEB_PAGES)["furl"]
+        theirs = self.ask("grant", to="watch", web=True)["furl"]
         self.make_web()
         furls = self.furls()
         self.assertEqual(list(furls), ["watch", "webhooks"])
-        later = self.ask("grant", to="watch", label=WEB_PAGES)["furl"]
+        later = self.ask("grant", to="watch", web=True)["furl"]
         self.assertFalse({theirs, later} & {*furls.values()})
         self.restart()
         self.assertEqual(self.furls(), furls)
@@ -219,7 +227,7 @@ class WebFurlsTests(AdminDeskCase):
         there are several, the log says it.
         """
         self.make_web()
-        self.ask("grant", to="watch", label=WEB_PAGES)
+        self.ask("grant", to="watch", web=True)
         numbers = {each["grant"] for each in self.granted()}
         self.assertEqual(len(numbers), 3)
         with capturedLogs() as logged:

@@ -11,8 +11,8 @@ versions take webhooks alone, also in the master's directory.)  The file is read
 anything into it.
 
 The web process knows nothing else of the master's, and so may run as another user.  The grants have the label
-`WEB_PAGES`, and are ordinary ones, which an admin can list and revoke; one for a web process on another machine is
-handed out with that label.
+`WEB_PAGES`, and are ordinary ones, which an admin can list and revoke; one for a web process in another directory, or
+on another machine, is handed out (``grant watch --web``), has that label, too, and another name.
 """
 
 import os

@@ -28,6 +28,8 @@ WEB_PAGES = "web pages"
 """The label of the grants of web processes, which the master makes, or an admin for one on another machine."""
 BESIDE_MASTER = "web/private"
 """The name of those which the master makes for the one beside it; no grant that is handed out has such a name."""
+ELSEWHERE = "web/elsewhere"
+"""The name of a watch grant that an admin handed out for a web process elsewhere."""
 _RESTORED = "of the farm before the restore"
 
 
@@ -178,7 +180,10 @@ _OF_PAGES = Query(
         _grants.c.verb == bindparam("verb"),
         _grants.c.object == bindparam("object"),
         # Masters of the first version gave them the name of the object.
-        or_(_grants.c.name == BESIDE_MASTER, _grants.c.revoked.is_not(None)),
+        or_(
+            _grants.c.name == BESIDE_MASTER,
+            and_(_grants.c.name != ELSEWHERE, _grants.c.revoked.is_not(None)),
+        ),
     ),
     Grant,
 )
