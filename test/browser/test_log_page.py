@@ -173,6 +173,16 @@ class LogPageTests(BrowserCase):
         self.browser.open(f"{self.page}?line=3000&find=Odd#L3000")
         self.browser.until(lambda: "1,000+ lines" in self.browser.text, "it is said that there are more")
         self.browser.until(lambda: self.browser.all("#hits a[href*='line=3001']"), "the next one is known")
+        self.browser.until(lambda: self.browser.all("#hits a[href*='line=2999']"), "the one before is known")
+        self.browser.press("p")
+        self.browser.until(lambda: self.browser.path.endswith("?line=2999&find=Odd#L2999"), "the one before is there")
+        self.browser.until(lambda: self.browser.all("#hits a[href*='line=2998']"), "the one before that is known")
+        self.browser.open(f"{self.page}?search=Odd")
+        self.browser.until(lambda: "1,000+ lines" in self.browser.text, "it is said that there are more")
+        self.browser.by_role("link", "The last ones").click()
+        self.browser.until(lambda: self.browser.all("#found a[href*='line=3800']"), "the last ones are there")
+        self.browser.by_role("link", "Search back").click()
+        self.browser.until(lambda: self.browser.all("#found a[href*='line=3401']"), "those before them are there")
         self.assert_sound()
 
     def test_large(self) -> None:

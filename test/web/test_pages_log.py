@@ -232,6 +232,60 @@ class LogPagesTests(LogCase):
         self.assertIn('<code id="marked">Error 800</code>', page)
         self.assertIn("1 to 200 characters", self.get(f"{ADDRESS}?search={'x' * 201}").text)
 
+    def test_search_back(self) -> None:
+        """
+        A search goes back from a line, from the end, or from where another began, to the beginning of the log.
+        """
+        self.log(b"".join(b"%s %d\n" % (b"odd" if number % 2 else b"even", number) for number in range(1, 1001)))
+        page = self.get(f"{ADDRESS}?search=odd&back=999").text
+        self.assertEqual(page.count("<mark>odd</mark>"), 200)
+        self.assertIn('href="?line=997&amp;find=odd#L997"', page)
+        self.assertIn('href="?line=599&amp;find=odd#L599"', page)
+        self.assertNotIn("odd#L999", page)
+        self.assertLess(page.index("odd#L599"), page.index("odd#L997"))
+        self.assertIn("200 lines here; searched back as far as", page)
+        first = self.link(page, "prev")
+        self.assertIn("odd#L199", second := self.get(first).text)
+        page = self.get(self.link(second, "prev")).text
+        self.assertIn("99 lines here, the first.", page)
+        self.assertNotIn('rel="prev"', page)
+        self.assertIn("odd#L199", self.get(self.link(page, "next")).text)
+        self.assertIn("odd#L999", self.get(f"{ADDRESS}?search=odd&back=end").text)
+        self.assertIn("Nothing before this place.", self.get(f"{ADDRESS}?search=odd&back=1").text)
+        self.assertIn("Nothing in the whole log.", self.get(f"{ADDRESS}?search=none&back=end").text)
+        self.assertIn("1 line here, the last.", self.get(f"{ADDRESS}?search=odd&at=998").text)
+        self.assertIn("odd#L999", self.get(f"{ADDRESS}?search=odd&back=99999").text)
+        for place in ("x", "1.2", "9" * 30, "-1", "1..2"):
+            self.assertIn("200 lines; searched as far as", self.get(f"{ADDRESS}?search=odd&at={place}").text)
+
+    def link(self, page: str, way: str) -> str:
+        """
+        The address of the link in this direction.
+        """
+        after = page.partition(f'rel="{way}" href="')[2]
+        return ADDRESS + after.partition('"')[0].partition("stdio")[2].replace("&amp;", "&")
+
+    def test_search_in_a_shorter_file(self) -> None:
+        """
+        Of a log whose file is gone, or shorter than its record says, it is said that the rest was not searched.
+        """
+        path = self.log(b"one odd line\n" * 10)
+        self.write(lambda connection: streams.seal(connection, 1, 10_000, ""))
+        page = self.get(f"{ADDRESS}?search=odd").text
+        self.assertIn("10 lines; searched as far as 130 B of 9.8 KiB.", page)
+        self.assertIn("What follows cannot be read", page)
+        self.assertNotIn('rel="next"', page)
+        page = self.get(f"{ADDRESS}?search=none").text
+        self.assertIn("What follows cannot be read", page)
+        self.assertNotIn("Nothing in the whole log", page)
+        page = self.get(f"{ADDRESS}?search=odd&back=10000.11.0").text
+        self.assertIn("What comes before cannot be read", page)
+        self.assertNotIn('rel="prev"', page)
+        os.unlink(path)
+        page = self.get(f"{ADDRESS}?search=line").text
+        self.assertIn("Nothing; searched as far as 0 B of 9.8 KiB.", page)
+        self.assertIn("What follows cannot be read", page)
+
     def test_search_in_a_long_line(self) -> None:
         """
         What was found far from the beginning of its line is shown there, not at the beginning.

@@ -27,7 +27,7 @@ from ...storage.shared_reading import SharedStreams
 from .line_index import InThread, LineIndexes
 from .line_numbers import LineNumbers
 from .log_reader import LogPart, LogReader
-from .log_search import MOST_FOUND, FoundLine, SearchState, TextSearch
+from .log_search import MOST_FOUND, FoundLine, SearchRun, SearchState, TextSearch
 from .stored_log import StoredLog, stored_log
 from .windows import LINES, LogWindow, start_before, window
 
@@ -198,25 +198,29 @@ class FarmLogs:
         waiting: Deferred[int | None] = Deferred.fromCoroutine(work)
         return await waiting.addTimeout(seconds, self.clock, lambda result, timeout: None)
 
-    async def search(self, log: LogReader, text: TextSearch, state: SearchState) -> tuple[list[FoundLine], SearchState]:
+    async def search(
+        self, log: LogReader, text: TextSearch, state: SearchState, *, back: bool = False
+    ) -> tuple[list[FoundLine], SearchState]:
         """
-        The next lines of *log* with *text*, from *state* on, for at most `SEARCH_TIME`; and where to go on.
+        The next lines of *log* with *text*, from *state* on, for at most `SEARCH_TIME`; and where to go on.  *back*:
+        the lines before it, the nearest one first.
         """
         if self._searching >= MOST_SEARCHING:
             raise RecordsFailingError("Too many people search in logs at this moment.  Try again in some seconds.")
         self._searching += 1
         # Not ended when its client hangs up: a thread reads the file.
-        return await shielded(self._searches.run(lambda: Deferred.fromCoroutine(self._search(log, text, state))))
+        look, end = (text.run_back, 0) if back else (text.run, log.length)
+        return await shielded(self._searches.run(lambda: Deferred.fromCoroutine(self._search(log, look, state, end))))
 
     async def _search(
-        self, log: LogReader, text: TextSearch, state: SearchState
+        self, log: LogReader, look: SearchRun, state: SearchState, end: int
     ) -> tuple[list[FoundLine], SearchState]:
         reader = LogReader(log.parts)
         until = self.clock.seconds() + SEARCH_TIME
         found: list[FoundLine] = []
         try:
-            while len(found) < MOST_FOUND and state.offset < log.length and self.clock.seconds() < until:
-                run = partial(text.run, reader, state, size=SEARCH_PIECE, most=MOST_FOUND - len(found))
+            while len(found) < MOST_FOUND and state.offset != end and self.clock.seconds() < until:
+                run = partial(look, reader, state, size=SEARCH_PIECE, most=MOST_FOUND - len(found))
                 more, after = await self._in_thread(run)
                 if after == state:
                     break  # the file was removed

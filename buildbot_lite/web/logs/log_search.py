@@ -8,13 +8,16 @@ Search for a text in a whole log, in pieces.
     searched   up to its last line feed, then the rest with the next piece
 
 One request looks at a bounded number of bytes and finds a bounded number of lines; the next one goes on at its
-`SearchState`.  Only fixed texts are searched: a stranger's regular expression can take for ever.
+`SearchState`.  A search can also go back from there to the beginning, in the same way.  Only fixed texts are searched:
+a stranger's regular expression can take for ever.
 
 Colours within the text do not hide it, because SGR sequences are removed before.  Without regard to case, texts are
 compared in the form of `str.lower`.
 """
 
 import re
+from collections.abc import Callable
+from typing import TypeAlias
 
 from attrs import evolve, frozen
 
@@ -53,13 +56,17 @@ class FoundLine:
 @frozen
 class SearchState:
     """
-    The next byte to search is at *offset*, in line *line*.  *skips*: the text was found in this line already, so its
-    rest is not searched.
+    The next byte to search is at *offset*, in line *line*; going back, it is the one before.  *skips*: the text was
+    found in this line already, so its rest is not searched.
     """
 
     offset: int = 0
     line: int = 1
     skips: bool = False
+
+
+SearchRun: TypeAlias = Callable[..., tuple[list[FoundLine], SearchState]]
+"""`TextSearch.run` or `TextSearch.run_back`."""
 
 
 class TextSearch:
@@ -87,19 +94,45 @@ class TextSearch:
         found: list[FoundLine] = []
         stop = state.offset + size
         held = b""
+        inside = state.offset > 0 and reader.read(state.offset - 1, 1) != b"\n"
         while len(found) < most and state.offset < stop:
             piece = reader.read(state.offset + len(held), PIECE)
             held += piece
             usable, kept = self._usable(held, at_end=len(piece) < PIECE)
             if usable:
-                lines, after = self._search(held[:usable], state, most - len(found))
+                lines, after = self._search(held[:usable], state, most - len(found), inside=inside)
                 if not lines:  # otherwise the rest of that line is not searched
                     after = evolve(after, offset=after.offset - kept)
+                inside = kept > 0 and not lines
                 held = held[after.offset - state.offset :]
                 found, state = found + lines, after
             if not piece:
                 break
         return found, state
+
+    def run_back(
+        self, reader: StreamReader, state: SearchState, *, size: int, most: int = MOST_FOUND
+    ) -> tuple[list[FoundLine], SearchState]:
+        """
+        As `run`, but from *state* back to the beginning: the nearest line comes first, and the offset at the end is 0.
+        In a line that is searched in parts, not always its first match is found.
+        """
+        found: list[FoundLine] = []
+        stop = max(0, state.offset - size)
+        while len(found) < most and state.offset > stop:
+            text, is_whole = _before(reader, state.offset)
+            if not text:
+                break  # the file was removed
+            lines, state = self._search_back(text, state, most - len(found), is_whole=is_whole)
+            found += lines
+        return found, state
+
+    def _overlap(self) -> int:
+        """
+        Bytes of a part of a long line that are searched again with the next part, because the text may be on both.
+        """
+        # 4: another case of a letter has at most so many bytes for each of its own.
+        return 4 * len(self._text) + _AROUND
 
     def _usable(self, held: bytes, *, at_end: bool) -> tuple[int, int]:
         """
@@ -109,18 +142,20 @@ class TextSearch:
         whole = len(held) if at_end else held.rfind(b"\n") + 1
         if whole or len(held) < LONGEST_HELD:
             return whole, 0
-        # 4: another case of a letter has at most so many bytes for each of its own.
-        return len(held), 4 * len(self._text) + _AROUND
+        return len(held), self._overlap()
 
-    def _search(self, text: bytes, state: SearchState, most: int) -> tuple[list[FoundLine], SearchState]:
+    def _search(
+        self, text: bytes, state: SearchState, most: int, *, inside: bool
+    ) -> tuple[list[FoundLine], SearchState]:
         """
-        Search *text*, which begins at *state*, to its end or to the end of the last line that may be found.
+        Search *text*, which begins at *state*, to its end or to the end of the last line that may be found.  *inside*:
+        its first line began before.
         """
         if state.skips:
             end = text.find(b"\n") + 1
             if not end:
                 return [], evolve(state, offset=state.offset + len(text))
-            text, state = text[end:], SearchState(state.offset + end, state.line + 1)
+            text, state, inside = text[end:], SearchState(state.offset + end, state.line + 1), False
         plain = _SGR.sub(b"", text) if b"\x1b" in text else text
         folded = self._folded(plain)
         found: list[FoundLine] = []
@@ -130,7 +165,8 @@ class TextSearch:
             line_at = folded.rfind(b"\n", 0, begin) + 1
             line_end = folded.find(b"\n", begin)
             line = folded[line_at : line_end if line_end >= 0 else None]
-            found.append(self._found(text, plain, state, lines, line, begin - line_at))
+            is_far = inside and not line_at
+            found.append(self._found(text, plain, state, lines, line, begin - line_at, is_far=is_far))
             if line_end < 0:
                 return found, SearchState(state.offset + len(text), state.line + lines, skips=True)
             at = line_end
@@ -138,6 +174,39 @@ class TextSearch:
             return found, SearchState(state.offset + len(text), state.line + lines + folded.count(b"\n", line_at))
         after = lines + 1
         return found, SearchState(state.offset + _line_start(text, after), state.line + after)
+
+    def _search_back(
+        self, text: bytes, state: SearchState, most: int, *, is_whole: bool
+    ) -> tuple[list[FoundLine], SearchState]:
+        """
+        Search *text*, which ends at *state*, back to its beginning or that of the last line that may be found.
+        *is_whole*: it begins with a line.
+        """
+        start = state.offset - len(text)
+        if state.skips:
+            text = text[: text.rfind(b"\n") + 1]
+            if not text:
+                return [], SearchState(start, state.line, skips=True)
+        lines = text.count(b"\n")
+        first = SearchState(start, state.line - lines)
+        plain = _SGR.sub(b"", text) if b"\x1b" in text else text
+        folded = self._folded(plain)
+        found: list[FoundLine] = []
+        line_at = len(folded)
+        while len(found) < most and (at := folded.rfind(self._text, 0, line_at)) >= 0:
+            lines -= folded.count(b"\n", at, line_at)
+            line_at = folded.rfind(b"\n", 0, at) + 1
+            line_end = folded.find(b"\n", at)
+            line = folded[line_at : line_end if line_end >= 0 else None]
+            is_far = not is_whole and not line_at
+            found.append(self._found(text, plain, first, lines, line, line.find(self._text), is_far=is_far))
+        if not is_whole and not found:
+            return found, evolve(first, offset=start + self._overlap())
+        if not is_whole:
+            return found, evolve(first, skips=True)
+        if len(found) < most:
+            return found, first
+        return found, SearchState(start + _line_start(text, lines), first.line + lines)
 
     def _folded(self, plain: bytes) -> bytes:
         """
@@ -147,24 +216,45 @@ class TextSearch:
             return plain
         return plain.lower() if self._is_ascii else plain.decode("utf-8", "replace").lower().encode()
 
-    def _found(self, text: bytes, plain: bytes, state: SearchState, lines: int, folded: bytes, at: int) -> FoundLine:
+    def _found(
+        self, text: bytes, plain: bytes, state: SearchState, lines: int, folded: bytes, at: int, *, is_far: bool
+    ) -> FoundLine:
         """
         The match at byte *at* of the line *folded*, which in *text* and *plain* is preceded by so many *lines*.
+        *is_far*: the line began before.
         """
         start = _line_start(plain, lines)
         line = plain[start : start + len(folded)]
         # With another number of bytes, the place in the line is known only in its folded form.
         shown = line if b"\n" not in line and plain[start + len(folded) :][:1] in {b"", b"\n"} else folded
         end = at + len(self._text)
+        is_far = is_far or at > _FAR
         return FoundLine(
             state.line + lines,
-            state.offset + _line_start(text, lines) + (at - _AROUND if at > _FAR else 0),
+            state.offset + _line_start(text, lines) + (max(0, at - _AROUND) if is_far else 0),
             shown[max(0, at - _AROUND) : at],
             shown[at:end],
             shown[end : end + _AROUND],
-            at > _FAR,
+            is_far,
         )
 
 
 def _line_start(text: bytes, lines: int) -> int:
     return after_nth_newline(text, lines) if lines else 0
+
+
+def _before(reader: StreamReader, end: int) -> tuple[bytes, bool]:
+    """
+    The lines before byte *end*, about a piece of them, and whether the first one is there from its beginning: of a very
+    long line, the last part is returned.  Nothing if they cannot be read.
+    """
+    for size in (PIECE, LONGEST_HELD):
+        start = max(0, end - size)
+        text = reader.read(start, end - start)
+        if len(text) < end - start:
+            return b"", False
+        if not start:
+            return text, True
+        if first := text.find(b"\n", 0, -1) + 1:
+            return text[first:], True
+    return text, False

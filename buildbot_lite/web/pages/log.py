@@ -17,10 +17,8 @@ from ..view import FarmView, Reply, Route, Streamed
 from .log_following import lines
 from .log_found import found_page
 from .log_lines import rendered_lines
-from .opened_log import PATH, OpenLog, number_in, opened_log
+from .opened_log import LINE_WITHIN, PATH, OpenLog, counting_page, number_in, opened_log
 
-LINE_WITHIN = 3.0
-"""Seconds for which a page waits for the place of a line."""
 _BEFORE = 50
 
 
@@ -49,7 +47,7 @@ async def _lines(view: FarmView, asked: PageRequest, opened: OpenLog) -> Reply:
     if marked is not None:
         offset = await logs.offset_of_line(reader, marked[0], LINE_WITHIN)
         if offset is None:
-            return await _counting(view, asked, opened)
+            return await counting_page(view, asked, opened)
         is_beyond = bool(reader.length) and offset >= reader.length and marked[0] > 1
         shown = await logs.window(reader, start_before(reader, offset, _BEFORE), reader.length)
     elif after is not None:
@@ -87,16 +85,6 @@ def _line_range(text: str) -> tuple[int, int] | None:
     if not all(each.isascii() and each.isdigit() and len(each) < 16 for each in (first, last)):
         return None
     return (int(first), int(last)) if 0 < int(first) <= int(last) else None
-
-
-async def _counting(view: FarmView, asked: PageRequest, opened: OpenLog) -> Reply:
-    """
-    The page for a line whose place is not known yet; the browser asks again by itself.
-    """
-    part = opened.logs.numbers.counted(opened.reader) / max(1, opened.reader.length)
-    sentence = f"The lines of this log are being counted: {part:.0%}.  This page comes again in two seconds."
-    reply = await view.page(asked, "sentence.html", 503, title="One moment", sentence=sentence)
-    return Reply(reply.status, reply.body, headers={"refresh": "2", "retry-after": "2"})
 
 
 async def raw(view: FarmView, asked: PageRequest, builder: str, number: int, step: str, log: str) -> Streamed | Reply:

@@ -14,11 +14,13 @@ from ..logs.log_reader import LogReader
 from ..logs.stored_log import StoredLog
 from ..logs.windows import LogWindow
 from ..page_request import PageRequest
-from ..view import FarmView
+from ..view import FarmView, Reply
 
 PATH = "/builders/<builder>/<int:number>/steps/<step>/logs/<log>"
 NUMBERS_WITHIN = 0.3
 """Seconds for which a page waits until its lines are counted; then it is shown without their numbers."""
+LINE_WITHIN = 3.0
+"""Seconds for which a page waits for the place of a line."""
 _LARGEST = 1 << 60
 
 
@@ -84,3 +86,13 @@ def number_in(asked: PageRequest, name: str) -> int | None:
     """
     text = asked.query.get(name, "")
     return min(int(text), _LARGEST) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+async def counting_page(view: FarmView, asked: PageRequest, opened: OpenLog) -> Reply:
+    """
+    The page for a line whose place is not known yet; the browser asks again by itself.
+    """
+    part = opened.logs.numbers.counted(opened.reader) / max(1, opened.reader.length)
+    sentence = f"The lines of this log are being counted: {part:.0%}.  This page comes again in two seconds."
+    reply = await view.page(asked, "sentence.html", 503, title="One moment", sentence=sentence)
+    return Reply(reply.status, reply.body, headers={"refresh": "2", "retry-after": "2"})

@@ -18,11 +18,14 @@
       answer = await fetch(address, {headers: {accept: "text/html"}});
     }
     const got = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const searched = got.getElementById("searched");
     return {
       rows: [...got.querySelectorAll("#found .row")],
-      part: Number(got.getElementById("searched")?.dataset.part || 1),
+      part: Number(searched?.dataset.part || 1),
       next: got.querySelector("a[rel=next]")?.getAttribute("href"),
-      state: got.getElementById("searched")?.dataset.state,
+      previous: got.querySelector("a[rel=prev]")?.getAttribute("href"),
+      state: searched?.dataset.state,
+      gone: searched?.dataset.gone || "",
     };
   };
   const lines = (count, isAll) => `${count.toLocaleString()}${isAll ? "" : "+"} line${count === 1 && isAll ? "" : "s"}`;
@@ -32,7 +35,8 @@
 
   const searchOn = async () => {
     const link = document.querySelector("a[rel=next]");
-    if (!link || new URLSearchParams(location.search).has("at")) return;
+    const query = new URLSearchParams(location.search);
+    if (!link || query.has("at") || query.has("back")) return;
     const button = link.parentElement;
     button.hidden = true;
     let found = document.getElementById("found");
@@ -50,8 +54,11 @@
         }
         if (got.rows.length) found.append(...got.rows);
         count += got.rows.length;
+        const isStuck = got.next === next;
         [next, part] = [got.next, got.part];
-        list.textContent = next ? `${lines(count, false)}, ${percent(part)}.` : count ? `${lines(count, true)}.` : "Nothing in the whole log.";
+        const all = count ? `${lines(count, true)}.` : got.gone ? "Nothing." : "Nothing in the whole log.";
+        list.textContent = next ? `${lines(count, false)}, ${percent(part)}.` : `${all}  ${got.gone}`;
+        if (isStuck) break;
       }
     } finally {
       if (next) link.setAttribute("href", next);
@@ -99,26 +106,35 @@
       lead("p", before && (at >= 0 || !state.next) ? before[1] : null);
       lead("n", after ? after[1] : null);
       const count = lines(state.found.length, !state.next);
-      said.textContent = `${isHere ? `${(at + 1).toLocaleString()} of ${count}` : count}${state.next ? `, ${percent(state.part)}` : ""}`;
+      said.textContent = `${isHere ? `${(at + 1).toLocaleString()} of ${count}` : count}${state.next ? `, ${percent(state.part)}` : state.gone ? `.  ${state.gone}` : ""}`;
     };
     say();
     for (let next = state.next || state.end; next && state.found.length < MOST; next = state.next) {
       const got = await page(next);
+      const isStuck = got.next === next;
       state.found.push(...got.rows.map((row) => {
         const link = row.querySelector("a.n");
         return [Number(link.textContent), link.getAttribute("href")];
       }));
-      [state.next, state.part, state.end] = [got.next, got.part, `${hits.dataset.search}&at=${got.state}`];
+      [state.next, state.part, state.end, state.gone] = [got.next, got.part, `${hits.dataset.search}&at=${got.state}`, got.gone];
       keep(state);
       say();
+      if (isStuck) break;
     }
+    // Behind what is known, the server searches from here on, or back from here.
     const sayAll = async () => {
       say();
-      const below = document.querySelector(`#L${here() + 1}`);
-      if (!state.next || ways.n.href || !below) return;
-      // Behind what is known, the search goes on from here.
-      const got = await page(`${hits.dataset.search}&at=${below.dataset.at}.${here() + 1}.0`);
-      lead("n", got.rows[0]?.querySelector("a.n").getAttribute("href"));
+      const line = here();
+      const known = state.found.at(-1)?.[0] || 0;
+      const isBehind = {n: state.next && known <= line, p: state.next && known < line};
+      for (const [name, way, place] of [["n", "next", `at=${line + 1}`], ["p", "previous", `back=${line}`]]) {
+        for (let address = isBehind[name] && `${hits.dataset.search}&${place}`, last; address && address !== last; ) {
+          const got = await page(address);
+          if (here() !== line) return;
+          lead(name, got.rows.at(name === "p" ? -1 : 0)?.querySelector("a.n").getAttribute("href"));
+          [last, address] = [address, got.rows.length ? null : got[way]];
+        }
+      }
     };
     addEventListener("hashchange", () => { sayAll().catch(() => {}); });
     await sayAll();
