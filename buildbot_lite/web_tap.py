@@ -40,6 +40,7 @@ from .storage.lock import DirectoryLock
 from .storage.log_file import watch_log_files
 from .web.assembly import FarmPages, WebParts
 from .web.farm.strings import WATCH, WEBHOOKS, WebStrings
+from .web.farm.www_file import www_told
 from .web.serving import heap, priority
 from .web.serving.listening import Listening
 from .web.serving.site import make_factory
@@ -82,7 +83,7 @@ class WebService(MultiService):
         make_directory(private)
         self._lock = DirectoryLock(private, "web process")
         self._submitting = Submitting(reactor, load_or_create(os.path.join(private, "tub.pem")))
-        self._listening = Listening(basedir, port, reactor)
+        self._listening = Listening(basedir, port, www_told(basedir).get("port"), reactor)
         self._parts = WebParts(
             reactor=reactor,
             directory=basedir,

@@ -58,7 +58,7 @@ def _wait_until_told(directory: str) -> None:
     case, because the master may be away.
     """
     from ..web.farm.strings import WATCH
-    from ..web.serving.listening import WWW
+    from ..web.farm.www_file import WWW
 
     if not os.path.exists(os.path.join(directory, "private", f"{WATCH}.furl")):
         return

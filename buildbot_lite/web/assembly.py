@@ -5,7 +5,6 @@ The pages of one farm, put together: records, master, templates.
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,26 +16,25 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from ..deferreds import background
-from ..errors import BuildbotLiteError, MessageError, sentence
-from ..model.json_reader import JsonReader, encode
+from ..errors import BuildbotLiteError, sentence
 from ..storage.database_place import DEFAULT
-from ..storage.files import write_whole
 from ..storage.reading import ReadOnlyRecords
 from ..wire.client import ask
 from .dispatcher import Pages
 from .farm.feed_streams import FeedStreams
-from .farm.live import Document, Live
+from .farm.live import Live
 from .farm.master_watch import MasterWatch
 from .farm.metrics import Metrics
 from .farm.stored_farm import Places
 from .farm.strings import WATCH, WebStrings
+from .farm.www_file import keep_www, www_told
 from .holders.session_end import end_former_sessions, end_sessions
 from .holders.sessions import Sessions
 from .html.page_templates import Templates
 from .logs.farm_logs import FarmLogs
 from .root import SiteRoot
 from .routes import ROUTES
-from .serving.listening import LARGEST_WWW, WWW, Listening
+from .serving.listening import Listening
 from .serving.policy import WebPolicy
 from .view import FarmView
 from .webhooks.hooks import Handover, Submit
@@ -65,7 +63,7 @@ class WebParts:
 
 class PlacedRecords:
     """
-    The role `view.Reading`, at the place that the master told last.
+    The role `Reading`, at the place that the master told last.
     """
 
     def __init__(self, reactor: Any, path: str) -> None:
@@ -188,7 +186,7 @@ class FarmPages:
             self._parts.listening.told(told.get("port"))
             self._policy = self._make_policy()
             # Last: `buildbot-lite start` waits for it, and names the address then.
-            write_whole(os.path.join(self._parts.directory, WWW), encode(dict(told)))
+            keep_www(self._parts.directory, told)
         except (OSError, BuildbotLiteError) as error:
             self._log.error("what the master told about the pages cannot be kept: {why}", why=sentence(error))
             self._cancel()
@@ -202,12 +200,3 @@ class FarmPages:
 
     def _make_policy(self) -> WebPolicy:
         return WebPolicy.of(self._told, self._parts.listening.endpoint.interface)
-
-
-def www_told(directory: str) -> Document:
-    """
-    What the master told last about its pages, kept in ``www.json`` of *directory*; empty if nothing is.
-    """
-    with suppress(OSError, MessageError), open(os.path.join(directory, WWW), "rb") as file:
-        return JsonReader.decode(file.read(LARGEST_WWW + 1), "www.json", LARGEST_WWW).document
-    return {}

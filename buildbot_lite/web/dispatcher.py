@@ -20,21 +20,14 @@ from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import IntegerConverter
 
-from ..errors import (
-    BuildbotLiteError,
-    LinkLostError,
-    NeedsHolderError,
-    NoAnswerError,
-    NotFoundError,
-    RefusedError,
-    StorageError,
-)
+from ..errors import BuildbotLiteError, NeedsHolderError, NoAnswerError, NotFoundError, RefusedError
 from ..wire.limits.limited_log import LimitedLog
 from .api.problems import problem
 from .farm.live import is_private
 from .holders.sessions import is_foreign
 from .html.rendering import from_segment, static_file
 from .page_request import LONGEST_ADDRESS, MOST_FIELDS, PageRequest, takes_gzip
+from .refusals import status_of
 from .replies.kept_replies import KeptReplies, PreparedReply
 from .serving.policy import PAGE_HEADERS, host_name
 from .view import FarmView, Reply, Route, Streamed
@@ -47,14 +40,6 @@ _NOT_TOLD = (
     "The master answers, but does not tell who may read these pages.  It is of an older version than the web process, "
     "or its string for the pages was revoked."
 )
-_STATUSES: Mapping[type[BuildbotLiteError], int] = {
-    NeedsHolderError: 401,
-    NotFoundError: 404,
-    RefusedError: 403,
-    StorageError: 503,
-    NoAnswerError: 503,
-    LinkLostError: 503,
-}
 
 
 class _NumberInAddress(IntegerConverter):
@@ -114,13 +99,13 @@ class Pages:
         except CancelledError:
             raise
         except BuildbotLiteError as error:
-            reply = await self._sentence(asked, _status_of(error), str(error))
+            reply = await self._sentence(asked, status_of(error), str(error))
             if route.takes_password and reply.status == 401:
                 reply = evolve(reply, headers={**reply.headers, "www-authenticate": _CHALLENGE})
             return PreparedReply(reply)
         except Exception:  # noqa: BLE001 - a defect in a page is that page's alone
-            self._log.failure("the page {address} failed", address=asked.address[:200])
-            sentence = "This page cannot be made.  The log of the web process says why."
+            self._log.failure("the answer to {address} failed", address=asked.address[:200])
+            sentence = "This cannot be answered.  The log of the web process says why."
             return PreparedReply(await self._sentence(asked, 500, sentence))
 
     async def _admitted(self, route: Route, asked: PageRequest) -> PageRequest:
@@ -198,10 +183,6 @@ def _back(asked: PageRequest) -> str:
     ours = came_from.scheme in {"http", "https"} and host_name(came_from.netloc) == asked.visitor.host
     # Two slashes at the beginning would name a host.
     return f"/{came_from.path.lstrip('/')}" if ours and came_from.path != asked.path else ""
-
-
-def _status_of(error: BuildbotLiteError) -> int:
-    return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 400)
 
 
 def _send(request: Any, prepared: PreparedReply) -> None:

@@ -13,9 +13,10 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.web import assembly
-from buildbot_lite.web.assembly import WRITTEN_AGAIN, FarmPages, WebParts, www_told
+from buildbot_lite.web.assembly import WRITTEN_AGAIN, FarmPages, WebParts
+from buildbot_lite.web.farm import www_file
 from buildbot_lite.web.farm.strings import WATCH, WEBHOOKS, WebStrings
+from buildbot_lite.web.farm.www_file import www_told
 from buildbot_lite.web.serving.site import make_factory
 from buildbot_lite.web_tap import application_for, farm_directory
 from buildbot_lite.wire.certificate import new_certificate
@@ -125,7 +126,7 @@ class AssemblyTests(SynchronousTestCase):
                 raise full.pop()
             Path(path).write_bytes(data)
 
-        self.patch(assembly, "write_whole", write)
+        self.patch(www_file, "write_whole", write)
         pages._ask_again()
         self.assertIn("farm.example.org", pages._policy.names)
         self.assertEqual(www_told(str(self.web)), {})

@@ -11,8 +11,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import ConfigError, PortError
+from buildbot_lite.web.farm.www_file import www_told
 from buildbot_lite.web.serving import listening
-from buildbot_lite.web.serving.listening import Listening, address_in, endpoint_of, port_told
+from buildbot_lite.web.serving.listening import Listening, address_in, endpoint_of
 
 
 def free_ports(count: int) -> list[int]:
@@ -79,7 +80,7 @@ class ListeningTests(SynchronousTestCase):
         """
         Listen, and accept.
         """
-        made = Listening(str(self.directory), port, self.reactor)
+        made = Listening(str(self.directory), port, www_told(str(self.directory)).get("port"), self.reactor)
         made.start(object())
         return made
 
@@ -202,4 +203,5 @@ class ListeningTests(SynchronousTestCase):
             "[" * 70000,
         ):
             path.write_text(text)
-            self.assertIsNone(port_told(str(self.directory)), text[:20])
+            self.make()
+            self.assertEqual(address_in(str(self.directory)), f"http://127.0.0.1:{self.ports[0]}/", text[:20])

@@ -14,7 +14,7 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import feed
 from buildbot_lite.web.farm.counted_builds import MOST_BUILDERS, OTHERS, CountedBuilds, counts_of
-from buildbot_lite.web.farm.farm_metrics import MASTER_NUMBERS
+from buildbot_lite.web.farm.exposition import MASTER_NUMBERS
 from buildbot_lite.web.farm.metrics import FRESH
 from test.needs import needs
 

@@ -9,11 +9,15 @@ from ...model.json_reader import encode_in_utf8
 from ..view import Reply
 
 PROBLEM = "application/problem+json"
+_HEADERS: Mapping[int, Mapping[str, str]] = {
+    HTTPStatus.UNAUTHORIZED: {"www-authenticate": "Bearer"},
+    HTTPStatus.SERVICE_UNAVAILABLE: {"retry-after": "5"},
+}
 
 
 def problem(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Reply:
     """
-    The answer *status* with the reason *sentence*.
+    The answer *status* with the reason *sentence*.  *headers*: beside those that belong to the status.
     """
     document = {"status": status, "title": HTTPStatus(status).phrase, "detail": sentence}
-    return Reply(status, encode_in_utf8(document), PROBLEM, headers or {})
+    return Reply(status, encode_in_utf8(document), PROBLEM, {**_HEADERS.get(status, {}), **(headers or {})})

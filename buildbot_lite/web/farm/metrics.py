@@ -1,5 +1,11 @@
 """
 The farm's metrics: counts of the builds that ended, with what the master answers now.
+
+::
+
+    records: builds that ended ──► counted_builds ──┐
+    the master: queue, slaves, its own numbers ─────┼──► exposition ──► text, made at most once in `FRESH` seconds
+    the disk ───────────────────────────────────────┘
 """
 
 from collections.abc import Callable
@@ -14,7 +20,7 @@ from ...errors import StorageError
 from ...storage.records import retention
 from ...storage.records.ended_builds import EndedBuild, ended_after
 from .counted_builds import CountedBuilds, keep, load
-from .farm_metrics import FarmNumbers, exposition, numbers_of_master
+from .exposition import FarmNumbers, exposition, numbers_of_master
 from .live import Live
 from .stored_farm import Places, Reading
 

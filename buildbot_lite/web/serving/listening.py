@@ -1,9 +1,9 @@
 """
 The address at which the web process listens.
 
-``port=`` in web.tac wins; else it is ``c['www']['port']``, as the master told it last (``www.json``, which remains for
-a start while the master is away); else the first free port from `FIRST` on, at the loopback interface: a reverse proxy
-with TLS stands before it (docs/deployment.md).  A port that the master tells later is moved to without a restart.
+``port=`` in web.tac wins; else it is ``c['www']['port']``, as the master told it last; else the first free port from
+`FIRST` on, at the loopback interface: a reverse proxy with TLS stands before it (docs/deployment.md).  A port that the
+master tells later is moved to without a restart.
 
 The address in use stands in the file ``address``, for commands to name.
 """
@@ -19,8 +19,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 
 from ...deferreds import background
-from ...errors import BuildbotLiteError, ConfigError, MessageError, PortError
-from ...model.json_reader import JsonReader
+from ...errors import BuildbotLiteError, ConfigError, PortError
 from ...storage.files import write_whole
 from ...wire.endpoint import LARGEST_PORT, Endpoint, open_port
 
@@ -29,9 +28,6 @@ FIRST, LAST = 8010, 8030
 LOOPBACK = "127.0.0.1"
 ADDRESS = "address"
 """The file with the address in use: one line, a URL."""
-WWW = "www.json"
-"""The file with what the master told about its web pages (``c['www']``)."""
-LARGEST_WWW = 4 << 20
 _LONGEST_ADDRESS = 200
 _EXAMPLE = f'port="tcp:{FIRST}:interface={LOOPBACK}"'
 _NUMBER = re.compile(r"[0-9]{1,5}\Z")
@@ -40,21 +36,20 @@ _PORT = re.compile(r"http://[^/]+:([0-9]{1,5})/\n?\Z")
 
 class Listening:
     """
-    The listening socket of the web process in *directory*, open from now on.  *port*: the argument of web.tac.
+    The listening socket of the web process in *directory*, open from now on.  *port*: the argument of web.tac.  *told*:
+    the port that the master told last, if it told one.
 
     `ConfigError` if *port* is no port, `PortError` if the port cannot be used.
     """
 
-    def __init__(self, directory: str, port: str | int | None, reactor: Any) -> None:
+    def __init__(self, directory: str, port: str | int | None, told: object, reactor: Any) -> None:
         self._directory = directory
         self._reactor = reactor
         self._chosen = port is not None
         self._log = Logger()
         self._factory: Any = None
         self._port: Any = None
-        if port is None:
-            port = port_told(directory)
-        self._endpoint, self._socket = _first_free(directory) if port is None else _bound(endpoint_of(port))
+        self._endpoint, self._socket = _told_or_free(directory, told) if port is None else _bound(endpoint_of(port))
         self._write_address()
 
     @property
@@ -142,17 +137,15 @@ def address_in(directory: str) -> str:
     return ""
 
 
-def port_told(directory: str) -> str | int | None:
+def _told_or_free(directory: str, told: object) -> tuple[Endpoint, socket.socket]:
     """
-    The port in ``www.json`` of *directory*; None if it has none that can be used.
+    The port that was *told*; the first free one if that is none.
     """
     try:
-        with open(os.path.join(directory, WWW), "rb") as file:
-            port = JsonReader.decode(file.read(LARGEST_WWW), "www.json", LARGEST_WWW).document.get("port")
-        endpoint_of(port)
-    except (OSError, MessageError, ConfigError):
-        return None
-    return port if isinstance(port, str | int) else None
+        endpoint = endpoint_of(told)
+    except ConfigError:
+        return _first_free(directory)
+    return _bound(endpoint)
 
 
 def _first_free(directory: str) -> tuple[Endpoint, socket.socket]:

@@ -1,12 +1,6 @@
 """
 The farm's numbers for Prometheus, in its text format.
 
-::
-
-    records: builds that ended ──► CountedBuilds ──┐
-    the master: queue, slaves, its own numbers ────┼──► families ──► text, made at most once in `FRESH` seconds
-    the disk ──────────────────────────────────────┘
-
 Names and units follow https://prometheus.io/docs/practices/naming/: base units, ``_total`` for counters, times as
 ``_timestamp_seconds``.  Labels are builders (at most `MOST_BUILDERS`), results and states: bounded sets.
 """

@@ -1,0 +1,35 @@
+"""
+What kind of refusal an error is, as the status of an answer (RFC 9110, 15): for pages and for the API alike.
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from ..errors import (
+    BuildbotLiteError,
+    LimitError,
+    LinkLostError,
+    NeedsHolderError,
+    NoAnswerError,
+    NotFoundError,
+    RefusedError,
+    StorageError,
+)
+
+# The first that fits counts: some of these errors are refusals of a certain kind.
+_STATUSES: Sequence[tuple[type[BuildbotLiteError], HTTPStatus]] = (
+    (NeedsHolderError, HTTPStatus.UNAUTHORIZED),
+    (LimitError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (RefusedError, HTTPStatus.FORBIDDEN),
+    (NotFoundError, HTTPStatus.NOT_FOUND),
+    (StorageError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (NoAnswerError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (LinkLostError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def status_of(error: BuildbotLiteError) -> HTTPStatus:
+    """
+    The status of the answer that says *error*; 400 (Bad Request) for an error in what was asked.
+    """
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.BAD_REQUEST)

@@ -1,0 +1,64 @@
+"""
+Refusals of pages and of the API.
+"""
+
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    LimitError,
+    LinkLostError,
+    MessageError,
+    NeedsHolderError,
+    NoAnswerError,
+    NotFoundError,
+    RecordsFailingError,
+    RefusedError,
+    RevokedError,
+)
+from buildbot_lite.web.dispatcher import Pages
+from buildbot_lite.web.root import SiteRoot
+from buildbot_lite.web.serving.site import make_factory
+from buildbot_lite.web.view import Route
+
+from .pages_case import PagesCase
+
+STATUSES: dict[type[BuildbotLiteError], HTTPStatus] = {
+    LimitError: HTTPStatus.SERVICE_UNAVAILABLE,
+    LinkLostError: HTTPStatus.SERVICE_UNAVAILABLE,
+    MessageError: HTTPStatus.BAD_REQUEST,
+    NeedsHolderError: HTTPStatus.UNAUTHORIZED,
+    NoAnswerError: HTTPStatus.SERVICE_UNAVAILABLE,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    RecordsFailingError: HTTPStatus.SERVICE_UNAVAILABLE,
+    RefusedError: HTTPStatus.FORBIDDEN,
+    RevokedError: HTTPStatus.FORBIDDEN,
+}
+OF_API = {
+    HTTPStatus.UNAUTHORIZED: ("www-authenticate", "Bearer"),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("retry-after", "5"),
+}
+
+
+class RefusalsTests(PagesCase):
+    def test_statuses(self) -> None:
+        """
+        A page and the API refuse the same thing with the same status; programs learn what to do from the headers.
+        """
+
+        async def fail(kind: type[BuildbotLiteError], *more: Any) -> Any:
+            raise kind
+
+        routes = [
+            Route(f"{below}/{kind.__name__}", partial(fail, kind)) for kind in STATUSES for below in ("", "/api/v1")
+        ]
+        self.factory = make_factory(SiteRoot(Pages(self.view, routes).resource(), None), self.clock)
+        for kind, status in STATUSES.items():
+            self.assertEqual(self.get(f"/{kind.__name__}").status, status, kind)
+            answer = self.get(f"/api/v1/{kind.__name__}")
+            self.assertEqual((answer.status, answer.headers["content-type"]), (status, "application/problem+json"))
+            if status in OF_API:
+                name, value = OF_API[status]
+                self.assertEqual(answer.headers[name], value, kind)
