@@ -4,6 +4,7 @@ Who loses a place when all are taken, and whose turn it is.
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -78,11 +79,12 @@ class FairPlacesTests(SynchronousTestCase):
 
     def test_subnets(self) -> None:
         """
-        All addresses of one customer are one visitor, and an IPv4 address is one however it is written.
+        All addresses of one site are one visitor, and an IPv4 address is one however it is written.
         """
         for one, other, same in (
             ("2001:db8::1", "2001:db8::ffff:1", True),
-            ("2001:db8::1", "2001:db8:0:1::1", False),
+            ("2001:db8::1", "2001:db8:0:ffff::1", True),
+            ("2001:db8::1", "2001:db8:1::1", False),
             ("192.0.2.1", "::ffff:192.0.2.1", True),
             ("192.0.2.1", "192.0.2.2", False),
             ("nonsense", "", True),
@@ -163,3 +165,35 @@ class FairTurnsTests(SynchronousTestCase):
             self.begin(f"192.0.2.{number}")
         self.assertEqual(self.begun, ["192.0.2.2", "192.0.2.3"])
         self.assertEqual(self.refused, ["192.0.2.8", "192.0.2.9"])
+
+    def test_gone(self) -> None:
+        """
+        Who does not wait any more has no turn, and costs the others none.
+        """
+        for _ in range(2):
+            self.begin("192.0.2.1")
+        gone = [self.turns.begin(Occupant.at(each)) for each in ("192.0.2.2", "192.0.2.2", "192.0.2.3")]
+        for each in gone:
+            each.cancel()
+            self.failureResultOf(each, CancelledError)
+        self.begin("192.0.2.4")
+        self.turns.end()
+        self.assertEqual(self.begun, ["192.0.2.1", "192.0.2.1", "192.0.2.4"])
+        self.turns.end()
+        self.begin("192.0.2.5")
+        self.clock.advance(1.1)
+        self.assertEqual(self.begun[3:], ["192.0.2.5"])
+
+    def test_site(self) -> None:
+        """
+        A site with many networks waits as one visitor.
+        """
+        for number in range(8):
+            self.begin(f"2001:db8:0:{number}::1")
+        self.begin("192.0.2.1")
+        self.turns.end()
+        self.clock.advance(1.1)
+        self.turns.end()
+        self.clock.advance(1.1)
+        self.assertIn("192.0.2.1", self.begun)
+        self.assertNotIn("192.0.2.1", self.refused)

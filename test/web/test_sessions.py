@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.python.failure import Failure
 
-from buildbot_lite.errors import BuildbotLiteError, RevokedError
+from buildbot_lite.errors import BuildbotLiteError, RefusedError, RevokedError
 from buildbot_lite.web.farm.master_watch import FarmChange
 from buildbot_lite.web.holders import sessions, string_checks
 from buildbot_lite.web.holders.sessions import CHECKED_FOR, COOKIE, LONGEST, MOST_OF_ONE
@@ -15,6 +17,10 @@ from buildbot_lite.web.holders.string_checks import AT_ONCE, IN_A_ROW, MOST_WAIT
 
 from .pages_case import CONTROL, OWN, TUB, PagesCase, Received
 
+ENTERING = (
+    b"POST /enter HTTP/1.1\r\nHost: localhost:8010\r\nContent-Length: 6\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n\r\ncode=x"
+)
 MAY = ["cancel", "rebuild", "pause", "status", "me"]
 
 
@@ -387,6 +393,34 @@ class BearerTests(SessionCase):
         self.clock.pump([0.1] * 10)
         self.assertTrue(0 < len(self.holders.checked) - IN_A_ROW <= PER_SECOND)
         self.assertEqual(self.successResultOf(mine), "Ada")
+
+    def test_flood_of_codes(self) -> None:
+        """
+        Promise 10.7: made-up codes cost the master some questions a second, and the same turns as made-up strings; who
+        comes from elsewhere has a turn among them, and who hangs up none.
+        """
+        asking: list[Deferred[Any]] = []
+        other = self.master.ask
+
+        def ask(question: Mapping[str, Any]) -> Deferred[Any]:
+            if question["ask"] != "redeem":
+                return other(question)
+            self.master.asked.append(question["ask"])
+            asking.append(Deferred())
+            return asking[-1]
+
+        self.patch(self.master, "ask", ask)
+        flood = [self.send(ENTERING) for _ in range(AT_ONCE + MOST_WAITING + 5)]
+        self.assertEqual(self.master.asked.count("redeem"), AT_ONCE)
+        self.assertTrue(any(b"Too many strings and codes" in each.value() for each in flood))
+        for each in self.connections[AT_ONCE : AT_ONCE + MOST_WAITING]:
+            each.connectionLost(Failure(ConnectionDone()))
+        mine = self.begin(CONTROL, "198.51.100.1")
+        self.assertNoResult(mine)
+        asking[0].errback(RefusedError("wrong"))
+        self.assertEqual(self.successResultOf(mine), "Ada")
+        self.clock.pump([1.0] * int(string_checks.LONGEST + 1))
+        self.assertIn(b"does not answer", flood[1].value())
 
     def test_known_first(self) -> None:
         """

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -83,6 +84,12 @@ class Sessions:
         value = secrets.token_urlsafe(32)
         _keep(self._sessions, digest(value), holder)
         return value, holder
+
+    def in_turn(self, address: str, ask: Callable[[], Deferred[Document]]) -> Deferred[Document]:
+        """
+        The answer to what *ask* asks, which anybody can cause: see `StringChecks.in_turn`.
+        """
+        return self._checks.in_turn(address, ask)
 
     def left(self, holder: Holder) -> float:
         """

@@ -1,22 +1,23 @@
 """
-Questions to the master whose string a visitor brings.
+Questions to the master that any visitor can cause: about the strings and the one-time codes that visitors bring.
 
 ::
 
     string ──► refused lately ─────────► RefusedError
            ──► known to be good ───────► asked at once
            ──► made up by anybody ─────► FairTurns ──► asked
+    code ──────────────────────────────►
 
-Each question is a connection to the master.  What is made up costs it a few of them a second, whoever makes it up, and
-who has a good string does not wait for it.
+Each question about a string is a connection to the master.  What is made up costs it a few of them a second, whoever
+makes it up, and who has a good string does not wait for it.
 """
 
 import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 
 from ...deferreds import OneShot
@@ -77,6 +78,13 @@ class StringChecks:
             work.addBoth(checking.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
         return await checking.wait()
 
+    def in_turn(self, address: str, ask: Callable[[], Deferred[Document]]) -> Deferred[Document]:
+        """
+        The answer to what *ask* asks, when it is the turn of who comes from *address*: so are one-time codes redeemed,
+        which anybody may make up.  `NoAnswerError` as for `answer`.
+        """
+        return Deferred.fromCoroutine(self._in_turn(Occupant.at(address), lambda: self._bounded(ask())))
+
     async def again(self, furl: Furl, is_wanted: Callable[[], bool]) -> Document | None:
         """
         The same for a string that was good before; None if it *is_wanted* no more when its turn comes.
@@ -92,7 +100,7 @@ class StringChecks:
             if key in self._known:
                 answer = await self._turns_of_known.run(self._asked, furl)
             else:
-                answer = await self._in_turn(furl, occupant)
+                answer = await self._in_turn(occupant, lambda: self._asked(furl))
         except RefusedError as error:
             _keep(self._refused, key, (self._now() + REFUSED_FOR, error))
             self._known.pop(key, None)
@@ -103,21 +111,24 @@ class StringChecks:
         _keep(self._known, key, None)
         return answer
 
-    async def _in_turn(self, furl: Furl, occupant: Occupant) -> Document:
+    async def _in_turn(self, occupant: Occupant, ask: Callable[[], Deferred[Document]]) -> Document:
         await self._turns.begin(occupant)
         try:
-            return await self._asked(furl)
+            return await ask()
         finally:
             self._turns.end()
 
     def _asked(self, furl: Furl) -> Deferred[Document]:
         async def ask() -> Document:
-            try:
-                return await self._ask(str(furl), {"ask": "me"})
-            except CancelledError:
-                raise NoAnswerError("The master does not answer.  Try again later.") from None
+            return await self._ask(str(furl), {"ask": "me"})
 
-        return Deferred.fromCoroutine(ask()).addTimeout(LONGEST, self._clock)
+        return self._bounded(Deferred.fromCoroutine(ask()))
+
+    def _bounded(self, asking: Deferred[Document]) -> Deferred[Document]:
+        def give_up(result: object, timeout: float) -> NoReturn:
+            raise NoAnswerError("The master does not answer.  Try again later.")
+
+        return asking.addTimeout(LONGEST, self._clock, give_up)
 
 
 def digest(text: str) -> bytes:

@@ -40,7 +40,9 @@ async def _redeemed(view: FarmView, asked: PageRequest, code: str) -> str:
     """
     if not code or len(code) > LONGEST_CODE:
         raise InputError("Give the code of buildbot-lite grant control --web DIR, or a string of the farm.")
-    answer = await view.live.link.ask({"ask": "redeem", "code": code, "from": asked.visitor.address})
+    question = {"ask": "redeem", "code": code, "from": asked.visitor.address}
+    # In the turns of made-up strings: anybody can make up a code, and each is a question to the master.
+    answer = await view.sessions.in_turn(asked.visitor.address, lambda: view.live.link.ask(question))
     return str(answer.get("furl"))
 
 

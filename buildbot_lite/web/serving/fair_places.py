@@ -17,8 +17,8 @@ from typing import Self
 
 from attrs import frozen
 
-_SUBNET = 64
-"""Bits of an IPv6 address that tell one customer from another (RFC 6177); the others are each customer's own."""
+_SITE = 48
+"""Bits of an IPv6 address that tell one site from another; it may choose the others (RFC 6177, section 2)."""
 
 
 @frozen
@@ -40,7 +40,7 @@ class Occupant:
         except ValueError:
             return cls("")
         if isinstance(parsed, IPv6Address):
-            return cls(str(parsed.ipv4_mapped or int(parsed) >> (128 - _SUBNET)))
+            return cls(str(parsed.ipv4_mapped or int(parsed) >> (128 - _SITE)))
         return cls(str(parsed))
 
     @classmethod

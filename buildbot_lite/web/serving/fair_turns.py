@@ -19,6 +19,11 @@ class FairTurns:
     """
     At most *at_once* have their turn at a time, and *per_second* begin in a second, *in_a_row* after a rest.  Of more
     than *most_waiting*, those of whoever has the most fail with a `NoAnswerError`.  *now*: monotonic seconds.
+
+    Of IPv6 addresses, a /48 is one visitor: a site may have so many (RFC 6177, section 2), which are 65,536 /64.  If
+    each /64 counted, one site would have all places in the queue, and everybody else would be the latecomer who is
+    refused.  Several customers may share a /48 where they get less; of those, one who asks without end keeps the others
+    waiting, and nobody else.
     """
 
     now: Callable[[], float]
@@ -38,9 +43,9 @@ class FairTurns:
 
     def begin(self, occupant: Occupant) -> Deferred[None]:
         """
-        Fires when it is the turn of *occupant*, who calls `end` afterwards.
+        Fires when it is the turn of *occupant*, who calls `end` afterwards.  Whoever cancels it waits no more.
         """
-        turn: Deferred[None] = Deferred()
+        turn: Deferred[None] = Deferred(lambda turn: self._leave(occupant, turn))
         self._waiting.setdefault(occupant, deque()).append(turn)
         self._count += 1
         self._go_on()
@@ -78,6 +83,13 @@ class FairTurns:
             self._waiting[occupant] = turns
         return turn
 
+    def _leave(self, occupant: Occupant, turn: Deferred[None]) -> None:
+        turns = self._waiting[occupant]
+        turns.remove(turn)
+        self._count -= 1
+        if not turns:
+            del self._waiting[occupant]
+
     def _refuse(self) -> None:
         # Of several who have the most, the one who came last: the others have waited already.
         occupant = max(reversed(self._waiting), key=lambda each: len(self._waiting[each]))
@@ -86,4 +98,4 @@ class FairTurns:
         self._count -= 1
         if not turns:
             del self._waiting[occupant]
-        turn.errback(NoAnswerError("Too many strings are checked at this moment.  Try again in a second."))
+        turn.errback(NoAnswerError("Too many strings and codes are checked at this moment.  Try again in a second."))
