@@ -25,7 +25,8 @@ from ..deferreds import OneShot, background
 from ..errors import BuildbotLiteError, LinkLostError
 from ..model.shell_request import LARGEST_SIDE, WindowSize
 from ..wire.contract import LARGEST_SHELL_PIECE
-from ..wire.shells import OpenShell, ShellSender, ShellTerminal
+from ..wire.shell_window import ShellSender
+from ..wire.shells import OpenShell, ShellTerminal
 from .output import Document, TakeChunk
 
 IN, OUT = 0, 1

@@ -33,7 +33,8 @@ from zope.interface import implementer
 
 from ..deferreds import background
 from ..model.shell_request import WindowSize
-from ..wire.shells import ShellSender, ShellTerminal
+from ..wire.shell_window import ShellSender
+from ..wire.shells import ShellTerminal
 
 IDLE = 3600.0
 """Seconds without input and output after which a shell is ended."""

@@ -77,9 +77,12 @@ LARGEST_QUESTION = 1 << 20
 LARGEST_ANSWER = 16 << 20
 # Bytes of the sentence of an error; Foolscap has the same bound.
 LONGEST_SENTENCE = 1000
-# Bytes of a piece of a shell's input or output; unacknowledged bytes of a shell in one direction.
+# Bytes of a piece of a shell's input or output; unacknowledged bytes of a shell in one direction, of which each piece
+# counts as at least LEAST_SHELL_CHARGE; unanswered pieces of the shells on a link, of peers that count bytes alone.
 LARGEST_SHELL_PIECE = 16 << 10
 SHELL_WINDOW = 64 << 10
+LEAST_SHELL_CHARGE = 1 << 10
+MOST_SHELL_PIECES = 800
 # Bytes of an offset or a length.
 BYTES_OF_OFFSET = 8
 

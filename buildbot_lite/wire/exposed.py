@@ -49,7 +49,8 @@ from .roles import (
     Link,
     Slave,
 )
-from .shells import OpenShell, ShellHost, ShellWindow
+from .shell_window import CalledOnce, PieceCount, ShellWindow, SizeWindow
+from .shells import OpenShell, ShellHost
 
 
 def _no_expiry() -> None:
@@ -211,6 +212,7 @@ class ExposedSlave(Exposed):
     def __init__(self, slave: Slave, revocable: Revocable) -> None:
         super().__init__(revocable)
         self._slave = slave
+        self._pieces = PieceCount()
 
     def remote_start(self, id: bytes, spec: bytes, command) -> Deferred[None]:
         command_spec, secrets = specs.from_bytes(spec)
@@ -229,7 +231,7 @@ class ExposedSlave(Exposed):
         if not isinstance(self._slave, ShellHost):
             raise RefusedError("This slave opens no shells.")
         opening = self._slave.open_shell(ShellRequest.from_bytes(request), RemoteTerminal(terminal))
-        return opening.addCallback(ExposedShell, self.revocable)
+        return opening.addCallback(ExposedShell, self.revocable, self._pieces)
 
 
 @implementer(RICommand)
@@ -258,22 +260,25 @@ class ExposedCommand(Exposed):
 @implementer(RIShell)
 class ExposedShell(Exposed):
     """
-    *shell*, for the other end of a link.
+    *shell*, for the other end of a link.  *pieces*: those of all shells on the link.
     """
 
-    def __init__(self, shell: OpenShell, revocable: Revocable) -> None:
+    def __init__(self, shell: OpenShell, revocable: Revocable, pieces: PieceCount | None = None) -> None:
         super().__init__(revocable)
         self._shell = shell
-        self._window = ShellWindow()
+        self._window = ShellWindow(pieces)
+        self._sizes = SizeWindow(shell.resize)
+        self._end_input = CalledOnce(shell.end_input)
+        self._hang_up = CalledOnce(shell.hang_up)
 
     def remote_input(self, data: bytes) -> Deferred[None]:
         return self._window.through(data, self._shell.input)
 
     def remote_end_input(self) -> Deferred[None]:
-        return self._shell.end_input()
+        return self._end_input()
 
     def remote_resize(self, rows: int, columns: int) -> Deferred[None]:
-        return self._shell.resize(rows, columns)
+        return self._sizes.through(rows, columns)
 
     def remote_hang_up(self) -> Deferred[None]:
-        return self._shell.hang_up()
+        return self._hang_up()

@@ -49,7 +49,8 @@ class RecordingCommand:
 
 class RecordingShell:
     """
-    Both ends of a shell, `OpenShell` and `ShellTerminal`, which record their calls.  *answer*: that of `input`.
+    Both ends of a shell, `OpenShell` and `ShellTerminal`, which record their calls.  *answer*: that of `input` and
+    `resize`.
     """
 
     def __init__(self) -> None:
@@ -69,7 +70,8 @@ class RecordingShell:
         return self._called("end_input")
 
     def resize(self, rows: int, columns: int) -> Deferred[None]:
-        return self._called("resize", rows, columns)
+        self.calls.append(("resize", rows, columns))
+        return self.answer or succeed(None)
 
     def hang_up(self) -> Deferred[None]:
         return self._called("hang_up")

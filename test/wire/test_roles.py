@@ -21,7 +21,7 @@ from buildbot_lite.model.outcome import (
 )
 from buildbot_lite.model.shell_request import ShellRequest, WindowSize
 from buildbot_lite.model.spec import Run
-from buildbot_lite.wire.contract import LARGEST_SHELL_PIECE, SHELL_WINDOW
+from buildbot_lite.wire.contract import LARGEST_SHELL_PIECE, LEAST_SHELL_CHARGE, MOST_SHELL_PIECES, SHELL_WINDOW
 from buildbot_lite.wire.exposed import ExposedDesk, Revocable
 from buildbot_lite.wire.loopback import LoopbackDesk, LoopbackLink
 from buildbot_lite.wire.reconnecting import DeskConnection, connect
@@ -328,6 +328,29 @@ class TlsTests(RoleTests, TubTestCase):
             await each
         await shell.input(b"y")
         self.assertEqual(slave.shell.calls[-1], ("input", b"y"))
+
+    @with_reactor
+    async def test_calls_of_a_shell(self: Any) -> None:
+        """
+        Promise 9.4: however many small pieces and sizes of shells are sent, the link stays, few of them are passed on
+        at a time, and too many are refused.
+        """
+        slave, master = await self.attached()
+        slave.shell.answer = Deferred()
+        shell, other = [await master.open_shell(ShellRequest(("sh",)), RecordingShell()) for _ in range(2)]
+        self.assertIsInstance(await failing(shell.input(b"")), MessageError)
+        sizes = [shell.resize(1, columns) for columns in range(1, 51)]
+        sent = [each.input(b"x") for _ in range(MOST_SHELL_PIECES // 2) for each in (shell, other)]
+        for each in (shell, other):
+            self.assertIsInstance(await failing(each.input(b"x")), MessageError)
+        self.assertEqual(slave.shell.calls.count(("input", b"x")), 2 * SHELL_WINDOW // LEAST_SHELL_CHARGE)
+        self.assertEqual([call for call in slave.shell.calls if call[0] == "resize"], [("resize", 1, 1)])
+        slave.shell.answer.callback(None)
+        for each in (*sent, *sizes):
+            await each
+        self.assertEqual(
+            [call for call in slave.shell.calls if call[0] == "resize"], [("resize", 1, 1), ("resize", 1, 50)]
+        )
 
 
 async def failing(call: Awaitable[Any]) -> BaseException:
