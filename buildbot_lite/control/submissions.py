@@ -160,7 +160,7 @@ class SubmitTarget:
         except BuildbotLiteError as error:
             self._tell(watcher, raising(error))
             return succeed(None)
-        receiver = self._receiver(admission, scheduler.stdin, f"stdin.{scheduler.stdin}")
+        receiver = self._receiver(admission, scheduler.stdin, name_of_stdin(scheduler.stdin))
         if receiver is not None:
             watcher.when_lost(receiver.lost)
         self._tell(watcher, afterwards(watcher, scheduler, self._submit(admission, receiver, base, options=options)))
@@ -308,6 +308,13 @@ async def raising(error: BuildbotLiteError) -> int:
     Work that fails with *error*, for `report_end`.
     """
     raise error
+
+
+def name_of_stdin(kind: str) -> str:
+    """
+    The name of an input of *kind* (patch, tar or file) that came on standard input, so that nobody named it.
+    """
+    return f"stdin.{kind}"
 
 
 def _skipped(submitted: SubmittedBuildset) -> Mapping[str, str]:

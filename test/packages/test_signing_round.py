@@ -19,6 +19,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError, MessageError, NotFoundError, RefusedError
+from buildbot_lite.packages.building.steps import SINGLE_FILE
 from buildbot_lite.packages.keys.openpgp import Signature
 from buildbot_lite.packages.keys.verification import TargetKey
 from buildbot_lite.packages.records import job_records
@@ -560,15 +561,34 @@ class RpmRoundTests(RoundCase):
         assert offered.source is not None
         self.assertEqual((offered.source.name, offered.source.size), ("greet.src.rpm", 7))
 
-    def submitted(self, number: int, connection: Connection) -> None:
+    def test_source_from_stdin(self) -> None:
+        """
+        Promise 9.7: what came on standard input has the name of the source package that it was found to be: the source
+        RPM's, or that of an archive of the package.
+        """
+        rpms, archive = self.job(), self.job()
+        single = {SINGLE_FILE: ("tiny-1.0-3.src.rpm", "PackageScheduler")}
+        for number, properties in ((rpms, single), (archive, {})):
+            record = partial(self.submitted, number, name="stdin.file", properties=properties)
+            self.harness.done(self.farm.write(record))
+        offers = self.harness.done(self.signer().offers([rpms, archive])).jobs
+        names = [offer.source.name for offer in offers if offer.source is not None]
+        self.assertEqual(names, ["tiny-1.0-3.src.rpm", "tiny_1.0-3.tar"])
+
+    def submitted(
+        self, number: int, connection: Connection, *, name: str = "greet.src.rpm", properties: Any = None
+    ) -> None:
         """
         Record a file as the submitted one of a job.
         """
-        file = inputs.add(connection, name="greet.src.rpm", kind="file", length=7, sha256="1" * 64, now=0.0)
+        file = inputs.add(connection, name=name, kind="file", length=7, sha256="1" * 64, now=0.0)
         job = job_records.get(connection, number)
         assert job is not None
-        made = requests.submit(connection, scheduler="f4", builders=["b"], reason="", now=0.0, input=file.id)
-        connection.execute(schema.package_jobs.update().values(buildset=made.buildset.id))
+        made = requests.submit(
+            connection, scheduler="f4", builders=["b"], reason="", now=0.0, input=file.id, properties=properties or {}
+        )
+        change = schema.package_jobs.update().where(schema.package_jobs.c.id == number)
+        connection.execute(change.values(buildset=made.buildset.id))
 
     def test_made_from_git(self) -> None:
         """

@@ -8,9 +8,11 @@ from functools import partial
 from attrs import evolve, frozen
 from sqlalchemy import Connection
 
+from ...control.submissions import name_of_stdin
 from ...errors import FileError, InputError, RefusedError
 from ...storage.records import buildsets, inputs
 from ...storage.records.inputs import Input
+from ..building.steps import SINGLE_FILE
 from ..records.jobs import Job
 from ..records.results import ResultFile
 from . import signing_jobs
@@ -177,4 +179,11 @@ class JobOffers:
 
 def _source_of(connection: Connection, job: Job) -> Input | None:
     buildset = buildsets.get(connection, job.buildset)
-    return None if buildset is None or buildset.input is None else inputs.get(connection, buildset.input)
+    if buildset is None or buildset.input is None:
+        return None
+    source = inputs.get(connection, buildset.input)
+    if source is None or source.name != name_of_stdin(source.kind):
+        return source
+    # Nobody named it, so it is called what it was found to be when it was submitted.
+    single = buildset.properties.get(SINGLE_FILE)
+    return evolve(source, name=single[0] if single else f"{job.name}_{job.version.rpartition(':')[2]}.tar")
