@@ -6,7 +6,18 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.web.farm.live import FRESH, HOLDS, Document, Live
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    FileError,
+    LimitError,
+    LinkLostError,
+    MessageError,
+    NotFoundError,
+    RecordsFailingError,
+    RefusedError,
+    RevokedError,
+)
+from buildbot_lite.web.farm.live import FRESH, HOLDS, Document, Live, is_private
 
 
 class SlowMaster:
@@ -31,11 +42,20 @@ class LiveTests(SynchronousTestCase):
         self.master.questions.pop().callback({"number": 1})
         self.assertEqual(self.successResultOf(first), {"number": 1})
 
-    def answer(self) -> Deferred[Document]:
+    def answer(self, question: str = "status") -> Deferred[Document]:
         """
-        The answer to a question.
+        The answer to a *question*.
         """
-        return Deferred.fromCoroutine(self.live.answer("status"))
+        return Deferred.fromCoroutine(self.live.answer(question))
+
+    def failing(self, error: BuildbotLiteError, question: str = "status") -> Document:
+        """
+        The answer to a *question* that the master is asked now, and answers with *error*.
+        """
+        waiting = self.answer(question)
+        self.assertNoResult(waiting)
+        self.master.questions.pop().errback(error)
+        return self.successResultOf(waiting)
 
     def test_asked_beside(self) -> None:
         """
@@ -75,3 +95,37 @@ class LiveTests(SynchronousTestCase):
         Who does not take a former answer waits for the next.
         """
         self.assertNoResult(Deferred.fromCoroutine(self.live.answer("status", fresh=0.0)))
+
+    def test_errors(self) -> None:
+        """
+        An error that is no refusal, such as too many questions at once, a failing database or an answer that is none,
+        changes nothing: what was known stays known, and the master is asked again.
+        """
+        for error in (LimitError(), RecordsFailingError(), FileError(), MessageError(), LinkLostError()):
+            self.clock.advance(HOLDS)
+            for _ in range(2):
+                self.assertEqual(self.failing(error), {"number": 1}, error)
+
+    def test_refused(self) -> None:
+        """
+        A refusal, or a question that an older master does not know, is an empty answer, which is kept like others.
+        """
+        for error in (RefusedError(), RevokedError(), NotFoundError()):
+            self.clock.advance(HOLDS)
+            self.assertEqual(self.failing(error), {}, error)
+            self.assertEqual(self.successResultOf(self.answer()), {}, error)
+
+    def test_private(self) -> None:
+        """
+        Promise 10.7: whether a farm is private does not change while the master cannot say it; as long as nobody has
+        said it, it is private.
+        """
+        self.assertTrue(is_private(self.failing(RecordsFailingError(), "www")))
+        for private in (False, True):
+            self.clock.advance(HOLDS)
+            asking = self.answer("www")
+            self.master.questions.pop().callback({"private": private, "title": ""})
+            self.assertEqual(is_private(self.successResultOf(asking)), private)
+            for error in (LimitError(), RecordsFailingError(), MessageError()):
+                self.clock.advance(HOLDS)
+                self.assertEqual(is_private(self.failing(error, "www")), private, error)

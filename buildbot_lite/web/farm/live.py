@@ -19,7 +19,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 
 from ...deferreds import Listeners, OneShot
-from ...errors import BuildbotLiteError, LimitError, LinkLostError, NoAnswerError
+from ...errors import BuildbotLiteError, LimitError, NoAnswerError, NotFoundError, RefusedError
 
 Document = Mapping[str, Any]
 
@@ -166,11 +166,13 @@ class Live:
                 self._on_private.tell(None)
         except NoAnswerError:
             self.is_away()
-        except (LinkLostError, LimitError):
-            pass  # the link says so itself, or too much was asked at once; what was known before stays known
-        except BuildbotLiteError:
-            # Refused, or of an older version: nothing is known, which need not be asked for each page.
+        except LimitError:
+            pass  # too much was asked at once, which says nothing about the question
+        except (RefusedError, NotFoundError):
+            # Refused, or unknown to a master of an older version, which need not be asked for each page.
             kept.document, kept.at, kept.version = {}, self.clock(), version
+        except BuildbotLiteError:
+            pass  # a lost link says so itself, and a database that fails; what was known before stays known
         finally:
             kept.asking = None
         if question not in _LASTING and self.clock() - kept.at > MOST_AGE:
