@@ -46,8 +46,6 @@ LONGEST_READ = 0.25
 MOST_WAITING = 200
 """Queries that may wait; more fail at once, so that a flood is refused and not kept."""
 READERS = 2
-# So often a query is asked again that was interrupted after it had the processor for less than half of its time.
-_MOST_STARVED = 3
 # Instructions of SQLite's virtual machine between two looks at the clock: a fraction of a millisecond.
 _STRIDE = 20_000
 
@@ -160,7 +158,8 @@ class ReadOnlyRecords:
         """
         Call *query*, in another thread; fires with its result.
 
-        `ReadTooLongError` after *longest* seconds, if it had the processor, or others had it several times;
+        `ReadTooLongError` after *longest* seconds: at once if the query had the processor for half of them, or others
+        wait, and else after asking it once more;
         `StorageError` when the database cannot be read now;
         `RecordsFailingError` when `MOST_WAITING` queries wait.
         """
@@ -224,14 +223,14 @@ class ReadOnlyRecords:
             return database, failure
 
     def _answer(self, connection: Connection, query: Callable[[Connection], Any]) -> Any:
-        for _ in range(_MOST_STARVED):
-            began = time.thread_time()
-            try:
-                return self._answer_once(connection, query)
-            except ReadTooLongError:
-                # Others had the processor: the query itself may be short, and the next snapshot begins now.
-                if time.thread_time() - began > self._longest / 2:
-                    raise
+        began = time.thread_time()
+        try:
+            return self._answer_once(connection, query)
+        except ReadTooLongError:
+            # Others had the processor: the query itself may be short, and the next snapshot begins now.  But where
+            # queries wait, each repetition makes all of them wait for longer.
+            if time.thread_time() - began > self._longest / 2 or not self._queries.empty():
+                raise
         return self._answer_once(connection, query)
 
     def _answer_once(self, connection: Connection, query: Callable[[Connection], Any]) -> Any:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from threading import Event
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -19,7 +20,7 @@ from twisted.trial.unittest import TestCase
 from buildbot_lite.errors import ReadTooLongError, RecordsClosedError, StorageError
 from buildbot_lite.storage import reading
 from buildbot_lite.storage.database import open_database
-from buildbot_lite.storage.reading import ReadOnlyRecords, open_for_reading
+from buildbot_lite.storage.reading import READERS, ReadOnlyRecords, open_for_reading
 from buildbot_lite.storage.records import settings
 
 NOBODY = 65534
@@ -87,28 +88,63 @@ class ReadingTests(TestCase):
 
     async def test_starved(self) -> None:
         """
-        A query that is interrupted because others had the processor is asked again, in a new transaction; one to which
-        that happens each time fails at last.
+        A query that is interrupted because others had the processor is asked once more, in a new transaction; one to
+        which that happens again fails.
         """
         self.make()
+        asked, stalling = self.starving()
+        self.assertEqual(await self.records.read(stalling(1)), "green")
+        self.assertEqual(asked, [0.0, 1.0])
+        await self.assertFailure(self.records.read(stalling(2)), ReadTooLongError)
+        self.assertEqual(len(asked), 4)
+
+    async def test_starved_while_others_wait(self) -> None:
+        """
+        While other queries wait, one that is interrupted is not asked again: they would wait for longer.
+        """
+        self.make()
+        asked, stalling = self.starving()
+        query, queued, failed = stalling(1), Event(), Event()
+
+        def beside(connection: Connection) -> Any:
+            failed.wait(60)
+            return settings.get(connection, "colour")
+
+        def stalled(connection: Connection) -> Any:
+            queued.wait(60)
+            return query(connection)
+
+        busy = [self.records.read(beside) for _ in range(READERS - 1)]
+        starved = self.records.read(stalled)
+        waiting = self.records.read(lambda connection: settings.get(connection, "colour"))
+        queued.set()
+        await self.assertFailure(starved, ReadTooLongError)
+        self.assertEqual(asked, [0.0])
+        failed.set()
+        for each in (*busy, waiting):
+            self.assertEqual(await each, "green")
+
+    def starving(self) -> tuple[list[float], Callable[[int], Callable[[Connection], Any]]]:
+        """
+        When a query was asked, and what makes a query that does not get the processor so many times.
+        """
         now = [0.0]
         self.patch(reading, "time", SimpleNamespace(monotonic=lambda: now[0], thread_time=lambda: 0.0))
         asked: list[float] = []
 
         def stalling(times: int) -> Callable[[Connection], Any]:
+            before = len(asked)
+
             def query(connection: Connection) -> Any:
                 asked.append(now[0])
-                if len(asked) <= times:
+                if len(asked) - before <= times:
                     now[0] += 1.0  # it stood still for so long
                     connection.execute(text(ENDLESS)).scalar()
                 return settings.get(connection, "colour")
 
             return query
 
-        self.assertEqual(await self.records.read(stalling(2)), "green")
-        self.assertEqual(len(asked), 3)
-        await self.assertFailure(self.records.read(stalling(1000)), ReadTooLongError)
-        self.assertEqual(len(asked), 7)
+        return asked, stalling
 
     async def test_no_open_transaction(self) -> None:
         """
