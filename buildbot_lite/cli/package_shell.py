@@ -15,7 +15,7 @@ import click
 from attrs import asdict
 
 from ..errors import InputError, LinkLostError
-from ..packages.building.overlay import entering, kept_name
+from ..packages.building.kept_roots import entering, kept_name
 from .connection import FarmClient, MasterLink
 from .output import Document, note
 from .package_jobs import JobCommand
@@ -50,8 +50,9 @@ def shell(farm: FarmClient, job: str, arch: str, command: tuple[str, ...], direc
     Run COMMAND, or start a shell, in the root of JOB for ARCH, whose build failed, as the build left it.  It runs on
     the slave that built it, wherever that is.
 
-    The target needs Overlay(keep_failed=HOURS), and the slave's owner must permit it (shells=True in slave.tac).  The
-    files of the build are in /build; there is no network.  What you change stays until the root is removed.
+    The root of the target needs keep_failed=HOURS, and the slave's owner must permit it (shells=True in slave.tac).
+    The files of the build are in /build (mock: /builddir/build); there is no network.  What you change stays until the
+    root is removed.
 
     Without a terminal, standard input, output and error are passed on as they are.  The exit code is that of COMMAND or
     of the shell.

@@ -6,7 +6,9 @@ files in ``data/mock`` are of mock itself, which was run by hand over a root of 
 build that failed, and a truncated source package.
 """
 
+import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +18,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.results import Result
+from buildbot_lite.packages.building.kept_roots import KEPT, entering
 from buildbot_lite.packages.building.mock import Mock
 from buildbot_lite.packages.building.roots import FILES, INCOMING, RESULTS, ROOT
 from test.control.test_submissions import SubmissionCase
@@ -27,16 +30,18 @@ from .test_package_steps import NAMES, commands, failing
 DATA = Path(__file__).parent / "data" / "mock"
 # It keeps its arguments, and does what the test has put into "plan" for the command: an exit code and logs.
 STAND_IN = """\
+results=
 for last; do
     case $last in
         --resultdir=*) results=${last#--resultdir=} ;;
-        --init | --installdeps | --chroot | --rebuild | --scrub=*) command=${last%%=*} ;;
+        --init | --installdeps | --chroot | --rebuild | --scrub=* | --shell | --orphanskill) command=${last%%=*} ;;
     esac
 done
 printf '%s\\n' "$@" --- >>PLACE/asked
 plan=PLACE/plan/${command#--}
-[ ! -d "$plan/logs" ] || cp "$plan/logs"/* "$results"
+[ ! -d "$plan/logs" ] || [ -z "$results" ] || cp -r "$plan/logs"/. "$results"
 [ ! -e "$plan/said" ] || cat "$plan/said"
+[ ! -e "$plan/does" ] || . "$plan/does"
 exit $(cat "$plan/code" 2>/dev/null || echo 0)
 """
 MISSING = """\
@@ -89,12 +94,14 @@ class MockProgramTests(SynchronousTestCase):
         super().setUp()
         self.directory = Path(tempfile.mkdtemp()).resolve()
         self.addCleanup(shutil.rmtree, self.directory)
-        self.build = self.directory / "build"
+        self.build = self.directory / "builder" / "build"
+        self.kept = self.directory / KEPT
         self.plan = self.directory / "plan"
         program = self.directory / "programs" / "mock"
         program.parent.mkdir()
         program.write_text("#!/bin/sh\n" + STAND_IN.replace("PLACE", str(self.directory)))
         program.chmod(0o755)
+        self.environment = {"PATH": f"{self.directory}/programs:{os.environ['PATH']}"}
         self.root = Mock("fedora-40-{arch}")
         self.fresh()
 
@@ -126,9 +133,8 @@ class MockProgramTests(SynchronousTestCase):
         """
         The exit code, and the output.
         """
-        environment = {"PATH": f"{self.directory}/programs:{os.environ['PATH']}"}
         ran = subprocess.run(
-            words, cwd=self.build, env=environment, capture_output=True, check=False, text=True, timeout=120
+            words, cwd=self.build, env=self.environment, capture_output=True, check=False, text=True, timeout=120
         )
         return ran.returncode, ran.stdout + ran.stderr
 
@@ -226,7 +232,7 @@ class MockProgramTests(SynchronousTestCase):
         self.assertEqual(self.run_words(self.root.end()), (0, ""))
         self.assertFalse((self.build / ROOT).exists())
 
-    def test_kept(self) -> None:
+    def test_not_removed(self) -> None:
         """
         Where mock cannot remove its root, the directory that knows its name stays, for the next attempt.
         """
@@ -234,6 +240,94 @@ class MockProgramTests(SynchronousTestCase):
         self.plans("scrub", 1, {})
         self.assertNotEqual(self.run_words(self.root.end())[0], 0)
         self.assertTrue((self.build / ROOT / "made").exists())
+
+    def keep(self, name: str, size: str = "200\t/\n") -> tuple[int, str]:
+        """
+        Let a build fail, and keep its root, of which du says *size*, under *name*.
+        """
+        self.plans("rebuild", 1, {})
+        (self.plan / "chroot" / "said").write_text(size)
+        self.assertEqual(self.built()[0], 1)
+        words = Mock("fedora-40-{arch}", keep_failed=2).keep("x86_64", name)
+        assert words is not None
+        kept = self.run_words(words)
+        self.assertEqual(self.run_words(self.root.end()), (0, ""))
+        return kept
+
+    def test_kept(self) -> None:
+        """
+        Promise 9.4: if asked, the root of a failed build stays where mock made it, and mock enters it, with the words
+        as they are, and kills what is left in it; when its time is over, the next build lets mock remove it.
+        """
+        self.assertEqual(self.keep("f4-x86_64-1"), (0, ""))
+        self.assertGreaterEqual(int((self.kept / "f4-x86_64-1" / "kilobytes").read_text()), 200)
+        which = [each for each in self.asked()[0] if each.startswith(("--root=", "--uniqueext="))]
+        self.assertNotIn("--scrub=chroot", [each for call in self.asked() for each in call])
+        (self.directory / "asked").unlink()
+
+        (self.directory / "work").symlink_to(".")
+        self.plans("shell", 7, {})
+        words = entering(self.directory, "f4-x86_64-1", "echo", "it's", "two  words\n")
+        self.assertEqual(self.run_words(words), (7, ""))
+        self.left("f4-x86_64-1")
+        shell, left = self.asked()
+        self.assertEqual(shell[:-2], ["--quiet", *which, "--no-clean", "--shell", "--"])
+        self.assertEqual(shlex.split("\n".join(shell[-2:])), ["echo", "it's", "two  words\n"])
+        self.assertEqual(left, ["--quiet", *which, "--orphanskill"])
+        self.assertIn("/builddir/build", self.run_words(entering(self.directory, "f4-x86_64-1"))[1])
+        self.left("f4-x86_64-1")
+
+        (self.kept / "f4-x86_64-1" / "until").write_text("1\n")
+        for code, left_there in ((60, [".removed.f4-x86_64-1"]), (0, [])):
+            self.plans("scrub", code, {})
+            self.run_words(self.root.rpm_preparation("x86_64", "noarch", ""))
+            self.assertEqual([each.rpartition(".")[0] for each in os.listdir(self.kept)], left_there)
+        self.assertIn(["--quiet", *which, "--scrub=chroot", "--scrub=bootstrap"], self.asked())
+
+    def test_not_kept(self) -> None:
+        """
+        Promise 9.4: a root of which mock does not say how large it is, or that is too large, is not kept, and the build
+        removes it.
+        """
+        for said, sentence in (("", "does not say how large"), ("999999999\t/\n", "more than 21474836480 bytes")):
+            self.fresh()
+            code, why = self.keep("f4-x86_64-1", said)
+            self.assertEqual(code, 0)
+            self.assertIn(sentence, why)
+            self.assertEqual(self.asked()[-1][-1], "--scrub=bootstrap")
+            self.assertEqual([each for each in os.listdir(self.kept) if each != ".incoming"], [])
+
+    def test_killed_in_root(self) -> None:
+        """
+        Promise 9.4: when the process that entered the root is killed, mock kills what is left in it, and only then the
+        root is free.
+        """
+        self.keep("f4-x86_64-1")
+        (self.directory / "work").symlink_to(".")
+        pid = self.directory / "pid"
+        self.plans("shell", 0, {})
+        (self.plan / "shell" / "does").write_text(f"echo $$ >{pid}\necho in\nexec sleep 100\n")
+        self.plans("orphanskill", 0, {})
+        (self.plan / "orphanskill" / "does").write_text(f"kill -9 $(cat {pid})\n")
+        inside = subprocess.Popen(
+            entering(self.directory, "f4-x86_64-1"), stdout=subprocess.PIPE, env=self.environment, cwd=self.build
+        )
+        self.addCleanup(inside.wait, 60)
+        assert inside.stdout is not None
+        with inside.stdout:
+            self.assertIn(b"The root of a build that failed", inside.stdout.readline())
+            self.assertEqual(inside.stdout.readline(), b"in\n")
+            inside.kill()
+            # The last process that could write to it is gone.
+            self.assertEqual(inside.stdout.read(), b"")
+        self.left("f4-x86_64-1")
+
+    def left(self, name: str) -> None:
+        """
+        Wait until nobody is in the root.
+        """
+        with (self.kept / name / "until").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
 
     def test_lacking(self) -> None:
         """
@@ -271,7 +365,7 @@ class MockStepsTests(SubmissionCase):
             [each[4:] for each in commands(slave) if each[3:4] == ("mock",)],
             [
                 ("remove", "root", "files"),
-                ("prepare", "root", "files", "fedora-4-i686", "i686"),
+                ("prepare", "root", "files", "fedora-4-i686", "i686", "../../roots/kept"),
                 ("build", "root", "files", "fedora-4-i686", "i686", ".f4"),
                 ("remove", "root", "files"),
             ],

@@ -17,7 +17,8 @@ from unittest import SkipTest
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError
-from buildbot_lite.packages.building.overlay import KEPT, entering, overlay
+from buildbot_lite.packages.building.kept_roots import KEPT, entering
+from buildbot_lite.packages.building.overlay import overlay
 from buildbot_lite.packages.building.roots import FILES, RESULTS, ROOT, Overlay
 
 from ..needs import needs

@@ -13,11 +13,13 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.results import Result
+from buildbot_lite.packages.building.kept_roots import KEPT
 from buildbot_lite.packages.building.roots import FILES, INCOMING, RESULTS, ROOT
 from buildbot_lite.packages.building.sbuild import Sbuild
 from test.control.test_submissions import SubmissionCase
 from test.master.harness import FakeSlave
 
+from ..needs import needs
 from .archives import archive, greet
 from .test_package_steps import NAMES, commands, failing, overlays
 
@@ -160,19 +162,27 @@ class SbuildProgramTests(SynchronousTestCase):
     def setUp(self) -> None:
         super().setUp()
         # A place with characters that mean something to shells and to sbuild.
-        self.directory = Path(tempfile.mkdtemp(suffix="100% it's")).resolve()
-        self.addCleanup(shutil.rmtree, self.directory)
+        self.work = Path(tempfile.mkdtemp(suffix="100% it's")).resolve()
+        self.addCleanup(shutil.rmtree, self.work)
+        self.directory = self.work / "builder" / "build"
+        self.directory.mkdir(parents=True)
         self.out = self.directory / FILES / RESULTS
-        self.out.mkdir(parents=True)
-        (self.directory / FILES / INCOMING).mkdir()
-        (self.directory / FILES / INCOMING / "greet_1.0.dsc").touch()
-        (self.directory / ROOT).mkdir()
         (self.directory / "base").mkdir()
-        (self.directory / ROOT / "base").symlink_to(self.directory / "base")
         self.programs = self.directory / "programs"
         self.programs.mkdir()
         self.temporary = self.directory / "temporary"
         self.temporary.mkdir()
+        self.prepared()
+
+    def prepared(self) -> None:
+        """
+        Make what is there when a build begins.
+        """
+        self.out.mkdir(parents=True)
+        (self.directory / FILES / INCOMING).mkdir()
+        (self.directory / FILES / INCOMING / "greet_1.0.dsc").touch()
+        (self.directory / ROOT / "upper").mkdir(parents=True)
+        (self.directory / ROOT / "base").symlink_to(self.directory / "base")
 
     def program(self, name: str, script: str) -> None:
         """
@@ -218,7 +228,11 @@ perl -e 'do $ENV{SBUILD_CONFIG} or die; print $unshare_tmpdir_template' >../../s
             with self.subTest(line=line):
                 self.says(BEGINNING + text, ended)
                 self.assertEqual(self.building(), (code, line))
+                # That of a failed build stays until it is kept or removed.
+                self.assertEqual(len(os.listdir(self.temporary)), code)
+                self.assertEqual(self.run_words(Sbuild("bookworm").end()), (0, ""))
                 self.assertEqual(os.listdir(self.temporary), [])
+                self.prepared()
 
     def test_installed(self) -> None:
         """
@@ -322,6 +336,34 @@ perl -e 'do $ENV{SBUILD_CONFIG} or die; print $unshare_tmpdir_template' >../../s
         self.assertEqual(self.run_words(Sbuild("bookworm").end()), (0, ""))
         self.assertEqual(os.listdir(self.temporary), [])
         self.assertFalse((self.directory / FILES).exists() or (self.directory / ROOT).exists())
+
+    @needs("newuidmap", "flock")
+    def test_kept(self) -> None:
+        """
+        Promise 9.4: if asked, the root that sbuild made for a failed build is kept, with its size and the end of its
+        time; if sbuild made none, the one in which the build was prepared; if there is none at all, that is said.
+        """
+        root = Sbuild("bookworm", keep_failed=2)
+        kept = self.work / KEPT
+        for number, (script, is_kept) in enumerate(
+            [("exit 1", "base"), ('mkdir -p "$BUILD_SESSION/root.x/build/out/src"; exit 2', "tree/build/out/src")]
+        ):
+            self.program("sbuild", script)
+            self.assertEqual(self.building()[0], 1)
+            words = root.keep("amd64", f"b-{number}")
+            assert words is not None
+            self.assertEqual(self.run_words(words), (0, ""))
+            self.assertTrue((kept / f"b-{number}" / "root" / is_kept).is_dir())
+            self.assertTrue((kept / f"b-{number}" / "files" / RESULTS).is_dir())
+            self.assertGreater(int((kept / f"b-{number}" / "kilobytes").read_text()), 0)
+            self.assertEqual(self.run_words(root.end()), (0, ""))
+            self.assertEqual(os.listdir(self.temporary), [])
+            self.prepared()
+        (self.directory / ROOT / "base").unlink()
+        words = root.keep("amd64", "b-2")
+        assert words is not None
+        self.assertEqual(self.run_words(words), (0, "none was made"))
+        self.assertEqual(sorted(os.listdir(kept)), ["b-0", "b-1"])
 
     def test_checked(self) -> None:
         """

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from buildbot_lite.packages.building.overlay import KEPT, overlay
+from buildbot_lite.packages.building.kept_roots import KEPT
+from buildbot_lite.packages.building.overlay import overlay
 from buildbot_lite.packages.building.roots import Overlay
 from buildbot_lite.packages.building.steps import DebianPrepping
 from test.packages.archives import archive, greet

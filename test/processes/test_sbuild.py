@@ -12,10 +12,12 @@ from typing import ClassVar
 from unittest import SkipTest
 
 from ..needs import NO_SOURCES, needs
+from ..process_table import alive, arguments
 from .farm import Done, until
 from .test_packages import PackagesCase
 
 NOBODY = "nobody"
+MARK = f"43210.{os.getpid()}"
 # Root lends the slave's user ids, for the slave alone: the machine's own /etc/subuid stays as it is.
 LENDING = 'mount --bind "$0" /etc/subuid; mount --bind "$0" /etc/subgid; exec "$@"'
 # A program with what debuggers want to know, so that the place of its source would be in it; without debhelper.
@@ -37,7 +39,7 @@ class SbuildTests(PackagesCase):
         'DebTarget("o", ["ARCH"], Overlay("bookworm", packages=[])),'
         ' DebTarget("s", ["ARCH"], Sbuild("bookworm", packages=[]), repository="repos/s", replaces=["hello"],'
         ' version_suffix="+farm1"),'
-        ' DebTarget("t", ["ARCH"], Sbuild("bookworm", packages=[]))'
+        ' DebTarget("t", ["ARCH"], Sbuild("bookworm", packages=[], keep_failed=5))'
     )
     bases = ""
     before: ClassVar[list[str]] = []
@@ -75,10 +77,12 @@ class SbuildTests(PackagesCase):
         farm.write_config()
         farm.start_master()
         directory = farm.slave_directory("bot1")
+        user = ""
         if self.before:
             for path in (farm.directory, directory):
                 path.chmod(0o711)
-            farm.write_slave_tac("bot1", policy=f"user={NOBODY!r}")
+            user = f"user={NOBODY!r}, "
+        farm.write_slave_tac("bot1", policy=f"{user}shells=True, ")
         work = directory / "work"
         work.mkdir(exist_ok=True)
         (work / "roots").symlink_to(f"{self.bases}/roots")
@@ -157,12 +161,69 @@ class SbuildTests(PackagesCase):
 
     def test_failing(self) -> None:
         """
-        Promise 9.4: of a build that fails, the stage of sbuild and the error are named, and nothing is left.
+        Promise 9.4: of a build that fails, the stage of sbuild and the error are named.  If asked, its root is kept, as
+        the build left it, and entered over the link, without the network; a kill -9 of the slave leaves nothing in it.
+        When its time is over, the next build removes it.
         """
-        done = self.built("t", self.source("echo it broke; false"))
+        done = self.built("t", self.source("id -u >made; echo it broke; false"))
         self.assertNotEqual(done.code, 0)
         self.assertIn(b"sbuild failed in the stage build: ", done.out)
         self.check_left()
+        until(lambda: self.ended(1), "the job has ended")
+        shown = self.enter(
+            "sh",
+            "-c",
+            "id -u; pwd; cat out/src/made; stat -c %u out/src/made; stat -c %u:%a /bin/su; gcc --version; "
+            "getent hosts deb.debian.org",
+        )
+        self.assertEqual(shown.code, 2, shown)
+        ids = shown.out.split()
+        # The owners are those that the build had, in which root is another user of the machine.
+        self.assertEqual(ids[:2] + ids[4:5], [b"0", b"/build", b"0:4755"])
+        self.assertEqual(ids[2], ids[3])
+        self.assertNotEqual(ids[2], b"0")
+        self.assertIn(b"Free Software Foundation", shown.out)
+
+        entering = self.farm.client("buildbot-lite", *self.entering("sleep", MARK))
+        until(lambda: len(self.inside()) > 1, "the command runs in the root")
+        self.farm.slave().kill()
+        until(lambda: not self.inside(), "nothing is left in the root")
+        entering.process.kill()
+        entering.wait()
+
+        kept = Path(self.bases) / "roots" / "kept"
+        (one,) = kept.iterdir()
+        self.assertEqual(kept.stat().st_mode & 0o777, 0o700)
+        (one / "until").write_text("1\n")
+        self.farm.start_slave()
+        self.built("o", self.source("false"))
+        self.assertEqual(list(kept.iterdir()), [])
+        self.check_left()
+
+    def entering(self, *command: str) -> list[str]:
+        """
+        The words of the command that runs *command* in the root of the first job.
+        """
+        return ["package", "shell", str(self.farm.master_directory), "1", self.arch, "--", *command]
+
+    def enter(self, *command: str) -> Done:
+        """
+        Run *command* in the root of the first job.
+        """
+        return self.farm.command(*self.entering(*command))
+
+    def inside(self) -> list[int]:
+        """
+        The processes in the root, and those that watch it.
+        """
+        return [pid for pid in self.farm.processes() if any(MARK in word for word in arguments(pid)) and alive(pid)]
+
+    def ended(self, job: int) -> bool:
+        """
+        Whether *job* has failed.
+        """
+        shown = self.farm.command("package", "show", str(self.farm.master_directory), str(job), "--json")
+        return bool(json.loads(shown.out)["state"] == "failed")
 
     def finished(self, job: int) -> bool:
         """

@@ -4,14 +4,13 @@ Roots that mock makes: the program with which Fedora and its relatives build RPM
 
 import re
 from collections.abc import Collection, Sequence
-from importlib.resources import files
 from typing import Any, ClassVar
 
 from ...master.config.mistakes import MISSING
 from ..formats.source_package import RPM
-from .roots import DAY, FILES, ROOT, Root
+from .programs import words_of
+from .roots import DAY, FILES, KEPT_ON_SLAVE, ROOT, Root
 
-_PROGRAM = "".join(files(__package__).joinpath(name).read_text("utf-8") for name in ("root_head.sh", "mock.sh"))
 _ARCH = "{arch}"
 _CONFIG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,100}\Z")
 
@@ -21,25 +20,27 @@ class Mock(Root):
     A clean root for each build, made by mock(1) with a configuration on the slave.
 
     *config*: the name of a configuration in the slave's /etc/mock, like "fedora-40-{arch}"; "{arch}" becomes the
-    architecture.  *longest*: seconds after which a command of a build is ended; default a day.  There are no limits for
-    memory, processes and disk. mock installs what a package needs with the network, and builds without, unless its
-    configuration says otherwise.  The slave needs mock, and its user must be in the group mock.  Users in that group
-    can become root on the machine (mock(1), "DESCRIPTION").
+    architecture.  *longest*: seconds after which a command of a build is ended; default a day.  *keep_failed*: as for
+    `Overlay`.  There are no limits for memory, processes and disk. mock installs what a package needs with the network,
+    and builds without, unless its configuration says otherwise.  The slave needs mock, and its user must be in the
+    group mock.  Users in that group can become root on the machine (mock(1), "DESCRIPTION").
     """
 
     installs = True
     makes_sources = False
+    kept_by = "mock"
     families: ClassVar[Collection[str]] = (RPM,)
 
-    def __init__(self, config: Any = MISSING, *, longest: Any = DAY) -> None:
+    def __init__(self, config: Any = MISSING, *, longest: Any = DAY, keep_failed: Any = 0) -> None:
         super().__init__()
+        self.keep_failed = self.kept_for(keep_failed)
         self.config = self.arguments.text("config", config)
         if self.config and not _CONFIG.match(self.config.replace(_ARCH, "x86_64")):
             self.arguments.wrong("config", config, 'the name of a configuration of mock, like "fedora-40-{arch}"')
         self.longest = self.arguments.seconds("longest", longest, least=1.0)
 
     def rpm_preparation(self, architecture: str, target: str, dist: str) -> Sequence[str]:
-        return _mock("prepare", ROOT, FILES, self._config(architecture), target)
+        return _mock("prepare", ROOT, FILES, self._config(architecture), target, KEPT_ON_SLAVE)
 
     def rpm_building(self, architecture: str, target: str, dist: str) -> Sequence[str]:
         return _mock("build", ROOT, FILES, self._config(architecture), target, dist)
@@ -55,4 +56,4 @@ class Mock(Root):
 
 
 def _mock(verb: str, *words: str) -> Sequence[str]:
-    return ["/bin/sh", "-c", _PROGRAM, "mock", verb, *words]
+    return words_of("mock", verb, *words)

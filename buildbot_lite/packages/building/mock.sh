@@ -1,10 +1,12 @@
-# Builds of source RPMs with mock(1): sh -c "$(cat root_head.sh mock.sh)" mock VERB ARGUMENT…
+# Builds of source RPMs with mock(1): sh -c "$(cat root_head.sh kept.sh mock.sh)" mock VERB ARGUMENT…
 #
-#   prepare ROOT DIRECTORY CONFIG TARGET   make a root of the configuration CONFIG, install what the package in DIRECTORY/in
+#   prepare ROOT DIRECTORY CONFIG TARGET KEPT
+#                                          make a root of the configuration CONFIG, install what the package in DIRECTORY/in
 #                                          needs for TARGET, and list all packages in DIRECTORY/out/installed.txt
 #   build ROOT DIRECTORY CONFIG TARGET DIST
 #                                          build the package in that root, with DIST as %dist; packages go to DIRECTORY/out
 #   remove ROOT DIRECTORY                  remove both, and the root that mock made for ROOT, also after a kill
+#   keep                                   see kept.sh
 #
 # Each build has a root of its own beside others of the same CONFIG (mock's "uniqueext"); its name is in ROOT/made.
 
@@ -21,29 +23,19 @@ in_mock() { # RESULTS ARGUMENT…
 }
 
 remove() { # ROOT DIRECTORY
-    # Without a complete line, the file was not finished, and mock had not begun.
-    if [ -e "$1/made" ] && read -r config unique <"$1/made"; then
-        code=0
-        mock --quiet --root="$config" --uniqueext="$unique" --scrub=chroot --scrub=bootstrap || code=$?
-        case $code in
-            0) ;;
-            # No configuration of that name, or no mock: another attempt would not succeed either.
-            3 | 5 | 127) echo "warning: mock and its configuration $config are not here any more, so the root that it made stays \
-on this machine: it has \"$unique\" in its name, and is in /var/lib/mock unless mock keeps its roots elsewhere" >&2 ;;
-            *) exit "$code" ;;
-        esac
-    fi
+    scrub "$1"
     rm -rf -- "$@"
 }
 
-prepare() { # ROOT DIRECTORY CONFIG TARGET
+prepare() { # ROOT DIRECTORY CONFIG TARGET KEPT
     check
+    sweep_kept "$5"
     mkdir -p "$1"
     root=$(readlink -f "$1") config=$3 target=$4
     cd "$2"
     unique=buildbot-lite-$(printf %s "$root" | cksum | cut -d ' ' -f 1)-$$
     echo "$config $unique" >"$root/made"
-    shift 4
+    shift 5
     for repository in "$PWD"/repositories/*; do
         [ ! -d "$repository/repodata" ] || set -- "$@" "--addrepo=file://$repository"
     done

@@ -1,68 +1,14 @@
 """
-The program of `roots.Overlay`, overlay.sh, and the roots of failed builds that it keeps on a slave.
-
-::
-
-    work/BUILDER/build/root, files ──(a command of the build fails)──► work/roots/kept/BUILDER-NUMBER/root, files
+The program of `roots.Overlay`, overlay.sh, which also enters and removes the kept roots of all kinds (kept.sh).
 """
 
-import os
-import pwd
 from collections.abc import Sequence
-from importlib.resources import files
-from pathlib import Path
 
-from ...errors import InputError
-
-KEPT = "roots/kept"
-"""Where roots are kept, relative to the slave's ``work``."""
-
-_PROGRAM = files(__package__).joinpath("overlay.sh").read_text("utf-8")
+from .programs import words_of
 
 
 def overlay(verb: str, *words: str) -> Sequence[str]:
     """
     The words that run overlay.sh.
     """
-    return ["/bin/sh", "-c", _PROGRAM, "overlay", verb, *words]
-
-
-def kept_name(builder: str, number: int) -> str:
-    """
-    The name of the kept root of a build.
-    """
-    return f"{builder}-{number}"
-
-
-def entering(slave_directory: Path, name: str, *command: str) -> Sequence[str]:
-    """
-    The words that run *command* in the kept root *name* of the slave in *slave_directory*; without a command, a shell
-    that takes the commands to run from standard input.  `InputError` when it is not there, or belongs to another user.
-    """
-    kept = slave_directory / "work" / KEPT
-    try:
-        owner = kept.stat().st_uid
-        there = sorted(each.name for each in kept.glob("[!.]*") if (each / "until").is_file())
-    except FileNotFoundError:
-        raise InputError(
-            f"No root is kept in {slave_directory}: is it the directory of the slave that built it, and does the target"
-            " have Overlay(keep_failed=HOURS)?"
-        ) from None
-    except PermissionError:
-        raise InputError(
-            f"{kept} can be read by the slave's user only; run this as that user (sudo -u USER …)."
-        ) from None
-    if owner != os.geteuid():
-        raise InputError(
-            f"The roots in {kept} belong to {_user(owner)}: sudo -u {_user(owner)} buildbot-lite package shell …"
-        )
-    if name not in there:
-        raise InputError(f"The root of {name} is not kept (any more); kept are: {', '.join(there) or 'none'}.")
-    return overlay("enter", str(kept), name, *command)
-
-
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"#{number}"
+    return words_of("overlay", verb, *words)

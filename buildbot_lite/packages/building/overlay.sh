@@ -1,4 +1,4 @@
-# Clean roots for builds of packages: sh -c "$(cat overlay.sh)" overlay VERB ARGUMENT…
+# Clean roots for builds of packages: sh -c "$(cat root_head.sh kept.sh overlay.sh)" overlay VERB ARGUMENT…
 #
 #   begin ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES   begin a root over BASES/current, a base of Debian; make the base
 #                                                         first, unless there is one that is younger than SECONDS
@@ -6,8 +6,7 @@
 #   build ROOT DIRECTORY ARCH LIMITS COMMAND…             the same without the network, for code that is not trusted;
 #                                                         afterwards, nothing more is run in the root
 #   remove DIRECTORY…                                     remove these, with files that belong to subordinate user ids
-#   keep ROOT DIRECTORY ARCH KEPT NAME SECONDS            move both to KEPT/NAME, and keep them for SECONDS
-#   enter KEPT NAME [COMMAND…]                            run COMMAND, or a shell, in KEPT/NAME, without the network
+#   keep, enter                                           see kept.sh
 #
 # LIMITS: three numbers with commas between them: bytes of memory (0: nine tenths of the machine's), processes, and bytes
 # on the disk.
@@ -20,9 +19,6 @@
 #   '-- unshare: makes the namespaces of processes, mounts, …; when it ends, the kernel ends all processes below it
 #       '-- sh: the first process in the root, which no other survives: mounts the root, then runs COMMAND in it
 #           '-- sh: changes the root directory of the first process, and unmounts the machine's
-set -eu
-umask 022
-export LC_ALL=C.UTF-8
 
 # An ordinary user's PATH may lack pivot_root.
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -30,18 +26,12 @@ export PATH="$PATH:/usr/sbin:/sbin"
 # The capabilities of root in a root (capabilities(7)): those that installing and building packages needs.
 capabilities=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+setfcap,+net_bind_service,+sys_chroot,+audit_write
 
-# Exit codes, for the step.
-NO_NAMESPACES=96 NO_TOOL=97 OVER_LIMIT=98 DAMAGED=99
-
-# Roots that are kept at most: their number, and bytes of all together.
-MOST_KEPT=5 LARGEST_KEPT=21474836480
+OVER_LIMIT=98
 
 # Days without a build after which the bases of a suite, an architecture and a choice of packages are removed.
 UNUSED_DAYS=28
 
-# Free bytes and inodes below which a build is ended.
-export RESERVE=1073741824 RESERVED_FILES=10000
-
+# People read these sentences in their terminals, too.
 fail() { # CODE SENTENCE
     echo "$2" >&2
     exit "$1"
@@ -53,11 +43,7 @@ need() {
     done
 }
 
-if [ "$(id -u)" = 0 ]; then
-    map= xattr=
-else
-    map="--map-auto --map-root-user" xattr=,userxattr
-fi
+[ -n "$map" ] && xattr=,userxattr || xattr=
 
 namespaces() {
     need unshare
@@ -67,9 +53,7 @@ and sysctl kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unpri
 }
 
 remove() {
-    for directory; do
-        rm -rf -- "$directory" 2>/dev/null || unshare $map rm -rf -- "$directory"
-    done
+    erase "$@"
 }
 
 in_use() { # BASE
@@ -162,64 +146,6 @@ make_base() {
     sweep "$bases"
 }
 
-# Remove kept roots whose time is over, then the oldest ones, until the others are few and small enough; but none in
-# which somebody is: the lock of a root is its file "until".
-sweep_kept() { # KEPT
-    count=0 kilobytes=0
-    # What an interrupted removal has left.  Another build may remove it at the same time.
-    remove "$1"/.removed.* || true
-    for until in $(ls -t "$1"/*/until 2>/dev/null); do
-        one=${until%/until}
-        count=$((count + 1)) kilobytes=$((kilobytes + $(cat "$one/kilobytes")))
-        if [ "$(cat "$until")" -lt "$(date +%s)" ] || [ $count -gt $MOST_KEPT ] || [ $((kilobytes * 1024)) -gt $LARGEST_KEPT ]; then
-            (
-                flock --nonblock 8 || exit 0
-                mv -T "$one" "$1/.removed.${one##*/}.$$"
-            ) 8<"$until"
-        fi
-    done
-    remove "$1"/.removed.* || true
-}
-
-keep() { # ROOT DIRECTORY ARCH KEPT NAME SECONDS
-    # A root that could not be made is not kept.
-    base=$(readlink "$1/base" || readlink "$1/built") || exit 0
-    mkdir -p "$4"
-    kept=$(readlink -f "$4")
-    chmod 700 "$kept"
-    remove "$kept/$5" "$kept/.incoming"
-    mkdir "$kept/.incoming"
-    echo "$3" >"$kept/.incoming/arch"
-    unshare $map du -skcx -- "$1/upper" "$2" | tail -n 1 | cut -f 1 >"$kept/.incoming/kilobytes"
-    echo $(($(date +%s) + $6)) >"$kept/.incoming/until"
-    mv -T "$1" "$kept/.incoming/root"
-    mv -T "$2" "$kept/.incoming/files"
-    use "$base" "$kept/$5/root"
-    mv -T "$kept/.incoming" "$kept/$5"
-    sweep_kept "$kept"
-    [ -e "$kept/$5" ] || echo "The root is not kept, because it has more than $LARGEST_KEPT bytes."
-}
-
-enter() { # KEPT NAME [COMMAND…]
-    one=$1/$2 gone="The root of $2 is not kept on this machine (any more)."
-    shift 2
-    need flock
-    [ -e "$one/until" ] || fail $DAMAGED "$gone"
-    # Two overlays cannot share their upper directory.
-    exec 9<"$one/until"
-    flock --nonblock 9 || fail $DAMAGED "Somebody else is in this root, or it is being removed.  Try again later."
-    # It may have been removed before it was locked.
-    [ "$one/until" -ef /proc/self/fd/9 ] || fail $DAMAGED "$gone"
-    link=base
-    [ -L "$one/root/base" ] || link=built
-    [ $# -gt 0 ] || set -- sh -c '
-        echo "The root of a build that failed; the files of the build are in /build.  There is no network.  Leave it with: exit"
-        [ ! -t 0 ] || ! command -v bash >/dev/null || exec bash -i
-        exec sh
-    '
-    run $link "$one/root" "$one/files" "$(cat "$one/arch")" "0,4096,$LARGEST_KEPT" no "$@"
-}
-
 prepare() { # ROOT DIRECTORY ARCH LIMITS NETWORK COMMAND…
     built=$(readlink "$1/built") || true
     [ -z "$built" ] || fail $DAMAGED "Something was built in this root, so nothing more is installed in it."
@@ -233,9 +159,12 @@ build() { # ROOT DIRECTORY ARCH LIMITS COMMAND…
     run built "$root" "$directory" "$arch" "$limits" no "$@"
 }
 
-run() { # LINK ROOT DIRECTORY ARCH LIMITS NETWORK COMMAND…
-    root=$(readlink -f "$2") directory=$(readlink -f "$3") arch=$4 network=$6
+# WHAT: "base" or "built", the link in ROOT to what the overlay is over, or "tree", a directory in ROOT with all files, also
+# those of DIRECTORY, which is empty then.
+run() { # WHAT ROOT DIRECTORY ARCH LIMITS NETWORK COMMAND…
+    root=$(readlink -f "$2") directory=${3:+$(readlink -f "$3")} arch=$4 network=$6
     base=$(readlink -f "$root/$1")
+    [ "$1" = tree ] && written=$base || written=$root/upper
     IFS=, read -r memory processes disk <<LIMITS
 $5
 LIMITS
@@ -254,7 +183,7 @@ LIMITS
     # on the machine itself has no such limit.  The margin is for what else the user runs.
     most=$(prlimit --nproc --output HARD --noheadings --raw)
     if [ "$most" = unlimited ] || [ "$most" -gt $((processes + 1000)) ]; then most=$((processes + 1000)); fi
-    export base root directory xattr network map capabilities alone memory processes disk OVER_LIMIT mounting watching
+    export base root written directory xattr network map capabilities alone memory processes disk OVER_LIMIT mounting watching
     exec $personality prlimit --core=0 --nproc="$most" unshare $map sh -euc "$watching" sh "$@"
 }
 
@@ -309,7 +238,7 @@ watching=$(cat <<'WATCHING'
         while $dying sleep $pause && runs; do
             began=$(date +%s)
             kilobytes=0
-            for each in $(du -skx -- "$root/upper" "$directory" | cut -f1); do kilobytes=$((kilobytes + each)); done
+            for each in $(du -skx -- "$written" ${directory:+"$directory"} | cut -f1); do kilobytes=$((kilobytes + each)); done
             [ $((kilobytes * 1024)) -le $disk ] || end "The build was ended: it wrote more than $(mb $disk) (the limit; disk=)."
             pause=$((2 + 10 * ($(date +%s) - began)))
         done
@@ -332,13 +261,17 @@ mounting=$(cat <<'MOUNTING'
     # If the machine has no memory left, the kernel ends processes of builds first.
     echo 500 >/proc/self/oom_score_adj
     m=$root/mount
-    mount -t overlay root -o "lowerdir=$base,upperdir=$root/upper,workdir=$root/work$xattr" "$m"
+    if [ "$written" = "$base" ]; then
+        mount --bind "$base" "$m"
+    else
+        mount -t overlay root -o "lowerdir=$base,upperdir=$written,workdir=$root/work$xattr" "$m"
+    fi
     # In a root in which something was built, these may be links.
     for each in build proc dev etc; do
         [ ! -L "$m/$each" ] || rm -f "$m/$each"
         mkdir -p "$m/$each"
     done
-    mount --bind "$directory" "$m/build"
+    [ -z "$directory" ] || mount --bind "$directory" "$m/build"
     mount -t proc proc "$m/proc"
     mount -t tmpfs -o mode=755,size=1m dev "$m/dev"
     for device in null zero full random urandom tty; do

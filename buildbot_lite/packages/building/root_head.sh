@@ -1,4 +1,4 @@
-# The head of mock.sh and sbuild.sh.
+# The head of overlay.sh, sbuild.sh and mock.sh.
 set -eu
 umask 022
 export LC_ALL=C.UTF-8

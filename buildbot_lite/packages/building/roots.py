@@ -17,10 +17,14 @@ from ...master.config.arguments import ArgumentChecker
 from ...master.config.mistakes import MISSING, current_line
 from ..formats.source_package import DEB, RPM
 from . import debian_scripts
-from .overlay import KEPT, overlay
+from .kept_roots import KEPT
+from .overlay import overlay
+from .programs import words_of
 
 FILES = "files"
 ROOT = "root"
+KEPT_ON_SLAVE = f"../../{KEPT}"
+"""Where failed roots are kept, relative to the builder's directory."""
 INCOMING, RESULTS = "in", "out"
 
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
@@ -28,6 +32,8 @@ DAY = 86400.0
 WEEK = 7 * DAY
 MOST_PROCESSES = 4096
 LARGEST_BUILD = 40 << 30
+MOST_HOURS = 8760
+"""Hours for which the root of a failed build may be kept: a year."""
 # With lower limits, not even the root can be prepared.
 LEAST_MEMORY, LEAST_PROCESSES, LEAST_DISK = 64 << 20, 20, 1 << 20
 
@@ -58,12 +64,26 @@ class Root(metaclass=NotingType):
     """Whether it can make source packages from git."""
     longest: float | None = None
     """Seconds after which a command is ended; None: none."""
+    kept_by: ClassVar[str] = "overlay"
+    """The program that keeps the roots of failed builds."""
     disk = LARGEST_BUILD
     """Bytes that a checkout of sources from git may have on the slave."""
+
+    keep_failed = 0.0
+    """Seconds for which the roots of failed builds are kept."""
 
     def __init__(self) -> None:
         self.place = current_line(self)
         self.arguments = ArgumentChecker(type(self).__name__, self)
+
+    def kept_for(self, hours: Any) -> float:
+        """
+        The value of `keep_failed` for the argument of that name, *hours*.
+        """
+        if isinstance(hours, (int, float)) and not isinstance(hours, bool) and 0 <= hours <= MOST_HOURS:
+            return hours * 3600.0
+        self.arguments.wrong("keep_failed", hours, f"a number of hours, from 0 to {MOST_HOURS}")
+        return 0.0
 
     def begin(self, architecture: str, packages: Sequence[str] = ()) -> Sequence[Sequence[str]]:
         """
@@ -141,7 +161,10 @@ class Root(metaclass=NotingType):
         The words of the command that keeps the root of a failed build under *name*, so that people can enter it; None
         where roots are not kept.
         """
-        return None
+        if not self.keep_failed:
+            return None
+        seconds = str(int(self.keep_failed))
+        return words_of(self.kept_by, "keep", ROOT, FILES, architecture, KEPT_ON_SLAVE, name, seconds)
 
     def end(self) -> Sequence[str]:
         """
@@ -159,7 +182,8 @@ class DebianRoot(Root):
 
     *suite*: the release of Debian, like "bookworm".  *mirror*: the address of the server of its packages.  *packages*:
     further packages in the base, so that builds need not install them.  *refresh*: seconds after which the base is made
-    again; default a week.  *longest*: seconds after which a command of a build is ended; default a day.
+    again; default a week.  *longest*: seconds after which a command of a build is ended; default a day.  *keep_failed*:
+    hours for which the root of a failed build is kept; default 0.
     """
 
     installs = True
@@ -172,8 +196,10 @@ class DebianRoot(Root):
         packages: Any = ("debhelper",),
         refresh: Any = WEEK,
         longest: Any = DAY,
+        keep_failed: Any = 0,
     ) -> None:
         super().__init__()
+        self.keep_failed = self.kept_for(keep_failed)
         self.suite = self.arguments.name("suite", suite, "suite")
         self.mirror = self.arguments.text("mirror", mirror)
         if self.mirror and not _MIRROR.match(self.mirror):
@@ -236,8 +262,8 @@ class Overlay(DebianRoot):
     adds to the root and to the files of the build, or that a checkout of sources from git has; default 40 GiB.
     *longest*: seconds; default a day.
 
-    *keep_failed*: hours for which the root of a failed build is kept; default 0.  ``buildbot-lite package shell`` on
-    the slave's machine enters it.  A slave keeps the newest 5, and at most 20 GiB.
+    *keep_failed*: hours for which the root of a failed build is kept; default 0.  ``buildbot-lite package shell``
+    enters it.  A slave keeps the newest 5, and at most 20 GiB.
     """
 
     says_needs = True
@@ -255,11 +281,12 @@ class Overlay(DebianRoot):
         longest: Any = DAY,
         keep_failed: Any = 0,
     ) -> None:
-        super().__init__(suite, mirror=mirror, packages=packages, refresh=refresh, longest=longest)
+        super().__init__(
+            suite, mirror=mirror, packages=packages, refresh=refresh, longest=longest, keep_failed=keep_failed
+        )
         self.memory = 0 if memory is None else self.arguments.whole("memory", memory, least=LEAST_MEMORY)
         self.processes = self.arguments.whole("processes", processes, least=LEAST_PROCESSES, most=1 << 22)
         self.disk = self.arguments.whole("disk", disk, least=LEAST_DISK)
-        self.keep_failed = self.arguments.seconds("keep_failed", keep_failed) * 3600
 
     @property
     def limits(self) -> str:
@@ -284,11 +311,6 @@ class Overlay(DebianRoot):
 
     def rpm_source_preparation(self, architecture: str) -> Sequence[str] | None:
         return self.prepare(architecture, _RPM, "debian", "noarch", "", _BUILD_USER)
-
-    def keep(self, architecture: str, name: str) -> Sequence[str] | None:
-        if not self.keep_failed:
-            return None
-        return overlay("keep", ROOT, FILES, architecture, f"../../{KEPT}", name, str(int(self.keep_failed)))
 
     def end(self) -> Sequence[str]:
         return overlay("remove", ROOT, FILES)

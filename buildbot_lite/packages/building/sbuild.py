@@ -9,14 +9,13 @@ Roots that sbuild makes: the program that builds the packages of Debian itself.
 """
 
 from collections.abc import Collection, Sequence
-from importlib.resources import files
 from typing import ClassVar
 
 from ..formats.source_package import DEB
 from . import debian_scripts
+from .programs import words_of
 from .roots import FILES, INCOMING, ROOT, DebianRoot
 
-_PROGRAM = "".join(files(__package__).joinpath(name).read_text("utf-8") for name in ("root_head.sh", "sbuild.sh"))
 _SUFFIXED = "suffixed"
 
 
@@ -24,10 +23,10 @@ class Sbuild(DebianRoot):
     """
     A clean root of Debian for each build, made by sbuild(1) in its mode "unshare", which an ordinary user can use.
 
-    *suite*, *mirror*, *packages*, *refresh*, *longest*: as for `Overlay`.  There are no limits for memory, processes
-    and disk. sbuild installs what a package needs with the network, and builds without.  Besides what `Overlay` needs,
-    the slave needs the package sbuild of Debian (12 or later), and room for a root in its temporary directory, which
-    other users must be able to enter.
+    *suite*, *mirror*, *packages*, *refresh*, *longest*, *keep_failed*: as for `Overlay`.  There are no limits for
+    memory, processes and disk. sbuild installs what a package needs with the network, and builds without.  Besides what
+    `Overlay` needs, the slave needs the package sbuild of Debian (12 or later), and room for a root in its temporary
+    directory, which other users must be able to enter.
     """
 
     families: ClassVar[Collection[str]] = (DEB,)
@@ -51,4 +50,4 @@ class Sbuild(DebianRoot):
 
 
 def _sbuild(verb: str, *words: str) -> Sequence[str]:
-    return ["/bin/sh", "-c", _PROGRAM, "sbuild", verb, *words]
+    return words_of("sbuild", verb, *words)

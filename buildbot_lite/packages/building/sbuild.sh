@@ -1,15 +1,17 @@
-# Builds of Debian packages with sbuild(1), by an ordinary user: sh -c "$(cat root_head.sh sbuild.sh)" sbuild VERB ARGUMENT…
+# Builds of Debian packages with sbuild(1), by an ordinary user:
+# sh -c "$(cat root_head.sh kept.sh sbuild.sh)" sbuild VERB ARGUMENT…
 #
 #   check                                    fail if this user cannot build with sbuild
 #   pack ROOT                                make an archive of the base of ROOT for sbuild, unless there is one
 #   build ROOT DIRECTORY SUITE ARCH SOURCE BUILD
 #                                            build the source package in DIRECTORY/SOURCE, with the packages in
-#                                            DIRECTORY/repositories; results go to DIRECTORY/out
+#                                            DIRECTORY/repositories; results go to DIRECTORY/out.  After a failure
+#                                            sbuild's root stays, for kept.sh or for "remove"
 #   remove ROOT DIRECTORY                    remove both, and what a killed build in ROOT has left elsewhere
 #
 # BUILD: any or all.
 #
-#   BASE of overlay.sh ──pack──► BASE.tar ──► ROOT/session/…, made by sbuild for one build and removed by it
+#   BASE of overlay.sh ──pack──► BASE.tar ──► ROOT/session/…, made by sbuild for one build
 
 check() {
     command -v sbuild >/dev/null || fail $NO_TOOL "This machine has no sbuild (Debian: apt install sbuild)."
@@ -18,15 +20,8 @@ as another user, or give its policy one (slave.tac: user=…), with a line in /e
 }
 
 remove() {
-    session=$(readlink "$1/session" || true)
-    if [ -n "$session" ] && [ -O "$session" ] && [ ! -L "$session" ]; then erase "$session"; fi
+    erase_session "$1"
     erase "$@"
-}
-
-erase() {
-    for directory; do
-        rm -rf -- "$directory" 2>/dev/null || unshare --map-auto --map-root-user rm -rf -- "$directory"
-    done
 }
 
 pack() { # ROOT
@@ -77,9 +72,9 @@ build() { # ROOT DIRECTORY SUITE ARCH SOURCE BUILD
         perl -e "$reporting" sbuild --verbose --batch --nolog --chroot-mode=unshare --chroot="$base.tar" --dist="$suite" \
         --arch="$arch" --no-source --no-clean-source --build-path=/build/out --dsc-dir=src --build-dir="$directory/out" \
         --no-apt-update --no-apt-upgrade $distribution --no-run-lintian --no-run-piuparts --no-run-autopkgtest \
-        --bd-uninstallable-explainer= --jobs="$(nproc)" --log-external-command-output \
-        --starting-build-commands="$listing" "$@" "$directory/$source"/*.dsc || code=$?
-    erase "$session"
+        --bd-uninstallable-explainer= --purge-build=successful --purge-session=successful --jobs="$(nproc)" \
+        --log-external-command-output --starting-build-commands="$listing" "$@" "$directory/$source"/*.dsc || code=$?
+    [ "$code" != 0 ] || erase "$session"
     exit "$code"
 }
 

@@ -19,7 +19,7 @@ from ...model.machines import ARCH, architectures_of
 from ...model.results import Result
 from .apt_complaint import apt_complaint
 from .farm_repository import FarmRepository, GettingRepository, needed_packages
-from .overlay import kept_name
+from .kept_roots import kept_name
 from .roots import FILES, INCOMING, RESULTS, Root
 from .same_packages import GettingList
 

@@ -17,8 +17,8 @@ from ...storage.records import builds
 from ...storage.records.builds import Build
 from ...wire.roles import Slave
 from ...wire.shells import ShellHost
-from ..building.overlay import KEPT, kept_name, overlay
-from ..building.roots import Overlay
+from ..building.kept_roots import KEPT, kept_name
+from ..building.overlay import overlay
 from ..records.job_states import ArchState
 from ..records.jobs import Job, JobArch, arches_by_name
 from ..service.job_service import JobService
@@ -74,13 +74,13 @@ async def kept_root(farm: Farm, service: JobService, job: Job, architecture: str
             "are kept."
         )
     target = service.targets.get(job.target)
-    root = None if target is None else target.root
-    if not isinstance(root, Overlay) or not root.keep_failed:
+    seconds = 0.0 if target is None else target.root.keep_failed
+    if not seconds:
         raise RefusedError(
             f"The target {job.target} keeps no roots.  To keep those of the next builds that fail, give it "
-            f"root=Overlay(…, keep_failed=HOURS) in master.cfg; then: buildbot-lite package requeue {job.id}"
+            f"a root with keep_failed=HOURS in master.cfg; then: buildbot-lite package requeue {job.id}"
         )
-    kept = KeptRoot(job, architecture, build, build.finished + root.keep_failed)
+    kept = KeptRoot(job, architecture, build, build.finished + seconds)
     if kept.until <= farm.wall():
         raise RefusedError(
             f"The root of {job.title} for {architecture} is not kept any more: its time is over.  To build it again: "

@@ -1,0 +1,247 @@
+# Roots of builds that failed, kept on the slave for a time: a part of overlay.sh, sbuild.sh and mock.sh.
+#
+#   keep ROOT DIRECTORY ARCH KEPT NAME SECONDS   move both to KEPT/NAME, and keep them for SECONDS
+#   enter KEPT NAME [COMMAND…]                   run COMMAND, or a shell, in KEPT/NAME, without the network; needs overlay.sh
+#
+#   KEPT/NAME/root, files   ROOT and DIRECTORY
+#            /arch          its architecture
+#            /kilobytes     its size on the disk
+#            /until         seconds since 1970 when its time is over; whoever is in the root has its lock
+#
+# What is in a root says of which kind it is, and so how it is measured, kept, entered and removed:
+#
+#   overlay   base or built, a link to what the overlay is over
+#   tree      session, a link to where sbuild made its root; once kept, tree: that root
+#   mock      made, a file with the configuration and the name of a root that mock keeps in a place of its own
+
+# Roots that are kept at most: their number, and bytes of all together.
+MOST_KEPT=5 LARGEST_KEPT=21474836480
+
+# Free bytes and inodes that are left on the disk.
+export RESERVE=1073741824 RESERVED_FILES=10000
+
+# Exit code, for the step.
+DAMAGED=99
+
+# Without root's rights, files of subordinate users are reached in a user namespace only.
+[ "$(id -u)" = 0 ] && map= || map="--map-auto --map-root-user"
+
+erase() {
+    for directory; do
+        rm -rf -- "$directory" 2>/dev/null || unshare $map rm -rf -- "$directory"
+    done
+}
+
+# Remove what sbuild has left in its temporary directory.
+erase_session() { # ROOT
+    session=$(readlink "$1/session" || true)
+    if [ -n "$session" ] && [ -O "$session" ] && [ ! -L "$session" ]; then erase "$session"; fi
+    rm -f "$1/session"
+}
+
+kind_of() { # ROOT
+    if [ -e "$1/made" ]; then
+        echo mock
+    elif [ -d "$1/tree" ] || { [ -L "$1/session" ] && unshare $map sh -c "$find_tree" sh "$1" >/dev/null; }; then
+        echo tree
+    elif [ -L "$1/base" ] || [ -L "$1/built" ]; then
+        echo overlay
+    fi
+}
+
+# Print where sbuild made its root, unless it failed before it made the directory of the build there.
+find_tree='for tree in "$1"/session/root.*; do [ ! -d "$tree/build" ] || { echo "$tree"; exit; }; done; exit 1'
+
+keep() { # ROOT DIRECTORY ARCH KEPT NAME SECONDS
+    kind=$(kind_of "$1")
+    [ -n "$kind" ] || not_kept "none was made"
+    mkdir -p "$4"
+    kept=$(readlink -f "$4") incoming=$kept/.incoming
+    chmod 700 "$kept"
+    exec 9<"$kept"
+    flock 9
+    discard "$kept/$5" "$incoming"
+    "measure_$kind" "$1" "$2"
+    [ $((kilobytes * 1024)) -le $LARGEST_KEPT ] || not_kept "it has more than $LARGEST_KEPT bytes"
+    mkdir "$incoming"
+    echo "$3" >"$incoming/arch"
+    echo "$kilobytes" >"$incoming/kilobytes"
+    echo $(($(date +%s) + $6)) >"$incoming/until"
+    "take_$kind" "$1" "$incoming/root" "$kept/$5/root"
+    erase_session "$1"
+    mv -T "$1" "$incoming/root"
+    mv -T "$2" "$incoming/files"
+    mv -T "$incoming" "$kept/$5"
+    sweep_kept "$kept"
+}
+
+not_kept() { # REASON
+    echo "$1"
+    exit
+}
+
+disk_usage() { # PATH…
+    unshare $map du -skcx -- "$@" | tail -n 1 | cut -f 1
+}
+
+enter() { # KEPT NAME [COMMAND…]
+    one=$1/$2 gone="The root of $2 is not kept on this machine (any more)."
+    shift 2
+    need flock
+    [ -e "$one/until" ] || fail $DAMAGED "$gone"
+    # Two overlays cannot share their upper directory.
+    exec 9<"$one/until"
+    flock --nonblock 9 || fail $DAMAGED "Somebody else is in this root, or it is being removed.  Try again later."
+    # It may have been removed before it was locked.
+    [ "$one/until" -ef /proc/self/fd/9 ] || fail $DAMAGED "$gone"
+    "enter_$(kind_of "$one/root")" "$one" "$@"
+}
+
+in_shell='
+    echo "The root of a build that failed; the files of the build are in /build.  There is no network.  Leave it with: exit"
+    [ ! -t 0 ] || ! command -v bash >/dev/null || exec bash -i
+    exec sh
+'
+
+# An overlay over a base.
+
+measure_overlay() { # ROOT DIRECTORY
+    kilobytes=$(disk_usage "$1/upper" "$2")
+}
+
+take_overlay() { # ROOT PLACE…
+    base=$(readlink "$1/base" || readlink "$1/built")
+    shift
+    for place; do use "$base" "$place"; done
+}
+
+enter_overlay() { # ONE [COMMAND…]
+    one=$1 link=base
+    shift
+    [ -L "$one/root/base" ] || link=built
+    [ $# -gt 0 ] || set -- sh -c "$in_shell"
+    run $link "$one/root" "$one/files" "$(cat "$one/arch")" "0,4096,$LARGEST_KEPT" no "$@"
+}
+
+# A root of sbuild's, with all its files.
+
+measure_tree() { # ROOT DIRECTORY
+    kilobytes=$(disk_usage "$1/upper" "$1/session/" "$2")
+}
+
+take_tree() { # ROOT
+    session=$(readlink "$1/session")
+    # The temporary directory may be on another disk.
+    if [ "$(stat -c %d "$session")" != "$(stat -c %d "$1")" ]; then
+        set -- "$1" $(stat -f -c "%a %S" "$1")
+        [ $(($2 * $3)) -ge $((kilobytes * 1024 + RESERVE)) ] || not_kept "the disk has no room for it"
+    fi
+    tree=$(unshare $map sh -c "$find_tree" sh "$1")
+    unshare $map sh -euc 'mv -T "$1" "$2"; find "$2" -xdev -print0 | perl -e "$3"' sh "$tree" "$1/tree" "$renumber"
+}
+
+# Give files the owners that they have in an overlay: root is the slave's own user there, and the first subordinate user in
+# what sbuild made.  A change of the owner clears set-user-ID bits.
+renumber='
+    use POSIX "lchown";
+    my %seen;
+    $/ = "\0";
+    while (my $path = <STDIN>) {
+        chomp $path;
+        my (undef, $inode, $mode, $links, $user, $group) = lstat $path or die "$path: $!\n";
+        next if $user == 0 or $links > 1 && -f _ && $seen{$inode}++;
+        lchown $user - 1, $group - 1, $path or die "$path: $!\n";
+        chmod $mode & 07777, $path or die "$path: $!\n" if $mode & 06000 && -f _;
+    }
+'
+
+enter_tree() { # ONE [COMMAND…]
+    one=$1
+    shift
+    [ $# -gt 0 ] || set -- sh -c "$in_shell"
+    run tree "$one/root" "" "$(cat "$one/arch")" "0,4096,$LARGEST_KEPT" no "$@"
+}
+
+# A root of mock's.
+
+measure_mock() { # ROOT DIRECTORY
+    read -r config unique <"$1/made"
+    # Only root in the root can read all of it.
+    kilobytes=$(mock --quiet --root="$config" --uniqueext="$unique" --chroot -- du -skx / |
+        sed -n '$s/^\([0-9]\{1,12\}\)[^0-9].*/\1/p')
+    [ -n "$kilobytes" ] || not_kept "mock does not say how large it is"
+    kilobytes=$((kilobytes + $(du -skcx -- "$1" "$2" | tail -n 1 | cut -f 1)))
+}
+
+take_mock() {
+    : # It stays where mock made it.
+}
+
+enter_mock() { # ONE [COMMAND…]
+    read -r config unique <"$1/root/made"
+    # mock runs as another user, so its processes do not die with this one: what waits for the end of this one, and keeps
+    # the lock of the root meanwhile, lets mock kill them.
+    rm -f "$1"/entered.*
+    mkfifo "$1/entered.$$"
+    setsid sh -c 'cat "$1"; rm "$1"; exec timeout 60 mock --quiet --root="$2" --uniqueext="$3" --orphanskill' \
+        sh "$1/entered.$$" "$config" "$unique" </dev/null >/dev/null 2>&1 &
+    exec 8>"$1/entered.$$"
+    shift
+    if [ $# -gt 0 ]; then
+        # mock gives the words to a shell in the root.
+        command=
+        for word; do command="$command '$(printf %s. "$word" | sed "s/'/'\\\\''/g")"; command="${command%.}'"; done
+        set -- -- "$command"
+    else
+        echo "The root of a build that failed; the files of the build are in /builddir/build.  Leave it with: exit"
+    fi
+    code=0
+    mock --quiet --root="$config" --uniqueext="$unique" --no-clean --shell "$@" 8>&- 9<&- || code=$?
+    exit "$code"
+}
+
+# Remove the root that mock made for ROOT, if it did.
+scrub() { # ROOT
+    # Without a complete line, the file was not finished, and mock had not begun.
+    [ -e "$1/made" ] && read -r config unique <"$1/made" || return 0
+    code=0
+    mock --quiet --root="$config" --uniqueext="$unique" --scrub=chroot --scrub=bootstrap || code=$?
+    case $code in
+        # No configuration of that name, or no mock: another attempt would not succeed either.
+        3 | 5 | 127) echo "warning: mock and its configuration $config are not here any more, so the root that it made stays \
+on this machine: it has \"$unique\" in its name, and is in /var/lib/mock unless mock keeps its roots elsewhere" >&2 ;;
+        *) return "$code" ;;
+    esac
+}
+
+# Remove what is kept in each DIRECTORY.
+discard() { # DIRECTORY…
+    for one; do
+        scrub "$one/root" && erase "$one"
+    done
+}
+
+# Remove kept roots whose time is over, then the oldest ones, until the others are few and small enough; but none in
+# which somebody is.
+sweep_kept() { # KEPT
+    [ -d "$1" ] || return 0
+    # What an interrupted keeping or removal has left.  Another build may remove it at the same time.
+    (
+        flock --nonblock 8 || exit 0
+        discard "$1/.incoming"
+    ) 8<"$1" || true
+    discard "$1"/.removed.* || true
+    count=0 kilobytes=0
+    for name in $(cd "$1" && ls -t -- */until 2>/dev/null); do
+        name=${name%/until}
+        until=$1/$name/until
+        count=$((count + 1)) kilobytes=$((kilobytes + $(cat "$1/$name/kilobytes")))
+        if [ "$(cat "$until")" -lt "$(date +%s)" ] || [ $count -gt $MOST_KEPT ] || [ $((kilobytes * 1024)) -gt $LARGEST_KEPT ]; then
+            (
+                flock --nonblock 8 || exit 0
+                mv -T "$1/$name" "$1/.removed.$name.$$"
+            ) 8<"$until"
+        fi
+    done
+    discard "$1"/.removed.* || true
+}

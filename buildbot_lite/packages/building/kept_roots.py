@@ -1,0 +1,59 @@
+"""
+The roots of failed builds that a slave keeps.  kept.sh keeps, enters and removes them.
+
+::
+
+    work/BUILDER/build/root, files ──(a command of the build fails)──► work/roots/kept/BUILDER-NUMBER/root, files
+"""
+
+import os
+import pwd
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...errors import InputError
+from .overlay import overlay
+
+KEPT = "roots/kept"
+"""Where roots are kept, relative to the slave's ``work``."""
+
+
+def kept_name(builder: str, number: int) -> str:
+    """
+    The name of the kept root of a build.
+    """
+    return f"{builder}-{number}"
+
+
+def entering(slave_directory: Path, name: str, *command: str) -> Sequence[str]:
+    """
+    The words that run *command* in the kept root *name* of the slave in *slave_directory*; without a command, a shell
+    that takes the commands to run from standard input.  `InputError` when it is not there, or belongs to another user.
+    """
+    kept = slave_directory / "work" / KEPT
+    try:
+        owner = kept.stat().st_uid
+        there = sorted(each.name for each in kept.glob("[!.]*") if (each / "until").is_file())
+    except FileNotFoundError:
+        raise InputError(
+            f"No root is kept in {slave_directory}: is it the directory of the slave that built it, and does the target"
+            " keep roots (keep_failed=HOURS)?"
+        ) from None
+    except PermissionError:
+        raise InputError(
+            f"{kept} can be read by the slave's user only; run this as that user (sudo -u USER …)."
+        ) from None
+    if owner != os.geteuid():
+        raise InputError(
+            f"The roots in {kept} belong to {_user(owner)}: sudo -u {_user(owner)} buildbot-lite package shell …"
+        )
+    if name not in there:
+        raise InputError(f"The root of {name} is not kept (any more); kept are: {', '.join(there) or 'none'}.")
+    return overlay("enter", str(kept), name, *command)
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"#{number}"
