@@ -71,6 +71,7 @@ class Campaign:
     disturbances: list[tuple[float, float]] = field(factory=list)
     _later: list[tuple[float, int, Callable[[], None]]] = field(factory=list)
     _number: "itertools.count[int]" = field(factory=itertools.count)
+    _postponed: int = 0
     _began: float = 0.0
     wall_began: float = 0.0
     wall_ended: float = 0.0
@@ -166,12 +167,17 @@ class Campaign:
     def _do_submit(self, name: str, builder: str, size: str, seconds: str, code: str) -> None:
         busy = sum(client.process.poll() is None for client in self.clients.values()) >= MOST_AT_ONCE
         if busy or not self.farm.master.alive:
-            # The master is down, or this machine is busy.
-            if self._later:
-                self._after("1.0", lambda: self._do_submit(name, builder, size, seconds, code))
+            # The master is down, or this machine is busy.  Submissions that are postponed do not wait for each other.
+            if len(self._later) > self._postponed:
+                self._postponed += 1
+                self._after("1.0", lambda: self._submit_again(name, builder, size, seconds, code))
             return
         job = self.jobs[name] = Job(name, builder, int(size), float(seconds), int(code))
         self.clients[name] = self.farm.submitting(builder, job.properties)
+
+    def _submit_again(self, *words: str) -> None:
+        self._postponed -= 1
+        self._do_submit(*words)
 
     def _do_nudge(self) -> None:
         if self.farm.master.alive:
@@ -254,7 +260,13 @@ class Campaign:
     def _do_fill_disk(self, whose: str, seconds: str) -> None:
         if not self.farm.disks or (ballast := self.farm.directory / whose / "ballast").exists():
             return
-        self._disturbed(seconds, ballast.unlink, whose)
+
+        def repair() -> None:
+            ballast.unlink()
+            # It may have ended because of the full disk, and there is no service manager to start it again.
+            self._up(whose)
+
+        self._disturbed(seconds, repair, whose)
         self.farm.fill_up(whose)
 
     def _do_lock_database(self, seconds: str) -> None:

@@ -520,6 +520,39 @@ class DisturbanceTests(SynchronousTestCase):
                     action()
                 self.assertIn((NOON, NOON + 60.0), campaign.disturbances)
 
+    def test_started_with_room(self) -> None:
+        """
+        A process that a full disk has ended is started when the disk has room again.
+        """
+        farm = mock.MagicMock()
+        farm.disks, farm.directory = True, Path(self.mktemp())
+        (farm.directory / MASTER).mkdir(parents=True)
+        farm.fill_up = lambda whose: (farm.directory / whose / "ballast").touch()
+        farm.daemon.return_value.alive = False
+        campaign = Campaign(farm, lambda said: None)
+        campaign._do(Event(0.0, "fill-disk", (MASTER, "5")))
+        farm.daemon.return_value.spawn.assert_not_called()
+        for _, _, action in campaign._later:
+            action()
+        farm.daemon.return_value.spawn.assert_called_once_with()
+
+    def test_dead_master(self) -> None:
+        """
+        Submissions that wait for a master do not wait for each other without end.
+        """
+        farm, now = mock.MagicMock(), [0.0]
+        farm.master.alive = False
+
+        def sleep(seconds: float) -> None:
+            now[0] += seconds
+            self.assertLess(now[0], 60.0)
+
+        campaign = Campaign(farm, lambda said: None)
+        with mock.patch("time.monotonic", lambda: now[0]), mock.patch("time.sleep", sleep):
+            words = ("work", "1", "1.0", "0")
+            campaign.inject([Event(0.0, "submit", ("one", *words)), Event(5.0, "submit", ("two", *words))])
+        self.assertEqual(campaign.jobs, {})
+
     def test_slow_start(self) -> None:
         """
         The log contains the duration of each start of the master, also of one that was killed meanwhile.
