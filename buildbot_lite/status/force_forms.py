@@ -7,12 +7,13 @@ The values go back as ``buildbot-lite force -p NAME=VALUE`` sends them, and are 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..master.config.force_groups import leaves
+from ..master.config.force_groups import NestedParameter, leaves
 from ..master.config.force_parameters import (
     AnyPropertyParameter,
     BaseParameter,
     BooleanParameter,
     ChoiceStringParameter,
+    FileParameter,
     FixedParameter,
     InheritBuildParameter,
     IntParameter,
@@ -37,6 +38,7 @@ _KINDS: Sequence[tuple[type[BaseParameter], str]] = (
     (ChoiceStringParameter, "choice"),
     (WorkerChoiceParameter, "slave"),
     (InheritBuildParameter, "build"),
+    (FileParameter, "file"),
     (TextParameter, "lines"),
 )
 
@@ -45,9 +47,9 @@ def forms_of(farm: Farm, builder: str) -> list[Document]:
     """
     A document for each ForceScheduler of *builder*, in the order of master.cfg.
 
-    "any": whether further properties may be given.  Of a field: "kind" (text, lines, number, flag, choice, slave,
-    build), "default", "required", "demand" (a sentence about its values), and with "choices" whether several are taken
-    ("multiple") and others, too ("open").
+    "any": whether further properties may be given.  Of a field: "kind" (text, lines, file, number, flag, choice,
+    slave, build), "group" (the label of the group to which it belongs, or ""), "default", "required", "demand" (a
+    sentence about its values), and with "choices" whether several are taken ("multiple") and others, too ("open").
     """
     return [
         {
@@ -64,19 +66,48 @@ def forms_of(farm: Farm, builder: str) -> list[Document]:
 
 
 def _fields(farm: Farm, scheduler: ForceScheduler, builder: str) -> Iterator[Document]:
-    named: list[tuple[str, BaseParameter]] = [
-        (scheduler.username_parameter.name, scheduler.username_parameter),
-        (REASON, scheduler.reason_parameter),
-    ]
-    for each in scheduler.codebase_parameters:
-        named += each.parameters.items()
-    named += [(".".join(path), each) for path, each in leaves(scheduler.parameters or ())]
-    for name, parameter in named:
+    for name, parameter, group in _named(scheduler):
         if name and not parameter.hide and not isinstance(parameter, (FixedParameter, AnyPropertyParameter)):
-            yield _field(farm, name, parameter, builder)
+            yield _field(farm, name, parameter, builder, group)
 
 
-def _field(farm: Farm, name: str, parameter: BaseParameter, builder: str) -> Document:
+def _named(scheduler: ForceScheduler) -> Iterator[tuple[str, BaseParameter, str]]:
+    """
+    All parameters of *scheduler*, each with its name and the label of its group.
+    """
+    yield scheduler.username_parameter.name, scheduler.username_parameter, ""
+    yield REASON, scheduler.reason_parameter, ""
+    for each in scheduler.codebase_parameters:
+        if each.hide:
+            continue
+        codebase = each.label or each.codebase
+        patch = [] if each.patch is None or each.patch.hide else list(each.patch.parts.values())
+        title = _joined(codebase, each.patch.label if each.patch and each.patch.label else "Patch")
+        for name, parameter in each.parameters.items():
+            if parameter in each.fields.values():
+                yield name, parameter, codebase
+            elif parameter in patch:
+                yield name, parameter, title
+    for path, parameter, group in _in_groups(scheduler.parameters or (), (), ""):
+        yield ".".join(path), parameter, group
+
+
+def _in_groups(
+    parameters: Sequence[BaseParameter], path: Sequence[str], group: str
+) -> Iterator[tuple[Sequence[str], BaseParameter, str]]:
+    for each in parameters:
+        longer = (*path, each.name) if each.name else path
+        if not isinstance(each, NestedParameter):
+            yield longer, each, group
+        elif not each.hide:
+            yield from _in_groups(each.fields, longer, _joined(group, each.label))
+
+
+def _joined(outer: str, inner: str) -> str:
+    return ": ".join(filter(None, (outer, inner)))
+
+
+def _field(farm: Farm, name: str, parameter: BaseParameter, builder: str, group: str) -> Document:
     kind = next((word for of, word in _KINDS if isinstance(parameter, of)), "text")
     choices: Sequence[str] = ()
     problem = ""
@@ -92,6 +123,7 @@ def _field(farm: Farm, name: str, parameter: BaseParameter, builder: str) -> Doc
     return {
         "name": name,
         "label": parameter.label or name,
+        "group": group,
         "kind": kind,
         "default": parameter.default,
         "required": parameter.required,

@@ -16,6 +16,18 @@ SCRIPT = (
     "echo first line; until [ -e \"$WITNESS/go\" ]; do sleep 0.05; done; echo '<b>second</b> line'; "
     'until [ -e "$WITNESS/end" ]; do sleep 0.05; done; echo last line'
 )
+FORCED = "steps.ShellCommand(command=['sh', '-c', 'seq 60; echo \"$1\"; exit 1', 'sh', util.Property('text')])"
+SCHEDULERS = """
+c["schedulers"] += [
+    schedulers.ForceScheduler("plain", builderNames=["forced"]),
+    schedulers.ForceScheduler("text", builderNames=["forced"], buttonName="Go", codebases=[util.CodebaseParameter(
+        "", patch=util.PatchParameter())], properties=[util.FileParameter("text", label="Text")]),
+]
+"""
+END_IS_SEEN = """
+const [frame, text] = [".tail", ".tail code"].map((each) => document.querySelector(each).getBoundingClientRect());
+return frame.height < text.height && text.bottom <= frame.bottom;
+"""
 FORGED = """
 const [path, fields] = arguments;
 return fetch(new URL(path, new URL(document.documentElement.dataset.root, location)),
@@ -51,6 +63,7 @@ class RealFarmTests(BrowserCase):
         Start the farm.
         """
         cls.farm = Farm("bot1").builder("slow", SCRIPT).builder("endless", "sleep 1000")
+        cls.farm.builder("forced", FORCED).config(SCHEDULERS)
         cls.addClassCleanup(cls.farm.close)
         cls.web, address = web_process_of(cls.farm)
         cls.farm.start()
@@ -91,6 +104,30 @@ class RealFarmTests(BrowserCase):
         farm.start_master()
         browser.until(lambda: "master does not answer" not in browser.text, "the page says that the master is back")
         self.assertTrue(browser.run("return window.unchanged"))
+        self.assert_sound()
+
+    def test_forced(self) -> None:
+        """
+        Promise 10.9: of several forms on a page each label leads to its own field; a file becomes the value of its
+        parameter.  Promise 10.2: the build that failed is open at the end of its log.
+        """
+        farm, browser = self.farm, self.browser
+        browser.open("enter")
+        # Without a line feed at its end, which would be the key Enter.
+        admin = (farm.master_directory / "private" / "admin.furl").read_text().replace("\n", "")
+        browser.one("input[name=code]").send_keys(admin)
+        browser.by_role("button", "Enter").click()
+        browser.by_role("button", "Leave")
+        browser.open("builders/forced/force")
+        self.assert_sound()
+        (farm.witness / "text").write_text("\n<b>\ttext</b>")
+        browser.one("input[aria-label='Choose a file for Text']").send_keys(str(farm.witness / "text"))
+        browser.until(lambda: "text</b>" in str(browser.one("textarea[data-file*=Text]").get_property("value")), "read")
+        browser.by_role("button", "Go").click()
+        browser.by_role("button", "Leave")
+        browser.open("builders/forced/1")
+        browser.until(lambda: "text</b>" in browser.text, "the end of the log is shown")
+        browser.until(lambda: browser.run(END_IS_SEEN), "the end of the log is seen")
         self.assert_sound()
 
     def test_cancelled(self) -> None:

@@ -48,6 +48,31 @@ class ForceFormTests(AdminDeskCase):
         self.assertIn("no list", fields["broken"]["problem"])
         self.assertFalse(form["any"])
 
+    def test_groups(self) -> None:
+        """
+        Promise 10.9: a field says to which codebase, patch and group of parameters it belongs; of a hidden group there
+        is none; a file has a kind of its own.
+        """
+        text = (
+            'c["schedulers"] = [schedulers.ForceScheduler("force", ["b"], codebases=['
+            'util.CodebaseParameter("lib", label="Library", patch=util.PatchParameter()), '
+            'util.CodebaseParameter("app", repository=None, project=None)], properties=['
+            'util.NestedParameter("outer", label="Outer", fields=[util.StringParameter("x"), '
+            'util.NestedParameter("inner", fields=[util.FileParameter("y")])]), '
+            'util.NestedParameter("no", hide=True, fields=[util.StringParameter("z")]), util.StringParameter("s")])]\n'
+        )
+        self.harness.configure(f"{ONE}{text}")
+        self.harness.done(self.harness.farm.reconfiguration.apply())
+        (form,) = self.forms("b")
+        groups = {each["name"]: each["group"] for each in form["fields"]}
+        wanted = {"username": "", "reason": "", "s": "", "outer.x": "Outer", "outer.inner.y": "Outer: inner"}
+        wanted |= {f"lib.{each}": "Library" for each in ("branch", "revision", "repository", "project")}
+        wanted |= {f"lib.patch.{each}": "Library: Patch" for each in ("body", "level", "author", "comment", "subdir")}
+        wanted |= {f"app.{each}": "app" for each in ("branch", "revision")}
+        self.assertEqual(groups, wanted)
+        kinds = {each["name"]: each["kind"] for each in form["fields"]}
+        self.assertEqual((kinds["outer.inner.y"], kinds["lib.patch.body"]), ("file", "file"))
+
     def test_demands(self) -> None:
         """
         Promise 10.9: a form says beforehand what a field must have: a mail address, or what its pattern demands.

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.errors import LinkLostError, NoAnswerError, RefusedError, RevokedError
+from buildbot_lite.errors import BuildbotLiteError, LinkLostError, NoAnswerError, RefusedError, RevokedError
 from buildbot_lite.storage.database import database_in_memory
 from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.web.dispatcher import Pages
@@ -64,12 +64,13 @@ class FakeHolders:
     """
     A master, as holders of grants ask it.  *grants*: by FURL, what the master answers to ``me``.  *checked*: the FURLs
     for which that was asked.  *slow*: these questions wait here, if it is a list.  *asked*: FURL and question of
-    everything else.
+    everything else.  *refusals*: by question, with what it is refused.
     """
 
     def __init__(self) -> None:
         self.grants: dict[str, Document] = {}
         self.answers: dict[str, Document] = {}
+        self.refusals: dict[str, BuildbotLiteError] = {}
         self.asked: list[tuple[str, Document]] = []
         self.checked: list[str] = []
         self.slow: list[Deferred[Document]] | None = None
@@ -85,6 +86,8 @@ class FakeHolders:
         if question["ask"] == "me":
             return succeed(self.grants[furl])
         self.asked.append((furl, question))
+        if (refusal := self.refusals.get(question["ask"])) is not None:
+            return fail(refusal)
         return succeed(self.answers.get(question["ask"], {}))
 
 

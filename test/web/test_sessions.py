@@ -2,6 +2,7 @@
 Who may do what on the pages.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from buildbot_lite.errors import BuildbotLiteError, RefusedError, RevokedError
+from buildbot_lite.errors import (
+    BuildbotLiteError,
+    InputError,
+    NotFoundError,
+    PropertyError,
+    RefusedError,
+    RevokedError,
+)
 from buildbot_lite.web.farm.master_watch import FarmChange
 from buildbot_lite.web.holders import sessions, string_checks
 from buildbot_lite.web.holders.sessions import CHECKED_FOR, COOKIE, LONGEST, MOST_OF_ONE
@@ -238,6 +246,7 @@ class ForceTests(SessionCase):
         {"name": "clean", "label": "Clean", "kind": "flag", "default": True, "choices": []},
         {"name": "several", "label": "Several", "kind": "choice", "default": ["x"], "choices": ["x", "y"]},
         {"name": "text", "label": "Text", "kind": "lines", "default": "</textarea><script>", "choices": []},
+        {"name": "body", "label": "Body", "kind": "file", "default": "", "choices": [], "group": "<b>Patch"},
         {"name": "n", "label": "Number", "kind": "number", "default": 3, "choices": []},
         {"name": "where", "label": "Slave", "kind": "slave", "default": "any", "choices": ["any", "bot1"]},
         {"name": "from", "label": "Build", "kind": "build", "default": "", "choices": []},
@@ -246,23 +255,34 @@ class ForceTests(SessionCase):
     def setUp(self) -> None:
         super().setUp()
         self.holders.grants[CONTROL] = {"grant": 7, "label": "Ada", "may": [*MAY, "force"]}
-        more = {"required": False, "open": False, "problem": ""}
+        more = {"required": False, "open": False, "problem": "", "group": "", "demand": "Whatever."}
         fields = [{**more, "multiple": each["name"] == "several", **each} for each in self.FIELDS]
         form = {"scheduler": "force", "label": "Force", "button": "Go", "fields": fields, "any": True}
-        self.holders.answers["force-forms"] = {"forms": [form]}
+        self.holders.answers["force-forms"] = {"forms": [form, {**form, "scheduler": "second"}]}
         self.cookie = self.entered()
 
     def test_form(self) -> None:
         """
-        Each parameter has its field with its default, and nothing of it is markup.
+        Each parameter has its field with its default, and nothing of it is markup; it is named with its group.
         """
         page = self.get("/builders/linux/force", self.cookie)
         self.assertEqual(page.status, 200)
         for field in self.FIELDS:
             self.assertIn(f'name="p.{field["name"]}"', page.text)
-        self.assertIn("<option selected>b</option>", page.text)
+        self.assertIn('<option value="b" selected>b</option>', page.text)
+        self.assertIn("&lt;b&gt;Patch: </span>Body", page.text)
         self.assertNotIn("<script>", page.text)
         self.assertNotIn("<b>Kind", page.text)
+        self.assertNotIn("<b>Patch", page.text)
+
+    def test_ids(self) -> None:
+        """
+        Of several forms on one page, each label is that of a field of its own form.
+        """
+        text = self.get("/builders/linux/force", self.cookie).text
+        ids, labelled = re.findall(r' id="([^"]+)"', text), re.findall(r' for="([^"]+)"', text)
+        self.assertEqual(len(ids), len(set(ids)))
+        self.assertEqual((len(labelled), len(set(labelled) - set(ids))), (2 * len(self.FIELDS) + 2, 0))
 
     def test_force(self) -> None:
         """
@@ -287,6 +307,21 @@ class ForceTests(SessionCase):
             self.assertIn('role="alert"', answer.text)
             self.assertEqual("typed before" in answer.text, scheduler == "force")
         self.assertNotIn("force", [question["ask"] for _, question in self.holders.asked])
+
+    def test_refused(self) -> None:
+        """
+        What the master refuses is said above the form, which keeps what was typed, to the last tab.
+        """
+        patch = "\n--- a\n+++ b\n-\tx\n+\ty\u202e\n"
+        for error in (NotFoundError("No build 9."), PropertyError("Leave out x."), InputError("No number.")):
+            self.holders.refusals["force"] = error
+            fields = {"scheduler": "second", "p.reason": "a\tb", "p.body": patch.replace("\n", "\r\n"), "more": "x=\t1"}
+            answer = self.post("/builders/linux/force", fields, self.cookie)
+            self.assertEqual(answer.status, 400)
+            self.assertIn(str(error), answer.text)
+            # The first line feed in a textarea is not part of its text (HTML, 13.1.2.6).
+            for kept in (f">\n{patch}</textarea>", 'value="a\tb"', ">\nx=\t1</textarea>"):
+                self.assertEqual(answer.text.count(kept), 1, repr(kept))
 
     def test_nobody(self) -> None:
         """

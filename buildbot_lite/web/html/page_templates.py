@@ -27,6 +27,7 @@ from .rendering import (
     shown,
     size,
     static_file,
+    typed,
 )
 
 
@@ -58,6 +59,7 @@ class Templates:
             segment=segment,
             shown=shown,
             size=size,
+            typed=typed,
             words=result_words,
         )
         # What a page has hundreds of.

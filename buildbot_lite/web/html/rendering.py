@@ -13,7 +13,7 @@ from importlib import resources
 from urllib.parse import quote
 
 from jinja2 import Undefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ...model.display import printable
 
@@ -169,11 +169,18 @@ def shown(value: object) -> str:
     return printable(text, longest=LONGEST_SHOWN)
 
 
+def typed(value: object) -> Markup:
+    """
+    *value* in a field of a form, which sends it back as it stands there: so no character of it is replaced.
+    """
+    return escape(str(value))
+
+
 def prose(text: object) -> str:
     """
     A text of others with its line feeds, and without other control characters.
     """
-    return printable(str(text or ""), longest=LONGEST_SHOWN, lines=True)
+    return printable(str(text or "").expandtabs(), longest=LONGEST_SHOWN, lines=True)
 
 
 @cache

@@ -4,7 +4,7 @@ Forcing a build: the forms of the builder's ForceSchedulers, made from their par
 
 from collections.abc import Mapping, Sequence
 
-from ...errors import InputError, NotFoundError, RefusedError
+from ...errors import InputError, NotFoundError, PropertyError, RefusedError
 from ..farm.live import Document
 from ..html.rendering import segment
 from ..page_request import PageRequest
@@ -37,7 +37,7 @@ async def force(view: FarmView, asked: PageRequest, builder: str) -> Reply:
         reason = values.pop("reason", "")
         question = {"ask": FORCE, "builder": builder, "scheduler": form["scheduler"], "properties": values}
         await view.sessions.ask(holder, {**question, "reason": reason} if reason else question)
-    except (InputError, RefusedError) as error:
+    except (InputError, NotFoundError, PropertyError, RefusedError) as error:
         return await _page(view, asked, builder, forms, given, str(error))
     view.live.expire()
     return sent_to(f"../{segment(builder)}")
@@ -57,7 +57,7 @@ def values_of(form: Document, given: Mapping[str, str]) -> dict[str, str]:
     """
     values = {}
     for field in form["fields"]:
-        value = given.get(f"{_OF_PARAMETER}{field['name']}", "").replace("\r\n", "\n")
+        value = given.get(f"{_OF_PARAMETER}{field['name']}", "")
         if len(value) > LONGEST_VALUE:
             raise InputError(f"{field['label']} is too long.")
         if value != "":

@@ -42,18 +42,19 @@ class FormFields:
 
 def form_of(asked: PageRequest) -> Mapping[str, str]:
     """
-    The fields of the form in the body; of several with one name, their values with commas between them.  `InputError`
-    if it is none.
+    The fields of the form in the body; of several with one name, their values with commas between them.  Lines end with
+    a line feed, whatever ended them in the form (HTML: all with CR LF).  `InputError` if it is none.
     """
     body = asked.http.whole_body()
     if body is None:
-        raise InputError("This form is too large.")
+        raise InputError("This form is larger than 64 KiB.  For larger values there are buildbot-lite force and try.")
     try:
         pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError:
         raise InputError("This is no form.") from None
     fields: dict[str, str] = {}
-    for name, value in pairs:
+    for name, sent in pairs:
+        value = sent.replace("\r\n", "\n")
         fields[name] = f"{fields[name]},{value}" if name in fields else value
     return fields
 

@@ -28,7 +28,9 @@ async def enter(view: FarmView, asked: PageRequest) -> Reply:
     if not asked.visitor.secure:
         raise RefusedError(_PLAIN)
     code = form_of(asked).get("code", "").strip()
-    furl = code if code.startswith(FURL) else await _redeemed(view, asked, code)
+    _, scheme, of_string = code.partition(FURL)
+    # Somebody who pastes a file of ours pastes its comment, too.
+    furl = f"{scheme}{of_string}" if scheme else await _redeemed(view, asked, code)
     value, holder = await view.sessions.open(furl, asked.visitor.address)
     secure = not is_loopback_name(asked.visitor.host)
     return sent_to("./", {"set-cookie": cookie_header(value, secure=secure, seconds=view.sessions.left(holder))})

@@ -29,6 +29,9 @@
       const here = document.getElementById(part.id);
       if (!here || sent.get(part.id) === part.outerHTML) continue;
       sent.set(part.id, part.outerHTML);
+      // What was opened stays open.
+      const opened = new Set([...here.querySelectorAll("details[open]")].map((each) => each.closest("[id]").id));
+      for (const each of part.querySelectorAll("details")) if (opened.has(each.closest("[id]").id)) each.open = true;
       const focused = here.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
       const part2 = document.adoptNode(part);
       here.replaceWith(part2);
