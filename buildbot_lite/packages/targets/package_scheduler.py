@@ -8,25 +8,24 @@ The scheduler of a target: what a submitted file becomes.
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import IO, ClassVar
 
 from sqlalchemy import Connection
 
 from ...errors import InputError
-from ...master.config.schedulers import Examination, RecordedSubmission, Submit
+from ...master.config.schedulers import Examination, Submit
 from ...model.json_reader import JsonReader
 from ...model.properties import Json
 from ...storage.records import grants
-from ...storage.records.requests import SubmittedBuildset
 from ..building.git_sources import name_of_address
 from ..building.steps import BUILT_AFTER, SINGLE_FILE
 from ..formats.git_request import REPOSITORY, REVISION, GitRequest, read_request
-from ..formats.submitted_package import examine
-from ..records import chain_records, job_records
+from ..formats.submitted_package import SubmittedPackage, examine
+from ..records import chain_records
 from ..records.job_options import AFTER, MOST_PRIORITY, SOURCES, JobOptions
 from ..records.job_states import BEFORE_SOURCE
-from ..records.jobs import SOURCE, NewJob, Origin
+from ..records.jobs import SOURCE, Origin
+from .job_recording import JobRecording
 from .target import Target
 
 OF_SOURCE = " (source)"
@@ -69,45 +68,29 @@ class PackageScheduler(Submit):
     def examine(self, file: IO[bytes], options: Mapping[str, Json]) -> Examination:
         asked = JobOptions.read(options, self.priority)
         request = read_request(file)
-        if request is not None:
-            return self._from_git(request, asked)
-        found = examine(file)
+        return self._of_package(examine(file), asked) if request is None else self._from_git(request, asked)
+
+    def _of_package(self, found: SubmittedPackage, asked: JobOptions) -> Examination:
         self.target.check_source(found)
-        plan = self.target.plan(found.package)
+        package, plan = found.package, self.target.plan(found.package)
         builders = {arch: builder.name for arch, builder in self.target.builders_of(plan).items()}
-        package = found.package
         properties: dict[str, Json] = {"package": package.name, "package_version": package.full_version}
-        if asked.sources:
-            properties[BUILT_AFTER] = list(asked.sources)
         if not found.main:
             properties[SINGLE_FILE] = package.source_rpm
-
-        def record(connection: Connection, submitted: SubmittedBuildset, submitter: str) -> RecordedSubmission:
-            requests = {request.builder: request.id for request in submitted.requests}
-            new = NewJob(
-                target=self.target.name,
-                name=package.name,
-                version=package.full_version,
-                submitter=submitter,
-                by_grant=submitted.buildset.by_grant,
-                buildset=submitted.buildset.id,
-                builders={arch: (builder, requests[builder]) for arch, builder in builders.items()},
-                skipped=plan.skipped,
-                scratch=asked.scratch,
-                priority=asked.priority,
-                after_job=asked.after,
-            )
-            job = job_records.add(connection, new, submitted.buildset.submitted)
-            chain_records.tell(connection, job, submitted.buildset.submitted)
-            after = "" if asked.after is None else f", after job {asked.after}"
-            return RecordedSubmission(f"{job.title} for {self.target.name} ({', '.join(builders)}){after}", job.id)
-
         return Examination(
             title=str(package),
             builders=list(builders.values()),
             skipped=plan.skipped,
-            properties={**properties, **self.target.properties(plan)},
-            record=record,
+            properties={**properties, **_built_after(asked), **self.target.properties(plan)},
+            record=JobRecording(
+                target=self.target.name,
+                name=package.name,
+                version=package.full_version,
+                asked=asked,
+                builders=builders,
+                skipped=plan.skipped,
+                about=f" ({', '.join(builders)})",
+            ),
             priority=asked.priority,
         )
 
@@ -116,47 +99,31 @@ class PackageScheduler(Submit):
         builder = self.target.source_builder
         assert builder is not None  # there are sources
         name = request.package or self.target.sources.name_in(address) or name_of_address(address)
-        new = partial(
-            NewJob,
-            target=self.target.name,
-            name=name,
-            # No package has a version with a space, so no package's results can be taken for this job's.
-            version=f"at {request.revision}",
-            origin=Origin(address, request.revision),
-            scratch=asked.scratch,
-            priority=asked.priority,
-            after_job=asked.after,
-        )
-
-        def record(connection: Connection, submitted: SubmittedBuildset, submitter: str) -> RecordedSubmission:
-            (made,) = submitted.requests
-            buildset = submitted.buildset
-            job = job_records.add(
-                connection,
-                new(
-                    submitter=submitter,
-                    by_grant=buildset.by_grant,
-                    buildset=buildset.id,
-                    builders={SOURCE: (builder.name, made.id)},
-                ),
-                buildset.submitted,
-            )
-            after = "" if asked.after is None else f", after job {asked.after}"
-            return RecordedSubmission(f"{job.title} for {self.target.name}, from {address}{after}", job.id)
-
+        properties = {"package": name, REPOSITORY: address, REVISION: request.revision}
         return Examination(
             title=f"{name} {request.revision}",
             builders=[builder.name],
             skipped={},
-            properties={
-                "package": name,
-                REPOSITORY: address,
-                REVISION: request.revision,
-                **({BUILT_AFTER: list(asked.sources)} if asked.sources else {}),
-            },
-            record=record,
+            properties={**properties, **_built_after(asked)},
+            record=JobRecording(
+                target=self.target.name,
+                name=name,
+                # No package has a version with a space, so no package's results can be taken for this job's.
+                version=f"at {request.revision}",
+                asked=asked,
+                builders={SOURCE: builder.name},
+                origin=Origin(address, request.revision),
+                about=f", from {address}",
+            ),
             priority=asked.priority,
             recorded_as=f"{self.name}{OF_SOURCE}",
             keeps_file=False,
             becomes=len(self.target.builders),
         )
+
+
+def _built_after(asked: JobOptions) -> Mapping[str, Json]:
+    """
+    The property with the packages before it in its chain, if there are any.
+    """
+    return {BUILT_AFTER: list(asked.sources)} if asked.sources else {}
