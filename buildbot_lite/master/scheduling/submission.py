@@ -6,7 +6,6 @@ from collections.abc import Callable, Container, Mapping
 from functools import partial
 
 from attrs import evolve, field, frozen
-from sqlalchemy import Connection
 
 from ...errors import (
     InputError,
@@ -20,10 +19,7 @@ from ...model.properties import (
     Properties,
 )
 from ...storage.inputs import InputFile, InputStore
-from ...storage.records import (
-    grants,
-    inputs,
-)
+from ...storage.records import inputs
 from ...storage.records.grants import Grant
 from ...storage.records.requests import (
     SubmittedBuildset,
@@ -32,13 +28,14 @@ from ...storage.writer import Records
 from ..builds.streams import InThread
 from ..config.generations import Generations
 from ..config.master_config import MasterConfig
-from ..config.schedulers import SKIPPED, Examination, RecordedSubmission, Submit
+from ..config.schedulers import SKIPPED, Examination, Submit
 from ..grants.publisher import FurlPublisher
 from ..grants.registry import GrantRegistry
 from ..grants.verbs import SUBMIT, WATCH
 from .buildset_composer import BuildsetComposer
 from .request_canceller import RequestCanceller
-from .submit_limits import Admission, ExpectedRequests, SubmitLimits
+from .submission_record import SubmissionRecord, watched
+from .submit_limits import Admission, SubmitLimits
 
 
 @frozen
@@ -126,25 +123,9 @@ class Submissions:
         if examined is not None:
             properties.update({**examined.properties, SKIPPED: dict(examined.skipped)}, scheduler.kind)
         kept = given.kept if examined is None or examined.keeps_file else None
-        watches: list[Grant] = []
-        becomes = 0 if examined is None else examined.becomes
-        recorded: list[tuple[RecordedSubmission, SubmittedBuildset]] = []
-
-        def in_transaction(connection: Connection, submitted: SubmittedBuildset) -> None:
-            grants.used(connection, grant.id, self._wall())
-            if examined is not None and examined.record is not None:
-                recorded.append((examined.record(connection, submitted, grant.label or grant.name), submitted))
-            if watched:
-                watches.append(self._add_watch(connection, submitted))
-
-        def committed() -> None:
-            self._limits.spent(grant)
-            # A transaction that failed was tried again.
-            for known, made in recorded[-1:] if becomes else ():
-                self._limits.expect(known.number, ExpectedRequests(grant.id, made.requests[0].id, becomes))
-            for watch in watches[-1:]:
-                self._grants.recorded(watch, made_with=grant.id)
-
+        record = SubmissionRecord(
+            grant=grant, examined=examined, watched=watched, grants=self._grants, limits=self._limits, wall=self._wall
+        )
         submitted = await self._composer.submit(
             scheduler,
             properties,
@@ -154,13 +135,10 @@ class Submissions:
             reason=f"submitted through {scheduler.name}{by}{name}",
             input=None if kept is None else inputs.adding(kept, given.kind, given.name, self._wall()),
             by_grant=grant.id,
-            in_transaction=in_transaction,
-            committed=committed,
+            in_transaction=record.in_transaction,
+            committed=record.committed,
         )
-        if not recorded:
-            return submitted
-        known, _ = recorded[-1]
-        return evolve(submitted, title=known.title, number=known.number)
+        return record.titled(submitted)
 
     async def _examined(self, grant: int, given: SubmissionInput) -> tuple[Submit, Examination | None]:
         """
@@ -203,7 +181,7 @@ class Submissions:
         """
         A FURL with which *submitted* can be watched.
         """
-        object_, name = _watched(submitted)
+        object_, name = watched(submitted)
         by_grant = submitted.buildset.by_grant
         return self._furls.furl(await self._grants.ensure(WATCH, object_, name=name, made_with=by_grant))
 
@@ -226,11 +204,6 @@ class Submissions:
             *(each.properties for each in builders),
             *(each.properties for each in slaves),
         )
-
-    def _add_watch(self, connection: Connection, submitted: SubmittedBuildset) -> Grant:
-        object_, name = _watched(submitted)
-        minted, now = self._grants.mint(), self._wall()
-        return grants.add(connection, name=name, verb=WATCH, object=object_, minted=minted, now=now)
 
 
 def _examine(scheduler: Submit, path: str, options: Mapping[str, Json]) -> Examination:
@@ -263,10 +236,3 @@ def scheduler_of(config: MasterConfig, grant: Grant) -> Submit:
     if scheduler is None:
         raise RevokedError(f"{grant.object} is not in master.cfg any more.  Ask the farm's admin for another string.")
     return scheduler
-
-
-def _watched(submitted: SubmittedBuildset) -> tuple[str, str]:
-    """
-    The object and the name of the grant that watches *submitted*.
-    """
-    return str(submitted.buildset.id), f"request-{submitted.requests[0].id}"
