@@ -26,15 +26,16 @@ from buildbot_lite.packages.repositories import (
     created_lists,
     debian_metadata,
     joined_lists,
-    repository,
+    next_snapshot,
     rpm_metadata,
     tools,
 )
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
 from buildbot_lite.packages.repositories.for_builds import BuildRepository
 from buildbot_lite.packages.repositories.metadata import Making, Metadata
+from buildbot_lite.packages.repositories.next_snapshot import KEPT_FOR
 from buildbot_lite.packages.repositories.primary_metadata import IndexedPackage, read_primary
-from buildbot_lite.packages.repositories.repository import KEPT, PackageRepository
+from buildbot_lite.packages.repositories.repository import PackageRepository
 from buildbot_lite.packages.repositories.rpm_metadata import RpmMetadata
 from buildbot_lite.packages.repositories.snapshots import (
     BUILD,
@@ -181,7 +182,7 @@ class _Behaviour(_RepositoryCase):
         self.repository.publish(self.repository.prepare(PUBLIC, [], without=[one]))
         self.assertIn(path, self.seen())
         self.assertRaisesRegex(InputError, "short time ago", self.add, self.package("one", text="y"))
-        self.now += KEPT + 1
+        self.now += KEPT_FOR + 1
         self.add(self.package("three"))
 
         self.assertNotIn(path, self.seen())
@@ -207,7 +208,7 @@ class _Behaviour(_RepositoryCase):
         few.add(PUBLIC, [self.package("one", "1.11")])
         self.assertEqual(self.versions("one"), {"1.10", "1.11"})
         self.assertIn(gone, self.seen())
-        self.now += KEPT + 1
+        self.now += KEPT_FOR + 1
         one = self.with_versions(1)
         one.publish(one.prepare(PUBLIC, [self.package("one", "1.3")]))
         self.assertNotIn(gone, self.seen())
@@ -293,11 +294,11 @@ class _Behaviour(_RepositoryCase):
         """
         self.add(self.package("one"))
         first = self.lasting()
-        self.now += 10 * KEPT
+        self.now += 10 * KEPT_FOR
         waiting = self.repository.prepare(PUBLIC, [self.package("two")])
-        self.now += 10 * KEPT
+        self.now += 10 * KEPT_FOR
         self.repository.publish(waiting)
-        self.now += KEPT - 10
+        self.now += KEPT_FOR - 10
         self.add(self.package("three"))
         self.assertEqual(first - self.seen().keys(), set())
         self.now += 20
@@ -397,7 +398,7 @@ class _Behaviour(_RepositoryCase):
         with patch.dict(os.environ, PATH="/nowhere"):
             self.assertIn("apt install", str(self.assertRaises(BuildbotLiteError, self.add, package)))
         full = OSError(28, "No space left on device")
-        for module, function in ((repository, "link_or_copy"), (os, "rename"), (os, "symlink")):
+        for module, function in ((next_snapshot, "link_or_copy"), (os, "rename"), (os, "symlink")):
             with patch.object(module, function, side_effect=full):
                 self.assertRaises(DiskFullError, self.add, package)
             self.assertEqual(self.seen(), before)

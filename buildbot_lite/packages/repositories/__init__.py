@@ -3,13 +3,15 @@ Repositories of packages, published as snapshots.
 
 ::
 
-    service ──► repository ──► snapshots            when, and in which thread; what changes; directories and a symlink
-                    │
-                    ▼
-          debian_metadata | rpm_metadata ──► tools  what apt and dnf read; the programs that write it
+    service, signing ──► repository ──► next_snapshot ──► snapshots    what clients see; what changes; directories
+                                             │
+                                             ▼
+          debian_metadata | rpm_metadata ──► tools      what apt and dnf read; the programs that write it
                                  │
                                  ▼
-                   joined_lists, created_lists      the lists for dnf, copied and cut
+                   joined_lists, created_lists          the lists for dnf, copied and cut
+
+    building ──► for_builds                             what a slave gets of a repository for one build
 
 A repository is a directory with these entries::
 

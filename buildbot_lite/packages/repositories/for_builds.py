@@ -24,8 +24,8 @@ from attrs import frozen
 from ...errors import InputError
 from ...storage.files import file_error, write_whole
 from .debian_metadata import deb_version
+from .next_snapshot import KEPT_FOR
 from .package_versions import versions_in
-from .repository import KEPT
 from .rpm_metadata import rpm_version
 from .snapshots import (
     BUILD,
@@ -102,12 +102,12 @@ class BuildRepository:
 
     def _is_kept(self, snapshot: str) -> bool:
         """
-        Whether the index of *snapshot* is there and not older than `KEPT`, and all its packages are there.
+        Whether the index of *snapshot* is there and not older than `KEPT_FOR`, and all its packages are there.
         """
         if not is_name_of_snapshot(snapshot, self.kind):
             return False
         try:
-            if os.stat(self._archive_path(snapshot)).st_mtime <= time.time() - KEPT:
+            if os.stat(self._archive_path(snapshot)).st_mtime <= time.time() - KEPT_FOR:
                 return False
             with open(self._names_path(snapshot), encoding="utf-8") as file:
                 return all(os.path.exists(self._path(line.removesuffix("\n"))) for line in file)
@@ -204,7 +204,7 @@ class BuildRepository:
         for name in os.listdir(directory):
             path = os.path.join(directory, name)
             with suppress(FileNotFoundError):
-                if os.stat(path).st_mtime < time.time() - KEPT:
+                if os.stat(path).st_mtime < time.time() - KEPT_FOR:
                     os.unlink(path)
 
 

@@ -1,5 +1,5 @@
 """
-A repository of one target: its packages, and the change from one snapshot to the next.
+A repository of one target: its packages, and which snapshot of them clients see.  `next_snapshot` makes snapshots.
 
 All methods block, because of the disk and the programs that write metadata: call them in a thread.
 """
@@ -12,29 +12,13 @@ from threading import Event
 
 from ...errors import InputError
 from ...storage.files import file_error, write_whole
-from ..formats.source_package import checked_file
-from .metadata import Making, Metadata
-from .package_files import link_all, link_or_copy, measured
+from .metadata import Metadata
+from .next_snapshot import SnapshotMaker
+from .package_files import measured
 from .package_versions import versions_in
-from .snapshots import (
-    KINDS,
-    PUBLIC,
-    PUBLIC_FILE,
-    STATE,
-    TREE,
-    PackageFile,
-    Snapshot,
-    SnapshotDirectory,
-    StaleSnapshotError,
-    make_public_directory,
-    package_of,
-)
+from .snapshots import KINDS, PUBLIC_FILE, PackageFile, Snapshot, SnapshotDirectory, StaleSnapshotError, package_of
 from .versions import superseded
 
-KEPT = 86400.0
-"""Seconds for which files of an earlier index stay, for clients that have read it."""
-MOST_KEPT = 20_000
-"""Files of earlier snapshots that are kept.  If there are more, the ones superseded first are removed earlier."""
 LARGEST_SIGNATURE = 1 << 20
 
 
@@ -57,9 +41,14 @@ class PackageRepository:
         self.directory = directory
         self.snapshots = SnapshotDirectory(directory)
         self._metadata = metadata
-        self._versions = versions
         self._now = now
-        self._unwanted = unwanted or Event()
+        self._maker = SnapshotMaker(
+            snapshots=self.snapshots,
+            metadata=metadata,
+            most_versions=versions,
+            now=now,
+            unwanted=unwanted or Event(),
+        )
 
     def start(self) -> None:
         """
@@ -127,7 +116,7 @@ class PackageRepository:
         with self._changing():
             there = self.packages(kind)
             if any(there.get(os.path.basename(file)) != measured(file) for file in files):
-                self._publish(self._prepare(kind, files, (), source), {})
+                self._publish(self._prepare(kind, files, source=source), {})
 
     def remove(self, kind: str, names: Collection[str]) -> None:
         """
@@ -143,13 +132,11 @@ class PackageRepository:
         current = self.snapshots.current(kind)
         if current is None:
             return set()
+        directory = os.path.join(self.snapshots.tree(current), self._metadata.directory)
         try:
-            return set(superseded(current.packages, self._versions_in(current, self.snapshots.tree(current)), most))
+            return set(superseded(current.packages, versions_in(current, directory, self._metadata.version), most))
         except OSError as error:
             raise file_error(error, f"repository {self.directory}", cannot="be read") from error
-
-    def _versions_in(self, snapshot: Snapshot, tree: str) -> Callable[[str], str]:
-        return versions_in(snapshot, os.path.join(tree, self._metadata.directory), self._metadata.version)
 
     def all_names(self) -> Collection[str]:
         """
@@ -195,44 +182,8 @@ class PackageRepository:
                 seconds = int(max(os.stat(place).st_mtime, least))
                 os.utime(place, (seconds, seconds))
 
-    def _prepare(self, kind: str, files: Collection[str], without: Collection[str], source: str = "") -> Snapshot:
-        current = self.snapshots.current(kind)
-        sources = self._with_sources(files, source)
-        name = self.snapshots.new_name(kind)
-        with self.snapshots.making(name) as part:
-            tree = os.path.join(part, TREE)
-            before_tree = self.snapshots.tree(current) if current else None
-            packages = _remaining(current, without)
-            kept = self._kept(current)
-            directory = self._metadata.directory
-            make_public_directory(os.path.join(tree, directory))
-            inherited = [path for path in kept if path.startswith(f"{directory}/")]
-            link_all(inherited, before_tree, tree)
-            new = [os.path.basename(file) for file in files if self._take(file, tree, packages, kept)]
-            versions = {each: self._metadata.version(os.path.join(tree, directory, each)) for each in new}
-            if current is not None:
-                known = self._versions_in(current, tree)
-                versions |= {each: known(each) for each in packages if each not in versions}
-            if kind == PUBLIC and self._versions is not None:
-                entering = {os.path.basename(file) for file in files}
-                for each in _old_versions(packages, entering, versions, self._versions):
-                    del packages[each]
-            before = self.snapshots.path(current.name, STATE) if current else None
-            making = Making(tree, os.path.join(part, STATE), before, before_tree, packages, new, self._unwanted)
-            lasting = tuple(self._metadata.make(making))
-            link_all(kept.keys() - inherited, before_tree, tree)
-            own = {*lasting, *(f"{directory}/{each}" for each in packages)}
-            snapshot = Snapshot(
-                name=name,
-                follows=current.name if current else "",
-                packages=packages,
-                lasting=lasting,
-                kept={path: since for path, since in kept.items() if path not in own},
-                sources={each: sources[each] for each in packages if each in sources},
-                versions={each: versions[each] for each in packages},
-            )
-            self.snapshots.complete(snapshot)
-        return snapshot
+    def _prepare(self, kind: str, files: Collection[str], without: Collection[str] = (), source: str = "") -> Snapshot:
+        return self._maker.make(kind, files, without, self._with_sources(files, source))
 
     def _with_sources(self, files: Collection[str], source: str) -> Mapping[str, str]:
         """
@@ -250,43 +201,6 @@ class PackageRepository:
                 )
         return {**known, **dict.fromkeys(names, source)} if source else known
 
-    def _take(self, file: str, tree: str, packages: dict[str, PackageFile], kept: Mapping[str, float | None]) -> bool:
-        """
-        Add the package *file* to *tree* and to *packages*; False when it is already there.
-        """
-        name = checked_file(os.path.basename(file))
-        found = measured(file)
-        if name in packages:
-            if packages[name] != found:
-                raise InputError(f"{name} is in the repository already, with other contents: raise its version.")
-            return False
-        target = os.path.join(tree, self._metadata.directory, name)
-        if f"{self._metadata.directory}/{name}" in kept:
-            if measured(target) != found:
-                raise InputError(
-                    f"{name} was in the repository a short time ago, with other contents: raise its version."
-                )
-        else:
-            link_or_copy(file, target)
-        packages[name] = found
-        return True
-
-    def _kept(self, current: Snapshot | None) -> Mapping[str, float | None]:
-        """
-        The paths that the next tree keeps for clients that have read earlier indexes, including the current one.
-        """
-        if current is None:
-            return {}
-        since = self._now() - KEPT
-        kept: dict[str, float | None] = {}
-        for path, since_then in current.kept.items():
-            left = current.published if since_then is None else since_then
-            if left is not None and left > since:
-                kept[path] = left
-        newest = sorted(kept.items(), key=lambda each: each[1] or 0.0, reverse=True)[:MOST_KEPT]
-        own = (*current.lasting, *(f"{self._metadata.directory}/{each}" for each in current.packages))
-        return {**dict(newest), **dict.fromkeys(own)}
-
     @contextmanager
     def _changing(self) -> Iterator[None]:
         try:
@@ -294,28 +208,6 @@ class PackageRepository:
                 yield
         except OSError as error:
             raise file_error(error, f"repository {self.directory}", cannot="be changed") from error
-
-
-def _remaining(current: Snapshot | None, without: Collection[str]) -> dict[str, PackageFile]:
-    packages = dict(current.packages) if current else {}
-    for each in without:
-        if packages.pop(each, None) is None:
-            raise InputError(f"{each!r:.300} is not in the repository.")
-    return packages
-
-
-def _old_versions(
-    packages: Collection[str], entering: Collection[str], versions: Mapping[str, str], most: int
-) -> Collection[str]:
-    """
-    Those of *packages* that go because of newer versions among *entering*.
-
-    An added package stays until the next version of it is added, even if its own is old: somebody wanted it to be
-    there, and jobs in a chain may wait to see it.
-    """
-    names = set(map(package_of, entering))
-    of_these = [each for each in packages if package_of(each) in names]
-    return set(superseded(of_these, versions.__getitem__, most)) - set(entering)
 
 
 def _kind(name: str) -> str:
