@@ -50,13 +50,18 @@ class LiveScreen:
         self.pressed: Callable[[Sequence[str]], None] = lambda keys: None
 
     def __enter__(self) -> Self:
-        self._show()
+        try:
+            self._show()
+        except BaseException:
+            self._keyboard.close()
+            raise
         return self
 
     def __exit__(self, *problem: object) -> None:
-        self._restore()
-        if self._keyboard.descriptor is not None:
-            os.close(self._keyboard.descriptor)
+        try:
+            self._restore()
+        finally:
+            self._keyboard.close()
 
     @property
     def keys(self) -> int | None:
@@ -102,15 +107,21 @@ class LiveScreen:
 
     def _show(self) -> None:
         self._keyboard.take()
-        self._live = Live(
-            self._lines(""), console=self._console, screen=True, auto_refresh=False, vertical_overflow="crop"
-        )
-        self._live.start(refresh=True)
+        try:
+            self._live = Live(
+                self._lines(""), console=self._console, screen=True, auto_refresh=False, vertical_overflow="crop"
+            )
+            self._live.start(refresh=True)
+        except BaseException:
+            self._restore()
+            raise
 
     def _restore(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        live, self._live = self._live, None
+        try:
+            if live is not None:
+                live.stop()
+        finally:
             self._keyboard.give_back()
 
 
@@ -156,9 +167,14 @@ def signals(
     screen: LiveScreen, later: Callable[[Callable[[], None]], None], resized: Callable[[], None]
 ) -> Iterator[None]:
     """
-    During the block, Ctrl-Z suspends *screen*, and a new size of the terminal calls *resized*, both through *later*.
+    During the block, Ctrl-Z suspends *screen*, SIGHUP leaves it, and a new size of the terminal calls *resized*, all
+    through *later*.
     """
-    wanted = {signal.SIGWINCH: resized, signal.SIGTSTP: screen.suspend}
+    wanted: dict[signal.Signals, Callable[[], None]] = {
+        signal.SIGWINCH: resized,
+        signal.SIGTSTP: screen.suspend,
+        signal.SIGHUP: lambda: screen.left.fire(None),
+    }
     before = {}
     for number, call in wanted.items():
         before[number] = signal.signal(number, lambda *_, call=call: later(call))
@@ -176,7 +192,7 @@ class _Keyboard:
 
     def __init__(self) -> None:
         self.descriptor: int | None = None
-        self._before: list[Any] = []
+        self._before: list[Any] | None = None
         # Standard input may be a string, and some roots have no /dev/tty.
         with contextlib.suppress(OSError):
             self.descriptor = (
@@ -195,7 +211,16 @@ class _Keyboard:
         """
         As it was before `take`.
         """
-        if self.descriptor is not None:
+        before, self._before = self._before, None
+        if self.descriptor is not None and before is not None:
             # Its other end may be gone.
             with contextlib.suppress(termios.error):
-                termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self._before)
+                termios.tcsetattr(self.descriptor, termios.TCSADRAIN, before)
+
+    def close(self) -> None:
+        """
+        Read it no more.
+        """
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None

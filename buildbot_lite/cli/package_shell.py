@@ -118,4 +118,7 @@ def run_apart(words: Sequence[str]) -> int:
         return subprocess.run(words, check=False).returncode
     size = shutil.get_terminal_size()
     argv = ["/bin/sh", "-c", _IN_SIZE, "sh", str(size.lines), str(size.columns), *words]
-    return os.waitstatus_to_exitcode(pty.spawn(argv))
+    with RawMode() as raw:
+        # It enters the mode, too, and leaves it, but not when a signal ends this process.
+        raw.enter()
+        return os.waitstatus_to_exitcode(pty.spawn(argv))

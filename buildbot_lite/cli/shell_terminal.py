@@ -10,6 +10,7 @@ The terminal of this command, for a shell on another machine; or its pipes.
 A terminal is in raw mode (cfmakeraw(3)) while the shell is open: each key, also Ctrl-C, goes to the shell as it is.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -30,6 +31,8 @@ from ..wire.shells import OpenShell, ShellTerminal
 from .output import Document, TakeChunk
 
 IN, OUT = 0, 1
+ENDING = (signal.SIGHUP, signal.SIGTERM)
+"""The signals that end a process which does nothing about them, and that somebody may send to this command."""
 DEFAULT_SIZE = WindowSize(24, 80)
 
 
@@ -56,12 +59,14 @@ class ShellLink(Protocol):
 
 class RawMode:
     """
-    The raw mode of the terminal *descriptor*, entered with `enter`.  A context manager, which leaves it at its end.
+    The raw mode of the terminal *descriptor*, entered with `enter`.  A context manager, which leaves it at its end.  A
+    signal that ends this process ends it after that.
     """
 
     def __init__(self, descriptor: int = IN) -> None:
         self._descriptor = descriptor
         self._before: list[Any] | None = None
+        self._default: list[signal.Signals] = []
 
     def __enter__(self) -> Self:
         return self
@@ -75,15 +80,31 @@ class RawMode:
         """
         if os.isatty(self._descriptor):
             self._before = termios.tcgetattr(self._descriptor)
+            self._default = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]
+            for number in self._default:
+                signal.signal(number, self._end)
             tty.setraw(self._descriptor, termios.TCSADRAIN)
 
     def leave(self) -> None:
         """
         Set the terminal as it was before.
         """
-        if self._before is not None:
-            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
-            self._before = None
+        self._restore(termios.TCSADRAIN)
+        while self._default:
+            signal.signal(self._default.pop(), signal.SIG_DFL)
+
+    def _restore(self, when: int) -> None:
+        before, self._before = self._before, None
+        if before is not None:
+            # The other end of the terminal may be gone.
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(self._descriptor, when, before)
+
+    def _end(self, number: int, frame: object) -> None:
+        # At once: what is still to be shown may never be taken.
+        self._restore(termios.TCSANOW)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
 
 def is_interactive() -> bool:

@@ -5,15 +5,19 @@ Entering the roots of failed builds.
 import contextlib
 import os
 import pty
+import select
+import signal
 import subprocess
 import sys
+import termios
 
 from twisted.trial.unittest import SynchronousTestCase
 
 PROGRAM = """
+import sys
 from buildbot_lite.cli.package_shell import run_apart
 
-raise SystemExit(run_apart(["sh", "-c", "tty; exit 3"]))
+raise SystemExit(run_apart(["sh", "-c", sys.argv[1]]))
 """
 
 
@@ -29,9 +33,7 @@ class TerminalTests(SynchronousTestCase):
         """
         ours, theirs = pty.openpty()
         self.addCleanup(os.close, ours)
-        process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
-        )
+        process = run_on(theirs, "tty; exit 3")
         name = os.ttyname(theirs)
         os.close(theirs)
         said = b""
@@ -41,3 +43,32 @@ class TerminalTests(SynchronousTestCase):
         self.assertEqual(process.wait(60), 3)
         self.assertIn(b"/dev/pts/", said)
         self.assertNotIn(name.encode(), said.split())
+
+    def test_signals(self) -> None:
+        """
+        Promise 9.4: when a signal ends the command, the terminal is as it was.
+        """
+        ours, theirs = pty.openpty()
+        self.addCleanup(os.close, ours)
+        self.addCleanup(os.close, theirs)
+        before = termios.tcgetattr(theirs)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            process = run_on(theirs, "echo in; read line")
+            self.addCleanup(process.wait, 60)
+            self.addCleanup(process.kill)
+            said = b""
+            while b"in" not in said:
+                self.assertTrue(select.select([ours], [], [], 60)[0], said)
+                said += os.read(ours, 1000)
+            self.assertNotEqual(termios.tcgetattr(theirs), before)
+            process.send_signal(number)
+            self.assertEqual(process.wait(60), -number)
+            self.assertEqual(termios.tcgetattr(theirs), before)
+
+
+def run_on(terminal: int, script: str) -> subprocess.Popen[bytes]:
+    """
+    Start the program on *terminal*.
+    """
+    words = [sys.executable, "-c", PROGRAM, script]
+    return subprocess.Popen(words, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True)

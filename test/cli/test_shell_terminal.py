@@ -134,6 +134,19 @@ class LocalTerminalTests(SynchronousTestCase):
         self.assertEqual(process.wait(60), 0)
         self.assertEqual(termios.tcgetattr(self.theirs), before)
 
+    def test_signals(self) -> None:
+        """
+        Promise 9.4: when a signal ends the command, the terminal is as it was.
+        """
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            process = self.on_a_terminal()
+            before = termios.tcgetattr(self.theirs)
+            self.until_said(b"<open>")
+            self.assertNotEqual(termios.tcgetattr(self.theirs), before)
+            process.send_signal(number)
+            self.assertNotEqual(process.wait(60), 0)
+            self.assertEqual(termios.tcgetattr(self.theirs), before, number)
+
     def test_pipes(self) -> None:
         """
         Without a terminal, standard input is passed on to its end; it may be a file.
