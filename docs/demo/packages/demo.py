@@ -498,12 +498,22 @@ def apt_installs() -> str:
 
 def apt_refuses() -> str:
     """
-    Apt refuses an index that was changed after it was signed.
+    Apt refuses an index that was changed after it was signed, and one that is not signed.
     """
     with client("tampered-apt") as (place, inside):
         for index in (place / "bookworm" / "dists" / "bookworm").glob("InRelease"):
             index.write_text(index.read_text().replace("Codename: bookworm", "Codename: bookwarm"))
-        return refused(lambda: inside(INSTALL_HELLO), "not signed", "BADSIG", "invalid", "NOSPLIT")
+        tampered = refused(lambda: inside(INSTALL_HELLO), "BADSIG", "invalid", "NOSPLIT")
+        _unsigned(place, "bookworm")
+        return f"{tampered}\n{refused(lambda: inside(INSTALL_HELLO), 'not signed')}"
+
+
+def _unsigned(place: Path, target: str) -> None:
+    """
+    Put a repository there as the farm has it before anybody signs.
+    """
+    shutil.rmtree(place / target)
+    shutil.copytree(MASTER / "repos" / target / "build", place / target)
 
 
 def dnf_installs() -> str:
@@ -519,12 +529,16 @@ def dnf_installs() -> str:
 
 def dnf_refuses() -> str:
     """
-    Dnf refuses a package that was changed after it was signed.
+    Dnf refuses a package that was changed after it was signed, and one that is not signed.
     """
     with client("tampered-dnf") as (place, inside):
         for package in place.glob("f4/**/greet-data-*.rpm"):
             package.write_bytes(package.read_bytes()[:-1] + b"?")
-        return refused(lambda: inside(INSTALL_GREET), "checksum", "corrupt", "digest", "not signed")
+        tampered = refused(lambda: inside(INSTALL_GREET), "checksum", "corrupt", "digest")
+        _unsigned(place, "f4")
+        # Without the check of the index, that of the package refuses it.
+        install = INSTALL_GREET.replace("f4]\nname=f4", "new]\nname=new").replace("repo_gpgcheck=1", "repo_gpgcheck=0")
+        return f"{tampered}\n{refused(lambda: inside(install), 'not signed')}"
 
 
 def same_again() -> str:
