@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .connection import FarmClient, MasterLink
-from .output import note
+from .output import note, show
 from .package_jobs import JobCommand
 from .show import json_option
 
@@ -29,13 +29,15 @@ def rebuild(farm: FarmClient, job: int, compare: bool, as_json: bool) -> int:
     is 0 when all packages are the same, 1 when some differ, and 2 when a build failed or cannot be compared.
     """
     if not compare:
-        click.echo(f"Job {farm.ask({'ask': 'package-rebuild', 'job': job})['rebuild']} builds it again.")
+        begun = farm.ask({"ask": "package-rebuild", "job": job})["rebuild"]
+        if as_json:
+            show({"job": job, "rebuild": begun}, "", as_json=True)
+        else:
+            click.echo(f"Job {begun} builds it again.")
         return 0
     rebuilt, arches = farm.call(lambda link: _compared(link, job))
     if as_json:
-        import json
-
-        click.echo(json.dumps({"job": job, "rebuild": rebuilt, "arches": arches}))
+        show({"job": job, "rebuild": rebuilt, "arches": arches}, "", as_json=True)
     else:
         for each in arches:
             click.echo(summary_of(each))

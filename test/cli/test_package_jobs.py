@@ -2,6 +2,7 @@
 ``buildbot-lite package list``, and its table.
 """
 
+import json
 from typing import Any
 
 from rich.console import Console
@@ -45,6 +46,18 @@ class PackageListTests(CommandLineCase):
         self.assertEqual(list(STATES), [state.value for state in JobState])
         self.assertIn("'needsing'", self.refused("package", "list", "farm", "--state", "needsing", code=USAGE))
         self.assertEqual(self.master.questions, [])
+
+
+class PackageRebuildTests(CommandLineCase):
+    def test_json(self) -> None:
+        """
+        `rebuild` tells the number of the new job as JSON, too, when it does not wait for it.
+        """
+        self.make_farm()
+        self.master.answers = {"package-rebuild": {"job": 7, "rebuild": 9}}
+        said = self.command("package", "rebuild", "farm", "7", "--json")
+        self.assertEqual((json.loads(said.out), said.code), ({"job": 7, "rebuild": 9}, 0))
+        self.assertEqual(self.command("package", "rebuild", "farm", "7").out, "Job 9 builds it again.\n")
 
 
 class JobTableTests(SynchronousTestCase):

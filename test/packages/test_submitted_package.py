@@ -41,6 +41,7 @@ WRONG = [
     (archive(greet())[:1500], "only a part of one"),
     (archive(greet(Source="greet; rm -rf /")), "is no name of a source package"),
     (archive(greet(Source="../greet")), "is no name of a source package"),
+    (archive(greet(Source="Greet")), "is no name of a source package: small letters"),
     (archive(greet(Source="greet\n evil")), "is no name of a source package"),
     (archive(greet(Source="g" * 200)), "is no name of a source package"),
     (archive(greet(Version="1.0/../..")), "is no version"),

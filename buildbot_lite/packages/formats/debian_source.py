@@ -14,7 +14,6 @@ from .source_package import (
     SourcePackage,
     checked_architectures,
     checked_file,
-    checked_name,
     checked_version,
 )
 
@@ -23,7 +22,8 @@ LARGEST_DSC = 1 << 20
 MOST_FILES = 200
 
 _LINE = re.compile(r"(?P<sha256>[0-9a-f]{64}) +(?P<length>[0-9]{1,15}) +(?P<name>\S+)\Z")
-_BINARY = re.compile(r"[a-z0-9][a-z0-9+.-]+\Z")
+# Debian Policy 5.6.1 and 5.6.7.
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+\Z")
 _NEEDED = ("source", "version", "architecture", "binary", "checksums-sha256")
 _ARCHITECTURE = re.compile(r"[a-z0-9]+(-[a-z0-9]+){0,3}\Z")
 
@@ -42,7 +42,7 @@ def read_dsc(text: bytes) -> SourcePackage:
     checked_version(version, epoch)
     return SourcePackage(
         family=DEB,
-        name=checked_name(fields["source"]),
+        name=_checked(fields["source"], "a source package"),
         epoch=epoch,
         version=version,
         architectures=checked_architectures(fields["architecture"].split(), _ARCHITECTURE, "Debian"),
@@ -55,10 +55,12 @@ def checked_binary(name: str) -> str:
     """
     *name*, the name of a binary package (Debian Policy 5.6.7); `InputError` when it is none.
     """
-    if len(name) > LONGEST_WORD or not _BINARY.match(name):
-        raise InputError(
-            f"{name!r:.{LONGEST_WORD}} is no name of a package: small letters, digits and + . - are allowed."
-        )
+    return _checked(name, "a package")
+
+
+def _checked(name: str, what: str) -> str:
+    if len(name) > LONGEST_WORD or not _PACKAGE.match(name):
+        raise InputError(f"{name!r:.{LONGEST_WORD}} is no name of {what}: small letters, digits and + . - are allowed.")
     return name
 
 
