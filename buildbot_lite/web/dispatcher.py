@@ -87,8 +87,11 @@ class Pages:
         with suppress(CancelledError):
             reply = await self._reply(route, asked, plain)
             if isinstance(reply, Streamed):
-                _head(request, reply.status, {**PAGE_HEADERS, "content-type": reply.kind, **reply.headers})
-                await reply.write(request)
+                try:
+                    _head(request, reply.status, {**PAGE_HEADERS, "content-type": reply.kind, **reply.headers})
+                    await reply.write(request)
+                finally:
+                    reply.close()
             else:
                 _send(request, reply)
 

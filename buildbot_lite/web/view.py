@@ -38,12 +38,14 @@ class Reply:
 class Streamed:
     """
     An answer that is written bit by bit.  *write* gets Twisted's request, whose headers are set, and finishes it.
+    *close*: called once when the answer is over, also if it is never written; closes the file that *write* reads.
     """
 
     write: Callable[[Any], Awaitable[None]]
     status: int = 200
     kind: str = TEXT
     headers: Mapping[str, str] = field(factory=dict)
+    close: Callable[[], object] = lambda: None
 
 
 Render = Callable[..., Awaitable[Reply | Streamed]]

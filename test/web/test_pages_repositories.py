@@ -4,8 +4,9 @@ The public repositories of targets, as the pages serve them.
 
 import base64
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 from twisted.internet.defer import Deferred
@@ -14,10 +15,13 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from buildbot_lite.packages.keys.openpgp import armored_keys, fingerprints
+from buildbot_lite.web import dispatcher
 from buildbot_lite.web.farm import public_files
 from buildbot_lite.web.farm.master_watch import FarmChange
-from buildbot_lite.web.farm.public_files import MOST_SEGMENTS
+from buildbot_lite.web.farm.public_files import MOST_SEGMENTS, PublicFile, open_public
 from buildbot_lite.web.farm.stored_farm import Places
+from buildbot_lite.web.pages import repositories
+from buildbot_lite.web.replies import reading_rights
 from buildbot_lite.web.replies.raw_log import PIECE
 
 from .pages_case import CONTROL, NOW, PagesCase, received
@@ -219,6 +223,32 @@ class RepositoriesTests(PagesCase):
         self.assertIn(f"<code>{fingerprints(keyring)[0]}</code>", text)
         self.assertIn("Signed-By: /etc/apt/keyrings/t.gpg\n", text)
         self.assertNotIn("auth.conf", text)
+
+    def test_hung_up(self) -> None:
+        """
+        Promise 10.7: the file of a client that hangs up before the answer begins is closed, and so is that of an answer
+        that fails.
+        """
+        opened, closed, close = list[PublicFile](), list[PublicFile](), PublicFile.close
+
+        def opening(directory: str, names: Sequence[str]) -> Any:
+            opened.append(cast("PublicFile", open_public(directory, names)))
+            return opened[-1]
+
+        self.patch(repositories, "open_public", opening)
+        self.patch(PublicFile, "close", lambda file: (closed.append(file), close(file)))
+        checking = Deferred[None]()
+        with patch.object(reading_rights, "check_reader", lambda view, asked: checking):
+            self.send(f"GET {RELEASE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            self.assertEqual((len(opened), closed), (1, []))
+            self.connections[-1].connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(closed, opened)
+        with patch.object(dispatcher, "_head", side_effect=KeyError("a defect")):
+            self.send(f"GET {RELEASE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        self.assertEqual((len(self.flushLoggedErrors(KeyError)), closed), (1, opened))
+        with patch.object(repositories, "range_of", side_effect=KeyError("a defect")):
+            self.assertEqual(self.get(RELEASE, {"Range": "bytes=7-"}).status, 500)
+        self.assertEqual((len(self.flushLoggedErrors(KeyError)), len(closed), closed), (1, 3, opened))
 
     def test_became_private(self) -> None:
         """

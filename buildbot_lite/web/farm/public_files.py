@@ -14,6 +14,7 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import ExitStack
 from email.utils import formatdate
 from itertools import islice
 from urllib.parse import unquote
@@ -154,19 +155,19 @@ def _opened(directory: str, names: Sequence[str]) -> int:
 
 
 def _described(descriptor: int, *, is_directory: bool) -> PublicFile | PublicDirectory:
-    about = os.fstat(descriptor)
-    if stat.S_ISREG(about.st_mode) and not is_directory:
-        tag = f'"{about.st_ino:x}-{about.st_size:x}-{about.st_mtime_ns:x}"'
-        return PublicFile(descriptor, about.st_size, about.st_mtime, tag)
-    try:
+    with ExitStack() as opened:
+        opened.callback(os.close, descriptor)
+        about = os.fstat(descriptor)
+        if stat.S_ISREG(about.st_mode) and not is_directory:
+            tag = f'"{about.st_ino:x}-{about.st_size:x}-{about.st_mtime_ns:x}"'
+            opened.pop_all()
+            return PublicFile(descriptor, about.st_size, about.st_mtime, tag)
         if not stat.S_ISDIR(about.st_mode):
             raise _nothing()
         with os.scandir(descriptor) as found:
             entries = sorted(islice(found, _MOST_READ), key=lambda each: each.name)
             shown = [each for each in entries if _is_name(each.name) and not each.is_symlink()]
             return PublicDirectory([_listed(each) for each in shown[:MOST_LISTED]], more=len(shown) > MOST_LISTED)
-    finally:
-        os.close(descriptor)
 
 
 def _listed(entry: "os.DirEntry[str]") -> PublicName:

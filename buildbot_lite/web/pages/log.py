@@ -28,10 +28,10 @@ async def log_page(view: FarmView, asked: PageRequest, builder: str, number: int
     marked; ``before=``, ``after=``: the lines up to or from this offset.  ``search=``: the lines with a text.
     """
     opened = await opened_log(view, builder, number, step, log)
-    if opened.stored.removed:
-        sentence = f"The logs of {builder}/{number} were removed, as those of all builds of its age (c['retention'])."
-        return await view.page(asked, "sentence.html", 410, title="The log was removed", sentence=sentence)
     try:
+        if opened.stored.removed:
+            sentence = f"The logs of {builder}/{number} were removed, as those of all of its age (c['retention'])."
+            return await view.page(asked, "sentence.html", 410, title="The log was removed", sentence=sentence)
         if text := asked.query.get("search", ""):
             return await found_page(view, asked, opened, text)
         return await _lines(view, asked, opened)

@@ -47,14 +47,24 @@ async def repository_file(view: FarmView, asked: PageRequest, target: str, name:
         raise NotFoundError("No target of this name has a repository.")
     found = open_public(directory, names)
     if isinstance(found, PublicFile):
-        reply = file_reply(view, asked, found, names[-1])
-        return until_revoked(view, asked, reply)
+        return until_revoked(view, asked, _closed_if_failing(view, asked, found, names[-1]))
     return await _listed(view, asked, found, [target, *(each for each in names if each)])
+
+
+def _closed_if_failing(view: FarmView, asked: PageRequest, file: PublicFile, name: str) -> Reply | Streamed:
+    """
+    As `file_reply`, which looks at headers that can be anything.
+    """
+    try:
+        return file_reply(view, asked, file, name)
+    except BaseException:
+        file.close()
+        raise
 
 
 def file_reply(view: FarmView, asked: PageRequest, file: PublicFile, name: str) -> Reply | Streamed:
     """
-    The answer with *file*, called *name*, or the range of it that is asked for; closes it when it is sent.
+    The answer with *file*, called *name*, or the range of it that is asked for; it is closed with the answer.
     """
     kind = "text/plain; charset=utf-8" if name in TEXTS else KINDS.get(name.rpartition(".")[2].lower(), _UNKNOWN)
     headers = {
@@ -76,7 +86,7 @@ def file_reply(view: FarmView, asked: PageRequest, file: PublicFile, name: str) 
     if wanted is not None:
         headers["content-range"] = f"bytes {send.start}-{send.end - 1}/{file.length}"
     write = writing(file, send, view.logs.clock, packed=False)
-    return Streamed(write, 200 if wanted is None else 206, kind, headers)
+    return Streamed(write, 200 if wanted is None else 206, kind, headers, close=file.close)
 
 
 def _is_known(asked: PageRequest, file: PublicFile) -> bool:

@@ -75,7 +75,7 @@ def raw_reply(
     """
     if part is not None:
         headers = {"content-length": str(part.end - part.start), "cache-control": "no-cache"}
-        return Streamed(writing(log, part, clock, packed=False), headers=headers)
+        return Streamed(writing(log, part, clock, packed=False), headers=headers, close=log.close)
     headers = {"content-disposition": _disposition(name), "cache-control": "no-cache", "accept-ranges": "bytes"}
     tag = f'"{hashlib.sha256(repr((log.parts, ended)).encode()).hexdigest()[:20]}"'
     if ended:
@@ -98,24 +98,22 @@ def raw_reply(
     if wanted is not None:
         headers["content-range"] = f"bytes {send.start}-{send.end - 1}/{log.length}"
 
-    return Streamed(writing(log, send, clock, packed=packed), 200 if wanted is None else 206, headers=headers)
+    write = writing(log, send, clock, packed=packed)
+    return Streamed(write, 200 if wanted is None else 206, headers=headers, close=log.close)
 
 
 def writing(
     log: StreamReader, send: ByteRange, clock: IReactorTime, *, packed: bool
 ) -> Callable[[Any], Awaitable[None]]:
     """
-    What writes the bytes *send* of *log* to a request, compressed if *packed*, and closes it.
+    What writes the bytes *send* of *log* to a request, compressed if *packed*.
     """
 
     async def write(request: Any) -> None:
-        try:
-            if request.method == b"HEAD":
-                request.finish()
-            else:
-                await _Sending(request, log, send, clock, zlib.compressobj(1, wbits=31) if packed else None).done
-        finally:
-            log.close()
+        if request.method == b"HEAD":
+            request.finish()
+        else:
+            await _Sending(request, log, send, clock, zlib.compressobj(1, wbits=31) if packed else None).done
 
     return write
 
