@@ -9,6 +9,7 @@ from attrs import frozen
 
 from ..errors import NotFoundError
 from ..master.farm import Farm
+from ..model.display import by_number
 from ..model.json_reader import JsonReader
 from ..model.lease import master_deadline
 from ..model.suggestions import there_is_no
@@ -44,7 +45,7 @@ class SlaveAdmin:
 
     async def _drain(self, question: JsonReader) -> Answer:
         name = self._slave(question)
-        running = sorted(each.label for each in self.farm.slots.on(name))
+        running = sorted((each.label for each in self.farm.slots.on(name)), key=by_number)
         self.farm.slaves.drain(name)
         return {"slave": name, "running": running}
 
@@ -60,7 +61,7 @@ class SlaveAdmin:
         if member is None:
             name = self._slave(question)
             member = self.farm.slaves[name]
-        running = sorted(each.label for each in self.farm.slots.on(name))
+        running = sorted((each.label for each in self.farm.slots.on(name)), key=by_number)
         connected = member.session.hello is not None
         self.farm.slaves.give_up(name, f"an admin says that {name} is lost")
         grace = master_deadline(member.config.grace)

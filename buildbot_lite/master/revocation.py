@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from ..deferreds import background
 from ..errors import NotFoundError, RefusedError
+from ..model.display import by_number
 from ..model.results import Result
 from ..storage.records.grants import Grant
 from .config.generations import Generations
@@ -135,7 +136,7 @@ class Revocation:
         name, reason = grant.object, revoked(grant.object)
         result = Result.CANCELLED if cancel else Result.RETRY
         was_configured = self._slaves.get(name) is not None
-        ended = sorted(map(_label, self._running.on(name)))
+        ended = sorted(map(_label, self._running.on(name)), key=by_number)
         if was_configured:
             self._slaves.bar(name)
         if kill:

@@ -36,6 +36,15 @@ def remark_lines(text: str) -> str:
     return "# " + printable(text, lines=True).replace("\n", "\n#     ") + "\n"
 
 
+def by_number(label: str) -> tuple[str, int]:
+    """
+    The key for sorting labels of builds, "builder/number": "b/9" comes before "b/10".
+    """
+    builder, _, number = label.rpartition("/")
+    is_number = number.isascii() and number.isdigit()
+    return (builder, int(number)) if is_number else (label, 0)
+
+
 def file_name(text: str) -> str:
     """
     *text* as the name of a file: printable, without "/", not beginning with a dot or dash, not empty, and at most

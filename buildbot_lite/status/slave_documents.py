@@ -15,6 +15,7 @@ from attrs import frozen
 
 from ..master.farm import Farm
 from ..master.slaves.member import Member
+from ..model.display import by_number
 from ..model.lease import master_deadline
 from ..model.wait_reasons import WaitKind
 from ..wire.contract import JITTER, REFUSED_DELAY
@@ -57,7 +58,7 @@ def of_slave(farm: Farm, member: Member) -> Document:
         "refused": _refused(member),
         "breach": None if member.breach is None else {"at": member.breach[0], "reason": member.breach[1]},
         "obstacle": None if obstacle is None else obstacle.sentence,
-        "running": sorted(running.label for running in farm.slots.on(member.name)),
+        "running": sorted((running.label for running in farm.slots.on(member.name)), key=by_number),
         "max_builds": member.config.max_builds,
         "builders": [builder.name for builder in farm.config.builders_on(member.name)],
         "version": member.version,

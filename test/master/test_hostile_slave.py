@@ -25,7 +25,7 @@ from buildbot_lite.master.slaves.command import (
     OVER,
     DispatchedCommand,
 )
-from buildbot_lite.master.slaves.command_streams import streams_of
+from buildbot_lite.master.slaves.command_streams import latest_of, streams_of
 from buildbot_lite.master.slaves.registry import COMPLAINTS_AT_ONCE
 from buildbot_lite.model.hello import (
     HeldCommand,
@@ -106,6 +106,16 @@ class StreamTests(SynchronousTestCase):
         self.assertEqual({name for name in streams_of(run) if "~" not in name}, {"stdio", "stderr", "test.log"})
         self.assertEqual({name for name in streams_of(Upload("x")) if "~" not in name}, {"artifact"})
         self.assertEqual(streams_of(Download("x", "y", 1, "0" * 64)), frozenset())
+
+    def test_latest(self) -> None:
+        """
+        Of the attempts at a stream, the one with the highest number counts, whichever was listed first.
+        """
+        names = ["stdio~10", "stdio", "test.log", "stdio~9", "stdio~x"]
+        self.assertEqual(latest_of(names, "stdio", "stdio"), "stdio~10")
+        self.assertEqual(latest_of(names, "out", "out"), "stdio~10")
+        self.assertEqual(latest_of(names, "test.log", "stdio"), "test.log")
+        self.assertIsNone(latest_of(names, "stderr", "stdio"))
 
     def test_cap(self) -> None:
         """

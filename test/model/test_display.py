@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.model.display import (
     LONGEST,
     LONGEST_FILE_NAME,
+    by_number,
     file_name,
     printable,
     remark_lines,
@@ -28,6 +29,13 @@ class DisplayTests(SynchronousTestCase):
         self.assertEqual(printable("a\nb\r\n", lines=True), "a\nb?\n")
         self.assertEqual(len(printable("x" * (LONGEST + 1))), LONGEST)
         self.assertEqual(printable("x" * 11, longest=10), "xxxxxxxxx…")
+
+    def test_by_number(self) -> None:
+        """
+        Builds of a builder are listed in the order of their numbers; a builder's name may end like a number.
+        """
+        labels = ["b/10", "b/9", "a/11", "b", "c/2/10", "c/2/9"]
+        self.assertEqual(sorted(labels, key=by_number), ["a/11", "b", "b/9", "b/10", "c/2/9", "c/2/10"])
 
     @given(texts)
     def test_any_text(self, text: str) -> None:

@@ -12,7 +12,7 @@ from ...errors import FileError
 from ...model.display import printable
 from ...model.outcome import Remark, Seal
 from ...model.time_limit import never_interrupted
-from ..slaves.command_streams import STDIO, log_of
+from ..slaves.command_streams import STDIO, latest_of, log_of
 from .build_context import BuildContext, ReadableEntryStreams
 from .step_effects import StepEffects
 
@@ -171,5 +171,5 @@ def _arrived(streams: ReadableEntryStreams, output: str, log: str) -> int:
         lengths = streams.lengths()
     except FileError:
         return 0  # the command's own writes will say so
-    # A stream that arrived damaged is sent again under another name, and the last one counts.
-    return next((lengths[name] for name in sorted(lengths, reverse=True) if log_of(name, output) == log), 0)
+    latest = latest_of(lengths, log, output)
+    return 0 if latest is None else lengths[latest]

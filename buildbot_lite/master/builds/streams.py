@@ -27,7 +27,7 @@ from ...storage.early_sync import EarlySync
 from ...storage.files import file_error
 from ...storage.notifications import Notifications
 from ...storage.streams import StreamFile, seal_stream
-from ..slaves.command_streams import ARTIFACT, STDIO, log_of
+from ..slaves.command_streams import ARTIFACT, ATTEMPTS, STDIO, log_of
 from .recorder import BuildRecorder
 
 T = TypeVar("T")
@@ -209,7 +209,7 @@ class EntryStreamFiles:
         found = _names_in(os.path.join(self._storage.streams, self._directory), "logs of a build")
         names = {name.removeprefix(prefix) for name in found if name.startswith(prefix)}
         if self._artifact is not None:
-            names |= {ARTIFACT + mark for mark in ("", "~1")}
+            names |= {ARTIFACT + mark for mark in ATTEMPTS}
         lengths = {name: self.stream(name).length for name in names | set(self._streams)}
         return {name: length for name, length in lengths.items() if length}
 

@@ -4,6 +4,7 @@ The streams that a command writes to the master, the sources that it reads from 
 `builds.streams` and the inputs of a build implement the protocols.
 """
 
+from collections.abc import Collection
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -21,7 +22,8 @@ ARTIFACT = "artifact"
 """The name of an upload's stream."""
 STDIO = "stdio"
 """The name of the stream with a program's output."""
-_ATTEMPTS = ("", "~1", "~2")
+ATTEMPTS = ("", "~1", "~2")
+"""What follows a stream's name, each time that it is sent."""
 
 
 class WritableStream(Protocol):
@@ -128,7 +130,7 @@ def streams_of(spec: Spec) -> frozenset[str]:
         names = {STDIO, *spec.logfiles, *(["stderr"] if spec.separate_stderr else [])}
     elif isinstance(spec, Upload | UploadDirectory):
         names = {ARTIFACT}
-    return frozenset(name + attempt for name in names for attempt in _ATTEMPTS)
+    return frozenset(name + attempt for name in names for attempt in ATTEMPTS)
 
 
 def log_of(stream: str, log: str) -> str:
@@ -137,6 +139,19 @@ def log_of(stream: str, log: str) -> str:
     """
     name = stream.partition("~")[0]
     return log if name == STDIO else name
+
+
+def latest_of(streams: Collection[str], log: str, output: str) -> str | None:
+    """
+    Of *streams*, the last attempt at that of *log*, which counts; None if there is none.  *output*: as for `log_of`.
+    """
+    found = [name for name in streams if log_of(name, output) == log]
+    return max(found, key=_attempt, default=None)
+
+
+def _attempt(stream: str) -> int:
+    number = stream.partition("~")[2]
+    return int(number) if number.isascii() and number.isdigit() else 0
 
 
 def _most_bytes(spec: Spec) -> int | None:
