@@ -18,6 +18,7 @@ from zope.interface import provider
 from buildbot_lite.extensions import configuration_keys
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.grants import verbs
+from buildbot_lite.master.slaves.command_streams import ATTEMPTS
 from buildbot_lite.model.hello import HeldCommand, Life
 from buildbot_lite.model.outcome import Ending, Remark, Why
 from buildbot_lite.model.results import Result
@@ -754,6 +755,20 @@ class UploadTests(SynchronousTestCase):
             before = text
         self.assertEqual([result for _, result in harness.steps(request)][:3], [Result.SUCCESS] * 3)
         self.assertEqual(os.listdir(os.path.dirname(path)), ["out"])
+
+    def test_third_attempt(self) -> None:
+        """
+        Invariant I2: a restarted master has what it got of each attempt at an upload, also of the last one.
+        """
+        harness = MasterHarness(master_cfg(steps=['steps.FileUpload(slavesrc="out", masterdest="out")']))
+        slave = harness.attach()
+        harness.submit()
+        started = slave.commands[0]
+        for length, attempt in enumerate(ATTEMPTS, start=1):
+            started.write(b"x" * length, f"artifact{attempt}")
+        harness.restart()
+        harness.attach(slave=slave, held=[HeldCommand(started.id, fingerprint(started.spec), Life.RUNNING)])
+        self.assertEqual(slave.resumed[-1][1], {"artifact": 1, "artifact~1": 2, "artifact~2": 3})
 
     def test_names_like_incomplete_uploads(self) -> None:
         """

@@ -236,7 +236,12 @@ class RepositoriesTests(PagesCase):
             return opened[-1]
 
         self.patch(repositories, "open_public", opening)
-        self.patch(PublicFile, "close", lambda file: (closed.append(file), close(file)))
+
+        def closing(file: PublicFile) -> None:
+            closed.append(file)
+            close(file)
+
+        self.patch(PublicFile, "close", closing)
         checking = Deferred[None]()
         with patch.object(reading_rights, "check_reader", lambda view, asked: checking):
             self.send(f"GET {RELEASE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
