@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import BuildbotLiteError
-from buildbot_lite.master.builds import build, step_time
+from buildbot_lite.master.builds import made_steps, step_time
 from buildbot_lite.master.builds.build_context import BuildContext
 from buildbot_lite.master.builds.build_progress import Ended
 from buildbot_lite.master.builds.journal import OVERDUE, Journal
@@ -854,7 +854,7 @@ class ConstructorTests(SynchronousTestCase):
             self.build.addStepsAfterCurrentStep(two)
             return Result.SUCCESS
 
-        self.patch(build, "call_within", within)
+        self.patch(made_steps, "call_within", within)
         ran = run(step_of(steps.BuildStep, run=adds))
         self.assertEqual({name: ran.properties[name] for name in ("last", "a", "b")}, {"last": "1", "a": "2", "b": "3"})
         self.assertEqual(limits, [1000.0] * 2)

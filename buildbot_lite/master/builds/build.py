@@ -14,35 +14,27 @@ at the same step; and a lost slave (RETRY: no step can run there any more).
 
 from collections.abc import Callable, Sequence
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from ...deferreds import background, shielded
 from ...errors import BuildbotLiteError, ReplayError
-from ...model import user_functions
 from ...model.results import Result
-from ...model.time_limit import OverdueError, call_within
-from ...model.user_functions import error_text
 from ...model.wait_reasons import WaitReason
 from ..steps.recipe import Recipe
 from ..steps.step import BuildStep
 from .abandon import abandon, cancel_children
 from .build_context import MOST_STEPS, BuildContext
 from .build_progress import BuildProgress, Ended, Stop
-from .journal import Done, Journal, JournalEntry, JournalStore, fingerprint
+from .build_stops import STOP, BuildStops
+from .journal import Journal, JournalEntry, JournalStore
+from .made_steps import made_steps, name_uniquely
 from .step_code import StepCode
 from .step_commands import SlaveLostError
 from .step_context import JournaledContext
 from .step_logs import StepLogs
 from .step_runner import StepRunner
-from .step_time import LONGEST_REPLAY, endless_replay
-
-# A stop is an entry of the journal, among the effects of the step during which it was recorded.
-STOP_ORDINAL = -1
-STOP = "stop"
-
 
 MOST_REMARKS = 5000
 """The largest number of remarks that a build records apart from those of its steps."""
@@ -80,15 +72,13 @@ class Build:
         self.id = id
         self.label = label
         self._recipes = recipes
-        self._store = store
         self._clock = clock
         self._deadline = None if max_time is None else started + max_time
         self._max_time = max_time
-        self._stops = {entry.step: _stop(entry) for entry in recorded if entry.kind == STOP}
         self._progress = BuildProgress()
+        self._stops = BuildStops(id, store, recorded, lambda: self._progress.step, self._halt)
         self._code: StepCode[tuple[Result, str]] | None = None
         self._cannot = cannot
-        self._stopping = DeferredLock()
         self._remarks = 0
         self._went_live = went_live
         effects = [entry for entry in recorded if entry.kind != STOP]
@@ -124,7 +114,7 @@ class Build:
         """
         The stop of the build, also while it is being recorded.  It is recorded before the end of the build is.
         """
-        return self._progress.stop or self._stops.get(self._progress.step)
+        return self._progress.stop or self._stops.during(self._progress.step)
 
     def remark(self, text: str) -> None:
         """
@@ -184,32 +174,7 @@ class Build:
         Interrupt the current step, and run only those later steps that have *alwaysRun*.  Returns when the stop is
         recorded.  *reason*: for people.  *result*: the result of the build.
         """
-        await shielded(self._stop_in_turn(reason, result))
-
-    async def _stop_in_turn(self, reason: str, result: Result) -> None:
-        await self._stopping.run(lambda: Deferred.fromCoroutine(self._record_stop(reason, result)))
-
-    async def _record_stop(self, reason: str, result: Result) -> None:
-        step = self._progress.step
-        if step in self._stops:
-            return
-        self._stops[step] = stop = Stop(step, result, reason)
-        intent = {"result": int(result), "reason": reason}
-        entry = JournalEntry(step, STOP_ORDINAL, STOP, fingerprint(intent), intent)
-        try:
-            await self._store.begin(self.id, entry)
-        except BaseException:
-            # The build is not stopped: the next `stop` must record it.
-            del self._stops[step]
-            raise
-        # A replay stops at an entry without an outcome, too, so nothing waits for the outcome.
-        background(self._store.end(self.id, entry, Done({}), {}), self._log, "recording the outcome of a stop")
-        if self._progress.step == step:
-            self._halt(stop)
-        else:
-            # The build reached the next step while the stop was being recorded: stop that step as well.
-            self._stops.pop(step)
-            await self._record_stop(reason, result)
+        await self._stops.record(result, reason)
 
     async def _run(self) -> Ended:
         if self._cannot:
@@ -231,46 +196,23 @@ class Build:
         """
         Run the steps, and the steps that they add.
         """
-        steps, number, seen = self._made(self._recipes), 0, dict[str, int]()
+        steps, number, seen = self._make(self._recipes), 0, dict[str, int]()
         while number < len(steps):
             self._progress.step = number
-            _name(steps[number], seen)
+            name_uniquely(steps[number], seen)
             await self._do(number, steps[number])
             number += 1
             if len(steps) + sum(len(recipes) for _, recipes in self._context.added) > MOST_STEPS:
                 raise BuildbotLiteError(f"Steps have added more than {MOST_STEPS} steps to this build.")
-            added = self._made([recipe for _, recipes in self._context.added for recipe in recipes])
+            added = self._make([recipe for _, recipes in self._context.added for recipe in recipes])
             for place, recipes in self._context.added:
                 at = number if place == "next" else len(steps)
                 steps[at:at] = added[: len(recipes)]
                 del added[: len(recipes)]
             self._context.added.clear()
 
-    def _made(self, recipes: Sequence[Recipe[BuildStep]]) -> list[BuildStep]:
-        """
-        The steps of *recipes*, whose constructors may be the user's, all together within the limit on code of steps.
-        """
-        if not recipes:
-            return []
-        made, replaying = list[BuildStep](), self._context.journal.replaying
-        limit = LONGEST_REPLAY if replaying else user_functions.LONGEST_CALL
-        try:
-            call_within(limit, lambda: made.extend(recipe.make() for recipe in recipes))
-        except OverdueError:
-            if replaying:
-                raise endless_replay() from None
-            raise BuildbotLiteError(
-                f"The constructor of the step {_making(recipes, made)} was ended, because it took longer than "
-                f"{limit:g} s, with those before it.  The master does nothing else meanwhile: let them compute less, "
-                "or let a command do it."
-            ) from None
-        except BuildbotLiteError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the user's code
-            self._log.failure("a step of {build} cannot be made", build=self.label)
-            sentence = f"The constructor of the step {_making(recipes, made)} failed: {error_text(error)}"
-            raise BuildbotLiteError(self._context.redaction.text(sentence)) from None
-        return made
+    def _make(self, recipes: Sequence[Recipe[BuildStep]]) -> list[BuildStep]:
+        return made_steps(recipes, self._context, self.label)
 
     def _with_unused_inputs(self, ended: Ended) -> Ended:
         """
@@ -291,7 +233,7 @@ class Build:
 
     async def _do(self, number: int, step: BuildStep) -> None:
         progress, context = self._progress, self._context
-        if stop := self._stops.get(number):
+        if stop := self._stops.during(number):
             self._halt(stop)
         if progress.halted and not step.alwaysRun and not progress.stopped_in(number):
             return
@@ -355,23 +297,3 @@ def _unless_cancelled(result: Failure | None, waiting: Deferred[None]) -> None:
         waiting.errback(result)
     else:
         waiting.callback(None)
-
-
-def _making(recipes: Sequence[Recipe[BuildStep]], made: Sequence[BuildStep]) -> str:
-    """
-    The name of the step that comes after those that are *made*.
-    """
-    return recipes[min(len(made), len(recipes) - 1)].cls.__name__
-
-
-def _stop(entry: JournalEntry) -> Stop:
-    return Stop(entry.step, Result(entry.intent["result"]), str(entry.intent["reason"]))
-
-
-def _name(step: BuildStep, seen: dict[str, int]) -> None:
-    """
-    Make the name of *step* unique among those *seen*: ``shell``, ``shell_1``, ``shell_2``.
-    """
-    count = seen.get(step.name, 0)
-    seen[step.name] = count + 1
-    step.name = f"{step.name}_{count}" if count else step.name
