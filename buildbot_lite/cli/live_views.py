@@ -12,6 +12,7 @@ from functools import partial
 from rich.text import Text
 
 from ..model.requester import requester
+from ..model.whole_numbers import whole_number
 from .cells import Document, build_name, duration, plain, result_text, short_sources
 from .coloured_tail import tail_lines
 from .line_columns import Column
@@ -230,7 +231,8 @@ def _to_step(watched: WatchedBuild, step: Document) -> Target | None:
 
 def _to_running(slave: Document) -> Target | None:
     builder, _, number = (slave["running"] or [""])[0].rpartition("/")
-    return ("build", builder, int(number)) if number.isascii() and number.isdigit() else None
+    found = whole_number(number)
+    return None if found is None else ("build", builder, found)
 
 
 # Cells.

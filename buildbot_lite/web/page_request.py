@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import RefusedError
+from ..model.whole_numbers import whole_number
 from ..wire.furl import Furl
 from .html.rendering import root_of
 from .serving.fair_places import Occupant
@@ -81,8 +82,7 @@ class PageRequest:
         """
         The place in a long list after which the page begins, in the field ``before``; None: at its beginning.
         """
-        text = self.query.get("before", "")
-        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None
+        return whole_number(self.query.get("before", ""))
 
     def permitted(self, question: str) -> Holder:
         """

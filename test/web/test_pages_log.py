@@ -5,6 +5,7 @@ The pages of logs.
 import os
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -379,6 +380,15 @@ class LogPagesTests(LogCase):
         waiting = self.send(request.replace(b"after=4&length=4", b"after=8&length=8"))
         self.clock.pump([0.5] * 60)
         self.assertIn(b"200 OK", waiting.value())
+
+    def test_made_up_layout(self) -> None:
+        """
+        A follower with a layout that nobody told it gets the lines, however many digits the layout has.
+        """
+        self.log(b"one\n")
+        for layout in ("", "x", "9" * 5000, "-1.2", "²."):
+            address = f"{ADDRESS}/lines?after=0&length=0&remark=0&layout={quote(layout)}"
+            self.assertIn("data-moved", self.lines(address).text, layout[:10])
 
     def test_moved(self) -> None:
         """

@@ -6,9 +6,11 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error
 
 from ...errors import MessageError
+from ...model.whole_numbers import whole_number
 
 LONGEST = 400
 LARGEST_PLACE = 1 << 62
+_DIGITS = 19
 
 
 def cursor(kind: str, place: int | None) -> str | None:
@@ -26,8 +28,9 @@ def place(kind: str, text: str | None) -> int | None:
         return None
     try:
         made, _, number = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().partition(":")
-        if made == kind and number.isascii() and number.isdigit() and int(number) < LARGEST_PLACE:
-            return int(number)
+        found = whole_number(number, _DIGITS)
+        if made == kind and found is not None and found < LARGEST_PLACE:
+            return found
     except (Error, ValueError):
         pass
     raise MessageError("This cursor is of no page of this list.  Take the one in next of the page before.")

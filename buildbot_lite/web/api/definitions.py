@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from ...errors import MessageError
 from ...model.suggestions import there_is_no
+from ...model.whole_numbers import DIGITS, whole_number
 from ..page_request import LONGEST_ADDRESS, MOST_FIELDS, PageRequest
 from ..view import FarmView, Reply, Streamed
 from .body import fields_of
@@ -17,7 +18,6 @@ from .schemas import Schema
 
 BASE = "/api/v1"
 MOST_LIMIT = 200
-_DIGITS = 15
 
 
 class ParameterKind(Protocol):
@@ -62,16 +62,17 @@ class WholeKind:
     """
 
     least: int = 0
-    most: int = 10**_DIGITS - 1
+    most: int = 10**DIGITS - 1
 
     @property
     def schema(self) -> Schema:
         return {"type": "integer", "minimum": self.least, "maximum": self.most}
 
     def parse(self, text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and self.least <= int(text) <= self.most):
+        found = whole_number(text)
+        if found is None or not self.least <= found <= self.most:
             raise ValueError(f"a whole number from {self.least} to {self.most}")
-        return int(text)
+        return found
 
 
 @frozen

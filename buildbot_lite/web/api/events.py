@@ -2,6 +2,7 @@
 ``/events``: the feed as server-sent events.
 """
 
+from ...model.whole_numbers import whole_number
 from ..farm.event_stream import Topic
 from ..replies.reading_rights import until_revoked
 from ..view import Reply, Streamed
@@ -10,7 +11,6 @@ from .definitions import ApiEndpoint, ApiRequest, Parameter, TextKind, WholeKind
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 # The second is for nginx, which would collect the events.
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
-_DIGITS = 18
 _UNKNOWN = -1
 """A place that is in no feed."""
 
@@ -30,7 +30,8 @@ async def events(request: ApiRequest) -> Reply | Streamed:
 def _position(request: ApiRequest) -> int | None:
     # A browser that comes back sends both: the header is the newer one.
     if last := request.asked.headers.get("last-event-id"):
-        return int(last) if last.isascii() and last.isdigit() and len(last) <= _DIGITS else _UNKNOWN
+        place = whole_number(last)
+        return _UNKNOWN if place is None else place
     after: int | None = request.given.get("after")
     return after
 

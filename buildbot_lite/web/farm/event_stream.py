@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from ...errors import MessageError
 from ...model.json_reader import encode
+from ...model.whole_numbers import whole_number
 from ...storage.records.feed import Event, FeedPage
 
 HEARTBEAT = 15.0
@@ -51,8 +52,8 @@ class Topic:
             return cls()
         if kind == "builder" and value:
             return cls(builder=value)
-        if kind == "build" and value.isascii() and value.isdigit() and len(value) < 19:
-            return cls(build=int(value))
+        if kind == "build" and (build := whole_number(value)) is not None:
+            return cls(build=build)
         raise MessageError(f"{text!r:.100} is no topic.  Topics are builder:NAME and build:ID.")
 
     def has(self, event: Event, builder: str | None) -> bool:

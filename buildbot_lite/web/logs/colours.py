@@ -14,6 +14,8 @@ from collections.abc import Iterable
 
 from attrs import define, field
 
+from ...model.whole_numbers import whole_number
+
 STANDARD = 16
 """The first colours of the palette, which differ between terminals."""
 _LEVELS = (0, 95, 135, 175, 215, 255)
@@ -96,7 +98,8 @@ def _number(text: str) -> int:
     """
     if not text:
         return 0
-    return int(text) if text.isascii() and text.isdigit() else -1
+    number = whole_number(text)
+    return -1 if number is None else number
 
 
 def _palette_index(waiting: deque[str]) -> int | None:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from attrs import define, field
 from rich.cells import get_character_cell_size
 
+from ...model.whole_numbers import whole_number
+
 _FARTHEST = 200
 """Columns that one sequence moves to the right at most: it costs a few bytes, and is filled with spaces."""
 _TAB = 8
@@ -79,7 +81,7 @@ class LineCells:
         """
         Obey the sequence with this *final* character: CUF, CUB, CHA or EL of ECMA-48; others do nothing.
         """
-        number = int(parameters) if parameters.isascii() and parameters.isdigit() else 0
+        number = whole_number(parameters) or 0
         if final == "C":
             self._fill(self._at + min(max(1, number), _FARTHEST))
         elif final == "D":

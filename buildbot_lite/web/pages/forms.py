@@ -7,6 +7,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from ...errors import InputError
+from ...model.whole_numbers import DIGITS, whole_number
 from ..page_request import PageRequest
 from ..view import Reply
 
@@ -34,10 +35,10 @@ class FormFields:
         """
         The whole number in the field *name*.
         """
-        text = self.text(name, longest=15)
-        if not text.isascii() or not text.isdigit():
+        number = whole_number(self.text(name, longest=DIGITS))
+        if number is None:
             raise InputError(f"{name!r} must be a number.")
-        return int(text)
+        return number
 
 
 def form_of(asked: PageRequest) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from ...errors import NotFoundError
 from ...model.display import file_name
+from ...model.whole_numbers import whole_number
 from ..logs.log_search import LONGEST_TEXT
 from ..logs.windows import start_before
 from ..page_request import PageRequest
@@ -81,10 +82,8 @@ def _line_range(text: str) -> tuple[int, int] | None:
     The first and the last line of "10" or "10-20".
     """
     first, _, last = text.removeprefix("L").partition("-")
-    last = last.removeprefix("L") or first
-    if not all(each.isascii() and each.isdigit() and len(each) < 16 for each in (first, last)):
-        return None
-    return (int(first), int(last)) if 0 < int(first) <= int(last) else None
+    begin, end = whole_number(first), whole_number(last.removeprefix("L") or first)
+    return None if begin is None or end is None or not 0 < begin <= end else (begin, end)
 
 
 async def raw(view: FarmView, asked: PageRequest, builder: str, number: int, step: str, log: str) -> Streamed | Reply:

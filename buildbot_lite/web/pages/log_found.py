@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ...errors import LimitError
+from ...model.whole_numbers import whole_number
 from ..html.rendering import size
 from ..logs.log_search import LONGEST_TEXT, FoundLine, SearchState, TextSearch
 from ..logs.visible import visible
@@ -90,13 +91,14 @@ async def _place(opened: OpenLog, text: str) -> SearchState | None:
     if text == "end":
         return await _beginning_at(opened, opened.reader.length)
     parts = text.split(".")
-    if not all(each.isascii() and each.isdigit() and len(each) < 19 for each in parts):
+    numbers = [number for each in parts if (number := whole_number(each)) is not None]
+    if len(numbers) < len(parts):
         return SearchState()
-    if len(parts) == 3:
-        offset, line, skips = map(int, parts)
+    if len(numbers) == 3:
+        offset, line, skips = numbers
         return SearchState(min(offset, opened.reader.length), line, skips > 0)
-    if len(parts) == 1:
-        beginning = await opened.logs.offset_of_line(opened.reader, int(text), LINE_WITHIN)
+    if len(numbers) == 1:
+        beginning = await opened.logs.offset_of_line(opened.reader, numbers[0], LINE_WITHIN)
         return None if beginning is None else await _beginning_at(opened, beginning)
     return SearchState()
 

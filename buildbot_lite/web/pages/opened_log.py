@@ -8,6 +8,7 @@ from zlib import crc32
 
 from attrs import frozen
 
+from ...model.whole_numbers import whole_number
 from ..html.rendering import page_of_build, segment
 from ..logs.farm_logs import FarmLogs
 from ..logs.log_reader import LogReader
@@ -22,6 +23,7 @@ NUMBERS_WITHIN = 0.3
 LINE_WITHIN = 3.0
 """Seconds for which a page waits for the place of a line."""
 _LARGEST = 1 << 60
+_DIGITS = 19
 
 
 @frozen
@@ -60,8 +62,7 @@ class OpenLog:
         What offsets in this log count on: which files come before the last one, and how long they are.  *like*: of as
         many files as in this layout.
         """
-        count = like.partition(".")[0]
-        parts = self.reader.parts[: int(count)] if count.isascii() and count.isdigit() else self.reader.parts
+        parts = self.reader.parts[: whole_number(like.partition(".")[0])]
         before = [*parts[:-1], *(part.path for part in parts[-1:])]
         return f"{len(parts)}.{crc32(repr(before).encode())}"
 
@@ -84,8 +85,8 @@ def number_in(asked: PageRequest, name: str) -> int | None:
     """
     The number in the query's field *name*, at most 2⁶⁰; None if there is none.
     """
-    text = asked.query.get(name, "")
-    return min(int(text), _LARGEST) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    number = whole_number(asked.query.get(name, ""), _DIGITS)
+    return None if number is None else min(number, _LARGEST)
 
 
 async def counting_page(view: FarmView, asked: PageRequest, opened: OpenLog) -> Reply:

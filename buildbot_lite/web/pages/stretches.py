@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from attrs import frozen
 
+from ...model.whole_numbers import whole_number
 from ..page_request import PageRequest
 
 T = TypeVar("T")
@@ -30,8 +31,7 @@ def stretch(asked: PageRequest, everything: Sequence[T], most: int) -> Stretch[T
     At most *most* of *everything*, from the row that the field ``from`` of the address names; without one, or with one
     that is no row, from the first.
     """
-    text = asked.query.get("from", "")
-    first = int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST else 0
+    first = whole_number(asked.query.get("from", ""), _LONGEST) or 0
     if first >= len(everything):
         first = 0
     others = {name: value for name, value in asked.query.items() if name != "from"}
