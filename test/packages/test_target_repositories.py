@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -22,7 +22,7 @@ from buildbot_lite.errors import FileError
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.spec import Download, Run
 from buildbot_lite.packages import DebTarget, Mock, Overlay
-from buildbot_lite.packages.building import farm_repository, same_packages
+from buildbot_lite.packages.building import farm_repository, rpm_steps, same_packages
 from buildbot_lite.packages.building.farm_repository import FarmRepository
 from buildbot_lite.packages.building.roots import Root
 from buildbot_lite.packages.building.rpm_steps import MOST_ROUNDS, RpmPrepping
@@ -34,7 +34,7 @@ from buildbot_lite.packages.records.job_states import JobState
 from buildbot_lite.packages.records.jobs import Job
 from buildbot_lite.packages.repositories import debian_metadata, for_builds
 from buildbot_lite.packages.repositories.debian_metadata import DebianMetadata
-from buildbot_lite.packages.repositories.for_builds import BuildRepository
+from buildbot_lite.packages.repositories.for_builds import MOST_SENT, BuildRepository
 from buildbot_lite.packages.repositories.repository import PackageRepository
 from buildbot_lite.packages.repositories.snapshots import BUILD, PUBLIC, RepositoryBusyError
 from buildbot_lite.packages.repositories.tools import output_of_tool
@@ -589,25 +589,74 @@ class LatestPackagesTests(SynchronousTestCase):
         round, and no others; one that always needs more fails.
         """
         self.add("a-1-1.noarch.rpm", "b-1-1.noarch.rpm", "c-1-1.noarch.rpm")
-        where: Any = {"properties": {"buildername": "b", "buildnumber": 1}, "master_directory": str(self.place)}
-        begun = [command("mkdir *"), command("* begin *"), command("download */repositories/t")]
-
-        def needing(verbs: str, name: str) -> list[Answer]:
-            prepared = command(f"*'{verbs}' x86_64 '' builder")
-            said = prepared.exits(0, stdout=f"dnf says\nneeds the package {name}-1-1.noarch.rpm\nand more\n")
-            return [said, command(f"download */packages/{name}-1-1.noarch.rpm")]
-
-        first = [*begun, *needing("debian unpack needs installed", "b")]
+        # What is needed stands last, however much was printed before.
+        self.patch(rpm_steps, "LONGEST_LIST", 1000)
+        first = [*self.begun, *self.needing("debian unpack needs installed", "b")]
         ready = command("*'needs installed' x86_64 '' builder")
-        ran = replay(self.prepping(Overlay("bookworm")), *first, *needing("needs installed", "a"), ready, **where)
+        steps = [*first, *self.needing("needs installed", "a"), ready]
+        ran = replay(self.prepping(Overlay("bookworm")), *steps, **self.where)
         self.assertEqual((ran.result, ran.summary), (Result.SUCCESS, "root ready on bot1"))
         sent = [f"of the farm's own packages: {name}-1-1.noarch.rpm" for name in "ba"]
         self.assertEqual([each for each in ran.remarks if "farm's own" in each], sent)
 
-        again = needing("needs installed", "a") * (MOST_ROUNDS - 1)
-        ran = run(self.prepping(Overlay("bookworm")), *first, *again, **where)
+        again = [
+            each for number in range(MOST_ROUNDS - 1) for each in self.needing("needs installed", f"x{number}", sent=())
+        ]
+        ran = run(self.prepping(Overlay("bookworm")), *first, *again, **self.where)
         self.assertEqual(ran.result, Result.FAILURE)
         self.assertIn("needed more packages of the farm 10 times", ran.summary)
+
+    def test_needed_again(self) -> None:
+        """
+        Promise 9.6: a package is sent once to a build, and a build that asks only for what was sent fails; nothing that
+        the source prints makes the farm send more than the most.
+        """
+        self.add("a-1-1.noarch.rpm", "b-1-1.noarch.rpm", "c-1-1.noarch.rpm")
+        first = [*self.begun, *self.needing("debian unpack needs installed", "b")]
+        for names, sent, sentence in (
+            (["b"], [], "it asks for b-1-1.noarch.rpm of the farm's packages once more"),
+            (["a", "b"], ["a"], ""),
+            (
+                [f"x{number}" for number in range(MOST_SENT)],
+                [],
+                f"it needs {MOST_SENT + 1} packages of the farm; at most",
+            ),
+        ):
+            with self.subTest(sentence=sentence):
+                asked = self.needing("needs installed", *names, sent=sent)
+                ready = [command("*'needs installed' x86_64 '' builder")] if sent else []
+                ran = replay(self.prepping(Overlay("bookworm")), *first, *asked, *ready, **self.where)
+                self.assertEqual(ran.result, Result.FAILURE if sentence else Result.SUCCESS)
+                self.assertIn(sentence, ran.summary)
+
+    def test_needed_elsewhere(self) -> None:
+        """
+        Where the root does not say what a build needs, a line of the source's asks for nothing.
+        """
+        self.add("a-1-1.noarch.rpm")
+        prepared = command("* prepare *").exits(0, stdout="needs the package a-1-1.noarch.rpm\n")
+        made, _, index = self.begun
+        package = command("download */packages/a-1-1.noarch.rpm")
+        ran = run(self.prepping(Mock("fedora-40-x86_64")), made, index, package, prepared, **self.where)
+        self.assertEqual((ran.result, ran.summary), (Result.SUCCESS, "root ready on bot1"))
+
+    @property
+    def where(self) -> Any:
+        """
+        The build.
+        """
+        return {"properties": {"buildername": "b", "buildnumber": 1}, "master_directory": str(self.place)}
+
+    begun = (command("mkdir *"), command("* begin *"), command("download */repositories/t"))
+
+    def needing(self, verbs: str, *names: str, sent: Collection[str] | None = None) -> list[Answer]:
+        """
+        A preparation that says that it needs these packages, of which those *sent* follow (None: all).
+        """
+        said = "".join(f"needs the package {name}-1-1.noarch.rpm\n" for name in names)
+        prepared = command(f"*'{verbs}' x86_64 '' builder").exits(0, stdout=f"{'dnf says ' * 500}\n{said}and more\n")
+        following = names if sent is None else sent
+        return [prepared, *(command(f"download */packages/{name}-1-1.noarch.rpm") for name in following)]
 
     def prepping(self, root: Root) -> RpmPrepping:
         """

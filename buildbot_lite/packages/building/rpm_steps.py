@@ -2,10 +2,13 @@
 The steps that only builds of source RPMs have.
 """
 
+from collections.abc import Collection
+
 from ...master.steps import argument_checks as checks
 from ...master.steps.argument import argument
 from ...master.steps.outcomes import CommandFailedError
 from ...model.results import Result
+from ..repositories.for_builds import MOST_SENT
 from .farm_repository import FarmRepository, needed_rpms
 from .roots import Root
 from .steps import LONGEST_LIST, NOT_INSTALLED, PackageStep, Prepping
@@ -48,16 +51,41 @@ class RpmPrepping(_RpmStep, Prepping):
             await self.get_packages(repository, None, self.listed_packages)
         words = root.rpm_preparation(*arguments)
         # What a source computes (%generate_buildrequires) may need more once its other needs are there.
+        sent: set[str] = set()
         for _ in range(MOST_ROUNDS):
             ran = await self.must(words, NOT_INSTALLED)
-            needed = needed_rpms(ran.end_of_output(limit=LONGEST_LIST)) if repository is not None else ()
-            if repository is None or not needed:
+            if repository is None or not root.says_needs:
                 return
-            await self.get_packages(repository, needed)
+            # What the source itself prints is among the output: it can ask for packages, but not without end.
+            needed = needed_rpms(ran.end_of_output(limit=LONGEST_LIST))
+            if not needed:
+                return
+            await self.get_packages(repository, _not_sent(needed, sent))
+            sent |= needed
             words = root.rpm_further_preparation(*arguments)
         raise CommandFailedError(
             Result.FAILURE, f"{NOT_INSTALLED}: it needed more packages of the farm {MOST_ROUNDS} times."
         )
+
+
+def _not_sent(needed: frozenset[str], sent: Collection[str]) -> frozenset[str]:
+    """
+    Those of the packages *needed* that were not asked for before, as *sent* were.  `CommandFailedError` if there are
+    none, or all together are too many.
+    """
+    new = needed.difference(sent)
+    if not new:
+        raise CommandFailedError(
+            Result.FAILURE,
+            f"{NOT_INSTALLED}: it asks for {min(needed):.100} of the farm's packages once more; see the log.",
+        )
+    if len(new) + len(sent) > MOST_SENT:
+        raise CommandFailedError(
+            Result.FAILURE,
+            f"{NOT_INSTALLED}: it needs {len(new) + len(sent)} packages of the farm; at most {MOST_SENT} are sent to a "
+            "build.",
+        )
+    return new
 
 
 class RpmBuilding(_RpmStep):
