@@ -56,9 +56,9 @@ class LogCase(SessionCase):
         """
         return self.successResultOf(self.records.write(change))
 
-    def log(self, content: bytes, name: str = "stdio") -> str:
+    def log(self, content: bytes, name: str = "stdio", *, step: int = 0) -> str:
         """
-        Add a stream with *content* to the log *name*; the path of its file.
+        Add a stream with *content* to the log *name* of *step*; the path of its file.
         """
         path = os.path.join(self.directory, str(self.ordinal), name.replace("/", "_"))
         os.makedirs(os.path.dirname(path))
@@ -68,7 +68,7 @@ class LogCase(SessionCase):
             lambda connection: streams.note(
                 connection,
                 self.build,
-                0,
+                step,
                 self.ordinal,
                 name=name,
                 kind="log",
@@ -138,6 +138,14 @@ class LogPagesTests(LogCase):
         self.assertIn("This log has no line 2001 yet", self.get(f"{ADDRESS}?line=2001").text)
         self.assertNotIn("has no line", self.get(f"{ADDRESS}?line=2000").text)
         self.assertEqual(self.get(f"{ADDRESS}?line=<b>").status, 200)
+
+    def test_line_after_long_ones(self) -> None:
+        """
+        A line is on its page also if the lines before it would fill that page.
+        """
+        self.log((b"x" * 10_000 + b"\n") * 100 + b"y" * 300_000 + b"\n")
+        for number in (90, 101):
+            self.assertIn(f'class="row marked" id="L{number}"', self.get(f"{ADDRESS}?line={number}").text)
 
     def test_hostile(self) -> None:
         """

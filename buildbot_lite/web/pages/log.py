@@ -51,6 +51,9 @@ async def _lines(view: FarmView, asked: PageRequest, opened: OpenLog) -> Reply:
             return await counting_page(view, asked, opened)
         is_beyond = bool(reader.length) and offset >= reader.length and marked[0] > 1
         shown = await logs.window(reader, start_before(reader, offset, _BEFORE), reader.length)
+        if shown.end <= offset < reader.length:
+            # What comes before it is too long to be on the same page.
+            shown = await logs.window(reader, offset, reader.length)
     elif after is not None:
         shown = await logs.window(reader, after, reader.length)
     else:

@@ -62,7 +62,8 @@ def _entries(
         entries.append(_remark(waiting.pop(0)))
     for index, row in enumerate(shown.rows):
         end = shown.rows[index + 1].offset if index + 1 < len(shown.rows) else shown.end
-        entries.append(_row(row, end, first, marked))
+        goes_on = not row.ends and not row.hidden and end < shown.length
+        entries.append({**_row(row, end, first, marked), "goes_on": goes_on})
         while waiting and waiting[0].offset <= end:
             entries.append(_remark(waiting.pop(0)))
     if shown.end == shown.length:
