@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
@@ -562,6 +562,25 @@ class LatestPackagesTests(SynchronousTestCase):
             first, other = (each.result(60) for each in [pool.submit(there.index), pool.submit(there.index)])
         self.assertEqual(first, other)
         self.assertEqual(len(written), 2, written)
+
+    def test_apart(self) -> None:
+        """
+        Promise 9.6: the index of a repository is written while that of another one is.
+        """
+        self.add("a-1-1.noarch.rpm")
+        other = f"{self.place}-other"
+        shutil.copytree(self.place, other, symlinks=True)
+        both = Barrier(2)
+
+        def writing(path: str, contents: bytes) -> None:
+            if path.endswith(".tar"):
+                both.wait(60)
+            write_whole(path, contents)
+
+        with mock.patch.object(for_builds, "write_whole", writing), ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(BuildRepository(place, "packages").index) for place in (str(self.place), other)]
+            found = [each.result(60)["sha256"] for each in asked]
+        self.assertEqual(found[0], found[1])
 
     def test_first_build_on_slave(self) -> None:
         """

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from threading import Lock
+from weakref import WeakValueDictionary
 
 from attrs import frozen
 
@@ -45,8 +46,10 @@ MOST_SENT = 2000
 MOST_NAMES = 1000
 """Names of packages that win over the distribution's in one root."""
 _INDEXES = "indexes"
-# The builds of a job begin together, each asks in a thread of its own, and the first one writes the index.
-_KEEPING = Lock()
+# The builds of a job begin together, each asks in a thread of its own, and the first one writes the index.  By the path
+# of the repository, for as long as somebody uses the lock.
+_LOCKS: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+_FINDING = Lock()
 
 
 @frozen
@@ -73,7 +76,7 @@ class BuildRepository:
             snapshot, path = earlier, self._archive_path(earlier)
             if not self._is_kept(earlier):
                 snapshot, path = current.name, self._archive_path(current.name)
-                with _KEEPING:
+                with _lock_of(self.place):
                     self._keep(current, path)
             with open(path, "rb") as file:
                 contents = file.read()
@@ -206,6 +209,14 @@ class BuildRepository:
             with suppress(FileNotFoundError):
                 if os.stat(path).st_mtime < time.time() - KEPT_FOR:
                     os.unlink(path)
+
+
+def _lock_of(place: str) -> Lock:
+    with _FINDING:
+        lock = _LOCKS.get(key := os.path.abspath(place))
+        if lock is None:
+            lock = _LOCKS[key] = Lock()
+        return lock
 
 
 def _version(path: str) -> str:
