@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from buildbot_lite.model.results import Result
 from buildbot_lite.status import build_details, build_documents
 from buildbot_lite.storage import schema
-from buildbot_lite.storage.records import builds, journal, remarks, streams
+from buildbot_lite.storage.records import builds, journal, remarks, slaves, streams
 from buildbot_lite.web.dispatcher import Pages
 from buildbot_lite.web.farm.live import MOST_AGE
 from buildbot_lite.web.holders.sessions import COOKIE
@@ -25,6 +25,21 @@ from buildbot_lite.web.view import FarmView, Reply, Route
 
 from .pages_case import NOW, PagesCase
 
+SLAVE_OF_0_1_0 = {
+    "connected": True,
+    "since": NOW,
+    "paused": NOW,
+    "draining": False,
+    "revoked": False,
+    "breach": None,
+    "obstacle": "An admin has paused it.",
+    "running": [],
+    "max_builds": None,
+    "builders": [],
+    "version": "0.1.0",
+    "space": None,
+    "platform": None,
+}
 HOSTILE = "<script>alert(1)</script>\"'&\u202e"
 
 
@@ -100,6 +115,23 @@ class FarmPageTests(PagesCase):
         environment = self.view.templates._environment
         for name in environment.list_templates():
             environment.get_template(name)
+
+    def test_slaves_of_older_master(self) -> None:
+        """
+        The slaves of a master of 0.1.0, which tells no state, and those that are known from the records alone, are
+        shown with what is known.
+        """
+        self.master.answers["status"]["slaves"] = [{"slave": "bot1", **SLAVE_OF_0_1_0}]
+        for address in ("/", "/slaves", "/slaves/bot1"):
+            self.assertRegex(
+                self.get(address).text, 'class="slave(-state)? paused">.*>paused<|paused">paused<', address
+            )
+        del self.master.answers["status"]
+        self.live.expire()
+        self.successResultOf(self.records.write(lambda connection: slaves.pause(connection, "bot2", NOW)))
+        for address in ("/slaves", "/slaves/bot2"):
+            self.assertIn("bot2", self.get(address).text, address)
+        self.assertIn("unknown", self.get("/slaves").text)
 
     def test_hostile(self) -> None:
         """
