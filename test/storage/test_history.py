@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete
 
 from buildbot_lite.model.results import Result
+from buildbot_lite.storage import schema
 from buildbot_lite.storage.records import (
     builds,
     cells,
@@ -167,6 +168,23 @@ class HistoryTests(FarmCase):
             self.assertEqual((list(first.entries), first.before), ([], 7))
             self.assertIsNone(self.page(slave="rare", since=26.0, before=7).before)
         self.assertEqual(self.labels(slave="rare"), ["hello/1"])
+
+    def test_full(self) -> None:
+        """
+        Promise 6.14: without a filter a page is full, however many builds retention has removed between those that it
+        shows.
+        """
+        for n in range(10):
+            self.record(now=20.0 + n)
+        gap = delete(schema.builds).where(schema.builds.c.number.between(3, 8))
+        self.do(lambda connection: connection.execute(gap).rowcount)
+        with mock.patch.object(history, "LOOKED_AT", 4):
+            for of in ({}, {"builder": "hello"}):
+                found = self.page(3, **of)
+                self.assertEqual([each.build.number for each in found.entries], [10, 9, 2])
+                last = self.page(3, found.before, **of)
+                self.assertEqual(([each.build.number for each in last.entries], last.before), ([1], None))
+            self.assertEqual(len(self.page(3, slave="bot1").entries), 2)
 
     def test_origin(self) -> None:
         """

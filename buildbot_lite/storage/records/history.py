@@ -1,8 +1,9 @@
 """
 History: pages of builds with their origins, newest first, filtered.
 
-A page examines builds with at most `LOOKED_AT` successive numbers, whether or not they pass the filter.  So a query
-costs the same on a farm with a million builds; the next page continues where this one ended.
+A page of a filter examines builds with at most `LOOKED_AT` successive numbers, whether or not they pass it.  So a query
+costs the same on a farm with a million builds; the next page continues where this one ended.  Without a filter, or with
+that of a builder alone, a page is full unless it is the last one: each build that is examined is on it.
 
 Filters are SQL.  Properties are JSON, ``{"name": [value, source]}``; values are compared in their written form: text
 unchanged, numbers by their digits, and ``true``, ``false``, ``null`` as these words.
@@ -244,8 +245,7 @@ def page(connection: Connection, wanted: Filter, most: int, before: int | None =
     newest = following.first(connection, before=_NO_BOUND if before is None else before, **of)
     if newest is None:
         return Page([], None)
-    examined = LOOKED_INTO if wanted.branch is not None or wanted.properties else LOOKED_AT
-    bounds = {"before": newest[0] + 1, "least": newest[0] + 1 - examined}
+    bounds = {"before": newest[0] + 1, "least": newest[0] + 1 - _examined(wanted)}
     query = _OF_BUILDER if of_builder else _OF_ALL
     found = query.all(connection, **bounds, **of, most=most, **_parameters(wanted))
     if len(found) == most:
@@ -255,6 +255,16 @@ def page(connection: Connection, wanted: Filter, most: int, before: int | None =
     older = following.first(connection, before=bounds["least"], **of)
     is_last = older is None or (wanted.since is not None and older[1] < wanted.since)
     return Page(found, None if older is None or is_last else older[0] + 1)
+
+
+def _examined(wanted: Filter) -> int:
+    """
+    How many successive numbers a page of *wanted* examines.
+    """
+    if wanted == Filter(builder=wanted.builder):
+        # Retention may have left one in ten thousand.
+        return _NO_BOUND
+    return LOOKED_INTO if wanted.branch is not None or wanted.properties else LOOKED_AT
 
 
 def newest_of_each(connection: Connection, builders: Sequence[str]) -> list[HistoryEntry]:

@@ -248,7 +248,8 @@ _LOG_PATH = "/builds/{builder}/{number}/logs/{step}/{log}"
 ENDPOINTS = (
     ApiEndpoint(
         "/builds",
-        "Builds, newest first.  A page examines 10,000 at most: with a filter it may be short, and not the last one.",
+        "Builds, newest first.  With a filter but that of a builder, a page examines 10,000 at most: it may be short, "
+        "and not the last one.",
         builds,
         "Builds",
         (*_FILTER, *PAGE),
