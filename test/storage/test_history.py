@@ -179,7 +179,8 @@ class HistoryTests(FarmCase):
         gap = delete(schema.builds).where(schema.builds.c.number.between(3, 8))
         self.do(lambda connection: connection.execute(gap).rowcount)
         with mock.patch.object(history, "LOOKED_AT", 4):
-            for of in ({}, {"builder": "hello"}):
+            wanted: list[dict[str, Any]] = [{}, {"builder": "hello"}]
+            for of in wanted:
                 found = self.page(3, **of)
                 self.assertEqual([each.build.number for each in found.entries], [10, 9, 2])
                 last = self.page(3, found.before, **of)

@@ -3,7 +3,7 @@ The farm's first page, and what holds for all pages.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -25,7 +25,7 @@ from buildbot_lite.web.view import FarmView, Reply, Route
 
 from .pages_case import NOW, PagesCase
 
-SLAVE_OF_0_1_0 = {
+SLAVE_OF_0_1_0: Mapping[str, Any] = {
     "connected": True,
     "since": NOW,
     "paused": NOW,
@@ -121,7 +121,8 @@ class FarmPageTests(PagesCase):
         The slaves of a master of 0.1.0, which tells no state, and those that are known from the records alone, are
         shown with what is known.
         """
-        self.master.answers["status"]["slaves"] = [{"slave": "bot1", **SLAVE_OF_0_1_0}]
+        told = [{"slave": "bot1", **SLAVE_OF_0_1_0}]
+        self.master.answers["status"] = {**self.master.answers["status"], "slaves": told}
         for address in ("/", "/slaves", "/slaves/bot1"):
             self.assertRegex(
                 self.get(address).text, 'class="slave(-state)? paused">.*>paused<|paused">paused<', address
