@@ -22,7 +22,7 @@ from test.processes.farm import Client, can_mount, until
 
 from . import schedules
 from .campaign import END, MOST_AT_ONCE, Campaign
-from .package_farm import BAD, FROM_GIT, GOOD, OPEN, RPMS, SIGNED, TARGETS, Package, PackageFarm
+from .package_farm import BAD, FROM_GIT, GOOD, LONGEST_PAUSE, OPEN, RPMS, SIGNED, TARGETS, Package, PackageFarm
 from .package_oracle import LOSSES, judge_packages
 from .schedules import FAULTS, Event
 from .tortured_farm import GRACE
@@ -39,8 +39,9 @@ LATE = 10.0
 """Seconds by which a busy machine may make room on a disk later than planned."""
 GOING = ("initialize", "checkout", "make_srpm", "prep", "repowait", "needsign", "building")
 """States in which a job that could not go on has a reason, and can be tried again."""
-PATIENCE = {"repowait": 120.0, "needsign": 120.0}
-"""By state: the seconds in which a job goes on by itself when the disk that was full has room again."""
+PATIENCE = {"repowait": 2 * LONGEST_PAUSE, "needsign": 2 * LONGEST_PAUSE}
+"""By state: the seconds in which a job goes on by itself when the disk that was full has room again: after its target's
+longest pause, and the same for its attempt on a busy machine."""
 _ACKNOWLEDGED = re.compile(r"^# job (\d+): (\S+) (?:at )?(\S+) for (\w+)", re.MULTILINE)
 
 
@@ -94,11 +95,13 @@ def package_schedule(seed: int, minutes: float) -> list[Event]:
 class PackageCampaign(Campaign):
     """
     A schedule with packages in progress.  *submitted*: the kind of each.  *full*: when a disk began to be full, and
-    when it ended, in seconds since 1970.
+    when it ended, in seconds since 1970.  *left_alone*: what is to be said of each job that should have gone on by
+    itself, and did only when people requeued it.
     """
 
     submitted: dict[Package, str] = field(factory=dict)
     full: list[tuple[float, float]] = field(factory=list)
+    left_alone: list[str] = field(factory=list)
     _signer: Client | None = None
     _stuck: dict[tuple[int, str], float] = field(factory=dict)
 
@@ -229,11 +232,11 @@ class PackageCampaign(Campaign):
             now = time.monotonic()
             for id, _, state, reason in going:
                 # What could not go on says why, and is tried again by people; a full disk is none of their business.
-                if (
-                    reason
-                    and state in GOING
-                    and now - self._stuck.setdefault((id, state), now) >= PATIENCE.get(state, 0.0)
-                ):
+                if not reason or state not in GOING:
+                    continue
+                if now - self._stuck.setdefault((id, state), now) >= PATIENCE.get(state, 0.0):
+                    if state == "repowait":
+                        self.left_alone.append(f"job {id} stayed in {state}: {reason}")
                     self.packages.verb("requeue", str(id)).wait(60)
             arches = self.farm.rows(
                 "select a.state from package_job_arches a where a.state not in ('done', 'failed', 'killed', 'skipped')"
@@ -278,6 +281,8 @@ def torture_packages(seed: int, minutes: float, *, loud: bool = False, grace: fl
         campaign = PackageCampaign(farm, say)
         campaign.run(package_schedule(seed, minutes))
         verdict = judge_packages(farm, campaign.submitted, campaign.acknowledged(), campaign.full)
+        for sentence in campaign.left_alone:
+            verdict.note("ends", False, sentence)
         lines = [f"  {count:5} {name}" for name, count in sorted(campaign.injected.items())]
         failed = farm.rows("select id, name, version, reason from package_jobs where state = 'failed'")
         lines += ["failed:", *(f"  job {job}, {name} {version}: {reason}" for job, name, version, reason in failed)]

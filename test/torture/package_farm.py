@@ -31,11 +31,16 @@ FROM_GIT = (OPEN, RPMS)
 GOOD, BAD = "good", "bad"
 BUILDS = "package-builds"
 """The witness of builds: lines with the directory in which a package was built, and its name."""
-SMALL_DISKS = """\
+LONGEST_PAUSE = 60.0
+"""Seconds after which a job that the machine keeps from going on is tried again, at most."""
+SMALL_FARM = f"""\
 from buildbot_lite.packages.building import checkout_limit
+from buildbot_lite.packages.service import target_troubles
 checkout_limit.RESERVE = 16 << 20
+target_troubles.FIRST_PAUSE, target_troubles.LONGEST_PAUSE = 5.0, {LONGEST_PAUSE}
 """
-"""The disks of the farm are smaller than what a checkout leaves free."""
+"""The disks of the farm are smaller than what a checkout leaves free, and a campaign is shorter than the longest pauses
+of a target that is stuck."""
 MACHINE = os.uname().machine
 SPEC = """\
 Name: {name}
@@ -91,7 +96,7 @@ class PackageFarm(TorturedFarm):
         (self.master_directory / "keys" / "farm.asc").write_bytes(self.key.public())
         self.strings: dict[str, str] = {}
         tac = self.master_directory / "master.tac"
-        tac.write_text(SMALL_DISKS + tac.read_text())
+        tac.write_text(SMALL_FARM + tac.read_text())
         self.git = GitServer(self.directory / "repositories")
 
     def _config_head(self) -> str:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from .kept_versions import Publication, kept_packages
-from .package_farm import GOOD, OPEN, RPMS, Package, PackageFarm
+from .package_campaign import PackageCampaign
+from .package_farm import GOOD, LONGEST_PAUSE, OPEN, RPMS, Package, PackageFarm
 from .package_oracle import _judge_jobs, _judge_repository
 from .verdict import Verdict
 
@@ -20,6 +22,28 @@ FILES = {"p1": "amd64", "p1-data": "all"}
 
 def _published(at: float) -> str:
     return json.dumps([["needsign", at], ["pushed", at + 0.5], ["finished", at + 0.6]])
+
+
+class PatienceTests(SynchronousTestCase):
+    def test_left_alone(self) -> None:
+        """
+        A job whose repository is not to be had goes on by itself after the longest pause of its target; one that
+        people had to requeue is a loss.
+        """
+        farm, now = mock.MagicMock(spec=PackageFarm), [100.0]
+        farm.daemon = mock.MagicMock()
+        stuck = [(7, OPEN, "repowait", "the disk is full")]
+        farm.rows = lambda query, *arguments: stuck if "package_jobs " in query else []
+        campaign = PackageCampaign(farm, lambda said: None)
+        with mock.patch("time.monotonic", lambda: now[0]), mock.patch("time.sleep"):
+            self.assertFalse(campaign._settled())
+            now[0] += LONGEST_PAUSE + 30
+            self.assertFalse(campaign._settled())
+            farm.verb.assert_not_called()
+            now[0] += LONGEST_PAUSE
+            self.assertFalse(campaign._settled())
+        farm.verb.assert_called_once_with("requeue", "7")
+        self.assertEqual(campaign.left_alone, ["job 7 stayed in repowait: the disk is full"])
 
 
 class MadeUpFarm(PackageFarm):
