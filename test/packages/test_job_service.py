@@ -140,7 +140,7 @@ class JobServiceTests(JobCase):
         self.attach()
         job = self.job()
         self.assertEqual(job.state, JobState.FAILED)
-        self.assertIn("amd64: The package could not be built: ", job.reason)
+        self.assertIn("amd64, i386: The package could not be built: ", job.reason)
         self.assertEqual(self.tree(), [])
 
     def test_retention(self) -> None:

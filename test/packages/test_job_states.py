@@ -136,6 +136,22 @@ class LookTests(FarmCase):
 
         self.do(run)
 
+    def test_shared_reason(self) -> None:
+        """
+        Architectures that failed for the same reason share it in the reason of their job.
+        """
+
+        def run(connection: Connection) -> None:
+            job = _job(connection)
+            for arch, reason in (("amd64", "it lacks foo."), ("all", "it lacks bar."), ("i386", "it lacks foo.")):
+                (request,) = (each.request or 0 for each in job.arches if each.architecture == arch)
+                requests.finish(connection, request, Result.FAILURE, 110.0, reason)
+            job = look(connection, job, 120.0)
+            self.assertEqual(job.state, JobState.FAILED)
+            self.assertEqual(job.reason, "amd64, i386: it lacks foo; all: it lacks bar.")
+
+        self.do(run)
+
     def test_filter(self) -> None:
         """
         A list of jobs has those that are asked for, newest first, a page at a time.

@@ -39,7 +39,7 @@ def _after(connection: Connection, job: Job, state: JobState, arches: Sequence[J
     reason = ""
     if state in (JobState.FAILED, JobState.KILLED):
         wanted = ArchState(state.value)
-        reason = "; ".join(_because(each) for each in arches if each.state is wanted)
+        reason = _reasons([each for each in arches if each.state is wanted])
     return job_records.go(connection, job, state, now, reason)
 
 
@@ -80,5 +80,12 @@ def _look_at(connection: Connection, arch: JobArch, now: float) -> JobArch:
     return job_records.see(connection, arch, state, now, build=build, reason=reason)
 
 
-def _because(arch: JobArch) -> str:
-    return f"{names_of([arch])}: {arch.reason}" if arch.reason else names_of([arch])
+def _reasons(arches: Sequence[JobArch]) -> str:
+    """
+    The reasons of *arches* in one sentence.  Architectures with the same reason share it.
+    """
+    by_reason: dict[str, list[JobArch]] = {}
+    for each in arches:
+        by_reason.setdefault(each.reason, []).append(each)
+    said = [f"{names_of(those)}: {reason}" if reason else names_of(those) for reason, those in by_reason.items()]
+    return "; ".join([*(each.removesuffix(".") for each in said[:-1]), *said[-1:]])
