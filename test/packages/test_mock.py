@@ -321,6 +321,7 @@ class MockProgramTests(SynchronousTestCase):
             # The last process that could write to it is gone.
             self.assertEqual(inside.stdout.read(), b"")
         self.left("f4-x86_64-1")
+        self.assertEqual([call[-1] for call in self.asked()[-2:]], ["--shell", "--orphanskill"])
 
     def left(self, name: str) -> None:
         """

@@ -361,6 +361,23 @@ class OverlayProgramTests(SynchronousTestCase):
         code, said = self.run_words([*words, "true"])
         self.assertEqual((code, said), (DAMAGED, "The root of b-1 is not kept on this machine (any more)."))
 
+    def test_interrupted_keeping(self) -> None:
+        """
+        Promise 9.4: when the keeping of a root was killed, its rest is removed by the next build, and not while a root
+        is being kept.
+        """
+        incoming = self.work / KEPT / ".incoming"
+        (incoming / "root" / "upper").mkdir(parents=True)
+        keeping = os.open(self.work / KEPT, os.O_RDONLY)
+        try:
+            fcntl.flock(keeping, fcntl.LOCK_EX)
+            self.assertEqual(self.run_words(self.begin), (0, ""))
+            self.assertTrue(incoming.exists())
+        finally:
+            os.close(keeping)
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        self.assertFalse(incoming.exists())
+
     def test_most_kept(self) -> None:
         """
         Of the kept roots, the newest ones stay.
