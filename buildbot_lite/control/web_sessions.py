@@ -14,10 +14,11 @@ from collections.abc import Callable
 
 from ..master.grants.verbs import CONTROL, FARM
 from ..master.slaves.member import clock_time
+from ..model import holder_name
 from ..storage.records.grants import Grant
 from .web_codes import SESSION, CodeTerms
 
-WEB_SESSION = "web session"
+WEB_SESSION = holder_name.SESSION
 """The beginning of the label of a session's string, and of no other that is handed out."""
 _NAME = "web/session-of-"
 # The sessions of earlier versions had no name of their own.

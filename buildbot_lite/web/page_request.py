@@ -19,6 +19,8 @@ MOST_FIELDS = 50
 LONGEST_ADDRESS = 8192
 MOST_ENCODINGS = 20
 """Of those that a client takes; it is not asked about more."""
+OF_ADMINS = frozenset({"grants"})
+"""Questions that no code permits, because it becomes a string to control the farm."""
 _NO_WEIGHT = re.compile(r"q=0(\.0*)?")
 LONGEST_FIELD = 200
 """Characters of a name in an address; of longer ones, the rest is cut off."""
@@ -88,14 +90,16 @@ class PageRequest:
         """
         The holder who asks; `RefusedError` if there is none, or if the grant does not permit *question*.
         """
-        if self.holder is None:
-            raise RefusedError(
-                "This needs a string to control the farm.  Get a code for this browser with: "
-                "buildbot-lite grant control --web DIR"
-            )
-        if not self.holder.permits(question):
-            raise RefusedError("Your string permits to look only.")
-        return self.holder
+        if self.holder is not None and self.holder.permits(question):
+            return self.holder
+        if question in OF_ADMINS:
+            raise RefusedError("This needs the string of an admin: enter with it in place of a code.")
+        if self.holder is not None:
+            raise RefusedError("Your string does not permit this.  It needs a string to control the farm.")
+        raise RefusedError(
+            "This needs a string to control the farm.  Get a code for this browser with: "
+            "buildbot-lite grant control --web DIR"
+        )
 
     @property
     def visitor(self) -> WebVisitor:

@@ -204,3 +204,19 @@ class HistoryTests(FarmCase):
         self.assertEqual((first.branch, first.revision, first.origin.at), ("main", "1f", 19.0))
         self.assertEqual((second.branch, second.revision, second.origin.by), (None, "2e", None))
         self.assertEqual((third.branch, third.revision), (None, None))
+
+    def test_origin_of_a_session(self) -> None:
+        """
+        Who asked in a browser is known by name; from where and when the session began is not told to all who read.
+        """
+        for label, who in (
+            ("web session of Ann (from 10.1.2.3, 2026-11-30 08:14:43, code of #13)", "Ann"),
+            ("web session (from 10.1.2.3, 2026-11-30 08:14:43)", "somebody with a string"),
+            ("Ann (laptop)", "Ann (laptop)"),
+        ):
+            minted = Swissnums(b"key").mint()
+            grant = self.do(
+                partial(grants.add, name="farm", verb="control", object="farm", minted=minted, now=1.0, label=label)
+            )
+            self.record(by_grant=grant.id)
+            self.assertEqual(self.page().entries[0].origin.by, who)

@@ -164,6 +164,29 @@ class FarmPageTests(PagesCase):
         self.assertIn("The master does not answer since", answer.text)
         self.assertIn('href="builders/linux/1"', answer.text)
 
+    def test_never_told(self) -> None:
+        """
+        What this process was never told is not known, and not nothing: neither on the farm's page nor in the queue.
+        """
+        self.live.know("www", {"title": "A farm", "private": False})
+        self.master.away = True
+        for page in (self.get("/").text, self.get("/queue").text):
+            self.assertIn("not known: the master does not answer", page.replace("Not", "not"))
+            self.assertNotIn("Nothing waits", page)
+            self.assertNotIn("<b>0</b> waiting", page)
+        self.assertNotIn("No slave is known", self.get("/").text)
+
+    def test_filtered_by_slave(self) -> None:
+        """
+        Promise 10.1: the rows are those of the builders of one slave, which stands in the address and in the form.
+        """
+        builders = [{"builder": each, "tags": [], "slaves": [slave]} for each, slave in (("a", "bot1"), ("b", "bot2"))]
+        self.master.answers["www"] = {"title": "A farm", "private": False, "builders": builders}
+        page = self.get("/?slave=bot2").text
+        self.assertIn('href="builders/b"', page)
+        self.assertNotIn('href="builders/a"', page)
+        self.assertIn('name="slave" value="bot2"', page)
+
     def test_first_paint(self) -> None:
         """
         Promise 10.10: before the first paint of the farm's page, a browser needs one request beside it: its stylesheet.

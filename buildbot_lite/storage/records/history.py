@@ -28,6 +28,7 @@ from sqlalchemy import (
     select,
 )
 
+from ...model.holder_name import holder_name
 from ...model.results import Result
 from .. import schema
 from ..statements import Query
@@ -63,8 +64,9 @@ class Filter:
 @frozen
 class BuildOrigin:
     """
-    The submission that led to a build.  *at*: seconds since 1970.  *by*: the label of the submitting grant, or its verb
-    (``admin``); None when no FURL was used.  *source*: branch, revision, repository, project.
+    The submission that led to a build.  *at*: seconds since 1970.  *by*: the `holder_name` of the submitting grant, or
+    its verb (``admin``) if it has no label; None when no FURL was used.  *source*: branch, revision, repository,
+    project.
     """
 
     scheduler: str
@@ -216,7 +218,8 @@ def _passes(builds: FromClause) -> Iterable[ColumnElement[bool]]:
 
 def _entry(*row: Any) -> HistoryEntry:
     *build, scheduler, reason, at, source, label, verb = row
-    return HistoryEntry(from_row(*build), BuildOrigin(scheduler, reason, at, json.loads(source), label or verb))
+    who = holder_name(label) if label else verb
+    return HistoryEntry(from_row(*build), BuildOrigin(scheduler, reason, at, json.loads(source), who))
 
 
 _OF_ALL = Query(_page(of_builder=False), _entry)

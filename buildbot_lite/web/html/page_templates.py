@@ -12,12 +12,12 @@ from jinja2 import ChainableUndefined, Environment, PackageLoader
 from markupsafe import Markup
 
 from ...model.display import printable
+from ...model.holder_name import holder_name
 from ...model.requester import requester
 from . import rows
 from .rendering import (
     clock,
     duration,
-    holder_name,
     moment,
     prose,
     result_class,

@@ -152,15 +152,6 @@ def clock(seconds: float) -> str:
     return at.strftime("%b %d") if at.hour == at.minute == 0 else at.strftime("%H:%M")
 
 
-def holder_name(label: str) -> str:
-    """
-    Who a holder is, for people: of the label of a session the name that the admin gave, without where and when it
-    began, which concern nobody who reads the pages.
-    """
-    name = label.partition(" (")[0].removeprefix("web session").removeprefix(" of ").strip()
-    return name or "somebody with a string"
-
-
 def shown(value: object) -> str:
     """
     A value of a property or the like as one printable line.

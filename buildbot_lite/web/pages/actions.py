@@ -10,8 +10,9 @@ from typing import Any
 from attrs import frozen
 
 from ...errors import NotFoundError
+from ...model.holder_name import holder_name
 from ..farm.live import Document
-from ..html.rendering import holder_name, page_of_build, page_of_builder, segment
+from ..html.rendering import page_of_build, page_of_builder, segment
 from ..page_request import PageRequest
 from ..view import FarmView, Reply, Route
 from .forms import FormFields, form_of, sent_to

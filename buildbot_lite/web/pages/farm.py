@@ -82,6 +82,7 @@ async def farm(view: FarmView, asked: PageRequest) -> Reply:
         total=snapshot.total,
         tags=snapshot.tags,
         running=len(snapshot.running),
+        is_known=bool(status),
         waiting=_waiting(status),
         waiting_total=status.get("waiting_total", 0),
         slaves=_slaves(status),

@@ -19,6 +19,7 @@ async def queue(view: FarmView, asked: PageRequest) -> Reply:
     return await view.page(
         asked,
         "queue.html",
+        is_known=bool(status),
         waiting=waiting[:ON_PAGE],
         total=status.get("waiting_total", 0),
         builder=wanted,

@@ -24,7 +24,9 @@ async def enter(view: FarmView, asked: PageRequest) -> Reply:
     ``/enter``: GET shows a button, POST exchanges the code, or a string of the farm, for a cookie.
     """
     if asked.method != "POST":
-        return await view.page(asked, "enter.html", code=asked.query.get("code", "")[:LONGEST_CODE])
+        return await view.page(
+            asked, "enter.html", code=asked.query.get("code", "")[:LONGEST_CODE], private=await view.live.is_private()
+        )
     if not asked.visitor.secure:
         raise RefusedError(_PLAIN)
     code = form_of(asked).get("code", "").strip()
