@@ -152,6 +152,16 @@ class OverlayProgramTests(SynchronousTestCase):
             shutil.rmtree(self.directory / FILES / RESULTS)
             (self.directory / FILES / RESULTS).mkdir()
 
+    def test_exit_codes(self) -> None:
+        """
+        Promise 9.4: a build cannot end with an exit code that means something else than that it failed; a command of
+        somebody who enters its root can.
+        """
+        for code, seen in ((95, 95), (OVER_LIMIT, 1), (DAMAGED, 1), (100, 100)):
+            self.assertEqual(self.built(f"exit {code}"), (seen, ""))
+        words = self.kept("b-1")
+        self.assertEqual(self.run_words([*words, "sh", "-c", f"exit {OVER_LIMIT}"]), (OVER_LIMIT, ""))
+
     def running(self) -> list[str]:
         """
         The processes of the test's own that run for so long.

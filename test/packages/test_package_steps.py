@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from buildbot_lite.model import spec
 from buildbot_lite.model.results import Result
+from buildbot_lite.packages.building.debian_scripts import INSTALL
 from buildbot_lite.storage.records import remarks, steps
 from test.control.test_submissions import SubmissionCase
 from test.master.harness import FakeSlave, StartedCommand
@@ -22,18 +23,21 @@ BASES = "../../roots/bookworm-i386-" + hashlib.sha256(b"http://deb.debian.org/de
 NAMES = ("downloading", "prepping", "building", "uploading", "cleanup")
 
 
-def failing(*words: str, complaint: str = "") -> Callable[[StartedCommand], None]:
+def failing(*words: str, complaint: str = "", code: int = 100, room: str = "") -> Callable[[StartedCommand], None]:
     """
-    A slave on which commands with one of *words* fail, with that last line.
+    A slave on which commands with one of *words* fail, with that last line and exit code.  *room*: what it says when it
+    is asked for its room.
     """
 
     def behave(started: StartedCommand) -> None:
         run = started.spec
         fails = isinstance(run, spec.Run) and any(word in run.argv or () for word in words)
         said = f"{complaint}\n".encode() if fails else b""
+        if isinstance(run, spec.Run) and "room" in (run.argv or ()):
+            said = room.encode()
         if said:
             started.write(said)
-        started.end(100 if fails else 0, streams={"stdio": said} if said else {})
+        started.end(code if fails else 0, streams={"stdio": said} if said else {})
 
     return behave
 
@@ -178,12 +182,55 @@ class PackageStepsTests(SubmissionCase):
 
     def test_disk_full(self) -> None:
         """
-        Promise 9.9: if a program says that the slave's disk is full, so does the reason, whatever was written after it.
+        Promise 9.9: if a program says that the slave's disk is full, and the slave finds it full, so does the reason,
+        whatever was written after it.
         """
-        output = "sh: write error: No space left on device\ndpkg-buildpackage: error: exit status 2"
-        self.build("bookworm", FakeSlave(behaviour=failing("build", complaint="x" * (1 << 20) + output)))
-        why = "bot1 has no room left (No space left on device): dpkg-buildpackage: error: exit status 2."
+        self.check_disk_full("full\n", "bot1 has no room left (No space left on device): dpkg: error: exit status 2.")
+
+    def test_disk_not_full(self) -> None:
+        """
+        A package that only prints that the disk is full is not believed.
+        """
+        self.check_disk_full("", "dpkg: error: exit status 2 (above it: No space left on device).")
+
+    def check_disk_full(self, room: str, why: str) -> None:
+        """
+        Check the reason of a build with such an output, on a slave that says *room*.
+        """
+        output = "x" * (1 << 20) + "sh: write error: No space left on device\ndpkg: error: exit status 2"
+        slave = FakeSlave(behaviour=failing("build", complaint=output, room=room))
+        self.build("bookworm", slave)
         self.assertEqual(self.summary("building"), f"The package could not be built: {why}")
+        (words,) = [each for each in commands(slave) if "room" in each]
+        for least, said in ((("0", "0"), b""), ((str(1 << 62), "0"), b"full\n")):
+            self.assertEqual(subprocess.run([*words[:-2], *least], check=True, stdout=subprocess.PIPE).stdout, said)
+
+    def test_ended(self) -> None:
+        """
+        Promise 9.4: a build that was ended because of a limit has that reason, whatever it printed before.
+        """
+        output = "error: all is well\nThe build was ended: it wrote more than 5 MB."
+        self.build("bookworm", FakeSlave(behaviour=failing("build", complaint=output, code=98)))
+        why = "The package could not be built: The build was ended: it wrote more than 5 MB."
+        self.assertEqual(self.summary("building"), why)
+
+    def test_ended_by_itself(self) -> None:
+        """
+        Where a build may have any exit code, what it prints last is no reason of the farm's.
+        """
+        output = "error: it broke\nThe build was ended: it wrote more than 5 MB."
+        self.build("plain", FakeSlave(behaviour=failing("any", complaint=output, code=98)))
+        self.assertEqual(self.summary("building"), "The package could not be built: it broke.")
+
+    def test_words_of_packages(self) -> None:
+        """
+        What programs of packages print while they are installed is not taken for apt's own words.
+        """
+        lacks = " builddeps:./in/x.dsc : Depends: hello but it is not installable"
+        output = f"The following packages have unmet dependencies:\n{lacks}\nE: postinst failed"
+        self.build("bookworm", FakeSlave(behaviour=failing(INSTALL, complaint=output)))
+        sentence = "What the package needs could not be installed: E: postinst failed."
+        self.assertEqual(self.summary("prepping"), sentence)
 
     def test_failed_preparation(self) -> None:
         """

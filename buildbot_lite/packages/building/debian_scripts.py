@@ -56,6 +56,9 @@ fi
 """Installs the packages of ``wanted.txt`` without the network, so that the root has exactly the packages of the first
 build."""
 
+INSTALLING = frozenset({INSTALL, INSTALL_SAME})
+"""The scripts that run programs of packages, so that not all that they print is apt's."""
+
 # The version in the first line of debian/changelog is that of all packages made.
 BUILD = """\
 build=$1 suffix=$2 architecture=$3

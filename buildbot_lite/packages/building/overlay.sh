@@ -28,6 +28,11 @@ capabilities=+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap
 
 OVER_LIMIT=98
 
+# The exit codes that are those of this program, so that a build cannot speak for it: they become 1.  A command of somebody
+# who enters a root may have any.
+RESERVED=9[6-9]
+reserved=
+
 # Days without a build after which the bases of a suite, an architecture and a choice of packages are removed.
 UNUSED_DAYS=28
 
@@ -149,6 +154,7 @@ make_base() {
 prepare() { # ROOT DIRECTORY ARCH LIMITS NETWORK COMMAND…
     built=$(readlink "$1/built") || true
     [ -z "$built" ] || fail $DAMAGED "Something was built in this root, so nothing more is installed in it."
+    reserved=$RESERVED
     run base "$@"
 }
 
@@ -156,6 +162,7 @@ build() { # ROOT DIRECTORY ARCH LIMITS COMMAND…
     root=$1 directory=$2 arch=$3 limits=$4
     shift 4
     mv -T "$root/base" "$root/built" 2>/dev/null || fail $DAMAGED "Something was built in this root already."
+    reserved=$RESERVED
     run built "$root" "$directory" "$arch" "$limits" no "$@"
 }
 
@@ -183,7 +190,7 @@ LIMITS
     # on the machine itself has no such limit.  The margin is for what else the user runs.
     most=$(prlimit --nproc --output HARD --noheadings --raw)
     if [ "$most" = unlimited ] || [ "$most" -gt $((processes + 1000)) ]; then most=$((processes + 1000)); fi
-    export base root written directory xattr network map capabilities alone memory processes disk OVER_LIMIT mounting watching
+    export base root written directory xattr network map capabilities alone memory processes disk OVER_LIMIT reserved mounting watching
     exec $personality prlimit --core=0 --nproc="$most" unshare $map sh -euc "$watching" sh "$@"
 }
 
@@ -252,6 +259,7 @@ watching=$(cat <<'WATCHING'
     kill -KILL $machine $written 2>/dev/null || true
     wait
     [ ! -s "$root/ended" ] || { cat "$root/ended" >&2; exit $OVER_LIMIT; }
+    case $code in $reserved) code=1 ;; esac
     exit $code
 WATCHING
 )

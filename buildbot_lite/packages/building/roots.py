@@ -60,6 +60,8 @@ class Root(metaclass=NotingType):
     """Whether it installs the packages that a build needs."""
     says_needs = False
     """Whether its preparation for an RPM package says which packages of the farm the build needs."""
+    says_limits = False
+    """Whether a command that exceeds a limit ends with `overlay.OVER_LIMIT`, and no other does."""
     makes_sources = True
     """Whether it can make source packages from git."""
     longest: float | None = None
@@ -267,6 +269,7 @@ class Overlay(DebianRoot):
     """
 
     says_needs = True
+    says_limits = True
 
     def __init__(
         self,

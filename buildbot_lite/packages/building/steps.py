@@ -2,7 +2,7 @@
 The steps of a build of a package.  Their names are also the states of an architecture of a job.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar
 
 from attrs import evolve
@@ -11,15 +11,18 @@ from ...master.steps import argument_checks as checks
 from ...master.steps.argument import argument
 from ...master.steps.context import CommandResult
 from ...master.steps.more_transfers import MultipleFileUpload
-from ...master.steps.outcomes import CommandFailedError, complaint_of, must_succeed
+from ...master.steps.outcomes import LONGEST_COMPLAINT, CommandFailedError, complaint_of, must_succeed
 from ...master.steps.step import BuildStep
 from ...master.steps.submitted import Unpack
 from ...model import spec
 from ...model.machines import ARCH, architectures_of
+from ...model.outcome import Ending
 from ...model.results import Result
+from . import debian_scripts
 from .apt_complaint import apt_complaint
 from .farm_repository import FarmRepository, GettingRepository, needed_packages
 from .kept_roots import kept_name
+from .overlay import OVER_LIMIT
 from .roots import FILES, INCOMING, RESULTS, Root
 from .same_packages import GettingList
 
@@ -38,8 +41,15 @@ find "$1" -type f -perm /7000 -exec chmod a-st {} +
 """
 
 
-# strerror(3) of ENOSPC and EDQUOT.
+# strerror(3) of ENOSPC and EDQUOT.  A package can print them, too, so they are no more than a reason to measure.
 _FULL = ("No space left on device", "Disk quota exceeded")
+# As overlay.sh, which ends a build that leaves less.
+_LEAST_BYTES, _LEAST_FILES = 1 << 30, 10_000
+# Runs outside of the root.
+_ROOM = """\
+set -- "$1" "$2" $(stat -f -c "%a %S %c %d" .)
+if [ $(($3 * $4)) -lt "$1" ] || { [ "$5" != 0 ] && [ "$6" -lt "$2" ]; }; then echo full; fi
+"""
 
 
 class PackageStep(BuildStep):
@@ -102,30 +112,41 @@ class PackageStep(BuildStep):
                 f"buildbot-lite package shell {builder} {number} --slave DIRECTORY"
             )
 
-    def complaint_of(self, ran: CommandResult) -> str:
-        """
-        The reason of the failure, from the output of *ran*, which failed.
-        """
-        return complaint_of(ran)
-
     async def work(self) -> None:
         """
         Do the work of the step; `CommandFailedError` when a command fails.
         """
         raise NotImplementedError
 
-    async def must(self, words: Sequence[str], doing: str) -> CommandResult:
+    async def must(
+        self, words: Sequence[str], doing: str, complaint: Callable[[CommandResult], str] = complaint_of
+    ) -> CommandResult:
         """
         Run *words* on the slave; `CommandFailedError` unless they succeed.  *doing*: what failed, for the sentence.
+        *complaint*: the reason of the failure, from the output.
         """
         ran = await self.execute(words, timeout=LONGEST_SILENCE, max_time=self.root.longest)
-        return must_succeed(ran, doing, self.slave_name, self._complaint_of)
+        failed = ran.outcome.ending is Ending.EXITED and not ran.outcome.succeeded
+        full = next((each for each in _FULL if each in ran.end_of_output()), "") if failed else ""
+        is_full = full != "" and await self._is_full()
 
-    def _complaint_of(self, ran: CommandResult) -> str:
-        # Most programs end with the words of another one that failed: only that one says why, and further above.
-        said = self.complaint_of(ran)
-        full = next((words for words in _FULL if words in ran.end_of_output()), None)
-        return said if full is None or full in said else f"{self.slave_name} has no room left ({full}): {said}"
+        def why(ran: CommandResult) -> str:
+            if ran.outcome.exit_code == OVER_LIMIT and self.root.says_limits:
+                return ran.end_of_output().rstrip().rpartition("\n")[2][:LONGEST_COMPLAINT]
+            # Most programs end with the words of another one that failed: only that one says why, and further above.
+            said = complaint(ran)
+            if not full or full in said:
+                return said
+            return f"{self.slave_name} has no room left ({full}): {said}" if is_full else f"{said} (above it: {full})"
+
+        return must_succeed(ran, doing, self.slave_name, why)
+
+    async def _is_full(self) -> bool:
+        """
+        Whether the slave finds its disk full.
+        """
+        found = await self.execute(["/bin/sh", "-euc", _ROOM, "room", str(_LEAST_BYTES), str(_LEAST_FILES)])
+        return found.outcome.succeeded and found.output() == "full\n"
 
 
 NOT_INSTALLED = "What the package needs could not be installed"
@@ -199,22 +220,21 @@ class DebianPrepping(Prepping):
     Prepares the root for a source package of Debian.
     """
 
-    def complaint_of(self, ran: CommandResult) -> str:
-        return apt_complaint(ran)
-
     async def install(self, repository: FarmRepository | None) -> None:
         if repository is not None:
             await self.get_packages(repository, await self._needed(repository))
         root: Root = self.root
         for script, words, network in root.debian_preparation(same=self.same):
-            await self.must(root.prepare(self.architecture, script, *words, network=network), NOT_INSTALLED)
+            complaint = complaint_of if script in debian_scripts.INSTALLING else apt_complaint
+            await self.must(root.prepare(self.architecture, script, *words, network=network), NOT_INSTALLED, complaint)
 
     async def _needed(self, repository: FarmRepository) -> Collection[str]:
         sources: Any = self.getProperty(BUILT_AFTER)
         if sources:
             made = await self.get_names(repository, sources)
             repository = evolve(repository, replaces=(*repository.replaces, *made))
-        ran = await self.must(self.root.prepare(self.architecture, *repository.debian_use), NOT_INSTALLED)
+        words = self.root.prepare(self.architecture, *repository.debian_use)
+        ran = await self.must(words, NOT_INSTALLED, apt_complaint)
         return needed_packages(ran.output(limit=LONGEST_LIST))
 
 
