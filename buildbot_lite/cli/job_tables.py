@@ -70,6 +70,7 @@ def job(document: Document) -> RenderableType:
         ("after", f"job {document['after']}" if document.get("after") else ""),
         ("made from", _origin(document.get("origin"))),
         ("scratch", "its packages enter no repository" if document["scratch"] else ""),
+        *(("kept root", _kept_root(document["job"], each)) for each in document["arches"] if each.get("kept_until")),
     ]
     arches = [
         (
@@ -150,6 +151,11 @@ def _origin(origin: Document | None) -> str:
         return ""
     commit = f", commit {origin['commit']}" if origin["commit"] else ""
     return f"{origin['repository']} at {origin['revision']}{commit}"
+
+
+def _kept_root(job: int, arch: Document) -> str:
+    enter = f"buildbot-lite package shell {job} {arch['architecture']}"
+    return f"of {arch['architecture']}, until {Date(arch['kept_until'])}: {enter}"
 
 
 def _spans(job: Document) -> list[tuple[Text, Date, str]]:

@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 from attrs import define, field
+from rich.console import Console
 from twisted.internet.defer import Deferred, succeed
 
+from buildbot_lite.cli import job_tables
 from buildbot_lite.control.questions import QuestionDesk
 from buildbot_lite.control.verbs import granted_verbs
 from buildbot_lite.errors import BuildbotLiteError, NotFoundError, RefusedError
@@ -338,6 +340,22 @@ class RightToEnterTests(RootShellCase):
         self.refused(NotFoundError, partial(self.enter, job=2), "There is no job 2")
         self.harness.clock.advance(5 * HOUR)
         self.refused(RefusedError, self.enter, "package requeue 1")
+
+    def test_shown(self) -> None:
+        """
+        Promise 9.8: `package show` says until when the root of a build that failed is kept, and how to enter it.
+        """
+        self.fail_builds()
+        job = self.ask("show", job=1)["job"]
+        until = {arch["architecture"]: arch["kept_until"] for arch in job["arches"]}
+        self.assertEqual(until["amd64"], self.farm.wall() + 5 * HOUR)
+        console = Console(width=200, color_system=None, highlight=False)
+        with console.capture() as capture:
+            console.print(job_tables.job(job))
+        self.assertRegex(capture.get(), r"of amd64, until [^ ]+ [^ ]+: buildbot-lite package shell 1 amd64 *\n")
+        self.harness.clock.advance(5 * HOUR + 1)
+        later = self.ask("show", job=1)["job"]
+        self.assertEqual({arch["kept_until"] for arch in later["arches"]}, {None})
 
     def test_not_failed(self) -> None:
         """

@@ -23,6 +23,7 @@ from ...wire.control import ExposedControl
 from ...wire.exposed import Exposed, Revocable
 from ..records import job_lists, job_records
 from ..records.job_documents import of_job, of_target
+from ..records.job_states import ArchState
 from ..records.jobs import Job, JobFilter
 from ..service.job_service import JobService
 from ..service.paused import paused_targets
@@ -184,7 +185,19 @@ class JobQuestions:
                 waits = why(arch["request"]) if arch["state"] == "waiting" and arch["request"] is not None else None
                 if waits is not None:
                     arch["reason"] = waits.sentence
+                arch["kept_until"] = self._kept_until(document["target"], arch)
         return found
+
+    def _kept_until(self, target: str, arch: Mapping[str, Any]) -> float | None:
+        """
+        Seconds since 1970 until when a slave keeps the root in which the build of *arch* failed; None: there is none.
+        """
+        found = self.service.targets.get(target)
+        seconds = 0.0 if found is None else found.root.keep_failed
+        if not seconds or arch["state"] != ArchState.FAILED or arch["finished"] is None:
+            return None
+        until: float = arch["finished"] + seconds
+        return until if until > self.farm.wall() else None
 
 
 def jobs_verb(farm: Farm, service: JobService) -> Verb:
