@@ -14,6 +14,7 @@ from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from buildbot_lite.storage.batch_meter import BatchMeter
@@ -53,17 +54,17 @@ class MortalRecords:
         self._unsubscribe: list[Callable[[], None]] = []
 
     def write(self, change: Callable[[Connection], T]) -> Deferred[T]:
-        if self._ended:
-            return Deferred()
-        self.commit_noted()
-        return self._records.write(change)
+        if not self._ended:
+            self.commit_noted()
+        # One of the noted changes may have been its death.
+        return Deferred() if self._ended else self._while_alive(self._records.write(change))
 
     def note(self, change: Callable[[Connection], T]) -> Deferred[T]:
         noted: Deferred[T] = Deferred()
         if not self._ended:
             if not self._noted:
                 self._clock.callLater(NOTED_WITHIN, self.commit_noted)
-            self._noted.append(lambda: self._records.note(change).chainDeferred(noted))
+            self._noted.append(lambda: self._while_alive(self._records.note(change)).chainDeferred(noted))
         return noted
 
     def commit_noted(self) -> None:
@@ -75,7 +76,7 @@ class MortalRecords:
             self._noted.pop(0)()
 
     def read(self, query: Callable[[Connection], T]) -> Deferred[T]:
-        return Deferred() if self._ended else self._records.read(query)
+        return Deferred() if self._ended else self._while_alive(self._records.read(query))
 
     @property
     def meter(self) -> BatchMeter:
@@ -84,14 +85,32 @@ class MortalRecords:
     def on_commit(self, callback: OnCommit) -> Callable[[], None]:
         if self._ended:
             return lambda: None
-        remove = self._records.on_commit(callback)
+
+        def told(*events: Any) -> None:
+            if not self._ended:
+                callback(*events)
+
+        remove = self._records.on_commit(told)
         self._unsubscribe.append(remove)
         return remove
 
     def close(self) -> Deferred[None]:
         if not self._ended:
             self.commit_noted()
-        return Deferred() if self._ended else self._records.close()
+        return Deferred() if self._ended else self._while_alive(self._records.close())
+
+    def _while_alive(self, answer: Deferred[T]) -> Deferred[T]:
+        """
+        What *answer* fires with, unless the master is dead by then: it may have died in the middle of the change.
+        """
+        answered: Deferred[T] = Deferred()
+
+        def take(result: T | Failure) -> None:
+            if not self._ended:
+                answered.callback(result)
+
+        answer.addBoth(take)  # type: ignore[unused-awaitable]  # the caller gets what it fires with
+        return answered
 
     def end(self) -> None:
         """

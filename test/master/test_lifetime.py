@@ -5,12 +5,17 @@ Masters in memory that are killed.
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy import Connection
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.storage.database import database_in_memory
+from buildbot_lite.storage.inline import InlineWriter
 from buildbot_lite.storage.writer import NOTED_WITHIN
 
 from .configurations import ONE
 from .harness import MasterHarness
+from .lifetime import Lifetime
 
 
 class LifetimeTests(SynchronousTestCase):
@@ -31,6 +36,34 @@ class LifetimeTests(SynchronousTestCase):
         harness.settle(10)
         call.cancel()
         self.assertEqual(seen, [])
+
+    def test_killed_inside(self) -> None:
+        """
+        A master that dies in the middle of a change or a query gets no answer, and nobody is told of the commit; what
+        it would have written after a noted change in which it dies is lost.
+        """
+        for ask in ("read", "write", "note", "write after"):
+            self.dies_inside(ask)
+
+    def dies_inside(self, ask: str) -> None:
+        """
+        Have a master die in what it is asked.
+        """
+        seen, records = list[str](), InlineWriter(database_in_memory())
+        lifetime = Lifetime(records, Clock())
+        mortal = lifetime.records
+
+        def dying(connection: Connection) -> None:
+            seen.append("died")
+            lifetime.end()
+
+        mortal.on_commit(lambda events: seen.append("told"))
+        asked = {"read": mortal.read, "write": mortal.write}.get(ask, mortal.note)(dying)
+        if ask == "write after":
+            self.assertNoResult(mortal.write(lambda connection: seen.append("wrote")))
+        mortal.commit_noted()
+        self.assertNoResult(asked)
+        self.assertEqual(seen, ["died"], ask)
 
     def test_noted(self) -> None:
         """
