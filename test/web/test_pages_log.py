@@ -17,6 +17,7 @@ from buildbot_lite.model.results import Result
 from buildbot_lite.storage.compressed_streams import compress
 from buildbot_lite.storage.records import builds, journal, remarks, retention, states, steps, streams
 from buildbot_lite.web.farm.master_watch import FarmChange
+from buildbot_lite.web.logs import stored_log
 from buildbot_lite.web.logs.farm_logs import digest_of
 from buildbot_lite.web.logs.log_reader import LogPart
 
@@ -358,6 +359,20 @@ class LogPagesTests(LogCase):
             self.clock.pump([0.2, 0])
             self.assertEqual({received(each.value()).text.count("two") for each in waiting}, {1})
         self.assertEqual(made, ["log_lines.html"] * 2)
+
+    def test_more_remarks_than_shown(self) -> None:
+        """
+        With more remarks than are shown, a page that was made before the newest one is not given again.
+        """
+        self.patch(stored_log, "MOST_REMARKS", 2)
+        self.log(b"one\n")
+        for number in range(3):
+            self.remark(f"remark {number}", 4)
+            self.tell(number)
+            self.live.changed()
+            page = self.get(ADDRESS).text
+            shown = [each for each in range(3) if f"remark {each}" in page]
+            self.assertEqual(shown, list(range(number + 1))[-2:])
 
     def test_follow_a_remark(self) -> None:
         """
