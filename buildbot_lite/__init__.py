@@ -43,13 +43,20 @@ A build, forwards: the FURL in slave.tac → `slave_tap` → `wire.reconnecting`
 chooses (`master.scheduling.queue`) → the build runs its steps (`master.builds.build`, `master.builds.step_context`),
 each effect through its journal (`master.builds.journal`) → a command (`master.slaves.command`) → the slave's agent
 (`slave.agent`) → the keeper spawns (`keeper`) → bytes into the spool → `slave.stream_sender` appends them → the
-master's stream file (`storage.streams`) → followers (`status.following`).
+master's stream file (`storage.streams`) → followers (`status.following`), and news of it (`status.farm_news`) → the web
+process (`web`: its map goes on to the browser).
 
 Backwards: the answer to an append is the flow control.  Last, once: finished(outcome, lengths, checksums); once the
 journal holds it (`master.builds.recorder`, `storage.writer`), the slave may forget the command.
 
 There is no other recovery: a build is replayed from its journal, and starting is recovering
 (`master.scheduling.runner`).
+
+A right is a grant: what a FURL permits is in the table of verbs (`control.verbs`, `packages.control`), which leads to
+an object with just these calls; `wire.exposed` asks on each call whether the grant is revoked, `control.questions` and
+`control.admin` whether it permits the question, `master.scheduling.submit_limits` whether it may submit now.
+
+The way of a package, from a submission to a signed repository, is in `packages`.
 
 The words
 =========

@@ -1,8 +1,9 @@
 """
-Class names are unique.
+Class names are unique, and packages name their modules.
 """
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -52,3 +53,56 @@ class NamesTests(SynchronousTestCase):
         two ends of a conversation, a step and its spec.
         """
         self.assertEqual({name: tuple(found) for name, found in classes().items() if len(found) > 1}, WANTED)
+
+
+GROUPS = (
+    "cli",
+    "control",
+    "keeper",
+    "master/scheduling",
+    "model",
+    "packages",
+    "packages/control",
+    "packages/repositories",
+    "packages/service",
+    "packages/signer",
+    "packages/signing",
+    "slave",
+    "status",
+    "status/reporters",
+    "storage",
+    "storage/records",
+    "web",
+    "wire",
+    "wire/limits",
+)
+"""Packages whose docstrings say of each of their modules what it is for."""
+
+
+def unnamed(directory: Path) -> list[str]:
+    """
+    Return the modules and packages in *directory* that its docstring does not name, itself or as ``word_*``.
+    """
+    found = {path.stem for path in directory.glob("*.py")} | {
+        path.parent.name for path in directory.glob("*/__init__.py")
+    }
+    docstring = ast.get_docstring(ast.parse((directory / "__init__.py").read_text())) or ""
+    words = set(re.findall(r"\w+\*?", docstring))
+    return sorted(
+        name
+        for name in found - words
+        if not name.startswith("__") and not any(word[-1] == "*" and name.startswith(word[:-1]) for word in words)
+    )
+
+
+class GroupsTests(SynchronousTestCase):
+    """
+    Docstrings of packages.
+    """
+
+    def test_complete(self) -> None:
+        """
+        The docstring of a package that describes its modules names each of them: add a new one there.
+        """
+        for group in GROUPS:
+            self.assertEqual(unnamed(PACKAGE / group), [], f"buildbot_lite/{group}/__init__.py does not name these")

@@ -11,11 +11,16 @@ The command ``buildbot-lite``.
     history     builds, last-good
     builds      force, rebuild, cancel, log, artifacts, keep
     trying      try; working_tree makes the patch, side_by_side shows several builds
-    watching    follow
+    watching    follow; submitted and lasting_link follow requests over restarts of the master
     changes     sendchange, changes
     backup      backup, restore
     slaves      pause, unpause, unpin, drain, lost
     grants      grant, grants, revoke, rotate
+    live        watch: live_documents (what is asked), live_views (what a screen shows of it), live_layout, live_screen,
+                live_keys, live_navigation, line_columns, coloured_tail
+    package     package build: package_words, package_files, package_git, package_chain
+    package_*   package_jobs (list, show, kill, …), package_rebuild, package_signing (sign, push), package_shell
+                (shell; shell_terminal is its terminal)
 
     arguments   parameter types: numbers of builds, properties, times
     connection  questions to a running master, over its admin FURL
@@ -25,7 +30,7 @@ The command ``buildbot-lite``.
     starting    waiting until it works; stopping: until it has ended
     download    files that arrive whole or not at all
     output      standard output and standard error
-    tables      the master's documents as tables; build_tables: those of builds
+    tables      the master's documents as tables; build_tables: those of builds; job_tables: of jobs of packages
     layout      how a table fits a terminal; two_lines: rows of two lines; cells: single values
 
 The master answers questions (`control.admin`); these modules send and print.  Only the commands that need the master's

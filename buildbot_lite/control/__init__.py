@@ -11,4 +11,7 @@ The objects that holders of FURLs call.
 ``input_receiver``  the input of a submission, from its client to the store
 ``changes``         changes that hooks report; ``change_lines`` reads their lines
 ``webhooks``        deliveries of forges, from the web process
+``web_answers``     questions of the web process; ``web_codes``: one-time codes for browsers; ``web_sessions``: the
+                    strings of their sessions
+``shell_relay``     bytes between a shell on a slave and its client
 """

@@ -11,7 +11,8 @@ A slave: the program on a build machine that runs the master's commands.
 
 To the master: `session` (attach, hello, lease), `link` (the calls that a master may make over one link), `agent` (all
 commands that are held for the master, across links), `agent_roles` (the parts of its collaborators that it uses),
-`held` (the interface of all held commands), `stream_sender` (the streams and the outcome of one command).
+`held` (the interface of all held commands), `stream_sender` (the streams and the outcome of one command), `shells` (if
+slave.tac permits them) and `shell_process` (one of them).
 
 To the keeper: `keeper_client` (stay attached), `keeper_connection` (connect, start a keeper), `keeper_messages` (decode
 its events), `keeper_command` (the agent's view of a command that runs in the keeper).

@@ -21,7 +21,8 @@ Persistent state: files, the database, and the records in it.
 ``moving``              moving the database from the place where 0.1.0 had it
 ``statements``          SQL that is compiled once
 ``records``             queries and changes, one module for each table
-``writer``              the thread that changes the database, with many changes to a transaction
+``writer``              the thread that changes the database, with many changes to a transaction; ``batch_meter``: how
+                        long these take
 ``thread_connection``   the connection of such a thread; ``subscribers``: callbacks for committed events
 ``batch``               one such transaction, without threads; ``inline``: records without threads
 ``retrying``            records that wait while the database fails

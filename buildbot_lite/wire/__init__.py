@@ -16,7 +16,8 @@ The protocol between master, slaves and clients.  The only importer of Foolscap.
 ``flapp``            the objects that a stock ``flappclient`` may call: submissions and uploads
 ``flapp_roles``      the roles of submissions and their clients
 ``control``          the questions of the ``buildbot-lite`` command
-``client``           the command's side of them
+``client``           the command's side of them; ``control_client``: that of a process that asks all the time
+``shells``           an open shell; ``shell_window``: how much of it may be on its way
 ``loopback``         the roles in one process, over a link that can be cut
 ``failures``         failures on the wire: the class's name and a sentence
 ``broker``           one connection: bounds, release of memory, closing
@@ -25,5 +26,6 @@ The protocol between master, slaves and clients.  The only importer of Foolscap.
 ``byte_queue``       the bytes that it received and has not parsed
 ``keepalive``        detects a peer that does not answer
 ``flow_control``     how many bytes may be in flight
+``traffic``          what connections have carried
 ``limits``           bounds on what a peer can cost
 """

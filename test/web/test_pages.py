@@ -278,8 +278,8 @@ class AnswerTests(PagesCase):
         """
         self.assertEqual(self.get("/nothing").status, 404)
         self.assertEqual(self.get("/", method="DELETE").status, 405)
-        self.assertEqual(self.get("/static/../pages.py").status, 404)
-        self.assertEqual(self.get("/static/%2e%2e%2fpages.py").status, 404)
+        self.assertEqual(self.get("/static/../dispatcher.py").status, 404)
+        self.assertEqual(self.get("/static/%2e%2e%2fdispatcher.py").status, 404)
         self.assertEqual(self.get("/%ff").status, 404)
 
     def test_numbers(self) -> None:

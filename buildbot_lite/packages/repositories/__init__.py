@@ -9,7 +9,9 @@ Repositories of packages, published as snapshots.
           debian_metadata | rpm_metadata ──► tools      what apt and dnf read; the programs that write it
                                  │
                                  ▼
-                   joined_lists, created_lists          the lists for dnf, copied and cut
+                   joined_lists, created_lists, primary_metadata       the lists for dnf, copied and cut
+    package_files                                       measured, and linked from tree to tree
+    package_versions ──► versions                       which are older
 
     building ──► for_builds                             what a slave gets of a repository for one build
 

@@ -4,7 +4,9 @@ Jobs in a running master: what starts them, what becomes of them, and where thei
 ::
 
     job_service ──► job_advance ──► made_source | checked_builds | target_repository ◄── target_repositories
+      │               ├──► served_targets          the targets of the configuration in force, and a turn for each
       │               └──► target_troubles         a full disk: when is it tried again?
-      └──► job_tidying ──► result_retention
-    chains, job_mail   follow the same jobs
+      ├──► job_tidying ──► result_retention
+      └──► paused          targets whose builds do not start
+    chains, job_mail   follow the same jobs;  job_story: the text of job.log
 """

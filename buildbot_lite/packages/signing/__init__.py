@@ -8,7 +8,8 @@ The farm's side of signing: which bytes are signed, where signatures are stored,
                                                   ├──► wanted_signatures ──► rpm_signature, release_signature
                                                   │                            what is signed, and where signatures go
                                                   └──► signed_files ──► signature_store;  keys.verification checks
-    jobs that go on ──► signed_repository ──► signed_snapshot
+    jobs that go on ──► signed_repository ──► signed_snapshot, repo_script
+    signing_service    both of these in a running master
 
 The master sends the bytes to be signed: the header of an RPM package (a few kilobytes, including the digest of the
 payload), a Release, a repomd.xml.  The signer (`packages.signer`) sends signatures back.  All of them are detached, so

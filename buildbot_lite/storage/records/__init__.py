@@ -15,5 +15,6 @@ are arguments, in seconds since 1970.
 ``epoch``        raised by each restore         ``durations``    of the latest good builds
 ``artifacts``    as inputs of builds            ``retention``    finds old rows
 ``removal``      removes them                   ``marks``        keep builds
-``cells``        builds in lists of builders
+``cells``        builds in lists of builders    ``listed_builds`` what lists of builds show of each
+``ended_builds`` in the order of their ends
 """
