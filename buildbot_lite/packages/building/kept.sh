@@ -181,11 +181,13 @@ enter_mock() { # ONE [COMMAND…]
     read -r config unique <"$1/root/made"
     # mock runs as another user, so its processes do not die with this one: what waits for the end of this one, and keeps
     # the lock of the root meanwhile, lets mock kill them.
-    rm -f "$1"/entered.*
-    mkfifo "$1/entered.$$"
-    setsid sh -c 'cat "$1"; rm "$1"; exec timeout 60 mock --quiet --root="$2" --uniqueext="$3" --orphanskill' \
-        sh "$1/entered.$$" "$config" "$unique" </dev/null >/dev/null 2>&1 &
-    exec 8>"$1/entered.$$"
+    rm -f "$1/entered"
+    mkfifo "$1/entered"
+    exec 8<>"$1/entered" 7<"$1/entered"
+    rm "$1/entered"
+    setsid sh -c 'cat; exec timeout 60 mock --quiet --root="$1" --uniqueext="$2" --orphanskill' \
+        sh "$config" "$unique" <&7 >/dev/null 2>&1 7<&- 8<&- &
+    exec 7<&-
     shift
     if [ $# -gt 0 ]; then
         # mock gives the words to a shell in the root.
@@ -196,7 +198,7 @@ enter_mock() { # ONE [COMMAND…]
         echo "The root of a build that failed; the files of the build are in /builddir/build.  Leave it with: exit"
     fi
     code=0
-    mock --quiet --root="$config" --uniqueext="$unique" --no-clean --shell "$@" 8>&- 9<&- || code=$?
+    mock --quiet --root="$config" --uniqueext="$unique" --no-clean --shell "$@" 8<&- 9<&- || code=$?
     exit "$code"
 }
 
