@@ -10,6 +10,7 @@ from typing import Any
 from attrs import frozen
 from sqlalchemy import Connection, bindparam, literal_column, or_, select
 
+from ..errors import BuildbotLiteError
 from ..model.command_lines import command_line
 from ..model.json_reader import JsonReader
 from ..model.results import Result
@@ -32,6 +33,7 @@ MOST_COMMANDS = 500
 MOST_STREAMS = 5000
 """Streams of logs: a log has one for each command that wrote into it."""
 LONGEST_COMMAND = 4000
+UNREADABLE = "a command that this version does not understand"
 
 _builds = schema.builds
 _LAST_GOOD = Query(
@@ -151,13 +153,19 @@ def _neighbours(connection: Connection, row: Build) -> Neighbours:
 
 def _commands(connection: Connection, row: Build) -> Iterable[ShownCommand]:
     for entry in journal.commands_of(connection, row.id, MOST_COMMANDS):
-        spec = entry.intent.get("spec", {})
-        if spec.get("kind") == Run.kind:
-            run = Run.read(JsonReader(spec, "spec"))
-            names = sorted(name for name, value in run.env.items() if value is not None)
-            yield ShownCommand(entry.step, command_line(run)[:LONGEST_COMMAND], run.workdir, names)
-        else:
-            yield ShownCommand(entry.step, str(spec.get("kind", "")), str(spec.get("path", ".")), ())
+        yield _shown_command(entry.step, entry.intent.get("spec", {}))
+
+
+def _shown_command(step: int, spec: Mapping[str, Any]) -> ShownCommand:
+    if spec.get("kind") != Run.kind:
+        return ShownCommand(step, str(spec.get("kind", "")), str(spec.get("path", ".")), ())
+    try:
+        run = Run.read(JsonReader(spec, "spec"))
+    except BuildbotLiteError:
+        # Of another version, whose commands may be others: the rest of the build is shown.
+        return ShownCommand(step, UNREADABLE, str(spec.get("workdir", "."))[:LONGEST_COMMAND], ())
+    names = sorted(name for name, value in run.env.items() if value is not None)
+    return ShownCommand(step, command_line(run)[:LONGEST_COMMAND], run.workdir, names)
 
 
 def _by_step(found: Iterable[Any]) -> Mapping[int, Sequence[Any]]:

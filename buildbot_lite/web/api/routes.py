@@ -9,13 +9,14 @@ from typing import Any
 from ...model.json_reader import encode
 from ..page_request import PageRequest
 from ..view import JSON, FarmView, Reply, Route, Streamed
-from . import endpoints_builds, endpoints_control, endpoints_farm, endpoints_history, events
+from . import endpoints_builds, endpoints_control, endpoints_details, endpoints_farm, endpoints_history, events
 from .definitions import BASE, ApiEndpoint, ApiRequest, is_whole
 from .openapi import document_of
 
 ENDPOINTS: Sequence[ApiEndpoint] = (
     *endpoints_farm.ENDPOINTS,
     *endpoints_builds.ENDPOINTS,
+    *endpoints_details.ENDPOINTS,
     *endpoints_history.ENDPOINTS,
     *endpoints_control.ENDPOINTS,
     *events.ENDPOINTS,

@@ -121,6 +121,26 @@ class EndpointTests(ApiCase):
         self.assertEqual(self.call(f"{address}/properties"), {"properties": build["properties"]})
         self.assertIn("There is no build", self.call(f"/builds/{segment(one['builder'])}/9999", 404)["detail"])
 
+    def test_details(self) -> None:
+        """
+        Promise 10.5: what else the page of a build shows: its neighbours, the same changes elsewhere, its commands, its
+        remarks.
+        """
+        builds = self.all_pages("/builds", "builds")
+        for build in builds:
+            found = self.call(f"/builds/{segment(build['builder'])}/{build['number']}/details")
+            numbers = {each["number"] for each in builds if each["builder"] == build["builder"]}
+            before = {each for each in numbers if each < build["number"]}
+            self.assertEqual(found["previous"], max(before, default=None))
+            self.assertEqual(found["next"], min(numbers - before - {build["number"]}, default=None))
+            self.assertEqual(found["first_bad"] is not None, build["result"] in {"FAILURE", "EXCEPTION"})
+            self.assertTrue(found["commands"])
+            (number,) = found["changes"]
+            requests = self.call(f"/changes/{number}")["requests"]
+            others = {(each["builder"], each["number"]) for each in requests} - {(build["builder"], build["number"])}
+            self.assertEqual({(each["builder"], each["number"]) for each in found["elsewhere"]}, others)
+        self.call(f"/builds/{segment(builds[0]['builder'])}/9999/details", 404)
+
     def test_logs(self) -> None:
         """
         The logs of a build; their bytes, a range of these, and lines.

@@ -99,6 +99,15 @@ class ApiControlTests(ApiCase):
         self.do(address, {"reason": "x"}, status=400, Content_Type="text/plain")
         self.assertEqual(self.holders.asked, [])
 
+    def test_forms(self) -> None:
+        """
+        Promise 10.9: the forms that force builds are shown to those whose string permits it.
+        """
+        found = self.call("/builders/a/forms", Authorization=f"Bearer {CONTROL}")
+        self.assertEqual(found["forms"][0]["scheduler"], "force")
+        self.call("/builders/a/forms", 403, Authorization=f"Bearer {WATCH}")
+        self.call("/builders/a/forms", 401)
+
     def test_grants(self) -> None:
         """
         The grants are shown to those whose string permits it.
