@@ -9,13 +9,16 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from buildbot_lite.model import spec
 from buildbot_lite.model.results import Result
-from buildbot_lite.packages.building.debian_scripts import INSTALL
+from buildbot_lite.packages.building.debian_scripts import BUILD, INSTALL
 from buildbot_lite.storage.records import remarks, steps
 from test.control.test_submissions import SubmissionCase
 from test.master.harness import FakeSlave, StartedCommand
 
+from ..needs import needs
 from .archives import archive, greet
 from .rpm_files import srpm
 
@@ -369,6 +372,41 @@ class PackageStepsTests(SubmissionCase):
         """
         rows = self.harness.read(lambda connection: steps.of_build(connection, 1))
         return next(str(row.summary) for row in rows if row.name == step)
+
+
+@needs("dpkg-buildpackage")
+class DebianScriptTests(SynchronousTestCase):
+    """
+    The scripts that run in a root of Debian.
+    """
+
+    def test_not_extracted(self) -> None:
+        """
+        Where dpkg-source cannot extract a package, its error is the last line, from which the reason of the job is
+        taken; what it prints on standard output comes later.
+        """
+        with tempfile.TemporaryDirectory() as directory:
+            for name in ("in", "out"):
+                os.mkdir(os.path.join(directory, name))
+            (contents,) = (data for name, data in greet().items() if name.endswith(".tar.xz"))
+            listed = f"\n {hashlib.md5(contents, usedforsecurity=False).hexdigest()} {len(contents)} greet_1.0.tar.xz"
+            for name, data in greet(Format="3.0 (native)", Source="greetings", Files=listed).items():
+                with open(os.path.join(directory, "in", name), "wb") as file:
+                    file.write(data)
+            architecture = subprocess.run(
+                ["dpkg", "--print-architecture"], check=True, capture_output=True, text=True
+            ).stdout.strip()
+            ran = subprocess.run(
+                ["sh", "-euc", BUILD, "sh", "any", "", architecture],
+                check=False,
+                cwd=directory,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=60,
+            )
+        self.assertNotEqual(ran.returncode, 0)
+        self.assertRegex(ran.stdout.splitlines()[-1], "^dpkg-source: error: .*greet_1.0.tar.xz")
 
 
 def commands(slave: FakeSlave) -> Sequence[tuple[str, ...]]:

@@ -68,7 +68,7 @@ if [ "$found" != "$architecture" ]; then
     exit 1
 fi
 cd out
-dpkg-source --no-check --extract ../in/*.dsc src
+dpkg-source -q --no-check --extract ../in/*.dsc src
 cd src
 [ -z "$suffix" ] || sed -i "1s/)/$suffix)/" debian/changelog
 DEB_BUILD_OPTIONS="parallel=$(nproc)" dpkg-buildpackage --no-sign --build="$build"
@@ -83,7 +83,7 @@ suffix=$1
 mkdir suffixed
 cd suffixed
 ln -s ../in/*.tar.* .
-dpkg-source --no-check --extract ../in/*.dsc src
+dpkg-source -q --no-check --extract ../in/*.dsc src
 sed -i "1s/)/$suffix)/" src/debian/changelog
 dpkg-source --build src
 rm -rf src
