@@ -255,6 +255,58 @@ class RepositoriesTests(RepositoryCase):
         self.harness.settle(10 * LONGEST_PAUSE)
         self.assertEqual(self.repository.calls, ["enter"])
 
+    def test_long_script(self) -> None:
+        """
+        Promise 9.9: of several jobs that a full disk held back, each goes on when there is room, while the program of a
+        published one runs for an hour.
+        """
+        self.repository.errors["publish"] = DiskFullError("the disk is full.")
+        self.attach()
+        for _ in range(2):
+            self.submit()
+        self.harness.settle()
+        self.repository.errors.clear()
+        self.repository.held.add("announce")
+        self.harness.settle(FIRST_PAUSE)
+        self.assertEqual([self.job(number).state for number in (1, 2)], [JobState.PUSHED] * 2)
+        self.assertIsNone(self.trouble())
+
+    def test_long_script_of_a_stuck_job(self) -> None:
+        """
+        Promise 9.9: a job that was held back before its target's program holds back no other while that runs.
+        """
+        self.repository.errors["announce"] = DiskFullError("the disk is full.")
+        self.build()
+        self.repository.errors = {"publish": DiskFullError("the disk is full.")}
+        self.submit()
+        self.harness.settle()
+        self.assertEqual([self.job(number).state for number in (1, 2)], [JobState.PUSHED, JobState.NEEDSIGN])
+        self.repository.errors.clear()
+        self.repository.held.add("announce")
+        self.harness.settle(FIRST_PAUSE)
+        self.assertEqual(self.repository.calls[-1], "announce")
+        self.harness.settle(LONGEST_PAUSE)
+        self.assertEqual(self.job(2).state, JobState.PUSHED)
+
+    def test_pauses_and_new_jobs(self) -> None:
+        """
+        Promise 9.9: what a new job does before it meets the trouble, or without meeting it, makes no pause shorter.
+        """
+        self.repository.errors["publish"] = ProgramError("createrepo_c failed.")
+        self.build()
+        for pause in (30.0, 60.0, 120.0):
+            self.harness.settle(pause)
+        again = self.trouble()["again"]
+        self.submit()
+        self.harness.settle()
+        self.assertEqual(self.repository.calls[-2:], ["enter", "publish"])
+        self.assertEqual(self.trouble()["again"], again)
+        self.repository.signed = False
+        self.submit()
+        self.harness.settle()
+        self.assertEqual(self.job(3).state, JobState.NEEDSIGN)
+        self.assertEqual(self.trouble()["again"], again)
+
     def trouble(self) -> Any:
         """
         What `package targets` says of the target's trouble.

@@ -75,7 +75,7 @@ class JobAdvance:
             background(self._proceed(job), self._log, f"job {job} cannot go on")
 
     async def _proceed(self, number: int) -> None:
-        target, worked = "", False
+        target = ""
         try:
             while number in self._again:
                 self._again.discard(number)
@@ -83,7 +83,8 @@ class JobAdvance:
                     target = job.target
                     if not await self._step(job):
                         break
-                    worked = True
+                    # Before the next step, which may take an hour.
+                    self.troubles.worked(target, number)
         except (RecordsFailingError, RecordsClosedError) as error:
             if isinstance(error, RecordsFailingError):
                 self._proceed_later(number)
@@ -97,7 +98,7 @@ class JobAdvance:
             self.troubles.went_on(target, number, worked=False)
             raise
         else:
-            self.troubles.went_on(target, number, worked=worked)
+            self.troubles.went_on(target, number, worked=False)
         finally:
             self._proceeding.discard(number)
 
@@ -128,6 +129,7 @@ class JobAdvance:
                 return await self._go(job, JobState.FINISHED if repository is None else JobState.REPOWAIT)
             if repository is not None and job.state is JobState.PUSHED:
                 # Outside the turn: the repo_script may take an hour, and other jobs go on meanwhile.
+                self.troubles.takes_long(job.target, job.id)
                 await repository.announce(job)
                 return await self._go(job, JobState.FINISHED)
             if repository is not None:

@@ -4,7 +4,8 @@ Jobs that the machine keeps from going on: its disk is full, or a program that m
 ::
 
     a job fails ──► pause ──► the job that has waited longest is tried ──┬─ fails: a pause twice as long
-                                                                         └─ goes on: the next one is tried at once
+                                                                         ├─ goes on: the next one is tried at once
+                                                                         └─ takes long: the next one after a pause
 
 Nothing tells the farm when the fault is gone.  So of all the jobs of a target, one is tried after each pause.  The
 first attempt of a job waits for no pause, because the fault of another job may be its own: a file of it that is lost.
@@ -27,16 +28,36 @@ LONGEST_REASON = 1000
 class _Trouble:
     """
     The trouble of one target.  *jobs*: those that wait, in the order in which they are tried.  *tried*: the one that is
-    being tried.  *pauses*: those since a job went on last.  *since*, *again*: seconds since the epoch.
+    being tried.  *away*: those that may take long, and do not hold others back meanwhile.  *pauses*: those since a job
+    went on last.  *since*, *again*: seconds since the epoch.
     """
 
     since: float
     reason: str = ""
     jobs: dict[int, None] = field(factory=dict)
     tried: int | None = None
+    away: set[int] = field(factory=set)
     pauses: int = 0
     again: float = 0.0
     call: IDelayedCall | None = None
+
+    def has(self, job: int) -> bool:
+        """
+        Whether *job* waits, is tried, or is away.
+        """
+        return job in self.jobs or job == self.tried or job in self.away
+
+    def leave(self, job: int) -> bool:
+        """
+        Let *job* go.  Whether it was tried, or was away.
+        """
+        self.jobs.pop(job, None)
+        was_tried = self.tried == job
+        if was_tried:
+            self.tried = None
+        was_away = job in self.away
+        self.away.discard(job)
+        return was_tried or was_away
 
 
 class TargetTroubles:
@@ -57,7 +78,9 @@ class TargetTroubles:
         in seconds since the epoch); None: it has none.
         """
         found = self._troubles.get(target)
-        return None if found is None else {"reason": found.reason, "since": found.since, "again": found.again}
+        if found is None or not found.jobs:
+            return None
+        return {"reason": found.reason, "since": found.since, "again": found.again}
 
     def failed(self, target: str, job: int, reason: str) -> None:
         """
@@ -67,10 +90,31 @@ class TargetTroubles:
         target = target or self._target_of(job)
         trouble = self._troubles.setdefault(target, _Trouble(self._wall()))
         trouble.reason = reason[:LONGEST_REASON]
-        trouble.jobs.pop(job, None)
+        trouble.leave(job)
         trouble.jobs[job] = None
-        if trouble.tried == job:
-            trouble.tried = None
+        self._pause(target, trouble)
+
+    def worked(self, target: str, job: int) -> None:
+        """
+        *job* has done a step of several.  If *target*'s trouble kept it from that, it does so no longer.
+        """
+        trouble = self._troubles.get(target)
+        if trouble is not None and trouble.has(job):
+            self.went_on(target, job, worked=True)
+
+    def takes_long(self, target: str, job: int) -> None:
+        """
+        *job* does something now that may take an hour, such as a ``repo_script``.  Another one is tried meanwhile, but
+        not at once: nothing says yet that the trouble is gone.
+        """
+        trouble = self._troubles.get(target)
+        if trouble is not None and trouble.has(job):
+            trouble.leave(job)
+            trouble.away.add(job)
+            if trouble.jobs:
+                self._pause(target, trouble)
+
+    def _pause(self, target: str, trouble: _Trouble) -> None:
         if trouble.call is None and trouble.tried is None:
             pause = min(FIRST_PAUSE * 2**trouble.pauses, LONGEST_PAUSE)
             # So many that the longest pause is reached, and the power stays small.
@@ -87,10 +131,7 @@ class TargetTroubles:
         trouble = self._troubles.get(target)
         if trouble is None:
             return
-        trouble.jobs.pop(job, None)
-        was_tried = trouble.tried == job
-        if was_tried:
-            trouble.tried = None
+        was_tried = trouble.leave(job)
         if worked:
             trouble.pauses = 0
         if trouble.tried is None and (worked or was_tried or not trouble.jobs):
@@ -99,7 +140,7 @@ class TargetTroubles:
             self._try_next(target)
 
     def _target_of(self, job: int) -> str:
-        found = (target for target, each in self._troubles.items() if job == each.tried or job in each.jobs)
+        found = (target for target, each in self._troubles.items() if each.has(job))
         return next(found, "")
 
     def stop(self) -> None:
@@ -115,7 +156,9 @@ class TargetTroubles:
         trouble = self._troubles[target]
         trouble.call = None
         if not trouble.jobs:
-            del self._troubles[target]
+            # Those that are away may come back with the same trouble.
+            if not trouble.away:
+                del self._troubles[target]
             return
         trouble.tried = next(iter(trouble.jobs))
         self._proceed(trouble.tried)
