@@ -17,7 +17,7 @@ does not apply.
 import base64
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -70,15 +70,17 @@ _ARGUMENTS = (
 
 class Browser:
     """
-    A running Chromium.  *address*: what the paths of `open` are relative to.
+    A running Chromium.  *address*: what the paths of `open` are relative to.  *hosts*: names that lead to this machine,
+    beside those below ``localhost``.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, hosts: Sequence[str] = ()) -> None:
         self.address = address
         self._profile = tempfile.mkdtemp(prefix="browser-")
         options = ChromeOptions()
         options.binary_location = shutil.which("chromium") or "chromium"
-        for argument in (*_ARGUMENTS, f"--user-data-dir={self._profile}"):
+        names = ", ".join(f"MAP {host} 127.0.0.1" for host in hosts)
+        for argument in (*_ARGUMENTS, f"--user-data-dir={self._profile}", f"--host-resolver-rules={names}"):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         try:

@@ -2,6 +2,7 @@
 Test cases that share a browser.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -17,6 +18,8 @@ class BrowserCase(SynchronousTestCase):
     """
 
     browser: ClassVar[Browser]
+    hosts: ClassVar[Sequence[str]] = ()
+    """Names that lead to this machine in the browser."""
 
     @classmethod
     def serve(cls) -> str:
@@ -34,7 +37,7 @@ class BrowserCase(SynchronousTestCase):
         if getattr(cls, "skip", ""):
             return
         address = cls.serve()
-        cls.browser = Browser(address)
+        cls.browser = Browser(address, cls.hosts)
         cls.addClassCleanup(cls.browser.close)
 
     def setUp(self) -> None:

@@ -35,15 +35,22 @@ return fetch(new URL(path, new URL(document.documentElement.dataset.root, locati
 """
 
 
+def free_port() -> int:
+    """
+    The number of a port that is free.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def web_process_of(farm: Farm) -> tuple[Daemon, str]:
     """
     A web process in the directory of *farm*'s master, which is not started yet; and its address.
     """
     directory = farm.master_directory / "web"
     directory.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (directory / "web.tac").write_text(TAC.format(port=port))
     return Daemon("web", directory, farm.env, "web.tac", "listening at"), f"http://127.0.0.1:{port}/"
 

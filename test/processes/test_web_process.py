@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -24,9 +23,10 @@ from buildbot_lite.web.serving.priority import NICE
 from ..master.webhook_payloads import github_push
 from ..needs import NO_BWRAP, lacking, needs
 from ..packages.built_packages import Apt, deb
-from .farm import Daemon, Farm, die_with_the_test, until
+from .farm import Daemon, Farm, until
 from .farm_case import FarmCase
 from .leaks import swissnums_of
+from .nginx import end, start_nginx
 from .web_process import post_of_github
 
 CHECKOUT = Path(__file__).parents[2]
@@ -389,37 +389,14 @@ class NginxTests(WebProcessCase):
         """
         super().begin()
         cls.front, cls.secure = free_port(), free_port()
-        directory = cls.farm.directory / "nginx"
-        directory.mkdir()
         text = (CHECKOUT / "docs" / "deployment.md").read_text()
         location = re.findall(r"^```nginx\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[0]
-        temporary = "".join(
-            f"{name}_temp_path {directory}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
         location = location.replace(":8010", f":{cls.port}")
         servers = "".join(
             f"server {{ listen 127.0.0.1:{port};\n{text}}}\n"
             for port, text in ((cls.front, location), (cls.secure, location.replace("$scheme", "https")))
         )
-        (directory / "nginx.conf").write_text(
-            f"daemon off; master_process off; pid {directory}/pid; error_log {directory}/error.log; events {{}}\n"
-            f"http {{ access_log off; {temporary} {servers} }}\n"
-        )
-        nginx = subprocess.Popen(
-            [shutil.which("nginx") or "nginx", "-e", "error.log", "-p", str(directory), "-c", "nginx.conf"],
-            env=cls.farm.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(directory / "said").open("wb"),
-            preexec_fn=die_with_the_test,  # noqa: PLW1509 - one system call, loaded before
-        )
-
-        def end() -> None:
-            nginx.terminate()
-            nginx.wait(60)
-
-        cls.addClassCleanup(end)
-        until((directory / "pid").exists, "nginx runs")
+        cls.addClassCleanup(end, start_nginx(cls.farm.directory / "nginx", cls.farm.env, servers))
 
     def test_pages(self) -> None:
         """
