@@ -99,8 +99,8 @@ def _build_row(root: str, entry: HistoryEntry, now: float, *, with_builder: bool
 
 def slave_rows(slaves: Iterable[Document]) -> Markup:
     """
-    The rows of a list of slaves, each with its state.  What the master never told, as of slaves that are known from the
-    records alone, may lack ``obstacle`` and ``space``.
+    The rows of a list of slaves, each with its name and its state (`farm.slave_states`).  All else may be missing, as
+    ``obstacle`` and ``space`` are of slaves that are known from the records alone.
     """
     return _joined(map(_slave_row, slaves))
 
@@ -114,10 +114,10 @@ def _slave_row(slave: Document) -> str:
         f'<tr><th scope="row"><a href="slaves/{name.segment}">{name.text}</a></th>\n'
         f'<td><span class="slave-state {_text(state.replace(" ", "-"))}">{_text(state.replace("-", " "))}</span>'
         f"{why}</td>\n"
-        f"<td>{_text(', '.join(map(str, slave['running'])))}</td>\n"
-        f"<td>{moment(slave['since'])}</td>\n"
+        f"<td>{_text(', '.join(map(str, slave.get('running') or ())))}</td>\n"
+        f"<td>{moment(slave.get('since'))}</td>\n"
         f'<td class="number">{size(space) if space else ""}</td>\n'
-        f"<td>{_text(slave['version'] or '')}</td></tr>\n"
+        f"<td>{_text(slave.get('version') or '')}</td></tr>\n"
     )
 
 
