@@ -21,7 +21,8 @@ from ..errors import (
 )
 from ..packages.keys.openpgp import Signature
 from ..packages.signer.gnupg import Gnupg
-from ..packages.signer.signer import OfferedFile, OfferedJob, Offers, Signer, SigningSummary, WantedFile
+from ..packages.signer.offered import OfferedFile, OfferedJob, Offers, WantedFile
+from ..packages.signer.signer import Signer, SigningSummary
 from .connection import FarmClient, FarmCommand, MasterLink
 from .output import Document, note, show
 

@@ -27,7 +27,8 @@ from buildbot_lite.packages.records.job_states import JobState
 from buildbot_lite.packages.records.jobs import Job, NewJob, Origin
 from buildbot_lite.packages.records.results import JobResults, ResultFile
 from buildbot_lite.packages.signer.gnupg import Gnupg
-from buildbot_lite.packages.signer.signer import OfferedOrigin, Offers, Signer, SigningSummary, WantedFile
+from buildbot_lite.packages.signer.offered import OfferedOrigin, Offers, WantedFile
+from buildbot_lite.packages.signer.signer import Signer, SigningSummary
 from buildbot_lite.packages.signing.signed_files import PUBLIC, SignedFiles
 from buildbot_lite.packages.signing.signed_snapshot import SignedSnapshot
 from buildbot_lite.packages.signing.signing_desk import PUSH, SIGN, SignedTarget, SigningDesk

@@ -5,7 +5,7 @@ The records of changes, states and the outbox.
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.change import Change
@@ -187,8 +187,8 @@ class PruningTests(RecordsCase):
         self.do(lambda c: changes.prune(c, considered=4, before=100.0))
 
         self.assertEqual(self.left(), [1, 3, 5, 6])
-        self.assertEqual(self.do(lambda c: changes.buildsets_of(c, 2)), [])
-        self.assertEqual(self.do(lambda c: changes.buildsets_of(c, 3)), [2])
+        noted = select(schema.buildset_changes.c.buildset, schema.buildset_changes.c.change)
+        self.assertEqual([tuple(row) for row in self.do(lambda c: c.execute(noted).all())], [(2, 3)])
 
 
 class StatesTests(RecordsCase):

@@ -81,10 +81,6 @@ _ADD = Statement(
 )
 _GET = Query(selecting(_buildsets, Buildset).where(_buildsets.c.id == bindparam("id")), _from_row)
 _BY_PARENT = Query(selecting(_buildsets, Buildset).where(_buildsets.c.parent == bindparam("parent")), _from_row)
-_OF_PARENT = Query(
-    selecting(_buildsets, Buildset).where(_buildsets.c.parent_build == bindparam("build")).order_by(_buildsets.c.id),
-    _from_row,
-)
 _SUBMITTER_OF_BUILD = Query(
     select(func.coalesce(_buildsets.c.by_grant, _buildsets.c.for_grant)).where(
         _builds.c.id == bindparam("build"), _requests.c.id == _builds.c.request, _buildsets.c.id == _requests.c.buildset
@@ -174,13 +170,6 @@ def by_parent(connection: Connection, parent: str) -> Buildset | None:
     The buildset that the journal entry *parent* submitted.
     """
     return _BY_PARENT.first(connection, parent=parent)
-
-
-def of_parent(connection: Connection, build: int) -> list[Buildset]:
-    """
-    The buildsets that the build with the id *build* submitted, oldest first.
-    """
-    return _OF_PARENT.all(connection, build=build)
 
 
 def after(connection: Connection, number: int, most: int = 1000) -> list[tuple[int, str]]:

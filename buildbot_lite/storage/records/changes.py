@@ -106,13 +106,6 @@ _OF_BUILDSET = Query(
     .order_by(_of_buildsets.c.change),
     _recorded,
 )
-_BUILDSETS_OF = Query(
-    select(_of_buildsets.c.buildset)
-    .where(_of_buildsets.c.change == bindparam("change"))
-    .order_by(_of_buildsets.c.buildset)
-    .limit(bindparam("most")),
-    int,
-)
 _unfinished = (
     select(_of_buildsets.c.change)
     .join(_buildsets, _buildsets.c.id == _of_buildsets.c.buildset)
@@ -292,13 +285,6 @@ def of_buildset(connection: Connection, buildset: int) -> list[RecordedChange]:
     The changes that *buildset* builds, oldest first.
     """
     return _OF_BUILDSET.all(connection, buildset=buildset)
-
-
-def buildsets_of(connection: Connection, change: int, most: int = 20) -> list[int]:
-    """
-    At most *most* buildsets that build *change*, oldest first.
-    """
-    return _BUILDSETS_OF.all(connection, change=change, most=most)
 
 
 def prune(
