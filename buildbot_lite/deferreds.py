@@ -1,5 +1,5 @@
 """
-Waiting: an event that many callers wait for, work in the background, work that outlives its caller.
+Waiting: an event or a work that many callers wait for, work in the background, work that outlives its caller.
 """
 
 from collections.abc import Callable, Coroutine
@@ -19,6 +19,7 @@ from .errors import (
 from .model.display import printable
 
 T = TypeVar("T")
+K = TypeVar("K")
 P = ParamSpec("P")
 
 
@@ -78,6 +79,33 @@ class OneShot(Generic[T]):
             self._waiters.remove(waiter)
             if not self._waiters:
                 self._unawaited()
+
+
+class SharedWork(Generic[K, T]):
+    """
+    Work that several callers may want at the same time: of each key, one is done for all who ask while it runs.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[K, OneShot[T]] = {}
+
+    def begun(self, key: K, begin: Callable[[], Coroutine[Deferred[Any], Any, T]]) -> OneShot[T]:
+        """
+        The end of the work of *key* that runs; of what *begin* returns, if none does.  Nobody has to wait for it, and
+        who waits no more leaves it running.
+        """
+        if (running := self._running.get(key)) is not None:
+            return running
+        ended: OneShot[T] = OneShot()
+        self._running[key] = ended
+
+        def end(result: T | Failure) -> None:
+            # First, so that who asks because of the result begins anew.
+            del self._running[key]
+            ended.fire(result)
+
+        Deferred.fromCoroutine(begin()).addBoth(end)  # type: ignore[unused-awaitable]  # *ended* tells of it
+        return ended
 
 
 class Listeners(Generic[T]):

@@ -7,7 +7,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_lite.deferreds import CoroutineLock, OneShot, next_turn, shielded
+from buildbot_lite.deferreds import CoroutineLock, OneShot, SharedWork, next_turn, shielded
 from buildbot_lite.errors import LinkLostError
 
 
@@ -62,6 +62,71 @@ class OneShotTests(SynchronousTestCase):
         event.fire(None)
         self.failureResultOf(second, CancelledError)
         self.assertEqual(unawaited, [])
+
+
+class SharedWorkTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """
+        Work, of which each one that begins waits for a Deferred.
+        """
+        self.shared: SharedWork[str, int] = SharedWork()
+        self.begun: list[Deferred[int]] = []
+
+    def ask(self, key: str = "a") -> Deferred[int]:
+        """
+        Ask for the work of *key*.
+        """
+
+        async def work() -> int:
+            waiting = Deferred[int]()
+            self.begun.append(waiting)
+            return await waiting
+
+        return self.shared.begun(key, work).wait()
+
+    def test_one(self) -> None:
+        """
+        Who asks while the work runs gets its result; another key has work of its own.
+        """
+        first, second, other = self.ask(), self.ask(), self.ask("b")
+        self.assertEqual(len(self.begun), 2)
+        self.begun[0].callback(7)
+        self.assertEqual([self.successResultOf(each) for each in (first, second)], [7, 7])
+        self.assertNoResult(other)
+
+    def test_again(self) -> None:
+        """
+        When the work has ended, also with a failure, it is begun anew: by who asks because of the result, too.
+        """
+        again = self.ask().addErrback(lambda failure: self.ask())
+        also = self.ask()
+        self.begun[0].errback(LinkLostError())
+        self.failureResultOf(also, LinkLostError)
+        self.begun[1].callback(8)
+        self.assertEqual(self.successResultOf(again), 8)
+
+    def test_at_once(self) -> None:
+        """
+        Work that ends at once has ended for its caller, and the next caller begins it anew.
+        """
+
+        async def work() -> int:
+            return 9
+
+        first, second = self.shared.begun("a", work), self.shared.begun("a", work)
+        self.assertTrue(first.fired)
+        self.assertIsNot(first, second)
+        self.assertEqual(self.successResultOf(second.wait()), 9)
+
+    def test_cancelled(self) -> None:
+        """
+        A caller who waits no more leaves the work to the others.
+        """
+        first, second = self.ask(), self.ask()
+        first.cancel()
+        self.failureResultOf(first, CancelledError)
+        self.begun[0].callback(7)
+        self.assertEqual(self.successResultOf(second), 7)
 
 
 class NextTurnTests(SynchronousTestCase):

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
-from ...deferreds import Listeners, OneShot
+from ...deferreds import Listeners, SharedWork
 from ...errors import BuildbotLiteError, LimitError, NoAnswerError, NotFoundError, RefusedError
 
 Document = Mapping[str, Any]
@@ -57,7 +57,6 @@ class _LastAnswer:
 
     at: float = float("-inf")
     document: Document | None = None
-    asking: OneShot[Document] | None = None
     version: int = -1
 
 
@@ -76,6 +75,7 @@ class Live:
     version: int = 0
     """Moves when an answer may be another than before."""
     _kept: dict[str, _LastAnswer] = field(factory=dict)
+    _asking: SharedWork[str, Document] = field(factory=SharedWork)
     _on_private: Listeners[None] = field(factory=lambda: Listeners("a listener to the farm's becoming private"))
     _on_link: Listeners[None] = field(factory=lambda: Listeners("a listener to the master's coming and going"))
 
@@ -148,14 +148,8 @@ class Live:
         if kept.document is not None and age < fresh:
             return kept.document
         still_holds = kept.document if fresh and age < HOLDS and kept.version == self.version else None
-        asking = kept.asking
-        if asking is None:
-            asking = kept.asking = OneShot()
-            work = Deferred.fromCoroutine(self._ask(question, kept))
-            work.addBoth(asking.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
-        if kept.asking is not None and still_holds is not None:
-            return still_holds
-        return await asking.wait()
+        asking = self._asking.begun(question, lambda: self._ask(question, kept))
+        return still_holds if still_holds is not None and not asking.fired else await asking.wait()
 
     async def _ask(self, question: str, kept: _LastAnswer) -> Document:
         version = self.version
@@ -173,8 +167,6 @@ class Live:
             kept.document, kept.at, kept.version = {}, self.clock(), version
         except BuildbotLiteError:
             pass  # a lost link says so itself, and a database that fails; what was known before stays known
-        finally:
-            kept.asking = None
         if question not in _LASTING and self.clock() - kept.at > MOST_AGE:
             kept.document = None
         return kept.document or {}

@@ -13,9 +13,8 @@ from typing import Any
 
 from attrs import define, field
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
 
-from ...deferreds import OneShot
+from ...deferreds import SharedWork
 from ...errors import StorageError
 from ...storage.records import retention
 from ...storage.records.ended_builds import EndedBuild, ended_after
@@ -45,7 +44,7 @@ class Metrics:
     _counted: CountedBuilds | None = None
     _text: bytes = b""
     _made: float = float("-inf")
-    _making: OneShot[bytes] | None = None
+    _making: SharedWork[None, bytes] = field(factory=SharedWork)
     _oldest: tuple[float | None, float | None] = field(default=(None, None))
 
     async def text(self) -> bytes:
@@ -54,32 +53,24 @@ class Metrics:
         """
         if self.live.clock() - self._made < FRESH:
             return self._text
-        making = self._making
-        if making is None:
-            making = self._making = OneShot()
-            work = Deferred.fromCoroutine(self._make())
-            work.addBoth(making.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
-        return await making.wait()
+        return await self._making.begun(None, self._make).wait()
 
     async def _make(self) -> bytes:
-        try:
-            counted = await self._count()
-            status = await self.live.answer("status")
-            master = await self.live.answer("metrics")
-            places = self.places()
-            numbers = FarmNumbers(
-                counted=counted,
-                status=status,
-                master=numbers_of_master(master),
-                is_here=self.live.away_since is None and bool(status),
-                oldest=self._oldest,
-                disks={"logs": places.streams, "artifacts": places.artifacts},
-                now=self.wall(),
-            )
-            self._text, self._made = exposition(numbers), self.live.clock()
-            return self._text
-        finally:
-            self._making = None
+        counted = await self._count()
+        status = await self.live.answer("status")
+        master = await self.live.answer("metrics")
+        places = self.places()
+        numbers = FarmNumbers(
+            counted=counted,
+            status=status,
+            master=numbers_of_master(master),
+            is_here=self.live.away_since is None and bool(status),
+            oldest=self._oldest,
+            disks={"logs": places.streams, "artifacts": places.artifacts},
+            now=self.wall(),
+        )
+        self._text, self._made = exposition(numbers), self.live.clock()
+        return self._text
 
     async def _count(self) -> CountedBuilds:
         """

@@ -20,7 +20,7 @@ from typing import NoReturn, TypeVar
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 
-from ...deferreds import OneShot
+from ...deferreds import SharedWork
 from ...errors import BuildbotLiteError, NoAnswerError, RefusedError
 from ...wire.furl import Furl
 from ..farm.live import Document
@@ -60,7 +60,7 @@ class StringChecks:
         # By digest, so that none is found by comparing it byte by byte.
         self._known: OrderedDict[bytes, None] = OrderedDict()
         self._refused: OrderedDict[bytes, tuple[float, BuildbotLiteError]] = OrderedDict()
-        self._checking: dict[bytes, OneShot[Document]] = {}
+        self._checking: SharedWork[bytes, Document] = SharedWork()
 
     async def answer(self, furl: Furl, address: str) -> Document:
         """
@@ -71,12 +71,8 @@ class StringChecks:
         until, error = self._refused.get(key, (0.0, None))
         if error is not None and self._now() < until:
             raise type(error)(*error.args)
-        if (checking := self._checking.get(key)) is None:
-            checking = self._checking[key] = OneShot()
-            # Not ended when its client hangs up: the master is being asked.
-            work = Deferred.fromCoroutine(self._check(key, furl, Occupant.at(address)))
-            work.addBoth(checking.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
-        return await checking.wait()
+        # Not ended when its client hangs up: the master is being asked.
+        return await self._checking.begun(key, lambda: self._check(key, furl, Occupant.at(address))).wait()
 
     def in_turn(self, address: str, ask: Callable[[], Deferred[Document]]) -> Deferred[Document]:
         """
@@ -105,8 +101,6 @@ class StringChecks:
             _keep(self._refused, key, (self._now() + REFUSED_FOR, error))
             self._known.pop(key, None)
             raise
-        finally:
-            del self._checking[key]
         self._refused.pop(key, None)
         _keep(self._known, key, None)
         return answer

@@ -19,7 +19,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 
-from ...deferreds import OneShot, shielded
+from ...deferreds import OneShot, SharedWork, shielded
 from ...errors import RecordsFailingError
 from ...storage.compressed_streams import open_stream
 from ...storage.records.streams import Stream
@@ -62,23 +62,16 @@ class _Kept(Generic[T]):
     size: Callable[[T], int]
     used: int = 0
     _results: OrderedDict[Hashable, tuple[int, T]] = field(factory=OrderedDict)
-    _making: dict[Hashable, OneShot[T]] = field(factory=dict)
+    _making: SharedWork[Hashable, T] = field(factory=SharedWork)
 
     async def get(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
         if key in self._results:
             self._results.move_to_end(key)
             return self._results[key][1]
-        if (making := self._making.get(key)) is None:
-            making = self._making[key] = OneShot()
-            work = Deferred.fromCoroutine(self._make(key, make))
-            work.addBoth(making.fire)  # type: ignore[unused-awaitable]  # its waiters get the result
-        return await making.wait()
+        return await self._making.begun(key, lambda: self._make(key, make)).wait()
 
     async def _make(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
-        try:
-            result = await make()
-        finally:
-            del self._making[key]
+        result = await make()
         self._results[key] = size, _ = self.size(result), result
         self.used += size
         while self.used > self.most:
