@@ -29,7 +29,10 @@ from .html.rendering import from_segment, static_file
 from .page_request import LONGEST_ADDRESS, MOST_FIELDS, PageRequest, takes_gzip
 from .refusals import status_of
 from .replies.kept_replies import KeptReplies, PreparedReply
+from .replies.large_replies import LARGEST_WHOLE, LargeReplies
+from .serving.fair_turns import FairTurns
 from .serving.policy import PAGE_HEADERS, host_name
+from .serving.site import MOST_CONNECTIONS
 from .view import FarmView, Reply, Route, Streamed
 
 _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
@@ -40,6 +43,12 @@ _NOT_TOLD = (
     "The master answers, but does not tell who may read these pages.  It is of an older version than the web process, "
     "or its string for the pages was revoked."
 )
+
+MOST_AT_ONCE = 32
+"""Pages that are made at a time, each of which holds what it has read so far; others wait for their turn."""
+# As many a second as there is time for.
+_NO_RATE = 1_000_000
+_TOO_MANY = "Too many pages are asked for at this moment.  Try again in a second."
 
 
 class _NumberInAddress(IntegerConverter):
@@ -60,6 +69,9 @@ class Pages:
         self._log = LimitedLog(__name__)
         self._view = view
         self._kept = KeptReplies()
+        self._large = LargeReplies(view.logs.clock)
+        clock = view.logs.clock
+        self._turns = FairTurns(clock.seconds, clock, MOST_AT_ONCE, _NO_RATE, _NO_RATE, MOST_CONNECTIONS, _TOO_MANY)
         self._app = Klein()
         self._app.url_map.converters["int"] = _NumberInAddress
         for route in (*routes, Route("/static/<name>", _static, kept=0, is_open=True)):
@@ -93,7 +105,18 @@ class Pages:
                 finally:
                     reply.close()
             else:
-                _send(request, reply)
+                await self._send(request, reply)
+
+    async def _send(self, request: Any, prepared: PreparedReply) -> None:
+        """
+        Send the answer: compressed if the client takes that, and without its body if the client has it.
+        """
+        body = _headed(request, prepared)
+        if len(body) > LARGEST_WHOLE:
+            await self._large.send(request, body)
+        else:
+            request.write(body)
+            request.finish()
 
     async def _reply(self, route: Route, asked: PageRequest, names: Mapping[str, Any]) -> PreparedReply | Streamed:
         try:
@@ -140,10 +163,17 @@ class Pages:
         async def make() -> Reply | Streamed:
             return await route.render(self._view, asked, **names)
 
+        async def make_in_turn() -> Reply | Streamed:
+            await self._turns.begin(asked.occupant)
+            try:
+                return await make()
+            finally:
+                self._turns.end()
+
         # Any cookie of another site's, or of nobody's, must not make a page anew.
         if route.kept and asked.method in {"GET", "HEAD"}:
             version = (live.version, live.away_since)
-            return await self._kept.get_or_make(_kept_as(asked), version, live.clock, route.kept, make)
+            return await self._kept.get_or_make(_kept_as(asked), version, live.clock, route.kept, make_in_turn)
         reply = await make()
         return PreparedReply(reply) if isinstance(reply, Reply) else reply
 
@@ -186,14 +216,6 @@ def _back(asked: PageRequest) -> str:
     ours = came_from.scheme in {"http", "https"} and host_name(came_from.netloc) == asked.visitor.host
     # Two slashes at the beginning would name a host.
     return f"/{came_from.path.lstrip('/')}" if ours and came_from.path != asked.path else ""
-
-
-def _send(request: Any, prepared: PreparedReply) -> None:
-    """
-    Send the answer: compressed if the client takes that, and without its body if the client has it.
-    """
-    request.write(_headed(request, prepared))
-    request.finish()
 
 
 def _headed(request: Any, prepared: PreparedReply) -> bytes:

@@ -120,7 +120,7 @@ class FairPlacesTests(SynchronousTestCase):
 class FairTurnsTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
-        self.turns = FairTurns(self.clock.seconds, self.clock, at_once=2, in_a_row=3, per_second=1.0, most_waiting=4)
+        self.turns = FairTurns(self.clock.seconds, self.clock, 2, 3, 1.0, 4, "Too many.")
         self.begun: list[str] = []
         self.refused: list[str] = []
 

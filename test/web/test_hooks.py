@@ -315,6 +315,26 @@ class BoundsTests(HookCase):
         self.clock.advance(LONGEST_PAUSE)
         self.assertTrue(transport.disconnected)
 
+    def test_unread_in_all(self) -> None:
+        """
+        Promise 10.10: what waits in all full buffers is bounded; of too many, the one that is full for longest is cut.
+        """
+        self.patch(site, "MOST_UNREAD", 100)
+        self.factory = make_factory(EndlessPage(), self.clock)
+        self.factory.doStart()
+        transports = [self.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(3)]
+        producers: list[Any] = [each.producer for each in transports]
+        for each in producers:
+            each.pauseProducing()
+            each.wrote(40)
+        self.assertEqual([each.disconnected for each in transports], [True, False, False])
+        # What was read does not count any more.
+        producers[2].resumeProducing()
+        producers[1].wrote(60)
+        self.assertFalse(transports[1].disconnected)
+        producers[1].wrote(1)
+        self.assertTrue(transports[1].disconnected)
+
     def test_no_more_requests_while_unread(self) -> None:
         """
         Promise 10.10: while a client does not read an answer that was written as a whole, no more of its requests are

@@ -42,6 +42,7 @@ IN_A_ROW = 40
 PER_SECOND = 10.0
 """Strings of which nobody knows anything, asked about in a second."""
 MOST_WAITING = 200
+_TOO_MANY = "Too many strings and codes are checked at this moment.  Try again in a second."
 LONGEST = 30.0
 """Seconds for which the master may take to answer."""
 
@@ -55,7 +56,7 @@ class StringChecks:
         self._ask = ask
         self._now = now
         self._clock = clock
-        self._turns = FairTurns(now, clock, AT_ONCE, IN_A_ROW, PER_SECOND, MOST_WAITING)
+        self._turns = FairTurns(now, clock, AT_ONCE, IN_A_ROW, PER_SECOND, MOST_WAITING, _TOO_MANY)
         self._turns_of_known = DeferredSemaphore(AT_ONCE)
         # By digest, so that none is found by comparing it byte by byte.
         self._known: OrderedDict[bytes, None] = OrderedDict()

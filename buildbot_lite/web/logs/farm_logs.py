@@ -33,13 +33,13 @@ from .windows import LINES, LogWindow, start_before, window
 
 T = TypeVar("T")
 
-MOST_KEPT = 3 << 20
+MOST_KEPT = 2 << 20
 """Bytes of windows that are kept."""
-MOST_RECORDS = 2 << 20
+MOST_RECORDS = 1 << 20
 """Bytes of records of logs that are kept."""
 OLDEST_RECORDS = 2.0
 """Seconds after which the records are read again, though no news came."""
-MOST_PARTS = 2 << 20
+MOST_PARTS = 1 << 20
 """Bytes of parts of pages that are kept."""
 MOST_BLOCKS = 8
 """Blocks of files that several readers share, of 256 KiB each."""
@@ -49,7 +49,7 @@ SEARCH_TIME = 2.0
 """Seconds of one search."""
 SEARCH_PIECE = 8 << 20
 MOST_SEARCHES = 2
-MOST_SEARCHING = 20
+MOST_SEARCHING = 10
 
 
 @define

@@ -29,8 +29,8 @@ LONGEST_TEXT = 200
 """Characters of a text to search for."""
 MOST_FOUND = 200
 """Lines that one request finds."""
-PIECE = 512 << 10
-LONGEST_HELD = 2 * PIECE
+PIECE = 128 << 10
+LONGEST_HELD = 4 * PIECE
 """Bytes of a line that are searched together."""
 _AROUND = 100
 _FAR = 1000

@@ -18,7 +18,7 @@ from attrs import define, frozen
 from ...deferreds import OneShot
 from ..view import Reply, Streamed
 
-LARGEST_KEPT = 4 << 20
+LARGEST_KEPT = 2 << 20
 """Bytes of answers that are kept, to be given again."""
 SMALLEST_COMPRESSED = 1000
 _ENTRY = 500

@@ -1,5 +1,5 @@
 """
-Memory for the bodies of requests.
+Memory for what connections hold: bodies of requests that come in, and answers that wait to be read.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from attrs import define, field
 @define(eq=False)
 class HeldBody:
     """
-    A body that comes in, with *size* bytes so far.  *cut*: ends its connection.
+    A body that comes in, or a full buffer of answers, with *size* bytes so far.  *cut*: ends its connection.
     """
 
     cut: Callable[[], object]

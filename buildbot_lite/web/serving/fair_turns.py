@@ -1,5 +1,6 @@
 """
-Work that costs others something, such as the master: so much at a time, so much a second, and each visitor in turn.
+Work that costs others something, such as the master, or memory: so much at a time, so much a second, and each visitor
+in turn.
 """
 
 from collections import OrderedDict, deque
@@ -18,7 +19,8 @@ from .fair_places import Occupant
 class FairTurns:
     """
     At most *at_once* have their turn at a time, and *per_second* begin in a second, *in_a_row* after a rest.  Of more
-    than *most_waiting*, those of whoever has the most fail with a `NoAnswerError`.  *now*: monotonic seconds.
+    than *most_waiting*, those of whoever has the most fail with a `NoAnswerError` that says *refusal*.
+    *now*: monotonic seconds.
 
     Of IPv6 addresses, a /48 is one visitor: a site may have so many (RFC 6177, section 2), which are 65,536 /64.  If
     each /64 counted, one site would have all places in the queue, and everybody else would be the latecomer who is
@@ -32,6 +34,7 @@ class FairTurns:
     in_a_row: int
     per_second: float
     most_waiting: int
+    refusal: str
     _waiting: OrderedDict[Occupant, deque[Deferred[None]]] = field(factory=OrderedDict)
     _count: int = 0
     _working: int = 0
@@ -98,4 +101,4 @@ class FairTurns:
         self._count -= 1
         if not turns:
             del self._waiting[occupant]
-        turn.errback(NoAnswerError("Too many strings and codes are checked at this moment.  Try again in a second."))
+        turn.errback(NoAnswerError(self.refusal))

@@ -9,11 +9,13 @@ An HTTP server with bounds, by twisted.web.
   Each may be silent for `SILENCE` seconds, and each request must be complete
   `LONGEST_REQUEST` seconds after its connection was made or had its last answer, so that a client that sends a byte now
   and then cannot keep others out.  While an answer is written, both wait.
-- What is written must be read: a connection whose buffer stays full for `LONGEST_PAUSE` seconds is cut.
+- What is written must be read: a connection whose buffer stays full for `LONGEST_PAUSE` seconds is cut.  All full
+  buffers together have at most `MOST_UNREAD` bytes: of too many, the one that has been full for longest is cut.
 - A webhook's connection is for one request, so that forges do not hold connections.
 - Forms and cookies are not parsed, and requests are not logged here.
 """
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -36,10 +38,14 @@ HOOKS = b"/change_hook"
 """The addresses below which bodies may be large."""
 LARGEST_FORM = 64 << 10
 """Bytes of a body at other addresses: a form, or an object of the API."""
-MOST_OF_FORMS = 8 << 20
+MOST_OF_FORMS = 2 << 20
 """Bytes of the bodies of all requests at other addresses that are not yet answered."""
-MOST_OF_HOOKS = 24 << 20
+MOST_OF_HOOKS = 12 << 20
 """The same for webhooks."""
+SMALL_BUFFER = 8 << 10
+"""Bytes that wait to be read in the buffer of a connection that is not yet full."""
+MOST_UNREAD = 8 << 20
+"""Bytes of all buffers that are full."""
 LARGEST_READ = 32 << 20
 """Bytes of a body, with what is discarded; GitHub sends at most 25 MiB."""
 MOST_CONNECTIONS = 1000
@@ -148,7 +154,8 @@ class BoundedRequest(Request):
         """
         The body; None if it was larger than `LARGEST_FORM`, or that of a webhook than `LARGEST_BODY`.
         """
-        return self._body.read() if self._received <= self._largest else None
+        # Not `read`, which would copy it.
+        return self._body.getvalue() if self._received <= self._largest else None
 
 
 def answered(request: Any, status: int, sentence: str) -> bytes:
@@ -219,6 +226,7 @@ class _BoundedConnection(ProtocolWrapper):
 
     def makeConnection(self, transport: Any) -> None:  # noqa: N802 - Twisted's
         self._abort = transport.abortConnection
+        transport.bufferSize = SMALL_BUFFER
         address = str(getattr(transport.getPeer(), "host", ""))
         self.place = self.factory.places.take(Occupant.at(address), self._abort)
         self.answered()
@@ -238,12 +246,20 @@ class _BoundedConnection(ProtocolWrapper):
         self._cut = self.factory.clock.callLater(LONGEST_REQUEST, self._abort)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: N802 - Twisted's
-        self._producer = TimedProducer(producer, self.factory.clock, self._abort)
+        self._producer = TimedProducer(producer, self.factory.clock, self._abort, self.factory.unread)
         super().registerProducer(self._producer, streaming)  # type: ignore[no-untyped-call]  # Twisted's
 
     def unregisterProducer(self) -> None:  # noqa: N802 - Twisted's
         self._end_pause()
         super().unregisterProducer()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def write(self, data: bytes) -> None:
+        super().write(data)  # type: ignore[no-untyped-call]  # Twisted's
+        if self._producer is not None:
+            self._producer.wrote(len(data))
+
+    def writeSequence(self, data: Iterable[bytes]) -> None:  # noqa: N802 - Twisted's
+        self.write(b"".join(data))
 
     def _end_pause(self) -> None:
         if self._producer is not None:
@@ -254,6 +270,8 @@ class _BoundedConnection(ProtocolWrapper):
         self._end_pause()
         self.place.leave()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
+        # They know each other.  What was not sent would wait for the garbage collector.
+        self._producer = None
 
 
 class _BoundedConnections(WrappingFactory):
@@ -265,4 +283,5 @@ class _BoundedConnections(WrappingFactory):
         self.clock = clock
         self.forms = BodyRoom(MOST_OF_FORMS)
         self.hooks = BodyRoom(MOST_OF_HOOKS)
+        self.unread = BodyRoom(MOST_UNREAD)
         self.places = FairPlaces(MOST_CONNECTIONS)

@@ -1,5 +1,6 @@
 """
-What is written to a client must be read: a connection whose buffer stays full is cut.
+What is written to a client must be read: a connection whose buffer stays full is cut, and what waits in all full
+buffers is bounded.
 
 ::
 
@@ -16,6 +17,8 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from zope.interface import implementer
 
+from .body_room import BodyRoom, HeldBody
+
 LONGEST_PAUSE = 120
 """Seconds for which a client may leave its buffer full: as long as 64 KiB at 5 kbit/s take."""
 
@@ -24,21 +27,31 @@ LONGEST_PAUSE = 120
 class TimedProducer:
     """
     What writes to a connection: *producer*.  *abort*: called when the connection's buffer stays full for
-    `LONGEST_PAUSE` seconds of *clock*.
+    `LONGEST_PAUSE` seconds of *clock*, or when there is no *room* for what is in it.
     """
 
-    def __init__(self, producer: Any, clock: IReactorTime, abort: Callable[[], object]) -> None:
+    def __init__(self, producer: Any, clock: IReactorTime, abort: Callable[[], object], room: BodyRoom) -> None:
         self._producer = producer
         self._clock = clock
         self._abort = abort
+        self._room = room
+        self._unread = HeldBody(abort)
         self._pause: IDelayedCall | None = None
+
+    def wrote(self, count: int) -> None:
+        """
+        So many bytes were written, and are in the buffer if it is full.
+        """
+        if self._is_paused and not self._room.grow(self._unread, count):
+            self._abort()
 
     def pauseProducing(self) -> None:  # noqa: N802 - Twisted's
         """
         The buffer is full.
         """
-        self.end_pause()
+        self._end_timer()
         self._pause = self._clock.callLater(LONGEST_PAUSE, self._abort)
+        self._room.begin(self._unread)
         self._producer.pauseProducing()
 
     def resumeProducing(self) -> None:  # noqa: N802 - Twisted's
@@ -56,5 +69,13 @@ class TimedProducer:
         """
         Wait no longer for the client to read.
         """
+        self._end_timer()
+        self._room.release(self._unread)
+
+    @property
+    def _is_paused(self) -> bool:
+        return self._pause is not None and self._pause.active()
+
+    def _end_timer(self) -> None:
         if self._pause is not None and self._pause.active():
             self._pause.cancel()

@@ -1,0 +1,100 @@
+"""
+Large answers: each connection holds a piece, and all that send the same answer share its body.
+
+::
+
+    PreparedReply ── body ──► of one connection, of another, … ── a piece ──► transport
+                       └── all bodies together: at most `MOST_SENT` bytes
+
+A client that does not read would otherwise have a copy of its own, and a thousand of them half a gigabyte.
+"""
+
+from contextlib import suppress
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+
+from .raw_log import PIECE, ByteRange, writing
+
+LARGEST_WHOLE = PIECE
+"""Bytes of an answer that is written at once."""
+MOST_SENT = 8 << 20
+"""Bytes of the bodies that are being sent; of too many, the connections that have been reading for longest are cut."""
+
+
+@define(eq=False)
+class _Sent:
+    """
+    A *body* that is being sent to the client of *request*.
+    """
+
+    body: bytes
+    request: Any
+
+    def cut(self) -> None:
+        # A client that has gone has no channel any more.
+        if self.request.channel is not None:
+            self.request.channel.transport.abortConnection()
+
+
+@define(eq=False)
+class _ReplyBytes:
+    """
+    The role `StreamReader` for the bytes of an answer.
+    """
+
+    _body: bytes
+
+    @property
+    def length(self) -> int:
+        return len(self._body)
+
+    def read(self, offset: int, size: int) -> bytes:
+        return self._body[offset : offset + size]
+
+    def close(self) -> None:
+        self._body = b""
+
+
+@define(eq=False)
+class LargeReplies:
+    """
+    The large answers that are being sent.  *held*: bytes of their bodies, each of which counts once.
+    """
+
+    clock: IReactorTime
+    most: int = MOST_SENT
+    held: int = 0
+    _sent: dict[_Sent, None] = field(factory=dict)
+    _readers: dict[int, int] = field(factory=dict)  # of each body, by its identity
+
+    async def send(self, request: Any, body: bytes) -> None:
+        """
+        Send *body* to the client of *request*, whose headers are set, as fast as it reads.
+        """
+        sent = _Sent(body, request)
+        self._begin(sent)
+        try:
+            await writing(_ReplyBytes(body), ByteRange(0, len(body)), self.clock, packed=False)(request)
+        finally:
+            self._end(sent)
+
+    def _begin(self, sent: _Sent) -> None:
+        readers = self._readers.get(id(sent.body), 0)
+        self._readers[id(sent.body)] = readers + 1
+        self.held += 0 if readers else len(sent.body)
+        for each in tuple(self._sent):
+            if self.held <= self.most:
+                break
+            self._end(each)
+            each.cut()
+        self._sent[sent] = None
+
+    def _end(self, sent: _Sent) -> None:
+        with suppress(KeyError):  # it was cut
+            del self._sent[sent]
+            self._readers[id(sent.body)] -= 1
+            if not self._readers[id(sent.body)]:
+                del self._readers[id(sent.body)]
+                self.held -= len(sent.body)

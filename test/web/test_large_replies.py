@@ -1,0 +1,152 @@
+"""
+Large answers, which are sent piece by piece.
+"""
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.web import dispatcher
+from buildbot_lite.web.dispatcher import Pages
+from buildbot_lite.web.replies.large_replies import LARGEST_WHOLE, MOST_SENT, LargeReplies
+from buildbot_lite.web.root import SiteRoot
+from buildbot_lite.web.serving.site import make_factory
+from buildbot_lite.web.view import Reply, Route
+
+from .pages_case import PagesCase, received
+
+
+class FakeRequest:
+    """
+    Twisted's request, whose client reads nothing until *producer* is resumed.
+    """
+
+    method = b"GET"
+
+    def __init__(self) -> None:
+        self.channel: Any = self
+        self.transport = self
+        self.written = b""
+        self.cut = self.finished = False
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """
+        The buffer is full from now on.
+        """
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:
+        """
+        Everything is written.
+        """
+
+    def write(self, data: bytes) -> None:
+        """
+        Each piece fills the buffer.
+        """
+        self.written += data
+        self.producer.pauseProducing()
+
+    def finish(self) -> None:
+        """
+        It is complete.
+        """
+        self.finished = True
+
+    def abortConnection(self) -> None:
+        """
+        It is cut.
+        """
+        self.cut = True
+
+
+class LargeRepliesTests(SynchronousTestCase):
+    """
+    What clients have not read of large answers is bounded.
+    """
+
+    def setUp(self) -> None:
+        self.large = LargeReplies(Clock(), 10 * LARGEST_WHOLE)
+
+    def sent(self, body: bytes) -> tuple[FakeRequest, Deferred[None]]:
+        """
+        The request to which *body* is sent.
+        """
+        request = FakeRequest()
+        return request, Deferred.fromCoroutine(self.large.send(request, body))
+
+    def test_pieces(self) -> None:
+        """
+        A client has one piece at a time, and gets all of them.
+        """
+        body = bytes(range(256)) * 1000
+        request, done = self.sent(body)
+        self.assertEqual(request.written, body[:LARGEST_WHOLE])
+        while not request.finished:
+            request.producer.resumeProducing()
+        self.assertEqual(request.written, body)
+        self.successResultOf(done)
+        self.assertEqual(self.large.held, 0)
+
+    def test_shared(self) -> None:
+        """
+        Promise 10.10: many who get the same answer count as one, and nobody is cut.
+        """
+        body = b"x" * 8 * LARGEST_WHOLE
+        requests = [self.sent(body)[0] for _ in range(100)]
+        self.assertEqual(self.large.held, len(body))
+        self.assertFalse(any(each.cut for each in requests))
+
+    def test_cut(self) -> None:
+        """
+        Promise 10.10: of too many different answers, those that are being read for longest are cut.
+        """
+        sent = [self.sent(b"%d" % number * 4 * LARGEST_WHOLE) for number in range(3)]
+        self.assertEqual([request.cut for request, _ in sent], [True, False, False])
+        self.assertEqual(self.large.held, 8 * LARGEST_WHOLE)
+        # As when a connection is lost.
+        for _, done in sent:
+            done.cancel()
+            self.failureResultOf(done, CancelledError)
+        self.assertEqual(self.large.held, 0)
+
+    def test_largest(self) -> None:
+        """
+        An answer that is larger than all together may be is sent alone.
+        """
+        request, _ = self.sent(b"x" * 20 * LARGEST_WHOLE)
+        self.assertFalse(request.cut)
+        self.assertGreater(MOST_SENT, 2 << 20)
+
+
+class PageTurnsTests(PagesCase):
+    """
+    Pages take turns.
+    """
+
+    def test_turns(self) -> None:
+        """
+        Promise 10.10: no more pages are made at a time than a few; who waits gets theirs, or leaves.
+        """
+        making: list[Deferred[Reply]] = []
+
+        async def page(view: Any, asked: Any) -> Reply:
+            making.append(Deferred())
+            return await making[-1]
+
+        self.patch(dispatcher, "MOST_AT_ONCE", 2)
+        self.factory = make_factory(SiteRoot(Pages(self.view, [Route("/slow", page)]).resource(), None), self.clock)
+        self.factory.doStart()
+        transports = [self.send(b"GET /slow?%d HTTP/1.1\r\nHost: localhost:8010\r\n\r\n" % n) for n in range(4)]
+        self.assertEqual(len(making), 2)
+        self.connections[2].connectionLost(Failure(ConnectionDone()))
+        making[0].callback(Reply(200, b"first"))
+        self.assertEqual(len(making), 3)
+        making[2].callback(Reply(200, b"last"))
+        self.assertEqual([received(transports[at].value()).body for at in (0, 3)], [b"first", b"last"])
+        making[1].callback(Reply(200, b"x" * 3 * LARGEST_WHOLE))
+        self.assertEqual(len(received(transports[1].value()).body), 3 * LARGEST_WHOLE)
