@@ -388,6 +388,28 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertEqual(self.run_words(self.begin), (0, ""))
         self.assertFalse(incoming.exists())
 
+    def test_leftover(self) -> None:
+        """
+        Promise 9.4: what cannot be removed of a kept root stops neither the removal of one with the same name nor the
+        build that begins.
+        """
+        self.kept("b-1")
+        (self.work / KEPT / "b-1" / "until").write_text("1\n")
+        left = self.work / KEPT / ".removed.b-1" / "root"
+        left.mkdir(parents=True)
+        (left / "made").write_text("fedora-40-x86_64 unique\n")
+        programs = self.slave / "programs"
+        programs.mkdir()
+        refusing = programs / "mock"
+        refusing.write_text("#!/bin/sh\nexit 60\n")
+        refusing.chmod(0o755)
+        self.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        self.assertEqual(os.listdir(self.work / KEPT), [".removed.b-1"])
+        refusing.write_text("#!/bin/sh\n")
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        self.assertEqual(os.listdir(self.work / KEPT), [])
+
     def test_most_kept(self) -> None:
         """
         Of the kept roots, the newest ones stay.

@@ -330,6 +330,18 @@ class TlsTests(RoleTests, TubTestCase):
         self.assertEqual(slave.shell.calls[-1], ("input", b"y"))
 
     @with_reactor
+    async def test_exit_code_of_a_shell(self: Any) -> None:
+        """
+        Promise 9.4: a code that no process can exit with is 255 to the person: 256 would become a success.
+        """
+        slave, master = await self.attached()
+        terminal = RecordingShell()
+        await master.open_shell(ShellRequest(("sh",)), terminal)
+        for code in (0, 255, 256, 512, -1):
+            await slave.terminal.ended(code, "")
+        self.assertEqual([call[1] for call in terminal.calls], [0, 255, 255, 255, 255])
+
+    @with_reactor
     async def test_calls_of_a_shell(self: Any) -> None:
         """
         Promise 9.4: however many small pieces and sizes of shells are sent, the link stays, few of them are passed on
