@@ -191,12 +191,14 @@ class LogPagesTests(LogCase):
 
     def test_near(self) -> None:
         """
-        Where text of the step itself stands before output of its commands, a remark is said to be near.
+        Where text of the step itself stands before output of its commands, a remark is said to be near, and why.
         """
         for content in (b"of the step\n", b"of a command\n"):
             self.log(content)
         self.remark("away", 12)
-        self.assertIn("near here", self.get(ADDRESS).text)
+        page = self.get(ADDRESS).text
+        self.assertIn(", near here</span>", page)
+        self.assertIn("some lines above or below", page)
 
     def test_exact(self) -> None:
         """

@@ -24,7 +24,8 @@ class StoredLog:
     """
     The log *name* of *step*.  *names*: of all logs of the step.  *parts*: its streams, in the order in which they
     began.  *ended*: it gets no more bytes.  *removed*: its files were removed, because it was old.  *near*: the step
-    itself wrote text before a command's output, and goes on with it there, so remarks may belong some lines below.
+    itself wrote text before a command's output, and goes on with it there, so remarks may belong some lines above or
+    below: they count all bytes in the order in which they came, and that order is not recorded.
     """
 
     build: Build

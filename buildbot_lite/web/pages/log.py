@@ -69,6 +69,7 @@ async def _lines(view: FarmView, asked: PageRequest, opened: OpenLog) -> Reply:
         shown=shown,
         # Safe: a template of ours made it.
         lines=Markup(rows.decode()),  # noqa: S704
+        near=opened.stored.near,
         empty=not shown.rows and not opened.stored.remarks,
         counted=first is not None or not shown.rows,
         search=None,
