@@ -12,7 +12,8 @@ Imports go down only; ``lint-imports`` holds it::
     view                     the farm and an answer, as pages see them
     holders                  who asks: sessions and strings
     page_request | refusals  what is asked for; which status an error has
-    farm | logs              what this process knows of the farm; lines of logs, and search in them
+    logs                     lines of logs, and search in them
+    farm                     what this process knows of the farm
     webhooks                 from a forge's request to the master
     html | serving           from documents to HTML; HTTP with bounds
 

@@ -143,7 +143,9 @@ async def lines(request: ApiRequest) -> Document:
     ``/builds/BUILDER/NUMBER/logs/STEP/LOG/lines``.
     """
     given, view = request.given, request.view
-    stored = await view.logs.find(view, given["builder"], given["number"], given["step"], given["log"])
+    stored = await view.logs.find(
+        view.records, view.news, given["builder"], given["number"], given["step"], given["log"]
+    )
     if stored.removed:
         raise NotFoundError(f"The logs of {given['builder']}/{given['number']} were removed (c['retention']).")
     reader = view.logs.reader(stored, view.places().streams)

@@ -24,6 +24,8 @@ from ...errors import RecordsFailingError
 from ...storage.compressed_streams import open_stream
 from ...storage.records.streams import Stream
 from ...storage.shared_reading import SharedStreams
+from ..farm.master_watch import NewsOfFarm
+from ..farm.stored_farm import Reading
 from .line_index import InThread, LineIndexes
 from .line_numbers import LineNumbers
 from .log_reader import LogPart, LogReader
@@ -100,20 +102,16 @@ class FarmLogs:
         # Lengths that were looked up in this turn of the reactor.
         self._lengths: dict[str, int] = {}
 
-    async def find(self, view: Any, builder: str, number: int, step: str, name: str) -> StoredLog:
+    async def find(
+        self, records: Reading, news: NewsOfFarm, builder: str, number: int, step: str, name: str
+    ) -> StoredLog:
         """
-        The log, from the records of *view* as they are after the latest news.
+        The log, from *records* as they are after the latest *news*.
         """
-        latest = view.news.latest
-        seq = latest.seq if latest is not None and view.news.flows else None
+        seq = news.latest.seq if news.latest is not None and news.flows else None
         age = int(self.clock.seconds() / OLDEST_RECORDS)
         key = (builder, number, step, name)
-
-        async def read() -> StoredLog:
-            found: StoredLog = await view.records.read(stored_log(*key))
-            return found
-
-        return await self._records.get((*key, seq, age), read)
+        return await self._records.get((*key, seq, age), lambda: records.read(stored_log(*key)))
 
     def reader(self, log: StoredLog, directory: str) -> LogReader:
         """

@@ -77,7 +77,7 @@ async def opened_log(view: FarmView, builder: str, number: int, step: str, log: 
     """
     The log at these names in an address; its reader must be closed.  `NotFoundError` if there is none.
     """
-    stored = await view.logs.find(view, builder, number, step, log)
+    stored = await view.logs.find(view.records, view.news, builder, number, step, log)
     return OpenLog(stored, view.logs.reader(stored, view.places().streams), view.logs)
 
 
