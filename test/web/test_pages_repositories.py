@@ -22,7 +22,7 @@ from buildbot_lite.web.farm.public_files import MOST_SEGMENTS, PublicFile, open_
 from buildbot_lite.web.farm.stored_farm import Places
 from buildbot_lite.web.pages import repositories
 from buildbot_lite.web.replies import reading_rights
-from buildbot_lite.web.replies.raw_log import PIECE
+from buildbot_lite.web.replies.downloads import PIECE
 
 from .pages_case import CONTROL, NOW, PagesCase, received
 

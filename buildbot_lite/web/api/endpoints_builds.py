@@ -20,7 +20,7 @@ from ...storage.records.history import Filter
 from ..html.rendering import segment
 from ..logs.log_reader import LogPart, LogReader
 from ..pages.log import raw
-from ..replies.raw_log import raw_reply
+from ..replies.downloads import raw_reply
 from ..replies.reading_rights import until_revoked
 from ..view import Reply, Streamed
 from .cursors import cursor, place

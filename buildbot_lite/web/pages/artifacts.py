@@ -12,7 +12,7 @@ from ...model.display import file_name
 from ...status import build_documents
 from ..logs.log_reader import LogPart, LogReader
 from ..page_request import PageRequest
-from ..replies.raw_log import raw_reply
+from ..replies.downloads import raw_reply
 from ..replies.reading_rights import until_revoked
 from ..serving.policy import ARTIFACT_HEADERS
 from ..view import FarmView, Reply, Route, Streamed

@@ -12,7 +12,7 @@ from ...model.whole_numbers import whole_number
 from ..logs.log_search import LONGEST_TEXT
 from ..logs.windows import start_before
 from ..page_request import PageRequest
-from ..replies.raw_log import ByteRange, raw_reply
+from ..replies.downloads import ByteRange, raw_reply
 from ..replies.reading_rights import until_revoked
 from ..view import FarmView, Reply, Route, Streamed
 from .log_following import lines

@@ -10,7 +10,7 @@ from ...errors import NotFoundError
 from ...packages.keys.openpgp import read_public_keys
 from ..farm.public_files import ARMORED, KEYRING, PublicDirectory, PublicFile, names_in, open_public
 from ..page_request import PageRequest
-from ..replies.raw_log import ByteRange, nothing, range_of, writing
+from ..replies.downloads import ByteRange, nothing, range_of, writing
 from ..replies.reading_rights import until_revoked
 from ..serving.policy import ARTIFACT_HEADERS
 from ..view import FarmView, Reply, Route, Streamed

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
-from .raw_log import PIECE, ByteRange, writing
+from .downloads import PIECE, ByteRange, writing
 
 LARGEST_WHOLE = PIECE
 """Bytes of an answer that is written at once."""

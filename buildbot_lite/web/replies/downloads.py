@@ -1,5 +1,6 @@
 """
-The bytes of a log as a download: ranges (RFC 9110, 14), gzip, and no more in memory than the client is about to read.
+The bytes of logs, artifacts and public files as downloads: ranges (RFC 9110, 14), gzip, and no more in memory than the
+client is about to read.
 
 ::
 
