@@ -97,7 +97,7 @@ def targets(document: Sequence[Document]) -> RenderableType:
     """
     rows = [
         (
-            each["target"],
+            ", ".join([each["target"], *each.get("aliases", ())]),
             each["kind"],
             ", ".join(each["arches"]),
             ", ".join(f"{count} {state}" for state, count in each["jobs"].items()),

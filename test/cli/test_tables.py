@@ -170,16 +170,18 @@ class TablesTests(SynchronousTestCase):
     def test_targets(self) -> None:
         """
         Promise 9.9: a target says what holds its jobs up: a pause, or a fault of the machine, with the next attempt.
+        It has its other names, too.
         """
         target = {"target": "t", "kind": "DebTarget", "arches": ["amd64"], "jobs": {"repowait": 2}, "paused": None}
         stuck = {
             **target,
+            "aliases": ["t4"],
             "paused": {"by": "alice", "reason": "why not", "at": 1.0},
             "trouble": {"reason": "createrepo_c failed.", "since": 1.0, "again": 1_000_000_000.0},
         }
         _, quiet, first, second = lines("targets", [target, stuck])
         self.assertRegex(quiet, r"^t +DebTarget  amd64 +2 repowait$")
-        self.assertRegex(first, r"2 repowait +paused by alice: why not$")
+        self.assertRegex(first, r"^t, t4 +DebTarget .*2 repowait +paused by alice: why not$")
         self.assertRegex(second, r"^ +jobs are stuck, next attempt 2001-09-0\d \d\d:46:40: createrepo_c failed\.$")
 
     def test_narrow(self) -> None:

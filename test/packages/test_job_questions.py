@@ -50,6 +50,24 @@ class QuestionCase(JobCase):
         self.assertIn(part, str(self.assertRaises(error, ask)))
 
 
+class AliasesTests(QuestionCase):
+    """
+    A target with a second name.
+    """
+
+    def configuration(self) -> str:
+        return (
+            f"{super().configuration()}c['targets'][0] = DebTarget('bookworm', ['amd64'], Plain(), aliases=['b12'])\n"
+        )
+
+    def test_aliases(self) -> None:
+        """
+        Promise 9.8: a list of targets has all names under which packages are submitted to each.
+        """
+        (target,) = self.ask("targets")["targets"]
+        self.assertEqual((target["target"], target["aliases"]), ("bookworm", ["b12"]))
+
+
 class JobQuestionsTests(QuestionCase):
     """
     Lists of jobs, and the rights to see them.

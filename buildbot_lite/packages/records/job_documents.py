@@ -2,7 +2,7 @@
 Jobs and targets as JSON.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from attrs import asdict
@@ -40,11 +40,15 @@ def of_job(connection: Connection, job: Job) -> Document:
 
 class ShownTarget(Protocol):
     """
-    What a document says of a `Target`: its name, and its builders by architecture.
+    What a document says of a `Target`: its name, the further names under which packages are submitted to it, and its
+    builders by architecture.
     """
 
     name: str
     builders: Mapping[str, Any]
+
+    @property
+    def aliases(self) -> Sequence[str]: ...
 
 
 def of_target(
@@ -56,6 +60,7 @@ def of_target(
     """
     return {
         "target": target.name,
+        "aliases": list(target.aliases),
         "kind": type(target).__name__,
         "arches": list(target.builders),
         "paused": None if paused is None else dict(paused),

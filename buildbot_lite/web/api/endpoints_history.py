@@ -41,8 +41,8 @@ async def targets(request: ApiRequest) -> Document:
     ``/packages/targets``.
     """
     answer = await request.view.live.answer("package-targets")
-    # A master of an earlier version says nothing of troubles.
-    return {"targets": [{"trouble": None, **each} for each in answer.get("targets", ())]}
+    # A master of an earlier version says nothing of troubles and aliases.
+    return {"targets": [{"aliases": [], "trouble": None, **each} for each in answer.get("targets", ())]}
 
 
 async def jobs(request: ApiRequest) -> Document:

@@ -254,6 +254,7 @@ COMPONENTS: Mapping[str, Schema] = {
     "Unsent": _UNSENT,
     "Target": record(
         target=TEXT,
+        aliases=list_of(TEXT),
         kind=TEXT,
         arches=list_of(TEXT),
         paused=or_null(MAP),

@@ -230,7 +230,8 @@ class EndpointTests(ApiCase):
         stuck = {**target, "trouble": {"reason": "the disk is full.", "since": 1.0, "again": 31.0}}
         self.master.answers["package-targets"] = {"targets": [target, stuck]}
         self.clock.advance(2)
-        self.assertEqual(self.call("/packages/targets")["targets"], [{**target, "trouble": None}, stuck])
+        old: dict[str, Any] = {"aliases": [], "trouble": None}
+        self.assertEqual(self.call("/packages/targets")["targets"], [{**old, **target}, {**old, **stuck}])
 
     def test_others(self) -> None:
         """

@@ -1,0 +1,1 @@
+`package targets` shows the aliases of each target (`aliases` in JSON and in the API).
