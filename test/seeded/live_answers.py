@@ -17,19 +17,19 @@ _STATES: Sequence[tuple[str, Document]] = (
     ("here", {}),
     (
         "reconnecting",
-        {"connected": False, "obstacle": "{slave} was lost 40 s ago; its builds wait for it"},
+        {"connected": False, "obstacle": "{slave} is not connected (since 12:00:01)", "grace_left": 1790.0},
     ),
     ("paused", {"paused": 1_795_990_000.0, "obstacle": "{slave} is paused"}),
     ("draining", {"draining": True, "obstacle": "{slave} is draining: it leaves when its builds have ended"}),
     (
-        "below minspace",
+        "low-space",
         {"low_space": True, "obstacle": "{slave} has less than 1 GiB free", "space": 3e8},
     ),
     (
         "refused",
         {"connected": False, "refused": None, "obstacle": "another machine has the string of {slave}"},
     ),
-    ("never seen", {"connected": False, "since": None, "obstacle": "{slave} has never been here"}),
+    ("never-seen", {"connected": False, "since": None, "obstacle": "{slave} has never been here"}),
 )
 _WAITS = (
     ("busy", "poplar builds nightly/60, and takes one build at a time"),

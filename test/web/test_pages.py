@@ -17,7 +17,7 @@ from buildbot_lite.storage.records import builds, journal, remarks, slaves, stre
 from buildbot_lite.web.dispatcher import Pages
 from buildbot_lite.web.farm.live import MOST_AGE
 from buildbot_lite.web.holders.sessions import COOKIE
-from buildbot_lite.web.html.rendering import duration, from_segment, root_of, segment, size
+from buildbot_lite.web.html.rendering import duration, from_segment, moment, root_of, segment, size
 from buildbot_lite.web.page_request import PageRequest
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.serving.site import make_factory
@@ -133,6 +133,29 @@ class FarmPageTests(PagesCase):
         for address in ("/slaves", "/slaves/bot2"):
             self.assertIn("bot2", self.get(address).text, address)
         self.assertIn("unknown", self.get("/slaves").text)
+
+    def test_states_of_slaves(self) -> None:
+        """
+        Promise 10.1: each slave has its state as a word, and why; one that reconnects, until when its builds wait.
+        """
+        lost = {**SLAVE_OF_0_1_0, "slave": "bot1", "state": "reconnecting", "why": "bot1 is lost", "running": ["a/1"]}
+        full = {**SLAVE_OF_0_1_0, "slave": "bot2", "state": "low-space", "why": "less than 1 GiB is free"}
+        other = {**SLAVE_OF_0_1_0, "slave": "bot3", "state": "refused", "why": "it has another key", "running": ["a/2"]}
+        told = [{**lost, "grace_left": 90.0}, full, other]
+        self.master.answers["status"] = {**self.master.answers["status"], "slaves": told}
+        until = moment(NOW + 90.0)
+        for address in ("/", "/slaves"):
+            text = self.get(address).text
+            for said in (
+                "bot1 is lost",
+                f"its builds wait until {until}",
+                ">below minspace<",
+                "less than 1 GiB is free",
+            ):
+                self.assertIn(said, text, address)
+            self.assertIn("it has another key", text, address)
+        self.assertIn(f"its builds wait until {until}", self.get("/slaves/bot1").text)
+        self.assertIn("below minspace (1)", self.get("/slaves").text)
 
     def test_hostile(self) -> None:
         """

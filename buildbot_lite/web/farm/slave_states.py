@@ -7,12 +7,33 @@ from typing import Any
 
 from .live import Document
 
+_WORDS = {"low-space": "below minspace"}
 
-def with_states(slaves: Iterable[Document]) -> list[dict[str, Any]]:
+
+def with_states(slaves: Iterable[Document], now: float) -> list[dict[str, Any]]:
     """
-    *slaves*, each with the field "state".
+    *slaves*, each with the fields "state", "words" (the state for people), "says" (the reason for it, or None), and
+    "until": the time, in seconds since 1970 as *now*, until which its builds wait for it, or None.
     """
-    return [{**each, "state": state_of(each)} for each in slaves]
+    return [_with_state(each, now) for each in slaves]
+
+
+def _with_state(slave: Document, now: float) -> dict[str, Any]:
+    state, left = state_of(slave), slave.get("grace_left")
+    return {
+        **slave,
+        "state": state,
+        "words": words_of(state),
+        "says": None if state == "here" else slave.get("why") or slave.get("obstacle"),
+        "until": None if left is None else now + left,
+    }
+
+
+def words_of(state: str) -> str:
+    """
+    The *state* of a slave as people read it.
+    """
+    return _WORDS.get(state.replace(" ", "-"), state.replace("-", " "))
 
 
 def state_of(slave: Document) -> str:

@@ -107,13 +107,13 @@ def slave_rows(slaves: Iterable[Document]) -> Markup:
 
 def _slave_row(slave: Document) -> str:
     name, state = _name(slave["slave"]), str(slave["state"])
-    obstacle = slave.get("obstacle")
-    why = f' <span class="quiet">{escape(_cut(prose(obstacle), 200, " "))}</span>' if obstacle else ""
+    why = f' <span class="quiet">{escape(_cut(prose(slave["says"]), 200, " "))}</span>' if slave["says"] else ""
+    until = f' <span class="quiet">its builds wait until {moment(slave["until"])}</span>' if slave["until"] else ""
     space = slave.get("space")
     return (
         f'<tr><th scope="row"><a href="slaves/{name.segment}">{name.text}</a></th>\n'
-        f'<td><span class="slave-state {_text(state.replace(" ", "-"))}">{_text(state.replace("-", " "))}</span>'
-        f"{why}</td>\n"
+        f'<td><span class="slave-state {_text(state.replace(" ", "-"))}">{_text(slave["words"])}</span>'
+        f"{why}{until}</td>\n"
         f"<td>{_text(', '.join(map(str, slave.get('running') or ())))}</td>\n"
         f"<td>{moment(slave.get('since'))}</td>\n"
         f'<td class="number">{size(space) if space else ""}</td>\n'

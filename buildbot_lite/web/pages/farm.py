@@ -85,7 +85,7 @@ async def farm(view: FarmView, asked: PageRequest) -> Reply:
         is_known=bool(status),
         waiting=_waiting(status),
         waiting_total=status.get("waiting_total", 0),
-        slaves=_slaves(status),
+        slaves=_slaves(status, view.wall()),
     )
 
 
@@ -169,7 +169,7 @@ def _waiting(status: Document) -> list[dict[str, Any]]:
     return list(groups.values())[:MOST_GROUPS]
 
 
-def _slaves(status: Document) -> dict[str, Any]:
+def _slaves(status: Document, now: float) -> dict[str, Any]:
     """
     The slaves, each with its state; of many, the quiet ones are only counted.
     """
@@ -178,7 +178,7 @@ def _slaves(status: Document) -> dict[str, Any]:
     shown = everyone
     if len(everyone) > MOST_SLAVES:
         shown = [each for each in everyone if each["running"] or state_of(each) != "here"]
-    return {"shown": with_states(shown[:MOST_SLAVES]), "states": states, "total": len(everyone)}
+    return {"shown": with_states(shown[:MOST_SLAVES], now), "states": states, "total": len(everyone)}
 
 
 ROUTES = (Route("/", farm),)

@@ -13,7 +13,7 @@ from ...storage.records import history, slaves
 from ...storage.records.history import Filter, Page
 from ...storage.records.slaves import Slave
 from ..farm.live import Document
-from ..farm.slave_states import state_of, with_states
+from ..farm.slave_states import state_of, with_states, words_of
 from ..page_request import PageRequest
 from ..view import FarmView, Reply, Route
 from .stretches import stretch
@@ -39,10 +39,10 @@ async def all_slaves(view: FarmView, asked: PageRequest) -> Reply:
     return await view.page(
         asked,
         "slaves.html",
-        slaves=with_states(part.rows),
+        slaves=with_states(part.rows, view.wall()),
         newer=part.newer,
         older=part.older,
-        states=sorted(Counter(map(state_of, found)).items()),
+        states=[(each, words_of(each), count) for each, count in sorted(Counter(map(state_of, found)).items())],
         total=len(found),
         text=text,
         state=state,
@@ -67,7 +67,7 @@ async def slave(view: FarmView, asked: PageRequest, name: str) -> Reply:
         asked,
         "slave.html",
         name=name,
-        slave={} if live is None else {**live, "state": state_of(live)},
+        slave={} if live is None else with_states([live], view.wall())[0],
         row=row,
         page=page,
         older=page.before,
