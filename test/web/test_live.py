@@ -18,6 +18,7 @@ from buildbot_lite.errors import (
     RevokedError,
 )
 from buildbot_lite.web.farm.live import FRESH, HOLDS, Document, Live, is_private
+from buildbot_lite.wire.failures import INTERNAL_ERROR
 
 
 class SlowMaster:
@@ -98,10 +99,11 @@ class LiveTests(SynchronousTestCase):
 
     def test_errors(self) -> None:
         """
-        An error that is no refusal, such as too many questions at once, a failing database or an answer that is none,
-        changes nothing: what was known stays known, and the master is asked again.
+        An error that is no refusal, such as too many questions at once, a failing database, a defect of the master or
+        an answer that is none, changes nothing: what was known stays known, and the master is asked again.
         """
-        for error in (LimitError(), RecordsFailingError(), FileError(), MessageError(), LinkLostError()):
+        defect = RefusedError(INTERNAL_ERROR)
+        for error in (LimitError(), RecordsFailingError(), FileError(), MessageError(), LinkLostError(), defect):
             self.clock.advance(HOLDS)
             for _ in range(2):
                 self.assertEqual(self.failing(error), {"number": 1}, error)

@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred
 
 from ...deferreds import Listeners, SharedWork
 from ...errors import BuildbotLiteError, LimitError, NoAnswerError, NotFoundError, RefusedError
+from ...wire.failures import INTERNAL_ERROR
 
 Document = Mapping[str, Any]
 
@@ -160,13 +161,10 @@ class Live:
                 self._on_private.tell(None)
         except NoAnswerError:
             self.is_away()
-        except LimitError:
-            pass  # too much was asked at once, which says nothing about the question
-        except (RefusedError, NotFoundError):
-            # Refused, or unknown to a master of an older version, which need not be asked for each page.
-            kept.document, kept.at, kept.version = {}, self.clock(), version
-        except BuildbotLiteError:
-            pass  # a lost link says so itself, and a database that fails; what was known before stays known
+        except BuildbotLiteError as error:
+            # Of any other error, what was known before stays known; a lost link says so itself.
+            if _is_refusal(error):
+                kept.document, kept.at, kept.version = {}, self.clock(), version
         if question not in _LASTING and self.clock() - kept.at > MOST_AGE:
             kept.document = None
         return kept.document or {}
@@ -178,6 +176,15 @@ def is_private(www: Document) -> bool:
     private.
     """
     return bool(www.get("private", True))
+
+
+def _is_refusal(error: BuildbotLiteError) -> bool:
+    """
+    Whether the master does not answer the question, or does not know it, being of an older version: then it need not be
+    asked for each page.  Not if too much was asked at once, or if it failed.
+    """
+    is_one = isinstance(error, RefusedError | NotFoundError) and not isinstance(error, LimitError)
+    return is_one and str(error) != INTERNAL_ERROR
 
 
 def _unwrapped(question: str, answer: Document) -> Document:
