@@ -20,6 +20,7 @@ from buildbot_lite.errors import InputError
 from buildbot_lite.packages.building.kept_roots import KEPT, entering
 from buildbot_lite.packages.building.overlay import overlay
 from buildbot_lite.packages.building.roots import FILES, RESULTS, ROOT, Overlay
+from buildbot_lite.packages.building.steps import ONLY_FILES
 
 from ..needs import needs
 from ..process_table import alive, other_pids
@@ -192,6 +193,24 @@ class OverlayProgramTests(SynchronousTestCase):
             code, said = self.run_words(words)
             self.assertEqual(code, DAMAGED)
             self.assertIn("Something was built in this root", said)
+
+    def test_list(self) -> None:
+        """
+        Promise 9.4: the list of installed packages is that from before the build, whatever the build writes; no file of
+        the slave's own becomes that list.
+        """
+        out = self.directory / FILES / RESULTS
+        (out / "installed.txt").write_text("gcc 12\n")
+        self.assertEqual(self.built("echo none >out/installed.txt"), (0, ""))
+        words = ["/bin/sh", "-euc", ONLY_FILES, "only-files", f"{FILES}/{RESULTS}", ROOT]
+        self.assertEqual(self.run_words(words), (0, ""))
+        self.assertEqual((out / "installed.txt").read_text(), "gcc 12\n")
+        (self.slave / "secret").write_text("secret\n")
+        (out / "installed.txt").unlink()
+        (out / "installed.txt").symlink_to(self.slave / "secret")
+        self.assertEqual(self.built("true"), (0, ""))
+        self.assertEqual(self.run_words(words), (0, ""))
+        self.assertEqual(os.listdir(out), [])
 
     def test_replaced(self) -> None:
         """

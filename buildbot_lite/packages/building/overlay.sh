@@ -162,6 +162,9 @@ build() { # ROOT DIRECTORY ARCH LIMITS COMMAND…
     root=$1 directory=$2 arch=$3 limits=$4
     shift 4
     mv -T "$root/base" "$root/built" 2>/dev/null || fail $DAMAGED "Something was built in this root already."
+    # The build can write what it likes into its copy.
+    list=$directory/out/installed.txt
+    [ -L "${list%/*}" ] || [ -L "$list" ] || [ ! -f "$list" ] || cp "$list" "$root/installed.txt"
     reserved=$RESERVED
     run built "$root" "$directory" "$arch" "$limits" no "$@"
 }

@@ -23,7 +23,7 @@ from .apt_complaint import apt_complaint
 from .farm_repository import FarmRepository, GettingRepository, needed_packages
 from .kept_roots import kept_name
 from .overlay import OVER_LIMIT
-from .roots import FILES, INCOMING, RESULTS, Root
+from .roots import FILES, INCOMING, RESULTS, ROOT, Root
 from .same_packages import GettingList
 
 LONGEST_SILENCE = 3600.0
@@ -33,12 +33,15 @@ ROOTS = "root_architectures"
 """The property of builders that may build in the root of any of several architectures: their names."""
 _ROOT = "root_architecture"
 
-_ONLY_FILES = """\
+ONLY_FILES = """\
 if [ -L "$1" ] || [ ! -d "$1" ]; then echo "the build has replaced the directory of its results" >&2; exit 1; fi
 find "$1" -mindepth 1 ! -type f -prune -exec rm -rf {} +
 # Where the slave is root, the build may have made a program with the rights of root on the machine itself.
 find "$1" -type f -perm /7000 -exec chmod a-st {} +
+# The list of packages as it was before the build (overlay.sh).
+if [ -f "$2/installed.txt" ]; then rm -f "$1/installed.txt"; cp "$2/installed.txt" "$1/"; fi
 """
+"""Leaves only what may be uploaded in the directory of the results, its first argument.  The second one: `ROOT`."""
 
 
 # strerror(3) of ENOSPC and EDQUOT.  A package can print them, too, so they are no more than a reason to measure.
@@ -269,7 +272,8 @@ class Uploading(MultipleFileUpload):
     async def run(self) -> Result:
         # Any path that a build left, even the directory itself, could be a link to files of another build on this
         # slave.
-        removed = await self.execute(["/bin/sh", "-euc", _ONLY_FILES, "only-files", f"{FILES}/{RESULTS}"])
+        words = ["/bin/sh", "-euc", ONLY_FILES, "only-files", f"{FILES}/{RESULTS}", ROOT]
+        removed = await self.execute(words)
         if removed.outcome.exit_code != 0:
             return self.fail(f"{self.slave_name} cannot take the results: {complaint_of(removed)}")
         return await super().run()
