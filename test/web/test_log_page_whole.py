@@ -66,7 +66,9 @@ def as_shown(line: list[bytes]) -> str:
     """
     What a terminal shows of a *line*.
     """
-    text = "".join(PIECES[each] for each in line).rstrip("\r")
+    while line and line[-1] == b"\r":
+        line = line[:-1]
+    text = "".join(PIECES[each] for each in line)
     if _MOVING.search(text):
         text = Grid(4000).after(text)
     return text.replace("\u202e", "U+202E")

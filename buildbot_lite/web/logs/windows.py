@@ -83,8 +83,13 @@ def start_before(reader: StreamReader, end: int, lines: int = LINES) -> int:
             break
     if at >= 0 or not low:
         return low + at + 1
-    # Of a line that is longer than a window, the end is shown.
     first = text.find(b"\n") + 1 or len(text)
+    # With the end of the line before.
+    earlier = min(low, BYTES - first + 1)
+    if first < len(text) and (low + first <= BYTES or b"\n" in reader.read(low - earlier, earlier)):
+        # The line in which it would begin fits into the window before.
+        return low + first
+    # Of a line that is longer than a window, the end is shown.
     return low + max(0, first - LONGEST_LINE)
 
 

@@ -59,6 +59,22 @@ class WindowTests(SynchronousTestCase):
         shown = window(Bytes(content), 0, ALL)
         self.assertEqual((shown.rows[0].hidden, shown.end), ((1 << 20) - 4000, (1 << 20) + 1))
 
+    def test_before_lines_that_fit(self) -> None:
+        """
+        A window that has no room for so many lines begins with one: the line before, which fits, is whole in the window
+        before.
+        """
+        self.patch(windows, "BYTES", 64)
+        for length in (3, 20, 62, 63):
+            text = (b"x" * length + b"\n") * 10
+            end = len(text)
+            while end:
+                shown = tail(text[:end])
+                self.assertTrue(all(row.begins and row.ends for row in shown.rows), (length, end))
+                self.assertEqual(shown.end, end)
+                self.assertLess(shown.start, end)
+                end = shown.start
+
     def test_before_a_long_line(self) -> None:
         """
         Above the lines after a very long one, its end is shown.
