@@ -30,6 +30,8 @@ from mixed_requests import GZIP, Mixed
 PATIENCE = 120
 LONGEST_RUN = 1200
 STATE = re.compile(r'<div class="lines" id="lines"([^>]*)>')
+TOPIC = re.compile(r'data-topic="([^"]*)"')
+"""Of which events the page wants to hear: a log's, of those of its build."""
 FIELD = re.compile(r'data-(\w+)="([^"]*)"')
 PAUSE = 0.05
 """Seconds between two looks at a log, as in log.js."""
@@ -67,11 +69,13 @@ class Connection:
                     raise
         raise AssertionError("it returns or raises")
 
-    def events(self):
+    def events(self, topic):
         """
-        Read server-sent events until the connection is shut down; yield their bytes.
+        Read server-sent events about *topic* until the connection is shut down; yield their bytes.
         """
-        self._http.request("GET", "/api/v1/events", headers={"Accept": "text/event-stream"})
+        self._http.request(
+            "GET", f"/api/v1/events?{urlencode({'topic': topic})}", headers={"Accept": "text/event-stream"}
+        )
         answer = self._http.getresponse()
         yield from iter(lambda: answer.read1(1 << 16), b"")
 
@@ -91,13 +95,18 @@ class LogReader:
         self._page, self._stream = Connection(address), Connection(address)
         self.answers = self.read = 0
         self._open = True
-        self._threads = [threading.Thread(target=each, daemon=True) for each in (self._follow, self._hear)]
-        for each in self._threads:
-            each.start()
+        self._threads = []
+        self._begin(self._follow)
+
+    def _begin(self, run, *arguments):
+        self._threads.append(threading.Thread(target=run, args=arguments, daemon=True))
+        self._threads[-1].start()
 
     def _follow(self):
         with suppress(*BROKEN):
-            state = _state(self._page.get(self._path, {})[1])
+            page = self._page.get(self._path, {})[1]
+            self._begin(self._hear, TOPIC.search(page.decode("utf-8", "replace"))[1])
+            state = _state(page)
             while self._open and "ended" not in state:
                 told = {name: state[name] for name in ("length", "remark", "layout")}
                 query = urlencode({"after": state["next"], **told})
@@ -108,9 +117,9 @@ class LogReader:
                     self.answers += 1
                 time.sleep(PAUSE)
 
-    def _hear(self):
+    def _hear(self, topic):
         with suppress(*BROKEN):
-            for _ in self._stream.events():
+            for _ in self._stream.events(topic):
                 pass
 
     def close(self):
@@ -132,12 +141,14 @@ def follow(address, path, count):
     print("ready", flush=True)
     sys.stdin.read()
     seconds = time.monotonic() - began
+    # Before the first is closed, which takes a while, in which the others read on.
+    answers, read = sum(each.answers for each in readers), [each.read for each in readers]
     for each in readers:
         each.close()
     return {
-        "answers_per_s": sum(each.answers for each in readers) / seconds,
-        "kb_each": sum(each.read for each in readers) / len(readers) / 1000,
-        "least_kb": min(each.read for each in readers) / 1000,
+        "answers_per_s": answers / seconds,
+        "kb_each": sum(read) / len(readers) / 1000,
+        "least_kb": min(read) / 1000,
     }
 
 

@@ -30,6 +30,11 @@ STEADY = (
     *("", "builders/b", "builders/b/1", "builds", "queue", "slaves", "waterfall", LOG),
     *("api/v1/builds", "api/v1/farm"),
 )
+SEEN = (
+    *(("flood", "per_s"), ("flood", "refused"), ("flood", "broken")),
+    *(("day", "per_s"), ("day", "p50_ms"), ("day", "p99_ms"), ("readers", "answers_per_s")),
+)
+"""What those who look tell: of each figure, the median of all turns."""
 # Ten lines ten times a second, for as long as the bench takes.
 LONG = 'i=0; while sleep 0.1; do for n in 0 1 2 3 4 5 6 7 8 9; do i=$((i+1)); echo "[$i] CC module_$n.c"; done; done'
 BUILDERS = f'{{"b": [SH(["true"])], "long": [SH(["sh", "-c", {LONG!r}], timeout=None)]}}'
@@ -43,23 +48,19 @@ def web_builds(work, quick):
         lab.submit("b", 20)
         ways = {"flood": flood, "day": day, "readers": readers}
         found = {name: [] for name in ways}
-        alone, seen = [], {}
+        alone, seen = [], {name: [] for name in ways}
         # Those who look come and go, and each turn without them is beside the turns with them.
         for _ in range(turns):
             alone.append(one_turn(lab, count))
             for name, way in ways.items():
                 with way(address) as stop:
                     found[name].append(one_turn(lab, count))
-                    seen[name] = stop()
+                    seen[name].append(stop())
         return {
             "builds_per_s": count / statistics.median(seconds for seconds, *_ in alone),
             "master_cpu_ms": statistics.median(cpu for _, cpu, _ in alone),
             **_compared(found, alone),
-            "flood_per_s": seen["flood"]["per_s"],
-            "day_per_s": seen["day"]["per_s"],
-            "day_p50_ms": seen["day"]["p50_ms"],
-            "day_p99_ms": seen["day"]["p99_ms"],
-            "reader_answers_per_s": seen["readers"]["answers_per_s"],
+            **{f"{name}_{figure}": _median(seen[name], figure) for name, figure in SEEN},
             "memory_mb": proc.memory(lab.web_pid)[1],
             # The row of the table.
             "slowed": _compared(found, alone)["flood_slowed"],
@@ -74,6 +75,10 @@ def one_turn(lab, count):
     seconds = lab.submit("b", count)
     after = proc.exact_cpu(lab.master_pid), proc.exact_cpu(lab.web_pid)
     return seconds, *((one - other) * 1000 / count for one, other in zip(after, before, strict=True))
+
+
+def _median(turns, figure):
+    return statistics.median(each[figure] for each in turns)
 
 
 def _compared(found, alone):

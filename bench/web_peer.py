@@ -114,8 +114,9 @@ class Sides:
             enough = math.ceil(2.5 * web.CONNECTIONS * _seconds(address))
             tried = web.tried(address, max(seconds, min(MOST_SECONDS, enough)))
             for figure in ("p50_ms", "p99_ms", "per_s", "requests", "refused", "broken"):
-                value = tried[figure] if tried["requests"] or "_" not in figure else None
-                self.figures[who][f"{thing.name}_{name}_{figure}"] = value
+                # A refusal is quick, and is no answer.
+                counts = "_" not in figure or not (tried["refused"] or tried["broken"] or not tried["requests"])
+                self.figures[who][f"{thing.name}_{name}_{figure}"] = tried[figure] if counts else None
 
     def show(self, thing, times):
         """

@@ -223,10 +223,11 @@ def the_build(connection: Connection, builder: str, number: int | None, known: C
     Build *number* of *builder*, None: the newest; `NotFoundError`, which names the newest, if there is none.  *known*:
     the builders of the configuration; there may be builds of others.
     """
-    newest = builds.newest(connection, builder, most=1)
-    row = next(iter(newest), None) if number is None else builds.by_number(connection, builder, number)
-    if row is not None:
+    if number is not None and (row := builds.by_number(connection, builder, number)) is not None:
         return row
+    newest = builds.newest(connection, builder, most=1)
+    if number is None and newest:
+        return newest[0]
     if builder not in known and not newest:
         raise no_builder(builder, known)
     if number is None:

@@ -12,10 +12,10 @@ at most `twisted.internet.abstract.FileDescriptor.bufferSize` (64 KiB) and one w
 until it has read, and is cut after `LONGEST_PAUSE` seconds.  It continues where it stood.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
@@ -66,19 +66,20 @@ class Topic:
 @frozen
 class EncodedPage:
     """
-    Events after the number *after*, each with its builder and as it is sent.
+    Events after the number *after*, each with its builder.
     """
 
     after: int
     page: FeedPage
-    messages: Sequence[bytes]
+    _messages: dict[int, bytes] = field(factory=dict)
 
-    @classmethod
-    def of(cls, after: int, page: FeedPage) -> Self:
+    def message(self, event: Event) -> bytes:
         """
-        *page*, which was read after the number *after*.
+        *event* as it is sent: encoded once, and only if a client wants it.
         """
-        return cls(after, page, [_feed_message(event) for event, _ in page.events])
+        if (message := self._messages.get(event.seq)) is None:
+            message = self._messages[event.seq] = _feed_message(event)
+        return message
 
 
 @implementer(IPushProducer)
@@ -183,13 +184,14 @@ class EventStream:
     def _send(self, encoded: EncodedPage) -> None:
         pending: list[bytes] = []
         size = 0
-        for (event, builder), message in zip(encoded.page.events, encoded.messages, strict=True):
+        for event, builder in encoded.page.events:
             assert self.position is not None
             if event.seq <= self.position:
                 continue
             self.position = event.seq
             if not self._topic.has(event, builder):
                 continue
+            message = encoded.message(event)
             pending.append(message)
             size += len(message)
             if size >= _LARGEST_WRITE:

@@ -134,6 +134,6 @@ class FeedStreams:
         page = await self._read(lambda connection: feed.page(connection, after, MOST_EVENTS))
         # News that came meanwhile are newer than this page.
         self._newest = page.newest if self._newest == known else max(page.newest, self._newest)
-        encoded = EncodedPage.of(after, page)
+        encoded = EncodedPage(after, page)
         for stream in tuple(self._open):
             stream.take(encoded)
