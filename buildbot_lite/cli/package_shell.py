@@ -52,7 +52,7 @@ def shell(farm: FarmClient, job: str, arch: str, command: tuple[str, ...], direc
 
     The root of the target needs keep_failed=HOURS, and the slave's owner must permit it (shells=True in slave.tac).
     The files of the build are in /build (mock: /builddir/build); there is no network.  What you change stays until the
-    root is removed.
+    root is removed.  In a root of mock's, the user, the environment and the network are those of mock's configuration.
 
     Without a terminal, standard input, output and error are passed on as they are.  The exit code is that of COMMAND or
     of the shell.

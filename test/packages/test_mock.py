@@ -256,8 +256,9 @@ class MockProgramTests(SynchronousTestCase):
 
     def test_kept(self) -> None:
         """
-        Promise 9.4: if asked, the root of a failed build stays where mock made it, and mock enters it, with the words
-        as they are, and kills what is left in it; when its time is over, the next build lets mock remove it.
+        Promise 9.4: if asked, the root of a failed build stays where mock made it, and mock enters it, not as root,
+        with the words as they are, and kills what is left in it; when its time is over, the next build lets mock
+        remove it.
         """
         self.assertEqual(self.keep("f4-x86_64-1"), (0, ""))
         self.assertGreaterEqual(int((self.kept / "f4-x86_64-1" / "kilobytes").read_text()), 200)
@@ -271,7 +272,7 @@ class MockProgramTests(SynchronousTestCase):
         self.assertEqual(self.run_words(words), (7, ""))
         self.left("f4-x86_64-1")
         shell, left = self.asked()
-        self.assertEqual(shell[:-2], ["--quiet", *which, "--no-clean", "--shell", "--"])
+        self.assertEqual(shell[:-2], ["--quiet", *which, "--no-clean", "--unpriv", "--shell", "--"])
         self.assertEqual(shlex.split("\n".join(shell[-2:])), ["echo", "it's", "two  words\n"])
         self.assertEqual(left, ["--quiet", *which, "--orphanskill"])
         self.assertIn("/builddir/build", self.run_words(entering(self.directory, "f4-x86_64-1"))[1])
@@ -283,6 +284,53 @@ class MockProgramTests(SynchronousTestCase):
             self.run_words(self.root.rpm_preparation("x86_64", "noarch", ""))
             self.assertEqual([each.rpartition(".")[0] for each in os.listdir(self.kept)], left_there)
         self.assertIn(["--quiet", *which, "--scrub=chroot", "--scrub=bootstrap"], self.asked())
+
+    def test_swept_at_once(self) -> None:
+        """
+        Promise 9.4: a build that begins while another one removes kept roots leaves that to it, and does not fail.
+        """
+        self.keep("f4-x86_64-1")
+        (self.kept / "f4-x86_64-1" / "until").write_text("1\n")
+        self.fresh()
+        other = os.open(self.kept, os.O_RDONLY)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX)
+            code, said = self.run_words(self.root.rpm_preparation("x86_64", "noarch", ""))
+        finally:
+            os.close(other)
+        self.assertEqual((code, os.listdir(self.kept)), (0, ["f4-x86_64-1"]), said)
+
+    def test_swept_meanwhile(self) -> None:
+        """
+        Promise 9.4: a kept root that disappears while a build begins does not fail that build, and other roots are
+        removed all the same.
+        """
+        for number in (1, 2):
+            self.fresh()
+            self.keep(f"f4-x86_64-{number}")
+            (self.kept / f"f4-x86_64-{number}" / "until").write_text("1\n")
+        # ls names a root that is gone when it has been read.
+        listing = self.directory / "programs" / "ls"
+        listing.write_text('#!/bin/sh\necho gone-1/until\nexec /bin/ls "$@"\n')
+        listing.chmod(0o755)
+        self.fresh()
+        code, said = self.run_words(self.root.rpm_preparation("x86_64", "noarch", ""))
+        self.assertEqual((code, os.listdir(self.kept)), (0, []), said)
+
+    def test_damaged(self) -> None:
+        """
+        Promise 9.4: a kept root whose files do not say how large it is, or when its time is over, is removed, and the
+        build goes on.
+        """
+        for name in ("kilobytes", "until"):
+            for text in ("", "x\n", "1 2\n"):
+                with self.subTest(name=name, text=text):
+                    self.fresh()
+                    self.keep("f4-x86_64-1")
+                    (self.kept / "f4-x86_64-1" / name).write_text(text)
+                    self.fresh()
+                    code, said = self.run_words(self.root.rpm_preparation("x86_64", "noarch", ""))
+                    self.assertEqual((code, os.listdir(self.kept)), (0, []), said)
 
     def test_not_kept(self) -> None:
         """

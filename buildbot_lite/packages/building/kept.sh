@@ -72,7 +72,7 @@ keep() { # ROOT DIRECTORY ARCH KEPT NAME SECONDS
     mv -T "$1" "$incoming/root"
     mv -T "$2" "$incoming/files"
     mv -T "$incoming" "$kept/$5"
-    sweep_kept "$kept"
+    sweep_locked "$kept" || true
 }
 
 not_kept() { # REASON
@@ -198,7 +198,8 @@ enter_mock() { # ONE [COMMAND…]
         echo "The root of a build that failed; the files of the build are in /builddir/build.  Leave it with: exit"
     fi
     code=0
-    mock --quiet --root="$config" --uniqueext="$unique" --no-clean --shell "$@" 8<&- 9<&- || code=$?
+    # Without --unpriv, mock would start the command as the root of the machine.
+    mock --quiet --root="$config" --uniqueext="$unique" --no-clean --unpriv --shell "$@" 8<&- 9<&- || code=$?
     exit "$code"
 }
 
@@ -223,26 +224,39 @@ discard() { # DIRECTORY…
     done
 }
 
+# Print the number in FILE; nothing if there is none.
+number() { # FILE
+    sed -n '1s/^0*\([0-9]\{1,12\}\)$/\1/p' "$1" 2>/dev/null || true
+}
+
 # Remove kept roots whose time is over, then the oldest ones, until the others are few and small enough; but none in
-# which somebody is.
+# which somebody is.  Whatever cannot be removed now stops nobody: the next build tries again.
 sweep_kept() { # KEPT
     [ -d "$1" ] || return 0
-    # What an interrupted keeping or removal has left.  Another build may remove it at the same time.
+    # One at a time: another one would find what this one moves away.
     (
-        flock --nonblock 8 || exit 0
-        discard "$1/.incoming"
-    ) 8<"$1" || true
+        flock --nonblock 9 || exit 0
+        sweep_locked "$1"
+    ) 9<"$1" || true
+}
+
+# The same, with the lock of KEPT.
+sweep_locked() { # KEPT
+    # What an interrupted keeping or removal has left.
+    discard "$1/.incoming" || true
     discard "$1"/.removed.* || true
     count=0 kilobytes=0
     for name in $(cd "$1" && ls -t -- */until 2>/dev/null); do
         name=${name%/until}
-        until=$1/$name/until
-        count=$((count + 1)) kilobytes=$((kilobytes + $(cat "$1/$name/kilobytes")))
-        if [ "$(cat "$until")" -lt "$(date +%s)" ] || [ $count -gt $MOST_KEPT ] || [ $((kilobytes * 1024)) -gt $LARGEST_KEPT ]; then
+        until=$1/$name/until size=$(number "$1/$name/kilobytes") end=$(number "$1/$name/until")
+        count=$((count + 1)) kilobytes=$((kilobytes + ${size:-0}))
+        # A file without a number was damaged, by a full disk or a crash of the machine: that root is over, too.
+        if [ -z "$size" ] || [ "${end:-0}" -lt "$(date +%s)" ] || [ $count -gt $MOST_KEPT ] ||
+            [ $((kilobytes * 1024)) -gt $LARGEST_KEPT ]; then
             (
                 flock --nonblock 8 || exit 0
                 mv -T "$1/$name" "$1/.removed.$name.$$"
-            ) 8<"$until"
+            ) 8<"$until" || true
         fi
     done
     discard "$1"/.removed.* || true
