@@ -18,6 +18,7 @@ SIGTERM stops it.  Errors are found before twistd becomes a daemon, and printed 
 import gc
 import os
 import sys
+import time
 from collections.abc import Collection
 from typing import Any, cast
 
@@ -167,6 +168,9 @@ def application_for(
     # Imported late: the import installs the default reactor, and twistd may have an option for another.
     from twisted.internet import reactor  # noqa: TID251 - this is a tap
 
+    # A monotonic clock: turns, pauses and time-outs must not wait when the wall clock is set back.  Nothing is
+    # scheduled yet.
+    reactor.seconds = time.monotonic  # type: ignore[method-assign]  # another clock
     heap.keep_little()
     # What is imported by now stays.  Each full collection would go through all of it: 60 ms, every few hundred pages.
     gc.freeze()

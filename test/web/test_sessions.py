@@ -247,6 +247,7 @@ class ForceTests(SessionCase):
         {"name": "kind", "label": "<b>Kind</b>", "kind": "choice", "default": "b", "choices": ["a", "b"]},
         {"name": "clean", "label": "Clean", "kind": "flag", "default": True, "choices": []},
         {"name": "several", "label": "Several", "kind": "choice", "default": ["x"], "choices": ["x", "y"]},
+        {"name": "jobs", "label": "Jobs", "kind": "choice", "default": 5, "choices": ["1", "5"], "open": True},
         {"name": "text", "label": "Text", "kind": "lines", "default": "</textarea><script>", "choices": []},
         {"name": "body", "label": "Body", "kind": "file", "default": "", "choices": [], "group": "<b>Patch"},
         {"name": "n", "label": "Number", "kind": "number", "default": 3, "choices": []},
@@ -272,6 +273,7 @@ class ForceTests(SessionCase):
         for field in self.FIELDS:
             self.assertIn(f'name="p.{field["name"]}"', page.text)
         self.assertIn('<option value="b" selected>b</option>', page.text)
+        self.assertIn('name="p.jobs" value="5"', page.text)
         self.assertIn("&lt;b&gt;Patch: </span>Body", page.text)
         self.assertNotIn("<script>", page.text)
         self.assertNotIn("<b>Kind", page.text)

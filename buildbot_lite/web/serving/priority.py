@@ -33,8 +33,10 @@ def yield_to_builds(nice: int = NICE, proc: str = "/proc") -> int:
         return now
     if now < nice:
         os.setpriority(os.PRIO_PROCESS, 0, nice)
-    if os.sched_getscheduler(0) == os.SCHED_OTHER:
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    # A sandbox may forbid it (seccomp(2)), and pages are worth more than this.
+    with suppress(OSError):
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     _lower_session(nice, proc)
     return max(now, nice)
 
