@@ -12,12 +12,13 @@ from buildbot_lite.errors import (
     LimitError,
     LinkLostError,
     MessageError,
+    NoAnswerError,
     NotFoundError,
     RecordsFailingError,
     RefusedError,
     RevokedError,
 )
-from buildbot_lite.web.farm.live import FRESH, HOLDS, Document, Live, is_private
+from buildbot_lite.web.farm.live import FRESH, HOLDS, MOST_AGE, Document, Live, is_private
 from buildbot_lite.wire.failures import INTERNAL_ERROR
 
 
@@ -100,13 +101,30 @@ class LiveTests(SynchronousTestCase):
     def test_errors(self) -> None:
         """
         An error that is no refusal, such as too many questions at once, a failing database, a defect of the master or
-        an answer that is none, changes nothing: what was known stays known, and the master is asked again.
+        an answer that is none, changes nothing: what was known stays known, and the master is asked again, but not by
+        everybody who comes.
         """
         defect = RefusedError(INTERNAL_ERROR)
+        self.clock.advance(HOLDS)
         for error in (LimitError(), RecordsFailingError(), FileError(), MessageError(), LinkLostError(), defect):
-            self.clock.advance(HOLDS)
-            for _ in range(2):
-                self.assertEqual(self.failing(error), {"number": 1}, error)
+            self.assertEqual(self.failing(error), {"number": 1}, error)
+            for wait in (0.0, FRESH / 2):
+                self.clock.advance(wait)
+                self.assertEqual(self.successResultOf(self.answer()), {"number": 1}, error)
+            self.assertEqual(self.master.questions, [], error)
+            self.clock.advance(FRESH / 2)
+
+    def test_error_at_first(self) -> None:
+        """
+        A question that was never answered is not asked by everybody who comes, either; only by who wants no former
+        answer, and after a change.
+        """
+        self.assertEqual(self.failing(RecordsFailingError(), "slaves"), {})
+        self.assertEqual(self.successResultOf(self.answer("slaves")), {})
+        self.assertNoResult(Deferred.fromCoroutine(self.live.answer("slaves", fresh=0.0)))
+        self.master.questions.pop().errback(RecordsFailingError())
+        self.live.expire()
+        self.assertNoResult(self.answer("slaves"))
 
     def test_refused(self) -> None:
         """
@@ -117,17 +135,52 @@ class LiveTests(SynchronousTestCase):
             self.assertEqual(self.failing(error), {}, error)
             self.assertEqual(self.successResultOf(self.answer()), {}, error)
 
+    def told(self, *, private: bool) -> None:
+        """
+        The master is asked now whether the farm is private, and says it.
+        """
+        self.clock.advance(HOLDS)
+        asking = self.answer("www")
+        self.master.questions.pop().callback({"private": private, "title": "A farm"})
+        self.assertEqual(is_private(self.successResultOf(asking)), private)
+
     def test_private(self) -> None:
         """
-        Promise 10.7: whether a farm is private does not change while the master cannot say it; as long as nobody has
-        said it, it is private.
+        Promise 10.7: as long as nobody has said whether a farm is private, it is; what was said holds while the master
+        is away, or is asked too much.
         """
         self.assertTrue(is_private(self.failing(RecordsFailingError(), "www")))
         for private in (False, True):
-            self.clock.advance(HOLDS)
-            asking = self.answer("www")
-            self.master.questions.pop().callback({"private": private, "title": ""})
-            self.assertEqual(is_private(self.successResultOf(asking)), private)
-            for error in (LimitError(), RecordsFailingError(), MessageError()):
-                self.clock.advance(HOLDS)
+            self.told(private=private)
+            for error in (LimitError(), LinkLostError(), NoAnswerError(), RecordsFailingError()):
+                self.clock.advance(MOST_AGE)
                 self.assertEqual(is_private(self.failing(error, "www")), private, error)
+            self.live.is_here()
+
+    def test_private_while_failing(self) -> None:
+        """
+        Promise 10.7: a farm whose master is here and fails to say whether it is private counts as private until it says
+        it, and who reads without a string is cut; the rest of what it said stays known.
+        """
+        cut: list[None] = []
+        self.live.on_private(cut.append)
+        for error in (RecordsFailingError(), FileError(), MessageError(), RefusedError(INTERNAL_ERROR)):
+            self.told(private=False)
+            cut.clear()
+            for _ in range(2):
+                self.clock.advance(HOLDS)
+                self.assertEqual(self.failing(error, "www"), {"private": True, "title": "A farm"}, error)
+                self.assertEqual(cut, [None], error)
+        self.live.is_away()
+        self.assertTrue(is_private(self.successResultOf(self.answer("www"))))
+
+    def test_private_by_refusal(self) -> None:
+        """
+        Promise 10.7: who reads without a string is cut also when the master says no more who may.
+        """
+        cut: list[None] = []
+        self.live.on_private(cut.append)
+        self.told(private=False)
+        self.clock.advance(HOLDS)
+        self.assertTrue(is_private(self.failing(RevokedError(), "www")))
+        self.assertEqual(cut, [None])

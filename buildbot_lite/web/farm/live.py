@@ -3,7 +3,7 @@ What only the running master knows: which slaves are here, what waits and why, w
 
 ::
 
-    pages ──► Live ──── ask ────► the master        at most once in `FRESH` seconds for each question
+    pages ──► Live ──── ask ────► the master        at most once in `FRESH` seconds for each question, even if it fails
                 └── kept answers ◄──┘               while the master is away, the last ones go on being shown
 
 Answers are kept whether or not the master is there, so pages show what was, and say since when.
@@ -19,23 +19,24 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 
 from ...deferreds import Listeners, SharedWork
-from ...errors import BuildbotLiteError, LimitError, NoAnswerError, NotFoundError, RefusedError
+from ...errors import BuildbotLiteError, LimitError, LinkLostError, NoAnswerError, NotFoundError, RefusedError
 from ...wire.failures import INTERNAL_ERROR
 
 Document = Mapping[str, Any]
 
 FRESH = 1.0
-"""Seconds for which an answer is shown again."""
+"""Seconds for which an answer is shown again, and the master is not asked again after an error."""
 HOLDS = 2.0
 """Seconds for which an answer of a farm without news is shown while the next one is awaited."""
 MOST_FRESH = 60.0
 """The same for what hardly ever changes."""
 MOST_AGE = 3600.0
 """Seconds after which an answer of a master that is away is no longer shown."""
-_LASTING = frozenset({"www"})
+_WWW = "www"
 """
-What the configuration says, which holds until the master says otherwise: without it, a farm for everybody would be
-taken for a private one.
+The question whose answer says who may read.  While the master is away it holds for however long: without it, a farm for
+everybody would be taken for a private one.  But a master that is here and fails to answer it may have made the farm
+private, so it counts as private until there is an answer.
 """
 
 
@@ -53,12 +54,13 @@ class AnsweringMaster(Protocol):
 @define(eq=False)
 class _LastAnswer:
     """
-    *version*: of the farm when the question was asked.
+    *version*: of the farm when the question was asked.  *failed*: when the master last failed to answer it.
     """
 
     at: float = float("-inf")
     document: Document | None = None
     version: int = -1
+    failed: float = float("-inf")
 
 
 @define(eq=False)
@@ -114,7 +116,7 @@ class Live:
         """
         self.version += 1
         for kept in self._kept.values():
-            kept.at = min(kept.at, self.clock() - MOST_FRESH)
+            kept.at, kept.failed = min(kept.at, self.clock() - MOST_FRESH), float("-inf")
 
     def is_here(self) -> None:
         """
@@ -137,7 +139,7 @@ class Live:
         """
         Whether only holders of grants may read the farm's pages: also while nobody knows.
         """
-        return is_private(await self.answer("www"))
+        return is_private(await self.answer(_WWW))
 
     async def answer(self, question: str, fresh: float = FRESH) -> Document:
         """
@@ -148,26 +150,41 @@ class Live:
         age = self.clock() - kept.at
         if kept.document is not None and age < fresh:
             return kept.document
+        if self.clock() - kept.failed < min(fresh, FRESH):
+            return kept.document or {}
         still_holds = kept.document if fresh and age < HOLDS and kept.version == self.version else None
         asking = self._asking.begun(question, lambda: self._ask(question, kept))
         return still_holds if still_holds is not None and not asking.fired else await asking.wait()
 
     async def _ask(self, question: str, kept: _LastAnswer) -> Document:
         version = self.version
+        was_for_all = not is_private(kept.document or {})
         try:
-            former, kept.document = kept.document, _unwrapped(question, await self.link.ask({"ask": question}))
+            kept.document = _unwrapped(question, await self.link.ask({"ask": question}))
             kept.at, kept.version = self.clock(), version
-            if question == "www" and kept.document.get("private") and former and not former.get("private"):
-                self._on_private.tell(None)
         except NoAnswerError:
             self.is_away()
         except BuildbotLiteError as error:
-            # Of any other error, what was known before stays known; a lost link says so itself.
             if _is_refusal(error):
                 kept.document, kept.at, kept.version = {}, self.clock(), version
-        if question not in _LASTING and self.clock() - kept.at > MOST_AGE:
-            kept.document = None
+            else:
+                self._failed(question, kept, error)
+        if question != _WWW:
+            if self.clock() - kept.at > MOST_AGE:
+                kept.document = None
+        elif was_for_all and is_private(kept.document or {}):
+            self._on_private.tell(None)
         return kept.document or {}
+
+    def _failed(self, question: str, kept: _LastAnswer, error: BuildbotLiteError) -> None:
+        """
+        The master answered *question* with an *error* that is no refusal: what was known stays known, but for who may
+        read.  (A lost link says so itself, and whoever asks too much learns nothing of the farm.)
+        """
+        kept.failed = self.clock()
+        is_here = self.away_since is None and not isinstance(error, LinkLostError)
+        if question == _WWW and kept.document and is_here and not isinstance(error, LimitError):
+            kept.document = {**kept.document, "private": True}
 
 
 def is_private(www: Document) -> bool:
