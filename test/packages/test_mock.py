@@ -317,6 +317,16 @@ class MockProgramTests(SynchronousTestCase):
         code, said = self.run_words(self.root.rpm_preparation("x86_64", "noarch", ""))
         self.assertEqual((code, os.listdir(self.kept)), (0, []), said)
 
+    def test_unknown_kind(self) -> None:
+        """
+        Promise 9.4: who enters a root of which nothing says what it is reads that it is not kept any more.
+        """
+        self.keep("f4-x86_64-1")
+        (self.directory / "work").symlink_to(".")
+        (self.kept / "f4-x86_64-1" / "root" / "made").unlink()
+        code, said = self.run_words(entering(self.directory, "f4-x86_64-1"))
+        self.assertEqual((code, "is not kept on this machine" in said), (99, True), said)
+
     def test_damaged(self) -> None:
         """
         Promise 9.4: a kept root whose files do not say how large it is, or when its time is over, is removed, and the

@@ -45,6 +45,23 @@ def failing(*words: str, complaint: str = "", code: int = 100, room: str = "") -
     return behave
 
 
+def keeping(said: str) -> Callable[[StartedCommand], None]:
+    """
+    A slave on which the package cannot be built, that says this when it is asked to keep the root.
+    """
+    fails = failing("build", complaint="it broke")
+
+    def behave(started: StartedCommand) -> None:
+        run = started.spec
+        if isinstance(run, spec.Run) and "keep" in run.argv:
+            started.write(said.encode())
+            started.end(0, streams={"stdio": said.encode()})
+        else:
+            fails(started)
+
+    return behave
+
+
 def on_machine(machine: str) -> Callable[[StartedCommand], None]:
     """
     A slave on such a machine, on which everything succeeds.
@@ -271,8 +288,30 @@ class PackageStepsTests(SubmissionCase):
         (kept,) = [each for each in overlays(slave) if each[0] == "keep"]
         self.assertEqual(kept[1:], ("root", "files", "amd64", "../../roots/kept", "kept-amd64-1", "86400"))
         self.assertEqual(self.summary("building"), "The package could not be built: it broke.")
-        said = [each.text for each in self.harness.read(lambda connection: remarks.of_build(connection, 1))]
-        self.assertIn("package shell kept-amd64 1 --slave DIRECTORY", "\n".join(said))
+        self.assertIn("package shell kept-amd64 1 --slave DIRECTORY", self.remarks())
+        (run,) = [each.spec for each in slave.commands if "keep" in getattr(each.spec, "argv", ())]
+        assert isinstance(run, spec.Run)
+        self.assertEqual((run.timeout, run.max_time), (3600.0, 86400.0))
+
+    def remarks(self) -> str:
+        """
+        The remarks about build 1.
+        """
+        return "\n".join(each.text for each in self.harness.read(lambda connection: remarks.of_build(connection, 1)))
+
+    def test_warned(self) -> None:
+        """
+        Promise 9.4: only the line that says so means that the root is not kept; other programs may print warnings.
+        """
+        self.build("kept", FakeSlave(behaviour=keeping("WARNING: a file of mock's is old\n")))
+        self.assertIn("the root is kept on bot1", self.remarks())
+
+    def test_refused(self) -> None:
+        """
+        Promise 9.4: where the root is not kept, the build says why.
+        """
+        self.build("kept", FakeSlave(behaviour=keeping("WARNING: old\nnot kept: none was made\n")))
+        self.assertIn("the root is not kept: none was made", self.remarks())
 
     def test_not_kept(self) -> None:
         """

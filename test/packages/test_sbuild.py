@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.model.results import Result
 from buildbot_lite.packages.building.kept_roots import KEPT
+from buildbot_lite.packages.building.programs import words_of
 from buildbot_lite.packages.building.roots import FILES, INCOMING, RESULTS, ROOT
 from buildbot_lite.packages.building.sbuild import Sbuild
 from test.control.test_submissions import SubmissionCase
@@ -359,11 +360,25 @@ perl -e 'do $ENV{SBUILD_CONFIG} or die; print $unshare_tmpdir_template' >../../s
             self.assertEqual(self.run_words(root.end()), (0, ""))
             self.assertEqual(os.listdir(self.temporary), [])
             self.prepared()
-        (self.directory / ROOT / "base").unlink()
         words = root.keep("amd64", "b-2")
         assert words is not None
-        self.assertEqual(self.run_words(words), (0, "none was made"))
+        session = self.directory / ROOT / "session"
+        session.symlink_to(self.temporary / "gone")
+        self.assertEqual(self.run_words(words), (0, "not kept: its temporary directory is gone"))
+        session.unlink()
+        (self.directory / ROOT / "base").unlink()
+        self.assertEqual(self.run_words(words), (0, "not kept: none was made"))
         self.assertEqual(sorted(os.listdir(kept)), ["b-0", "b-1"])
+
+    def test_limit_of_a_kept_root(self) -> None:
+        """
+        Promise 9.4: what a kept root of sbuild's had already is no part of what may be written in it.
+        """
+        for name, text in (("arch", "amd64\n"), ("kilobytes", "1000000\n")):
+            (self.directory / name).write_text(text)
+        words = list(words_of("overlay", "true", str(self.directory)))
+        words[2] += '\nrun() { echo "$5"; }\nenter_tree "$1"'
+        self.assertEqual(self.run_words(words), (0, f"0,4096,{(20 << 30) + 1000000 * 1024}"))
 
     def test_checked(self) -> None:
         """

@@ -53,6 +53,7 @@ kind_of() { # ROOT
 find_tree='for tree in "$1"/session/root.*; do [ ! -d "$tree/build" ] || { echo "$tree"; exit; }; done; exit 1'
 
 keep() { # ROOT DIRECTORY ARCH KEPT NAME SECONDS
+    if [ -L "$1/session" ] && [ ! -e "$1/session" ]; then not_kept "its temporary directory is gone"; fi
     kind=$(kind_of "$1")
     [ -n "$kind" ] || not_kept "none was made"
     mkdir -p "$4"
@@ -62,6 +63,7 @@ keep() { # ROOT DIRECTORY ARCH KEPT NAME SECONDS
     flock 9
     discard "$kept/$5" "$incoming"
     "measure_$kind" "$1" "$2"
+    [ -n "$kilobytes" ] || not_kept "its size cannot be measured"
     [ $((kilobytes * 1024)) -le $LARGEST_KEPT ] || not_kept "it has more than $LARGEST_KEPT bytes"
     mkdir "$incoming"
     echo "$3" >"$incoming/arch"
@@ -75,13 +77,14 @@ keep() { # ROOT DIRECTORY ARCH KEPT NAME SECONDS
     sweep_locked "$kept" || true
 }
 
+# The step looks for these first words: programs that this one runs may say something, too.
 not_kept() { # REASON
-    echo "$1"
+    echo "not kept: $1"
     exit
 }
 
 disk_usage() { # PATH…
-    unshare $map du -skcx -- "$@" | tail -n 1 | cut -f 1
+    unshare $map du -skcx -- "$@" 2>/dev/null | tail -n 1 | cut -f 1
 }
 
 enter() { # KEPT NAME [COMMAND…]
@@ -94,7 +97,9 @@ enter() { # KEPT NAME [COMMAND…]
     flock --nonblock 9 || fail $DAMAGED "Somebody else is in this root, or it is being removed.  Try again later."
     # It may have been removed before it was locked.
     [ "$one/until" -ef /proc/self/fd/9 ] || fail $DAMAGED "$gone"
-    "enter_$(kind_of "$one/root")" "$one" "$@"
+    kind=$(kind_of "$one/root")
+    [ -n "$kind" ] || fail $DAMAGED "$gone"
+    "enter_$kind" "$one" "$@"
 }
 
 in_shell='
@@ -159,7 +164,9 @@ enter_tree() { # ONE [COMMAND…]
     one=$1
     shift
     [ $# -gt 0 ] || set -- sh -c "$in_shell"
-    run tree "$one/root" "" "$(cat "$one/arch")" "0,4096,$LARGEST_KEPT" no "$@"
+    # All of the root counts, also what was there before.
+    size=$(number "$one/kilobytes")
+    run tree "$one/root" "" "$(cat "$one/arch")" "0,4096,$((LARGEST_KEPT + ${size:-0} * 1024))" no "$@"
 }
 
 # A root of mock's.
@@ -167,10 +174,11 @@ enter_tree() { # ONE [COMMAND…]
 measure_mock() { # ROOT DIRECTORY
     read -r config unique <"$1/made"
     # Only root in the root can read all of it.
-    kilobytes=$(mock --quiet --root="$config" --uniqueext="$unique" --chroot -- du -skx / |
+    kilobytes=$(mock --quiet --root="$config" --uniqueext="$unique" --chroot -- du -skx / 2>/dev/null |
         sed -n '$s/^\([0-9]\{1,12\}\)[^0-9].*/\1/p')
     [ -n "$kilobytes" ] || not_kept "mock does not say how large it is"
-    kilobytes=$((kilobytes + $(du -skcx -- "$1" "$2" | tail -n 1 | cut -f 1)))
+    files=$(du -skcx -- "$1" "$2" 2>/dev/null | tail -n 1 | cut -f 1)
+    kilobytes=$((kilobytes + ${files:-0}))
 }
 
 take_mock() {

@@ -33,6 +33,9 @@ ROOTS = "root_architectures"
 """The property of builders that may build in the root of any of several architectures: their names."""
 _ROOT = "root_architecture"
 
+_NOT_KEPT = "not kept: "
+"""The first words of the line in which kept.sh says why it does not keep a root."""
+
 ONLY_FILES = """\
 if [ -L "$1" ] || [ ! -d "$1" ]; then echo "the build has replaced the directory of its results" >&2; exit 1; fi
 find "$1" -mindepth 1 ! -type f -prune -exec rm -rf {} +
@@ -105,9 +108,12 @@ class PackageStep(BuildStep):
         words = self.root.keep(self.architecture, kept_name(builder, number))
         if words is None:
             return
-        kept = await self.execute(words)
-        if kept.outcome.exit_code != 0 or kept.output():
-            self.bench.remark(f"the root is not kept: {complaint_of(kept)}")
+        # A large root may be copied to another disk.
+        kept = await self.execute(words, timeout=LONGEST_SILENCE, max_time=self.root.longest)
+        refusals = [line for line in kept.end_of_output().splitlines() if line.startswith(_NOT_KEPT)]
+        if refusals or kept.outcome.exit_code != 0:
+            why = refusals[-1].removeprefix(_NOT_KEPT)[:LONGEST_COMPLAINT] if refusals else complaint_of(kept)
+            self.bench.remark(f"the root is not kept: {why}")
         else:
             self.bench.remark(
                 f"the root is kept on {self.slave_name} for some hours; to enter it: "
