@@ -317,6 +317,32 @@ class MockProgramTests(SynchronousTestCase):
         code, said = self.run_words(self.root.rpm_preparation("x86_64", "noarch", ""))
         self.assertEqual((code, os.listdir(self.kept)), (0, []), said)
 
+    def test_not_scrubbed(self) -> None:
+        """
+        Promise 9.4: what mock does not remove of an interrupted keeping stops no other root from being kept; after a
+        day it is given up, and named.
+        """
+        keep = Mock("fedora-40-{arch}", keep_failed=2).keep("x86_64", "f4-x86_64-1")
+        assert keep is not None
+        self.plans("rebuild", 1, {})
+        self.plans("scrub", 60, {})
+        self.built()
+        left = self.kept / ".incoming" / "root"
+        left.mkdir(parents=True)
+        (left / "made").write_text("fedora-40-x86_64 left-unique\n")
+        (self.plan / "chroot" / "said").write_text("200\t/\n")
+        code, said = self.run_words(keep)
+        self.assertEqual((code, "not kept" in said), (0, False), said)
+        removed, kept = sorted(os.listdir(self.kept))
+        self.assertEqual((removed.rpartition(".")[0], kept), (".removed..incoming", "f4-x86_64-1"))
+        os.utime(self.kept / removed, (1, 1))
+        self.fresh()
+        self.plans("scrub", 60, {})
+        code, said = self.run_words(self.root.rpm_preparation("x86_64", "noarch", ""))
+        self.assertEqual((code, os.listdir(self.kept)), (0, ["f4-x86_64-1"]))
+        self.assertIn("mock has failed for a day to remove what it made, so the root that it made stays", said)
+        self.assertIn('it has "left-unique" in its name', said)
+
     def test_unknown_kind(self) -> None:
         """
         Promise 9.4: who enters a root of which nothing says what it is reads that it is not kept any more.

@@ -61,7 +61,9 @@ keep() { # ROOT DIRECTORY ARCH KEPT NAME SECONDS
     chmod 700 "$kept"
     exec 9<"$kept"
     flock 9
-    discard "$kept/$5" "$incoming"
+    set_aside "$kept" "$5"
+    set_aside "$kept" .incoming
+    discard_removed "$kept"
     "measure_$kind" "$1" "$2"
     [ -n "$kilobytes" ] || not_kept "its size cannot be measured"
     [ $((kilobytes * 1024)) -le $LARGEST_KEPT ] || not_kept "it has more than $LARGEST_KEPT bytes"
@@ -219,16 +221,33 @@ scrub() { # ROOT
     mock --quiet --root="$config" --uniqueext="$unique" --scrub=chroot --scrub=bootstrap || code=$?
     case $code in
         # No configuration of that name, or no mock: another attempt would not succeed either.
-        3 | 5 | 127) echo "warning: mock and its configuration $config are not here any more, so the root that it made stays \
-on this machine: it has \"$unique\" in its name, and is in /var/lib/mock unless mock keeps its roots elsewhere" >&2 ;;
+        3 | 5 | 127) stays "mock and its configuration $config are not here any more" ;;
         *) return "$code" ;;
     esac
 }
 
-# Remove what is kept in each DIRECTORY.
-discard() { # DIRECTORY…
-    for one; do
-        scrub "$one/root" && erase "$one"
+stays() { # REASON
+    echo "warning: $1, so the root that it made stays on this machine: it has \"$unique\" in its name, and is in \
+/var/lib/mock unless mock keeps its roots elsewhere" >&2
+}
+
+# Give what is kept as NAME another name, with which it is in nobody's way.
+set_aside() { # KEPT NAME
+    [ -e "$1/$2" ] || return 0
+    aside=$1/.removed.$2.$(date +%s)-$$
+    mv -T "$1/$2" "$aside"
+    touch "$aside"
+}
+
+# Remove what was set aside.  Where mock does not remove its root for a day, it would not later either.
+discard_removed() { # KEPT
+    for removed in "$1"/.removed.*; do
+        [ -e "$removed" ] || continue
+        if ! scrub "$removed/root"; then
+            [ -n "$(find "$removed" -maxdepth 0 -mmin +1440)" ] || continue
+            stays "mock has failed for a day to remove what it made"
+        fi
+        erase "$removed" || true
     done
 }
 
@@ -251,8 +270,8 @@ sweep_kept() { # KEPT
 # The same, with the lock of KEPT.
 sweep_locked() { # KEPT
     # What an interrupted keeping or removal has left.
-    discard "$1/.incoming" || true
-    discard "$1"/.removed.* || true
+    set_aside "$1" .incoming
+    discard_removed "$1"
     count=0 kilobytes=0
     for name in $(cd "$1" && ls -t -- */until 2>/dev/null); do
         name=${name%/until}
@@ -263,9 +282,9 @@ sweep_locked() { # KEPT
             [ $((kilobytes * 1024)) -gt $LARGEST_KEPT ]; then
             (
                 flock --nonblock 8 || exit 0
-                mv -T "$1/$name" "$1/.removed.$name.$$"
+                set_aside "$1" "$name"
             ) 8<"$until" || true
         fi
     done
-    discard "$1"/.removed.* || true
+    discard_removed "$1"
 }
