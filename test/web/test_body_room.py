@@ -5,6 +5,9 @@ Memory for the bodies of requests.
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.web.serving.body_room import BodyRoom, HeldBody
+from buildbot_lite.web.serving.fair_places import UNKNOWN, Occupant
+
+FLOODER, OTHER = Occupant.at("192.0.2.9"), Occupant.at("192.0.2.1")
 
 
 class BodyRoomTests(SynchronousTestCase):
@@ -16,11 +19,11 @@ class BodyRoomTests(SynchronousTestCase):
         self.room = BodyRoom(100)
         self.cut: list[str] = []
 
-    def body(self, name: str, size: int = 0) -> HeldBody:
+    def body(self, name: str, size: int = 0, occupant: Occupant = UNKNOWN) -> HeldBody:
         """
-        A body that comes in, with *size* bytes.
+        A body of *occupant* that comes in, with *size* bytes.
         """
-        body = HeldBody(lambda: self.cut.append(name))
+        body = HeldBody(lambda: self.cut.append(name), occupant)
         self.room.begin(body)
         self.assertTrue(self.room.grow(body, size))
         return body
@@ -47,3 +50,38 @@ class BodyRoomTests(SynchronousTestCase):
         self.assertEqual((self.cut, self.room.held), ([], 100))
         self.assertTrue(self.room.grow(new, 10))
         self.assertEqual(self.cut, ["old"])
+
+    def test_flood(self) -> None:
+        """
+        A flood displaces its own bodies, however old those of others are; a newcomer gets in.
+        """
+        self.body("other", 20, OTHER)
+        for _ in range(50):
+            self.body("flood", 15, FLOODER)
+        self.body("newcomer", 60, Occupant.at("192.0.2.2"))
+        self.assertEqual(set(self.cut), {"flood"})
+        self.assertLessEqual(self.room.held, 100)
+
+    def test_flood_of_complete(self) -> None:
+        """
+        Whoever holds the most, and has nothing that could be displaced, gets no more at the cost of others.
+        """
+        self.body("other", 20, OTHER)
+        for _ in range(4):
+            self.room.complete(self.body("flood", 20, FLOODER))
+        self.assertFalse(self.room.grow(self.body("more", 0, FLOODER), 10))
+        self.assertTrue(self.room.grow(self.body("newcomer", 0, Occupant.at("192.0.2.2")), 10))
+        self.assertEqual(self.cut, ["other"])
+
+    def test_holders(self) -> None:
+        """
+        Holders of strings keep up to half of the room whatever strangers send, and the other way round.
+        """
+        self.body("holder", 50, Occupant.holding(1))
+        for number in range(50):
+            self.body("stranger", 10, Occupant.at(f"192.0.2.{number}"))
+        self.assertEqual(set(self.cut), {"stranger"})
+        self.cut.clear()
+        for number in range(2, 50):
+            self.body("holder", 10, Occupant.holding(number))
+        self.assertEqual(set(self.cut), {"holder"})

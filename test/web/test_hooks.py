@@ -81,12 +81,12 @@ class HookCase(SynchronousTestCase):
         self.factory = make_factory(root, self.clock)
         self.factory.doStart()
 
-    def connect(self) -> tuple[Any, StringTransport]:
+    def connect(self, host: str = "192.168.1.1") -> tuple[Any, StringTransport]:
         """
-        A connection; None for its protocol: it is refused.
+        A connection from *host*; None for its protocol: it is refused.
         """
         protocol = self.factory.buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
-        transport = StringTransport()
+        transport = StringTransport(peerAddress=IPv4Address("TCP", host, 54321))
         if protocol is not None:
             protocol.makeConnection(transport)
         return protocol, transport
@@ -334,6 +334,36 @@ class BoundsTests(HookCase):
         self.assertFalse(transports[1].disconnected)
         producers[1].wrote(1)
         self.assertTrue(transports[1].disconnected)
+
+    def test_unread_flood(self) -> None:
+        """
+        Promise 10.10: full buffers of one address displace its own, and not an older one of another address.
+        """
+        self.patch(site, "MOST_UNREAD", 100)
+        self.factory = make_factory(EndlessPage(), self.clock)
+        self.factory.doStart()
+        transports: list[StringTransport] = []
+        for host in ("192.0.2.1", *("192.0.2.9",) * 3):
+            protocol, transport = self.connect(host)
+            protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            producer: Any = transport.producer
+            producer.pauseProducing()
+            producer.wrote(40 if transports else 30)
+            transports.append(transport)
+        self.assertEqual([each.disconnected for each in transports], [False, True, True, False])
+
+    def test_flood_of_bodies(self) -> None:
+        """
+        Bodies of one address that do not come to their end displace its own, and not an older one of another address.
+        """
+        self.factory.forms = BodyRoom(1000)
+        form = b"POST /enter HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n" + b"x" * 300
+        transports: list[StringTransport] = []
+        for host in ("192.0.2.1", *("192.0.2.9",) * 5):
+            protocol, transport = self.connect(host)
+            protocol.dataReceived(form)
+            transports.append(transport)
+        self.assertEqual([each.disconnected for each in transports], [False, True, True, True, False, False])
 
     def test_no_more_requests_while_unread(self) -> None:
         """

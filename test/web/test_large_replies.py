@@ -14,6 +14,7 @@ from buildbot_lite.web import dispatcher
 from buildbot_lite.web.dispatcher import Pages
 from buildbot_lite.web.replies.large_replies import LARGEST_WHOLE, MOST_SENT, LargeReplies
 from buildbot_lite.web.root import SiteRoot
+from buildbot_lite.web.serving.fair_places import UNKNOWN, Occupant
 from buildbot_lite.web.serving.site import make_factory
 from buildbot_lite.web.view import Reply, Route
 
@@ -27,7 +28,8 @@ class FakeRequest:
 
     method = b"GET"
 
-    def __init__(self) -> None:
+    def __init__(self, occupant: Occupant) -> None:
+        self.occupant = occupant
         self.channel: Any = self
         self.transport = self
         self.written = b""
@@ -72,11 +74,11 @@ class LargeRepliesTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.large = LargeReplies(Clock(), 10 * LARGEST_WHOLE)
 
-    def sent(self, body: bytes) -> tuple[FakeRequest, Deferred[None]]:
+    def sent(self, body: bytes, occupant: Occupant = UNKNOWN) -> tuple[FakeRequest, Deferred[None]]:
         """
-        The request to which *body* is sent.
+        The request of *occupant* to which *body* is sent.
         """
-        request = FakeRequest()
+        request = FakeRequest(occupant)
         return request, Deferred.fromCoroutine(self.large.send(request, body))
 
     def test_pieces(self) -> None:
@@ -113,6 +115,31 @@ class LargeRepliesTests(SynchronousTestCase):
             done.cancel()
             self.failureResultOf(done, CancelledError)
         self.assertEqual(self.large.held, 0)
+
+    def test_flood(self) -> None:
+        """
+        Promise 10.10: a flood of answers that are not read displaces itself, and not those who began before it; an
+        answer that many read counts little for each of them.
+        """
+        body = b"o" * 3 * LARGEST_WHOLE
+        others = [self.sent(body, Occupant.at(f"192.0.2.{number}"))[0] for number in range(3)]
+        holder, _ = self.sent(b"h" * 2 * LARGEST_WHOLE, Occupant.holding(1))
+        flooder = Occupant.at("192.0.2.9")
+        flood = [self.sent(b"%03d" % number * LARGEST_WHOLE, flooder)[0] for number in range(20)]
+        self.assertEqual([each.cut for each in (*others, holder)], [False] * 4)
+        self.assertEqual([each.cut for each in flood], [True] * 19 + [False])
+        newcomer, _ = self.sent(b"n" * 5 * LARGEST_WHOLE, Occupant.at("192.0.2.5"))
+        self.assertEqual([each.cut for each in (*others, holder, newcomer, flood[-1])], [False] * 5 + [True])
+
+    def test_flood_of_one(self) -> None:
+        """
+        Of one visitor, all that read the same answer give way together: one of them alone would free nothing.
+        """
+        body = b"x" * 6 * LARGEST_WHOLE
+        flood = [self.sent(body, Occupant.at("192.0.2.9"))[0] for _ in range(3)]
+        other, _ = self.sent(b"o" * 4 * LARGEST_WHOLE, Occupant.at("192.0.2.1"))
+        self.sent(b"n" * LARGEST_WHOLE, Occupant.at("192.0.2.2"))
+        self.assertEqual([each.cut for each in (*flood, other)], [True] * 3 + [False])
 
     def test_largest(self) -> None:
         """

@@ -15,22 +15,25 @@ from typing import Any
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
+from ..serving.fair_places import Occupant, most_expendable
 from .downloads import PIECE, ByteRange, writing
 
 LARGEST_WHOLE = PIECE
 """Bytes of an answer that is written at once."""
 MOST_SENT = 8 << 20
-"""Bytes of the bodies that are being sent; of too many, the connections that have been reading for longest are cut."""
+"""Bytes of the bodies that are being sent; of too many, the connections that have been reading for longest are cut, of
+the visitor who has the most of them."""
 
 
 @define(eq=False)
 class _Sent:
     """
-    A *body* that is being sent to the client of *request*.
+    A *body* that is being sent to the client of *request*, and counts for *occupant*.
     """
 
     body: bytes
     request: Any
+    occupant: Occupant
 
     def cut(self) -> None:
         # A client that has gone has no channel any more.
@@ -73,7 +76,7 @@ class LargeReplies:
         """
         Send *body* to the client of *request*, whose headers are set, as fast as it reads.
         """
-        sent = _Sent(body, request)
+        sent = _Sent(body, request, request.occupant)
         self._begin(sent)
         try:
             await writing(_ReplyBytes(body), ByteRange(0, len(body)), self.clock, packed=False)(request)
@@ -84,12 +87,23 @@ class LargeReplies:
         readers = self._readers.get(id(sent.body), 0)
         self._readers[id(sent.body)] = readers + 1
         self.held += 0 if readers else len(sent.body)
-        for each in tuple(self._sent):
-            if self.held <= self.most:
-                break
-            self._end(each)
-            each.cut()
+        while self.held > self.most and self._sent:
+            for each in self._most_expendable(sent):
+                self._end(each)
+                each.cut()
         self._sent[sent] = None
+
+    def _most_expendable(self, newcomer: _Sent) -> list[_Sent]:
+        held: dict[Occupant, int] = {}
+        for each in self._sent:
+            # Who reads what others read holds little of it.
+            share = len(each.body) // self._readers[id(each.body)]
+            held[each.occupant] = held.get(each.occupant, 0) + share
+        occupant = most_expendable(held, newcomer.occupant, len(newcomer.body), self.most)
+        # None if the newcomer's answer alone is more than its half, or than all.
+        oldest = next(each for each in self._sent if occupant in {each.occupant, None})
+        # To cut one of several that read the same would be for nothing.
+        return [each for each in self._sent if each.occupant == oldest.occupant and each.body is oldest.body]
 
     def _end(self, sent: _Sent) -> None:
         with suppress(KeyError):  # it was cut

@@ -1,20 +1,29 @@
 """
 Memory for what connections hold: bodies of requests that come in, and answers that wait to be read.
+
+::
+
+    no room ─► whoever holds the most bytes (`fair_places.most_expendable`) loses the oldest of theirs
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Self
 
 from attrs import define, field
+
+from .fair_places import UNKNOWN, Occupant, most_expendable
 
 
 @define(eq=False)
 class HeldBody:
     """
     A body that comes in, or a full buffer of answers, with *size* bytes so far.  *cut*: ends its connection.
+    *occupant*: for whom it counts.
     """
 
     cut: Callable[[], object]
+    occupant: Occupant = UNKNOWN
     size: int = 0
 
 
@@ -22,52 +31,87 @@ class HeldBody:
 class BodyRoom:
     """
     Room for at most *most* bytes of bodies.  A body for which there is none displaces that which has been coming in for
-    longest: who sends slowly, or never ends, does not keep the others out.
+    longest, of whoever holds the most: who sends slowly, or never ends, does not keep the others out, and a flood
+    displaces itself.
     """
 
     most: int
     held: int = 0
-    _coming: dict[HeldBody, None] = field(factory=dict)
+    # Of each occupant: what can be displaced, the oldest first, and the bytes of all of theirs.
+    _coming: dict[Occupant, dict[HeldBody, None]] = field(factory=dict)
+    _sizes: dict[Occupant, int] = field(factory=dict)
 
     def begin(self, body: HeldBody) -> Self:
         """
         *body* begins to come in.
         """
-        self._coming[body] = None
+        self._coming.setdefault(body.occupant, {})[body] = None
         return self
 
     def grow(self, body: HeldBody, count: int) -> bool:
         """
         Whether there is room for *count* more bytes of *body*, which are held then.  If not, no other is displaced.
         """
-        lacking = self.held + count - self.most
-        displaced: list[HeldBody] = []
-        for oldest in self._coming:
-            if lacking <= 0 or oldest is body:
-                break
-            # What holds nothing would be cut for nothing.
-            if oldest.size:
-                displaced.append(oldest)
-                lacking -= oldest.size
-        if lacking > 0:
+        displaced = self._in_the_way(body, count)
+        if displaced is None:
             return False
         for each in displaced:
             self.release(each)
             each.cut()
+        self._add(body, count)
+        return True
+
+    def _in_the_way(self, body: HeldBody, count: int) -> list[HeldBody] | None:
+        """
+        What has to go before *body* has *count* more bytes; None if that would not be enough.
+        """
+        lacking = self.held + count - self.most
+        found: list[HeldBody] = []
+        if lacking <= 0:
+            return found
+        # A newcomer gets in as long as it has no more than this one.
+        sizes = {**self._sizes, body.occupant: self._sizes.get(body.occupant, 0) - body.size}
+        left: dict[Occupant, Iterator[HeldBody]] = {}
+        spared: set[Occupant] = set()
+        while lacking > 0:
+            occupant = most_expendable(sizes, body.occupant, body.size + count, self.most, spared)
+            if occupant is None:
+                return None
+            oldest = next(left.setdefault(occupant, self._displaceable(occupant, body)), None)
+            if oldest is not None:
+                found.append(oldest)
+                sizes[occupant] -= oldest.size
+                lacking -= oldest.size
+            elif occupant == body.occupant:
+                return None  # all that it holds is being answered, or younger
+            else:
+                spared.add(occupant)
+        return found
+
+    def _displaceable(self, occupant: Occupant, body: HeldBody) -> Iterator[HeldBody]:
+        older = takewhile(lambda each: each is not body, self._coming.get(occupant, ()))
+        # What holds nothing would be cut for nothing.
+        return (each for each in older if each.size)
+
+    def _add(self, body: HeldBody, count: int) -> None:
         body.size += count
         self.held += count
-        return True
+        self._sizes[body.occupant] = self._sizes.get(body.occupant, 0) + count
+        if not self._sizes[body.occupant]:
+            del self._sizes[body.occupant]
 
     def complete(self, body: HeldBody) -> None:
         """
         *body* is here, and is not displaced while its request is answered.
         """
-        self._coming.pop(body, None)
+        of_one = self._coming.get(body.occupant, {})
+        of_one.pop(body, None)
+        if not of_one:
+            self._coming.pop(body.occupant, None)
 
     def release(self, body: HeldBody) -> None:
         """
         *body* is not needed any more.
         """
         self.complete(body)
-        self.held -= body.size
-        body.size = 0
+        self._add(body, -body.size)

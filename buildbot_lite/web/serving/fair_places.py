@@ -11,7 +11,7 @@ master does the same with its unauthenticated peers.)  Visitors with a string an
 for sure.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from ipaddress import IPv6Address, ip_address
 from typing import Self
 
@@ -54,6 +54,20 @@ class Occupant:
 UNKNOWN = Occupant("")
 
 
+def most_expendable(
+    held: Mapping[Occupant, int], newcomer: Occupant, count: int, most: int, spared: Container[Occupant] = ()
+) -> Occupant | None:
+    """
+    Who gives way when *newcomer* takes *count* more of *most*, which are places or bytes: of holders, if they would
+    have more than half of it, and of strangers otherwise, whoever has the most.  *held*: by everybody so far.
+    *spared*: those who have nothing that could be taken.  None: nobody is left.
+    """
+    of_holders = sum(each for of, each in held.items() if of.is_holder) + count * newcomer.is_holder
+    holders = of_holders > most // 2
+    left = (of for of in held if of.is_holder == holders and of not in spared)
+    return max(left, key=held.__getitem__, default=None)
+
+
 class FairPlace:
     """
     A place that is taken, until `leave`.  *displaced*: called when somebody else gets it.
@@ -89,7 +103,6 @@ class FairPlaces:
         # Of each occupant, the oldest first.
         self._taken: dict[Occupant, dict[FairPlace, None]] = {}
         self._count = 0
-        self._of_holders = 0
 
     def __len__(self) -> int:
         return self._count
@@ -112,7 +125,6 @@ class FairPlaces:
         """
         self._taken.setdefault(place.occupant, {})[place] = None
         self._count += 1
-        self._of_holders += place.occupant.is_holder
 
     def remove(self, place: FairPlace) -> bool:
         """
@@ -125,10 +137,10 @@ class FairPlaces:
         if not of_one:
             del self._taken[place.occupant]
         self._count -= 1
-        self._of_holders -= place.occupant.is_holder
         return True
 
     def _most_expendable(self, newcomer: Occupant) -> FairPlace:
-        holders = self._of_holders + newcomer.is_holder > self._most // 2
-        of_one = max((each for of, each in self._taken.items() if of.is_holder == holders), key=len)
-        return next(iter(of_one))
+        held = {of: len(each) for of, each in self._taken.items()}
+        occupant = most_expendable(held, newcomer, 1, self._most)
+        assert occupant is not None, "all places are taken, by holders or by strangers"
+        return next(iter(self._taken[occupant]))

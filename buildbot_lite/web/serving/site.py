@@ -4,13 +4,15 @@ An HTTP server with bounds, by twisted.web.
 - The body of a request is kept in memory up to `LARGEST_FORM`, of a webhook up to `LARGEST_BODY`; the rest is discarded
   as it comes, so that the client reads why it is refused; far beyond that the connection is cut.  All bodies together
   have at most `MOST_OF_FORMS` and `MOST_OF_HOOKS` bytes: of too many, the connection with the oldest that is not
-  complete is cut; a request for which there still is no room is answered with 503.
+  complete is cut, of the visitor who holds the most bytes; a request for which there still is no room is answered with
+  503.
 - There are at most `MOST_CONNECTIONS`; a newcomer displaces the oldest of the visitor who has the most (`fair_places`).
   Each may be silent for `SILENCE` seconds, and each request must be complete
   `LONGEST_REQUEST` seconds after its connection was made or had its last answer, so that a client that sends a byte now
   and then cannot keep others out.  While an answer is written, both wait.
 - What is written must be read: a connection whose buffer stays full for `LONGEST_PAUSE` seconds is cut.  All full
-  buffers together have at most `MOST_UNREAD` bytes: of too many, the one that has been full for longest is cut.
+  buffers together have at most `MOST_UNREAD` bytes: of too many, the one that has been full for longest is cut, of the
+  visitor who holds the most of them.
 - A webhook's connection is for one request, so that forges do not hold connections.
 - Forms and cookies are not parsed, and requests are not logged here.
 """
@@ -29,7 +31,7 @@ from twisted.web.server import Request, Site
 
 from ...model.webhook import LARGEST_BODY
 from .body_room import BodyRoom, HeldBody
-from .fair_places import FairPlace, FairPlaces, Occupant
+from .fair_places import UNKNOWN, FairPlace, FairPlaces, Occupant
 from .http_channel import StrictChannel, origin_form
 from .policy import PAGE_HEADERS, WebVisitor
 from .timed_producer import TimedProducer
@@ -72,7 +74,7 @@ class BoundedRequest(Request):
         # Twisted's own goes to a file of any size.
         self.content = self._body = BytesIO()
         connection = self.channel.transport
-        self._held = HeldBody(connection.abortConnection)
+        self._held = HeldBody(connection.abortConnection, connection.place.occupant)
         # Twisted tells a request its target when the body is complete.
         if origin_form(self.channel.target)[1].startswith(HOOKS):
             self._largest = LARGEST_BODY
@@ -130,6 +132,14 @@ class BoundedRequest(Request):
         Its connection counts for *occupant*, until the next request.
         """
         self.channel.transport.place.belongs_to(occupant)
+
+    @property
+    def occupant(self) -> Occupant:
+        """
+        For whom its connection counts.
+        """
+        # A client that has gone has no channel any more.
+        return UNKNOWN if self.channel is None else self.channel.transport.place.occupant
 
     def finish(self) -> None:
         self._release()
@@ -246,7 +256,9 @@ class _BoundedConnection(ProtocolWrapper):
         self._cut = self.factory.clock.callLater(LONGEST_REQUEST, self._abort)
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:  # noqa: N802 - Twisted's
-        self._producer = TimedProducer(producer, self.factory.clock, self._abort, self.factory.unread)
+        self._producer = TimedProducer(
+            producer, self.factory.clock, self._abort, self.factory.unread, lambda: self.place.occupant
+        )
         super().registerProducer(self._producer, streaming)  # type: ignore[no-untyped-call]  # Twisted's
 
     def unregisterProducer(self) -> None:  # noqa: N802 - Twisted's

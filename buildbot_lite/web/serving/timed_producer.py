@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from zope.interface import implementer
 
 from .body_room import BodyRoom, HeldBody
+from .fair_places import Occupant
 
 LONGEST_PAUSE = 120
 """Seconds for which a client may leave its buffer full: as long as 64 KiB at 5 kbit/s take."""
@@ -27,14 +28,23 @@ LONGEST_PAUSE = 120
 class TimedProducer:
     """
     What writes to a connection: *producer*.  *abort*: called when the connection's buffer stays full for
-    `LONGEST_PAUSE` seconds of *clock*, or when there is no *room* for what is in it.
+    `LONGEST_PAUSE` seconds of *clock*, or when there is no *room* for what is in it.  *occupant*: for whom the
+    connection counts at this moment.
     """
 
-    def __init__(self, producer: Any, clock: IReactorTime, abort: Callable[[], object], room: BodyRoom) -> None:
+    def __init__(
+        self,
+        producer: Any,
+        clock: IReactorTime,
+        abort: Callable[[], object],
+        room: BodyRoom,
+        occupant: Callable[[], Occupant],
+    ) -> None:
         self._producer = producer
         self._clock = clock
         self._abort = abort
         self._room = room
+        self._occupant = occupant
         self._unread = HeldBody(abort)
         self._pause: IDelayedCall | None = None
 
@@ -49,6 +59,9 @@ class TimedProducer:
         """
         The buffer is full.
         """
+        if not self._is_paused:
+            self._room.release(self._unread)
+            self._unread = HeldBody(self._abort, self._occupant())
         self._end_timer()
         self._pause = self._clock.callLater(LONGEST_PAUSE, self._abort)
         self._room.begin(self._unread)
