@@ -155,7 +155,7 @@ def _origin(origin: Document | None) -> str:
 
 def _kept_root(job: int, arch: Document) -> str:
     enter = f"buildbot-lite package shell {job} {arch['architecture']}"
-    return f"of {arch['architecture']}, until {Date(arch['kept_until'])}: {enter}"
+    return f"of {arch['architecture']}, at most until {Date(arch['kept_until'])}: {enter}"
 
 
 def _spans(job: Document) -> list[tuple[Text, Date, str]]:

@@ -345,6 +345,7 @@ class RightToEnterTests(RootShellCase):
         """
         Promise 9.8: `package show` says until when the root of a build that failed is kept, and how to enter it.
         """
+        self.building.said["roots/kept"] = ""
         self.fail_builds()
         job = self.ask("show", job=1)["job"]
         until = {arch["architecture"]: arch["kept_until"] for arch in job["arches"]}
@@ -352,10 +353,28 @@ class RightToEnterTests(RootShellCase):
         console = Console(width=200, color_system=None, highlight=False)
         with console.capture() as capture:
             console.print(job_tables.job(job))
-        self.assertRegex(capture.get(), r"of amd64, until [^ ]+ [^ ]+: buildbot-lite package shell 1 amd64 *\n")
+        self.assertRegex(capture.get(), r"of amd64, at most until [^ ]+ [^ ]+: buildbot-lite package shell 1 amd64 *\n")
         self.harness.clock.advance(5 * HOUR + 1)
         later = self.ask("show", job=1)["job"]
         self.assertEqual({arch["kept_until"] for arch in later["arches"]}, {None})
+
+    def test_not_kept(self) -> None:
+        """
+        Promise 9.8: nothing is shown of a root that the slave could not keep; and no longer time than the slave was
+        told, although the target keeps roots longer now.
+        """
+        self.building.said["roots/kept"] = "no room\n"
+        self.fail_builds()
+        self.assertEqual({arch["kept_until"] for arch in self.ask("show", job=1)["job"]["arches"]}, {None})
+        self.building.said["roots/kept"] = ""
+        self.run_command("bookworm", archive(greet()))
+        self.harness.settle()
+        for now, hours in ((9, 5), (2, 2)):
+            self.harness.configure(self.configuration().replace("keep_failed=5", f"keep_failed={now}"))
+            self.harness.done(self.farm.reconfiguration.apply())
+            arches = self.ask("show", job=2)["job"]["arches"]
+            self.assertEqual({arch["kept_until"] for arch in arches}, {self.farm.wall() + hours * HOUR})
+            self.assertEqual(self.ask("root", job=2, architecture="amd64")["root"]["until"], arches[0]["kept_until"])
 
     def test_not_failed(self) -> None:
         """

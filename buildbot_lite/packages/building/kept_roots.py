@@ -16,6 +16,8 @@ from .overlay import overlay
 
 KEPT = "roots/kept"
 """Where roots are kept, relative to the slave's ``work``."""
+KEPT_FOR = "root_kept_for"
+"""The property of builds whose root the slave keeps: for how many seconds after the build failed, at most."""
 
 
 def kept_name(builder: str, number: int) -> str:

@@ -21,7 +21,7 @@ from ...model.results import Result
 from . import debian_scripts
 from .apt_complaint import apt_complaint
 from .farm_repository import FarmRepository, GettingRepository, needed_packages
-from .kept_roots import kept_name
+from .kept_roots import KEPT_FOR, kept_name
 from .overlay import OVER_LIMIT
 from .roots import FILES, INCOMING, RESULTS, ROOT, Root
 from .same_packages import GettingList
@@ -115,6 +115,7 @@ class PackageStep(BuildStep):
             why = refusals[-1].removeprefix(_NOT_KEPT)[:LONGEST_COMPLAINT] if refusals else complaint_of(kept)
             self.bench.remark(f"the root is not kept: {why}")
         else:
+            self.setProperty(KEPT_FOR, int(self.root.keep_failed))
             self.bench.remark(
                 f"the root is kept on {self.slave_name} for some hours; to enter it: "
                 f"buildbot-lite package shell JOB {self.architecture}; on that machine: "

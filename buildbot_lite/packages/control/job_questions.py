@@ -23,11 +23,11 @@ from ...wire.control import ExposedControl
 from ...wire.exposed import Exposed, Revocable
 from ..records import job_lists, job_records
 from ..records.job_documents import of_job, of_target
-from ..records.job_states import ArchState
 from ..records.jobs import Job, JobFilter
 from ..service.job_service import JobService
 from ..service.paused import paused_targets
 from .job_actions import LONGEST_PAUSE_REASON, JobActions, no_job, no_target
+from .kept_roots import kept_until
 from .rebuilding import Rebuilding
 
 JOBS_VERB = "jobs"
@@ -179,25 +179,20 @@ class JobQuestions:
 
     async def _documents(self, read: Callable[[Connection], Sequence[Job]]) -> list[dict[str, Any]]:
         why = self.farm.dispatcher.why
-        found = await self.farm.records.read(lambda connection: [of_job(connection, job) for job in read(connection)])
+        found = await self.farm.records.read(lambda connection: [self._of(connection, job) for job in read(connection)])
         for document in found:
             for arch in document["arches"]:
                 waits = why(arch["request"]) if arch["state"] == "waiting" and arch["request"] is not None else None
                 if waits is not None:
                     arch["reason"] = waits.sentence
-                arch["kept_until"] = self._kept_until(document["target"], arch)
         return found
 
-    def _kept_until(self, target: str, arch: Mapping[str, Any]) -> float | None:
-        """
-        Seconds since 1970 until when a slave keeps the root in which the build of *arch* failed; None: there is none.
-        """
-        found = self.service.targets.get(target)
-        seconds = 0.0 if found is None else found.root.keep_failed
-        if not seconds or arch["state"] != ArchState.FAILED or arch["finished"] is None:
-            return None
-        until: float = arch["finished"] + seconds
-        return until if until > self.farm.wall() else None
+    def _of(self, connection: Connection, job: Job) -> dict[str, Any]:
+        document, now = of_job(connection, job), self.farm.wall()
+        for arch, shown in zip(job.arches, document["arches"], strict=True):
+            until = kept_until(connection, self.service, job, arch)
+            shown["kept_until"] = until if until is not None and until > now else None
+        return document
 
 
 def jobs_verb(farm: Farm, service: JobService) -> Verb:

@@ -17,8 +17,9 @@ from ...storage.records import builds
 from ...storage.records.builds import Build
 from ...wire.roles import Slave
 from ...wire.shells import ShellHost
-from ..building.kept_roots import KEPT, kept_name
+from ..building.kept_roots import KEPT, KEPT_FOR, kept_name
 from ..building.overlay import overlay
+from ..building.roots import MOST_HOURS
 from ..records.job_states import ArchState
 from ..records.jobs import Job, JobArch, arches_by_name
 from ..service.job_service import JobService
@@ -73,20 +74,29 @@ async def kept_root(farm: Farm, service: JobService, job: Job, architecture: str
             f"{job.title} has not failed for {architecture}: it is {arch.state}.  Only the roots of builds that failed "
             "are kept."
         )
-    target = service.targets.get(job.target)
-    seconds = 0.0 if target is None else target.root.keep_failed
+    seconds = _permitted(service, job)
     if not seconds:
         raise RefusedError(
             f"The target {job.target} keeps no roots.  To keep those of the next builds that fail, give it "
             f"a root with keep_failed=HOURS in master.cfg; then: buildbot-lite package requeue {job.id}"
         )
-    kept = KeptRoot(job, architecture, build, build.finished + seconds)
+    kept = KeptRoot(job, architecture, build, build.finished + min(seconds, _recorded(build) or seconds))
     if kept.until <= farm.wall():
         raise RefusedError(
             f"The root of {job.title} for {architecture} is not kept any more: its time is over.  To build it again: "
             f"buildbot-lite package requeue {job.id}"
         )
     return kept
+
+
+def kept_until(connection: Connection, service: JobService, job: Job, arch: JobArch) -> float | None:
+    """
+    Seconds since 1970 until when, at most, a slave keeps the root of the latest build of *job* for *arch*; None if that
+    build did not fail, or if its root was not kept.
+    """
+    build = _build(connection, arch) if arch.state is ArchState.FAILED else None
+    seconds = 0.0 if build is None else min(_permitted(service, job), _recorded(build))
+    return build.finished + seconds if build is not None and build.finished is not None and seconds else None
 
 
 def shell_host(farm: Farm, kept: KeptRoot) -> tuple[Slave, ShellHost]:
@@ -127,3 +137,19 @@ def _check(name: str, kept: KeptRoot, hello: Hello) -> None:
 
 def _build(connection: Connection, arch: JobArch) -> Build | None:
     return None if arch.build is None else builds.get(connection, arch.build)
+
+
+def _permitted(service: JobService, job: Job) -> float:
+    """
+    Seconds for which the target of *job* keeps roots now.
+    """
+    target = service.targets.get(job.target)
+    return 0.0 if target is None else target.root.keep_failed
+
+
+def _recorded(build: Build) -> float:
+    """
+    Seconds for which the slave said that it keeps the root of *build*; 0 if it did not.
+    """
+    seconds = build.properties.get(KEPT_FOR, [None])[0]
+    return float(seconds) if isinstance(seconds, int) and 0 < seconds <= MOST_HOURS * 3600 else 0.0
