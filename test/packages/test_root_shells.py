@@ -363,7 +363,7 @@ class RightToEnterTests(RootShellCase):
         Promise 9.8: nothing is shown of a root that the slave could not keep; and no longer time than the slave was
         told, although the target keeps roots longer now.
         """
-        self.building.said["roots/kept"] = "no room\n"
+        self.building.said["roots/kept"] = "not kept: no room\n"
         self.fail_builds()
         self.assertEqual({arch["kept_until"] for arch in self.ask("show", job=1)["job"]["arches"]}, {None})
         self.building.said["roots/kept"] = ""
