@@ -16,16 +16,17 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from ...deferreds import OneShot, SharedWork, shielded
-from ...errors import RecordsFailingError
 from ...storage.compressed_streams import open_stream
 from ...storage.records.streams import Stream
 from ...storage.shared_reading import SharedStreams
 from ..farm.master_watch import NewsOfFarm
 from ..farm.stored_farm import Reading
+from ..serving.fair_places import Occupant
+from ..serving.fair_turns import FairTurns
 from .line_index import InThread, LineIndexes
 from .line_numbers import LineNumbers
 from .log_reader import LogPart, LogReader
@@ -51,7 +52,10 @@ SEARCH_TIME = 2.0
 """Seconds of one search."""
 SEARCH_PIECE = 8 << 20
 MOST_SEARCHES = 2
-MOST_SEARCHING = 10
+MOST_SEARCHING = 8
+"""Searches that wait for their turn."""
+_NO_RATE = 1_000_000
+_TOO_MANY = "Too many people search in logs at this moment.  Try again in some seconds."
 
 
 @define
@@ -95,8 +99,7 @@ class FarmLogs:
         self._windows: _Kept[LogWindow] = _Kept(MOST_KEPT, lambda made: made.size)
         self.parts: _Kept[bytes] = _Kept(MOST_PARTS, len)
         self._records: _Kept[StoredLog] = _Kept(MOST_RECORDS, lambda log: log.size)
-        self._searches = DeferredSemaphore(MOST_SEARCHES)
-        self._searching = 0
+        self._searches = FairTurns(clock.seconds, clock, MOST_SEARCHES, _NO_RATE, _NO_RATE, MOST_SEARCHING, _TOO_MANY)
         self._pace: OneShot[None] | None = None
         self._paced = float("-inf")
         # Lengths that were looked up in this turn of the reactor.
@@ -190,18 +193,16 @@ class FarmLogs:
         return await waiting.addTimeout(seconds, self.clock, lambda result, timeout: None)
 
     async def search(
-        self, log: LogReader, text: TextSearch, state: SearchState, *, back: bool = False
+        self, log: LogReader, text: TextSearch, state: SearchState, occupant: Occupant, *, back: bool = False
     ) -> tuple[list[FoundLine], SearchState]:
         """
         The next lines of *log* with *text*, from *state* on, for at most `SEARCH_TIME`; and where to go on.  *back*:
-        the lines before it, the nearest one first.
+        the lines before it, the nearest one first.  *occupant*: whose turn it takes.
         """
-        if self._searching >= MOST_SEARCHING:
-            raise RecordsFailingError("Too many people search in logs at this moment.  Try again in some seconds.")
-        self._searching += 1
-        # Not ended when its client hangs up: a thread reads the file.
         look, end = (text.run_back, 0) if back else (text.run, log.length)
-        return await shielded(self._searches.run(lambda: Deferred.fromCoroutine(self._search(log, look, state, end))))
+        await self._searches.begin(occupant)
+        # Not ended when its client hangs up: a thread reads the file.
+        return await shielded(self._search(log, look, state, end))
 
     async def _search(
         self, log: LogReader, look: SearchRun, state: SearchState, end: int
@@ -217,8 +218,8 @@ class FarmLogs:
                     break  # the file was removed
                 found, state = found + more, after
         finally:
-            self._searching -= 1
             reader.close()
+            self._searches.end()
         return found, state
 
 

@@ -34,7 +34,7 @@ async def found_page(view: FarmView, asked: PageRequest, opened: OpenLog, text: 
     refused = ""
     try:
         wanted = TextSearch(text, ignores_case=ignores_case)
-        found, stop = await opened.logs.search(opened.reader, wanted, start, back=bool(back))
+        found, stop = await opened.logs.search(opened.reader, wanted, start, asked.occupant, back=bool(back))
     except LimitError as error:
         stop, refused = start, str(error)
     context = {
