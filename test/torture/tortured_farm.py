@@ -67,11 +67,13 @@ application = application_for(furl={furl!r})
 class TorturedFarm(Farm):
     """
     A farm for a campaign.  *disks*: whether master and slaves get small disks.  *grace*: of the slaves, in seconds.
+    *by_itself*: whether it also submits builds by itself, by timers and changes.
     """
 
-    def __init__(self, *, disks: bool, grace: float = GRACE) -> None:
+    def __init__(self, *, disks: bool, grace: float = GRACE, by_itself: bool = True) -> None:
         super().__init__(*SLAVES)
         self.disks = disks
+        self.by_itself = by_itself
         self.generation = 1
         self.proxies = {name: Proxy() for name in SLAVES}
         self.worker = self.directory / "worker.py"
@@ -101,7 +103,7 @@ class TorturedFarm(Farm):
         return (
             f"{WORDS}c['location'] = ['127.0.0.1:9']\nSLAVES = {list(SLAVES)!r}\nc['slaves'] = [{slaves}]\n"
             f"{jobs.configuration(self.worker, self.generation)}"
-            f"{autonomous.configuration(self.holder, self.repository.bare)}"
+            f"{autonomous.configuration(self.holder, self.repository.bare) if self.by_itself else ''}"
         )
 
     def edit_config(self) -> None:
