@@ -31,6 +31,8 @@ LONGEST_COMPLAINT = 300
 """Characters."""
 TO_END = 5.0
 """Seconds between SIGTERM, after which git removes its locks, and SIGKILL."""
+LOOK_ENDED = 0.02
+"""Seconds between two checks whether a program has ended that was told to."""
 PIECE = 1 << 16
 
 
@@ -90,7 +92,8 @@ def last_complaint(errors: bytes) -> str:
 
 def run_here(program: ChildProgram, unwanted: Event) -> Ran:
     """
-    Run *program* in this thread; end it when *unwanted* is set.
+    Run *program* in this thread; end it when *unwanted* is set.  When the program has ended, the processes that it left
+    are killed, unless they made sessions of their own (setsid(2)).
     """
     with tempfile.TemporaryFile() as stdin:
         stdin.write(program.stdin)
@@ -131,17 +134,25 @@ def _watched(process: "subprocess.Popen[bytes]", program: ChildProgram, unwanted
         assert process.stdout is not None
         assert process.stderr is not None
         output, errors = found[process.stdout.fileno()], found[process.stderr.fileno()]
-        while selector.get_map():
-            for key, _ in selector.select(LOOK_AGAIN):
+        pause = LOOK_AGAIN
+        while True:
+            # What it left may hold its output for ever: once it has ended, only what is there already is read.
+            ended = _has_ended(process)
+            ready = selector.select(0 if ended else pause)
+            for key, _ in ready:
                 _take(selector, key.fileobj, found)  # type: ignore[arg-type]  # they are streams
             del errors[LARGEST_ERRORS:]
             if unwanted.is_set() or len(output) > program.largest or time.monotonic() > deadline:
-                _end(process)
                 break
-        if time.monotonic() > deadline:
-            raise ProgramError(f"{program.argv[0]} did not end within {program.seconds:.0f} s.")
-    code = _code(process, deadline)
-    return Ran(code, bytes(output[: program.largest]), bytes(errors), len(output) > program.largest)
+            if ended and not ready:
+                break
+            if not selector.get_map():
+                pause = LOOK_ENDED  # it has closed its output, and may still run
+        late = time.monotonic() > deadline and not _has_ended(process)
+        _end(process)
+    if late:
+        raise ProgramError(f"{program.argv[0]} did not end within {program.seconds:.0f} s.")
+    return Ran(process.wait(), bytes(output[: program.largest]), bytes(errors), len(output) > program.largest)
 
 
 def _take(selector: selectors.BaseSelector, stream: IO[bytes], found: dict[int, bytearray]) -> None:
@@ -152,22 +163,21 @@ def _take(selector: selectors.BaseSelector, stream: IO[bytes], found: dict[int, 
         selector.unregister(stream)
 
 
-def _code(process: "subprocess.Popen[bytes]", deadline: float) -> int:
-    try:
-        return process.wait(max(TO_END, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:  # the program closed its output and still runs
-        _end(process)
-        return process.wait()
+def _has_ended(process: "subprocess.Popen[bytes]") -> bool:
+    # Without taking its exit code: until that is taken, no other group of processes can have its number.
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """
     End the program and its descendants.
     """
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if process.returncode is not None:
-            return
+    if not _has_ended(process):
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(TO_END)
+            os.killpg(process.pid, signal.SIGTERM)
+        until = time.monotonic() + TO_END
+        while not _has_ended(process) and time.monotonic() < until:
+            time.sleep(LOOK_ENDED)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -3,6 +3,9 @@ Programs that the master runs on its own machine.
 """
 
 import os
+from select import select
+from signal import SIGTERM
+from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any
 
@@ -10,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.child_programs import (
     LARGEST_ERRORS,
+    LARGEST_OUTPUT,
     LONGEST_COMPLAINT,
     ChildProgram,
     ProgramError,
@@ -83,6 +87,30 @@ class ProgramTests(SynchronousTestCase):
         self.assertRaisesRegex(
             ProgramError, "did not end within", self.run_shell, "sleep 1000 & sleep 1000", seconds=0.3
         )
+
+    def test_left(self) -> None:
+        """
+        What a program leaves behind is ended with it, even if it ignores SIGTERM, and holds nobody up although it has
+        the program's output.
+        """
+        for end, largest, expected in [
+            ("exit 3", LARGEST_OUTPUT, Ran(3, b"done\n", b"")),
+            ("exec sleep 1000", 3, Ran(-SIGTERM, b"don", b"", cut_off=True)),
+        ]:
+            with TemporaryDirectory() as directory:
+                pipe = os.path.join(directory, "pipe")
+                os.mkfifo(pipe)
+                reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+                self.addCleanup(os.close, reader)
+                ran = self.run_shell(
+                    f"trap '' TERM; exec 7>{pipe}; while :; do sleep 1; done & trap - TERM; echo done; {end}",
+                    largest=largest,
+                    seconds=1000.0,
+                )
+            self.assertEqual(ran, expected)
+            # The end of the pipe comes with the end of all that had it open.
+            self.assertEqual(select([reader], [], [], 60.0)[0], [reader])
+            self.assertEqual(os.read(reader, 1), b"")
 
     def test_unwanted(self) -> None:
         """
