@@ -68,10 +68,10 @@ class Pages:
         # A stranger who has found a defect must not fill the disk with tracebacks.
         self._log = LimitedLog(__name__)
         self._view = view
-        self._kept = KeptReplies()
         self._large = LargeReplies(view.logs.clock)
         clock = view.logs.clock
-        self._turns = FairTurns(clock.seconds, clock, MOST_AT_ONCE, _NO_RATE, _NO_RATE, MOST_CONNECTIONS, _TOO_MANY)
+        turns = FairTurns(clock.seconds, clock, MOST_AT_ONCE, _NO_RATE, _NO_RATE, MOST_CONNECTIONS, _TOO_MANY)
+        self._kept = KeptReplies(view.live.clock, turns)
         self._app = Klein()
         self._app.url_map.converters["int"] = _NumberInAddress
         for route in (*routes, Route("/static/<name>", _static, kept=0, is_open=True)):
@@ -163,17 +163,10 @@ class Pages:
         async def make() -> Reply | Streamed:
             return await route.render(self._view, asked, **names)
 
-        async def make_in_turn() -> Reply | Streamed:
-            await self._turns.begin(asked.occupant)
-            try:
-                return await make()
-            finally:
-                self._turns.end()
-
         # Any cookie of another site's, or of nobody's, must not make a page anew.
         if route.kept and asked.method in {"GET", "HEAD"}:
             version = (live.version, live.away_since)
-            return await self._kept.get_or_make(_kept_as(asked), version, live.clock, route.kept, make_in_turn)
+            return await self._kept.get_or_make(_kept_as(asked), version, route.kept, asked.occupant, make)
         reply = await make()
         return PreparedReply(reply) if isinstance(reply, Reply) else reply
 

@@ -133,27 +133,37 @@ class FairTurnsTests(SynchronousTestCase):
             lambda failure: self.refused.append(address) if failure.check(NoAnswerError) else failure,
         )
 
+    def end(self, address: str) -> None:
+        """
+        A turn of *address* is over.
+        """
+        self.turns.end(Occupant.at(address))
+
     def test_in_turn(self) -> None:
         """
-        Visitors have their turns one after the other, whoever of them waits for several.
+        Promise 10.10: visitors have their turns one after the other, whoever of them waits for several, and nobody has
+        more than half of them at a time.
         """
-        for address in ("192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"):
+        for address in (*("192.0.2.1",) * 4, "192.0.2.2", "192.0.2.3"):
             self.begin(address)
-        self.assertEqual(self.begun, ["192.0.2.1"] * 2)
-        self.turns.end()
-        self.turns.end()
-        self.assertEqual(self.begun, ["192.0.2.1"] * 3)
+        self.assertEqual(self.begun, ["192.0.2.1", "192.0.2.2"])
+        self.end("192.0.2.2")
+        self.assertEqual(self.begun[2:], ["192.0.2.3"])
+        self.end("192.0.2.1")
+        self.assertEqual(self.begun[3:], [])
         self.clock.advance(1.1)
-        self.assertEqual(self.begun[3:], ["192.0.2.2"])
-        self.turns.end()
+        self.assertEqual(self.begun[3:], ["192.0.2.1"])
+        self.end("192.0.2.3")
         self.clock.advance(1.1)
+        self.assertEqual(self.begun[4:], [])
+        self.end("192.0.2.1")
         self.assertEqual(self.begun[4:], ["192.0.2.1"])
 
     def test_too_many(self) -> None:
         """
         Of too many who wait, the newest of whoever has the most is refused.
         """
-        for address in ("192.0.2.8", "192.0.2.8", *("192.0.2.1",) * 3, "192.0.2.2", "192.0.2.3", "192.0.2.1"):
+        for address in ("192.0.2.7", "192.0.2.8", *("192.0.2.1",) * 3, "192.0.2.2", "192.0.2.3", "192.0.2.1"):
             self.begin(address)
         self.assertEqual(self.refused, ["192.0.2.1"] * 2)
 
@@ -170,16 +180,16 @@ class FairTurnsTests(SynchronousTestCase):
         """
         Who does not wait any more has no turn, and costs the others none.
         """
-        for _ in range(2):
-            self.begin("192.0.2.1")
+        for address in ("192.0.2.1", "192.0.2.6"):
+            self.begin(address)
         gone = [self.turns.begin(Occupant.at(each)) for each in ("192.0.2.2", "192.0.2.2", "192.0.2.3")]
         for each in gone:
             each.cancel()
             self.failureResultOf(each, CancelledError)
         self.begin("192.0.2.4")
-        self.turns.end()
-        self.assertEqual(self.begun, ["192.0.2.1", "192.0.2.1", "192.0.2.4"])
-        self.turns.end()
+        self.end("192.0.2.1")
+        self.assertEqual(self.begun, ["192.0.2.1", "192.0.2.6", "192.0.2.4"])
+        self.end("192.0.2.4")
         self.begin("192.0.2.5")
         self.clock.advance(1.1)
         self.assertEqual(self.begun[3:], ["192.0.2.5"])
@@ -191,9 +201,5 @@ class FairTurnsTests(SynchronousTestCase):
         for number in range(8):
             self.begin(f"2001:db8:0:{number}::1")
         self.begin("192.0.2.1")
-        self.turns.end()
-        self.clock.advance(1.1)
-        self.turns.end()
-        self.clock.advance(1.1)
-        self.assertIn("192.0.2.1", self.begun)
-        self.assertNotIn("192.0.2.1", self.refused)
+        self.assertEqual(self.begun, ["2001:db8:0:0::1", "192.0.2.1"])
+        self.assertEqual(len(self.refused), 3)

@@ -2,31 +2,35 @@
 Answers that are given again.
 """
 
-from collections.abc import Callable
-
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_lite.errors import NoAnswerError
 from buildbot_lite.web.replies.kept_replies import LARGEST_KEPT, KeptReplies, PreparedReply
+from buildbot_lite.web.serving.fair_places import Occupant
+from buildbot_lite.web.serving.fair_turns import FairTurns
 from buildbot_lite.web.view import Reply, Streamed
+
+VISITOR, FLOODER = Occupant.at("192.0.2.1"), Occupant.at("192.0.2.9")
+AT_ONCE = 8
 
 
 class KeptRepliesTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.kept = KeptReplies()
+        self.clock = Clock()
+        self.turns = FairTurns(self.clock.seconds, self.clock, AT_ONCE, 1000, 1000, 20, "Too many.")
+        self.kept = KeptReplies(self.clock.seconds, self.turns)
         self.made: list[Deferred[Reply]] = []
-        self.now = 0.0
 
     async def _make(self) -> Reply | Streamed:
         self.made.append(Deferred())
         return await self.made[-1]
 
-    def _ask(self, version: int = 1, address: str = "/") -> Deferred[PreparedReply | Streamed]:
-        return Deferred.fromCoroutine(self.kept.get_or_make(address, version, self._clock, 1.0, self._make))
-
-    @property
-    def _clock(self) -> Callable[[], float]:
-        return lambda: self.now
+    def _ask(
+        self, version: int = 1, address: str = "/", occupant: Occupant = VISITOR
+    ) -> Deferred[PreparedReply | Streamed]:
+        return Deferred.fromCoroutine(self.kept.get_or_make(address, version, 1.0, occupant, self._make))
 
     def test_one_for_all(self) -> None:
         """
@@ -40,7 +44,7 @@ class KeptRepliesTests(SynchronousTestCase):
         self.assertIs(self.successResultOf(self._ask()), found)
         assert isinstance(found, PreparedReply)
         self.assertIs(found.compressed, found.compressed)
-        self.now = 1.0
+        self.clock.advance(1.0)
         self.assertNoResult(self._ask())
 
     def test_another_version(self) -> None:
@@ -72,6 +76,38 @@ class KeptRepliesTests(SynchronousTestCase):
             self.successResultOf(found)
         self.assertNoResult(self._ask())
 
+    def test_own_turn(self) -> None:
+        """
+        Promise 10.10: a page that a flooder waits for costs others no more time than their own turn, and the flooder
+        gets theirs.
+        """
+        flood = [self._ask(address=f"/?{number}", occupant=FLOODER) for number in range(AT_ONCE // 2 + 2)]
+        theirs = self._ask(address="/farm", occupant=FLOODER)
+        self.assertEqual(len(self.made), AT_ONCE // 2)
+        mine = self._ask(address="/farm")
+        self.made[-1].callback(Reply(200, b"the farm"))
+        self.assertIs(self.successResultOf(mine), self.successResultOf(theirs))
+        # Nobody waits for a turn who has got it without one.
+        self.made[0].callback(Reply(200, b""))
+        self.assertEqual([each.called for each in flood], [True, *[False] * 5])
+        self.assertEqual(len(self.made), AT_ONCE // 2 + 2)
+
+    def test_nobody_waits(self) -> None:
+        """
+        What is wanted by nobody any more, or by none who may wait, is not remembered.
+        """
+        for number in range(AT_ONCE // 2):
+            _ = self._ask(address=f"/?{number}")
+        waiting = [self._ask(address="/farm"), self._ask(address="/farm")]
+        for each in waiting:
+            each.cancel()
+            self.failureResultOf(each, CancelledError)
+        refused = [self._ask(address="/queue") for _ in range(21)][-1]
+        self.failureResultOf(refused, NoAnswerError)
+        self.made[0].callback(Reply(200, b""))
+        self.made[-1].callback(Reply(200, b""))
+        self.assertEqual((self.kept.wanted, len(self.made)), (0, AT_ONCE // 2 + 1))
+
     def test_bounded(self) -> None:
         """
         Both forms of the kept answers count: the oldest give way.
@@ -79,8 +115,8 @@ class KeptRepliesTests(SynchronousTestCase):
         third = Reply(200, b"x" * (LARGEST_KEPT // 6))
         for address in ("/a", "/b", "/c"):
             self.kept.keep(address, 1, 9.0, PreparedReply(third))
-        self.assertIsNone(self.kept.get("/a", 1, 0.0))
-        self.assertIsNotNone(self.kept.get("/c", 1, 0.0))
+        self.assertIsNone(self.kept.get("/a", 1))
+        self.assertIsNotNone(self.kept.get("/c", 1))
 
     def test_addresses_count(self) -> None:
         """
@@ -89,7 +125,7 @@ class KeptRepliesTests(SynchronousTestCase):
         for number in range(1100):
             self.kept.keep(f"/?{number}{'x' * 8000}", 1, 9.0, PreparedReply(Reply(200, b"")))
         self.assertLess(len(self.kept), 1000)
-        self.now = 9.0
+        self.clock.advance(9.0)
         one = self._ask()
         self.made[0].callback(Reply(200, b""))
         self.successResultOf(one)

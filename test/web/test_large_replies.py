@@ -165,7 +165,7 @@ class PageTurnsTests(PagesCase):
             making.append(Deferred())
             return await making[-1]
 
-        self.patch(dispatcher, "MOST_AT_ONCE", 2)
+        self.patch(dispatcher, "MOST_AT_ONCE", 4)
         self.factory = make_factory(SiteRoot(Pages(self.view, [Route("/slow", page)]).resource(), None), self.clock)
         self.factory.doStart()
         transports = [self.send(b"GET /slow?%d HTTP/1.1\r\nHost: localhost:8010\r\n\r\n" % n) for n in range(4)]

@@ -111,7 +111,7 @@ class StringChecks:
         try:
             return await ask()
         finally:
-            self._turns.end()
+            self._turns.end(occupant)
 
     def _asked(self, furl: Furl) -> Deferred[Document]:
         async def ask() -> Document:

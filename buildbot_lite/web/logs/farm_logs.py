@@ -202,10 +202,10 @@ class FarmLogs:
         look, end = (text.run_back, 0) if back else (text.run, log.length)
         await self._searches.begin(occupant)
         # Not ended when its client hangs up: a thread reads the file.
-        return await shielded(self._search(log, look, state, end))
+        return await shielded(self._search(log, look, state, end, occupant))
 
     async def _search(
-        self, log: LogReader, look: SearchRun, state: SearchState, end: int
+        self, log: LogReader, look: SearchRun, state: SearchState, end: int, occupant: Occupant
     ) -> tuple[list[FoundLine], SearchState]:
         reader = LogReader(log.parts)
         until = self.clock.seconds() + SEARCH_TIME
@@ -219,7 +219,7 @@ class FarmLogs:
                 found, state = found + more, after
         finally:
             reader.close()
-            self._searches.end()
+            self._searches.end(occupant)
         return found, state
 
 

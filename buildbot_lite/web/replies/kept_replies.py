@@ -3,8 +3,8 @@ Answers that are given again, in the form in which they are sent.
 
 ::
 
-    many who ask for the same page at the same time ──► one renders, the others wait ──► PreparedReply ──► each
-                                                        its digest and its compressed form are made once
+    many who ask for the same page ──► each waits for its own turn ──► who has it first renders it ──► PreparedReply
+                                                                       the others wait for that
 """
 
 import gzip
@@ -12,11 +12,19 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from functools import cached_property
+from typing import Any
 
 from attrs import define, frozen
+from twisted.internet.defer import Deferred, DeferredList, FirstError
 
 from ...deferreds import OneShot
+from ..serving.fair_places import Occupant
+from ..serving.fair_turns import FairTurns
 from ..view import Reply, Streamed
+
+Make = Callable[[], Awaitable[Reply | Streamed]]
+_Key = tuple[str, object]
+"""Of an answer: its address, and the version of the farm."""
 
 LARGEST_KEPT = 2 << 20
 """Bytes of answers that are kept, to be given again."""
@@ -68,23 +76,35 @@ class _KeptReply:
 class KeptReplies:
     """
     The answers of the last seconds, so that many who look at the same page cost as much as one; at most `LARGEST_KEPT`
-    bytes.
+    bytes.  *clock*: monotonic seconds.  *turns*: in which answers are made.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float], turns: FairTurns) -> None:
+        self._clock = clock
+        self._turns = turns
         self._replies: OrderedDict[str, _KeptReply] = OrderedDict()
-        self._making: dict[tuple[str, object], OneShot[None]] = {}
+        # Of answers that nobody has a turn for yet: fires with the end of the making.
+        self._wanted: dict[_Key, OneShot[OneShot[None]]] = {}
+        self._making: dict[_Key, OneShot[None]] = {}
         self._size = 0
 
     def __len__(self) -> int:
         return len(self._replies)
 
-    def get(self, address: str, version: object, now: float) -> PreparedReply | None:
+    @property
+    def wanted(self) -> int:
+        """
+        Answers that somebody waits for, and nobody makes yet.
+        """
+        return len(self._wanted)
+
+    def get(self, address: str, version: object) -> PreparedReply | None:
         """
         The answer that was kept for *address*, if it is of this *version* of the farm.
         """
         kept = self._replies.get(address)
-        return kept.prepared if kept is not None and kept.version == version and now < kept.until else None
+        is_right = kept is not None and kept.version == version and self._clock() < kept.until
+        return kept.prepared if kept is not None and is_right else None
 
     def keep(self, address: str, version: object, until: float, prepared: PreparedReply) -> None:
         """
@@ -96,10 +116,11 @@ class KeptReplies:
         while self._size > LARGEST_KEPT:
             self._drop(next(iter(self._replies)))
 
-    def expire(self, now: float) -> None:
+    def expire(self) -> None:
         """
-        Drop what was kept until *now*, up to the first that is kept longer.
+        Drop what was kept until now, up to the first that is kept longer.
         """
+        now = self._clock()
         while self._replies:
             address, kept = next(iter(self._replies.items()))
             if kept.until > now:
@@ -111,36 +132,67 @@ class KeptReplies:
             self._size -= _size(address, old.prepared)
 
     async def get_or_make(
-        self,
-        address: str,
-        version: object,
-        clock: Callable[[], float],
-        seconds: float,
-        make: Callable[[], Awaitable[Reply | Streamed]],
+        self, address: str, version: object, seconds: float, occupant: Occupant, make: Make
     ) -> PreparedReply | Streamed:
         """
-        The kept answer, or that of *make*, which is kept for *seconds* if it is a whole page.  While one caller makes
-        it, others of the same *version* wait, and make their own only if there is nothing to keep then.
+        The kept answer, or that of *make*, in a turn of *occupant*, which is kept for *seconds* if it is a whole page.
+        Of several callers for the same *version*, the one whose turn comes first makes it; the others make their own
+        only if there is nothing to keep then.
         """
-        key = (address, version)
-        if (kept := self.get(address, version, clock())) is not None:
+        if (kept := self.get(address, version)) is not None:
             return kept
-        if (making := self._making.get(key)) is not None:
-            await making.wait()
-            if (kept := self.get(address, version, clock())) is not None:
-                return kept
+        key = (address, version)
+        made = self._making.get(key) or await self._turn_or_made(key, occupant)
+        if made is None:
+            return await self._make_for_all(key, seconds, occupant, make)
+        await made.wait()
+        if (kept := self.get(address, version)) is not None:
+            return kept
+        await self._turns.begin(occupant)
+        try:
             return _prepared(await make())
+        finally:
+            self._turns.end(occupant)
+
+    async def _turn_or_made(self, key: _Key, occupant: Occupant) -> OneShot[None] | None:
+        """
+        Wait until it is the turn of *occupant*: None; or until somebody else makes the answer *key*: the end of that.
+        """
+        if (wanted := self._wanted.get(key)) is None:
+            wanted = self._wanted[key] = OneShot(unawaited=lambda: self._wanted.pop(key, None))
+        begun = wanted.wait()
+        turn = self._turns.begin(occupant)
+        either: list[Deferred[Any]] = [turn, begun]
+        try:
+            made: OneShot[None] | None
+            made, _ = await DeferredList(either, fireOnOneCallback=True, fireOnOneErrback=True, consumeErrors=True)
+        except FirstError as error:
+            error.subFailure.raiseException()
+        finally:
+            turn.cancel()
+            begun.cancel()
+        return made
+
+    async def _make_for_all(
+        self, key: _Key, seconds: float, occupant: Occupant, make: Make
+    ) -> PreparedReply | Streamed:
+        """
+        Make the answer *key* in a turn of *occupant*, which has begun.
+        """
         made = self._making[key] = OneShot()
+        if (wanted := self._wanted.pop(key, None)) is not None:
+            wanted.fire(made)
         try:
             found = _prepared(await make())
             if isinstance(found, PreparedReply) and found.reply.status == 200:
-                self.expire(clock())
-                self.keep(address, version, clock() + seconds, found)
+                self.expire()
+                self.keep(*key, self._clock() + seconds, found)
             return found
         finally:
             # Also when this caller hung up.
             del self._making[key]
             made.fire(None)
+            self._turns.end(occupant)
 
 
 def _size(address: str, prepared: PreparedReply) -> int:

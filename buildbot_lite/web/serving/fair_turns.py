@@ -3,7 +3,7 @@ Work that costs others something, such as the master, or memory: so much at a ti
 in turn.
 """
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 
 from attrs import define, field
@@ -18,8 +18,9 @@ from .fair_places import Occupant
 @define(eq=False)
 class FairTurns:
     """
-    At most *at_once* have their turn at a time, and *per_second* begin in a second, *in_a_row* after a rest.  Of more
-    than *most_waiting*, those of whoever has the most fail with a `NoAnswerError` that says *refusal*.
+    At most *at_once* have their turn at a time, half of them (or one) of the same visitor, so that work that takes long
+    does not keep others waiting; and *per_second* begin in a second, *in_a_row* after a rest.  Of more than
+    *most_waiting*, those of whoever has the most fail with a `NoAnswerError` that says *refusal*.
     *now*: monotonic seconds.
 
     Of IPv6 addresses, a /48 is one visitor: a site may have so many (RFC 6177, section 2), which are 65,536 /64.  If
@@ -37,7 +38,7 @@ class FairTurns:
     refusal: str
     _waiting: OrderedDict[Occupant, deque[Deferred[None]]] = field(factory=OrderedDict)
     _count: int = 0
-    _working: int = 0
+    _working: Counter[Occupant] = field(factory=Counter)
     _bucket: TokenBucket = field(init=False)
     _call: IDelayedCall | None = None
 
@@ -46,7 +47,7 @@ class FairTurns:
 
     def begin(self, occupant: Occupant) -> Deferred[None]:
         """
-        Fires when it is the turn of *occupant*, who calls `end` afterwards.  Whoever cancels it waits no more.
+        Fires when it is the turn of *occupant*, for whom `end` is called afterwards.  Whoever cancels it waits no more.
         """
         turn: Deferred[None] = Deferred(lambda turn: self._leave(occupant, turn))
         self._waiting.setdefault(occupant, deque()).append(turn)
@@ -56,21 +57,27 @@ class FairTurns:
             self._refuse()
         return turn
 
-    def end(self) -> None:
+    def end(self, occupant: Occupant) -> None:
         """
-        A turn is over.
+        A turn of *occupant* is over.
         """
-        self._working -= 1
+        self._working[occupant] -= 1
+        if not self._working[occupant]:
+            del self._working[occupant]
         self._go_on()
 
     def _go_on(self) -> None:
-        while self._waiting and self._working < self.at_once:
+        while self._working.total() < self.at_once and (occupant := self._whose_turn()) is not None:
             if self._bucket.left < 1.0:
                 self._later()
                 return
             self._bucket.spend(1.0)
-            self._working += 1
-            self._next().callback(None)
+            self._working[occupant] += 1
+            self._next(occupant).callback(None)
+
+    def _whose_turn(self) -> Occupant | None:
+        most = max(1, self.at_once // 2)
+        return next((each for each in self._waiting if self._working[each] < most), None)
 
     def _later(self) -> None:
         if self._call is None or not self._call.active():
@@ -78,8 +85,8 @@ class FairTurns:
             # A little more, because of rounding.
             self._call = self.clock.callLater(missing + 0.001, self._go_on)
 
-    def _next(self) -> Deferred[None]:
-        occupant, turns = self._waiting.popitem(last=False)
+    def _next(self, occupant: Occupant) -> Deferred[None]:
+        turns = self._waiting.pop(occupant)
         turn = turns.popleft()
         self._count -= 1
         if turns:
