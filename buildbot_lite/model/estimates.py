@@ -28,6 +28,8 @@ class Estimate:
 
 
 UNKNOWN = Estimate()
+_SLOTTED = ""
+"""In the place of a builder: all whose builds have directories of their own."""
 
 
 def estimate(builds: Sequence[float], steps: Iterable[tuple[str, float]]) -> Estimate:
@@ -45,11 +47,13 @@ def estimate(builds: Sequence[float], steps: Iterable[tuple[str, float]]) -> Est
 @frozen
 class BusySlot:
     """
-    A slot that a build of *builder* occupies.  *ends*: its expected end; None: unknown.
+    A slot that a build of *builder* occupies.  *ends*: its expected end; None: unknown.  *slotted*: as in
+    `ExpectedRequest`.
     """
 
     builder: str
     ends: float | None
+    slotted: bool = False
 
 
 @frozen
@@ -68,13 +72,24 @@ class ExpectedRequest:
     A waiting request.
 
     *slaves*: those that may build it.  *seconds*: the expected duration of its build; None: unknown.  *concurrent*:
-    whether a slave may run several builds of the builder at a time.
+    whether a slave may run several builds of the builder at a time.  *slotted*: whether its builds have directories of
+    their own: a slave whose number of builds has no limit runs one build of all such builders at a time.
     """
 
     builder: str
     slaves: Sequence[str]
     seconds: float | None
     concurrent: bool = False
+    slotted: bool = False
+
+    def excludes(self, most: int | None) -> str | None:
+        """
+        The builds that cannot run beside it on a slave that runs *most* builds: those of its builder, `_SLOTTED` ones,
+        or none (None).
+        """
+        if self.slotted:
+            return _SLOTTED if most is None else None
+        return None if self.concurrent else self.builder
 
 
 def expected_starts(
@@ -90,13 +105,14 @@ def expected_starts(
     builder_free: dict[tuple[str, str], float] = {}
     for name, load in loads.items():
         for slot in load.busy:
-            key = name, slot.builder
-            builder_free[key] = max(builder_free.get(key, now), _end(now, slot))
+            for builder in (slot.builder, _SLOTTED) if slot.slotted else (slot.builder,):
+                builder_free[name, builder] = max(builder_free.get((name, builder), now), _end(now, slot))
     expected: list[float | None] = []
     for request in waiting:
         starts = {name: _first(free[name], now) for name in request.slaves if name in free}
-        if not request.concurrent:
-            starts = {name: max(at, builder_free.get((name, request.builder), now)) for name, at in starts.items()}
+        for name, at in starts.items():
+            if (others := request.excludes(loads[name].most)) is not None:
+                starts[name] = max(at, builder_free.get((name, others), now))
         slave, start = min(starts.items(), key=lambda pair: pair[1], default=("", inf))
         if start == inf:
             expected.append(None)
@@ -105,7 +121,7 @@ def expected_starts(
         end = inf if request.seconds is None else start + request.seconds
         if slots := free[slave]:
             heapreplace(slots, end)
-        builder_free[slave, request.builder] = end
+        builder_free[slave, _SLOTTED if request.slotted else request.builder] = end
     return expected
 
 

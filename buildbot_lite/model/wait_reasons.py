@@ -173,6 +173,15 @@ def busy(slave: str, builds: Sequence[str]) -> WaitReason:
     return WaitReason(WaitKind.BUSY, f"{slave} is busy with {', '.join(builds)}")
 
 
+def one_at_a_time(slave: str, build: str) -> WaitReason:
+    """
+    The slave builds a package, *build*, and has no ``max_builds``.
+    """
+    return WaitReason(
+        WaitKind.BUSY, f"{slave} is busy with {build}, and builds one package at a time, because it has no max_builds"
+    )
+
+
 def builder_busy(slave: str, build: str) -> WaitReason:
     """
     *build* of the same builder, which is not ``concurrent``, runs on the slave.

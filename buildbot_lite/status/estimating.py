@@ -84,7 +84,11 @@ def starts_of(farm: Farm, waiting: Sequence[WaitingRequest], estimates: Estimate
 
     def busy(slave: str) -> list[BusySlot]:
         return [
-            BusySlot(slot.builder, expected_end(started.get(request, now), estimates.get(slot.builder, UNKNOWN)))
+            BusySlot(
+                slot.builder,
+                expected_end(started.get(request, now), estimates.get(slot.builder, UNKNOWN)),
+                slotted=slot.number is not None,
+            )
             for request, slot in farm.slots.of_slave(slave)
         ]
 
@@ -97,7 +101,11 @@ def starts_of(farm: Farm, waiting: Sequence[WaitingRequest], estimates: Estimate
     for each in in_line:
         builder = farm.config.builders[each.request.builder]
         seconds = estimates.get(builder.name, UNKNOWN).build
-        expected.append(ExpectedRequest(builder.name, builder.slavenames, seconds, builder.concurrent))
+        expected.append(
+            ExpectedRequest(
+                builder.name, builder.slavenames, seconds, concurrent=builder.concurrent, slotted=builder.slotted
+            )
+        )
     starts = expected_starts(now, loads, expected)
     return {each.request.id: at for each, at in zip(in_line, starts, strict=True) if at is not None}
 

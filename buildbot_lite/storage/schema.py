@@ -211,6 +211,7 @@ builds = Table(
     Column("properties", Text, nullable=False, server_default="{}"),
     Column("locks", Text, nullable=False, server_default="[]"),  # those that the build holds from beginning to end
     Column("kept", Text),  # why retention must not remove it
+    Column("slot", Integer),  # which of the builder's directories on the slave it has; NULL: builds share one
     UniqueConstraint("builder", "number"),
 )
 Index(

@@ -47,6 +47,17 @@ class EstimateTests(SynchronousTestCase):
         ):
             self.assertEqual(expected_starts(NOW, loads, waiting), expected, name)
 
+    def test_slotted(self) -> None:
+        """
+        Promise 9.2: a slave without a limit builds one package at a time, of all builders; with a limit, any that fit.
+        """
+        request, other = (ExpectedRequest(name, ["one"], 10.0, slotted=True) for name in "ab")
+        busy = [BusySlot("a", 130.0, slotted=True)]
+        ordinary = ExpectedRequest("c", ["one"], 1.0)
+        for most, expected in ((None, [130.0, 140.0, 100.0]), (3, [100.0, 100.0, 110.0])):
+            loads = {"one": SlaveLoad(most, busy)}
+            self.assertEqual(expected_starts(NOW, loads, [request, other, ordinary]), expected)
+
     def test_not_concurrent(self) -> None:
         """
         Promise 8.11: a builder that is not concurrent has one build on a slave at a time.

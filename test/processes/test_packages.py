@@ -190,10 +190,11 @@ def native(script: str = "true", more: str = "", name: str = "greet") -> dict[st
 
 class PackagesCase(SynchronousTestCase):
     """
-    *target*: the only one, called "t".
+    *target*: the only one, called "t".  *of_slave*: further arguments of the slave.
     """
 
     target = ""
+    of_slave = ""
 
     def setUp(self) -> None:
         super().setUp()
@@ -202,6 +203,7 @@ class PackagesCase(SynchronousTestCase):
         architecture = self.farm.directory / "architecture"
         self.farm.run(f"dpkg --print-architecture > {architecture}")
         self.arch = architecture.read_text().strip()
+        self.farm.slave_options["bot1"] = self.of_slave
         self.farm.config(HEAD + f"c['targets'] = [{self.target.replace('ARCH', self.arch)}]\n")
 
     def source(self, script: str = "true", more: str = "", name: str = "greet") -> bytes:
@@ -241,7 +243,7 @@ class PackagesCase(SynchronousTestCase):
         Return the files that the builds have left in their directories on the slave.
         """
         work = self.farm.slave_directory("bot1") / "work"
-        return {path.name for directory in work.glob("[nrt]-*/build") for path in directory.iterdir()}
+        return {path.name for directory in work.glob("[nrt]-*/build*") for path in directory.iterdir()}
 
 
 @needs("dpkg-buildpackage")
@@ -357,6 +359,7 @@ class OverlayTests(PackagesCase):
         f' RpmTarget("r", ["x86_64", "i686"], {root}, dist=".f4", sources=SOURCES),'
         f' RpmTarget("n", ["x86_64"], {root}, repository="repos/n")'
     )
+    of_slave = "max_builds=3"
     bases = ""
 
     @classmethod
@@ -512,6 +515,49 @@ class OverlayTests(PackagesCase):
             self.assertEqual([states.count(each) for each in ("building", "repowait", "finished")], [1, 1, 1], states)
         installed = (self.artifact_directory(f"t-{self.arch}") / "packages" / "installed.txt").read_text()
         self.assertRegex(installed, r"(?m)^sl(:\S+)? 1\.0$")
+
+    def test_killed_slave(self) -> None:
+        """
+        Promise 9.2, 9.4: two packages of one target and architecture are built on a slave at a time, each in a root of
+        its own.  When the machine is killed with kill -9, both are built again, and nothing of any root is left.
+        """
+        self.built("t", self.source(name="first"))
+        for name in ("greet", "sl"):
+            self.source(
+                f"test ! -e /usr/{name}; touch /usr/{name}; while test ! -e /build/{name}; do sleep 0.1; done",
+                name=name,
+            )
+            words = ("package", "build", str(self.farm.master_directory), "t", "--no-wait")
+            queued = self.farm.command(*words, str(self.farm.directory / f"{name}_1.0.dsc"))
+            self.assertEqual(queued.code, 0, queued)
+        first = self._both_building(after=1)
+        self.assertEqual(set(first.values()), {1, 2})
+        self.farm.kill(self.farm.keeper_pid())
+        self.farm.slave().kill()
+        self.farm.start_slave()
+        again = self._both_building(after=3)
+        self.assertEqual(set(again.values()), {1, 2})
+        for job, name in ((2, "greet"), (3, "sl")):
+            directory = "build" if again[job] == 1 else "build-2"
+            (self.farm.slave_directory("bot1") / "work" / f"t-{self.arch}" / directory / "files" / name).touch()
+            self.until_finished(job)
+        self.assertEqual(self.farm.rows("select result from builds order by id"), [(0,), (5,), (5,), (0,), (0,)])
+        self.assertEqual(self.left_on_slave(), set())
+
+    def _both_building(self, after: int) -> dict[int, int]:
+        """
+        Wait until both jobs are built, in builds whose numbers are above *after*.  By job: the build's slot.
+        """
+
+        def slots() -> dict[int, int]:
+            found = {}
+            for job in (2, 3):
+                arch = self.shown(job)["arches"][0]
+                if arch["state"] == "building" and arch["build"] > after:
+                    ((found[job],),) = self.farm.rows(f"select slot from builds where number = {arch['build']}")
+            return found if len(found) == 2 else {}
+
+        return until(slots, "two packages are built", 550.0)
 
     def chained(self, target: str, *files: str) -> Done:
         """

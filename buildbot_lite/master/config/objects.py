@@ -135,6 +135,12 @@ class BuilderConfig(metaclass=NotingType):
     For people: *description*: a sentence.  *tags*: words by which lists choose builders; *category*: one more tag.
     """
 
+    slotted = False
+    """
+    Whether each of its builds has a directory of its own on the slave, while it runs.  A slave runs one build of all
+    such builders at a time, or as many as its ``max_builds`` permits.
+    """
+
     def __init__(
         self,
         name: Any,

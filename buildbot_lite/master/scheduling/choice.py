@@ -139,7 +139,8 @@ class BuildChoice:
         waiting.own = wait_reasons.starting()
         self._warm[builder.name] = member.name
         self._preferences.turns.started(waiting)
-        self._slots.take(request, Slot(builder.name, builder.name, member.name, builder.directory))
+        number = self._slots.free_number(member.name, builder.name) if builder.slotted else None
+        self._slots.take(request, Slot(builder.name, builder.name, member.name, builder.directory, number))
         self._locks.take(LockOwner(request), uses)
         return member.name
 
@@ -208,6 +209,9 @@ class BuildChoice:
         most = member.config.max_builds
         if most is not None and len(running) >= most:
             return wait_reasons.busy(member.name, [each.label for each in running])
+        if builder.slotted:
+            slotted = [each.label for each in running if each.number is not None]
+            return wait_reasons.one_at_a_time(member.name, slotted[0]) if most is None and slotted else None
         if not builder.concurrent:
             same = [each.label for each in running if each.builder == builder.name]
             if same:

@@ -51,6 +51,7 @@ from ..config.master_config import MasterConfig
 from ..config.objects import BuilderConfig
 from ..slaves.command_streams import Source
 from ..slaves.registry import SlaveRegistry
+from ..slaves.slots import directory_of
 from ..steps.artifact_uses import ARTIFACTS_DIRECTORY
 from .code_time import CodeTime
 from .schedulers.submitting import CHANGE
@@ -199,7 +200,7 @@ class Preparation:
             publish=partial(self._publish, builder.name, row.number),
             master_directory=self.stream_storage.basedir,
             on_lost=builder.on_lost,
-            workdir=builder.factory.workdir,
+            workdir=directory_of(row.slot, builder.factory.workdir),
             room=partial(self.reserve.admits, row.slave),
             locks=BuildLocks(self.locks, recorded.request.id, self.label),
             untrusted=is_untrusted(buildset.source),

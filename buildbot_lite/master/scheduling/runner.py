@@ -130,6 +130,7 @@ class BuildRunner:
     ) -> Callable[[Connection], RecordedBuild]:
         request, nonce = waiting.request, os.urandom(16).hex()
         locks = [use.to_document() for use in self._locks.holding(LockOwner(request.id))]
+        slot = self._slots.get(request.id)
         session = self._slaves.session(slave)
         home, host = session.home or "", session.hello.platform.get("hostname", "") if session.hello else ""
 
@@ -144,6 +145,7 @@ class BuildRunner:
                 generation=generation.hash,
                 now=now,
                 locks=locks,
+                slot=slot.number if slot else None,
             )
             body = {"builder": row.builder, "number": row.number, "slave": slave, "host": host}
             feed.publish(connection, "build.started", now=now, request=request.id, build=row.id, body=body)
@@ -186,7 +188,9 @@ class BuildRunner:
         row = recorded.row
         builder = generation.config.builders.get(row.builder) if generation else None
         directory = builder.directory if builder else None
-        self._slots.take(recorded.request.id, Slot(recorded.label, row.builder, row.slave, directory))
+        # Versions before slots recorded none, and had one build of a package at a time in the first directory.
+        number = row.slot or (1 if builder and builder.slotted else None)
+        self._slots.take(recorded.request.id, Slot(recorded.label, row.builder, row.slave, directory, number))
 
     async def _run(self, recorded: RecordedBuild, generation: Generation | None, went_live: Callable[[], None]) -> None:
         row, request = recorded.row, recorded.request

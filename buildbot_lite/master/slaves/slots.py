@@ -4,6 +4,8 @@ Slots: which builds run on which slave.
 A build takes a slot when the queue chooses a slave for it, and leaves it when its end is recorded.
 """
 
+import itertools
+
 from attrs import define, field, frozen
 
 
@@ -11,13 +13,22 @@ from attrs import define, field, frozen
 class Slot:
     """
     The place of one build on *slave*.  *label*: "builder/number", or the builder's name until the build has a number.
-    *directory*: the builder's directory in the slave's ``work`` when the build began; None: unknown.
+    *directory*: the builder's directory in the slave's ``work`` when the build began; None: unknown.  *number*: of a
+    build with a directory of its own (`BuilderConfig.slotted`), counted from 1; None: of any other build.
     """
 
     label: str
     builder: str
     slave: str
     directory: str | None = None
+    number: int | None = None
+
+
+def directory_of(number: int | None, first: str) -> str:
+    """
+    The directory of a build in slot *number*, relative to the builder's: *first*, or "build-2" and so on.
+    """
+    return first if number is None or number == 1 else f"build-{number}"
 
 
 @define
@@ -70,6 +81,20 @@ class Slots:
         for slot in self._by_request.values():
             slots.setdefault(slot.builder, []).append(slot)
         return slots
+
+    def get(self, request: int) -> Slot | None:
+        """
+        The slot of the build of *request*, if it has one.
+        """
+        return self._by_request.get(request)
+
+    def free_number(self, slave: str, builder: str) -> int:
+        """
+        The smallest number from 1 that no running build of *builder* has on *slave*.
+        """
+        # A build without a number, of an earlier version or configuration, is where the first one is.
+        used = {each.number or 1 for each in self.on(slave) if each.builder == builder}
+        return next(number for number in itertools.count(1) if number not in used)
 
     def label(self, request: int) -> str:
         """

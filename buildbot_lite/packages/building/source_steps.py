@@ -69,6 +69,7 @@ class Checkout(Git):
         if not isinstance(address, str) or not self.sources.lists(address):
             return self.fail(f"The repository {address!r:.200} is not among the sources of the target.")
         self.repourl = address
+        self.workdir = f"{self.bench.workdir}/{FILES}/tree"
         self.env = {
             **(self.env or {}),
             "GIT_ALLOW_PROTOCOL": PROTOCOLS,

@@ -41,6 +41,14 @@ PACKAGES_OF = {DEB: DebianMetadata.directory, RPM: RpmMetadata.directory}
 """By family: the directory of package files in a repository."""
 
 
+class PackageBuilder(BuilderConfig):
+    """
+    A builder of packages.  Several of its builds may run on a slave, because they have directories of their own.
+    """
+
+    slotted = True
+
+
 class Target(metaclass=NotingType):
     """
     The base of all targets.
@@ -239,7 +247,7 @@ class Target(metaclass=NotingType):
         # `steps.PackageStep` chooses one of them by the machine.
         roots = {"properties": {ROOTS: list(on)}} if len(on) > 1 else {}
         where = {"slavenames": self._slaves} if self._slaves is not None else {"requires": {ARCH: list(on)}}
-        return BuilderConfig(
+        return PackageBuilder(
             f"{self.name}-{arch}",
             factory=BuildFactory(steps),
             description=description,

@@ -30,6 +30,7 @@ class Build:
     *home*: id of the slave's directory at that time.  *nonce*: 128 random bits in hexadecimal, from which its command
     ids derive.  *generation*: hash of its configuration.  *properties*: name → [value, source].  *reason*: of the
     result, for people.  *locks*: those that the build holds from beginning to end, as `LockUse.to_document` has them.
+    *slot*: its number among the running builds of its builder on the slave; None: builds of the builder have none.
     """
 
     id: int
@@ -46,6 +47,7 @@ class Build:
     reason: str
     properties: Mapping[str, Any]
     locks: Sequence[Mapping[str, Any]] = ()
+    slot: int | None = None
 
     def identity(self) -> dict[str, str | int]:
         """
@@ -89,18 +91,20 @@ def from_row(*row: Any) -> Build:
         reason,
         properties,
         locks,
+        slot,
     ) = row
     ended = BY_NUMBER[result]
     values = json.loads(properties)
     held = tuple(json.loads(locks))
-    return Build(
-        id, request, builder, number, slave, home, nonce, generation, started, finished, ended, reason, values, held
-    )
+    begun = (id, request, builder, number, slave, home, nonce, generation, started)
+    return Build(*begun, finished, ended, reason, values, held, slot)
 
 
 _earlier = _builds.alias("earlier")
 _ADD = Query(
-    inserting(_builds, "request", "builder", "slave", "home", "nonce", "generation", "started", "properties", "locks")
+    inserting(
+        _builds, "request", "builder", "slave", "home", "nonce", "generation", "started", "properties", "locks", "slot"
+    )
     .values(
         number=select(func.coalesce(func.max(_earlier.c.number), 0) + 1)
         .where(_earlier.c.builder == bindparam("builder"))
@@ -156,6 +160,7 @@ def start(
     home: str = "",
     properties: Mapping[str, Any] | None = None,
     locks: Sequence[Mapping[str, Any]] = (),
+    slot: int | None = None,
 ) -> Build:
     """
     Add a build of *request*, with the builder's next number.
@@ -172,10 +177,10 @@ def start(
         started=now,
         properties=to_json(properties),
         locks=to_json(locks),
+        slot=slot,
     )
-    return Build(
-        id, request, builder, number, slave, home, nonce, generation, now, None, None, "", properties, tuple(locks)
-    )
+    begun = (id, request, builder, number, slave, home, nonce, generation, now)
+    return Build(*begun, None, None, "", properties, tuple(locks), slot)
 
 
 def get(connection: Connection, id: int) -> Build | None:

@@ -1,0 +1,1 @@
+A slave builds one package at a time, of all targets and architectures, or as many as its `max_builds` says, also of one target and architecture. Before, it built one of each target and architecture, and without `max_builds` any number in all: to build several at a time as before, give the slave `max_builds`.
