@@ -154,8 +154,35 @@ class LiveTests(SynchronousTestCase):
             self.told(private=private)
             for error in (LimitError(), LinkLostError(), NoAnswerError(), RecordsFailingError()):
                 self.clock.advance(MOST_AGE)
-                self.assertEqual(is_private(self.failing(error, "www")), private, error)
+                asking = self.answer("www")
+                self.master.questions.pop().errback(error)
+                self.assertEqual(is_private(self.successResultOf(asking)), private, error)
             self.live.is_here()
+
+    def test_hanging(self) -> None:
+        """
+        Promise 10.6: while a master that is linked does not answer, only who asked first waits for it; pages show what
+        it said last, and since when it is away.  With its next answer it is here again.
+        """
+        links: list[None] = []
+        self.live.on_link(links.append)
+        self.assertEqual(self.unanswered(), {"number": 1})
+        self.assertEqual((self.live.away_since, len(links)), (1.0, 1))
+        for question, known in (("status", {"number": 1}), ("queue", {})):
+            self.assertEqual(self.successResultOf(self.answer(question)), known)
+        self.assertEqual(len(self.master.questions), 2)
+        self.master.questions.pop(0).callback({"number": 2})
+        self.assertEqual((self.live.away_since, len(links)), (None, 2))
+        self.assertNoResult(self.answer())
+        self.master.questions.pop().callback({"number": 3})
+        self.assertEqual(self.successResultOf(self.answer()), {"number": 3})
+
+    def unanswered(self) -> Document:
+        """
+        The answer to a question that the master is asked now, and does not answer for long.
+        """
+        self.clock.advance(HOLDS)
+        return self.failing(NoAnswerError())
 
     def test_private_while_failing(self) -> None:
         """

@@ -10,6 +10,9 @@ Answers are kept whether or not the master is there, so pages show what was, and
 
 Nobody waits for the next answer as long as the last one still holds: while the master has told no news since it was
 asked, and for `HOLDS` seconds.  (An answer about a thousand slaves takes 40 ms, and all would wait who come meanwhile.)
+
+A master that is linked and does not answer, because it hangs or its machine does, counts as away: after the first who
+waited for it (`master_watch.PATIENCE`), nobody waits, and with its first answer it is here again.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,7 +50,7 @@ class AnsweringMaster(Protocol):
 
     def ask(self, question: Document) -> Deferred[Document]:
         """
-        Fires with the answer; fails with a `BuildbotLiteError` when there is none.
+        Fires with the answer; fails with a `BuildbotLiteError` when there is none, after a bounded time.
         """
 
 
@@ -120,7 +123,7 @@ class Live:
 
     def is_here(self) -> None:
         """
-        The link is there.
+        The link is there, or the master answers again.
         """
         self.away_since = None
         self.expire()
@@ -128,7 +131,7 @@ class Live:
 
     def is_away(self) -> None:
         """
-        The link is lost, or could not be made.
+        The link is lost, or could not be made, or the master has not answered for long.
         """
         if self.away_since is None:
             self.away_since = self.wall()
@@ -154,7 +157,13 @@ class Live:
             return kept.document or {}
         still_holds = kept.document if fresh and age < HOLDS and kept.version == self.version else None
         asking = self._asking.begun(question, lambda: self._ask(question, kept))
-        return still_holds if still_holds is not None and not asking.fired else await asking.wait()
+        if not asking.fired:
+            if still_holds is not None:
+                return still_holds
+            if self.away_since is not None:
+                # It is linked, and has not answered for long: nobody else waits until it does.
+                return kept.document or {}
+        return await asking.wait()
 
     async def _ask(self, question: str, kept: _LastAnswer) -> Document:
         version = self.version
@@ -162,6 +171,8 @@ class Live:
         try:
             kept.document = _unwrapped(question, await self.link.ask({"ask": question}))
             kept.at, kept.version = self.clock(), version
+            if self.away_since is not None:
+                self.is_here()
         except NoAnswerError:
             self.is_away()
         except BuildbotLiteError as error:

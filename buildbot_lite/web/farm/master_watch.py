@@ -10,7 +10,7 @@ The link over the watch FURL: questions to the master, and its news.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
@@ -24,6 +24,11 @@ from ...wire.control_client import ControlClient
 from .live import Document, Live
 
 LARGEST_NEWS = 1 << 20
+PATIENCE = 10.0
+"""
+Seconds for which the master may take to answer.  A link to a machine that hangs is cut after 25 seconds or more, and
+all pages would wait as long.
+"""
 
 
 @frozen
@@ -140,11 +145,15 @@ class MasterWatch:
 
     def ask(self, question: Document) -> Deferred[Document]:
         """
-        The role `live.AnsweringMaster`.
+        The role `live.AnsweringMaster`: for at most `PATIENCE` seconds.
         """
         if self._client is None:
             return fail(NoAnswerError("The master has not written a string for the pages yet."))
-        return self._client.ask(question)
+
+        def give_up(result: object, timeout: float) -> NoReturn:
+            raise NoAnswerError("The master does not answer.  Try again later.")
+
+        return self._client.ask(question).addTimeout(PATIENCE, self._reactor, give_up)
 
     def _connected(self) -> None:
         assert self.live is not None and self._client is not None
