@@ -290,11 +290,23 @@ ROWS = (
     Row("the same after 10,000 requests of all kinds, 50 people follow a log", "MB", "web_memory.after_10000_mb"),
     Row("the same at its peak", "MB", "web_memory.peak_mb", must="<120"),
     Row("more than after the first 1,000 of them", "MB", "web_memory.grown_mb"),
+    Row("builds while nobody looks (the control)", "times", "web_builds.nobody_slowed"),
+    Row("builds beside a program that computes at the lowest priority", "times", "web_builds.idler_slowed"),
     Row("builds while pages are asked for without a pause, against nobody", "times", "web_builds.slowed", must="<1.05"),
     Row("builds while 50 follow a log, 100 pages and answers a second", "times", "web_builds.day_slowed", must="<1.05"),
     Row("CPU of the master per build meanwhile", "times", "web_builds.day_master_cpu"),
     Row("builds while 50 follow a log, alone", "times", "web_builds.readers_slowed", must="<1.05"),
     Row("CPU of the master per build meanwhile", "times", "web_builds.readers_master_cpu"),
+    *(
+        Row(f"builds that compute, {looking}", "times", f"web_builds.computing_{name}_slowed", must=must)
+        for name, looking, must in (
+            ("nobody", "while nobody looks", ""),
+            ("idler", "beside a program that computes at the lowest priority", ""),
+            ("flood", "while pages are asked for without a pause", "<1.05"),
+            ("day", "while 50 follow a log, 100 pages and answers a second", "<1.05"),
+            ("readers", "while 50 follow a log, alone", "<1.05"),
+        )
+    ),
     *(
         Row(
             f"API with the same builds, half of the answers: {what}",

@@ -1,9 +1,13 @@
 """
 Builds of a real farm while its pages are looked at, against the same farm with nobody looking.
 
-- `web_builds`: builds per second, and CPU of the master per build, in three ways of looking, each in turn with none:
-  a flood (two connections of ``wrk`` in a closed loop), an ordinary day (50 people who follow a log that grows, and
-  100 pages and answers of the API a second), and the 50 people alone.
+- `web_builds`: seconds that builds take, and CPU of the master per build, in three ways of looking, each in turn with
+  nobody: a flood (two connections of ``wrk`` in a closed loop), an ordinary day (50 people who follow a log that grows,
+  and 100 pages and answers of the API a second), and the 50 people alone.  The builds either do nothing, so that the
+  farm itself keeps all processors busy, or compute for a quarter of a second, as a compiler does.
+
+Two controls: *nobody* again shows the precision; an *idler*, a program that computes without end at the lowest
+priority, shows what it costs that a processor is never idle, whoever uses it.
 
 All who look are at the lowest priority: they stand for other machines, which take nothing from the builds.
 
@@ -11,12 +15,14 @@ All who look are at the lowest priority: they stand for other machines, which ta
 """
 
 import json
+import random
 import re
 import signal
 import statistics
 import subprocess
+import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import proc
 from lab import BENCH, Lab
@@ -37,42 +43,51 @@ SEEN = (
 """What those who look tell: of each figure, the median of all turns."""
 # Ten lines ten times a second, for as long as the bench takes.
 LONG = 'i=0; while sleep 0.1; do for n in 0 1 2 3 4 5 6 7 8 9; do i=$((i+1)); echo "[$i] CC module_$n.c"; done; done'
-BUILDERS = f'{{"b": [SH(["true"])], "long": [SH(["sh", "-c", {LONG!r}], timeout=None)]}}'
+COMPUTE = "import time\nwhile time.process_time() < 0.25: pass"
+BUILDERS = (
+    f'{{"b": [SH(["true"])], "c": [SH([{sys.executable!r}, "-S", "-c", {COMPUTE!r}])], '
+    f'"long": [SH(["sh", "-c", {LONG!r}], timeout=None)]}}'
+)
+ALONE = "alone"
 
 
 def web_builds(work, quick):
-    count, turns = (40, 2) if quick else (400, 5)
+    turns = 2 if quick else 7
+    counts = {"b": 40, "c": 8} if quick else {"b": 800, "c": 40}
     with Lab(work, BUILDERS, slaves=4, web=True) as lab:
         address = lab.start_web()
         lab.call("begin", builder="long")
-        lab.submit("b", 20)
-        ways = {"flood": flood, "day": day, "readers": readers}
-        found = {name: [] for name in ways}
-        alone, seen = [], {name: [] for name in ways}
-        # Those who look come and go, and each turn without them is beside the turns with them.
-        for _ in range(turns):
-            alone.append(one_turn(lab, count))
-            for name, way in ways.items():
-                with way(address) as stop:
-                    found[name].append(one_turn(lab, count))
-                    seen[name].append(stop())
+        for builder in counts:
+            lab.submit(builder, 20)
+        found = {builder: {name: [] for name in (ALONE, *WAYS)} for builder in counts}
+        seen = {name: [] for name in WAYS}
+        for turn in range(turns):
+            # In another order each turn, so that what changes with time affects all alike.
+            for name in random.Random(turn).sample([ALONE, *WAYS], len(WAYS) + 1):
+                with WAYS.get(name, _nobody)(address) as stop:
+                    for builder, count in counts.items():
+                        found[builder][name].append(one_turn(lab, builder, count))
+                    if name in WAYS:
+                        seen[name].append(stop())
+        alone = found["b"][ALONE]
         return {
-            "builds_per_s": count / statistics.median(seconds for seconds, *_ in alone),
+            "builds_per_s": counts["b"] / statistics.median(seconds for seconds, *_ in alone),
             "master_cpu_ms": statistics.median(cpu for _, cpu, _ in alone),
-            **_compared(found, alone),
+            **_compared(found["b"]),
+            **{f"computing_{name}": figure for name, figure in _compared(found["c"]).items()},
             **{f"{name}_{figure}": _median(seen[name], figure) for name, figure in SEEN},
             "memory_mb": proc.memory(lab.web_pid)[1],
             # The row of the table.
-            "slowed": _compared(found, alone)["flood_slowed"],
+            "slowed": _compared(found["b"])["flood_slowed"],
         }
 
 
-def one_turn(lab, count):
+def one_turn(lab, builder, count):
     """
     Seconds, and milliseconds of CPU of master and of web process, of *count* builds.
     """
     before = proc.exact_cpu(lab.master_pid), proc.exact_cpu(lab.web_pid)
-    seconds = lab.submit("b", count)
+    seconds = lab.submit(builder, count)
     after = proc.exact_cpu(lab.master_pid), proc.exact_cpu(lab.web_pid)
     return seconds, *((one - other) * 1000 / count for one, other in zip(after, before, strict=True))
 
@@ -81,14 +96,35 @@ def _median(turns, figure):
     return statistics.median(each[figure] for each in turns)
 
 
-def _compared(found, alone):
+def _compared(found):
     figures = {}
-    for name, turns in found.items():
-        pairs = list(zip(turns, alone, strict=True))
+    for name in WAYS:
+        pairs = list(zip(found[name], found[ALONE], strict=True))
         figures[f"{name}_slowed"] = statistics.median(with_them[0] / without[0] for with_them, without in pairs)
         figures[f"{name}_master_cpu"] = statistics.median(with_them[1] / without[1] for with_them, without in pairs)
         figures[f"{name}_web_cpu_ms"] = statistics.median(with_them[2] for with_them, _ in pairs)
     return figures
+
+
+def _nobody(_):
+    return nullcontext(dict)
+
+
+@contextmanager
+def idler(_):
+    """
+    A program that computes without end, at the lowest priority.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-c", "while True: pass"],
+        start_new_session=True,
+        preexec_fn=yield_to_others,  # noqa: PLW1509 - two system calls
+    )
+    try:
+        yield dict
+    finally:
+        process.kill()
+        process.wait()
 
 
 @contextmanager
@@ -142,4 +178,5 @@ def day(address):
         yield stop
 
 
+WAYS = {"nobody": _nobody, "idler": idler, "flood": flood, "day": day, "readers": readers}
 MEASURES = {"web_builds": web_builds}
