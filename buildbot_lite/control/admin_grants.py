@@ -201,7 +201,8 @@ def _check_label(label: str, *, is_of_farm: bool) -> None:
         raise RefusedError(f"Labels that begin with {WEB_SESSION!r} are those of browsers' sessions: choose another.")
     if is_of_farm and label == WEB_PAGES:
         raise RefusedError(
-            f"The label {WEB_PAGES!r} is that of web processes.  For a string for one: buildbot-lite grant watch --web"
+            f"The label {WEB_PAGES!r} is that of web processes.  For a string for one: buildbot-lite grant watch --web "
+            "(a command that does not know --web is older than the master: use that of the master's machine)"
         )
 
 

@@ -26,17 +26,24 @@ LOST = 255
 class ShellRelay:
     """
     Both ends of a shell: an `OpenShell` for *client*, and a `ShellTerminal` for the slave.  *over*: called once, with
-    the exit code, None if it is not known.
+    whether the shell was open, and its exit code, None if that is not known.
     """
 
     _log = Logger()
 
-    def __init__(self, client: ShellTerminal, over: Callable[[int | None], object]) -> None:
+    def __init__(self, client: ShellTerminal, over: Callable[[bool, int | None], object]) -> None:
         self._client = client
         self._tell_over = over
         self._shell: OpenShell | None = None
         self._is_over = False
         client.when_lost(self._client_lost)
+
+    @property
+    def is_over(self) -> bool:
+        """
+        Whether nobody uses the shell any more.
+        """
+        return self._is_over
 
     def opened(self, shell: OpenShell) -> None:
         """
@@ -48,9 +55,10 @@ class ShellRelay:
 
     def not_opened(self) -> None:
         """
-        The slave has opened none.
+        Nobody will use it: the slave has opened none, or too late, or it could not be recorded.
         """
-        self._over(None)
+        if self._over(None):
+            self._hang_up()
 
     def slave_lost(self, sentence: str) -> None:
         """
@@ -114,7 +122,7 @@ class ShellRelay:
         if self._is_over:
             return False
         self._is_over = True
-        self._tell_over(exit_code)
+        self._tell_over(self._shell is not None, exit_code)
         return True
 
 

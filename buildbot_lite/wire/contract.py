@@ -78,11 +78,12 @@ LARGEST_ANSWER = 16 << 20
 # Bytes of the sentence of an error; Foolscap has the same bound.
 LONGEST_SENTENCE = 1000
 # Bytes of a piece of a shell's input or output; unacknowledged bytes of a shell in one direction, of which each piece
-# counts as at least LEAST_SHELL_CHARGE; unanswered pieces of the shells on a link, of peers that count bytes alone.
+# counts as at least LEAST_SHELL_CHARGE; unanswered pieces of a shell in one direction, of peers that count bytes alone:
+# with as many shells as a slave has, fewer than MOST_CALLS.
 LARGEST_SHELL_PIECE = 16 << 10
 SHELL_WINDOW = 64 << 10
 LEAST_SHELL_CHARGE = 1 << 10
-MOST_SHELL_PIECES = 800
+MOST_SHELL_PIECES = 100
 # Bytes of an offset or a length.
 BYTES_OF_OFFSET = 8
 

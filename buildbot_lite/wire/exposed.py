@@ -49,7 +49,7 @@ from .roles import (
     Link,
     Slave,
 )
-from .shell_window import CalledOnce, PieceCount, ShellWindow, SizeWindow
+from .shell_window import CalledOnce, ShellWindow, SizeWindow
 from .shells import OpenShell, ShellHost
 
 
@@ -212,7 +212,6 @@ class ExposedSlave(Exposed):
     def __init__(self, slave: Slave, revocable: Revocable) -> None:
         super().__init__(revocable)
         self._slave = slave
-        self._pieces = PieceCount()
 
     def remote_start(self, id: bytes, spec: bytes, command) -> Deferred[None]:
         command_spec, secrets = specs.from_bytes(spec)
@@ -231,7 +230,7 @@ class ExposedSlave(Exposed):
         if not isinstance(self._slave, ShellHost):
             raise RefusedError("This slave opens no shells.")
         opening = self._slave.open_shell(ShellRequest.from_bytes(request), RemoteTerminal(terminal))
-        return opening.addCallback(ExposedShell, self.revocable, self._pieces)
+        return opening.addCallback(ExposedShell, self.revocable)
 
 
 @implementer(RICommand)
@@ -260,13 +259,13 @@ class ExposedCommand(Exposed):
 @implementer(RIShell)
 class ExposedShell(Exposed):
     """
-    *shell*, for the other end of a link.  *pieces*: those of all shells on the link.
+    *shell*, for the other end of a link.
     """
 
-    def __init__(self, shell: OpenShell, revocable: Revocable, pieces: PieceCount | None = None) -> None:
+    def __init__(self, shell: OpenShell, revocable: Revocable) -> None:
         super().__init__(revocable)
         self._shell = shell
-        self._window = ShellWindow(pieces)
+        self._window = ShellWindow()
         self._sizes = SizeWindow(shell.resize)
         self._end_input = CalledOnce(shell.end_input)
         self._hang_up = CalledOnce(shell.hang_up)

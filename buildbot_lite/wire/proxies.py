@@ -26,7 +26,6 @@ from .roles import (
     Link,
     Slave,
 )
-from .shell_window import PieceCount
 from .shells import ExposedTerminal, OpenShell, ShellTerminal
 
 ExposeCommand = Callable[[Command], Referenceable]
@@ -84,7 +83,6 @@ class RemoteSlave(Remote):
     def __init__(self, reference: Any, expose: ExposeCommand) -> None:
         super().__init__(reference)
         self._expose = expose
-        self._pieces = PieceCount()
 
     def start(self, id: str, spec: Spec, secrets: Mapping[str, str], command: Command) -> Deferred[None]:
         return self._call("start", id=id.encode(), spec=specs.to_bytes(spec, secrets), command=self._expose(command))
@@ -99,7 +97,7 @@ class RemoteSlave(Remote):
         return self._call("disown", id=id.encode())
 
     def open_shell(self, request: ShellRequest, terminal: ShellTerminal) -> Deferred[OpenShell]:
-        exposed = ExposedTerminal(terminal, self._pieces)
+        exposed = ExposedTerminal(terminal)
         opening = self._call("open_shell", request=request.to_bytes(), terminal=exposed)
         return opening.addCallback(RemoteOpenShell)
 

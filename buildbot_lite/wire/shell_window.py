@@ -31,15 +31,6 @@ def _charge(data: bytes) -> int:
 
 
 @define(eq=False)
-class PieceCount:
-    """
-    The unanswered pieces of all shells on one link.
-    """
-
-    unanswered: int = 0
-
-
-@define(eq=False)
 class _Passed:
     """
     Bytes that are passed on with *take*, of one or more pieces.
@@ -52,12 +43,12 @@ class _Passed:
 
 class ShellWindow:
     """
-    The unacknowledged bytes of one direction, at the side that receives them.  *pieces*: those of all shells on the
-    link; None: there is no other.
+    The unacknowledged bytes of one direction, at the side that receives them.  A shell that is not answered stops no
+    other one on the same link.
     """
 
-    def __init__(self, pieces: PieceCount | None = None) -> None:
-        self._pieces = pieces or PieceCount()
+    def __init__(self) -> None:
+        self._unanswered = 0
         self._unacknowledged = 0
         self._passed_on = 0
         self._waiting: deque[_Passed] = deque()
@@ -71,10 +62,10 @@ class ShellWindow:
             raise MessageError("A piece of a shell has no bytes.")
         if self._unacknowledged + len(data) > SHELL_WINDOW:
             raise MessageError(f"More than {SHELL_WINDOW} bytes of a shell were sent before they were acknowledged.")
-        if self._pieces.unanswered >= MOST_SHELL_PIECES:
+        if self._unanswered >= MOST_SHELL_PIECES:
             raise MessageError(f"More than {MOST_SHELL_PIECES} pieces were sent before they were acknowledged.")
         self._unacknowledged += len(data)
-        self._pieces.unanswered += 1
+        self._unanswered += 1
         taken = self._queued(data, take).taken.wait().addBoth(self._answered, len(data))
         self._pass_on()
         return taken
@@ -101,7 +92,7 @@ class ShellWindow:
 
     def _answered(self, result: Any, size: int) -> Any:
         self._unacknowledged -= size
-        self._pieces.unanswered -= 1
+        self._unanswered -= 1
         return result
 
 

@@ -24,7 +24,7 @@ from zope.interface import implementer
 from ..model.display import printable
 from ..model.shell_request import ShellRequest
 from .contract import RITerminal
-from .shell_window import PieceCount, ShellWindow
+from .shell_window import ShellWindow
 
 
 @runtime_checkable
@@ -98,12 +98,12 @@ class ShellHost(Protocol):
 @implementer(RITerminal)
 class ExposedTerminal(Referenceable):
     """
-    *terminal*, for the other end of a link.  *pieces*: those of all shells on the link.
+    *terminal*, for the other end of a link.
     """
 
-    def __init__(self, terminal: ShellTerminal, pieces: PieceCount | None = None) -> None:
+    def __init__(self, terminal: ShellTerminal) -> None:
         self._terminal = terminal
-        self._window = ShellWindow(pieces)
+        self._window = ShellWindow()
 
     def remote_output(self, data: bytes) -> Deferred[None]:
         return self._window.through(data, self._terminal.output)

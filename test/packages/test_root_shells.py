@@ -13,11 +13,17 @@ from twisted.internet.defer import Deferred, succeed
 from buildbot_lite.cli import job_tables
 from buildbot_lite.control.questions import QuestionDesk
 from buildbot_lite.control.verbs import granted_verbs
-from buildbot_lite.errors import BuildbotLiteError, NotFoundError, RefusedError
+from buildbot_lite.errors import BuildbotLiteError, DatabaseFullError, NotFoundError, RefusedError
 from buildbot_lite.master.grants.verbs import ADMIN, CONTROL, SUBMIT, WATCH
 from buildbot_lite.model.shell_request import ShellRequest, WindowSize
 from buildbot_lite.packages.control.job_questions import JOBS_VERB, SHELL_VERB
-from buildbot_lite.packages.control.root_shells import EVENT, LONGEST_OPENING, MOST_OF_A_GRANT, MOST_ON_A_SLAVE
+from buildbot_lite.packages.control.root_shells import (
+    EVENT,
+    LONGEST_OPENING,
+    MOST_OF_A_GRANT,
+    MOST_ON_A_SLAVE,
+    RootShells,
+)
 from buildbot_lite.storage.records import feed
 from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.wire.shells import OpenShell, ShellTerminal
@@ -181,7 +187,8 @@ class RootShellTests(RootShellCase):
         self.assertEqual(client.shown, [("output", b"o"), ("errors", b"e"), ("ended", 3, "")])
         self.harness.settle()
         common = {"job": 1, "architecture": "amd64", "slave": "bot1", "grant": 0}
-        self.assertEqual(self.events(), [{**common, "state": "opened"}, {**common, "state": "closed", "exit_code": 3}])
+        states: list[dict[str, Any]] = [{"state": "asked"}, {"state": "opened"}, {"state": "closed", "exit_code": 3}]
+        self.assertEqual(self.events(), [{**common, **each} for each in states])
         # Late calls do no harm, and reach nobody.
         self.successResultOf(shell.input(b"late"))
         self.failureResultOf(terminal.output(b"late"), RefusedError)
@@ -198,7 +205,7 @@ class RootShellTests(RootShellCase):
         client.lose()
         self.assertEqual(self.host.typed, [("hang_up",)])
         self.harness.settle()
-        self.assertEqual([each["state"] for each in self.events()], ["opened", "closed"])
+        self.assertEqual([each["state"] for each in self.events()], ["asked", "opened", "closed"])
 
     def test_lost_slave(self) -> None:
         """
@@ -253,8 +260,43 @@ class RootShellTests(RootShellCase):
         late[1].errback(RefusedError("There is no shell."))
         self.harness.settle()
         self.assertEqual(self.host.typed, [("hang_up",)])
-        ended = ["opened", "closed"] * MOST_OF_A_GRANT
-        self.assertEqual([each["state"] for each in self.events()], [*ended, "opened"])
+        self.assertEqual(self.states(), [*["asked", "not opened"] * MOST_OF_A_GRANT, "asked", "opened"])
+
+    def test_not_opened(self) -> None:
+        """
+        Promise 9.4: the feed says that a shell was opened when it is: not while the slave is asked, nor if it refuses,
+        or the person is gone before it answers; one that cannot be recorded is hung up.
+        """
+        self.fail_builds()
+        late: list[Deferred[OpenShell]] = []
+        self.host.late, client = late, Client()
+        self.entering(client=client)
+        self.assertEqual(self.states(), ["asked"])
+        client.lose()
+        late[0].callback(self.host)
+        self.harness.settle()
+        self.assertEqual((self.states(), self.host.typed), (["asked", "not opened"], [("hang_up",)]))
+        self.host.late, self.host.no_shell = None, RefusedError("There is no shell.")
+        self.refused(RefusedError, self.enter, "no shell")
+        self.assertEqual(self.states()[2:], ["asked", "not opened"])
+        self.host.no_shell = None
+        record = RootShells._record
+
+        async def failing(shells: Any, grant: Any, kept: Any, what: Any) -> None:
+            if what["state"] == "opened":
+                raise DatabaseFullError
+            await record(shells, grant, kept, what)
+
+        self.patch(RootShells, "_record", failing)
+        self.refused(DatabaseFullError, self.enter, "disk")
+        self.assertEqual((self.states()[4:], len(self.host.typed)), (["asked", "closed"], 2))
+
+    def states(self) -> list[str]:
+        """
+        The states of shells that the feed tells, in order.
+        """
+        self.harness.settle()
+        return [each["state"] for each in self.events()]
 
     def test_most_on_a_slave(self) -> None:
         """

@@ -11,8 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import LinkLostError, MessageError, RefusedError
 from buildbot_lite.model.shell_request import LARGEST_SHELL_REQUEST, ShellRequest, WindowSize
+from buildbot_lite.slave.shells import MOST_SHELLS
+from buildbot_lite.wire import contract
 from buildbot_lite.wire.contract import LARGEST_SHELL_PIECE, LEAST_SHELL_CHARGE, MOST_SHELL_PIECES, SHELL_WINDOW
-from buildbot_lite.wire.shell_window import CalledOnce, PieceCount, ShellSender, ShellWindow, SizeWindow
+from buildbot_lite.wire.shell_window import CalledOnce, ShellSender, ShellWindow, SizeWindow
 
 MOST_CALLS = SHELL_WINDOW // LEAST_SHELL_CHARGE
 WORDS = st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=9), min_size=1)
@@ -147,7 +149,7 @@ class ShellWindowTests(SynchronousTestCase):
                     length, answer = there.waiting.pop(0)
                     taken += length
                     answer.callback(None)
-            elif len(sent) - taken + size <= SHELL_WINDOW:
+            elif len(sent) - taken + size <= SHELL_WINDOW and sum(end > taken for end, _ in ends) < MOST_SHELL_PIECES:
                 data = bytes([number % 256]) * size
                 sent += data
                 ends.append((len(sent), window.through(data, there.take)))
@@ -166,7 +168,7 @@ class ShellWindowTests(SynchronousTestCase):
         for number in range(MOST_SHELL_PIECES):
             data = bytes([number % 256])
             sent += data
-            pieces.append(window.through(data, outputs[number // 200 % 2]))
+            pieces.append(window.through(data, outputs[number // 20 % 2]))
         self.assertEqual(len(there.waiting), MOST_CALLS)
         self.assertRaises(MessageError, window.through, b"x", there.take)
         while there.waiting:
@@ -184,25 +186,28 @@ class ShellWindowTests(SynchronousTestCase):
         got: list[tuple[str, bytes]] = []
         _ = [window.through(b"x", first.take) for _ in range(MOST_CALLS)]
         takes = [partial(_shown, got, kind) for kind in "oe"]
-        pieces = [window.through(b"y", takes[number % 2]) for number in range(600)]
+        more = (MOST_SHELL_PIECES - MOST_CALLS) // 2
+        pieces = [window.through(b"y", takes[number % 2]) for number in range(2 * more)]
         self.assertEqual(got, [])
         first.waiting.pop()[1].callback(None)
-        self.assertEqual(got, [("o", b"y"), ("e", b"y")] * 300)
+        self.assertEqual(got, [("o", b"y"), ("e", b"y")] * more)
         for each in pieces:
             self.successResultOf(each)
 
     def test_refused(self) -> None:
         """
-        Promise 9.4: a piece without bytes is refused, and one of too many on a link, whichever shell they are of.
+        Promise 9.4: a piece without bytes is refused, and one of too many.  Those of all shells that a slave may have
+        are fewer than the calls for which a link is cut.
         """
-        pieces, there = PieceCount(), Receiver()
-        windows = [ShellWindow(pieces) for _ in range(8)]
-        for number in range(MOST_SHELL_PIECES):
-            windows[number % 8].through(b"x", there.take)  # type: ignore[unused-awaitable]  # not acknowledged yet
-        self.assertRaises(MessageError, windows[0].through, b"x", there.take)
+        window, there = ShellWindow(), Receiver()
+        for _ in range(MOST_SHELL_PIECES):
+            window.through(b"x", there.take)  # type: ignore[unused-awaitable]  # not acknowledged yet
+        self.assertRaises(MessageError, window.through, b"x", there.take)
         for _, answer in there.waiting:
             answer.callback(None)
-        self.assertRaises(MessageError, windows[0].through, b"", there.take)
+        self.assertRaises(MessageError, window.through, b"", there.take)
+        self.assertGreater(MOST_SHELL_PIECES, MOST_CALLS)
+        self.assertLess(MOST_SHELLS * MOST_SHELL_PIECES, contract.MOST_CALLS)
 
     def test_failure(self) -> None:
         """

@@ -89,10 +89,13 @@ class RootShells:
         relay = ShellRelay(terminal, partial(self._closed, grant, kept, over))
         name = kept.build.slave
         try:
-            await self._record(grant, kept, {"state": "opened"})
+            # First, so that nothing runs of which there is no record.
+            await self._record(grant, kept, {"state": "asked"})
             # The relay hangs up a shell that comes late.
             opening = shielded(self._opened(name, host, request, relay, over))
             await opening.addTimeout(LONGEST_OPENING, self._farm.clock)
+            if not relay.is_over:
+                await self._record(grant, kept, {"state": "opened"})
         except NotInTimeError:
             relay.not_opened()
             raise RefusedError(
@@ -102,7 +105,8 @@ class RootShells:
         except BaseException:
             relay.not_opened()
             raise
-        self._log.info("{who} entered the root of {what} on {slave}", **_words(grant, kept))
+        if not relay.is_over:
+            self._log.info("{who} entered the root of {what} on {slave}", **_words(grant, kept))
         link.when_lost(lambda: relay.slave_lost(f"The connection to the slave {name} was lost, and the shell ended."))
         return relay
 
@@ -132,15 +136,15 @@ class RootShells:
         job = await self._jobs.permitted_job(grant, question)
         return await kept_root(self._farm, self._jobs.service, job, question.text("architecture", limit=80))
 
-    def _closed(self, grant: Grant, kept: KeptRoot, over: OneShot[None], exit_code: int | None) -> None:
+    def _closed(self, grant: Grant, kept: KeptRoot, over: OneShot[None], was_open: bool, exit_code: int | None) -> None:
         over.fire(None)
         self._open[grant.id] -= 1
         if not self._open[grant.id]:
             del self._open[grant.id]
-        self._log.info("{who} is no longer in the root of {what} on {slave}", **_words(grant, kept))
-        background(
-            self._record(grant, kept, {"state": "closed", "exit_code": exit_code}), self._log, "recording a shell"
-        )
+        if was_open:
+            self._log.info("{who} is no longer in the root of {what} on {slave}", **_words(grant, kept))
+        what = {"state": "closed", "exit_code": exit_code} if was_open else {"state": "not opened"}
+        background(self._record(grant, kept, what), self._log, "recording a shell")
 
     async def _record(self, grant: Grant, kept: KeptRoot, what: Mapping[str, Any]) -> None:
         build, now = kept.build, self._farm.wall()
