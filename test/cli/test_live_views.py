@@ -16,6 +16,7 @@ from buildbot_lite.cli.live_views import composition
 
 from .test_tables import BUILD, SLAVE
 
+NOW = time.time()
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\u202e\r\n<b>[bold]x"
 
 
@@ -27,8 +28,8 @@ def running(builder: str = "hello", number: int = 13, step: str = "test") -> dic
         "builder": builder,
         "number": number,
         "slave": "bot1",
-        "started": time.time() - 30,
-        "expected_end": time.time() + 30,
+        "started": NOW - 30,
+        "expected_end": NOW + 30,
         "waits_for": None,
     }
 
@@ -38,7 +39,7 @@ def request(number: int, sentence: str = "No slave is free.") -> dict[str, Any]:
     A waiting request.
     """
     why = {"kind": "no-slave", "sentence": sentence}
-    return {"request": number, "builder": "hello", "submitted": time.time() - 5, "why": why}
+    return {"request": number, "builder": "hello", "submitted": NOW - 5, "why": why}
 
 
 def farm(slaves: int = 1, waiting: int = 1, text: str = "hello") -> WatchedFarm:
@@ -66,7 +67,7 @@ def drawn(watched: Watched, width: int = 80, height: int | None = 24, remark: st
     """
     The lines of the screen, as a terminal shows them.
     """
-    space = Space(width, height, time.time(), remark)
+    space = Space(width, height, NOW, remark)
     lines = composition(watched, space).overview(space)
     console = Console(width=width, record=True, highlight=False, quiet=True)
     with console.capture():
@@ -161,7 +162,7 @@ def build(text: str = "hello", step_result: str | None = None) -> WatchedBuild:
     A running build with 40 finished steps, and a log.
     """
     step = {"number": 0, "summary": text, "logs": ["stdio"], "started": 1.0, "finished": 2.0, "result": "SUCCESS"}
-    now = {**step, "number": 40, "name": "last", "finished": None, "result": None, "started": time.time() - 5}
+    now = {**step, "number": 40, "name": "last", "finished": None, "result": None, "started": NOW - 5}
     steps = [*({**step, "number": number, "name": text} for number in range(40)), {**now, "expected": 10.0}]
     watched = WatchedBuild("hello", 12)
     watched.build = {**BUILD, "result": None, "finished": None, "reason": text, "steps": steps}

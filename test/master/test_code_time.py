@@ -13,12 +13,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_lite.errors import UserFunctionOverdueError
 from buildbot_lite.master.scheduling.code_time import SHARE_OF_ALL, CodeTime
 from buildbot_lite.master.steps.own_logs import LogObserver
-from buildbot_lite.model import user_functions
 from buildbot_lite.model.user_functions import LONGEST_CALL, SHARE
 from buildbot_lite.plugins import steps
 from buildbot_lite.testing import command, run
 
 from .test_function_limits import hang
+from .test_step_time import shorten_searches
 
 
 class CodeTimeTests(SynchronousTestCase):
@@ -158,7 +158,6 @@ class CodeTimeTests(SynchronousTestCase):
         """
         A turn that never ends is ended, in each form in which a method may be written, and the error says where.
         """
-        self.patch(user_functions, "LONGEST_CALL", 0.05)
         fired: list[Deferred[None]] = []
 
         def waits() -> Deferred[None]:
@@ -283,7 +282,7 @@ class OutputTimeTests(SynchronousTestCase):
         """
         A search of one line that never ends fails the step, which says why.
         """
-        self.patch(user_functions, "LONGEST_CALL", 0.05)
+        shorten_searches(self, 0.05)
         step = steps.Compile(command=["x"], warningPattern="(a+)+b")
         ran = run(step, command("x").exits(0, "a" * 60 + "\n"))
         self.assertEqual(ran.result.name, "FAILURE")

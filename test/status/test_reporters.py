@@ -25,7 +25,6 @@ from buildbot_lite.errors import ConfigError
 from buildbot_lite.master.config.loading import load
 from buildbot_lite.master.config.mistakes import MistakesError
 from buildbot_lite.master.scheduling.code_time import CodeTime
-from buildbot_lite.model import user_functions
 from buildbot_lite.model.change import Change
 from buildbot_lite.model.results import Result
 from buildbot_lite.model.source_stamps import source_of
@@ -574,7 +573,6 @@ class LoopTests(ReportersCase):
         """
         A method of a class that master.cfg derives is ended, and its message tried again; the loop goes on.
         """
-        self.patch(user_functions, "LONGEST_CALL", 0.1)
 
         class Own(HttpStatusPush):
             tries = 0
@@ -596,7 +594,6 @@ class LoopTests(ReportersCase):
         """
         A message that is composed without end is dropped, and the next event is considered; also one about a slave.
         """
-        self.patch(user_functions, "LONGEST_CALL", 0.1)
 
         class Own(MailNotifier):
             async def compose(self, builds: Any, message: Any) -> Any:
