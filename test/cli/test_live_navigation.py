@@ -2,8 +2,8 @@
 The keys of ``watch``, and where they lead.
 """
 
-import time
 from typing import Any
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ from buildbot_lite.cli.live_layout import Space
 from buildbot_lite.cli.live_navigation import Navigation
 from buildbot_lite.errors import NotFoundError
 
-from .test_live_views import build, farm
+from .test_live_views import NOW, build, farm
 
 KEYS = [UP, DOWN, PAGE_UP, PAGE_DOWN, HOME, END, OPEN, BACK]
 
@@ -32,9 +32,10 @@ class Gone:
 
 def drawn(navigation: Navigation, width: int = 80, height: int = 24) -> tuple[list[str], str]:
     """
-    The lines of the screen, and the selected one.
+    The lines of the screen, and the selected one, at the time of the documents, however long that takes.
     """
-    lines = navigation.lines(Space(width, height, time.time()))
+    with mock.patch("time.time", return_value=NOW):
+        lines = navigation.lines(Space(width, height, NOW))
     marked = [line.plain.rstrip() for line in lines if any(str(span.style) == "reverse" for span in line.spans)]
     return [line.plain for line in lines], "".join(marked)
 
@@ -196,7 +197,7 @@ class NavigationTests(SynchronousTestCase):
         """
         navigation = Navigation(farm(30, 10))
         for key in keys:
-            lines = navigation.lines(Space(width, height, time.time()))
+            lines = navigation.lines(Space(width, height, NOW))
             self.assertEqual(len(lines), height)
             self.assertTrue(all(line.cell_len <= width for line in lines))
             if navigation._view.selected is not None and height > 2:

@@ -4,6 +4,7 @@ The screens of ``watch``: they fit into every terminal, say what matters first, 
 
 import time
 from typing import Any
+from unittest import mock
 
 from rich.console import Console
 from twisted.trial.unittest import SynchronousTestCase
@@ -65,10 +66,11 @@ def farm(slaves: int = 1, waiting: int = 1, text: str = "hello") -> WatchedFarm:
 
 def drawn(watched: Watched, width: int = 80, height: int | None = 24, remark: str = "") -> list[str]:
     """
-    The lines of the screen, as a terminal shows them.
+    The lines of the screen, as a terminal shows them at the time of the documents, however long that takes.
     """
     space = Space(width, height, NOW, remark)
-    lines = composition(watched, space).overview(space)
+    with mock.patch("time.time", return_value=NOW):
+        lines = composition(watched, space).overview(space)
     console = Console(width=width, record=True, highlight=False, quiet=True)
     with console.capture():
         for line in lines:
