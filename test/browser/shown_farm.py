@@ -5,7 +5,6 @@ A made-up farm that a real web process shows, with a stand-in for its master.
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import Self
 
 from attrs import asdict
 
+from ..ports import free_port
 from ..processes.farm import Daemon, die_with_the_test, until
 from ..seeded.files import make_farm
 from ..seeded.seeding import Seeding
@@ -42,9 +42,7 @@ class ShownFarm:
         (self.directory / SEEDING).write_text(json.dumps(asdict(seeding)))
         web = self.directory / "web"
         web.mkdir(exist_ok=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.address = f"http://127.0.0.1:{port}/"
         (web / "web.tac").write_text(_TAC.format(port=port))
         before = os.environ.get("PYTHONPATH")

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..needs import needs
+from ..ports import free_port
 from ..processes.farm import Daemon, Farm
 from ..processes.nginx import end, start_nginx
 from .browser_case import BrowserCase
-from .test_real_farm import free_port, web_process_of
+from .test_real_farm import web_process_of
 
 OURS = "farm.example.localhost"
 NEIGHBOUR = "other.example.localhost"

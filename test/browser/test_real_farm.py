@@ -4,10 +4,10 @@ A real farm in a real browser: what happens is on the page, without a reload.
 
 import json
 import re
-import socket
 from typing import ClassVar
 
 from ..needs import needs
+from ..ports import free_port
 from ..processes.farm import Daemon, Farm
 from .browser_case import BrowserCase
 
@@ -33,15 +33,6 @@ const [path, fields] = arguments;
 return fetch(new URL(path, new URL(document.documentElement.dataset.root, location)),
     {method: "POST", body: new URLSearchParams(fields)}).then((answer) => answer.status);
 """
-
-
-def free_port() -> int:
-    """
-    The number of a port that is free.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def web_process_of(farm: Farm) -> tuple[Daemon, str]:

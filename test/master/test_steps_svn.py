@@ -22,6 +22,7 @@ from buildbot_lite.model.spec import Run
 from buildbot_lite.testing import command, replay, run
 
 from ..needs import needs
+from ..ports import free_port
 from .local_machine import LocalMachine
 
 PASSWORD = "hunter22"
@@ -358,18 +359,13 @@ class SvnCredentialsTests(SvnCase):
         """
         Serve the repositories; return the address.
         """
-        for _ in range(20):
-            port = free_port()
-            server = subprocess.Popen(
-                ["svnserve", "-d", "--foreground", "-r", self.directory, f"--listen-port={port}", *_HOST],
-                stderr=subprocess.DEVNULL,
-            )
-            if answers(port, server):
-                self.addCleanup(server.wait)
-                self.addCleanup(server.kill)
-                return f"svn://127.0.0.1:{port}/repo"
-            server.wait()
-        raise AssertionError("svnserve does not start")
+        port = free_port()
+        words = ["svnserve", "-d", "--foreground", "-r", self.directory, f"--listen-port={port}", *_HOST]
+        server = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        self.assertTrue(answers(port, server), "svnserve does not start")
+        return f"svn://127.0.0.1:{port}/repo"
 
     def test_password(self) -> None:
         """
@@ -510,15 +506,6 @@ class SvnArgumentTests(SynchronousTestCase):
                 self.assertNotIn("swordfish", str(error))
         ran = run(SVN(repourl="https://h/r", username=Secret("user")), secrets={"user": "swordfish"})
         self.assertIn("username has a secret in it", ran.summary)
-
-
-def free_port() -> int:
-    """
-    A port that nothing listens on.
-    """
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 def answers(port: int, server: "subprocess.Popen[bytes]") -> bool:

@@ -6,8 +6,7 @@ import os
 import signal
 import socket
 
-from buildbot_lite.master.grants.listening import free_port
-
+from ..ports import free_port
 from ..process_table import alive
 from .farm import (
     MASTER_TAC,

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from buildbot_lite.web.serving.priority import NICE
 from ..master.webhook_payloads import github_push
 from ..needs import NO_BWRAP, lacking, needs
 from ..packages.built_packages import Apt, deb
+from ..ports import free_port
 from .farm import Daemon, Farm, until
 from .farm_case import FarmCase
 from .leaks import swissnums_of
@@ -35,15 +35,6 @@ FARM_OF_UNIT = "/var/lib/buildbot-master"
 SECRET = "open sesame of the forge"
 STEP = "say 100% / now"
 LOG = f"builders/b/1/steps/{quote(STEP.replace('%', '%25').replace('/', '%2F'))}/logs/stdio"
-
-
-def free_port() -> int:
-    """
-    The number of a port that is free.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def binds_of_unit(farm: Path) -> dict[Path, bool]:

@@ -3,9 +3,9 @@ A real farm with a real web process.
 """
 
 import http.client
-import socket
 from typing import ClassVar
 
+from ..ports import free_port
 from .farm import Daemon, Farm
 from .farm_case import FarmCase
 
@@ -33,9 +33,7 @@ class WebCase(FarmCase):
         farm = cls.farm
         directory = farm.master_directory / "web"
         (directory / "private").mkdir(parents=True, mode=0o700)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            cls.port = free.getsockname()[1]
+        cls.port = free_port()
         (directory / "web.tac").write_text(
             "from buildbot_lite.web_tap import application_for\n"
             f"application = application_for(port='tcp:{cls.port}:interface=127.0.0.1')\n"

@@ -5,12 +5,12 @@ A real web process beside a farm, and webhooks for it.
 import http.client
 import json
 import re
-import socket
 from pathlib import Path
 from typing import Any
 
 from buildbot_lite.master.scheduling.changes.webhooks.signatures import proof
 
+from ..ports import free_port
 from .farm import Farm
 
 
@@ -22,9 +22,7 @@ def started_web(farm: Farm) -> tuple[Path, int]:
     web = farm.directory / "web"
     made = farm.command("create-web", str(web), "-", stdin=granted.out)
     assert made.code == 0, made
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     tac = web / "web.tac"
     tac.write_text(re.sub(r'# port=".*",', f'port="tcp:{port}:interface=127.0.0.1",', tac.read_text()))
     started = farm.command("start", str(web))

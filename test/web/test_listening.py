@@ -14,19 +14,10 @@ from buildbot_lite.errors import ConfigError, PortError
 from buildbot_lite.web.farm.www_file import www_told
 from buildbot_lite.web.serving import listening
 from buildbot_lite.web.serving.listening import Listening, address_in, endpoint_of
+from test.ports import free_ports
 
-
-def free_ports(count: int) -> list[int]:
-    """
-    Numbers of *count* ports that are free.
-    """
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    numbers = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return numbers
+TRIED = 10
+"""Ports that are tried one after the other."""
 
 
 class FakePort:
@@ -67,11 +58,11 @@ class FakeReactor:
 class ListeningTests(SynchronousTestCase):
     def setUp(self) -> None:
         """
-        A directory, and three ports to try.
+        A directory, and three ports to try, apart from each other.
         """
         self.directory = Path(self.mktemp())
         self.directory.mkdir(parents=True)
-        self.ports = sorted(free_ports(3))
+        self.ports = free_ports(3 * TRIED)[::TRIED]
         self.patch(listening, "FIRST", self.ports[0])
         self.patch(listening, "LAST", self.ports[0])
         self.reactor = FakeReactor()
@@ -116,10 +107,10 @@ class ListeningTests(SynchronousTestCase):
         A port in use is passed over; where none is free, a sentence says what to do.
         """
         first = self.ports[0]
-        self.patch(listening, "LAST", first + 20)
+        self.patch(listening, "LAST", first + TRIED - 1)
         self.used(first)
         port = self.make().endpoint.port
-        self.assertTrue(first < port <= first + 20, port)
+        self.assertTrue(first < port <= first + TRIED - 1, port)
         self.patch(listening, "LAST", first)
         self.assertIn("are in use.  Choose another one in web.tac", str(self.assertRaises(PortError, self.make)))
 
@@ -128,7 +119,7 @@ class ListeningTests(SynchronousTestCase):
         The port of the last time is taken again, although a smaller one is free by now.
         """
         first = self.ports[0]
-        self.patch(listening, "LAST", first + 20)
+        self.patch(listening, "LAST", first + TRIED - 1)
         (self.directory / "address").write_text(f"http://127.0.0.1:{first + 1}/\n")
         self.assertEqual(self.make().endpoint.port, first + 1)
 

@@ -19,6 +19,7 @@ from buildbot_lite.wire.endpoint import (
     open_port,
 )
 from buildbot_lite.wire.ports import Ports
+from test.ports import free_ports
 
 
 @define
@@ -57,17 +58,6 @@ def local(port: int) -> Endpoint:
     Return the endpoint of a port on the loopback interface.
     """
     return Endpoint(port, interface="127.0.0.1")
-
-
-def free_ports(count: int) -> list[int]:
-    """
-    Return ports that are free now.
-    """
-    opened = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in opened]
-    for each in opened:
-        each.close()
-    return ports
 
 
 def answers(port: int) -> bool:
