@@ -25,6 +25,7 @@ from .farm.feed_streams import FeedStreams
 from .farm.live import Live
 from .farm.master_watch import MasterWatch
 from .farm.metrics import Metrics
+from .farm.published_packages import PublishedPackages
 from .farm.stored_farm import Places
 from .farm.strings import WATCH, WebStrings
 from .farm.www_file import keep_www, www_told
@@ -123,11 +124,12 @@ class FarmPages:
             wall=time.time,
             news=self._watch.news,
             events=FeedStreams(self._records.read, self._watch.news, self._live, reactor),
-            logs=FarmLogs(reactor, lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work)),
+            logs=FarmLogs(reactor, self._in_thread),
             sessions=sessions,
             metrics=Metrics(
                 self._records, self._live, self._places, time.time, os.path.join(parts.directory, "metrics.json")
             ),
+            published=PublishedPackages(self._in_thread),
         )
 
     def root(self) -> SiteRoot:
@@ -153,6 +155,10 @@ class FarmPages:
         await end_sessions(self._live, self._parts.reactor)
         await self._watch.stop()
         self._records.close()
+
+    def _in_thread(self, function: Callable[[], T]) -> Deferred[T]:
+        reactor = self._parts.reactor
+        return deferToThreadPool(reactor, reactor.getThreadPool(), function)
 
     def _has_farm(self) -> bool:
         """

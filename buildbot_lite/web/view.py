@@ -11,6 +11,7 @@ from .farm.feed_streams import FeedStreams
 from .farm.live import MOST_FRESH, Live, is_private
 from .farm.master_watch import NewsOfFarm
 from .farm.metrics import Metrics
+from .farm.published_packages import PublishedPackages
 from .farm.stored_farm import Places, Reading
 from .holders.sessions import Sessions
 from .html.page_templates import Templates
@@ -73,6 +74,7 @@ class FarmView:
     """
     The farm as pages see it.  *places*: where its files are now.  *wall*: seconds since 1970.  *news*: what the master
     tells.  *events*: the open streams of the feed.  *logs*: what readers of logs share.  *metrics*: what is counted.
+    *published*: the packages of public repositories.
     """
 
     records: Reading
@@ -85,6 +87,7 @@ class FarmView:
     logs: FarmLogs
     sessions: Sessions
     metrics: Metrics
+    published: PublishedPackages
 
     async def page(self, asked: PageRequest, template: str, status: int = 200, **context: Any) -> Reply:
         """

@@ -34,6 +34,7 @@ from buildbot_lite.wire.tub import make_tub
 
 from ..seeded.files import DATABASE
 from ..seeded.live_answers import LiveAnswers
+from ..seeded.repositories import places
 from ..seeded.seeding import Seeding
 
 SWISSNUM = "s" * 32
@@ -120,7 +121,10 @@ def main(directory: Path) -> None:
 
     running: Any = reactor
     seeding = Seeding(**json.loads((directory / SEEDING).read_text()))
-    control = StandInControl(LiveAnswers(seeding), directory)
+    answers = LiveAnswers(seeding)
+    control = StandInControl(
+        LiveAnswers(seeding, {"www": {**(answers.to("www") or {}), **places(directory)}}), directory
+    )
     exposed = {SWISSNUM: ExposedControl(control, Revocable())}
     tub = make_tub(running, new_certificate(), exposed.get)
     tub.startService()

@@ -11,6 +11,7 @@ from buildbot_lite.model.names import directory_name
 from buildbot_lite.storage.compressed_streams import compress
 
 from .opened import in_file
+from .repositories import make_repositories
 from .rows import STREAMS_OF_BUILD, log_path
 from .seeding import Seeding
 from .values import HOSTILE, TITLE
@@ -59,7 +60,9 @@ def make_farm(directory: Path, seeding: Seeding, *, logs: int = 60, copies: int 
         ).fetchall()
         for build, builder, finished in newest:
             _write_logs(directory, database, build, seeding.builders.index(builder), finished is not None)
-        _write_report(directory, database, newest[-1][0])
+        if newest:
+            _write_report(directory, database, newest[-1][0])
+    make_repositories(directory, directory / DATABASE)
 
 
 def _write_logs(directory: Path, database: sqlite3.Connection, build: int, place: int, finished: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
+from . import holder_answers, targets
 from .seeding import Seeding
 from .values import HOSTILE, HOSTILE_TAG, TAGS
 
@@ -63,6 +64,10 @@ class LiveAnswers:
             "builders": lambda: {"builders": self.builders()},
             "schedulers": self._schedulers,
             "metrics": self._metrics,
+            "package-targets": lambda: {"targets": targets.documents(hostile=self.seeding.hostile)},
+            "me": lambda: {"grant": 1, "label": HOSTILE[1] if self.seeding.hostile else "Ada's laptop", "may": None},
+            "grants": lambda: {"grants": holder_answers.grants(self.seeding)},
+            "force-forms": lambda: {"forms": holder_answers.forms(self.seeding)},
         }
         return answers[question]() if question in answers else None
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import frozen
 
+from . import targets
 from .rows import COLUMNS, GENERATION, STREAMS_OF_BUILD, Rows, Subject, add_build, add_change
 from .values import BUILDERS, HOSTILE, HOSTILE_LABELS, LONG_SLAVE, SLAVES
 
@@ -27,7 +28,7 @@ class Seeding:
     What to make.  The newest *running* builds have not ended, and *waiting* requests have not begun.  *spacing*:
     seconds between two changes; each change is built once by every builder.  *hostile*: every third build and change
     has hostile texts, and there are builders with hostile names.  *steps*: of a build, at most 5.  *events*: the newest
-    builds that have events in the feed.
+    builds that have events in the feed.  *more_builders*: beside the ordinary ones.
     """
 
     builds: int = 1000
@@ -41,13 +42,15 @@ class Seeding:
     events: int = 500
     now: float = NOW
     random: int = 1
+    more_builders: int = 0
 
     @property
     def builders(self) -> Sequence[str]:
         """
         The names of the builders.
         """
-        return (*BUILDERS, *HOSTILE_LABELS) if self.hostile else BUILDERS
+        more = [f"builder-{each:04}" for each in range(self.more_builders)]
+        return (*BUILDERS, *HOSTILE_LABELS, *more) if self.hostile else (*BUILDERS, *more)
 
     @property
     def slave_names(self) -> Sequence[str]:
@@ -77,8 +80,12 @@ def seed(database: sqlite3.Connection, seeding: Seeding, *, first: int = 1) -> N
     for rows in _batches(seeding, random, first):
         for table, columns in COLUMNS.items():
             _insert(database, table, columns, rows[table])
-    _insert(database, "package_jobs", _JOB, _jobs(seeding))
-    _insert(database, "package_job_arches", _ARCH, _arches(seeding))
+    newest = first + seeding.builds - 1
+    jobs, arches = targets.jobs(
+        database, seeding.packages, len(seeding.builders), newest, seeding.now, hostile=seeding.hostile
+    )
+    _insert(database, "package_jobs", targets.JOB, jobs)
+    _insert(database, "package_job_arches", targets.ARCH, arches)
     database.execute("ANALYZE")
 
 
@@ -171,11 +178,6 @@ def _add_waiting(rows: Rows, seeding: Seeding, first: int) -> None:
 _TIMES = ("started", "finished", "submitted", "received", "happened", "begun", "ended")
 _SLAVE = ("name", "home", "boot", "incarnation", "version", "platform", "attached", "lost", "paused")
 _GRANT = ("id", "name", "verb", "object", "digest", "salt", "created", "label")
-_JOB = (
-    "id", "target", "name", "version", "submitter", "scratch", "buildset", "state", "reason", "created", "changed",
-    "finished", "history",
-)  # fmt: skip
-_ARCH = ("job", "architecture", "place", "builder", "state", "reason", "history")
 
 
 def _slaves(seeding: Seeding) -> list[tuple[Any, ...]]:
@@ -197,42 +199,6 @@ def _grants(seeding: Seeding) -> list[tuple[Any, ...]]:
     return [
         (place, f"submit-{place}", "submit", "commits", f"{place:064x}", "0" * 32, seeding.now - 86400, label)
         for place, label in enumerate(labels, 1)
-    ]
-
-
-def _jobs(seeding: Seeding) -> list[tuple[Any, ...]]:
-    jobs = []
-    for id in range(1, seeding.packages + 1):
-        hostile = seeding.hostile and id % 3 == 0
-        state = ("finished", "needsign", "failed")[id % 3]
-        text = HOSTILE[id % len(HOSTILE)] if hostile else ""
-        name, version, reason = text[:200] or "hello", text[:200] or f"2.10-{id}", text
-        if state == "failed" and not reason:
-            reason = "amd64 failed: dpkg-buildpackage ended with exit code 2."
-        at = seeding.now - 3600.0 * (seeding.packages - id + 1)
-        history = json.dumps([["initialize", at], ["waiting", at + 1], ["building", at + 2], [state, at + 600]])
-        jobs.append(
-            (
-                id, "debian-12", name, version, text[:200] or "ada", int(id % 5 == 0), id, state, reason, at, at + 600,
-                None if state == "needsign" else at + 600, history,
-            )
-        )  # fmt: skip
-    return jobs
-
-
-def _arches(seeding: Seeding) -> list[tuple[Any, ...]]:
-    return [
-        (
-            id,
-            architecture,
-            place,
-            "debian-12",
-            ("done", "done", "failed")[id % 3],
-            "",
-            json.dumps([["done", seeding.now]]),
-        )
-        for id in range(1, seeding.packages + 1)
-        for place, architecture in enumerate(("amd64", "i386"))
     ]
 
 

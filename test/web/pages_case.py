@@ -22,6 +22,7 @@ from buildbot_lite.web.farm.feed_streams import FeedStreams
 from buildbot_lite.web.farm.live import Document, Live
 from buildbot_lite.web.farm.master_watch import NewsOfFarm
 from buildbot_lite.web.farm.metrics import Metrics
+from buildbot_lite.web.farm.published_packages import PublishedPackages
 from buildbot_lite.web.farm.stored_farm import Places
 from buildbot_lite.web.holders.sessions import Sessions
 from buildbot_lite.web.html.page_templates import Templates
@@ -139,6 +140,7 @@ class PagesCase(SynchronousTestCase):
             logs=FarmLogs(self.clock, lambda function: succeed(function())),
             sessions=self.sessions,
             metrics=self.metrics(),
+            published=PublishedPackages(lambda function: succeed(function())),
         )
         self.factory = make_factory(SiteRoot(Pages(self.view, ROUTES).resource(), None), self.clock)
         self.factory.doStart()

@@ -3,8 +3,10 @@ The public repositories of targets, as the pages serve them.
 """
 
 import base64
+import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
@@ -16,11 +18,11 @@ from twisted.python.failure import Failure
 
 from buildbot_lite.packages.keys.openpgp import armored_keys, fingerprints
 from buildbot_lite.web import dispatcher
-from buildbot_lite.web.farm import public_files
+from buildbot_lite.web.farm import public_files, published_packages
 from buildbot_lite.web.farm.master_watch import FarmChange
 from buildbot_lite.web.farm.public_files import MOST_SEGMENTS, PublicFile, open_public
 from buildbot_lite.web.farm.stored_farm import Places
-from buildbot_lite.web.pages import repositories
+from buildbot_lite.web.pages import packages, repositories
 from buildbot_lite.web.replies import reading_rights
 from buildbot_lite.web.replies.downloads import PIECE
 
@@ -28,6 +30,8 @@ from .pages_case import CONTROL, NOW, PagesCase, received
 
 SNAPSHOT = "public-1-0123abcd"
 RELEASE = "/repositories/t/dists/t/Release"
+ALL_PACKAGES = [("Zoo", "1"), ("hello", "&lt;3&gt;"), ("hello", "1:2-1"), ("hello-doc", "2")]
+"""As the page of the target lists them."""
 
 
 def basic(credentials: str, *, scheme: str = "Basic") -> dict[str, str]:
@@ -166,6 +170,68 @@ class RepositoriesTests(PagesCase):
         self.assertEqual(self.get("/repositories/t/pool/%3Cb%3E_1%253a2.0_all.deb").body, b"deb")
         with patch.object(public_files, "MOST_LISTED", 1):
             self.assertIn("There are more", self.get("/repositories/t/").text)
+
+    def publish(self, name: str, versions: Mapping[str, str], source: str = "hello") -> None:
+        """
+        Publish the snapshot *name* with the packages *versions*, by file name, all of *source*.
+        """
+        record = {
+            "packages": {each: [2048, "0" * 64] for each in versions},
+            "versions": dict(versions),
+            "sources": dict.fromkeys(versions, source),
+        }
+        snapshot = self.place / "snapshots" / name
+        (snapshot / "tree").mkdir(parents=True, exist_ok=True)
+        (snapshot / "snapshot.json").write_text(json.dumps(record))
+        (self.place / "public").unlink()
+        (self.place / "public").symlink_to(f"snapshots/{name}/tree")
+        self.clock.advance(10)
+
+    def test_packages(self) -> None:
+        """
+        Promise 9.10: a target's page lists the packages of its repository: each version, the one added last first, with
+        links to the files of its architectures, their sizes, and the jobs of its source; those of the snapshot that is
+        published at the moment, a part of them at a time, or those with a text in their names.
+        """
+        files = {"hello_1%3a2-1_amd64.deb": "1:2-1", "hello_1%3a2-1_i386.deb": "1:2-1", "hello-doc_2_all.deb": "2"}
+        self.publish("public-2-00000000", {**files, "Zoo_1_all.deb": "1", "hello_3-1_amd64.deb": "<3>"})
+        page = self.get("/packages/targets/t").text
+        row = re.compile(r'<tr><th scope="row">([^<]*)</th><td>([^<]*)</td>')
+        self.assertEqual(row.findall(page), ALL_PACKAGES)
+        link = (
+            '<a href="../../repositories/t/pool/hello_1%253a2-1_i386.deb">i386</a> <span class="quiet">2.0 KiB</span>'
+        )
+        self.assertIn(link, page)
+        self.assertIn('<a href="../../packages?target=t&amp;name=hello">hello</a>', page)
+        self.assertEqual(row.findall(self.get("/packages/targets/t?name=ZO").text), [("Zoo", "1")])
+        self.assertIn("No package has a name like this", self.get("/packages/targets/t?name=none").text)
+        self.patch(packages, "MOST_PACKAGES", 2)
+        following, found = re.match("()", ""), list[tuple[str, str]]()
+        while following is not None:
+            self.clock.advance(10)
+            page = self.get(f"/packages/targets/t?{following[1]}").text
+            found += row.findall(page)
+            following = re.search(r'targets/t\?([^"]*)" rel="next"', page)
+        self.assertEqual(found, ALL_PACKAGES)
+        self.publish("public-3-00000000", {"new_1_all.deb": "1"})
+        self.assertEqual(row.findall(self.get("/packages/targets/t").text), [("new", "1")])
+
+    def test_unreadable_packages(self) -> None:
+        """
+        A target's page lists source packages if the record of its snapshot is damaged, too long, or gone.
+        """
+        target: dict[str, Any] = {"target": "t", "kind": "DebTarget", "arches": ["amd64"], "paused": None, "jobs": {}}
+        self.master.answers["package-targets"] = {"targets": [target]}
+        self.publish("public-2-00000000", {"new_1_all.deb": "1"})
+        record = self.place / "snapshots" / "public-2-00000000" / "snapshot.json"
+        for text in ("[]", "{", '{"packages": {"x": 1}}', '{"packages": []}', None):
+            record.write_text(text) if text is not None else record.unlink()
+            self.clock.advance(10)
+            page = self.get("/packages/targets/t")
+            self.assertEqual((page.status, "Source packages" in page.text), (200, True), text)
+        self.publish("public-2-00000000", {"new_1_all.deb": "1"})
+        with patch.object(published_packages, "LARGEST_RECORD", 100):
+            self.assertIn("Source packages", self.get("/packages/targets/t").text)
 
     def test_private(self) -> None:
         """

@@ -31,9 +31,8 @@ PUBLIC = "public"
 KINDS = (BUILD, PUBLIC)
 
 PUBLIC_DIRECTORY, PUBLIC_FILE = 0o755, 0o644
-TREE, STATE = "tree", "state"
+TREE, STATE, RECORD = "tree", "state", "snapshot.json"
 
-_RECORD = "snapshot.json"
 _NAME = re.compile(rf"(?P<kind>{'|'.join(KINDS)})-(?P<number>[0-9]{{1,12}})-[0-9a-f]{{8}}\Z")
 
 
@@ -154,7 +153,7 @@ class SnapshotDirectory:
         if not _NAME.match(name):
             raise InputError(f"{name!r:.100} is no name of a snapshot.")
         try:
-            with open(self.path(name, _RECORD), "rb") as file:
+            with open(self.path(name, RECORD), "rb") as file:
                 return _snapshot(json.load(file))
         except FileNotFoundError:
             raise StaleSnapshotError from None
@@ -198,7 +197,7 @@ class SnapshotDirectory:
         Give a complete snapshot its name.  It replaces all other prepared snapshots.
         """
         part = self._part(snapshot.name)
-        write_whole(os.path.join(part, _RECORD), _text(snapshot))
+        write_whole(os.path.join(part, RECORD), _text(snapshot))
         _sync_directories(part)
         os.rename(part, self.path(snapshot.name))
         sync_directory(self._snapshots)
@@ -211,7 +210,7 @@ class SnapshotDirectory:
         """
         Let clients see it.
         """
-        write_whole(self.path(snapshot.name, _RECORD), _text(evolve(snapshot, published=now)))
+        write_whole(self.path(snapshot.name, RECORD), _text(evolve(snapshot, published=now)))
         sync_directory(self.tree(snapshot))
         link = os.path.join(self.directory, snapshot.kind)
         beside = os.path.join(self.directory, f".{snapshot.kind}.new")

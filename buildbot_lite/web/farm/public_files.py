@@ -117,10 +117,7 @@ def open_public(directory: str, names: Sequence[str]) -> PublicFile | PublicDire
     `NotFoundError` when there is no such file; `StorageError` when it cannot be opened now.
     """
     try:
-        link = os.readlink(os.path.join(directory, PUBLIC)).split("/")
-        if len(link) != 3 or (link[0], link[2]) != ("snapshots", TREE) or not is_name_of_snapshot(link[1], PUBLIC):
-            raise _nothing()
-        descriptor = _opened(directory, [*link, *(each for each in names if each)])
+        descriptor = _opened(directory, [*_link(directory), *(each for each in names if each)])
     except OSError as error:
         if error.errno in _MISSING:
             raise _nothing() from None
@@ -140,6 +137,26 @@ def has_public(directory: str, *names: str) -> bool:
         found.close()
         return True
     return False
+
+
+def public_snapshot(directory: str) -> str | None:
+    """
+    The directory of the snapshot that the repository in *directory* has published; None if there is none.
+    """
+    try:
+        return os.path.join(directory, *_link(directory)[:2])
+    except (OSError, NotFoundError):
+        return None
+
+
+def _link(directory: str) -> Sequence[str]:
+    """
+    Where the symlink ``public`` leads; `NotFoundError` if that is no tree of a snapshot.
+    """
+    link = os.readlink(os.path.join(directory, PUBLIC)).split("/")
+    if len(link) != 3 or (link[0], link[2]) != ("snapshots", TREE) or not is_name_of_snapshot(link[1], PUBLIC):
+        raise _nothing()
+    return link
 
 
 def _opened(directory: str, names: Sequence[str]) -> int:

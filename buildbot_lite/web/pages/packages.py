@@ -69,19 +69,22 @@ async def job(view: FarmView, asked: PageRequest, number: int) -> Reply:
 async def repository(view: FarmView, asked: PageRequest, target: str) -> Reply:
     """
     ``/packages/targets/TARGET``: how its repository is used, and the newest finished jobs that are kept, a page of
-    source packages at a time: those with names after the one in ``after``.  Where the target has a repository, only
-    jobs that were published are listed.
+    source packages at a time: those with names after the one in ``after``.  Where the target has a repository, its
+    packages are listed instead; until it is published, or if it has too many, only the jobs that were published.
     """
-    after = asked.field("after")
-    pushed = target in view.places().repositories
+    after, text = asked.field("after"), asked.field("name").lower()
+    directory = view.places().repositories.get(target)
+    pushed = directory is not None
+    published = None if directory is None else await view.published.of(directory)
+    versions, following = ((), None) if published is None else published.page(text, after, MOST_PACKAGES)
 
     def read(connection: Connection) -> list[tuple[str, str, int]]:
         return job_lists.newest_finished(connection, target, MOST_PACKAGES + 1, after=after, pushed=pushed)
 
-    found = await view.records.read(read)
+    found = await view.records.read(read) if published is None else []
     live = await view.live.answer("package-targets")
     known = next((each for each in live.get("targets") or () if each["target"] == target), None)
-    if known is None and not found and not after:
+    if known is None and published is None and not found and not after:
         raise NotFoundError(f"There is no target {target!r:.100}.")
     return await view.page(
         asked,
@@ -90,8 +93,11 @@ async def repository(view: FarmView, asked: PageRequest, target: str) -> Reply:
         known=known,
         packages=found[:MOST_PACKAGES],
         after=after,
-        following=found[MOST_PACKAGES - 1][0] if len(found) > MOST_PACKAGES else None,
+        following=found[MOST_PACKAGES - 1][0] if len(found) > MOST_PACKAGES else following,
         pushed=pushed,
+        is_published=published is not None,
+        versions=versions,
+        text=text,
         use=await _use(view, target, known or {}),
     )
 
