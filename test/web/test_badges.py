@@ -2,6 +2,7 @@
 Badges, the farm's icon, and feeds.
 """
 
+import base64
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -10,7 +11,7 @@ from buildbot_lite.web.html.rendering import segment
 from buildbot_lite.web.pages.atom import NAMESPACE
 from buildbot_lite.web.pages.badges import badge, text_width
 
-from .pages_case import NOW, PagesCase
+from .pages_case import CONTROL, NOW, PagesCase
 from .test_pages import HOSTILE, a_build
 
 ATOM = f"{{{NAMESPACE}}}"
@@ -151,6 +152,20 @@ class FeedOfBuildsTests(PicturesCase):
         self.assertEqual(link.attrib["href"], "https://farm.example/ci/builders/mac/1")
         self.assertEqual(len(self.feed("/builders/mac/feed.atom").findall(f"{ATOM}entry")), 1)
         self.assertEqual(self.get("/builders/none/feed.atom").status, 404)
+
+    def test_password(self) -> None:
+        """
+        Promise 10.7: the feeds of a private farm are read with a string as the password, which readers of news are
+        asked for; it is the password of no page.
+        """
+        self.told("linux", private=True)
+        self.holders.grants[CONTROL] = {"grant": 7, "label": "reader", "may": ["status"], "expires": None}
+        basic = base64.b64encode(f"reader:{CONTROL}".encode()).decode()
+        for path in ("/feed.atom", "/builders/linux/feed.atom"):
+            asked = self.get(path)
+            self.assertEqual((asked.status, asked.headers["www-authenticate"][:5]), (401, "Basic"), path)
+            self.assertEqual(self.get(path, {"Authorization": f"Basic {basic}"}).status, 200, path)
+        self.assertEqual(self.get("/", {"Authorization": f"Basic {basic}"}).status, 401)
 
     def test_ids(self) -> None:
         """

@@ -117,6 +117,7 @@ def _tag(name: str) -> str:
 
 
 ROUTES = (
-    Route("/feed.atom", feed, kept=_KEPT),
-    Route("/builders/<builder>/feed.atom", feed, kept=_KEPT),
+    # Readers of news know user and password (RFC 7617), and no other header.
+    Route("/feed.atom", feed, kept=_KEPT, takes_password=True),
+    Route("/builders/<builder>/feed.atom", feed, kept=_KEPT, takes_password=True),
 )
