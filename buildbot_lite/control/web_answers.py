@@ -6,7 +6,7 @@ The answers have no field around them: the whole answer is the document.
 
 import os
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, runtime_checkable
 
@@ -27,7 +27,9 @@ from .web_sessions import ends_with, is_session, session_label, session_name
 Answer = Mapping[str, Any]
 
 MOST_SLAVES = 50
-"""Slaves of each builder that are named to the web process."""
+"""Slaves of each builder that are named to the web process; of those with more, see `SlavePools`."""
+MOST_IN_POOLS = 50_000
+"""Numbers of slaves in all pools together."""
 
 FIRST_PORT = 8010
 """The port of the pages where none was chosen and none is known."""
@@ -86,10 +88,11 @@ class WebAnswers:
         names.  It is the same until another configuration is applied.
         """
         config = self.farm.config
+        slaves, pools = sorted(config.slaves), SlavePools(sorted(config.slaves))
         places = self._places(await self.farm.in_thread(self._keys)) if self._is_web_process() else {}
         return {
             **places,
-            "slaves": sorted(config.slaves),
+            "slaves": slaves,
             "title": config.title,
             "url": config.buildbot_url,
             "port": config.www.port,
@@ -101,9 +104,11 @@ class WebAnswers:
                     "description": builder.description or "",
                     "tags": list(builder.tags),
                     "slaves": list(builder.slavenames[:MOST_SLAVES]),
+                    **pools.told(builder.slavenames),
                 }
                 for builder in config.builders.values()
             ],
+            "pools": pools.numbers,
         }
 
     def _is_web_process(self) -> bool:
@@ -245,6 +250,32 @@ class WebAnswers:
         if isinstance(port, str) and (endpoint := Endpoint.parse(port)) is not None:
             return f"http://{endpoint.local_host}:{endpoint.port}/"
         return f"http://127.0.0.1:{port or FIRST_PORT}/"
+
+
+class SlavePools:
+    """
+    The slaves of builders with very many: each different set once, as places in the list *slaves* of all names.
+    """
+
+    def __init__(self, slaves: Sequence[str]) -> None:
+        self._places = {name: place for place, name in enumerate(slaves)}
+        self._known: dict[frozenset[str], int | None] = {}
+        self.numbers: list[list[int]] = []
+
+    def told(self, names: Sequence[str]) -> Mapping[str, int | None]:
+        """
+        The place of the set *names* among *numbers*, as the field "pool", if they are more than `MOST_SLAVES`; None
+        where there is no room for it.
+        """
+        if len(names) <= MOST_SLAVES:
+            return {}
+        key = frozenset(names)
+        if key not in self._known:
+            fits = sum(map(len, self.numbers)) + len(key) <= MOST_IN_POOLS
+            self._known[key] = len(self.numbers) if fits else None
+            if fits:
+                self.numbers.append(sorted(self._places[name] for name in key))
+        return {"pool": self._known[key]}
 
 
 def _is_of_pages(grant: Grant) -> bool:

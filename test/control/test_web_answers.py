@@ -4,8 +4,10 @@ The questions of the web process.
 
 from typing import Any
 
+from buildbot_lite.control import web_answers
 from buildbot_lite.control.admin import AdminDesk
 from buildbot_lite.control.verbs import MAY_LOOK
+from buildbot_lite.control.web_answers import MOST_SLAVES, SlavePools
 from test.master.configurations import ONE
 
 from .test_admin import AdminDeskCase
@@ -23,13 +25,29 @@ class WebAnswerTests(AdminDeskCase):
         """
         The answer, without what `test_places` and `test_slaves` look at.
         """
-        return {name: value for name, value in self.ask("www").items() if name != "slaves"}
+        return {name: value for name, value in self.ask("www").items() if name not in {"slaves", "pools"}}
 
     def test_slaves(self) -> None:
         """
         It learns which slaves there are.
         """
         self.assertEqual(self.ask("www")["slaves"], ["bot1"])
+
+    def test_pools(self) -> None:
+        """
+        Promise 10.1: of builders with very many slaves, it learns each different set of them once.
+        """
+        many = [f"s{number:03}" for number in range(MOST_SLAVES + 2)]
+        pools = SlavePools(many)
+        self.assertEqual(pools.told(many[:MOST_SLAVES]), {})
+        self.assertEqual(
+            [pools.told(each) for each in (many, many[1:], many[::-1])], [{"pool": each} for each in (0, 1, 0)]
+        )
+        self.assertEqual(pools.numbers, [list(range(MOST_SLAVES + 2)), list(range(1, MOST_SLAVES + 2))])
+        self.patch(web_answers, "MOST_IN_POOLS", 2 * len(many))
+        self.assertEqual(pools.told(many[:-1]), {"pool": None})
+        self.assertEqual(pools.told(many), {"pool": 0})
+        self.assertEqual(self.ask("www")["pools"], [])
 
     def test_www(self) -> None:
         """

@@ -184,7 +184,7 @@ class FarmPageTests(PagesCase):
         self.successResultOf(self.records.write(a_build("linux", 1, Result.SUCCESS)))
         answer = self.get("/")
         self.assertEqual(answer.status, 200)
-        self.assertIn("The master does not answer since", answer.text)
+        self.assertIn("The master has not answered since", answer.text)
         self.assertIn('href="builders/linux/1"', answer.text)
 
     def test_never_told(self) -> None:
@@ -201,11 +201,25 @@ class FarmPageTests(PagesCase):
 
     def test_filtered_by_slave(self) -> None:
         """
-        Promise 10.1: the rows are those of the builders of one slave, which stands in the address and in the form.
+        Promise 10.1: the rows are those of the builders of the slave whose name, or of all in whose names, the text of
+        the filter stands, however many slaves a builder has; it stands in the address and in the form.
         """
         builders = [{"builder": each, "tags": [], "slaves": [slave]} for each, slave in (("a", "bot1"), ("b", "bot2"))]
-        self.master.answers["www"] = {"title": "A farm", "private": False, "builders": builders}
+        many = {"builder": "m", "tags": [], "slaves": ["bot3"], "pool": 0}
+        unknown = {"builder": "u", "tags": [], "slaves": ["bot3"], "pool": None}
+        self.master.answers["www"] = {
+            "title": "A farm",
+            "private": False,
+            "builders": [*builders, many, unknown],
+            "slaves": ["bot1", "bot2", "bot20", "bot3"],
+            "pools": [[2, 3]],
+        }
+        for text, shown in {"bot2": "bu", "bot20": "mu", "BOT2": "bmu", "t1": "au", "bot": "abmu", "x": "u"}.items():
+            page = self.get(f"/?slave={text}").text
+            found = [each for each in "abmu" if f'<th scope="row"><a href="builders/{each}"' in page]
+            self.assertEqual("".join(found), shown, text)
         page = self.get("/?slave=bot2").text
+        self.assertIn('<option value="bot20">', page)
         self.assertIn('href="builders/b"', page)
         self.assertNotIn('href="builders/a"', page)
         self.assertIn('name="slave" value="bot2"', page)

@@ -40,15 +40,35 @@ class FarmFilter:
     slave: str = ""
     result: str = ""
 
-    def passes(self, builder: Document) -> bool:
+    def passes(self, builder: Document, slaves: "MatchingSlaves") -> bool:
         """
-        Whether the row of *builder* is shown, if its last result is right.
+        Whether the row of *builder* is shown, if its last result is right.  *slaves*: those that it asks for.
         """
         if self.text and self.text.lower() not in f"{builder['builder']} {builder.get('description', '')}".lower():
             return False
         if self.tag and self.tag not in builder.get("tags", ()):
             return False
-        return not self.slave or self.slave in (builder.get("slaves") or ())
+        return not self.slave or slaves.build(builder)
+
+
+class MatchingSlaves:
+    """
+    The slaves that the filter *text* means: the one of that name, or else all whose names contain it, in letters of any
+    case.  *www*: what the master tells.
+    """
+
+    def __init__(self, www: Document, text: str) -> None:
+        names: Sequence[str] = www.get("slaves") or ()
+        self._names = {text} if text in names else {each for each in names if text.lower() in each.lower()}
+        places = {place for place, name in enumerate(names) if name in self._names}
+        self._pools = {place for place, pool in enumerate(www.get("pools") or ()) if not places.isdisjoint(pool)}
+
+    def build(self, builder: Document) -> bool:
+        """
+        Whether one of them builds for *builder*; also if it is not known of a builder of very many slaves.
+        """
+        pool = builder.get("pool", -1)
+        return pool is None or pool in self._pools or not self._names.isdisjoint(builder.get("slaves") or ())
 
 
 @frozen
@@ -71,7 +91,7 @@ async def farm(view: FarmView, asked: PageRequest) -> Reply:
     """
     www, status = await view.live.answer("www"), await view.live.answer("status")
     wanted = FarmFilter(**{name: asked.field(name) for name in ("text", "tag", "slave", "result")})
-    snapshot = await view.records.read(lambda connection: _read(connection, asked, wanted, www.get("builders")))
+    snapshot = await view.records.read(lambda connection: _read(connection, asked, wanted, www))
     return await view.page(
         asked,
         "farm.html",
@@ -86,16 +106,17 @@ async def farm(view: FarmView, asked: PageRequest) -> Reply:
         waiting=_waiting(status),
         waiting_total=status.get("waiting_total", 0),
         slaves=_slaves(status, view.wall()),
+        names=names if len(names := www.get("slaves") or ()) <= MOST_SLAVES else (),
     )
 
 
-def _read(
-    connection: Connection, asked: PageRequest, wanted: FarmFilter, known: Sequence[Document] | None
-) -> _Snapshot:
+def _read(connection: Connection, asked: PageRequest, wanted: FarmFilter, www: Document) -> _Snapshot:
+    known: Sequence[Document] | None = www.get("builders")
     if known is None:
         names = cells.builders(connection, MOST_BUILDERS)
         known = [{"builder": name, "tags": (), "slaves": ()} for name in names]
-    passing = [each for each in known if wanted.passes(each)]
+    slaves = MatchingSlaves(www, wanted.slave)
+    passing = [each for each in known if wanted.passes(each, slaves)]
     ended: dict[str, Sequence[BuildCell]] = {}
     if wanted.result:
         ended = _ended(connection, passing[:MOST_BUILDERS])
