@@ -352,6 +352,25 @@ class BoundsTests(HookCase):
             transports.append(transport)
         self.assertEqual([each.disconnected for each in transports], [False, True, True, False])
 
+    def test_unread_last(self) -> None:
+        """
+        Promise 10.10: what a client has not read of the last answer of its connection counts until it is closed, and
+        the client is cut after a time.
+        """
+        self.factory = make_factory(EndlessPage(), self.clock)
+        self.factory.doStart()
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        producer: Any = transport.producer
+        producer.pauseProducing()
+        producer.wrote(40)
+        protocol.wrappedProtocol.loseConnection()
+        self.assertEqual((transport.disconnecting, self.factory.unread.held), (True, 40))
+        self.clock.advance(LONGEST_PAUSE)
+        self.assertTrue(transport.disconnected)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.factory.unread.held, 0)
+
     def test_flood_of_bodies(self) -> None:
         """
         Bodies of one address that do not come to their end displace its own, and not an older one of another address.

@@ -15,7 +15,7 @@ from buildbot_lite.web.dispatcher import Pages
 from buildbot_lite.web.replies.large_replies import LARGEST_WHOLE, MOST_SENT, LargeReplies
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.serving.fair_places import UNKNOWN, Occupant
-from buildbot_lite.web.serving.site import make_factory
+from buildbot_lite.web.serving.site import SMALL_BUFFER, make_factory
 from buildbot_lite.web.view import Reply, Route
 
 from .pages_case import PagesCase, received
@@ -83,13 +83,19 @@ class LargeRepliesTests(SynchronousTestCase):
 
     def test_pieces(self) -> None:
         """
-        A client has one piece at a time, and gets all of them.
+        Promise 10.10: a client has one piece at a time, and gets all of them; the first is small, and each is at most
+        twice as large as what the client has read before.
         """
         body = bytes(range(256)) * 1000
         request, done = self.sent(body)
         self.assertEqual(request.written, body[:LARGEST_WHOLE])
+        sizes = [len(request.written)]
         while not request.finished:
+            before = len(request.written)
             request.producer.resumeProducing()
+            sizes.append(len(request.written) - before)
+        self.assertEqual(sizes[:6], [4096, 8192, 16_384, 32_768, 65_536, 65_536])
+        self.assertGreater(LARGEST_WHOLE, SMALL_BUFFER)
         self.assertEqual(request.written, body)
         self.successResultOf(done)
         self.assertEqual(self.large.held, 0)

@@ -463,6 +463,23 @@ class LogPagesTests(LogCase):
         self.assertEqual(self.get(f"{ADDRESS}/raw?offset=10&size=20").body, content[10:30])
         self.assertEqual(self.get(f"{ADDRESS}/raw", method="HEAD").body, b"")
 
+    def test_packing(self) -> None:
+        """
+        Promise 10.10: only some downloads are compressed at a time, because that takes memory until the client has read
+        them; others are sent as they are, and compressed again when one of the former has ended.
+        """
+        self.log(b"x" * (1 << 20))
+        self.view.logs.packing.most = 1
+        request = f"GET {ADDRESS}/raw HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n".encode()
+        first, second = self.send(request), self.send(request)
+        self.assertIn(b"Content-Encoding: gzip", first.value())
+        self.assertNotIn(b"Content-Encoding", second.value())
+        self.assertIn(b"Content-Length: 1048576", second.value())
+        for each in self.connections:
+            each.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.view.logs.packing.taken, 0)
+        self.assertIn(b"Content-Encoding: gzip", self.send(request).value())
+
     def test_backpressure(self) -> None:
         """
         While a client does not read, nothing is read for it.

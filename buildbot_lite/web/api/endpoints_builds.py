@@ -204,7 +204,7 @@ async def artifact(request: ApiRequest) -> Reply | Streamed:
     if not _is_file(path):
         raise NotFoundError(f"The file of {name!r:.200} is not there any more.")
     reader = LogReader([LogPart(path, stream.length or 0)], view.logs.shared.open)
-    reply = raw_reply(request.asked, reader, view.logs.clock, name=file_name(os.path.basename(name)), ended=True)
+    reply = raw_reply(request.asked, reader, view.logs, name=file_name(os.path.basename(name)), ended=True)
     reply = evolve(reply, headers={**reply.headers, **_SANDBOX})
     return _refused_range(until_revoked(view, request.asked, reply))
 

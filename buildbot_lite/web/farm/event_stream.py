@@ -8,8 +8,8 @@ One client's stream of the feed, as server-sent events (WHATWG HTML, section 9.2
     data: {"kind": "build.finished", "request": 12, "build": 7, "at": 1800000000.0, "body": {…}}
 
 What is kept for a client is the number of the last event that it was sent, not events.  A client that reads slowly has
-at most `site.SMALL_BUFFER` (8 KiB) and one write unsent; then it is sent nothing
-until it has read, and is cut after `LONGEST_PAUSE` seconds.  It continues where it stood.
+at most `site.SMALL_BUFFER` (2 KiB) and one write unsent; then it is sent nothing until it has read, and is cut after
+`LONGEST_PAUSE` seconds.  It continues where it stood.
 """
 
 from collections.abc import Callable, Mapping

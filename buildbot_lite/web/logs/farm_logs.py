@@ -27,6 +27,7 @@ from ..farm.master_watch import NewsOfFarm
 from ..farm.stored_farm import Reading
 from ..serving.fair_places import Occupant
 from ..serving.fair_turns import FairTurns
+from ..serving.packing import PackingPlaces
 from .line_index import InThread, LineIndexes
 from .line_numbers import LineNumbers
 from .log_reader import LogPart, LogReader
@@ -95,6 +96,7 @@ class FarmLogs:
         self.clock = clock
         self.shared = SharedStreams(MOST_BLOCKS)
         self.numbers = LineNumbers(LineIndexes(in_thread))
+        self.packing = PackingPlaces()
         self._in_thread = in_thread
         self._windows: _Kept[LogWindow] = _Kept(MOST_KEPT, lambda made: made.size)
         self.parts: _Kept[bytes] = _Kept(MOST_PARTS, len)

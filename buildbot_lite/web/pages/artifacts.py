@@ -50,7 +50,7 @@ async def artifact(view: FarmView, asked: PageRequest, builder: str, number: int
     if not _is_file(path):
         raise NotFoundError(f"The file of {name!r:.200} is not there any more.")
     reader = LogReader([LogPart(path, stream.length or 0)], view.logs.shared.open)
-    reply = raw_reply(asked, reader, view.logs.clock, name=file_name(os.path.basename(name)), ended=True)
+    reply = raw_reply(asked, reader, view.logs, name=file_name(os.path.basename(name)), ended=True)
     kind = KINDS.get(os.path.splitext(name)[1].lower(), _UNKNOWN)
     headers = {**reply.headers, **ARTIFACT_HEADERS}
     if kind != _UNKNOWN:

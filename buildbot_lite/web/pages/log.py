@@ -102,7 +102,7 @@ async def raw(view: FarmView, asked: PageRequest, builder: str, number: int, ste
     offset, size = number_in(asked, "offset"), number_in(asked, "size")
     part = None if offset is None or size is None else ByteRange.within(offset, size, opened.reader.length)
     name = file_name(f"{builder}-{number}-{stored.step.name}-{stored.name}.txt")
-    reply = raw_reply(asked, opened.reader, view.logs.clock, name=name, ended=stored.ended, part=part)
+    reply = raw_reply(asked, opened.reader, view.logs, name=name, ended=stored.ended, part=part)
     return until_revoked(view, asked, reply)
 
 

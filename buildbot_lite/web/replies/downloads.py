@@ -5,6 +5,9 @@ client is about to read.
 ::
 
     file ── a piece ──► gzip, if wanted ──► transport          pauses when its buffer is full, resumes when it is empty
+
+The first piece is small, and each time that the client has read one the next is twice as large: so a thousand clients
+that read nothing hold little, and one that reads quickly needs few pieces.
 """
 
 import hashlib
@@ -22,13 +25,16 @@ from zope.interface import implementer
 
 from ...errors import BuildbotLiteError
 from ...storage.compressed_streams import StreamReader
+from ..logs.farm_logs import FarmLogs
 from ..logs.log_reader import LogReader
 from ..page_request import PageRequest, takes_gzip
 from ..view import Reply, Streamed
 
+FIRST_PIECE = 4 << 10
+"""Bytes that are read at first; more than `site.SMALL_BUFFER`, so that the transport pauses the reading."""
 PIECE = 64 << 10
-"""Bytes that are read at a time; as many fill the buffer of Twisted's transports, which then pause the reading."""
-PIECES_IN_A_TURN = 4
+"""Bytes that are read at a time in the end."""
+PIECES_IN_A_TURN = 6
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 
 
@@ -68,15 +74,15 @@ def range_of(header: str, length: int) -> ByteRange | None:
 
 
 def raw_reply(
-    asked: PageRequest, log: LogReader, clock: IReactorTime, *, name: str, ended: bool, part: ByteRange | None = None
+    asked: PageRequest, log: LogReader, logs: FarmLogs, *, name: str, ended: bool, part: ByteRange | None = None
 ) -> Streamed | Reply:
     """
-    The answer with the bytes of *log*, as a file called *name*; or only *part* of it, to be read in the browser.
-    *ended*: it will not grow.
+    The answer with the bytes of *log*, one of *logs*, as a file called *name*; or only *part* of it, to be read in the
+    browser.  *ended*: it will not grow.
     """
     if part is not None:
         headers = {"content-length": str(part.end - part.start), "cache-control": "no-cache"}
-        return Streamed(writing(log, part, clock, packed=False), headers=headers, close=log.close)
+        return Streamed(writing(log, part, logs.clock, packed=False), headers=headers, close=log.close)
     headers = {"content-disposition": _disposition(name), "cache-control": "no-cache", "accept-ranges": "bytes"}
     tag = f'"{hashlib.sha256(repr((log.parts, ended)).encode()).hexdigest()[:20]}"'
     if ended:
@@ -89,7 +95,8 @@ def raw_reply(
         log.close()
         return Reply(416, b"", headers={"content-range": f"bytes */{log.length}"})
     send = wanted or ByteRange(0, log.length)
-    packed = wanted is None and log.length > PIECE and takes_gzip(asked.headers.get("accept-encoding", ""))
+    packable = wanted is None and log.length > PIECE and takes_gzip(asked.headers.get("accept-encoding", ""))
+    packed = packable and logs.packing.take()
     if packed:
         headers["content-encoding"] = "gzip"
         headers.pop("etag", None)  # of other bytes
@@ -99,8 +106,13 @@ def raw_reply(
     if wanted is not None:
         headers["content-range"] = f"bytes {send.start}-{send.end - 1}/{log.length}"
 
-    write = writing(log, send, clock, packed=packed)
-    return Streamed(write, 200 if wanted is None else 206, headers=headers, close=log.close)
+    def close() -> None:
+        log.close()
+        if packed:
+            logs.packing.leave()
+
+    write = writing(log, send, logs.clock, packed=packed)
+    return Streamed(write, 200 if wanted is None else 206, headers=headers, close=close)
 
 
 def writing(
@@ -154,6 +166,7 @@ class _Sending:
         self._at, self._end = wanted.start, wanted.end
         self._clock = clock
         self._packing = packing
+        self._size = FIRST_PIECE
         self._paused = False
         self._call: IDelayedCall | None = None
         self.done: Deferred[None] = Deferred(lambda done: self.stopProducing())
@@ -181,11 +194,12 @@ class _Sending:
 
     def _step(self) -> None:
         try:
-            piece = self._reader.read(self._at, min(PIECE, self._end - self._at))
+            piece = self._reader.read(self._at, min(self._size, self._end - self._at))
         except BuildbotLiteError as error:
             self._log.warn("a file cannot be sent: {why}", why=str(error))
             piece = b""
         self._at += len(piece)
+        self._size = min(2 * self._size, PIECE)
         if piece:
             self._write(self._packing.compress(piece) if self._packing else piece)
             return

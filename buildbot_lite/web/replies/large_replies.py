@@ -16,11 +16,11 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 
 from ..serving.fair_places import Occupant, most_expendable
-from .downloads import PIECE, ByteRange, writing
+from .downloads import FIRST_PIECE, ByteRange, writing
 
-LARGEST_WHOLE = PIECE
+LARGEST_WHOLE = FIRST_PIECE
 """Bytes of an answer that is written at once."""
-MOST_SENT = 8 << 20
+MOST_SENT = 5 << 20
 """Bytes of the bodies that are being sent; of too many, the connections that have been reading for longest are cut, of
 the visitor who has the most of them."""
 

@@ -12,7 +12,8 @@ An HTTP server with bounds, by twisted.web.
   and then cannot keep others out.  While an answer is written, both wait.
 - What is written must be read: a connection whose buffer stays full for `LONGEST_PAUSE` seconds is cut.  All full
   buffers together have at most `MOST_UNREAD` bytes: of too many, the one that has been full for longest is cut, of the
-  visitor who holds the most of them.
+  visitor who holds the most of them.  That holds also for the last answer of a connection, which is closed when it has
+  been read.
 - A webhook's connection is for one request, so that forges do not hold connections.
 - Forms and cookies are not parsed, and requests are not logged here.
 """
@@ -44,9 +45,9 @@ MOST_OF_FORMS = 2 << 20
 """Bytes of the bodies of all requests at other addresses that are not yet answered."""
 MOST_OF_HOOKS = 12 << 20
 """The same for webhooks."""
-SMALL_BUFFER = 8 << 10
-"""Bytes that wait to be read in the buffer of a connection that is not yet full."""
-MOST_UNREAD = 8 << 20
+SMALL_BUFFER = 2 << 10
+"""Bytes that wait to be read in the buffer of a connection that is not yet full; as many are received at a time."""
+MOST_UNREAD = 5 << 20
 """Bytes of all buffers that are full."""
 LARGEST_READ = 32 << 20
 """Bytes of a body, with what is discarded; GitHub sends at most 25 MiB."""
@@ -260,10 +261,6 @@ class _BoundedConnection(ProtocolWrapper):
             producer, self.factory.clock, self._abort, self.factory.unread, lambda: self.place.occupant
         )
         super().registerProducer(self._producer, streaming)  # type: ignore[no-untyped-call]  # Twisted's
-
-    def unregisterProducer(self) -> None:  # noqa: N802 - Twisted's
-        self._end_pause()
-        super().unregisterProducer()  # type: ignore[no-untyped-call]  # Twisted's
 
     def write(self, data: bytes) -> None:
         super().write(data)  # type: ignore[no-untyped-call]  # Twisted's
