@@ -182,6 +182,23 @@ class MockProgramTests(SynchronousTestCase):
         self.assertEqual(rebuild[-2:], ["--rebuild", "in/hello-1.0-1.src.rpm"])
         self.assertNotIn("--enable-network", [each for call in self.asked() for each in call])
 
+    def test_slots(self) -> None:
+        """
+        Promise 9.2, 9.4: builds in two slots of a builder have roots of different names, and each removes its own.
+        """
+        self.assertEqual(self.built()[0], 0)
+        shutil.copytree(self.build / FILES, self.build.parent / "build-2" / FILES)
+        first, self.build = self.build, self.build.parent / "build-2"
+        self.assertEqual(self.built()[0], 0)
+        made = [(place / ROOT / "made").read_text() for place in (first, self.build)]
+        self.assertNotEqual(made[0].split("-")[-2], made[1].split("-")[-2])
+        (self.directory / "asked").unlink()
+        self.assertEqual(self.run_words(self.root.end())[0], 0)
+        (scrubbed,) = self.asked()
+        self.assertIn(f"--uniqueext={made[1].split()[1]}", scrubbed)
+        self.assertTrue((first / ROOT / "made").exists())
+        self.build = first
+
     def test_failures(self) -> None:
         """
         Promise 9.4: each way in which mock fails is one sentence, with what its logs say.

@@ -5,13 +5,15 @@ Several packages on a slave at a time.
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import update
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from sqlalchemy import Connection, text
 
 from buildbot_lite.master.scheduling.requests import NewBuildset
 from buildbot_lite.model.wait_reasons import WaitKind
 from buildbot_lite.packages.formats.git_request import request_text
 from buildbot_lite.packages.records.job_states import JobState
-from buildbot_lite.storage import schema
+from buildbot_lite.storage.migrations.versions import slots_of_builds
 from test.master.harness import StartedCommand
 
 from .archives import archive, greet
@@ -137,8 +139,7 @@ class SlotsTests(SlotsCase):
         Promise 13: a build that an earlier version has begun goes on in the first directory, and has it alone.
         """
         self.submit_several(1)
-        done = self.harness.records.write(lambda c: c.execute(update(schema.builds).values(slot=None)).rowcount)
-        self.assertEqual(self.successResultOf(done), 1)
+        self.successResultOf(self.harness.records.write(_upgrade_from_0007))
         self.restart()
         self.submit_several(1)
         self.assertEqual(self.places(), ["bookworm-amd64/build", "bookworm-amd64/build-2"])
@@ -311,6 +312,12 @@ class FairnessOfOneTests(FairnessTests):
 
     of_slave = ""
     most = 1
+
+
+def _upgrade_from_0007(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE builds DROP COLUMN slot"))
+    with Operations.context(MigrationContext.configure(connection)):
+        slots_of_builds.upgrade()
 
 
 def place_of(started: StartedCommand) -> str:

@@ -33,9 +33,6 @@ OVER_LIMIT=98
 RESERVED=9[6-9]
 reserved=
 
-# Days without a build after which the bases of a suite, an architecture and a choice of packages are removed.
-UNUSED_DAYS=28
-
 # People read these sentences in their terminals, too.
 fail() { # CODE SENTENCE
     echo "$2" >&2
@@ -107,6 +104,7 @@ begin() { # ROOT BASES SUITE ARCH MIRROR SECONDS PACKAGES
     sweep "$bases"
     sweep_unused "$bases"
     sweep_kept "$bases/../kept"
+    sweep_slots
     if [ ! -e "$bases/current" ] || [ $(($(date +%s) - $(stat -c %Y "$(readlink -f "$bases/current").made"))) -ge "$seconds" ]; then
         make_base
     fi
