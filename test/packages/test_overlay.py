@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -182,6 +183,21 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertEqual(self.built(script), (7, ""))
         self.assertEqual((self.directory / FILES / RESULTS / "x").read_text(), "hi\n")
         self.assertFalse((self.base / "etc" / "touched").exists())
+
+    def test_no_helpers(self) -> None:
+        """
+        Of the processes that watch a build, none is left when it has ended; otherwise each build would have a remark
+        about killed processes.
+        """
+        self.assertEqual(self.run_words(self.begin), (0, ""))
+        # Orphans, also those that have ended, are given to this one.
+        alone = (
+            "import ctypes, os, subprocess, sys; ctypes.CDLL(None).prctl(36, 1, 0, 0, 0); "
+            "code = subprocess.call(sys.argv[1:]); "
+            "sys.exit(code or open(f'/proc/self/task/{os.getpid()}/children').read() or None)"
+        )
+        words = self.root().build("amd64", "sleep 0.2")
+        self.assertEqual(self.run_words([sys.executable, "-c", alone, *words]), (0, ""))
 
     def test_once(self) -> None:
         """

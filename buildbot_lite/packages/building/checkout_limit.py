@@ -37,7 +37,7 @@ full() {
 }
 watch() { # QUESTION
     pause=1
-    trap 'kill $sleeping 2>/dev/null; exit' TERM
+    trap '{ kill $sleeping; wait $sleeping; } 2>/dev/null; exit' TERM
     while :; do
         sleep $pause >/dev/null 2>&1 &
         sleeping=$!

@@ -212,9 +212,25 @@ watching=$(cat <<'WATCHING'
         exit
     }
     mb() { echo "$(($1 / 1000000)) MB"; }
+    # The watching processes are told to end, and end their own: none is left that was not waited for, because that would be
+    # taken for one of the build.
+    stop() {
+        if [ "$!" != "$ended" ]; then
+            kill -KILL $! 2>/dev/null || true
+            wait $! || true
+        fi
+        exit
+    }
+    try() { # COMMAND…
+        $dying "$@" &
+        wait $! || true
+        ended=$!
+    }
     # Count the processes, their memory, and the free space on the disk.
     watch_machine() {
-        while $dying sleep 1 && runs; do
+        ended=$!
+        trap stop TERM
+        while try sleep 1 && runs; do
             first=
             read -r first _ <"/proc/$command/task/$command/children" || [ -n "$first" ] || continue
             # All descend from the first one, also those whose parents have ended.  They are not read from the /proc of the
@@ -242,11 +258,14 @@ watching=$(cat <<'WATCHING'
     }
     # Count what the build has written, less often, because it takes long where there are many files.
     watch_disk() {
+        ended=$!
+        trap stop TERM
         pause=2
-        while $dying sleep $pause && runs; do
+        while try sleep $pause && runs; do
             began=$(date +%s)
             kilobytes=0
-            for each in $(du -skx -- "$written" ${directory:+"$directory"} | cut -f1); do kilobytes=$((kilobytes + each)); done
+            try du -skx -- "$written" ${directory:+"$directory"} >"$root/used" || continue
+            while read -r each _; do kilobytes=$((kilobytes + each)); done <"$root/used"
             [ $((kilobytes * 1024)) -le $disk ] || end "The build was ended: it wrote more than $(mb $disk) (the limit; disk=)."
             pause=$((2 + 10 * ($(date +%s) - began)))
         done
@@ -257,7 +276,7 @@ watching=$(cat <<'WATCHING'
     written=$!
     code=0
     wait $command || code=$?
-    kill -KILL $machine $written 2>/dev/null || true
+    kill -TERM $machine $written 2>/dev/null || true
     wait
     [ ! -s "$root/ended" ] || { cat "$root/ended" >&2; exit $OVER_LIMIT; }
     case $code in $reserved) code=1 ;; esac
