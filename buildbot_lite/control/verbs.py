@@ -99,6 +99,7 @@ class _Exposing:
             decided=lambda: farm.choice.decided,
             clock=farm.clock,
             continued=lambda buildset: continued(farm.continuations.values(), buildset),
+            tells_steps=lambda name: name in farm.config.builders and farm.config.builders[name].tells_steps,
         )
 
         self._estimates = Estimator(farm.records)

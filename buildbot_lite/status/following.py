@@ -13,6 +13,7 @@ A slow client delays only its own coroutine.
 
 import os
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, ClassVar
 
@@ -77,7 +78,8 @@ class LogFollower:
     """
     Follows requests for clients.  *notifications*: of committed events and growing streams.  *why*: the reason for
     which a request waits, or None.  *decided*: the number of the queue's decisions so far.  *continued*: the buildset
-    as which another goes on after its good end, once it is there, or None.
+    as which another goes on after its good end, once it is there, or None.  *tells_steps*: whether clients are told
+    when a step of a builder begins.
     """
 
     def __init__(
@@ -90,8 +92,10 @@ class LogFollower:
         decided: Callable[[], int],
         clock: IReactorTime,
         continued: Callable[[int], Awaitable[int | None]] = _ends,
+        tells_steps: Callable[[str], bool] = lambda builder: False,
     ) -> None:
         self._continued = continued
+        self.tells_steps = tells_steps
         self._records = records
         self._notifications = notifications
         self._directory = streams_directory
@@ -206,6 +210,7 @@ class _RequestFollower:
     client: SendWindow
     label: str = ""
     last_result: Result = Result.SUCCESS
+    tells_steps: bool = False
     # While a log is copied: the last event that was searched for remarks, and the later events whose remarks were sent.
     looked_at: int = 0
     sent_early: set[int] = field(factory=set)
@@ -227,7 +232,10 @@ class _RequestFollower:
         body = event.body
         if event.kind == "build.started":
             self.label = f"{body['builder']}/{body['number']}"
+            self.tells_steps = self.follower.tells_steps(body["builder"])
             await self._say(f"{self.label} runs on {body['slave']}")
+        elif event.kind == "step.started" and self.tells_steps:
+            await self._say(f"{body['name']} since {datetime.fromtimestamp(event.at, UTC):%H:%M:%S} UTC")
         elif event.kind == "stream.begun" and body["kind"] == "log" and event.build is not None:
             if body["name"] != "stdio":
                 await self._say(f"log {body['name']}:")

@@ -26,6 +26,7 @@ from buildbot_lite.packages.records.results import JobResults
 from buildbot_lite.packages.service.job_service import JobService
 from buildbot_lite.packages.signer.gnupg import Gnupg
 from buildbot_lite.packages.signer.signer import Ask, Signer, SigningSummary
+from buildbot_lite.packages.signing import signed_repository
 from buildbot_lite.packages.signing.signing_service import SigningService
 from buildbot_lite.storage.records.grants import Grant
 from buildbot_lite.wire.control import ExposedControl
@@ -230,6 +231,26 @@ class SigningServiceTests(SigningServiceCase):
         ):
             error = self.failureResultOf(Deferred.fromCoroutine(self.ask_as(verb, question)), kind)
             self.assertIn(sentence, str(error.value))
+
+    def test_script_runs(self) -> None:
+        """
+        Promise 9.2: while the script runs, each job that became public says so; afterwards no more.
+        """
+        seen: list[list[tuple[JobState, str]]] = []
+
+        def run(*words: object, **more: object) -> None:
+            seen.append([(self.job(number).state, self.job(number).reason) for number in (1, 2)])
+
+        self.patch(signed_repository, "run_repo_script", run)
+        self.submit()
+        self.submit(Source="other")
+        self.attach()
+        self.harness.done(self.sign_all())
+        self.harness.done(self.ask("push", {"ask": "push"}))
+        self.harness.settle()
+        self.assertEqual(seen, [[(JobState.PUSHED, "the repo_script push.sh runs")] * 2])
+        for number in (1, 2):
+            self.assertEqual((self.job(number).state, self.job(number).reason), (JobState.FINISHED, ""))
 
     def test_script_fails(self) -> None:
         """

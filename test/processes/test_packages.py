@@ -4,6 +4,7 @@ Packages of Debian and RPM, built for real from source packages that are made he
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -276,7 +277,11 @@ class PlainTests(PackagesCase):
         self.assertIn("riscv64 is needed", queued[0]["why"]["sentence"])
         cancelled = self.farm.command("cancel", str(self.farm.master_directory), str(queued[0]["request"]))
         self.assertEqual(cancelled.code, 0, cancelled)
-        self.assertNotEqual(submitting.wait().code, 0)
+        done = submitting.wait()
+        self.assertNotEqual(done.code, 0)
+        # The states of the architecture that comes first, with their times.
+        told = re.findall(r"(?m)^# (\w+) since [0-9:]{8} UTC$", done.err)
+        self.assertEqual(told[:5], ["downloading", "prepping", "building", "uploading", "cleanup"])
 
     def test_failing(self) -> None:
         """

@@ -59,6 +59,31 @@ class FollowingTests(FollowingCase):
         )
         self.assertEqual(self.follower.result, 1)
 
+    def test_steps(self) -> None:
+        """
+        Promise 9.2: of a build of packages, clients are told when each step, which is a state, begins; before the
+        step's log.
+        """
+        self.patch(self.log_follower, "tells_steps", {"hello": True}.get)
+        client, row = FakeClient(), self.start()
+        self.follow(client, row)
+        for number, name in enumerate(("downloading", "prepping")):
+            self.begin(row, number, name)
+            self.remark(row, number, name.upper())
+            self.finish_step(row, number, name)
+        self.finish(row, Result.SUCCESS, "")
+        self.assertEqual(
+            client.err.splitlines(),
+            [
+                f"# hello/{row.number} runs on bot1",
+                "# downloading since 00:00:30 UTC",
+                "# DOWNLOADING",
+                "# prepping since 00:00:30 UTC",
+                "# PREPPING",
+                f"# hello/{row.number}: SUCCESS",
+            ],
+        )
+
     def test_others_text(self) -> None:
         """
         Promise 6.17: others' text stays one remark, and cannot imitate the master's remarks.

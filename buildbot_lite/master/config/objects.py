@@ -140,6 +140,10 @@ class BuilderConfig(metaclass=NotingType):
     Whether each of its builds has a directory of its own on the slave, while it runs.  A slave runs one build of all
     such builders at a time, or as many as its ``max_builds`` permits.
     """
+    tells_steps = False
+    """
+    Whether those who follow one of its builds are told when each step begins.
+    """
 
     def __init__(
         self,

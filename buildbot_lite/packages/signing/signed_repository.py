@@ -7,10 +7,13 @@ from functools import partial
 from threading import Event
 
 from attrs import define, field, frozen
+from sqlalchemy import Connection
 from twisted.internet.defer import DeferredLock
 
 from ...errors import InputError, RecordsClosedError
 from ...master.farm import Farm
+from ..records import job_records
+from ..records.job_states import JobState
 from ..records.jobs import Job
 from ..records.results import JobResults
 from ..service.target_repository import TargetRepository
@@ -94,6 +97,7 @@ class SignedRepository:
         async with self.announced.lock:
             # Jobs that became public together share one run.
             if job.id not in self.announced.jobs:
+                await self.farm.records.write(partial(_remark, numbers=jobs, reason=f"the repo_script {script} runs"))
                 said = await self._run(script, min(jobs))
                 self.announced.jobs, self.announced.said = jobs, said
             if self.announced.said:
@@ -119,3 +123,13 @@ class SignedRepository:
 
     async def _signed(self) -> SignedSnapshot | None:
         return await self.farm.records.read(partial(SignedSnapshot.of, target=self.target.name))
+
+
+def _remark(connection: Connection, numbers: Collection[int], reason: str) -> None:
+    """
+    Say of the jobs *numbers*, as far as they are pushed, what they wait for.
+    """
+    for number in numbers:
+        job = job_records.get(connection, number)
+        if job is not None and job.state is JobState.PUSHED:
+            job_records.remark(connection, job, reason)

@@ -43,10 +43,12 @@ PACKAGES_OF = {DEB: DebianMetadata.directory, RPM: RpmMetadata.directory}
 
 class PackageBuilder(BuilderConfig):
     """
-    A builder of packages.  Several of its builds may run on a slave, because they have directories of their own.
+    A builder of packages.  Several of its builds may run on a slave, because they have directories of their own.  The
+    names of its steps are the states of an architecture of a job.
     """
 
     slotted = True
+    tells_steps = True
 
 
 class Target(metaclass=NotingType):
