@@ -114,6 +114,7 @@ class WebService(MultiService):
         self._pages = FarmPages(self._parts)
         self._pages.start()
         self._listening.start(make_factory(self._pages.root(), self._reactor))
+        self._tidying = heap.keep_tidy(self._reactor)
         self.log.info("webhooks are taken below /change_hook/")
         if self._parts.farm is None:
             self.log.info("no pages are served, because web.tac has webhooks=, and neither watch= nor farm=")
@@ -125,6 +126,7 @@ class WebService(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        self._tidying.stop()
         self._log_files.stop()
         self._strings.stop()
         await self._listening.stop()

@@ -3,8 +3,11 @@ Memory that was freed goes back to the system.
 """
 
 import ctypes
+import gc
+import weakref
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.web.serving import heap
@@ -38,3 +41,33 @@ class HeapTests(SynchronousTestCase):
         library: Any = object()
         self.patch(ctypes, "CDLL", lambda name: library)
         heap.keep_little()
+        heap.tidy()
+
+    def test_tidied(self) -> None:
+        """
+        Promise 10.10: every few seconds garbage is collected, and what is free goes back to the system.
+        """
+        trimmed: list[int] = []
+
+        class Library:
+            def malloc_trim(self, kept: int) -> int:
+                trimmed.append(kept)
+                return 1
+
+        class Knot:
+            def __init__(self) -> None:
+                self.itself = self
+
+        self.patch(ctypes, "CDLL", lambda name: Library())
+        clock = Clock()
+        tidying = heap.keep_tidy(clock)
+        gc.disable()
+        self.addCleanup(gc.enable)
+        gone = weakref.ref(Knot())
+        self.assertIsNotNone(gone())
+        clock.advance(heap.TIDIED)
+        self.assertIsNone(gone())
+        clock.advance(heap.TIDIED)
+        self.assertEqual(trimmed, [0, 0])
+        tidying.stop()
+        self.assertEqual(clock.getDelayedCalls(), [])

@@ -1,5 +1,5 @@
 """
-Memory for what connections hold: bodies of requests that come in, and answers that wait to be read.
+Memory for what connections hold: heads and bodies of requests that come in, and answers that wait to be read.
 
 ::
 
@@ -99,6 +99,15 @@ class BodyRoom:
         self._sizes[body.occupant] = self._sizes.get(body.occupant, 0) + count
         if not self._sizes[body.occupant]:
             del self._sizes[body.occupant]
+
+    def resize(self, body: HeldBody, size: int) -> bool:
+        """
+        Whether there is room for *size* bytes of *body* instead of those that it has.
+        """
+        if size > body.size:
+            return self.grow(body, size - body.size)
+        self._add(body, size - body.size)
+        return True
 
     def complete(self, body: HeldBody) -> None:
         """

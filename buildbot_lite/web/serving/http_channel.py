@@ -6,6 +6,8 @@ The HTTP/1.1 of one connection: Twisted's, stricter and quieter.
 - Whatever is too long for a head gets an answer, and a client that falls silent no line in the log: strangers must not
   fill the disk.
 - The target of a request is known when its head is complete, before its body is taken (`target`).
+- The transport is told how much memory the heads of requests take, and what was sent behind a request that is being
+  answered (`kept`): Twisted bounds both for each connection, 24 KiB and 500 headers, but not for all together.
 """
 
 import re
@@ -18,6 +20,8 @@ _MOST_DIGITS = 15
 """Of a length; Python converts no more than 4300."""
 _ONCE = frozenset({b"authorization", b"content-length", b"host", b"transfer-encoding"})
 """Headers of which a second one would be believed by some programs and not by others."""
+HEADER = 400
+"""Bytes that a header takes beside its own, as Twisted and `page_request` keep it."""
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -31,11 +35,32 @@ class StrictChannel(HTTPChannel):
     _protocol = b""
     _seen: frozenset[bytes] = frozenset()
     _ended = False
+    _head = 0
+    """Bytes of the head of the request that is being answered, or whose body comes in."""
+    transport: Any
+
+    @property
+    def kept(self) -> int:
+        """
+        Bytes of heads, and of what is not yet taken for a request.
+        """
+        coming = self._receivedHeaderSize + self._receivedHeaderCount * HEADER
+        return len(self._buffer) + max(coming, self._head) + sum(map(len, self._dataBuffer))
 
     def dataReceived(self, data: bytes) -> None:
         # Twisted would go on with the next line of a head that it has refused.
         if not self._ended:
             super().dataReceived(data)  # type: ignore[no-untyped-call]  # Twisted's
+            self.transport.keeps(self.kept)
+
+    def allHeadersReceived(self) -> None:  # noqa: N802 - Twisted's
+        self._head = self._receivedHeaderSize + self._receivedHeaderCount * HEADER
+        super().allHeadersReceived()  # type: ignore[no-untyped-call]  # Twisted's
+
+    def requestDone(self, request: Any) -> None:  # noqa: N802 - Twisted's
+        self._head = 0
+        super().requestDone(request)  # type: ignore[no-untyped-call]  # Twisted's
+        self.transport.keeps(self.kept)
 
     def lineReceived(self, line: bytes) -> None:
         if not self.target and line:
@@ -84,8 +109,7 @@ class StrictChannel(HTTPChannel):
             f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
-        transport: Any = self.transport
-        transport.write(head.encode() + body)
+        self.transport.write(head.encode() + body)
         self.loseConnection()
         return False
 

@@ -6,6 +6,9 @@ An HTTP server with bounds, by twisted.web.
   have at most `MOST_OF_FORMS` and `MOST_OF_HOOKS` bytes: of too many, the connection with the oldest that is not
   complete is cut, of the visitor who holds the most bytes; a request for which there still is no room is answered with
   503.
+- Heads, and requests that are sent before the one before is answered, have at most `MOST_OF_HEADS` bytes beyond the
+  `SMALL_HEAD` of each connection: of too many, the connection that has the oldest of them is cut, of the visitor who
+  has the most bytes.
 - There are at most `MOST_CONNECTIONS`; a newcomer displaces the oldest of the visitor who has the most (`fair_places`).
   Each may be silent for `SILENCE` seconds, and each request must be complete
   `LONGEST_REQUEST` seconds after its connection was made or had its last answer, so that a client that sends a byte now
@@ -45,6 +48,10 @@ MOST_OF_FORMS = 2 << 20
 """Bytes of the bodies of all requests at other addresses that are not yet answered."""
 MOST_OF_HOOKS = 12 << 20
 """The same for webhooks."""
+SMALL_HEAD = 8 << 10
+"""Bytes of the head of a usual request: twenty headers."""
+MOST_OF_HEADS = 3 << 20
+"""Bytes of all heads beyond that, and of what was sent behind them."""
 SMALL_BUFFER = 2 << 10
 """Bytes that wait to be read in the buffer of a connection that is not yet full; as many are received at a time."""
 MOST_UNREAD = 5 << 20
@@ -146,10 +153,16 @@ class BoundedRequest(Request):
         self._release()
         self.channel.transport.answered()
         super().finish()  # type: ignore[no-untyped-call]  # Twisted's
+        self._forget_adapters()
 
     def connectionLost(self, reason: Any) -> None:
         self._release()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
+        self._forget_adapters()
+
+    def _forget_adapters(self) -> None:
+        # klein's of a request knows the request: each would be left to the garbage collector, with all that it has.
+        self._adapterCache.clear()
 
     def close_afterwards(self) -> None:
         """
@@ -234,14 +247,21 @@ class _BoundedConnection(ProtocolWrapper):
     _cut: IDelayedCall
     _producer: "TimedProducer | None" = None
     place: FairPlace
+    transport: Any
+    """None when the connection is lost."""
 
     def makeConnection(self, transport: Any) -> None:  # noqa: N802 - Twisted's
-        self._abort = transport.abortConnection
         transport.bufferSize = SMALL_BUFFER
         address = str(getattr(transport.getPeer(), "host", ""))
         self.place = self.factory.places.take(Occupant.at(address), self._abort)
+        self._head = HeldBody(self._abort, self.place.occupant)
         self.answered()
         super().makeConnection(transport)  # type: ignore[no-untyped-call]  # Twisted's
+
+    def _abort(self) -> None:
+        # None: its client has gone.
+        if self.transport is not None:
+            self.transport.abortConnection()
 
     def answering(self) -> None:
         """
@@ -270,6 +290,22 @@ class _BoundedConnection(ProtocolWrapper):
     def writeSequence(self, data: Iterable[bytes]) -> None:  # noqa: N802 - Twisted's
         self.write(b"".join(data))
 
+    def keeps(self, count: int) -> None:
+        """
+        It keeps so many bytes of heads, and of requests that are not yet begun.
+        """
+        size = max(0, count - SMALL_HEAD)
+        if size == self._head.size or self.wrappedProtocol is None:
+            return
+        heads = self.factory.heads
+        if not self._head.size:
+            self._head = HeldBody(self._abort, self.place.occupant)
+            heads.begin(self._head)
+        if not heads.resize(self._head, size):
+            self._abort()
+        if not self._head.size:
+            heads.release(self._head)
+
     def _end_pause(self) -> None:
         if self._producer is not None:
             self._producer.end_pause()
@@ -279,8 +315,14 @@ class _BoundedConnection(ProtocolWrapper):
         self._end_pause()
         self.place.leave()
         super().connectionLost(reason)  # type: ignore[no-untyped-call]  # Twisted's
-        # They know each other.  What was not sent would wait for the garbage collector.
-        self._producer = None
+        self.factory.heads.release(self._head)
+        # What was not sent would wait for the garbage collector, because these know each other.
+        self._producer = self.transport = None
+        self.place.displaced = self._head.cut = _nothing
+
+
+def _nothing() -> None:
+    pass
 
 
 class _BoundedConnections(WrappingFactory):
@@ -292,5 +334,6 @@ class _BoundedConnections(WrappingFactory):
         self.clock = clock
         self.forms = BodyRoom(MOST_OF_FORMS)
         self.hooks = BodyRoom(MOST_OF_HOOKS)
+        self.heads = BodyRoom(MOST_OF_HEADS)
         self.unread = BodyRoom(MOST_UNREAD)
         self.places = FairPlaces(MOST_CONNECTIONS)

@@ -1,0 +1,78 @@
+"""
+What connections hold beside bodies and answers.
+"""
+
+import gc
+import weakref
+from typing import Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from buildbot_lite.web.serving.body_room import BodyRoom
+from buildbot_lite.web.serving.http_channel import HEADER
+from buildbot_lite.web.serving.site import SMALL_HEAD, make_factory
+
+from .test_hooks import EndlessPage, HookCase
+
+
+class ConnectionMemoryTests(HookCase):
+    def test_heads(self) -> None:
+        """
+        Promise 10.10: heads that do not come to their end, and requests behind one that is being answered, are bounded
+        in all, and a flood of them displaces itself; what a usual request needs does not count.
+        """
+        self.factory = make_factory(EndlessPage(), self.clock)
+        self.factory.doStart()
+        self.factory.heads = BodyRoom(300_000)
+        first = b"GET / HTTP/1.1\r\nHost: x\r\n"
+        headers = b"".join(b"X-%d: a\r\n" % number for number in range(200))
+        behind = b"\r\n" + b"y" * 15_000
+        usual, _ = self.connect("192.0.2.1")
+        usual.dataReceived(first + headers[:150])
+        self.assertEqual(self.factory.heads.held, 0)
+        transports: list[StringTransport] = []
+        protocols: list[Any] = []
+        for host in ("192.0.2.1", *("192.0.2.9",) * 4):
+            protocol, transport = self.connect(host)
+            protocol.dataReceived(first + headers)
+            before = self.factory.heads.held
+            # Its request is being answered now, and as much as Twisted takes waits behind it.
+            protocol.dataReceived(behind)
+            self.assertGreaterEqual(self.factory.heads.held, min(before + 15_000, 200_000))
+            transports.append(transport)
+            protocols.append(protocol)
+        self.assertEqual([each.disconnected for each in transports], [False, True, True, False, False])
+        self.assertLessEqual(self.factory.heads.held, 300_000)
+        for each in (usual, *protocols):
+            each.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.factory.heads.held, 0)
+
+    def test_answered_heads(self) -> None:
+        """
+        A head counts until its request is answered, on a connection that stays.
+        """
+        headers = b"".join(b"X-%d: a\r\n" % number for number in range(200))
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n" + headers)
+        self.assertGreater(self.factory.heads.held, 200 * HEADER - SMALL_HEAD)
+        protocol.dataReceived(b"\r\n")
+        self.assertIn(b"404", transport.value())
+        self.assertEqual((self.factory.heads.held, transport.disconnecting), (0, False))
+
+    def test_lost(self) -> None:
+        """
+        Promise 10.10: when a connection is lost, its transport, with what was not sent, is gone at once, and does not
+        wait for the garbage collector.
+        """
+        gc.disable()
+        self.addCleanup(gc.enable)
+        protocol, transport = self.connect()
+        protocol.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        # A real transport forgets its producer when it is lost.
+        transport.unregisterProducer()
+        gone = weakref.ref(transport)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        del transport
+        self.assertIsNone(gone())
