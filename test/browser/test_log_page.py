@@ -5,6 +5,7 @@ The page of a log, in a real browser.
 import os
 import sqlite3
 from contextlib import closing
+from functools import partial
 from typing import ClassVar
 
 from ..needs import needs
@@ -30,7 +31,7 @@ class LogPageTests(BrowserCase):
         """
         Show a made-up farm, in which builds run.
         """
-        cls.farm = ShownFarm(Seeding(builds=60, hostile=False, running=6))
+        cls.farm = ShownFarm(Seeding(builds=60, hostile=False, running=8))
         cls.addClassCleanup(cls.farm.close)
         with closing(sqlite3.connect(cls.farm.directory / DATABASE)) as database:
             cls.running = database.execute(
@@ -151,6 +152,35 @@ class LogPageTests(BrowserCase):
         )
         lines = [line for line in self.browser.run(copied).split("\n") if line.strip()]
         self.assertEqual(lines, [f"entry {number}" for number in range(1, 31)])
+
+    def test_far_lines(self) -> None:
+        """
+        A page of long lines opens at its very end, or at the line in its address, although the lines far from there are
+        not laid out yet; they are reached by keys, copied, and laid out when they come near.
+        """
+        self.write(b"".join(b"entry %d%s\n" % (number, b" word" * 80) for number in range(1, 501)))
+        is_laid_out = "return document.querySelector('#L%d code').checkVisibility({contentVisibilityAuto: true})"
+        in_view = (
+            "const {top, bottom} = document.querySelector('#L%d').getBoundingClientRect();"
+            "return 0 <= top && bottom <= innerHeight"
+        )
+        self.browser.open(self.page)
+        self.browser.until(lambda: self.at_tail() and self.browser.run(in_view % 500), "the page opens at its end")
+        self.assertFalse(self.browser.run(is_laid_out % 100))
+        copied = (
+            "const [first, last] = ['#L1', '#L500'].map((each) => document.querySelector(each));"
+            "getSelection().setBaseAndExtent(first, 0, last, last.childNodes.length); return getSelection().toString()"
+        )
+        lines = [line.split()[1] for line in self.browser.run(copied).split("\n") if line.strip()]
+        self.assertEqual(lines, [str(number) for number in range(1, 501)])
+        self.browser.run("document.querySelector('#L101 a.n').focus()")
+        self.browser.press("ArrowUp")
+        self.assertEqual(self.browser.run("return document.activeElement.textContent"), "100")
+        self.browser.until(lambda: self.browser.run(is_laid_out % 100), "it is laid out where it is seen")
+        for number in (20, 250, 490):
+            self.browser.open(f"{self.page}?line={number}#L{number}")
+            self.browser.until(partial(self.browser.run, in_view % number), "the page opens at the line")
+        self.assert_sound()
 
     def test_found(self) -> None:
         """

@@ -3,7 +3,9 @@ The pages of logs.
 """
 
 import os
+import re
 from collections.abc import Mapping
+from importlib import resources
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +22,7 @@ from buildbot_lite.web.farm.master_watch import FarmChange
 from buildbot_lite.web.logs import stored_log
 from buildbot_lite.web.logs.farm_logs import digest_of
 from buildbot_lite.web.logs.log_reader import LogPart
+from buildbot_lite.web.pages.log_lines import GROUP
 
 from .pages_case import CONTROL, NOW, Received, received
 from .test_pages import HOSTILE, a_build
@@ -124,6 +127,29 @@ class LogPagesTests(LogCase):
         self.assertIn('id="L1500"', page)
         self.assertNotIn('id="L1501"', page)
         self.assertIn('id="L1"', self.get(f"{ADDRESS}?after=0").text)
+
+    def test_groups(self) -> None:
+        """
+        Lines far from where the page opens are in groups of as many lines as its stylesheet says, which a browser need
+        not lay out before it shows the page; those near it are not, nor are lines that come while somebody follows.
+        """
+        self.log(b"".join(b"line %d\n" % number for number in range(1, 2001)))
+        for query, near in (
+            ("", range(1901, 2001)),
+            ("?before=1000", range(51, 131)),
+            ("?after=0", range(1, 101)),
+            ("?line=1000-1100", range(950, 1100)),
+        ):
+            page = self.get(f"{ADDRESS}{query}").text
+            groups = re.findall(r'<div class="far">\n(.*?)\n</div>\n', page, re.DOTALL)
+            lines = {int(each) for each in re.findall(r'id="L([0-9]+)"', page)}
+            far = [{int(each) for each in re.findall(r'id="L([0-9]+)"', group)} for group in groups]
+            self.assertGreater(len(groups), 0, query)
+            self.assertEqual({len(each) for each in far}, {GROUP})
+            self.assertEqual(lines - set().union(*far), lines & set(near), query)
+        with resources.files("buildbot_lite.web").joinpath("static/log.css").open() as file:
+            self.assertIn(f"contain-intrinsic-block-size: auto {GROUP * 1.5:g}em", file.read())
+        self.assertNotIn('class="far"', self.lines(f"{ADDRESS}/lines?after=0&length=0").text)
 
     def test_line(self) -> None:
         """

@@ -43,25 +43,29 @@ async def log_page(view: FarmView, asked: PageRequest, builder: str, number: int
 async def _lines(view: FarmView, asked: PageRequest, opened: OpenLog) -> Reply:
     reader, logs = opened.reader, opened.logs
     marked = _line_range(asked.query.get("line", ""))
-    is_beyond = False
+    is_beyond, opens = False, None
     before, after = number_in(asked, "before"), number_in(asked, "after")
     if marked is not None:
         offset = await logs.offset_of_line(reader, marked[0], LINE_WITHIN)
         if offset is None:
             return await counting_page(view, asked, opened)
+        opens = offset
         is_beyond = bool(reader.length) and offset >= reader.length and marked[0] > 1
         shown = await logs.window(reader, start_before(reader, offset, _BEFORE), reader.length)
         if shown.end <= offset < reader.length:
             # What comes before it is too long to be on the same page.
             shown = await logs.window(reader, offset, reader.length)
     elif after is not None:
+        opens = after
         shown = await logs.window(reader, after, reader.length)
     else:
         shown = await logs.window_before(reader, reader.length if before is None else min(before, reader.length))
     if reader.length and not shown.rows and shown.start < reader.length:
         raise NotFoundError("The file of this log is not there any more.")
     first = await opened.first_line(shown)
-    rows = await rendered_lines(view, opened, shown, first, asked.root, marked=marked)
+    rows = await rendered_lines(
+        view, opened, shown, first, asked.root, marked=marked, opens=shown.end if opens is None else opens
+    )
     return await view.page(
         asked,
         "log.html",

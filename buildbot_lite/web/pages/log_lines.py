@@ -2,8 +2,11 @@
 Lines of a log and the remarks between them, as a part of a page.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
+from attrs import frozen
 from markupsafe import Markup
 
 from ...storage.records.remarks import Remark
@@ -12,6 +15,11 @@ from ..logs.stored_log import StoredLog
 from ..logs.windows import LogRow, LogWindow
 from ..view import FarmView
 from .opened_log import OpenLog
+
+GROUP = 50
+"""Rows of a group; ``log.css`` says how high one is until the browser has laid it out."""
+_NEAR = 60
+"""Rows on each side of where a page opens that are seen at once, also on a large screen."""
 
 
 async def rendered_lines(
@@ -24,9 +32,11 @@ async def rendered_lines(
     marked: tuple[int, int] | None = None,
     after: int = -1,
     moved: bool = False,
+    opens: int | None = None,
 ) -> bytes:
     """
-    The lines that are *shown*, as a part of a page.  All who look at the same ones get the same bytes.
+    The lines that are *shown*, as a part of a page.  All who look at the same ones get the same bytes.  *opens*: the
+    offset at which the page opens; None: the lines become part of a page that is there.
     """
 
     async def render() -> bytes:
@@ -38,17 +48,19 @@ async def rendered_lines(
                 "ended": opened.stored.ended and shown.end == shown.length,
                 "layout": opened.layout(),
                 "moved": moved,
-                **_entries(opened.stored, shown, first, marked, after),
+                "groups": _groups(_entries(opened.stored, shown, first, marked, after), opens),
+                "near": opened.stored.near,
+                "remark": _newest(opened.stored),
             },
         )
 
     of = (opened.context(root)["base"], digest_of(opened.reader.parts), opened.stored.ended, _newest(opened.stored))
-    return await opened.logs.parts.get((*of, shown.start, shown.end, first, marked, after, moved), render)
+    return await opened.logs.parts.get((*of, shown.start, shown.end, first, marked, after, moved, opens), render)
 
 
 def _entries(
     stored: StoredLog, shown: LogWindow, first: int | None, marked: tuple[int, int] | None = None, after: int = -1
-) -> dict[str, Any]:
+) -> list[dict[str, Any]]:
     """
     What a page shows of the window *shown*: its rows, whose numbers count from *first*, and between them the remarks
     with an id above *after*, each below the line in which it was made.
@@ -68,7 +80,38 @@ def _entries(
             entries.append(_remark(waiting.pop(0)))
     if shown.end == shown.length:
         entries += [_remark(each) for each in waiting]
-    return {"entries": entries, "near": stored.near, "remark": _newest(stored)}
+    return entries
+
+
+@frozen
+class RowGroup:
+    """
+    *entries* that stand together.  *is_far*: from where the page opens, so that the browser need not lay them out
+    before the page is shown.
+    """
+
+    entries: Sequence[dict[str, Any]]
+    is_far: bool
+
+
+def _groups(entries: Sequence[dict[str, Any]], opens: int | None) -> list[RowGroup]:
+    """
+    The *entries* of a page that opens at the row with the offset *opens*, in groups of `GROUP` rows; the last one may
+    have fewer.
+    """
+    places = [place for place, entry in enumerate(entries) if "offset" in entry]
+    if opens is None or len(places) <= GROUP:
+        return [RowGroup(entries, is_far=False)]
+    opened = sum(entries[place]["offset"] < opens for place in places)
+    # The first one has also what stands before its rows.
+    begins = [0, *places[GROUP::GROUP], len(entries)]
+    groups = []
+    for number, (begin, end) in enumerate(pairwise(begins)):
+        first = number * GROUP
+        is_whole = first + GROUP <= len(places)
+        is_near = first - _NEAR <= opened < first + GROUP + _NEAR
+        groups.append(RowGroup(entries[begin:end], is_far=is_whole and not is_near))
+    return groups
 
 
 def _newest(stored: StoredLog) -> int:

@@ -93,7 +93,8 @@
   };
 
   remember(document);
-  localTimes(document);
+  // After the first frame: the browser's first words for a time take it ten milliseconds.
+  requestAnimationFrame(() => setTimeout(() => localTimes(document)));
   if (document.querySelector("[data-live]")) {
     open();
     document.addEventListener("visibilitychange", changed);

@@ -62,19 +62,19 @@
   const unreach = (within) => {
     for (const number of within.querySelectorAll("a.n")) number.tabIndex = -1;
   };
-  const beside = (row, way) => {
-    do row = row[way]; while (row && !row.classList.contains("row"));
-    return row && row.querySelector("a.n");
+  const beside = (number, step) => {
+    const numbers = [...log.querySelectorAll("a.n")];
+    return numbers[numbers.indexOf(number) + step];
   };
   log.addEventListener("focusin", (event) => {
     if (event.target.matches("a.n")) reach(event.target);
   });
 
   const typed = (event) => {
-    const way = {ArrowUp: "previousElementSibling", ArrowDown: "nextElementSibling"}[event.key];
+    const step = {ArrowUp: -1, ArrowDown: 1}[event.key];
     const number = document.activeElement.closest("#log a.n");
-    if (way && number) {
-      const other = beside(number.parentElement, way);
+    if (step && number) {
+      const other = beside(number, step);
       if (other) other.focus();
       return true;
     }
