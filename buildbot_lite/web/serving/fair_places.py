@@ -12,11 +12,14 @@ for sure.
 """
 
 from collections.abc import Callable, Container, Mapping
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Self
 
 from attrs import frozen
 
+_LONGEST_ADDRESS = 100
+_MOST_REMEMBERED = 1000
 _SITE = 48
 """Bits of an IPv6 address that tell one site from another; it may choose the others (RFC 6177, section 2)."""
 
@@ -35,13 +38,7 @@ class Occupant:
         """
         Whoever comes from *address*, an IP address; all from unknown addresses ("") are one.
         """
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return cls("")
-        if isinstance(parsed, IPv6Address):
-            return cls(str(parsed.ipv4_mapped or int(parsed) >> (128 - _SITE)))
-        return cls(str(parsed))
+        return cls(_key(address) if len(address) <= _LONGEST_ADDRESS else "")
 
     @classmethod
     def holding(cls, grant: int) -> Self:
@@ -49,6 +46,18 @@ class Occupant:
         The holder of the string with the number *grant*.
         """
         return cls(f"#{grant}", is_holder=True)
+
+
+# Each request of a client asks for the same one.
+@lru_cache(_MOST_REMEMBERED)
+def _key(address: str) -> str:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or int(parsed) >> (128 - _SITE))
+    return str(parsed)
 
 
 UNKNOWN = Occupant("")
