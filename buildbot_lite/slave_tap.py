@@ -18,7 +18,9 @@ import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
@@ -38,10 +40,13 @@ from .errors import (
 from .keeper.loop import boottime
 from .keeper.wrapper import UMASK
 from .model.hello import Welcome
+from .model.shell_request import ShellRequest
+from .packages.building.kept_roots import any_expired, removing_expired
 from .slave import connection_state
 from .slave.assembly import SlaveAssembly
 from .slave.connection_state import ConnectionState, State
 from .slave.directory import SlaveDirectory
+from .slave.expiry import Expiry
 from .slave.policy import DEFAULT_POLICY, Policy
 from .storage.daemon import is_daemon
 from .storage.files import readable_by_others
@@ -79,6 +84,14 @@ class SlaveService(MultiService):
         )
         self._tub = make_tub(reactor, load_or_create(self._assembly.directory.certificate))
         self._tub.setServiceParent(self)
+        self._expiry = Expiry(
+            expired=lambda: any_expired(Path(directory.work), time.time()),
+            words=self._removing_expired,
+            cwd=directory.work,
+            env=self._assembly.variables,
+            in_thread=self._assembly.in_thread,
+            clock=reactor,
+        )
         self._desk_connection: DeskConnection | None = None
         self._connection = ConnectionState(State.CONNECTING)
         self._kill = False
@@ -96,6 +109,7 @@ class SlaveService(MultiService):
             signal.signal(signal.SIGHUP, self._hung_up)
         self._log_files = watch_log_files(self._reactor)
         self._assembly.session.start()
+        self._expiry.start()
         self._now(ConnectionState(State.CONNECTING))
         self._desk_connection = connect(
             self._tub,
@@ -114,11 +128,17 @@ class SlaveService(MultiService):
 
     async def _stop(self) -> None:
         self._log_files.stop()
+        self._expiry.stop()
         if self._desk_connection is not None:
             self._desk_connection.stop()
         await self._assembly.session.stop(kill=self._kill)
         await cast("Deferred[None]", super().stopService())  # type: ignore[no-untyped-call]  # Twisted's
         self._assembly.directory.unlock()
+
+    def _removing_expired(self) -> list[str]:
+        # With the rights of the builds that made what is removed.
+        words = self._assembly.shells.words(ShellRequest(tuple(removing_expired())))
+        return [os.fsdecode(word) for word in words]
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self._kill = True

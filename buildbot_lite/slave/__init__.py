@@ -20,7 +20,8 @@ its events), `keeper_command` (the agent's view of a command that runs in the ke
 Files: `transfers`, `uploads`, `downloads`, `transfer` and `transfer_files` (done by the slave itself, without a
 keeper), `safe_paths` and `nofollow` (paths below ``work`` that no symbolic link leads out of), `archive` and
 `archive_paths` (tar), `tree_merge` (moving an unpacked tree into place), `worker_process`, `file_worker` and
-`file_jobs` (long or risky jobs in a process of their own), `disk_space` and `served` (removal of work directories).
+`file_jobs` (long or risky jobs in a process of their own), `disk_space` and `served` (removal of work directories),
+`expiry` (removal of what is kept for a time).
 
 `directory` (identity, paths, facts about the machine), `epochs` (masters from before a restore), `policy` (the settings
 of slave.tac for commands), `connection_state` (the state of the link, for other programs), `assembly` (a whole slave;

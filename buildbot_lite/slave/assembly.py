@@ -64,18 +64,20 @@ class SlaveAssembly:
         paths = SafePaths(
             self.directory.work, beyond=policy.directories, owner=policy.owner_of_files, umask=policy.umask
         )
+        self.in_thread = in_thread
         self.client = KeeperClient(self.directory.keeper, reactor)
-        variables = policy.inherited(env)
+        self.variables = policy.inherited(env)
+        self.shells = Shells(
+            reactor, work=paths.root, make=lambda path: paths.make(path).path, env=self.variables, policy=policy
+        )
         self.agent = Agent(
             client=self.client,
             keeper_directory=self.directory.keeper,
             context=TransferContext(paths, self.directory.transfers, in_thread, reactor, WorkerProcesses(reactor)),
-            env=variables,
+            env=self.variables,
             clock=reactor,
             policy=policy,
-            shells=Shells(
-                reactor, work=paths.root, make=lambda path: paths.make(path).path, env=variables, policy=policy
-            ),
+            shells=self.shells,
         )
         self.session = Session(
             agent=self.agent,

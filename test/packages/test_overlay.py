@@ -18,7 +18,7 @@ from unittest import SkipTest
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_lite.errors import InputError
-from buildbot_lite.packages.building.kept_roots import KEPT, entering
+from buildbot_lite.packages.building.kept_roots import KEPT, any_expired, entering, removing_expired
 from buildbot_lite.packages.building.overlay import overlay
 from buildbot_lite.packages.building.roots import FILES, RESULTS, ROOT, Overlay
 from buildbot_lite.packages.building.steps import ONLY_FILES
@@ -429,6 +429,27 @@ class OverlayProgramTests(SynchronousTestCase):
         self.assertEqual(os.listdir(self.work / KEPT), [])
         code, said = self.run_words([*words, "true"])
         self.assertEqual((code, said), (DAMAGED, "The root of b-1 is not kept on this machine (any more)."))
+
+    def test_removed_by_time(self) -> None:
+        """
+        Promise 9.4: a kept root whose time is over is removed without another build, but not while somebody is in it.
+        """
+        enter = self.kept("b-1")
+        until = self.work / KEPT / "b-1" / "until"
+        now = time.time()
+        self.assertFalse(any_expired(self.work, now))
+        self.assertTrue(any_expired(self.work, now + 9 * 3600))
+        until.write_text("1\n")
+        self.assertTrue(any_expired(self.work, now))
+        self.directory = self.work
+        with until.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.assertEqual(self.run_words(removing_expired()), (0, ""))
+            self.assertTrue(until.exists())
+        self.assertEqual(self.run_words(removing_expired()), (0, ""))
+        self.assertEqual(os.listdir(self.work / KEPT), [])
+        self.assertFalse(any_expired(self.work, now))
+        self.assertNotEqual(self.run_words(enter)[0], 0)
 
     def test_interrupted_keeping(self) -> None:
         """

@@ -38,6 +38,7 @@ from ..process_table import (
 from ..wire.tub_case import (
     SWISSNUM,
     TubTestCase,
+    until,
     with_reactor,
 )
 from .fakes import new_directory
@@ -166,6 +167,21 @@ class TwistdTests(TubTestCase):
         write(furl_file, b"# bot1\n" + self.furl(self.tub_, self.listener).encode() + b"\n")
         await self.attached("buildbot-lite-slave", "--furlfile", furl_file, "--basedir", self.directory)
         self.assertEqual(len(self.desk.hellos), 1)
+
+    @with_reactor
+    async def test_expired_root(self) -> None:
+        """
+        Promise 9.4: a slave that has no build removes a kept root whose time is over, and no other.
+        """
+        tac = self.write_tac()
+        write(tac, read(tac) + b"from buildbot_lite.slave import expiry\nexpiry.LOOK_EVERY = 0.2\n")
+        kept = os.path.join(self.directory, "work", "roots", "kept")
+        for name, when in (("b-1", b"1\n"), ("b-2", b"99999999999\n")):
+            os.makedirs(os.path.join(kept, name, "root"))
+            write(os.path.join(kept, name, "kilobytes"), b"1\n")
+            write(os.path.join(kept, name, "until"), when)
+        await self.attached("-y", tac)
+        await until(lambda: os.listdir(kept) == ["b-2"])
 
     async def _through(self, number: int) -> None:
         """

@@ -1,6 +1,7 @@
 # Roots of builds that failed, kept on the slave for a time: a part of overlay.sh, sbuild.sh and mock.sh.
 #
 #   keep ROOT DIRECTORY ARCH KEPT NAME SECONDS   move both to KEPT/NAME, and keep them for SECONDS
+#   sweep_kept KEPT                              remove those whose time is over
 #   enter KEPT NAME [COMMAND…]                   run COMMAND, or a shell, in KEPT/NAME, without the network; needs overlay.sh
 #
 #   KEPT/NAME/root, files   ROOT and DIRECTORY

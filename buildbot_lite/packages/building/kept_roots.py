@@ -9,6 +9,7 @@ The roots of failed builds that a slave keeps.  kept.sh keeps, enters and remove
 import os
 import pwd
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ...errors import InputError
@@ -52,6 +53,26 @@ def entering(slave_directory: Path, name: str, *command: str) -> Sequence[str]:
     if name not in there:
         raise InputError(f"The root of {name} is not kept (any more); kept are: {', '.join(there) or 'none'}.")
     return overlay("enter", str(kept), name, *command)
+
+
+def any_expired(work: Path, now: float) -> bool:
+    """
+    Whether the time of a root that is kept in *work*, the slave's, is over at the time *now* (seconds since 1970).
+    """
+    for until in (work / KEPT).glob("[!.]*/until"):
+        with suppress(OSError):
+            text = until.read_text(errors="replace").strip()
+            # As kept.sh: a file without a number was damaged.
+            if not text.isdecimal() or int(text[:15]) < now:
+                return True
+    return False
+
+
+def removing_expired() -> Sequence[str]:
+    """
+    The words that remove kept roots whose time is over, from the slave's ``work``.
+    """
+    return overlay("sweep_kept", KEPT)
 
 
 def _user(number: int) -> str:

@@ -1,0 +1,106 @@
+"""
+The removal of what a slave keeps for a time.
+"""
+
+import os
+from pathlib import Path
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_lite.slave.expiry import LOOK_EVERY, Expiry
+
+from .fakes import new_directory
+
+
+class ExpiryTests(SynchronousTestCase):
+    """
+    The times at which it looks, and the program.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.directory = Path(new_directory(self))
+        self.clock = Clock()
+        self.over = False
+        self.looks = 0
+        self.script = "echo $NAME >>removed"
+
+    def made(self) -> Expiry:
+        """
+        A new one, which is stopped at the end.
+        """
+        expiry = Expiry(
+            expired=self.expired,
+            words=lambda: ["sh", "-c", self.script],
+            cwd=str(self.directory),
+            env={"PATH": os.environ["PATH"], "NAME": "root"},
+            in_thread=maybeDeferred,
+            clock=self.clock,
+        )
+        expiry.start()
+        self.addCleanup(expiry.stop)
+        return expiry
+
+    def expired(self) -> bool:
+        """
+        Whether the time of anything is over.
+        """
+        self.looks += 1
+        return self.over
+
+    def removed(self) -> str:
+        """
+        What the program has written.
+        """
+        path = self.directory / "removed"
+        return path.read_text() if path.exists() else ""
+
+    def test_removed(self) -> None:
+        """
+        Promise 9.4: the program runs when the time of something is over, and not otherwise, until the slave stops.
+        """
+        expiry = self.made()
+        self.clock.advance(LOOK_EVERY)
+        self.assertEqual((self.looks, self.removed()), (1, ""))
+        self.over = True
+        self.clock.advance(LOOK_EVERY)
+        self.assertEqual(self.removed(), "root\n")
+        expiry.stop()
+        self.clock.advance(LOOK_EVERY)
+        self.assertEqual((self.looks, self.removed()), (2, "root\n"))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_failing(self) -> None:
+        """
+        A program that fails or is not there does not stop the next attempt.
+        """
+        self.over = True
+        self.made()
+        for script in ("exit 3", "echo it is in use >&2; exit 1"):
+            self.script = script
+            self.clock.advance(LOOK_EVERY)
+        self.script = "echo again >>removed"
+        self.clock.advance(LOOK_EVERY)
+        self.assertEqual(self.removed(), "again\n")
+
+    def test_stopped_meanwhile(self) -> None:
+        """
+        The program is ended when the slave stops.
+        """
+        self.over = True
+        started: list[Deferred[None]] = []
+
+        def in_thread(work: object) -> Deferred[None]:
+            started.append(Deferred())
+            return started[-1]
+
+        expiry = self.made()
+        expiry._in_thread = in_thread
+        self.clock.advance(LOOK_EVERY)
+        self.assertEqual(len(started), 1)
+        expiry.stop()
+        self.assertTrue(expiry._unwanted.is_set())
+        self.clock.advance(LOOK_EVERY)
+        self.assertEqual(len(started), 1)
