@@ -171,7 +171,7 @@ class Pages:
         return PreparedReply(reply) if isinstance(reply, Reply) else reply
 
     async def _sentence(self, asked: PageRequest, status: int, sentence: str) -> Reply:
-        if asked.path.startswith("/api/"):
+        if asked.is_of_program:
             return problem(status, sentence)
         return await self._view.page(
             asked, "sentence.html", status, title=_phrase(status), sentence=sentence, back=_back(asked)

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from ..errors import RefusedError
+from ..errors import NeedsHolderError, RefusedError
 from ..model.whole_numbers import whole_number
 from ..wire.furl import Furl
 from .html.rendering import root_of
@@ -21,6 +21,11 @@ MOST_ENCODINGS = 20
 """Of those that a client takes; it is not asked about more."""
 OF_ADMINS = frozenset({"grants"})
 """Questions that no code permits, because it becomes a string to control the farm."""
+_OF_ADMIN = "This needs the string of an admin: enter with it in place of a code."
+_OF_BROWSER = (
+    "This needs a string to control the farm.  Get a code for this browser with: buildbot-lite grant control --web DIR"
+)
+_OF_PROGRAM = "This needs a string to control the farm, as Authorization: Bearer pb://…"
 _NO_WEIGHT = re.compile(r"q=0(\.0*)?")
 LONGEST_FIELD = 200
 """Characters of a name in an address; of longer ones, the rest is cut off."""
@@ -86,20 +91,27 @@ class PageRequest:
         """
         return whole_number(self.query.get("before", ""))
 
+    @property
+    def is_of_program(self) -> bool:
+        """
+        Whether a program asks, and not a browser.
+        """
+        return self.path.startswith("/api/")
+
     def permitted(self, question: str) -> Holder:
         """
-        The holder who asks; `RefusedError` if there is none, or if the grant does not permit *question*.
+        The holder who asks; `NeedsHolderError` if there is none, `RefusedError` if others could read the string on its
+        way, or if the grant does not permit *question*.
         """
-        if self.holder is not None and self.holder.permits(question):
-            return self.holder
-        if question in OF_ADMINS:
-            raise RefusedError("This needs the string of an admin: enter with it in place of a code.")
-        if self.holder is not None:
-            raise RefusedError("Your string does not permit this.  It needs a string to control the farm.")
-        raise RefusedError(
-            "This needs a string to control the farm.  Get a code for this browser with: "
-            "buildbot-lite grant control --web DIR"
-        )
+        of_admin = question in OF_ADMINS
+        if self.holder is None:
+            raise NeedsHolderError(_OF_PROGRAM if self.is_of_program else _OF_ADMIN if of_admin else _OF_BROWSER)
+        if not self.visitor.secure:
+            raise RefusedError("Over plain HTTP anybody between could read your string.  Use https://.")
+        if not self.holder.permits(question):
+            needed = _OF_ADMIN if of_admin else "It needs a string to control the farm."
+            raise RefusedError(f"Your string does not permit this.  {needed}")
+        return self.holder
 
     @property
     def visitor(self) -> WebVisitor:
@@ -116,7 +128,7 @@ class PageRequest:
         """
         if self.holder is not None and self.holder.grant is not None:
             return Occupant.holding(self.holder.grant)
-        return Occupant.at(self.visitor.behind or self.visitor.address)
+        return self.visitor.occupant
 
     @property
     def root(self) -> str:

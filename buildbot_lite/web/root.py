@@ -10,11 +10,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource
 
-from .serving.fair_places import Occupant
-from .serving.policy import FORWARDED, WebPolicy
-from .serving.site import WebPage, answered
+from .serving.policy import WebPolicy, WebVisitor
+from .serving.site import WebPage, answered, visitor_of
 from .webhooks.hooks import ChangeHooks, Handover
 
 
@@ -33,12 +33,14 @@ class SiteRoot(WebPage):
         if handover is not None:
             self.putChild(b"change_hook", ChangeHooks(handover))
 
+    def visitor(self, peer: Any, headers: Headers) -> WebVisitor:
+        return visitor_of(self._policy(), peer, headers)
+
     def getChild(self, path: bytes, request: Any) -> IResource:
         if self._pages is None or not _is_text(request.path):
             return super().getChild(path, request)
         if sentence := self._why_refused(request):
             return _Refusal(HTTPStatus.MISDIRECTED_REQUEST, sentence)
-        request.belongs_to(Occupant.at(request.visitor.behind or request.visitor.address))
         request.postpath.insert(0, request.prepath.pop())
         return self._pages
 
@@ -50,12 +52,7 @@ class SiteRoot(WebPage):
         return self._pages.render(request)
 
     def _why_refused(self, request: Any) -> str | None:
-        policy = self._policy()
-        # As bytes: Twisted decodes them as UTF-8, which they need not be.
-        raw = {name: request.requestHeaders.getRawHeaders(name.encode()) for name in ("host", *FORWARDED)}
-        headers = {name: b",".join(values).decode("latin-1") for name, values in raw.items() if values}
-        request.visitor = policy.visitor(getattr(request.getClientAddress(), "host", ""), headers)
-        return policy.why_refused(request.visitor)
+        return self._policy().why_refused(request.visitor)
 
 
 class _Refusal(WebPage):

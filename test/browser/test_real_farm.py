@@ -139,7 +139,7 @@ class RealFarmTests(BrowserCase):
         browser.until(lambda: browser.all("a[href='builders/endless/1']"), "the build is on the farm's page")
         browser.open("builders/endless/1")
         self.assertEqual(browser.with_role("button", "Cancel"), [])
-        self.assertEqual(browser.run(FORGED, "do/cancel", "request=1"), 403)
+        self.assertEqual(browser.run(FORGED, "do/cancel", "request=1"), 401)
         browser.complaints()  # the refusal
 
         granted = farm.command("grant", "control", "--web", "--label", "Ada's browser", str(farm.master_directory))

@@ -118,6 +118,20 @@ class KeptRepliesTests(SynchronousTestCase):
         self.assertIsNone(self.kept.get("/a", 1))
         self.assertIsNotNone(self.kept.get("/c", 1))
 
+    def test_very_large(self) -> None:
+        """
+        Promise 10.10: very large answers, or very many, displace those of the same visitor, and none of others.
+        """
+        mine = PreparedReply(Reply(200, b"x" * (LARGEST_KEPT // 8)))
+        large = PreparedReply(Reply(200, b"x" * LARGEST_KEPT))
+        self.kept.keep("/mine", 1, 9.0, mine, VISITOR)
+        self.kept.keep("/large", 1, 9.0, large, FLOODER)
+        self.assertEqual(len(self.kept), 1)
+        for number in range(20):
+            self.kept.keep(f"/{number}", 1, 9.0, mine, FLOODER)
+        self.assertIs(self.kept.get("/mine", 1), mine)
+        self.assertEqual([self.kept.get(each, 1) is not None for each in ("/0", "/19", "/large")], [False, True, False])
+
     def test_addresses_count(self) -> None:
         """
         Many long addresses of small answers are bounded, too, and what has expired is dropped when more is kept.

@@ -19,6 +19,7 @@ from buildbot_lite.web.dispatcher import Pages
 from buildbot_lite.web.root import SiteRoot
 from buildbot_lite.web.routes import ROUTES
 from buildbot_lite.web.serving import site
+from buildbot_lite.web.serving.body_room import BodyRoom
 from buildbot_lite.web.serving.policy import (
     ARTIFACT_HEADERS,
     MOST_HOPS,
@@ -150,6 +151,28 @@ class ForwardedTests(SynchronousTestCase):
             self.assertEqual(self.visitor(PROXY, x_forwarded_for=hops).address, address, hops[:40])
         self.assertFalse(self.visitor(PROXY, x_forwarded_proto="https, http").secure)
 
+    def test_origin(self) -> None:
+        """
+        Promise 10.7: pages of ours are at the host and port that were asked for, or at c['buildbotURL'], and nowhere
+        else.
+        """
+        visitor = self.visitor(PROXY, host="farm.example.org", x_forwarded_host="evil.example")
+        for origin, is_ours in {
+            "https://farm.example.org:8443": True,
+            "https://FARM.example.org": True,
+            "http://farm.example.org:80": True,
+            "https://farm.example.org:8444": False,
+            "http://farm.example.org:8443": False,
+            "https://evil.example": False,
+            "https://evil.example@farm.example.org": False,
+            "ftp://farm.example.org": False,
+            "https://farm.example.org:x": False,
+            "null": False,
+            "": False,
+        }.items():
+            self.assertIs(visitor.is_at(origin), is_ours, origin)
+        self.assertFalse(WebPolicy().visitor("127.0.0.1", {}).is_at("null"))
+
     def test_secure(self) -> None:
         """
         Without TLS only a visitor of this machine is safe from readers between, and not one whom an unnamed proxy of
@@ -229,6 +252,22 @@ class PolicyTests(PagesCase):
             theirs.append(self.listen(headers))
         self.assertEqual([each.disconnected for each in mine], [True] * 3 + [False] * 3)
         self.assertFalse(any(each.disconnected for each in theirs))
+
+    def test_bodies_of_many(self) -> None:
+        """
+        Promise 10.7: the bodies that come through a proxy count for those who send them, also on connections that
+        carried requests of others before: a flood of one visitor displaces its own.
+        """
+        self.policy = WebPolicy(proxies=(ip_network("127.0.0.1"),))
+        self.factory.forms = BodyRoom(1000)
+        transports = []
+        for visitor in ("192.0.2.1", *("192.0.2.9",) * 5):
+            transports.append(self.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n"))
+            head = (
+                f"POST /enter HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: {visitor}\r\nContent-Length: 900\r\n\r\n"
+            )
+            self.connections[-1].dataReceived(head.encode() + b"x" * 300)
+        self.assertEqual([each.disconnected for each in transports], [False, True, True, True, False, False])
 
     def listen(self, headers: Mapping[str, str]) -> StringTransport:
         """

@@ -106,8 +106,8 @@ class BrowserTests(SessionCase):
         """
         Without a session, or by GET, nothing is done.
         """
-        self.assertEqual(self.cancelled({}).status, 403)
-        self.assertEqual(self.cancelled({"Cookie": f"{COOKIE}=made-up-by-somebody"}).status, 403)
+        self.assertEqual(self.cancelled({}).status, 401)
+        self.assertEqual(self.cancelled({"Cookie": f"{COOKIE}=made-up-by-somebody"}).status, 401)
         self.assertEqual(self.get("/do/cancel?request=12", self.entered()).status, 405)
         self.assertEqual(self.holders.asked, [])
 
@@ -143,11 +143,13 @@ class BrowserTests(SessionCase):
 
     def test_other_site(self) -> None:
         """
-        A page of another site cannot use the session.
+        A page of another site cannot use the session, nor one at another port of our host.
         """
         cookie = self.entered()
         for header in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
             self.assertEqual(self.cancelled({**cookie, **header}).status, 403)
+        other_port = {"Origin": "http://localhost:8011", "X-Forwarded-Host": "localhost:8011"}
+        self.assertEqual(self.cancelled({**cookie, **other_port}).status, 403)
         self.assertEqual(self.cancelled({**cookie, "Origin": "http://localhost:8010"}).status, 303)
 
     def test_revoked(self) -> None:
@@ -156,7 +158,7 @@ class BrowserTests(SessionCase):
         """
         cookie = self.entered()
         self.news.tell(FarmChange(1, frozenset(), frozenset({7}), ""))
-        self.assertEqual(self.cancelled(cookie).status, 403)
+        self.assertEqual(self.cancelled(cookie).status, 401)
 
     def test_perhaps_revoked(self) -> None:
         """
@@ -167,7 +169,7 @@ class BrowserTests(SessionCase):
         self.assertEqual(self.cancelled(cookie).status, 303)
         del self.holders.grants[CONTROL]
         self.news.tell(FarmChange(2, None, None, ""))
-        self.assertEqual(self.cancelled(cookie).status, 403)
+        self.assertEqual(self.cancelled(cookie).status, 401)
 
     def test_ends(self) -> None:
         """
@@ -175,10 +177,10 @@ class BrowserTests(SessionCase):
         """
         cookie = self.entered()
         self.clock.advance(LONGEST)
-        self.assertEqual(self.cancelled(cookie).status, 403)
+        self.assertEqual(self.cancelled(cookie).status, 401)
         cookie = self.entered()
         self.assertEqual(self.post("/leave", {}, cookie).status, 303)
-        self.assertEqual(self.cancelled(cookie).status, 403)
+        self.assertEqual(self.cancelled(cookie).status, 401)
 
     def test_expires(self) -> None:
         """
@@ -191,7 +193,7 @@ class BrowserTests(SessionCase):
         self.assertEqual([self.cancelled(each).status for each in (cookie, bearer)], [303, 303])
         del self.holders.grants[CONTROL]
         self.clock.advance(30.0)
-        self.assertEqual(self.cancelled(cookie).status, 403)
+        self.assertEqual(self.cancelled(cookie).status, 401)
         self.assertNotEqual(self.cancelled(bearer).status, 303)
 
     def test_back(self) -> None:
@@ -215,9 +217,9 @@ class GrantsTests(SessionCase):
         """
         grant = {"grant": 3, "verb": "slave", "name": "<b>bot1</b>", "label": "", "state": "valid", "created": 1.0}
         self.holders.answers["grants"] = {"grants": [grant]}
-        for headers in ({}, self.entered()):
+        for headers, status in (({}, 401), (self.entered(), 403)):
             refused = self.get("/grants", headers)
-            self.assertEqual(refused.status, 403)
+            self.assertEqual(refused.status, status)
             self.assertIn("the string of an admin", refused.text)
         admin = CONTROL.replace("control", "admins")
         self.holders.grants[admin] = {"grant": 1, "label": "", "may": None}
@@ -331,7 +333,7 @@ class ForceTests(SessionCase):
         """
         Without a string there is no form.
         """
-        self.assertEqual(self.get("/builders/linux/force").status, 403)
+        self.assertEqual(self.get("/builders/linux/force").status, 401)
 
 
 class BearerTests(SessionCase):
@@ -523,7 +525,7 @@ class BearerTests(SessionCase):
         self.assertEqual(self.cancelled(mine).status, 303)
         for _ in range(MOST_OF_ONE):
             self.successResultOf(self.begin(CONTROL, ""))
-        self.assertEqual(self.cancelled(mine).status, 403)
+        self.assertEqual(self.cancelled(mine).status, 401)
 
     def test_checked_in_turn(self) -> None:
         """

@@ -8,8 +8,6 @@ from typing import Any
 
 from attrs import frozen
 
-from ...errors import NeedsHolderError, RefusedError
-from ..page_request import Holder, PageRequest
 from .body import BODY_TEXT, BODY_VALUES
 from .definitions import ApiEndpoint, ApiRequest, TextKind, WholeKind, path_parameter
 from .schemas import Schema
@@ -18,19 +16,6 @@ _BUILDER = path_parameter("builder", TextKind(), "The builder's name; a slash in
 _OF_BUILD = (_BUILDER, path_parameter("number", WholeKind(1), "The build's number."))
 _OF_REQUEST = (path_parameter("number", WholeKind(1), "The request's number."),)
 _OF_SLAVE = (path_parameter("slave", TextKind(), "The slave's name."),)
-
-
-def permitted(asked: PageRequest, question: str) -> Holder:
-    """
-    The holder who asks; `NeedsHolderError` if there is none, `RefusedError` if the grant does not permit *question*.
-    """
-    if asked.holder is None:
-        raise NeedsHolderError("This needs a string to control the farm, as Authorization: Bearer pb://…")
-    if not asked.visitor.secure:
-        raise RefusedError("Over plain HTTP anybody between could read your string.  Use https://.")
-    if not asked.holder.permits(question):
-        raise RefusedError("Your string does not permit this.")
-    return asked.holder
 
 
 @frozen
@@ -48,7 +33,7 @@ class AskMaster:
         """
         The master's answer.
         """
-        view, holder = request.view, permitted(request.asked, self.ask)
+        view, holder = request.view, request.asked.permitted(self.ask)
         answer = await view.sessions.ask(holder, {"ask": self.ask, **self.fields(request.given)})
         if self.changes:
             view.live.expire()

@@ -29,7 +29,6 @@ from ...wire.furl import Furl, parse
 from ..farm.live import Document
 from ..farm.master_watch import FarmChange
 from ..page_request import Holder, PageRequest
-from ..serving.policy import host_name
 from .string_checks import Ask, StringChecks, digest
 
 COOKIE = "farm-session"
@@ -238,7 +237,7 @@ def is_foreign(asked: PageRequest) -> bool:
     if site is not None:
         return site not in {"same-origin", "none"}
     origin = asked.headers.get("origin")
-    return origin is not None and host_name(origin.partition("://")[2]) != asked.visitor.host
+    return origin is not None and not asked.visitor.is_at(origin)
 
 
 def _cookie(asked: PageRequest) -> str | None:

@@ -9,7 +9,7 @@ Answers that are given again, in the form in which they are sent.
 
 import gzip
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from attrs import define, frozen
 from twisted.internet.defer import Deferred, DeferredList, FirstError
 
 from ...deferreds import OneShot
-from ..serving.fair_places import Occupant
+from ..serving.fair_places import UNKNOWN, Occupant, most_expendable
 from ..serving.fair_turns import FairTurns
 from ..view import Reply, Streamed
 
@@ -71,12 +71,14 @@ class _KeptReply:
     version: object
     until: float
     prepared: PreparedReply
+    occupant: Occupant
 
 
 class KeptReplies:
     """
     The answers of the last seconds, so that many who look at the same page cost as much as one; at most `LARGEST_KEPT`
-    bytes.  *clock*: monotonic seconds.  *turns*: in which answers are made.
+    bytes, of which whoever had the most made loses the oldest.  *clock*: monotonic seconds.  *turns*: in which answers
+    are made.
     """
 
     def __init__(self, clock: Callable[[], float], turns: FairTurns) -> None:
@@ -86,7 +88,7 @@ class KeptReplies:
         # Of answers that nobody has a turn for yet: fires with the end of the making.
         self._wanted: dict[_Key, OneShot[OneShot[None]]] = {}
         self._making: dict[_Key, OneShot[None]] = {}
-        self._size = 0
+        self._sizes: Counter[Occupant] = Counter()
 
     def __len__(self) -> int:
         return len(self._replies)
@@ -106,15 +108,18 @@ class KeptReplies:
         is_right = kept is not None and kept.version == version and self._clock() < kept.until
         return kept.prepared if kept is not None and is_right else None
 
-    def keep(self, address: str, version: object, until: float, prepared: PreparedReply) -> None:
+    def keep(
+        self, address: str, version: object, until: float, prepared: PreparedReply, occupant: Occupant = UNKNOWN
+    ) -> None:
         """
-        Keep *prepared* until *until*, monotonic seconds.
+        Keep *prepared*, which was made for *occupant*, until *until*, monotonic seconds.
         """
         self._drop(address)
-        self._replies[address] = _KeptReply(version, until, prepared)
-        self._size += _size(address, prepared)
-        while self._size > LARGEST_KEPT:
-            self._drop(next(iter(self._replies)))
+        self._replies[address] = _KeptReply(version, until, prepared, occupant)
+        self._sizes[occupant] += _size(address, prepared)
+        while self._sizes.total() > LARGEST_KEPT:
+            of = most_expendable(self._sizes, occupant, 0, LARGEST_KEPT)
+            self._drop(next(each for each, kept in self._replies.items() if kept.occupant == of))
 
     def expire(self) -> None:
         """
@@ -129,7 +134,9 @@ class KeptReplies:
 
     def _drop(self, address: str) -> None:
         if (old := self._replies.pop(address, None)) is not None:
-            self._size -= _size(address, old.prepared)
+            self._sizes[old.occupant] -= _size(address, old.prepared)
+            if not self._sizes[old.occupant]:
+                del self._sizes[old.occupant]
 
     async def get_or_make(
         self, address: str, version: object, seconds: float, occupant: Occupant, make: Make
@@ -186,7 +193,7 @@ class KeptReplies:
             found = _prepared(await make())
             if isinstance(found, PreparedReply) and found.reply.status == 200:
                 self.expire()
-                self.keep(*key, self._clock() + seconds, found)
+                self.keep(*key, self._clock() + seconds, found, occupant)
             return found
         finally:
             # Also when this caller hung up.

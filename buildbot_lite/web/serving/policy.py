@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from ...model.display import printable
+from .fair_places import Occupant
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -31,6 +32,7 @@ _LONGEST_SHOWN = 100
 _LONGEST_ADDRESS = 100
 """Characters of an IP address with its zone, and more."""
 _MOST_REMEMBERED = 1000
+_PORTS = {"http": 80, "https": 443}
 
 PAGE_HEADERS: Mapping[str, str] = {
     "content-security-policy": (
@@ -66,24 +68,44 @@ class WebVisitor:
     Who asks.  *address*: its IP address, "" if unknown.  *host*: the name by which it knows this server, without a
     port; "" if it named none.  *secure*: whether nobody between can read along: TLS, or the same machine.  *behind*:
     its address as a proxy of this machine tells it that is not named, or anybody: only who counts together may depend
-    on it.
+    on it.  *asked*: the value of ``Host``, with its port.  *url*: of the farm's pages, "" if it is not configured.
     """
 
     address: str
     host: str
     secure: bool
     behind: str = field(default="", eq=False)
+    asked: str = field(default="", eq=False)
+    url: str = field(default="", eq=False)
+
+    @property
+    def occupant(self) -> Occupant:
+        """
+        For whom what it takes counts, as long as no string is known.
+        """
+        return Occupant.at(self.behind or self.address)
+
+    def is_at(self, origin: str) -> bool:
+        """
+        Whether *origin* (RFC 6454, 6.1) is that of our own pages: the host and port that were asked for, or those of
+        the pages' address.  What a proxy says in ``X-Forwarded-Host`` does not count: its clients may have said it.
+        """
+        scheme = origin.partition(":")[0]
+        place = _place(origin)
+        return place is not None and place in {_place(f"{scheme}://{self.asked}"), _place(self.url)}
 
 
 @frozen
 class WebPolicy:
     """
-    *names*: of this server, beside those of the loopback interface.  *proxies*: networks of web servers whose forwarded
-    headers are believed; those of others are ignored, because every client can send them.
+    *names*: of this server, beside those of the loopback interface.  *url*: of its pages, or "".  *proxies*: networks
+    of web servers whose forwarded headers are believed; those of others are ignored, because every client can send
+    them.
     """
 
     names: frozenset[str] = frozenset()
     proxies: Sequence[Network] = ()
+    url: str = ""
 
     @classmethod
     def of(cls, told: Mapping[str, Any], interface: str) -> "WebPolicy":
@@ -94,7 +116,12 @@ class WebPolicy:
         names = {host_name(interface), _host_of(told.get("url"))}
         given = told.get("proxies")
         networks = (_network(each) for each in (given if isinstance(given, list) else ()))
-        return cls(frozenset(names - {""}), tuple(each for each in networks if each is not None))
+        url = told.get("url")
+        return cls(
+            frozenset(names - {""}),
+            tuple(each for each in networks if each is not None),
+            url if isinstance(url, str) else "",
+        )
 
     def visitor(self, peer: str, headers: Mapping[str, str]) -> WebVisitor:
         """
@@ -116,7 +143,7 @@ class WebPolicy:
         name = host.strip().lower() if "@" in host else host_name(host)
         # What an unnamed proxy passes on comes from elsewhere, although the proxy is on this machine.
         local = address is not None and address.is_loopback and not forwarded and (not name or is_loopback_name(name))
-        return WebVisitor("" if address is None else str(address), name, tls or local, behind)
+        return WebVisitor("" if address is None else str(address), name, tls or local, behind, host, self.url)
 
     def why_refused(self, visitor: WebVisitor) -> str | None:
         """
@@ -156,6 +183,20 @@ def is_loopback_name(name: str) -> bool:
         return True
     address = _address(name)
     return address is not None and address.is_loopback
+
+
+def _place(url: str) -> tuple[str, str, int] | None:
+    """
+    Scheme, host and port of *url*; None if it names no web server.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+    host = host_name(parts.netloc)
+    # A Host has no user, and neither has an origin.
+    return None if port is None or not host or "@" in parts.netloc else (parts.scheme, host, port)
 
 
 def _first_stranger(peer: Address, hops: str, trusted: Sequence[Network]) -> Address | None:

@@ -30,6 +30,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.web.http import RESPONSES
+from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
@@ -37,7 +38,7 @@ from ...model.webhook import LARGEST_BODY
 from .body_room import BodyRoom, HeldBody
 from .fair_places import UNKNOWN, FairPlace, FairPlaces, Occupant
 from .http_channel import StrictChannel, origin_form
-from .policy import PAGE_HEADERS, WebVisitor
+from .policy import FORWARDED, PAGE_HEADERS, WebPolicy, WebVisitor
 from .timed_producer import TimedProducer
 
 HOOKS = b"/change_hook"
@@ -76,15 +77,21 @@ class BoundedRequest(Request):
     _room: BodyRoom | None = None
     channel: Any
     visitor: WebVisitor
-    """Who asks; set before a page is made (`root.SiteRoot`)."""
+    """Who asks; set when the head is complete."""
 
     def gotLength(self, length: int | None) -> None:
         # Twisted's own goes to a file of any size.
         self.content = self._body = BytesIO()
         connection = self.channel.transport
-        self._held = HeldBody(connection.abortConnection, connection.place.occupant)
         # Twisted tells a request its target when the body is complete.
-        if origin_form(self.channel.target)[1].startswith(HOOKS):
+        host, path = origin_form(self.channel.target)
+        if host is not None:
+            self.requestHeaders.setRawHeaders(b"host", [host])
+        # A proxy's connection carries requests of many.  Whether this one has a string is known when its body is here.
+        self.visitor = connection.factory.root.visitor(connection.getPeer(), self.requestHeaders)
+        self.belongs_to(self.visitor.occupant)
+        self._held = HeldBody(connection.abortConnection, self.occupant)
+        if path.startswith(HOOKS):
             self._largest = LARGEST_BODY
             self._room = connection.factory.hooks.begin(self._held)
         else:
@@ -112,10 +119,7 @@ class BoundedRequest(Request):
         self.channel.transport.answering()
         if self._room is not None:
             self._room.complete(self._held)
-        host, path = origin_form(path)
-        if host is not None:
-            self.requestHeaders.setRawHeaders(b"host", [host])
-        super().requestReceived(command, path, version)  # type: ignore[no-untyped-call]  # Twisted's
+        super().requestReceived(command, origin_form(path)[1], version)  # type: ignore[no-untyped-call]  # Twisted's
 
     def process(self) -> None:
         if not self.method.isupper():
@@ -203,6 +207,12 @@ class WebPage(Resource):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Twisted's
 
+    def visitor(self, peer: Any, headers: Headers) -> WebVisitor:
+        """
+        Who sends a request with *headers* over the connection from the address *peer*.
+        """
+        return visitor_of(WebPolicy(), peer, headers)
+
     def getChild(self, path: bytes, request: Request) -> IResource:
         return Nothing()
 
@@ -218,7 +228,17 @@ class Nothing(WebPage):
     isLeaf = True
 
 
-def make_factory(root: Resource, reactor: IReactorTime) -> Any:
+def visitor_of(policy: WebPolicy, peer: Any, headers: Headers) -> WebVisitor:
+    """
+    The same by *policy*.
+    """
+    # As bytes: Twisted decodes them as UTF-8, which they need not be.
+    raw = {name: headers.getRawHeaders(name.encode()) for name in ("host", *FORWARDED)}
+    given = {name: b",".join(values).decode("latin-1") for name, values in raw.items() if values}
+    return policy.visitor(str(getattr(peer, "host", "")), given)
+
+
+def make_factory(root: WebPage, reactor: IReactorTime) -> Any:
     """
     A factory of HTTP connections to *root*.
     """
@@ -226,7 +246,7 @@ def make_factory(root: Resource, reactor: IReactorTime) -> Any:
         root, requestFactory=BoundedRequest, timeout=SILENCE, reactor=reactor, parsePOSTFormSubmission=False
     )
     site.noisy = False
-    return _BoundedConnections(site, reactor)
+    return _BoundedConnections(site, root, reactor)
 
 
 class _QuietSite(Site):
@@ -329,9 +349,10 @@ class _BoundedConnections(WrappingFactory):
     protocol = _BoundedConnection
     noisy = False
 
-    def __init__(self, site: Site, clock: IReactorTime) -> None:
+    def __init__(self, site: Site, root: WebPage, clock: IReactorTime) -> None:
         super().__init__(site)  # type: ignore[no-untyped-call]  # Twisted's
         self.clock = clock
+        self.root = root
         self.forms = BodyRoom(MOST_OF_FORMS)
         self.hooks = BodyRoom(MOST_OF_HOOKS)
         self.heads = BodyRoom(MOST_OF_HEADS)
